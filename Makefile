@@ -1,0 +1,55 @@
+# Everything here needs only Python 3.11+ with venv, and make. `make help` lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format types bench test-lowest test-newest build clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/ready-demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/ready-demo
+
+setup: $(VENV)/ready ## set up the development environment in .venv
+
+demo: $(VENV)/ready-demo ## run the main job: cases of the retail desk, with approvals in the terminal (ARGS=--yes for scripts)
+	$(BIN)/interlock demo $(ARGS)
+
+test: $(VENV)/ready ## run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+lint: $(VENV)/ready ## check style
+	$(BIN)/ruff check src tests notebooks scripts
+	$(BIN)/ruff format --check src tests notebooks scripts
+
+format: $(VENV)/ready ## mend style where a tool can
+	$(BIN)/ruff check --fix src tests notebooks scripts
+	$(BIN)/ruff format src tests notebooks scripts
+
+types: $(VENV)/ready ## check types, strictly
+	$(BIN)/mypy
+
+bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer measured in the same run
+	$(BIN)/python -m tests.benchmarks
+
+test-lowest: ## run the tests against the lowest supported LangGraph 1.x
+	scripts/test_against lowest $(PYTHON)
+
+test-newest: ## run the tests against the newest LangGraph 1.x
+	scripts/test_against newest $(PYTHON)
+
+build: $(VENV)/ready ## build the sdist, and the wheel from it
+	$(BIN)/python -m build
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .langgraph-suite

@@ -1,0 +1,46 @@
+"""The column types that every table is built from, and the one metadata that holds the tables.
+
+Identifiers compare byte by byte on every database: the default collations of MySQL and MariaDB take `A` for `a`, which would
+make one thread of two. Points in time are microseconds since 1970-01-01 UTC in a 64-bit integer, so that they compare alike
+everywhere and keep their precision.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeEngine
+
+metadata = sa.MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+"""Every table of Interlock, `workflow_…` and `conversation_…` alike."""
+
+
+def ident(length: int = 128) -> TypeEngine[str]:
+    """An identifier of at most `length` characters, compared byte by byte on every database."""
+    binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return sa.String(length).with_variant(binary, "mysql", "mariadb")
+
+
+def blob() -> TypeEngine[bytes]:
+    """Bytes of any length (MySQL's plain BLOB would end at 64 KiB)."""
+    return sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+
+
+def text() -> TypeEngine[str]:
+    """Text of any length, such as canonical JSON."""
+    long = mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin")
+    return sa.Text().with_variant(long, "mysql", "mariadb")
+
+
+def instant() -> TypeEngine[int]:
+    """A point in time: microseconds since 1970-01-01 UTC."""
+    return sa.BigInteger()
+
+
+def counter() -> TypeEngine[int]:
+    """A primary key that counts up; SQLite only does so for its own INTEGER."""
+    return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB", "mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
+"""Given to every table: transactions and whole Unicode on MySQL and MariaDB."""

@@ -1,0 +1,299 @@
+"""One SQL database: its engines, its transactions, its clock, and what differs between the dialects.
+
+Everything that is stored goes through `Database.read` and `Database.write`. Asynchronous callers run the same synchronous
+code in the database's own threads (`Database.arun`), so that there is one copy of every statement, and no connection is ever
+bound to an event loop; only a transactional tool that is itself asynchronous gets an `AsyncConnection` (`Database.awrite`).
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from ..tools.errors import StoreError
+from .faults import translated
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_SECONDS = 30.0
+"""How long a writer waits for SQLite's one write lock before it gives up with `StoreUnavailable`."""
+
+
+class Dialect(StrEnum):
+    """The databases that Interlock knows."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+    MYSQL = "mysql"
+
+
+_NOW = {
+    Dialect.SQLITE: "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    Dialect.POSTGRESQL: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    Dialect.MYSQL: "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+}
+_ASYNC_DRIVERS = {
+    Dialect.SQLITE: "sqlite+aiosqlite",
+    Dialect.POSTGRESQL: "postgresql+psycopg",
+    Dialect.MYSQL: "mysql+asyncmy",
+}
+_SYNC_DRIVERS = {
+    Dialect.SQLITE: "sqlite+pysqlite",
+    Dialect.POSTGRESQL: "postgresql+psycopg",
+    Dialect.MYSQL: "mysql+pymysql",
+}
+
+_memory_names = itertools.count(1)
+_write_locks: weakref.WeakValueDictionary[str, "_WriteLock"] = weakref.WeakValueDictionary()
+_write_locks_guard = threading.Lock()
+
+
+class _WriteLock:
+    """Lets the writers of one SQLite file in this process take turns.
+
+    SQLite's own waiting is a poll with growing pauses, which starves some writers when many wait; a lock is fair and wakes
+    at once. Between processes SQLite's busy timeout still decides.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner: object | None = None
+
+    def acquire(self, owner: object) -> None:
+        if self._owner == owner:
+            raise StoreError(
+                "This thread already holds the database's write transaction, and SQLite has only one writer: "
+                "a transactional tool must not run another workflow, or write through another connection, while its body runs. "
+                "Use ctx.session, or make the tool's effect 'idempotent'."
+            )
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+            raise sa.exc.TimeoutError("the database's write lock was not free in time")
+        self._owner = owner
+
+    def release(self) -> None:
+        self._owner = None
+        self._lock.release()
+
+
+class Database:
+    """One SQL database, opened from a URL or from an engine that the application already has.
+
+    Args:
+        engine: The synchronous engine that everything runs on.
+        owned: Whether `close` disposes of the engine.
+        shared_lock: The name under which writers of the same SQLite file in this process take turns.
+    """
+
+    def __init__(self, engine: Engine, *, owned: bool) -> None:
+        self.engine = engine
+        self.dialect = _dialect_of(engine.dialect.name)
+        self._owned = owned
+        self._executor: ThreadPoolExecutor | None = None
+        self._async_engine: AsyncEngine | None = None
+        self._guard = threading.Lock()
+        self._anchor: Any = None
+        self._write_lock = _write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
+
+    @classmethod
+    def open(cls, target: "str | URL | Engine | AsyncEngine | Database", *, synchronous: str = "FULL") -> "Database":
+        """Open a database.
+
+        Args:
+            target: A SQLAlchemy URL (`sqlite:///shop.db`, `postgresql://…`, `mysql://…`; a missing driver is filled in), an
+                engine of the application's own, or a `Database`, which is returned as it is.
+            synchronous: SQLite only, and only for URLs: `FULL` survives power loss, `NORMAL` survives a killed process.
+
+        Raises:
+            StoreError: The URL is of a database that Interlock does not know, or its driver is not installed.
+        """
+        if isinstance(target, Database):
+            return target
+        if isinstance(target, AsyncEngine):
+            return cls.open(target.url.render_as_string(hide_password=False), synchronous=synchronous)
+        if isinstance(target, Engine):
+            return cls(target, owned=False)
+        return cls(_create_engine(_sync_url(target), synchronous), owned=True)
+
+    @classmethod
+    def in_memory(cls) -> "Database":
+        """A private database in this process's memory, gone when it is closed or forgotten."""
+        # The memdb VFS gives every connection the same memory with SQLite's ordinary locking; a shared cache would not.
+        url = f"sqlite+pysqlite:///file:/interlock-{os.getpid()}-{next(_memory_names)}?vfs=memdb&uri=true"
+        database = cls(_create_engine(make_url(url), "OFF"), owned=True)
+        database._anchor = database.engine.raw_connection()
+        weakref.finalize(database, _forget_memory, database._anchor, database.engine)
+        return database
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection in one read transaction: every statement sees the same snapshot where the database can do that."""
+        with translated(self.engine.url), self.engine.connect() as connection:
+            if self.dialect is Dialect.SQLITE:
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection in one write transaction: committed at the end of the block, rolled back when the block raises."""
+        with translated(self.engine.url), self._turn(), self.engine.connect() as connection:
+            if self.dialect is Dialect.SQLITE:
+                # Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
+
+    @contextlib.asynccontextmanager
+    async def awrite(self) -> AsyncIterator[AsyncConnection]:
+        """As `write`, for the body of an asynchronous transactional tool, which needs an `AsyncSession`."""
+        with translated(self.engine.url):
+            async with self._aturn(), self._asynchronous().connect() as connection:
+                if self.dialect is Dialect.SQLITE:
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                await connection.commit()
+
+    async def arun(self, work: Callable[[], T]) -> T:
+        """Run synchronous work in one of the database's own threads, with the caller's context variables."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads(), context.run, work)
+
+    def now(self, connection: Connection) -> int:
+        """The database's clock, in microseconds since 1970 UTC: processes disagree about the time, the database does not."""
+        return int(connection.exec_driver_sql(_NOW[self.dialect]).scalar_one())
+
+    def close(self) -> None:
+        """Give back what was opened; an engine that came from the application stays open."""
+        with self._guard:
+            executor, self._executor = self._executor, None
+            self._async_engine = None  # its pool keeps no connection
+        if executor is not None:
+            executor.shutdown(wait=True)
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
+        if self._owned:
+            self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._write_lock is None:
+            yield
+            return
+        self._write_lock.acquire(threading.get_ident())
+        try:
+            yield
+        finally:
+            self._write_lock.release()
+
+    @contextlib.asynccontextmanager
+    async def _aturn(self) -> AsyncIterator[None]:
+        lock = self._write_lock
+        if lock is None:
+            yield
+            return
+        owner = asyncio.current_task()
+        waiting = asyncio.get_running_loop().run_in_executor(self._threads(), lock.acquire, owner)
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            # The thread may still get the lock after we have gone: give it back then.
+            waiting.add_done_callback(lambda done: None if done.cancelled() or done.exception() else lock.release())
+            raise
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._guard:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(max_workers=16, thread_name_prefix="interlock-db")
+                weakref.finalize(self, self._executor.shutdown, wait=False)
+            return self._executor
+
+    def _asynchronous(self) -> AsyncEngine:
+        with self._guard:
+            if self._async_engine is None:
+                url = self.engine.url.set(drivername=_ASYNC_DRIVERS[self.dialect])
+                # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
+                self._async_engine = create_async_engine(url, poolclass=NullPool)
+                if self.dialect is Dialect.SQLITE:
+                    _prepare_sqlite(self._async_engine.sync_engine, "FULL")
+            return self._async_engine
+
+
+def _sync_url(target: str | URL) -> URL:
+    try:
+        url = make_url(target)
+    except sa.exc.ArgumentError as error:
+        raise StoreError(
+            "That is not a database URL. Give one such as sqlite:///shop.db, postgresql://user@host/db or mysql://user@host/db."
+        ) from error
+    return url.set(drivername=_SYNC_DRIVERS[_dialect_of(url.get_backend_name())])
+
+
+def _dialect_of(name: str) -> Dialect:
+    if name == "mariadb":
+        return Dialect.MYSQL
+    try:
+        return Dialect(name)
+    except ValueError:
+        raise StoreError(f"Interlock does not know the database {name!r}. It works on sqlite, postgresql and mysql/mariadb.") from None
+
+
+def _create_engine(url: URL, synchronous: str) -> Engine:
+    try:
+        if url.get_backend_name() == Dialect.SQLITE:
+            engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
+            _prepare_sqlite(engine, synchronous)
+            return engine
+        isolation = {"isolation_level": "READ COMMITTED"}
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=40, **isolation)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"The driver {error.name!r} is not installed. Install langgraph-interlock[postgres] or langgraph-interlock[mysql]."
+        ) from error
+
+
+def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
+    in_memory = "memdb" in str(engine.url)
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by us, and only by us
+        cursor = connection.cursor()
+        try:
+            if not in_memory:
+                cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute(f"PRAGMA synchronous={synchronous}")
+            cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_SECONDS * 1000)}")
+            cursor.execute("PRAGMA foreign_keys=ON")
+        finally:
+            cursor.close()
+
+
+def _write_lock_for(url: URL) -> _WriteLock:
+    path = url.database or ""
+    name = path if path.startswith("file:") else os.path.realpath(path)
+    with _write_locks_guard:
+        lock = _write_locks.get(name)
+        if lock is None:
+            lock = _write_locks[name] = _WriteLock()
+        return lock
+
+
+def _forget_memory(anchor: Any, engine: Engine) -> None:
+    anchor.close()
+    engine.dispose()

@@ -1,0 +1,61 @@
+"""Where a database driver's errors become Interlock's: one place, one table."""
+
+import contextlib
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from ..tools.errors import NotADatabase, ReadOnlyStore, StoreError, StoreUnavailable
+
+_UNAVAILABLE = (
+    "database is locked", "database table is locked", "database is busy", "could not connect", "connection refused",
+    "server closed the connection", "terminating connection", "lost connection", "gone away", "can't connect",
+    "connection is closed", "the connection is lost", "deadlock", "lock wait timeout", "too many connections",
+    "the database system is", "consuming input failed", "connection timeout", "disk i/o error",
+)  # fmt: skip
+_FULL = ("database or disk is full", "no space left", "disk full", "the table is full")
+
+
+def translate(error: sa.exc.SQLAlchemyError, url: URL) -> StoreError:
+    """The typed error for what a driver reported.
+
+    Args:
+        error: What SQLAlchemy raised.
+        url: The database; shown without its password.
+    """
+    where = url.render_as_string(hide_password=True)
+    text = str(getattr(error, "orig", None) or error).lower()
+    if "file is not a database" in text or "file is encrypted" in text or "malformed" in text:
+        return NotADatabase(
+            f"The file behind {where} is not an intact SQLite database. Nothing was written. "
+            "Give the path of a new file or of an Interlock database, or restore it from a backup."
+        )
+    if "readonly" in text or "read-only" in text or "read only" in text:
+        return ReadOnlyStore(
+            f"The database {where} cannot be written. Nothing was written. "
+            "Make the file and its folder writable for this process, or give another URL."
+        )
+    if "unable to open database file" in text:
+        return StoreUnavailable(
+            f"The database file behind {where} cannot be opened. Does its folder exist, and may this process write there?"
+        )
+    if any(sign in text for sign in _FULL):
+        return StoreUnavailable(
+            f"The disk of {where} is full. Nothing of this step was written; free some space and run it again."
+        )
+    if isinstance(error, sa.exc.TimeoutError) or any(sign in text for sign in _UNAVAILABLE):
+        return StoreUnavailable(
+            f"The database {where} did not answer or was busy: {getattr(error, 'orig', None) or error}. "
+            "Nothing of this step was kept; run it again."
+        )
+    return StoreError(f"The database {where} refused a statement: {getattr(error, 'orig', None) or error}.")
+
+
+@contextlib.contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Let Interlock's errors leave the block instead of the driver's."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        raise translate(error, url) from error

@@ -1,9 +1,10 @@
 """The servers that tests talk to, found on this machine or named by the environment.
 
-Each of `postgres_url`, `mysql_url`, `nats_url`, `rabbitmq_url` and `redis_url` returns the URL of a server that answered just now:
-the one of `INTERLOCK_TEST_POSTGRES_URL`, `INTERLOCK_TEST_MYSQL_URL`, `INTERLOCK_TEST_NATS_URL`, `INTERLOCK_TEST_RABBITMQ_URL`,
-`INTERLOCK_TEST_REDIS_URL`, or the one at the conventional local address. Where none answers, the test is skipped with the reason;
-where `INTERLOCK_REQUIRE_SERVERS` (comma-separated: postgresql, mysql, nats, rabbitmq, redis) names the server, the test fails.
+Each of `postgres_url`, `mysql_url`, `nats_url`, `rabbitmq_url` and `redis_url` returns the URL of a server that answered
+just now: the one named by `INTERLOCK_TEST_POSTGRES_URL`, `INTERLOCK_TEST_MYSQL_URL`, `INTERLOCK_TEST_NATS_URL`,
+`INTERLOCK_TEST_RABBITMQ_URL` or `INTERLOCK_TEST_REDIS_URL`, or the one at the conventional local address. Where none answers,
+the test is skipped with the reason; where `INTERLOCK_REQUIRE_SERVERS` (comma-separated: postgresql, mysql, nats, rabbitmq,
+redis) names the server, the test fails.
 
 Tests that write take a database of their own: the fixtures `postgres_database` and `mysql_database` (one per test), or
 `postgres_worker_database` and `mysql_worker_database` (one per test process). All four are SQLAlchemy URLs as strings.
@@ -15,7 +16,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -176,7 +177,7 @@ def temporary_postgres_database() -> Iterator[str]:
 def temporary_mysql_database() -> Iterator[str]:
     """A database of one's own on the MySQL or MariaDB server, dropped afterwards.
 
-    It keeps the server's default collation, a case-insensitive one as a rule: the schema has to name the collations it needs.
+    It keeps the server's default collation, a case-insensitive one as a rule: the schema has to name those it needs.
     """
     url, name = mysql_url(), _fresh_name()
     with _connect_mysql(url) as server, server.cursor() as cursor:
@@ -188,7 +189,8 @@ def temporary_mysql_database() -> Iterator[str]:
             # A transaction that was left open would hold the drop for ever: close such connections first.
             cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (name,))
             for (connection,) in cursor.fetchall():
-                cursor.execute(f"KILL {int(connection)}")
+                with suppress(pymysql.err.OperationalError):  # it may just have gone by itself
+                    cursor.execute(f"KILL {int(connection)}")
             cursor.execute("SET SESSION lock_wait_timeout = 20")
             cursor.execute(f"DROP DATABASE `{name}`")
 
@@ -202,16 +204,29 @@ def _inside(server: str, database: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _fixture(name: str, scope: str, make: Callable[[], AbstractContextManager[str]]) -> Callable[[], Iterator[str]]:
-    @pytest.fixture(name=name, scope=scope)
-    def database() -> Iterator[str]:
-        with make() as url:
-            yield url
-
-    return database
+@pytest.fixture
+def postgres_database() -> Iterator[str]:
+    """A PostgreSQL database of this test's own."""
+    with temporary_postgres_database() as url:
+        yield url
 
 
-postgres_database = _fixture("postgres_database", "function", temporary_postgres_database)
-postgres_worker_database = _fixture("postgres_worker_database", "session", temporary_postgres_database)
-mysql_database = _fixture("mysql_database", "function", temporary_mysql_database)
-mysql_worker_database = _fixture("mysql_worker_database", "session", temporary_mysql_database)
+@pytest.fixture(scope="session")
+def postgres_worker_database() -> Iterator[str]:
+    """A PostgreSQL database that the tests of this process share."""
+    with temporary_postgres_database() as url:
+        yield url
+
+
+@pytest.fixture
+def mysql_database() -> Iterator[str]:
+    """A MySQL or MariaDB database of this test's own."""
+    with temporary_mysql_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mysql_worker_database() -> Iterator[str]:
+    """A MySQL or MariaDB database that the tests of this process share."""
+    with temporary_mysql_database() as url:
+        yield url

@@ -1,0 +1,328 @@
+"""Every error that Interlock raises, by the phase in which it is raised.
+
+::
+
+    InterlockError
+    ├── DefinitionError             while tools are defined
+    │   ├── ContractError             a tool or event contract is unclear
+    │   └── RegistryError             contracts do not go together
+    ├── WorkflowDefinitionError     while a workflow is built or compiled
+    ├── RunError                    while a workflow runs
+    │   ├── InputError                what the caller or the model gave cannot be used
+    │   │   ├── InvalidInput            the input of a run
+    │   │   ├── InvalidArguments        the arguments of a tool call
+    │   │   ├── NotJson                 a value that has no JSON form
+    │   │   ├── MissingThreadId
+    │   │   ├── DurabilityError         a command would run ahead of its checkpoint
+    │   │   ├── PrincipalError          who acts is not said in a usable way
+    │   │   └── ResumeError             there is nothing to resume, or not this
+    │   │       └── InvalidResume         the payload has a wrong shape
+    │   ├── ConflictError             retryable: somebody else was first
+    │   │   ├── RevisionConflict        the instance moved
+    │   │   └── InProgress              the same command still runs
+    │   ├── IdempotencyError          one key, two different commands
+    │   ├── OutcomeUnknown            an attempt broke off in mid-effect
+    │   ├── StaleCheckpoint           time travel behind the instance
+    │   ├── WorkflowFinished          nothing may follow a final state
+    │   ├── UnknownState              the stored state is not in this definition
+    │   └── ToolError                 a tool function, its own doing
+    │       ├── Refused                 the tool's own no
+    │       ├── InvalidOutput           it returned what its contract does not promise
+    │       └── ContextError            it used its ToolContext in a way that is not possible
+    └── StoreError                  the database
+        ├── StoreUnavailable          retryable: not reached, or locked
+        ├── NotADatabase
+        ├── ReadOnlyStore
+        └── SchemaMismatch            tables of another release
+
+Each has a message that says what happened, where things stand and what to do; a `code` for programs; `retryable`; and
+`details`, plain JSON data.
+"""
+
+# ruff: noqa: N818 -- the name says what happened; the suffix Error is for the branches of the tree
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypedDict
+
+from .codes import ErrorCode
+
+
+class InterlockError(Exception):
+    """The root of all errors of Interlock."""
+
+    default_code: ClassVar[str] = "interlock_error"
+    """The `code` of instances of this class unless they are given another."""
+    default_retryable: ClassVar[bool] = False
+
+    code: str
+    """What happened, for programs. Errors that also go over the wire use a member of `ErrorCode`."""
+    retryable: bool
+    """Whether the same call may succeed later without anything being changed about it."""
+    details: dict[str, Any]
+    """More, as plain JSON data."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retryable: bool | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = self.default_code if code is None else code
+        self.retryable = self.default_retryable if retryable is None else retryable
+        self.details = dict(details or {})
+
+    @property
+    def message(self) -> str:
+        """What happened, where things stand and what to do."""
+        return str(self.args[0])
+
+
+# Definition
+
+
+class DefinitionError(InterlockError):
+    """A tool is defined in a way that cannot work."""
+
+    default_code = "definition_error"
+
+
+class ContractError(DefinitionError):
+    """A tool or event contract is unclear; the message says which function, what is wrong and how to mend it."""
+
+    default_code = "contract_error"
+
+
+class RegistryError(DefinitionError):
+    """Contracts that do not go together, such as two that claim one name."""
+
+    default_code = "registry_error"
+
+
+# Compile
+
+
+class WorkflowDefinitionError(InterlockError):
+    """A workflow is built in a way that cannot work; the message names the place."""
+
+    default_code = "workflow_definition_error"
+
+
+# Run
+
+
+class RunError(InterlockError):
+    """A run of a workflow could not do what was asked."""
+
+    default_code = "run_error"
+
+
+class InputError(RunError):
+    """What the caller or the model gave cannot be used. Nothing was done."""
+
+    default_code = "input_error"
+
+
+class InvalidInput(InputError):
+    """The input of a run has a wrong shape."""
+
+    default_code = "invalid_input"
+
+
+class Problem(TypedDict):
+    """One thing that is wrong with the arguments of a call."""
+
+    field: str
+    """Its path on the wire, such as ``address.zipCode`` or ``items.0``; empty for the arguments as a whole."""
+    problem: str
+    """What is wrong with it."""
+
+
+class InvalidArguments(InputError):
+    """The arguments of a tool call do not fit its contract."""
+
+    default_code = ErrorCode.INVALID_ARGUMENTS
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Iterable[Problem] = (),
+        code: str | None = None,
+        retryable: bool | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable, details={**(details or {}), "problems": [*problems]})
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong, field by field."""
+        problems: list[Problem] = self.details["problems"]
+        return problems
+
+
+class NotJson(InputError):
+    """A value that has no JSON form where one is needed."""
+
+    default_code = "not_json"
+
+
+class MissingThreadId(InputError):
+    """The config names no thread, and so no workflow instance."""
+
+    default_code = "missing_thread_id"
+
+
+class DurabilityError(InputError):
+    """Under the chosen durability a command would run ahead of its checkpoint."""
+
+    default_code = "durability_error"
+
+
+class PrincipalError(InputError):
+    """Who acts is not said in a usable way."""
+
+    default_code = "principal_error"
+
+
+class ResumeError(InputError):
+    """There is nothing to resume, or the answer is for something else."""
+
+    default_code = "resume_error"
+
+
+class InvalidResume(ResumeError):
+    """A resume payload of a wrong shape."""
+
+    default_code = "invalid_resume"
+
+
+class ConflictError(RunError):
+    """Somebody else was first. Look again, then try again."""
+
+    default_code = ErrorCode.CONFLICT
+    default_retryable = True
+
+
+class RevisionConflict(ConflictError):
+    """The workflow instance moved between being read and being written."""
+
+
+class InProgress(ConflictError):
+    """The same command is still running elsewhere."""
+
+    default_code = ErrorCode.IN_PROGRESS
+
+
+class IdempotencyError(RunError):
+    """The same idempotency key with another tool or other arguments."""
+
+    default_code = ErrorCode.IDEMPOTENCY_MISMATCH
+
+
+class OutcomeUnknown(RunError):
+    """An attempt broke off and nobody knows whether its effect happened; a person has to resolve it."""
+
+    default_code = ErrorCode.OUTCOME_UNKNOWN
+
+
+class StaleCheckpoint(RunError):
+    """A run from a checkpoint older than the workflow instance (time travel)."""
+
+    default_code = ErrorCode.STALE_CHECKPOINT
+
+
+class WorkflowFinished(RunError):
+    """The workflow instance is in a final state."""
+
+    default_code = ErrorCode.WORKFLOW_FINISHED
+
+
+class UnknownState(RunError):
+    """The stored state of the instance is not in this definition of the workflow."""
+
+    default_code = "unknown_state"
+
+
+class ToolError(RunError):
+    """Something that a tool function did."""
+
+    default_code: ClassVar[str] = ErrorCode.TOOL_FAILED
+
+
+class Refused(ToolError):
+    """The tool's own no, to be raised in its body: ``raise Refused("order not found", code="order_not_found")``.
+
+    Nothing is kept of what the tool wrote through its session, and the model is told the message, so it says what the
+    model may know.
+
+    `code` is the tool's own word for the reason. Codes on the wire are a closed set, so there the code is always
+    ``refused`` and this one is found as ``details.reason``.
+    """
+
+    default_code = ErrorCode.REFUSED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retryable: bool | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        reason = {} if code is None else {"reason": code}
+        super().__init__(message, retryable=retryable, details={**(details or {}), **reason})
+
+    @property
+    def reason(self) -> str | None:
+        """The tool's own code for why it said no."""
+        reason: str | None = self.details.get("reason")
+        return reason
+
+
+class InvalidOutput(ToolError):
+    """A tool returned what its contract does not promise."""
+
+    default_code = ErrorCode.INVALID_OUTPUT
+
+
+class ContextError(ToolError):
+    """A tool used its `ToolContext` in a way that is not possible where it runs."""
+
+    default_code = "context_error"
+
+
+# Store
+
+
+class StoreError(InterlockError):
+    """The workflow store or the checkpointer's database could not do what was asked."""
+
+    default_code = "store_error"
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached, or is locked. Nothing was written."""
+
+    default_code = ErrorCode.STORE_UNAVAILABLE
+    default_retryable = True
+
+
+class NotADatabase(StoreError):
+    """The file is not a database."""
+
+    default_code = "not_a_database"
+
+
+class ReadOnlyStore(StoreError):
+    """The database can be read but not written."""
+
+    default_code = "read_only_store"
+
+
+class SchemaMismatch(StoreError):
+    """The tables are those of another release."""
+
+    default_code = "schema_mismatch"

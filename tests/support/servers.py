@@ -1,10 +1,10 @@
 """The servers that tests talk to, found on this machine or named by the environment.
 
-Each of `postgres_url`, `mysql_url`, `nats_url`, `rabbitmq_url` and `redis_url` returns the URL of a server that answered
-just now: the one named by `INTERLOCK_TEST_POSTGRES_URL`, `INTERLOCK_TEST_MYSQL_URL`, `INTERLOCK_TEST_NATS_URL`,
-`INTERLOCK_TEST_RABBITMQ_URL` or `INTERLOCK_TEST_REDIS_URL`, or the one at the conventional local address. Where none answers,
-the test is skipped with the reason; where `INTERLOCK_REQUIRE_SERVERS` (comma-separated: postgresql, mysql, nats, rabbitmq,
-redis) names the server, the test fails.
+Each of `postgres_url`, `mysql_url`, `nats_url`, `rabbitmq_url` and `redis_url` returns the URL of a server that
+answered just now: the one named by `INTERLOCK_TEST_POSTGRES_URL`, `INTERLOCK_TEST_MYSQL_URL`,
+`INTERLOCK_TEST_NATS_URL`, `INTERLOCK_TEST_RABBITMQ_URL` or `INTERLOCK_TEST_REDIS_URL`, or else the one at the
+conventional local address. Where none answers, the test is skipped with the reason; where `INTERLOCK_REQUIRE_SERVERS`
+names the server, the test fails (comma-separated: postgresql, mysql, nats, rabbitmq, redis).
 
 Tests that write take a database of their own: the fixtures `postgres_database` and `mysql_database` (one per test), or
 `postgres_worker_database` and `mysql_worker_database` (one per test process). All four are SQLAlchemy URLs as strings.

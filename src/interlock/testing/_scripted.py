@@ -1,0 +1,220 @@
+"""A chat model that says what a script says."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import PrivateAttr
+from typing_extensions import override
+
+from ._errors import ScriptExhausted, ScriptUnfinished
+from ._steps import MintId, Step, check, decide, describe, to_message
+from ._streaming import chunks
+
+
+@dataclass(frozen=True)
+class Request:
+    """One time that a scripted model was asked."""
+
+    messages: tuple[BaseMessage, ...]
+    """What it was sent: the messages themselves, not copies."""
+
+    tools: tuple[dict[str, Any], ...]
+    """The definitions of the tools that were bound to it, in OpenAI's form."""
+
+    options: dict[str, Any]
+    """Everything else that came with the request, such as `tool_choice`."""
+
+    @property
+    def offered(self) -> list[str]:
+        """The names of the tools, in the order in which they were offered."""
+        return [_name_of(tool) for tool in self.tools]
+
+
+class ScriptedChatModel(BaseChatModel):
+    """A chat model without a provider: its answers are the steps of a script, one for each time it is asked.
+
+    For tests, demos and notebooks. It takes tools (`bind_tools`), streams, works in sync and async programs and from
+    several threads, keeps what it was offered and sent, and fails loudly when it is asked more often than the script
+    foresees.
+
+        model = ScriptedChatModel([call("order.get", orderId="W1"), "Your order is on its way."])
+
+    Args:
+        steps: What it does, one step for each time it is asked; see `Step`.
+        forever: The step for every time after those; without it, a further question raises `ScriptExhausted`.
+        ids: Mints the ids of tool calls that have none; by default random ones, unique everywhere.
+        options: Fields of `BaseChatModel`, such as `name` or `callbacks`.
+
+    Raises:
+        InvalidStep: A step that no model could take.
+    """
+
+    _script: _Script = PrivateAttr()
+
+    def __init__(
+        self, steps: Iterable[Step] = (), *, forever: Step | None = None, ids: MintId | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._script = _Script(tuple(map(check, steps)), None if forever is None else check(forever), ids or _random_id)
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every time it was asked, the first one first; also the one that it could not answer."""
+        return self._script.requests
+
+    @property
+    def offered(self) -> list[list[str]]:
+        """The names of the tools that it was offered, for each time it was asked."""
+        return [request.offered for request in self.requests]
+
+    @property
+    def seen(self) -> list[list[BaseMessage]]:
+        """The messages that it was sent, for each time it was asked."""
+        return [list(request.messages) for request in self.requests]
+
+    def assert_exhausted(self) -> None:
+        """Check that every step of the script was used.
+
+        Raises:
+            ScriptUnfinished: Steps are left; it says which.
+        """
+        if left := self._script.left:
+            total = len(self._script.steps)
+            raise ScriptUnfinished(
+                f"{len(left)} of the script's {total} steps were never asked for; the next would have been "
+                f"{describe(left[0])}. The conversation ended earlier than the script expects."
+            )
+
+    @override
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: Any = None,
+        **options: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The same model, script and records included, with these tools on offer."""
+        if tool_choice is not None:
+            options["tool_choice"] = tool_choice
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **options)
+
+    def _answer(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> AIMessage:
+        tools = tuple(options.pop("tools", ()))
+        if stop is not None:
+            options["stop"] = stop
+        request = Request(tuple(messages), tools, options)
+        step = self._script.next(request)
+        return to_message(decide(step, list(messages), request.offered), self._script.mint_id)
+
+    @override
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._answer(messages, stop, kwargs))])
+
+    @override
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return self._generate(messages, stop, **kwargs)  # nothing here waits, so there is no need for a thread
+
+    @override
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in chunks(self._answer(messages, stop, kwargs)):
+            yield ChatGenerationChunk(message=chunk)
+
+    @override
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for chunk in self._stream(messages, stop, **kwargs):
+            yield chunk
+
+    @property
+    @override
+    def _llm_type(self) -> str:
+        return "interlock-scripted"
+
+
+class _Script:
+    """The steps, how far they were used, and the record: what all views of one model share."""
+
+    def __init__(self, steps: tuple[Step, ...], forever: Step | None, mint_id: MintId) -> None:
+        self.steps = steps
+        self.mint_id = mint_id
+        self._forever = forever
+        self._used = 0
+        self._requests: list[Request] = []
+        self._lock = threading.Lock()
+
+    def next(self, request: Request) -> Step:
+        """Record the request and take the step that answers it."""
+        with self._lock:
+            self._requests.append(request)
+            if self._used < len(self.steps):
+                self._used += 1
+                return self.steps[self._used - 1]
+        if self._forever is not None:
+            return self._forever
+        last = _in_a_line(request.messages[-1]) if request.messages else "nothing at all"
+        raise ScriptExhausted(
+            f"The script has {len(self.steps)} steps and all of them were used, but the model was asked once more. "
+            f"The last message was {last}; on offer were {request.offered}. "
+            "Add a step, or end the conversation where the script ends."
+        )
+
+    @property
+    def left(self) -> tuple[Step, ...]:
+        with self._lock:
+            return self.steps[self._used :]
+
+    @property
+    def requests(self) -> list[Request]:
+        with self._lock:
+            return list(self._requests)
+
+
+def _name_of(tool: dict[str, Any]) -> str:
+    """The tool's name; for a tool built into a provider, which has none, its type."""
+    function = tool.get("function", tool)
+    return str(function.get("name") or tool.get("type"))
+
+
+def _in_a_line(message: BaseMessage) -> str:
+    """The message in one line, for the error about it."""
+    text = message.text
+    return f"{message.type} {text if len(text) <= 200 else text[:197] + '...'!r}"
+
+
+def _random_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"

@@ -1,1 +1,2 @@
-"""Tools: contracts and decorators, result and error shapes, events, and what a tool function is given. Knows nothing of graphs."""
+"""Tools: contracts and decorators, result and error shapes, events, and what a tool function is given. Knows nothing
+of graphs."""

@@ -1,0 +1,133 @@
+"""What a tool function is given beside its arguments."""
+
+from collections.abc import Callable
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+from .errors import ContextError
+from .events import Event
+from .ids import AuditRef, IdempotencyKey, TraceId, WorkflowId
+from .kinds import ToolKind
+from .principal import Principal
+
+DataT = TypeVar("DataT", default=Any)
+
+
+class ToolContext(Generic[DataT]):
+    """What a tool function is given when one of its parameters is annotated with this class.
+
+    The class can be given the type of the workflow's data, ``ToolContext[CaseData]``, for type checkers. The runtime
+    builds it, for one attempt of one call.
+    """
+
+    data: DataT
+    """A copy of the workflow's data that a command may change; the changes are kept when the command succeeds. None
+    where there is no data."""
+    principal: Principal
+    """Who proposed the call, not who approved it."""
+    workflow_id: WorkflowId
+    state: str
+    """The state that the workflow is in while the tool runs."""
+    revision: int
+    trace_id: TraceId
+    audit_ref: AuditRef
+    """Of the record that this attempt is written down in."""
+    idempotency_key: IdempotencyKey
+    """The same at every attempt of this call: hand it to the system outside."""
+    attempt: int
+    """1 for the first attempt."""
+    emitted: list[Event]
+    """What was emitted so far."""
+
+    def __init__(
+        self,
+        *,
+        kind: ToolKind,
+        workflow_id: WorkflowId,
+        state: str,
+        revision: int,
+        trace_id: TraceId,
+        audit_ref: AuditRef,
+        idempotency_key: IdempotencyKey,
+        data: DataT = None,  # type: ignore[assignment]  # a workflow without data has None
+        principal: Principal = Principal.ANONYMOUS,
+        attempt: int = 1,
+        session: Any = None,
+        no_session: str | None = None,
+    ) -> None:
+        """Build the context of one attempt.
+
+        Args:
+            kind: Of the tool; a read emits nothing.
+            session: A SQLAlchemy Session or AsyncSession, or a function without arguments that opens it when it is
+            first asked for. no_session: Where there is no session: why, and what to do about it, for the error that
+            asking for it raises.
+        """
+        self.kind = kind
+        self.workflow_id = workflow_id
+        self.state = state
+        self.revision = revision
+        self.trace_id = trace_id
+        self.audit_ref = audit_ref
+        self.idempotency_key = idempotency_key
+        self.data = data
+        self.principal = principal
+        self.attempt = attempt
+        self.emitted = []
+        self._session = session
+        self._no_session = no_session
+        self._closed = False
+
+    @property
+    def tenant(self) -> str:
+        """Whose the workflow is."""
+        return self.principal.tenant
+
+    @property
+    def session(self) -> Any:
+        """The SQLAlchemy Session of the transition's transaction (an AsyncSession in an async tool). Do not commit it: the runtime does.
+
+        Raises:
+            ContextError: there is none where this tool runs.
+        """
+        self._check_open("session")
+        if self._session is None:
+            raise ContextError(
+                self._no_session
+                or "there is no session here: it is given to tools whose effect is 'transactional' in a workflow that
+                has a workflow store; declare " 'the tool with effect="transactional" and compile the workflow with a
+                store, or open your own connection'
+            )
+        if _is_factory(self._session):
+            self._session = self._session()
+        return self._session
+
+    def emit(self, event: Event) -> None:
+        """Let an event leave through the outbox when the transaction commits.
+
+        Raises:
+            ContextError: the tool is a read, or `event` is no `Event`.
+        """
+        self._check_open("emit")
+        if self.kind is ToolKind.READ:
+            raise ContextError("a read emits nothing, because it changes nothing; declare the tool as a command")
+        if not isinstance(event, Event):
+            raise ContextError(f"ctx.emit was given a {type(event).__qualname__}; give an instance of a subclass of
+            interlock.Event")
+        self.emitted.append(event)
+
+    def close(self) -> None:
+        """End the context with the attempt it was made for: a tool that kept it cannot write behind the ledger's
+        back."""
+        self._closed = True
+
+    def _check_open(self, what: str) -> None:
+        if self._closed:
+            raise ContextError(f"ctx.{what} was used after its tool had returned; use it within the tool's body only,
+            and do not keep it")
+
+
+def _is_factory(session: Any) -> bool:
+    opener: Callable[[], Any] | Any = session
+    return callable(opener) and not hasattr(opener, "execute")

@@ -1,0 +1,172 @@
+"""Events: what a tool emits, and the envelope in which it travels."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from .canonical import JsonObject, to_json
+from .errors import ContractError, InvalidInput
+from .ids import EventId, TraceId, WorkflowId
+from .wire import LONGEST_NAME, TOOL_NAME, camel
+
+_ENVELOPE = ("eventName", "eventId", "occurredAt", "traceId", "workflowId", "metadata")
+
+
+class Event(BaseModel):
+    """The base of all events, declared with a name and a version::
+
+        class CaseAssigned(Event, name="case.assigned", version=1):
+            case_id: str
+            queue_id: str
+
+    On the wire it is called ``case.assigned.v1`` and its fields are camelCase. A change that would break those who
+    listen is a new version.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True, allow_inf_nan=False,
+        ser_json_timedelta="iso8601"
+    )
+
+    name_on_wire: ClassVar[str]
+    """Name and version together: ``case.assigned.v1``."""
+    event_name: ClassVar[str]
+    event_version: ClassVar[int]
+
+    def __init_subclass__(cls, *, name: str | None = None, version: int = 1, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        where = f"the event class {cls.__qualname__}"
+        if name is None:
+            raise ContractError(f'{where} has no name; declare it as class {cls.__name__}(Event, name="…", version=1)')
+        check_name(name, where)
+        check_version(version, where)
+        cls.event_name, cls.event_version, cls.name_on_wire = name, version, f"{name}.v{version}"
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Check the fields, which pydantic has collected by now."""
+        taken = [(name, wire_key(name, field)) for name, field in cls.model_fields.items()]
+        for name, key in taken:
+            if key in _ENVELOPE:
+                raise ContractError(
+                    f"the event class {cls.__qualname__} has the field {name!r}, which on the wire is {key!r}; that name belongs to the envelope, "
+                    "which fills it in: leave the field out, or rename it"
+                )
+        doubled = {key for _, key in taken if sum(other == key for _, other in taken) > 1}
+        if doubled:
+            raise ContractError(f"the event class {cls.__qualname__} has several fields that are {sorted(doubled)} on
+            the wire; rename them")
+
+    def to_json(self) -> JsonObject:
+        """Give the event's own fields as they are on the wire."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class EventEnvelope(BaseModel):
+    """An event on its way: what happened, when, and where it comes from.
+
+    On the wire (`to_json`) the event's own fields stand beside those of the envelope.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True)
+
+    event_name: str = Field(min_length=1)
+    """Name and version: ``case.assigned.v1``."""
+    event_id: EventId
+    """Stable: the same at every redelivery."""
+    occurred_at: dt.datetime
+    """With a time zone; UTC on the wire."""
+    trace_id: TraceId
+    workflow_id: WorkflowId
+    fields: JsonObject = Field(default_factory=dict)
+    """The event's own fields, as they are on the wire."""
+    metadata: JsonObject = Field(default_factory=dict)
+    """`requestedBy` and whatever else says where it comes from."""
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuse what could not be read back."""
+        if self.occurred_at.tzinfo is None:
+            raise InvalidInput("an event's occurredAt has no time zone; give an aware datetime, such as
+            datetime.now(UTC)")
+        taken = sorted(self.fields.keys() & set(_ENVELOPE))
+        if taken:
+            raise InvalidInput(f"the event's own fields {', '.join(taken)} collide with those of the envelope; rename
+            them")
+
+    @classmethod
+    def wrap(
+        cls,
+        event: Event,
+        *,
+        event_id: EventId,
+        occurred_at: dt.datetime,
+        trace_id: TraceId,
+        workflow_id: WorkflowId,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Put an event into its envelope."""
+        return cls(
+            event_name=event.name_on_wire,
+            event_id=event_id,
+            occurred_at=occurred_at,
+            trace_id=trace_id,
+            workflow_id=workflow_id,
+            fields=event.to_json(),
+            metadata=to_json(dict(metadata or {})),
+        )
+
+    def to_json(self) -> JsonObject:
+        """Give the envelope exactly as it is on the wire."""
+        return {
+            "eventName": self.event_name,
+            "eventId": self.event_id,
+            "occurredAt": timestamp(self.occurred_at),
+            "traceId": self.trace_id,
+            "workflowId": self.workflow_id,
+            **self.fields,
+            "metadata": self.metadata,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave, here or elsewhere.
+
+        Raises:
+            InvalidInput: a field of the envelope is missing or has a wrong type.
+        """
+        own = {key: value for key, value in data.items() if key not in _ENVELOPE}
+        try:
+            return cls.model_validate({**{key: data[key] for key in _ENVELOPE if key in data}, "fields": own})
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            raise InvalidInput(f"this is no event ({wrong}); give the fields {', '.join(_ENVELOPE)} and the event's
+            own") from None
+
+
+def timestamp(moment: dt.datetime) -> str:
+    """Write an aware moment as RFC 3339 in UTC, to the microsecond: ``2026-01-31T09:30:00.000000Z``. Such texts sort
+    by time."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def wire_key(name: str, field: FieldInfo) -> str:
+    """Give the name of a model's field on the wire: its alias, or else its name in camelCase."""
+    return field.serialization_alias or field.alias or camel(name)
+
+
+def check_name(name: object, where: str) -> None:
+    """Refuse a canonical name that breaks the rules."""
+    if not isinstance(name, str) or not TOOL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise ContractError(
+            f"{where} has the name {name!r}; a name is lower-case words joined by dots, each starting with a letter and holding letters, digits and "
+            f"underscores, at most {LONGEST_NAME} characters in all, such as 'case.assign'"
+        )
+
+
+def check_version(version: object, where: str) -> None:
+    """Refuse a version that is not a positive integer."""
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ContractError(f"{where} has the version {version!r}; a version is a positive integer, starting at 1")

@@ -1,0 +1,89 @@
+"""Names on the wire: camelCase for fields, and tool names that every model provider takes.
+
+Canonical tool names have dots (``case.assign``). Providers refuse dots; what OpenAI, Anthropic and Gemini all take is
+a letter followed by at most 63 letters, digits and underscores. So each contract also has a wire name
+(``case_assign``), and within one workflow the two map both ways.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from .errors import RegistryError
+
+TOOL_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+"""What a canonical name looks like, within `LONGEST_NAME`."""
+WIRE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+"""The names that every provider takes."""
+LONGEST_NAME = 64
+
+
+def wire_name(name: str) -> str:
+    """Make the wire name that a tool has unless its contract says otherwise: dots become underscores."""
+    return name.replace(".", "_")
+
+
+def camel(name: str) -> str:
+    """Turn a Python name into its name on the wire: ``queue_id`` into ``queueId``, ``from_`` into ``from``."""
+    first, *rest = name.strip("_").split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+class Named(Protocol):
+    """What has both names; contracts do."""
+
+    @property
+    def name(self) -> str:
+        """The canonical name."""
+
+    @property
+    def wire_name(self) -> str:
+        """The name that the model sees."""
+
+
+class WireNames(Mapping[str, str]):
+    """The wire names of one workflow's tools, by canonical name: a bijection.
+
+    Several versions of one tool share its wire name.
+
+    Raises:
+        RegistryError: two tools have one wire name, or one tool has two.
+    """
+
+    def __init__(self, contracts: Iterable[Named]) -> None:
+        self._wire: dict[str, str] = {}
+        self._canonical: dict[str, str] = {}
+        for contract in contracts:
+            self._add(contract.name, contract.wire_name)
+
+    def _add(self, name: str, wire: str) -> None:
+        other = self._canonical.setdefault(wire, name)
+        if other != name:
+            raise RegistryError(
+                f"the tools {other!r} and {name!r} would both be {wire!r} to the model; rename one, or give it another name for the model with wire_name="
+            )
+        earlier = self._wire.setdefault(name, wire)
+        if earlier != wire:
+            raise RegistryError(
+                f"the tool {name!r} is {earlier!r} to the model in one version and {wire!r} in another; give all versions one wire_name="
+            )
+
+    def to_wire(self, name: str) -> str:
+        """Give the name that the model sees. Raises KeyError for a tool that is not among these."""
+        return self._wire[name]
+
+    def to_canonical(self, wire: str) -> str | None:
+        """Give the canonical name of what a model called, or None when no tool has that wire name.
+
+        A canonical name is not taken for one: the model sees wire names only.
+        """
+        return self._canonical.get(wire)
+
+    def __getitem__(self, name: str) -> str:
+        return self._wire[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wire)
+
+    def __len__(self) -> int:
+        return len(self._wire)

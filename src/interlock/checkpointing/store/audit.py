@@ -1,0 +1,255 @@
+"""The audit trail: append-only, chained by hashes per workflow instance, over digests of payloads.
+
+A record's hash covers the hash of the record before it and every field but the payload itself, of which it covers a salted
+digest. So a payload can be erased without breaking the chain, and the digest that stays behind tells nothing about it.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tools.canonical import JsonObject, canonical_json
+from ...tools.ids import AuditRef, mint
+from ...tools.principal import Principal
+from ..statements import Prepared
+from ..store_tables import audit
+
+SCHEMA_VERSION = 1
+GENESIS = "sha256:" + "0" * 64
+"""What the first record of an instance names as the hash before it."""
+
+
+class AuditKind(StrEnum):
+    """The hops that are recorded."""
+
+    STARTED = "started"
+    """The workflow instance was made."""
+    PROPOSAL = "proposal"
+    """A model's call was carried out or asked for; recorded with its outcome."""
+    DENIAL = "denial"
+    """The gate refused a proposal; the tool's body did not run."""
+    REFUSAL = "refusal"
+    """The tool itself said no, or failed; nothing of it was kept."""
+    READ = "read"
+    """A read was answered and nothing moved."""
+    APPROVAL = "approval"
+    """A person's decision was asked for."""
+    DECISION = "decision"
+    """A person decided."""
+    DECISION_REFUSED = "decision_refused"
+    """Somebody tried to decide and was not entitled to."""
+    VOID = "void"
+    """An approval came to nothing: expired, or what it was bound to has changed."""
+    ATTEMPT = "attempt"
+    """An effect outside the database begins."""
+    UNKNOWN = "unknown"
+    """An attempt broke off and its outcome is not known."""
+    RESOLUTION = "resolution"
+    """A person said what became of an attempt of unknown outcome."""
+    TRANSITION = "transition"
+    """A command, an event tool or a moving read was carried out."""
+    EVENT_OUT = "event_out"
+    EVENT_IN = "event_in"
+    LIMIT = "limit"
+    """A bound on denials or model calls stopped the run."""
+    FORK = "fork"
+    """The instance was made from another one by time travel."""
+    MIGRATION = "migration"
+    """The instance went on under a changed definition."""
+    ERASURE = "erasure"
+    """Payloads of earlier records were erased."""
+
+
+@dataclass(frozen=True)
+class AuditRecord:
+    """One entry of the trail, as it is read back."""
+
+    audit_ref: AuditRef
+    workflow_id: str
+    number: int
+    kind: AuditKind
+    tool: str | None
+    code: str | None
+    revision: int
+    trace_id: str
+    principal_id: str
+    tenant: str
+    payload: JsonObject | None
+    payload_digest: str
+    previous_hash: str
+    hash: str
+    recorded_at: int
+    schema_version: int
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether the payload is gone and only its digest stands."""
+        return self.payload is None
+
+    def to_json(self) -> JsonObject:
+        """The record as camelCase JSON, one line of an export."""
+        return {
+            "schemaVersion": self.schema_version,
+            "auditRef": self.audit_ref,
+            "workflowId": self.workflow_id,
+            "number": self.number,
+            "kind": self.kind.value,
+            "tool": self.tool,
+            "code": self.code,
+            "revision": self.revision,
+            "traceId": self.trace_id,
+            "principalId": self.principal_id,
+            "tenant": self.tenant,
+            "recordedAt": self.recorded_at,
+            "payload": None if self.payload is None else {k: v for k, v in self.payload.items() if k != "salt"},
+            "payloadDigest": self.payload_digest,
+            "previousHash": self.previous_hash,
+            "hash": self.hash,
+        }
+
+
+@dataclass
+class AuditEntry:
+    """A record that is about to be appended."""
+
+    kind: AuditKind
+    principal: Principal
+    payload: Mapping[str, Any]
+    tool: str | None = None
+    code: str | None = None
+    audit_ref: AuditRef = field(default_factory=lambda: AuditRef(mint("audit")))
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A place where the chain does not hold."""
+
+    number: int
+    problem: str
+
+
+_insert = Prepared(sa.insert(audit))
+_select = sa.select(audit).where(audit.c.workflow_id == sa.bindparam("workflow_id")).order_by(audit.c.number)
+
+
+def append(
+    connection: Connection,
+    entries: Iterable[AuditEntry],
+    *,
+    workflow_id: str,
+    tenant: str,
+    trace_id: str,
+    revision: int,
+    count: int,
+    head: str,
+    now: int,
+) -> tuple[int, str]:
+    """Append entries to the trail of one instance.
+
+    Args:
+        count: How many records the trail has.
+        head: The hash of the last of them.
+        now: Microseconds since 1970 UTC, by the database's clock.
+
+    Returns:
+        The new count and head, which the caller writes to the instance's row in the same transaction.
+    """
+    rows = []
+    for entry in entries:
+        count += 1
+        # The salt keeps a small payload from being guessed back from its digest once it is erased.
+        payload = canonical_json({**entry.payload, "principal": entry.principal.to_json(), "salt": secrets.token_hex(8)})
+        row: dict[str, Any] = {
+            "workflow_id": workflow_id,
+            "number": count,
+            "audit_ref": entry.audit_ref,
+            "tenant": tenant,
+            "kind": entry.kind.value,
+            "tool": entry.tool,
+            "code": entry.code,
+            "revision": revision,
+            "trace_id": trace_id,
+            "principal_id": entry.principal.id,
+            "payload_digest": _sha(payload),
+            "previous_hash": head,
+            "recorded_at": now,
+            "schema_version": SCHEMA_VERSION,
+        }
+        head = row["hash"] = chain_hash(row)
+        row["payload"] = payload
+        rows.append(row)
+    _insert.run_many(connection, rows)
+    return count, head
+
+
+def chain_hash(row: Mapping[str, Any]) -> str:
+    """The hash of one record: over everything but the payload and the hash itself."""
+    fields = [
+        row["previous_hash"], row["workflow_id"], row["number"], row["audit_ref"], row["tenant"], row["kind"], row["tool"],
+        row["code"], row["revision"], row["trace_id"], row["principal_id"], row["payload_digest"], row["recorded_at"],
+        row["schema_version"],
+    ]  # fmt: skip
+    return _sha(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+
+
+def read(connection: Connection, workflow_id: str) -> list[AuditRecord]:
+    """The whole trail of one instance, oldest first."""
+    return [_record(row) for row in connection.execute(_select, {"workflow_id": workflow_id}).mappings()]
+
+
+def verify(connection: Connection, workflow_id: str, *, count: int, head: str) -> list[Broken]:
+    """Find every place where a record was changed, removed, inserted or reordered.
+
+    Args:
+        count: How many records the instance's row says there are.
+        head: The last record's hash by the instance's row.
+    """
+    broken: list[Broken] = []
+    previous, expected = GENESIS, 0
+    for row in connection.execute(_select, {"workflow_id": workflow_id}).mappings():
+        expected += 1
+        if row["number"] != expected:
+            broken.append(Broken(expected, f"record {expected} is missing; {row['number']} stands in its place"))
+            expected = row["number"]
+        if row["previous_hash"] != previous:
+            broken.append(Broken(row["number"], "does not follow the record before it"))
+        if chain_hash(row) != row["hash"]:
+            broken.append(Broken(row["number"], "was changed after it was written"))
+        if row["payload"] is not None and _sha(row["payload"]) != row["payload_digest"]:
+            broken.append(Broken(row["number"], "has another payload than it was written with"))
+        previous = row["hash"]
+    if expected != count or previous != head:
+        broken.append(Broken(expected + 1, f"the trail ends at record {expected}; the instance counts {count}"))
+    return broken
+
+
+def erase(connection: Connection, workflow_id: str, numbers: Iterable[int]) -> int:
+    """Erase the payloads of some records; the records stay and still verify.
+
+    Returns:
+        How many payloads were there to erase.
+    """
+    statement = (
+        sa.update(audit)
+        .where(audit.c.workflow_id == workflow_id, audit.c.number.in_(list(numbers)), audit.c.payload.is_not(None))
+        .values(payload=None)
+    )
+    return connection.execute(statement).rowcount
+
+
+def _sha(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _record(row: Mapping[Any, Any]) -> AuditRecord:
+    values = dict(row)
+    values["kind"] = AuditKind(values["kind"])
+    values["payload"] = None if values["payload"] is None else json.loads(values["payload"])
+    return AuditRecord(**values)

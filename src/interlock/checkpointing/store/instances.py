@@ -1,0 +1,114 @@
+"""The row of a workflow instance: the truth about its state, its data and its revision."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tools.canonical import JsonObject
+from ...tools.principal import Principal
+from ..statements import Prepared
+from ..store_tables import instances
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One workflow instance as its row has it."""
+
+    workflow_id: str
+    tenant: str
+    workflow: str
+    workflow_version: int
+    definition: str
+    state: str
+    revision: int
+    data: JsonObject
+    finished: bool
+    thread_id: str | None
+    checkpoint_ns: str | None
+    head_checkpoint: str | None
+    running_key: str | None
+    lease_owner: str | None
+    lease_epoch: int
+    lease_until: int | None
+    trace_id: str
+    started_by: Principal
+    last_result: JsonObject | None
+    audit_count: int
+    audit_head: str
+    created_at: int
+    updated_at: int
+
+
+COLUMNS = [column.name for column in instances.columns]
+
+_by_id = sa.select(instances).where(instances.c.workflow_id == sa.bindparam("workflow_id"))
+_select = Prepared(_by_id)
+_select_locked = Prepared(_by_id.with_for_update())
+_insert = Prepared(sa.insert(instances))
+_CHANGING = (
+    "workflow_version", "definition", "state", "revision", "data", "finished", "head_checkpoint", "running_key", "last_result",
+    "audit_count", "audit_head", "updated_at",
+)  # fmt: skip
+_update = Prepared(
+    sa.update(instances)
+    .where(
+        instances.c.workflow_id == sa.bindparam("by_workflow_id"),
+        instances.c.revision == sa.bindparam("by_revision"),
+        instances.c.audit_count == sa.bindparam("by_audit_count"),
+    )
+    .values({name: sa.bindparam(name) for name in _CHANGING})
+)
+
+
+def load(connection: Connection, workflow_id: str, *, lock: bool = False) -> Instance | None:
+    """Read an instance, and on servers lock its row until the transaction ends when `lock` is set."""
+    row = (_select_locked if lock else _select).run(connection, {"workflow_id": workflow_id}).first()
+    return None if row is None else from_row(row)
+
+
+def insert(connection: Connection, instance: Instance) -> None:
+    """Write a new instance; a second one of the same id is an IntegrityError of the driver."""
+    _insert.run(connection, _values(instance))
+
+
+def update(connection: Connection, before: Instance, after: Instance) -> bool:
+    """Write what changed, provided that nobody else wrote in between.
+
+    Returns:
+        Whether the row still was as `before` has it. If not, nothing was written.
+    """
+    values = _values(after)
+    parameters = {name: values[name] for name in _CHANGING}
+    parameters |= {
+        "by_workflow_id": before.workflow_id,
+        "by_revision": before.revision,
+        "by_audit_count": before.audit_count,
+    }
+    return _update.run(connection, parameters).rowcount == 1
+
+
+def from_row(row: Any) -> Instance:
+    """Build an instance from the columns of its row, in the order of the table."""
+    values = dict(zip(COLUMNS, row, strict=False))
+    values["data"] = json.loads(values["data"])
+    values["finished"] = bool(values["finished"])
+    values["started_by"] = Principal.from_json(json.loads(values["started_by"]))
+    values["last_result"] = None if values["last_result"] is None else json.loads(values["last_result"])
+    return Instance(**values)
+
+
+def _values(instance: Instance) -> Mapping[str, Any]:
+    values = dict(instance.__dict__)
+    values["data"] = _dump(instance.data)
+    values["finished"] = int(instance.finished)
+    values["started_by"] = _dump(instance.started_by.to_json())
+    values["last_result"] = None if instance.last_result is None else _dump(instance.last_result)
+    return values
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,100 @@
+"""The command ledger: what was asked under which idempotency key, and what came of it."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tools.canonical import JsonObject
+from ..statements import Prepared
+from ..store_tables import ledger
+
+
+class LedgerStatus(StrEnum):
+    """Where a command stands."""
+
+    STARTED = "started"
+    """Its outside effect is under way, or broke off."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """The tool said no, or failed in a way that surely had no effect."""
+    UNKNOWN = "unknown"
+    """An attempt broke off in mid-effect; a person has to say what happened."""
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One command under one key."""
+
+    workflow_id: str
+    idempotency_key: str
+    tenant: str
+    fingerprint: str
+    tool: str
+    tool_version: int
+    status: LedgerStatus
+    attempt: int
+    owner: str | None
+    arguments: JsonObject
+    result: JsonObject | None
+    audit_ref: str
+    started_at: int
+    finished_at: int | None
+
+
+_by_key = sa.select(ledger).where(
+    ledger.c.workflow_id == sa.bindparam("workflow_id"), ledger.c.idempotency_key == sa.bindparam("idempotency_key")
+)
+_select = Prepared(_by_key)
+_insert = Prepared(sa.insert(ledger))
+_update = Prepared(
+    sa.update(ledger)
+    .where(
+        ledger.c.workflow_id == sa.bindparam("by_workflow_id"),
+        ledger.c.idempotency_key == sa.bindparam("by_idempotency_key"),
+        ledger.c.status == sa.bindparam("by_status"),
+        ledger.c.attempt == sa.bindparam("by_attempt"),
+    )
+    .values({name: sa.bindparam(name) for name in ("status", "attempt", "owner", "result", "audit_ref", "finished_at")})
+)
+
+
+def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | None:
+    """Read what the ledger has under a key."""
+    row = _select.run(connection, {"workflow_id": workflow_id, "idempotency_key": key}).mappings().first()
+    if row is None:
+        return None
+    values = dict(row)
+    values["status"] = LedgerStatus(values["status"])
+    values["arguments"] = json.loads(values["arguments"])
+    values["result"] = None if values["result"] is None else json.loads(values["result"])
+    return LedgerEntry(**values)
+
+
+def insert(connection: Connection, entry: LedgerEntry) -> None:
+    """Write a new entry; a second one of the same key is an IntegrityError of the driver."""
+    _insert.run(connection, _values(entry))
+
+
+def update(connection: Connection, before: LedgerEntry, after: LedgerEntry) -> bool:
+    """Write what changed of an entry, provided that it still stands as `before` has it."""
+    values = _values(after)
+    parameters = {name: values[name] for name in ("status", "attempt", "owner", "result", "audit_ref", "finished_at")}
+    parameters |= {
+        "by_workflow_id": before.workflow_id,
+        "by_idempotency_key": before.idempotency_key,
+        "by_status": before.status.value,
+        "by_attempt": before.attempt,
+    }
+    return _update.run(connection, parameters).rowcount == 1
+
+
+def _values(entry: LedgerEntry) -> dict[str, Any]:
+    values = dict(entry.__dict__)
+    values["status"] = entry.status.value
+    values["arguments"] = json.dumps(entry.arguments, ensure_ascii=False)
+    values["result"] = None if entry.result is None else json.dumps(entry.result, ensure_ascii=False)
+    return values

@@ -1,0 +1,135 @@
+"""The workflow store: one door to instances, ledger, approvals, audit trail and outbox."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ...tools.errors import InputError
+from ..database import Database
+from ..store_tables import instances as instances_table
+from . import approvals, audit, instances
+from .approvals import ApprovalRequest
+from .audit import AuditKind, AuditRecord, Broken
+from .instances import Instance
+from .unit import Unit
+
+Clock = Callable[[Connection], int]
+"""Gives the time in microseconds since 1970 UTC; the database's own clock unless a test injects another."""
+
+
+class WorkflowStore:
+    """The SQL home of workflow instances, beside any checkpointer.
+
+    Args:
+        target: A database URL, an engine, or the `Database` of a checkpointer to share.
+        clock: For tests: what gives the time instead of the database.
+    """
+
+    def __init__(self, target: str | URL | Engine | AsyncEngine | Database, *, clock: Clock | None = None) -> None:
+        self.database = Database.open(target)
+        self.is_durable = True
+        self._clock: Clock = clock or self.database.now
+        self._ready = False
+        self._guard = threading.Lock()
+
+    @classmethod
+    def in_memory(cls, *, clock: Clock | None = None) -> "WorkflowStore":
+        """A store in this process's memory: the same rules, and nothing outlives the process."""
+        store = cls(Database.in_memory(), clock=clock)
+        store.is_durable = False
+        return store
+
+    def setup(self) -> None:
+        """Create or upgrade the tables. Safe to repeat, and when several processes start at once."""
+        from ..schema import setup  # noqa: PLC0415 -- migrations are imported when they are needed
+
+        with self._guard:
+            if not self._ready:
+                setup(self.database)
+                self._ready = True
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction."""
+        self._prepare()
+        with self.database.read() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction."""
+        self._prepare()
+        with self.database.write() as connection:
+            yield connection
+
+    def unit(self, connection: Connection, workflow_id: str) -> Unit | None:
+        """Begin work on one instance in a write transaction; None when there is no such instance."""
+        instance = instances.load(connection, workflow_id, lock=True)
+        return None if instance is None else Unit(connection, instance, self.now(connection))
+
+    def now(self, connection: Connection) -> int:
+        """The time in microseconds since 1970 UTC."""
+        return self._clock(connection)
+
+    def find(self, workflow_id: str) -> Instance | None:
+        """Read one instance."""
+        with self.read() as connection:
+            return instances.load(connection, workflow_id)
+
+    def get(self, workflow_id: str) -> Instance:
+        """Read one instance.
+
+        Raises:
+            InputError: There is none of this id.
+        """
+        found = self.find(workflow_id)
+        if found is None:
+            raise InputError(
+                f"There is no workflow instance {workflow_id!r} in {self.database.engine.url!r}. "
+                "Check the id and the database; `WorkflowStore.instances()` lists those that are there.",
+                code="unknown_instance",
+            )
+        return found
+
+    def instances(self, *, workflow: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Instance]:
+        """The instances that changed last, newest first."""
+        table = instances_table
+        statement = sa.select(table).order_by(table.c.updated_at.desc(), table.c.workflow_id).limit(limit)
+        if workflow is not None:
+            statement = statement.where(table.c.workflow == workflow)
+        if tenant is not None:
+            statement = statement.where(table.c.tenant == tenant)
+        with self.read() as connection:
+            return [instances.from_row(row) for row in connection.execute(statement)]
+
+    def audit(self, workflow_id: str) -> list[AuditRecord]:
+        """The audit trail of an instance, oldest first."""
+        with self.read() as connection:
+            return audit.read(connection, workflow_id)
+
+    def verify(self, workflow_id: str) -> list[Broken]:
+        """Find every place where the audit trail of an instance was tampered with; an empty list means that it is whole."""
+        with self.read() as connection:
+            instance = instances.load(connection, workflow_id)
+            count, head = (0, audit.GENESIS) if instance is None else (instance.audit_count, instance.audit_head)
+            return audit.verify(connection, workflow_id, count=count, head=head)
+
+    def pending_approvals(self, workflow_id: str) -> list[ApprovalRequest]:
+        """The approvals of an instance that nobody has decided yet."""
+        with self.read() as connection:
+            return approvals.pending(connection, workflow_id)
+
+    def close(self) -> None:
+        """Give back the database."""
+        self.database.close()
+
+    def _prepare(self) -> None:
+        if not self._ready:
+            self.setup()
+
+
+__all__ = ["AuditKind", "AuditRecord", "Broken", "Clock", "Instance", "WorkflowStore"]

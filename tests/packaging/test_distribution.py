@@ -1,0 +1,118 @@
+"""What is shipped: the wheel that is built from the sdist holds the whole package, and nothing beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "interlock"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    sdist: frozenset[str]
+    """Files of the sdist, without its top folder."""
+    wheel: frozenset[str]
+    """Files of the wheel."""
+    wheel_file: Path
+    metadata: str
+
+
+def _files_of_the_package() -> set[str]:
+    return {
+        file.relative_to(PACKAGE.parent).as_posix()
+        for file in PACKAGE.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts and not file.name.startswith(".")
+    }
+
+
+@pytest.fixture(scope="module")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
+    """The sdist, and the wheel made from it, built by the tools of this environment and without a network."""
+    out = tmp_path_factory.mktemp("dist")
+    # Without --sdist and --wheel, `build` makes the wheel out of the sdist that it has just made.
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel_file,) = out.glob("*.whl")
+    (sdist_file,) = out.glob("*.tar.gz")
+    with tarfile.open(sdist_file) as sdist:
+        in_sdist = frozenset(member.name.split("/", 1)[1] for member in sdist.getmembers() if not member.isdir())
+    with zipfile.ZipFile(wheel_file) as wheel:
+        in_wheel = frozenset(name for name in wheel.namelist() if not name.endswith("/"))
+        (metadata_file,) = (name for name in in_wheel if name.endswith(".dist-info/METADATA"))
+        metadata = wheel.read(metadata_file).decode()
+    return Distribution(in_sdist, in_wheel, wheel_file, metadata)
+
+
+def test_the_wheel_built_from_the_sdist_holds_every_file_of_the_package(distribution: Distribution) -> None:
+    shipped = {name for name in distribution.wheel if not name.split("/")[0].endswith(".dist-info")}
+
+    assert shipped == _files_of_the_package()
+
+
+def test_the_wheel_has_one_top_level_package(distribution: Distribution) -> None:
+    tops = {name.split("/")[0] for name in distribution.wheel}
+
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"interlock"}
+
+
+def test_the_wheel_says_that_it_is_typed_and_how_it_may_be_used(distribution: Distribution) -> None:
+    assert "interlock/py.typed" in distribution.wheel
+    assert any(name.endswith("licenses/LICENSE") for name in distribution.wheel)
+    assert "License-Expression: MIT" in distribution.metadata
+    assert "Requires-Python: >=3.11" in distribution.metadata
+
+
+def test_every_module_of_the_wheel_can_be_imported_from_it(distribution: Distribution, tmp_path: Path) -> None:
+    program = """
+import importlib, pkgutil, sys
+import interlock
+assert interlock.__file__.startswith(sys.argv[1]), interlock.__file__
+for module in pkgutil.walk_packages(interlock.__path__, "interlock."):
+    importlib.import_module(module.name)
+"""
+    assert _run_from_the_wheel(distribution, program, tmp_path) == ""
+
+
+def test_the_package_needs_none_of_its_extras_to_be_imported(distribution: Distribution, tmp_path: Path) -> None:
+    program = """
+import sys
+for extra in ("langchain", "langchain_openai", "psycopg", "psycopg_pool", "pymysql", "asyncmy", "pytest", "hypothesis"):
+    sys.modules[extra] = None
+import interlock, interlock.testing
+for room in ("tools", "checkpointing", "nodes", "graphs"):
+    __import__("interlock." + room)
+"""
+    assert _run_from_the_wheel(distribution, program, tmp_path) == ""
+
+
+def _run_from_the_wheel(distribution: Distribution, program: str, folder: Path) -> str:
+    """Run a program that sees the unpacked wheel in place of the sources; return what it complained of."""
+    with zipfile.ZipFile(distribution.wheel_file) as wheel:
+        wheel.extractall(folder)  # noqa: S202 - made a moment ago, by us
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-P", "-c", program, str(folder)]
+    ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return ran.stderr
+
+
+def test_the_sdist_holds_what_is_needed_to_test_it_and_no_link(distribution: Distribution) -> None:
+    tests = {
+        file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.py") if "__pycache__" not in file.parts
+    }
+
+    assert tests <= distribution.sdist
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile"} <= distribution.sdist
+    tops = {name.split("/")[0] for name in distribution.sdist}
+    assert tops.isdisjoint(link.name for link in ROOT.iterdir() if link.is_symlink())

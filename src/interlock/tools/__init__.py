@@ -1,2 +1,129 @@
-"""Tools: contracts and decorators, result and error shapes, events, and what a tool function is given. Knows nothing
-of graphs."""
+"""Tools: contracts, registry and wire names, result and error shapes, events, and what a tool function is given.
+
+Nothing here knows of graphs or databases.
+"""
+
+from .canonical import JSON, JsonObject, canonical_json, digest, to_json
+from .codes import ErrorCode
+from .context import ToolContext
+from .contracts import ContractShape, ToolAnnotations, ToolContract, command, event, read
+from .errors import (
+    ConflictError,
+    ContextError,
+    ContractError,
+    DefinitionError,
+    DurabilityError,
+    IdempotencyError,
+    InProgress,
+    InputError,
+    InterlockError,
+    InvalidArguments,
+    InvalidInput,
+    InvalidOutput,
+    InvalidResume,
+    MissingThreadId,
+    NotADatabase,
+    NotJson,
+    OutcomeUnknown,
+    PrincipalError,
+    Problem,
+    ReadOnlyStore,
+    Refused,
+    RegistryError,
+    ResumeError,
+    RevisionConflict,
+    RunError,
+    SchemaMismatch,
+    StaleCheckpoint,
+    StoreError,
+    StoreUnavailable,
+    ToolError,
+    UnknownState,
+    WorkflowDefinitionError,
+    WorkflowFinished,
+)
+from .events import Event, EventEnvelope, timestamp
+from .ids import ApprovalId, AuditRef, EventId, IdempotencyKey, TraceId, WorkflowId, derive, mint
+from .kinds import Effect, ToolKind
+from .principal import Principal
+from .redaction import MASK, is_secret, redact
+from .registry import ToolRegistry
+from .results import CommandResult, ErrorBody, ErrorResult, InstanceSnapshot, ReadResult
+from .retry import RetryPolicy
+from .wire import WireNames, camel, wire_name
+
+__all__ = [
+    "JSON",
+    "MASK",
+    "ApprovalId",
+    "AuditRef",
+    "CommandResult",
+    "ConflictError",
+    "ContextError",
+    "ContractError",
+    "ContractShape",
+    "DefinitionError",
+    "DurabilityError",
+    "Effect",
+    "ErrorBody",
+    "ErrorCode",
+    "ErrorResult",
+    "Event",
+    "EventEnvelope",
+    "EventId",
+    "IdempotencyError",
+    "IdempotencyKey",
+    "InProgress",
+    "InputError",
+    "InstanceSnapshot",
+    "InterlockError",
+    "InvalidArguments",
+    "InvalidInput",
+    "InvalidOutput",
+    "InvalidResume",
+    "JsonObject",
+    "MissingThreadId",
+    "NotADatabase",
+    "NotJson",
+    "OutcomeUnknown",
+    "Principal",
+    "PrincipalError",
+    "Problem",
+    "ReadOnlyStore",
+    "ReadResult",
+    "Refused",
+    "RegistryError",
+    "ResumeError",
+    "RetryPolicy",
+    "RevisionConflict",
+    "RunError",
+    "SchemaMismatch",
+    "StaleCheckpoint",
+    "StoreError",
+    "StoreUnavailable",
+    "ToolAnnotations",
+    "ToolContext",
+    "ToolContract",
+    "ToolError",
+    "ToolKind",
+    "ToolRegistry",
+    "TraceId",
+    "UnknownState",
+    "WireNames",
+    "WorkflowDefinitionError",
+    "WorkflowFinished",
+    "WorkflowId",
+    "camel",
+    "canonical_json",
+    "command",
+    "derive",
+    "digest",
+    "event",
+    "is_secret",
+    "mint",
+    "read",
+    "redact",
+    "timestamp",
+    "to_json",
+    "wire_name",
+]

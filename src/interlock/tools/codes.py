@@ -6,8 +6,8 @@ from enum import StrEnum
 class ErrorCode(StrEnum):
     """Why a proposal or a command was answered with an error.
 
-    "Retryable" means that the same call may succeed later without anything being changed about it. The `retryable` flag of each answer is what
-    counts; what is said here is its usual value.
+    "Retryable" means that the same call may succeed later without anything being changed about it. The `retryable`
+    flag of each answer is what counts; what is said here is its usual value.
     """
 
     TOOL_NOT_ALLOWED = "tool_not_allowed"

@@ -58,11 +58,9 @@ class ToolContext(Generic[DataT]):
     ) -> None:
         """Build the context of one attempt.
 
-        Args:
-            kind: Of the tool; a read emits nothing.
-            session: A SQLAlchemy Session or AsyncSession, or a function without arguments that opens it when it is
-            first asked for. no_session: Where there is no session: why, and what to do about it, for the error that
-            asking for it raises.
+        `session` is a SQLAlchemy Session or AsyncSession, or a function without arguments that opens it when it is
+        first asked for. Where there is none, `no_session` says why and what to do, for the error that asking for it
+        raises.
         """
         self.kind = kind
         self.workflow_id = workflow_id
@@ -86,7 +84,8 @@ class ToolContext(Generic[DataT]):
 
     @property
     def session(self) -> Any:
-        """The SQLAlchemy Session of the transition's transaction (an AsyncSession in an async tool). Do not commit it: the runtime does.
+        """The SQLAlchemy Session of the transition's transaction (an AsyncSession in an async tool). Do not commit it:
+        the runtime does.
 
         Raises:
             ContextError: there is none where this tool runs.
@@ -95,9 +94,9 @@ class ToolContext(Generic[DataT]):
         if self._session is None:
             raise ContextError(
                 self._no_session
-                or "there is no session here: it is given to tools whose effect is 'transactional' in a workflow that
-                has a workflow store; declare " 'the tool with effect="transactional" and compile the workflow with a
-                store, or open your own connection'
+                or "there is no session here: it is given to tools whose effect is 'transactional' in a workflow "
+                "that has a workflow store; declare the tool with effect='transactional' and compile the "
+                "workflow with a store, or open your own connection"
             )
         if _is_factory(self._session):
             self._session = self._session()
@@ -113,19 +112,23 @@ class ToolContext(Generic[DataT]):
         if self.kind is ToolKind.READ:
             raise ContextError("a read emits nothing, because it changes nothing; declare the tool as a command")
         if not isinstance(event, Event):
-            raise ContextError(f"ctx.emit was given a {type(event).__qualname__}; give an instance of a subclass of
-            interlock.Event")
+            raise ContextError(
+                f"ctx.emit was given a {type(event).__qualname__}; give an instance of a subclass of interlock.Event"
+            )
         self.emitted.append(event)
 
     def close(self) -> None:
         """End the context with the attempt it was made for: a tool that kept it cannot write behind the ledger's
-        back."""
+        back.
+        """
         self._closed = True
 
     def _check_open(self, what: str) -> None:
         if self._closed:
-            raise ContextError(f"ctx.{what} was used after its tool had returned; use it within the tool's body only,
-            and do not keep it")
+            raise ContextError(
+                f"ctx.{what} was used after its tool had returned; use it within the tool's body "
+                "only, and do not keep it"
+            )
 
 
 def _is_factory(session: Any) -> bool:

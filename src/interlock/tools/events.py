@@ -16,7 +16,9 @@ _ENVELOPE = ("eventName", "eventId", "occurredAt", "traceId", "workflowId", "met
 
 
 class Event(BaseModel):
-    """The base of all events, declared with a name and a version::
+    """The base of all events, declared with a name and a version.
+
+    ::
 
         class CaseAssigned(Event, name="case.assigned", version=1):
             case_id: str
@@ -27,8 +29,12 @@ class Event(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True, allow_inf_nan=False,
-        ser_json_timedelta="iso8601"
+        frozen=True,
+        extra="forbid",
+        alias_generator=camel,
+        populate_by_name=True,
+        allow_inf_nan=False,
+        ser_json_timedelta="iso8601",
     )
 
     name_on_wire: ClassVar[str]
@@ -52,13 +58,16 @@ class Event(BaseModel):
         for name, key in taken:
             if key in _ENVELOPE:
                 raise ContractError(
-                    f"the event class {cls.__qualname__} has the field {name!r}, which on the wire is {key!r}; that name belongs to the envelope, "
+                    f"the event class {cls.__qualname__} has the field {name!r}, which on the wire is {key!r}; that "
+                    "name belongs to the envelope, "
                     "which fills it in: leave the field out, or rename it"
                 )
         doubled = {key for _, key in taken if sum(other == key for _, other in taken) > 1}
         if doubled:
-            raise ContractError(f"the event class {cls.__qualname__} has several fields that are {sorted(doubled)} on
-            the wire; rename them")
+            raise ContractError(
+                f"the event class {cls.__qualname__} has several fields that are {sorted(doubled)} "
+                "on the wire; rename them"
+            )
 
     def to_json(self) -> JsonObject:
         """Give the event's own fields as they are on the wire."""
@@ -89,12 +98,14 @@ class EventEnvelope(BaseModel):
     def model_post_init(self, _context: Any) -> None:
         """Refuse what could not be read back."""
         if self.occurred_at.tzinfo is None:
-            raise InvalidInput("an event's occurredAt has no time zone; give an aware datetime, such as
-            datetime.now(UTC)")
+            raise InvalidInput(
+                "an event's occurredAt has no time zone; give an aware datetime, such as datetime.now(UTC)"
+            )
         taken = sorted(self.fields.keys() & set(_ENVELOPE))
         if taken:
-            raise InvalidInput(f"the event's own fields {', '.join(taken)} collide with those of the envelope; rename
-            them")
+            raise InvalidInput(
+                f"the event's own fields {', '.join(taken)} collide with those of the envelope; rename them"
+            )
 
     @classmethod
     def wrap(
@@ -142,13 +153,15 @@ class EventEnvelope(BaseModel):
             return cls.model_validate({**{key: data[key] for key in _ENVELOPE if key in data}, "fields": own})
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            raise InvalidInput(f"this is no event ({wrong}); give the fields {', '.join(_ENVELOPE)} and the event's
-            own") from None
+            raise InvalidInput(
+                f"this is no event ({wrong}); give the fields {', '.join(_ENVELOPE)} and the event's own"
+            ) from None
 
 
 def timestamp(moment: dt.datetime) -> str:
     """Write an aware moment as RFC 3339 in UTC, to the microsecond: ``2026-01-31T09:30:00.000000Z``. Such texts sort
-    by time."""
+    by time.
+    """
     return moment.astimezone(dt.UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
@@ -161,7 +174,8 @@ def check_name(name: object, where: str) -> None:
     """Refuse a canonical name that breaks the rules."""
     if not isinstance(name, str) or not TOOL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise ContractError(
-            f"{where} has the name {name!r}; a name is lower-case words joined by dots, each starting with a letter and holding letters, digits and "
+            f"{where} has the name {name!r}; a name is lower-case words joined by dots, each starting with a letter "
+            "and holding letters, digits and "
             f"underscores, at most {LONGEST_NAME} characters in all, such as 'case.assign'"
         )
 

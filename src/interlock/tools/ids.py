@@ -35,7 +35,8 @@ _PREFIX = re.compile(r"[a-z][a-z0-9]*")
 
 class _Ticks:
     """Microseconds since the epoch, never the same twice in one process, even when the clock stands still or steps
-    back."""
+    back.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -107,7 +107,8 @@ class Principal:
             inner = value.principal  # type: ignore[attr-defined]
         except AttributeError:
             raise PrincipalError(
-                f"the run's context is a {type(value).__qualname__}, which says nothing of who acts; pass context=Principal(id=…), "
+                f"the run's context is a {type(value).__qualname__}, which says nothing of who acts; pass "
+                "context=Principal(id=…), "
                 "a mapping of its fields, or an object with an attribute `principal`"
             ) from None
         if inner is value:

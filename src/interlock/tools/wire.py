@@ -60,12 +60,14 @@ class WireNames(Mapping[str, str]):
         other = self._canonical.setdefault(wire, name)
         if other != name:
             raise RegistryError(
-                f"the tools {other!r} and {name!r} would both be {wire!r} to the model; rename one, or give it another name for the model with wire_name="
+                f"the tools {other!r} and {name!r} would both be {wire!r} to the model; rename one, or give it "
+                "another name for the model with wire_name="
             )
         earlier = self._wire.setdefault(name, wire)
         if earlier != wire:
             raise RegistryError(
-                f"the tool {name!r} is {earlier!r} to the model in one version and {wire!r} in another; give all versions one wire_name="
+                f"the tool {name!r} is {earlier!r} to the model in one version and {wire!r} in another; give all "
+                "versions one wire_name="
             )
 
     def to_wire(self, name: str) -> str:

@@ -1,0 +1,243 @@
+"""A tool contract: what a tool is called, takes, returns and may do, and the function that does it."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, cast
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+from typing_extensions import ParamSpec, TypeVar
+
+from ._arguments import parse_arguments
+from ._input import Input
+from ._predicates import Predicate
+from ._shapes import on_wire
+from .canonical import JSON, JsonObject, digest, to_json
+from .context import ToolContext
+from .errors import ContextError, InvalidOutput, NotJson
+from .kinds import Effect, ToolKind
+from .retry import RetryPolicy
+from .wire import camel
+
+P = ParamSpec("P", default=...)
+R = TypeVar("R", default=Any)
+
+
+class ToolAnnotations(BaseModel):
+    """Hints about a tool, those of the Model Context Protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True, strict=True)
+
+    read_only_hint: bool | None = None
+    """It changes nothing."""
+    destructive_hint: bool | None = None
+    """It may overwrite or end something, rather than only add."""
+    idempotent_hint: bool | None = None
+    """Calling it again with the same arguments changes nothing more."""
+    open_world_hint: bool | None = None
+    """It reaches beyond the workflow store's database."""
+
+    def to_json(self) -> JsonObject:
+        """Give the hints that are set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class ContractShape(BaseModel):
+    """A tool contract on the wire."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True)
+
+    name: str
+    version: int = Field(ge=1)
+    kind: ToolKind
+    description: str
+    input_schema: JsonObject
+    """JSON Schema of the arguments."""
+    output_schema: JsonObject
+    """JSON Schema of the output."""
+    annotations: ToolAnnotations
+
+    def to_json(self) -> JsonObject:
+        """Give the shape exactly as it is on the wire."""
+        return {**self.model_dump(mode="json", by_alias=True), "annotations": self.annotations.to_json()}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ToolContract(Generic[P, R]):
+    """What a tool is called, takes, returns and may do, and the function that does it.
+
+    Made by the decorators `read`, `command` and `event`. Calling it calls the function, with nothing in between.
+    """
+
+    name: str
+    """Canonical, with dots: ``case.assign``."""
+    version: int
+    kind: ToolKind
+    effect: Effect | None
+    """Where the effect lands; None for a read, which has none."""
+    description: str
+    """What the model is told."""
+    input_model: type[BaseModel]
+    """Its fields are the arguments: snake_case in Python, camelCase on the wire."""
+    output_type: Any
+    """What the function returns."""
+    annotations: ToolAnnotations
+    wire_name: str
+    """What the model calls it by: ``case_assign``."""
+    check: Callable[..., Any] | None = None
+    preview: Callable[..., Any] | None = None
+    sensitive: frozenset[str] = frozenset()
+    """Names on the wire of fields that are redacted before anything is written down."""
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
+    """Seconds that one attempt may take."""
+    is_async: bool = False
+    takes_context: bool = False
+    function: Callable[P, R]
+
+    _input: Input = field(repr=False)
+    _output: TypeAdapter[Any] = field(repr=False)
+    _context: str | None = field(repr=False, default=None)
+    _input_schema: JsonObject = field(repr=False)
+    _output_schema: JsonObject = field(repr=False)
+    _predicates: dict[Callable[..., Any], Predicate] = field(repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for attribute in ("__doc__", "__module__", "__qualname__", "__name__"):
+            object.__setattr__(self, attribute, getattr(self.function, attribute, None))
+        object.__setattr__(self, "__wrapped__", self.function)
+        for role, function in (("check", self.check), ("preview", self.preview)):
+            if function is not None:
+                self._predicates[function] = self._read_predicate(function, role)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name} v{self.version}>"
+
+    # Arguments
+
+    def parse(self, arguments: Mapping[str, Any]) -> BaseModel:
+        """Read the arguments of a call: camelCase, or snake_case; strict as far as JSON goes; unknown ones refused.
+
+        Raises:
+            InvalidArguments: they do not fit, with each field named as it is on the wire.
+        """
+        return parse_arguments(self.name, self.input_model, arguments)
+
+    def canonical_arguments(self, arguments: BaseModel) -> JsonObject:
+        """Give arguments as they are on the wire, without the optional ones that are None. `parse` reads them back."""
+        dumped = cast("JsonObject", on_wire(arguments, arguments.model_dump(mode="json", by_alias=True)))
+        for name, item in self.input_model.model_fields.items():
+            key = item.alias or name
+            if not item.is_required() and item.default is None and dumped.get(key) is None:
+                dumped.pop(key, None)
+        return dumped
+
+    def fingerprint(self, arguments: BaseModel) -> str:
+        """Digest what would run: tool, version and canonical arguments."""
+        return digest({"tool": self.name, "version": self.version, "arguments": self.canonical_arguments(arguments)})
+
+    # Calling
+
+    def call(self, arguments: BaseModel, ctx: ToolContext | None = None) -> Any:
+        """Call the function; what an async one gives is to be awaited.
+
+        Raises:
+            ContextError: the function takes a context and there is none.
+        """
+        keywords = self._input.keywords(arguments)
+        if self._context is not None:
+            if ctx is None:
+                raise ContextError(f"{self.name} takes a ToolContext as {self._context!r}; give it one")
+            keywords[self._context] = ctx
+        return cast("Callable[..., Any]", self.function)(**keywords)
+
+    def call_predicate(
+        self, function: Callable[..., Any], arguments: BaseModel, ctx: ToolContext | None = None
+    ) -> str | None:
+        """Ask a check whether it holds: None when it does, otherwise the reason why not.
+
+        Raises:
+            ContractError: it asks for something that the tool does not have, or answers neither True nor False nor a
+            reason.
+        """
+        return self._predicate(function, "check").reason(self._input.values(arguments), ctx)
+
+    def failed_check(self, arguments: BaseModel, ctx: ToolContext | None = None) -> str | None:
+        """Ask the contract's own check: None when it holds or there is none, otherwise the reason why not."""
+        return None if self.check is None else self.call_predicate(self.check, arguments, ctx)
+
+    def show_preview(self, arguments: BaseModel, ctx: ToolContext | None = None) -> JSON:
+        """Give what the contract's preview shows of the call, as JSON data; None where it has none."""
+        if self.preview is None:
+            return None
+        shown = self._predicate(self.preview, "preview")(self._input.values(arguments), ctx)
+        try:
+            plain: TypeAdapter[Any] = TypeAdapter(type(shown))
+            return to_json(on_wire(shown, plain.dump_python(shown, mode="json", by_alias=True)))
+        except (NotJson, PydanticSerializationError) as error:
+            raise InvalidOutput(
+                f"the preview of {self.name} shows what has no JSON form: {error}; return plain data or a model"
+            ) from error
+
+    def dump_output(self, value: Any) -> JSON:
+        """Check what the function returned against the contract, and give it as it is on the wire.
+
+        Raises:
+            InvalidOutput: it is not what the contract promises.
+        """
+        try:
+            valid = self._output.validate_python(value)
+            return to_json(
+                on_wire(valid, self._output.dump_python(valid, mode="json", by_alias=True, warnings="error"))
+            )
+        except ValidationError as error:
+            wrong = [{"field": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()]
+        except (PydanticSerializationError, NotJson) as error:
+            wrong = [{"field": "", "problem": str(error)}]
+        told = "; ".join(f"{item['field'] or 'the value'}: {item['problem']}" for item in wrong)
+        raise InvalidOutput(
+            f"{self.name} returned what its contract does not promise ({told}); mend the tool or its return annotation",
+            details={"tool": self.name, "problems": wrong},
+        )
+
+    # On the wire
+
+    def input_schema(self) -> JsonObject:
+        """Give the JSON Schema of the arguments."""
+        return copy.deepcopy(self._input_schema)
+
+    def output_schema(self) -> JsonObject:
+        """Give the JSON Schema of the output."""
+        return copy.deepcopy(self._output_schema)
+
+    def to_wire(self) -> ContractShape:
+        """Give the contract as it is on the wire."""
+        return ContractShape(
+            name=self.name,
+            version=self.version,
+            kind=self.kind,
+            description=self.description,
+            input_schema=self.input_schema(),
+            output_schema=self.output_schema(),
+            annotations=self.annotations,
+        )
+
+    def tool_definition(self, *, use_wire_name: bool = True) -> dict[str, Any]:
+        """Give the contract in the form that chat models' `bind_tools` takes."""
+        name = self.wire_name if use_wire_name else self.name
+        described = {"name": name, "description": self.description, "parameters": self.input_schema()}
+        return {"type": "function", "function": described}
+
+    def _predicate(self, function: Callable[..., Any], role: str) -> Predicate:
+        predicate = self._predicates.get(function)
+        if predicate is None:
+            predicate = self._predicates[function] = self._read_predicate(function, role)
+        return predicate
+
+    def _read_predicate(self, function: Callable[..., Any], role: str) -> Predicate:
+        return Predicate.read(function, role, self.name, self._input.names, self._context)

@@ -1,0 +1,129 @@
+"""Make the input model of a tool, and say how its function is called with an instance of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, create_model
+from pydantic.fields import FieldInfo
+
+from ._shapes import CLOSED, closed, wire_keys
+from ._signature import MISSING, Parameter, Signature, where
+from .errors import ContractError
+from .wire import camel
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a tool takes."""
+
+    model: type[BaseModel]
+    whole: str | None = None
+    """The parameter that takes the model as it is; None when each field is a parameter of its own."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a check or preview can ask for."""
+        fields = frozenset(self.model.model_fields)
+        return fields if self.whole is None else fields | {self.whole}
+
+    def values(self, arguments: BaseModel) -> dict[str, Any]:
+        """Give everything that a check or preview can ask for."""
+        values = {name: getattr(arguments, name) for name in self.model.model_fields}
+        return values if self.whole is None else {**values, self.whole: arguments}
+
+    def keywords(self, arguments: BaseModel) -> dict[str, Any]:
+        """Give what the function is called with."""
+        return self.values(arguments) if self.whole is None else {self.whole: arguments}
+
+
+def make_input(
+    tool: str, function: Callable[..., Any], signature: Signature, explicit: type[BaseModel] | None
+) -> Input:
+    """Make the input of a tool from its signature, or from the model it was given.
+
+    Raises:
+        ContractError: a parameter is unclear, or the two do not fit each other.
+    """
+    place = where(function)
+    made = _from_signature(tool, place, signature) if explicit is None else _from_model(place, signature, explicit)
+    keys: dict[str, str] = {}
+    for name, key in wire_keys(made.model).items():
+        other = keys.setdefault(key, name)
+        if other != name:
+            raise ContractError(f"{place} takes {other!r} and {name!r}, which are both {key!r} on the wire; rename one")
+        alias = made.model.model_fields[name].validation_alias
+        if name in made.model.model_fields and alias != key:
+            raise ContractError(
+                f"{place} reads {name!r} as {alias!r} but writes it as {key!r}; give it one alias, with Field(alias=…)"
+            )
+    return made
+
+
+def _from_signature(tool: str, place: str, signature: Signature) -> Input:
+    fields: dict[str, Any] = {}
+    for parameter in signature.parameters:
+        _check_name(parameter.name, place)
+        if parameter.annotation in {Any, object}:
+            raise ContractError(
+                f"{place} takes {parameter.name!r} as {parameter.annotation!r}, which tells the model nothing; give "
+                "it a "
+                "type (pydantic.JsonValue when it really may be anything)"
+            )
+        fields[parameter.name] = (closed(parameter.annotation), _default(parameter, place))
+    title = "".join(part.capitalize() for part in tool.replace(".", "_").split("_"))
+    config = ConfigDict(**CLOSED, frozen=True, protected_namespaces=())
+    try:
+        return Input(create_model(f"{title}Arguments", __config__=config, __module__=__name__, **fields))
+    except Exception as error:
+        raise ContractError(f"{place} has a parameter that cannot be read from JSON: {error}") from error
+
+
+def _from_model(place: str, signature: Signature, explicit: type[BaseModel]) -> Input:
+    if not isinstance(explicit, type) or not issubclass(explicit, BaseModel) or issubclass(explicit, RootModel):
+        raise ContractError(f"{place} was given the input_model {explicit!r}; give a subclass of pydantic.BaseModel")
+    model: type[BaseModel] = closed(explicit)
+    match signature.parameters:
+        case [Parameter(name, annotation)] if isinstance(annotation, type) and issubclass(explicit, annotation):
+            return Input(model, whole=name)
+    taken, given = {parameter.name for parameter in signature.parameters}, set(model.model_fields)
+    if taken != given:
+        difference = ", ".join(sorted(taken ^ given))
+        raise ContractError(
+            f"{place} and its input_model {explicit.__name__} differ in {difference}; give the function one parameter "
+            f"annotated with {explicit.__name__}, or one for each of its fields"
+        )
+    return Input(model)
+
+
+def _check_name(name: str, place: str) -> None:
+    if name.startswith("_") or hasattr(BaseModel, name):
+        raise ContractError(
+            f"{place} has the parameter {name!r}, a name that pydantic keeps for itself; rename it, and keep the "
+            "name on "
+            f'the wire with Annotated[…, Field(alias="{camel(name)}")] if you need it'
+        )
+
+
+def _default(parameter: Parameter, place: str) -> Any:
+    default = parameter.default
+    if default is MISSING:
+        return ...
+    if isinstance(default, FieldInfo):
+        return default
+    try:
+        given: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
+        text = given.dump_json(given.validate_python(default), warnings="error")
+        value = TypeAdapter(closed(parameter.annotation)).validate_json(text)
+    except Exception:
+        hint = f"; annotate it as {parameter.name}: … | None" if default is None else ""
+        raise ContractError(
+            f"{place} has the default {default!r} for {parameter.name!r}, which does not fit its "
+            f"annotation{hint or ', or has no JSON form; mend one of them'}"
+        ) from None
+    return value
+
+
+def known(names: Mapping[str, str]) -> str:
+    """List names on the wire, for a message."""
+    return ", ".join(names.values()) or "none"

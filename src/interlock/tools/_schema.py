@@ -1,0 +1,100 @@
+"""JSON Schemas as contracts print them: no titles, no `$defs` where none is needed, no noise."""
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+Schema = dict[str, Any]
+
+_SCHEMAS_BY_NAME = ("properties", "patternProperties", "dependentSchemas", "$defs")
+_SCHEMAS_IN_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_SCHEMAS = (
+    "items",
+    "additionalProperties",
+    "contains",
+    "not",
+    "if",
+    "then",
+    "else",
+    "propertyNames",
+    "unevaluatedItems",
+)
+_LOCAL = "#/$defs/"
+
+
+def input_schema(model: type[BaseModel]) -> Schema:
+    """Give the schema of a tool's arguments."""
+    schema = tidy(model.model_json_schema(mode="validation"))
+    schema.pop("description", None)  # the model is the machinery's; the tool has a description of its own
+    for name in [
+        name for name, field in model.model_fields.items() if not field.is_required() and field.default is None
+    ]:
+        key = model.model_fields[name].alias or name
+        schema["properties"][key] = _without_null(schema["properties"][key])
+    return {"type": "object", "properties": {}, **schema}
+
+
+def output_schema(adapter: TypeAdapter[Any]) -> Schema:
+    """Give the schema of what a tool returns."""
+    return tidy(adapter.json_schema(mode="serialization"))
+
+
+def tidy(schema: Schema) -> Schema:
+    """Drop titles and what says nothing; put definitions where they are used, save those that contain themselves."""
+    definitions: dict[str, Schema] = schema.get("$defs", {})
+    kept = {name for name in definitions if name in _reachable(definitions[name], definitions)}
+    tidied = _tidy({key: value for key, value in schema.items() if key != "$defs"}, definitions, kept)
+    used = {name for name in kept if name in _reachable(tidied, definitions)}
+    if used:
+        tidied["$defs"] = {name: _tidy(definitions[name], definitions, kept) for name in sorted(used)}
+    return tidied
+
+
+def _tidy(schema: Schema, definitions: dict[str, Schema], kept: set[str]) -> Schema:
+    if "$ref" in schema and (name := schema["$ref"].removeprefix(_LOCAL)) not in kept:
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        return _tidy({**definitions[name], **beside}, definitions, kept)
+    if len(schema.get("allOf", ())) == 1:
+        beside = {key: value for key, value in schema.items() if key != "allOf"}
+        return _tidy({**schema["allOf"][0], **beside}, definitions, kept)
+    tidied: Schema = {}
+    for key, value in schema.items():
+        if key in {"title", "discriminator"} or (key == "additionalProperties" and isinstance(value, bool)):
+            continue
+        if key in _SCHEMAS_BY_NAME:
+            tidied[key] = {name: _tidy(item, definitions, kept) for name, item in value.items()}
+        elif key in _SCHEMAS_IN_LISTS:
+            tidied[key] = [_tidy(item, definitions, kept) for item in value]
+        elif key in _SCHEMAS and isinstance(value, dict):
+            tidied[key] = _tidy(value, definitions, kept)
+        else:
+            tidied[key] = value
+    return tidied
+
+
+def _reachable(schema: Any, definitions: dict[str, Schema]) -> set[str]:
+    found: set[str] = set()
+    waiting = [schema]
+    while waiting:
+        match waiting.pop():
+            case dict() as item:
+                reference = item.get("$ref")
+                if isinstance(reference, str) and reference.startswith(_LOCAL):
+                    name = reference.removeprefix(_LOCAL)
+                    if name not in found:
+                        found.add(name)
+                        waiting.append(definitions[name])
+                waiting.extend(item.values())
+            case list() as items:
+                waiting.extend(items)
+    return found
+
+
+def _without_null(schema: Schema) -> Schema:
+    """Drop the null of an optional parameter: leaving it out says the same."""
+    rest = {key: value for key, value in schema.items() if not (key == "default" and value is None)}
+    arms = [arm for arm in rest.get("anyOf", ()) if arm != {"type": "null"}]
+    if not arms:
+        return rest
+    rest.pop("anyOf")
+    return {**arms[0], **rest} if len(arms) == 1 else {"anyOf": arms, **rest}

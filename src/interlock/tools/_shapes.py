@@ -1,0 +1,153 @@
+"""Models as they are on the wire: camelCase, closed to unknown keys; and data written the same way."""
+
+import dataclasses
+import functools
+import types
+from collections.abc import Mapping, Sequence, Set
+from typing import Annotated, Any, ForwardRef, Literal, Union, cast, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic.fields import FieldInfo
+
+from .canonical import JSON, canonical_json
+from .wire import camel
+
+CLOSED = ConfigDict(extra="forbid", alias_generator=camel, populate_by_name=True, allow_inf_nan=False)
+"""Takes camelCase, and snake_case too; refuses unknown keys, NaN and infinities."""
+
+
+def closed(annotation: Any) -> Any:
+    """Turn a type into one that reads the wire: every model and dataclass in it becomes a subclass of itself that is
+    `CLOSED`.
+
+    What a model decides by itself (an alias generator, what becomes of extra keys, aliases of fields) stays so.
+    """
+    return _closed(annotation, {})
+
+
+def _closed(annotation: Any, seen: dict[Any, Any]) -> Any:  # noqa: PLR0911 -- one answer per kind of annotation
+    origin = get_origin(annotation)
+    if origin is None:
+        if isinstance(annotation, type):
+            if issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
+                return _closed_model(annotation, seen)
+            if dataclasses.is_dataclass(annotation):
+                return _closed_dataclass(annotation, seen)
+        return annotation
+    if origin is Literal:
+        return annotation
+    arguments = get_args(annotation)
+    if origin is Annotated:
+        inner = _closed(arguments[0], seen)
+        return annotation if inner is arguments[0] else Annotated[(inner, *annotation.__metadata__)]
+    inner_arguments = tuple(_closed(argument, seen) for argument in arguments)
+    if all(new is old for new, old in zip(inner_arguments, arguments, strict=True)):
+        return annotation
+    if origin in {Union, types.UnionType}:
+        return Union[inner_arguments]  # noqa: UP007 -- made of a tuple; forward references do not support |
+    return origin[inner_arguments] if hasattr(origin, "__class_getitem__") else annotation.copy_with(inner_arguments)
+
+
+def _closed_model(model: type[BaseModel], seen: dict[Any, Any]) -> Any:
+    if model in seen:
+        return seen[model]
+    # A model that holds itself meets its own name here; it is resolved once the closed class is there.
+    reference = f"Closed{model.__name__}{id(model)}"
+    seen[model] = ForwardRef(reference)
+    own = model.model_config
+    config = ConfigDict(populate_by_name=True)
+    for key, value in CLOSED.items():
+        if key not in own:
+            config[key] = value  # type: ignore[literal-required]
+    namespace: dict[str, Any] = {
+        "__module__": model.__module__,
+        "__qualname__": model.__qualname__,
+        "__doc__": model.__doc__,
+        "__annotations__": {},
+        "model_config": config,
+    }
+    for name, field in model.model_fields.items():
+        annotation = _closed(field.annotation, seen)
+        if annotation is not field.annotation:
+            namespace["__annotations__"][name] = annotation
+            namespace[name] = _with_annotation(field, annotation)
+    derived = cast(
+        "type[BaseModel]", types.new_class(model.__name__, (model,), exec_body=lambda body: body.update(namespace))
+    )
+    seen[model] = derived
+    derived.model_rebuild(_types_namespace={f"Closed{base.__name__}{id(base)}": new for base, new in seen.items()})
+    return derived
+
+
+def _with_annotation(field: FieldInfo, annotation: Any) -> FieldInfo:
+    copied = FieldInfo.from_annotated_attribute(annotation, field)
+    for item in field.metadata:
+        if item not in copied.metadata:
+            copied.metadata.append(item)
+    return copied
+
+
+def _closed_dataclass(kind: type, seen: dict[Any, Any]) -> Any:
+    if kind not in seen:
+        config = {**CLOSED, **getattr(kind, "__pydantic_config__", {}), "populate_by_name": True}
+        namespace = {
+            "__module__": kind.__module__,
+            "__doc__": kind.__doc__,
+            "__pydantic_config__": config,
+            "__slots__": (),
+        }
+        seen[kind] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
+    return seen[kind]
+
+
+def on_wire(value: Any, dumped: Any) -> JSON:  # noqa: PLR0911 -- one answer per kind of value
+    """Rename the fields of `dumped`, which is `value` as pydantic dumps it (JSON mode, by alias), to their names on
+    the wire.
+
+    Fields with an alias keep it. Keys of dicts are data and stay as they are. Sets are put into a stable order.
+    """
+    if isinstance(value, RootModel):
+        return on_wire(value.root, dumped)
+    if isinstance(dumped, dict):
+        if isinstance(value, BaseModel):
+            return {
+                key: on_wire(getattr(value, name, None), item)
+                for key, name, item in _renamed(_model_keys(type(value)), dumped)
+            }
+        if dataclasses.is_dataclass(value):
+            names = {field.name: (camel(field.name), field.name) for field in dataclasses.fields(value)}
+            return {key: on_wire(getattr(value, name, None), item) for key, name, item in _renamed(names, dumped)}
+        if isinstance(value, Mapping) and len(value) == len(dumped):
+            return {key: on_wire(item, dumped[key]) for key, item in zip(dumped, value.values(), strict=True)}
+    if isinstance(dumped, list):
+        if isinstance(value, Set) and len(value) == len(dumped):
+            return sorted(map(on_wire, value, dumped), key=canonical_json)
+        if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == len(dumped):
+            return [*map(on_wire, value, dumped)]
+    return cast("JSON", dumped)
+
+
+def _renamed(names: Mapping[str, tuple[str, str]], dumped: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    return [(*names.get(key, (key, key)), item) for key, item in dumped.items()]
+
+
+@functools.lru_cache(maxsize=4096)
+def _model_keys(model: type[BaseModel]) -> Mapping[str, tuple[str, str]]:
+    """Give for each key that pydantic dumps its name on the wire, and the attribute."""
+    keys: dict[str, tuple[str, str]] = {}
+    for name in (*model.model_fields, *model.model_computed_fields):
+        keys[name] = (_alias(model, name) or camel(name), name)
+    # A closed model is dumped by its alias, or under its base's serializer by its name: both are found here.
+    return keys | {key: (key, name) for key, name in keys.values()}
+
+
+def _alias(model: type[BaseModel], name: str) -> str | None:
+    if name in model.model_computed_fields:
+        return model.model_computed_fields[name].alias
+    field = model.model_fields[name]
+    return field.serialization_alias or field.alias
+
+
+def wire_keys(model: type[BaseModel]) -> dict[str, str]:
+    """Give the name on the wire of each field of a model."""
+    return {name: key for key, name in _model_keys(model).values()}

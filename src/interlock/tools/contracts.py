@@ -1,0 +1,337 @@
+"""The decorators that make tool contracts of plain functions."""
+
+import datetime as dt
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from types import NoneType
+from typing import Any, ParamSpec, TypeVar, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from ._contract import ContractShape, ToolAnnotations, ToolContract
+from ._input import make_input
+from ._schema import input_schema, output_schema
+from ._shapes import closed
+from ._signature import MISSING, Signature, read_signature, where
+from .canonical import JsonObject
+from .errors import ContractError
+from .events import Event, check_name, check_version
+from .kinds import Effect, ToolKind
+from .retry import RetryPolicy
+from .wire import WIRE_NAME, camel
+from .wire import wire_name as default_wire_name
+
+__all__ = ["ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Annotations = ToolAnnotations | Mapping[str, bool] | None
+
+
+def read(
+    name: str,
+    *,
+    version: int = 1,
+    description: str | None = None,
+    check: Callable[..., Any] | None = None,
+    preview: Callable[..., Any] | None = None,
+    sensitive: Iterable[str] = (),
+    annotations: Annotations = None,
+    input_model: type[BaseModel] | None = None,
+    output_model: Any = None,
+    wire_name: str | None = None,
+) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
+    """Define a tool that changes no business data.
+
+    Args:
+        name: Canonical: lower-case words joined by dots.
+        version: A positive integer; a change that would break callers is a new one.
+        description: For the model; by default the first paragraph of the docstring.
+        check: A predicate over arguments and the system of record. It takes any of the tool's parameters by name, and
+            ``ctx: ToolContext``, and returns True, or False or the reason why not. It decides at the gate.
+        preview: A function of the same parameters that shows an approver what the call would change.
+        sensitive: Names of arguments, or of fields of the output, that are redacted before anything is written down.
+        annotations: Hints that replace those that follow from kind and effect.
+        input_model: A pydantic model in place of the one that is made from the parameters. The function takes an
+            instance of it, or its fields.
+        output_model: A type in place of the return annotation.
+        wire_name: What the model calls the tool by; by default the name with underscores for dots.
+
+    Raises:
+        ContractError: the contract is unclear; the message says how to mend it.
+    """
+    return _decorator(locals(), ToolKind.READ, None)
+
+
+def command(
+    name: str,
+    *,
+    version: int = 1,
+    effect: Effect | str = Effect.AT_MOST_ONCE,
+    description: str | None = None,
+    check: Callable[..., Any] | None = None,
+    preview: Callable[..., Any] | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: float | dt.timedelta | None = None,
+    sensitive: Iterable[str] = (),
+    annotations: Annotations = None,
+    input_model: type[BaseModel] | None = None,
+    output_model: Any = None,
+    wire_name: str | None = None,
+) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
+    """Define a tool that moves a process forward.
+
+    Args:
+        name: Canonical: lower-case words joined by dots.
+        version: A positive integer; a change that would break callers is a new one.
+        effect: Where its effect lands: ``transactional`` when all it does goes through ``ctx.session``, ``idempotent``
+            when it is outside and safe to repeat under ``ctx.idempotency_key``, ``at_most_once`` otherwise.
+        description: See `read`, as for everything below that is not explained.
+        check: Read at the gate, and again inside the transaction.
+        preview: See `read`.
+        retry: How an attempt is repeated; not for ``at_most_once``.
+        timeout: How long one attempt may take, in seconds or as a timedelta.
+        sensitive: See `read`.
+        annotations: See `read`.
+        input_model: See `read`.
+        output_model: See `read`.
+        wire_name: See `read`.
+
+    Raises:
+        ContractError: the contract is unclear; the message says how to mend it.
+    """
+    return _decorator(locals(), ToolKind.COMMAND, effect)
+
+
+def event(
+    name: str,
+    *,
+    version: int = 1,
+    description: str | None = None,
+    check: Callable[..., Any] | None = None,
+    preview: Callable[..., Any] | None = None,
+    sensitive: Iterable[str] = (),
+    annotations: Annotations = None,
+    input_model: type[BaseModel] | None = None,
+    output_model: Any = None,
+    wire_name: str | None = None,
+) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
+    """Define a tool that states an intent: its function returns an `Event`, which is emitted in the transition's
+    transaction.
+
+    It takes what `read` takes.
+
+    Raises:
+        ContractError: the contract is unclear; the message says how to mend it.
+    """
+    return _decorator(locals(), ToolKind.EVENT, Effect.TRANSACTIONAL)
+
+
+def _decorator(
+    given: Mapping[str, Any], kind: ToolKind, effect: Effect | str | None
+) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
+    def decorate(function: Callable[P, R]) -> ToolContract[P, R]:
+        return _define(function, kind, effect, **{key: value for key, value in given.items() if key != "effect"})
+
+    if callable(given["name"]):
+        raise ContractError(f'{where(given["name"])} is defined without a name; write @{kind}("some.name")')
+    return decorate
+
+
+def _define(
+    function: Callable[P, R],
+    kind: ToolKind,
+    effect: Effect | str | None,
+    *,
+    name: str,
+    version: int,
+    description: str | None,
+    check: Callable[..., Any] | None,
+    preview: Callable[..., Any] | None,
+    sensitive: Iterable[str],
+    annotations: Annotations,
+    input_model: type[BaseModel] | None,
+    output_model: Any,
+    wire_name: str | None,
+    retry: RetryPolicy | None = None,
+    timeout: float | dt.timedelta | None = None,
+) -> ToolContract[P, R]:
+    place = where(function)
+    check_name(name, place)
+    check_version(version, place)
+    landing = _effect(effect, place)
+    signature = read_signature(function)
+    made = make_input(name, function, signature, input_model)
+    output_type = _output_type(signature, output_model, kind, place)
+    output: TypeAdapter[Any]
+    try:
+        arguments_schema = input_schema(made.model)
+    except Exception as error:
+        raise ContractError(f"{place} has a parameter that no JSON Schema can describe: {error}") from error
+    try:
+        output = TypeAdapter(output_type)
+        result_schema = output_schema(TypeAdapter(closed(output_type)))
+    except Exception as error:
+        raise ContractError(f"{place} returns {output_type!r}, which no JSON Schema can describe: {error}") from error
+    return ToolContract(
+        name=name,
+        version=version,
+        kind=kind,
+        effect=landing,
+        description=_description(function, description, place),
+        input_model=made.model,
+        output_type=output_type,
+        annotations=_annotations(annotations, kind, landing, place),
+        wire_name=_wire_name(name, wire_name, place),
+        check=check,
+        preview=preview,
+        sensitive=_sensitive(sensitive, arguments_schema, result_schema, place),
+        retry=_retry(retry, landing, place),
+        timeout=_timeout(timeout, place),
+        is_async=signature.is_async,
+        takes_context=signature.context is not None,
+        function=function,
+        _input=made,
+        _output=output,
+        _context=signature.context,
+        _input_schema=arguments_schema,
+        _output_schema=result_schema,
+    )
+
+
+def _effect(effect: Effect | str | None, place: str) -> Effect | None:
+    if effect is None:
+        return None
+    try:
+        return Effect(effect)
+    except ValueError:
+        raise ContractError(f"{place} has the effect {effect!r}; it is one of {', '.join(Effect)}") from None
+
+
+def _description(function: Callable[..., Any], description: str | None, place: str) -> str:
+    text = inspect.getdoc(function) if description is None else description
+    if not isinstance(text, str) or not text.strip():
+        raise ContractError(
+            f"{place} has no description, and the model would not know what it is for; begin it with a docstring, "
+            "or give "
+            "description="
+        )
+    return " ".join(text.strip().split("\n\n")[0].split())
+
+
+def _output_type(signature: Signature, explicit: Any, kind: ToolKind, place: str) -> Any:
+    output = signature.returns if explicit is None else explicit
+    if output is MISSING:
+        raise ContractError(
+            f"{place} does not say what it returns; annotate it, such as -> Receipt, or give output_model="
+        )
+    if kind is ToolKind.EVENT:
+        emitted = get_args(output) or (output,)
+        if not all(isinstance(item, type) and issubclass(item, Event) for item in emitted):
+            raise ContractError(f"{place} is an event tool and returns {output!r}; return the Event that it states")
+        return output
+    if output in {None, NoneType, typing.NoReturn, typing.Never}:
+        raise ContractError(f"{place} returns nothing, and nobody would know what it did; return what happened")
+    if output in {Any, object}:
+        raise ContractError(
+            f"{place} returns {output!r}, which promises nothing; annotate it with the type it returns "
+            "(pydantic.JsonValue "
+            "when it really may be anything)"
+        )
+    return output
+
+
+def _annotations(given: Annotations, kind: ToolKind, effect: Effect | None, place: str) -> ToolAnnotations:
+    match kind:
+        case ToolKind.READ:
+            default = ToolAnnotations(read_only_hint=True)
+        case ToolKind.EVENT:
+            default = ToolAnnotations(
+                read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+            )
+        case ToolKind.COMMAND:
+            default = ToolAnnotations(
+                read_only_hint=False,
+                destructive_hint=True,
+                idempotent_hint=effect is Effect.IDEMPOTENT,
+                open_world_hint=effect is not Effect.TRANSACTIONAL,
+            )
+    if given is None:
+        return default
+    try:
+        chosen = given if isinstance(given, ToolAnnotations) else ToolAnnotations.model_validate(dict(given))
+    except (ValidationError, TypeError, ValueError) as error:
+        known = ", ".join(camel(field) for field in ToolAnnotations.model_fields)
+        raise ContractError(f"{place} has annotations that are not MCP's: {error}; give booleans for {known}") from None
+    merged = default.model_copy(update=chosen.model_dump(exclude_none=True))
+    if merged.read_only_hint is not (kind is ToolKind.READ):
+        raise ContractError(
+            f"{place} is a {kind} with the annotation readOnlyHint={merged.read_only_hint}; what changes nothing is "
+            "defined "
+            "with read, what changes something with command"
+        )
+    return merged
+
+
+def _wire_name(name: str, given: str | None, place: str) -> str:
+    wire = default_wire_name(name) if given is None else given
+    if not isinstance(wire, str) or not WIRE_NAME.fullmatch(wire):
+        raise ContractError(
+            f"{place} has the wire name {wire!r}, which not every model provider takes; it is a letter and then at "
+            "most 63 "
+            "letters, digits and underscores"
+        )
+    return wire
+
+
+def _sensitive(names: Iterable[str], arguments: JsonObject, output: JsonObject, place: str) -> frozenset[str]:
+    if isinstance(names, str):
+        raise ContractError(f"{place} has sensitive={names!r}; give a collection of names, such as [{names!r}]")
+    known = _properties(arguments) | _properties(output)
+    found = set()
+    for name in names:
+        wire = next((wire for wire in (name, camel(name)) if wire in known), None)
+        if wire is None:
+            raise ContractError(
+                f"{place} marks {name!r} as sensitive, which is no argument and no field of the output; known are "
+                f"{', '.join(sorted(known)) or 'none'}"
+            )
+        found.add(wire)
+    return frozenset(found)
+
+
+def _properties(schema: Any) -> set[str]:
+    match schema:
+        case dict():
+            below = (_properties(item) for item in schema.values())
+            own = schema.get("properties")
+            return set(own if isinstance(own, dict) else ()).union(*below)
+        case list():
+            return set[str]().union(*map(_properties, schema))
+        case _:
+            return set()
+
+
+def _retry(retry: RetryPolicy | None, effect: Effect | None, place: str) -> RetryPolicy | None:
+    if retry is None:
+        return None
+    if not isinstance(retry, RetryPolicy):
+        raise ContractError(f"{place} has retry={retry!r}; give a RetryPolicy")
+    if effect is Effect.AT_MOST_ONCE:
+        raise ContractError(
+            f"{place} has a retry policy but the effect at_most_once, which is never repeated; declare it "
+            "idempotent if it "
+            "is safe to repeat under ctx.idempotency_key, or leave the policy out"
+        )
+    return retry
+
+
+def _timeout(timeout: float | dt.timedelta | None, place: str) -> float | None:
+    if timeout is None:
+        return None
+    seconds = timeout.total_seconds() if isinstance(timeout, dt.timedelta) else timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise ContractError(f"{place} has timeout={timeout!r}; give positive seconds, or a timedelta")
+    return float(seconds)

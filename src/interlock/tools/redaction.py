@@ -1,0 +1,55 @@
+"""Take secrets out of JSON data before it is written down."""
+
+import re
+from collections.abc import Collection
+
+from .canonical import JSON
+
+MASK = "***"
+"""What stands in place of a redacted value."""
+
+_SECRET = re.compile(
+    r"password|passwd|passphrase|passcode|secret|credential|authori[sz]ation|cookie|bearer"
+    r"|(api|access|private|signing|encryption|service|account|master)key"
+    r"|(^|access|refresh|id|auth|session|api|bearer|csrf|jwt)token$|^(token|jwt|pwd|pin|otp|cvv|cvc|ssn)$",
+)
+"""Names of fields, in lower case and without separators, that are secret whatever a contract says."""
+
+
+def redact(value: JSON, sensitive: Collection[str] = ()) -> JSON:
+    """Give a copy of `value` with the sensitive fields replaced by `MASK`, at every depth and in lists.
+
+    Args:
+        value: JSON data; it is not changed.
+        sensitive: Names of fields, redacted wherever they stand, or paths from the top such as ``customer.address.zip``
+            (lists are passed through). Case and underscores make no difference: ``card_number`` is ``cardNumber``.
+
+    Fields whose names say that they hold a secret (`password`, `api_key`, `authorization` …) are redacted in any case.
+    """
+    marks = {tuple(_plain(part) for part in name.split(".")) for name in sensitive}
+    return _redact(value, frozenset(mark[0] for mark in marks if len(mark) == 1), frozenset(marks), ())
+
+
+def is_secret(name: str) -> bool:
+    """Whether the name of a field says that it holds a secret."""
+    return _SECRET.search(_plain(name)) is not None
+
+
+def _redact(value: JSON, names: frozenset[str], paths: frozenset[tuple[str, ...]], at: tuple[str, ...]) -> JSON:
+    match value:
+        case dict():
+            redacted: dict[str, JSON] = {}
+            for key, item in value.items():
+                name = _plain(key)
+                path = (*at, name)
+                hidden = name in names or path in paths or _SECRET.search(name) is not None
+                redacted[key] = MASK if hidden and item is not None else _redact(item, names, paths, path)
+            return redacted
+        case list():
+            return [_redact(item, names, paths, at) for item in value]
+        case _:
+            return value
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

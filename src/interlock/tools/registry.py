@@ -1,0 +1,97 @@
+"""The tools that a workflow knows, by name and version."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ._contract import ToolContract
+from .errors import RegistryError
+from .wire import WireNames
+
+
+class ToolRegistry:
+    """Tool contracts by name and version; several versions may stand side by side.
+
+    Raises:
+        RegistryError: two different contracts claim one name and version.
+    """
+
+    def __init__(self, contracts: Iterable[ToolContract[..., Any]] = ()) -> None:
+        self._contracts: dict[str, dict[int, ToolContract[..., Any]]] = {}
+        for contract in contracts:
+            self.add(contract)
+
+    def add(self, contract: ToolContract[..., Any]) -> None:
+        """Add a contract; adding the same one again changes nothing."""
+        if not isinstance(contract, ToolContract):
+            raise RegistryError(
+                f"{contract!r} is no tool contract; define it with @read, @command or @event from interlock first"
+            )
+        versions = self._contracts.setdefault(contract.name, {})
+        earlier = versions.setdefault(contract.version, contract)
+        if earlier is not contract:
+            raise RegistryError(
+                f"{contract.name} v{contract.version} is defined twice, by {_place(earlier)} and by "
+                f"{_place(contract)}; "
+                "give one of them another name or another version"
+            )
+
+    def get(self, name: str, version: int | None = None) -> ToolContract[..., Any]:
+        """Give a contract, by default in its latest version.
+
+        Raises:
+            RegistryError: there is none.
+        """
+        if version is None:
+            return self.latest(name)
+        contract = self._contracts.get(name, {}).get(version)
+        if contract is None:
+            known = ", ".join(f"v{number}" for number in self.versions(name))
+            raise RegistryError(
+                f"there is no {name} v{version} here; " + (f"known are {known}" if known else self._known())
+            )
+        return contract
+
+    def latest(self, name: str) -> ToolContract[..., Any]:
+        """Give the contract with the highest version.
+
+        Raises:
+            RegistryError: no tool has that name.
+        """
+        versions = self._contracts.get(name)
+        if not versions:
+            raise RegistryError(f"there is no tool {name!r} here; {self._known()}")
+        return versions[max(versions)]
+
+    def versions(self, name: str) -> tuple[int, ...]:
+        """Give the versions of a tool, ascending; none for a tool that is not here."""
+        return tuple(sorted(self._contracts.get(name, ())))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The canonical names, in the order in which they came."""
+        return tuple(self._contracts)
+
+    def wire_names(self) -> WireNames:
+        """Give the names that the model sees.
+
+        Raises:
+            RegistryError: they are no bijection.
+        """
+        return WireNames(self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._contracts
+
+    def __iter__(self) -> Iterator[ToolContract[..., Any]]:
+        for versions in self._contracts.values():
+            yield from (versions[number] for number in sorted(versions))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._contracts.values()))
+
+    def _known(self) -> str:
+        return f"known are {', '.join(sorted(self._contracts)) or 'none'}"
+
+
+def _place(contract: ToolContract[..., Any]) -> str:
+    return f"{contract.function.__module__}.{contract.function.__qualname__}"

@@ -1,0 +1,103 @@
+"""What a step is answered with: the result of a command or a read, an error, and the snapshot of an instance."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .canonical import JSON, JsonObject
+from .codes import ErrorCode
+from .ids import AuditRef, TraceId, WorkflowId
+from .wire import camel
+
+
+class WireModel(BaseModel):
+    """A frozen shape on the wire: camelCase there, snake_case in Python."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True)
+
+
+class ErrorBody(WireModel):
+    """Why something was not done."""
+
+    code: ErrorCode
+    message: str
+    """What happened, and what to do now."""
+    retryable: bool = False
+    """Whether the same call may succeed later without anything being changed about it."""
+    details: JsonObject = Field(default_factory=dict)
+
+
+class _Result(WireModel):
+    def to_json(self) -> JsonObject:
+        """Give the result exactly as it is on the wire."""
+        data = self.model_dump(mode="json", by_alias=True)
+        if not data.get("replayed"):
+            data.pop("replayed", None)
+        return data
+
+
+class CommandResult(_Result):
+    """A command, or an event tool, was carried out."""
+
+    ok: Literal[True] = True
+    workflow_id: WorkflowId
+    previous_state: str
+    current_state: str
+    next_allowed_tools: tuple[str, ...]
+    """Canonical names for callers, wire names for the model."""
+    audit_ref: AuditRef
+    output: JSON = None
+    """As `ToolContract.dump_output` gives it."""
+    replayed: bool = False
+    """The stored result of an earlier attempt; only on the wire when true."""
+
+
+class ReadResult(_Result):
+    """A read was carried out."""
+
+    schema_version: Literal[1] = 1
+    ok: Literal[True] = True
+    workflow_id: WorkflowId
+    current_state: str
+    next_allowed_tools: tuple[str, ...]
+    audit_ref: AuditRef
+    output: JSON = None
+    replayed: bool = False
+    """The stored result of an earlier attempt; only on the wire when true."""
+
+
+class ErrorResult(_Result):
+    """A denial, a refusal, or a failure; nothing was carried out unless the code says otherwise."""
+
+    ok: Literal[False] = False
+    workflow_id: WorkflowId
+    current_state: str
+    next_allowed_tools: tuple[str, ...]
+    audit_ref: AuditRef
+    error: ErrorBody
+    replayed: bool = False
+    """The stored result of an earlier attempt; only on the wire when true."""
+
+
+class InstanceSnapshot(WireModel):
+    """Where one workflow instance stands."""
+
+    schema_version: Literal[1] = 1
+    workflow_id: WorkflowId
+    workflow: str
+    """The name of the workflow."""
+    version: int = Field(ge=1)
+    """The version of the workflow."""
+    state: str
+    revision: int = Field(ge=0)
+    data: JSON = None
+    """The workflow's data; null where it has none."""
+    next_allowed_tools: tuple[str, ...]
+    pending_approvals: tuple[JsonObject, ...] = ()
+    waits: tuple[JsonObject, ...] = ()
+    tenant: str
+    trace_id: TraceId
+
+    def to_json(self) -> JsonObject:
+        """Give the snapshot exactly as it is on the wire."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,33 @@
+"""How often, and how fast, an attempt is repeated."""
+
+from dataclasses import dataclass
+
+from .errors import ContractError
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Attempts with growing pauses. The pause before attempt n is ``initial * multiplier ** (n - 2)``, at most
+    `maximum`, less some jitter.
+    """
+
+    attempts: int = 3
+    """In all, the first one included."""
+    initial: float = 0.5
+    """Seconds before the second attempt."""
+    multiplier: float = 2.0
+    maximum: float = 30.0
+    """Seconds between two attempts at most."""
+    jitter: float = 0.5
+    """The share of each pause that is random, from 0 to 1, so that many runners do not come back together."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+            raise ContractError(
+                f"RetryPolicy.attempts is {self.attempts!r}; give a positive integer, the first attempt included"
+            )
+        for name in ("initial", "maximum"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ContractError(f"RetryPolicy.{name} is {getattr(self, name)!r}; give seconds, zero or more")
+        if not 1 <= self.multiplier < float("inf") or not 0 <= self.jitter <= 1:
+            raise ContractError("RetryPolicy.multiplier is at least 1, and jitter from 0 to 1; pauses do not shrink")

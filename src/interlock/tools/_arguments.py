@@ -58,10 +58,9 @@ def _problem(item: Any, keys: Mapping[str, str]) -> Problem:
 def _invalid(tool: str, problems: list[Problem]) -> InvalidArguments:
     told = "; ".join(f"{item['field'] or 'the arguments'}: {item['problem']}" for item in problems)
     return InvalidArguments(
-        f"the arguments of {tool} do not fit its contract, so it was not called. {told}. Correct them and call it "
-        "again.",
+        f"The arguments do not fit the tool's contract, so it was not called: {told}. Correct them and call it again.",
+        tool=tool,
         problems=problems,
-        details={"tool": tool},
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import ParamSpec, TypeVar
 
 from ._arguments import parse_arguments
@@ -17,6 +17,7 @@ from .canonical import JSON, JsonObject, digest, to_json
 from .context import ToolContext
 from .errors import ContextError, InvalidOutput, NotJson
 from .kinds import Effect, ToolKind
+from .redaction import redact
 from .retry import RetryPolicy
 from .wire import camel
 
@@ -177,11 +178,10 @@ class ToolContract(Generic[P, R]):
             return None
         shown = self._predicate(self.preview, "preview")(self._input.values(arguments), ctx)
         try:
-            plain: TypeAdapter[Any] = TypeAdapter(type(shown))
-            return to_json(on_wire(shown, plain.dump_python(shown, mode="json", by_alias=True)))
+            return to_json(on_wire(shown, to_jsonable_python(shown)))
         except (NotJson, PydanticSerializationError) as error:
             raise InvalidOutput(
-                f"the preview of {self.name} shows what has no JSON form: {error}; return plain data or a model"
+                f"the preview of {self.name} shows what has no JSON form ({error}); return plain data or a model"
             ) from error
 
     def dump_output(self, value: Any) -> JSON:
@@ -204,6 +204,10 @@ class ToolContract(Generic[P, R]):
             f"{self.name} returned what its contract does not promise ({told}); mend the tool or its return annotation",
             details={"tool": self.name, "problems": wrong},
         )
+
+    def redacted(self, value: JSON) -> JSON:
+        """Give arguments or output, as JSON data, without what is sensitive in them."""
+        return redact(value, self.sensitive)
 
     # On the wire
 

@@ -1,13 +1,13 @@
 """Make the input model of a tool, and say how its function is called with an instance of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 
-from ._shapes import CLOSED, closed, wire_keys
+from ._shapes import CLOSED, closed, refuse_collisions, wire_keys
 from ._signature import MISSING, Parameter, Signature, where
 from .errors import ContractError
 from .wire import camel
@@ -47,15 +47,13 @@ def make_input(
     """
     place = where(function)
     made = _from_signature(tool, place, signature) if explicit is None else _from_model(place, signature, explicit)
-    keys: dict[str, str] = {}
+    refuse_collisions(made.model, place)
     for name, key in wire_keys(made.model).items():
-        other = keys.setdefault(key, name)
-        if other != name:
-            raise ContractError(f"{place} takes {other!r} and {name!r}, which are both {key!r} on the wire; rename one")
-        alias = made.model.model_fields[name].validation_alias
-        if name in made.model.model_fields and alias != key:
+        if name in made.model.model_fields and made.model.model_fields[name].validation_alias != key:
             raise ContractError(
-                f"{place} reads {name!r} as {alias!r} but writes it as {key!r}; give it one alias, with Field(alias=…)"
+                f"{place} does not read {name!r} under the name {key!r} that it has on the wire; give it one alias, "
+                "with "
+                "Field(alias=…)"
             )
     return made
 
@@ -122,8 +120,3 @@ def _default(parameter: Parameter, place: str) -> Any:
             f"annotation{hint or ', or has no JSON form; mend one of them'}"
         ) from None
     return value
-
-
-def known(names: Mapping[str, str]) -> str:
-    """List names on the wire, for a message."""
-    return ", ".join(names.values()) or "none"

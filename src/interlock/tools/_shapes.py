@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 from pydantic.fields import FieldInfo
 
 from .canonical import JSON, canonical_json
+from .errors import ContractError
 from .wire import camel
 
 CLOSED = ConfigDict(extra="forbid", alias_generator=camel, populate_by_name=True, allow_inf_nan=False)
@@ -72,11 +73,27 @@ def _closed_model(model: type[BaseModel], seen: dict[Any, Any]) -> Any:
             namespace["__annotations__"][name] = annotation
             namespace[name] = _with_annotation(field, annotation)
     derived = cast(
-        "type[BaseModel]", types.new_class(model.__name__, (model,), exec_body=lambda body: body.update(namespace))
+        "type[BaseModel]",
+        types.new_class(
+            model.__name__,
+            (model,),
+            getattr(model, "class_keywords", {}),
+            exec_body=lambda body: body.update(namespace),
+        ),
     )
     seen[model] = derived
+    refuse_collisions(derived, f"the model {model.__qualname__}")
     derived.model_rebuild(_types_namespace={f"Closed{base.__name__}{id(base)}": new for base, new in seen.items()})
     return derived
+
+
+def refuse_collisions(model: type[BaseModel], place: str) -> None:
+    """Refuse a model with two fields of one name on the wire."""
+    names: dict[str, str] = {}
+    for name, key in wire_keys(model).items():
+        other = names.setdefault(key, name)
+        if other != name:
+            raise ContractError(f"{place} has {other!r} and {name!r}, which are both {key!r} on the wire; rename one")
 
 
 def _with_annotation(field: FieldInfo, annotation: Any) -> FieldInfo:

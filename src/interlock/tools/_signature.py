@@ -6,7 +6,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from .context import ToolContext
 from .errors import ContractError
@@ -82,6 +82,8 @@ def read_signature(function: Callable[..., Any]) -> Signature:
 
 def is_context(annotation: Any) -> bool:
     """Whether an annotation asks for the context: `ToolContext`, with the type of its data or without."""
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return any(is_context(arm) for arm in get_args(annotation))
     annotated = get_origin(annotation) or annotation
     return isinstance(annotated, type) and issubclass(annotated, ToolContext)
 
@@ -140,6 +142,6 @@ def _definers_locals(function: types.FunctionType) -> Mapping[str, Any]:
     prefix = function.__qualname__
     while frame := frame.f_back:  # type: ignore[assignment]  # ends the loop
         around = frame.f_code.co_qualname
-        if frame.f_code.co_filename == function.__code__.co_filename and prefix.startswith((f"{around}.", "<module>.")):
+        if frame.f_code.co_filename == function.__code__.co_filename and prefix.startswith(f"{around}."):
             names = {**frame.f_locals, **names}
     return names

@@ -101,7 +101,7 @@ def _scalar(value: object, path: str) -> str:
         case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
         case dt.timedelta():
-            return f"PT{value.total_seconds():f}S"
+            return f"{'-' if value < dt.timedelta(0) else ''}PT{abs(value).total_seconds():f}S"
         case uuid.UUID():
             return str(value)
         case _:

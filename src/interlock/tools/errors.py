@@ -145,16 +145,23 @@ class InvalidArguments(InputError):
 
     default_code = ErrorCode.INVALID_ARGUMENTS
 
+    tool: str | None
+    """The canonical name of the tool. The message does not say it: a model reads that, and knows the tool by another
+    name.
+    """
+
     def __init__(
         self,
         message: str,
         *,
+        tool: str | None = None,
         problems: Iterable[Problem] = (),
         code: str | None = None,
         retryable: bool | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, code=code, retryable=retryable, details={**(details or {}), "problems": [*problems]})
+        self.tool = tool
 
     @property
     def problems(self) -> list[Problem]:

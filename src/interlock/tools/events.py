@@ -2,11 +2,11 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 
+from ._shapes import on_wire, refuse_collisions, wire_keys
 from .canonical import JsonObject, to_json
 from .errors import ContractError, InvalidInput
 from .ids import EventId, TraceId, WorkflowId
@@ -41,6 +41,8 @@ class Event(BaseModel):
     """Name and version together: ``case.assigned.v1``."""
     event_name: ClassVar[str]
     event_version: ClassVar[int]
+    class_keywords: ClassVar[dict[str, Any]]
+    """What the class was declared with."""
 
     def __init_subclass__(cls, *, name: str | None = None, version: int = 1, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -50,28 +52,23 @@ class Event(BaseModel):
         check_name(name, where)
         check_version(version, where)
         cls.event_name, cls.event_version, cls.name_on_wire = name, version, f"{name}.v{version}"
+        cls.class_keywords = {"name": name, "version": version}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Check the fields, which pydantic has collected by now."""
-        taken = [(name, wire_key(name, field)) for name, field in cls.model_fields.items()]
-        for name, key in taken:
+        for name, key in wire_keys(cls).items():
             if key in _ENVELOPE:
                 raise ContractError(
                     f"the event class {cls.__qualname__} has the field {name!r}, which on the wire is {key!r}; that "
-                    "name belongs to the envelope, "
-                    "which fills it in: leave the field out, or rename it"
+                    "name "
+                    "belongs to the envelope, which fills it in: leave the field out, or rename it"
                 )
-        doubled = {key for _, key in taken if sum(other == key for _, other in taken) > 1}
-        if doubled:
-            raise ContractError(
-                f"the event class {cls.__qualname__} has several fields that are {sorted(doubled)} "
-                "on the wire; rename them"
-            )
+        refuse_collisions(cls, f"the event class {cls.__qualname__}")
 
     def to_json(self) -> JsonObject:
         """Give the event's own fields as they are on the wire."""
-        return self.model_dump(mode="json", by_alias=True)
+        return cast("JsonObject", on_wire(self, self.model_dump(mode="json", by_alias=True)))
 
 
 class EventEnvelope(BaseModel):
@@ -163,11 +160,6 @@ def timestamp(moment: dt.datetime) -> str:
     by time.
     """
     return moment.astimezone(dt.UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-
-
-def wire_key(name: str, field: FieldInfo) -> str:
-    """Give the name of a model's field on the wire: its alias, or else its name in camelCase."""
-    return field.serialization_alias or field.alias or camel(name)
 
 
 def check_name(name: object, where: str) -> None:

@@ -1,5 +1,6 @@
 """Take secrets out of JSON data before it is written down."""
 
+import itertools
 import re
 from collections.abc import Collection
 
@@ -8,12 +9,31 @@ from .canonical import JSON
 MASK = "***"
 """What stands in place of a redacted value."""
 
-_SECRET = re.compile(
-    r"password|passwd|passphrase|passcode|secret|credential|authori[sz]ation|cookie|bearer"
-    r"|(api|access|private|signing|encryption|service|account|master)key"
-    r"|(^|access|refresh|id|auth|session|api|bearer|csrf|jwt)token$|^(token|jwt|pwd|pin|otp|cvv|cvc|ssn)$",
+_SECRET_WORDS = frozenset(
+    [
+        "apikey",
+        "authorisation",
+        "authorization",
+        "bearer",
+        "cookie",
+        "credential",
+        "credentials",
+        "cvc",
+        "cvv",
+        "jwt",
+        "otp",
+        "passcode",
+        "passphrase",
+        "passwd",
+        "password",
+        "passwords",
+        "pwd",
+        "secret",
+        "secrets",
+        "ssn",
+    ]
 )
-"""Names of fields, in lower case and without separators, that are secret whatever a contract says."""
+_KINDS_OF_KEY = frozenset(["access", "api", "encryption", "master", "private", "signing"])
 
 
 def redact(value: JSON, sensitive: Collection[str] = ()) -> JSON:
@@ -31,8 +51,15 @@ def redact(value: JSON, sensitive: Collection[str] = ()) -> JSON:
 
 
 def is_secret(name: str) -> bool:
-    """Whether the name of a field says that it holds a secret."""
-    return _SECRET.search(_plain(name)) is not None
+    """Whether the name of a field says that it holds a secret: ``api_key`` does, ``secretary`` and ``tokenCount`` do
+    not.
+    """
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    return (
+        not _SECRET_WORDS.isdisjoint(words)
+        or words[-1:] == ["token"]
+        or any(first in _KINDS_OF_KEY and second == "key" for first, second in itertools.pairwise(words))
+    )
 
 
 def _redact(value: JSON, names: frozenset[str], paths: frozenset[tuple[str, ...]], at: tuple[str, ...]) -> JSON:
@@ -42,7 +69,7 @@ def _redact(value: JSON, names: frozenset[str], paths: frozenset[tuple[str, ...]
             for key, item in value.items():
                 name = _plain(key)
                 path = (*at, name)
-                hidden = name in names or path in paths or _SECRET.search(name) is not None
+                hidden = name in names or path in paths or is_secret(key)
                 redacted[key] = MASK if hidden and item is not None else _redact(item, names, paths, path)
             return redacted
         case list():

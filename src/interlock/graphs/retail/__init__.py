@@ -1,0 +1,1 @@
+"""The retail desk: a shop in SQL and the customer service over it."""

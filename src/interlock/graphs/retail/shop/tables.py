@@ -1,0 +1,192 @@
+"""The shop's tables: normalised the way a shop would keep them, on SQLite, PostgreSQL and MySQL or MariaDB.
+
+They have a `MetaData` of their own: the desk works on a shop that may well stand in another schema's care, and the
+workflow store's migrations never touch it. Two choices need a word:
+
+- Money is kept as a whole number of cents. SQLite has no exact decimal type, and sums of binary fractions drift.
+- What people type to be found by (an email address, a name) is kept a second time, casefolded, because databases
+  disagree about the case of letters outside ASCII.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Dialect,
+    Engine,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+)
+from sqlalchemy.schema import SchemaItem
+
+from ....checkpointing.columns import TABLE_OPTIONS, ident
+
+metadata = MetaData()
+
+
+class Cents(TypeDecorator[Decimal]):
+    """An amount of money: a `Decimal` with at most two places in Python, a whole number of cents in the database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Give the number of cents; an amount finer than that is an error, not rounded behind anybody's back."""
+        if value is None:
+            return None
+        cents = value * 100
+        if cents != cents.to_integral_value():
+            msg = f"{value} is finer than a cent: round amounts where they are computed"
+            raise ValueError(msg)
+        return int(cents)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        """Give the amount back with two places."""
+        return None if value is None else Decimal(value).scaleb(-2)
+
+
+def _table(name: str, *parts: SchemaItem) -> Table:
+    options: dict[str, Any] = {**TABLE_OPTIONS}
+    return Table(name, metadata, *parts, **options)
+
+
+def _address() -> list[Column[Any]]:
+    return [
+        Column("address1", String(255), nullable=False),
+        Column("address2", String(255), nullable=False),
+        Column("city", String(128), nullable=False),
+        Column("country", String(64), nullable=False),
+        Column("state", String(64), nullable=False),
+        Column("zip", ident(32), nullable=False),
+    ]
+
+
+users = _table(
+    "retail_users",
+    Column("user_id", ident(64), primary_key=True),
+    Column("first_name", String(128), nullable=False),
+    Column("last_name", String(128), nullable=False),
+    Column("email", ident(254), nullable=False),
+    *_address(),
+    Column("first_name_key", ident(128), nullable=False),
+    Column("last_name_key", ident(128), nullable=False),
+    Column("email_key", ident(254), nullable=False, unique=True),
+    Index("retail_users_by_name", "last_name_key", "first_name_key", "zip"),
+)
+
+payment_methods = _table(
+    "retail_payment_methods",
+    Column("user_id", ForeignKey("retail_users.user_id"), primary_key=True),
+    Column("payment_method_id", ident(64), primary_key=True),
+    Column("source", ident(32), nullable=False),
+    Column("brand", String(64)),
+    Column("last_four", String(4)),
+    Column("balance", Cents),
+)
+
+products = _table(
+    "retail_products",
+    Column("product_id", ident(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+)
+
+variants = _table(
+    "retail_variants",
+    Column("item_id", ident(64), primary_key=True),
+    Column("product_id", ForeignKey("retail_products.product_id"), nullable=False, index=True),
+    Column("options", JSON, nullable=False),
+    Column("available", Boolean, nullable=False),
+    Column("price", Cents, nullable=False),
+)
+
+orders = _table(
+    "retail_orders",
+    Column("order_id", ident(64), primary_key=True),
+    Column("user_id", ForeignKey("retail_users.user_id"), nullable=False),
+    Column("user_position", Integer, nullable=False),
+    Column("status", ident(32), nullable=False),
+    Column("cancel_reason", String(64)),
+    *_address(),
+    Index("retail_orders_by_user", "user_id", "user_position"),
+)
+
+
+def _of_an_order(name: str, *columns: Column[Any]) -> Table:
+    """A list that an order has: its rows keep their places."""
+    return _table(
+        name,
+        Column("order_id", ForeignKey("retail_orders.order_id"), primary_key=True),
+        Column("position", Integer, primary_key=True, autoincrement=False),
+        *columns,
+    )
+
+
+# What was bought, at the name, price and options of that day: the catalogue may change, an order does not.
+order_items = _of_an_order(
+    "retail_order_items",
+    Column("item_id", ident(64), nullable=False),
+    Column("product_id", ident(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("price", Cents, nullable=False),
+    Column("options", JSON, nullable=False),
+)
+
+fulfillments = _of_an_order(
+    "retail_fulfillments",
+    Column("tracking_ids", JSON, nullable=False),
+    Column("item_ids", JSON, nullable=False),
+)
+
+payments = _of_an_order(
+    "retail_payments",
+    Column("transaction_type", ident(16), nullable=False),
+    Column("amount", Cents, nullable=False),
+    Column("payment_method_id", ident(64), nullable=False),
+)
+
+returns = _table(
+    "retail_returns",
+    Column("order_id", ForeignKey("retail_orders.order_id"), primary_key=True),
+    Column("payment_method_id", ident(64), nullable=False),
+)
+
+return_items = _table(
+    "retail_return_items",
+    Column("order_id", ident(64), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("item_id", ident(64), nullable=False),
+    ForeignKeyConstraint(["order_id"], ["retail_returns.order_id"]),
+)
+
+exchanges = _table(
+    "retail_exchanges",
+    Column("order_id", ForeignKey("retail_orders.order_id"), primary_key=True),
+    Column("payment_method_id", ident(64), nullable=False),
+    Column("price_difference", Cents, nullable=False),
+)
+
+# The old item and the one that takes its place stay together; the lists of an order's record are made from them.
+exchange_items = _table(
+    "retail_exchange_items",
+    Column("order_id", ident(64), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("item_id", ident(64), nullable=False),
+    Column("new_item_id", ident(64), nullable=False),
+    ForeignKeyConstraint(["order_id"], ["retail_exchanges.order_id"]),
+)
+
+
+def create_tables(bind: Engine | Connection) -> None:
+    """Create the shop's tables where they are missing."""
+    metadata.create_all(bind)

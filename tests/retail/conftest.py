@@ -28,11 +28,13 @@ def session() -> Iterator[Session]:
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def any_engine(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[Engine]:
     """An engine on an empty database with the shop's tables, on each kind of database in turn."""
-    url = {
-        "sqlite": lambda: f"sqlite:///{tmp_path}/shop.db",
-        "postgresql": lambda: request.getfixturevalue("postgres_database"),
-        "mysql": lambda: request.getfixturevalue("mysql_database"),
-    }[request.param]()
+    match request.param:
+        case "postgresql":
+            url = str(request.getfixturevalue("postgres_database"))
+        case "mysql":
+            url = str(request.getfixturevalue("mysql_database"))
+        case _:
+            url = f"sqlite:///{tmp_path}/shop.db"
     engine = create_engine(url)
     create_tables(engine)
     yield engine

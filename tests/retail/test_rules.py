@@ -246,10 +246,13 @@ def test_another_customers_order_is_answered_like_one_that_does_not_exist(custom
 
 
 def test_customers_do_what_they_like_with_their_own(session: Session) -> None:
-    mine = {"customer_id": "tove_marklund"}
-    assert operations.cancel_order.check(session, "#W1001", "no longer needed", **mine) is None
-    assert lookups.get_order(session, "#W1001", **mine).order_id == "#W1001"
-    assert lookups.get_user(session, "tove_marklund", **mine).orders == ("#W1001", "#W1002", "#W1003")
+    assert operations.cancel_order.check(session, "#W1001", "no longer needed", customer_id="tove_marklund") is None
+    assert lookups.get_order(session, "#W1001", customer_id="tove_marklund").order_id == "#W1001"
+    assert lookups.get_user(session, "tove_marklund", customer_id="tove_marklund").orders == (
+        "#W1001",
+        "#W1002",
+        "#W1003",
+    )
 
 
 def test_a_preview_shows_the_change_and_makes_none(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""The shop on each kind of database: records read back as they were loaded, identifiers are exact, writers take turns."""
+"""The shop on each kind of database: records read back as loaded, identifiers are exact, writers take turns."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_the_benchmarks_shop_reads_back_exactly(any_engine: Engine) -> None:
         assert read_shop(connection).as_record() == tau2.shop_json()
         for kind in ("products", "users", "orders"):
             record_id, wanted = next(iter(tau2.shop_json()[kind].items()))
-            assert record(connection, kind, record_id) == wanted  # type: ignore[arg-type]
-            assert record(connection, kind, "nothing") is None  # type: ignore[arg-type]
+            assert record(connection, kind, record_id) == wanted
+            assert record(connection, kind, "nothing") is None
 
 
 @tau2.needs_tau2
@@ -69,7 +69,7 @@ def test_the_benchmarks_writes_come_out_alike_on_every_database(any_engine: Engi
             session.flush()
             for kind in ("users", "orders"):
                 for record_id, expected in task["expected"][kind].items():
-                    found = record(session, kind, record_id)  # type: ignore[arg-type]
+                    found = record(session, kind, record_id)
                     assert found is not None
                     assert tau2.comparable(found) == tau2.comparable(expected)
             session.rollback()

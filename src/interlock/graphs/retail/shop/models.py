@@ -4,8 +4,18 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+
+from ....tools.wire import camel
 
 Money = Annotated[
     Decimal,
@@ -19,7 +29,7 @@ class Record(BaseModel):
     """A record of the shop: snake_case in Python and in `record`, camelCase where a tool returns it."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+        frozen=True, extra="forbid", alias_generator=camel, validate_by_name=True, validate_by_alias=True
     )
 
     def as_record(self) -> dict[str, Any]:
@@ -161,6 +171,11 @@ class Order(Record):
     exchange_new_items: tuple[str, ...] | None = None
     exchange_payment_method_id: str | None = None
     exchange_price_difference: Money | None = None
+
+    # A return type would take the place of the fields in the JSON schema.
+    @model_serializer(mode="wrap")
+    def _without_what_never_happened(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
     @model_validator(mode="after")
     def _outcome_goes_with_status(self) -> Self:

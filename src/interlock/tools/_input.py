@@ -68,7 +68,7 @@ def _from_signature(tool: str, place: str, signature: Signature) -> Input:
                 "it a "
                 "type (pydantic.JsonValue when it really may be anything)"
             )
-        fields[parameter.name] = (closed(parameter.annotation), _default(parameter, place))
+        fields[parameter.name] = (_readable(parameter.annotation, place), _default(parameter, place))
     title = "".join(part.capitalize() for part in tool.replace(".", "_").split("_"))
     config = ConfigDict(**CLOSED, frozen=True, protected_namespaces=())
     try:
@@ -80,7 +80,7 @@ def _from_signature(tool: str, place: str, signature: Signature) -> Input:
 def _from_model(place: str, signature: Signature, explicit: type[BaseModel]) -> Input:
     if not isinstance(explicit, type) or not issubclass(explicit, BaseModel) or issubclass(explicit, RootModel):
         raise ContractError(f"{place} was given the input_model {explicit!r}; give a subclass of pydantic.BaseModel")
-    model: type[BaseModel] = closed(explicit)
+    model: type[BaseModel] = _readable(explicit, place)
     match signature.parameters:
         case [Parameter(name, annotation)] if isinstance(annotation, type) and issubclass(explicit, annotation):
             return Input(model, whole=name)
@@ -92,6 +92,15 @@ def _from_model(place: str, signature: Signature, explicit: type[BaseModel]) -> 
             f"annotated with {explicit.__name__}, or one for each of its fields"
         )
     return Input(model)
+
+
+def _readable(annotation: Any, place: str) -> Any:
+    try:
+        return closed(annotation)
+    except ContractError as error:
+        raise ContractError(f"{place} takes {annotation!r}: {error.message}") from None
+    except Exception as error:
+        raise ContractError(f"{place} takes {annotation!r}, which cannot be read from JSON: {error}") from error
 
 
 def _check_name(name: str, place: str) -> None:

@@ -23,7 +23,13 @@ def closed(annotation: Any) -> Any:
 
     What a model decides by itself (an alias generator, what becomes of extra keys, aliases of fields) stays so.
     """
-    return _closed(annotation, {})
+    seen: dict[Any, Any] = {}
+    made = _closed(annotation, seen)
+    models = {base: new for base, new in seen.items() if isinstance(new, type) and issubclass(new, BaseModel)}
+    names = {_reference(base): new for base, new in models.items()}
+    for model in models.values():
+        model.model_rebuild(_types_namespace=names)
+    return made
 
 
 def _closed(annotation: Any, seen: dict[Any, Any]) -> Any:  # noqa: PLR0911 -- one answer per kind of annotation
@@ -52,9 +58,8 @@ def _closed(annotation: Any, seen: dict[Any, Any]) -> Any:  # noqa: PLR0911 -- o
 def _closed_model(model: type[BaseModel], seen: dict[Any, Any]) -> Any:
     if model in seen:
         return seen[model]
-    # A model that holds itself meets its own name here; it is resolved once the closed class is there.
-    reference = f"Closed{model.__name__}{id(model)}"
-    seen[model] = ForwardRef(reference)
+    # A model that holds itself, itself or through another, meets this name; `closed` resolves it when all are made.
+    seen[model] = ForwardRef(_reference(model))
     own = model.model_config
     config = ConfigDict(populate_by_name=True)
     for key, value in CLOSED.items():
@@ -83,8 +88,11 @@ def _closed_model(model: type[BaseModel], seen: dict[Any, Any]) -> Any:
     )
     seen[model] = derived
     refuse_collisions(derived, f"the model {model.__qualname__}")
-    derived.model_rebuild(_types_namespace={f"Closed{base.__name__}{id(base)}": new for base, new in seen.items()})
     return derived
+
+
+def _reference(model: type[BaseModel]) -> str:
+    return f"Closed{id(model)}"
 
 
 def refuse_collisions(model: type[BaseModel], place: str) -> None:
@@ -148,14 +156,17 @@ def _renamed(names: Mapping[str, tuple[str, str]], dumped: dict[str, Any]) -> li
     return [(*names.get(key, (key, key)), item) for key, item in dumped.items()]
 
 
+def wire_keys(model: type[BaseModel]) -> dict[str, str]:
+    """Give the name on the wire of each field of a model, computed ones included."""
+    return {name: _alias(model, name) or camel(name) for name in (*model.model_fields, *model.model_computed_fields)}
+
+
 @functools.lru_cache(maxsize=4096)
 def _model_keys(model: type[BaseModel]) -> Mapping[str, tuple[str, str]]:
     """Give for each key that pydantic dumps its name on the wire, and the attribute."""
-    keys: dict[str, tuple[str, str]] = {}
-    for name in (*model.model_fields, *model.model_computed_fields):
-        keys[name] = (_alias(model, name) or camel(name), name)
+    keys = wire_keys(model)
     # A closed model is dumped by its alias, or under its base's serializer by its name: both are found here.
-    return keys | {key: (key, name) for key, name in keys.values()}
+    return {name: (key, name) for name, key in keys.items()} | {key: (key, name) for name, key in keys.items()}
 
 
 def _alias(model: type[BaseModel], name: str) -> str | None:
@@ -163,8 +174,3 @@ def _alias(model: type[BaseModel], name: str) -> str | None:
         return model.model_computed_fields[name].alias
     field = model.model_fields[name]
     return field.serialization_alias or field.alias
-
-
-def wire_keys(model: type[BaseModel]) -> dict[str, str]:
-    """Give the name on the wire of each field of a model."""
-    return {name: key for key, name in _model_keys(model).values()}

@@ -9,6 +9,8 @@ from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
 
+from ..tools.wire import wire_name
+
 
 @dataclass(frozen=True)
 class Call:
@@ -73,5 +75,5 @@ def call(name: str, arguments: Mapping[str, Any] | str | None = None, /, **more:
     if isinstance(arguments, str):
         if more:
             raise TypeError("arguments given as raw text cannot be joined with keywords; give one or the other")
-        return Call(name.replace(".", "_"), arguments)
-    return Call(name.replace(".", "_"), {**(arguments or {}), **more})
+        return Call(wire_name(name), arguments)
+    return Call(wire_name(name), {**(arguments or {}), **more})

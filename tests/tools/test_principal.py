@@ -123,7 +123,7 @@ class Channels(TypedDict):
     seen: str
 
 
-def who(_: Channels, runtime: Runtime[Principal]) -> Channels:
+def who(state: Channels, runtime: Runtime[Principal]) -> Channels:
     assert isinstance(runtime.context, Principal)
     return {"seen": f"{runtime.context.id} {sorted(runtime.context.roles)}"}
 

@@ -281,3 +281,10 @@ def test_an_output_says_nothing_of_what_never_happened(desk: Desk) -> None:
     fields = tools.get_order.output_schema()["properties"]
     assert isinstance(fields, dict)
     assert {"items", "cancelReason"} <= fields.keys()
+
+
+def test_a_flood_of_items_is_refused_before_anything_is_looked_up(desk: Desk) -> None:
+    with pytest.raises(InvalidArguments, match="itemIds"):
+        desk.why_not(
+            tools.return_order_items, order_id="#W1002", item_ids=["I6002"] * 101, payment_method_id="gift_tove"
+        )

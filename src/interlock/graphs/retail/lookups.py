@@ -18,7 +18,7 @@ from .shop import (
     read_product,
     read_product_names,
     read_user,
-    read_variant,
+    read_variants,
 )
 
 
@@ -117,7 +117,7 @@ def get_item(session: Session, item_id: str) -> Variant:
     Raises:
         Refused: There is none of this ID.
     """
-    found = read_variant(session, item_id)
+    found = read_variants(session, [item_id]).get(item_id)
     if found is None:
         raise Refused(
             f"Item not found: there is no item {item_id!r}. Item IDs and product IDs are different things; look the "

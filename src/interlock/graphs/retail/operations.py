@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from ...tools.errors import Refused
 from . import lookups, rules
 from .rules import Catalogue, Change
-from .shop import Address, Order, User, read_variant, save_balances, save_order, save_user
+from .shop import Address, Order, User, read_variants, save_balances, save_order, save_user
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Order | User)
@@ -47,8 +47,7 @@ class Counter:
 
     def catalogue(self, item_ids: Sequence[str]) -> Catalogue:
         """Find variants; those that do not exist are left out."""
-        found = {item_id: read_variant(self.session, item_id) for item_id in set(item_ids)}
-        return {item_id: variant for item_id, variant in found.items() if variant is not None}
+        return read_variants(self.session, item_ids)
 
 
 class Operation(Generic[P, R]):

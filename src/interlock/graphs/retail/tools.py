@@ -47,10 +47,17 @@ class CustomerFound(BaseModel):
 
 DeskContext = ToolContext[DeskData]
 
+MOST_ITEMS = 100
+"""Of one call; what a model sends is bounded before anything is looked up."""
+
 OrderId = Annotated[str, Field(description="It begins with '#W'.")]
-ItemIds = Annotated[list[str], Field(description="The item IDs, each as often as there are copies of it.")]
+ItemIds = Annotated[
+    list[str],
+    Field(max_length=MOST_ITEMS, description="The item IDs, an ID twice where two copies of it are meant."),
+]
 NewItemIds = Annotated[
-    list[str], Field(description="The items that take their places, one for each, in the same order.")
+    list[str],
+    Field(max_length=MOST_ITEMS, description="The items that take their places, one for each, in the same order."),
 ]
 PaymentMethodId = Annotated[str, Field(description="One of the customer's payment methods.")]
 

@@ -28,7 +28,7 @@ from .reading import (
     read_product_names,
     read_shop,
     read_user,
-    read_variant,
+    read_variants,
     record,
 )
 from .saving import save_balances, save_order, save_user
@@ -62,7 +62,7 @@ __all__ = [
     "read_product_names",
     "read_shop",
     "read_user",
-    "read_variant",
+    "read_variants",
     "record",
     "save_balances",
     "save_order",

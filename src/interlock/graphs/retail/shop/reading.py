@@ -52,13 +52,11 @@ def read_product(session: Reader, product_id: str) -> Product | None:
     return _products(session, [product_id]).get(product_id)
 
 
-def read_variant(session: Reader, item_id: str) -> tuple[str, Variant] | None:
-    """Read one variant, with the ID of its product; None where there is none."""
-    rows = _rows(session, t.variants, "item_id", [item_id], lock=False)
-    row = next((row for row in rows if row["item_id"] == item_id), None)
-    if row is None:
-        return None
-    return row["product_id"], _variant(row)
+def read_variants(session: Reader, item_ids: Iterable[str]) -> dict[str, tuple[str, Variant]]:
+    """Read variants by their item IDs, each with the ID of its product; those that do not exist are left out."""
+    wanted = set(item_ids)
+    rows = _rows(session, t.variants, "item_id", wanted, lock=False)
+    return {row["item_id"]: (row["product_id"], _variant(row)) for row in rows if row["item_id"] in wanted}
 
 
 def read_shop(session: Reader) -> Shop:
@@ -106,12 +104,10 @@ def record(session: Reader, kind: Kind, record_id: str) -> dict[str, Any] | None
 def _user_ids(session: Reader, **keys: str) -> list[str]:
     if not all(map(storable, keys.values())):
         return []
-    columns = [t.users.c[name] for name in keys]
-    statement = select(t.users.c.user_id, *columns).order_by(t.users.c.user_id)
-    for column, key in zip(columns, keys.values(), strict=True):
-        statement = statement.where(column == key)
-    # MySQL and MariaDB ignore space at the end when they compare: what was found is compared once more.
-    return [user_id for user_id, *found in session.execute(statement) if found == list(keys.values())]
+    statement = select(t.users.c.user_id).order_by(t.users.c.user_id)
+    for name, key in keys.items():
+        statement = statement.where(t.users.c[name] == key)
+    return list(session.scalars(statement))
 
 
 def storable(text: str) -> bool:

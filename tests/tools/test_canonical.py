@@ -118,6 +118,7 @@ def test_python_values_have_one_form(value: Any, text: str) -> None:
         ("\ud800", "surrogate"),
         ({"\ud800": 1}, "surrogate"),
         (b"a", "bytes"),
+        ({"a": 10**5000}, "digits"),
         ({"a": object()}, "'a' is a object"),
         (Point, "type"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Annotated, Any, Never
 
 import pytest
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
 
 from interlock.tools import ContractError, Effect, Event, RetryPolicy, ToolContext, command, event, read
 
@@ -326,8 +326,31 @@ def test_annotations_that_contradict_the_kind() -> None:
     assert "MCP" in refusal(lambda: read("order.get", annotations={"destructiveHint": "no"})(lookup))  # type: ignore[dict-item]
 
 
-def test_an_event_tool_that_returns_no_event() -> None:
-    assert "return the Event" in refusal(lambda: event("order.get")(lookup))
+class Closed(Event, name="order.closed"):
+    order_id: str
+
+
+@pytest.mark.parametrize("returned", [str, Event, list[Closed], Closed | None])
+def test_an_event_tool_that_returns_no_event(returned: Any) -> None:
+    assert "return the Event" in refusal(lambda: event("order.get", output_model=returned)(lookup))
+
+
+class Login(BaseModel):
+    pin_code: SecretStr
+    note: str = Field("", exclude=True)
+
+
+def test_arguments_that_would_be_stored_as_something_else() -> None:
+    def unlock(password: SecretStr | None = None) -> str:
+        """Unlock."""
+        return ""
+
+    def enter(login: list[Login]) -> str:
+        """Enter."""
+        return ""
+
+    assert "takes password, which is read but not written back" in refusal(lambda: command("door.unlock")(unlock))
+    assert "takes note, pinCode, which" in refusal(lambda: command("door.enter")(enter)).replace("login, ", "")
 
 
 def test_an_input_model_that_is_no_model() -> None:

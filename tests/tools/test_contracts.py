@@ -191,6 +191,11 @@ def test_models_that_hold_each_other_are_read() -> None:
     assert person.best_friend.its_owner.full_name == "Bo"
 
 
+@pytest.mark.parametrize("amount", [12, 12.5, "12", "12.50", "-0.1"])
+def test_a_decimal_is_read_from_a_number_or_a_string(amount: float | str) -> None:
+    assert place_order.parse({**ORDER, "totalAmount": amount}).total_amount == Decimal(str(amount))  # type: ignore[attr-defined]
+
+
 def test_python_values_are_accepted_as_their_json_is() -> None:
     values = {
         **ORDER,
@@ -570,8 +575,10 @@ def test_output_that_the_contract_does_not_promise_is_refused(value: Any) -> Non
 def test_output_that_was_spoilt_after_it_was_made_is_refused() -> None:
     contract = read("order.get", output_model=Line)(lookup)
 
+    spoilt: Any = object()
+
     with pytest.raises(InvalidOutput):
-        contract.dump_output(Line.model_construct(product_id=object(), how_many=1))
+        contract.dump_output(Line.model_construct(product_id=spoilt, how_many=1))
 
 
 def test_output_without_a_json_form_is_refused() -> None:

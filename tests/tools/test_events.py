@@ -61,7 +61,7 @@ def test_it_cannot_be_changed_and_has_no_other_fields() -> None:
 
 
 @given(
-    st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2200, 1, 1), timezones=st.timezones())  # noqa: DTZ001,
+    st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2200, 1, 1), timezones=st.timezones()),
     st.dictionaries(st.sampled_from(["orderId", "a", "b"]), st.none() | st.integers() | st.text(max_size=3)),
 )
 def test_an_envelope_survives_the_wire(moment: dt.datetime, fields: dict[str, Any]) -> None:

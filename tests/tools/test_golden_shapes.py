@@ -2,11 +2,13 @@
 
 import datetime as dt
 
+import pytest
 from pydantic import BaseModel
 
 from interlock.tools import (
     AuditRef,
     CommandResult,
+    ContractShape,
     ErrorBody,
     ErrorCode,
     ErrorResult,
@@ -213,3 +215,12 @@ def test_an_event_in_its_envelope() -> None:
         "metadata": {"requestedBy": "ada"},
     }
     assert EventEnvelope.from_json(envelope.to_json()).to_json() == envelope.to_json()
+
+
+@pytest.mark.parametrize("shape", [ContractShape, CommandResult, ReadResult, ErrorResult, InstanceSnapshot])
+def test_every_shape_has_a_json_schema_in_camel_case_and_is_frozen(shape: type[BaseModel]) -> None:
+    properties = shape.model_json_schema()["properties"]
+
+    assert properties
+    assert not any("_" in name for name in properties)
+    assert shape.model_config["frozen"] is True

@@ -1,6 +1,7 @@
 """Functions that look at a call before it runs: checks and previews."""
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -109,5 +110,5 @@ def _asks_for_context(annotation: Any) -> bool:
 
 def _says_none(annotation: Any) -> bool:
     if isinstance(annotation, str):
-        return "None" in annotation
+        return re.search(r"\|\s*None\b|\bNone\s*\||\bOptional\[", annotation) is not None
     return get_origin(annotation) in {Union, UnionType} and type(None) in get_args(annotation)

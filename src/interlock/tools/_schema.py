@@ -39,6 +39,26 @@ def output_schema(adapter: TypeAdapter[Any]) -> Schema:
     return tidy(adapter.json_schema(mode="serialization"))
 
 
+def unwritten(model: type[BaseModel]) -> set[str]:
+    """Name the fields, at any depth, that are read from JSON but not written back, or only masked."""
+    taken, written = model.model_json_schema(mode="validation"), model.model_json_schema(mode="serialization")
+    return (property_names(taken) - property_names(written)) | property_names(taken, only="writeOnly")
+
+
+def property_names(schema: Any, only: str | None = None) -> set[str]:
+    """Name the properties of a schema at any depth, or those of them whose schema has the keyword `only`."""
+    match schema:
+        case dict():
+            own = schema.get("properties")
+            here = own if isinstance(own, dict) else {}
+            names = {name for name, item in here.items() if only is None or f"'{only}':" in repr(item)}
+            return names.union(*(property_names(item, only) for item in schema.values()))
+        case list():
+            return set[str]().union(*(property_names(item, only) for item in schema))
+        case _:
+            return set()
+
+
 def tidy(schema: Schema) -> Schema:
     """Drop titles and what says nothing; put definitions where they are used, save those that contain themselves."""
     definitions: dict[str, Schema] = schema.get("$defs", {})

@@ -27,6 +27,7 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 """A JSON object."""
 
 _EXACT_FLOAT = 2**53
+_LONGEST_INTEGER = 13_288  # bits of 4,000 digits; Python itself refuses to write 4,301
 
 
 def canonical_json(value: object) -> str:
@@ -68,7 +69,7 @@ def _plain(value: object, path: str) -> JSON:  # noqa: PLR0911 -- one answer per
         case None | bool():
             return value
         case int():
-            return int(value)
+            return _integer(value, path)
         case str():
             return _text(value, path)
         case float():
@@ -109,6 +110,12 @@ def _scalar(value: object, path: str) -> str:
                 f"{_at(path)} is a {type(value).__qualname__}, which has no JSON form; "
                 "give plain data, a pydantic model, a date, a Decimal, a UUID or an enum"
             )
+
+
+def _integer(number: int, path: str) -> int:
+    if number.bit_length() > _LONGEST_INTEGER:
+        raise NotJson(f"{_at(path)} is an integer of more than 4,000 digits, which few programs can read")
+    return int(number)
 
 
 def _key(key: object, path: str) -> str:

@@ -4,14 +4,14 @@ import datetime as dt
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from types import NoneType
-from typing import Any, ParamSpec, TypeVar, get_args
+from types import NoneType, UnionType
+from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ._contract import ContractShape, ToolAnnotations, ToolContract
 from ._input import make_input
-from ._schema import input_schema, output_schema
+from ._schema import input_schema, output_schema, property_names, unwritten
 from ._shapes import closed
 from ._signature import MISSING, Signature, read_signature, where
 from .canonical import JsonObject
@@ -170,6 +170,14 @@ def _define(
         arguments_schema = input_schema(made.model)
     except Exception as error:
         raise ContractError(f"{place} has a parameter that no JSON Schema can describe: {error}") from error
+    lost = unwritten(made.model)
+    if lost:
+        raise ContractError(
+            f"{place} takes {', '.join(sorted(lost))}, which is read but not written back as it was (a SecretStr, or a "
+            "field with exclude=True); stored arguments must say what will run: take plain types, and name what "
+            "must not "
+            "be shown in sensitive="
+        )
     try:
         output = TypeAdapter(output_type)
         result_schema = output_schema(TypeAdapter(closed(output_type)))
@@ -228,8 +236,8 @@ def _output_type(signature: Signature, explicit: Any, kind: ToolKind, place: str
             f"{place} does not say what it returns; annotate it, such as -> Receipt, or give output_model="
         )
     if kind is ToolKind.EVENT:
-        emitted = get_args(output) or (output,)
-        if not all(isinstance(item, type) and issubclass(item, Event) for item in emitted):
+        emitted = get_args(output) if get_origin(output) in {Union, UnionType} else (output,)
+        if not all(isinstance(item, type) and issubclass(item, Event) and item is not Event for item in emitted):
             raise ContractError(f"{place} is an event tool and returns {output!r}; return the Event that it states")
         return output
     if output in {None, NoneType, typing.NoReturn, typing.Never}:
@@ -289,7 +297,7 @@ def _wire_name(name: str, given: str | None, place: str) -> str:
 def _sensitive(names: Iterable[str], arguments: JsonObject, output: JsonObject, place: str) -> frozenset[str]:
     if isinstance(names, str):
         raise ContractError(f"{place} has sensitive={names!r}; give a collection of names, such as [{names!r}]")
-    known = _properties(arguments) | _properties(output)
+    known = property_names(arguments) | property_names(output)
     found = set()
     for name in names:
         wire = next((wire for wire in (name, camel(name)) if wire in known), None)
@@ -300,18 +308,6 @@ def _sensitive(names: Iterable[str], arguments: JsonObject, output: JsonObject, 
             )
         found.add(wire)
     return frozenset(found)
-
-
-def _properties(schema: Any) -> set[str]:
-    match schema:
-        case dict():
-            below = (_properties(item) for item in schema.values())
-            own = schema.get("properties")
-            return set(own if isinstance(own, dict) else ()).union(*below)
-        case list():
-            return set[str]().union(*map(_properties, schema))
-        case _:
-            return set()
 
 
 def _retry(retry: RetryPolicy | None, effect: Effect | None, place: str) -> RetryPolicy | None:

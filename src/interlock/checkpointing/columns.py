@@ -5,6 +5,8 @@ make one thread of two. Points in time are microseconds since 1970-01-01 UTC in 
 everywhere and keep their precision.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
@@ -18,7 +20,8 @@ metadata = sa.MetaData(
 def ident(length: int = 128) -> TypeEngine[str]:
     """An identifier of at most `length` characters, compared byte by byte on every database."""
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
-    return sa.String(length).with_variant(binary, "mysql", "mariadb")
+    plain = sa.String(length, collation="C")
+    return sa.String(length).with_variant(binary, "mysql", "mariadb").with_variant(plain, "postgresql")
 
 
 def blob() -> TypeEngine[bytes]:
@@ -42,5 +45,5 @@ def counter() -> TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB", "mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
+TABLE_OPTIONS: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB", "mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 """Given to every table: transactions and whole Unicode on MySQL and MariaDB."""

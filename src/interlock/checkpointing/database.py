@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from ..tools.errors import StoreError
-from .faults import translated
+from .faults import translate, translated
 
 T = TypeVar("T")
 
@@ -43,6 +43,11 @@ _NOW = {
     Dialect.SQLITE: "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
     Dialect.POSTGRESQL: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
     Dialect.MYSQL: "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+}
+_READ_ONLY = {
+    Dialect.SQLITE: ["PRAGMA query_only=ON", "BEGIN"],
+    Dialect.POSTGRESQL: ["SET TRANSACTION READ ONLY"],
+    Dialect.MYSQL: ["START TRANSACTION READ ONLY"],
 }
 _ASYNC_DRIVERS = {
     Dialect.SQLITE: "sqlite+aiosqlite",
@@ -107,13 +112,20 @@ class Database:
         self._write_lock = _write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
 
     @classmethod
-    def open(cls, target: "str | URL | Engine | AsyncEngine | Database", *, synchronous: str = "FULL") -> "Database":
+    def open(
+        cls,
+        target: "str | URL | Engine | AsyncEngine | Database",
+        *,
+        synchronous: str = "FULL",
+        schema: str | None = None,
+    ) -> "Database":
         """Open a database.
 
         Args:
             target: A SQLAlchemy URL (`sqlite:///shop.db`, `postgresql://…`, `mysql://…`; a missing driver is filled in), an
                 engine of the application's own, or a `Database`, which is returned as it is.
             synchronous: SQLite only, and only for URLs: `FULL` survives power loss, `NORMAL` survives a killed process.
+            schema: The schema that the tables are in (PostgreSQL), or the database (MySQL); not for an open `Database`.
 
         Raises:
             StoreError: The URL is of a database that Interlock does not know, or its driver is not installed.
@@ -121,10 +133,13 @@ class Database:
         if isinstance(target, Database):
             return target
         if isinstance(target, AsyncEngine):
-            return cls.open(target.url.render_as_string(hide_password=False), synchronous=synchronous)
+            return cls.open(target.url, synchronous=synchronous, schema=schema)
         if isinstance(target, Engine):
-            return cls(target, owned=False)
-        return cls(_create_engine(_sync_url(target), synchronous), owned=True)
+            return cls(_in_schema(target, schema), owned=False)
+        url = _sync_url(target)
+        if url.get_backend_name() == Dialect.SQLITE and url.database in (None, "", ":memory:"):
+            return cls.in_memory()  # every connection of its own would be a database of its own
+        return cls(_in_schema(_create_engine(url, synchronous), schema), owned=True)
 
     @classmethod
     def in_memory(cls) -> "Database":
@@ -145,6 +160,22 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
+    def read_only(self) -> Iterator[Connection]:
+        """A connection on which the database itself refuses to write: what a read tool is given."""
+        with translated(self.engine.url), self.engine.connect() as connection, _guarded(connection, self.dialect):
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def aread_only(self) -> AsyncIterator[AsyncConnection]:
+        """As `read_only`, for an asynchronous read tool."""
+        with translated(self.engine.url):
+            async with self._asynchronous().connect() as connection:
+                # The connection is not pooled, so nothing needs to be set back.
+                for statement in _READ_ONLY[self.dialect]:
+                    await connection.exec_driver_sql(statement)
+                yield connection
+
+    @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection in one write transaction: committed at the end of the block, rolled back when the block raises."""
         with translated(self.engine.url), self._turn(), self.engine.connect() as connection:
@@ -153,6 +184,22 @@ class Database:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
             connection.commit()
+
+    def raw_write(self, *, turn: bool = True) -> "_RawTransaction":
+        """As `write`, on the driver's own cursor: for the few statements that run many times a second.
+
+        Args:
+            turn: Whether to take a turn among the writers first; a caller that holds one already says no.
+        """
+        return _RawTransaction(self, write=True, turn=turn)
+
+    def raw_read(self) -> "_RawTransaction":
+        """As `read`, on the driver's own cursor."""
+        return _RawTransaction(self, write=False, turn=False)
+
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """A turn among the writers of a SQLite file in this process; nothing on other databases."""
+        return self._turn()
 
     @contextlib.asynccontextmanager
     async def awrite(self) -> AsyncIterator[AsyncConnection]:
@@ -234,6 +281,70 @@ class Database:
             return self._async_engine
 
 
+class _RawTransaction:
+    """One transaction on a driver's cursor. What SQLAlchemy's connections add costs more than SQLite's own work."""
+
+    __slots__ = ("_connection", "_database", "_locked", "_turn", "_write", "cursor")
+
+    def __init__(self, database: Database, *, write: bool, turn: bool) -> None:
+        self._database = database
+        self._turn = turn
+        self._write = write
+        self._locked = False
+
+    def __enter__(self) -> Any:
+        database = self._database
+        lock = database._write_lock if self._turn else None
+        try:
+            if lock is not None:
+                lock.acquire(threading.get_ident())
+                self._locked = True
+            self._connection = database.engine.raw_connection()
+            self.cursor = self._connection.cursor()
+            if database.dialect is Dialect.SQLITE:
+                self.cursor.execute("BEGIN IMMEDIATE" if self._write else "BEGIN")
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self.cursor
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        database = self._database
+        connection = getattr(self, "_connection", None)
+        failure: BaseException | None = None
+        try:
+            if connection is not None:
+                if error is None and self._write:
+                    connection.commit()
+                else:
+                    connection.rollback()
+        except Exception as problem:
+            failure = problem
+        finally:
+            if connection is not None:
+                connection.close()
+            if self._locked and database._write_lock is not None:
+                self._locked = False
+                database._write_lock.release()
+        cause = error or failure
+        if isinstance(cause, Exception) and _is_of_driver(database, cause):
+            raise translate(cause, database.engine.url) from cause
+        if error is None and failure is not None:
+            raise failure
+
+
+def _is_of_driver(database: Database, error: BaseException) -> bool:
+    driver = database.engine.dialect.loaded_dbapi
+    return isinstance(error, (sa.exc.SQLAlchemyError, driver.Error))
+
+
+def _in_schema(engine: Engine, schema: str | None) -> Engine:
+    return engine if schema is None else engine.execution_options(schema_translate_map={None: schema})
+
+
 def _sync_url(target: str | URL) -> URL:
     try:
         url = make_url(target)
@@ -292,6 +403,18 @@ def _write_lock_for(url: URL) -> _WriteLock:
         if lock is None:
             lock = _write_locks[name] = _WriteLock()
         return lock
+
+
+@contextlib.contextmanager
+def _guarded(connection: Connection, dialect: Dialect) -> Iterator[None]:
+    for statement in _READ_ONLY[dialect]:
+        connection.exec_driver_sql(statement)
+    try:
+        yield
+    finally:
+        connection.rollback()
+        if dialect is Dialect.SQLITE:  # a setting of the connection, which goes back to the pool
+            connection.exec_driver_sql("PRAGMA query_only=OFF")
 
 
 def _forget_memory(anchor: Any, engine: Engine) -> None:

@@ -5,10 +5,11 @@ look-up. It is only for statements whose parameters and results need no conversi
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, CursorResult
+from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class Prepared:
@@ -48,7 +49,9 @@ class Prepared:
         key = (connection.dialect.name, connection.dialect.driver)
         found = self._compiled.get(key)
         if found is None:
-            compiled = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
+            compiled = cast(
+                "SQLCompiler", self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
+            )
             positions = list(compiled.positiontup) if compiled.positional and compiled.positiontup else None
             if compiled.positional and positions is None:
                 positions = []

@@ -72,7 +72,18 @@ class ApprovalRequest:
 
 
 _COLUMNS = [column.name for column in approvals.columns]
-_CHANGING = ("edited_arguments", "digest", "shown", "rule", "status", "message", "interrupt_id", "expires_at", "decided_at", "used_at")
+_CHANGING = (
+    "edited_arguments",
+    "digest",
+    "shown",
+    "rule",
+    "status",
+    "message",
+    "interrupt_id",
+    "expires_at",
+    "decided_at",
+    "used_at",
+)
 _by_key = Prepared(
     sa.select(approvals).where(
         approvals.c.workflow_id == sa.bindparam("workflow_id"),
@@ -133,7 +144,13 @@ def agreed(connection: Connection, approval_id: str) -> list[str]:
 
 
 def settle(
-    connection: Connection, approval: ApprovalRequest, decision: Decision, by: Principal, *, earlier: list[str], now: int
+    connection: Connection,
+    approval: ApprovalRequest,
+    decision: Decision,
+    by: Principal,
+    *,
+    earlier: list[str],
+    now: int,
 ) -> ApprovalRequest | None:
     """Write one person's decision.
 

@@ -165,7 +165,9 @@ def append(
     for entry in entries:
         count += 1
         # The salt keeps a small payload from being guessed back from its digest once it is erased.
-        payload = canonical_json({**entry.payload, "principal": entry.principal.to_json(), "salt": secrets.token_hex(8)})
+        payload = canonical_json(
+            {**entry.payload, "principal": entry.principal.to_json(), "salt": secrets.token_hex(8)}
+        )
         row: dict[str, Any] = {
             "workflow_id": workflow_id,
             "number": count,
@@ -189,7 +191,7 @@ def append(
     return count, head
 
 
-def chain_hash(row: Mapping[str, Any]) -> str:
+def chain_hash(row: Mapping[Any, Any]) -> str:
     """The hash of one record: over everything but the payload and the hash itself."""
     fields = [
         row["previous_hash"], row["workflow_id"], row["number"], row["audit_ref"], row["tenant"], row["kind"], row["tool"],

@@ -61,6 +61,12 @@ _update = Prepared(
     .values({name: sa.bindparam(name) for name in ("status", "attempt", "owner", "result", "audit_ref", "finished_at")})
 )
 
+_counts = Prepared(
+    sa.select(ledger.c.tool, sa.func.count().label("number"))
+    .where(ledger.c.workflow_id == sa.bindparam("workflow_id"), ledger.c.status == sa.bindparam("status"))
+    .group_by(ledger.c.tool)
+)
+
 
 def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | None:
     """Read what the ledger has under a key."""
@@ -90,6 +96,14 @@ def update(connection: Connection, before: LedgerEntry, after: LedgerEntry) -> b
         "by_attempt": before.attempt,
     }
     return _update.run(connection, parameters).rowcount == 1
+
+
+def carried_out(connection: Connection, workflow_id: str) -> dict[str, int]:
+    """How many times each tool was carried out in an instance."""
+    return {
+        str(tool): int(count)
+        for tool, count in _counts.run(connection, {"workflow_id": workflow_id, "status": "completed"})
+    }
 
 
 def _values(entry: LedgerEntry) -> dict[str, Any]:

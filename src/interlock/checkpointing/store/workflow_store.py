@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
@@ -35,6 +36,7 @@ class WorkflowStore:
         self._clock: Clock = clock or self.database.now
         self._ready = False
         self._guard = threading.Lock()
+        self._paused = threading.Event()
 
     @classmethod
     def in_memory(cls, *, clock: Clock | None = None) -> "WorkflowStore":
@@ -122,6 +124,21 @@ class WorkflowStore:
         """The approvals of an instance that nobody has decided yet."""
         with self.read() as connection:
             return approvals.pending(connection, workflow_id)
+
+    def wait_until(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Look again and again whether `done`, for at most so many seconds.
+
+        Returns:
+            Whether it was in time.
+        """
+        deadline = time.monotonic() + seconds
+        pause = 0.001
+        while not done():
+            if time.monotonic() > deadline:
+                return False
+            self._paused.wait(pause)
+            pause = min(pause * 2, 0.05)
+        return True
 
     def close(self) -> None:
         """Give back the database."""

@@ -1,0 +1,191 @@
+"""Answers to what a workflow waits for: checked and, for approvals, decided in SQL before LangGraph goes on.
+
+LangGraph neither says when nobody waits for an answer nor forgets one of a wrong shape. So an answer is matched to its
+interrupt here, and an approval is decided in one transaction; the graph then runs on and finds it decided.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langgraph.types import Command, Interrupt
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import ApprovalRequest
+from ..checkpointing.store import approvals as approval_rows
+from ..nodes.decisions import Declined, decide
+from ..nodes.scope import Scope
+from ..tools.approvals import Decision, parse_answer
+from ..tools.errors import InputError, InvalidInput, MissingThreadId, ResumeError
+from ..tools.principal import Principal
+
+if TYPE_CHECKING:
+    from .compiled import WorkflowGraph
+
+INTERRUPT = "__interrupt__"
+"""LangGraph's channel of pending interrupts."""
+NESTED = "__pregel_resuming"
+"""Set in the config of a graph that runs inside another one; its answers come through the parent."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Takes the answers that one thread is resumed with."""
+
+    graph: "WorkflowGraph"
+    configurable: Mapping[str, Any]
+    principal: Principal
+
+    def take(self, command: Command[Any]) -> Any:
+        """Decide what the command answers, and give what the graph is to run on with."""
+        if NESTED in self.configurable:
+            return command
+        found = self._interrupts(self._saver().get_tuple(self._config()))
+        return self._decided(command, found)
+
+    async def atake(self, command: Command[Any]) -> Any:
+        """As `take`."""
+        if NESTED in self.configurable:
+            return command
+        found = self._interrupts(await self._saver().aget_tuple(self._config()))
+        return await self.graph.engine.store.database.arun(lambda: self._decided(command, found))
+
+    def _saver(self) -> Any:
+        return self.graph.checkpointer
+
+    def _config(self) -> Any:
+        thread = self.configurable.get("thread_id")
+        if thread is None:
+            raise MissingThreadId(
+                'The workflow was resumed without a thread. Nothing was done; pass {"configurable": {"thread_id": ...}}, the one that it was started with.'
+            )
+        wanted = {"thread_id": thread, "checkpoint_ns": self.configurable.get("checkpoint_ns", "")}
+        if self.configurable.get("checkpoint_id"):
+            wanted["checkpoint_id"] = self.configurable["checkpoint_id"]
+        return {"configurable": wanted}
+
+    def _interrupts(self, saved: Any) -> dict[str, Interrupt]:
+        writes = [] if saved is None else saved.pending_writes or []
+        done = {task for task, channel, _ in writes if channel not in {INTERRUPT, "__error__", "__resume__"}}
+        found: dict[str, Interrupt] = {}
+        for task, channel, value in writes:
+            if channel == INTERRUPT and task not in done:
+                for one in value if isinstance(value, (list, tuple)) else [value]:
+                    found[one.id] = one
+        return found
+
+    def _decided(self, command: Command[Any], found: dict[str, Interrupt]) -> Any:
+        if command.goto or (command.update is not None and not _only_messages(command.update)):
+            raise InvalidInput(
+                "A workflow is moved by its tools, not by Command(goto=...) or Command(update=...) of its channels. Nothing was done; resume it with "
+                "Command(resume=...), or send messages."
+            )
+        if command.resume is None:
+            return command
+        if not found:
+            raise ResumeError(
+                f"The thread {self.configurable.get('thread_id')!r} waits for no answer, so there is nothing to resume. Nothing was done; it may have been "
+                "answered already. Look at graph.get_state(config), or send a message."
+            )
+        answers = self._by_interrupt(command.resume, found)
+        left: dict[str, Any] = {}
+        decisions: list[tuple[str, Decision]] = []
+        for interrupt_id, answer in answers.items():
+            shown = found[interrupt_id].value
+            kind = shown.get("type") if isinstance(shown, Mapping) else None
+            if kind in {"approval", "confirmation"} and isinstance(shown.get("approvalId"), str):
+                wire = self.graph.engine.definition.wire_names.get(shown["tool"], shown["tool"])
+                decisions.append((shown["approvalId"], parse_answer(answer, tool=shown["tool"], wire_name=wire)))
+            else:
+                left[interrupt_id] = answer
+        if decisions:
+            self._decide(decisions)
+        # What was decided stands in SQL, where the approval node looks first.
+        return (
+            Command(resume=left, update=command.update) if left else command.update and Command(update=command.update)
+        )
+
+    def _by_interrupt(self, resume: Any, found: dict[str, Interrupt]) -> dict[str, Any]:
+        by_approval = {
+            interrupt.value["approvalId"]: interrupt_id
+            for interrupt_id, interrupt in found.items()
+            if isinstance(interrupt.value, Mapping) and "approvalId" in interrupt.value
+        }
+        if isinstance(resume, Mapping) and resume:
+            named = {by_approval.get(str(key), str(key)): value for key, value in resume.items()}
+            if named.keys() <= found.keys():
+                return named
+            if all(_is_id(str(key)) for key in resume):
+                other = sorted(named.keys() - found.keys())
+                raise ResumeError(
+                    f"Nothing waits for an answer to {', '.join(other)}: it was answered already, or belongs to another thread. Nothing was done; this thread "
+                    f"waits for {_waiting(found)}.",
+                    details={"unknown": other, "waiting": [*found]},
+                )
+        if len(found) > 1:
+            decisions = resume.get("decisions") if isinstance(resume, Mapping) else None
+            raise ResumeError(
+                f"{len(found)} things wait for an answer{' and their order is not theirs to go by' if decisions else ''}. Nothing was done; answer each by its id: "
+                f"Command(resume={{id: answer, ...}}), where the ids are {_waiting(found)}.",
+                details={"waiting": [*found]},
+            )
+        return {next(iter(found)): resume}
+
+    def _decide(self, decisions: list[tuple[str, Decision]]) -> None:
+        engine = self.graph.engine
+        for approval_id, decision in decisions:
+            with engine.store.write() as connection:
+                taken = self._one(connection, approval_id, decision)
+            if isinstance(taken, Declined):
+                raise taken.error
+
+    def _one(self, connection: Connection, approval_id: str, decision: Decision) -> ApprovalRequest | Declined:
+        engine = self.graph.engine
+        approval = approval_rows.load_by_id(connection, approval_id)
+        if approval is None:
+            return Declined(
+                InputError(f"There is no approval {approval_id}. Nothing was decided.", code="unknown_approval")
+            )
+        return decide(
+            engine, connection, approval_id, decision, by=self.principal, scope=self._scope(approval.workflow_id)
+        )
+
+    def _scope(self, workflow_id: str) -> Scope:
+        return outside_scope(workflow_id, self.principal)
+
+
+def outside_scope(workflow_id: str, principal: Principal) -> Scope:
+    """The scope of something that is done to an instance from outside its graph."""
+    return Scope(
+        workflow_id=workflow_id,
+        thread_id=None,
+        namespace="",
+        task_key="",
+        principal=principal,
+        root_checkpoint=None,
+        own_checkpoint=None,
+        durability="sync",
+        checkpointer=None,
+        config={},
+    )
+
+
+def _only_messages(update: Any) -> bool:
+    return isinstance(update, Mapping) and update.keys() <= {"messages"}
+
+
+def _is_id(key: str) -> bool:
+    return key.startswith("apr_") or (len(key) == 32 and all(letter in "0123456789abcdef" for letter in key))
+
+
+def _waiting(found: Mapping[str, Interrupt]) -> str:
+    shown = [
+        f"{interrupt_id} ({interrupt.value.get('tool') or interrupt.value.get('type')})"
+        if isinstance(interrupt.value, Mapping)
+        else interrupt_id
+        for interrupt_id, interrupt in found.items()
+    ]
+    return ", ".join(shown)
+
+
+__all__ = ["Answers", "outside_scope"]

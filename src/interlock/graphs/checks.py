@@ -1,0 +1,165 @@
+"""What is refused when a workflow is compiled, each with the place that is wrong."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pydantic import BaseModel
+
+from ..nodes.definition import Definition, Edge, Limits, State, StateKind
+from ..nodes.policies import Mode, Policy
+from ..tools.errors import RegistryError, WorkflowDefinitionError
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
+
+
+def check_name(what: str, name: object) -> None:
+    """Refuse a name that could not be a node's name and a readable word in the record."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise WorkflowDefinitionError(
+            f"{name!r} cannot be the name of a {what}: a letter, then at most 63 letters, digits, underscores or hyphens."
+        )
+
+
+def check_definition(
+    *,
+    name: str,
+    version: int,
+    states: Mapping[str, State],
+    edges: Sequence[tuple[Edge, int | None]],
+    data_model: type[BaseModel] | None,
+    policies: tuple[Policy, ...],
+    mode: Mode,
+    limits: Limits,
+) -> Definition:
+    """Make a definition of what the builder gathered.
+
+    Args:
+        edges: Each with the order that it was given, or None.
+
+    Raises:
+        WorkflowDefinitionError: Something is wrong; the message names the place and says how to mend it.
+    """
+    if not states:
+        raise WorkflowDefinitionError(f"The workflow {name!r} has no states; add one with add_state().")
+    plain = [edge for edge, _ in edges]
+    _known_states(name, states, plain)
+    _ordered(edges)
+    definition = Definition(
+        name=name,
+        version=version,
+        states=dict(states),
+        edges=_named(plain),
+        initial=next(iter(states)),
+        data_model=data_model,
+        policies=policies,
+        mode=mode,
+        limits=limits,
+    )
+    _reachable(definition)
+    _way_out(definition)
+    _one_version(definition)
+    try:
+        definition.wire_names  # noqa: B018 -- making the bijection checks it
+    except RegistryError as error:
+        raise WorkflowDefinitionError(f"In the workflow {name!r}, {error.message}") from error
+    _node_names(definition)
+    return definition
+
+
+def _known_states(name: str, states: Mapping[str, State], edges: Sequence[Edge]) -> None:
+    for edge in edges:
+        for state in (edge.source, edge.target):
+            if state not in states:
+                raise WorkflowDefinitionError(
+                    f"The edge {edge.label} names the state {state!r}, which the workflow {name!r} does not have; it has {', '.join(states)}. "
+                    f"Add it with add_state({state!r})."
+                )
+        if states[edge.source].is_final:
+            raise WorkflowDefinitionError(
+                f"The edge {edge.label} leads out of {edge.source!r}, which is final; nothing may follow it."
+            )
+
+
+def _ordered(edges: Sequence[tuple[Edge, int | None]]) -> None:
+    seen: dict[tuple[str, str], list[tuple[Edge, int | None]]] = {}
+    for edge, order in edges:
+        seen.setdefault((edge.source, edge.tool.name), []).append((edge, order))
+    for (source, tool), rivals in seen.items():
+        if len(rivals) < 2:
+            continue
+        orders = [order for _, order in rivals]
+        if None in orders or len(set(orders)) < len(orders):
+            targets = ", ".join(edge.target for edge, _ in rivals)
+            raise WorkflowDefinitionError(
+                f"{tool} has {len(rivals)} edges out of the state {source!r} (to {targets}) without an explicit order between them. Give each its own "
+                "order=, and a guard to all but the last; the first whose guard holds is taken."
+            )
+        if not all(edge.moves for edge, _ in rivals):
+            raise WorkflowDefinitionError(
+                f"{tool} both stays in the state {source!r} (tools=) and leads out of it (add_edge). Keep one of the two, or make both edges with an order."
+            )
+
+
+def _named(edges: Sequence[Edge]) -> tuple[Edge, ...]:
+    doubled = {
+        (edge.source, edge.tool.name)
+        for number, edge in enumerate(edges)
+        if any((edge.source, edge.tool.name) == (other.source, other.tool.name) for other in edges[:number])
+    }
+    named: list[Edge] = []
+    for edge in edges:
+        node = f"{edge.source}/{edge.tool.name}"
+        if (edge.source, edge.tool.name) in doubled:
+            node += f"/{edge.order}"
+        named.append(replace(edge, node=node))
+    return tuple(named)
+
+
+def _reachable(definition: Definition) -> None:
+    found, frontier = {definition.initial}, [definition.initial]
+    while frontier:
+        for edge in definition.by_source[frontier.pop()]:
+            if edge.target not in found:
+                found.add(edge.target)
+                frontier.append(edge.target)
+    lost = [state for state in definition.states if state not in found]
+    if lost:
+        raise WorkflowDefinitionError(
+            f"No edge of the workflow {definition.name!r} leads to {', '.join(map(repr, lost))} from its initial state {definition.initial!r} (the first that "
+            "was added). Add an edge to it, or remove it."
+        )
+
+
+def _way_out(definition: Definition) -> None:
+    for state in definition.states.values():
+        leaves = any(edge.target != state.name for edge in definition.by_source[state.name])
+        if state.is_final or leaves:
+            continue
+        # A desk that is never closed is a workflow too, as long as something can happen there at all.
+        if any(edge.moves for edge in definition.by_source[state.name]):
+            continue
+        raise WorkflowDefinitionError(
+            f"The state {state.name!r} of the workflow {definition.name!r} has no way out and is not final. Add an edge out of it, or declare it with "
+            f"add_state({state.name!r}, final=True)."
+        )
+
+
+def _one_version(definition: Definition) -> None:
+    versions: dict[str, int] = {}
+    for edge in definition.edges:
+        known = versions.setdefault(edge.tool.name, edge.tool.version)
+        if known != edge.tool.version or definition.contracts[edge.tool.name] is not edge.tool:
+            raise WorkflowDefinitionError(
+                f"The workflow {definition.name!r} uses two different contracts under the name {edge.tool.name!r} (versions {known} and {edge.tool.version}). "
+                "A workflow version uses one of each; put the other one into a new version of the workflow."
+            )
+
+
+def _node_names(definition: Definition) -> None:
+    for state in definition.states.values():
+        if state.kind is StateKind.FINAL:
+            continue
+        names = [edge.node for edge in definition.by_source[state.name] if edge.moves]
+        if len(set(names)) < len(names):
+            raise WorkflowDefinitionError(f"Two edges out of {state.name!r} would share one node: {sorted(names)}.")

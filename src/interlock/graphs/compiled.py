@@ -1,0 +1,144 @@
+"""The compiled workflow: LangGraph's own graph, with the ways in guarded.
+
+A thin subclass: input and answers are checked before LangGraph takes them, because it says nothing of an answer that nobody
+waits for and keeps an answer of a wrong shape for ever. Everything else is LangGraph's.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from ..nodes.base import Engine
+from ..nodes.channels import OWN_CHANNELS
+from ..nodes.scope import RUNTIME
+from ..tools.errors import InvalidInput
+from ..tools.principal import Principal
+from .answers import Answers
+from .instances import Instances
+
+
+class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled workflow: a `CompiledStateGraph`, and so a Runnable, with every method that users of LangGraph know."""
+
+    @classmethod
+    def adopt(cls, compiled: CompiledStateGraph[Any, Any, Any, Any]) -> "WorkflowGraph":
+        """Make a compiled graph one of these, in place; `copy` and `with_config` keep what it is."""
+        compiled.__class__ = cls
+        return cast("WorkflowGraph", compiled)
+
+    @property
+    def engine(self) -> Engine:
+        """The workflow's definition and its store."""
+        return cast("Engine", self.builder.interlock)  # type: ignore[attr-defined]
+
+    @property
+    def instances(self) -> Instances:
+        """The instances of this workflow: where they stand, their record, and the ways to act on them from outside."""
+        return Instances(self)
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
+        """As LangGraph's `stream`, with durability `sync` unless asked otherwise.
+
+        Raises:
+            InputError: The input, the config or the answer cannot be used; nothing was done.
+            ConflictError: Somebody else decided first.
+        """
+        kwargs.setdefault("durability", None)
+        kwargs["durability"] = kwargs["durability"] or "sync"
+        principal = _principal(config, kwargs)
+        answered = isinstance(input, Command)
+        given = self._answers(config, principal).take(input) if answered else self._begun(input, principal)
+        yield from super().stream(given, config, **kwargs)
+
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
+        """As LangGraph's `astream`, with durability `sync` unless asked otherwise.
+
+        Raises:
+            InputError: The input, the config or the answer cannot be used; nothing was done.
+            ConflictError: Somebody else decided first.
+        """
+        kwargs.setdefault("durability", None)
+        kwargs["durability"] = kwargs["durability"] or "sync"
+        principal = _principal(config, kwargs)
+        answered = isinstance(input, Command)
+        given = await self._answers(config, principal).atake(input) if answered else self._begun(input, principal)
+        async for chunk in super().astream(given, config, **kwargs):
+            yield chunk
+
+    def bulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]]) -> RunnableConfig:
+        """As LangGraph's, for the messages; the workflow's own channels follow its row and cannot be set.
+
+        Raises:
+            InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
+        """
+        self._check_updates(supersteps)
+        return super().bulk_update_state(config, supersteps)
+
+    async def abulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]]) -> RunnableConfig:
+        """As `bulk_update_state`.
+
+        Raises:
+            InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
+        """
+        self._check_updates(supersteps)
+        return await super().abulk_update_state(config, supersteps)
+
+    def _answers(self, config: RunnableConfig | None, principal: Principal) -> Answers:
+        return Answers(self, self._merged(config), principal)
+
+    def _merged(self, config: RunnableConfig | None) -> dict[str, Any]:
+        own = (self.config or {}).get("configurable", {})
+        return {**own, **((config or {}).get("configurable") or {})}
+
+    def _begun(self, given: Any, principal: Principal) -> Any:
+        """The input as the graph's start takes it: with whose turn it is, and nothing that only nodes may write."""
+        if given is None:
+            return None
+        if not isinstance(given, Mapping):
+            raise InvalidInput(
+                f"The workflow {self.engine.definition.name} was given {type(given).__name__} as its input. Nothing was done; give "
+                '{"messages": [...]}, and {"data": {...}} when it starts.'
+            )
+        started = {"messages": given.get("messages", []), "progress": [("turn", principal.to_json())]}
+        data = given.get("data")
+        if data is not None:
+            if not isinstance(data, Mapping):
+                dump = getattr(data, "model_dump", None)
+                if dump is None:
+                    raise InvalidInput(
+                        f"The input's data is {type(data).__name__}; give a mapping or an instance of the workflow's data model. Nothing was done."
+                    )
+                data = dump()
+            started["initial_data"] = dict(data)
+        return started
+
+    def _check_updates(self, supersteps: Sequence[Sequence[Any]]) -> None:
+        nodes = self.builder.nodes
+        for update in (update for superstep in supersteps for update in superstep):
+            values, node = update[0], update[1] if len(update) > 1 else None
+            touched = sorted(OWN_CHANNELS & set(values)) if isinstance(values, Mapping) else []
+            if touched or isinstance(values, Command):
+                raise InvalidInput(
+                    f"update_state was to set {', '.join(touched) or 'a command'} of the workflow {self.engine.definition.name}. Its row in the workflow store is the "
+                    "truth about state, data and revision, and the channels follow it: use a command (instances.execute) instead. "
+                    "Nothing was changed; only messages can be updated."
+                )
+            if node is not None and node in nodes and "/" in str(node):
+                raise InvalidInput(
+                    f"update_state was to act as the node {node!r}, which would be taken for its having run. Nothing was changed; update messages without "
+                    "as_node, or as a state."
+                )
+
+
+def _principal(config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> Principal:
+    context = kwargs.get("context")
+    if context is None:
+        runtime = ((config or {}).get("configurable") or {}).get(RUNTIME)
+        context = None if runtime is None else runtime.context
+    return Principal.coerce(context)
+
+
+__all__ = ["WorkflowGraph"]

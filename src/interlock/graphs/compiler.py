@@ -1,0 +1,152 @@
+"""From a definition to LangGraph: the nodes are the states, their reads, one execution per moving edge, and the approvals.
+
+What `get_graph()` draws is exactly what may happen: each node declares where it may go and is held to it.
+"""
+
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
+
+from ..checkpointing import SQLCheckpointer
+from ..checkpointing.store import WorkflowStore
+from ..nodes.approval import ApprovalNode
+from ..nodes.base import Engine
+from ..nodes.channels import Channels, Input, Output
+from ..nodes.definition import Definition, Edge, State, StateKind
+from ..nodes.execution import ExecutionNode
+from ..nodes.models import FunctionProposer, ModelProposer, NodeProposer, Proposer
+from ..nodes.reasoning import StateNode, reads_node
+from ..tools.errors import InvalidInput, WorkflowDefinitionError
+from ..tools.principal import Principal
+from .compiled import WorkflowGraph
+
+END_OF_TURN = "end of turn"
+
+
+def compile_graph(
+    definition: Definition,
+    checkpointer: BaseCheckpointSaver[Any] | None,
+    workflow_store: WorkflowStore | None,
+    options: dict[str, Any],
+) -> WorkflowGraph:
+    """Make the graph of a definition; the arguments are those of `Workflow.compile`."""
+    store = workflow_store
+    if store is None and isinstance(checkpointer, SQLCheckpointer):
+        store = WorkflowStore(checkpointer.database)
+    elif store is None and checkpointer is None:
+        store = WorkflowStore.in_memory()
+    elif store is None:
+        raise WorkflowDefinitionError(
+            f"The workflow {definition.name!r} is compiled with a {type(checkpointer).__name__} and without a workflow store. Give one beside it: "
+            "compile(checkpointer=..., workflow_store=WorkflowStore(url)); WorkflowStore.in_memory() will do for trying out."
+        )
+    engine = Engine(definition, store)
+    builder: StateGraph[Any, Any, Any, Any] = StateGraph(
+        Channels, context_schema=Principal, input_schema=Input, output_schema=Output
+    )
+    _add_nodes(builder, engine)
+    entries = {name: name for name in definition.states}
+    builder.add_conditional_edges(START, _entry(definition), entries)  # type: ignore[arg-type]
+    builder.interlock = engine  # type: ignore[attr-defined]
+    options.setdefault("name", definition.name)
+    compiled = builder.compile(checkpointer=InMemorySaver() if checkpointer is None else checkpointer, **options)
+    _exact(definition, compiled)
+    return WorkflowGraph.adopt(compiled)
+
+
+def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:
+    definition = engine.definition
+    for state in definition.states.values():
+        edges = definition.by_source[state.name]
+        moving = [edge for edge in edges if edge.moves]
+        staying = [edge for edge in edges if not edge.moves]
+        destinations: dict[str, str] = {}
+        if staying:
+            node = reads_node(state.name)
+            destinations[node] = "read"
+            builder.add_node(
+                node,
+                ExecutionNode(engine, node, state.name, {state.name: "answered"}, edge_node=None),
+                destinations={state.name: "answered"},
+                metadata={"interlock": "reads", "tools": [edge.tool.name for edge in staying]},
+            )
+        for edge in moving:
+            asks = _may_ask(definition, edge)
+            destinations[edge.approval_node if asks else edge.node] = edge.tool.name
+            if asks:
+                _add_approval(builder, engine, edge)
+            # On a denial or a refusal the workflow stays where it was.
+            ends = {edge.target: "done"}
+            if edge.source != edge.target:
+                ends[edge.source] = "refused"
+            builder.add_node(
+                edge.node,
+                ExecutionNode(engine, edge.node, edge.source, ends, edge_node=edge.node),
+                destinations=ends,
+                metadata={"interlock": "execution", "tool": edge.tool.name, "kind": edge.tool.kind.value},
+            )
+        destinations[END] = "final" if state.is_final else END_OF_TURN
+        destinations[state.name] = "next proposal"
+        if state.is_final:
+            destinations[state.name] = "answer what is left"
+        builder.add_node(
+            state.name,
+            StateNode(engine, state, destinations, _proposer(state)),
+            destinations=destinations,
+            metadata={"interlock": "state", "kind": state.kind.value},
+        )
+
+
+def _add_approval(builder: StateGraph[Any, Any, Any, Any], engine: Engine, edge: Edge) -> None:
+    ends = {edge.node: "decided", edge.source: "turned down"}
+    builder.add_node(
+        edge.approval_node,
+        ApprovalNode(engine, edge, ends),
+        destinations=ends,
+        metadata={"interlock": "approval", "tool": edge.tool.name},
+    )
+
+
+def _may_ask(definition: Definition, edge: Edge) -> bool:
+    """Whether a proposal of this edge may need a person: by its own rule, or because a policy could ask for one."""
+    return edge.approval is not None or any(policy.may_require_approval(edge.tool) for policy in definition.policies)
+
+
+def _proposer(state: State) -> Proposer | None:
+    match state.kind:
+        case StateKind.REASONING:
+            return ModelProposer(state)
+        case StateKind.FUNCTION:
+            return FunctionProposer(state)
+        case StateKind.NODE:
+            return NodeProposer(state)
+        case _:
+            return None
+
+
+def _entry(definition: Definition) -> Any:
+    def enter(channels: dict[str, Any]) -> str:
+        """Where a turn of the conversation goes on: in the state that the last one ended in."""
+        state = channels.get("state") or definition.initial
+        if channels.get("state") is not None and channels.get("initial_data"):
+            raise InvalidInput(
+                f"This thread's instance of {definition.name} has begun, and data is given only when it starts. Nothing was done; leave `data` out of the "
+                "input, and change data through tools."
+            )
+        return state if state in definition.states else definition.initial
+
+    return enter
+
+
+def _exact(definition: Definition, compiled: Any) -> None:
+    """Refuse a graph whose drawing would not show all that may happen, or more."""
+    drawn = {(edge.source, edge.target) for edge in compiled.get_graph().edges}
+    wanted = {(START, name) for name in definition.states}
+    for name, spec in compiled.builder.nodes.items():
+        wanted |= {(name, end) for end in spec.ends or ()}
+    if drawn != wanted:
+        raise WorkflowDefinitionError(
+            f"The graph of {definition.name!r} would not be drawn as it runs: {sorted(drawn ^ wanted)} differ between get_graph() and its edges."
+        )

@@ -1,0 +1,218 @@
+"""The builder: a workflow in a few lines, states and edges as data."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from pydantic import BaseModel
+
+from ..checkpointing.store import WorkflowStore
+from ..nodes.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
+from ..nodes.policies import Mode, Policy
+from ..tools.approvals import Approval
+from ..tools.contracts import ToolContract
+from ..tools.errors import WorkflowDefinitionError
+from ..tools.kinds import ToolKind
+from .checks import check_definition, check_name
+from .compiled import WorkflowGraph
+from .compiler import compile_graph
+
+
+class Workflow:
+    """A named, versioned state machine.
+
+    Args:
+        name: Names the workflow in instances, events and messages.
+        version: A positive whole number; counted up when states or edges change so that running instances notice.
+        data: The pydantic model of the workflow's data; every field has a default, or is given when a run starts.
+        model: The chat model of every state that has none of its own: an object, or a name such as `"openai:gpt-5"`.
+        prompt: What the model of every state is told first, unless a state has its own.
+        policies: Rules over every proposal, asked in this order.
+        mode: `live`, or how far the workflow is rolled out.
+        limits: Bounds on one turn.
+
+    The first state that is added is the initial one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: int = 1,
+        data: type[BaseModel] | None = None,
+        model: BaseChatModel | str | None = None,
+        prompt: Prompt | None = None,
+        policies: Iterable[Policy] = (),
+        mode: Mode | str = Mode.LIVE,
+        limits: Limits | None = None,
+    ) -> None:
+        check_name("workflow", name)
+        if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+            raise WorkflowDefinitionError(
+                f"The workflow {name!r} has the version {version!r}; give a whole number from 1."
+            )
+        self.name = name
+        self.version = version
+        self._data = data
+        self._model = model
+        self._prompt = prompt
+        self._policies = tuple(policies)
+        self._mode = Mode(mode)
+        self._limits = limits or Limits()
+        self._states: dict[str, State] = {}
+        self._edges: list[tuple[Edge, int | None]] = []
+
+    def add_state(
+        self,
+        name: str,
+        *,
+        tools: Iterable[ToolContract] = (),
+        model: BaseChatModel | str | None = None,
+        prompt: Prompt | None = None,
+        decide: Callable[..., Any] | None = None,
+        node: Runnable[Any, Any] | Callable[..., Any] | None = None,
+        final: bool = False,
+    ) -> "Workflow":
+        """Add a state.
+
+        Args:
+            name: As it stands in results and in the record.
+            tools: What may be called here without leaving: reads stay, a command or event leads back to this state.
+            model: Who proposes here, instead of the workflow's own model.
+            prompt: What the model is told here: a text, or a function of state and data.
+            decide: A function that proposes, instead of a model: given a `DecisionView`, it returns `(tool, arguments)`, a list of
+                those, a text, or None.
+            node: A LangGraph node or subgraph; the tool calls of the last message that it leaves are its proposals.
+            final: The workflow ends here.
+
+        Returns:
+            The workflow, so that calls can be chained.
+
+        Raises:
+            WorkflowDefinitionError: The name is taken or breaks the rules, or more than one thing is to propose here.
+        """
+        check_name("state", name)
+        if name in self._states:
+            raise WorkflowDefinitionError(
+                f"The workflow {self.name!r} already has a state {name!r}; give each state its own name."
+            )
+        given = [what for what, thing in (("model", model), ("decide", decide), ("node", node)) if thing is not None]
+        if len(given) > 1:
+            raise WorkflowDefinitionError(
+                f"The state {name!r} is given {' and '.join(given)}; who proposes in a state is one of them."
+            )
+        tools = tuple(tools)
+        if final and (given or tools):
+            raise WorkflowDefinitionError(
+                f"The state {name!r} is final and cannot have {'tools' if tools else given[0]}; the workflow is over there."
+            )
+        chosen = model if model is not None else self._model
+        if final:
+            state = State(name, StateKind.FINAL)
+        elif decide is not None:
+            state = State(name, StateKind.FUNCTION, decide=decide)
+        elif node is not None:
+            state = State(name, StateKind.NODE, node=node)  # type: ignore[arg-type]
+        elif chosen is not None:
+            state = State(
+                name, StateKind.REASONING, model=chosen, prompt=prompt if prompt is not None else self._prompt
+            )
+        else:
+            state = State(name, StateKind.RESTING)
+        self._states[name] = state
+        for tool in tools:
+            _check_contract(tool, f"the state {name!r}")
+            self._edges.append((Edge(name, tool, name, moves=tool.kind is not ToolKind.READ), None))
+        return self
+
+    def add_edge(
+        self,
+        source: str,
+        tool: ToolContract,
+        target: str,
+        *,
+        guard: Guard | None = None,
+        check: Callable[..., Any] | None = None,
+        approval: Approval | bool | None = None,
+        order: int | None = None,
+    ) -> "Workflow":
+        """Allow a tool in a state, and say where it leads.
+
+        Args:
+            source: The state in which the tool may be called.
+            tool: Its contract: what `read`, `command` or `event` made of a function.
+            target: The state that follows when it was carried out.
+            guard: A pure predicate over state, data and principal: it decides whether the tool is offered.
+            check: A predicate over the arguments (by name) and the system of record (through `ctx.session`).
+            approval: Ask a person first: True, or an `Approval` with its rule, or a `Confirmation`.
+            order: Which of several edges for this tool out of this state is tried first; the first whose guard holds is taken.
+
+        Returns:
+            The workflow, so that calls can be chained.
+
+        Raises:
+            WorkflowDefinitionError: The tool is not a contract.
+        """
+        _check_contract(tool, f"the edge from {source!r} to {target!r}")
+        rule = Approval() if approval is True else (approval or None)
+        if rule is not None and not isinstance(rule, Approval):
+            raise WorkflowDefinitionError(
+                f"The edge {source} --{tool.name}--> {target} has approval={approval!r}; give True, an Approval or a Confirmation."
+            )
+        edge = Edge(source, tool, target, guard=guard, check=check, approval=rule, order=order or 0)
+        self._edges.append((edge, order))
+        return self
+
+    def definition(self) -> Definition:
+        """The workflow as plain data, checked.
+
+        Raises:
+            WorkflowDefinitionError: It cannot work; the message names the place.
+        """
+        return check_definition(
+            name=self.name,
+            version=self.version,
+            states=self._states,
+            edges=self._edges,
+            data_model=self._data,
+            policies=self._policies,
+            mode=self._mode,
+            limits=self._limits,
+        )
+
+    def compile(
+        self,
+        checkpointer: BaseCheckpointSaver[Any] | None = None,
+        *,
+        workflow_store: WorkflowStore | None = None,
+        **options: Any,
+    ) -> WorkflowGraph:
+        """Make a LangGraph graph of the workflow.
+
+        Args:
+            checkpointer: Any of LangGraph's; a `SQLCheckpointer` brings the workflow store in the same database. Without one the
+                workflow lives in this process's memory.
+            workflow_store: Where instances, ledger, approvals and audit are kept, when it is not the checkpointer's database.
+            options: Handed to LangGraph's own `compile`, such as `store`, `cache`, `name` or `debug`.
+
+        Returns:
+            LangGraph's `CompiledStateGraph`, with a few methods more.
+
+        Raises:
+            WorkflowDefinitionError: The workflow cannot work; the message names the place.
+        """
+        return compile_graph(self.definition(), checkpointer, workflow_store, options)
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        """The states by name, in the order in which they were added."""
+        return dict(self._states)
+
+
+def _check_contract(tool: object, place: str) -> None:
+    if not isinstance(tool, ToolContract):
+        raise WorkflowDefinitionError(
+            f"{place[0].upper()}{place[1:]} is given {tool!r} as a tool. Give a contract: decorate the function with @read, @command or @event."
+        )

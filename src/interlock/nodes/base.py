@@ -1,0 +1,162 @@
+"""What every node of a workflow is: a Runnable whose body is one generator, driven synchronously or asynchronously."""
+
+import abc
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.types import Command
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import Instance, WorkflowStore
+from ..tools.canonical import JsonObject, canonical_json
+from ..tools.errors import RunError
+from ..tools.principal import Principal
+from .definition import Definition, GuardView, offered_edges
+from .driver import Steps, arun, run
+from .proposals import Proposal
+from .scope import Scope, scope_of
+
+logger = logging.getLogger("interlock")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What the nodes of one compiled workflow share."""
+
+    definition: Definition
+    store: WorkflowStore
+
+    def view(self, instance: Instance, principal: Principal) -> GuardView:
+        """What guards look at, with a fresh copy of the data."""
+        return GuardView(
+            instance.workflow_id,
+            instance.state,
+            self.definition.parse_data(instance.data),
+            principal,
+            instance.revision,
+        )
+
+    def offered(self, view: GuardView) -> tuple[str, ...]:
+        """Next allowed tools, by canonical name."""
+        if self.definition.state(view.state).is_final:
+            return ()
+        edges = offered_edges(
+            self.definition.by_source[view.state], view, policies=self.definition.policies, mode=self.definition.mode
+        )
+        return tuple(edge.tool.name for edge in edges)
+
+    def offered_for(self, instance: Instance, principal: Principal) -> tuple[str, ...]:
+        """Next allowed tools of an instance, by canonical name."""
+        return self.offered(self.view(instance, principal))
+
+    def owned(self, instance: Instance | None, principal: Principal, workflow_id: str) -> Instance:
+        """The instance, provided that it is there and is the principal's tenant's.
+
+        Raises:
+            RunError: It is not there, or it belongs to another tenant.
+        """
+        if instance is None or instance.tenant != principal.tenant:
+            raise RunError(
+                f"There is no workflow instance {workflow_id} for the tenant {principal.tenant!r}. Nothing was done; check the "
+                "thread, the database and the principal of the run.",
+                code="unknown_instance",
+            )
+        return instance
+
+    def channels(self, instance: Instance, principal: Principal) -> dict[str, Any]:
+        """What the graph's output shows of the workflow row."""
+        return {
+            "workflow_id": instance.workflow_id,
+            "state": instance.state,
+            "revision": instance.revision,
+            "data": instance.data,
+            "next_allowed_tools": list(self.offered_for(instance, principal)),
+        }
+
+    def for_model(self, result: JsonObject) -> str:
+        """A result as the model reads it: with the names that the model calls tools by."""
+        names = self.definition.wire_names
+        allowed = result.get("nextAllowedTools")
+        shown = dict(result)
+        if isinstance(allowed, list):
+            shown["nextAllowedTools"] = [names.to_wire(str(name)) for name in allowed]
+        return canonical_json(shown)
+
+    def answer(self, proposal: Proposal, result: JsonObject) -> ToolMessage:
+        """The answer to a proposal in the conversation."""
+        return ToolMessage(
+            content=self.for_model(result),
+            tool_call_id=proposal.call_id,
+            name=self.definition.wire_names.get(proposal.tool, proposal.tool),
+            status="success" if result.get("ok") else "error",
+        )
+
+
+def same_line(engine: Engine, connection: Connection, scope: Scope, instance: Instance, head: str | None) -> bool:  # noqa: ARG001
+    """Whether this step lies on the line of history on which the last command ran.
+
+    The row keeps the outermost checkpoint of its last command. Time travel to before it, and a copy of an older thread, do not
+    have it among their ancestors; everything after it does.
+
+    Args:
+        head: The last command's checkpoint as the graph's own channels remember it. It gets there only by running on from it,
+            so when it is the row's nobody needs to walk.
+    """
+    wanted = instance.head_checkpoint
+    if wanted is None or wanted in {head, scope.root_checkpoint}:
+        return True
+    if scope.checkpointer is None or scope.thread_id is None or scope.root_checkpoint is None:
+        return False
+    checkpoint: str | None = scope.root_checkpoint
+    while checkpoint is not None and checkpoint > wanted:  # ids sort by time
+        found = scope.checkpointer.get_tuple(
+            {"configurable": {"thread_id": scope.thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint}}
+        )
+        parent = None if found is None or found.parent_config is None else found.parent_config
+        checkpoint = None if parent is None else parent["configurable"].get("checkpoint_id")
+    return checkpoint == wanted
+
+
+class WorkflowNode(Runnable[Any, Any], abc.ABC):
+    """A node of a compiled workflow.
+
+    Args:
+        engine: Shared by all nodes of the graph.
+        name: The node's name in the graph.
+        destinations: The nodes that it may go on to; anything else is a defect of Interlock and refused.
+    """
+
+    def __init__(self, engine: Engine, name: str, destinations: Mapping[str, str]) -> None:
+        self.engine = engine
+        self.name = name
+        self.node = name
+        self.destinations = dict(destinations)
+
+    @abc.abstractmethod
+    def steps(self, value: Any, scope: Scope) -> Steps[Any]:
+        """The node's body."""
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
+        """Run the node synchronously."""
+        scope = scope_of(config or {}, self.engine.definition.name)
+        return self._checked(run(self.engine.store, self.steps(input, scope)))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
+        """Run the node asynchronously."""
+        scope = scope_of(config or {}, self.engine.definition.name)
+        return self._checked(await arun(self.engine.store, self.steps(input, scope)))
+
+    def _checked(self, command: Any) -> Any:
+        # The drawing shows `destinations`, so going anywhere else would make the picture a lie.
+        gotos: Any = command.goto if isinstance(command, Command) else ()
+        for goto in gotos if isinstance(gotos, (list, tuple)) else [gotos]:
+            node = goto if isinstance(goto, str) else goto.node
+            if node not in self.destinations and node not in self.engine.definition.states:
+                raise RunError(
+                    f"the node {self.name} went to {node!r}, which is not among its edges", code="internal_error"
+                )
+        return command

@@ -1,0 +1,239 @@
+"""A workflow as plain data: states and edges, and the pure rule of what may be called next.
+
+The builder in `graphs` makes it, and the nodes act on it. Nothing here knows of a model, a database or a clock.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
+from pydantic import BaseModel
+
+from ..tools.approvals import Approval
+from ..tools.canonical import digest
+from ..tools.contracts import ToolContract
+from ..tools.errors import RunError, UnknownState
+from ..tools.kinds import ToolKind
+from ..tools.principal import Principal
+from ..tools.wire import WireNames
+from .policies import Mode, Policy
+
+
+class StateKind(StrEnum):
+    """What happens when a run comes to a state."""
+
+    REASONING = "reasoning"
+    """A chat model proposes."""
+    FUNCTION = "function"
+    """A function of the application's own proposes."""
+    NODE = "node"
+    """A LangGraph node or subgraph runs; tool calls in the messages it leaves are its proposals."""
+    RESTING = "resting"
+    """The run ends here, until somebody executes a command."""
+    FINAL = "final"
+    """The workflow is over."""
+
+
+@dataclass(frozen=True)
+class GuardView:
+    """What guards, policies and prompts look at. `data` is a copy: changing it changes nothing."""
+
+    workflow_id: str
+    state: str
+    data: Any
+    """The workflow's data model; None when it has none."""
+    principal: Principal
+    """Whose run proposes."""
+    revision: int
+
+
+Guard = Callable[[GuardView], bool]
+Prompt = str | Callable[[GuardView], str]
+Check = Callable[..., bool | str]
+Decide = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """A place where a choice is made or something is awaited."""
+
+    name: str
+    kind: StateKind
+    model: BaseChatModel | str | None = None
+    prompt: Prompt | None = None
+    decide: Decide | None = None
+    node: Runnable[Any, Any] | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the workflow is over here."""
+        return self.kind is StateKind.FINAL
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`(source state, tool, target state)`: one thing that may be called in a state, and where it leads."""
+
+    source: str
+    tool: ToolContract
+    target: str
+    moves: bool = True
+    """False for a read that stays: it makes no transition."""
+    guard: Guard | None = None
+    check: Check | None = None
+    approval: Approval | None = None
+    order: int = 0
+    """Which of several edges for one tool out of one state is tried first."""
+    node: str = ""
+    """The execution node in the compiled graph."""
+
+    @property
+    def approval_node(self) -> str:
+        """The approval node in the compiled graph."""
+        return f"{self.node}/approval"
+
+    @property
+    def label(self) -> str:
+        """The edge in words, for messages."""
+        return f"{self.source} --{self.tool.name}--> {self.target}"
+
+    def admits(self, view: GuardView) -> bool:
+        """Whether the guard holds.
+
+        Raises:
+            RunError: The guard itself broke; it is not taken for a yes.
+        """
+        if self.guard is None:
+            return True
+        try:
+            return bool(self.guard(view))
+        except Exception as error:
+            raise RunError(
+                f"The guard of the edge {self.label} raised {type(error).__name__}: {error}. The workflow {view.workflow_id} stays in "
+                f"{view.state}; mend the guard (it is given state, data, principal and revision) and go on.",
+                code="guard_error",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what one turn of a model may do before the run stops and waits to be resumed."""
+
+    denials: int = 5
+    """Proposals in a row that were denied or refused."""
+    calls: int = 50
+    """Calls of the model."""
+    proposals: int = 16
+    """Proposals in one message; the others are denied."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One workflow, ready to be acted on."""
+
+    name: str
+    version: int
+    states: Mapping[str, State]
+    edges: tuple[Edge, ...]
+    initial: str
+    data_model: type[BaseModel] | None = None
+    policies: tuple[Policy, ...] = ()
+    mode: Mode = Mode.LIVE
+    limits: Limits = field(default_factory=Limits)
+
+    @cached_property
+    def by_source(self) -> Mapping[str, tuple[Edge, ...]]:
+        """The edges out of each state, in the order in which they are tried."""
+        found: dict[str, list[Edge]] = {name: [] for name in self.states}
+        for edge in self.edges:
+            found[edge.source].append(edge)
+        return {name: tuple(sorted(edges, key=lambda edge: edge.order)) for name, edges in found.items()}
+
+    @cached_property
+    def wire_names(self) -> WireNames:
+        """Canonical names to the ones that model providers accept, and back."""
+        return WireNames({edge.tool.name: edge.tool for edge in self.edges}.values())
+
+    @cached_property
+    def contracts(self) -> Mapping[str, ToolContract]:
+        """Every tool of the workflow by its canonical name."""
+        return {edge.tool.name: edge.tool for edge in self.edges}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of everything that decides what may happen: states, edges, contracts and limits."""
+        return digest(
+            {
+                "workflow": self.name,
+                "version": self.version,
+                "initial": self.initial,
+                "states": {name: state.kind.value for name, state in self.states.items()},
+                "edges": sorted(
+                    [
+                        edge.source,
+                        edge.tool.name,
+                        edge.tool.version,
+                        edge.target,
+                        edge.moves,
+                        edge.guard is not None,
+                        None if edge.approval is None else edge.approval.to_json(),
+                    ]
+                    for edge in self.edges
+                ),
+            }
+        )
+
+    def state(self, name: str) -> State:
+        """A state by its name.
+
+        Raises:
+            UnknownState: This definition has none of that name.
+        """
+        found = self.states.get(name)
+        if found is None:
+            raise UnknownState(
+                f"The workflow {self.name} version {self.version} has no state {name!r}; it has {', '.join(self.states)}. "
+                "The instance is kept as it is. Run it with the version that it was made by, or give the new version a state mapping: "
+                f"Workflow(..., state_mapping={{{name!r}: 'new state'}}).",
+                details={"state": name, "states": [*self.states]},
+            )
+        return found
+
+    def parse_data(self, data: Mapping[str, Any] | BaseModel | None) -> Any:
+        """Read stored or given data into the workflow's data model; None when it has none."""
+        if self.data_model is None:
+            return None
+        return self.data_model.model_validate({} if data is None else data)
+
+
+def offered_edges(
+    edges: Sequence[Edge], view: GuardView, *, policies: Iterable[Policy] = (), mode: Mode = Mode.LIVE
+) -> tuple[Edge, ...]:
+    """The edges that may be called now: out of this state, guard and argument-free policies holding, one per tool.
+
+    Args:
+        edges: The edges out of the state, in the order in which they are tried.
+        view: State, data and principal.
+        policies: Asked only for the part of them that needs no arguments.
+        mode: In `read_only` nothing but reads is offered.
+    """
+    found: dict[str, Edge] = {}
+    for edge in edges:
+        if edge.source != view.state or edge.tool.name in found:
+            continue
+        if mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
+            continue
+        if edge.admits(view) and all(policy.hides(edge.tool, view) is None for policy in policies):
+            found[edge.tool.name] = edge
+    return tuple(found.values())
+
+
+def next_allowed_tools(
+    edges: Sequence[Edge], view: GuardView, *, policies: Iterable[Policy] = (), mode: Mode = Mode.LIVE
+) -> tuple[str, ...]:
+    """What may be called next, by canonical name: a pure function of edges, state, data and principal."""
+    return tuple(edge.tool.name for edge in offered_edges(edges, view, policies=tuple(policies), mode=mode))

@@ -1,0 +1,341 @@
+"""One body for sync and async: nodes are generators that yield what they need done, and two small drivers do it.
+
+The generators hold all the logic. A driver runs a transaction, a model or a tool's body, and sends the outcome back in.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, cast
+
+import sqlalchemy as sa
+from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import BaseModel
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
+
+from ..checkpointing.database import Database
+from ..checkpointing.faults import translate
+from ..checkpointing.store import WorkflowStore
+from ..tools.context import ToolContext
+from ..tools.contracts import ToolContract
+from ..tools.errors import ContextError, InvalidOutput, RunError
+
+T = TypeVar("T")
+Steps = Generator["Operation", Any, T]
+"""What a node's body is: it yields operations and returns its result."""
+
+
+@dataclass(frozen=True)
+class InStore:
+    """Run `work` in one transaction of the workflow store and give back what it returns."""
+
+    work: Callable[[Connection], Any]
+    write: bool = True
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Invoke a runnable (a model, a node, a subgraph) and give back what it returns."""
+
+    runnable: Runnable[Any, Any]
+    value: Any
+    config: RunnableConfig
+
+
+@dataclass
+class Attempt:
+    """One execution of a tool's body that is ready to run."""
+
+    contract: ToolContract
+    arguments: BaseModel
+    context: ToolContext
+    sessions: "Sessions"
+
+
+@dataclass(frozen=True)
+class Body:
+    """Run a tool's body outside any transaction, with a read-only session if it asks for one.
+
+    Its exceptions come back as they are.
+    """
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class Transact:
+    """Run a tool's body inside one write transaction.
+
+    Attributes:
+        contract: Decides, by whether it is async, how the transaction is run.
+        begin: Judges; returns an `Attempt` to go on with, or anything else to commit what it wrote and answer with.
+        finish: Given the attempt and the body's output, writes the transition; its answer is the outcome.
+        failed: Given the attempt and the body's exception, in a new transaction, after everything was rolled back.
+    """
+
+    contract: ToolContract
+    begin: Callable[[Connection, "Sessions"], Any]
+    finish: Callable[[Connection, Attempt, Any], Any]
+    failed: Callable[[Connection, Attempt, Exception], Any]
+
+
+@dataclass(frozen=True)
+class Await:
+    """Wait until `done` says yes; give up with `error` when it still says no after `seconds`."""
+
+    done: Callable[[], bool]
+    seconds: float
+    error: Callable[[], Exception]
+
+
+Operation = InStore | Ask | Body | Transact | Await
+
+
+class Sessions(Protocol):
+    """Opens the session of a tool's context when it is asked for, and flushes and closes it afterwards."""
+
+    def open(self) -> Any:
+        """The session: a Session, or an AsyncSession for an async tool."""
+
+
+class _Sync:
+    def __init__(self, connection: Callable[[], Connection]) -> None:
+        self._connection = connection
+        self.session: Session | None = None
+
+    def open(self) -> Session:
+        if self.session is None:
+            self.session = Session(bind=self._connection(), join_transaction_mode="rollback_only")
+        return self.session
+
+
+class _Async:
+    def __init__(self, connection: Callable[[], AsyncConnection]) -> None:
+        self._connection = connection
+        self.session: AsyncSession | None = None
+
+    def open(self) -> AsyncSession:
+        if self.session is None:
+            self.session = AsyncSession(bind=self._connection(), join_transaction_mode="rollback_only")
+        return self.session
+
+
+class BodyFailedError(Exception):
+    """Carries the exception of a tool's body out of its transaction, so that it is not taken for the store's own."""
+
+    def __init__(self, attempt: Attempt, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.attempt = attempt
+        self.cause = cause
+
+
+def run(store: WorkflowStore, steps: Steps[T]) -> T:
+    """Drive a node's body synchronously."""
+    return _drive(steps, lambda operation: _perform(store, operation))
+
+
+async def arun(store: WorkflowStore, steps: Steps[T]) -> T:
+    """Drive a node's body asynchronously: transactions and sync tools run in the store's threads, off the event loop."""
+    outcome: Any = None
+    failure: BaseException | None = None
+    while True:
+        try:
+            operation = steps.send(outcome) if failure is None else steps.throw(failure)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        outcome, failure = None, None
+        try:
+            outcome = await _aperform(store, operation)
+        except Exception as error:
+            failure = error
+
+
+def _drive(steps: Steps[T], perform: Callable[[Operation], Any]) -> T:
+    outcome: Any = None
+    failure: BaseException | None = None
+    while True:
+        try:
+            operation = steps.send(outcome) if failure is None else steps.throw(failure)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        outcome, failure = None, None
+        try:
+            outcome = perform(operation)
+        except Exception as error:
+            failure = error
+
+
+def _perform(store: WorkflowStore, operation: Operation) -> Any:
+    match operation:
+        case InStore(work, write):
+            with store.write() if write else store.read() as connection:
+                return work(connection)
+        case Ask(runnable, value, config):
+            return runnable.invoke(value, config)
+        case Body(attempt):
+            _refuse_async(attempt.contract)
+            with _read_only(store.database, attempt):
+                return attempt.contract.call(attempt.arguments, attempt.context)
+        case Transact():
+            _refuse_async(operation.contract)
+            return _transact(store, operation)
+        case Await(done, seconds, error):
+            if not store.wait_until(done, seconds):
+                raise error()
+            return None
+
+
+async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
+    database = store.database
+    match operation:
+        case Ask(runnable, value, config):
+            return await runnable.ainvoke(value, config)
+        case Body(attempt) if attempt.contract.is_async:
+            async with _aread_only(database, attempt):
+                return await cast("Awaitable[Any]", attempt.contract.call(attempt.arguments, attempt.context))
+        case Transact() if operation.contract.is_async:
+            return await _atransact(store, operation)
+        case _:
+            return await database.arun(lambda: _perform(store, operation))
+
+
+def _transact(store: WorkflowStore, operation: Transact) -> Any:
+    try:
+        with store.write() as connection:
+            sessions = _Sync(lambda: connection)
+            attempt = operation.begin(connection, sessions)
+            if not isinstance(attempt, Attempt):
+                return attempt
+            transaction = connection.get_transaction()
+            try:
+                output = attempt.contract.call(attempt.arguments, attempt.context)
+                if sessions.session is not None:
+                    sessions.session.flush()
+            except Exception as error:
+                raise _body_failed(attempt, error, store.database) from error
+            finally:
+                attempt.context.close()
+                if sessions.session is not None:
+                    sessions.session.close()
+            _still_open(connection, transaction, attempt.contract)
+            return _finished(operation, connection, attempt, output)
+    except BodyFailedError as failure:
+        failed = failure
+    with store.write() as connection:
+        return operation.failed(connection, failed.attempt, failed.cause)
+
+
+async def _atransact(store: WorkflowStore, operation: Transact) -> Any:
+    await store.database.arun(store.setup)
+    try:
+        async with store.database.awrite() as connection:
+            sessions = _Async(lambda: connection)
+            attempt = await connection.run_sync(lambda sync: operation.begin(sync, sessions))
+            if not isinstance(attempt, Attempt):
+                return attempt
+            transaction = connection.sync_connection.get_transaction() if connection.sync_connection else None
+            try:
+                output = await cast("Awaitable[Any]", attempt.contract.call(attempt.arguments, attempt.context))
+                if sessions.session is not None:
+                    await sessions.session.flush()
+            except Exception as error:
+                raise _body_failed(attempt, error, store.database) from error
+            finally:
+                attempt.context.close()
+                if sessions.session is not None:
+                    await sessions.session.close()
+            ready = attempt
+
+            def finish(sync: Connection) -> Any:
+                _still_open(sync, transaction, ready.contract)
+                return _finished(operation, sync, ready, output)
+
+            return await connection.run_sync(finish)
+    except BodyFailedError as failure:
+        failed = failure
+
+    def record() -> Any:
+        with store.write() as connection:
+            return operation.failed(connection, failed.attempt, failed.cause)
+
+    return await store.database.arun(record)
+
+
+@contextlib.contextmanager
+def _read_only(database: Database, attempt: Attempt) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        sessions = _Sync(lambda: stack.enter_context(database.read_only()))
+        _adopt(attempt, sessions)
+        try:
+            yield
+        finally:
+            attempt.context.close()
+            if sessions.session is not None:
+                sessions.session.close()
+
+
+@contextlib.asynccontextmanager
+async def _aread_only(database: Database, attempt: Attempt) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as stack:
+        connection: AsyncConnection | None = None
+        if attempt.contract.takes_context and attempt.contract.effect is None:
+            connection = await stack.enter_async_context(database.aread_only())
+        sessions = _Async(lambda: cast("AsyncConnection", connection))
+        _adopt(attempt, sessions)
+        try:
+            yield
+        finally:
+            attempt.context.close()
+            if sessions.session is not None:
+                await sessions.session.close()
+
+
+def _adopt(attempt: Attempt, sessions: Sessions) -> None:
+    """Give a read its session; a command outside the store's transaction has none, and its context says why."""
+    if isinstance(attempt.sessions, Later):
+        attempt.sessions.target = sessions
+
+
+class Later:
+    """Sessions that are only known when the body is about to run."""
+
+    target: Sessions | None = None
+
+    def open(self) -> Any:
+        """The session of the target."""
+        if self.target is None:
+            raise ContextError("The session is only there while the tool's body runs; do not keep ctx beyond it.")
+        return self.target.open()
+
+
+def _finished(operation: Transact, connection: Connection, attempt: Attempt, output: Any) -> Any:
+    try:
+        return operation.finish(connection, attempt, output)
+    except InvalidOutput as error:
+        raise BodyFailedError(attempt, error) from error
+
+
+def _body_failed(attempt: Attempt, error: Exception, database: Database) -> Exception:
+    """The store's own trouble stays what it is; everything else that a body raises is the body's."""
+    if isinstance(error, sa.exc.DBAPIError) and isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)):
+        return translate(error, database.engine.url)
+    return BodyFailedError(attempt, error)
+
+
+def _still_open(connection: Connection, transaction: Any, contract: ToolContract) -> None:
+    if transaction is None or not transaction.is_active or connection.get_transaction() is not transaction:
+        raise ContextError(
+            f"The tool {contract.name} ended the transaction that it was given: do not call commit() or rollback() on ctx.session. "
+            "Nothing of this call was kept; raise interlock.Refused to undo what the tool wrote."
+        )
+
+
+def _refuse_async(contract: ToolContract) -> None:
+    if contract.is_async:
+        raise RunError(
+            f"The tool {contract.name} is async, and the workflow was run with invoke() or stream(). Nothing was done; "
+            "run it with ainvoke() or astream(), and resume it so.",
+            code="async_tool",
+        )

@@ -1,0 +1,142 @@
+"""The nodes that carry proposals out: one per moving edge, and one per state for the reads that stay in it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.types import Command, interrupt
+
+from ..checkpointing.store import LedgerEntry
+from ..tools.canonical import JsonObject
+from ..tools.errors import DurabilityError, StoreUnavailable
+from ..tools.kinds import ToolKind
+from .base import Engine, WorkflowNode
+from .commands import Broken, Commands, Outcome
+from .driver import Await, Steps
+from .proposals import Proposal
+from .scope import Scope
+
+CHECKPOINT_SECONDS = 30.0
+"""How long a command waits for the checkpoint that it runs on, where checkpoints are written in the background."""
+
+
+def handed_over(proposal: Proposal, head: str | None, **more: Any) -> JsonObject:
+    """What a node is sent to carry out a proposal."""
+    return {"proposal": proposal.to_json(), "head": head, **more}
+
+
+class ExecutionNode(WorkflowNode):
+    """Carries out the proposal that it is sent, and goes on to the state that the workflow is in then.
+
+    Args:
+        engine: Shared by all nodes of the graph.
+        name: The node's name.
+        source: The state that it belongs to.
+        destinations: Where it may go.
+        edge_node: Its name where it stands for one moving edge; None for the reads of a state.
+    """
+
+    def __init__(
+        self, engine: Engine, name: str, source: str, destinations: Mapping[str, str], *, edge_node: str | None
+    ) -> None:
+        super().__init__(engine, name, destinations)
+        self.source = source
+        self._edge_node = edge_node
+
+    def steps(self, value: Any, scope: Scope) -> Steps[Command[str]]:
+        """Carry the proposal out."""
+        proposal = Proposal.from_json(value["proposal"])
+        contract = self.engine.definition.contracts.get(proposal.tool)
+        if contract is not None and contract.kind is not ToolKind.READ:
+            yield from until_checkpointed(scope, proposal.tool)
+        commands = Commands(self.engine, scope, node=self._edge_node, head=value.get("head"))
+        while isinstance(outcome := (yield from commands.carry_out(proposal)), Broken):
+            # Answered by resolving the ledger's row, which the next round finds; the answer itself decides nothing.
+            interrupt(unknown_payload(outcome.entry))
+        scope.emit(streamed(proposal, outcome))
+        state = outcome.instance.state
+        return Command(
+            update=answered(self.engine, proposal, outcome, scope),
+            goto=state if state in self.destinations else self.source,
+        )
+
+
+def until_checkpointed(scope: Scope, tool: str) -> Steps[None]:
+    """Let a command wait until the checkpoint that it runs on is persisted, so that it never runs ahead of it.
+
+    Raises:
+        DurabilityError: Under the durability `exit` there is no such checkpoint.
+        StoreUnavailable: It did not get there in time.
+    """
+    if scope.durability == "sync" or scope.checkpointer is None or scope.thread_id is None:
+        return
+    if scope.durability == "exit":
+        raise DurabilityError(
+            f"{tool} was to run under the durability 'exit', which writes no checkpoint before the run ends: after a crash nobody would know "
+            "that it ran. Nothing was done. Run the workflow with durability='sync' (its default) or 'async'."
+        )
+    saver, thread = scope.checkpointer, scope.thread_id
+    for namespace, checkpoint in {"": scope.root_checkpoint, scope.namespace: scope.own_checkpoint}.items():
+        if checkpoint is not None:
+            config: Any = {
+                "configurable": {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint}
+            }
+            yield Await(
+                lambda config=config: saver.get_tuple(config) is not None,  # type: ignore[misc]
+                CHECKPOINT_SECONDS,
+                lambda: StoreUnavailable(
+                    f"The checkpoint before {tool} was not persisted within {CHECKPOINT_SECONDS:.0f} s, so the command did not run. "
+                    "Look after the checkpointer's database, then resume the thread."
+                ),
+            )
+
+
+def answered(engine: Engine, proposal: Proposal, outcome: Outcome, scope: Scope) -> dict[str, Any]:
+    """What the graph is told of an outcome: the answer in the conversation, a picture of the row, and that it is done."""
+    moved = outcome.ok and not outcome.replayed
+    return {
+        "messages": [engine.answer(proposal, outcome.result)],
+        "last_result": outcome.result,
+        "progress": [
+            (
+                "done",
+                {
+                    "key": proposal.key,
+                    "ok": outcome.ok,
+                    # A stored result of this line of history is as good as having run: its checkpoint is an ancestor.
+                    "head": outcome.instance.head_checkpoint
+                    if outcome.replayed
+                    else (scope.root_checkpoint if moved else None),
+                },
+            )
+        ],
+        **engine.channels(outcome.instance, proposal.requester),
+    }
+
+
+def streamed(proposal: Proposal, outcome: Outcome) -> dict[str, Any]:
+    """The outcome as a typed event for whoever streams in the mode `custom`; sent after the commit."""
+    result = outcome.result
+    kind = "denial" if not outcome.ok else "transition" if "previousState" in result else "read"
+    return {
+        "type": f"interlock.{kind}",
+        "schemaVersion": 1,
+        "workflowId": outcome.instance.workflow_id,
+        "tool": proposal.tool,
+        "replayed": outcome.replayed,
+        "result": result,
+    }
+
+
+def unknown_payload(entry: LedgerEntry) -> JsonObject:
+    """What is shown while a person has to say what became of an attempt."""
+    return {
+        "type": "outcome_unknown",
+        "schemaVersion": 1,
+        "workflowId": entry.workflow_id,
+        "key": entry.idempotency_key,
+        "tool": entry.tool,
+        "attempt": entry.attempt,
+        "auditRef": entry.audit_ref,
+        "description": f"An attempt of {entry.tool} broke off. Find out whether it happened, and resolve it: it happened with this result, or it "
+        "did not, try again.",
+    }

@@ -1,0 +1,208 @@
+"""Who proposes in a state: a chat model, a function of the application's own, or a LangGraph node."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from ..tools.contracts import ToolContract
+from ..tools.errors import RunError
+from .conversation import for_model
+from .definition import Edge, GuardView, State
+
+
+class Proposer(Protocol):
+    """Asked for the next proposals of a state."""
+
+    def asked(
+        self, channels: Mapping[str, Any], view: GuardView, edges: Sequence[Edge]
+    ) -> tuple[Runnable[Any, Any], Any]:
+        """What to invoke, and with what."""
+
+    def answered(self, said: Any, channels: Mapping[str, Any]) -> tuple[list[BaseMessage], AIMessage | None]:
+        """Other new messages, and the message that proposes, from what the invocation gave."""
+
+
+class ModelProposer:
+    """A chat model, bound to the next allowed tools of its state and to nothing else."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._model = state.model if isinstance(state.model, BaseChatModel) else None
+        self._bound: dict[tuple[str, ...], Runnable[Any, Any]] = {}
+
+    def asked(
+        self, channels: Mapping[str, Any], view: GuardView, edges: Sequence[Edge]
+    ) -> tuple[Runnable[Any, Any], Any]:
+        """The model with the tools of these edges, and the conversation."""
+        prompt = self._state.prompt(view) if callable(self._state.prompt) else self._state.prompt
+        return self._with_tools([edge.tool for edge in edges]), for_model(channels.get("messages", []), prompt)
+
+    def answered(self, said: Any, channels: Mapping[str, Any]) -> tuple[list[BaseMessage], AIMessage | None]:  # noqa: ARG002
+        """The model's message."""
+        if not isinstance(said, AIMessage):
+            raise RunError(
+                f"The model of the state {self._state.name!r} answered with a {type(said).__name__}, not with a message.",
+                code="model_error",
+            )
+        return [], said
+
+    def _with_tools(self, tools: list[ToolContract]) -> Runnable[Any, Any]:
+        key = tuple(f"{tool.name}@{tool.version}" for tool in tools)
+        bound = self._bound.get(key)
+        if bound is None:
+            model = self._resolved()
+            # Without tools nothing is bound: some providers refuse an empty list.
+            bound = model.bind_tools([tool.tool_definition() for tool in tools]) if tools else model
+            self._bound[key] = bound
+        return bound
+
+    def _resolved(self) -> BaseChatModel:
+        if self._model is None:
+            self._model = chat_model(str(self._state.model))
+        return self._model
+
+
+def chat_model(name: str) -> BaseChatModel:
+    """Make a chat model from a string such as `openai:gpt-5`, by LangChain's `init_chat_model`.
+
+    Raises:
+        RunError: LangChain, or the provider's package, is not installed.
+    """
+    try:
+        from langchain.chat_models import init_chat_model  # noqa: PLC0415 -- an extra, imported when it is used
+    except ImportError as error:
+        raise RunError(
+            f"The model {name!r} is given by name, which takes LangChain. Install langgraph-interlock[langchain] and the provider's package, "
+            "or give a chat model object.",
+            code="model_error",
+        ) from error
+    try:
+        return init_chat_model(name)
+    except (ImportError, ValueError) as error:
+        raise RunError(f"The model {name!r} could not be made: {error}", code="model_error") from error
+
+
+@dataclass(frozen=True)
+class DecisionView:
+    """What a `decide` function is given: where the workflow stands and what it may call."""
+
+    workflow_id: str
+    state: str
+    data: Any
+    revision: int
+    principal: Any
+    next_allowed_tools: tuple[str, ...]
+    messages: tuple[AnyMessage, ...]
+
+
+class FunctionProposer:
+    """A function of the application's own.
+
+    It is given a `DecisionView` and returns what it proposes: `(tool, arguments)`, a list of those, an AIMessage, a text to
+    say, or None to end the turn.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._runnable = as_runnable(cast("Callable[..., Any]", state.decide), f"{state.name}.decide")
+
+    def asked(
+        self, channels: Mapping[str, Any], view: GuardView, edges: Sequence[Edge]
+    ) -> tuple[Runnable[Any, Any], Any]:
+        """The function, and what it decides on."""
+        return self._runnable, DecisionView(
+            view.workflow_id,
+            view.state,
+            view.data,
+            view.revision,
+            view.principal,
+            tuple(edge.tool.name for edge in edges),
+            tuple(channels.get("messages", [])),
+        )
+
+    def answered(self, said: Any, channels: Mapping[str, Any]) -> tuple[list[BaseMessage], AIMessage | None]:  # noqa: ARG002
+        """What it decided, as a message."""
+        if said is None or isinstance(said, AIMessage):
+            return [], said
+        if isinstance(said, str):
+            return [], AIMessage(said)
+        calls = said if isinstance(said, list) else [said]
+        try:
+            tool_calls = [
+                {
+                    "name": tool.wire_name if isinstance(tool, ToolContract) else str(tool),
+                    "args": dict(arguments),
+                    "id": "",
+                    "type": "tool_call",
+                }
+                for tool, arguments in calls
+            ]
+        except (TypeError, ValueError):
+            raise RunError(
+                f"The decide function of the state {self._state.name!r} returned {said!r}. It returns (tool, arguments), a list of those, an "
+                "AIMessage, a text, or None.",
+                code="decide_error",
+            ) from None
+        return [], AIMessage("", tool_calls=tool_calls)
+
+
+class NodeProposer:
+    """A LangGraph node or subgraph: the tool calls of the last message that it leaves are the proposals."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._runnable = as_runnable(state.node, state.name)
+
+    def asked(
+        self, channels: Mapping[str, Any], view: GuardView, edges: Sequence[Edge]
+    ) -> tuple[Runnable[Any, Any], Any]:
+        """The node, and the channels that it may see."""
+        return self._runnable, {
+            "messages": list(channels.get("messages", [])),
+            "workflow_id": view.workflow_id,
+            "state": view.state,
+            "revision": view.revision,
+            "data": view.data if view.data is None else view.data.model_dump(mode="json"),
+            "next_allowed_tools": [edge.tool.name for edge in edges],
+        }
+
+    def answered(self, said: Any, channels: Mapping[str, Any]) -> tuple[list[BaseMessage], AIMessage | None]:
+        """The messages that are new, the last one apart when it proposes something."""
+        messages = said.get("messages", []) if isinstance(said, Mapping) else said
+        if messages is None:
+            return [], None
+        known = {message.id for message in channels.get("messages", [])}
+        listed = messages if isinstance(messages, list) else [messages]
+        new = [
+            message
+            for message in listed
+            if isinstance(message, BaseMessage) and (message.id is None or message.id not in known)
+        ]
+        if new and isinstance(new[-1], AIMessage):
+            return new[:-1], new[-1]
+        return new, None
+
+
+def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
+    """A runnable of a function, sync or async, or what already is one."""
+    if isinstance(thing, Runnable):
+        return thing
+    if inspect.iscoroutinefunction(thing):
+
+        def refused(value: Any) -> Any:
+            del value
+            raise RunError(
+                f"{name} is async, and the workflow was run with invoke() or stream(). Nothing was done; run it with ainvoke() or astream().",
+                code="async_tool",
+            )
+
+        return RunnableLambda(refused, afunc=thing, name=name)
+    return RunnableLambda(thing, name=name)
+
+
+__all__ = ["DecisionView", "FunctionProposer", "ModelProposer", "NodeProposer", "Proposer", "as_runnable", "chat_model"]

@@ -1,0 +1,184 @@
+"""Proposals: the tool calls of a message, as they wait to be judged, and the channel that they wait in."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypedDict, cast
+
+from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall
+
+from ..tools.canonical import JsonObject
+from ..tools.ids import derive
+from ..tools.principal import Principal
+from ..tools.wire import WireNames
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One tool call that a model made.
+
+    Attributes:
+        key: The idempotency key: from the reasoning task and the call's place in the message, never the provider's id.
+        message_key: The same for all proposals of one message.
+        tool: The canonical name, or what the model called it when no tool is called so.
+        arguments: As the model gave them; not yet checked.
+        problem: What was wrong with the call itself, such as arguments that are not JSON.
+        call_id: What the answer refers to.
+        requester: Whose run proposed it.
+        offered: Whether the tool was among the next allowed tools when it was proposed.
+        state: The state it was proposed in.
+        revision: The revision it was proposed at.
+    """
+
+    key: str
+    message_key: str
+    tool: str
+    arguments: JsonObject
+    call_id: str
+    requester: Principal
+    offered: bool
+    state: str
+    revision: int
+    problem: str | None = None
+
+    def to_json(self) -> JsonObject:
+        """The proposal as plain data, to wait in a channel."""
+        values = dict(self.__dict__)
+        values["requester"] = self.requester.to_json()
+        return values
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Proposal":
+        """Read what `to_json` gave."""
+        values = dict(data)
+        values["requester"] = Principal.from_json(values["requester"])
+        return cls(**values)
+
+
+def repaired(message: AIMessage, message_key: str) -> AIMessage:
+    """The message with an id of its own for each call: providers leave ids empty, and models repeat them."""
+    seen: set[str] = set()
+    calls: list[ToolCall] = []
+    invalid: list[InvalidToolCall] = []
+    changed = False
+    number = 0
+    for call in message.tool_calls:
+        call_id, number = call.get("id"), number + 1
+        if not call_id or call_id in seen:
+            call_id, changed = derive("call", message_key, number), True
+        seen.add(call_id)
+        calls.append({**call, "id": call_id})
+    for broken in message.invalid_tool_calls:
+        call_id, number = broken.get("id"), number + 1
+        if not call_id or call_id in seen:
+            call_id, changed = derive("call", message_key, number), True
+        seen.add(call_id)
+        invalid.append({**broken, "id": call_id})
+    if not changed:
+        return message
+    # Built anew: the ids also stand in `content` blocks and `additional_kwargs` in provider formats that must not disagree.
+    kwargs = {name: value for name, value in message.additional_kwargs.items() if name != "tool_calls"}
+    return message.model_copy(update={"tool_calls": calls, "invalid_tool_calls": invalid, "additional_kwargs": kwargs})
+
+
+def proposals_of(
+    message: AIMessage,
+    *,
+    message_key: str,
+    names: WireNames,
+    offered: Iterable[str],
+    requester: Principal,
+    state: str,
+    revision: int,
+) -> list[Proposal]:
+    """Read the proposals out of a (repaired) message, in their order; calls that could not be read come last."""
+    allowed = frozenset(offered)
+    calls: list[tuple[str, Any, str, str | None]] = [
+        (call["name"], call["args"], cast("str", call["id"]), None) for call in message.tool_calls
+    ]
+    calls += [
+        (
+            broken.get("name") or "",
+            {},
+            cast("str", broken["id"]),
+            f"the arguments could not be read as JSON: {broken.get('error') or broken.get('args')}",
+        )
+        for broken in message.invalid_tool_calls
+    ]
+    found = []
+    for index, (wire, arguments, call_id, problem) in enumerate(calls):
+        tool = names.to_canonical(wire) or wire
+        found.append(
+            Proposal(
+                key=derive("key", message_key, index),
+                message_key=message_key,
+                tool=tool,
+                arguments=arguments,
+                call_id=call_id,
+                requester=requester,
+                offered=tool in allowed,
+                state=state,
+                revision=revision,
+                problem=problem,
+            )
+        )
+    return found
+
+
+class Progress(TypedDict, total=False):
+    """What the graph itself remembers between nodes; the rest is in the workflow store."""
+
+    pending: list[JsonObject]
+    """Proposals that wait, in their order."""
+    settled: list[str]
+    """Keys of those whose approval needs no more asking."""
+    denials: int
+    """Denied or refused in a row."""
+    calls: int
+    """Calls of the model in this turn."""
+    requester: JsonObject
+    """Whose turn it is."""
+    head: str | None
+    """The root checkpoint of the last command on this line of history."""
+    workflow_id: str
+
+
+Op = tuple[Literal["turn", "propose", "done", "settle", "reset"], Any]
+"""A change of the progress. Several nodes of one step each give some, so they are merged and never overwrite each other."""
+
+
+def advance(progress: Progress | None, ops: Sequence[Sequence[Any]]) -> Progress:
+    """Apply operations to the progress: the reducer of its channel."""
+    new: Progress = dict(progress or {})  # type: ignore[assignment]
+    for op in ops:
+        match op[0]:
+            case "turn":
+                new["requester"], new["calls"], new["denials"] = op[1], 0, 0
+            case "propose":
+                new["pending"] = [*new.get("pending", []), *op[1]["proposals"]]
+                new["calls"] = new.get("calls", 0) + 1
+                new["workflow_id"] = op[1]["workflow_id"]
+            case "settle":
+                new["settled"] = [*new.get("settled", []), op[1]]
+            case "done":
+                outcome = op[1]
+                key = outcome["key"]
+                new["pending"] = [item for item in new.get("pending", []) if item["key"] != key]
+                new["settled"] = [item for item in new.get("settled", []) if item != key]
+                new["denials"] = 0 if outcome["ok"] else new.get("denials", 0) + 1
+                if outcome.get("head") is not None:
+                    new["head"] = outcome["head"]
+            case "reset":
+                new["calls"], new["denials"] = 0, 0
+            case _:
+                raise ValueError(f"not an operation on the progress of a workflow: {op[0]!r}")
+    return new
+
+
+def pending_of(progress: Progress | None) -> list[Proposal]:
+    """The proposals that wait, in their order."""
+    return [Proposal.from_json(item) for item in (progress or {}).get("pending", [])]
+
+
+def with_arguments(proposal: Proposal, arguments: JsonObject) -> Proposal:
+    """The same proposal with arguments that a person edited."""
+    return replace(proposal, arguments=arguments)

@@ -1,0 +1,350 @@
+"""The node of a state: it works off the proposals that wait, and when none does, asks whoever proposes here for the next ones."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from langchain_core.messages import AnyMessage, HumanMessage
+from langgraph.graph import END
+from langgraph.types import Command, Send, interrupt
+from pydantic import ValidationError
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import AuditKind, Instance
+from ..checkpointing.store import instances as instance_rows
+from ..checkpointing.store.audit import GENESIS
+from ..checkpointing.store.unit import Unit
+from ..tools.canonical import JsonObject
+from ..tools.codes import ErrorCode
+from ..tools.errors import InvalidInput, RunError, StaleCheckpoint
+from ..tools.ids import derive, mint
+from ..tools.principal import Principal
+from .base import Engine, WorkflowNode
+from .commands import Commands, Outcome
+from .definition import Edge, GuardView, State, offered_edges
+from .driver import Ask, InStore, Steps
+from .execution import answered, handed_over, streamed
+from .gate import left_over
+from .models import Proposer
+from .proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
+from .scope import Scope
+
+
+def reads_node(state: str) -> str:
+    """The name of the node that carries out the reads that stay in a state."""
+    return f"{state}/reads"
+
+
+class StateNode(WorkflowNode):
+    """One state of the workflow.
+
+    Args:
+        engine: Shared by all nodes of the graph.
+        state: The state.
+        destinations: Where it may go: its reads, executions and approvals, itself, and the end of the turn.
+        proposer: Asked for the next proposals; None in a state that rests or is final.
+    """
+
+    def __init__(
+        self, engine: Engine, state: State, destinations: Mapping[str, str], proposer: Proposer | None
+    ) -> None:
+        super().__init__(engine, state.name, destinations)
+        self.state = state
+        self._proposer = proposer
+
+    def steps(self, value: Any, scope: Scope) -> Steps[Command[str]]:
+        """Work off what waits, or ask for more."""
+        progress: Progress = cast("Progress", value.get("progress") or {})
+        requester = Principal.from_json(progress["requester"]) if "requester" in progress else scope.principal
+        instance: Instance = yield from self._instance(value, progress, requester, scope)
+        if instance.state != self.state.name:
+            # Moved from outside, or this is an older checkpoint: the row is the truth, and the graph follows it.
+            self.engine.definition.state(instance.state)
+            return Command(update=self.engine.channels(instance, requester), goto=instance.state)
+        view = self.engine.view(instance, requester)
+        pending = pending_of(progress)
+        if pending:
+            return (yield from self._work_off(pending, progress, view, scope))
+        if self._proposer is None:
+            return Command(update=self.engine.channels(instance, requester), goto=END)
+        if (stopped := self._stopped(progress)) is not None:
+            return (yield from self._stop(stopped, progress, instance, scope))
+        return (yield from self._ask(value, progress, instance, view, scope))
+
+    # The instance
+
+    def _instance(
+        self, value: Mapping[str, Any], progress: Progress, requester: Principal, scope: Scope
+    ) -> Steps[Instance]:
+        found = yield InStore(lambda connection: instance_rows.load(connection, scope.workflow_id), write=False)
+        remembered = progress.get("workflow_id")
+        if remembered is not None and remembered != scope.workflow_id:
+            raise StaleCheckpoint(
+                f"This thread is a copy of another one: its checkpoints belong to the workflow {remembered}, and here it would be "
+                f"{scope.workflow_id}. Nothing was done. Start a new thread, or fork the workflow into a new instance.",
+                details={"workflowId": scope.workflow_id, "copiedFrom": remembered},
+            )
+        if found is None:
+            if value.get("state") is not None and remembered is not None:
+                raise RunError(
+                    f"The thread stands in {value['state']!r} of the workflow {remembered}, and the workflow store does not know that instance. "
+                    "Nothing was done; give compile() the store (or database) that the thread was run with.",
+                    code="unknown_instance",
+                )
+            found = yield InStore(lambda connection: self._create(connection, value, requester, scope))
+        instance = self.engine.owned(found, requester, scope.workflow_id)
+        if instance.workflow != self.engine.definition.name:
+            raise RunError(
+                f"{scope.workflow_id} is an instance of the workflow {instance.workflow!r}, and this is {self.engine.definition.name!r}. "
+                "Nothing was done; use another workflow_id or thread.",
+                code="unknown_instance",
+            )
+        return instance
+
+    def _create(self, connection: Connection, value: Mapping[str, Any], requester: Principal, scope: Scope) -> Instance:
+        # Looked for again inside the transaction: of two that start at once, one makes it and the other one finds it.
+        existing = instance_rows.load(connection, scope.workflow_id, lock=True)
+        if existing is not None:
+            return existing
+        definition = self.engine.definition
+        now = self.engine.store.now(connection)
+        instance = Instance(
+            workflow_id=scope.workflow_id,
+            tenant=requester.tenant,
+            workflow=definition.name,
+            workflow_version=definition.version,
+            definition=definition.fingerprint,
+            state=definition.initial,
+            revision=0,
+            data=initial_data(self.engine, value.get("initial_data")),
+            finished=definition.state(definition.initial).is_final,
+            thread_id=scope.thread_id,
+            checkpoint_ns=scope.namespace or None,
+            head_checkpoint=None,
+            running_key=None,
+            lease_owner=None,
+            lease_epoch=0,
+            lease_until=None,
+            trace_id=mint("trace"),
+            started_by=requester,
+            last_result=None,
+            audit_count=0,
+            audit_head=GENESIS,
+            created_at=now,
+            updated_at=now,
+        )
+        instance_rows.insert(connection, instance)
+        unit = Unit(connection, instance, now)
+        unit.record(
+            AuditKind.STARTED,
+            requester,
+            {
+                "workflow": definition.name,
+                "version": definition.version,
+                "state": definition.initial,
+                "data": instance.data,
+            },
+        )
+        return unit.flush()
+
+    # What waits
+
+    def _work_off(
+        self, pending: list[Proposal], progress: Progress, view: GuardView, scope: Scope
+    ) -> Steps[Command[str]]:
+        head = progress.get("head")
+        if self.state.is_final:
+            return (yield from self._answer_left_over(pending, scope))
+        goto = self._route(pending, progress, view)
+        if goto:
+            return Command(
+                goto=[
+                    Send(node, handed_over(proposal, head, alone=alone or len(pending) == 1))
+                    for node, proposal, alone in goto
+                ]
+            )
+        # The first one has no edge here, or was never offered: there is no node that could carry it out.
+        first = pending[0]
+        commands = Commands(self.engine, scope, node=None, head=head)
+        outcome: Outcome = yield InStore(lambda connection: commands.refuse(connection, first))
+        scope.emit(streamed(first, outcome))
+        return Command(update=answered(self.engine, first, outcome, scope), goto=self.state.name)
+
+    def _route(self, pending: list[Proposal], progress: Progress, view: GuardView) -> list[tuple[str, Proposal, bool]]:
+        """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves."""
+        definition = self.engine.definition
+        edges = {
+            edge.tool.name: edge
+            for edge in offered_edges(
+                definition.by_source[self.state.name], view, policies=definition.policies, mode=definition.mode
+            )
+        }
+        settled = progress.get("settled", [])
+
+        def edge_of(proposal: Proposal) -> Edge | None:
+            return edges.get(proposal.tool) if proposal.offered and proposal.problem is None else None
+
+        asking = [
+            (edge.approval_node, proposal, False)
+            for proposal in pending
+            if (edge := edge_of(proposal)) is not None and self._may_ask(edge) and proposal.key not in settled
+        ]
+        if asking:
+            return asking
+        reads: list[tuple[str, Proposal, bool]] = []
+        for proposal in pending:
+            edge = edge_of(proposal)
+            if edge is None or edge.moves:
+                break
+            reads.append((reads_node(self.state.name), proposal, False))
+        if reads:
+            return reads
+        first = pending[0]
+        edge = edge_of(first)
+        if edge is None:
+            return []
+        # The approval node stands on the only way to the execution, and lets what was decided pass.
+        return [(edge.approval_node, first, True)] if self._may_ask(edge) else [(edge.node, first, True)]
+
+    def _may_ask(self, edge: Edge) -> bool:
+        return edge.approval_node in self.destinations
+
+    def _answer_left_over(self, pending: list[Proposal], scope: Scope) -> Steps[Command[str]]:
+        first, rest = pending[0], pending[1:]
+        commands = Commands(self.engine, scope, node=None, head=None)
+        outcome: Outcome = yield InStore(
+            lambda connection: commands.refuse(connection, first, left_over(first, state=self.state.name))
+        )
+        return Command(update=answered(self.engine, first, outcome, scope), goto=self.state.name if rest else END)
+
+    # What comes next
+
+    def _ask(
+        self, value: Mapping[str, Any], progress: Progress, instance: Instance, view: GuardView, scope: Scope
+    ) -> Steps[Command[str]]:
+        proposer = self._proposer
+        assert proposer is not None  # noqa: S101 -- the caller has looked
+        edges = offered_edges(
+            self.engine.definition.by_source[self.state.name],
+            view,
+            policies=self.engine.definition.policies,
+            mode=self.engine.definition.mode,
+        )
+        runnable, asked = proposer.asked(value, view, edges)
+        said = yield Ask(runnable, asked, scope.config)
+        before, message = proposer.answered(said, value)
+        channels = self.engine.channels(instance, view.principal)
+        if message is None or not (message.tool_calls or message.invalid_tool_calls):
+            spoken = [*before, *([] if message is None else [message])]
+            return Command(update={**channels, "messages": spoken}, goto=END)
+        message_key = derive("msg", scope.task_key)
+        message = repaired(message, message_key)
+        proposals = proposals_of(
+            message,
+            message_key=message_key,
+            names=self.engine.definition.wire_names,
+            offered=[edge.tool.name for edge in edges],
+            requester=view.principal,
+            state=self.state.name,
+            revision=instance.revision,
+        )
+        op = (
+            "propose",
+            {
+                "workflow_id": instance.workflow_id,
+                "proposals": [self._bounded(number, proposal).to_json() for number, proposal in enumerate(proposals)],
+            },
+        )
+        update = {**channels, "messages": [*before, message], "progress": [op]}
+        after = advance(progress, [op])
+        goto = self._route(pending_of(after), after, view)
+        if not goto:
+            return Command(update=update, goto=self.state.name)
+        alone = len(proposals) == 1
+        return Command(
+            update=update,
+            goto=[
+                Send(node, handed_over(proposal, progress.get("head"), alone=one or alone))
+                for node, proposal, one in goto
+            ],
+        )
+
+    def _bounded(self, number: int, proposal: Proposal) -> Proposal:
+        limit = self.engine.definition.limits.proposals
+        if number < limit:
+            return proposal
+        values = {**proposal.to_json(), "problem": f"a message may hold {limit} calls, and this one came after them"}
+        return Proposal.from_json(values)
+
+    # Bounds
+
+    def _stopped(self, progress: Progress) -> str | None:
+        limits = self.engine.definition.limits
+        if progress.get("denials", 0) >= limits.denials:
+            return f"{progress['denials']} proposals in a row were denied or refused"
+        if progress.get("calls", 0) >= limits.calls:
+            return f"the model was called {progress['calls']} times in one turn"
+        return None
+
+    def _stop(self, reason: str, progress: Progress, instance: Instance, scope: Scope) -> Steps[Command[str]]:
+        yield InStore(lambda connection: self._record_stop(connection, reason, scope))
+        answer = interrupt(
+            {
+                "type": "stopped",
+                "schemaVersion": 1,
+                "code": ErrorCode.LIMIT_REACHED.value,
+                "workflowId": instance.workflow_id,
+                "state": self.state.name,
+                "reason": reason,
+                "denials": progress.get("denials", 0),
+                "calls": progress.get("calls", 0),
+                "lastResult": instance.last_result,
+                "description": f"The run stopped in {self.state.name}: {reason}. Nothing is lost. Resume with any answer to let the model go on (text is "
+                "handed to it), or send a new message.",
+            }
+        )
+        told: list[AnyMessage] = [HumanMessage(answer)] if isinstance(answer, str) and answer else []
+        return Command(update={"messages": told, "progress": [("reset", None)]}, goto=self.state.name)
+
+    def _record_stop(self, connection: Connection, reason: str, scope: Scope) -> None:
+        unit = self.engine.store.unit(connection, scope.workflow_id)
+        if unit is None:
+            return
+        # The node runs again when it is resumed, and would write the same thing again.
+        last = (unit.instance.last_result or {}).get("stopped")
+        if last == scope.task_key:
+            return
+        unit.record(
+            AuditKind.LIMIT,
+            scope.principal,
+            {"reason": reason, "state": self.state.name},
+            code=ErrorCode.LIMIT_REACHED.value,
+        )
+        unit.set(last_result={**(unit.instance.last_result or {}), "stopped": scope.task_key})
+        unit.flush()
+
+
+def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
+    """The data of a new instance, as its model has it.
+
+    Raises:
+        InvalidInput: It does not fit the model, or the workflow has no data.
+    """
+    model = engine.definition.data_model
+    if model is None:
+        if given:
+            raise InvalidInput(
+                f"The workflow {engine.definition.name} has no data, and was given some: {', '.join(map(str, given))}. Nothing was started; "
+                "leave it out, or declare Workflow(..., data=Model)."
+            )
+        return {}
+    try:
+        data: JsonObject = model.model_validate(given or {}).model_dump(mode="json")
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise InvalidInput(
+            f"The data that {engine.definition.name} was started with does not fit {model.__name__}: {wrong}. Nothing was started."
+        ) from error
+    return data
+
+
+__all__ = ["StateNode", "initial_data", "reads_node"]

@@ -1,0 +1,76 @@
+"""What is written down of a command, and what is said of it: audit payloads, error bodies, event envelopes."""
+
+import datetime as dt
+import json
+from typing import Any
+
+from ..checkpointing.store import Unit
+from ..tools.canonical import JsonObject
+from ..tools.codes import ErrorCode
+from ..tools.contracts import ToolContract
+from ..tools.errors import InvalidOutput, Refused
+from ..tools.events import Event, EventEnvelope
+from ..tools.ids import EventId, TraceId, WorkflowId, mint
+from ..tools.redaction import redact
+from ..tools.results import ErrorBody
+from .gate import Admission
+from .proposals import Proposal
+
+
+def facts_of(proposal: Proposal, admission: Admission, node: str | None) -> dict[str, Any]:
+    """What every record about a call says of it."""
+    contract = admission.edge.tool
+    return {
+        "key": proposal.key,
+        "toolVersion": contract.version,
+        "arguments": redact(admission.canonical, contract.sensitive),
+        "proposedIn": proposal.state,
+        "node": node,
+        "policies": [*admission.rulings],
+    }
+
+
+def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
+    """What a caller and the model are told of an exception that a tool's body raised."""
+    if isinstance(error, Refused):
+        return ErrorBody(
+            code=ErrorCode.REFUSED,
+            message=error.message,
+            retryable=error.retryable,
+            details=plain_object(error.details),
+        )
+    if isinstance(error, InvalidOutput):
+        return ErrorBody(
+            code=ErrorCode.INVALID_OUTPUT,
+            message=f"{contract.wire_name} did not return what it promises. Nothing of it was kept.",
+        )
+    return ErrorBody(
+        code=ErrorCode.TOOL_FAILED,
+        # The exception's own text may hold secrets of the system behind the tool; it is in the log, not in the conversation.
+        message=f"{contract.wire_name} failed unexpectedly ({type(error).__name__}). Nothing of it was kept.",
+    )
+
+
+def envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContract) -> EventEnvelope:
+    """An event in its envelope, saying where it comes from."""
+    return EventEnvelope.wrap(
+        event,
+        event_id=EventId(mint("evt")),
+        occurred_at=dt.datetime.fromtimestamp(unit.now / 1_000_000, dt.UTC),
+        trace_id=TraceId(unit.instance.trace_id),
+        workflow_id=WorkflowId(unit.instance.workflow_id),
+        metadata={
+            "requestedBy": proposal.requester.id,
+            "tenant": unit.instance.tenant,
+            "tool": contract.name,
+            "toolVersion": contract.version,
+            "workflow": unit.instance.workflow,
+            "workflowVersion": unit.instance.workflow_version,
+        },
+    )
+
+
+def plain_object(value: Any) -> JsonObject:
+    """A JSON object of its own, with nothing shared and nothing that JSON does not know."""
+    plain: JsonObject = json.loads(json.dumps(value, default=str))
+    return plain

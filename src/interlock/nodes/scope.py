@@ -1,0 +1,96 @@
+"""Where a node runs: which instance, which thread, for whom, and from which checkpoint. Read off LangGraph's config in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from ..tools.errors import MissingThreadId
+from ..tools.ids import derive
+from ..tools.principal import Principal
+
+# Keys that LangGraph keeps in `configurable`. It has no public names for them; they are tested against each supported version.
+RUNTIME = "__pregel_runtime"
+CHECKPOINTER = "__pregel_checkpointer"
+DURABILITY = "__pregel_durability"
+CHECKPOINT_MAP = "checkpoint_map"
+CHECKPOINT_NS = "checkpoint_ns"
+THREAD_ID = "thread_id"
+WORKFLOW_ID = "workflow_id"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a node runs."""
+
+    workflow_id: str
+    thread_id: str | None
+    namespace: str
+    """Checkpoint namespace of the workflow's graph; empty where it is not embedded."""
+    task_key: str
+    """Unique to this task of this checkpoint, and the same when it is run again after a crash or an interrupt."""
+    principal: Principal
+    """Who runs it: the requester, or on a resume the approver."""
+    root_checkpoint: str | None
+    """The checkpoint of the outermost graph that this step runs on."""
+    own_checkpoint: str | None
+    """The checkpoint of the workflow's own graph; the root's where it is not embedded."""
+    durability: str
+    checkpointer: BaseCheckpointSaver[Any] | None
+    config: RunnableConfig
+
+    def emit(self, event: Mapping[str, Any]) -> None:
+        """Send a typed event to whoever streams in the mode `custom`."""
+        runtime = self.config.get("configurable", {}).get(RUNTIME)
+        if runtime is not None:
+            runtime.stream_writer(dict(event))
+
+
+def scope_of(config: RunnableConfig, workflow: str) -> Scope:
+    """Read where a node of the named workflow runs.
+
+    Raises:
+        MissingThreadId: The config names neither a thread nor a workflow instance.
+        PrincipalError: The run's context does not say who acts.
+    """
+    configurable = config.get("configurable", {})
+    task_key = str(configurable.get(CHECKPOINT_NS, ""))
+    segments = task_key.split("|")[:-1] if task_key else []
+    runtime = configurable.get(RUNTIME)
+    saver = configurable.get(CHECKPOINTER)
+    roots = configurable.get(CHECKPOINT_MAP) or {}
+    return Scope(
+        workflow_id=workflow_id_of(configurable, workflow, segments),
+        thread_id=None if (thread := configurable.get(THREAD_ID)) is None else str(thread),
+        namespace="|".join(segments),
+        task_key=task_key,
+        principal=Principal.coerce(None if runtime is None else runtime.context),
+        root_checkpoint=roots.get(""),
+        own_checkpoint=roots.get("|".join(segments)),
+        durability=str(configurable.get(DURABILITY) or "async"),
+        checkpointer=saver if isinstance(saver, BaseCheckpointSaver) else None,
+        config=config,
+    )
+
+
+def workflow_id_of(configurable: Mapping[str, Any], workflow: str, segments: list[str] | None = None) -> str:
+    """The instance that a config means: as it says, or by workflow, thread and the nodes that the graph is embedded in.
+
+    Task ids are left out of the namespace, so that the instance stays the same over the turns of its thread.
+
+    Raises:
+        MissingThreadId: It names neither.
+    """
+    given = configurable.get(WORKFLOW_ID)
+    if given is not None:
+        return str(given)
+    thread = configurable.get(THREAD_ID)
+    if thread is None or str(thread) == "":
+        raise MissingThreadId(
+            f"The workflow {workflow} was run without saying which instance is meant. Nothing was done. "
+            'Pass a config such as {"configurable": {"thread_id": "t-1"}}.'
+        )
+    nodes = [segment.split(":", 1)[0] for segment in segments or []]
+    return derive("wf", workflow, str(thread), [*nodes])

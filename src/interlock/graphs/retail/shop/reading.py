@@ -8,10 +8,11 @@ competitor's commit. SQLite has one writer and needs no such lock.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, RowMapping, Select, Table, select
+from sqlalchemy import Connection, RowMapping, Select, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from . import tables as t
@@ -115,13 +116,19 @@ def storable(text: str) -> bool:
     return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
 
 
-def _rows(session: Reader, table: Table, key: str, ids: Iterable[str] | None, *, lock: bool) -> Iterable[RowMapping]:
+@cache
+def _statement(table: Table, key: str, among: bool, lock: bool) -> Select[Any]:
+    """Built once of each kind: building costs as much as running."""
     statement: Select[Any] = select(table).order_by(*table.primary_key.columns)
-    if ids is not None:
-        statement = statement.where(table.c[key].in_([known for known in ids if storable(known)]))
-    if lock:
-        statement = statement.with_for_update()
-    return session.execute(statement).mappings()
+    if among:
+        statement = statement.where(table.c[key].in_(bindparam("ids", expanding=True)))
+    return statement.with_for_update() if lock else statement
+
+
+def _rows(session: Reader, table: Table, key: str, ids: Iterable[str] | None, *, lock: bool) -> Iterable[RowMapping]:
+    statement = _statement(table, key, ids is not None, lock)
+    parameters = {} if ids is None else {"ids": [known for known in ids if storable(known)]}
+    return session.execute(statement, parameters).mappings()
 
 
 def _grouped(
@@ -161,12 +168,9 @@ def _payment_method(row: RowMapping) -> PaymentMethod:
 def _users(session: Reader, ids: list[str] | None, *, lock: bool = False) -> dict[str, User]:
     rows = list(_rows(session, t.users, "user_id", ids, lock=lock))
     methods = _grouped(session, t.payment_methods, "user_id", ids, lock=lock)
-    theirs: defaultdict[str, list[str]] = defaultdict(list)
-    placed = select(t.orders.c.user_id, t.orders.c.order_id).order_by(t.orders.c.user_id, t.orders.c.user_position)
-    if ids is not None:
-        placed = placed.where(t.orders.c.user_id.in_([row["user_id"] for row in rows]))
-    for user_id, order_id in session.execute(placed):
-        theirs[user_id].append(order_id)
+    theirs: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for order in _rows(session, t.orders, "user_id", ids, lock=False):
+        theirs[order["user_id"]].append((order["user_position"], order["order_id"]))
     return {
         row["user_id"]: User(
             user_id=row["user_id"],
@@ -176,7 +180,7 @@ def _users(session: Reader, ids: list[str] | None, *, lock: bool = False) -> dic
             payment_methods={
                 method["payment_method_id"]: _payment_method(method) for method in methods[row["user_id"]]
             },
-            orders=tuple(theirs[row["user_id"]]),
+            orders=tuple(order_id for _, order_id in sorted(theirs[row["user_id"]])),
         )
         for row in rows
     }

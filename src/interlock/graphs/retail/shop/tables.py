@@ -57,8 +57,7 @@ class Cents(TypeDecorator[Decimal]):
 
 
 def _table(name: str, *parts: SchemaItem) -> Table:
-    options: dict[str, Any] = {**TABLE_OPTIONS}
-    return Table(name, metadata, *parts, **options)
+    return Table(name, metadata, *parts, **TABLE_OPTIONS)
 
 
 def _address() -> list[Column[Any]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import datetime as dt
 import enum
 import inspect
+import pickle
 import uuid
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -194,6 +196,46 @@ def test_models_that_hold_each_other_are_read() -> None:
 @pytest.mark.parametrize("amount", [12, 12.5, "12", "12.50", "-0.1"])
 def test_a_decimal_is_read_from_a_number_or_a_string(amount: float | str) -> None:
     assert place_order.parse({**ORDER, "totalAmount": amount}).total_amount == Decimal(str(amount))  # type: ignore[attr-defined]
+
+
+class Place(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    zip_code: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spot:
+    spot_id: str
+
+
+def test_arguments_pass_for_instances_of_the_classes_that_the_user_wrote() -> None:
+    @read("order.find")
+    def find(place: Place, spot: Spot, parcel: Parcel, line: Line) -> str:
+        """Find."""
+        return ""
+
+    given: Any = find.parse(
+        {
+            "place": {"zipCode": "1"},
+            "spot": {"spotId": "2"},
+            "parcel": {"parcelId": "3", "linesIn": []},
+            "line": {"productId": "4"},
+        }
+    )
+
+    for argument, own, other in (
+        (given.place, Place(zip_code="1"), Place(zip_code="2")),
+        (given.spot, Spot("2"), Spot("3")),
+        (given.parcel, Parcel("3"), Parcel("4")),
+        (given.line, Line(product_id="4"), Line(product_id="4", how_many=2)),
+    ):
+        assert argument == own
+        assert own == argument
+        assert argument != other
+        assert argument == copy.deepcopy(argument)
+        assert type(pickle.loads(pickle.dumps(argument))) is type(own)  # noqa: S301
+        assert pickle.loads(pickle.dumps(argument)) == own  # noqa: S301
+    assert {given.place, given.spot} == {Place(zip_code="1"), Spot("2")}
 
 
 def test_python_values_are_accepted_as_their_json_is() -> None:

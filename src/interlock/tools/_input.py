@@ -52,8 +52,7 @@ def make_input(
         if name in made.model.model_fields and made.model.model_fields[name].validation_alias != key:
             raise ContractError(
                 f"{place} does not read {name!r} under the name {key!r} that it has on the wire; give it one alias, "
-                "with "
-                "Field(alias=…)"
+                "with Field(alias=…)"
             )
     return made
 
@@ -65,8 +64,7 @@ def _from_signature(tool: str, place: str, signature: Signature) -> Input:
         if parameter.annotation in {Any, object}:
             raise ContractError(
                 f"{place} takes {parameter.name!r} as {parameter.annotation!r}, which tells the model nothing; give "
-                "it a "
-                "type (pydantic.JsonValue when it really may be anything)"
+                "it a type (pydantic.JsonValue when it really may be anything)"
             )
         fields[parameter.name] = (_readable(parameter.annotation, place), _default(parameter, place))
     title = "".join(part.capitalize() for part in tool.replace(".", "_").split("_"))

@@ -32,7 +32,7 @@ def closed(annotation: Any) -> Any:
     return made
 
 
-def _closed(annotation: Any, seen: dict[Any, Any]) -> Any:  # noqa: PLR0911 -- one answer per kind of annotation
+def _closed(annotation: Any, seen: dict[Any, Any]) -> Any:
     origin = get_origin(annotation)
     if origin is None:
         if isinstance(annotation, type):
@@ -71,6 +71,7 @@ def _closed_model(model: type[BaseModel], seen: dict[Any, Any]) -> Any:
         "__doc__": model.__doc__,
         "__annotations__": {},
         "model_config": config,
+        **_passing_for(model),
     }
     for name, field in model.model_fields.items():
         annotation = _closed(field.annotation, seen)
@@ -116,6 +117,7 @@ def _closed_dataclass(kind: type, seen: dict[Any, Any]) -> Any:
     if kind not in seen:
         config = {**CLOSED, **getattr(kind, "__pydantic_config__", {}), "populate_by_name": True}
         namespace = {
+            **_passing_for(kind),
             "__module__": kind.__module__,
             "__doc__": kind.__doc__,
             "__pydantic_config__": config,
@@ -125,7 +127,26 @@ def _closed_dataclass(kind: type, seen: dict[Any, Any]) -> Any:
     return seen[kind]
 
 
-def on_wire(value: Any, dumped: Any) -> JSON:  # noqa: PLR0911 -- one answer per kind of value
+def _blank(kind: Any) -> Any:
+    return kind.__new__(kind)
+
+
+def _passing_for(base: type) -> dict[str, Any]:
+    """Make instances of a closed class equal to, hash like and pickle as those of the class that the user wrote."""
+    fields = tuple(base.model_fields if issubclass(base, BaseModel) else getattr(base, "__dataclass_fields__", ()))
+
+    def __eq__(self: Any, other: object) -> Any:  # noqa: N807
+        if type(other) is base:
+            return all(getattr(self, name) == getattr(other, name) for name in fields)
+        return cast("Any", base).__eq__(self, other)
+
+    def __reduce__(self: Any) -> Any:  # noqa: N807
+        return _blank, (base,), self.__getstate__()
+
+    return {"__eq__": __eq__, "__hash__": base.__hash__, "__reduce__": __reduce__}
+
+
+def on_wire(value: Any, dumped: Any) -> JSON:
     """Rename the fields of `dumped`, which is `value` as pydantic dumps it (JSON mode, by alias), to their names on
     the wire.
 

@@ -95,8 +95,7 @@ def _check_plain(function: Any, place: str) -> None:
     if isinstance(function, staticmethod | classmethod):
         raise ContractError(
             f"{place} is a {type(function).__name__}; put the tool's decorator under @{type(function).__name__}, or "
-            "define "
-            "the tool outside of the class"
+            "define the tool outside of the class"
         )
     if not isinstance(function, types.FunctionType | types.MethodType):
         raise ContractError(f"{function!r} is a {type(function).__qualname__} and no function; {mend}")

@@ -62,7 +62,7 @@ def to_json(value: object) -> JSON:
         raise NotJson("the value is nested too deeply, or contains itself, and so has no JSON form") from None
 
 
-def _plain(value: object, path: str) -> JSON:  # noqa: PLR0911 -- one answer per kind of value
+def _plain(value: object, path: str) -> JSON:
     match value:
         case Enum():
             return _plain(value.value, path)

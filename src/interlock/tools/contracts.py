@@ -173,10 +173,9 @@ def _define(
     lost = unwritten(made.model)
     if lost:
         raise ContractError(
-            f"{place} takes {', '.join(sorted(lost))}, which is read but not written back as it was (a SecretStr, or a "
-            "field with exclude=True); stored arguments must say what will run: take plain types, and name what "
-            "must not "
-            "be shown in sensitive="
+            f"{place} takes {', '.join(sorted(lost))}, which is read but not written back as it was (a SecretStr, "
+            "or a field with exclude=True); stored arguments must say what will run: take plain types, and name "
+            "what must not be shown in sensitive="
         )
     try:
         output = TypeAdapter(output_type)
@@ -223,8 +222,7 @@ def _description(function: Callable[..., Any], description: str | None, place: s
     if not isinstance(text, str) or not text.strip():
         raise ContractError(
             f"{place} has no description, and the model would not know what it is for; begin it with a docstring, "
-            "or give "
-            "description="
+            "or give description="
         )
     return " ".join(text.strip().split("\n\n")[0].split())
 
@@ -277,8 +275,7 @@ def _annotations(given: Annotations, kind: ToolKind, effect: Effect | None, plac
     if merged.read_only_hint is not (kind is ToolKind.READ):
         raise ContractError(
             f"{place} is a {kind} with the annotation readOnlyHint={merged.read_only_hint}; what changes nothing is "
-            "defined "
-            "with read, what changes something with command"
+            "defined with read, what changes something with command"
         )
     return merged
 
@@ -288,8 +285,7 @@ def _wire_name(name: str, given: str | None, place: str) -> str:
     if not isinstance(wire, str) or not WIRE_NAME.fullmatch(wire):
         raise ContractError(
             f"{place} has the wire name {wire!r}, which not every model provider takes; it is a letter and then at "
-            "most 63 "
-            "letters, digits and underscores"
+            "most 63 letters, digits and underscores"
         )
     return wire
 

@@ -61,8 +61,7 @@ class Event(BaseModel):
             if key in _ENVELOPE:
                 raise ContractError(
                     f"the event class {cls.__qualname__} has the field {name!r}, which on the wire is {key!r}; that "
-                    "name "
-                    "belongs to the envelope, which fills it in: leave the field out, or rename it"
+                    "name belongs to the envelope, which fills it in: leave the field out, or rename it"
                 )
         refuse_collisions(cls, f"the event class {cls.__qualname__}")
 

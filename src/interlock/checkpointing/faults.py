@@ -17,11 +17,11 @@ _UNAVAILABLE = (
 _FULL = ("database or disk is full", "no space left", "disk full", "the table is full")
 
 
-def translate(error: sa.exc.SQLAlchemyError, url: URL) -> StoreError:
+def translate(error: Exception, url: URL) -> StoreError:
     """The typed error for what a driver reported.
 
     Args:
-        error: What SQLAlchemy raised.
+        error: What SQLAlchemy or the driver raised.
         url: The database; shown without its password.
     """
     where = url.render_as_string(hide_password=True)

@@ -1,0 +1,16 @@
+"""What is kept in SQL: checkpoints, the conversation apart from them, and the workflow store."""
+
+from .checkpointer import SQLCheckpointer
+from .database import Database
+from .store import ApprovalRequest, ApprovalStatus, AuditKind, AuditRecord, Instance, WorkflowStore
+
+__all__ = [
+    "ApprovalRequest",
+    "ApprovalStatus",
+    "AuditKind",
+    "AuditRecord",
+    "Database",
+    "Instance",
+    "SQLCheckpointer",
+    "WorkflowStore",
+]

@@ -1,0 +1,268 @@
+"""LangGraph's checkpoints in SQL, with the conversation apart: what a step writes is what the step changed."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from . import schema as tables
+from .checkpoint_tables import TASK_ID_LENGTH
+from .database import Database
+from .saver import history, reading, threads
+from .saver.jobs import PutJob, WritesJob
+from .saver.keys import checked, place_of
+from .saver.memory import CACHE_BYTES
+from .saver.sealing import Sealing
+from .saver.storage import Storage
+
+Target = str | URL | Engine | AsyncEngine | Database
+
+
+class SQLCheckpointer(BaseCheckpointSaver[str]):
+    """Checkpoints for LangGraph in SQLite, PostgreSQL, MySQL or MariaDB; synchronous and asynchronous in one object.
+
+    Messages stand in the `conversation_…` tables, once each, and everything else in the `workflow_…` tables, which only refer
+    to them. It is safe to use from several threads, event loops and processes at once.
+
+    Args:
+        target: A database URL, an engine, or an open `Database` (which the workflow store may share).
+        conversation: Another database for the conversation.
+        schema: The schema that the tables are in (PostgreSQL), or the database (MySQL).
+        serde: The serializer. The default is LangGraph's, and loads only types that are known to be safe, and `allowed_types`.
+        allowed_types: Classes of yours that may be loaded, or their module and name.
+        encrypted_only: Refuse to load what is not encrypted.
+        fenced: Refuse a step that does not follow the newest checkpoint of its thread: another run was first.
+        memory_bytes: How much of conversations is remembered between steps.
+        synchronous: On SQLite: `FULL` survives power loss, `NORMAL` survives a killed process.
+
+    Raises:
+        StoreError: The database cannot be used.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        conversation: Target | None = None,
+        schema: str | None = None,
+        serde: SerializerProtocol | None = None,
+        allowed_types: Sequence[type | tuple[str, ...]] = (),
+        encrypted_only: bool = False,
+        fenced: bool = True,
+        memory_bytes: int = CACHE_BYTES,
+        synchronous: str = "FULL",
+    ) -> None:
+        super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=tuple(allowed_types) or None))
+        self.database = Database.open(target, synchronous=synchronous, schema=schema)
+        self.conversation_database = self.database
+        self._closing = [] if isinstance(target, Database) else [self.database]
+        if conversation is not None:
+            self.conversation_database = Database.open(conversation, synchronous=synchronous, schema=schema)
+            if not isinstance(conversation, Database):
+                self._closing.append(self.conversation_database)
+        self._storage = Storage(self.database, self.conversation_database, memory_bytes)
+        self._encrypted_only = encrypted_only
+        self._fenced = fenced
+        self._sealings: dict[int, Sealing] = {}
+
+    # Opening and closing
+
+    def setup(self) -> None:
+        """Create the tables, or bring them up to this release. Safe to call again, and by several processes at once."""
+        tables.setup(self.database)
+        if self.conversation_database is not self.database:
+            tables.setup(self.conversation_database)
+
+    async def asetup(self) -> None:
+        """As `setup`."""
+        await self.database.arun(self.setup)
+
+    def close(self) -> None:
+        """Close the databases that this checkpointer opened; one that it was given stays open."""
+        for database in self._closing:
+            database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    # Reading
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that the config names, or the newest of its thread and namespace."""
+        return reading.get_tuple(self._storage, place_of(config), self._sealing(), config)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 -- LangGraph's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Checkpoints, newest first. Nothing is locked between two of them."""
+        return reading.list_tuples(self._storage, self._sealing(), config, filter, before, limit)
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What LangGraph rebuilds its delta channels from."""
+        return history.delta_channel_history(self._storage, place_of(config), self._sealing(), channels)
+
+    # Writing
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint; it is committed when this returns.
+
+        Raises:
+            ConflictError: Another run wrote to the thread since the parent checkpoint, or the thread was deleted.
+            StoreError: It was not stored; the message says why.
+        """
+        place = place_of(config)
+        checkpoint_id = checked("checkpoint_id", checkpoint["id"], 128)
+        job = PutJob(
+            self._storage, place, self._sealing(), config, checkpoint, metadata, new_versions, fenced=self._fenced
+        )
+        self._storage.commit(job)
+        return place.config(checkpoint_id)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store what a task wrote after a checkpoint; it is committed when this returns."""
+        place = place_of(config)
+        if place.checkpoint_id is None:
+            raise KeyError("checkpoint_id")
+        task_id = checked("task_id", task_id, TASK_ID_LENGTH)
+        if writes:
+            self._storage.commit(WritesJob(self._storage, place, self._sealing(), writes, task_id, task_path))
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete everything of a thread, its conversation included. Late writes of runs that still go on are refused."""
+        threads.delete_thread(self._storage, str(thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints that these runs made."""
+        threads.delete_for_runs(self._storage, run_ids)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread with its whole history and its conversation."""
+        threads.copy_thread(self._storage, str(source_thread_id), str(target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete old checkpoints (`keep_latest`) or all (`delete`) of threads. Delta channels keep what they are rebuilt from."""
+        threads.prune(self._storage, thread_ids, strategy, self._sealing())
+
+    # The same, asynchronously
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """As `get_tuple`."""
+        return await self.database.arun(partial(self.get_tuple, config))
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 -- LangGraph's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """As `list`."""
+        items = self.list(config, filter=filter, before=before, limit=limit)
+        end = object()
+        while (item := await self.database.arun(partial(next, items, end))) is not end:
+            yield item  # type: ignore[misc]
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """As `get_delta_channel_history`."""
+        return await self.database.arun(partial(self.get_delta_channel_history, config=config, channels=channels))
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """As `put`."""
+        return await self.database.arun(partial(self.put, config, checkpoint, metadata, new_versions))
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """As `put_writes`."""
+        await self.database.arun(partial(self.put_writes, config, writes, task_id, task_path))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """As `delete_thread`."""
+        await self.database.arun(partial(self.delete_thread, thread_id))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """As `delete_for_runs`."""
+        await self.database.arun(partial(self.delete_for_runs, run_ids))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """As `copy_thread`."""
+        await self.database.arun(partial(self.copy_thread, source_thread_id, target_thread_id))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """As `prune`."""
+        await self.database.arun(partial(self.prune, thread_ids, strategy=strategy))
+
+    # Versions
+
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """The version after `current`: it sorts after it, and differs from that of any other branch."""
+        del channel
+        if current is None:
+            number, width = 0, 10
+        elif isinstance(current, int):
+            number, width = current, 10
+        else:
+            digits = current.partition(".")[0]
+            number, width = int(digits), len(digits)
+        return f"{number + 1:0{width}}.{random.getrandbits(32):08x}"  # noqa: S311 -- it only has to differ
+
+    def _sealing(self) -> Sealing:
+        """The serializer as it is now: LangGraph and its users replace it after construction."""
+        serde = self.serde
+        sealing = self._sealings.get(id(serde))
+        if sealing is None or sealing.serde is not serde:
+            sealing = self._sealings[id(serde)] = Sealing(serde, encrypted_only=self._encrypted_only)
+        return sealing
+
+

@@ -1,0 +1,85 @@
+"""The body of a checkpoint row: LangGraph's header, and the values or where they are.
+
+Versions are long and each occurs many times, so the body has them once, in a table.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ormsgpack
+from langgraph.checkpoint.base import Checkpoint
+
+from .messages import PACK, UNPACK
+from .sealing import unreadable
+from .separation import Encoded
+
+_HEADER = frozenset({"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
+
+
+def pack(
+    checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Callable[[Any, str], Encoded]
+) -> bytes:
+    """The body.
+
+    Args:
+        checkpoint: LangGraph's checkpoint.
+        values: Each channel's value, or the id of the row that has it.
+        encode: For what newer or older releases of LangGraph have in a checkpoint besides.
+    """
+    table: dict[Any, int] = {}
+    number = table.setdefault
+    versions = {
+        channel: number((type(version) is str, version), len(table))
+        for channel, version in checkpoint["channel_versions"].items()
+    }
+    seen = {
+        node: {channel: number((type(version) is str, version), len(table)) for channel, version in channels.items()}
+        for node, channels in checkpoint["versions_seen"].items()
+    }
+    extras = {
+        name: encode(value, name) if value else value for name, value in checkpoint.items() if name not in _HEADER
+    }
+    return ormsgpack.packb(
+        (
+            checkpoint.get("v"),
+            checkpoint.get("ts"),
+            [version for _, version in table],
+            versions,
+            seen,
+            checkpoint.get("updated_channels"),
+            extras,
+            values,
+        ),
+        option=PACK,
+    )
+
+
+def unpack(data: bytes, checkpoint_id: str) -> tuple[dict[str, Any], dict[str, Encoded | int], dict[str, Any]]:
+    """The header, the values as they are stored, and the extras."""
+    try:
+        v, ts, table, versions, seen, updated, extras, values = ormsgpack.unpackb(data, option=UNPACK)
+        header = {
+            "v": v,
+            "ts": ts,
+            "id": checkpoint_id,
+            "channel_versions": {channel: table[at] for channel, at in versions.items()},
+            "versions_seen": {node: {c: table[at] for c, at in channels.items()} for node, channels in seen.items()},
+            "updated_channels": updated,
+        }
+    except (ormsgpack.MsgpackDecodeError, TypeError, ValueError, LookupError, AttributeError) as error:
+        raise unreadable("checkpoint", error) from error
+    return header, values, extras
+
+
+def pack_value(encoded: Encoded) -> bytes:
+    """One value for a row of its own."""
+    return ormsgpack.packb(encoded, option=PACK)
+
+
+def unpack_value(data: bytes) -> Encoded:
+    """One value from a row of its own."""
+    try:
+        form, typ, content = ormsgpack.unpackb(data)
+    except (ormsgpack.MsgpackDecodeError, TypeError, ValueError) as error:
+        raise unreadable("value", error) from error
+    return form, typ, content

@@ -1,0 +1,269 @@
+"""What a put or a `put_writes` does: encode its values, then run its statements in whatever transaction it is given."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ormsgpack
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    get_serializable_checkpoint_metadata,
+)
+
+from ...tools.errors import ConflictError, InputError
+from . import body
+from .keys import Place
+from .memory import Conversation
+from .messages import PACK, Message, can_stand_beside
+from .sealing import Sealing
+from .separation import Encoded, Encoder
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+INLINE_BYTES = 256
+"""Values up to this size stand in the checkpoint itself, again with each checkpoint; larger ones once, in a row of their own."""
+INPUT = "__start__"
+ORDINARY = 0
+"""The part that holds the ordinary writes of a task."""
+
+
+class PositionsTaken(Exception):  # noqa: N818 -- never leaves the checkpointer
+    """What was remembered of the conversation is not so any more: somebody else wrote, erased or removed."""
+
+
+class Job:
+    """One write. `prepare` may run again, with what is remembered made new, when `execute` raises `PositionsTaken`."""
+
+    conversation: Conversation
+    new: list[Message]
+    claimed: list[Message]
+    refers: bool
+
+    def __init__(self, storage: "Storage", place: Place, sealing: Sealing) -> None:
+        self.storage = storage
+        self.place = place
+        self.sealing = sealing
+        self.done = False
+        self.error: BaseException | None = None
+
+    def prepare(self, conversation: Conversation) -> None:
+        """Encode. The lock of the conversation is held."""
+        raise NotImplementedError
+
+    def execute(self, cursor: Any) -> None:
+        """Run the statements for the workflow tables, in the caller's transaction."""
+        raise NotImplementedError
+
+    def store_messages(self, cursor: Any) -> None:
+        """Run the statements for the conversation tables.
+
+        Raises:
+            PositionsTaken: Prepare again.
+        """
+        if not self.refers:
+            return
+        conversation, statements = self.conversation, self.storage.conversation_statements
+        if conversation.dead:
+            raise PositionsTaken
+        if conversation.id is None:
+            now = time.time_ns() // 1000
+            cursor.execute(statements.add_conversation, (conversation.thread_id, 0, now))
+            cursor.execute(statements.find_conversation, (conversation.thread_id,))
+            found, epoch, following = cursor.fetchone()
+            if (epoch, following) != (conversation.epoch, 0):
+                raise PositionsTaken
+            conversation.id = found
+        else:
+            cursor.execute(statements.epoch, (conversation.id,))
+            if cursor.fetchone() != (conversation.epoch,):
+                raise PositionsTaken
+        for message in self.claimed:
+            cursor.execute(statements.name_message, (message.message_id, conversation.id, message.position))
+        if self.new:
+            now = time.time_ns() // 1000
+            rows = []
+            for message in self.new:
+                kind, data = self.sealing.seal(message.body)
+                message_id = message.message_id if can_stand_beside(message.message_id) else None
+                kind = message.kind if kind == "bytes" else f"{message.kind}|{kind}"
+                role = message.role[:32].replace("\0", "")
+                rows.append((conversation.id, message.position, message_id, role, kind, data, now))
+            try:
+                if len(rows) == 1:
+                    cursor.execute(statements.add_message, rows[0])
+                else:
+                    cursor.executemany(statements.add_message, rows)
+            except self.storage.conversation_integrity_error as error:
+                raise PositionsTaken from error
+
+
+class PutJob(Job):
+    """One checkpoint."""
+
+    def __init__(
+        self,
+        storage: "Storage",
+        place: Place,
+        sealing: Sealing,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        *,
+        fenced: bool,
+    ) -> None:
+        super().__init__(storage, place, sealing)
+        self._checkpoint = checkpoint
+        self._new_versions = new_versions
+        described = get_serializable_checkpoint_metadata(config, metadata)
+        try:
+            self._metadata = json.dumps(described)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"The metadata of a checkpoint cannot be stored as JSON: {error}. Nothing was written. "
+                "Put strings, numbers, booleans, lists and dictionaries into the metadata of the config, and nothing else."
+            ) from error
+        run_id = described.get("run_id")
+        self._run_id = run_id if isinstance(run_id, str) and len(run_id) <= 255 else None
+        self._fenced = fenced and metadata.get("source") == "loop" and place.checkpoint_id is not None
+
+    def prepare(self, conversation: Conversation) -> None:
+        """Encode the values that are new, and the header."""
+        self.conversation = conversation
+        encoder = Encoder(conversation, self.sealing, self.place.namespace)
+        checkpoint = self._checkpoint
+        versions, values = checkpoint["channel_versions"], checkpoint["channel_values"]
+        known = conversation.channels.get(self.place.namespace, {})
+        stored: dict[str, tuple[Any, Encoded | int]] = {}
+        self._outside: list[tuple[int, str, Any, Encoded]] = []
+        for channel, version in versions.items():
+            if channel not in values:
+                continue
+            before = known.get(channel)
+            if channel not in self._new_versions and before is not None and before[0] == version:
+                stored[channel] = before
+                continue
+            encoded = encoder.encode(values[channel], channel, aside=channel == INPUT)
+            if len(encoded[2]) <= INLINE_BYTES:
+                stored[channel] = (version, encoded)
+            else:
+                value_id = _value_id(channel, version)
+                stored[channel] = (version, value_id)
+                self._outside.append((value_id, channel, version, encoded))
+        self._body = body.pack(checkpoint, {channel: value for channel, (_, value) in stored.items()}, encoder.encode)
+        self.refers = encoder.refers or (
+            conversation.id is not None and any(type(value) is int or value[0] for _, value in stored.values())
+        )
+        self.new, self.claimed = encoder.new, encoder.claimed
+        conversation.channels[self.place.namespace] = stored
+        conversation.lists.update(encoder.lists)
+
+    def execute(self, cursor: Any) -> None:
+        """Move the head, then write the checkpoint and its large values."""
+        statements = self.storage.statements
+        checkpoint_id, parent = self._checkpoint["id"], self.place.checkpoint_id
+        thread = self.storage.advance(cursor, self.place, checkpoint_id, fenced=self._fenced)
+        for value_id, channel, version, encoded in self._outside:
+            kind, data = self.sealing.seal(body.pack_value(encoded))
+            cursor.execute(statements.put_value, (thread, value_id, channel, str(version), kind, data))
+        kind, data = self.sealing.seal(self._body)
+        outside = json.dumps([value_id for value_id, *_ in self._all_outside()], separators=(",", ":"))
+        cursor.execute(
+            statements.put_checkpoint,
+            (thread, checkpoint_id, parent, kind, data, self._metadata, self._run_id, outside if outside != "[]" else None),
+        )
+
+    def _all_outside(self) -> list[tuple[int]]:
+        channels = self.conversation.channels.get(self.place.namespace, {})
+        return [(value,) for _, value in channels.values() if type(value) is int]
+
+
+class WritesJob(Job):
+    """What one task wrote."""
+
+    def __init__(
+        self,
+        storage: "Storage",
+        place: Place,
+        sealing: Sealing,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> None:
+        super().__init__(storage, place, sealing)
+        self._writes = writes
+        self._task_id = task_id
+        self._task_path = task_path
+
+    def prepare(self, conversation: Conversation) -> None:
+        """Encode every write, the ordinary ones into one part."""
+        self.conversation = conversation
+        encoder = Encoder(conversation, self.sealing, self.place.namespace)
+        self._replace = all(channel in WRITES_IDX_MAP for channel, _ in self._writes)
+        self._parts: dict[int, dict[int, tuple[str, Encoded]]] = {}
+        for index, (channel, value) in enumerate(self._writes):
+            number = WRITES_IDX_MAP.get(channel, index)
+            part = self._parts.setdefault(min(number, ORDINARY), {})
+            part[number] = (channel, encoder.encode(value, channel, aside=True))
+        self.refers = encoder.refers
+        self.new, self.claimed = encoder.new, encoder.claimed
+
+    def execute(self, cursor: Any) -> None:
+        """Insert what is not there, or replace it where LangGraph wants that."""
+        statements = self.storage.statements
+        place = self.place
+        thread = self.storage.thread_for_writes(cursor, place)
+        statement = statements.put_writes if self._replace else statements.add_writes
+        for part, content in self._parts.items():
+            kind, data = self.sealing.seal(_pack_part(content))
+            row = (thread, place.checkpoint_id, self._task_id, part, self._task_path, kind, data)
+            cursor.execute(statement, row)
+            if part == ORDINARY and cursor.rowcount == 0:
+                self._merge(cursor, row, content)
+
+    def _merge(self, cursor: Any, row: tuple[Any, ...], content: Mapping[int, tuple[str, Encoded]]) -> None:
+        """The task wrote before: what is there stays, what is not there is added."""
+        cursor.execute(self.storage.statements.one_part, row[:4])
+        kind, data = cursor.fetchone()
+        there = unpack_part(self.sealing.unseal(kind, data))
+        if missing := {index: write for index, write in content.items() if index not in there}:
+            kind, data = self.sealing.seal(_pack_part({**there, **missing}))
+            cursor.execute(self.storage.statements.put_writes, (*row[:5], kind, data))
+
+
+def late(place: Place) -> ConflictError:
+    """The error for a write to a thread that was deleted meanwhile."""
+    return ConflictError(
+        f"The thread {place.thread_id!r} was deleted while this run was going on. Nothing of this step was written, so that the "
+        "thread stays deleted. Start a new run on it, or stop this one.",
+        code="thread_deleted",
+        retryable=False,
+        details={"threadId": place.thread_id},
+    )
+
+
+def _value_id(channel: str, version: Any) -> int:
+    digest = hashlib.blake2b(f"{channel}\0{version!r}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _pack_part(content: Mapping[int, tuple[str, Encoded]]) -> bytes:
+    flat: list[Any] = []
+    for index, (channel, (form, typ, data)) in content.items():
+        flat += (index, channel, form, typ, data)
+    return ormsgpack.packb(flat, option=PACK)
+
+
+def unpack_part(data: bytes) -> dict[int, tuple[str, Encoded]]:
+    """The writes in one part, by index."""
+    flat = ormsgpack.unpackb(data)
+    return {
+        flat[at]: (flat[at + 1], (flat[at + 2], flat[at + 3], flat[at + 4])) for at in range(0, len(flat), 5)
+    }

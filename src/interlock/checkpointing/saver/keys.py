@@ -1,0 +1,90 @@
+"""Where something is stored: thread, namespace and checkpoint, checked before they reach a database."""
+
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+
+from ...tools.errors import InputError, MissingThreadId
+from ..checkpoint_tables import CHECKPOINT_ID_LENGTH, NAMESPACE_KEY_LENGTH, THREAD_ID_LENGTH
+
+
+class Place(NamedTuple):
+    """A thread and namespace, and perhaps a checkpoint in it."""
+
+    thread_id: str
+    namespace: str
+    checkpoint_id: str | None
+
+    @property
+    def namespace_key(self) -> str:
+        """The namespace, or its digest where it is too long for an index."""
+        return namespace_key(self.namespace)
+
+    @property
+    def long_namespace(self) -> str | None:
+        """The namespace where the key is only a digest."""
+        return self.namespace if len(self.namespace) >= NAMESPACE_KEY_LENGTH else None
+
+    def config(self, checkpoint_id: str) -> RunnableConfig:
+        """LangGraph's config for a checkpoint here."""
+        return {
+            "configurable": {
+                "thread_id": self.thread_id,
+                "checkpoint_ns": self.namespace,
+                "checkpoint_id": checkpoint_id,
+            }
+        }
+
+
+def place_of(config: RunnableConfig) -> Place:
+    """Read the place out of a config.
+
+    Raises:
+        MissingThreadId: The config names no thread.
+        InputError: An id is too long or holds a NUL character.
+    """
+    configurable: dict[str, Any] = config.get("configurable") or {}
+    thread_id = configurable.get("thread_id")
+    if thread_id is None:
+        raise MissingThreadId(
+            "The config names no thread. Nothing was read or written. "
+            'Give one: {"configurable": {"thread_id": "…"}}.'
+        )
+    namespace = configurable.get("checkpoint_ns") or ""
+    checkpoint_id = configurable.get("checkpoint_id") or None
+    thread_id = checked("thread_id", thread_id, THREAD_ID_LENGTH)
+    if "\0" in namespace:
+        raise _unusable("checkpoint_ns", "holds a NUL character")
+    if checkpoint_id is not None:
+        checkpoint_id = checked("checkpoint_id", checkpoint_id, CHECKPOINT_ID_LENGTH)
+    return Place(thread_id, namespace, checkpoint_id)
+
+
+def checked(name: str, value: Any, length: int) -> str:
+    """An id as the databases take it: a string (numbers become one) without NUL that fits its column."""
+    text = value if type(value) is str else str(value)
+    if len(text) > length:
+        raise _unusable(name, f"has {len(text)} characters, and at most {length} can be stored")
+    if "\0" in text:
+        raise _unusable(name, "holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _unusable(name, "holds half of a surrogate pair, which is not a character") from None
+    return text
+
+
+def namespace_key(namespace: str) -> str:
+    """The namespace, or its digest where it is too long for an index."""
+    if len(namespace) < NAMESPACE_KEY_LENGTH:
+        return namespace
+    return "#" + blake2b(namespace.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
+
+
+def _unusable(name: str, why: str) -> InputError:
+    return InputError(
+        f"The {name} {why}. Nothing was read or written. Use a shorter plain identifier, such as a UUID.",
+        code="invalid_id",
+        details={"name": name},
+    )

@@ -1,0 +1,154 @@
+"""How one message becomes bytes and a message again, faster than by validating it.
+
+LangChain's own message classes are packed as the dictionary of their fields and rebuilt without validation, which is safe
+because exactly these fields came out of a validated message. Everything else (other classes, extra fields, private
+attributes, values that msgpack does not know, fields of another langchain-core) goes through the serializer or the class.
+
+The id of a message stands beside its bytes. Reducers give ids to messages that were written without one, and what was stored
+of such a message stays the same then.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import ormsgpack
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+PACK = (
+    ormsgpack.OPT_NON_STR_KEYS
+    | ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+    | ormsgpack.OPT_REPLACE_SURROGATES
+)
+"""The options that LangGraph's serializer packs with: the same values give the same bytes."""
+UNPACK = ormsgpack.OPT_NON_STR_KEYS
+
+KNOWN: dict[type[BaseMessage], str] = {
+    HumanMessage: "human",
+    AIMessage: "ai",
+    AIMessageChunk: "AIMessageChunk",
+    SystemMessage: "system",
+    ToolMessage: "tool",
+    ChatMessage: "chat",
+    FunctionMessage: "function",
+}
+CLASSES = {tag: cls for cls, tag in KNOWN.items()}
+_FIELDS = {cls: frozenset(cls.model_fields) for cls in KNOWN}
+_ALL_SET = {cls: set(cls.model_fields) for cls in KNOWN}
+_new = object.__new__
+_set = object.__setattr__
+_EMPTY: dict[type, Callable[[], Any]] = {dict: dict, list: list}
+
+
+class Message:
+    """A message as it is stored, with what is needed to make any number of copies of it.
+
+    Attributes:
+        position: Where it stands in its conversation.
+        kind: `m` for the fast codec; anything else is the serializer's.
+        body: The bytes as they are stored, before encryption.
+        message_id: Its id, if it has one.
+        role: What it is, for people who read the table.
+    """
+
+    __slots__ = ("_class", "_empty", "_exact", "_fields", "body", "claimable", "kind", "message_id", "position", "role")
+
+    def __init__(self, position: int, kind: str, body: bytes, role: str, message_id: str | None) -> None:
+        self.position = position
+        self.kind = kind
+        self.body = body
+        self.role = role
+        self.message_id = message_id
+        self.claimable = False
+        self._class: type[BaseMessage] | None = None
+        if kind == "m":
+            tag, fields = ormsgpack.unpackb(body, option=UNPACK)
+            fields["id"] = message_id
+            self._learn(CLASSES[tag], fields)
+
+    def _learn(self, cls: type[BaseMessage], fields: dict[str, Any]) -> None:
+        self._class = cls
+        self._fields = fields
+        self._exact = fields.keys() == _FIELDS[cls]
+        self._empty: list[tuple[str, Callable[[], Any]]] | None = []
+        for name, value in fields.items():
+            if value is None or type(value) is str:
+                continue
+            if value or type(value) not in _EMPTY:
+                self._empty = None  # something that can be changed in place: every copy is unpacked anew
+                return
+            self._empty.append((name, _EMPTY[type(value)]))
+
+    def claim(self, message_id: str) -> None:
+        """The message was given an id since it was stored."""
+        self.message_id = message_id
+        self.claimable = False
+        self._fields["id"] = message_id
+
+    def same_as(self, message: BaseMessage) -> bool:
+        """Whether this is what is stored of `message`, as it is now: messages can be edited in place."""
+        if type(message) is not self._class:
+            return False
+        if self._empty is not None:
+            # Only strings, None and empty containers: equality is identity of what would be stored.
+            return message.__dict__ == self._fields and not message.__pydantic_extra__
+        return message.id == self.message_id and fast_body(message) == self.body
+
+    def load(self) -> BaseMessage:
+        """A new message, shared with nobody. Only for the kind `m`."""
+        cls = self._class
+        if cls is None:
+            raise TypeError("only messages of the fast codec are loaded here")
+        if self._empty is not None:
+            fields = self._fields.copy()
+            for name, empty in self._empty:
+                fields[name] = empty()
+        else:
+            fields = ormsgpack.unpackb(self.body, option=UNPACK)[1]
+            fields["id"] = self.message_id
+        if not self._exact:
+            return cls(**fields)  # langchain-core has other fields now
+        message = _new(cls)
+        _set(message, "__dict__", fields)
+        _set(message, "__pydantic_fields_set__", _ALL_SET[cls])
+        _set(message, "__pydantic_extra__", {})
+        _set(message, "__pydantic_private__", None)
+        return message
+
+
+def fast_body(message: BaseMessage) -> bytes | None:
+    """The bytes of a message by the fast codec, without its id, or None where only the serializer will do."""
+    tag = KNOWN.get(type(message))
+    if tag is None or message.__pydantic_extra__ or message.__pydantic_private__:
+        return None
+    fields = message.__dict__
+    if (message_id := fields.get("id")) is not None:
+        if not can_stand_beside(message_id):
+            return None
+        fields = fields.copy()
+        fields["id"] = None
+    return fast_fields(tag, fields)
+
+
+def can_stand_beside(message_id: object) -> bool:
+    """Whether an id fits its column in every database."""
+    return type(message_id) is str and len(message_id) <= 255 and "\0" not in message_id and message_id.isprintable()
+
+
+def fast_fields(tag: str, fields: dict[str, Any]) -> bytes | None:
+    """The bytes of a message with these fields, of which the id is None."""
+    try:
+        return ormsgpack.packb((tag, fields), option=PACK)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,227 @@
+"""Messages cut out of the bytes of LangGraph's msgpack serializer, and put back in exactly.
+
+A value with messages in odd places (`Send` arguments, interrupt payloads, dataclasses, models) is serialized as LangGraph does
+it. In the resulting bytes every subtree that is a message is replaced by a reference. Loading reverses that, and then lets the
+serializer read its own bytes, with its allowlist and everything.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import ormsgpack
+
+from .messages import PACK, UNPACK
+
+MESSAGE = 120
+"""The msgpack extension that stands for one message: its position, or position and form."""
+MESSAGES = 121
+"""The msgpack extension that stands for a list of messages: ranges of positions, each as start and count."""
+
+_CONTAINERS = frozenset({0, 1, 2, 3, 4, 5, 7})  # LangGraph's extensions whose payload is msgpack again
+_MODELS = frozenset({4, 5})
+ROLES = frozenset(
+    {"human", "user", "ai", "assistant", "system", "developer", "tool", "function", "chat", "placeholder",
+     "AIMessageChunk", "HumanMessageChunk", "SystemMessageChunk", "ToolMessageChunk", "ChatMessageChunk",
+     "FunctionMessageChunk"}
+)  # fmt: skip
+_MESSAGES_KEY = "messages"
+_SIGNS = (b"\xa7content", b"\xa8messages", *(bytes([0x92, 0xA0 + len(r)]) + r.encode() for r in ROLES if len(r) < 32))
+
+
+class Node:
+    """An extension of LangGraph's serializer: a container that was opened, or opaque bytes."""
+
+    __slots__ = ("code", "content")
+
+    def __init__(self, code: int, content: Any) -> None:
+        self.code = code
+        self.content = content
+
+
+class Reference:
+    """Where a message stood.
+
+    Attributes:
+        position: Where it is stored.
+        form: How it stood there, where that is not as it is stored: the constants below.
+    """
+
+    __slots__ = ("form", "position")
+
+    def __init__(self, position: int, form: str = "") -> None:
+        self.position = position
+        self.form = form
+
+    def pack(self) -> bytes:
+        """The payload of the extension."""
+        return ormsgpack.packb([self.position, self.form] if self.form else self.position)
+
+
+WITHOUT_ID = "-"
+"""The form of a message that had no id where it stood, although it has one elsewhere."""
+BARE = "s"
+"""The form of a message that was only its text."""
+PAIR = "p:"
+"""The form of a message that was a pair of role and text; the role follows."""
+ROLE_FIRST = "r:"
+"""The form of a message that was a dictionary with `role` and `content`; the role follows."""
+TYPE_FIRST = "t:"
+"""As `ROLE_FIRST`, with `type` instead of `role`."""
+
+
+def in_form(form: str, content: str) -> Any:
+    """What stood there, from the text of the message."""
+    if form == BARE:
+        return content
+    kind, role = form[:2], form[2:]
+    if kind == PAIR:
+        return [role, content]
+    return {"role" if kind == ROLE_FIRST else "type": role, "content": content}
+
+
+Keep = Callable[[Any, str, bytes], Reference]
+"""Takes a message as it was found, its role and its msgpack; gives a reference to it."""
+Original = Callable[[int, str], bytes]
+"""Takes a position and a form; gives the msgpack that stood there."""
+
+
+def may_hold_messages(data: bytes) -> bool:
+    """Whether it is worth looking: cheap, and never a false no."""
+    return any(sign in data for sign in _SIGNS)
+
+
+def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
+    """Replace every message in msgpack bytes by a reference.
+
+    Args:
+        data: What LangGraph's serializer made of a value.
+        keep: Stores a message and says where.
+        channel: The channel that the value belongs to: a bare string in `messages` is a message as well.
+
+    Returns:
+        The bytes without messages, or None when there are none in them.
+    """
+    found = 0
+
+    def reference(content: Any, role: str) -> Reference:
+        nonlocal found
+        found += 1
+        return keep(content, role, _pack(content))
+
+    def walk(value: Any, among_messages: bool) -> Any:
+        kind = type(value)
+        if kind is str:
+            return reference(value, "text") if among_messages else value
+        if kind is Node:
+            if value.code in _MODELS and (role := _message_role(value.content)):
+                return value if role == "remove" else reference(value, role)
+            if value.code in _CONTAINERS:
+                return Node(value.code, walk(value.content, among_messages and value.code == 0))
+            return value
+        if kind is dict:
+            if role := _like_role(value):
+                return value if role == "remove" else reference(value, role)
+            return {key: walk(item, key == _MESSAGES_KEY) for key, item in value.items()}
+        if kind is list:
+            if len(value) == 2 and type(value[0]) is str and value[0] in ROLES and type(value[1]) in (str, list):
+                return reference(value, value[0])
+            return [walk(item, among_messages) for item in value]
+        return value
+
+    tree = walk(_unpack(data), channel == _MESSAGES_KEY)
+    return _pack(tree) if found else None
+
+
+def paste(data: bytes, original: Original) -> bytes:
+    """Put the messages back in: the reverse of `cut`."""
+
+    def restore(code: int, payload: bytes) -> Any:
+        if code == MESSAGE:
+            return _unpack(original(*position_and_form(payload)))
+        if code == MESSAGES:
+            return [_unpack(original(position, "")) for position in positions(ormsgpack.unpackb(payload))]
+        if code in _CONTAINERS:
+            return Node(code, ormsgpack.unpackb(payload, ext_hook=restore, option=UNPACK))
+        return Node(code, payload)
+
+    return _pack(ormsgpack.unpackb(data, ext_hook=restore, option=UNPACK))
+
+
+def referenced(data: bytes, into: list[int]) -> None:
+    """Collect the ranges of positions that bytes with references refer to, as start and count."""
+
+    def look(code: int, payload: bytes) -> None:
+        if code == MESSAGE:
+            into.extend((position_and_form(payload)[0], 1))
+        elif code == MESSAGES:
+            into.extend(ormsgpack.unpackb(payload))
+        elif code in _CONTAINERS:
+            ormsgpack.unpackb(payload, ext_hook=look, option=UNPACK)
+
+    ormsgpack.unpackb(data, ext_hook=look, option=UNPACK)
+
+
+def position_and_form(payload: bytes) -> tuple[int, str]:
+    """What a reference to one message says."""
+    content = ormsgpack.unpackb(payload)
+    if type(content) is int:
+        return content, ""
+    position, form = content
+    return position, form
+
+
+def positions(ranges: list[int]) -> list[int]:
+    """Every position of ranges that are given as start and count."""
+    if len(ranges) == 2:
+        return list(range(ranges[0], ranges[0] + ranges[1]))
+    pairs = zip(ranges[::2], ranges[1::2], strict=True)
+    return [position for start, count in pairs for position in range(start, start + count)]
+
+
+def model_bytes(module: str, name: str, fields: dict[str, Any]) -> bytes:
+    """What LangGraph's serializer makes of a pydantic model with these fields."""
+    return _pack(Node(5, [module, name, fields, "model_validate_json"]))
+
+
+def _message_role(content: Any) -> str | None:
+    """The role of a serialized model, when it is a message: any class with a message's fields counts as one."""
+    if type(content) is not list or len(content) < 3 or type(content[2]) is not dict:
+        return None
+    fields = content[2]
+    if "content" in fields and "additional_kwargs" in fields and type(fields.get("type")) is str:
+        return str(fields["type"])
+    return None
+
+
+def _like_role(value: dict[Any, Any]) -> str | None:
+    """The role of a dictionary that stands for a message, as in OpenAI's format or a message's own dump."""
+    if "content" not in value:
+        return None
+    role = value.get("role", value.get("type"))
+    if type(role) is not str:
+        return None
+    if role in ROLES or ("additional_kwargs" in value and "response_metadata" in value):
+        return role
+    return None
+
+
+def _keep_nodes(code: int, payload: bytes) -> Node:
+    if code in _CONTAINERS:
+        return Node(code, _unpack(payload))
+    return Node(code, payload)
+
+
+def _unpack(data: bytes) -> Any:
+    return ormsgpack.unpackb(data, ext_hook=_keep_nodes, option=UNPACK)
+
+
+def _to_msgpack(value: Any) -> ormsgpack.Ext:
+    if type(value) is Node:
+        return ormsgpack.Ext(value.code, value.content if type(value.content) is bytes else _pack(value.content))
+    if type(value) is Reference:
+        return ormsgpack.Ext(MESSAGE, value.pack())
+    raise TypeError(f"{type(value).__name__} does not occur in serialized values")
+
+
+def _pack(value: Any) -> bytes:
+    return ormsgpack.packb(value, default=_to_msgpack, option=PACK)

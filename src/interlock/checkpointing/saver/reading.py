@@ -1,0 +1,264 @@
+"""Checkpoints as LangGraph gets them: rows, their messages, and the values built from both."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple, PendingWrite, writes_sort_key
+
+from ...tools.errors import StoreError
+from ..checkpoint_tables import checkpoints, threads
+from . import body
+from .jobs import unpack_part
+from .keys import Place, place_of
+from .memory import Conversation
+from .messages import Message
+from .msgpack_tree import positions
+from .sealing import Sealing
+from .separation import Decoder, Encoded, needed
+from .storage import Storage
+
+PAGE = 50
+
+
+class Row(NamedTuple):
+    """A row of `workflow_checkpoints`."""
+
+    thread: int
+    checkpoint_id: str
+    parent_id: str | None
+    kind: str
+    body: bytes
+    metadata: str
+    outside: str | None
+
+
+class Stored(NamedTuple):
+    """A checkpoint as it is stored, opened, but without messages."""
+
+    row: Row
+    header: dict[str, Any]
+    values: dict[str, Encoded | int]
+    extras: dict[str, Any]
+    outside: dict[int, Encoded]
+    writes: list[tuple[str, str, Encoded]]
+
+    def encoded(self) -> Iterator[Encoded]:
+        """Everything in it that may refer to messages."""
+        yield from (value for value in self.values.values() if not isinstance(value, int))
+        yield from (value for value in self.extras.values() if type(value) is list and len(value) == 3)
+        yield from self.outside.values()
+        yield from (value for _, _, value in self.writes)
+
+
+def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: RunnableConfig) -> CheckpointTuple | None:
+    """The checkpoint at a place, or the newest there."""
+    storage.ready()
+    statements = storage.statements
+    with storage.database.raw_read() as cursor:
+        if place.checkpoint_id is None:
+            cursor.execute(statements.latest, (place.thread_id, place.namespace_key))
+        else:
+            cursor.execute(statements.exactly, (place.thread_id, place.namespace_key, place.checkpoint_id))
+        found = cursor.fetchone()
+        if found is None:
+            return None
+        row = Row(*found)
+        cursor.execute(statements.writes_of, (row.thread, row.checkpoint_id))
+        write_rows = cursor.fetchall()
+        outside = []
+        for value_id in json.loads(row.outside) if row.outside else ():
+            cursor.execute(statements.value, (row.thread, value_id))
+            outside.append((value_id, *(cursor.fetchone() or _gone("channel value", value_id))))
+    stored = open_row(row, write_rows, outside, sealing)
+    return _build(storage, place, sealing, stored, remember=place.checkpoint_id is None, config=config)
+
+
+def list_tuples(
+    storage: Storage,
+    sealing: Sealing,
+    config: RunnableConfig | None,
+    metadata_filter: dict[str, Any] | None,
+    before: RunnableConfig | None,
+    limit: int | None,
+) -> Iterator[CheckpointTuple]:
+    """Checkpoints, newest first, page by page: between pages no connection is held."""
+    storage.ready()
+    c, t = checkpoints.c, threads.c
+    query = sa.select(
+        t.thread_id, sa.func.coalesce(t.long_namespace, t.namespace_key), c.thread, c.checkpoint_id, c.parent_id, c.kind,
+        c.body, c.metadata, c.outside,
+    ).join_from(checkpoints, threads, t.id == c.thread)  # fmt: skip
+    if config is not None:
+        place = place_of(config)
+        query = query.where(t.thread_id == place.thread_id)
+        if config["configurable"].get("checkpoint_ns") is not None:
+            query = query.where(t.namespace_key == place.namespace_key)
+        if place.checkpoint_id is not None:
+            query = query.where(c.checkpoint_id == place.checkpoint_id)
+    if before is not None and (bound := (before.get("configurable") or {}).get("checkpoint_id")):
+        query = query.where(c.checkpoint_id < str(bound))
+    query = query.order_by(c.checkpoint_id.desc(), c.thread.desc()).limit(PAGE)
+    after: tuple[str, int] | None = None
+    while limit is None or limit > 0:
+        page = query
+        if after is not None:
+            page = query.where(
+                sa.or_(c.checkpoint_id < after[0], sa.and_(c.checkpoint_id == after[0], c.thread < after[1]))
+            )
+        with storage.database.read() as connection:
+            rows = connection.execute(page).all()
+        for thread_id, namespace, *rest in rows:
+            row = Row(*rest)
+            if metadata_filter and not _matches(json.loads(row.metadata), metadata_filter):
+                continue
+            with storage.database.raw_read() as cursor:
+                stored = _open(storage, cursor, row, sealing)
+            yield _build(storage, Place(thread_id, namespace, row.checkpoint_id), sealing, stored, remember=False)
+            if limit is not None:
+                limit -= 1
+                if limit <= 0:
+                    return
+        if len(rows) < PAGE:
+            return
+        after = (rows[-1].checkpoint_id, rows[-1].thread)
+
+
+def _matches(metadata: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(metadata.get(key) == value for key, value in wanted.items())
+
+
+def _open(storage: Storage, cursor: Any, row: Row, sealing: Sealing) -> Stored:
+    cursor.execute(storage.statements.writes_of, (row.thread, row.checkpoint_id))
+    write_rows = cursor.fetchall()
+    outside = []
+    for value_id in json.loads(row.outside) if row.outside else ():
+        cursor.execute(storage.statements.value, (row.thread, value_id))
+        outside.append((value_id, *(cursor.fetchone() or _gone("channel value", value_id))))
+    return open_row(row, write_rows, outside, sealing)
+
+
+def open_row(row: Row, write_rows: Iterable[Any], outside: Iterable[Any], sealing: Sealing) -> Stored:
+    """Unseal a checkpoint and what belongs to it."""
+    header, values, extras = body.unpack(sealing.unseal(row.kind, row.body), row.checkpoint_id)
+    return Stored(
+        row,
+        header,
+        values,
+        extras,
+        {value_id: body.unpack_value(sealing.unseal(kind, data)) for value_id, kind, data in outside},
+        open_writes(write_rows, sealing),
+    )
+
+
+def open_writes(rows: Iterable[Any], sealing: Sealing) -> list[tuple[str, str, Encoded]]:
+    """Pending writes as (task_id, channel, value), in LangGraph's order, from rows of `writes_of`."""
+    found = []
+    for task_id, _, task_path, kind, data in rows:
+        for index, (channel, encoded) in unpack_part(sealing.unseal(kind, data)).items():
+            found.append((writes_sort_key(task_path, task_id, index), task_id, channel, encoded))
+    found.sort(key=lambda write: write[0])
+    return [write[1:] for write in found]
+
+
+def messages_for(
+    storage: Storage, thread_id: str, values: Iterable[Encoded], sealing: Sealing
+) -> tuple[Conversation | None, dict[int, Message]]:
+    """The messages that stored values refer to, as they are now: the database is asked whether any was erased."""
+    ranges = needed(values)
+    if not ranges:
+        return None, {}
+    wanted = positions(ranges)
+    while True:
+        conversation = storage.memory.of(thread_id)
+        with conversation.lock:
+            if conversation.dead:
+                continue
+            if not conversation.opened:
+                storage.open_conversation(conversation, sealing, whole=False)
+                fresh = True
+            else:
+                fresh = False
+            missing = [position for position in wanted if position not in conversation.messages]
+            statements = storage.conversation_statements
+            with storage.conversation_database.raw_read() as cursor:
+                if not fresh:
+                    cursor.execute(statements.find_conversation, (thread_id,))
+                    row = cursor.fetchone()
+                    if row is None or (row[0], row[1]) != (conversation.id, conversation.epoch):
+                        storage.memory.forget(conversation)
+                        if row is not None:
+                            continue
+                        raise _lost(thread_id)
+                    conversation.next = max(conversation.next, row[2])
+                if missing and conversation.id is not None:
+                    cursor.execute(statements.messages_between, (conversation.id, min(missing), max(missing)))
+                    storage.learn(conversation, cursor.fetchall(), sealing)
+            try:
+                return conversation, {position: conversation.messages[position] for position in wanted}
+            except KeyError:
+                storage.memory.forget(conversation)
+                raise _lost(thread_id) from None
+
+
+def _build(
+    storage: Storage,
+    place: Place,
+    sealing: Sealing,
+    stored: Stored,
+    *,
+    remember: bool,
+    config: RunnableConfig | None = None,
+) -> CheckpointTuple:
+    conversation, known = messages_for(storage, place.thread_id, stored.encoded(), sealing)
+    decoder = Decoder(known.__getitem__, sealing)
+    row = stored.row
+    values: dict[str, Any] = {}
+    lists = {}
+    for channel, value in stored.values.items():
+        encoded = stored.outside[value] if isinstance(value, int) else value
+        values[channel] = decoder.decode(encoded)
+        if decoder.last_list is not None:
+            lists[place.namespace, channel] = decoder.last_list
+            decoder.last_list = None
+    if remember and conversation is not None and not conversation.dead:
+        with conversation.lock:
+            versions = stored.header["channel_versions"]
+            conversation.lists.update(lists)
+            conversation.channels[place.namespace] = {
+                channel: (versions[channel], value) for channel, value in stored.values.items() if channel in versions
+            }
+    checkpoint = {**stored.header, "channel_values": values}
+    for name, extra in stored.extras.items():
+        checkpoint[name] = decoder.decode(extra) if type(extra) is list and len(extra) == 3 else extra
+    pending: list[PendingWrite] = [
+        (task_id, channel, decoder.decode(encoded)) for task_id, channel, encoded in stored.writes
+    ]
+    return CheckpointTuple(
+        config if config is not None and place.checkpoint_id is not None else place.config(row.checkpoint_id),
+        checkpoint,  # type: ignore[arg-type]
+        json.loads(row.metadata),
+        place.config(row.parent_id) if row.parent_id else None,
+        pending,
+    )
+
+
+def _gone(what: str, name: Any) -> Any:
+    raise StoreError(
+        f"The {what} {name} that a checkpoint refers to is not in the database. Nothing was loaded. "
+        "Restore the database from a backup, or go on from an older checkpoint of the thread.",
+        code="missing_value",
+    )
+
+
+def _lost(thread_id: str) -> StoreError:
+    return StoreError(
+        f"Messages that a checkpoint of the thread {thread_id!r} refers to are not in the conversation tables. Nothing was "
+        "loaded. Was the thread deleted a moment ago, or is this another conversation database than the one that was written?",
+        code="missing_messages",
+        details={"threadId": thread_id},
+    )
+
+

@@ -1,0 +1,339 @@
+"""Values without their messages: what the workflow tables hold of a value, and the value again.
+
+Three forms, told apart by a number in front. PLAIN is what the serializer made. TREE is msgpack of plain data and references,
+for the common values: a list of messages, one message, a dictionary with such. CUT is the serializer's msgpack with references
+in the place of messages.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import ormsgpack
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, SystemMessage
+
+from .memory import Conversation, digest
+from .messages import CLASSES, PACK, UNPACK, Message, can_stand_beside, fast_body, fast_fields
+from .msgpack_tree import (
+    BARE,
+    MESSAGE,
+    MESSAGES,
+    PAIR,
+    ROLE_FIRST,
+    TYPE_FIRST,
+    WITHOUT_ID,
+    Node,
+    Reference,
+    cut,
+    in_form,
+    may_hold_messages,
+    model_bytes,
+    paste,
+    position_and_form,
+    positions,
+    referenced,
+)
+from .opaque import holds_message
+from .sealing import Sealing, unreadable
+
+PLAIN, TREE, CUT = 0, 1, 2
+Encoded = tuple[int, str, bytes]
+"""Form, type by the serializer (for PLAIN), bytes."""
+
+
+class _Ranges:
+    """A list of messages inside a value that is being packed."""
+
+    __slots__ = ("payload",)
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+
+
+class Encoder:
+    """Encodes the values of one put. The conversation's lock is held meanwhile.
+
+    Attributes:
+        new: The messages that are not stored yet.
+        claimed: Those that are stored, and have an id now.
+        refers: Whether anything refers to the conversation.
+    """
+
+    __slots__ = ("_aside", "_conversation", "_namespace", "_sealing", "claimed", "lists", "new", "refers")
+
+    def __init__(self, conversation: Conversation, sealing: Sealing, namespace: str) -> None:
+        self._conversation = conversation
+        self._sealing = sealing
+        self._namespace = namespace
+        self._aside = False
+        self.new: list[Message] = []
+        self.claimed: list[Message] = []
+        self.refers = False
+        self.lists: dict[tuple[str, str], list[Message]] = {}
+
+    def encode(self, value: Any, channel: str, *, aside: bool = False) -> Encoded:
+        """The stored form of a value.
+
+        Args:
+            value: Anything that the serializer takes.
+            channel: The channel that it belongs to.
+            aside: Whether it is on its way into a channel (input, pending write), where a reducer may give it an id.
+        """
+        self._aside = aside
+        kind = type(value)
+        if kind is list:
+            if value and self._all_messages(value):
+                return TREE, "", _pack(self._list(value, channel))
+        elif kind is dict:
+            if (replaced := self._dictionary(value, channel)) is not None:
+                try:
+                    data = _pack(replaced)
+                except (TypeError, ValueError):
+                    pass
+                else:
+                    if may_hold_messages(data):
+                        data = cut(data, self._keep) or data
+                    return TREE, "", data
+        elif isinstance(value, BaseMessage) and kind is not RemoveMessage:
+            return TREE, "", _pack(self._one(value))
+        return self._by_serializer(value, channel)
+
+    def _by_serializer(self, value: Any, channel: str) -> Encoded:
+        if not self._sealing.msgpack and holds_message(value, channel):
+            # Nothing is known of the format: the whole value goes where messages may stand.
+            typed = self._sealing.inner.dumps_typed(value)
+            return TREE, "", _pack(self._refer(self._stored("c", ormsgpack.packb(typed), "value", None)))
+        typ, data = self._sealing.inner.dumps_typed(value)
+        if self._sealing.msgpack:
+            if typ == "msgpack":
+                if may_hold_messages(data) and (rest := cut(data, self._keep, channel=channel)) is not None:
+                    return CUT, typ, rest
+            elif typ == "pickle" and holds_message(value, channel):
+                return TREE, "", _pack(self._refer(self._stored("c", ormsgpack.packb((typ, data)), "value", None)))
+        return PLAIN, typ, data
+
+    @staticmethod
+    def _all_messages(values: list[Any]) -> bool:
+        return all(isinstance(value, BaseMessage) and type(value) is not RemoveMessage for value in values)
+
+    def _dictionary(self, value: dict[Any, Any], channel: str) -> dict[Any, Any] | None:
+        """The dictionary with references for the messages directly in it, or None when there are none."""
+        replaced: dict[Any, Any] | None = None
+        for key, item in value.items():
+            ref: Any
+            if type(item) is list and item and self._all_messages(item):
+                ref = self._list(item, f"{channel}\0{key}")
+            elif isinstance(item, BaseMessage) and type(item) is not RemoveMessage:
+                ref = self._one(item)
+            else:
+                continue
+            if replaced is None:
+                replaced = dict(value)
+            replaced[key] = ref
+        return replaced
+
+    def _list(self, values: list[BaseMessage], slot: str) -> Any:
+        """Ranges of positions. What stands where it stood last time is recognised without looking it up."""
+        if self._aside and any(value.id is None for value in values):
+            return [self._one(value) for value in values]
+        key = (self._namespace, slot)
+        before = self._conversation.lists.get(key) or ()
+        stored: list[Message] = []
+        place = stored.append
+        for value, last in zip(values, before, strict=False):
+            place(last if last.same_as(value) else self._find(value))
+        for value in values[len(before) :]:
+            place(self._find(value))
+        self.lists[key] = stored
+        self.refers = True
+        return _Ranges(ormsgpack.packb(_ranges(stored)))
+
+    def _one(self, value: BaseMessage) -> Reference:
+        return self._refer(self._find(value), "" if value.id is not None else WITHOUT_ID)
+
+    def _refer(self, message: Message, form: str = "") -> Reference:
+        self.refers = True
+        if form == WITHOUT_ID and message.kind != "m":
+            form = ""
+        return Reference(message.position, form)
+
+    def _find(self, value: BaseMessage) -> Message:
+        conversation = self._conversation
+        message_id = value.id
+        if message_id is not None:
+            if (erased := conversation.erased_ids.get(message_id)) is not None:
+                return erased  # a late write must not bring back what was erased
+            known = conversation.by_id.get(message_id)
+            if known is not None and known.same_as(value):
+                return known
+        if (body := fast_body(value)) is not None:
+            return self._stored("m", body, value.type, message_id)
+        typ, data = self._sealing.inner.dumps_typed(value)
+        if not self._sealing.msgpack or typ != "msgpack":
+            return self._stored("c", ormsgpack.packb((typ, data)), value.type, message_id)
+        return self._stored("r", data, value.type, message_id)
+
+    def _keep(self, content: Any, role: str, data: bytes) -> Reference:
+        """Store a message that was found in msgpack. One of the known classes is the same as in a list."""
+        if type(content) is Node:
+            fields = content.content[2]
+            message_id = fields.get("id")
+            cls = CLASSES.get(role)
+            known = cls is not None and content.content[:2] == [cls.__module__, cls.__name__]
+            if known and (message_id is None or can_stand_beside(message_id)):
+                body = fast_fields(role, {**fields, "id": None})
+                if body is not None:
+                    if message_id is not None and (erased := self._conversation.erased_ids.get(message_id)) is not None:
+                        return self._refer(erased)
+                    form = "" if message_id is not None else WITHOUT_ID
+                    return self._refer(self._stored("m", body, role, message_id), form)
+        elif (like := _as_message(content, role)) is not None:
+            message, form = like
+            return self._refer(self._stored("m", fast_body(message) or b"", message.type, None), form)
+        else:
+            message_id = content.get("id") if type(content) is dict else None
+        if type(message_id) is not str:
+            message_id = None
+        elif (erased := self._conversation.erased_ids.get(message_id)) is not None and erased.kind == "r":
+            return self._refer(erased)
+        return self._refer(self._stored("r", data, role, message_id))
+
+    def _stored(self, kind: str, body: bytes, role: str, message_id: str | None) -> Message:
+        """What is stored of these bytes, or will be."""
+        conversation = self._conversation
+        if message_id is None:
+            known = conversation.by_digest.get(digest(kind, body))
+            if known is not None:
+                if not self._aside:
+                    known.claimable = False  # a list holds it as it is
+                return known
+        else:
+            known = conversation.by_id.get(message_id)
+            if known is not None and known.kind == kind and known.body == body:
+                return known
+            if kind == "m":
+                nameless = conversation.by_digest.get(digest(kind, body))
+                if nameless is not None and nameless.claimable:
+                    nameless.claim(message_id)
+                    conversation.learn_id(nameless, message_id)
+                    self.claimed.append(nameless)
+                    return nameless
+        message = Message(conversation.next, kind, body, role, message_id)
+        message.claimable = self._aside and kind == "m" and message_id is None
+        conversation.next += 1
+        conversation.learn(message)
+        self.new.append(message)
+        return message
+
+
+_LIKE: dict[str, type[BaseMessage]] = {
+    "human": HumanMessage, "user": HumanMessage, "ai": AIMessage, "assistant": AIMessage, "system": SystemMessage,
+}  # fmt: skip
+
+
+def _as_message(content: Any, role: str) -> tuple[BaseMessage, str] | None:
+    """The message that something stands for, and the form it has: what LangGraph makes of it later is stored already then."""
+    if type(content) is str:
+        return HumanMessage(content), BARE
+    cls = _LIKE.get(role)
+    if cls is None:
+        return None
+    if type(content) is list and type(content[1]) is str:
+        return cls(content[1]), PAIR + role
+    if type(content) is dict and len(content) == 2 and type(content["content"]) is str:
+        return cls(content["content"]), (ROLE_FIRST if "role" in content else TYPE_FIRST) + role
+    return None
+
+
+class Decoder:
+    """Builds values from their stored form. All the messages they refer to are known by then."""
+
+    __slots__ = ("_messages", "_sealing", "last_list")
+
+    def __init__(self, messages: Callable[[int], Message], sealing: Sealing) -> None:
+        self._messages = messages
+        self._sealing = sealing
+        self.last_list: list[Message] | None = None
+
+    def decode(self, encoded: Encoded) -> Any:
+        """The value."""
+        form, typ, data = encoded
+        if form == PLAIN:
+            return self._sealing.loads(typ, data)
+        self.last_list = None
+        try:
+            if form == TREE:
+                return ormsgpack.unpackb(data, ext_hook=self._resolve, option=UNPACK)
+            whole = paste(data, self._original)
+        except (ormsgpack.MsgpackDecodeError, TypeError, ValueError) as error:
+            raise unreadable(typ or "msgpack", error) from error
+        return self._sealing.loads(typ, whole)
+
+    def message(self, stored: Message) -> Any:
+        """A new object for a stored message."""
+        if stored.kind == "m":
+            return stored.load()
+        if stored.kind == "r":
+            return self._sealing.loads("msgpack", stored.body)
+        typ, data = ormsgpack.unpackb(stored.body)
+        return self._sealing.loads(typ, data)
+
+    def _resolve(self, code: int, payload: bytes) -> Any:
+        if code == MESSAGE:
+            position, form = position_and_form(payload)
+            message = self.message(self._messages(position))
+            if form == WITHOUT_ID:
+                message.id = None
+            return in_form(form, message.content) if form and form != WITHOUT_ID else message
+        if code == MESSAGES:
+            stored = [self._messages(position) for position in positions(ormsgpack.unpackb(payload))]
+            self.last_list = stored
+            return [one.load() if one.kind == "m" else self.message(one) for one in stored]
+        raise ValueError(f"the extension {code} does not occur in stored values")
+
+    def _original(self, position: int, form: str) -> bytes:
+        stored = self._messages(position)
+        if stored.kind == "r":
+            return stored.body
+        if stored.kind == "m":
+            tag, fields = ormsgpack.unpackb(stored.body, option=UNPACK)
+            if form and form != WITHOUT_ID:
+                return ormsgpack.packb(in_form(form, fields["content"]), option=PACK)
+            cls = CLASSES[tag]
+            fields["id"] = None if form else stored.message_id
+            return model_bytes(cls.__module__, cls.__name__, fields)
+        raise ValueError("the value of another serializer cannot stand inside msgpack")
+
+
+def needed(values: Iterable[Encoded]) -> list[int]:
+    """The ranges of positions that stored values refer to, as start and count."""
+    ranges: list[int] = []
+    for form, _, data in values:
+        if form != PLAIN:
+            referenced(data, ranges)
+    return ranges
+
+
+def _ranges(stored: list[Message]) -> list[int]:
+    ranges: list[int] = []
+    start = following = -1
+    for message in stored:
+        position = message.position
+        if position != following:
+            if start >= 0:
+                ranges += (start, following - start)
+            start = position
+        following = position + 1
+    ranges += (start, following - start)
+    return ranges
+
+
+def _to_msgpack(value: Any) -> ormsgpack.Ext:
+    if type(value) is _Ranges:
+        return ormsgpack.Ext(MESSAGES, value.payload)
+    if type(value) is Reference:
+        return ormsgpack.Ext(MESSAGE, value.pack())
+    raise TypeError(f"{type(value).__name__} is for the serializer")
+
+
+def _pack(value: Any) -> bytes:
+    return ormsgpack.packb(value, default=_to_msgpack, option=PACK)

@@ -1,0 +1,311 @@
+"""The databases behind a checkpointer and what is remembered of them; shared by the copies that LangGraph makes of it."""
+
+import threading
+from collections import deque
+from typing import Any
+
+from ...tools.errors import ConflictError, StoreUnavailable
+from ..database import Database, Dialect
+from ..schema import setup
+from .jobs import Job, PositionsTaken, late
+from .keys import Place
+from .memory import Conversation, Memory
+from .messages import Message
+from .sealing import Sealing, unreadable
+from .statements import Statements
+
+ATTEMPTS = 5
+_THREADS_REMEMBERED = 10_000
+
+
+class Storage:
+    """Reads and commits.
+
+    Args:
+        database: Where the workflow tables are.
+        conversation_database: Where the conversation tables are, most often the same.
+        memory_bytes: How much of conversations is remembered.
+    """
+
+    def __init__(self, database: Database, conversation_database: Database, memory_bytes: int) -> None:
+        self.database = database
+        self.conversation_database = conversation_database
+        self.together = conversation_database is database
+        self.memory = Memory(memory_bytes)
+        self.statements = Statements(database.engine, database.dialect)
+        self.conversation_statements = (
+            self.statements
+            if self.together
+            else Statements(conversation_database.engine, conversation_database.dialect)
+        )
+        self.conversation_integrity_error = conversation_database.engine.dialect.loaded_dbapi.IntegrityError
+        self._threads: dict[tuple[str, str], int] = {}
+        self._queue: deque[Job] = deque()
+        self._ready = False
+        self._guard = threading.Lock()
+        self._puts = 0
+
+    def ready(self) -> None:
+        """Create the tables on SQLite; elsewhere they must be there."""
+        if self._ready:
+            return
+        with self._guard:
+            if not self._ready:
+                if self.database.dialect is Dialect.SQLITE:
+                    setup(self.database)
+                if not self.together and self.conversation_database.dialect is Dialect.SQLITE:
+                    setup(self.conversation_database)
+                self._ready = True
+
+    # Conversations
+
+    def open_conversation(self, conversation: Conversation, sealing: Sealing, *, whole: bool) -> None:
+        """Ask the database what there is. The conversation's lock is held.
+
+        Args:
+            conversation: Not opened yet.
+            sealing: Reads the messages.
+            whole: Whether to load the messages too: for a put that no load went before.
+        """
+        statements = self.conversation_statements
+        with self.conversation_database.raw_read() as cursor:
+            cursor.execute(statements.find_conversation, (conversation.thread_id,))
+            row = cursor.fetchone()
+            if row is not None:
+                conversation.id, conversation.epoch, conversation.next = row
+                if whole:
+                    cursor.execute(statements.messages_between, (conversation.id, 0, conversation.next))
+                    self.learn(conversation, cursor.fetchall(), sealing)
+                elif conversation.epoch:
+                    cursor.execute(statements.erased, (conversation.id,))
+                    self.learn(conversation, cursor.fetchall(), sealing)
+        conversation.opened = True
+
+    @staticmethod
+    def learn(conversation: Conversation, rows: list[Any], sealing: Sealing) -> None:
+        """Remember rows of (position, kind, body, role, message_id, erased_at)."""
+        for position, kind, data, role, message_id, erased_at in rows:
+            if position in conversation.messages:
+                continue
+            codec, _, sealed = kind.partition("|")
+            plain = sealing.unseal(sealed or "bytes", data)
+            try:
+                message = Message(position, codec, plain, role, message_id)
+            except (TypeError, ValueError, LookupError) as error:
+                raise unreadable(f"message {position}", error) from error
+            conversation.learn(message, erased=erased_at is not None)
+
+    # Threads
+
+    def forget_thread(self, thread_id: str) -> None:
+        """Believe nothing of a thread any more."""
+        self.memory.forget_threads(lambda known: known == thread_id)
+        for key in [key for key in list(self._threads) if key[0] == thread_id]:
+            self._threads.pop(key, None)
+
+    def advance(self, cursor: Any, place: Place, checkpoint_id: str, *, fenced: bool) -> int:
+        """Move the head of a thread to a new checkpoint.
+
+        Raises:
+            ConflictError: The step does not follow the head, or the thread was deleted meanwhile.
+        """
+        key = (place.thread_id, place.namespace_key)
+        parent = place.checkpoint_id
+        for _ in range(ATTEMPTS):
+            thread = self._threads.get(key)
+            if thread is None:
+                thread = self._find_thread(cursor, place)
+            if fenced:
+                cursor.execute(self.statements.follow_head, (checkpoint_id, thread, parent, checkpoint_id))
+            else:
+                late_if = parent or checkpoint_id
+                cursor.execute(self.statements.raise_head, (checkpoint_id, checkpoint_id, thread, late_if))
+            if cursor.rowcount > 0:
+                return thread
+            self._threads.pop(key, None)
+            cursor.execute(self.statements.find_thread, key)
+            row = cursor.fetchone()
+            if row is None:
+                continue  # the row is gone for good: make a new one
+            thread, head, deleted = row
+            if deleted is not None and (parent or checkpoint_id) <= deleted:
+                raise late(place)
+            if fenced and head is not None and head != parent and not self._newest_is(cursor, thread, parent):
+                raise ConflictError(
+                    f"Another run wrote to the thread {place.thread_id!r} since this step began: its newest checkpoint is "
+                    f"{head}, and this step follows {parent}. Nothing of this step was written. "
+                    "Load the thread again and go on from its newest checkpoint.",
+                    details={"threadId": place.thread_id, "head": head, "parent": parent},
+                )
+            fenced = False
+        raise StoreUnavailable(f"The thread {place.thread_id!r} was deleted again and again while it was written to.")
+
+    def _newest_is(self, cursor: Any, thread: int, parent: str | None) -> bool:
+        """Whether the parent is what a load gives, although the head is another: clocks of two machines may disagree."""
+        cursor.execute(self.statements.newest, (thread,))
+        return cursor.fetchone() == (parent,)
+
+    def thread_for_writes(self, cursor: Any, place: Place) -> int:
+        """The number of a thread, for pending writes. They may come before their checkpoint.
+
+        Raises:
+            ConflictError: The checkpoint was deleted with its thread.
+        """
+        cursor.execute(self.statements.find_thread, (place.thread_id, place.namespace_key))
+        row = cursor.fetchone()
+        if row is None:
+            return self._find_thread(cursor, place)
+        if row[2] is not None and (place.checkpoint_id or "") <= row[2]:
+            raise late(place)
+        return int(row[0])
+
+    def _find_thread(self, cursor: Any, place: Place) -> int:
+        key = (place.thread_id, place.namespace_key)
+        cursor.execute(self.statements.find_thread, key)
+        row = cursor.fetchone()
+        if row is None:
+            cursor.execute(self.statements.add_thread, (*key, place.long_namespace))
+            cursor.execute(self.statements.find_thread, key)
+            row = cursor.fetchone()
+        if len(self._threads) > _THREADS_REMEMBERED:
+            self._threads.clear()
+        thread: int = row[0]
+        self._threads[key] = thread
+        return thread
+
+    # Commits
+
+    def commit(self, job: Job) -> None:
+        """Do a job: when this returns, it is committed.
+
+        Raises:
+            InterlockError: It is not, and nothing of it was written.
+        """
+        self.ready()
+        if self.together and self.database.dialect is Dialect.SQLITE:
+            self._enqueue(job)
+            with self.database.turn():
+                if not job.done:
+                    self._lead()
+        else:
+            self._alone(job)
+        if job.error is not None:
+            raise job.error
+        self._puts += 1
+        if self._puts % 64 == 0:
+            self.memory.trim()
+
+    def _enqueue(self, job: Job) -> None:
+        """Encode and stand in line; the conversation's lock makes both one step, so positions are in the line's order."""
+        while True:
+            conversation = self.memory.of(job.place.thread_id)
+            with conversation.lock:
+                if conversation.dead:
+                    continue
+                self._prepare(job, conversation)
+                self._queue.append(job)
+                return
+
+    def _prepare(self, job: Job, conversation: Conversation) -> None:
+        try:
+            if not conversation.opened:
+                self.open_conversation(conversation, job.sealing, whole=True)
+            job.prepare(conversation)
+        except BaseException:
+            self.memory.forget(conversation)  # positions may be taken that nobody will store
+            raise
+
+    def _lead(self) -> None:
+        """Commit every job that waits, in one transaction. Whoever has the turn does it for the others."""
+        batch = []
+        while self._queue:
+            batch.append(self._queue.popleft())
+        try:
+            self._together_in_one(batch)
+        except PositionsTaken:
+            for job in batch:
+                self._one_by_one(job)
+        except Exception as error:
+            if len(batch) == 1:
+                self._fail(batch[0], error)
+            else:
+                for job in batch:  # one of them is at fault: find out which
+                    self._one_by_one(job)
+        except BaseException as error:
+            for job in batch:
+                self._fail(job, error)
+            raise
+        for job in batch:
+            job.done = True
+
+    def _together_in_one(self, batch: list[Job]) -> None:
+        with self.database.raw_write(turn=False) as cursor:
+            for job in batch:
+                job.execute(cursor)
+                job.store_messages(cursor)
+
+    def _one_by_one(self, job: Job) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                self._together_in_one([job])
+            except PositionsTaken:
+                self.memory.forget(job.conversation)
+                conversation = self.memory.of(job.place.thread_id)
+                with conversation.lock:
+                    try:
+                        self._prepare(job, conversation)
+                    except Exception as error:
+                        self._fail(job, error)
+                        return
+            except Exception as error:
+                self._fail(job, error)
+                return
+            else:
+                return
+        self._fail(job, _contended(job.place))
+
+    def _alone(self, job: Job) -> None:
+        """One transaction for one job, where the database has many writers, or the conversation a database of its own."""
+        for _ in range(ATTEMPTS):
+            conversation = self.memory.of(job.place.thread_id)
+            with conversation.lock:
+                if conversation.dead:
+                    continue
+                self._prepare(job, conversation)
+                try:
+                    if self.together:
+                        with self.database.raw_write() as cursor:
+                            job.execute(cursor)
+                            job.store_messages(cursor)
+                    else:
+                        if job.refers:
+                            with self.conversation_database.raw_write() as cursor:
+                                job.store_messages(cursor)
+                        with self.database.raw_write() as cursor:
+                            job.execute(cursor)
+                except PositionsTaken:
+                    self.memory.forget(conversation)
+                    continue
+                except BaseException:
+                    self.memory.forget(conversation)
+                    raise
+                return
+        raise _contended(job.place)
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        self.memory.forget(job.conversation)
+        job.error = error if isinstance(error, Exception) else _interrupted(error)
+
+
+def _contended(place: Place) -> ConflictError:
+    return ConflictError(
+        f"Others wrote to the conversation of the thread {place.thread_id!r} at the same moment, {ATTEMPTS} times in a row. "
+        "Nothing of this step was written. Run it again.",
+        details={"threadId": place.thread_id},
+    )
+
+
+def _interrupted(error: BaseException) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The process was interrupted ({type(error).__name__}) while it was writing. Nothing of this step was kept; run it again."
+    )

@@ -1,0 +1,209 @@
+"""What is done to whole threads: delete, copy, prune, and delete by run."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from ...tools.errors import InputError
+from ..checkpoint_tables import THREAD_ID_LENGTH, channel_values, checkpoints, threads, writes
+from ..conversation_tables import conversations, messages
+from . import body
+from .keys import checked
+from .sealing import Sealing
+from .storage import Storage
+
+T = TypeVar("T")
+
+_IN = 500
+"""How many ids go into one statement."""
+
+
+def delete_thread(storage: Storage, thread_id: str) -> None:
+    """Delete everything of a thread. Its number stays, as the sign that late writes are to be refused."""
+    storage.ready()
+    with storage.database.write() as connection:
+        _delete_checkpoints(connection, thread_id)
+        if storage.together:
+            _delete_conversation(connection, thread_id)
+    if not storage.together:
+        with storage.conversation_database.write() as connection:
+            _delete_conversation(connection, thread_id)
+    storage.forget_thread(thread_id)
+
+
+def _delete_checkpoints(connection: sa.Connection, thread_id: str) -> None:
+    mine = [row.id for row in connection.execute(sa.select(threads.c.id).where(threads.c.thread_id == thread_id))]
+    for number in mine:
+        newest = sa.select(sa.func.max(checkpoints.c.checkpoint_id)).where(checkpoints.c.thread == number)
+        last = max(
+            (found for found in (connection.scalar(newest), connection.scalar(
+                sa.select(sa.func.max(writes.c.checkpoint_id)).where(writes.c.thread == number)
+            )) if found is not None),
+            default=None,
+        )  # fmt: skip
+        for table in (checkpoints, channel_values, writes):
+            connection.execute(sa.delete(table).where(table.c.thread == number))
+        if last is not None:
+            connection.execute(sa.update(threads).values(head=None, deleted_up_to=last).where(threads.c.id == number))
+
+
+def _delete_conversation(connection: sa.Connection, thread_id: str) -> None:
+    number = connection.scalar(sa.select(conversations.c.id).where(conversations.c.thread_id == thread_id))
+    if number is not None:
+        connection.execute(sa.delete(messages).where(messages.c.conversation == number))
+        connection.execute(sa.delete(conversations).where(conversations.c.id == number))
+
+
+def delete_for_runs(storage: Storage, run_ids: Sequence[str]) -> None:
+    """Delete the checkpoints of runs with their pending writes."""
+    storage.ready()
+    for some in _slices([str(run_id) for run_id in run_ids]):
+        with storage.database.write() as connection:
+            of_runs = sa.select(checkpoints.c.thread, checkpoints.c.checkpoint_id).where(checkpoints.c.run_id.in_(some))
+            by_thread: dict[int, list[str]] = {}
+            for thread, checkpoint_id in connection.execute(of_runs):
+                by_thread.setdefault(thread, []).append(checkpoint_id)
+            for thread, checkpoint_ids in by_thread.items():
+                _drop(connection, thread, checkpoint_ids)
+                _renew_head(connection, thread)
+
+
+def copy_thread(storage: Storage, source: str, target: str) -> None:
+    """Copy every checkpoint, value, write and message. The target must not have any checkpoints.
+
+    Raises:
+        InputError: The target has checkpoints, or is the source.
+    """
+    storage.ready()
+    target = checked("thread_id", target, THREAD_ID_LENGTH)
+    with storage.database.write() as connection:
+        rows = connection.execute(sa.select(threads).where(threads.c.thread_id == source)).all()
+        taken = sa.select(checkpoints.c.thread).join_from(checkpoints, threads, threads.c.id == checkpoints.c.thread)
+        if source == target or connection.execute(taken.where(threads.c.thread_id == target).limit(1)).first():
+            raise InputError(
+                f"The thread {target!r} has checkpoints already. Nothing was copied. Name a new thread, or delete that one first.",
+                code="thread_exists",
+            )
+        for row in rows:
+            connection.execute(
+                sa.delete(threads).where(
+                    threads.c.thread_id == target, threads.c.namespace_key == row.namespace_key
+                )
+            )
+            copy = sa.insert(threads).values(
+                thread_id=target, namespace_key=row.namespace_key, long_namespace=row.long_namespace, head=row.head
+            )
+            number = connection.execute(copy).inserted_primary_key[0]  # type: ignore[index]
+            for table in (checkpoints, channel_values, writes):
+                _copy_rows(connection, table, table.c.thread, row.id, number)
+        if storage.together:
+            _copy_conversation(connection, source, target)
+    if not storage.together:
+        with storage.conversation_database.write() as connection:
+            _copy_conversation(connection, source, target)
+    storage.forget_thread(target)
+
+
+def _copy_conversation(connection: sa.Connection, source: str, target: str) -> None:
+    row = connection.execute(sa.select(conversations).where(conversations.c.thread_id == source)).first()
+    _delete_conversation(connection, target)
+    if row is None:
+        return
+    copy = sa.insert(conversations).values(
+        thread_id=target, epoch=row.epoch, created_at=row.created_at, erased_at=row.erased_at
+    )
+    number = connection.execute(copy).inserted_primary_key[0]  # type: ignore[index]
+    _copy_rows(connection, messages, messages.c.conversation, row.id, number)
+
+
+def _copy_rows(
+    connection: sa.Connection, table: sa.Table, owner: sa.Column[Any], source: int, target: int
+) -> None:
+    """Within the database: no value is read."""
+    columns = [column.name for column in table.columns]
+    selected = [sa.literal(target) if name == owner.name else table.c[name] for name in columns]
+    connection.execute(sa.insert(table).from_select(columns, sa.select(*selected).where(owner == source)))
+
+
+def prune(storage: Storage, thread_ids: Sequence[str], strategy: str, sealing: Sealing) -> None:
+    """Keep only the newest checkpoint of each namespace, or none.
+
+    Raises:
+        InputError: The strategy is not known.
+    """
+    if strategy == "delete":
+        for thread_id in thread_ids:
+            delete_thread(storage, str(thread_id))
+        return
+    if strategy not in ("keep_latest", "keep_last"):
+        raise InputError(
+            f"The pruning strategy {strategy!r} is not known. Nothing was deleted. Use 'keep_latest' or 'delete'."
+        )
+    storage.ready()
+    for thread_id in thread_ids:
+        with storage.database.write() as connection:
+            mine = sa.select(threads.c.id).where(threads.c.thread_id == str(thread_id))
+            for number in list(connection.scalars(mine)):
+                _keep_latest(connection, number, sealing)
+
+
+def _keep_latest(connection: sa.Connection, thread: int, sealing: Sealing) -> None:
+    c = checkpoints.c
+    chain = {row.checkpoint_id: row for row in connection.execute(
+        sa.select(c.checkpoint_id, c.parent_id, c.kind, c.body, c.metadata, c.outside).where(c.thread == thread)
+    )}  # fmt: skip
+    if not chain:
+        return
+    kept = _needed_by(chain, max(chain), sealing)
+    _drop(connection, thread, [checkpoint_id for checkpoint_id in chain if checkpoint_id not in kept])
+
+
+def _needed_by(chain: dict[str, Any], latest: str, sealing: Sealing) -> set[str]:
+    """The newest checkpoint, and the ancestors that its delta channels are rebuilt from: back to a value of each."""
+    kept = {latest}
+    header, values, _ = body.unpack(sealing.unseal(chain[latest].kind, chain[latest].body), latest)
+    counters = _delta_channels(chain[latest].metadata)
+    missing = {channel for channel in counters if channel in header["channel_versions"] and channel not in values}
+    parent = chain[latest].parent_id
+    while missing and parent in chain:
+        kept.add(parent)
+        _, values, _ = body.unpack(sealing.unseal(chain[parent].kind, chain[parent].body), parent)
+        missing -= values.keys()
+        parent = chain[parent].parent_id
+    return kept
+
+
+def _delta_channels(metadata: str) -> Iterable[str]:
+    counters = json.loads(metadata).get("counters_since_delta_snapshot")
+    return counters if isinstance(counters, dict) else ()
+
+
+def _drop(connection: sa.Connection, thread: int, checkpoint_ids: Sequence[str]) -> None:
+    """Delete checkpoints, their writes, and the large values that no checkpoint of the thread refers to any more."""
+    for some in _slices(checkpoint_ids):
+        for table in (checkpoints, writes):
+            connection.execute(
+                sa.delete(table).where(table.c.thread == thread, table.c.checkpoint_id.in_(some))
+            )
+    left = sa.select(checkpoints.c.outside).where(checkpoints.c.thread == thread, checkpoints.c.outside.is_not(None))
+    used = {value_id for outside in connection.scalars(left) for value_id in json.loads(outside)}
+    there = sa.select(channel_values.c.value_id).where(channel_values.c.thread == thread)
+    unused = [value_id for value_id in connection.scalars(there) if value_id not in used]
+    for some in _slices(unused):
+        connection.execute(
+            sa.delete(channel_values).where(channel_values.c.thread == thread, channel_values.c.value_id.in_(some))
+        )
+
+
+def _renew_head(connection: sa.Connection, thread: int) -> None:
+    newest = sa.select(sa.func.max(checkpoints.c.checkpoint_id)).where(checkpoints.c.thread == thread)
+    connection.execute(
+        sa.update(threads).values(head=connection.scalar(newest)).where(threads.c.id == thread)
+    )
+
+
+def _slices(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    for start in range(0, len(items), _IN):
+        yield items[start : start + _IN]

@@ -1,0 +1,60 @@
+"""The checkpointers that LangGraph's own test-suite is run with: `make suite`.
+
+LangGraph's tests store classes of their own without naming them, so the serializer is the permissive one that its savers have.
+"""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import psycopg
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from interlock.checkpointing import SQLCheckpointer
+
+POSTGRES = os.environ.get("INTERLOCK_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
+
+
+@contextlib.contextmanager
+def sqlite() -> Iterator[SQLCheckpointer]:
+    """A checkpointer on a fresh SQLite file."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SQLCheckpointer(
+            f"sqlite:///{pathlib.Path(folder, 'suite.db')}", serde=JsonPlusSerializer(), synchronous="NORMAL"
+        ) as saver,
+    ):
+        yield saver
+
+
+@contextlib.asynccontextmanager
+async def sqlite_async() -> AsyncIterator[SQLCheckpointer]:
+    """The same for the asynchronous tests: it is the same object."""
+    with sqlite() as saver:
+        yield saver
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[SQLCheckpointer]:
+    """A checkpointer in a PostgreSQL schema of its own, which is also what shows that schemas work."""
+    schema = f"suite_{uuid.uuid4().hex}"
+    plain = POSTGRES.replace("+psycopg", "")
+    with psycopg.connect(plain, autocommit=True) as server:
+        server.execute(f'CREATE SCHEMA "{schema}"')
+    try:
+        with SQLCheckpointer(POSTGRES, schema=schema, serde=JsonPlusSerializer()) as saver:
+            saver.setup()
+            yield saver
+    finally:
+        with psycopg.connect(plain, autocommit=True) as server:
+            server.execute(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+@contextlib.asynccontextmanager
+async def postgres_async() -> AsyncIterator[SQLCheckpointer]:
+    """The same for the asynchronous tests."""
+    with postgres() as saver:
+        yield saver

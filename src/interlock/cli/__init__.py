@@ -1,0 +1,54 @@
+"""The command line.
+
+Every topic is a module with a function `register(app)` that adds its commands; `TOPICS` lists them in the order of the help.
+"""
+
+from typing import Annotated
+
+import typer
+
+from .._version import __version__
+from . import instances, show
+from .output import InterlockGroup
+
+TOPICS = (show, instances)
+
+_EPILOG = (
+    "Exit codes: 0 done; 1 the answer is no (refused, denied, does not verify); 2 wrong usage, or an error that says what to do; "
+    "3 an error that may pass by itself, so try again; 130 interrupted."
+)
+
+
+def build_app() -> typer.Typer:
+    """The Typer app with the commands of every topic."""
+    made = typer.Typer(
+        name="interlock",
+        cls=InterlockGroup,
+        help="The model proposes, the graph disposes.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    made.callback()(_root)
+    for topic in TOPICS:
+        topic.register(made)
+    return made
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"interlock {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    del version
+
+
+app = build_app()
+
+__all__ = ["app", "build_app"]

@@ -1,0 +1,182 @@
+"""Finding what a command works on: a workflow in the application's code, and the database that it lives in."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from ..checkpointing import SQLCheckpointer, WorkflowStore
+from ..graphs import Workflow, WorkflowGraph
+from ..nodes.definition import Definition
+from ..tools.errors import InputError, InterlockError
+
+READY_MADE = {
+    "retail": "interlock.graphs.retail.workflow:retail_workflow",
+    "case": "interlock.graphs.case.workflow:case_workflow",
+}
+"""Workflows that ship with Interlock, by the name that stands for them."""
+
+AppOption = Annotated[
+    str | None,
+    typer.Option(
+        "--app", envvar="INTERLOCK_APP", metavar="MODULE:WORKFLOW", help="Where the workflow is in your code."
+    ),
+]
+DbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--db", envvar="INTERLOCK_DB", metavar="URL", help="The database: a URL, or the path of a SQLite file."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class App:
+    """A workflow as the application has it: still to be compiled, or compiled by the application itself."""
+
+    name: str
+    """What it was asked for by."""
+    workflow: Workflow | WorkflowGraph
+
+    @property
+    def definition(self) -> Definition:
+        """States and edges as data."""
+        return (
+            self.workflow.engine.definition if isinstance(self.workflow, WorkflowGraph) else self.workflow.definition()
+        )
+
+    def graph(self, url: str | None = None) -> WorkflowGraph:
+        """The compiled workflow: the application's own when it compiled it, else compiled against the database.
+
+        Raises:
+            InputError: It is not compiled and there is no database to compile it against.
+        """
+        if isinstance(self.workflow, WorkflowGraph):
+            if url is not None:
+                raise InputError(
+                    f"{self.name} is compiled already, with a database of its own, and --db names another. Nothing was done; leave --db out, "
+                    "or point --app at the Workflow itself.",
+                    code="already_compiled",
+                )
+            return self.workflow
+        return self.workflow.compile(SQLCheckpointer(database_url(url)))
+
+
+def load_app(spec: str | None) -> App:
+    """Find a workflow by its ready-made name, or by `module:workflow` in the application's code.
+
+    What is found may be a `Workflow`, a compiled one, or a function without arguments that gives either. The current folder is
+    looked in first, as ASGI servers do.
+
+    Raises:
+        InputError: There is nothing there, or something else.
+    """
+    if not spec:
+        raise InputError(
+            "Which workflow is meant was not said. Give --app module:workflow, or set INTERLOCK_APP.", code="no_app"
+        )
+    module_name, _, path = READY_MADE.get(spec, spec).partition(":")
+    if not module_name or not path:
+        raise InputError(
+            f"{spec!r} is not a workflow that ships with Interlock ({', '.join(READY_MADE)}), and not of the form module:workflow. "
+            "Give for instance shop.desk:workflow.",
+            code="unknown_app",
+        )
+    found: Any = _import(module_name, spec)
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            names = sorted(name for name, value in vars(found).items() if isinstance(value, (Workflow, WorkflowGraph)))
+            has = f" It has the workflows {', '.join(names)}." if names else ""
+            raise InputError(
+                f"{spec!r}: the module {module_name} has no {path!r}.{has} Give module:workflow with the name that it has there.",
+                code="unknown_app",
+            ) from None
+    return App(spec, _made(found, spec))
+
+
+def open_store(url: str | None) -> WorkflowStore:
+    """Open the workflow store that a command reads or acts on; one that is not there is not made.
+
+    Raises:
+        InputError: No database was named, or the URL cannot be read.
+        StoreError: It cannot be opened, or the file does not exist.
+    """
+    return WorkflowStore(database_url(url))
+
+
+def database_url(url: str | None, *, must_exist: bool = True) -> str:
+    """Read `--db`: a URL, or the path of a SQLite file.
+
+    Args:
+        url: As it was given.
+        must_exist: Refuse a SQLite file that is not there: a command that looks something up should not make an empty database.
+    """
+    if not url:
+        raise InputError(
+            "Which database is meant was not said. Give --db sqlite:///workflows.db (or another URL, or the path of a SQLite file), or set INTERLOCK_DB.",
+            code="no_database",
+        )
+    text = url if "://" in url else f"sqlite:///{url}"
+    try:
+        parsed = make_url(text)
+    except (ArgumentError, ValueError):
+        raise InputError(
+            f"{url!r} is not a database URL. Write for instance sqlite:///workflows.db or postgresql://user@host/name.",
+            code="no_database",
+        ) from None
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database and not parsed.query.get("uri")
+    if must_exist and is_file and parsed.database != ":memory:" and not Path(str(parsed.database)).exists():
+        raise InputError(
+            f"There is no database file {parsed.database!r} (looked in {Path.cwd()}). Nothing was made; check --db or INTERLOCK_DB.",
+            code="no_database",
+        )
+    return text
+
+
+def _import(module_name: str, spec: str) -> Any:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise  # the module is there, and something that it imports is not: its own traceback says most
+        raise InputError(
+            f"{spec!r}: there is no module {error.name!r}, neither in this folder ({here}) nor installed. "
+            "Run the command where your package is, or install it.",
+            code="unknown_app",
+        ) from None
+
+
+def _made(found: Any, spec: str) -> Workflow | WorkflowGraph:
+    if isinstance(found, (Workflow, WorkflowGraph)):
+        return found
+    if isinstance(found, Callable):  # type: ignore[arg-type]
+        try:
+            found = found()
+        except InterlockError:
+            raise
+        except TypeError as error:
+            raise InputError(
+                f"{spec!r} is a function that cannot be called without arguments ({error}). Give a workflow, or a function that makes one.",
+                code="unknown_app",
+            ) from error
+        if isinstance(found, (Workflow, WorkflowGraph)):
+            return found
+    raise InputError(
+        f"{spec!r} is a {type(found).__name__}. Give a Workflow, a compiled one, or a function without arguments that makes one.",
+        code="unknown_app",
+    )
+
+
+__all__ = ["READY_MADE", "App", "AppOption", "DbOption", "database_url", "load_app", "open_store"]

@@ -1,0 +1,114 @@
+"""What every command prints, and how it ends: text for people, JSON for scripts, and errors that say what to do.
+
+| exit code | what it means |
+|---|---|
+| 0 | done; the answer is yes |
+| 1 | the answer is no: refused, denied, does not verify |
+| 2 | wrong usage, or an `InterlockError`, whose message says what to do |
+| 3 | a retryable `InterlockError`: the same command may work when it is tried again |
+| 130 | interrupted |
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typing_extensions import override
+
+from ..tools.errors import InterlockError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    OK = 0
+    NO = 1
+    """What was asked about is not so, or was refused."""
+    ERROR = 2
+    TRY_AGAIN = 3
+    INTERRUPTED = 130
+
+
+_JSON = "interlock.json"
+
+
+def _remember(context: typer.Context, wanted: bool) -> bool:
+    if wanted:
+        context.find_root().meta[_JSON] = True
+    return wanted
+
+
+AsJson = Annotated[
+    bool, typer.Option("--json", callback=_remember, is_eager=True, help="Print JSON, also for errors, for scripts.")
+]
+"""The option of every command: ``def command(..., as_json: AsJson = False)``."""
+
+
+class InterlockGroup(TyperGroup):
+    """The root of the commands: an `InterlockError` is printed, never shown as a traceback."""
+
+    @override
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InterlockError as error:
+            print_error(error, as_json=bool(ctx.meta.get(_JSON)))
+            raise typer.Exit(ExitCode.TRY_AGAIN if error.retryable else ExitCode.ERROR) from None
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console for text; it has colours only on a terminal that shows them."""
+    from rich.console import Console  # noqa: PLC0415 -- a script that asks for JSON need not wait for it
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on one line."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "Nothing here.") -> None:
+    """A quiet table; `empty` is said when it has no rows."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+        count += 1
+    console().print(table if count else Text(empty, style="dim"))
+
+
+def print_error(error: InterlockError, *, as_json: bool) -> None:
+    """What happened, where it stands, what to do: on standard error, or as JSON on standard output."""
+    if as_json:
+        body = {
+            "code": str(error.code),
+            "message": error.message,
+            "retryable": error.retryable,
+            "details": error.details,
+        }
+        print_json({"ok": False, "error": body})
+        return
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    out = console(stderr=True)
+    out.print(Text.assemble(("Error ", "bold red"), (f"({error.code})", "dim")))
+    out.print(Padding(Text(error.message), (0, 0, 0, 2)))
+    if error.retryable:
+        out.print(Padding(Text("It may work when you try again.", style="dim"), (0, 0, 0, 2)))
+
+
+__all__ = ["AsJson", "ExitCode", "InterlockGroup", "console", "print_error", "print_json", "print_table"]

@@ -47,7 +47,8 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         serde: The serializer. The default is LangGraph's, and loads only types that are known to be safe, and `allowed_types`.
         allowed_types: Classes of yours that may be loaded, or their module and name.
         encrypted_only: Refuse to load what is not encrypted.
-        fenced: Refuse a step that does not follow the newest checkpoint of its thread: another run was first.
+        fenced: Refuse a step that does not follow the newest checkpoint of its thread: another run was first. A run from a
+            checkpoint that was asked for by its id may branch off, as LangGraph's time travel does.
         memory_bytes: How much of conversations is remembered between steps.
         synchronous: On SQLite: `FULL` survives power loss, `NORMAL` survives a killed process.
 
@@ -101,7 +102,9 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
@@ -203,7 +206,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         items = self.list(config, filter=filter, before=before, limit=limit)
         end = object()
         while (item := await self.database.arun(partial(next, items, end))) is not end:
-            yield item  # type: ignore[misc]
+            yield item
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -250,11 +253,9 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         del channel
         if current is None:
             number, width = 0, 10
-        elif isinstance(current, int):
-            number, width = current, 10
         else:
-            digits = current.partition(".")[0]
-            number, width = int(digits), len(digits)
+            digits = str(current).partition(".")[0]  # other savers count with integers
+            number, width = int(digits), max(len(digits), 10)
         return f"{number + 1:0{width}}.{random.getrandbits(32):08x}"  # noqa: S311 -- it only has to differ
 
     def _sealing(self) -> Sealing:
@@ -264,5 +265,3 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         if sealing is None or sealing.serde is not serde:
             sealing = self._sealings[id(serde)] = Sealing(serde, encrypted_only=self._encrypted_only)
         return sealing
-
-

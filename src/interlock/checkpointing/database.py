@@ -361,7 +361,9 @@ def _dialect_of(name: str) -> Dialect:
     try:
         return Dialect(name)
     except ValueError:
-        raise StoreError(f"Interlock does not know the database {name!r}. It works on sqlite, postgresql and mysql/mariadb.") from None
+        raise StoreError(
+            f"Interlock does not know the database {name!r}. It works on sqlite, postgresql and mysql/mariadb."
+        ) from None
 
 
 def _create_engine(url: URL, synchronous: str) -> Engine:

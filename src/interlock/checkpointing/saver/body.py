@@ -16,9 +16,7 @@ from .separation import Encoded
 _HEADER = frozenset({"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
 
 
-def pack(
-    checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Callable[[Any, str], Encoded]
-) -> bytes:
+def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Callable[[Any, str], Encoded]) -> bytes:
     """The body.
 
     Args:

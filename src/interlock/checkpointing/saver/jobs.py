@@ -107,7 +107,7 @@ class Job:
 class PutJob(Job):
     """One checkpoint."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- in LangGraph's order
         self,
         storage: "Storage",
         place: Place,
@@ -159,7 +159,7 @@ class PutJob(Job):
                 self._outside.append((value_id, channel, version, encoded))
         self._body = body.pack(checkpoint, {channel: value for channel, (_, value) in stored.items()}, encoder.encode)
         self.refers = encoder.refers or (
-            conversation.id is not None and any(type(value) is int or value[0] for _, value in stored.values())
+            conversation.id is not None and any(isinstance(value, int) or value[0] for _, value in stored.values())
         )
         self.new, self.claimed = encoder.new, encoder.claimed
         conversation.channels[self.place.namespace] = stored
@@ -177,7 +177,16 @@ class PutJob(Job):
         outside = json.dumps([value_id for value_id, *_ in self._all_outside()], separators=(",", ":"))
         cursor.execute(
             statements.put_checkpoint,
-            (thread, checkpoint_id, parent, kind, data, self._metadata, self._run_id, outside if outside != "[]" else None),
+            (
+                thread,
+                checkpoint_id,
+                parent,
+                kind,
+                data,
+                self._metadata,
+                self._run_id,
+                outside if outside != "[]" else None,
+            ),
         )
 
     def _all_outside(self) -> list[tuple[int]]:
@@ -188,7 +197,7 @@ class PutJob(Job):
 class WritesJob(Job):
     """What one task wrote."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- in LangGraph's order
         self,
         storage: "Storage",
         place: Place,
@@ -264,6 +273,4 @@ def _pack_part(content: Mapping[int, tuple[str, Encoded]]) -> bytes:
 def unpack_part(data: bytes) -> dict[int, tuple[str, Encoded]]:
     """The writes in one part, by index."""
     flat = ormsgpack.unpackb(data)
-    return {
-        flat[at]: (flat[at + 1], (flat[at + 2], flat[at + 3], flat[at + 4])) for at in range(0, len(flat), 5)
-    }
+    return {flat[at]: (flat[at + 1], (flat[at + 2], flat[at + 3], flat[at + 4])) for at in range(0, len(flat), 5)}

@@ -48,8 +48,7 @@ def place_of(config: RunnableConfig) -> Place:
     thread_id = configurable.get("thread_id")
     if thread_id is None:
         raise MissingThreadId(
-            "The config names no thread. Nothing was read or written. "
-            'Give one: {"configurable": {"thread_id": "…"}}.'
+            'The config names no thread. Nothing was read or written. Give one: {"configurable": {"thread_id": "…"}}.'
         )
     namespace = configurable.get("checkpoint_ns") or ""
     checkpoint_id = configurable.get("checkpoint_id") or None

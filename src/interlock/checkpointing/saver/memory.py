@@ -21,8 +21,22 @@ class Conversation:
     `lock` is held while values are encoded and put in the queue: the order of positions is the order of commits.
     """
 
-    __slots__ = ("by_digest", "by_id", "dead", "epoch", "erased_ids", "id", "channels", "lists", "lock", "messages", "next", "opened",
-                 "size", "thread_id")  # fmt: skip
+    __slots__ = (
+        "by_digest",
+        "by_id",
+        "channels",
+        "dead",
+        "epoch",
+        "erased_ids",
+        "id",
+        "lists",
+        "lock",
+        "messages",
+        "next",
+        "opened",
+        "size",
+        "thread_id",
+    )  # fmt: skip
 
     def __init__(self, thread_id: str) -> None:
         self.thread_id = thread_id

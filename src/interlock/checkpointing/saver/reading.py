@@ -48,9 +48,20 @@ class Stored(NamedTuple):
     def encoded(self) -> Iterator[Encoded]:
         """Everything in it that may refer to messages."""
         yield from (value for value in self.values.values() if not isinstance(value, int))
-        yield from (value for value in self.extras.values() if type(value) is list and len(value) == 3)
+        yield from (encoded(value) for value in self.extras.values() if is_encoded(value))
         yield from self.outside.values()
         yield from (value for _, _, value in self.writes)
+
+
+def is_encoded(extra: Any) -> bool:
+    """Whether an extra is a value as `Encoder` made it; the others are empty."""
+    return bool(extra)
+
+
+def encoded(extra: Any) -> Encoded:
+    """An extra as it was encoded: msgpack makes lists of tuples."""
+    form, typ, data = extra
+    return form, typ, data
 
 
 def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: RunnableConfig) -> CheckpointTuple | None:
@@ -61,6 +72,7 @@ def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: Runnable
         if place.checkpoint_id is None:
             cursor.execute(statements.latest, (place.thread_id, place.namespace_key))
         else:
+            storage.asked_for(place)
             cursor.execute(statements.exactly, (place.thread_id, place.namespace_key, place.checkpoint_id))
         found = cursor.fetchone()
         if found is None:
@@ -76,7 +88,7 @@ def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: Runnable
     return _build(storage, place, sealing, stored, remember=place.checkpoint_id is None, config=config)
 
 
-def list_tuples(
+def list_tuples(  # noqa: PLR0917 -- in LangGraph's order
     storage: Storage,
     sealing: Sealing,
     config: RunnableConfig | None,
@@ -218,8 +230,7 @@ def _build(
     values: dict[str, Any] = {}
     lists = {}
     for channel, value in stored.values.items():
-        encoded = stored.outside[value] if isinstance(value, int) else value
-        values[channel] = decoder.decode(encoded)
+        values[channel] = decoder.decode(stored.outside[value] if isinstance(value, int) else value)
         if decoder.last_list is not None:
             lists[place.namespace, channel] = decoder.last_list
             decoder.last_list = None
@@ -232,9 +243,9 @@ def _build(
             }
     checkpoint = {**stored.header, "channel_values": values}
     for name, extra in stored.extras.items():
-        checkpoint[name] = decoder.decode(extra) if type(extra) is list and len(extra) == 3 else extra
+        checkpoint[name] = decoder.decode(encoded(extra)) if is_encoded(extra) else extra
     pending: list[PendingWrite] = [
-        (task_id, channel, decoder.decode(encoded)) for task_id, channel, encoded in stored.writes
+        (task_id, channel, decoder.decode(value)) for task_id, channel, value in stored.writes
     ]
     return CheckpointTuple(
         config if config is not None and place.checkpoint_id is not None else place.config(row.checkpoint_id),
@@ -260,5 +271,3 @@ def _lost(thread_id: str) -> StoreError:
         code="missing_messages",
         details={"threadId": thread_id},
     )
-
-

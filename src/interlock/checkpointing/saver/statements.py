@@ -28,10 +28,8 @@ class Statement:
     __slots__ = ("order", "text")
 
     def __init__(self, engine: Engine, statement: Any, columns: list[str] | None = None) -> None:
-        dialect = type(engine.dialect)(paramstyle="qmark" if engine.dialect.name == "sqlite" else "format")
-        dialect.server_version_info = engine.dialect.server_version_info = getattr(
-            engine.dialect, "server_version_info", None
-        ) or (0,)
+        make: Any = type(engine.dialect)
+        dialect = make(paramstyle="qmark" if engine.dialect.name == "sqlite" else "format")
         schema = engine.get_execution_options().get("schema_translate_map")
         compiled = statement.compile(
             dialect=dialect,
@@ -105,10 +103,9 @@ class Statements:
     @functools.cached_property
     def follow_head(self) -> str:
         """(new, id, parent, same): moves the head when the step follows it, or is the head itself."""
-        new, parent, same = (sa.bindparam(name) for name in ("new", "parent", "same"))
-        allowed = sa.or_(threads.c.head == parent, threads.c.head == same)
+        allowed = sa.or_(threads.c.head == sa.bindparam("parent"), threads.c.head == sa.bindparam("same"))
         return self._query(
-            sa.update(threads).values(head=new).where(threads.c.id == sa.bindparam("thread"), allowed),
+            sa.update(threads).values(head=sa.bindparam("new")).where(threads.c.id == sa.bindparam("thread"), allowed),
             *("new", "thread", "parent", "same"),
         )
 
@@ -126,7 +123,9 @@ class Statements:
     @functools.cached_property
     def newest(self) -> str:
         """(thread) -> (checkpoint_id,)."""
-        newest = sa.select(sa.func.max(checkpoints.c.checkpoint_id)).where(checkpoints.c.thread == sa.bindparam("thread"))
+        newest = sa.select(sa.func.max(checkpoints.c.checkpoint_id)).where(
+            checkpoints.c.thread == sa.bindparam("thread")
+        )
         return self._query(newest, "thread")
 
     # Checkpoints, values, writes
@@ -212,7 +211,9 @@ class Statements:
     def find_conversation(self) -> str:
         """(thread_id) -> (id, epoch, next position)."""
         next_position = (
-            sa.select(sa.func.coalesce(sa.func.max(messages.c.position) + sa.literal_column("1"), sa.literal_column("0")))
+            sa.select(
+                sa.func.coalesce(sa.func.max(messages.c.position) + sa.literal_column("1"), sa.literal_column("0"))
+            )
             .where(messages.c.conversation == conversations.c.id)
             .scalar_subquery()
         )

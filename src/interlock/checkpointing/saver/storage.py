@@ -1,7 +1,8 @@
 """The databases behind a checkpointer and what is remembered of them; shared by the copies that LangGraph makes of it."""
 
+import contextlib
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any
 
 from ...tools.errors import ConflictError, StoreUnavailable
@@ -40,6 +41,7 @@ class Storage:
         )
         self.conversation_integrity_error = conversation_database.engine.dialect.loaded_dbapi.IntegrityError
         self._threads: dict[tuple[str, str], int] = {}
+        self._asked_for: OrderedDict[Place, None] = OrderedDict()
         self._queue: deque[Job] = deque()
         self._ready = False
         self._guard = threading.Lock()
@@ -103,6 +105,13 @@ class Storage:
         for key in [key for key in list(self._threads) if key[0] == thread_id]:
             self._threads.pop(key, None)
 
+    def asked_for(self, place: Place) -> None:
+        """A run asked for this checkpoint by its id: it means to go on from there, whatever came after it."""
+        self._asked_for[place] = None
+        if len(self._asked_for) > _THREADS_REMEMBERED:
+            with contextlib.suppress(KeyError):
+                self._asked_for.popitem(last=False)
+
     def advance(self, cursor: Any, place: Place, checkpoint_id: str, *, fenced: bool) -> int:
         """Move the head of a thread to a new checkpoint.
 
@@ -130,7 +139,8 @@ class Storage:
             thread, head, deleted = row
             if deleted is not None and (parent or checkpoint_id) <= deleted:
                 raise late(place)
-            if fenced and head is not None and head != parent and not self._newest_is(cursor, thread, parent):
+            may_branch = place in self._asked_for or self._newest_is(cursor, thread, parent)
+            if fenced and head is not None and head != parent and not may_branch:
                 raise ConflictError(
                     f"Another run wrote to the thread {place.thread_id!r} since this step began: its newest checkpoint is "
                     f"{head}, and this step follows {parent}. Nothing of this step was written. "
@@ -143,7 +153,7 @@ class Storage:
     def _newest_is(self, cursor: Any, thread: int, parent: str | None) -> bool:
         """Whether the parent is what a load gives, although the head is another: clocks of two machines may disagree."""
         cursor.execute(self.statements.newest, (thread,))
-        return cursor.fetchone() == (parent,)
+        return bool(cursor.fetchone()[0] == parent)
 
     def thread_for_writes(self, cursor: Any, place: Place) -> int:
         """The number of a thread, for pending writes. They may come before their checkpoint.

@@ -88,9 +88,7 @@ def copy_thread(storage: Storage, source: str, target: str) -> None:
             )
         for row in rows:
             connection.execute(
-                sa.delete(threads).where(
-                    threads.c.thread_id == target, threads.c.namespace_key == row.namespace_key
-                )
+                sa.delete(threads).where(threads.c.thread_id == target, threads.c.namespace_key == row.namespace_key)
             )
             copy = sa.insert(threads).values(
                 thread_id=target, namespace_key=row.namespace_key, long_namespace=row.long_namespace, head=row.head
@@ -118,9 +116,7 @@ def _copy_conversation(connection: sa.Connection, source: str, target: str) -> N
     _copy_rows(connection, messages, messages.c.conversation, row.id, number)
 
 
-def _copy_rows(
-    connection: sa.Connection, table: sa.Table, owner: sa.Column[Any], source: int, target: int
-) -> None:
+def _copy_rows(connection: sa.Connection, table: sa.Table, owner: sa.Column[Any], source: int, target: int) -> None:
     """Within the database: no value is read."""
     columns = [column.name for column in table.columns]
     selected = [sa.literal(target) if name == owner.name else table.c[name] for name in columns]
@@ -184,9 +180,7 @@ def _drop(connection: sa.Connection, thread: int, checkpoint_ids: Sequence[str])
     """Delete checkpoints, their writes, and the large values that no checkpoint of the thread refers to any more."""
     for some in _slices(checkpoint_ids):
         for table in (checkpoints, writes):
-            connection.execute(
-                sa.delete(table).where(table.c.thread == thread, table.c.checkpoint_id.in_(some))
-            )
+            connection.execute(sa.delete(table).where(table.c.thread == thread, table.c.checkpoint_id.in_(some)))
     left = sa.select(checkpoints.c.outside).where(checkpoints.c.thread == thread, checkpoints.c.outside.is_not(None))
     used = {value_id for outside in connection.scalars(left) for value_id in json.loads(outside)}
     there = sa.select(channel_values.c.value_id).where(channel_values.c.thread == thread)
@@ -199,9 +193,7 @@ def _drop(connection: sa.Connection, thread: int, checkpoint_ids: Sequence[str])
 
 def _renew_head(connection: sa.Connection, thread: int) -> None:
     newest = sa.select(sa.func.max(checkpoints.c.checkpoint_id)).where(checkpoints.c.thread == thread)
-    connection.execute(
-        sa.update(threads).values(head=connection.scalar(newest)).where(threads.c.id == thread)
-    )
+    connection.execute(sa.update(threads).values(head=connection.scalar(newest)).where(threads.c.id == thread))
 
 
 def _slices(items: Sequence[T]) -> Iterable[Sequence[T]]:

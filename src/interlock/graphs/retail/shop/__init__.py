@@ -23,6 +23,7 @@ from .models import (
 from .reading import (
     find_user_by_email,
     find_users_by_name,
+    is_empty,
     read_order,
     read_product,
     read_product_names,
@@ -55,6 +56,7 @@ __all__ = [
     "create_tables",
     "find_user_by_email",
     "find_users_by_name",
+    "is_empty",
     "load",
     "metadata",
     "read_order",

@@ -38,6 +38,11 @@ _PAYMENT_METHOD: TypeAdapter[PaymentMethod] = TypeAdapter(PaymentMethod)
 _ADDRESS = tuple(Address.model_fields)
 
 
+def is_empty(session: Reader) -> bool:
+    """Whether no shop was loaded yet: nobody is a customer and nothing is on offer."""
+    return all(session.execute(select(table).limit(1)).first() is None for table in (t.users, t.products))
+
+
 def read_order(session: Reader, order_id: str, *, lock: bool = False) -> Order | None:
     """Read one order; None where there is none."""
     return _orders(session, [order_id], lock=lock).get(order_id)

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -20,6 +20,9 @@ from .kinds import Effect, ToolKind
 from .redaction import redact
 from .retry import RetryPolicy
 from .wire import camel
+
+if TYPE_CHECKING:
+    from langchain_core.tools import StructuredTool
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
@@ -236,6 +239,12 @@ class ToolContract(Generic[P, R]):
         name = self.wire_name if use_wire_name else self.name
         described = {"name": name, "description": self.description, "parameters": self.input_schema()}
         return {"type": "function", "function": described}
+
+    def as_tool(self) -> "StructuredTool":
+        """Make a plain LangChain tool of the contract, without gate, approval or record; see `interlock.tools.langchain`."""
+        from .langchain import as_tool  # noqa: PLC0415 -- LangChain is imported when it is used
+
+        return as_tool(self)
 
     def _predicate(self, function: Callable[..., Any], role: str) -> Predicate:
         predicate = self._predicates.get(function)

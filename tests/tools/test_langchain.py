@@ -105,14 +105,16 @@ def test_a_tool_with_a_json_schema_keeps_it() -> None:
         },
         "required": ["city"],
     }
-    made = StructuredTool(name="getWeather", description="Look.", args_schema=schema, func=lambda **given: str(given))
+    made = StructuredTool(
+        name="getWeather", description="Look.", args_schema=schema, func=lambda **given: ",".join(sorted(given))
+    )
 
     contract = contract_from_tool(made, kind="read", name="weather.get", description="Look at the weather.")
 
     properties: Any = contract.input_schema()["properties"]
     assert properties["city"] == {"type": "string", "description": "Where"}
     assert properties["unit"]["enum"] == ["C", "F"]
-    assert contract.call(contract.parse({"city": "Bern", "box": {"n": 1}})) == "{'city': 'Bern', 'box': {'n': 1}}"
+    assert contract.call(contract.parse({"city": "Bern", "box": {"n": 1}})) == "box,city"
 
 
 def test_a_tool_that_langgraph_would_have_to_inject_into_is_refused() -> None:

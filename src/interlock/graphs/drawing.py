@@ -1,0 +1,194 @@
+"""What is drawn of a workflow: its states and what may be called in each, as plain data and as Mermaid.
+
+Terminal, notebook and documents draw from this one model, so that they cannot disagree.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..nodes.definition import Definition, Edge, State
+from ..tools.approvals import Approval
+from ..tools.canonical import JsonObject
+
+
+@dataclass(frozen=True)
+class DrawnEdge:
+    """One thing that may be called in a state."""
+
+    tool: str
+    version: int
+    kind: str
+    """read, command or event."""
+    effect: str | None
+    """Of a command: transactional, idempotent or at_most_once."""
+    description: str
+    target: str
+    moves: bool
+    """False for a read that stays: it makes no transition."""
+    guard: str | None
+    """The name of the guard, or "guarded" where it has none to show."""
+    is_checked: bool
+    """Whether arguments and system of record are looked at as well."""
+    approval: str | None
+    """Who is asked first, in words."""
+
+    def to_json(self) -> JsonObject:
+        """The edge as JSON data."""
+        return {
+            "tool": self.tool,
+            "version": self.version,
+            "kind": self.kind,
+            "effect": self.effect,
+            "description": self.description,
+            "target": self.target,
+            "moves": self.moves,
+            "guard": self.guard,
+            "checked": self.is_checked,
+            "approval": self.approval,
+        }
+
+
+@dataclass(frozen=True)
+class DrawnState:
+    """A state, with the edges out of it."""
+
+    name: str
+    kind: str
+    is_initial: bool
+    is_final: bool
+    edges: tuple[DrawnEdge, ...]
+
+    def to_json(self) -> JsonObject:
+        """The state as JSON data."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "initial": self.is_initial,
+            "final": self.is_final,
+            "edges": [edge.to_json() for edge in self.edges],
+        }
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A workflow as it is drawn."""
+
+    workflow: str
+    version: int
+    mode: str
+    policies: tuple[str, ...]
+    states: tuple[DrawnState, ...]
+
+    @classmethod
+    def of(cls, definition: Definition) -> "Drawing":
+        """The drawing of a workflow's definition; states and edges in the order in which they were added."""
+        return cls(
+            workflow=definition.name,
+            version=definition.version,
+            mode=definition.mode.value,
+            policies=tuple(policy.name for policy in definition.policies),
+            states=tuple(_state(definition, state) for state in definition.states.values()),
+        )
+
+    def to_json(self) -> JsonObject:
+        """The drawing as JSON data."""
+        return {
+            "schemaVersion": 1,
+            "workflow": self.workflow,
+            "version": self.version,
+            "mode": self.mode,
+            "policies": [*self.policies],
+            "states": [state.to_json() for state in self.states],
+        }
+
+    def to_mermaid(self) -> str:
+        """A Mermaid state diagram, as GitHub and most documentation tools draw it.
+
+        Reads that stay are named inside their state; what moves is an arrow, marked with who is asked first.
+        """
+        return "\n".join(self._mermaid()) + "\n"
+
+    def _mermaid(self) -> Iterator[str]:
+        ids = {state.name: f"s{number}" for number, state in enumerate(self.states)}
+        yield "stateDiagram-v2"
+        for state in self.states:
+            reads = [edge.tool for edge in state.edges if not edge.moves]
+            # Mermaid breaks lines of a state's text at <br/> only, and names with dots or dashes must stand behind an id.
+            text = "<br/>".join([_quoted(state.name), *(f"<small>{_quoted(tool)}</small>" for tool in reads)])
+            yield f'    state "{text}" as {ids[state.name]}'
+        for state in self.states:
+            if state.is_initial:
+                yield f"    [*] --> {ids[state.name]}"
+            for edge in state.edges:
+                if edge.moves:
+                    yield f"    {ids[state.name]} --> {ids[edge.target]}: {_quoted(_label(edge))}"
+            if state.is_final:
+                yield f"    {ids[state.name]} --> [*]"
+
+
+def _state(definition: Definition, state: State) -> DrawnState:
+    return DrawnState(
+        name=state.name,
+        kind=state.kind.value,
+        is_initial=state.name == definition.initial,
+        is_final=state.is_final,
+        edges=tuple(_edge(edge) for edge in definition.by_source[state.name]),
+    )
+
+
+def _edge(edge: Edge) -> DrawnEdge:
+    contract = edge.tool
+    return DrawnEdge(
+        tool=contract.name,
+        version=contract.version,
+        kind=contract.kind.value,
+        effect=None if contract.effect is None else contract.effect.value,
+        description=contract.description,
+        target=edge.target,
+        moves=edge.moves,
+        guard=_name_of(edge.guard),
+        is_checked=contract.check is not None or edge.check is not None,
+        approval=None if edge.approval is None else asked(edge.approval),
+    )
+
+
+def asked(rule: Approval) -> str:
+    """Who is asked first, in a few words: "confirmation", "approval by supervisor within 24 h"."""
+    if rule.confirmation:
+        words = "confirmation"
+    elif rule.count > 1:
+        words = f"approval by {rule.count} of role {rule.role}" if rule.role else f"approval by {rule.count} people"
+    else:
+        words = f"approval by {rule.role}" if rule.role else "approval"
+    if rule.seconds is not None:
+        words += f" within {_duration(rule.seconds)}"
+    return f"{words} under a condition" if rule.when is not None else words
+
+
+def _label(edge: DrawnEdge) -> str:
+    marks = [mark for mark in (edge.guard and f"[{edge.guard}]", edge.approval and f"({edge.approval})") if mark]
+    return " ".join([edge.tool, *marks])
+
+
+def _quoted(text: str) -> str:
+    # Colons end a label, and quotation marks and angle brackets a text; Mermaid takes them as entities.
+    entities = {'"': "#quot;", ":": "#58;", ";": "#59;", "<": "#lt;", ">": "#gt;"}
+    return "".join(entities.get(letter, letter) for letter in text)
+
+
+def _name_of(guard: Callable[..., Any] | None) -> str | None:
+    if guard is None:
+        return None
+    name = getattr(guard, "__name__", type(guard).__name__)
+    return "guarded" if name == "<lambda>" else str(name)
+
+
+def _duration(seconds: float) -> str:
+    for size, least, unit in ((86400, 2 * 86400, "d"), (3600, 3600, "h"), (60, 60, "min")):
+        if seconds >= least and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
+__all__ = ["Drawing", "DrawnEdge", "DrawnState", "asked"]

@@ -18,7 +18,7 @@ from ..nodes.definition import Definition, Edge, State, StateKind
 from ..nodes.execution import ExecutionNode
 from ..nodes.models import FunctionProposer, ModelProposer, NodeProposer, Proposer
 from ..nodes.reasoning import StateNode, reads_node
-from ..tools.errors import InvalidInput, WorkflowDefinitionError
+from ..tools.errors import WorkflowDefinitionError
 from ..tools.principal import Principal
 from .compiled import WorkflowGraph
 
@@ -73,7 +73,7 @@ def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:
                 metadata={"interlock": "reads", "tools": [edge.tool.name for edge in staying]},
             )
         for edge in moving:
-            asks = _may_ask(definition, edge)
+            asks = engine.may_ask(edge)
             destinations[edge.approval_node if asks else edge.node] = edge.tool.name
             if asks:
                 _add_approval(builder, engine, edge)
@@ -109,11 +109,6 @@ def _add_approval(builder: StateGraph[Any, Any, Any, Any], engine: Engine, edge:
     )
 
 
-def _may_ask(definition: Definition, edge: Edge) -> bool:
-    """Whether a proposal of this edge may need a person: by its own rule, or because a policy could ask for one."""
-    return edge.approval is not None or any(policy.may_require_approval(edge.tool) for policy in definition.policies)
-
-
 def _proposer(state: State) -> Proposer | None:
     match state.kind:
         case StateKind.REASONING:
@@ -130,11 +125,6 @@ def _entry(definition: Definition) -> Any:
     def enter(channels: dict[str, Any]) -> str:
         """Where a turn of the conversation goes on: in the state that the last one ended in."""
         state = channels.get("state") or definition.initial
-        if channels.get("state") is not None and channels.get("initial_data"):
-            raise InvalidInput(
-                f"This thread's instance of {definition.name} has begun, and data is given only when it starts. Nothing was done; leave `data` out of the "
-                "input, and change data through tools."
-            )
         return state if state in definition.states else definition.initial
 
     return enter

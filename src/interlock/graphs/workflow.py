@@ -1,7 +1,7 @@
 """The builder: a workflow in a few lines, states and edges as data."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
@@ -9,6 +9,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import BaseModel
 
 from ..checkpointing.store import WorkflowStore
+from ..nodes.base import Engine
 from ..nodes.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
 from ..nodes.policies import Mode, Policy
 from ..tools.approvals import Approval
@@ -18,6 +19,9 @@ from ..tools.kinds import ToolKind
 from .checks import check_definition, check_name
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
+
+if TYPE_CHECKING:
+    from .middleware import InitialData, WorkflowMiddleware
 
 
 class Workflow:
@@ -204,6 +208,32 @@ class Workflow:
             WorkflowDefinitionError: The workflow cannot work; the message names the place.
         """
         return compile_graph(self.definition(), checkpointer, workflow_store, options)
+
+    def as_middleware(
+        self,
+        *,
+        workflow_store: WorkflowStore | None = None,
+        initial_data: "InitialData | None" = None,
+        others: bool = False,
+    ) -> "WorkflowMiddleware":
+        """Make a middleware for LangChain's `create_agent` of the workflow: its gate, approvals, ledger and audit.
+
+        Args:
+            workflow_store: Where instances, ledger, approvals and audit are kept; this process's memory without one.
+            initial_data: The data that an instance starts with, or a function that makes it of the agent's state.
+            others: Whether tools that the workflow does not know are let through, ungated.
+
+        Raises:
+            WorkflowDefinitionError: The workflow cannot work, or LangChain is not installed.
+        """
+        try:
+            from .middleware import WorkflowMiddleware  # noqa: PLC0415 -- an extra, imported when it is used
+        except ImportError as error:
+            raise WorkflowDefinitionError(
+                "A middleware for create_agent takes LangChain. Install langgraph-interlock[langchain]."
+            ) from error
+        engine = Engine(self.definition(), workflow_store or WorkflowStore.in_memory())
+        return WorkflowMiddleware(engine, initial_data=initial_data, others=others)
 
     @property
     def states(self) -> Mapping[str, State]:

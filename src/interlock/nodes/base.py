@@ -15,7 +15,7 @@ from ..checkpointing.store import Instance, WorkflowStore
 from ..tools.canonical import JsonObject, canonical_json
 from ..tools.errors import RunError
 from ..tools.principal import Principal
-from .definition import Definition, GuardView, offered_edges
+from .definition import Definition, Edge, GuardView, offered_edges
 from .driver import Steps, arun, run
 from .proposals import Proposal
 from .scope import Scope, scope_of
@@ -52,6 +52,12 @@ class Engine:
     def offered_for(self, instance: Instance, principal: Principal) -> tuple[str, ...]:
         """Next allowed tools of an instance, by canonical name."""
         return self.offered(self.view(instance, principal))
+
+    def may_ask(self, edge: Edge) -> bool:
+        """Whether a proposal of this edge may need a person: by its own rule, or because a policy could ask for one."""
+        return edge.approval is not None or any(
+            policy.may_require_approval(edge.tool) for policy in self.definition.policies
+        )
 
     def owned(self, instance: Instance | None, principal: Principal, workflow_id: str) -> Instance:
         """The instance, provided that it is there and is the principal's tenant's.

@@ -6,17 +6,13 @@ from typing import Any, cast
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.graph import END
 from langgraph.types import Command, Send, interrupt
-from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import AuditKind, Instance
 from ..checkpointing.store import instances as instance_rows
-from ..checkpointing.store.audit import GENESIS
-from ..checkpointing.store.unit import Unit
-from ..tools.canonical import JsonObject
 from ..tools.codes import ErrorCode
-from ..tools.errors import InvalidInput, RunError, StaleCheckpoint
-from ..tools.ids import derive, mint
+from ..tools.errors import RunError, StaleCheckpoint
+from ..tools.ids import derive
 from ..tools.principal import Principal
 from .base import Engine, WorkflowNode
 from .commands import Commands, Outcome
@@ -27,6 +23,7 @@ from .gate import left_over
 from .models import Proposer
 from .proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
 from .scope import Scope
+from .starting import ensure_instance
 
 
 def reads_node(state: str) -> str:
@@ -90,7 +87,8 @@ class StateNode(WorkflowNode):
                     "Nothing was done; give compile() the store (or database) that the thread was run with.",
                     code="unknown_instance",
                 )
-            found = yield InStore(lambda connection: self._create(connection, value, requester, scope))
+            given = value.get("initial_data")
+            found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))
         instance = self.engine.owned(found, requester, scope.workflow_id)
         if instance.workflow != self.engine.definition.name:
             raise RunError(
@@ -99,52 +97,6 @@ class StateNode(WorkflowNode):
                 code="unknown_instance",
             )
         return instance
-
-    def _create(self, connection: Connection, value: Mapping[str, Any], requester: Principal, scope: Scope) -> Instance:
-        # Looked for again inside the transaction: of two that start at once, one makes it and the other one finds it.
-        existing = instance_rows.load(connection, scope.workflow_id, lock=True)
-        if existing is not None:
-            return existing
-        definition = self.engine.definition
-        now = self.engine.store.now(connection)
-        instance = Instance(
-            workflow_id=scope.workflow_id,
-            tenant=requester.tenant,
-            workflow=definition.name,
-            workflow_version=definition.version,
-            definition=definition.fingerprint,
-            state=definition.initial,
-            revision=0,
-            data=initial_data(self.engine, value.get("initial_data")),
-            finished=definition.state(definition.initial).is_final,
-            thread_id=scope.thread_id,
-            checkpoint_ns=scope.namespace or None,
-            head_checkpoint=None,
-            running_key=None,
-            lease_owner=None,
-            lease_epoch=0,
-            lease_until=None,
-            trace_id=mint("trace"),
-            started_by=requester,
-            last_result=None,
-            audit_count=0,
-            audit_head=GENESIS,
-            created_at=now,
-            updated_at=now,
-        )
-        instance_rows.insert(connection, instance)
-        unit = Unit(connection, instance, now)
-        unit.record(
-            AuditKind.STARTED,
-            requester,
-            {
-                "workflow": definition.name,
-                "version": definition.version,
-                "state": definition.initial,
-                "data": instance.data,
-            },
-        )
-        return unit.flush()
 
     # What waits
 
@@ -323,28 +275,4 @@ class StateNode(WorkflowNode):
         unit.flush()
 
 
-def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
-    """The data of a new instance, as its model has it.
-
-    Raises:
-        InvalidInput: It does not fit the model, or the workflow has no data.
-    """
-    model = engine.definition.data_model
-    if model is None:
-        if given:
-            raise InvalidInput(
-                f"The workflow {engine.definition.name} has no data, and was given some: {', '.join(map(str, given))}. Nothing was started; "
-                "leave it out, or declare Workflow(..., data=Model)."
-            )
-        return {}
-    try:
-        data: JsonObject = model.model_validate(given or {}).model_dump(mode="json")
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise InvalidInput(
-            f"The data that {engine.definition.name} was started with does not fit {model.__name__}: {wrong}. Nothing was started."
-        ) from error
-    return data
-
-
-__all__ = ["StateNode", "initial_data", "reads_node"]
+__all__ = ["StateNode", "reads_node"]

@@ -1,0 +1,99 @@
+"""How a workflow instance begins."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import AuditKind, Instance, Unit
+from ..checkpointing.store import instances as instance_rows
+from ..checkpointing.store.audit import GENESIS
+from ..tools.canonical import JsonObject
+from ..tools.errors import InvalidInput
+from ..tools.ids import mint
+from ..tools.principal import Principal
+from .base import Engine
+from .scope import Scope
+
+
+def ensure_instance(
+    engine: Engine, connection: Connection, scope: Scope, requester: Principal, given: Mapping[str, Any] | None
+) -> Instance:
+    """Make the instance of a scope, in a write transaction; or find the one that somebody else has just made.
+
+    Args:
+        requester: Who starts it.
+        given: Its data, if any.
+
+    Raises:
+        InvalidInput: The data does not fit the workflow's model.
+    """
+    # Looked for again inside the transaction: of two that start at once, one makes it and the other one finds it.
+    existing = instance_rows.load(connection, scope.workflow_id, lock=True)
+    if existing is not None:
+        return existing
+    definition = engine.definition
+    now = engine.store.now(connection)
+    instance = Instance(
+        workflow_id=scope.workflow_id,
+        tenant=requester.tenant,
+        workflow=definition.name,
+        workflow_version=definition.version,
+        definition=definition.fingerprint,
+        state=definition.initial,
+        revision=0,
+        data=initial_data(engine, given),
+        finished=definition.state(definition.initial).is_final,
+        thread_id=scope.thread_id,
+        checkpoint_ns=scope.namespace or None,
+        head_checkpoint=None,
+        running_key=None,
+        lease_owner=None,
+        lease_epoch=0,
+        lease_until=None,
+        trace_id=mint("trace"),
+        started_by=requester,
+        last_result=None,
+        audit_count=0,
+        audit_head=GENESIS,
+        created_at=now,
+        updated_at=now,
+    )
+    instance_rows.insert(connection, instance)
+    unit = Unit(connection, instance, now)
+    unit.record(
+        AuditKind.STARTED,
+        requester,
+        {
+            "workflow": definition.name,
+            "version": definition.version,
+            "state": definition.initial,
+            "data": instance.data,
+        },
+    )
+    return unit.flush()
+
+
+def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
+    """The data of a new instance, as its model has it.
+
+    Raises:
+        InvalidInput: It does not fit the model, or the workflow has no data.
+    """
+    model = engine.definition.data_model
+    if model is None:
+        if given:
+            raise InvalidInput(
+                f"The workflow {engine.definition.name} has no data, and was given some: {', '.join(map(str, given))}. Nothing was started; "
+                "leave it out, or declare Workflow(..., data=Model)."
+            )
+        return {}
+    try:
+        data: JsonObject = model.model_validate(given or {}).model_dump(mode="json")
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise InvalidInput(
+            f"The data that {engine.definition.name} was started with does not fit {model.__name__}: {wrong}. Nothing was started."
+        ) from error
+    return data

@@ -139,6 +139,7 @@ class ApprovalNode(WorkflowNode):
             message_key=proposal.message_key,
             thread_id=scope.thread_id,
             interrupt_id=Interrupt.from_ns(None, ns=scope.task_key).id,
+            answers=0,
             requested_at=unit.now,
             expires_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
             decided_at=None,

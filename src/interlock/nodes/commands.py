@@ -507,6 +507,7 @@ class Commands:
             tool_version=admitted.contract.version,
             status=status,
             attempt=admitted.context.attempt,
+            principal_id=proposal.requester.id,
             owner=None,
             arguments=plain_object(redact(admitted.admission.canonical, admitted.contract.sensitive)),
             result=result,

@@ -66,7 +66,9 @@ class Approval:
         if not isinstance(self.edit, bool):
             object.__setattr__(self, "edit", frozenset(self.edit))
         if self.confirmation and (self.role is not None or self.count != 1):
-            raise ContractError("A confirmation is decided by the person served alone: give it neither a role nor a count.")
+            raise ContractError(
+                "A confirmation is decided by the person served alone: give it neither a role nor a count."
+            )
         if self.on_expiry != "reject" and not re.fullmatch(r"escalate:\S+", self.on_expiry):
             raise ContractError(f"Approval(on_expiry={self.on_expiry!r}): give 'reject' or 'escalate:ROLE'.")
         self.seconds  # noqa: B018 -- a duration that cannot be read is refused here and not at the first request
@@ -103,7 +105,9 @@ class Approval:
             on_expiry=data["onExpiry"],
         )
 
-    def why_not(self, *, requester: Principal, by: Principal, kind: DecisionKind, earlier: Sequence[str] = ()) -> str | None:
+    def why_not(
+        self, *, requester: Principal, by: Principal, kind: DecisionKind, earlier: Sequence[str] = ()
+    ) -> str | None:
         """Why a principal may not take a decision, or None when they may.
 
         Args:
@@ -142,7 +146,10 @@ class Approval:
 
 
 def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflows are written
-    *, within: str | dt.timedelta | None = None, edit: bool | frozenset[str] = False, when: Callable[..., bool] | None = None
+    *,
+    within: str | dt.timedelta | None = None,
+    edit: bool | frozenset[str] = False,
+    when: Callable[..., bool] | None = None,
 ) -> Approval:
     """An approval that the person served gives on their own request."""
     return Approval(confirmation=True, within=within, edit=edit, when=when)
@@ -162,7 +169,9 @@ def duration(value: str | dt.timedelta) -> float:
     elif isinstance(value, str) and re.fullmatch(r"(?:\d+(?:\.\d+)?[smhdw])+", value):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhdw])", value))
     else:
-        raise ContractError(f"{value!r} is not a duration; write for instance '90s', '30m', '24h', '1h30m', '7d', or give a timedelta.")
+        raise ContractError(
+            f"{value!r} is not a duration; write for instance '90s', '30m', '24h', '1h30m', '7d', or give a timedelta."
+        )
     if seconds <= 0:
         raise ContractError(f"The duration {value!r} is not positive.")
     return seconds
@@ -219,7 +228,9 @@ def _decision(kind: DecisionKind, value: Mapping[Any, Any], tool: str, wire_name
     extra = value.get("args")
     message = value.get("message", extra if isinstance(extra, str) else None)
     if message is not None and not isinstance(message, str):
-        raise InvalidResume(f"The message of the answer about {tool} is not text: {_short(message)}. Nothing was decided.")
+        raise InvalidResume(
+            f"The message of the answer about {tool} is not text: {_short(message)}. Nothing was decided."
+        )
     if kind is DecisionKind.EDIT:
         action = value.get("edited_action", value.get("editedAction", extra))
         if isinstance(action, Mapping) and isinstance(inner := action.get("args", action.get("arguments")), Mapping):
@@ -236,7 +247,9 @@ def _decision(kind: DecisionKind, value: Mapping[Any, Any], tool: str, wire_name
             )
         return Decision(kind, arguments=dict(action), message=message)
     if kind is DecisionKind.RESPOND and not message:
-        raise InvalidResume(f"Responding to {tool} needs a message: {{'type': 'respond', 'message': '...'}}. Nothing was decided.")
+        raise InvalidResume(
+            f"Responding to {tool} needs a message: {{'type': 'respond', 'message': '...'}}. Nothing was decided."
+        )
     return Decision(kind, message=message)
 
 

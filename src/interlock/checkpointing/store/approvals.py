@@ -60,6 +60,8 @@ class ApprovalRequest:
     message_key: str
     thread_id: str | None
     interrupt_id: str | None
+    answers: int
+    """How many answers of the interrupt's task were taken already."""
     requested_at: int
     expires_at: int | None
     decided_at: int | None
@@ -80,6 +82,7 @@ _CHANGING = (
     "status",
     "message",
     "interrupt_id",
+    "answers",
     "expires_at",
     "decided_at",
     "used_at",

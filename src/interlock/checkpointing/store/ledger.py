@@ -37,6 +37,8 @@ class LedgerEntry:
     tool_version: int
     status: LedgerStatus
     attempt: int
+    principal_id: str | None
+    """Who proposed it; None in rows of before it was kept."""
     owner: str | None
     arguments: JsonObject
     result: JsonObject | None

@@ -1,0 +1,236 @@
+"""A workflow inside an agent of LangChain's: gate, approvals, ledger and audit for `create_agent`, with one line.
+
+    agent = create_agent(model, tools, middleware=[workflow.as_middleware(workflow_store=store)], checkpointer=saver)
+
+The agent's loop stays LangChain's. What its model is offered is what the workflow's edges allow now; what it calls is judged
+and carried out by the workflow, so a tool that another middleware jumps to, or that the application forgot, is denied as well.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, NotRequired
+
+from langchain.agents.middleware.types import (
+    AgentMiddleware,
+    AgentState,
+    ModelRequest,
+    ModelResponse,
+    PrivateStateAttr,
+    ToolCallRequest,
+)
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from langgraph.config import get_config
+from langgraph.types import Command
+
+from ..checkpointing.store import Instance
+from ..checkpointing.store import instances as instance_rows
+from ..nodes.approval import ApprovalNode
+from ..nodes.base import Engine
+from ..nodes.commands import Commands, Outcome
+from ..nodes.definition import Edge, offered_edges
+from ..nodes.driver import InStore, Steps, arun, run
+from ..nodes.execution import ExecutionNode, handed_over
+from ..nodes.gate import Denial
+from ..nodes.proposals import Proposal
+from ..nodes.starting import ensure_instance
+from ..nodes.scope import Scope, scope_of
+from ..tools.codes import ErrorCode
+from ..tools.ids import derive
+from ..tools.kinds import ToolKind
+from ..tools.principal import Principal
+
+InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""The data that an instance starts with, or a function that makes it of the agent's state."""
+Handler = Callable[[ToolCallRequest], ToolMessage | Command[Any]]
+AsyncHandler = Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
+
+
+class WorkflowState(AgentState[Any]):
+    """What the middleware keeps in the agent's state, hidden from its input and output."""
+
+    interlock_requester: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
+    """Whose turn it is: on a resume the run's context is the approver's."""
+
+
+class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
+    """Puts a workflow between an agent's model and its tools; made by `Workflow.as_middleware`.
+
+    Calls of one message run as tasks of their own and in no certain order, so of several that would move the workflow only the
+    first is carried out, and the others are refused as retryable.
+
+    Args:
+        engine: The workflow and its store.
+        initial_data: What an instance starts with.
+        others: Whether tools that the workflow does not know are let through, ungated; by default they are neither offered nor run.
+    """
+
+    state_schema = WorkflowState
+
+    def __init__(self, engine: Engine, *, initial_data: InitialData | None = None, others: bool = False) -> None:
+        super().__init__()
+        self.engine = engine
+        self._initial_data = initial_data
+        self._others = others
+        self.tools: Sequence[BaseTool] = [contract.as_tool() for contract in engine.definition.contracts.values()]
+        self._by_name = {tool.name: tool for tool in self.tools}
+
+    @property
+    def name(self) -> str:
+        """The middleware's name among the agent's nodes."""
+        return f"interlock-{self.engine.definition.name}"
+
+    def before_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
+        """Begin the workflow instance, and keep whose turn it is."""
+        principal = Principal.coerce(runtime.context)
+        run(self.engine.store, self._begin(state, self._scope(), principal))
+        return {"interlock_requester": principal.to_json()}
+
+    async def abefore_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
+        """As `before_agent`."""
+        principal = Principal.coerce(runtime.context)
+        await arun(self.engine.store, self._begin(state, self._scope(), principal))
+        return {"interlock_requester": principal.to_json()}
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> Any:
+        """Offer the model what may be called now, and nothing else."""
+        offered = run(self.engine.store, self._offered(self._scope(), self._requester(request.state)))
+        return handler(self._narrowed(request, offered))
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> Any:
+        """As `wrap_model_call`."""
+        offered = await arun(self.engine.store, self._offered(self._scope(), self._requester(request.state)))
+        return await handler(self._narrowed(request, offered))
+
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
+        """Judge a call and carry it out, asking whoever must be asked."""
+        if self._foreign(request):
+            return handler(request)
+        return run(self.engine.store, self._call(request, self._scope()))
+
+    async def awrap_tool_call(self, request: ToolCallRequest, handler: AsyncHandler) -> ToolMessage | Command[Any]:
+        """As `wrap_tool_call`."""
+        if self._foreign(request):
+            return await handler(request)
+        return await arun(self.engine.store, self._call(request, self._scope()))
+
+    # The instance
+
+    def _scope(self) -> Scope:
+        config: RunnableConfig = get_config()
+        return scope_of(config, self.engine.definition.name)
+
+    def _requester(self, state: Any) -> Principal:
+        kept = state.get("interlock_requester")
+        return self._scope().principal if kept is None else Principal.from_json(kept)
+
+    def _begin(self, state: Any, scope: Scope, requester: Principal) -> Steps[Instance]:
+        found: Instance | None = yield InStore(
+            lambda connection: instance_rows.load(connection, scope.workflow_id), write=False
+        )
+        if found is None:
+            given = self._initial_data(state) if callable(self._initial_data) else self._initial_data
+            found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))
+        return self.engine.owned(found, requester, scope.workflow_id)
+
+    # What is offered
+
+    def _edges(self, instance: Instance, requester: Principal) -> dict[str, Edge]:
+        definition = self.engine.definition
+        edges = offered_edges(
+            definition.by_source.get(instance.state, ()),
+            self.engine.view(instance, requester),
+            policies=definition.policies,
+            mode=definition.mode,
+        )
+        return {edge.tool.name: edge for edge in edges}
+
+    def _offered(self, scope: Scope, requester: Principal) -> Steps[set[str]]:
+        instance = yield from self._begin({}, scope, requester)
+        return {edge.tool.wire_name for edge in self._edges(instance, requester).values()}
+
+    def _narrowed(self, request: ModelRequest[Any], offered: set[str]) -> ModelRequest[Any]:
+        tools: list[Any] = [tool for name, tool in self._by_name.items() if name in offered]
+        if self._others:
+            tools += [tool for tool in request.tools if _name_of(tool) not in self._by_name]
+        return request.override(tools=tools)
+
+    # What is called
+
+    def _foreign(self, request: ToolCallRequest) -> bool:
+        return self._others and request.tool_call["name"] not in self._by_name
+
+    def _call(self, request: ToolCallRequest, scope: Scope) -> Steps[ToolMessage]:
+        requester = self._requester(request.state)
+        instance = yield from self._begin({}, scope, requester)
+        called = request.tool_call["name"]
+        proposal = Proposal(
+            # The task of this very call, the same when it is run again after an interrupt or a crash.
+            key=derive("key", scope.task_key),
+            message_key=derive("msg", scope.task_key),
+            tool=self.engine.definition.wire_names.to_canonical(called) or called,
+            arguments=dict(request.tool_call["args"]),
+            call_id=str(request.tool_call["id"]),
+            requester=requester,
+            offered=True,
+            state=instance.state,
+            revision=instance.revision,
+        )
+        edge = self._edges(instance, requester).get(proposal.tool)
+        if edge is not None and edge.moves and self._follows_another(request):
+            commands = Commands(self.engine, scope, node=None, head=None)
+            outcome: Outcome = yield InStore(
+                lambda connection: commands.refuse(connection, proposal, _one_by_one(edge))
+            )
+            return self.engine.answer(proposal, outcome.result)
+        return (yield from self._carry_out(proposal, edge, scope))
+
+    def _carry_out(self, proposal: Proposal, edge: Edge | None, scope: Scope) -> Steps[ToolMessage]:
+        sent = handed_over(proposal, None, alone=True)
+        node = edge.node if edge is not None and edge.moves else None
+        if edge is not None and edge.moves and self.engine.may_ask(edge):
+            ends = {edge.node: "decided", edge.source: "turned down"}
+            asked = yield from ApprovalNode(self.engine, edge, ends).steps(sent, scope)
+            if isinstance(asked.goto, str):
+                return _message(asked)
+        source = proposal.state
+        target = source if edge is None else edge.target
+        execution = ExecutionNode(self.engine, node or source, source, {source: "", target: ""}, edge_node=node)
+        done = yield from execution.steps(sent, scope)
+        return _message(done)
+
+    def _follows_another(self, request: ToolCallRequest) -> bool:
+        """Whether an earlier call of the same message is one that moves the workflow."""
+        contracts, names = self.engine.definition.contracts, self.engine.definition.wire_names
+        messages = request.state.get("messages", [])
+        message = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
+        for call in [] if message is None else message.tool_calls:
+            if call["id"] == request.tool_call["id"]:
+                return False
+            contract = contracts.get(names.to_canonical(call["name"]) or "")
+            if contract is not None and contract.kind is not ToolKind.READ:
+                return True
+        return False
+
+
+def _one_by_one(edge: Edge) -> Denial:
+    return Denial(
+        ErrorCode.CONFLICT,
+        f"{edge.tool.wire_name} came in one message with another call that changes something. Nothing was done by it; look at what the other one "
+        "did, then call it again in a message of its own.",
+        retryable=True,
+    )
+
+
+def _message(command: Command[str]) -> ToolMessage:
+    update: Any = command.update
+    message: ToolMessage = update["messages"][0]
+    return message
+
+
+def _name_of(tool: Any) -> str | None:
+    return tool.get("name") if isinstance(tool, dict) else getattr(tool, "name", None)

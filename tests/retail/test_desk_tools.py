@@ -18,6 +18,7 @@ from interlock.tools.contracts import ToolContract
 from interlock.tools.errors import InvalidArguments, Refused
 from interlock.tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId
 from interlock.tools.kinds import Effect, ToolKind
+from interlock.tools.principal import Principal
 from tests.retail import tau2
 
 Contract = ToolContract[..., Any]
@@ -33,7 +34,7 @@ def context(session: Session, contract: Contract, customer_id: str | None) -> To
         trace_id=TraceId("trace_1"),
         audit_ref=AuditRef("audit_1"),
         idempotency_key=IdempotencyKey("key_1"),
-        data=DeskData(customer_id=customer_id),
+        data=DeskData(customer_id=customer_id, served=Principal.ANONYMOUS.id),
         session=session,
     )
 

@@ -16,6 +16,7 @@ from ...tools.canonical import JSON
 from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract, command, event, read
 from ...tools.errors import Refused
+from ...tools.principal import Principal
 from . import calculator, lookups, operations
 from .events import (
     CustomerAddressChanged,
@@ -37,6 +38,13 @@ class DeskData(BaseModel):
 
     customer_id: str | None = None
     """The user ID of the identified customer, the only one whom this instance of the desk serves."""
+    served: str | None = None
+    """The principal in whose name the customer was identified: nobody else goes on with this customer, here or with the
+    instance's ID from elsewhere."""
+
+    def serves(self, principal: Principal) -> bool:
+        """Whether the customer is identified, and this is who did it."""
+        return self.customer_id is not None and self.served == principal.id
 
 
 class CustomerFound(BaseModel):
@@ -89,7 +97,7 @@ def _identified(ctx: DeskContext, user_id: str) -> CustomerFound:
             "customer's requests.",
             code="other_customer",
         )
-    ctx.data.customer_id = user_id
+    ctx.data.customer_id, ctx.data.served = user_id, ctx.principal.id
     return CustomerFound(user_id=user_id)
 
 
@@ -354,9 +362,14 @@ def _customer(ctx: DeskContext) -> str:
     if ctx.data.customer_id is None:
         raise Refused(
             "The customer is not identified, and without that nothing can be looked up or changed. Find the "
-            "customer by email address, "
-            "or by name and zip code, first.",
+            "customer by email address, or by name and zip code, first.",
             code="not_identified",
+        )
+    if not ctx.data.serves(ctx.principal):
+        raise Refused(
+            "This desk serves a customer who was identified by somebody else, and nothing is shown or done here for "
+            "anybody but them. Begin a new conversation, and identify the customer there.",
+            code="other_customer",
         )
     return ctx.data.customer_id
 

@@ -10,6 +10,7 @@ The rules are those of tau2-bench's retail policy (`rules` names the source). No
 |---|---|
 | the customer is identified first, even who gives a user ID | nothing else has an edge out of `unidentified` |
 | one customer per conversation | nothing that finds a customer has an edge out of `identified`, and tools serve the one in the data |
+| nobody else goes on with an identified customer | the data keeps who identified them, and guards and tools ask for that principal |
 | only their own orders and profile | checks, by the shop's rows |
 | the right status, at most once, the money, the items | checks, by the same rules that the operations run |
 | nothing is changed before the customer said yes to exactly that | a confirmation on each of the seven edges, bound to what was shown |
@@ -98,17 +99,17 @@ def retail_workflow(
         desk.add_edge(UNIDENTIFIED, tool, IDENTIFIED)
     for tool in CHANGING:
         desk.add_edge(
-            IDENTIFIED, tool, IDENTIFIED, guard=customer_is_known, approval=Confirmation(within=confirm_within)
+            IDENTIFIED, tool, IDENTIFIED, guard=customer_is_served, approval=Confirmation(within=confirm_within)
         )
     for state in (UNIDENTIFIED, IDENTIFIED):
         desk.add_edge(state, tools.hand_over, HANDED_OVER)
     return desk
 
 
-def customer_is_known(view: GuardView) -> bool:
-    """Whether the desk knows whom it serves: said again by every change, should another edge ever lead to its state."""
+def customer_is_served(view: GuardView) -> bool:
+    """Whether the desk knows whom it serves, and it is they who ask: said again by every change, wherever its edge starts."""
     data: DeskData = view.data
-    return data.customer_id is not None
+    return data.serves(view.principal)
 
 
 def open_shop(database: Database | WorkflowStore, shop: Shop | None = None) -> None:

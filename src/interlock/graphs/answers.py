@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalRequest
 from ..checkpointing.store import approvals as approval_rows
 from ..nodes.decisions import Declined, decide
-from ..nodes.scope import Scope
+from ..nodes.scope import NESTED, Scope
 from ..tools.approvals import Decision, parse_answer
 from ..tools.errors import InputError, InvalidInput, MissingThreadId, ResumeError
 from ..tools.principal import Principal
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 INTERRUPT = "__interrupt__"
 """LangGraph's channel of pending interrupts."""
-NESTED = "__pregel_resuming"
-"""Set in the config of a graph that runs inside another one; its answers come through the parent."""
 
 
 @dataclass(frozen=True)

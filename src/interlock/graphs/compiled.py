@@ -12,12 +12,13 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from ..nodes.base import Engine
-from ..nodes.channels import OWN_CHANNELS
+from ..nodes.channels import OWN_CHANNELS, Input
 from ..nodes.scope import RUNTIME
 from ..tools.errors import InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
 from .instances import Instances
+from .turns import Turn
 
 
 class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
@@ -44,13 +45,14 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
         Raises:
             InputError: The input, the config or the answer cannot be used; nothing was done.
+            WorkflowFinished: The instance is in a final state; nothing was done.
             ConflictError: Somebody else decided first.
         """
         kwargs.setdefault("durability", None)
         kwargs["durability"] = kwargs["durability"] or "sync"
         principal = _principal(config, kwargs)
         answered = isinstance(input, Command)
-        given = self._answers(config, principal).take(input) if answered else self._begun(input, principal)
+        given = self._answers(config, principal).take(input) if answered else self._turn(config, principal).begin(input)
         yield from super().stream(given, config, **kwargs)
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
@@ -58,15 +60,25 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
         Raises:
             InputError: The input, the config or the answer cannot be used; nothing was done.
+            WorkflowFinished: The instance is in a final state; nothing was done.
             ConflictError: Somebody else decided first.
         """
         kwargs.setdefault("durability", None)
         kwargs["durability"] = kwargs["durability"] or "sync"
         principal = _principal(config, kwargs)
         answered = isinstance(input, Command)
-        given = await self._answers(config, principal).atake(input) if answered else self._begun(input, principal)
+        if answered:
+            given = await self._answers(config, principal).atake(input)
+        else:
+            given = await self.engine.store.database.arun(lambda: self._turn(config, principal).begin(input))
         async for chunk in super().astream(given, config, **kwargs):
             yield chunk
+
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """The JSON Schema of what a run is given."""
+        schema = super().get_input_jsonschema(config)
+        given = {name: value for name, value in schema.get("properties", {}).items() if name in Input.__annotations__}
+        return {**schema, "properties": given}
 
     def bulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]]) -> RunnableConfig:
         """As LangGraph's, for the messages; the workflow's own channels follow its row and cannot be set.
@@ -93,27 +105,8 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         own = (self.config or {}).get("configurable", {})
         return {**own, **((config or {}).get("configurable") or {})}
 
-    def _begun(self, given: Any, principal: Principal) -> Any:
-        """The input as the graph's start takes it: with whose turn it is, and nothing that only nodes may write."""
-        if given is None:
-            return None
-        if not isinstance(given, Mapping):
-            raise InvalidInput(
-                f"The workflow {self.engine.definition.name} was given {type(given).__name__} as its input. Nothing was done; give "
-                '{"messages": [...]}, and {"data": {...}} when it starts.'
-            )
-        started = {"messages": given.get("messages", []), "progress": [("turn", principal.to_json())]}
-        data = given.get("data")
-        if data is not None:
-            if not isinstance(data, Mapping):
-                dump = getattr(data, "model_dump", None)
-                if dump is None:
-                    raise InvalidInput(
-                        f"The input's data is {type(data).__name__}; give a mapping or an instance of the workflow's data model. Nothing was done."
-                    )
-                data = dump()
-            started["initial_data"] = dict(data)
-        return started
+    def _turn(self, config: RunnableConfig | None, principal: Principal) -> Turn:
+        return Turn(self.engine, self._merged(config), principal)
 
     def _check_updates(self, supersteps: Sequence[Sequence[Any]]) -> None:
         nodes = self.builder.nodes

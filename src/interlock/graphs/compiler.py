@@ -13,7 +13,7 @@ from ..checkpointing import SQLCheckpointer
 from ..checkpointing.store import WorkflowStore
 from ..nodes.approval import ApprovalNode
 from ..nodes.base import Engine
-from ..nodes.channels import Channels, Input, Output
+from ..nodes.channels import Channels, Output, Started
 from ..nodes.definition import Definition, Edge, State, StateKind
 from ..nodes.execution import ExecutionNode
 from ..nodes.models import FunctionProposer, ModelProposer, NodeProposer, Proposer
@@ -44,7 +44,7 @@ def compile_graph(
         )
     engine = Engine(definition, store)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
-        Channels, context_schema=Principal, input_schema=Input, output_schema=Output
+        Channels, context_schema=Principal, input_schema=Started, output_schema=Output
     )
     _add_nodes(builder, engine)
     entries = {name: name for name in definition.states}

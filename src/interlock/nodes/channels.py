@@ -57,10 +57,9 @@ class Channels(TypedDict, total=False):
     progress: Annotated[Ops, _advance]
 
 
-class Started(TypedDict, total=False):
+class Started(Input, total=False):
     """What the compiled graph hands to its start: the input, and whose turn it is."""
 
-    messages: Annotated[Sequence[AnyMessage], add_messages]
     initial_data: Annotated[dict[str, Any] | None, _latest]
     progress: Annotated[Ops, _advance]
 

@@ -19,6 +19,8 @@ CHECKPOINT_MAP = "checkpoint_map"
 CHECKPOINT_NS = "checkpoint_ns"
 THREAD_ID = "thread_id"
 WORKFLOW_ID = "workflow_id"
+NESTED = "__pregel_resuming"
+"""Set in the config of a graph that runs inside another one: whether that one is being resumed. Its answers come through the parent."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,135 @@
+"""What a turn begins with: the input, checked against the workflow row before LangGraph writes anything.
+
+LangGraph checkpoints an input before the first node sees it. What is refused only there would stand in the conversation, so
+it is refused here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass
+from typing import Any
+
+from langchain_core.messages import BaseMessage, convert_to_messages
+from pydantic import BaseModel
+
+from ..checkpointing.store import Instance
+from ..nodes.base import Engine
+from ..nodes.channels import Channels, Input
+from ..nodes.scope import CHECKPOINT_NS, NESTED, workflow_id_of
+from ..nodes.starting import initial_data
+from ..tools.canonical import JsonObject
+from ..tools.errors import InvalidInput, WorkflowFinished
+from ..tools.principal import Principal
+
+KNOWN = frozenset(Channels.__annotations__) | frozenset(Input.__annotations__)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One input of one run.
+
+    Args:
+        engine: The workflow.
+        configurable: Where it runs.
+        principal: Whose turn it is.
+    """
+
+    engine: Engine
+    configurable: Mapping[str, Any]
+    principal: Principal
+
+    def begin(self, given: Any) -> Any:
+        """The input as the graph's start takes it: with whose turn it is, and nothing that only nodes may write.
+
+        Raises:
+            InputError: It cannot be used. Nothing was written.
+            WorkflowFinished: The instance is in a final state.
+        """
+        if given is None:
+            return None
+        values = self._values(given)
+        started: dict[str, Any] = {
+            "messages": _messages(values.get("messages")),
+            "progress": [("turn", self.principal.to_json())],
+        }
+        data = _data(values.get("data"))
+        if not self.configurable.get(
+            NESTED
+        ):  # a resumed parent hands the same input in again, and it is not used again
+            self._check(data)
+        if data is not None:
+            started["initial_data"] = data
+        return started
+
+    def _values(self, given: Any) -> Mapping[str, Any]:
+        name = self.engine.definition.name
+        if isinstance(given, BaseModel) or (is_dataclass(given) and not isinstance(given, type)):
+            return {key: getattr(given, key) for key in Input.__annotations__ if hasattr(given, key)}
+        if not isinstance(given, Mapping):
+            raise InvalidInput(
+                f"The workflow {name} was given {type(given).__name__} as its input. Nothing was done; give "
+                '{"messages": [...]}, and {"data": {...}} when it starts.'
+            )
+        unknown = sorted(str(key) for key in given if key not in KNOWN)
+        if unknown and NESTED not in self.configurable:
+            raise InvalidInput(
+                f"The workflow {name} was given {', '.join(unknown)} in its input, which it does not know. Nothing was "
+                'done; give {"messages": [...]}, and {"data": {...}} when it starts.'
+            )
+        return given
+
+    def _check(self, data: Mapping[str, Any] | None) -> None:
+        name = self.engine.definition.name
+        namespace = str(self.configurable.get(CHECKPOINT_NS) or "")
+        workflow_id = workflow_id_of(self.configurable, name, namespace.split("|") if namespace else [])
+        instance = self.engine.store.find(workflow_id)
+        if instance is None:
+            initial_data(self.engine, data)
+            return
+        self.engine.owned(instance, self.principal, workflow_id)
+        if instance.finished:
+            raise WorkflowFinished(
+                f"The workflow {workflow_id} is over: it ended in {instance.state!r}. Nothing was done, and the message was not kept. "
+                "Start a new one with another thread_id (or workflow_id).",
+                details={"workflowId": workflow_id, "state": instance.state},
+            )
+        if data and not self._same(data, instance):
+            raise InvalidInput(
+                f"The workflow {workflow_id} of {name} has begun, and data is given only when it starts. Nothing was done; leave `data` "
+                "out of the input, and change data through tools.",
+                details={"workflowId": workflow_id},
+            )
+
+    def _same(self, data: Mapping[str, Any], instance: Instance) -> bool:
+        # A parent graph that shares the channel hands back in every turn what the workflow gave it.
+        try:
+            given: JsonObject = initial_data(self.engine, data)
+        except InvalidInput:
+            return False
+        return given == instance.data
+
+
+def _messages(given: Any) -> list[BaseMessage]:
+    if given is None:
+        return []
+    try:
+        return convert_to_messages(given if isinstance(given, list) else [given])
+    except (ValueError, TypeError, NotImplementedError, KeyError) as error:
+        raise InvalidInput(
+            f"The input's messages cannot be read: {type(error).__name__}. Nothing was done; give a list of messages, such as "
+            '[("user", "hello")] or [{"role": "user", "content": "hello"}].'
+        ) from error
+
+
+def _data(given: Any) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    if isinstance(given, BaseModel):
+        return given.model_dump(mode="json")
+    if not isinstance(given, Mapping):
+        raise InvalidInput(
+            f"The input's data is {type(given).__name__}; give a mapping or an instance of the workflow's data model. Nothing was done."
+        )
+    return dict(given)
+
+
+__all__ = ["Turn"]

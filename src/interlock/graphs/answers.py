@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalRequest
 from ..checkpointing.store import approvals as approval_rows
 from ..nodes.decisions import Declined, decide
-from ..nodes.scope import NESTED, Scope
+from ..nodes.scope import CHECKPOINTER, NESTED, Scope
 from ..tools.approvals import Decision, parse_answer
 from ..tools.errors import InputError, InvalidInput, MissingThreadId, ResumeError
 from ..tools.principal import Principal
@@ -49,7 +49,7 @@ class Answers:
         return await self.graph.engine.store.database.arun(lambda: self._decided(command, found))
 
     def _saver(self) -> Any:
-        return self.graph.checkpointer
+        return self.configurable.get(CHECKPOINTER) or self.graph.checkpointer
 
     def _config(self) -> Any:
         thread = self.configurable.get("thread_id")

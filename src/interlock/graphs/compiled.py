@@ -13,8 +13,8 @@ from langgraph.types import Command
 
 from ..nodes.base import Engine
 from ..nodes.channels import OWN_CHANNELS, Input
-from ..nodes.scope import RUNTIME
-from ..tools.errors import InvalidInput
+from ..nodes.scope import CHECKPOINTER, RUNTIME
+from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
 from .instances import Instances
@@ -48,9 +48,9 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             WorkflowFinished: The instance is in a final state; nothing was done.
             ConflictError: Somebody else decided first.
         """
-        kwargs.setdefault("durability", None)
-        kwargs["durability"] = kwargs["durability"] or "sync"
+        kwargs["durability"] = kwargs.get("durability") or "sync"
         principal = _principal(config, kwargs)
+        self._check_saver(config)
         answered = isinstance(input, Command)
         given = self._answers(config, principal).take(input) if answered else self._turn(config, principal).begin(input)
         yield from super().stream(given, config, **kwargs)
@@ -63,9 +63,9 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             WorkflowFinished: The instance is in a final state; nothing was done.
             ConflictError: Somebody else decided first.
         """
-        kwargs.setdefault("durability", None)
-        kwargs["durability"] = kwargs["durability"] or "sync"
+        kwargs["durability"] = kwargs.get("durability") or "sync"
         principal = _principal(config, kwargs)
+        self._check_saver(config)
         answered = isinstance(input, Command)
         if answered:
             given = await self._answers(config, principal).atake(input)
@@ -97,6 +97,16 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """
         self._check_updates(supersteps)
         return await super().abulk_update_state(config, supersteps)
+
+    def _check_saver(self, config: RunnableConfig | None) -> None:
+        if self.checkpointer or not {CHECKPOINTER, RUNTIME}.isdisjoint(self._merged(config)):
+            return
+        raise InputError(
+            f"The workflow {self.engine.definition.name} was compiled beside a durable workflow store and without a checkpointer, for a host that has "
+            "one (a parent graph, LangGraph Server), and was run on its own. Nothing was done; give compile() a checkpointer, such as a "
+            "SQLCheckpointer of the same database.",
+            code="no_checkpointer",
+        )
 
     def _answers(self, config: RunnableConfig | None, principal: Principal) -> Answers:
         return Answers(self, self._merged(config), principal)

@@ -51,7 +51,10 @@ def compile_graph(
     builder.add_conditional_edges(START, _entry(definition), entries)  # type: ignore[arg-type]
     builder.interlock = engine  # type: ignore[attr-defined]
     options.setdefault("name", definition.name)
-    compiled = builder.compile(checkpointer=InMemorySaver() if checkpointer is None else checkpointer, **options)
+    if checkpointer is None and not store.is_durable:
+        checkpointer = InMemorySaver()
+    # Beside a durable store, none of its own: the host has one. Checkpoints in memory would be lost before the rows are.
+    compiled = builder.compile(checkpointer=checkpointer, **options)
     _exact(definition, compiled)
     return WorkflowGraph.adopt(compiled)
 

@@ -153,6 +153,8 @@ class Workflow:
             approval: Ask a person first: True, or an `Approval` with its rule, or a `Confirmation`.
             order: Which of several edges for this tool out of this state is tried first; the first whose guard holds is taken.
 
+        A read that leads back to its own state, and asks nobody, makes no transition.
+
         Returns:
             The workflow, so that calls can be chained.
 
@@ -165,7 +167,8 @@ class Workflow:
             raise WorkflowDefinitionError(
                 f"The edge {source} --{tool.name}--> {target} has approval={approval!r}; give True, an Approval or a Confirmation."
             )
-        edge = Edge(source, tool, target, guard=guard, check=check, approval=rule, order=order or 0)
+        stays = tool.kind is ToolKind.READ and source == target and rule is None
+        edge = Edge(source, tool, target, moves=not stays, guard=guard, check=check, approval=rule, order=order or 0)
         self._edges.append((edge, order))
         return self
 
@@ -196,9 +199,10 @@ class Workflow:
         """Make a LangGraph graph of the workflow.
 
         Args:
-            checkpointer: Any of LangGraph's; a `SQLCheckpointer` brings the workflow store in the same database. Without one the
-                workflow lives in this process's memory.
+            checkpointer: Any of LangGraph's; a `SQLCheckpointer` brings the workflow store in the same database. Without one,
+                and without a store, the workflow lives in this process's memory.
             workflow_store: Where instances, ledger, approvals and audit are kept, when it is not the checkpointer's database.
+                With a durable store and no checkpointer the graph uses its host's: the parent graph's, or LangGraph Server's.
             options: Handed to LangGraph's own `compile`, such as `store`, `cache`, `name` or `debug`.
 
         Returns:

@@ -10,6 +10,8 @@ would.
 
 from __future__ import annotations
 
+from ..tracing._arrived import ArrivedRun
+from ..tracing._sink import TraceSink
 from ._calls import Call, call
 from ._errors import InvalidStep, ScriptError, ScriptExhausted, ScriptUnfinished
 from ._scripted import Request, ScriptedChatModel
@@ -17,6 +19,7 @@ from ._steps import Answer, MintId, Step
 
 __all__ = [
     "Answer",
+    "ArrivedRun",
     "Call",
     "InvalidStep",
     "MintId",
@@ -26,5 +29,6 @@ __all__ = [
     "ScriptUnfinished",
     "ScriptedChatModel",
     "Step",
+    "TraceSink",
     "call",
 ]

@@ -21,3 +21,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iter
     else:
         with temporary_mysql_database() as url:
             yield url
+
+
+@pytest.fixture(params=["postgresql", "mysql"])
+def server_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database on each of the two servers in turn."""
+    with temporary_postgres_database() if request.param == "postgresql" else temporary_mysql_database() as url:
+        yield url

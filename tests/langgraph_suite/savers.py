@@ -6,8 +6,8 @@ LangGraph's tests store classes of their own without naming them, so the seriali
 import contextlib
 import os
 import pathlib
+import secrets
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
@@ -40,7 +40,7 @@ async def sqlite_async() -> AsyncIterator[SQLCheckpointer]:
 @contextlib.contextmanager
 def postgres() -> Iterator[SQLCheckpointer]:
     """A checkpointer in a PostgreSQL schema of its own, which is also what shows that schemas work."""
-    schema = f"suite_{uuid.uuid4().hex}"
+    schema = f"suite_{secrets.token_hex(8)}"
     plain = POSTGRES.replace("+psycopg", "")
     with psycopg.connect(plain, autocommit=True) as server:
         server.execute(f'CREATE SCHEMA "{schema}"')

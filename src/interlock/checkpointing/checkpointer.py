@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from . import schema as tables
 from .checkpoint_tables import TASK_ID_LENGTH
+from .conversation import Conversations
 from .database import Database
 from .saver import history, reading, threads
 from .saver.jobs import PutJob, WritesJob
@@ -86,9 +87,8 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
 
     def setup(self) -> None:
         """Create the tables, or bring them up to this release. Safe to call again, and by several processes at once."""
-        tables.setup(self.database)
-        if self.conversation_database is not self.database:
-            tables.setup(self.conversation_database)
+        for database, groups in self._storage.databases():
+            tables.setup(database, groups=groups)
 
     async def asetup(self) -> None:
         """As `setup`."""
@@ -187,6 +187,21 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete old checkpoints (`keep_latest`) or all (`delete`) of threads. Delta channels keep what they are rebuilt from."""
         threads.prune(self._storage, thread_ids, strategy, self._sealing())
+
+    # The conversation
+
+    @property
+    def conversations(self) -> Conversations:
+        """The messages apart from the workflow: to list, read, export, erase, and keep only for some time."""
+        return Conversations(self._storage, self._sealing())
+
+    def erase_conversation(self, thread_id: str) -> int:
+        """Erase every message of a thread, for good, and give how many there were. The workflow can be read and resumed."""
+        return self.conversations.erase(thread_id)
+
+    async def aerase_conversation(self, thread_id: str) -> int:
+        """As `erase_conversation`."""
+        return await self.conversations.aerase(thread_id)
 
     # The same, asynchronously
 

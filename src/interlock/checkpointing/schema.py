@@ -1,12 +1,152 @@
-"""The tables in a database: created, and brought up to this release."""
+"""The tables in a database: created, and brought up to this release by Alembic's migrations.
 
-from .columns import metadata
-from .database import Database
+The version that a database has is in the table `workflow_schema` (`conversation_schema` where only the conversation is kept).
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ..tools.errors import SchemaMismatch
+from .database import Database, Dialect
+
+HEAD = "0001"
+"""The version of the schema that this release works with: the newest migration."""
+WORKFLOW, CONVERSATION = "workflow", "conversation"
+GROUPS = (WORKFLOW, CONVERSATION)
+_LOCK = 0x1A7E_410C
+_LOCK_SECONDS = 120
 
 
-def setup(database: Database) -> None:
-    """Create what is not there yet. Safe to call again, and by several processes at once."""
-    from . import checkpoint_tables, conversation_tables, store_tables  # noqa: F401, PLC0415 -- they fill the metadata
+@dataclass(frozen=True)
+class Run:
+    """One run of the migrations, for their environment."""
 
-    with database.write() as connection:
-        metadata.create_all(connection, checkfirst=True)
+    connection: Connection
+    groups: Sequence[str]
+    schema: str | None = None
+    version_table: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "version_table", _version_table(self.groups))
+
+    def wants(self, table: str) -> bool:
+        """Whether a table belongs to the groups that are kept here."""
+        return table.partition("_")[0] in self.groups
+
+
+def setup(database: Database, *, groups: Sequence[str] = GROUPS) -> None:
+    """Create the tables, or bring them up to this release.
+
+    Safe to call again, which costs one query, and by several processes at once: one does it and the others wait.
+
+    Args:
+        database: Where the tables are to be.
+        groups: `workflow`, `conversation`, or both, which is the default.
+
+    Raises:
+        SchemaMismatch: The tables are those of a newer release.
+    """
+    if version(database, groups=groups) == HEAD:
+        return
+    with _alone(database) as connection:
+        run = Run(connection, tuple(groups), _schema_name(database))
+        found = _read_version(connection, run.version_table)
+        if found == HEAD:
+            return
+        _refuse_newer(found)
+        _migrate(run)
+
+
+def check(database: Database, *, groups: Sequence[str] = GROUPS) -> None:
+    """See that the tables are those of this release.
+
+    Raises:
+        SchemaMismatch: They are older, newer, or not there.
+    """
+    found = version(database, groups=groups)
+    if found == HEAD:
+        return
+    _refuse_newer(found)
+    where = database.engine.url.render_as_string(hide_password=True)
+    state = (
+        "has no tables of Interlock" if found is None else f"has tables of an older release (schema version {found})"
+    )
+    raise SchemaMismatch(
+        f"The database {where} {state}, and this release needs schema version {HEAD}. Nothing was read or written. "
+        "Call setup() or asetup() once, or run `interlock db upgrade`.",
+        details={"found": found, "needed": HEAD},
+    )
+
+
+def version(database: Database, *, groups: Sequence[str] = GROUPS) -> str | None:
+    """The version of the tables in a database; None when there are none."""
+    with database.read() as connection:
+        return _read_version(connection, _version_table(groups))
+
+
+def _version_table(groups: Sequence[str]) -> str:
+    return f"{WORKFLOW if WORKFLOW in groups else CONVERSATION}_schema"
+
+
+def _read_version(connection: Connection, table: str) -> str | None:
+    versions = sa.Table(table, sa.MetaData(), sa.Column("version_num", sa.String))
+    schema = _schema_of(connection)
+    if not sa.inspect(connection).has_table(table, schema=schema):
+        return None
+    found: str | None = connection.scalar(sa.select(versions.c.version_num))
+    return found
+
+
+def _schema_of(connection: Connection) -> str | None:
+    translate = connection.get_execution_options().get("schema_translate_map") or {}
+    schema: str | None = translate.get(None)
+    return schema
+
+
+def _schema_name(database: Database) -> str | None:
+    translate = database.engine.get_execution_options().get("schema_translate_map") or {}
+    schema: str | None = translate.get(None)
+    return schema
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found > HEAD:
+        raise SchemaMismatch(
+            f"The tables are those of a newer release: their schema version is {found}, and this release knows only {HEAD}. "
+            "Nothing was read or written. Install the release of Interlock that the other processes run.",
+            details={"found": found, "needed": HEAD},
+        )
+
+
+@contextlib.contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    """A transaction in which nobody else migrates."""
+    with database.write() as connection:  # on SQLite the write lock is enough
+        if database.dialect is Dialect.POSTGRESQL:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            yield connection
+        elif database.dialect is Dialect.MYSQL:
+            # The lock belongs to the connection and not to the transaction, which every statement of a migration ends.
+            connection.exec_driver_sql(f"SELECT GET_LOCK('interlock_schema', {_LOCK_SECONDS})")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("SELECT RELEASE_LOCK('interlock_schema')")
+        else:
+            yield connection
+
+
+def _migrate(run: Run) -> None:
+    if run.schema is not None and run.connection.dialect.name == "postgresql":
+        run.connection.execute(sa.schema.CreateSchema(run.schema, if_not_exists=True))
+    from alembic import command  # noqa: PLC0415 -- a quarter of a second that only a migration needs
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "interlock.checkpointing:migrations")
+    config.attributes["run"] = run
+    command.upgrade(config, "head")

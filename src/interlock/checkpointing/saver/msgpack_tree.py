@@ -106,7 +106,7 @@ def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
     def reference(content: Any, role: str) -> Reference:
         nonlocal found
         found += 1
-        return keep(content, role, _pack(content))
+        return keep(content, role, pack_tree(content))
 
     def walk(value: Any, among_messages: bool) -> Any:
         kind = type(value)
@@ -128,8 +128,8 @@ def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
             return [walk(item, among_messages) for item in value]
         return value
 
-    tree = walk(_unpack(data), channel == _MESSAGES_KEY)
-    return _pack(tree) if found else None
+    tree = walk(unpack_tree(data), channel == _MESSAGES_KEY)
+    return pack_tree(tree) if found else None
 
 
 def paste(data: bytes, original: Original) -> bytes:
@@ -137,14 +137,14 @@ def paste(data: bytes, original: Original) -> bytes:
 
     def restore(code: int, payload: bytes) -> Any:
         if code == MESSAGE:
-            return _unpack(original(*position_and_form(payload)))
+            return unpack_tree(original(*position_and_form(payload)))
         if code == MESSAGES:
-            return [_unpack(original(position, "")) for position in positions(ormsgpack.unpackb(payload))]
+            return [unpack_tree(original(position, "")) for position in positions(ormsgpack.unpackb(payload))]
         if code in _CONTAINERS:
             return Node(code, ormsgpack.unpackb(payload, ext_hook=restore, option=UNPACK))
         return Node(code, payload)
 
-    return _pack(ormsgpack.unpackb(data, ext_hook=restore, option=UNPACK))
+    return pack_tree(ormsgpack.unpackb(data, ext_hook=restore, option=UNPACK))
 
 
 def referenced(data: bytes, into: list[int]) -> None:
@@ -180,7 +180,7 @@ def positions(ranges: list[int]) -> list[int]:
 
 def model_bytes(module: str, name: str, fields: dict[str, Any]) -> bytes:
     """What LangGraph's serializer makes of a pydantic model with these fields."""
-    return _pack(Node(5, [module, name, fields, "model_validate_json"]))
+    return pack_tree(Node(5, [module, name, fields, "model_validate_json"]))
 
 
 def _message_role(content: Any) -> str | None:
@@ -207,21 +207,23 @@ def _like_role(value: dict[Any, Any]) -> str | None:
 
 def _keep_nodes(code: int, payload: bytes) -> Node:
     if code in _CONTAINERS:
-        return Node(code, _unpack(payload))
+        return Node(code, unpack_tree(payload))
     return Node(code, payload)
 
 
-def _unpack(data: bytes) -> Any:
+def unpack_tree(data: bytes) -> Any:
+    """Msgpack with every extension as a `Node`, so that nothing is constructed."""
     return ormsgpack.unpackb(data, ext_hook=_keep_nodes, option=UNPACK)
 
 
 def _to_msgpack(value: Any) -> ormsgpack.Ext:
     if type(value) is Node:
-        return ormsgpack.Ext(value.code, value.content if type(value.content) is bytes else _pack(value.content))
+        return ormsgpack.Ext(value.code, value.content if type(value.content) is bytes else pack_tree(value.content))
     if type(value) is Reference:
         return ormsgpack.Ext(MESSAGE, value.pack())
     raise TypeError(f"{type(value).__name__} does not occur in serialized values")
 
 
-def _pack(value: Any) -> bytes:
+def pack_tree(value: Any) -> bytes:
+    """The reverse of `unpack_tree`."""
     return ormsgpack.packb(value, default=_to_msgpack, option=PACK)

@@ -6,8 +6,8 @@ from collections import OrderedDict, deque
 from typing import Any
 
 from ...tools.errors import ConflictError, StoreUnavailable
+from .. import schema
 from ..database import Database, Dialect
-from ..schema import setup
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
 from .memory import Conversation, Memory
@@ -48,16 +48,24 @@ class Storage:
         self._puts = 0
 
     def ready(self) -> None:
-        """Create the tables on SQLite; elsewhere they must be there."""
+        """See that the tables are there; on SQLite they are created.
+
+        Raises:
+            SchemaMismatch: They are not there, or those of another release.
+        """
         if self._ready:
             return
         with self._guard:
             if not self._ready:
-                if self.database.dialect is Dialect.SQLITE:
-                    setup(self.database)
-                if not self.together and self.conversation_database.dialect is Dialect.SQLITE:
-                    setup(self.conversation_database)
+                for database, groups in self.databases():
+                    (schema.setup if database.dialect is Dialect.SQLITE else schema.check)(database, groups=groups)
                 self._ready = True
+
+    def databases(self) -> list[tuple[Database, tuple[str, ...]]]:
+        """The databases, each with the groups of tables that are kept in it."""
+        if self.together:
+            return [(self.database, schema.GROUPS)]
+        return [(self.database, (schema.WORKFLOW,)), (self.conversation_database, (schema.CONVERSATION,))]
 
     # Conversations
 

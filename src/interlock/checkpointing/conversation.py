@@ -1,0 +1,279 @@
+"""What can be done with conversations: list, read, export, erase, keep only so much or so long.
+
+Erasing takes the text and leaves the place: the workflow stays readable and goes on, with placeholders for the messages.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from langchain_core.messages import BaseMessage, message_to_dict
+
+from .conversation_tables import conversations, messages
+from .database import Database, Dialect
+from .saver.messages import Message
+from .saver.sealing import Sealing, unreadable
+from .saver.separation import Decoder
+from .saver.storage import Storage
+from .saver.tombstones import nameless_tombstone, tombstone
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class ConversationSummary:
+    """One conversation in a listing."""
+
+    thread_id: str
+    messages: int
+    """How many messages it has, erased ones included."""
+    erased: int
+    """How many of them are erased."""
+    created_at: datetime
+    cursor: int
+    """Where the next page begins: give it as `after`."""
+
+
+@dataclass(frozen=True)
+class ConversationMessage:
+    """One message as it is stored."""
+
+    position: int
+    """Its place in the order in which messages were stored."""
+    message_id: str | None
+    role: str
+    created_at: datetime
+    erased_at: datetime | None
+    message: Any
+    """The message, or what stood for one: a pair, a dictionary, a text."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON data, with the message in LangChain's exchange format."""
+        shown = message_to_dict(self.message) if isinstance(self.message, BaseMessage) else self.message
+        return {
+            "position": self.position,
+            "messageId": self.message_id,
+            "role": self.role,
+            "createdAt": self.created_at.isoformat(),
+            "erasedAt": None if self.erased_at is None else self.erased_at.isoformat(),
+            "message": shown,
+        }
+
+
+class Conversations:
+    """The conversations of a checkpointer: its property `conversations`."""
+
+    def __init__(self, storage: Storage, sealing: Sealing) -> None:
+        self._storage = storage
+        self._database: Database = storage.conversation_database
+        self._sealing = sealing
+
+    def list(self, *, limit: int = 50, after: int = 0) -> list[ConversationSummary]:
+        """One page of all conversations, oldest first.
+
+        Args:
+            limit: At most so many.
+            after: The `cursor` of the last one of the page before.
+        """
+        self._storage.ready()
+        c, m = conversations.c, messages.c
+        counted = (
+            sa.select(c.id, c.thread_id, c.created_at, sa.func.count(m.position), sa.func.count(m.erased_at))
+            .join_from(conversations, messages, m.conversation == c.id, isouter=True)
+            .where(c.id > after)
+            .group_by(c.id, c.thread_id, c.created_at)
+            .order_by(c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(counted).all()
+        return [
+            ConversationSummary(thread_id, total, erased, _when(created), number)
+            for number, thread_id, created, total, erased in rows
+        ]
+
+    def messages(
+        self, thread_id: str, *, limit: int | None = None, after: int = -1, every_version: bool = False
+    ) -> Iterator[ConversationMessage]:
+        """The messages of a conversation in the order in which they were first stored.
+
+        Args:
+            thread_id: LangGraph's thread.
+            limit: At most so many.
+            after: Begin after this position.
+            every_version: Whether a message that was edited comes once for each version, instead of as it is now.
+        """
+        self._storage.ready()
+        query = (
+            sa.select(messages)
+            .join_from(messages, conversations, messages.c.conversation == conversations.c.id)
+            .where(conversations.c.thread_id == str(thread_id))
+            .order_by(messages.c.position)
+        )
+        if not every_version:
+            later = messages.alias("later")
+            query = query.where(
+                sa.not_(
+                    sa.exists().where(
+                        later.c.conversation == messages.c.conversation,
+                        later.c.message_id == messages.c.message_id,
+                        later.c.position > messages.c.position,
+                    )
+                )
+            )
+        while limit is None or limit > 0:
+            size = _BATCH if limit is None else min(limit, _BATCH)
+            with self._database.read() as connection:
+                rows = connection.execute(query.where(messages.c.position > after).limit(size)).all()
+            for row in rows:
+                yield self._show(row)
+            if len(rows) < size:
+                return
+            after = rows[-1].position
+            limit = None if limit is None else limit - size
+
+    def export(self, thread_id: str) -> Iterator[dict[str, Any]]:
+        """The whole conversation as plain JSON data, one item for each message, in order."""
+        for message in self.messages(thread_id):
+            yield message.to_json()
+
+    def erase(self, thread_id: str) -> int:
+        """Erase every message of a conversation, for good. The workflow goes on with placeholders.
+
+        A run that is going on meanwhile cannot bring the messages back.
+
+        Returns:
+            How many messages were erased.
+        """
+        return self._erase(str(thread_id), sa.true())
+
+    async def aerase(self, thread_id: str) -> int:
+        """As `erase`."""
+        return await self._database.arun(partial(self.erase, thread_id))
+
+    def retain(
+        self,
+        *,
+        newer_than: timedelta | None = None,
+        last: int | None = None,
+        thread_ids: Sequence[str] | None = None,
+    ) -> int:
+        """Erase what is too old, or too far back.
+
+        Args:
+            newer_than: Keep messages that were stored within this time.
+            last: Keep the last so many messages of each conversation.
+            thread_ids: Only these conversations; otherwise all.
+
+        Returns:
+            How many messages were erased.
+        """
+        self._storage.ready()
+        erased = 0
+        threads = self._threads() if thread_ids is None else iter(thread_ids)
+        for thread_id in threads:
+            which: sa.ColumnElement[bool] = sa.false()
+            if newer_than is not None:
+                with self._database.read() as connection:
+                    now = self._database.now(connection)
+                which = sa.or_(which, messages.c.created_at < now - newer_than // timedelta(microseconds=1))
+            if last is not None and (first := self._first_of_last(str(thread_id), last)) is not None:
+                which = sa.or_(which, messages.c.position < first)
+            erased += self._erase(str(thread_id), which)
+        return erased
+
+    def _threads(self) -> Iterator[str]:
+        after = 0
+        while page := self.list(limit=_BATCH, after=after):
+            yield from (summary.thread_id for summary in page)
+            after = page[-1].cursor
+
+    def _first_of_last(self, thread_id: str, last: int) -> int | None:
+        """The position from which on `last` messages stand; all go when it is beyond the end."""
+        query = (
+            sa.select(messages.c.position)
+            .join_from(messages, conversations, messages.c.conversation == conversations.c.id)
+            .where(conversations.c.thread_id == thread_id)
+            .order_by(messages.c.position.desc())
+        )
+        with self._database.read() as connection:
+            if last <= 0:
+                newest = connection.scalar(query.limit(1))
+                return None if newest is None else newest + 1
+            return connection.scalar(query.offset(last - 1).limit(1))
+
+    def _erase(self, thread_id: str, which: sa.ColumnElement[bool]) -> int:
+        self._storage.ready()
+        database = self._database
+        erased = 0
+        with database.write() as connection:
+            if database.dialect is Dialect.SQLITE:
+                connection.exec_driver_sql("PRAGMA secure_delete=ON")  # the text is overwritten, not only unlinked
+            now = database.now(connection)
+            found = sa.select(conversations.c.id).where(conversations.c.thread_id == thread_id).with_for_update()
+            number = connection.scalar(found)
+            if number is None:
+                return 0
+            query = (
+                sa.select(messages)
+                .where(messages.c.conversation == number, messages.c.erased_at.is_(None), which)
+                .order_by(messages.c.position)
+                .limit(_BATCH)
+            )
+            here = sa.and_(messages.c.conversation == number, messages.c.position == sa.bindparam("at"))
+            erase = sa.update(messages).where(here).values(kind=sa.bindparam("as_kind"), body=sa.bindparam("as_body"))
+            after = -1
+            while rows := connection.execute(query.where(messages.c.position > after)).all():
+                connection.execute(erase.values(erased_at=now), [self._tombstone(row) for row in rows])
+                erased += len(rows)
+                after = rows[-1].position
+            if erased:
+                epoch = conversations.c.epoch + 1
+                raised = sa.update(conversations).where(conversations.c.id == number)
+                connection.execute(raised.values(epoch=epoch, erased_at=now))
+        self._storage.memory.forget_threads(lambda known: known == thread_id)
+        if erased and database.dialect is Dialect.SQLITE:
+            _empty_the_log(database)
+        return erased
+
+    def _tombstone(self, row: Any) -> dict[str, Any]:
+        try:
+            kind, body = tombstone(self._stored(row), self._sealing)
+        except Exception:
+            kind, body = nameless_tombstone(row.role)
+        typ, data = self._sealing.seal(body)
+        return {"at": row.position, "as_kind": kind if typ == "bytes" else f"{kind}|{typ}", "as_body": data}
+
+    def _stored(self, row: Any) -> Message:
+        codec, _, sealed = row.kind.partition("|")
+        plain = self._sealing.unseal(sealed or "bytes", row.body)
+        try:
+            return Message(row.position, codec, plain, row.role, row.message_id)
+        except (TypeError, ValueError, LookupError) as error:
+            raise unreadable(f"message {row.position}", error) from error
+
+    def _show(self, row: Any) -> ConversationMessage:
+        known: dict[int, Message] = {}
+        decoder = Decoder(known.__getitem__, self._sealing)
+        return ConversationMessage(
+            row.position,
+            row.message_id,
+            row.role,
+            _when(row.created_at),
+            None if row.erased_at is None else _when(row.erased_at),
+            decoder.message(self._stored(row)),
+        )
+
+
+def _when(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _empty_the_log(database: Database) -> None:
+    """Move what was written out of SQLite's log, where the old text still stands. Readers may delay it; the next one does it."""
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

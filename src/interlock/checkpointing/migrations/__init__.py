@@ -1,0 +1,1 @@
+"""Alembic's migrations of every table: `interlock.checkpointing.schema` runs them."""

@@ -1,0 +1,22 @@
+"""The tables of the first release.
+
+Until there is a first release this makes the tables as the code has them. `scripts/first_migration` then writes them out here, for a
+migration must not change with the code; from then on, migrations are added.
+"""
+
+from interlock.checkpointing import checkpoint_tables, conversation_tables, store_tables
+from interlock.checkpointing.columns import metadata
+from interlock.checkpointing.migrations.creating import create_table
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+FILLED_BY = (checkpoint_tables, conversation_tables, store_tables)
+
+
+def upgrade() -> None:
+    """Create everything."""
+    for table in metadata.sorted_tables:
+        create_table(table)

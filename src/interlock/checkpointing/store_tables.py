@@ -1,4 +1,4 @@
-"""The tables of the workflow store: instances, ledger, approvals and decisions, audit trail, outbox.
+"""The tables of the workflow store: definitions, instances, ledger, approvals and decisions, audit trail, outbox.
 
 No message text stands in any of them; what a tool was called with and what it answered does, for that is workflow data.
 """
@@ -6,6 +6,22 @@ No message text stands in any of them; what a tool was called with and what it a
 import sqlalchemy as sa
 
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, text
+
+definitions = sa.Table(
+    "workflow_definitions",
+    metadata,
+    sa.Column("workflow", ident(), primary_key=True),
+    sa.Column("fingerprint", ident(80), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column(
+        "shape",
+        text(),
+        nullable=False,
+        comment="its states and edges, as JSON: what a later definition is compared with",
+    ),
+    sa.Column("seen_at", instant(), nullable=False),
+    **TABLE_OPTIONS,
+)
 
 instances = sa.Table(
     "workflow_instances",
@@ -50,7 +66,13 @@ ledger = sa.Table(
     sa.Column("status", ident(16), nullable=False, comment="started, completed, failed, unknown"),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("principal_id", ident(255), nullable=True, comment="who proposed it: what limits per person count by"),
-    sa.Column("owner", ident(64), nullable=True, comment="the process that started it"),
+    sa.Column(
+        "requester",
+        text(),
+        nullable=True,
+        comment="the principal who proposed it, as JSON; while it may have to be resolved",
+    ),
+    sa.Column("owner", ident(64), nullable=True, comment="the attempt's process, and the attempt"),
     sa.Column("arguments", text(), nullable=False),
     sa.Column("result", text(), nullable=True),
     sa.Column("audit_ref", ident(64), nullable=False),
@@ -78,13 +100,20 @@ approvals = sa.Table(
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("shown", text(), nullable=False, comment="everything the approver was shown, as JSON"),
     sa.Column("rule", text(), nullable=False, comment="who may decide and how, as JSON"),
-    sa.Column("status", ident(16), nullable=False, comment="requested, approved, edited, rejected, responded, expired, void, used"),
+    sa.Column(
+        "status",
+        ident(16),
+        nullable=False,
+        comment="requested, approved, edited, rejected, responded, expired, void, used",
+    ),
     sa.Column("message", text(), nullable=True),
     sa.Column("requester", text(), nullable=False, comment="the principal whose run proposed it, as JSON"),
     sa.Column("message_key", ident(80), nullable=False, comment="the message whose proposals belong together"),
     sa.Column("thread_id", ident(255), nullable=True),
     sa.Column("interrupt_id", ident(64), nullable=True),
-    sa.Column("answers", sa.Integer, nullable=False, comment="answers of this interrupt's task that were taken already"),
+    sa.Column(
+        "answers", sa.Integer, nullable=False, comment="answers of this interrupt's task that were taken already"
+    ),
     sa.Column("requested_at", instant(), nullable=False),
     sa.Column("expires_at", instant(), nullable=True),
     sa.Column("decided_at", instant(), nullable=True),
@@ -149,7 +178,101 @@ outbox = sa.Table(
     sa.Column("error", text(), nullable=True),
     sa.Column("created_at", instant(), nullable=False),
     sa.Column("published_at", instant(), nullable=True),
-    sa.Index("ix_workflow_outbox_due", "status", "next_attempt_at", "position"),
+    sa.Column("destination", ident(255), nullable=True, comment="where it was published to"),
+    # Read in order of position, so that those who are published cost nothing; a due time in between would need a sort.
+    sa.Index("ix_workflow_outbox_due", "status", "position"),
     sa.Index("ix_workflow_outbox_workflow", "workflow_id", "position"),
+    sa.Index("ix_workflow_outbox_trace", "trace_id"),
+    **TABLE_OPTIONS,
+)
+
+relay_lanes = sa.Table(
+    "workflow_relay_lanes",
+    metadata,
+    sa.Column(
+        "workflow_id",
+        ident(64),
+        primary_key=True,
+        comment="whose events are being published; empty: the gate of claims",
+    ),
+    sa.Column(
+        "owner", ident(64), nullable=False, comment="the claim that holds it; empty while it waits for another try"
+    ),
+    sa.Column("held_until", instant(), nullable=False),
+    **TABLE_OPTIONS,
+)
+
+inbox = sa.Table(
+    "workflow_inbox",
+    metadata,
+    sa.Column("position", counter(), primary_key=True, autoincrement=True),
+    sa.Column("consumer", ident(64), nullable=False, comment="the workflow that took it in"),
+    sa.Column("source", ident(255), nullable=False),
+    sa.Column("event_id", ident(128), nullable=False),
+    sa.Column("tenant", ident(), nullable=False),
+    sa.Column("event_name", ident(), nullable=False),
+    sa.Column("workflow_id", ident(64), nullable=True, comment="the instance that the event names"),
+    sa.Column("correlation", ident(96), nullable=True, comment="what waits are found by; NULL when no wait expects it"),
+    sa.Column("trace_id", ident(64), nullable=False),
+    sa.Column("envelope", text(), nullable=False),
+    sa.Column("status", ident(16), nullable=False, comment="taken, kept, late, unmatched, failed"),
+    sa.Column("note", text(), nullable=True, comment="why it stands so"),
+    sa.Column("repeats", sa.Integer, nullable=False, comment="how often it came again"),
+    sa.Column("received_at", instant(), nullable=False),
+    sa.Column("settled_at", instant(), nullable=True),
+    sa.UniqueConstraint("consumer", "source", "event_id"),
+    sa.Index("ix_workflow_inbox_kept", "consumer", "correlation", "event_name", "status"),
+    sa.Index("ix_workflow_inbox_listing", "status", "position"),
+    sa.Index("ix_workflow_inbox_trace", "trace_id"),
+    **TABLE_OPTIONS,
+)
+
+waits = sa.Table(
+    "workflow_waits",
+    metadata,
+    sa.Column("wait_id", ident(64), primary_key=True),
+    sa.Column("workflow_id", ident(64), nullable=False),
+    sa.Column("tenant", ident(), nullable=False),
+    sa.Column("workflow", ident(), nullable=False),
+    sa.Column("state", ident(), nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False, comment="of the instance when the wait began"),
+    sa.Column("status", ident(16), nullable=False, comment="open, done, failed, timed_out, left"),
+    sa.Column("needed", sa.Integer, nullable=False, comment="how many of its items end it"),
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("settled", sa.Integer, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("poked", sa.SmallInteger, nullable=False, comment="0 while the graph has not gone on from an ended wait"),
+    sa.Column("opened_at", instant(), nullable=False),
+    sa.Column("due_at", instant(), nullable=True),
+    sa.Column("ended_at", instant(), nullable=True),
+    sa.Index("ix_workflow_waits_instance", "workflow_id", "status"),
+    sa.Index("ix_workflow_waits_due", "workflow", "status", "due_at"),
+    sa.Index("ix_workflow_waits_poke", "workflow", "poked"),
+    **TABLE_OPTIONS,
+)
+
+wait_events = sa.Table(
+    "workflow_wait_events",
+    metadata,
+    sa.Column("wait_id", ident(64), primary_key=True),
+    sa.Column("event_name", ident(), primary_key=True),
+    sa.Column("workflow", ident(), nullable=False),
+    sa.Column("correlation", ident(96), nullable=False),
+    sa.Index("ix_workflow_wait_events_found", "workflow", "correlation", "event_name"),
+    **TABLE_OPTIONS,
+)
+
+wait_items = sa.Table(
+    "workflow_wait_items",
+    metadata,
+    sa.Column("wait_id", ident(64), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("event_name", ident(), nullable=False, comment="the event that settles it"),
+    sa.Column("part", ident(255), nullable=True, comment="which of several: a recipient, a report"),
+    sa.Column("status", ident(16), nullable=False, comment="requested, delivered, acknowledged, failed, timed_out"),
+    sa.Column("event_id", ident(128), nullable=True),
+    sa.Column("changed_at", instant(), nullable=False),
+    sa.Index("ix_workflow_wait_items_part", "wait_id", "part", "event_name"),
+    sa.Index("ix_workflow_wait_items_event", "event_id"),
     **TABLE_OPTIONS,
 )

@@ -1,27 +1,128 @@
 """`interlock instances` and `interlock audit`: what became of the workflows of a database."""
 
-import typer
+from contextlib import closing
+from typing import Annotated
 
+import typer
+from rich.text import Text
+
+from ..checkpointing.store import Instance
+from ..checkpointing.store.audit import Broken
+from ..tools.canonical import JsonObject
 from .loading import DbOption, open_store
-from .output import AsJson, print_json, print_table
+from .output import AsJson, ExitCode, console, print_json, print_table, short
+from .trail import moment, print_trail
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("instances")(list_instances)
+    app.command("audit")(audit)
 
 
-def list_instances(db: DbOption = None, as_json: AsJson = False) -> None:
-    """List the workflow instances, the one that changed last first."""
-    store = open_store(db)
-    found = store.instances()
-    store.close()
+def list_instances(
+    db: DbOption = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of the workflow of this name.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List workflow instances, the one that changed last first."""
+    with closing(open_store(db)) as store:
+        found = store.instances(workflow=workflow, tenant=tenant, limit=limit)
     if as_json:
         for instance in found:
-            print_json({"workflowId": instance.workflow_id, "workflow": instance.workflow, "state": instance.state})
+            print_json(_instance(instance))
         return
     print_table(
-        ("instance", "workflow", "state", "revision"),
-        ((i.workflow_id, i.workflow, i.state, i.revision) for i in found),
-        empty="There are no instances in this database.",
+        ("instance", "workflow", "state", "rev", "changed (UTC)"),
+        (
+            (one.workflow_id, one.workflow, one.state, one.revision, moment(one.updated_at, "%m-%d %H:%M:%S"))
+            for one in found
+        ),
+        empty="There are no instances here.",
     )
+
+
+def audit(
+    instance: Annotated[
+        str, typer.Argument(metavar="INSTANCE", help="Its workflow id, as `interlock instances` lists it.")
+    ],
+    db: DbOption = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only check that the trail is whole; exit 1 if not.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the audit trail of an instance, and whether it is whole.
+
+    Exit code 1 says that a record was changed, removed, inserted or moved after it was written.
+    """
+    with closing(open_store(db)) as store:
+        row = store.get(instance)
+        records = store.audit(row.workflow_id)
+        broken = store.verify(row.workflow_id)
+    if as_json:
+        for record in [] if verify else records:
+            print_json(record.to_json())
+        if verify:
+            print_json(_verdict(row, len(records), broken))
+    else:
+        if not verify:
+            _head(row)
+            print_trail(records)
+            console().print()
+        print_verdict(len(records), broken)
+    if broken:
+        raise typer.Exit(ExitCode.NO)
+
+
+def print_verdict(count: int, broken: list[Broken]) -> None:
+    """Say whether a trail is whole, and if not, where it is broken."""
+    out = console()
+    if not broken:
+        out.print(Text(f"✓ The {count} records verify: none was changed, removed or moved.", style="green"))
+        return
+    out.print(Text("✗ The trail does not verify.", style="bold red"))
+    for one in broken:
+        out.print(Text(f"  record {one.number} {one.problem}"))
+    out.print(Text("Somebody wrote to the database beside Interlock. Compare with a backup or an export.", style="dim"))
+
+
+def _head(row: Instance) -> None:
+    out = console()
+    out.print(Text.assemble((row.workflow_id, "bold"), f"  {row.workflow} version {row.workflow_version}"))
+    what = "finished in" if row.finished else "in"
+    thread = "" if row.thread_id is None else f", thread {short(row.thread_id, 60)}"
+    out.print(Text(f"{what} {row.state}, revision {row.revision}, started by {row.started_by.id}{thread}", style="dim"))
+    out.print(Text(f"trace {row.trace_id}", style="dim"))
+    out.print()
+
+
+def _instance(row: Instance) -> JsonObject:
+    return {
+        "workflowId": row.workflow_id,
+        "workflow": row.workflow,
+        "version": row.workflow_version,
+        "state": row.state,
+        "revision": row.revision,
+        "finished": row.finished,
+        "threadId": row.thread_id,
+        "tenant": row.tenant,
+        "traceId": row.trace_id,
+        "startedBy": row.started_by.id,
+        "createdAt": row.created_at,
+        "updatedAt": row.updated_at,
+    }
+
+
+def _verdict(row: Instance, count: int, broken: list[Broken]) -> JsonObject:
+    return {
+        "workflowId": row.workflow_id,
+        "records": count,
+        "verified": not broken,
+        "problems": [{"number": one.number, "problem": one.problem} for one in broken],
+    }
+
+
+__all__ = ["print_verdict"]

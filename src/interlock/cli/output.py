@@ -11,6 +11,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +38,8 @@ class ExitCode(IntEnum):
 
 
 _JSON = "interlock.json"
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+"""Controls, formats (among them those that turn the direction of text), and what no font shows."""
 
 
 def _remember(context: typer.Context, wanted: bool) -> bool:
@@ -70,6 +73,23 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
 
 
+def visible(value: object) -> str:
+    """Text that came from a model or a tool, with every control character made visible.
+
+    A terminal obeys escape sequences, and what an approver is shown must be what would run: such text could repaint it.
+    """
+    return "".join(
+        letter if letter == "\n" or unicodedata.category(letter) not in _HIDDEN else f"\\u{ord(letter):04x}"
+        for letter in str(value)
+    )
+
+
+def short(value: object, longest: int = 200) -> str:
+    """The same on one line, and not endless."""
+    text = " ".join(visible(value).split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def print_json(value: Any) -> None:
     """One JSON document on one line."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
@@ -85,7 +105,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
         table.add_column(column, overflow="fold")
     count = 0
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(
+            *(cell if isinstance(cell, Text) else Text("" if cell is None else visible(cell)) for cell in row)
+        )
         count += 1
     console().print(table if count else Text(empty, style="dim"))
 
@@ -106,9 +128,19 @@ def print_error(error: InterlockError, *, as_json: bool) -> None:
 
     out = console(stderr=True)
     out.print(Text.assemble(("Error ", "bold red"), (f"({error.code})", "dim")))
-    out.print(Padding(Text(error.message), (0, 0, 0, 2)))
+    out.print(Padding(Text(visible(error.message)), (0, 0, 0, 2)))
     if error.retryable:
         out.print(Padding(Text("It may work when you try again.", style="dim"), (0, 0, 0, 2)))
 
 
-__all__ = ["AsJson", "ExitCode", "InterlockGroup", "console", "print_error", "print_json", "print_table"]
+__all__ = [
+    "AsJson",
+    "ExitCode",
+    "InterlockGroup",
+    "console",
+    "print_error",
+    "print_json",
+    "print_table",
+    "short",
+    "visible",
+]

@@ -47,7 +47,11 @@ def _print(drawing: Drawing) -> None:
     if drawing.policies:
         out.print(Text(f"policies: {', '.join(drawing.policies)}", style="dim"))
     edges = [edge for state in drawing.states for edge in state.edges]
-    widths = [max((len(edge.tool) for edge in edges), default=0) + 4, 7, max((len(_leads(e)) for e in edges), default=0)]
+    widths = [
+        max((len(edge.tool) for edge in edges), default=0) + 4,
+        7,
+        max((len(_leads(e)) for e in edges), default=0),
+    ]
     for state in drawing.states:
         out.print()
         out.print(_head(state))

@@ -1,0 +1,127 @@
+"""Asking the person at the terminal about one call: exactly what would run, and what it would change."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.box import ROUNDED
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ..tools.canonical import JsonObject
+from .output import console, short, visible
+
+Answer = JsonObject
+
+
+def show_request(request: Mapping[str, Any]) -> None:
+    """Show what a decision is asked on; nothing of it is left out or shortened."""
+    parts: list[Any] = [_pairs((name, _plain(value)) for name, value in request["arguments"].items())]
+    if request.get("preview") is not None:
+        parts += [Text(), Text("what changes", style="bold"), _pairs(_beside(request["arguments"], request["preview"]))]
+    if request.get("reasons"):
+        parts += [Text(), Text(f"asked for because {'; '.join(map(visible, request['reasons']))}")]
+    title = Text.assemble((visible(request["tool"]), "bold yellow"), f" for {visible(request['requestedBy'])}")
+    console().print(
+        Panel(Group(*parts), title=title, title_align="left", box=ROUNDED, border_style="yellow", padding=(0, 1))
+    )
+
+
+def changes(preview: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The lines of a preview: a path and what becomes of it, for previews of any shape.
+
+    `{"from": a, "to": b}` and `{"added": a}` are told as what they are.
+    """
+    if isinstance(preview, Mapping) and preview.keys() == {"from", "to"}:
+        yield path, f"{_plain(preview['from'])} → {_plain(preview['to'])}"
+    elif isinstance(preview, Mapping) and preview.keys() == {"added"}:
+        yield path, f"+ {_plain(preview['added'])}"
+    elif isinstance(preview, Mapping) and preview:
+        for name, value in preview.items():
+            yield from changes(value, name if path in {"", "changes"} else f"{path}.{name}")
+    elif isinstance(preview, list) and preview:
+        for value in preview:
+            yield from changes(value, path)
+    else:
+        yield path, _plain(preview)
+
+
+def ask(request: Mapping[str, Any]) -> Answer:
+    """Ask for a decision, again and again until there is one.
+
+    Raises:
+        EOFError: Nobody is there to answer.
+    """
+    allowed = [kind for review in request["review_configs"] for kind in review["allowed_decisions"]]
+    words = {"approve": "[a]pprove", "edit": "[e]dit", "reject": "[r]eject", "respond": "or say what you want instead"}
+    question = ", ".join(word for kind, word in words.items() if kind in allowed)
+    while True:
+        said = _read(f"  {question}: ")
+        match said.lower():
+            case "":
+                continue
+            case "a" | "approve" | "y" | "yes" if "approve" in allowed:
+                return {"type": "approve"}
+            case "r" | "reject" | "n" | "no" if "reject" in allowed:
+                return {"type": "reject"}
+            case "e" | "edit" if "edit" in allowed:
+                return {"type": "edit", "args": _edited(request["arguments"])}
+            case _ if "respond" in allowed and len(said) > 1:
+                return {"type": "respond", "message": said}
+            case _:
+                console().print(Text(f"  That is none of the answers: {short(said, 40)}", style="dim"))
+
+
+def _beside(arguments: Mapping[str, Any], preview: Any) -> Iterator[tuple[str, str]]:
+    """What a preview says, save for what merely repeats an argument."""
+    same = {(name, _plain(value)) for name, value in arguments.items()}
+    return (line for line in changes(preview) if line not in same)
+
+
+def _edited(arguments: Mapping[str, Any]) -> JsonObject:
+    """Ask for every argument anew; an empty line leaves it as it is."""
+    edited: JsonObject = {}
+    for name, value in arguments.items():
+        said = _read(f"    {visible(name)} [{visible(_plain(value))}]: ")
+        edited[name] = _parsed(said, value) if said else value
+    return edited
+
+
+def _parsed(said: str, before: Any) -> Any:
+    """What was typed, as text where text stood, else as JSON where it is JSON."""
+    if isinstance(before, str):
+        return said
+    try:
+        return json.loads(said)
+    except ValueError:
+        return said
+
+
+def _read(prompt: str) -> str:
+    return console().input(Text(prompt, style="bold")).strip()
+
+
+def _pairs(lines: Any) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, value in lines:
+        table.add_row(Text(visible(name)), Text(visible(value)))
+    return table
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return json.dumps(value)
+
+
+__all__ = ["Answer", "ask", "changes", "show_request"]

@@ -153,7 +153,7 @@ class Workflow:
             approval: Ask a person first: True, or an `Approval` with its rule, or a `Confirmation`.
             order: Which of several edges for this tool out of this state is tried first; the first whose guard holds is taken.
 
-        A read that leads back to its own state, and asks nobody, makes no transition.
+        A read that leads back to its own state makes no transition, unless it asks somebody or stands in an order with others.
 
         Returns:
             The workflow, so that calls can be chained.
@@ -167,7 +167,7 @@ class Workflow:
             raise WorkflowDefinitionError(
                 f"The edge {source} --{tool.name}--> {target} has approval={approval!r}; give True, an Approval or a Confirmation."
             )
-        stays = tool.kind is ToolKind.READ and source == target and rule is None
+        stays = tool.kind is ToolKind.READ and source == target and rule is None and order is None
         edge = Edge(source, tool, target, moves=not stays, guard=guard, check=check, approval=rule, order=order or 0)
         self._edges.append((edge, order))
         return self

@@ -9,17 +9,18 @@ from langgraph.types import Command, Send, interrupt
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import AuditKind, Instance
+from ..checkpointing.store import audit as audit_rows
 from ..checkpointing.store import instances as instance_rows
 from ..tools.codes import ErrorCode
 from ..tools.errors import RunError, StaleCheckpoint
-from ..tools.ids import derive
+from ..tools.ids import AuditRef, derive
 from ..tools.principal import Principal
 from .base import Engine, WorkflowNode
 from .commands import Commands, Outcome
 from .definition import Edge, GuardView, State, offered_edges
 from .driver import Ask, InStore, Steps
 from .execution import answered, handed_over, streamed
-from .gate import left_over
+from .gate import Denial, left_over
 from .models import Proposer
 from .proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
 from .scope import Scope
@@ -117,9 +118,15 @@ class StateNode(WorkflowNode):
         # The first one has no edge here, or was never offered: there is no node that could carry it out.
         first = pending[0]
         commands = Commands(self.engine, scope, node=None, head=head)
-        outcome: Outcome = yield InStore(lambda connection: commands.refuse(connection, first))
+        outcome: Outcome | None = yield InStore(lambda connection: self._refused(connection, commands, first))
+        if outcome is None:  # the row moved since it was looked at, and there is a way for it now
+            return Command(goto=self.state.name)
         scope.emit(streamed(first, outcome))
         return Command(update=answered(self.engine, first, outcome, scope), goto=self.state.name)
+
+    def _refused(self, connection: Connection, commands: Commands, proposal: Proposal) -> Outcome | None:
+        verdict = commands.judge_now(commands.unit(connection), proposal)
+        return commands.refuse(connection, proposal, verdict) if isinstance(verdict, Denial) else None
 
     def _route(self, pending: list[Proposal], progress: Progress, view: GuardView) -> list[tuple[str, Proposal, bool]]:
         """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves."""
@@ -258,20 +265,18 @@ class StateNode(WorkflowNode):
         return Command(update={"messages": told, "progress": [("reset", None)]}, goto=self.state.name)
 
     def _record_stop(self, connection: Connection, reason: str, scope: Scope) -> None:
-        unit = self.engine.store.unit(connection, scope.workflow_id)
-        if unit is None:
-            return
         # The node runs again when it is resumed, and would write the same thing again.
-        last = (unit.instance.last_result or {}).get("stopped")
-        if last == scope.task_key:
+        audit_ref = AuditRef(derive("audit", "stopped", scope.workflow_id, scope.task_key))
+        unit = self.engine.store.unit(connection, scope.workflow_id)
+        if unit is None or audit_rows.exists(connection, audit_ref):
             return
         unit.record(
             AuditKind.LIMIT,
             scope.principal,
             {"reason": reason, "state": self.state.name},
             code=ErrorCode.LIMIT_REACHED.value,
+            audit_ref=audit_ref,
         )
-        unit.set(last_result={**(unit.instance.last_result or {}), "stopped": scope.task_key})
         unit.flush()
 
 

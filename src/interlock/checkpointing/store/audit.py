@@ -206,6 +206,11 @@ def read(connection: Connection, workflow_id: str) -> list[AuditRecord]:
     return [_record(row) for row in connection.execute(_select, {"workflow_id": workflow_id}).mappings()]
 
 
+def exists(connection: Connection, audit_ref: str) -> bool:
+    """Whether there is a record of this reference."""
+    return connection.execute(sa.select(audit.c.number).where(audit.c.audit_ref == audit_ref)).first() is not None
+
+
 def verify(connection: Connection, workflow_id: str, *, count: int, head: str) -> list[Broken]:
     """Find every place where a record was changed, removed, inserted or reordered.
 

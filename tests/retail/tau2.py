@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from interlock.graphs.retail import calculator, lookups, operations
-from interlock.graphs.retail.shop import Address
+from interlock.graphs.retail.shop import Address, metadata
 
 FOLDER = Path(
     os.environ.get("INTERLOCK_TAU2_DIR") or Path(__file__).resolve().parents[3] / "shared" / "data" / "retail"
@@ -153,3 +154,17 @@ def _cents(value: Any) -> Any:
         case list():
             return [_cents(inner) for inner in value]
     return value
+
+
+Fingerprint = dict[tuple[str, Any], frozenset[Any]]
+
+
+def fingerprint(session: Session | Connection) -> Fingerprint:
+    """Every row of the shop, under the table and the user, order or product that it belongs to."""
+    rows: dict[tuple[str, Any], set[Any]] = {}
+    for table in metadata.sorted_tables:
+        whose = "order_id" if "order_id" in table.c else "user_id" if "user_id" in table.c else "product_id"
+        result = session.execute(text(f"SELECT {whose}, {table.name}.* FROM {table.name}"))
+        for row in result:
+            rows.setdefault((whose, row[0]), set()).add((table.name, row))
+    return {key: frozenset(found) for key, found in rows.items()}

@@ -12,34 +12,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from interlock.graphs.retail.shop import metadata, read_order, read_shop, record
+from interlock.graphs.retail.shop import read_order, read_shop, record
 from interlock.tools.errors import Refused
 from tests.retail import tau2
 
 pytestmark = tau2.needs_tau2
 
-Fingerprint = dict[tuple[str, Any], frozenset[Any]]
 Write = tuple[str, dict[str, Any], list[dict[str, Any]]]
 
 
-def fingerprint(session: Session | Connection) -> Fingerprint:
-    """Every row of the shop, under the table and the user, order or product that it belongs to."""
-    rows: dict[tuple[str, Any], set[Any]] = {}
-    for table in metadata.sorted_tables:
-        whose = "order_id" if "order_id" in table.c else "user_id" if "user_id" in table.c else "product_id"
-        result = session.execute(text(f"SELECT {whose}, {table.name}.* FROM {table.name}"))
-        for row in result:
-            rows.setdefault((whose, row[0]), set()).add((table.name, row))
-    return {key: frozenset(found) for key, found in rows.items()}
-
-
 @pytest.fixture(scope="session")
-def untouched(tau2_engine: Any) -> Fingerprint:
+def untouched(tau2_engine: Any) -> tau2.Fingerprint:
     with tau2_engine.connect() as connection:
-        return fingerprint(connection)
+        return tau2.fingerprint(connection)
 
 
 def by_id(task: dict[str, Any]) -> str:
@@ -82,7 +70,7 @@ def replay(session: Session, calls: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("task", tau2.tasks(), ids=by_id)
 def test_a_task_leaves_the_shop_as_the_benchmark_does(
-    task: dict[str, Any], tau2_session: Session, untouched: Fingerprint
+    task: dict[str, Any], tau2_session: Session, untouched: tau2.Fingerprint
 ) -> None:
     for call in task["calls"]:
         if call["error"] is None:
@@ -100,7 +88,7 @@ def test_a_task_leaves_the_shop_as_the_benchmark_does(
             found = record(tau2_session, kind, record_id)
             assert found is not None
             assert tau2.comparable(found, defective=defective) == tau2.comparable(wanted, defective=defective)
-    after = fingerprint(tau2_session)
+    after = tau2.fingerprint(tau2_session)
     assert {key for key in after.keys() | untouched.keys() if after.get(key) != untouched.get(key)} == {
         *(("user_id", user_id) for user_id in expected["users"]),
         *(("order_id", order_id) for order_id in expected["orders"]),

@@ -16,11 +16,19 @@ from ...tools.principal import Principal
 
 
 @dataclass(frozen=True)
+class Reply:
+    """What the model says after a call, depending on what came of it."""
+
+    done: str
+    denied: str
+
+
+@dataclass(frozen=True)
 class Turn:
     """Something that the customer says, and what the model does about it."""
 
     says: str
-    steps: tuple[Answer, ...]
+    steps: tuple[Answer | Reply, ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,10 @@ CASES = (
                         newItemIds=["I1001"],
                         paymentMethodId="paypal_mei",
                     ),
-                    "I am sorry, the items of an order can be exchanged only once, and the lamp was that.",
+                    Reply(
+                        done="Done: the teapot comes in slate.",
+                        denied="I am sorry, the items of an order can be exchanged only once, and the lamp was that.",
+                    ),
                 ),
             ),
         ),
@@ -145,19 +156,23 @@ _TURNED_DOWN = {ErrorCode.APPROVAL_REJECTED, ErrorCode.APPROVAL_VOID, ErrorCode.
 
 def demo_model() -> ScriptedChatModel:
     """The model of all cases."""
-    return ScriptedChatModel(forever=_next_step)
+    return ScriptedChatModel(forever=next_step)
 
 
-def _next_step(messages: list[BaseMessage], offered: list[str]) -> Answer:
+def next_step(messages: list[BaseMessage], offered: list[str]) -> Answer:
     """What comes next in this conversation. What is offered is no concern of it: that is what the gate is for."""
     del offered
     spoken = [message.text for message in messages if isinstance(message, HumanMessage)]
     case = next(case for case in CASES if case.turns[0].says == spoken[0])
-    if _was_turned_down(messages):
+    error = _error_of(messages[-1])
+    if error in _TURNED_DOWN:
         return "As you wish: nothing was changed."
     steps = case.turns[len(spoken) - 1].steps
     taken = _since_the_customer_spoke(messages)
-    return steps[taken] if taken < len(steps) else "Is there anything else?"
+    step = steps[taken] if taken < len(steps) else "Is there anything else?"
+    if isinstance(step, Reply):
+        return step.done if error is None else step.denied
+    return step
 
 
 def _since_the_customer_spoke(messages: Sequence[BaseMessage]) -> int:
@@ -169,12 +184,12 @@ def _since_the_customer_spoke(messages: Sequence[BaseMessage]) -> int:
     return taken
 
 
-def _was_turned_down(messages: Sequence[BaseMessage]) -> bool:
-    last = messages[-1]
-    if not isinstance(last, ToolMessage):
-        return False
-    error = json.loads(last.text).get("error") or {}
-    return error.get("code") in _TURNED_DOWN
+def _error_of(message: BaseMessage) -> str | None:
+    """The code of the error that a tool's answer carries."""
+    if not isinstance(message, ToolMessage):
+        return None
+    code: str | None = (json.loads(message.text).get("error") or {}).get("code")
+    return code
 
 
-__all__ = ["CASES", "CLOSING", "Case", "Turn", "demo_model"]
+__all__ = ["CASES", "CLOSING", "Case", "Reply", "Turn", "demo_model"]

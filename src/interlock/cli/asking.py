@@ -115,6 +115,8 @@ def _pairs(lines: Any) -> Table:
 def _plain(value: Any) -> str:
     if value is None:
         return "nothing"
+    if value in ("", [], {}):
+        return "empty"
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):

@@ -93,6 +93,7 @@ def short(value: object, longest: int = 200) -> str:
 def print_json(value: Any) -> None:
     """One JSON document on one line."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()  # whoever reads the lines acts on each as it comes
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "Nothing here.") -> None:

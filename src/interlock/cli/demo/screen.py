@@ -1,6 +1,5 @@
 """The demo on a terminal: calm, in 80 columns, one line for each thing that happens."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -141,13 +140,12 @@ class Screen(Teller):
     @override
     def end(self, desk: Desk) -> None:
         first = desk.graph.instances.id_of({"configurable": {"thread_id": f"demo-{desk.run}-cancel"}})
-        db = os.path.relpath(self._db) if "://" not in self._db else self._db
         self._out.print()
         self._out.print(Text("What to look at now", style="bold"))
         for command, what in (
             ("interlock show retail", "the workflow as a diagram"),
-            (f"interlock instances --db {db}", "all that is in the database"),
-            (f"interlock audit --db {db} {first}", "the record of one case, checked"),
+            (f"interlock instances --db {self._db}", "all that is in the database"),
+            (f"interlock audit --db {self._db} {first}", "the record of one case, checked"),
             ("interlock demo", "once more, with the shop set back"),
         ):
             self._out.print(Text.assemble("  ", (command, "bold"), (f"\n      {what}", "dim")), soft_wrap=True)

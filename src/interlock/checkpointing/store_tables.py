@@ -158,7 +158,9 @@ audit = sa.Table(
     sa.Column("hash", ident(80), nullable=False),
     sa.Column("recorded_at", instant(), nullable=False),
     sa.Column("schema_version", sa.SmallInteger, nullable=False),
+    sa.Column("trace_run", ident(64), nullable=True, comment="LangSmith's trace, for looking up; not in the hash"),
     sa.Index("ix_workflow_audit_trace", "trace_id"),
+    sa.Index("ix_workflow_audit_trace_run", "trace_run"),
     **TABLE_OPTIONS,
 )
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -24,6 +25,8 @@ from ..store_tables import audit
 SCHEMA_VERSION = 1
 GENESIS = "sha256:" + "0" * 64
 """What the first record of an instance names as the hash before it."""
+traced: ContextVar[JsonObject | None] = ContextVar("interlock_traced", default=None)
+"""Where in a trace what happens now stands; the records that are written meanwhile keep it in their payloads."""
 
 
 class AuditKind(StrEnum):
@@ -87,6 +90,8 @@ class AuditRecord:
     hash: str
     recorded_at: int
     schema_version: int
+    trace_run: str | None = None
+    """The trace that it was written under, for looking it up; the payload says it too, and is what the hash covers."""
 
     @property
     def is_erased(self) -> bool:
@@ -162,11 +167,13 @@ def append(
         The new count and head, which the caller writes to the instance's row in the same transaction.
     """
     rows = []
+    reference = traced.get()
+    where = {} if reference is None else {"trace": reference}
     for entry in entries:
         count += 1
         # The salt keeps a small payload from being guessed back from its digest once it is erased.
         payload = canonical_json(
-            {**entry.payload, "principal": entry.principal.to_json(), "salt": secrets.token_hex(8)}
+            {**entry.payload, **where, "principal": entry.principal.to_json(), "salt": secrets.token_hex(8)}
         )
         row: dict[str, Any] = {
             "workflow_id": workflow_id,
@@ -186,6 +193,7 @@ def append(
         }
         head = row["hash"] = chain_hash(row)
         row["payload"] = payload
+        row["trace_run"] = None if reference is None else reference.get("trace")
         rows.append(row)
     _insert.run_many(connection, rows)
     return count, head

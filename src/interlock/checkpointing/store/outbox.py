@@ -1,17 +1,68 @@
-"""The outbox: events that leave when, and only when, the transaction that emitted them commits."""
+"""The outbox: events that leave when, and only when, the transaction that emitted them commits.
+
+A relay claims lanes: all the events of one workflow instance that are due make up a lane, and only one relay at a time has it,
+so that the events of an instance leave in their order whatever the number of relays. Claiming is a short transaction behind one
+row, the gate; publishing happens outside any transaction; a lane whose relay died is free again when its time is over.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from ...tools.canonical import canonical_json
 from ...tools.events import EventEnvelope
 from ..statements import Prepared
-from ..store_tables import outbox
+from ..store_tables import outbox, relay_lanes
+from ._insert import insert_or_ignore
 
-PENDING = "pending"
+T = TypeVar("T")
 
-_columns = [column.name for column in outbox.columns if column.name not in {"position", "error", "published_at"}]
+
+class OutboxStatus(StrEnum):
+    """Where an event stands on its way out."""
+
+    PENDING = "pending"
+    """Not yet published, or not yet known to be."""
+    PUBLISHED = "published"
+    DEAD = "dead"
+    """Given up after too many attempts; a person can put it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """One event in the outbox."""
+
+    position: int
+    event_id: str
+    workflow_id: str
+    tenant: str
+    event_name: str
+    trace_id: str
+    envelope: str
+    """The envelope as JSON text, exactly as it goes over the wire."""
+    status: OutboxStatus
+    attempts: int
+    next_attempt_at: int
+    error: str | None
+    created_at: int
+    published_at: int | None
+    destination: str | None
+
+
+PENDING = OutboxStatus.PENDING.value
+GATE = ""
+"""The lane that is no instance's: whoever claims holds its row, so that claims come one after another."""
+
+_columns = [
+    column.name for column in outbox.columns if column.name not in {"position", "error", "published_at", "destination"}
+]
 _insert = Prepared(sa.insert(outbox), _columns)
+_IN = 500
+"""Rows named in one statement: databases bound the number of parameters."""
 
 
 def append(connection: Connection, envelopes: list[EventEnvelope], *, tenant: str, now: int) -> None:
@@ -34,3 +85,172 @@ def append(connection: Connection, envelopes: list[EventEnvelope], *, tenant: st
             for envelope in envelopes
         ],
     )
+
+
+def claim(connection: Connection, *, owner: str, now: int, until: int, limit: int) -> list[OutboxEvent]:
+    """Take events that are due, oldest first, and hold their lanes.
+
+    Args:
+        connection: In a write transaction, to be committed before anything is published.
+        owner: Names this claim; a new one each time.
+        now: Microseconds since 1970 UTC, by the database's clock.
+        until: When the lanes are free again, should the relay never come back.
+        limit: How many events at most.
+    """
+    _enter_gate(connection)
+    found = [_event(row) for row in connection.execute(_due(now, limit)).mappings()]
+    lanes = sorted({event.workflow_id for event in found})
+    for some in _in_chunks(lanes):
+        # Those that are still there have run out: nobody holds them.
+        connection.execute(sa.delete(relay_lanes).where(relay_lanes.c.workflow_id.in_(some)))
+        connection.execute(
+            sa.insert(relay_lanes), [{"workflow_id": lane, "owner": owner, "held_until": until} for lane in some]
+        )
+    return found
+
+
+def published(connection: Connection, positions: Sequence[int], *, now: int, destination: str) -> None:
+    """Write down that the broker has these events."""
+    for some in _in_chunks(positions):
+        connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.position.in_(some))
+            .values(
+                status=OutboxStatus.PUBLISHED.value,
+                attempts=outbox.c.attempts + 1,
+                published_at=now,
+                destination=destination,
+                error=None,
+            )
+        )
+
+
+def failed(connection: Connection, event: OutboxEvent, error: str, *, retry_at: int | None) -> None:
+    """Write down that one event could not be published.
+
+    Args:
+        retry_at: When it is tried again, its lane waiting until then; None to give it up, which lets the lane go on.
+    """
+    connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.position == event.position, outbox.c.status == PENDING)
+        .values(
+            status=OutboxStatus.DEAD.value if retry_at is None else PENDING,
+            attempts=outbox.c.attempts + 1,
+            next_attempt_at=event.next_attempt_at if retry_at is None else retry_at,
+            error=error,
+        )
+    )
+
+
+def release(connection: Connection, owner: str, *, waiting: Iterable[tuple[str, int]] = ()) -> None:
+    """Give the lanes of a claim back.
+
+    Args:
+        owner: The claim. Lanes that ran out and were taken over by another one stay there.
+        waiting: Lanes that are to rest until a moment, because their first event is tried again then.
+    """
+    for lane, until in waiting:
+        connection.execute(
+            sa.update(relay_lanes)
+            .where(relay_lanes.c.workflow_id == lane, relay_lanes.c.owner == owner)
+            .values(owner="", held_until=until)
+        )
+    connection.execute(sa.delete(relay_lanes).where(relay_lanes.c.owner == owner))
+
+
+def retry(connection: Connection, *, event_id: str | None = None, now: int) -> int:
+    """Put dead events back, all of them or one.
+
+    Returns:
+        How many there were.
+    """
+    statement = sa.update(outbox).where(outbox.c.status == OutboxStatus.DEAD.value)
+    if event_id is not None:
+        statement = statement.where(outbox.c.event_id == event_id)
+    return connection.execute(statement.values(status=PENDING, attempts=0, next_attempt_at=now)).rowcount
+
+
+def trim(connection: Connection, *, before: int, limit: int) -> int:
+    """Delete at most `limit` events that were published before a moment, oldest first.
+
+    Returns:
+        How many were deleted.
+    """
+    old = [
+        row[0]
+        for row in connection.execute(
+            sa.select(outbox.c.position)
+            .where(outbox.c.status == OutboxStatus.PUBLISHED.value, outbox.c.published_at < before)
+            .order_by(outbox.c.position)
+            .limit(limit)
+        )
+    ]
+    for some in _in_chunks(old):
+        connection.execute(sa.delete(outbox).where(outbox.c.position.in_(some)))
+    return len(old)
+
+
+def find(connection: Connection, event_id: str) -> OutboxEvent | None:
+    """Read one event."""
+    row = connection.execute(sa.select(outbox).where(outbox.c.event_id == event_id)).mappings().first()
+    return None if row is None else _event(row)
+
+
+def listing(
+    connection: Connection,
+    *,
+    status: OutboxStatus | None = None,
+    workflow_id: str | None = None,
+    trace_id: str | None = None,
+    tenant: str | None = None,
+    limit: int = 100,
+) -> list[OutboxEvent]:
+    """Events of the outbox, newest first."""
+    statement = sa.select(outbox).order_by(outbox.c.position.desc()).limit(limit)
+    if status is not None:
+        statement = statement.where(outbox.c.status == status.value)
+    for column, wanted in (
+        (outbox.c.workflow_id, workflow_id),
+        (outbox.c.trace_id, trace_id),
+        (outbox.c.tenant, tenant),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    return [_event(row) for row in connection.execute(statement).mappings()]
+
+
+def counts(connection: Connection) -> dict[OutboxStatus, int]:
+    """How many events stand where."""
+    rows = connection.execute(sa.select(outbox.c.status, sa.func.count()).group_by(outbox.c.status))
+    return {OutboxStatus(status): int(count) for status, count in rows}
+
+
+def _due(now: int, limit: int) -> sa.Select[tuple[object, ...]]:
+    held = sa.select(relay_lanes.c.workflow_id).where(
+        relay_lanes.c.workflow_id == outbox.c.workflow_id, relay_lanes.c.held_until > now
+    )
+    return (
+        sa.select(outbox)
+        # Written out, and not a parameter: a planner that knows the value sees that few rows have it.
+        .where(outbox.c.status == sa.literal_column(f"'{PENDING}'"), ~held.exists())
+        .order_by(outbox.c.position)
+        .limit(limit)
+    )
+
+
+def _enter_gate(connection: Connection) -> None:
+    gate = sa.select(relay_lanes.c.owner).where(relay_lanes.c.workflow_id == GATE).with_for_update()
+    if connection.execute(gate).first() is None:
+        insert_or_ignore(connection, relay_lanes, {"workflow_id": GATE, "owner": "gate", "held_until": 0})
+        connection.execute(gate).first()
+
+
+def _event(row: RowMapping) -> OutboxEvent:
+    values = dict(row)
+    values["status"] = OutboxStatus(values["status"])
+    return OutboxEvent(**values)
+
+
+def _in_chunks(values: Sequence[T]) -> list[Sequence[T]]:
+    return [values[start : start + _IN] for start in range(0, len(values), _IN)]

@@ -1,0 +1,27 @@
+"""Inserting a row unless one of its key is there: the one statement that every dialect spells differently."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+
+def insert_or_ignore(connection: Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row, or leave the one that has its key as it is.
+
+    Returns:
+        Whether it was inserted.
+    """
+    statement: Any
+    match connection.dialect.name:
+        case "sqlite":
+            statement = sqlite.insert(table).on_conflict_do_nothing()
+        case "postgresql":
+            statement = postgresql.insert(table).on_conflict_do_nothing()
+        case _:
+            # MySQL counts a row that is "updated" to what it was like an inserted one, so its upsert cannot tell them apart.
+            # IGNORE would also shorten what is too long: callers check lengths first.
+            statement = mysql.insert(table).prefix_with("IGNORE")
+    return bool(connection.execute(statement.values(dict(values))).rowcount == 1)

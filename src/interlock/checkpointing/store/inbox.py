@@ -1,0 +1,165 @@
+"""The inbox: events as they came in, each kept once per workflow that takes it in, whatever became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from ...tools.errors import InvalidInput
+from ..store_tables import inbox
+from ._insert import insert_or_ignore
+
+
+class InboxStatus(StrEnum):
+    """What became of an event."""
+
+    TAKEN = "taken"
+    """A wait took it."""
+    KEPT = "kept"
+    """It arrived before the wait that expects it, which takes it when it begins."""
+    LATE = "late"
+    """What waited for it has ended, or had it already."""
+    UNMATCHED = "unmatched"
+    """It fits no workflow instance, or no wait of this workflow; it can be delivered again."""
+    FAILED = "failed"
+    """Taking it in raised an error; it can be delivered again."""
+
+
+WAITING = (InboxStatus.KEPT.value, InboxStatus.UNMATCHED.value)
+"""What a wait that begins may still take."""
+_LONGEST = {"source": 255, "event_id": 128, "event_name": 128, "tenant": 128, "workflow_id": 64, "trace_id": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEvent:
+    """One event in the inbox."""
+
+    position: int
+    consumer: str
+    source: str
+    event_id: str
+    tenant: str
+    event_name: str
+    workflow_id: str | None
+    correlation: str | None
+    trace_id: str
+    envelope: str
+    status: InboxStatus
+    note: str | None
+    repeats: int
+    received_at: int
+    settled_at: int | None
+
+
+def insert(connection: Connection, event: InboxEvent) -> bool:
+    """Write an event down; its position is given by the database.
+
+    Returns:
+        Whether it is new. One that is there already is counted as having come again.
+
+    Raises:
+        InvalidInput: One of its identifiers is too long to be kept.
+    """
+    values = {name: getattr(event, name) for name in event.__slots__ if name != "position"}
+    values["status"] = event.status.value
+    for name, longest in _LONGEST.items():
+        if len(values[name] or "") > longest:
+            raise InvalidInput(
+                f"The event's {name} is longer than {longest} characters. Nothing was kept of it; mend its sender.",
+                details={"field": name},
+            )
+    if insert_or_ignore(connection, inbox, values):
+        return True
+    connection.execute(_same(event).values(repeats=inbox.c.repeats + 1))
+    return False
+
+
+def settle(
+    connection: Connection, event: InboxEvent, status: InboxStatus, *, note: str | None, now: int, correlation: str | None
+) -> None:
+    """Write down what became of an event, and what waits are to find it by."""
+    connection.execute(_same(event).values(status=status.value, note=note, correlation=correlation, settled_at=now))
+
+
+def find(connection: Connection, event_id: str, *, consumer: str | None = None) -> list[InboxEvent]:
+    """The events of an id, one for each workflow that took it in, and for each source that used it."""
+    statement = sa.select(inbox).where(inbox.c.event_id == event_id).order_by(inbox.c.position)
+    if consumer is not None:
+        statement = statement.where(inbox.c.consumer == consumer)
+    return [_event(row) for row in connection.execute(statement).mappings()]
+
+
+def waiting(connection: Connection, *, consumer: str, correlation: str, names: Sequence[str]) -> list[InboxEvent]:
+    """Events that a wait may take, in the order in which they came."""
+    statement = (
+        sa.select(inbox)
+        .where(
+            inbox.c.consumer == consumer,
+            inbox.c.correlation == correlation,
+            inbox.c.event_name.in_(list(names)),
+            inbox.c.status.in_(WAITING),
+        )
+        .order_by(inbox.c.position)
+    )
+    return [_event(row) for row in connection.execute(statement).mappings()]
+
+
+def listing(
+    connection: Connection,
+    *,
+    status: InboxStatus | None = None,
+    workflow_id: str | None = None,
+    trace_id: str | None = None,
+    tenant: str | None = None,
+    limit: int = 100,
+) -> list[InboxEvent]:
+    """Events of the inbox, newest first."""
+    statement = sa.select(inbox).order_by(inbox.c.position.desc()).limit(limit)
+    if status is not None:
+        statement = statement.where(inbox.c.status == status.value)
+    for column, wanted in (
+        (inbox.c.workflow_id, workflow_id),
+        (inbox.c.trace_id, trace_id),
+        (inbox.c.tenant, tenant),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    return [_event(row) for row in connection.execute(statement).mappings()]
+
+
+def trim(connection: Connection, *, before: int, limit: int) -> int:
+    """Delete at most `limit` events that were taken, or came late, before a moment.
+
+    An event that comes again after it was trimmed is taken for a new one: keep them longer than brokers redeliver.
+
+    Returns:
+        How many were deleted.
+    """
+    old = [
+        row[0]
+        for row in connection.execute(
+            sa.select(inbox.c.position)
+            .where(
+                inbox.c.status.in_([InboxStatus.TAKEN.value, InboxStatus.LATE.value]), inbox.c.settled_at < before
+            )
+            .order_by(inbox.c.position)
+            .limit(limit)
+        )
+    ]
+    for start in range(0, len(old), 500):
+        connection.execute(sa.delete(inbox).where(inbox.c.position.in_(old[start : start + 500])))
+    return len(old)
+
+
+def _same(event: InboxEvent) -> sa.Update:
+    return sa.update(inbox).where(
+        inbox.c.consumer == event.consumer, inbox.c.source == event.source, inbox.c.event_id == event.event_id
+    )
+
+
+def _event(row: RowMapping) -> InboxEvent:
+    values = dict(row)
+    values["status"] = InboxStatus(values["status"])
+    return InboxEvent(**values)

@@ -1,0 +1,315 @@
+"""Waits in SQL: open until their events, their deadline or another way out of the state ends them, whichever commits first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from ..store_tables import inbox, wait_events, wait_items, waits
+from .inbox import WAITING
+
+
+class WaitStatus(StrEnum):
+    """Where a wait stands."""
+
+    OPEN = "open"
+    DONE = "done"
+    """Ended by what it waited for."""
+    FAILED = "failed"
+    """Ended because too much of what it waited for had failed."""
+    TIMED_OUT = "timed_out"
+    """Ended by its deadline."""
+    LEFT = "left"
+    """The workflow left the state by a command."""
+
+
+class ItemStatus(StrEnum):
+    """How far one of the things that a wait expects has come."""
+
+    REQUESTED = "requested"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One stay of an instance in a wait state."""
+
+    wait_id: str
+    workflow_id: str
+    tenant: str
+    workflow: str
+    state: str
+    revision: int
+    status: WaitStatus
+    needed: int
+    total: int
+    settled: int
+    failed: int
+    poked: int
+    opened_at: int
+    due_at: int | None
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitItem:
+    """One thing that a wait expects."""
+
+    wait_id: str
+    number: int
+    event_name: str
+    part: str | None
+    status: ItemStatus
+    event_id: str | None
+    changed_at: int
+
+
+def insert(
+    connection: Connection, wait: Wait, items: Sequence[tuple[str, str | None]], correlations: Mapping[str, str]
+) -> None:
+    """Write a new wait.
+
+    Args:
+        connection: In the transaction that brings the instance into the state.
+        wait: The wait.
+        items: Event name and part of each thing that it expects.
+        correlations: For each event that it looks at, what the event is found by.
+    """
+    values = {name: getattr(wait, name) for name in wait.__slots__}
+    values["status"] = wait.status.value
+    connection.execute(sa.insert(waits).values(values))
+    if correlations:
+        connection.execute(
+            sa.insert(wait_events),
+            [
+                {"wait_id": wait.wait_id, "event_name": name, "workflow": wait.workflow, "correlation": correlation}
+                for name, correlation in correlations.items()
+            ],
+        )
+    if items:
+        connection.execute(
+            sa.insert(wait_items),
+            [
+                {
+                    "wait_id": wait.wait_id,
+                    "number": number,
+                    "event_name": name,
+                    "part": part,
+                    "status": ItemStatus.REQUESTED.value,
+                    "event_id": None,
+                    "changed_at": wait.opened_at,
+                }
+                for number, (name, part) in enumerate(items, start=1)
+            ],
+        )
+
+
+def open_of(connection: Connection, workflow_id: str) -> Wait | None:
+    """The open wait of an instance, whose row the caller has locked."""
+    statement = (
+        sa.select(waits)
+        .where(waits.c.workflow_id == workflow_id, waits.c.status == WaitStatus.OPEN.value)
+        .order_by(waits.c.opened_at.desc())
+    )
+    return _one(connection.execute(statement).mappings().first())
+
+
+def load(connection: Connection, wait_id: str) -> Wait | None:
+    """Read one wait."""
+    return _one(connection.execute(sa.select(waits).where(waits.c.wait_id == wait_id)).mappings().first())
+
+
+def expecting(connection: Connection, *, workflow: str, correlation: str, event_name: str) -> list[Wait]:
+    """The waits that looked or look for an event under a correlation, the newest first."""
+    statement = (
+        sa.select(waits)
+        .join(wait_events, wait_events.c.wait_id == waits.c.wait_id)
+        .where(
+            wait_events.c.workflow == workflow,
+            wait_events.c.correlation == correlation,
+            wait_events.c.event_name == event_name,
+        )
+        .order_by(waits.c.opened_at.desc(), waits.c.wait_id)
+    )
+    return [_wait(row) for row in connection.execute(statement).mappings()]
+
+
+def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[Wait]:
+    """Open waits whose deadline has passed, the most overdue first."""
+    statement = (
+        sa.select(waits)
+        .where(waits.c.workflow == workflow, waits.c.status == WaitStatus.OPEN.value, waits.c.due_at <= now)
+        .order_by(waits.c.due_at)
+        .limit(limit)
+    )
+    return [_wait(row) for row in connection.execute(statement).mappings()]
+
+
+def missed(connection: Connection, *, workflow: str, limit: int) -> list[Wait]:
+    """Open waits that an event in the inbox would fit: both were written at the same moment and did not see each other."""
+    statement = (
+        sa.select(waits)
+        .distinct()
+        .join(wait_events, wait_events.c.wait_id == waits.c.wait_id)
+        .join(
+            inbox,
+            sa.and_(
+                inbox.c.consumer == wait_events.c.workflow,
+                inbox.c.correlation == wait_events.c.correlation,
+                inbox.c.event_name == wait_events.c.event_name,
+                inbox.c.tenant == waits.c.tenant,
+            ),
+        )
+        .where(
+            inbox.c.consumer == workflow, inbox.c.status.in_(WAITING), waits.c.status == WaitStatus.OPEN.value
+        )
+        .limit(limit)
+    )
+    return [_wait(row) for row in connection.execute(statement).mappings()]
+
+
+def unpoked(connection: Connection, *, workflow: str, limit: int) -> list[Wait]:
+    """Ended waits whose graph has not gone on yet, as far as is known."""
+    statement = (
+        sa.select(waits)
+        .where(waits.c.workflow == workflow, waits.c.poked == 0, waits.c.status != WaitStatus.OPEN.value)
+        .order_by(waits.c.ended_at)
+        .limit(limit)
+    )
+    return [_wait(row) for row in connection.execute(statement).mappings()]
+
+
+def mark_poked(connection: Connection, wait_id: str) -> None:
+    """Write down that the graph has gone on from an ended wait."""
+    connection.execute(sa.update(waits).where(waits.c.wait_id == wait_id).values(poked=1))
+
+
+def mark_item(connection: Connection, item: WaitItem, status: ItemStatus, *, event_id: str, now: int) -> bool:
+    """Move one item on, provided that it still stands as it was read."""
+    statement = (
+        sa.update(wait_items)
+        .where(
+            wait_items.c.wait_id == item.wait_id,
+            wait_items.c.number == item.number,
+            wait_items.c.status == item.status.value,
+        )
+        .values(status=status.value, event_id=event_id, changed_at=now)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def count(connection: Connection, wait_id: str, *, settled: int, failed: int) -> Wait | None:
+    """Add to the counts of an open wait; None when it is not open any more."""
+    statement = (
+        sa.update(waits)
+        .where(waits.c.wait_id == wait_id, waits.c.status == WaitStatus.OPEN.value)
+        .values(settled=waits.c.settled + settled, failed=waits.c.failed + failed)
+    )
+    return load(connection, wait_id) if connection.execute(statement).rowcount == 1 else None
+
+
+def end(
+    connection: Connection,
+    wait_id: str,
+    status: WaitStatus,
+    *,
+    now: int,
+    poked: bool,
+    timed_out: Sequence[ItemStatus] = (),
+) -> bool:
+    """End an open wait: a compare-and-set, so that of an event and a deadline only one gets through.
+
+    Args:
+        connection: In a write transaction.
+        wait_id: The wait.
+        status: What ended it.
+        now: Microseconds since 1970 UTC.
+        poked: Whether the graph needs no poke to go on.
+        timed_out: Items that stand so are written down as timed out.
+
+    Returns:
+        Whether it was still open.
+    """
+    statement = (
+        sa.update(waits)
+        .where(waits.c.wait_id == wait_id, waits.c.status == WaitStatus.OPEN.value)
+        .values(status=status.value, ended_at=now, poked=int(poked))
+    )
+    if connection.execute(statement).rowcount != 1:
+        return False
+    if timed_out:
+        connection.execute(
+            sa.update(wait_items)
+            .where(wait_items.c.wait_id == wait_id, wait_items.c.status.in_([one.value for one in timed_out]))
+            .values(status=ItemStatus.TIMED_OUT.value, changed_at=now)
+        )
+    return True
+
+
+def items(
+    connection: Connection,
+    wait_id: str,
+    *,
+    part: str | None = None,
+    event_name: str | None = None,
+    standing: Sequence[ItemStatus] = (),
+    limit: int = 1_000,
+) -> list[WaitItem]:
+    """The items of a wait in their order, all of them or those of a part, of an event, or that stand somewhere."""
+    statement = sa.select(wait_items).where(wait_items.c.wait_id == wait_id)
+    if part is not None:
+        statement = statement.where(wait_items.c.part == part)
+    if event_name is not None:
+        statement = statement.where(wait_items.c.event_name == event_name)
+    if standing:
+        statement = statement.where(wait_items.c.status.in_([one.value for one in standing]))
+    rows = connection.execute(statement.order_by(wait_items.c.number).limit(limit)).mappings()
+    return [_item(row) for row in rows]
+
+
+def progress(connection: Connection, wait_id: str) -> dict[ItemStatus, int]:
+    """How many items of a wait have come how far."""
+    rows = connection.execute(
+        sa.select(wait_items.c.status, sa.func.count())
+        .where(wait_items.c.wait_id == wait_id)
+        .group_by(wait_items.c.status)
+    )
+    found = {ItemStatus(status): int(number) for status, number in rows}
+    return {status: found.get(status, 0) for status in ItemStatus}
+
+
+def touched_by(connection: Connection, event_id: str) -> list[Wait]:
+    """The waits that an event moved on."""
+    statement = (
+        sa.select(waits)
+        .where(waits.c.wait_id.in_(sa.select(wait_items.c.wait_id).where(wait_items.c.event_id == event_id)))
+        .order_by(waits.c.opened_at)
+    )
+    return [_wait(row) for row in connection.execute(statement).mappings()]
+
+
+def of_instance(connection: Connection, workflow_id: str) -> list[Wait]:
+    """Every wait of an instance, oldest first."""
+    statement = sa.select(waits).where(waits.c.workflow_id == workflow_id).order_by(waits.c.opened_at)
+    return [_wait(row) for row in connection.execute(statement).mappings()]
+
+
+def _one(row: RowMapping | None) -> Wait | None:
+    return None if row is None else _wait(row)
+
+
+def _wait(row: RowMapping) -> Wait:
+    values = dict(row)
+    values["status"] = WaitStatus(values["status"])
+    return Wait(**values)
+
+
+def _item(row: RowMapping) -> WaitItem:
+    values = dict(row)
+    values["status"] = ItemStatus(values["status"])
+    return WaitItem(**values)

@@ -1,0 +1,139 @@
+"""What a bus is: where the relay publishes, and where subscriptions take events from."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from ..tools.canonical import canonical_json
+from ..tools.events import EventEnvelope
+from . import cloudevents
+from .envelopes import tenant_of
+
+
+class WireFormat(StrEnum):
+    """In which form events travel."""
+
+    BINARY = "binary"
+    """Interlock's wire shape as the body, CloudEvents attributes as headers."""
+    STRUCTURED = "structured"
+    """One CloudEvents document."""
+    PLAIN = "plain"
+    """Interlock's wire shape as the body, and no CloudEvents at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event on its way over a bus."""
+
+    event_name: str
+    """Name and version: what subscriptions ask for."""
+    event_id: str
+    """The same at every attempt: what brokers and consumers drop duplicates by."""
+    workflow_id: str
+    """Messages of one workflow instance keep their order."""
+    trace_id: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def envelope(self) -> EventEnvelope:
+        """Read the event.
+
+        Raises:
+            InvalidInput: It is none.
+        """
+        return cloudevents.read(self.body, self.headers)
+
+
+Handler = Callable[[Message], Awaitable[Any] | Any]
+"""Given each message. When it returns, the message is done with; when it raises, the message comes again."""
+
+
+class Bus(Protocol):
+    """A message broker, or what stands for one. Open it with `async with`."""
+
+    async def publish(self, message: Message) -> str:
+        """Hand over one message, and return when the broker has taken responsibility for it.
+
+        Several messages may be on their way at once; those of one workflow instance are published one after another.
+
+        Returns:
+            Where it was published to, in words for people.
+
+        Raises:
+            BusUnavailable: The broker is not there, or does not answer. The message may or may not have arrived.
+            PublishRefused: The broker will not take this message; others may go through.
+        """
+        ...
+
+    def subscribe(
+        self, names: Iterable[str], handler: Handler, *, consumer: str
+    ) -> AbstractAsyncContextManager[None]:
+        """Give every message of these event names to the handler, at least once, while the context is open.
+
+        What was published while no process was subscribed is given to the next one. Processes of one consumer share the messages;
+        different consumers get each their own.
+
+        Args:
+            names: Event names with their versions.
+            handler: A function or coroutine function; a message is acknowledged when it has returned, and comes again when it raised.
+            consumer: The name under which the broker remembers what was taken.
+        """
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect."""
+        ...
+
+
+def message_of(
+    envelope: EventEnvelope,
+    *,
+    wire: WireFormat = WireFormat.BINARY,
+    prefix: str = "ce-",
+    schema_base: str | None = None,
+) -> Message:
+    """Make a message of an event, with trace and correlation headers in every form.
+
+    Args:
+        envelope: The event.
+        wire: In which form it travels.
+        prefix: How the broker's CloudEvents binding begins its headers.
+        schema_base: The address under which the schemas of events are published.
+    """
+    match wire:
+        case WireFormat.BINARY:
+            body, headers = cloudevents.to_binary(envelope, prefix=prefix, schema_base=schema_base)
+        case WireFormat.STRUCTURED:
+            body = canonical_json(cloudevents.to_structured(envelope, schema_base=schema_base)).encode()
+            headers = {"content-type": cloudevents.STRUCTURED}
+        case WireFormat.PLAIN:
+            body, headers = canonical_json(envelope.to_json()).encode(), {"content-type": cloudevents.JSON_TYPE}
+    quoted = cloudevents.quote(tenant_of(envelope), safe="")
+    headers |= {
+        "traceparent": cloudevents.traceparent(envelope.trace_id, envelope.event_id),
+        "interlock-trace-id": envelope.trace_id,
+        "interlock-workflow-id": envelope.workflow_id,
+        "interlock-tenant": quoted,
+    }
+    return Message(
+        envelope.event_name, envelope.event_id, envelope.workflow_id, envelope.trace_id, body, headers
+    )
+
+
+async def handle(handler: Handler, message: Message) -> None:
+    """Give a message to a handler, whether it is asynchronous or not; a synchronous one runs off the event loop."""
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):
+        await handler(message)
+    else:
+        await asyncio.to_thread(handler, message)

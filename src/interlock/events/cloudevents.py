@@ -1,0 +1,144 @@
+"""CloudEvents 1.0: the same event as one JSON document (structured), or as a body beside headers (binary).
+
+In both, the data is Interlock's own wire shape, whole: who reads it needs nothing else. `id`, `source`, `type`, `subject`
+(the workflow ID) and `time` say the same again in the standard's words; `traceid` and `tenant` are extension attributes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+from ..tools.canonical import JsonObject, canonical_json
+from ..tools.errors import InvalidInput
+from ..tools.events import EventEnvelope, timestamp
+from ..tools.ids import derive
+from .envelopes import UNKNOWN_SOURCE, json_object, source_of, tenant_of
+
+SPEC_VERSION = "1.0"
+STRUCTURED = "application/cloudevents+json"
+JSON_TYPE = "application/json"
+PREFIXES = ("ce-", "ce_", "cloudEvents_", "cloudEvents:")
+"""How the protocol bindings begin their headers: HTTP and NATS, Kafka, AMQP."""
+_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_REQUIRED = ("id", "source", "type")
+
+
+def attributes(envelope: EventEnvelope, *, schema_base: str | None = None) -> dict[str, str]:
+    """The context attributes of an event.
+
+    Args:
+        envelope: The event.
+        schema_base: The address under which the schemas of events are published, for `dataschema`.
+    """
+    found = {
+        "specversion": SPEC_VERSION,
+        "id": envelope.event_id,
+        "source": quote(source_of(envelope), safe="/:@?&=+$,;~%"),
+        "type": envelope.event_name,
+        "subject": envelope.workflow_id,
+        "time": timestamp(envelope.occurred_at),
+        "datacontenttype": JSON_TYPE,
+        "traceid": envelope.trace_id,
+        "tenant": tenant_of(envelope),
+    }
+    if not envelope.workflow_id:
+        del found["subject"]
+    if schema_base is not None:
+        found["dataschema"] = f"{schema_base.rstrip('/')}/{envelope.event_name}.json"
+    return found
+
+
+def to_structured(envelope: EventEnvelope, *, schema_base: str | None = None) -> JsonObject:
+    """The event as one JSON document (`application/cloudevents+json`)."""
+    return {**attributes(envelope, schema_base=schema_base), "data": envelope.to_json()}
+
+
+def to_binary(
+    envelope: EventEnvelope, *, prefix: str = "ce-", schema_base: str | None = None
+) -> tuple[bytes, dict[str, str]]:
+    """The event as a body, Interlock's wire shape, and headers.
+
+    Values are percent-encoded where they hold anything but printable ASCII, as the HTTP binding has it, so that nothing in an
+    event can break out of its header.
+    """
+    named = attributes(envelope, schema_base=schema_base)
+    kind = named.pop("datacontenttype")
+    headers = {f"{prefix}{name}": quote(value, safe=_PRINTABLE) for name, value in named.items()}
+    headers["content-type"] = kind
+    return canonical_json(envelope.to_json()).encode(), headers
+
+
+def read(body: bytes | str, headers: Mapping[str, Any] | None = None) -> EventEnvelope:
+    """Read an event in any of the forms that it may come in: Interlock's wire shape, or CloudEvents, structured or binary.
+
+    A CloudEvent of somebody else's, whose data is not Interlock's wire shape, is read as an event of that type whose own fields
+    are the data; its `subject` is the workflow ID.
+
+    Raises:
+        InvalidInput: It is none of them.
+    """
+    document = json_object(body)
+    named = _in_headers(headers or {})
+    if named:
+        return _from_attributes(named, document)
+    if "specversion" in document:
+        data = document.get("data", {})
+        if not isinstance(data, Mapping):
+            raise InvalidInput("The CloudEvent's data is no JSON object. Nothing was done; mend its sender.")
+        return _from_attributes({key: value for key, value in document.items() if key != "data"}, data)
+    return EventEnvelope.from_json(document)
+
+
+def traceparent(trace_id: str, event_id: str) -> str:
+    """The W3C trace context of an event: the same trace for all events of one instance, a parent of its own for each."""
+    trace = hashlib.sha256(trace_id.encode()).hexdigest()[:32]
+    parent = hashlib.sha256(event_id.encode()).hexdigest()[:16]
+    return f"00-{trace}-{parent}-01"
+
+
+def _in_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in headers.items():
+        for prefix in PREFIXES:
+            if name.lower().startswith(prefix.lower()):
+                text = value.decode() if isinstance(value, bytes) else str(value)
+                found[name[len(prefix) :].lower()] = unquote(text)
+    return found if "specversion" in found else {}
+
+
+def _from_attributes(named: Mapping[str, Any], data: Mapping[str, Any]) -> EventEnvelope:
+    if str(named.get("specversion")) != SPEC_VERSION:
+        raise InvalidInput(
+            f"The CloudEvent has the specversion {named.get('specversion')!r}; {SPEC_VERSION} is understood. Nothing was done."
+        )
+    missing = [name for name in _REQUIRED if not named.get(name)]
+    if missing:
+        raise InvalidInput(f"The CloudEvent has no {' and no '.join(missing)}. Nothing was done; mend its sender.")
+    if "eventName" in data and "eventId" in data:
+        envelope = EventEnvelope.from_json(data)
+        if (envelope.event_id, envelope.event_name) != (named["id"], named["type"]):
+            raise InvalidInput(
+                f"The CloudEvent {named['id']} of type {named['type']} carries the event {envelope.event_id} of type {envelope.event_name}. "
+                "Nothing was done; its attributes and its data must agree."
+            )
+        return envelope
+    source = str(named["source"] or UNKNOWN_SOURCE)
+    tenant = {"tenant": str(named["tenant"])} if named.get("tenant") else {}
+    trace = named.get("traceid") or derive("trace", source, str(named["id"]))
+    foreign: dict[str, Any] = {
+        "eventName": str(named["type"]),
+        "eventId": str(named["id"]),
+        "occurredAt": named.get("time"),
+        "traceId": str(trace),
+        "workflowId": str(named.get("subject") or ""),
+        "metadata": {"source": source, **tenant},
+    }
+    taken = foreign.keys() & data.keys()
+    if taken:
+        raise InvalidInput(
+            f"The CloudEvent's data has the fields {', '.join(sorted(taken))}, which are Interlock's own. Nothing was done; send "
+            "the whole wire shape, or rename them."
+        )
+    return EventEnvelope.from_json({**json.loads(json.dumps(dict(data))), **foreign})

@@ -1,0 +1,85 @@
+"""Reading envelopes, saying where they come from, and answering one event with another."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..tools.errors import InvalidInput
+from ..tools.events import Event, EventEnvelope, timestamp
+from ..tools.ids import EventId, derive
+
+UNKNOWN_SOURCE = "/"
+"""The source of an event that does not say where it comes from."""
+
+
+def source_of(envelope: EventEnvelope) -> str:
+    """Where an event comes from: what it says itself, or the workflow that emitted it (`/workflows/<name>`).
+
+    Source and id together are an event's identity.
+    """
+    said = envelope.metadata.get("source")
+    if isinstance(said, str) and said:
+        return said
+    workflow = envelope.metadata.get("workflow")
+    return f"/workflows/{workflow}" if isinstance(workflow, str) and workflow else UNKNOWN_SOURCE
+
+
+def tenant_of(envelope: EventEnvelope) -> str:
+    """Whose an event is; `default` when it does not say."""
+    said = envelope.metadata.get("tenant")
+    return said if isinstance(said, str) and said else "default"
+
+
+def envelope_of(text: str | bytes) -> EventEnvelope:
+    """Read an envelope from JSON text.
+
+    Raises:
+        InvalidInput: It is no JSON object, or no event.
+    """
+    return EventEnvelope.from_json(json_object(text))
+
+
+def json_object(text: str | bytes) -> Mapping[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"This is no event: it is not JSON ({type(error).__name__}). Mend its sender.") from None
+    if not isinstance(found, dict):
+        raise InvalidInput("This is no event: it is JSON, but no object. Mend its sender.")
+    return found
+
+
+def reply(
+    to: EventEnvelope, event: Event, *, source: str, metadata: Mapping[str, Any] | None = None, now: dt.datetime | None = None
+) -> EventEnvelope:
+    """Answer an event with another one, for the same workflow instance, under the same trace.
+
+    The answer's id follows from the event and the answer's name, so that an event that was redelivered is answered with the
+    same event again, which whoever waits for it drops.
+
+    Args:
+        to: The event that is answered.
+        event: The answer.
+        source: Who answers, as a URI reference: `/consumers/mail`.
+        metadata: More about its origin.
+        now: When it occurred; now by default.
+    """
+    return EventEnvelope.wrap(
+        event,
+        event_id=EventId(derive("evt", source, to.event_id, event.name_on_wire, event.to_json())),
+        occurred_at=now or dt.datetime.now(dt.UTC),
+        trace_id=to.trace_id,
+        workflow_id=to.workflow_id,
+        metadata={"source": source, "tenant": tenant_of(to), "causedBy": to.event_id, **(metadata or {})},
+    )
+
+
+def moment_text(microseconds: int) -> str:
+    """A stored moment, microseconds since 1970 UTC, as text."""
+    return timestamp(dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC))

@@ -1,0 +1,42 @@
+"""What is refused of wait states when a workflow is compiled."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from ..nodes.definition import State
+from ..nodes.waits import WaitRule, check_rule
+from ..tools.errors import WorkflowDefinitionError
+
+
+def check_waits(name: str, states: Mapping[str, State], data_model: type[BaseModel] | None) -> None:
+    """Refuse waits that cannot work.
+
+    Raises:
+        WorkflowDefinitionError: The message names the wait, says what is wrong and how to mend it.
+    """
+    rules = [state.wait for state in states.values() if state.wait is not None]
+    for rule in rules:
+        check_rule(rule, data_model)
+        for target in rule.ends:
+            if target not in states:
+                raise WorkflowDefinitionError(
+                    f"The wait {rule.state!r} leads to the state {target!r}, which the workflow {name!r} does not have; it has {', '.join(states)}. "
+                    f"Add it with add_state({target!r})."
+                )
+    _one_key_per_event(name, rules)
+
+
+def _one_key_per_event(name: str, rules: list[WaitRule]) -> None:
+    """An event that comes before its wait is kept under one key, so the waits that may take it must agree on it."""
+    keys: dict[str, WaitRule] = {}
+    for rule in rules:
+        for event in rule.roles:
+            other = keys.setdefault(event, rule)
+            if [field for field, _ in other.key] != [field for field, _ in rule.key] or other.classes[
+                event
+            ] is not rule.classes[event]:
+                raise WorkflowDefinitionError(
+                    f"The waits {other.state!r} and {rule.state!r} of the workflow {name!r} look for {event} under different keys or as different classes. "
+                    "Give both the same key= and the same class."
+                )

@@ -1,0 +1,265 @@
+"""Taking an event in: one transaction that writes it into the inbox, finds the waits that expect it and lets it move them."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import Instance, Unit
+from ..checkpointing.store import inbox as inbox_rows
+from ..checkpointing.store import instances as instance_rows
+from ..checkpointing.store import waits as wait_rows
+from ..checkpointing.store.inbox import InboxEvent, InboxStatus
+from ..checkpointing.store.waits import Wait, WaitStatus
+from ..events.envelopes import source_of, tenant_of
+from ..tools.canonical import canonical_json
+from ..tools.errors import BusError, InputError, InterlockError, InvalidInput, StoreError
+from ..tools.events import EventEnvelope
+from .base import Engine, logger
+from .settling import Counted, arrive, count, expire
+from .waits import WaitRule
+
+
+class DeliveryStatus(StrEnum):
+    """What became of a delivered event."""
+
+    TAKEN = "taken"
+    """A wait took it."""
+    KEPT = "kept"
+    """It came before its wait, which will take it."""
+    LATE = "late"
+    """What waited for it has ended, or had it already."""
+    UNMATCHED = "unmatched"
+    """It fits no workflow; it is in the inbox, and can be delivered again."""
+    FAILED = "failed"
+    """Taking it in raised an error, which is in the inbox with it; it can be delivered again."""
+    DUPLICATE = "duplicate"
+    """It was delivered before; nothing was done."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What delivering one event to one workflow came to."""
+
+    event_id: str
+    workflow: str
+    status: DeliveryStatus
+    note: str | None = None
+    workflow_ids: tuple[str, ...] = ()
+    """The instances whose waits took it."""
+    ended: tuple[str, ...] = ()
+    """The waits that it ended."""
+
+
+@dataclass
+class _Found:
+    """What a look for waits came to."""
+
+    status: InboxStatus
+    note: str | None = None
+    workflow_ids: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+
+def take_in(engine: Engine, envelope: EventEnvelope) -> Delivery:
+    """Take an event in, once; what it raises is written into the inbox beside it.
+
+    Raises:
+        StoreError: The database could not do it; nothing was kept, and the event is to come again.
+    """
+    return _attempt(engine, envelope, None)
+
+
+def take_again(engine: Engine, event: InboxEvent, envelope: EventEnvelope) -> Delivery:
+    """Look again for the waits of an event in the inbox that none has taken."""
+    if event.status is InboxStatus.TAKEN:
+        return Delivery(event.event_id, engine.definition.name, DeliveryStatus.DUPLICATE)
+    return _attempt(engine, envelope, event)
+
+
+def _attempt(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) -> Delivery:
+    try:
+        with engine.store.write() as connection:
+            return _deliver(engine, connection, envelope, known)
+    except (StoreError, BusError):
+        raise
+    except InputError:
+        raise
+    except Exception as error:
+        logger.exception("taking in the event %s (%s) failed", envelope.event_id, envelope.event_name)
+        note = error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
+    with engine.store.write() as connection:
+        now = engine.store.now(connection)
+        event = known or _event(engine, envelope, now)
+        if known is None and not inbox_rows.insert(connection, event):
+            return Delivery(envelope.event_id, engine.definition.name, DeliveryStatus.DUPLICATE)
+        inbox_rows.settle(connection, event, InboxStatus.FAILED, note=note, now=now, correlation=None)
+    return Delivery(envelope.event_id, engine.definition.name, DeliveryStatus.FAILED, note)
+
+
+def _deliver(
+    engine: Engine, connection: Connection, envelope: EventEnvelope, known: InboxEvent | None
+) -> Delivery:
+    now = engine.store.now(connection)
+    name = engine.definition.name
+    event = known or _event(engine, envelope, now)
+    # First of all: of two that bring the same event, the second waits here until the first has committed.
+    if known is None and not inbox_rows.insert(connection, event):
+        return Delivery(envelope.event_id, name, DeliveryStatus.DUPLICATE)
+    rules = {rule.state: rule for rule in engine.definition.waits.values() if envelope.event_name in rule.roles}
+    correlation = None
+    if not rules:
+        found = _Found(InboxStatus.UNMATCHED, f"no wait of the workflow {name} expects {envelope.event_name}")
+    else:
+        rule = next(iter(rules.values()))
+        correlation = rule.correlation_of(envelope)
+        found = _look(engine, connection, envelope, rules, correlation)
+    inbox_rows.settle(connection, event, found.status, note=found.note, now=now, correlation=correlation)
+    return Delivery(
+        envelope.event_id,
+        name,
+        DeliveryStatus(found.status.value),
+        found.note,
+        tuple(found.workflow_ids),
+        tuple(found.ended),
+    )
+
+
+def _look(
+    engine: Engine,
+    connection: Connection,
+    envelope: EventEnvelope,
+    rules: dict[str, WaitRule],
+    correlation: str | None,
+) -> _Found:
+    rule = next(iter(rules.values()))
+    try:
+        rule.read(envelope)
+    except InvalidInput as error:
+        return _Found(InboxStatus.FAILED, error.message)
+    if correlation is None:
+        fields = ", ".join(field for field, _ in rule.key)
+        return _Found(InboxStatus.UNMATCHED, f"it lacks {fields}, by which {envelope.event_name} finds its workflow")
+    if not rule.key:
+        # Locked before anything else is looked at, so that no wait can begin meanwhile.
+        unit = engine.store.unit(connection, envelope.workflow_id)
+        if unit is None or unit.instance.workflow != engine.definition.name:
+            return _Found(InboxStatus.UNMATCHED, f"there is no instance {envelope.workflow_id!r} of this workflow")
+        if unit.instance.tenant != tenant_of(envelope):
+            return _Found(InboxStatus.UNMATCHED, "its instance belongs to another tenant")
+    known = [
+        wait
+        for wait in wait_rows.expecting(
+            connection, workflow=engine.definition.name, correlation=correlation, event_name=envelope.event_name
+        )
+        if wait.tenant == tenant_of(envelope)
+    ]
+    found = _Found(InboxStatus.LATE, "what it is about was settled already")
+    looked = False
+    # In one order everywhere, so that two events never wait for each other's instances.
+    for wait in sorted((wait for wait in known if wait.status is WaitStatus.OPEN), key=lambda wait: wait.workflow_id):
+        counted = _count(engine, connection, wait, rules, envelope)
+        if counted is None:
+            continue
+        looked = True
+        if counted.taken:
+            found.status, found.note = InboxStatus.TAKEN, None
+            found.workflow_ids.append(wait.workflow_id)
+            found.ended += [wait.wait_id] if counted.ended else []
+    if looked:
+        return found
+    return _too_early_or_too_late(engine, connection, envelope, rules, known)
+
+
+def _count(
+    engine: Engine, connection: Connection, wait: Wait, rules: dict[str, WaitRule], envelope: EventEnvelope
+) -> Counted | None:
+    """Count the event for one wait; None when that wait is not there for it any more, or not now."""
+    unit = engine.store.unit(connection, wait.workflow_id)
+    fresh = wait_rows.load(connection, wait.wait_id)
+    rule = rules.get(wait.state)
+    if unit is None or fresh is None or rule is None or fresh.status is not WaitStatus.OPEN:
+        return None
+    if unit.instance.running_key is not None or unit.instance.state != fresh.state:
+        return None
+    if expire(engine, unit, fresh):
+        return None
+    return count(engine, unit, rule, fresh, envelope)
+
+
+def _too_early_or_too_late(
+    engine: Engine,
+    connection: Connection,
+    envelope: EventEnvelope,
+    rules: dict[str, WaitRule],
+    known: list[Wait],
+) -> _Found:
+    if known:
+        last = wait_rows.load(connection, known[0].wait_id) or known[0]
+        if last.status in {WaitStatus.TIMED_OUT, WaitStatus.FAILED, WaitStatus.LEFT}:
+            return _Found(InboxStatus.LATE, f"the wait in {last.state!r} has ended: {last.status.value}")
+        workflow_id = last.workflow_id
+    elif next(iter(rules.values())).key:
+        return _Found(InboxStatus.KEPT)
+    else:
+        workflow_id = envelope.workflow_id
+    instance = instance_rows.load(connection, workflow_id)
+    if instance is None or instance.finished or not _may_still_come(engine, instance, rules):
+        return _Found(InboxStatus.LATE, "the workflow does not come to a wait for it any more")
+    return _Found(InboxStatus.KEPT)
+
+
+def _may_still_come(engine: Engine, instance: Instance, rules: dict[str, WaitRule]) -> bool:
+    if instance.state not in engine.definition.states:
+        return True
+    ahead = {instance.state} | engine.definition.reachable(instance.state)
+    return not ahead.isdisjoint(rules)
+
+
+def settle_due(engine: Engine, *, limit: int = 1_000) -> list[Wait]:
+    """End every wait whose deadline has passed, each in its own transaction, and let open ones take events they had missed.
+
+    Returns:
+        The waits that this ended.
+    """
+    with engine.store.read() as connection:
+        now = engine.store.now(connection)
+        due = wait_rows.due(connection, workflow=engine.definition.name, now=now, limit=limit)
+        missed = wait_rows.missed(connection, workflow=engine.definition.name, limit=limit)
+    return [ended for wait in [*due, *missed] if (ended := settle(engine, wait)) is not None]
+
+
+def settle(engine: Engine, wait: Wait) -> Wait | None:
+    """End one wait if it is due, or let it take the events that it had missed; None when it goes on, or ended before."""
+    with engine.store.write() as connection:
+        unit: Unit | None = engine.store.unit(connection, wait.workflow_id)
+        fresh = wait_rows.load(connection, wait.wait_id)
+        if unit is None or fresh is None or fresh.status is not WaitStatus.OPEN:
+            return None
+        if not expire(engine, unit, fresh):
+            arrive(engine, unit)
+        after = wait_rows.load(connection, wait.wait_id)
+    return after if after is not None and after.status is not WaitStatus.OPEN else None
+
+
+def _event(engine: Engine, envelope: EventEnvelope, now: int) -> InboxEvent:
+    return InboxEvent(
+        position=0,
+        consumer=engine.definition.name,
+        source=source_of(envelope),
+        event_id=envelope.event_id,
+        tenant=tenant_of(envelope),
+        event_name=envelope.event_name,
+        workflow_id=envelope.workflow_id or None,
+        correlation=None,
+        trace_id=envelope.trace_id,
+        envelope=canonical_json(envelope.to_json()),
+        status=InboxStatus.UNMATCHED,
+        note=None,
+        repeats=0,
+        received_at=now,
+        settled_at=None,
+    )
+
+
+__all__ = ["Delivery", "DeliveryStatus", "settle", "settle_due", "take_again", "take_in"]

@@ -1,0 +1,297 @@
+"""Beginning and ending waits: what an event, a deadline or a transition does to them, inside one transaction over the instance.
+
+Whoever comes first ends a wait: a compare-and-set on its row, in the same transaction as the transition that follows. A deadline
+counts by the database's clock: once it has passed, an event is late, even when nobody had looked yet.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import AuditKind, Instance, Unit
+from ..checkpointing.store import inbox as inbox_rows
+from ..checkpointing.store import waits as wait_rows
+from ..checkpointing.store.inbox import InboxStatus
+from ..checkpointing.store.waits import ItemStatus, Wait, WaitItem, WaitStatus
+from ..events.envelopes import envelope_of, moment_text, source_of
+from ..tools.canonical import JsonObject
+from ..tools.errors import ConflictError, RunError
+from ..tools.events import EventEnvelope
+from ..tools.ids import derive
+from ..tools.principal import Principal
+from ..tools.redaction import redact
+from .base import Engine
+from .waits import Ending, Role, WaitRule, ending
+
+CLOCK = "clock"
+"""The id of the principal that a deadline acts as."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What an event did to a wait."""
+
+    taken: bool
+    """Whether it counted; if not, what it is about was settled already."""
+    ended: bool = False
+
+
+def arrive(engine: Engine, unit: Unit) -> Instance:
+    """Follow a transition: end the wait of a state that was left, begin that of the state come to, give it what was kept for it.
+
+    Args:
+        engine: The workflow.
+        unit: After the transition, flushed.
+
+    Returns:
+        The instance, which may have moved on at once.
+    """
+    if not engine.definition.waits:
+        return unit.instance
+    wait = wait_rows.open_of(unit.connection, unit.instance.workflow_id)
+    if wait is not None and wait.state != unit.instance.state:
+        wait_rows.end(unit.connection, wait.wait_id, WaitStatus.LEFT, now=unit.now, poked=False)
+        wait = None
+    rule = engine.definition.waits.get(unit.instance.state)
+    if rule is None:
+        return unit.instance
+    if wait is None:
+        wait = _begin(engine, unit, rule)
+    take_kept(engine, unit, rule, wait)
+    return unit.instance
+
+
+def take_kept(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait) -> None:
+    """Let an open wait take the events that came before it."""
+    if not rule.roles or unit.instance.running_key is not None:
+        return
+    correlation = rule.correlation(unit.instance.workflow_id, unit.instance.data)
+    for event in inbox_rows.waiting(
+        unit.connection, consumer=engine.definition.name, correlation=correlation, names=[*rule.roles]
+    ):
+        if event.tenant != unit.instance.tenant:
+            continue
+        counted = count(engine, unit, rule, wait, envelope_of(event.envelope))
+        status = InboxStatus.TAKEN if counted.taken else InboxStatus.LATE
+        note = None if counted.taken else "what it is about was settled already"
+        inbox_rows.settle(unit.connection, event, status, note=note, now=unit.now, correlation=correlation)
+        if counted.ended:
+            return
+
+
+def count(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait, envelope: EventEnvelope) -> Counted:
+    """Count an event towards an open wait, and end the wait when that is enough.
+
+    Raises:
+        InvalidInput: The event does not fit its class.
+    """
+    event = rule.read(envelope)
+    role = rule.roles[envelope.event_name]
+    touched = _touched(unit.connection, rule, wait, envelope, role)
+    status = {Role.SETTLES: rule.settled_as, Role.DELIVERED: ItemStatus.DELIVERED, Role.FAILED: ItemStatus.FAILED}[role]
+    marked = sum(
+        wait_rows.mark_item(unit.connection, item, status, event_id=envelope.event_id, now=unit.now) for item in touched
+    )
+    if not marked:
+        return Counted(taken=False)
+    now_at = wait_rows.count(
+        unit.connection,
+        wait.wait_id,
+        settled=marked if role is Role.SETTLES else 0,
+        failed=marked if role is Role.FAILED else 0,
+    )
+    if now_at is None:
+        raise _raced(wait)
+    by = Principal(f"event:{source_of(envelope)}"[:255], tenant=unit.instance.tenant)
+    unit.record(
+        AuditKind.EVENT_IN,
+        by,
+        {
+            "eventId": envelope.event_id,
+            "eventName": envelope.event_name,
+            "traceId": envelope.trace_id,
+            "source": source_of(envelope),
+            "waitId": wait.wait_id,
+            "state": wait.state,
+            "role": role.value,
+            "part": rule.part_of(envelope),
+            "settled": now_at.settled,
+            "failed": now_at.failed,
+            "needed": now_at.needed,
+            "total": now_at.total,
+        },
+    )
+    _apply(engine, unit, rule, event)
+    how = ending(needed=now_at.needed, total=now_at.total, settled=now_at.settled, failed=now_at.failed)
+    target = {Ending.DONE: rule.then, Ending.FAILED: rule.on_failure, None: None}[how]
+    if target is None:
+        unit.flush()
+        return Counted(taken=True)
+    reached = WaitStatus.DONE if how is Ending.DONE else WaitStatus.FAILED
+    _end(engine, unit, rule, wait, reached, target, by=by, because={"eventId": envelope.event_id, "eventName": envelope.event_name})
+    return Counted(taken=True, ended=True)
+
+
+def expire(engine: Engine, unit: Unit, wait: Wait) -> bool:
+    """End a wait by its deadline, if that has passed and nothing else has ended it.
+
+    Returns:
+        Whether this did it.
+    """
+    rule = engine.definition.waits.get(wait.state)
+    late = wait.status is WaitStatus.OPEN and wait.due_at is not None and unit.now >= wait.due_at
+    if rule is None or rule.on_timeout is None or not late:
+        return False
+    if unit.instance.state != wait.state or unit.instance.running_key is not None:
+        return False
+    by = Principal(CLOCK, tenant=unit.instance.tenant)
+    _end(engine, unit, rule, wait, WaitStatus.TIMED_OUT, rule.on_timeout, by=by, because={"dueAt": wait.due_at})
+    return True
+
+
+def payload(engine: Engine, connection: Connection, wait: Wait) -> JsonObject:
+    """What is shown of a wait: what it expects, how far that has come, and what follows."""
+    rule = engine.definition.waits[wait.state]
+    progress = wait_rows.progress(connection, wait.wait_id)
+    until = "" if wait.due_at is None else f", until {moment_text(wait.due_at)}"
+    return {
+        "type": "wait",
+        "schemaVersion": 1,
+        "waitId": wait.wait_id,
+        "workflowId": wait.workflow_id,
+        "workflow": wait.workflow,
+        "state": wait.state,
+        "status": wait.status.value,
+        "expects": rule.to_json(),
+        "needed": wait.needed,
+        "total": wait.total,
+        "progress": {status.value: number for status, number in progress.items()},
+        "items": [_item(item) for item in wait_rows.items(connection, wait.wait_id, limit=SHOWN)],
+        "openedAt": wait.opened_at,
+        "dueAt": wait.due_at,
+        "next": {"events": rule.then, "deadline": rule.on_timeout, "failure": rule.on_failure},
+        "description": f"The workflow waits in {wait.state!r} for {', '.join(rule.roles) or 'its deadline'}{until}. "
+        "This is not a question: an answer changes nothing.",
+    }
+
+
+SHOWN = 100
+"""Items of a wait that are listed one by one; all of them are counted."""
+
+
+def _begin(engine: Engine, unit: Unit, rule: WaitRule) -> Wait:
+    instance = unit.instance
+    expected = rule.items(engine.definition.parse_data(instance.data))
+    needed = rule.needed(len(expected))
+    wait = Wait(
+        wait_id=derive("wait", instance.workflow_id, instance.state, instance.revision),
+        workflow_id=instance.workflow_id,
+        tenant=instance.tenant,
+        workflow=engine.definition.name,
+        state=instance.state,
+        revision=instance.revision,
+        status=WaitStatus.OPEN,
+        needed=needed,
+        total=len(expected),
+        settled=0,
+        failed=0,
+        poked=0,
+        opened_at=unit.now,
+        due_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
+        ended_at=None,
+    )
+    correlation = rule.correlation(instance.workflow_id, instance.data)
+    wait_rows.insert(unit.connection, wait, expected, dict.fromkeys(rule.roles, correlation))
+    return wait
+
+
+def _touched(
+    connection: Connection, rule: WaitRule, wait: Wait, envelope: EventEnvelope, role: Role
+) -> Iterable[WaitItem]:
+    """The items that an event is about and that may still change by it."""
+    part = rule.part_of(envelope)
+    if rule.part is not None and part is None:
+        return []
+    standing = (ItemStatus.REQUESTED,) if role is Role.DELIVERED else rule.unsettled
+    name = envelope.event_name if role is Role.SETTLES else None
+    counted = rule.each is None and isinstance(rule.expect, int) and len(rule.events) == 1
+    one = role is Role.SETTLES or counted
+    return wait_rows.items(
+        connection, wait.wait_id, part=part, event_name=name, standing=standing, limit=1 if one else 1_000
+    )
+
+
+def _apply(engine: Engine, unit: Unit, rule: WaitRule, event: Any) -> None:
+    model = engine.definition.data_model
+    if rule.apply is None or model is None:
+        return
+    data = engine.definition.parse_data(unit.instance.data)
+    rule.apply(data, event)
+    try:
+        after = model.model_validate(data.model_dump()).model_dump(mode="json")
+    except ValidationError as error:
+        raise RunError(
+            f"apply= of the wait {rule.state!r} left the workflow's data in a shape that its model refuses: "
+            f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}. Nothing of the event was kept; mend apply, then deliver it again.",
+            code="wait_error",
+        ) from error
+    if after != unit.instance.data:
+        unit.move(state=unit.instance.state, data=after, finished=unit.instance.finished)
+
+
+def _end(
+    engine: Engine,
+    unit: Unit,
+    rule: WaitRule,
+    wait: Wait,
+    status: WaitStatus,
+    target: str,
+    *,
+    by: Principal,
+    because: JsonObject,
+) -> None:
+    timed_out = rule.unsettled if status is WaitStatus.TIMED_OUT else ()
+    if not wait_rows.end(unit.connection, wait.wait_id, status, now=unit.now, poked=False, timed_out=timed_out):
+        raise _raced(wait)
+    before = unit.instance
+    unit.move(state=target, data=before.data, finished=engine.definition.state(target).is_final)
+    progress = wait_rows.progress(unit.connection, wait.wait_id)
+    unit.record(
+        AuditKind.TRANSITION,
+        by,
+        {
+            **because,
+            "waitId": wait.wait_id,
+            "ended": status.value,
+            "previousState": before.state,
+            "currentState": target,
+            "nextAllowedTools": [*engine.offered_for(unit.instance, before.started_by)],
+            "progress": {standing.value: number for standing, number in progress.items()},
+            "data": redact(before.data, engine.definition.sensitive),
+        },
+    )
+    unit.flush()
+    arrive(engine, unit)
+
+
+def _raced(wait: Wait) -> ConflictError:
+    return ConflictError(
+        f"The wait {wait.wait_id} in {wait.state!r} was ended by somebody else at the same moment. Nothing of this was kept; look again.",
+        details={"waitId": wait.wait_id, "workflowId": wait.workflow_id},
+    )
+
+
+def _item(item: WaitItem) -> JsonObject:
+    return {
+        "event": item.event_name,
+        "part": item.part,
+        "status": item.status.value,
+        "eventId": item.event_id,
+        "changedAt": item.changed_at,
+    }
+
+
+__all__ = ["CLOCK", "Counted", "arrive", "count", "expire", "payload", "take_kept"]

@@ -1,0 +1,52 @@
+"""The node of a wait state: it interrupts the graph until the workflow row says that the wait is over.
+
+What ends a wait is decided in SQL, by `delivery` and `settling`; the graph is then poked (`invoke(None)`), runs this node again,
+and follows the row. Whatever it is resumed with changes nothing.
+"""
+
+from typing import Any
+
+from langgraph.types import Command, interrupt
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import Instance
+from ..checkpointing.store import waits as wait_rows
+from ..tools.canonical import JsonObject
+from ..tools.errors import RunError
+from ..tools.principal import Principal
+from .driver import InStore, Steps
+from .reasoning import StateNode
+from .scope import Scope
+from .settling import arrive, expire, payload
+
+
+class WaitNode(StateNode):
+    """Waits in one state."""
+
+    def rest(self, instance: Instance, requester: Principal, scope: Scope) -> Steps[Command[str]]:
+        """Interrupt until the row has moved."""
+        while True:
+            instance, shown = yield InStore(lambda connection: self._look(connection, scope.workflow_id))
+            if shown is None:
+                return Command(update=self.engine.channels(instance, requester), goto=instance.state)
+            # An answer is nobody's business here: having looked at the row again, it is asked for no more than before.
+            interrupt(shown)
+
+    def _look(self, connection: Connection, workflow_id: str) -> tuple[Instance, JsonObject | None]:
+        unit = self.engine.store.unit(connection, workflow_id)
+        if unit is None:
+            raise RunError(
+                f"The workflow instance {workflow_id} is gone from the workflow store while it waits in {self.state.name!r}. "
+                "Nothing was done; restore it, or start a new thread.",
+                code="unknown_instance",
+            )
+        arrive(self.engine, unit)
+        if unit.instance.state != self.state.name:
+            return unit.instance, None
+        wait = wait_rows.open_of(connection, workflow_id)
+        if wait is None or expire(self.engine, unit, wait):
+            return unit.instance, None
+        return unit.instance, payload(self.engine, connection, wait)
+
+
+__all__ = ["WaitNode"]

@@ -1,0 +1,54 @@
+"""One run of a compiled workflow, as it is traced."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
+
+from ..nodes.scope import workflow_id_of
+from ..tracing.reference import TraceReference
+from ..tracing.runs import GraphRun, graph_run
+from ..tracing.trail import last_reference
+
+if TYPE_CHECKING:
+    from .compiled import WorkflowGraph
+
+
+def traced_run(
+    graph: "WorkflowGraph", config: RunnableConfig | None, configurable: Mapping[str, Any], given: Any
+) -> GraphRun:
+    """Prepare a run of the graph for being traced; where nobody traces, there is nothing to it.
+
+    Args:
+        graph: The workflow.
+        config: What it is run with.
+        configurable: The same with the graph's own.
+        given: Its input, or the command that resumes it.
+    """
+    engine = graph.engine
+    resume = given.resume if isinstance(given, Command) else None
+
+    def instance() -> str | None:
+        if configurable.get("workflow_id") is not None:
+            return str(configurable["workflow_id"])
+        if configurable.get("checkpoint_ns") or configurable.get("thread_id") is None:
+            return None  # inside another graph the nodes know it, from where they run
+        return workflow_id_of(configurable, engine.definition.name)
+
+    def cause() -> TraceReference | None:
+        known = None if resume is None else instance()
+        return None if known is None else last_reference(engine.store, known)
+
+    return graph_run(
+        config,
+        graph.config,
+        workflow=engine.definition.name,
+        version=engine.definition.version,
+        resume=resume,
+        workflow_id=instance,
+        cause=cause,
+    )
+
+
+__all__ = ["traced_run"]

@@ -1,0 +1,77 @@
+"""The last door before LangSmith: a client that lets nothing out but what may go out."""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from .outgoing import WITHHELD, Outgoing
+
+logger = logging.getLogger("interlock.tracing")
+
+_TRACES_REMEMBERED = 512
+
+
+class GuardedClient:
+    """A LangSmith client, with what it is given masked first. Everything else is the client's own.
+
+    Every run goes through it, whoever recorded it: a tracer, or a `@traceable` function that a tool calls.
+    """
+
+    def __init__(self, client: Any, outgoing: Outgoing) -> None:
+        self.wrapped = client
+        self.outgoing = outgoing
+        self._learned: OrderedDict[str, set[str]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.wrapped, name)
+
+    def create_run(self, name: str, inputs: dict[str, Any], run_type: str, **fields: Any) -> None:
+        """As the client's, with what may go out."""
+        fields = self._guarded({**fields, "inputs": inputs}, fields.get("trace_id"))
+        self.wrapped.create_run(name, fields.pop("inputs"), run_type, **fields)
+
+    def update_run(self, run_id: Any, **fields: Any) -> None:
+        """As the client's, with what may go out."""
+        self.wrapped.update_run(run_id, **self._guarded(fields, fields.get("trace_id")))
+
+    def _guarded(self, fields: Mapping[str, Any], trace_id: Any) -> dict[str, Any]:
+        guarded = dict(fields)
+        try:
+            mask = self.outgoing.mask(self._of_trace(str(trace_id)))
+            for name in ("inputs", "outputs", "events", "serialized"):
+                if guarded.get(name):
+                    guarded[name] = mask.value(guarded[name])
+            if guarded.get("error"):
+                guarded["error"] = mask.text(guarded["error"])
+            if guarded.get("extra"):
+                extra = dict(guarded["extra"])
+                metadata = extra.pop("metadata", None) or {}
+                withheld = extra.pop("interlock_withheld", ())
+                guarded["extra"] = {**mask.value(extra), "metadata": mask.metadata(metadata, withheld)}
+        except Exception:
+            # A trace with a hole is better than one with a secret, or than a workflow that stops.
+            logger.exception("what goes out could not be masked, so nothing of it goes out")
+            guarded.update(
+                inputs={"withheld": WITHHELD}, outputs=None, events=None, serialized=None, error=None, extra={}
+            )
+        return guarded
+
+    def _of_trace(self, trace_id: str) -> set[str]:
+        with self._lock:
+            learned = self._learned.setdefault(trace_id, set())
+            self._learned.move_to_end(trace_id)
+            if len(self._learned) > _TRACES_REMEMBERED:
+                self._learned.popitem(last=False)
+            return learned
+
+
+def guarded(client: Any, outgoing: Outgoing | None = None) -> GuardedClient:
+    """The client, guarded; one that is guarded already stays as it is unless other things may go out."""
+    if isinstance(client, GuardedClient):
+        if outgoing is None or outgoing == client.outgoing:
+            return client
+        client = client.wrapped
+    return GuardedClient(client, outgoing or Outgoing())

@@ -1,0 +1,238 @@
+"""What may go out into a trace: secrets and sensitive fields are masked, and everything else can be narrowed down.
+
+A trace leaves the house: it goes to a service, is kept there, and is read by people who may not see the database. So what
+goes out is decided at one place, for inputs, outputs, errors, metadata and events alike.
+"""
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import functools
+import json
+import os
+import re
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel
+
+from ..tools.redaction import MASK, is_secret
+
+WITHHELD = "(withheld)"
+"""What stands in place of conversation text that is kept out, and of values that are not on the allow-list."""
+
+_DATA = frozenset({"args", "arguments", "data", "output", "initial_data", "edited_arguments", "correction"})
+"""Where the application's own values stand: what the allow-list is about."""
+_TEXTS = frozenset({"content", "text", "reasoning_content", "refusal", "prompt", "prompts", "description", "preview"})
+"""Where the text of a conversation stands, in messages and in what models give."""
+_SHORTEST_LEARNED = 6
+_LONGEST_PARSED = 1_000_000
+_SECRET_TEXT = re.compile(
+    r"(?P<keep>\b(?:bearer|basic)\s+|://[^\s:/@]+:|\b(?:password|passwd|secret|api[_-]?key|token)\s*[=:]\s*)"
+    r"(?!\*\*\*)[^\s\"',;&@]{4,}"
+    r"|\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}|\blsv2_[a-z]{2}_[A-Za-z0-9_]{16,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    re.IGNORECASE,
+)
+
+_registered: frozenset[str] = frozenset()
+
+
+def register_sensitive(names: Iterable[str]) -> None:
+    """Mask these fields in every trace of this process; a workflow does it with those of its contracts when it is compiled."""
+    global _registered  # noqa: PLW0603 -- every tracer, also one that somebody made himself, must know them
+    _registered |= frozenset(names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outgoing:
+    """What of a workflow may go out into a trace.
+
+    Fields whose names say that they hold a secret, the sensitive fields of every contract in the process, and texts that look
+    like credentials are masked in any case. A value that stood in a masked field is also masked in every text that goes out
+    after it in the same trace, such as an error that quotes it.
+    """
+
+    sensitive: Collection[str] = ()
+    """More fields to mask: names, wherever they stand, or paths such as `customer.address.zip`."""
+    allow: Collection[str] | None = None
+    """When given, the only fields whose values go out of tool arguments, outputs and workflow data."""
+    conversation: bool = True
+    """Whether the text of the conversation goes out. Without it a trace still shows every step, call and result code."""
+    configurable: Collection[str] = ()
+    """Keys of `configurable` that may show in metadata, beside thread and workflow; LangGraph copies all of them there."""
+
+    def mask(self, learned: set[str] | None = None) -> "Mask":
+        """The function that does it, for one trace."""
+        return Mask(self, set() if learned is None else learned)
+
+
+_default: Outgoing | None = None
+
+
+def configure(outgoing: Outgoing) -> None:
+    """Say what may go out of every workflow of this process whose tracer was not told otherwise."""
+    global _default  # noqa: PLW0603 -- tracing is switched on for a process, by its environment, and narrowed down so too
+    _default = outgoing
+
+
+def default_outgoing() -> Outgoing:
+    """What `configure` said; otherwise everything but what is masked, without the conversation where the environment variable
+    `INTERLOCK_TRACE_CONVERSATION` is `false`.
+    """
+    if _default is not None:
+        return _default
+    return Outgoing(conversation=os.environ.get("INTERLOCK_TRACE_CONVERSATION", "true").lower() not in {"false", "0", "no"})
+
+
+class Mask:
+    """Makes of anything what may go out of it, as plain data.
+
+    Args:
+        outgoing: What may.
+        learned: Values that stood in masked fields of this trace; it adds to them.
+    """
+
+    def __init__(self, outgoing: Outgoing, learned: set[str]) -> None:
+        self._outgoing = outgoing
+        self._learned = learned
+        names, paths = _marks(frozenset(outgoing.sensitive) | _registered)
+        self._names, self._paths = names, paths
+        self._allow = None if outgoing.allow is None else frozenset(_plain(name) for name in outgoing.allow)
+
+    def value(self, value: Any) -> Any:
+        """Inputs, outputs and whatever else is data."""
+        return self._clean(value, (), closed=False)
+
+    def text(self, text: str) -> str:
+        """An error, or another text by itself."""
+        if not self._outgoing.conversation:
+            # What an error quotes may be the conversation; what kind it is says the first word.
+            return re.match(r"[\w.]*", text)[0] + f"({WITHHELD})"  # type: ignore[index]
+        return self._text(text)
+
+    def metadata(self, values: Mapping[str, Any], withheld: Collection[str] = ()) -> dict[str, Any]:
+        """Metadata, without the names that are withheld."""
+        kept = {name: value for name, value in values.items() if name not in withheld}
+        cleaned: dict[str, Any] = self._clean(kept, (), closed=False)
+        return cleaned
+
+    def _clean(self, value: Any, path: tuple[str, ...], *, closed: bool) -> Any:
+        match value:
+            case None | bool():
+                return value
+            case enum.Enum():
+                return self._clean(value.value, path, closed=closed)
+            case str():
+                return self._string(value, path, closed=closed)
+            case int() | float() | decimal.Decimal() | dt.date() | dt.time() | dt.timedelta() | uuid.UUID():
+                return WITHHELD if closed and not self._allowed(path) else value
+            case BaseMessage():
+                return self._mapping(value.__dict__, path, closed=closed)
+            case Mapping():
+                return self._mapping(value, path, closed=closed)
+            case list() | tuple() | set() | frozenset():
+                return self._items(list(value), path, closed=closed)
+            case BaseModel():
+                return self._mapping(value.__dict__, path, closed=closed)
+            case BaseException():
+                return self.text(repr(value))
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+            return self._mapping(fields, path, closed=closed)
+        if hasattr(value, "node") and hasattr(value, "arg"):  # LangGraph's Send
+            return self._mapping({"node": value.node, "arg": value.arg}, path, closed=closed)
+        # Whatever else it is, its own text may say anything.
+        return f"<{type(value).__name__}>"
+
+    def _mapping(self, value: Mapping[Any, Any], path: tuple[str, ...], *, closed: bool) -> dict[str, Any]:
+        cleaned: dict[str, Any] = {}
+        for key, item in value.items():
+            name = key if isinstance(key, str) else str(key)
+            below = (*path, _plain(name))
+            if item is not None and self._hides(name, below):
+                self._learn(item)
+                cleaned[name] = MASK
+            elif not self._outgoing.conversation and name in _TEXTS and item not in (None, "", []):
+                cleaned[name] = WITHHELD
+            else:
+                cleaned[name] = self._clean(
+                    item, below, closed=closed or (self._allow is not None and name in _DATA)
+                )
+        return cleaned
+
+    def _items(self, items: list[Any], path: tuple[str, ...], *, closed: bool) -> list[Any]:
+        if not self._outgoing.conversation and path and path[-1] == "messages":
+            return [self._said(item, path) for item in items]
+        return [self._clean(item, path, closed=closed) for item in items]
+
+    def _said(self, item: Any, path: tuple[str, ...]) -> Any:
+        """One of the messages where their text is kept out: also the short forms, a text or a pair of role and text."""
+        match item:
+            case str():
+                return WITHHELD
+            case (str() as role, _):
+                return [role, WITHHELD]
+        return self._clean(item, path, closed=False)
+
+    def _string(self, text: str, path: tuple[str, ...], *, closed: bool) -> str:
+        # Tool messages and tool calls carry JSON inside texts.
+        if text[:1] in {"{", "["} and len(text) < _LONGEST_PARSED:
+            try:
+                parsed = json.loads(text)
+            except ValueError:
+                pass
+            else:
+                cleaned = self._clean(parsed, path, closed=closed)
+                return text if cleaned == parsed else json.dumps(cleaned, ensure_ascii=False, default=str)
+        if closed and not self._allowed(path):
+            return WITHHELD
+        return self._text(text)
+
+    def _text(self, text: str) -> str:
+        for secret in self._learned:
+            if secret in text:
+                text = text.replace(secret, MASK)
+        return _SECRET_TEXT.sub(lambda found: (found["keep"] or "") + MASK, text)
+
+    def _allowed(self, path: tuple[str, ...]) -> bool:
+        return bool(path) and self._allow is not None and path[-1] in self._allow
+
+    def _hides(self, name: str, path: tuple[str, ...]) -> bool:
+        return path[-1] in self._names or _secret(name) or any(path[-len(end) :] == end for end in self._paths)
+
+    def _learn(self, value: Any) -> None:
+        match value:
+            case str():
+                if len(value) >= _SHORTEST_LEARNED and value != MASK:
+                    self._learned.add(value)
+            case bool() | None:
+                pass
+            case int() | float() | decimal.Decimal():
+                self._learn(str(value))
+            case Mapping():
+                for item in value.values():
+                    self._learn(item)
+            case list() | tuple():
+                for item in value:
+                    self._learn(item)
+
+
+@functools.lru_cache(maxsize=64)
+def _marks(sensitive: frozenset[str]) -> tuple[frozenset[str], tuple[tuple[str, ...], ...]]:
+    marks = {tuple(_plain(part) for part in name.split(".")) for name in sensitive}
+    return frozenset(mark[0] for mark in marks if len(mark) == 1), tuple(mark for mark in marks if len(mark) > 1)
+
+
+@functools.lru_cache(maxsize=4096)
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+@functools.lru_cache(maxsize=4096)
+def _secret(name: str) -> bool:
+    return is_secret(name)

@@ -1,0 +1,92 @@
+"""What a run is called and what is told of it: pure functions of what a node was given and what came of it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NODE_KIND = "interlock"
+"""The name of the metadata that says which kind of node a run is: `state`, `reads`, `execution`, `approval` or `wait`."""
+WORKFLOW = "workflow"
+OUTPUTS = "interlock_outputs"
+"""In a run's `extra`: what it is to show as its outputs, until the tracer puts it there."""
+
+_APPROVAL = "/approval"
+
+
+def beginning(metadata: Mapping[str, Any], value: Any) -> str | None:
+    """What a node's run is called when it begins."""
+    kind, node, workflow = metadata.get(NODE_KIND), str(metadata.get("langgraph_node", "")), metadata.get(WORKFLOW)
+    state, _, tool = node.removesuffix(_APPROVAL).partition("/")
+    match kind:
+        case "state" | "wait":
+            return f"{workflow}: {state}" if workflow else state
+        case "approval":
+            return f"approval: {tool}"
+        case "execution" | "reads":
+            return str(_proposal(value).get("tool") or tool)
+        case _:
+            return None
+
+
+def node_inputs(kind: str, value: Any) -> dict[str, Any]:
+    """What a node's run shows that it was given: what a person asks for first, and not the whole conversation at every step.
+
+    The conversation stands once per question to the model, in the model's own run.
+    """
+    if not isinstance(value, Mapping):
+        return {"input": value}
+    proposal = _proposal(value)
+    if proposal:
+        return {"tool": proposal.get("tool"), "arguments": proposal.get("arguments"), "proposedIn": proposal.get("state")}
+    return {
+        "state": value.get("state"),
+        "revision": value.get("revision"),
+        "data": value.get("data"),
+        "messages": len(value.get("messages") or ()),
+        "kind": kind,
+    }
+
+
+def resumed(workflow: str, decisions: Iterable[str]) -> str:
+    """What a run is called that goes on with an answer, by what was decided."""
+    said = {"approve": "approved", "edit": "edited", "reject": "rejected", "respond": "answered"}
+    told = list(dict.fromkeys(said.get(decision, decision) for decision in decisions))
+    return f"{workflow}: resume ({', '.join(told)})" if told else f"{workflow}: resume"
+
+
+def outcome(proposal: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """What is told of a proposal that was answered: another name for its run, where it was denied, and its metadata."""
+    tool = proposal.get("tool")
+    told: dict[str, Any] = {
+        "tool": tool,
+        "idempotency_key": proposal.get("key"),
+        "audit_ref": result.get("auditRef"),
+        "replayed": bool(result.get("replayed")),
+        "state_before": result.get("previousState") or proposal.get("state"),
+        "state_after": result.get("currentState"),
+        "next_allowed_tools": _joined(result.get("nextAllowedTools")),
+    }
+    error = result.get("error")
+    if not isinstance(error, Mapping):
+        return None, told
+    told |= {"denial_code": error.get("code"), "denial_reason": error.get("message")}
+    return f"denied: {tool}", told
+
+
+def place(channels: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the workflow stands, by what a node tells the graph."""
+    told = {
+        "state_after": channels.get("state"),
+        "revision": channels.get("revision"),
+        "next_allowed_tools": _joined(channels.get("next_allowed_tools")),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _proposal(value: Any) -> Mapping[str, Any]:
+    found = value.get("proposal") if isinstance(value, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _joined(names: Any) -> str | None:
+    # LangSmith filters on metadata that are texts and numbers.
+    return None if names is None else ", ".join(map(str, names))

@@ -1,0 +1,311 @@
+"""OpenTelemetry: spans and metrics of workflows, through `opentelemetry-api` alone.
+
+| metric | kind | labels |
+|---|---|---|
+| `interlock.workflow.runs` | counter | workflow, outcome (`completed`, `interrupted`, `failed`), resumed |
+| `interlock.workflow.duration` | histogram, s | workflow, outcome |
+| `interlock.tool.executions` | counter | workflow, tool, outcome (`done`, `replayed`, `denied`, `refused`) |
+| `interlock.tool.duration` | histogram, s | workflow, tool |
+| `interlock.denials` | counter | workflow, tool, code |
+| `interlock.retries` | counter | workflow, tool |
+| `interlock.approvals` | counter | workflow, tool, decision |
+| `interlock.overrides` | counter | workflow, tool, decision: a person changed or turned down what a model proposed |
+| `interlock.approval.wait` | histogram, s | workflow, tool |
+| `interlock.outbox.lag` | histogram, s | none: from the commit to the publication of an event |
+
+Labels are names of the definition and closed sets, so their number is bounded; a tool that a model made up counts as `unknown`.
+Spans: `invoke_workflow NAME` for each run of a graph and, below it, `execute_tool NAME`, `state NAME`, `approval NAME`. A span
+ends when its run does, also at an interrupt; what resumes is a new span that is linked to it.
+
+Nothing of OpenTelemetry is imported before something of its SDK was (or `use` was called): who does not use it does not pay for it.
+"""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langgraph.errors import GraphBubbleUp
+
+from ..tools.errors import InterlockError
+from .reference import TraceReference
+from .story import NODE_KIND, WORKFLOW, beginning
+
+logger = logging.getLogger("interlock.tracing")
+
+_UNKNOWN = "unknown"
+_OVERRIDES = frozenset({"edit", "reject", "respond"})
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_WAITING = (1, 10, 60, 300, 900, 3600, 14400, 86400, 604800)
+
+
+class _Instruments:
+    """The tracer and the instruments, made when something first listens."""
+
+    def __init__(self, tracer_provider: Any = None, meter_provider: Any = None) -> None:
+        from opentelemetry import metrics, trace  # noqa: PLC0415 -- an extra, imported when it is used
+
+        self.tracer = trace.get_tracer("interlock", tracer_provider=tracer_provider)
+        meter = metrics.get_meter("interlock", meter_provider=meter_provider)
+        self.runs = meter.create_counter("interlock.workflow.runs", "{run}", "Runs of workflow graphs")
+        self.run_seconds = meter.create_histogram(
+            "interlock.workflow.duration", "s", "How long runs took", explicit_bucket_boundaries_advisory=_SECONDS
+        )
+        self.executions = meter.create_counter("interlock.tool.executions", "{execution}", "Proposals answered")
+        self.tool_seconds = meter.create_histogram(
+            "interlock.tool.duration", "s", "How long tools took", explicit_bucket_boundaries_advisory=_SECONDS
+        )
+        self.denials = meter.create_counter("interlock.denials", "{denial}", "Proposals that the gate refused")
+        self.retries = meter.create_counter("interlock.retries", "{retry}", "Attempts after the first")
+        self.approvals = meter.create_counter("interlock.approvals", "{decision}", "Decisions of approvers")
+        self.overrides = meter.create_counter(
+            "interlock.overrides", "{decision}", "Decisions that changed or turned down a proposal"
+        )
+        self.approval_wait = meter.create_histogram(
+            "interlock.approval.wait", "s", "From asking to deciding", explicit_bucket_boundaries_advisory=_WAITING
+        )
+        self.outbox_lag = meter.create_histogram(
+            "interlock.outbox.lag", "s", "From commit to publication", explicit_bucket_boundaries_advisory=_SECONDS
+        )
+
+
+_instruments: _Instruments | None = None
+
+
+def use(*, tracer_provider: Any = None, meter_provider: Any = None) -> None:
+    """Send spans and metrics to these providers instead of OpenTelemetry's global ones.
+
+    Raises:
+        InterlockError: `opentelemetry-api` is not installed.
+    """
+    global _instruments  # noqa: PLW0603 -- OpenTelemetry's own providers are global too
+    try:
+        _instruments = _Instruments(tracer_provider, meter_provider)
+    except ImportError as error:
+        raise InterlockError(
+            "OpenTelemetry is not installed, so there is nothing to send spans and metrics with. Workflows run as before; "
+            "install langgraph-interlock[otel].",
+            code="not_installed",
+        ) from error
+
+
+def listens() -> bool:
+    """Whether an OpenTelemetry SDK may be listening."""
+    return _instruments is not None or "opentelemetry.sdk" in sys.modules
+
+
+def _active() -> _Instruments | None:
+    global _instruments  # noqa: PLW0603
+    if _instruments is None and "opentelemetry.sdk" in sys.modules:
+        try:
+            _instruments = _Instruments()
+        except Exception:
+            logger.exception("OpenTelemetry could not be used; workflows run without it")
+    return _instruments
+
+
+@dataclass
+class GraphSpan:
+    """The span of one run of a graph; it is current only while the graph works, never while its caller does."""
+
+    span: Any
+    workflow: str
+    resumed: bool
+    began: float = field(default_factory=time.monotonic)
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        """Make it the parent of what begins meanwhile."""
+        from opentelemetry import trace  # noqa: PLC0415
+
+        with trace.use_span(self.span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
+            yield
+
+    def end(self, outcome: str, error: BaseException | None = None) -> None:
+        """End it, and count the run."""
+        with _harmless():
+            active = _active()
+            if error is not None:
+                _failed(self.span, error)
+            self.span.set_attribute("interlock.outcome", outcome)
+            self.span.end()
+            if active is not None:
+                labels = {"workflow": self.workflow, "outcome": outcome}
+                active.runs.add(1, {**labels, "resumed": self.resumed})
+                active.run_seconds.record(time.monotonic() - self.began, labels)
+
+
+def graph_run(
+    workflow: str,
+    *,
+    version: int,
+    workflow_id: str | None,
+    thread_id: str | None,
+    resumed: bool = False,
+    caused_by: TraceReference | None = None,
+) -> GraphSpan | None:
+    """Begin the span of one run of a graph; None when nothing listens."""
+    active = _active()
+    if active is None:
+        return None
+    try:
+        span = active.tracer.start_span(
+            f"invoke_workflow {workflow}",
+            attributes=_attributes(
+                {
+                    "gen_ai.operation.name": "invoke_workflow",
+                    "gen_ai.workflow.name": workflow,
+                    "gen_ai.conversation.id": thread_id,
+                    "interlock.workflow.version": version,
+                    "interlock.workflow.id": workflow_id,
+                    "interlock.resumed": resumed,
+                }
+            ),
+            links=_links(caused_by),
+        )
+        return GraphSpan(span, workflow, resumed)
+    except Exception:
+        logger.exception("a span could not be begun; the workflow runs without it")
+        return None
+
+
+@contextlib.contextmanager
+def step(facts: Mapping[str, Any], metadata: Mapping[str, Any], value: Any) -> Iterator[str | None]:
+    """The span of one node's run. Gives its `traceparent`, or None when nothing listens."""
+    active = _active()
+    if active is None:
+        yield None
+        return
+    began = time.monotonic()
+    span: Any = None
+    with _harmless():
+        span = _step_span(active, facts, metadata, value)
+    if span is None:
+        yield None
+        return
+    from opentelemetry import trace  # noqa: PLC0415
+
+    try:
+        with trace.use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
+            yield _traceparent(span)
+    except GraphBubbleUp:
+        span.set_attribute("interlock.outcome", "interrupted")
+        raise
+    except BaseException as error:
+        _failed(span, error)
+        raise
+    finally:
+        with _harmless():
+            for name in ("audit_ref", "denial_code", "replayed", "attempt", "approval_id", "state_after"):
+                if facts.get(name) is not None:
+                    span.set_attribute(f"interlock.{name}", facts[name])
+            span.end()
+            if metadata.get(NODE_KIND) in {"execution", "reads"}:
+                tool = str(beginning({**metadata, WORKFLOW: facts.get(WORKFLOW)}, value))
+                active.tool_seconds.record(
+                    time.monotonic() - began, {"workflow": str(facts.get(WORKFLOW)), "tool": tool}
+                )
+
+
+def answered(facts: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """Count a proposal that was answered."""
+    active = _active()
+    if active is None:
+        return
+    error = result.get("error")
+    code = error.get("code") if isinstance(error, Mapping) else None
+    own = code in {"refused", "tool_failed", "invalid_output"}
+    labels = {
+        "workflow": str(facts.get(WORKFLOW)),
+        "tool": _UNKNOWN if code == "unknown_tool" else str(facts.get("tool")),
+    }
+    outcome = "replayed" if facts.get("replayed") else "done" if code is None else "refused" if own else "denied"
+    active.executions.add(1, {**labels, "outcome": outcome})
+    if outcome == "denied":
+        active.denials.add(1, {**labels, "code": str(code)})
+
+
+def retried(workflow: str, tool: str) -> None:
+    """Count an attempt after the first."""
+    with _harmless():
+        active = _active()
+        if active is not None:
+            active.retries.add(1, {"workflow": workflow, "tool": tool})
+
+
+def decided(workflow: str, tool: str, decision: str, waited: float) -> None:
+    """Count a person's decision, which took so many seconds."""
+    with _harmless():
+        active = _active()
+        if active is not None:
+            labels = {"workflow": workflow, "tool": tool}
+            active.approvals.add(1, {**labels, "decision": decision})
+            active.approval_wait.record(waited, labels)
+            if decision in _OVERRIDES:
+                active.overrides.add(1, {**labels, "decision": decision})
+
+
+def published(lag: float) -> None:
+    """Count an event that went out so many seconds after its transaction committed."""
+    with _harmless():
+        active = _active()
+        if active is not None:
+            active.outbox_lag.record(lag)
+
+
+def _step_span(active: _Instruments, facts: Mapping[str, Any], metadata: Mapping[str, Any], value: Any) -> Any:
+    name = str(beginning({**metadata, WORKFLOW: None}, value))
+    kind = metadata.get(NODE_KIND)
+    proposal = value.get("proposal") if isinstance(value, Mapping) else None
+    proposed = TraceReference.from_json(proposal.get("trace")) if isinstance(proposal, Mapping) else None
+    common = {"interlock.workflow.id": facts.get("workflow_id"), "gen_ai.conversation.id": facts.get("thread_id")}
+    if kind in {"execution", "reads"}:
+        title = f"execute_tool {name}"
+        common |= {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
+    else:
+        title = name if kind == "approval" else f"{kind} {name}"
+        title = title.replace("approval: ", "approval ")
+    return active.tracer.start_span(title, attributes=_attributes(common), links=_links(proposed))
+
+
+def _traceparent(span: Any) -> str | None:
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
+def _links(reference: TraceReference | None) -> list[Any]:
+    if reference is None or reference.traceparent is None:
+        return []
+    from opentelemetry import trace  # noqa: PLC0415
+
+    try:
+        _, trace_id, span_id, flags = reference.traceparent.split("-")
+        context = trace.SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(flags, 16)))
+    except ValueError:  # it came from another house
+        return []
+    return [trace.Link(context)] if context.is_valid else []
+
+
+def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _failed(span: Any, error: BaseException) -> None:
+    from opentelemetry import trace  # noqa: PLC0415
+
+    # The type alone: an exception's own text may hold what must not go out.
+    span.set_attribute("error.type", type(error).__name__)
+    span.set_status(trace.StatusCode.ERROR, type(error).__name__)
+
+
+@contextlib.contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("telemetry could not be recorded; the workflow is not touched by it")

@@ -1,0 +1,151 @@
+"""A LangSmith tracer that knows workflows: interrupts are no errors, every run says where it stands, nothing secret goes out."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from langchain_core.tracers.langchain import LangChainTracer
+from langchain_core.tracers.schemas import Run
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
+from typing_extensions import override
+
+from .client import GuardedClient, guarded
+from .outgoing import Outgoing, default_outgoing
+from .story import NODE_KIND, OUTPUTS, beginning, node_inputs
+
+logger = logging.getLogger("interlock.tracing")
+
+
+class InterlockTracer(LangChainTracer):
+    """LangChain's tracer for LangSmith, with what a workflow needs.
+
+    A workflow puts it in place of LangChain's own wherever tracing is on, so there is nothing to do. Give it to
+    `config["callbacks"]` yourself where a graph of your own is around the workflow: its runs too then record interrupts as what they are.
+
+    Args:
+        outgoing: What may go out; secrets and sensitive fields never do.
+        facts: Metadata of every run that has none of these names.
+        withheld: Names of metadata that do not go out: what LangGraph copies from `configurable`.
+        options: As LangChain's tracer takes them, such as `project_name`, `client` and `tags`.
+    """
+
+    def __init__(
+        self,
+        *,
+        outgoing: Outgoing | None = None,
+        facts: Mapping[str, Any] | None = None,
+        withheld: frozenset[str] = frozenset(),
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.client: Any = guarded(self.client, outgoing or _allowed_by(self.client))
+        self.facts = dict(facts or {})
+        self.withheld = withheld
+        self.about_root: tuple[UUID, Mapping[str, Any]] | None = None
+        """The run of the graph that this tracer was made for, and metadata of that run alone."""
+
+    @classmethod
+    def adopt(
+        cls, tracer: LangChainTracer, *, facts: Mapping[str, Any], withheld: frozenset[str] = frozenset()
+    ) -> "InterlockTracer":
+        """One that goes on where another tracer stands: with its client, its project and the runs that it has open."""
+        if isinstance(tracer, InterlockTracer):
+            facts, withheld = {**tracer.facts, **facts}, tracer.withheld | withheld
+        return cls(**_options(tracer), facts=facts, withheld=withheld)
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """What may go out."""
+        client: GuardedClient = self.client
+        return client.outgoing
+
+    @override
+    def copy_with_metadata_defaults(self, **defaults: Any) -> LangChainTracer:
+        # LangChain builds the copy with its own arguments only.
+        copied = super().copy_with_metadata_defaults(**defaults)
+        if isinstance(copied, InterlockTracer):
+            copied.facts, copied.withheld, copied.about_root = self.facts, self.withheld, self.about_root
+        return copied
+
+    @override
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> Run:
+        if isinstance(error, GraphBubbleUp):
+            return self.on_chain_end(bubbled(error), run_id=run_id, **kwargs)
+        return super().on_chain_error(error, run_id=run_id, **kwargs)
+
+    @override
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> Run:
+        if isinstance(error, GraphBubbleUp):
+            return self.on_tool_end(bubbled(error), run_id=run_id, **kwargs)
+        return super().on_tool_error(error, run_id=run_id, **kwargs)
+
+    @override
+    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> Run:
+        if isinstance(error, GraphBubbleUp):
+            return self.on_retriever_end([], run_id=run_id, **kwargs)
+        return super().on_retriever_error(error, run_id=run_id, **kwargs)
+
+    @override
+    def _start_trace(self, run: Run) -> None:
+        super()._start_trace(run)
+        try:
+            metadata = run.extra.get("metadata") or {}
+            about, more = self.about_root or (None, {})
+            run.extra["metadata"] = {**metadata, **self.facts, **(more if run.id == about else {})}
+            if self.withheld:
+                run.extra["interlock_withheld"] = self.withheld
+            if is_node(run):
+                run.name = beginning(run.extra["metadata"], run.inputs) or run.name
+                run.inputs = node_inputs(metadata[NODE_KIND], run.inputs)
+        except Exception:
+            logger.exception("the run %s could not be described", run.id)
+
+    @override
+    def _end_trace(self, run: Run) -> None:
+        shown = run.extra.pop(OUTPUTS, None)
+        if shown is not None:
+            run.outputs = shown
+        super()._end_trace(run)
+
+
+def _allowed_by(client: Any) -> Outgoing:
+    return client.outgoing if isinstance(client, GuardedClient) else default_outgoing()
+
+
+def is_node(run: Any) -> bool:
+    """Whether a run is a workflow's node itself, and not something that ran inside it and inherited its metadata."""
+    metadata = run.extra.get("metadata") or {}
+    return metadata.get(NODE_KIND) is not None and any(tag.startswith("graph:step:") for tag in run.tags or ())
+
+
+def bubbled(error: GraphBubbleUp) -> dict[str, Any]:
+    """What a run that was left by an interrupt (or by a command to a parent graph) gave, instead of an error."""
+    if isinstance(error, GraphInterrupt):
+        raised = error.args[0] if error.args else ()
+        return {
+            "__interrupt__": [
+                {"id": getattr(one, "id", None), "value": getattr(one, "value", None)} for one in raised or ()
+            ]
+        }
+    return {f"__{type(error).__name__}__": [str(argument) for argument in error.args]}
+
+
+def _options(tracer: LangChainTracer) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "example_id": tracer.example_id,
+        "project_name": tracer.project_name,
+        "client": tracer.client,
+        "tags": [*tracer.tags],
+        "run_map": tracer.run_map,
+        "order_map": tracer.order_map,
+    }
+    # Of later releases of langchain-core; they are handed on where they are.
+    for name, attribute in {
+        "address": "address",
+        "metadata": "tracing_metadata",
+        "_external_run_ids": "_external_run_ids",
+    }.items():
+        if hasattr(tracer, attribute):
+            options[name] = getattr(tracer, attribute)
+    return options

@@ -1,0 +1,76 @@
+"""From a workflow to its traces, and from a trace to the audit records that were written under it."""
+
+import json
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store.audit import AuditRecord
+from ..checkpointing.store.workflow_store import WorkflowStore
+from ..checkpointing.store_tables import audit
+from .reference import TraceReference
+
+_LOOKED_BACK = 20
+
+
+def reference_in(record: AuditRecord) -> TraceReference | None:
+    """Where in a trace a record was written; None when nothing was traced, or its payload was erased."""
+    return None if record.payload is None else TraceReference.from_json(record.payload.get("trace"))
+
+
+def last_reference(store: WorkflowStore, workflow_id: str) -> TraceReference | None:
+    """Where the last traced thing that was recorded of an instance stands: what a resume goes on from."""
+    statement = (
+        sa.select(audit.c.payload)
+        .where(audit.c.workflow_id == workflow_id)
+        .order_by(audit.c.number.desc())
+        .limit(_LOOKED_BACK)
+    )
+    with store.read() as connection:
+        for (payload,) in connection.execute(statement):
+            content = {} if payload is None else json.loads(payload)
+            found = TraceReference.from_json(content.get("trace")) or TraceReference.from_json(content.get("causedBy"))
+            if found is not None:
+                return found
+    return None
+
+
+def records_of(store: WorkflowStore, identity: str) -> list[AuditRecord]:
+    """The audit records that were written under a trace, or under one of its runs, in the order of their instances' trails.
+
+    Args:
+        store: Where they are.
+        identity: LangSmith's id of a trace or of a run, OpenTelemetry's id of a trace or a span, or Interlock's own trace id.
+    """
+    with store.read() as connection:
+        instances = dict.fromkeys(_instances(connection, identity.strip().lower()))
+    return [
+        record
+        for workflow_id in instances
+        for record in store.audit(workflow_id)
+        if record.trace_id == identity or _is_of(record, identity.strip().lower())
+    ]
+
+
+def _is_of(record: AuditRecord, identity: str) -> bool:
+    found = reference_in(record)
+    if found is None:
+        return False
+    spans = (found.traceparent or "").split("-")
+    return identity in {found.trace, found.run, *spans[1:3]}
+
+
+def _instances(connection: Connection, identity: str) -> Iterator[str]:
+    # Traces are indexed. Looking for a run reads payloads, which nobody does in a hurry.
+    indexed = sa.select(audit.c.workflow_id).where(sa.or_(audit.c.trace_run == identity, audit.c.trace_id == identity))
+    found = [row[0] for row in connection.execute(indexed)]
+    if not found:
+        pattern = "".join(letter for letter in identity if letter.isalnum() or letter == "-")
+        found = [
+            row[0]
+            for row in connection.execute(
+                sa.select(audit.c.workflow_id).distinct().where(audit.c.payload.like(f"%{pattern}%"))
+            )
+        ]
+    yield from found

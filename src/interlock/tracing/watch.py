@@ -1,0 +1,187 @@
+"""Watching a node run: which trace it is part of, what is told of it, and how long it took. Nothing here decides anything."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
+from langgraph.types import Command
+
+from ..checkpointing.store.audit import traced
+from . import story, telemetry
+from .client import GuardedClient
+from .reference import TraceReference, reference_of, runs_of
+from .runs import run_waits
+
+logger = logging.getLogger("interlock.tracing")
+
+STEP_FAILED = "a run could not be described; the workflow is not touched by it"
+
+
+@dataclass
+class Watch:
+    """One run of a node, as it is watched."""
+
+    config: RunnableConfig
+    value: Any
+    """What the node was given."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Metadata to come, as it becomes known."""
+    reference: TraceReference | None = None
+
+    def came_of(self, command: Any) -> None:
+        """Tell what the node gave the graph."""
+        with _harmless():
+            update = command.update if isinstance(command, Command) else None
+            if not isinstance(update, Mapping):
+                return
+            name: str | None = None
+            told = story.place(update)
+            operations = dict(tuple(operation) for operation in update.get("progress") or ())
+            done, proposed = operations.get("done"), operations.get("propose")
+            result = update.get("last_result")
+            if isinstance(done, Mapping) and isinstance(result, Mapping):
+                name, more = story.outcome(self._proposal(done.get("key")), result)
+                told |= more
+                telemetry.answered(self.facts | told, result)
+                self.facts.update(told)
+            shown: dict[str, Any] = {"state": update.get("state"), "goto": _gotos(command)}
+            if isinstance(result, Mapping):
+                shown["result"] = result
+            if isinstance(proposed, Mapping):
+                proposals = proposed.get("proposals") or ()
+                told["proposed"] = ", ".join(str(proposal.get("tool")) for proposal in proposals)
+                shown["proposals"] = [
+                    {"tool": proposal.get("tool"), "arguments": proposal.get("arguments")} for proposal in proposals
+                ]
+            self._tell(name, told, shown)
+
+    def interrupted(self, error: GraphBubbleUp) -> None:
+        """Tell that the node waits for an answer."""
+        with _harmless():
+            run_waits()
+            raised = error.args[0] if isinstance(error, GraphInterrupt) and error.args else ()
+            told: dict[str, Any] = {"waits_for": "an answer"} if raised else {}
+            for one in raised:
+                value = getattr(one, "value", None)
+                if isinstance(value, Mapping):
+                    told |= {
+                        "waits_for": value.get("type"),
+                        "approval_id": value.get("approvalId"),
+                        "tool": value.get("tool"),
+                        "state_before": value.get("state"),
+                        "state_after": value.get("state"),
+                    }
+            self._tell(None, told, None)
+
+    def _tell(self, name: str | None, told: Mapping[str, Any], shown: Mapping[str, Any] | None) -> None:
+        metadata = self.config.get("metadata") or {}
+        workflow = self.facts.get(story.WORKFLOW)
+        facts = {name: value for name, value in (self.facts | dict(told)).items() if value is not None}
+        tags = ["denied"] if "denial_code" in facts else []
+        known = name or story.beginning({**metadata, story.WORKFLOW: workflow}, self.value)
+        for run in runs_of(self.config):
+            if known:
+                run.name = known
+            run.extra["metadata"] = {**(run.extra.get("metadata") or {}), **facts}  # the dict is shared between runs
+            if tags:
+                run.tags = [*(run.tags or ()), *tags]
+            if shown is not None and isinstance(run.ls_client, GuardedClient):
+                run.extra[story.OUTPUTS] = shown
+        for run in _graph_runs(self.config):
+            place = {key: facts[key] for key in ("state_after", "revision", "next_allowed_tools") if key in facts}
+            before = (run.extra.get("metadata") or {}).get("state_before")
+            if before is None and isinstance(self.value, Mapping) and "state" in self.value:
+                place["state_before"] = self.value.get("state") or facts.get("state_after")
+            run.extra["metadata"] = {**(run.extra.get("metadata") or {}), **place}
+
+    def _proposal(self, key: Any) -> Mapping[str, Any]:
+        if not isinstance(self.value, Mapping):
+            return {}
+        if "proposal" in self.value:
+            found: Mapping[str, Any] = self.value["proposal"]
+            return found
+        pending = (self.value.get("progress") or {}).get("pending") or ()
+        return next((proposal for proposal in pending if proposal.get("key") == key), {})
+
+
+_watched: ContextVar[Watch | None] = ContextVar("interlock_watch", default=None)
+
+
+@contextlib.contextmanager
+def watching(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str, Any]]) -> Iterator[Watch | None]:
+    """Watch what runs inside: audit records that are written meanwhile carry the trace, and `note` adds to what is told.
+
+    Args:
+        config: The node's config, where the tracers are.
+        value: What the node was given.
+        facts: Gives the metadata that is known beforehand; asked only when somebody listens.
+
+    Gives None when nobody traces, which costs next to nothing.
+    """
+    try:
+        watch = _begun(config, value, facts)
+    except Exception:
+        logger.exception(STEP_FAILED)
+        watch = None
+    if watch is None:
+        yield None
+        return
+    with telemetry.step(watch.facts, config.get("metadata") or {}, value) as traceparent:
+        with _harmless():
+            watch.reference = reference_of(config, traceparent)
+        token = _watched.set(watch)
+        under = traced.set(None if watch.reference is None else watch.reference.to_json())
+        try:
+            yield watch
+        except GraphBubbleUp as error:
+            watch.interrupted(error)
+            raise
+        finally:
+            traced.reset(under)
+            _watched.reset(token)
+
+
+def note(**facts: Any) -> None:
+    """Add to what is told of the run that this happens in. Does nothing where nobody traces."""
+    watch = _watched.get()
+    if watch is not None:
+        watch.facts.update(facts)
+
+
+def reference_now() -> TraceReference | None:
+    """Where what happens now stands in a trace."""
+    watch = _watched.get()
+    return None if watch is None else watch.reference
+
+
+def _begun(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str, Any]]) -> Watch | None:
+    runs = runs_of(config)
+    if not runs and not telemetry.listens():
+        return None
+    return Watch(config, value, dict(facts()))
+
+
+def _graph_runs(config: RunnableConfig) -> list[Any]:
+    """The runs of the graph that the node is part of."""
+    manager = config.get("callbacks")
+    maps = [getattr(handler, "run_map", {}) for handler in getattr(manager, "handlers", ())]
+    parents = {str(run.parent_run_id) for run in runs_of(config) if run.parent_run_id is not None}
+    return [runs[parent] for runs in maps for parent in parents if parent in runs]
+
+
+def _gotos(command: Any) -> list[str]:
+    goto = command.goto if isinstance(command.goto, (list, tuple)) else [command.goto]
+    return [to if isinstance(to, str) else to.node for to in goto]
+
+
+@contextlib.contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception(STEP_FAILED)

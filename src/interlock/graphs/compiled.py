@@ -18,6 +18,7 @@ from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
 from .instances import Instances
+from .traced import traced_run
 from .turns import Turn
 
 
@@ -52,8 +53,12 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         principal = _principal(config, kwargs)
         self._check_saver(config)
         answered = isinstance(input, Command)
-        given = self._answers(config, principal).take(input) if answered else self._turn(config, principal).begin(input)
-        yield from super().stream(given, config, **kwargs)
+        run = traced_run(self, config, self._merged(config), input)
+        with run.before():
+            given = (
+                self._answers(config, principal).take(input) if answered else self._turn(config, principal).begin(input)
+            )
+        yield from run.drive(super().stream(given, run.config, **kwargs))
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
         """As LangGraph's `astream`, with durability `sync` unless asked otherwise.
@@ -67,11 +72,14 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         principal = _principal(config, kwargs)
         self._check_saver(config)
         answered = isinstance(input, Command)
-        if answered:
-            given = await self._answers(config, principal).atake(input)
-        else:
-            given = await self.engine.store.database.arun(lambda: self._turn(config, principal).begin(input))
-        async for chunk in super().astream(given, config, **kwargs):
+        arun = self.engine.store.database.arun
+        run = await arun(lambda: traced_run(self, config, self._merged(config), input))
+        with run.before():
+            if answered:
+                given = await self._answers(config, principal).atake(input)
+            else:
+                given = await arun(lambda: self._turn(config, principal).begin(input))
+        async for chunk in run.adrive(super().astream(given, run.config, **kwargs)):
             yield chunk
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ..nodes.models import FunctionProposer, ModelProposer, NodeProposer, Propos
 from ..nodes.reasoning import StateNode, reads_node
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.principal import Principal
+from ..tracing.outgoing import register_sensitive
 from .compiled import WorkflowGraph
 
 END_OF_TURN = "end of turn"
@@ -42,6 +43,7 @@ def compile_graph(
             f"The workflow {definition.name!r} is compiled with a {type(checkpointer).__name__} and without a workflow store. Give one beside it: "
             "compile(checkpointer=..., workflow_store=WorkflowStore(url)); WorkflowStore.in_memory() will do for trying out."
         )
+    register_sensitive(name for contract in definition.contracts.values() for name in contract.sensitive)
     engine = Engine(definition, store)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         Channels, context_schema=Principal, input_schema=Started, output_schema=Output

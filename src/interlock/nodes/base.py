@@ -15,6 +15,7 @@ from ..checkpointing.store import Instance, WorkflowStore
 from ..tools.canonical import JsonObject, canonical_json
 from ..tools.errors import RunError
 from ..tools.principal import Principal
+from ..tracing.watch import watching
 from .definition import Definition, Edge, GuardView, offered_edges
 from .driver import Steps, arun, run
 from .proposals import Proposal
@@ -149,12 +150,40 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
         """Run the node synchronously."""
         scope = scope_of(config or {}, self.engine.definition.name)
-        return self._checked(run(self.engine.store, self.steps(input, scope)))
+        return self._checked(run(self.engine.store, self._watched(input, scope)))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
         """Run the node asynchronously."""
         scope = scope_of(config or {}, self.engine.definition.name)
-        return self._checked(await arun(self.engine.store, self.steps(input, scope)))
+        return self._checked(await arun(self.engine.store, self._watched(input, scope)))
+
+    def _watched(self, value: Any, scope: Scope) -> Steps[Any]:
+        with watching(scope.config, value, lambda: self._facts(value, scope)) as watch:
+            command = yield from self.steps(value, scope)
+            if watch is not None:
+                watch.came_of(command)
+            return command
+
+    def _facts(self, value: Any, scope: Scope) -> dict[str, Any]:
+        """What a trace is told of a run of this node, before it has done anything."""
+        definition = self.engine.definition
+        facts: dict[str, Any] = {
+            "workflow": definition.name,
+            "workflow_version": definition.version,
+            "workflow_id": scope.workflow_id,
+            "thread_id": scope.thread_id,
+        }
+        proposal = value.get("proposal") if isinstance(value, Mapping) else None
+        if proposal is not None:
+            contract = definition.contracts.get(proposal["tool"])
+            facts |= {
+                "tool": proposal["tool"],
+                "tool_version": None if contract is None else contract.version,
+                "tool_kind": None if contract is None else contract.kind.value,
+                "idempotency_key": proposal["key"],
+                "state_before": proposal["state"],
+            }
+        return facts
 
     def _checked(self, command: Any) -> Any:
         # The drawing shows `destinations`, so going anywhere else would make the picture a lie.

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from ..nodes.definition import Definition, Edge, Limits, State, StateKind
 from ..nodes.policies import Mode, Policy
 from ..tools.errors import RegistryError, WorkflowDefinitionError
+from .wait_checks import check_waits
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
 
@@ -31,6 +32,7 @@ def check_definition(
     policies: tuple[Policy, ...],
     mode: Mode,
     limits: Limits,
+    state_mapping: Mapping[str, str] | None = None,
 ) -> Definition:
     """Make a definition of what the builder gathered.
 
@@ -44,6 +46,7 @@ def check_definition(
         raise WorkflowDefinitionError(f"The workflow {name!r} has no states; add one with add_state().")
     plain = [edge for edge, _ in edges]
     _known_states(name, states, plain)
+    check_waits(name, states, data_model)
     _ordered(edges)
     definition = Definition(
         name=name,
@@ -55,7 +58,9 @@ def check_definition(
         policies=policies,
         mode=mode,
         limits=limits,
+        state_mapping=dict(state_mapping or {}),
     )
+    _mapped(definition)
     _reachable(definition)
     _way_out(definition)
     _one_version(definition)
@@ -65,6 +70,14 @@ def check_definition(
         raise WorkflowDefinitionError(f"In the workflow {name!r}, {error.message}") from error
     _node_names(definition)
     return definition
+
+
+def _mapped(definition: Definition) -> None:
+    for old, new in definition.state_mapping.items():
+        if new not in definition.states:
+            raise WorkflowDefinitionError(
+                f"The state mapping of {definition.name!r} leads from {old!r} to {new!r}, which is no state of it; it has {', '.join(definition.states)}."
+            )
 
 
 def _known_states(name: str, states: Mapping[str, State], edges: Sequence[Edge]) -> None:
@@ -117,12 +130,7 @@ def _named(edges: Sequence[Edge]) -> tuple[Edge, ...]:
 
 
 def _reachable(definition: Definition) -> None:
-    found, frontier = {definition.initial}, [definition.initial]
-    while frontier:
-        for edge in definition.by_source[frontier.pop()]:
-            if edge.target not in found:
-                found.add(edge.target)
-                frontier.append(edge.target)
+    found = definition.reachable(definition.initial) | {definition.initial}
     lost = [state for state in definition.states if state not in found]
     if lost:
         raise WorkflowDefinitionError(
@@ -133,7 +141,7 @@ def _reachable(definition: Definition) -> None:
 
 def _way_out(definition: Definition) -> None:
     for state in definition.states.values():
-        leaves = any(edge.target != state.name for edge in definition.by_source[state.name])
+        leaves = any(target != state.name for target in definition.successors(state.name))
         if state.is_final or leaves:
             continue
         # A desk that is never closed is a workflow too, as long as something can happen there at all.

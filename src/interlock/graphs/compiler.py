@@ -18,6 +18,7 @@ from ..nodes.definition import Definition, Edge, State, StateKind
 from ..nodes.execution import ExecutionNode
 from ..nodes.models import FunctionProposer, ModelProposer, NodeProposer, Proposer
 from ..nodes.reasoning import StateNode, reads_node
+from ..nodes.waiting import WaitNode
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.principal import Principal
 from ..tracing.outgoing import register_sensitive
@@ -92,13 +93,18 @@ def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:
                 destinations=ends,
                 metadata={"interlock": "execution", "tool": edge.tool.name, "kind": edge.tool.kind.value},
             )
-        destinations[END] = "final" if state.is_final else END_OF_TURN
+        node_of_state: type[StateNode] = StateNode
+        if state.wait is None:
+            destinations[END] = "final" if state.is_final else END_OF_TURN
+        else:
+            node_of_state = WaitNode
+            destinations |= state.wait.ends
         destinations[state.name] = "next proposal"
         if state.is_final:
             destinations[state.name] = "answer what is left"
         builder.add_node(
             state.name,
-            StateNode(engine, state, destinations, _proposer(state)),
+            node_of_state(engine, state, destinations, _proposer(state)),
             destinations=destinations,
             metadata={"interlock": "state", "kind": state.kind.value},
         )

@@ -1,5 +1,6 @@
 """The builder: a workflow in a few lines, states and edges as data."""
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from ..checkpointing.store import WorkflowStore
 from ..nodes.base import Engine
 from ..nodes.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
 from ..nodes.policies import Mode, Policy
-from ..tools.approvals import Approval
+from ..nodes.waits import Apply, Each, WaitRule
+from ..tools.approvals import Approval, duration
 from ..tools.contracts import ToolContract
 from ..tools.errors import WorkflowDefinitionError
+from ..tools.events import Event
 from ..tools.kinds import ToolKind
 from .checks import check_definition, check_name
 from .compiled import WorkflowGraph
@@ -36,6 +39,8 @@ class Workflow:
         policies: Rules over every proposal, asked in this order.
         mode: `live`, or how far the workflow is rolled out.
         limits: Bounds on one turn.
+        state_mapping: Where instances of earlier versions go on: the name that their state had, and a state of this version. Needed
+            where a state is gone, or its edges are not what they were.
 
     The first state that is added is the initial one.
     """
@@ -51,6 +56,7 @@ class Workflow:
         policies: Iterable[Policy] = (),
         mode: Mode | str = Mode.LIVE,
         limits: Limits | None = None,
+        state_mapping: Mapping[str, str] | None = None,
     ) -> None:
         check_name("workflow", name)
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -65,6 +71,7 @@ class Workflow:
         self._policies = tuple(policies)
         self._mode = Mode(mode)
         self._limits = limits or Limits()
+        self._state_mapping = dict(state_mapping or {})
         self._states: dict[str, State] = {}
         self._edges: list[tuple[Edge, int | None]] = []
 
@@ -172,6 +179,72 @@ class Workflow:
         self._edges.append((edge, order))
         return self
 
+    def add_wait(
+        self,
+        name: str,
+        *,
+        for_event: type[Event] | Iterable[type[Event]] = (),
+        then: str | None = None,
+        within: str | dt.timedelta | None = None,
+        on_timeout: str | None = None,
+        expect: str | int = "all",
+        each: Each | None = None,
+        part: str | None = None,
+        key: str | Iterable[str | tuple[str, str]] = (),
+        apply: Apply | None = None,
+        delivered_by: type[Event] | None = None,
+        failed_by: type[Event] | None = None,
+        on_failure: str | None = None,
+    ) -> "Workflow":
+        """Add a state that an event or a deadline ends, whichever comes first by the database's clock.
+
+        The graph is interrupted here; nobody has to answer. Events come in through `interlock.deliver` or a subscription, and
+        `interlock tick`, `interlock subscribe` or an `EventService` keeps the deadlines. Commands may lead out of it as well.
+
+        Args:
+            name: The state's name.
+            for_event: The event that ends it, or several.
+            then: The state that follows when enough of the expected events came.
+            within: How long it waits, such as `"2h"`, `"30m"` or a timedelta.
+            on_timeout: The state that follows the deadline.
+            expect: How many of the expected events end it: `"all"`, `"any"` or a number.
+            each: A fan-out: each event is expected once for each of these. A field of the data, or a function of it.
+            part: The events' field that says which of those they are about.
+            key: Fields of the event and the data that must agree (one name for both, or a pair). Without one, an event is for the
+                instance whose `workflowId` it carries.
+            apply: `apply(data, event)` changes the data by an event that counts, in the same transaction.
+            delivered_by: An event that says that something expected is on its way; `for_event` then acknowledges it.
+            failed_by: An event that says that something expected will not come.
+            on_failure: The state that follows when too much has failed.
+
+        Returns:
+            The workflow, so that calls can be chained.
+
+        Raises:
+            WorkflowDefinitionError: The name is taken or breaks the rules. What else is wrong is found when it is compiled.
+            ContractError: `within` is not a duration.
+        """
+        self.add_state(name)
+        one = isinstance(for_event, type)
+        pairs = [key] if isinstance(key, str) else key
+        rule = WaitRule(
+            state=name,
+            events=(for_event,) if one else tuple(for_event),  # type: ignore[arg-type]
+            then=then,
+            seconds=None if within is None else duration(within),
+            on_timeout=on_timeout,
+            expect=expect,
+            each=each,
+            part=part,
+            key=tuple((pair, pair) if isinstance(pair, str) else pair for pair in pairs),
+            apply=apply,
+            delivered_by=delivered_by,
+            failed_by=failed_by,
+            on_failure=on_failure,
+        )
+        self._states[name] = State(name, StateKind.WAITING, wait=rule)
+        return self
+
     def definition(self) -> Definition:
         """The workflow as plain data, checked.
 
@@ -187,6 +260,7 @@ class Workflow:
             policies=self._policies,
             mode=self._mode,
             limits=self._limits,
+            state_mapping=self._state_mapping,
         )
 
     def compile(

@@ -11,16 +11,17 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ..tools.approvals import Approval
 from ..tools.canonical import digest
 from ..tools.contracts import ToolContract
-from ..tools.errors import RunError, UnknownState
+from ..tools.errors import DefinitionChanged, RunError, UnknownState
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
 from ..tools.wire import WireNames
 from .policies import Mode, Policy
+from .waits import WaitRule
 
 
 class StateKind(StrEnum):
@@ -34,6 +35,8 @@ class StateKind(StrEnum):
     """A LangGraph node or subgraph runs; tool calls in the messages it leaves are its proposals."""
     RESTING = "resting"
     """The run ends here, until somebody executes a command."""
+    WAITING = "waiting"
+    """The run is interrupted here, until an event or a deadline moves the workflow on."""
     FINAL = "final"
     """The workflow is over."""
 
@@ -67,6 +70,7 @@ class State:
     prompt: Prompt | None = None
     decide: Decide | None = None
     node: Runnable[Any, Any] | None = None
+    wait: WaitRule | None = None
 
     @property
     def is_final(self) -> bool:
@@ -144,6 +148,8 @@ class Definition:
     policies: tuple[Policy, ...] = ()
     mode: Mode = Mode.LIVE
     limits: Limits = field(default_factory=Limits)
+    state_mapping: Mapping[str, str] = field(default_factory=dict)
+    """What the states of earlier versions are called in this one, for instances that stand in them."""
 
     @cached_property
     def by_source(self) -> Mapping[str, tuple[Edge, ...]]:
@@ -152,6 +158,27 @@ class Definition:
         for edge in self.edges:
             found[edge.source].append(edge)
         return {name: tuple(sorted(edges, key=lambda edge: edge.order)) for name, edges in found.items()}
+
+    @cached_property
+    def waits(self) -> Mapping[str, WaitRule]:
+        """What the wait states expect, by the state."""
+        return {name: state.wait for name, state in self.states.items() if state.wait is not None}
+
+    def successors(self, state: str) -> tuple[str, ...]:
+        """The states that may follow a state: by its edges, its events and its deadline."""
+        wait = self.waits.get(state)
+        return (*(edge.target for edge in self.by_source[state]), *(() if wait is None else wait.ends))
+
+    def reachable(self, state: str) -> frozenset[str]:
+        """The states that may still come after a state; itself only when there is a way back."""
+        found: set[str] = set()
+        frontier = [state]
+        while frontier:
+            for target in self.successors(frontier.pop()):
+                if target not in found:
+                    found.add(target)
+                    frontier.append(target)
+        return frozenset(found)
 
     @cached_property
     def wire_names(self) -> WireNames:
@@ -164,6 +191,11 @@ class Definition:
         return {edge.tool.name: edge.tool for edge in self.edges}
 
     @cached_property
+    def sensitive(self) -> frozenset[str]:
+        """Every field that some tool says is to be redacted before it is written down."""
+        return frozenset().union(*(contract.sensitive for contract in self.contracts.values()))
+
+    @cached_property
     def fingerprint(self) -> str:
         """A digest of everything that decides what may happen: states, edges, contracts and limits."""
         return digest(
@@ -172,6 +204,7 @@ class Definition:
                 "version": self.version,
                 "initial": self.initial,
                 "states": {name: state.kind.value for name, state in self.states.items()},
+                **({"waits": {name: wait.to_json() for name, wait in self.waits.items()}} if self.waits else {}),
                 "edges": sorted(
                     [
                         edge.source,
@@ -198,16 +231,28 @@ class Definition:
             raise UnknownState(
                 f"The workflow {self.name} version {self.version} has no state {name!r}; it has {', '.join(self.states)}. "
                 "The instance is kept as it is. Run it with the version that it was made by, or give the new version a state mapping: "
-                f"Workflow(..., state_mapping={{{name!r}: 'new state'}}).",
+                f"Workflow(..., version={self.version + 1}, state_mapping={{{name!r}: 'new state'}}).",
                 details={"state": name, "states": [*self.states]},
             )
         return found
 
     def parse_data(self, data: Mapping[str, Any] | BaseModel | None) -> Any:
-        """Read stored or given data into the workflow's data model; None when it has none."""
+        """Read stored or given data into the workflow's data model; None when it has none.
+
+        Raises:
+            DefinitionChanged: The model no longer reads what an earlier one wrote.
+        """
         if self.data_model is None:
             return None
-        return self.data_model.model_validate({} if data is None else data)
+        try:
+            return self.data_model.model_validate({} if data is None else data)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            raise DefinitionChanged(
+                f"The stored data of an instance of {self.name} does not fit {self.data_model.__name__}: {wrong}. Nothing was done; give "
+                "new fields a default, and let a validator of the model read what older ones were called.",
+                code="data_changed",
+            ) from error
 
 
 def offered_edges(

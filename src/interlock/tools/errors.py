@@ -19,21 +19,26 @@
     │   │       └── InvalidResume         the payload has a wrong shape
     │   ├── ConflictError             retryable: somebody else was first
     │   │   ├── RevisionConflict        the instance moved
-    │   │   └── InProgress              the same command still runs
+    │   │   ├── InProgress              the same command still runs
+    │   │   └── LeaseLost               this runner was away too long, and another one took over
     │   ├── IdempotencyError          one key, two different commands
     │   ├── OutcomeUnknown            an attempt broke off in mid-effect
     │   ├── StaleCheckpoint           time travel behind the instance
     │   ├── WorkflowFinished          nothing may follow a final state
     │   ├── UnknownState              the stored state is not in this definition
+    │   ├── DefinitionChanged         the instance cannot go on under this definition
     │   └── ToolError                 a tool function, its own doing
     │       ├── Refused                 the tool's own no
     │       ├── InvalidOutput           it returned what its contract does not promise
     │       └── ContextError            it used its ToolContext in a way that is not possible
-    └── StoreError                  the database
-        ├── StoreUnavailable          retryable: not reached, or locked
-        ├── NotADatabase
-        ├── ReadOnlyStore
-        └── SchemaMismatch            tables of another release
+    ├── StoreError                  the database
+    │   ├── StoreUnavailable          retryable: not reached, or locked
+    │   ├── NotADatabase
+    │   ├── ReadOnlyStore
+    │   └── SchemaMismatch            tables of another release
+    └── BusError                    the message broker
+        ├── BusUnavailable            retryable: not reached, or no answer
+        └── PublishRefused            it will not take this message
 
 Each has a message that says what happened, where things stand and what to do; a `code` for programs; `retryable`; and
 `details`, plain JSON data.
@@ -223,6 +228,10 @@ class InProgress(ConflictError):
     default_code = ErrorCode.IN_PROGRESS
 
 
+class LeaseLost(ConflictError):
+    """This runner was away for longer than its lease, and another one took over; it writes nothing more."""
+
+
 class IdempotencyError(RunError):
     """The same idempotency key with another tool or other arguments."""
 
@@ -251,6 +260,12 @@ class UnknownState(RunError):
     """The stored state of the instance is not in this definition of the workflow."""
 
     default_code = "unknown_state"
+
+
+class DefinitionChanged(RunError):
+    """The workflow's definition changed in a way that the instance cannot simply go on under, or this is an older one."""
+
+    default_code = "definition_changed"
 
 
 class ToolError(RunError):
@@ -333,3 +348,25 @@ class SchemaMismatch(StoreError):
     """The tables are those of another release."""
 
     default_code = "schema_mismatch"
+
+
+# Bus
+
+
+class BusError(InterlockError):
+    """The message broker could not do what was asked."""
+
+    default_code = "bus_error"
+
+
+class BusUnavailable(BusError):
+    """The broker cannot be reached, or does not answer. The message may or may not have arrived; it keeps its id."""
+
+    default_code = "bus_unavailable"
+    default_retryable = True
+
+
+class PublishRefused(BusError):
+    """The broker, or a consumer in this process, will not take this message; others may go through."""
+
+    default_code = "publish_refused"

@@ -5,6 +5,7 @@ its workflow instance are kept together. The model is the one that INTERLOCK_MOD
 demo's own model plays the demo's cases, which need no account.
 """
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -29,9 +30,14 @@ def database_url() -> str:
     return given if "://" in given else f"sqlite:///{given}"
 
 
-@functools.cache
-def retail() -> WorkflowGraph:
+async def retail() -> WorkflowGraph:
     """The retail desk over the sample shop, compiled for a host that brings the checkpointer."""
+    # Opening a database touches the disk, which the server's event loop must not wait for.
+    return await asyncio.to_thread(_retail)
+
+
+@functools.cache
+def _retail() -> WorkflowGraph:
     store = WorkflowStore(database_url())
     open_shop(store)
     desk = retail_workflow(os.environ.get(MODEL) or ScriptedChatModel(forever=_play))
@@ -41,7 +47,7 @@ def retail() -> WorkflowGraph:
 @contextlib.asynccontextmanager
 async def checkpointer() -> AsyncIterator[SQLCheckpointer]:
     """The checkpointer of the same database."""
-    async with SQLCheckpointer(database_url()) as saver:
+    async with await asyncio.to_thread(SQLCheckpointer, database_url()) as saver:
         yield saver
 
 

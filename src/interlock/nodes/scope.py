@@ -1,5 +1,6 @@
 """Where a node runs: which instance, which thread, for whom, and from which checkpoint. Read off LangGraph's config in one place."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from ..tools.errors import MissingThreadId
 from ..tools.ids import derive
 from ..tools.principal import Principal
+from .principals import principal_of
+from .saved import FromThreads, Saved
 
 # Keys that LangGraph keeps in `configurable`. It has no public names for them; they are tested against each supported version.
 RUNTIME = "__pregel_runtime"
@@ -19,6 +22,7 @@ CHECKPOINT_MAP = "checkpoint_map"
 CHECKPOINT_NS = "checkpoint_ns"
 THREAD_ID = "thread_id"
 WORKFLOW_ID = "workflow_id"
+SCRATCHPAD = "__pregel_scratchpad"
 NESTED = "__pregel_resuming"
 """Set in the config of a graph that runs inside another one: whether that one is being resumed. Its answers come through the parent."""
 
@@ -40,7 +44,7 @@ class Scope:
     own_checkpoint: str | None
     """The checkpoint of the workflow's own graph; the root's where it is not embedded."""
     durability: str
-    checkpointer: BaseCheckpointSaver[Any] | None
+    checkpointer: Saved | None
     config: RunnableConfig
 
     def emit(self, event: Mapping[str, Any]) -> None:
@@ -50,8 +54,11 @@ class Scope:
             runtime.stream_writer(dict(event))
 
 
-def scope_of(config: RunnableConfig, workflow: str) -> Scope:
+def scope_of(config: RunnableConfig, workflow: str, loop: asyncio.AbstractEventLoop | None = None) -> Scope:
     """Read where a node of the named workflow runs.
+
+    Args:
+        loop: The event loop of an asynchronous run.
 
     Raises:
         MissingThreadId: The config names neither a thread nor a workflow instance.
@@ -68,12 +75,34 @@ def scope_of(config: RunnableConfig, workflow: str) -> Scope:
         thread_id=None if (thread := configurable.get(THREAD_ID)) is None else str(thread),
         namespace="|".join(segments),
         task_key=task_key,
-        principal=Principal.coerce(None if runtime is None else runtime.context),
+        principal=principal_of(configurable, None if runtime is None else runtime.context),
         root_checkpoint=roots.get(""),
         own_checkpoint=roots.get("|".join(segments)),
         durability=str(configurable.get(DURABILITY) or "async"),
-        checkpointer=saver if isinstance(saver, BaseCheckpointSaver) else None,
+        checkpointer=_saved(saver, loop),
         config=config,
+    )
+
+
+def _saved(saver: object, loop: asyncio.AbstractEventLoop | None) -> Saved | None:
+    if not isinstance(saver, BaseCheckpointSaver):
+        return None
+    return saver if loop is None else FromThreads(saver, loop)
+
+
+def outside_scope(workflow_id: str, principal: Principal) -> Scope:
+    """The scope of something that is done to an instance from outside its graph."""
+    return Scope(
+        workflow_id=workflow_id,
+        thread_id=None,
+        namespace="",
+        task_key="",
+        principal=principal,
+        root_checkpoint=None,
+        own_checkpoint=None,
+        durability="sync",
+        checkpointer=None,
+        config={},
     )
 
 

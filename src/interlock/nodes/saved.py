@@ -1,0 +1,45 @@
+"""Reading checkpoints from where nodes run: synchronously, and in an asynchronous run from one of the store's threads."""
+
+import asyncio
+from typing import Any, Protocol
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+
+_SECONDS = 60.0
+
+
+class Saved(Protocol):
+    """What nodes need of a checkpointer."""
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that a config names."""
+
+
+class FromThreads:
+    """A checkpointer read from other threads than its event loop's.
+
+    An asynchronous checkpointer may have no synchronous methods that work (LangGraph's for SQLite, LangGraph Server's), so in
+    an asynchronous run its own are called, on its own loop.
+
+    Args:
+        saver: The checkpointer.
+        loop: The loop that the run belongs to.
+    """
+
+    def __init__(self, saver: BaseCheckpointSaver[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._saver = saver
+        self._loop = loop
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that a config names."""
+        if _running() is self._loop:  # waiting here for the loop would wait for ever
+            return self._saver.get_tuple(config)
+        return asyncio.run_coroutine_threadsafe(self._saver.aget_tuple(config), self._loop).result(_SECONDS)
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

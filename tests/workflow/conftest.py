@@ -7,19 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.support import HOMES, WAYS, Desk, Home, Runner
+from tests.workflow.support import SETTINGS, Desk, Home, Runner
 
 
-@pytest.fixture(params=WAYS)
-def run(request: pytest.FixtureRequest) -> Runner:
+@pytest.fixture(params=SETTINGS, ids="-".join)
+def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Every home and every way, in the pairs that differ most."""
+    home, way = request.param
+    return home, way
+
+
+@pytest.fixture
+def run(setting: tuple[str, str]) -> Runner:
     """Each way to run a graph in turn."""
-    return Runner(request.param)
+    return Runner(setting[1])
 
 
-@pytest.fixture(params=HOMES)
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+@pytest.fixture
+def home(setting: tuple[str, str], tmp_path: Path) -> Iterator[Home]:
     """In memory, in one SQL database, and in a workflow store beside another saver."""
-    home = Home(request.param, tmp_path)
+    home = Home(setting[0], tmp_path)
     yield home
     home.close()
 

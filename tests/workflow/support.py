@@ -33,8 +33,15 @@ from interlock import (
 ADA = Principal("ada")
 BEN = Principal("ben", roles=frozenset({"supervisor"}))
 
-WAYS = ("invoke", "ainvoke", "stream", "astream")
-HOMES = ("memory", "sql", "beside")
+SETTINGS = [
+    ("memory", "invoke"),
+    ("memory", "astream"),
+    ("sql", "invoke"),
+    ("sql", "ainvoke"),
+    ("sql", "stream"),
+    ("beside", "ainvoke"),
+]
+"""Homes (`Home.kind`) and ways (`Runner.way`)."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Runner:
 
 
 class Home:
-    """Where a test keeps its workflows; `reopened` is what a new process would find."""
+    """Where a test keeps its workflows: `memory`, `sql` (one database), or `beside` (a store beside another saver)."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind

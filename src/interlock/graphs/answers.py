@@ -53,7 +53,7 @@ class Answers:
 
     def _config(self) -> Any:
         thread = self.configurable.get("thread_id")
-        if thread is None:
+        if thread is None or thread == "":
             raise MissingThreadId(
                 'The workflow was resumed without a thread. Nothing was done; pass {"configurable": {"thread_id": ...}}, the one that it was started with.'
             )

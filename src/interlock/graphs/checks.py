@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from ..nodes.definition import Definition, Edge, Limits, State, StateKind
 from ..nodes.policies import Mode, Policy
+from ..tools.contracts import ToolContract
 from ..tools.errors import RegistryError, WorkflowDefinitionError
 from .wait_checks import check_waits
 
@@ -154,12 +155,13 @@ def _way_out(definition: Definition) -> None:
 
 
 def _one_version(definition: Definition) -> None:
-    versions: dict[str, int] = {}
+    contracts: dict[str, ToolContract] = {}
     for edge in definition.edges:
-        known = versions.setdefault(edge.tool.name, edge.tool.version)
-        if known != edge.tool.version or definition.contracts[edge.tool.name] is not edge.tool:
+        known = contracts.setdefault(edge.tool.name, edge.tool)
+        if known is not edge.tool:
             raise WorkflowDefinitionError(
-                f"The workflow {definition.name!r} uses two different contracts under the name {edge.tool.name!r} (versions {known} and {edge.tool.version}). "
+                f"The workflow {definition.name!r} uses two different contracts under the name {edge.tool.name!r} (versions {known.version} and "
+                f"{edge.tool.version}). "
                 "A workflow version uses one of each; put the other one into a new version of the workflow."
             )
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from ..checkpointing.store import Instance
 from ..nodes.base import Engine
 from ..nodes.channels import Channels, Input
-from ..nodes.scope import CHECKPOINT_NS, NESTED, workflow_id_of
+from ..nodes.scope import CHECKPOINT_NS, NESTED, THREAD_ID, workflow_id_of
 from ..nodes.starting import initial_data
 from ..tools.canonical import JsonObject
-from ..tools.errors import InvalidInput, WorkflowFinished
+from ..tools.errors import InvalidInput, MissingThreadId, WorkflowFinished
 from ..tools.principal import Principal
 
 KNOWN = frozenset(Channels.__annotations__) | frozenset(Input.__annotations__)
@@ -44,6 +44,12 @@ class Turn:
             InputError: It cannot be used. Nothing was written.
             WorkflowFinished: The instance is in a final state.
         """
+        name = self.engine.definition.name
+        if NESTED not in self.configurable and self.configurable.get(THREAD_ID) in {None, ""}:
+            raise MissingThreadId(
+                f"The workflow {name} was run without a thread. Nothing was done. "
+                'Pass a config such as {"configurable": {"thread_id": "t-1"}}.'
+            )
         if given is None:
             return None
         values = self._values(given)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Protocol, Self
+from urllib.parse import quote
 
 from ..tools.canonical import canonical_json
 from ..tools.events import EventEnvelope
@@ -70,9 +71,7 @@ class Bus(Protocol):
         """
         ...
 
-    def subscribe(
-        self, names: Iterable[str], handler: Handler, *, consumer: str
-    ) -> AbstractAsyncContextManager[None]:
+    def subscribe(self, names: Iterable[str], handler: Handler, *, consumer: str) -> AbstractAsyncContextManager[None]:
         """Give every message of these event names to the handler, at least once, while the context is open.
 
         What was published while no process was subscribed is given to the next one. Processes of one consumer share the messages;
@@ -119,21 +118,19 @@ def message_of(
             headers = {"content-type": cloudevents.STRUCTURED}
         case WireFormat.PLAIN:
             body, headers = canonical_json(envelope.to_json()).encode(), {"content-type": cloudevents.JSON_TYPE}
-    quoted = cloudevents.quote(tenant_of(envelope), safe="")
+    quoted = quote(tenant_of(envelope), safe="")
     headers |= {
         "traceparent": cloudevents.traceparent(envelope.trace_id, envelope.event_id),
         "interlock-trace-id": envelope.trace_id,
         "interlock-workflow-id": envelope.workflow_id,
         "interlock-tenant": quoted,
     }
-    return Message(
-        envelope.event_name, envelope.event_id, envelope.workflow_id, envelope.trace_id, body, headers
-    )
+    return Message(envelope.event_name, envelope.event_id, envelope.workflow_id, envelope.trace_id, body, headers)
 
 
 async def handle(handler: Handler, message: Message) -> None:
     """Give a message to a handler, whether it is asynchronous or not; a synchronous one runs off the event loop."""
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
         await handler(message)
     else:
         await asyncio.to_thread(handler, message)

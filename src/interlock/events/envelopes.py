@@ -56,7 +56,12 @@ def json_object(text: str | bytes) -> Mapping[str, Any]:
 
 
 def reply(
-    to: EventEnvelope, event: Event, *, source: str, metadata: Mapping[str, Any] | None = None, now: dt.datetime | None = None
+    to: EventEnvelope,
+    event: Event,
+    *,
+    source: str,
+    metadata: Mapping[str, Any] | None = None,
+    now: dt.datetime | None = None,
 ) -> EventEnvelope:
     """Answer an event with another one, for the same workflow instance, under the same trace.
 

@@ -97,9 +97,7 @@ def _attempt(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) 
     return Delivery(envelope.event_id, engine.definition.name, DeliveryStatus.FAILED, note)
 
 
-def _deliver(
-    engine: Engine, connection: Connection, envelope: EventEnvelope, known: InboxEvent | None
-) -> Delivery:
+def _deliver(engine: Engine, connection: Connection, envelope: EventEnvelope, known: InboxEvent | None) -> Delivery:
     now = engine.store.now(connection)
     name = engine.definition.name
     event = known or _event(engine, envelope, now)

@@ -131,7 +131,15 @@ def count(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait, envelope: Even
         unit.flush()
         return Counted(taken=True)
     reached = WaitStatus.DONE if how is Ending.DONE else WaitStatus.FAILED
-    _end(engine, unit, rule, wait, reached, target, by=by, because={"eventId": envelope.event_id, "eventName": envelope.event_name})
+    _end(
+        engine,
+        unit,
+        wait,
+        reached,
+        target,
+        by=by,
+        because={"eventId": envelope.event_id, "eventName": envelope.event_name},
+    )
     return Counted(taken=True, ended=True)
 
 
@@ -148,7 +156,7 @@ def expire(engine: Engine, unit: Unit, wait: Wait) -> bool:
     if unit.instance.state != wait.state or unit.instance.running_key is not None:
         return False
     by = Principal(CLOCK, tenant=unit.instance.tenant)
-    _end(engine, unit, rule, wait, WaitStatus.TIMED_OUT, rule.on_timeout, by=by, because={"dueAt": wait.due_at})
+    _end(engine, unit, wait, WaitStatus.TIMED_OUT, rule.on_timeout, by=by, because={"dueAt": wait.due_at})
     return True
 
 
@@ -176,6 +184,15 @@ def payload(engine: Engine, connection: Connection, wait: Wait) -> JsonObject:
         "description": f"The workflow waits in {wait.state!r} for {', '.join(rule.roles) or 'its deadline'}{until}. "
         "This is not a question: an answer changes nothing.",
     }
+
+
+def open_wait(engine: Engine, instance: Instance) -> tuple[JsonObject, ...]:
+    """The wait that an instance stands in, as it is shown; empty when it stands in none."""
+    if instance.state not in engine.definition.waits:
+        return ()
+    with engine.store.read() as connection:
+        wait = wait_rows.open_of(connection, instance.workflow_id)
+        return () if wait is None else (payload(engine, connection, wait),)
 
 
 SHOWN = 100
@@ -245,7 +262,6 @@ def _apply(engine: Engine, unit: Unit, rule: WaitRule, event: Any) -> None:
 def _end(
     engine: Engine,
     unit: Unit,
-    rule: WaitRule,
     wait: Wait,
     status: WaitStatus,
     target: str,
@@ -253,7 +269,7 @@ def _end(
     by: Principal,
     because: JsonObject,
 ) -> None:
-    timed_out = rule.unsettled if status is WaitStatus.TIMED_OUT else ()
+    timed_out = engine.definition.waits[wait.state].unsettled if status is WaitStatus.TIMED_OUT else ()
     if not wait_rows.end(unit.connection, wait.wait_id, status, now=unit.now, poked=False, timed_out=timed_out):
         raise _raced(wait)
     before = unit.instance
@@ -294,4 +310,4 @@ def _item(item: WaitItem) -> JsonObject:
     }
 
 
-__all__ = ["CLOCK", "Counted", "arrive", "count", "expire", "payload", "take_kept"]
+__all__ = ["CLOCK", "Counted", "arrive", "count", "expire", "open_wait", "payload", "take_kept"]

@@ -4,8 +4,6 @@ What ends a wait is decided in SQL, by `delivery` and `settling`; the graph is t
 and follows the row. Whatever it is resumed with changes nothing.
 """
 
-from typing import Any
-
 from langgraph.types import Command, interrupt
 from sqlalchemy.engine import Connection
 

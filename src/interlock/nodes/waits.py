@@ -92,11 +92,7 @@ class WaitRule:
     @property
     def unsettled(self) -> tuple[ItemStatus, ...]:
         """How something stands that may still be settled."""
-        return (
-            (ItemStatus.REQUESTED,)
-            if self.delivered_by is None
-            else (ItemStatus.REQUESTED, ItemStatus.DELIVERED)
-        )
+        return (ItemStatus.REQUESTED,) if self.delivered_by is None else (ItemStatus.REQUESTED, ItemStatus.DELIVERED)
 
     @property
     def ends(self) -> Mapping[str, str]:
@@ -224,7 +220,8 @@ def check_rule(rule: WaitRule, data_model: type[Any] | None) -> None:
 
 def _problems(rule: WaitRule, data_model: type[Any] | None) -> Iterable[str]:
     looked_at = [*rule.events, *(event for event in (rule.delivered_by, rule.failed_by) if event is not None)]
-    for event in looked_at:
+    given: list[object] = [*looked_at]
+    for event in given:
         if not (isinstance(event, type) and issubclass(event, Event)):
             yield f"is given {event!r} as an event; give a subclass of interlock.Event."
             return
@@ -240,7 +237,9 @@ def _problems(rule: WaitRule, data_model: type[Any] | None) -> Iterable[str]:
         yield "has a deadline without a state that follows it, or the other way round; give both within= and on_timeout=."
     if (rule.failed_by is None) != (rule.on_failure is None):
         yield "has failed_by= without on_failure=, or the other way round; give both."
-    if isinstance(rule.expect, bool) or not (rule.expect in ("all", "any") or (isinstance(rule.expect, int) and rule.expect > 0)):
+    if isinstance(rule.expect, bool) or not (
+        rule.expect in ("all", "any") or (isinstance(rule.expect, int) and rule.expect > 0)
+    ):
         yield f"has expect={rule.expect!r}; give 'all', 'any' or a number from 1."
     elif isinstance(rule.expect, int) and rule.each is None and 1 < len(rule.events) < rule.expect:
         yield f"expects {rule.expect} of {len(rule.events)} events; it cannot get more than there are."

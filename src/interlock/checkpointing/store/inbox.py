@@ -77,7 +77,13 @@ def insert(connection: Connection, event: InboxEvent) -> bool:
 
 
 def settle(
-    connection: Connection, event: InboxEvent, status: InboxStatus, *, note: str | None, now: int, correlation: str | None
+    connection: Connection,
+    event: InboxEvent,
+    status: InboxStatus,
+    *,
+    note: str | None,
+    now: int,
+    correlation: str | None,
 ) -> None:
     """Write down what became of an event, and what waits are to find it by."""
     connection.execute(_same(event).values(status=status.value, note=note, correlation=correlation, settled_at=now))
@@ -141,9 +147,7 @@ def trim(connection: Connection, *, before: int, limit: int) -> int:
         row[0]
         for row in connection.execute(
             sa.select(inbox.c.position)
-            .where(
-                inbox.c.status.in_([InboxStatus.TAKEN.value, InboxStatus.LATE.value]), inbox.c.settled_at < before
-            )
+            .where(inbox.c.status.in_([InboxStatus.TAKEN.value, InboxStatus.LATE.value]), inbox.c.settled_at < before)
             .order_by(inbox.c.position)
             .limit(limit)
         )

@@ -165,9 +165,7 @@ def missed(connection: Connection, *, workflow: str, limit: int) -> list[Wait]:
                 inbox.c.tenant == waits.c.tenant,
             ),
         )
-        .where(
-            inbox.c.consumer == workflow, inbox.c.status.in_(WAITING), waits.c.status == WaitStatus.OPEN.value
-        )
+        .where(inbox.c.consumer == workflow, inbox.c.status.in_(WAITING), waits.c.status == WaitStatus.OPEN.value)
         .limit(limit)
     )
     return [_wait(row) for row in connection.execute(statement).mappings()]

@@ -1,0 +1,64 @@
+"""`interlock.deliver`: an event into a workflow, from wherever the application learned of it."""
+
+import os
+from typing import TYPE_CHECKING
+
+from .graphs.deliveries import AnyGraph, Deliverable, Deliveries
+from .nodes.delivery import Delivery
+
+if TYPE_CHECKING:
+    from .graphs import WorkflowGraph
+
+
+def deliver(
+    event: Deliverable,
+    to: "WorkflowGraph | None" = None,
+    *,
+    workflow_id: str | None = None,
+    source: str = "/application",
+    root: AnyGraph | None = None,
+    poke: bool = True,
+) -> Delivery:
+    """Take an event in, once, and let the workflow instance that waits for it go on.
+
+    The event is written into the inbox and the transition is made in one transaction. An event that comes again is dropped; one that
+    comes before its wait is kept for it; one that fits no workflow stays visible in the inbox.
+
+    Args:
+        event: An `EventEnvelope`, the wire shape or a CloudEvent as a mapping or JSON text, or an `Event` with `workflow_id`.
+        to: The compiled workflow; by default the one that INTERLOCK_APP names, with the database of INTERLOCK_DB.
+        workflow_id: For a bare `Event`: the instance that it is for.
+        source: For a bare `Event`: who says so, as a URI reference.
+        root: The graph that the workflow is a part of, where it runs inside another one.
+        poke: Whether the graph goes on at once, in this call; otherwise the next tick lets it.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        InvalidInput: It is no event. Nothing was kept.
+        StoreError: The database could not do it. Nothing was kept; deliver it again.
+    """
+    return Deliveries(to or _app(), root).deliver(event, workflow_id=workflow_id, source=source, poke=poke)
+
+
+async def adeliver(
+    event: Deliverable,
+    to: "WorkflowGraph | None" = None,
+    *,
+    workflow_id: str | None = None,
+    source: str = "/application",
+    root: AnyGraph | None = None,
+    poke: bool = True,
+) -> Delivery:
+    """As `deliver`."""
+    return await Deliveries(to or _app(), root).adeliver(event, workflow_id=workflow_id, source=source, poke=poke)
+
+
+def _app() -> "WorkflowGraph":
+    from .cli.loading import load_app  # noqa: PLC0415 -- the command line is only needed for this
+
+    return load_app(os.environ.get("INTERLOCK_APP")).graph(os.environ.get("INTERLOCK_DB"))
+
+
+__all__ = ["adeliver", "deliver"]

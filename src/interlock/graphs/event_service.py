@@ -1,0 +1,184 @@
+"""Events out, events in and deadlines kept, for as long as a program runs: the relay, the subscriptions and the tick together."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from langgraph.graph.state import CompiledStateGraph
+
+from ..events.bus import Bus, Handler, Message
+from ..events.in_process import InProcessBus
+from ..events.relay import Background, Relay, RelayOptions
+from ..nodes.delivery import Delivery
+from ..tools.errors import BusUnavailable, InputError, StoreUnavailable
+from .deliveries import AnyGraph, Deliveries
+
+if TYPE_CHECKING:
+    from .compiled import WorkflowGraph
+
+logger = logging.getLogger("interlock.events")
+
+
+class EventService:
+    """Lets compiled workflows take part in a bus: `with EventService(graph): ...`, or `await service.run(stop)`.
+
+    Args:
+        graphs: One compiled workflow or several.
+        bus: The bus; one in this process by default, to which `on` adds consumers.
+        relay: Whether to publish the outboxes of the workflows' stores.
+        subscribe: Whether to take in the events that the workflows wait for.
+        tick: Seconds between two looks at deadlines; None to leave them to somebody else.
+        root: The graph that the workflows run inside of, if they do.
+        options: How the relay works.
+    """
+
+    def __init__(
+        self,
+        graphs: "WorkflowGraph | Iterable[WorkflowGraph]",
+        bus: Bus | None = None,
+        *,
+        relay: bool = True,
+        subscribe: bool = True,
+        tick: float | None = 1.0,
+        root: AnyGraph | None = None,
+        options: RelayOptions | None = None,
+    ) -> None:
+        self.bus: Bus = InProcessBus() if bus is None else bus
+        self._graphs = [graphs] if isinstance(graphs, CompiledStateGraph) else list(graphs)
+        self._deliveries = [Deliveries(graph, root) for graph in self._graphs]
+        self._relay = relay
+        self._subscribe = subscribe
+        self._tick = tick
+        self._options = options
+        self._background = Background("interlock-events", self.run)
+
+    def on(self, names: Iterable[str], handler: Handler, *, consumer: str) -> Self:
+        """Add a consumer of this process to the in-process bus.
+
+        Raises:
+            InputError: The bus is another one; subscribe to it where the consumer runs.
+        """
+        if not isinstance(self.bus, InProcessBus):
+            raise InputError(
+                f"Consumers of this process are added to the in-process bus, and this is {type(self.bus).__name__}. "
+                "Nothing was subscribed; use `async with bus.subscribe(...)` in the consumer's own process."
+            )
+        self.bus.add(names, handler, consumer=consumer)
+        return self
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop. A bus or database that is away is waited for."""
+        tasks: list[asyncio.Task[None]] = []
+        opened = asyncio.Event()
+        stores = {id(graph.engine.store): graph.engine.store for graph in self._graphs}
+        if self._relay:
+            relays = [Relay(store, _Opened(self.bus), options=self._options) for store in stores.values()]
+            tasks += [asyncio.create_task(_once_opened(opened, stop, relay)) for relay in relays]
+        if self._tick is not None:
+            tasks.append(asyncio.create_task(self._keep_deadlines(stop, self._tick)))
+        tasks.append(asyncio.create_task(self._listen(stop, opened)))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def __enter__(self) -> Self:
+        self._background.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._background.stop()
+
+    async def _listen(self, stop: asyncio.Event, opened: asyncio.Event) -> None:
+        """Keep the bus open and the subscriptions alive."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                async with self.bus, contextlib.AsyncExitStack() as stack:
+                    if self._subscribe:
+                        for deliveries, graph in zip(self._deliveries, self._graphs, strict=True):
+                            names = event_names(graph)
+                            if names:
+                                consumer = graph.engine.definition.name
+                                handler = handler_of(deliveries)
+                                await stack.enter_async_context(self.bus.subscribe(names, handler, consumer=consumer))
+                    failures = 0
+                    opened.set()
+                    await stop.wait()
+            except BusUnavailable as error:
+                failures += 1
+                logger.warning("%s Trying again.", error.message)
+                await _wait(stop, min(30.0, 2.0 ** min(failures - 1, 5)))
+
+    async def _keep_deadlines(self, stop: asyncio.Event, every: float) -> None:
+        while not stop.is_set():
+            for deliveries in self._deliveries:
+                try:
+                    await deliveries.atick() if deliveries.needs_loop else await asyncio.to_thread(deliveries.tick)
+                except StoreUnavailable as error:
+                    logger.warning("%s Trying again.", error.message)
+            await _wait(stop, every)
+
+
+async def _once_opened(opened: asyncio.Event, stop: asyncio.Event, relay: Relay) -> None:
+    """Run a relay once the bus is there, and not at all when told to stop before."""
+    waiting = [asyncio.create_task(opened.wait()), asyncio.create_task(stop.wait())]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    await relay.run(stop)
+
+
+class _Opened:
+    """A bus that somebody else opens and closes."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.header_prefix = getattr(bus, "header_prefix", "ce-")
+        self.publish = bus.publish
+        self.subscribe = bus.subscribe
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+
+def event_names(graph: "WorkflowGraph") -> list[str]:
+    """The events that some wait of a workflow looks at."""
+    return sorted({name for rule in graph.engine.definition.waits.values() for name in rule.roles})
+
+
+def handler_of(deliveries: Deliveries) -> Handler:
+    """What a subscription calls: each message is delivered, and what cannot be read is kept where a person sees it."""
+
+    async def handle(message: Message) -> Delivery | None:
+        try:
+            envelope = message.envelope()
+            if deliveries.needs_loop:
+                return await deliveries.adeliver(envelope)
+            return await asyncio.to_thread(deliveries.deliver, envelope)
+        except InputError as error:
+            problem = error.message
+        await asyncio.to_thread(deliveries.keep_unreadable, message.body, name=message.event_name, problem=problem)
+        return None
+
+    return handle
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+__all__ = ["EventService", "event_names", "handler_of"]

@@ -1,0 +1,118 @@
+"""Print what becomes of the attacks, on LangChain's own stack and on the desk, side by side.
+
+    python -m tests.retail.attacks_report            # all 119 writes under every attack: some minutes
+    python -m tests.retail.attacks_report --share 5  # five writes of each attack, chosen by the seed
+
+Cells: carried out / attempts, and how many reached the tool's body where none is carried out. Each attack is made on one write
+alone, with the shop as it is just before that write in its task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.retail import attacks, peers, tau2
+from tests.retail.attacks import SEED, Write
+from tests.retail.peers import Approver, Row
+
+
+@dataclass
+class Cell:
+    """What became of one attack on several writes."""
+
+    attempts: int = 0
+    carried_out: int = 0
+    reached: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    unrecorded: int = 0
+
+    def __str__(self) -> str:
+        if not self.attempts:
+            return "–"
+        return f"{self.carried_out}/{self.attempts}" + (f", {self.reached} reached" if self.reached else "")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing came through, and everything was written down."""
+        return not (self.carried_out or self.reached or self.unrecorded)
+
+
+def on_peers(row: Row, writes: list[Write], approver: Approver) -> Cell:
+    """Make an attack on LangChain's stack."""
+    cell = Cell()
+    if row.about_answers and approver is not Approver.YES_TO_THE_TASK:
+        return cell
+    for write in writes:
+        result = peers.suffers(row, write, approver)
+        cell.attempts += 1
+        cell.carried_out += result.carried_out
+        cell.reached += result.reached > 0
+    return cell
+
+
+def on_desk(desk: attacks.Range, plan: list[tuple[str, Write]]) -> dict[str, Cell]:
+    """Make every attack on the desk."""
+    cells: dict[str, Cell] = {}
+    for name, write in plan:
+        result = desk.suffers(name, write)
+        cell = cells.setdefault(name, Cell())
+        cell.attempts += 1
+        cell.carried_out += result.carried_out
+        cell.reached += result.reached > 0
+        cell.unrecorded += not result.recorded or not result.audit_is_whole
+        cell.codes.update(dict.fromkeys(result.codes, 1))
+    return cells
+
+
+def together(cells: list[Cell]) -> Cell:
+    """Several attacks as one."""
+    return Cell(*(sum(getattr(cell, name) for cell in cells) for name in ("attempts", "carried_out", "reached")))
+
+
+def main() -> int:
+    """Print the tables; the exit code says whether the desk held."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--share", type=int, help="how many writes of each attack; all by default")
+    share = parser.parse_args().share
+    if not tau2.PRESENT:
+        print(f"the tau2-bench retail data is not in {tau2.FOLDER}: set INTERLOCK_TAU2_DIR")
+        return 2
+    started = time.perf_counter()
+    desk = attacks.Range()
+    cells = on_desk(desk, attacks.plan(share))
+    desk.close()
+
+    print("\n## The same attacks on LangChain's own stack and on the desk\n")
+    print("| attack | " + " | ".join(f"LangChain: {approver}" for approver in Approver) + " | Interlock |")
+    print("|---|" + "---|" * (len(Approver) + 1))
+    for row in peers.ROWS:
+        writes = [write for write in attacks.writes() if row.on(write)]
+        if share is not None and share < len(writes):
+            writes = random.Random(f"{SEED}/{row.title}").sample(writes, share)
+        found = [on_peers(row, writes, approver) for approver in Approver]
+        mine = together([cells[name] for name in row.on_desk])
+        print(f"| {row.title} | " + " | ".join(map(str, [*found, mine])) + " |", flush=True)
+
+    print("\n## Every attack on the desk\n")
+    print("| attack | carried out / attempts | reached | refused with |")
+    print("|---|---|---|---|")
+    for name, cell in cells.items():
+        codes = ", ".join(f"`{code}`" for code, _ in cell.codes.most_common())
+        print(f"| {name} | {cell.carried_out}/{cell.attempts} | {cell.reached} | {codes} |")
+    held = all(cell.is_held for cell in cells.values())
+    attempts = sum(cell.attempts for cell in cells.values())
+    print(
+        f"\n{attempts} attacks on the desk, {sum(cell.carried_out for cell in cells.values())} carried out, "
+        f"{sum(cell.reached for cell in cells.values())} reached, {sum(cell.unrecorded for cell in cells.values())} not written "
+        f"down. Seed {SEED}; {time.perf_counter() - started:.0f} s."
+    )
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -25,6 +25,7 @@ from . import schema as tables
 from .checkpoint_tables import TASK_ID_LENGTH
 from .conversation import Conversations
 from .database import Database
+from .fault_points import FaultPoint, reach
 from .saver import history, reading, threads
 from .saver.jobs import PutJob, WritesJob
 from .saver.keys import checked, place_of
@@ -158,7 +159,9 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         job = PutJob(
             self._storage, place, self._sealing(), config, checkpoint, metadata, new_versions, fenced=self._fenced
         )
+        reach(FaultPoint.BEFORE_CHECKPOINT)
         self._storage.commit(job)
+        reach(FaultPoint.AFTER_CHECKPOINT)
         return place.config(checkpoint_id)
 
     def put_writes(
@@ -170,7 +173,9 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             raise KeyError("checkpoint_id")
         task_id = checked("task_id", task_id, TASK_ID_LENGTH)
         if writes:
+            reach(FaultPoint.BEFORE_CHECKPOINT)
             self._storage.commit(WritesJob(self._storage, place, self._sealing(), writes, task_id, task_path))
+            reach(FaultPoint.AFTER_CHECKPOINT)
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete everything of a thread, its conversation included. Late writes of runs that still go on are refused."""
@@ -271,7 +276,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         else:
             digits = str(current).partition(".")[0]  # other savers count with integers
             number, width = int(digits), max(len(digits), 10)
-        return f"{number + 1:0{width}}.{random.getrandbits(32):08x}"  # noqa: S311 -- it only has to differ
+        return f"{number + 1:0{width}}.{random.getrandbits(32):08x}"
 
     def _sealing(self) -> Sealing:
         """The serializer as it is now: LangGraph and its users replace it after construction."""

@@ -57,7 +57,7 @@ class ApprovalNode(WorkflowNode):
             problem = yield from self._take(answer, waiting, scope)
         if isinstance(stands, Outcome):
             scope.emit(streamed(proposal, stands))
-            return Command(update=answered(self.engine, proposal, stands, scope), goto=self.edge.source)
+            return Command(update=answered(self.engine, proposal, stands), goto=self.edge.source)
         if value.get("alone"):
             return Command(
                 update={"progress": [("settle", proposal.key)]},

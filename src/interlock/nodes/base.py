@@ -1,6 +1,7 @@
 """What every node of a workflow is: a Runnable whose body is one generator, driven synchronously or asynchronously."""
 
 import abc
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.types import Command
-from sqlalchemy.engine import Connection
 
+from ..checkpointing.fault_points import FaultPoint, reach
 from ..checkpointing.store import Instance, WorkflowStore
 from ..tools.canonical import JsonObject, canonical_json
 from ..tools.errors import RunError
@@ -103,31 +104,6 @@ class Engine:
         )
 
 
-def same_line(engine: Engine, connection: Connection, scope: Scope, instance: Instance, head: str | None) -> bool:  # noqa: ARG001
-    """Whether this step lies on the line of history on which the last command ran.
-
-    The row keeps the outermost checkpoint of its last command. Time travel to before it, and a copy of an older thread, do not
-    have it among their ancestors; everything after it does.
-
-    Args:
-        head: The last command's checkpoint as the graph's own channels remember it. It gets there only by running on from it,
-            so when it is the row's nobody needs to walk.
-    """
-    wanted = instance.head_checkpoint
-    if wanted is None or wanted in {head, scope.root_checkpoint}:
-        return True
-    if scope.checkpointer is None or scope.thread_id is None or scope.root_checkpoint is None:
-        return False
-    checkpoint: str | None = scope.root_checkpoint
-    while checkpoint is not None and checkpoint > wanted:  # ids sort by time
-        found = scope.checkpointer.get_tuple(
-            {"configurable": {"thread_id": scope.thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint}}
-        )
-        parent = None if found is None or found.parent_config is None else found.parent_config
-        checkpoint = None if parent is None else parent["configurable"].get("checkpoint_id")
-    return checkpoint == wanted
-
-
 class WorkflowNode(Runnable[Any, Any], abc.ABC):
     """A node of a compiled workflow.
 
@@ -150,12 +126,18 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
         """Run the node synchronously."""
         scope = scope_of(config or {}, self.engine.definition.name)
-        return self._checked(run(self.engine.store, self._watched(input, scope)))
+        reach(FaultPoint.BEFORE_NODE)
+        done = self._checked(run(self.engine.store, self._watched(input, scope)))
+        reach(FaultPoint.AFTER_NODE)
+        return done
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
         """Run the node asynchronously."""
-        scope = scope_of(config or {}, self.engine.definition.name)
-        return self._checked(await arun(self.engine.store, self._watched(input, scope)))
+        scope = scope_of(config or {}, self.engine.definition.name, asyncio.get_running_loop())
+        reach(FaultPoint.BEFORE_NODE)
+        done = self._checked(await arun(self.engine.store, self._watched(input, scope)))
+        reach(FaultPoint.AFTER_NODE)
+        return done
 
     def _watched(self, value: Any, scope: Scope) -> Steps[Any]:
         with watching(scope.config, value, lambda: self._facts(value, scope)) as watch:

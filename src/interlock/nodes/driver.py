@@ -3,8 +3,14 @@
 The generators hold all the logic. A driver runs a transaction, a model or a tool's body, and sends the outcome back in.
 """
 
+import asyncio
 import contextlib
+import contextvars
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from concurrent.futures import Future
+from concurrent.futures import wait as futures_wait
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
@@ -16,11 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from ..checkpointing.database import Database
+from ..checkpointing.fault_points import FaultPoint, reach
 from ..checkpointing.faults import translate
-from ..checkpointing.store import WorkflowStore
+from ..checkpointing.store import WorkflowStore, leases
 from ..tools.context import ToolContext
 from ..tools.contracts import ToolContract
-from ..tools.errors import ContextError, InvalidOutput, RunError
+from ..tools.errors import ContextError, InvalidOutput, NotADatabase, ReadOnlyStore, RunError, StoreUnavailable
 
 T = TypeVar("T")
 Steps = Generator["Operation", Any, T]
@@ -58,10 +65,13 @@ class Attempt:
 class Body:
     """Run a tool's body outside any transaction, with a read-only session if it asks for one.
 
-    Its exceptions come back as they are.
+    Its exceptions come back as they are. Where it takes longer than its contract allows, an `OutOfTimeError` does; a body that is
+    not async cannot be stopped, and runs on in a thread of its own.
     """
 
     attempt: Attempt
+    owner: str | None = None
+    """Who carries it out, for an effect outside the database: it counts as running for as long as the body does."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,14 @@ class Await:
     error: Callable[[], Exception]
 
 
-Operation = InStore | Ask | Body | Transact | Await
+@dataclass(frozen=True)
+class Pause:
+    """Wait before the next attempt."""
+
+    seconds: float
+
+
+Operation = InStore | Ask | Body | Transact | Await | Pause
 
 
 class Sessions(Protocol):
@@ -131,6 +148,10 @@ class BodyFailedError(Exception):
         self.cause = cause
 
 
+class OutOfTimeError(TimeoutError):
+    """A tool's body took longer than its contract allows."""
+
+
 def run(store: WorkflowStore, steps: Steps[T]) -> T:
     """Drive a node's body synchronously."""
     return _drive(steps, lambda operation: _perform(store, operation))
@@ -150,6 +171,9 @@ async def arun(store: WorkflowStore, steps: Steps[T]) -> T:
             outcome = await _aperform(store, operation)
         except Exception as error:
             failure = error
+        except BaseException:
+            steps.close()  # cancelled: what it holds is given back now, and not when nobody remembers it any more
+            raise
 
 
 def _drive(steps: Steps[T], perform: Callable[[Operation], Any]) -> T:
@@ -165,6 +189,9 @@ def _drive(steps: Steps[T], perform: Callable[[Operation], Any]) -> T:
             outcome = perform(operation)
         except Exception as error:
             failure = error
+        except BaseException:
+            steps.close()
+            raise
 
 
 def _perform(store: WorkflowStore, operation: Operation) -> Any:
@@ -174,6 +201,9 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
                 return work(connection)
         case Ask(runnable, value, config):
             return runnable.invoke(value, config)
+        case Body(attempt, owner) if owner is not None:
+            _refuse_async(attempt.contract)
+            return _outside(attempt, owner)
         case Body(attempt):
             _refuse_async(attempt.contract)
             with _read_only(store.database, attempt):
@@ -185,6 +215,9 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
             if not store.wait_until(done, seconds):
                 raise error()
             return None
+        case Pause(seconds):
+            store.wait_until(lambda: False, seconds)
+            return None
 
 
 async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
@@ -192,13 +225,81 @@ async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
     match operation:
         case Ask(runnable, value, config):
             return await runnable.ainvoke(value, config)
+        case Body(attempt, owner) if attempt.contract.is_async and owner is not None:
+            return await _aoutside(attempt, owner)
         case Body(attempt) if attempt.contract.is_async:
             async with _aread_only(database, attempt):
                 return await cast("Awaitable[Any]", attempt.contract.call(attempt.arguments, attempt.context))
         case Transact() if operation.contract.is_async:
             return await _atransact(store, operation)
+        case Pause(seconds):
+            await asyncio.sleep(seconds)
+            return None
         case _:
             return await database.arun(lambda: _perform(store, operation))
+
+
+def _outside(attempt: Attempt, owner: str) -> Any:
+    """Run the body of an effect outside the database, for no longer than its contract allows."""
+
+    def body() -> Any:
+        with leases.holding(owner), contextlib.closing(attempt.context):
+            reach(FaultPoint.BEFORE_EFFECT)
+            output = attempt.contract.call(attempt.arguments, attempt.context)
+            reach(FaultPoint.AFTER_EFFECT)
+            return output
+
+    if attempt.contract.timeout is None:
+        return body()
+    answer: Future[Any] = Future()
+
+    def answered() -> None:
+        try:
+            answer.set_result(context.run(body))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    # Not from a pool: a body that hangs must keep neither other bodies waiting nor the process from ending.
+    context = contextvars.copy_context()
+    threading.Thread(target=answered, name=f"interlock-{attempt.contract.name}", daemon=True).start()
+    done, _ = futures_wait([answer], timeout=attempt.contract.timeout)
+    if not done:
+        raise _out_of_time(attempt.contract)
+    return answer.result()
+
+
+async def _aoutside(attempt: Attempt, owner: str) -> Any:
+    """As `_outside`, for an asynchronous body, which is cancelled when its time is over."""
+    with leases.holding(owner), contextlib.closing(attempt.context):
+        reach(FaultPoint.BEFORE_EFFECT)
+        output = await _in_time(attempt)
+        reach(FaultPoint.AFTER_EFFECT)
+        return output
+
+
+async def _in_time(attempt: Attempt) -> Any:
+    limit = asyncio.timeout(attempt.contract.timeout)
+    try:
+        async with limit:
+            return await cast("Awaitable[Any]", attempt.contract.call(attempt.arguments, attempt.context))
+    except TimeoutError as error:
+        if limit.expired():
+            raise _out_of_time(attempt.contract) from error
+        raise
+
+
+def _timed(attempt: Attempt) -> Any:
+    """Run a body inside a transaction. It cannot be stopped there, but when it was late nothing of it is kept."""
+    began = time.monotonic()
+    output = attempt.contract.call(attempt.arguments, attempt.context)
+    limit = attempt.contract.timeout
+    if limit is not None and time.monotonic() - began > limit:
+        raise _out_of_time(attempt.contract)
+    return output
+
+
+def _out_of_time(contract: ToolContract) -> OutOfTimeError:
+    return OutOfTimeError(f"{contract.name} took longer than the {contract.timeout} s that its contract allows")
 
 
 def _transact(store: WorkflowStore, operation: Transact) -> Any:
@@ -210,9 +311,11 @@ def _transact(store: WorkflowStore, operation: Transact) -> Any:
                 return attempt
             transaction = connection.get_transaction()
             try:
-                output = attempt.contract.call(attempt.arguments, attempt.context)
+                reach(FaultPoint.BEFORE_EFFECT)
+                output = _timed(attempt)
                 if sessions.session is not None:
                     sessions.session.flush()
+                reach(FaultPoint.AFTER_EFFECT)
             except Exception as error:
                 raise _body_failed(attempt, error, store.database) from error
             finally:
@@ -237,9 +340,11 @@ async def _atransact(store: WorkflowStore, operation: Transact) -> Any:
                 return attempt
             transaction = connection.sync_connection.get_transaction() if connection.sync_connection else None
             try:
-                output = await cast("Awaitable[Any]", attempt.contract.call(attempt.arguments, attempt.context))
+                reach(FaultPoint.BEFORE_EFFECT)
+                output = await _in_time(attempt)
                 if sessions.session is not None:
                     await sessions.session.flush()
+                reach(FaultPoint.AFTER_EFFECT)
             except Exception as error:
                 raise _body_failed(attempt, error, store.database) from error
             finally:
@@ -252,7 +357,10 @@ async def _atransact(store: WorkflowStore, operation: Transact) -> Any:
                 _still_open(sync, transaction, ready.contract)
                 return _finished(operation, sync, ready, output)
 
-            return await connection.run_sync(finish)
+            done = await connection.run_sync(finish)
+            reach(FaultPoint.BEFORE_COMMIT)
+        reach(FaultPoint.AFTER_COMMIT)
+        return done
     except BodyFailedError as failure:
         failed = failure
 
@@ -319,8 +427,10 @@ def _finished(operation: Transact, connection: Connection, attempt: Attempt, out
 
 def _body_failed(attempt: Attempt, error: Exception, database: Database) -> Exception:
     """The store's own trouble stays what it is; everything else that a body raises is the body's."""
-    if isinstance(error, sa.exc.DBAPIError) and isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)):
-        return translate(error, database.engine.url)
+    if isinstance(error, sa.exc.DBAPIError):
+        trouble = translate(error, database.engine.url)
+        if isinstance(trouble, (StoreUnavailable, ReadOnlyStore, NotADatabase)):
+            return trouble
     return BodyFailedError(attempt, error)
 
 

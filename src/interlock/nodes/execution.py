@@ -55,7 +55,7 @@ class ExecutionNode(WorkflowNode):
         scope.emit(streamed(proposal, outcome))
         state = outcome.instance.state
         return Command(
-            update=answered(self.engine, proposal, outcome, scope),
+            update=answered(self.engine, proposal, outcome),
             goto=state if state in self.destinations else self.source,
         )
 
@@ -90,9 +90,8 @@ def until_checkpointed(scope: Scope, tool: str) -> Steps[None]:
             )
 
 
-def answered(engine: Engine, proposal: Proposal, outcome: Outcome, scope: Scope) -> dict[str, Any]:
+def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, Any]:
     """What the graph is told of an outcome: the answer in the conversation, a picture of the row, and that it is done."""
-    moved = outcome.ok and not outcome.replayed
     return {
         "messages": [engine.answer(proposal, outcome.result)],
         "last_result": outcome.result,
@@ -102,10 +101,7 @@ def answered(engine: Engine, proposal: Proposal, outcome: Outcome, scope: Scope)
                 {
                     "key": proposal.key,
                     "ok": outcome.ok,
-                    # A stored result of this line of history is as good as having run: its checkpoint is an ancestor.
-                    "head": outcome.instance.head_checkpoint
-                    if outcome.replayed
-                    else (scope.root_checkpoint if moved else None),
+                    "head": outcome.head,
                 },
             )
         ],

@@ -122,7 +122,7 @@ class StateNode(WorkflowNode):
         if outcome is None:  # the row moved since it was looked at, and there is a way for it now
             return Command(goto=self.state.name)
         scope.emit(streamed(first, outcome))
-        return Command(update=answered(self.engine, first, outcome, scope), goto=self.state.name)
+        return Command(update=answered(self.engine, first, outcome), goto=self.state.name)
 
     def _refused(self, connection: Connection, commands: Commands, proposal: Proposal) -> Outcome | None:
         verdict = commands.judge_now(commands.unit(connection), proposal)
@@ -173,7 +173,7 @@ class StateNode(WorkflowNode):
         outcome: Outcome = yield InStore(
             lambda connection: commands.refuse(connection, first, left_over(first, state=self.state.name))
         )
-        return Command(update=answered(self.engine, first, outcome, scope), goto=self.state.name if rest else END)
+        return Command(update=answered(self.engine, first, outcome), goto=self.state.name if rest else END)
 
     # What comes next
 

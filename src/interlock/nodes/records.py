@@ -13,6 +13,7 @@ from ..tools.events import Event, EventEnvelope
 from ..tools.ids import EventId, TraceId, WorkflowId, mint
 from ..tools.redaction import redact
 from ..tools.results import ErrorBody
+from .driver import OutOfTimeError
 from .gate import Admission
 from .proposals import Proposal
 
@@ -38,6 +39,12 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
             message=error.message,
             retryable=error.retryable,
             details=plain_object(error.details),
+        )
+    if isinstance(error, OutOfTimeError):
+        return ErrorBody(
+            code=ErrorCode.TIMEOUT,
+            message=f"{contract.wire_name} did not answer within {contract.timeout} s. Nothing of it was kept; it may be called again.",
+            retryable=True,
         )
     if isinstance(error, InvalidOutput):
         return ErrorBody(

@@ -15,6 +15,8 @@ from ..tools.ids import mint
 from ..tools.principal import Principal
 from .base import Engine
 from .scope import Scope
+from .settling import arrive
+from .versions import keep
 
 
 def ensure_instance(
@@ -62,6 +64,7 @@ def ensure_instance(
     )
     instance_rows.insert(connection, instance)
     unit = Unit(connection, instance, now)
+    keep(definition, unit)
     unit.record(
         AuditKind.STARTED,
         requester,
@@ -72,7 +75,8 @@ def ensure_instance(
             "data": instance.data,
         },
     )
-    return unit.flush()
+    unit.flush()
+    return arrive(engine, unit)
 
 
 def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:

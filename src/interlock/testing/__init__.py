@@ -1,4 +1,4 @@
-"""Models that work offline, for tests, demos and notebooks.
+"""For tests: models that work offline, and faults at every point where a process may die.
 
 from interlock.testing import ScriptedChatModel, call
 
@@ -6,14 +6,22 @@ model = ScriptedChatModel([call("case.assign", caseId="77", queueId="billing"), 
 
 A step can also decide from the conversation, fail, propose several calls at once, or send what no well-behaved model
 would.
+
+with injected(kill("commit.before")):
+    graph.invoke(...)
+
+kills the process right before it commits; `Child` runs a function in a process of its own, for just that.
 """
 
 from __future__ import annotations
 
+from ..checkpointing.fault_points import FaultPoint
 from ..tracing._arrived import ArrivedRun
 from ..tracing._sink import TraceSink
 from ._calls import Call, call
 from ._errors import InvalidStep, ScriptError, ScriptExhausted, ScriptUnfinished
+from ._faults import Fault, Reached, delay, drop, injected, kill, reach, stop
+from ._processes import Child, Killed
 from ._scripted import Request, ScriptedChatModel
 from ._steps import Answer, MintId, Step
 
@@ -21,8 +29,13 @@ __all__ = [
     "Answer",
     "ArrivedRun",
     "Call",
+    "Child",
+    "Fault",
+    "FaultPoint",
     "InvalidStep",
+    "Killed",
     "MintId",
+    "Reached",
     "Request",
     "ScriptError",
     "ScriptExhausted",
@@ -31,4 +44,10 @@ __all__ = [
     "Step",
     "TraceSink",
     "call",
+    "delay",
+    "drop",
+    "injected",
+    "kill",
+    "reach",
+    "stop",
 ]

@@ -51,6 +51,7 @@ _select_locked = Prepared(_by_id.with_for_update())
 _insert = Prepared(sa.insert(instances))
 _CHANGING = (
     "workflow_version", "definition", "state", "revision", "data", "finished", "head_checkpoint", "running_key", "last_result",
+    "lease_owner", "lease_epoch", "lease_until",
     "audit_count", "audit_head", "updated_at",
 )  # fmt: skip
 _update = Prepared(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
+from ...tools.principal import Principal
 from ..statements import Prepared
 from ..store_tables import ledger
 
@@ -20,7 +21,9 @@ class LedgerStatus(StrEnum):
     """Its outside effect is under way, or broke off."""
     COMPLETED = "completed"
     FAILED = "failed"
-    """The tool said no, or failed in a way that surely had no effect."""
+    """It surely had no effect: the tool said no, or a person found so. Without a result it may be tried again."""
+    REHEARSED = "rehearsed"
+    """A dry run: it was gated and approved, and not carried out."""
     UNKNOWN = "unknown"
     """An attempt broke off in mid-effect; a person has to say what happened."""
 
@@ -39,6 +42,8 @@ class LedgerEntry:
     attempt: int
     principal_id: str | None
     """Who proposed it; None in rows of before it was kept."""
+    requester: Principal | None
+    """Who proposed it, whole, for an effect that somebody else may have to go on with."""
     owner: str | None
     arguments: JsonObject
     result: JsonObject | None
@@ -47,6 +52,10 @@ class LedgerEntry:
     finished_at: int | None
 
 
+_CHANGING = (
+    "fingerprint", "tool_version", "status", "attempt", "principal_id", "requester", "owner", "arguments", "result", "audit_ref",
+    "finished_at",
+)  # fmt: skip
 _by_key = sa.select(ledger).where(
     ledger.c.workflow_id == sa.bindparam("workflow_id"), ledger.c.idempotency_key == sa.bindparam("idempotency_key")
 )
@@ -60,7 +69,7 @@ _update = Prepared(
         ledger.c.status == sa.bindparam("by_status"),
         ledger.c.attempt == sa.bindparam("by_attempt"),
     )
-    .values({name: sa.bindparam(name) for name in ("status", "attempt", "owner", "result", "audit_ref", "finished_at")})
+    .values({name: sa.bindparam(name) for name in _CHANGING})
 )
 
 _counts = Prepared(
@@ -77,6 +86,7 @@ def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | No
         return None
     values = dict(row)
     values["status"] = LedgerStatus(values["status"])
+    values["requester"] = None if values["requester"] is None else Principal.from_json(json.loads(values["requester"]))
     values["arguments"] = json.loads(values["arguments"])
     values["result"] = None if values["result"] is None else json.loads(values["result"])
     return LedgerEntry(**values)
@@ -90,7 +100,7 @@ def insert(connection: Connection, entry: LedgerEntry) -> None:
 def update(connection: Connection, before: LedgerEntry, after: LedgerEntry) -> bool:
     """Write what changed of an entry, provided that it still stands as `before` has it."""
     values = _values(after)
-    parameters = {name: values[name] for name in ("status", "attempt", "owner", "result", "audit_ref", "finished_at")}
+    parameters = {name: values[name] for name in _CHANGING}
     parameters |= {
         "by_workflow_id": before.workflow_id,
         "by_idempotency_key": before.idempotency_key,
@@ -103,14 +113,15 @@ def update(connection: Connection, before: LedgerEntry, after: LedgerEntry) -> b
 def carried_out(connection: Connection, workflow_id: str) -> dict[str, int]:
     """How many times each tool was carried out in an instance."""
     return {
-        str(tool): int(count)
-        for tool, count in _counts.run(connection, {"workflow_id": workflow_id, "status": "completed"})
+        str(row["tool"]): int(row["number"])
+        for row in _counts.run(connection, {"workflow_id": workflow_id, "status": "completed"}).mappings()
     }
 
 
 def _values(entry: LedgerEntry) -> dict[str, Any]:
     values = dict(entry.__dict__)
     values["status"] = entry.status.value
+    values["requester"] = None if entry.requester is None else json.dumps(entry.requester.to_json(), ensure_ascii=False)
     values["arguments"] = json.dumps(entry.arguments, ensure_ascii=False)
     values["result"] = None if entry.result is None else json.dumps(entry.result, ensure_ascii=False)
     return values

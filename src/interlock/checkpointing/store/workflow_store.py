@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...tools.errors import InputError
 from ..database import Database
+from ..fault_points import FaultPoint, reach
 from ..store_tables import instances as instances_table
-from . import approvals, audit, instances
+from . import approvals, audit, instances, leases
 from .approvals import ApprovalRequest
 from .audit import AuditKind, AuditRecord, Broken
 from .instances import Instance
@@ -28,11 +29,19 @@ class WorkflowStore:
     Args:
         target: A database URL, an engine, or the `Database` of a checkpointer to share.
         clock: For tests: what gives the time instead of the database.
+        lease_seconds: How long a process that carries out an effect outside the database may be silent before another one takes over.
     """
 
-    def __init__(self, target: str | URL | Engine | AsyncEngine | Database, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        target: str | URL | Engine | AsyncEngine | Database,
+        *,
+        clock: Clock | None = None,
+        lease_seconds: float = leases.SECONDS,
+    ) -> None:
         self.database = Database.open(target)
         self.is_durable = True
+        self.lease_seconds = lease_seconds
         self._clock: Clock = clock or self.database.now
         self._ready = False
         self._guard = threading.Lock()
@@ -67,6 +76,8 @@ class WorkflowStore:
         self._prepare()
         with self.database.write() as connection:
             yield connection
+            reach(FaultPoint.BEFORE_COMMIT)
+        reach(FaultPoint.AFTER_COMMIT)
 
     def unit(self, connection: Connection, workflow_id: str) -> Unit | None:
         """Begin work on one instance in a write transaction; None when there is no such instance."""

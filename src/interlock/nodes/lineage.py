@@ -1,0 +1,74 @@
+"""Whether a step lies on the line of history on which the workflow's last command ran: the guard against time travel.
+
+The row keeps the outermost checkpoint of its last command. Time travel to before it, and a copy of an older thread, do not have
+it among their ancestors; everything after it does. Comparing revisions would miss a thread whose channels are still empty.
+"""
+
+import uuid
+from collections.abc import Callable
+
+from ..checkpointing.store import Instance
+from .saved import Saved
+from .scope import Scope
+
+_SKEW = 24 * 3600 * 10_000_000
+"""How far the clocks of two machines may be apart, in the 100 ns of a checkpoint's id."""
+
+Parent = Callable[[str], str | None]
+"""The parent of a checkpoint of the outermost graph; None at the root, and where it was deleted."""
+
+
+def same_line(scope: Scope, instance: Instance, head: str | None) -> bool:
+    """Whether this step follows the instance's last command.
+
+    Args:
+        scope: Where the step runs.
+        instance: The row.
+        head: The last command's checkpoint as the graph's own channels remember it. It gets there only by running on from it,
+            so when it is the row's nobody needs to walk.
+    """
+    wanted = instance.head_checkpoint
+    if wanted is None or wanted in {head, scope.root_checkpoint}:
+        return True
+    if scope.checkpointer is None or scope.thread_id is None or scope.root_checkpoint is None:
+        return False
+    return descends(scope.root_checkpoint, wanted, parents_of(scope.checkpointer, scope.thread_id))
+
+
+def descends(checkpoint: str | None, wanted: str, parent: Parent) -> bool:
+    """Whether `wanted` is `checkpoint` or one of its ancestors."""
+    while checkpoint is not None and checkpoint != wanted:
+        if _long_before(checkpoint, wanted):
+            return False
+        checkpoint = parent(checkpoint)
+    return checkpoint == wanted
+
+
+def parents_of(saver: Saved, thread_id: str) -> Parent:
+    """Look parents up in a checkpointer, one at a time."""
+
+    def parent(checkpoint: str) -> str | None:
+        found = saver.get_tuple(
+            {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint}}
+        )
+        above = None if found is None else found.parent_config
+        return None if above is None else str(above["configurable"]["checkpoint_id"])
+
+    return parent
+
+
+def _long_before(checkpoint: str, wanted: str) -> bool:
+    """Whether a checkpoint is so much older than another that it cannot descend from it, so that walking on is in vain.
+
+    Ids hold the clock of the machine that made them, and machines disagree; a day is more than they do.
+    """
+    try:
+        return _time(checkpoint) + _SKEW < _time(wanted)
+    except ValueError:  # not LangGraph's ids: walk to the end
+        return False
+
+
+def _time(checkpoint: str) -> int:
+    # Version 6 keeps the same 60 bits as version 1, with the high ones first.
+    number = uuid.UUID(checkpoint).int
+    return ((number >> 80) << 12) | ((number >> 64) & 0xFFF)

@@ -1,0 +1,211 @@
+"""Carrying out a command whose effect is outside the database: announced, run, and settled, in a transaction before and one after.
+
+Between the two the ledger says that the effect is under way, and the instance's lease who is at it; nothing else moves the
+instance meanwhile. An idempotent effect is tried again under the same key. One that is not safe to repeat is never: when it is
+not known whether it happened, a person says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from langgraph.errors import GraphBubbleUp
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import AuditKind, LedgerStatus, Unit, leases
+from ..tools.contracts import ToolContract
+from ..tools.errors import InvalidOutput, LeaseLost, Refused, StoreUnavailable
+from ..tools.kinds import Effect
+from ..tools.retry import RetryPolicy
+from .attempts import Admitted, Broken, Outcome
+from .backoff import Backoff
+from .base import logger
+from .commands import Commands
+from .driver import Body, InStore, Later, Pause, Steps
+from .proposals import Proposal
+from .records import error_body, facts_of
+
+_SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
+"""How long the outcome of an effect is held while the database cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An attempt whose outcome is not known."""
+
+    error: Exception
+
+
+class Outside:
+    """Carries out effects outside the database, on one instance."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+        self._store = commands.engine.store
+
+    def carry_out(self, contract: ToolContract, proposal: Proposal) -> Steps[Outcome | Broken]:
+        """Announce the effect, run it, and settle what came of it."""
+        with leases.held() as owner:
+            ready = yield InStore(lambda connection: self._announce(connection, proposal, owner))
+            if not isinstance(ready, Admitted):
+                return ready  # type: ignore[no-any-return]
+            epoch, seconds = ready.epoch, self._store.lease_seconds
+            with leases.kept(lambda: self._renewed(owner, epoch), seconds=seconds):
+                return (yield from self._run(contract, ready, proposal, owner))
+
+    def _run(self, contract: ToolContract, ready: Admitted, proposal: Proposal, owner: str) -> Steps[Outcome | Broken]:
+        repeats = contract.effect is Effect.IDEMPOTENT
+        backoff = Backoff((contract.retry or RetryPolicy()) if repeats else RetryPolicy(attempts=1))
+        while True:
+            tried = yield from self._attempt(ready, proposal, owner)
+            if not isinstance(tried, Failed):
+                return tried
+            pause = backoff.after(tried.error)
+            problem = type(tried.error).__name__
+            if pause is None:
+                return (
+                    yield from self._settled(partial(self._unknown, ready=ready, proposal=proposal, problem=problem))
+                )
+            yield Pause(pause)
+            ready = yield InStore(partial(self._once_more, ready=ready, proposal=proposal, problem=problem))
+
+    def _attempt(self, ready: Admitted, proposal: Proposal, owner: str) -> Steps["Outcome | Broken | Failed"]:
+        """Run the tool's body once, and settle what can be settled."""
+        work: Callable[[Connection], Any]
+        try:
+            output = yield Body(ready, owner)
+        except GraphBubbleUp:
+            # The tool stops the graph and means to be run again: to the ledger nothing has happened yet.
+            yield InStore(partial(self._withdraw, ready=ready, proposal=proposal))
+            raise
+        except Refused as error:
+            work = partial(self._refused, ready=ready, proposal=proposal, error=error)
+            return (yield from self._settled(work))
+        except Exception as error:
+            logger.warning(
+                "attempt %d of %s in %s failed, and its outcome is not known",
+                ready.context.attempt,
+                ready.contract.name,
+                self._commands.scope.workflow_id,
+                exc_info=error,
+            )
+            return Failed(error)
+        try:
+            return (yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output)))
+        except InvalidOutput as error:  # the effect has happened, and what it answered is of no use
+            work = partial(self._unknown, ready=ready, proposal=proposal, problem=error.message)
+            return (yield from self._settled(work))
+
+    def _settled(self, work: Callable[[Connection], Outcome | Broken]) -> Steps[Outcome | Broken]:
+        """Write down what came of the effect, also when the database is away for a moment: nobody else knows it."""
+        backoff = Backoff(_SETTLING)
+        while True:
+            try:
+                done: Outcome | Broken = yield InStore(work)
+            except StoreUnavailable as error:
+                pause = backoff.after(error)
+                if pause is None:
+                    raise
+                yield Pause(pause)
+            else:
+                return done
+
+    # Transactions
+
+    def _announce(self, connection: Connection, proposal: Proposal, owner: str) -> Admitted | Outcome | Broken:
+        ready = self._commands.begin(connection, proposal, Later())
+        if not isinstance(ready, Admitted):
+            return ready
+        unit = ready.unit
+        self._record_attempt(unit, ready, proposal)
+        unit.set(
+            running_key=proposal.key,
+            lease_owner=owner,
+            lease_epoch=unit.instance.lease_epoch + 1,
+            lease_until=unit.now + self._lease(),
+        )
+        if self._commands.scope.root_checkpoint is not None:
+            # From here on nothing older may move the instance, whatever becomes of the effect.
+            unit.set(head_checkpoint=self._commands.scope.root_checkpoint)
+        ready.entry = self._commands.enter(unit, ready, proposal, LedgerStatus.STARTED, None)
+        ready.epoch = unit.instance.lease_epoch
+        unit.flush()
+        return ready
+
+    def _once_more(self, connection: Connection, ready: Admitted, proposal: Proposal, problem: str) -> Admitted:
+        unit = self._own(connection, ready)
+        context = self._commands.context(unit, ready.contract, proposal, ready.context.attempt + 1, later := Later())
+        again = Admitted(
+            ready.contract, ready.arguments, context, later, unit, ready.admission, ready.approval, ready.entry, ready.epoch
+        )  # fmt: skip
+        self._record_attempt(unit, again, proposal, after=problem)
+        again.entry = self._commands.enter(unit, again, proposal, LedgerStatus.STARTED, None)
+        unit.set(lease_until=unit.now + self._lease())
+        unit.flush()
+        return again
+
+    def _finish(self, connection: Connection, ready: Admitted, proposal: Proposal, output: Any) -> Outcome:
+        unit = self._own(connection, ready)
+        _release(unit)
+        return self._commands.transition(unit, ready, proposal, output)
+
+    def _refused(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Refused) -> Outcome:
+        unit = self._own(connection, ready)
+        _release(unit)
+        return self._commands.refused(unit, ready, proposal, error_body(ready.contract, error), error)
+
+    def _unknown(self, connection: Connection, ready: Admitted, proposal: Proposal, problem: str) -> Broken:
+        unit = self._own(connection, ready)
+        assert ready.entry is not None  # noqa: S101 -- it was announced
+        return self._commands.unknown(unit, ready.entry, proposal, problem)
+
+    def _withdraw(self, connection: Connection, ready: Admitted, proposal: Proposal) -> None:
+        unit = self._own(connection, ready)
+        _release(unit)
+        self._commands.enter(unit, ready, proposal, LedgerStatus.FAILED, None)
+        unit.flush()
+
+    def _record_attempt(self, unit: Unit, ready: Admitted, proposal: Proposal, after: str | None = None) -> None:
+        facts = facts_of(proposal, ready.admission, self._commands.node)
+        unit.record(
+            AuditKind.ATTEMPT,
+            proposal.requester,
+            {**facts, "attempt": ready.context.attempt, "afterProblem": after},
+            tool=ready.contract.name,
+        )
+
+    # The lease
+
+    def _own(self, connection: Connection, ready: Admitted) -> Unit:
+        """The instance, provided that nobody took the command over since it was announced.
+
+        Raises:
+            LeaseLost: Somebody did, or it was resolved.
+        """
+        unit = self._commands.unit(connection)
+        if unit.instance.lease_epoch != ready.epoch:
+            raise LeaseLost(
+                f"{ready.contract.name} in {unit.instance.workflow_id} was taken over: this process was away for longer than its lease "
+                f"of {self._store.lease_seconds:.0f} s. What it did outside may have happened; nothing of it was written here. See the "
+                "workflow's record for what became of it.",
+                details={
+                    "workflowId": unit.instance.workflow_id,
+                    "epoch": ready.epoch,
+                    "now": unit.instance.lease_epoch,
+                },
+            )
+        return unit
+
+    def _renewed(self, owner: str, epoch: int) -> bool:
+        workflow_id = self._commands.scope.workflow_id
+        with self._store.database.write() as connection:
+            until = self._store.now(connection) + self._lease()
+            return leases.renew(connection, workflow_id, owner=owner, epoch=epoch, until=until)
+
+    def _lease(self) -> int:
+        return int(self._store.lease_seconds * 1_000_000)
+
+
+def _release(unit: Unit) -> None:
+    unit.set(running_key=None, lease_owner=None, lease_until=None)

@@ -1,0 +1,111 @@
+"""Carrying out a read: on a connection that cannot write, and recorded afterwards.
+
+A read that moves the workflow (identifying a customer does) makes its transition only if nothing moved while it was reading.
+"""
+
+from typing import Any
+
+from langgraph.errors import GraphBubbleUp
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import AuditKind
+from ..checkpointing.store import approvals as approval_rows
+from ..tools.codes import ErrorCode
+from ..tools.errors import ConflictError, InvalidOutput, Refused, StoreError
+from ..tools.ids import WorkflowId
+from ..tools.redaction import redact
+from ..tools.results import ReadResult
+from .attempts import Admitted, Outcome, admitted
+from .base import logger
+from .binding import with_approval
+from .commands import Commands
+from .driver import Attempt, Body, InStore, Later, Steps
+from .gate import Admission, Denial
+from .proposals import Proposal
+from .records import error_body, facts_of
+
+
+class Reads:
+    """Carries out reads on one instance."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+        self._engine = commands.engine
+
+    def carry_out(self, proposal: Proposal) -> Steps[Outcome]:
+        """Judge the read, run it, and record what it answered."""
+        done: Outcome
+        ready = yield InStore(lambda connection: self._look(connection, proposal), write=False)
+        if isinstance(ready, Denial):
+            denial = ready
+            done = yield InStore(lambda connection: self._commands.refuse(connection, proposal, denial))
+            return done
+        try:
+            output = yield Body(ready)
+        except (GraphBubbleUp, ConflictError, StoreError):
+            raise
+        except Exception as error:
+            failure = error
+            done = yield InStore(lambda connection: self._failed(connection, ready, proposal, failure))
+            return done
+        done = yield InStore(lambda connection: self._answer(connection, ready, proposal, output))
+        return done
+
+    def _look(self, connection: Connection, proposal: Proposal) -> Admitted | Denial:
+        commands = self._commands
+        unit = commands.looked_at(connection)
+        commands.check_line(unit)
+        verdict = commands.judge_now(unit, proposal)
+        if isinstance(verdict, Admission) and verdict.approval is not None:
+            approval = approval_rows.load(connection, unit.instance.workflow_id, proposal.key)
+            verdict = with_approval(self._engine.definition, unit, verdict, approval, commands.preview, settle=False)
+        if isinstance(verdict, Denial):
+            return verdict
+        later = Later()
+        context = commands.context(unit, verdict.edge.tool, proposal, 1, later)
+        return Admitted(verdict.edge.tool, verdict.arguments, context, later, unit, verdict, None, None)
+
+    def _answer(self, connection: Connection, attempt: Attempt, proposal: Proposal, output: Any) -> Outcome:
+        commands, ready = self._commands, admitted(attempt)
+        contract = ready.contract
+        unit = commands.unit(connection)
+        try:
+            shown = contract.dump_output(output)
+            data = commands.data_after(ready, unit)
+        except InvalidOutput as error:
+            return self._failed(connection, ready, proposal, error)
+        if ready.admission.edge.moves or data != ready.unit.instance.data:
+            if unit.instance.revision != ready.context.revision:
+                return commands.deny(
+                    unit,
+                    proposal,
+                    Denial(
+                        ErrorCode.CONFLICT,
+                        f"The workflow moved while {contract.wire_name} was reading. Nothing was changed; call it again.",
+                        retryable=True,
+                    ),
+                )
+            commands.check_idle(unit, proposal)
+            return commands.transition(unit, ready, proposal, output)
+        result = ReadResult(
+            workflow_id=WorkflowId(unit.instance.workflow_id),
+            current_state=unit.instance.state,
+            next_allowed_tools=self._engine.offered_for(unit.instance, proposal.requester),
+            audit_ref=ready.context.audit_ref,
+            output=shown,
+        ).to_json()
+        unit.record(
+            AuditKind.READ,
+            proposal.requester,
+            {**facts_of(proposal, ready.admission, commands.node), "output": redact(shown, contract.sensitive)},
+            tool=contract.name,
+            audit_ref=ready.context.audit_ref,
+        )
+        return Outcome(result, unit.flush())
+
+    def _failed(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Exception) -> Outcome:
+        commands = self._commands
+        unit = commands.unit(connection)
+        if not isinstance(error, Refused):
+            logger.error("the tool %s failed in %s", ready.contract.name, unit.instance.workflow_id, exc_info=error)
+        return commands.refused(unit, ready, proposal, error_body(ready.contract, error), error)

@@ -1,0 +1,238 @@
+"""Resolving an attempt of unknown outcome: a person says what became of it, and the workflow goes on accordingly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
+from ..checkpointing.store import approvals as approval_rows
+from ..checkpointing.store import ledger as ledger_rows
+from ..tools.codes import ErrorCode
+from ..tools.errors import ConflictError, InputError, InvalidOutput, InvalidResume
+from ..tools.events import Event
+from ..tools.principal import Principal
+from ..tools.results import ErrorBody
+from .attempts import Admitted, Outcome
+from .base import Engine
+from .commands import Commands
+from .definition import Edge, offered_edges
+from .driver import Later
+from .gate import Admission
+from .proposals import Proposal
+from .scope import outside_scope
+from .standing import is_running
+
+
+class Found(StrEnum):
+    """What a person found out about an attempt of unknown outcome."""
+
+    HAPPENED = "happened"
+    """It happened: the command counts as carried out, with the result that they give."""
+    RETRY = "retry"
+    """It did not happen, and is to be tried again."""
+    FAILED = "failed"
+    """It did not happen, and is not to be tried again: whoever proposed it is told so."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A person's word on what became of an attempt."""
+
+    found: Found
+    output: Any = None
+    """What the tool would have returned, if it happened: as Python has it, or as on the wire."""
+    data: Mapping[str, Any] | None = None
+    """The workflow's data as the tool would have left it; None where it changed nothing."""
+    events: tuple[Event, ...] = field(default=())
+    """What the tool would have emitted."""
+    note: str | None = None
+    """How they know, for the record; and where it failed, what whoever proposed it is told."""
+    attempt: int | None = None
+    """Which attempt they speak of, as they were shown it; None for the last one."""
+
+
+def parse_resolution(answer: Any) -> Resolution:
+    """Read the answer to an interrupt of the type `outcome_unknown`.
+
+    It is `{"type": "happened", "output": …}`, `{"type": "retry"}` or `{"type": "failed"}`, and may have `data`, `note` and
+    `attempt`.
+
+    Raises:
+        InvalidResume: It is something else.
+    """
+    shapes: dict[str, Any] = {"type": str, "output": object, "data": Mapping, "note": str, "attempt": int}
+    if isinstance(answer, Mapping) and answer.keys() <= shapes.keys() and answer.get("type") in {*Found}:
+        values: dict[str, Any] = {name: value for name, value in answer.items() if name != "type" and value is not None}
+        if all(isinstance(value, shapes[name]) for name, value in values.items()):
+            return Resolution(Found(answer["type"]), **values)
+    raise InvalidResume(
+        'The attempt is still unresolved: the answer is not one of {"type": "happened", "output": ...}, {"type": "retry"} and '
+        '{"type": "failed", "note": ...}. Nothing was done.'
+    )
+
+
+def resolve(
+    engine: Engine, connection: Connection, workflow_id: str, key: str | None, resolution: Resolution, *, by: Principal
+) -> Outcome | None:
+    """Resolve an attempt, in a write transaction.
+
+    Args:
+        engine: The workflow that it is a command of.
+        connection: In a write transaction; committed by the caller unless this raises.
+        workflow_id: The instance.
+        key: The command's idempotency key; None for the one that the instance waits for.
+        resolution: What was found out.
+        by: Who says so.
+
+    Returns:
+        What the command came to; None when it is to be tried again.
+
+    Raises:
+        InputError: There is no such command, or the output or data do not fit.
+        ConflictError: It is running, was resolved already, or another attempt was made since.
+    """
+    commands = Commands(engine, outside_scope(workflow_id, by), node=None, head=None)
+    unit = commands.unit(connection)
+    entry = _waiting(unit, key, resolution)
+    unit.record(
+        AuditKind.RESOLUTION,
+        by,
+        {
+            "key": entry.idempotency_key,
+            "attempt": entry.attempt,
+            "found": resolution.found.value,
+            "note": resolution.note,
+            "arguments": entry.arguments,
+        },
+        tool=entry.tool,
+    )
+    unit.set(running_key=None, lease_owner=None, lease_until=None, lease_epoch=unit.instance.lease_epoch + 1)
+    if resolution.found is Found.RETRY:
+        after = replace(entry, status=LedgerStatus.FAILED, owner=None, result=None)
+        if not ledger_rows.update(connection, entry, after):
+            raise _changed(entry)
+        unit.flush()
+        return None
+    ready, proposal = _as_attempted(engine, commands, unit, entry)
+    if resolution.found is Found.FAILED:
+        said = f": {resolution.note}" if resolution.note else ""
+        body = ErrorBody(
+            code=ErrorCode.TOOL_FAILED,
+            message=f"{ready.contract.wire_name} did not happen; a person looked into it{said}. Nothing was changed.",
+        )
+        return commands.refused(unit, ready, proposal, body)
+    if resolution.data is not None:
+        ready.context.data = engine.definition.parse_data(resolution.data)
+    ready.context.emitted.extend(resolution.events)
+    try:
+        return commands.transition(unit, ready, proposal, _output(ready, resolution.output))
+    except InvalidOutput as error:
+        raise InputError(
+            f"The result that was given for {entry.tool} is not what it returns: {error.message}. Nothing was resolved.",
+            details=error.details,
+        ) from error
+
+
+def _waiting(unit: Unit, key: str | None, resolution: Resolution) -> LedgerEntry:
+    workflow_id = unit.instance.workflow_id
+    wanted = key or unit.instance.running_key
+    entry = None if wanted is None else ledger_rows.load(unit.connection, workflow_id, wanted)
+    if entry is None:
+        raise InputError(
+            f"The workflow {workflow_id} has no command {f'under the key {key}' if key else 'whose outcome is unknown'}. Nothing was done.",
+            code="nothing_to_resolve",
+        )
+    unsettled = {LedgerStatus.UNKNOWN, LedgerStatus.STARTED}
+    if entry.status not in unsettled:
+        raise ConflictError(
+            f"{entry.tool} in {workflow_id} is {entry.status.value} and needs no resolving. Nothing was changed.",
+            retryable=False,
+            details={"workflowId": workflow_id, "key": entry.idempotency_key, "status": entry.status.value},
+        )
+    if entry.status is LedgerStatus.STARTED and is_running(unit, entry):
+        raise ConflictError(
+            f"{entry.tool} in {workflow_id} is still running (attempt {entry.attempt}). Nothing was changed; wait until it has ended, or its "
+            "lease has run out.",
+            details={"workflowId": workflow_id, "key": entry.idempotency_key},
+        )
+    if resolution.attempt is not None and resolution.attempt != entry.attempt:
+        raise _changed(entry)
+    return entry
+
+
+def _changed(entry: LedgerEntry) -> ConflictError:
+    return ConflictError(
+        f"{entry.tool} in {entry.workflow_id} was tried again since: its last attempt is number {entry.attempt}. Nothing was resolved; look again.",
+        retryable=False,
+        details={"workflowId": entry.workflow_id, "key": entry.idempotency_key, "attempt": entry.attempt},
+    )
+
+
+def _as_attempted(engine: Engine, commands: Commands, unit: Unit, entry: LedgerEntry) -> tuple[Admitted, Proposal]:
+    requester = entry.requester or Principal(entry.principal_id or Principal.ANONYMOUS.id, tenant=entry.tenant)
+    proposal = Proposal(
+        key=entry.idempotency_key,
+        message_key="",
+        tool=entry.tool,
+        arguments=entry.arguments,
+        call_id="",
+        requester=requester,
+        offered=True,
+        state=unit.instance.state,
+        revision=unit.instance.revision,
+    )
+    edge = _edge(engine, unit, entry, requester)
+    later = Later()
+    context = commands.context(unit, edge.tool, proposal, entry.attempt, later)
+    # What it was called with is in the ledger without its secrets, which is all that is written down again.
+    admission = Admission(edge, BaseModel(), entry.arguments, entry.fingerprint, None)
+    approval = approval_rows.load(unit.connection, entry.workflow_id, entry.idempotency_key)
+    granted = approval if approval is not None and approval.status.is_granted else None
+    return Admitted(edge.tool, admission.arguments, context, later, unit, admission, granted, entry), proposal
+
+
+def _edge(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Principal) -> Edge:
+    """The edge that was being taken: nothing moved since, so it is the one that is offered, or the only one of the tool."""
+    here = [edge for edge in engine.definition.by_source.get(unit.instance.state, ()) if edge.tool.name == entry.tool]
+    offered = offered_edges(here, engine.view(unit.instance, requester))
+    for edge in (*offered, *here):
+        return edge
+    raise InputError(
+        f"In the state {unit.instance.state!r} this definition of {engine.definition.name} has no edge for {entry.tool} any more. Nothing was "
+        "resolved; resolve it with the release that began it.",
+        code="definition_changed",
+    )
+
+
+def _output(ready: Admitted, given: Any) -> Any:
+    """The output as the tool would have returned it: as it is, or read from the names on the wire."""
+    try:
+        ready.contract.dump_output(given)
+    except InvalidOutput:
+        snake = _in_snake_case(given)
+        if snake == given:
+            raise
+        ready.contract.dump_output(snake)
+        return snake
+    return given
+
+
+def _in_snake_case(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {_snake(str(name)): _in_snake_case(item) for name, item in value.items()}
+        case list():
+            return [_in_snake_case(item) for item in value]
+        case _:
+            return value
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+__all__ = ["Found", "Resolution", "parse_resolution", "resolve"]

@@ -1,0 +1,97 @@
+"""Instances that were begun under another definition of their workflow: whether they go on under this one, and how.
+
+A definition is known by its version and a fingerprint of its states and edges, which stand in every instance's row. What the
+states and edges of earlier ones were is kept beside, so that this release can tell what it changed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..checkpointing.store import AuditKind, Unit
+from ..checkpointing.store import definitions as definition_rows
+from ..tools.canonical import JsonObject
+from ..tools.errors import DefinitionChanged
+from ..tools.principal import Principal
+from .definition import Definition
+
+
+def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:
+    """Bring an instance under this definition, when it was run under another one. Written with the unit's next `flush`.
+
+    Raises:
+        UnknownState: Its state is not in this definition, and no mapping says what it is called now.
+        DefinitionChanged: A newer definition has moved it on, or the edges out of its state are not what they were.
+    """
+    instance = unit.instance
+    if instance.definition == definition.fingerprint or instance.workflow != definition.name:
+        return
+    if instance.workflow_version > definition.version:
+        raise DefinitionChanged(
+            f"The workflow {instance.workflow_id} was moved on by version {instance.workflow_version} of {definition.name}, and this process "
+            f"runs version {definition.version}. Nothing was done; let a process with the newer version run it.",
+            details={
+                "workflowId": instance.workflow_id,
+                "version": instance.workflow_version,
+                "here": definition.version,
+            },
+        )
+    state = definition.state_mapping.get(instance.state)
+    if state is None:
+        state = definition.state(instance.state).name
+        shape = definition_rows.load(unit.connection, definition.name, instance.definition)
+        problem = None if shape is None else _incompatible(shape, definition, state)
+        if problem is not None:
+            raise DefinitionChanged(
+                f"The workflow {instance.workflow_id} stands in {state!r} under version {instance.workflow_version} of {definition.name}, and "
+                f"version {definition.version} changed that state: {problem}. Nothing was done. Run it with the version that it was made by, or "
+                f"say in the new one that this is meant: Workflow(..., version={instance.workflow_version + 1}, "
+                f"state_mapping={{{state!r}: {state!r}}}).",
+                details={"workflowId": instance.workflow_id, "state": state, "problem": problem},
+            )
+    if state != instance.state and instance.running_key is not None:
+        raise DefinitionChanged(
+            f"The workflow {instance.workflow_id} has an effect under way outside the database, or of unknown outcome, in {instance.state!r}. "
+            f"Nothing was done; let version {instance.workflow_version} end it, or resolve it, before it goes on as {state!r}.",
+            details={"workflowId": instance.workflow_id, "state": instance.state},
+        )
+    before = {"version": instance.workflow_version, "definition": instance.definition, "state": instance.state}
+    if state != instance.state:
+        unit.move(state=state, data=instance.data, finished=definition.state(state).is_final)
+    unit.set(workflow_version=definition.version, definition=definition.fingerprint)
+    unit.record(
+        AuditKind.MIGRATION,
+        principal,
+        {"from": before, "to": {"version": definition.version, "definition": definition.fingerprint, "state": state}},
+    )
+
+
+def keep(definition: Definition, unit: Unit) -> None:
+    """Write this definition down where an instance is made under it."""
+    definition_rows.keep(
+        unit.connection,
+        definition.name,
+        definition.fingerprint,
+        version=definition.version,
+        shape=shape_of(definition),
+        now=unit.now,
+    )
+
+
+def shape_of(definition: Definition) -> JsonObject:
+    """States and edges as plain data."""
+    return {
+        "states": {name: state.kind.value for name, state in definition.states.items()},
+        "edges": [[*edge] for edge in sorted((edge.source, edge.tool.name, edge.target) for edge in definition.edges)],
+    }
+
+
+def _incompatible(before: Mapping[str, Any], definition: Definition, state: str) -> str | None:
+    """What of a state can no longer be relied on; more edges than there were do no harm."""
+    was_final = before["states"].get(state) == "final"
+    if was_final != definition.state(state).is_final:
+        return "it was final and is not" if was_final else "it was not final and is"
+    now = {(edge.tool.name, edge.target) for edge in definition.by_source[state]}
+    lost = [(tool, target) for source, tool, target in before["edges"] if source == state and (tool, target) not in now]
+    if lost:
+        return "it no longer has " + ", ".join(f"{tool} to {target!r}" for tool, target in lost)
+    return None

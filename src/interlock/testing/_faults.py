@@ -1,0 +1,104 @@
+"""Faults, put where a process may die: kill it, stop it, take its connection away, or let it wait."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ..checkpointing.fault_points import hang, reach
+from ..tools.errors import StoreUnavailable
+
+Action = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens when a fault point is reached.
+
+    `kill`, `stop`, `drop` and `delay` make the usual ones.
+    """
+
+    action: Action
+    point: str | None = None
+    """The fault point; None for any."""
+    nth: int = 1
+    """The how manyth time that it is reached."""
+
+
+@dataclass
+class Reached:
+    """The fault points that were come to, in their order."""
+
+    points: list[str] = field(default_factory=list)
+
+    def count(self, point: str) -> int:
+        """How many times a point was reached."""
+        return Counter(self.points)[point]
+
+
+def kill(point: str | None = None, nth: int = 1) -> Fault:
+    """End this process at the point, as `kill -9` does: no clean-up, no flush, nothing."""
+    return Fault(lambda: os.kill(os.getpid(), signal.SIGKILL), point, nth)
+
+
+def stop(point: str | None = None, nth: int = 1) -> Fault:
+    """Stop this process at the point, threads and all, until somebody sends it SIGCONT."""
+    return Fault(lambda: os.kill(os.getpid(), signal.SIGSTOP), point, nth)
+
+
+def drop(point: str | None = None, nth: int = 1, error: BaseException | None = None) -> Fault:
+    """Raise at the point, as a lost connection would.
+
+    Args:
+        point: The fault point; None for any.
+        nth: The how manyth time.
+        error: What is raised; by default the error for a database that cannot be reached.
+    """
+    raised = error or StoreUnavailable(
+        "The connection was dropped by a test. Nothing of this step was kept; run it again."
+    )
+
+    def act() -> None:
+        raise raised
+
+    return Fault(act, point, nth)
+
+
+def delay(until: threading.Event, point: str | None = None, nth: int = 1, seconds: float = 30.0) -> Fault:
+    """Let the thread wait at the point until the event is set, and no longer than so many seconds."""
+    return Fault(lambda: until.wait(seconds), point, nth)
+
+
+@contextlib.contextmanager
+def injected(*faults: Fault) -> Iterator[Reached]:
+    """Inject faults into this process while the block runs; without any, watch which points are reached.
+
+    Tools of your own can have points as well: `interlock.testing.reach("payment.sent")` in the tool, which does nothing unless
+    something is injected.
+    """
+    reached = Reached()
+    times: Counter[str | None] = Counter()
+    guard = threading.Lock()
+
+    def hook(point: str) -> None:
+        with guard:
+            reached.points.append(point)
+            times[point] += 1
+            times[None] += 1
+            due = [fault for fault in faults if fault.point in {None, point} and fault.nth == times[fault.point]]
+        for fault in due:
+            fault.action()
+
+    before = hang(hook)
+    try:
+        yield reached
+    finally:
+        hang(before)
+
+
+__all__ = ["Fault", "Reached", "delay", "drop", "injected", "kill", "reach", "stop"]

@@ -1,0 +1,142 @@
+"""Running a function in a process of its own, to be killed or stopped at a fault point."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import time
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar
+
+from ._faults import Fault, injected, kill, stop
+
+T = TypeVar("T")
+_ACTIONS: dict[str, Callable[[str | None, int], Fault]] = {"kill": kill, "stop": stop}
+
+
+class Child(Generic[T]):
+    """A function that runs in a process of its own.
+
+    Args:
+        function: Importable by its name, as its arguments are to be picklable: the process begins without anything of this one.
+        arguments: What it is called with.
+        kill_at: Kill the process there: a fault point, and the how manyth time it is reached; None for any point.
+        stop_at: Stop it there, until `go_on`.
+        preload: Modules to import before processes are forked, which saves their importing each time.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., T],
+        *arguments: Any,
+        kill_at: tuple[str | None, int] | None = None,
+        stop_at: tuple[str | None, int] | None = None,
+        preload: Iterable[str] = (),
+    ) -> None:
+        # A process that is forked from one with threads may inherit a lock that nobody will release: fork from a clean one.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["interlock", "interlock.testing", *preload])
+        self._answer, theirs = context.Pipe(duplex=False)
+        plan = [(name, *at) for name, at in (("kill", kill_at), ("stop", stop_at)) if at is not None]
+        self.process = context.Process(target=_run, args=(theirs, function, arguments, plan), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def result(self, seconds: float = 120.0) -> T:
+        """What the function returned; what it raised is raised here.
+
+        Raises:
+            Killed: The process was killed.
+            TimeoutError: It did not end in time.
+        """
+        try:
+            if not self._answer.poll(seconds):
+                raise TimeoutError(f"the process {self.process.pid} did not end within {seconds:.0f} s")
+            kind, value = self._answer.recv()
+        except EOFError:
+            raise Killed(self.ended(seconds)) from None
+        self.ended(seconds)
+        if kind == "raised":
+            raise value
+        found: T = value
+        return found
+
+    def ended(self, seconds: float = 120.0) -> int:
+        """Wait for the end of the process.
+
+        Returns:
+            Its exit code: minus the signal, if one ended it.
+        """
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            raise TimeoutError(f"the process {self.process.pid} did not end within {seconds:.0f} s")
+        return self.process.exitcode
+
+    def stopped(self, seconds: float = 60.0) -> bool:
+        """Wait until the process has stopped itself; False when it ended, or did not in time."""
+        deadline = time.monotonic() + seconds
+        pid = self.process.pid
+        while time.monotonic() < deadline and self.process.is_alive():
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+                if stat.read().rpartition(")")[2].split()[0] == "T":
+                    return True
+            self.process.join(0.005)
+        return False
+
+    def go_on(self) -> None:
+        """Let a stopped process go on."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill the process, stopped or not."""
+        if self.process.is_alive():
+            self._signal(signal.SIGKILL)
+        self.process.join()
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process.pid is not None  # noqa: S101 -- it was started
+        os.kill(self.process.pid, number)
+
+    def __enter__(self) -> Child[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._answer.close()
+
+
+class Killed(Exception):  # noqa: N818 -- it says what happened
+    """The process ended without an answer."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"the process ended with the exit code {exit_code} and without an answer")
+        self.exit_code = exit_code
+
+
+def _run(
+    answer: Connection,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    plan: list[tuple[str, str | None, int]],
+) -> None:
+    with injected(*(_ACTIONS[name](point, nth) for name, point, nth in plan)):
+        try:
+            outcome = ("returned", function(*arguments))
+        except Exception as error:
+            outcome = ("raised", _portable(error))
+    answer.send(outcome)
+    answer.close()
+
+
+def _portable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+__all__ = ["Child", "Killed"]

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall
 
+from ..checkpointing.store.audit import traced
 from ..tools.canonical import JsonObject
 from ..tools.ids import derive
 from ..tools.principal import Principal
@@ -22,6 +23,7 @@ class Proposal:
         tool: The canonical name, or what the model called it when no tool is called so.
         arguments: As the model gave them; not yet checked.
         problem: What was wrong with the call itself, such as arguments that are not JSON.
+        trace: Where in a trace it was made; a decision on it is said of that run.
         call_id: What the answer refers to.
         requester: Whose run proposed it.
         offered: Whether the tool was among the next allowed tools when it was proposed.
@@ -39,6 +41,7 @@ class Proposal:
     state: str
     revision: int
     problem: str | None = None
+    trace: JsonObject | None = None
 
     def to_json(self) -> JsonObject:
         """The proposal as plain data, to wait in a channel."""
@@ -119,6 +122,7 @@ def proposals_of(
                 state=state,
                 revision=revision,
                 problem=problem,
+                trace=traced.get(),
             )
         )
     return found

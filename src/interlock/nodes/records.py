@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from ..checkpointing.store import Unit
+from ..checkpointing.store.audit import traced
 from ..tools.canonical import JsonObject
 from ..tools.codes import ErrorCode
 from ..tools.contracts import ToolContract
@@ -73,6 +74,8 @@ def envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContrac
             "toolVersion": contract.version,
             "workflow": unit.instance.workflow,
             "workflowVersion": unit.instance.workflow_version,
+            # What the event wakes elsewhere can say what caused it.
+            **({} if (reference := traced.get()) is None else {"trace": {name: value for name, value in reference.items() if name != "proposal"}}),
         },
     )
 

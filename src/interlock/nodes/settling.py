@@ -115,6 +115,7 @@ def count(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait, envelope: Even
             "traceId": envelope.trace_id,
             "source": source_of(envelope),
             "waitId": wait.wait_id,
+            "causedBy": envelope.metadata.get("trace"),
             "state": wait.state,
             "role": role.value,
             "part": rule.part_of(envelope),

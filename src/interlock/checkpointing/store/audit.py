@@ -7,7 +7,7 @@ digest. So a payload can be erased without breaking the chain, and the digest th
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -132,6 +132,12 @@ class AuditEntry:
     audit_ref: AuditRef = field(default_factory=lambda: AuditRef(mint("audit")))
 
 
+Listener = Callable[[Connection, str, AuditEntry, int], None]
+"""Told of a record while it is written: the transaction, the workflow instance, the record, and the time."""
+listeners: list[Listener] = []
+"""Told of every record of this process, in its transaction; for what watches and never decides, so they must not raise."""
+
+
 @dataclass(frozen=True)
 class Broken:
     """A place where the chain does not hold."""
@@ -170,6 +176,8 @@ def append(
     reference = traced.get()
     where = {} if reference is None else {"trace": reference}
     for entry in entries:
+        for tell in listeners:
+            tell(connection, workflow_id, entry, now)
         count += 1
         # The salt keeps a small payload from being guessed back from its digest once it is erased.
         payload = canonical_json(

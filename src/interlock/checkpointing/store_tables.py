@@ -79,7 +79,14 @@ ledger = sa.Table(
     sa.Column("started_at", instant(), nullable=False),
     sa.Column("finished_at", instant(), nullable=True),
     sa.Index("ix_workflow_ledger_status", "status", "started_at"),
-    sa.Index("ix_workflow_ledger_limits", "tenant", "tool", "finished_at"),
+    sa.Index("ix_workflow_ledger_limits", "tenant", "tool", "started_at"),
+    **TABLE_OPTIONS,
+)
+
+turns = sa.Table(
+    "workflow_turns",
+    metadata,
+    sa.Column("name", ident(64), primary_key=True, comment="digest of what is counted; its row is locked while it is counted"),
     **TABLE_OPTIONS,
 )
 

@@ -5,7 +5,7 @@ interrupt here, and an approval is decided in one transaction; the graph then ru
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from langgraph.types import Command, Interrupt
@@ -13,9 +13,10 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest
 from ..checkpointing.store import approvals as approval_rows
-from ..nodes.decisions import Declined, decide
-from ..nodes.scope import CHECKPOINTER, NESTED, Scope
-from ..tools.approvals import Decision, parse_answer
+from ..nodes.decisions import Declined, decide, record_refused
+from ..nodes.scope import CHECKPOINTER, NESTED, outside_scope, workflow_id_of
+from ..tools.answers import parse_answer
+from ..tools.approvals import Decision
 from ..tools.errors import InputError, InvalidInput, MissingThreadId, ResumeError
 from ..tools.principal import Principal
 
@@ -80,28 +81,44 @@ class Answers:
             )
         if command.resume is None:
             return command
-        if not found:
-            raise ResumeError(
-                f"The thread {self.configurable.get('thread_id')!r} waits for no answer, so there is nothing to resume. Nothing was done; it may have been "
-                "answered already. Look at graph.get_state(config), or send a message."
-            )
-        answers = self._by_interrupt(command.resume, found)
-        left: dict[str, Any] = {}
-        decisions: list[tuple[str, Decision]] = []
-        for interrupt_id, answer in answers.items():
-            shown = found[interrupt_id].value
-            kind = shown.get("type") if isinstance(shown, Mapping) else None
-            if kind in {"approval", "confirmation"} and isinstance(shown.get("approvalId"), str):
-                wire = self.graph.engine.definition.wire_names.get(shown["tool"], shown["tool"])
-                decisions.append((shown["approvalId"], parse_answer(answer, tool=shown["tool"], wire_name=wire)))
-            else:
-                left[interrupt_id] = answer
+        try:
+            self._check_waiting(found)
+            decisions, left = self._read(self._by_interrupt(command.resume, found), found)
+        except ResumeError as error:
+            self._record_refused(error)
+            raise
         if decisions:
             self._decide(decisions)
         # What was decided stands in SQL, where the approval node looks first.
         return (
             Command(resume=left, update=command.update) if left else command.update and Command(update=command.update)
         )
+
+    def _check_waiting(self, found: Mapping[str, Interrupt]) -> None:
+        if not found:
+            raise ResumeError(
+                f"The thread {self.configurable.get('thread_id')!r} waits for no answer, so there is nothing to resume. Nothing was done; it may "
+                "have been answered already. Look at graph.get_state(config), or send a message."
+            )
+
+    def _read(
+        self, answers: Mapping[str, Any], found: Mapping[str, Interrupt]
+    ) -> tuple[list[tuple[str, Decision]], dict[str, Any]]:
+        """The decisions on approvals among the answers, and the answers that LangGraph is to hand on."""
+        decisions: list[tuple[str, Decision]] = []
+        left: dict[str, Any] = {}
+        for interrupt_id, answer in answers.items():
+            shown = found[interrupt_id].value
+            kind = shown.get("type") if isinstance(shown, Mapping) else None
+            if kind in {"approval", "confirmation"} and isinstance(shown.get("approvalId"), str):
+                wire = self.graph.engine.definition.wire_names.get(shown["tool"], shown["tool"])
+                decision = parse_answer(answer, tool=shown["tool"], wire_name=wire)
+                if decision.seen is None:  # the interrupt is what was shown, whatever became of the request since
+                    decision = replace(decision, seen=shown.get("arguments"))
+                decisions.append((shown["approvalId"], decision))
+            else:
+                left[interrupt_id] = answer
+        return decisions, left
 
     def _by_interrupt(self, resume: Any, found: dict[str, Interrupt]) -> dict[str, Any]:
         by_approval = {
@@ -130,42 +147,35 @@ class Answers:
         return {next(iter(found)): resume}
 
     def _decide(self, decisions: list[tuple[str, Decision]]) -> None:
+        """Take each decision for itself: one that is declined does not keep the others from counting."""
         engine = self.graph.engine
+        declined: list[Declined] = []
         for approval_id, decision in decisions:
             with engine.store.write() as connection:
                 taken = self._one(connection, approval_id, decision)
             if isinstance(taken, Declined):
-                raise taken.error
+                declined.append(taken)
+        if declined:
+            error = declined[0].error
+            error.details.setdefault("declined", len(declined))
+            error.details.setdefault("decided", len(decisions) - len(declined))
+            raise error
 
     def _one(self, connection: Connection, approval_id: str, decision: Decision) -> ApprovalRequest | Declined:
-        engine = self.graph.engine
         approval = approval_rows.load_by_id(connection, approval_id)
         if approval is None:
             return Declined(
                 InputError(f"There is no approval {approval_id}. Nothing was decided.", code="unknown_approval")
             )
-        return decide(
-            engine, connection, approval_id, decision, by=self.principal, scope=self._scope(approval.workflow_id)
-        )
+        scope = outside_scope(approval.workflow_id, self.principal)
+        return decide(self.graph.engine, connection, approval_id, decision, by=self.principal, scope=scope)
 
-    def _scope(self, workflow_id: str) -> Scope:
-        return outside_scope(workflow_id, self.principal)
-
-
-def outside_scope(workflow_id: str, principal: Principal) -> Scope:
-    """The scope of something that is done to an instance from outside its graph."""
-    return Scope(
-        workflow_id=workflow_id,
-        thread_id=None,
-        namespace="",
-        task_key="",
-        principal=principal,
-        root_checkpoint=None,
-        own_checkpoint=None,
-        durability="sync",
-        checkpointer=None,
-        config={},
-    )
+    def _record_refused(self, error: ResumeError) -> None:
+        """Write down an answer that is about nothing here, or says what it may not."""
+        engine = self.graph.engine
+        workflow_id = workflow_id_of(self.configurable, engine.definition.name)
+        with engine.store.write() as connection:
+            record_refused(engine, connection, workflow_id, by=self.principal, error=error)
 
 
 def _only_messages(update: Any) -> bool:
@@ -186,4 +196,4 @@ def _waiting(found: Mapping[str, Interrupt]) -> str:
     return ", ".join(shown)
 
 
-__all__ = ["Answers", "outside_scope"]
+__all__ = ["Answers"]

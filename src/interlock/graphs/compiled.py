@@ -13,6 +13,7 @@ from langgraph.types import Command
 
 from ..nodes.base import Engine
 from ..nodes.channels import OWN_CHANNELS, Input
+from ..nodes.principals import principal_of
 from ..nodes.scope import CHECKPOINTER, RUNTIME
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
@@ -145,11 +146,12 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
 
 def _principal(config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> Principal:
+    configurable = (config or {}).get("configurable") or {}
     context = kwargs.get("context")
     if context is None:
-        runtime = ((config or {}).get("configurable") or {}).get(RUNTIME)
+        runtime = configurable.get(RUNTIME)
         context = None if runtime is None else runtime.context
-    return Principal.coerce(context)
+    return principal_of(configurable, context)
 
 
 __all__ = ["WorkflowGraph"]

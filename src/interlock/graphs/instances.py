@@ -13,7 +13,8 @@ from ..nodes.commands import Broken, Commands, Outcome, unresolved
 from ..nodes.decisions import Declined, decide
 from ..nodes.driver import Steps, arun, run
 from ..nodes.proposals import Proposal
-from ..nodes.scope import workflow_id_of
+from ..nodes.scope import outside_scope, workflow_id_of
+from ..nodes.settling import open_wait
 from ..tools.approvals import Decision
 from ..tools.canonical import JsonObject
 from ..tools.contracts import ToolContract
@@ -21,7 +22,6 @@ from ..tools.errors import InputError
 from ..tools.ids import TraceId, WorkflowId, mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
-from .answers import outside_scope
 
 if TYPE_CHECKING:
     from .compiled import WorkflowGraph
@@ -65,6 +65,7 @@ class Instances:
                 payload(self._engine, approval)
                 for approval in self._engine.store.pending_approvals(instance.workflow_id)
             ),
+            waits=open_wait(self._engine, instance),
             tenant=instance.tenant,
             trace_id=TraceId(instance.trace_id),
         )

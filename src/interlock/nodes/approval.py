@@ -1,29 +1,40 @@
 """The approval node: asks a person about one proposal, and lets it pass when, and only when, SQL says that it was decided."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from langgraph.errors import GraphInterrupt
 from langgraph.types import Command, Interrupt, Send, interrupt
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind
+from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, approval_listing
 from ..checkpointing.store import approvals as approval_rows
-from ..tools.approvals import parse_answer
+from ..tools.answers import parse_answer
+from ..tools.approvals import Approval, Decision
 from ..tools.canonical import JsonObject
 from ..tools.codes import ErrorCode
-from ..tools.errors import InputError
+from ..tools.errors import InputError, InterlockError, InvalidResume
 from ..tools.ids import derive
+from ..tools.redaction import redact
+from .approval_payload import payload
 from .base import Engine, WorkflowNode
+from .binding import void
 from .commands import Commands, Outcome
-from .decisions import Declined, decide
+from .deadlines import lapse, take
+from .decisions import Declined, decide, record_refused
 from .definition import Edge
 from .driver import InStore, Steps
 from .execution import answered, handed_over, streamed
 from .gate import Admission, Denial, binding
 from .proposals import Proposal
-from .scope import Scope
+from .scope import SCRATCHPAD, Scope
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """Nobody decided in time, and another edge is to be taken."""
+
+    approval: ApprovalRequest
 
 
 class ApprovalNode(WorkflowNode):
@@ -44,17 +55,17 @@ class ApprovalNode(WorkflowNode):
         asked = 0
         while True:
             stands = yield InStore(lambda connection: self._stand(connection, commands, proposal, scope))
+            if isinstance(stands, Overdue):
+                yield from take(self.engine, stands.approval)
+                continue
             if not isinstance(stands, ApprovalRequest):
                 break
-            waiting = stands
-            try:
-                answer = interrupt(payload(self.engine, waiting, problem))
-            except GraphInterrupt as raised:
-                if asked > 0:  # a second question of one task has an id of its own
-                    yield from self._rename(waiting, raised.args[0][0].id)
-                raise
+            known = _answers_by_id(scope)
+            answer = interrupt(payload(self.engine, stands, problem))
             asked += 1
-            problem = yield from self._take(answer, waiting, scope)
+            if asked > stands.answers:  # the others were taken when this task ran before, each on behalf of its sender
+                by_id = known is None or asked <= known
+                problem = yield from self._take(answer, stands, scope, number=asked, by_id=by_id)
         if isinstance(stands, Outcome):
             scope.emit(streamed(proposal, stands))
             return Command(update=answered(self.engine, proposal, stands), goto=self.edge.source)
@@ -65,39 +76,69 @@ class ApprovalNode(WorkflowNode):
             )
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
 
-    def _rename(self, waiting: ApprovalRequest, interrupt_id: str) -> Steps[None]:
-        renamed = replace(waiting, interrupt_id=interrupt_id)
-        yield InStore(lambda connection: approval_rows.update(connection, waiting, renamed))
-
-    def _take(self, answer: Any, waiting: ApprovalRequest, scope: Scope) -> Steps[str | None]:
+    def _take(
+        self, answer: Any, waiting: ApprovalRequest, scope: Scope, *, number: int, by_id: bool
+    ) -> Steps[str | None]:
         """Take an answer that came through a parent graph; what is wrong with it is asked about again."""
+        decision: Decision | None = None
+        error: InterlockError | None = None
         try:
             decision = parse_answer(answer, tool=waiting.tool, wire_name=self.edge.tool.wire_name)
-        except InputError as error:
-            return error.message
-        taken = yield InStore(
-            lambda connection: decide(
-                self.engine, connection, waiting.approval_id, decision, by=scope.principal, scope=scope
-            )
-        )
-        return taken.error.message if isinstance(taken, Declined) else None
+        except InputError as problem:
+            error = problem
+
+        def work(connection: Connection) -> InterlockError | None:
+            approval_rows.count_answer(connection, waiting.approval_id, number)
+            refused = error
+            if refused is None and not by_id and approval_listing.count_pending(connection, scope.workflow_id) > 1:
+                refused = InvalidResume(
+                    "Several approvals wait, and the answer does not say which of them it is about. Nothing was decided; answer each by "
+                    "its id: Command(resume={id: answer, ...})."
+                )
+            if refused is not None or decision is None:
+                refused = refused or InvalidResume("The answer could not be read.")
+                record_refused(self.engine, connection, scope.workflow_id, by=scope.principal, error=refused)
+                return refused
+            taken = decide(self.engine, connection, waiting.approval_id, decision, by=scope.principal, scope=scope)
+            return taken.error if isinstance(taken, Declined) else None
+
+        declined = yield InStore(work)
+        return None if declined is None else declined.message
 
     def _stand(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
-    ) -> ApprovalRequest | Outcome | None:
+    ) -> ApprovalRequest | Outcome | Overdue | None:
         """The open request; or the answer, when it was denied, rejected or came too late; or None, when it may pass."""
         approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
         if approval is None:
             return self._request(connection, commands, proposal, scope)
-        match approval.status:
-            case ApprovalStatus.REQUESTED:
-                return self._expired(connection, commands, proposal, approval) or self._reopened(
-                    connection, approval, scope
-                )
-            case ApprovalStatus.REJECTED | ApprovalStatus.RESPONDED | ApprovalStatus.EXPIRED:
+        if approval.status is ApprovalStatus.REQUESTED:
+            return self._open(connection, commands, proposal, approval, scope)
+        if approval.status in {ApprovalStatus.REJECTED, ApprovalStatus.RESPONDED, ApprovalStatus.EXPIRED}:
+            return commands.refuse(connection, proposal, _turned_down(approval, self.edge))
+        return None  # granted; or used or void, which the execution node answers
+
+    def _open(
+        self,
+        connection: Connection,
+        commands: Commands,
+        proposal: Proposal,
+        approval: ApprovalRequest,
+        scope: Scope,
+    ) -> ApprovalRequest | Outcome | Overdue:
+        unit = commands.unit(connection)
+        if approval.is_due(unit.now):
+            approval = lapse(unit, approval)
+            if approval.is_due(unit.now):
+                return Overdue(approval)
+            unit.flush()
+            if approval.status is ApprovalStatus.EXPIRED:
                 return commands.refuse(connection, proposal, _turned_down(approval, self.edge))
-            case _:  # granted; or used or void, which the execution node answers
-                return None
+        if unit.instance.state != approval.state:
+            void(unit, approval, f"the workflow moved on from {approval.state!r}")
+            unit.flush()
+            return commands.refuse(connection, proposal, _moved_on(approval, unit.instance.state, self.edge))
+        return self._reopened(connection, approval, scope)
 
     def _request(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
@@ -109,13 +150,12 @@ class ApprovalNode(WorkflowNode):
             return commands.refuse(connection, proposal, verdict)
         if verdict.approval is None:
             return None
-        rule = verdict.approval
+        rule: Approval = verdict.approval
+        contract = verdict.edge.tool
         shown: JsonObject = {
-            "arguments": verdict.canonical,
             "preview": commands.preview(unit, verdict, proposal),
             "reasons": [*verdict.reasons],
             "rule": rule.to_json(),
-            "description": verdict.edge.tool.description,
             "target": verdict.edge.target,
         }
         approval = ApprovalRequest(
@@ -125,7 +165,7 @@ class ApprovalNode(WorkflowNode):
             idempotency_key=proposal.key,
             workflow=self.engine.definition.name,
             tool=proposal.tool,
-            tool_version=verdict.edge.tool.version,
+            tool_version=contract.version,
             arguments=verdict.canonical,
             edited_arguments=None,
             digest=self._digest(verdict, shown, unit.instance.state, unit.instance.revision),
@@ -138,7 +178,7 @@ class ApprovalNode(WorkflowNode):
             requester=proposal.requester,
             message_key=proposal.message_key,
             thread_id=scope.thread_id,
-            interrupt_id=Interrupt.from_ns(None, ns=scope.task_key).id,
+            interrupt_id=_interrupt_id(scope),
             answers=0,
             requested_at=unit.now,
             expires_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
@@ -152,13 +192,14 @@ class ApprovalNode(WorkflowNode):
             {
                 "approvalId": approval.approval_id,
                 "digest": approval.digest,
-                "shown": shown,
+                "arguments": redact(verdict.canonical, contract.sensitive),
+                "shown": redact(shown, contract.sensitive),
                 "policies": [*verdict.rulings],
             },
             tool=proposal.tool,
         )
         unit.flush()
-        scope.emit({"type": "interlock.approval", "schemaVersion": 1, **payload(self.engine, approval)})
+        scope.emit({"type": "interlock.approval", "schemaVersion": 1, **_without_type(payload(self.engine, approval))})
         return approval
 
     def _digest(self, verdict: Admission, shown: JsonObject, state: str, revision: int) -> str:
@@ -166,24 +207,41 @@ class ApprovalNode(WorkflowNode):
         strict = rule is not None and rule.strict
         return binding(self.engine.definition, verdict, state=state, shown=shown, revision=revision if strict else None)
 
-    def _expired(
-        self, connection: Connection, commands: Commands, proposal: Proposal, approval: ApprovalRequest
-    ) -> Outcome | None:
-        now = self.engine.store.now(connection)
-        if approval.expires_at is None or now < approval.expires_at:
-            return None
-        expired = replace(approval, status=ApprovalStatus.EXPIRED, decided_at=now)
-        approval_rows.update(connection, approval, expired)
-        return commands.refuse(connection, proposal, _turned_down(expired, self.edge))
-
     def _reopened(self, connection: Connection, approval: ApprovalRequest, scope: Scope) -> ApprovalRequest:
         # A new turn of the conversation asks again under another interrupt.
-        interrupt_id = Interrupt.from_ns(None, ns=scope.task_key).id
+        interrupt_id = _interrupt_id(scope)
         if approval.interrupt_id == interrupt_id:
             return approval
-        reopened = replace(approval, interrupt_id=interrupt_id)
+        reopened = replace(approval, interrupt_id=interrupt_id, answers=0)
         approval_rows.update(connection, approval, reopened)
         return reopened
+
+
+def _interrupt_id(scope: Scope) -> str:
+    return Interrupt.from_ns(None, ns=scope.task_key).id
+
+
+def _answers_by_id(scope: Scope) -> int | None:
+    """How many answers LangGraph has for this task by their interrupts' ids; one more comes from a plain `resume` value.
+
+    LangGraph takes a plain value even where several interrupts of a subgraph wait, and gives it to whichever comes first.
+    """
+    scratchpad = scope.config.get("configurable", {}).get(SCRATCHPAD)
+    answers = getattr(scratchpad, "resume", None)
+    return len(answers) if isinstance(answers, list) else None
+
+
+def _without_type(shown: JsonObject) -> JsonObject:
+    return {("approvalType" if name == "type" else name): value for name, value in shown.items()}
+
+
+def _moved_on(approval: ApprovalRequest, state: str, edge: Edge) -> Denial:
+    return Denial(
+        ErrorCode.APPROVAL_VOID,
+        f"The workflow moved to {state!r} while {edge.tool.wire_name} waited for a decision. Nothing was done; propose anew what is "
+        "still wanted.",
+        {"approvalId": approval.approval_id, "proposedIn": approval.state},
+    )
 
 
 def _turned_down(approval: ApprovalRequest, edge: Edge) -> Denial:
@@ -206,54 +264,6 @@ def _turned_down(approval: ApprovalRequest, edge: Edge) -> Denial:
         f"The person who was asked said no to {tool}{because}. Nothing was done; do not propose the same again unless asked to.",
         {"approvalId": approval.approval_id, "decision": "reject", "message": said},
     )
-
-
-def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> JsonObject:
-    """What an approver is shown, in a form that today's user interfaces draw as it is.
-
-    The keys are doubled, because Agent Chat UI, Agent Inbox and deep-agents-ui each read other ones.
-    """
-    contract = engine.definition.contracts[approval.tool]
-    decisions = ["approve", *(["edit"] if approval.rule.edit is not False else []), "reject", "respond"]
-    description = contract.description
-    if approval.shown.get("preview") is not None:
-        description += f"\n\nWhat it would change: {approval.shown['preview']}"
-    return {
-        "type": "confirmation" if approval.rule.confirmation else "approval",
-        "schemaVersion": 1,
-        "approvalId": approval.approval_id,
-        "workflowId": approval.workflow_id,
-        "workflow": approval.workflow,
-        "state": approval.state,
-        "tool": approval.tool,
-        "toolVersion": approval.tool_version,
-        "arguments": approval.arguments,
-        "preview": approval.shown.get("preview"),
-        "requestedBy": approval.requester.id,
-        "reasons": approval.shown.get("reasons", []),
-        "rule": approval.rule.to_json(),
-        "requestedAt": approval.requested_at,
-        "expiresAt": approval.expires_at,
-        "next": {"approve": approval.shown.get("target"), "reject": approval.state},
-        "problem": problem,
-        "action_requests": [
-            {
-                "name": approval.tool,
-                "action": approval.tool,
-                "args": approval.arguments,
-                "arguments": approval.arguments,
-                "description": description,
-            }
-        ],
-        "review_configs": [
-            {
-                "action_name": approval.tool,
-                "actionName": approval.tool,
-                "allowed_decisions": [*decisions],
-                "allowedDecisions": [*decisions],
-            }
-        ],
-    }
 
 
 __all__ = ["ApprovalNode", "payload"]

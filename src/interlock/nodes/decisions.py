@@ -1,11 +1,15 @@
-"""Taking a decision on an approval: who may, what it may change, and what is written down; one transaction."""
+"""Taking a decision on an approval: who may, what it may change, and what is written down; one transaction.
+
+A decision that is not taken is written down as well: an answer that comes again, too late, from the wrong person, about something
+else than what waits.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind
+from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Standing, Unit
 from ..checkpointing.store import approvals as approval_rows
 from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JsonObject
@@ -14,8 +18,9 @@ from ..tools.errors import ConflictError, InputError, InterlockError, InvalidArg
 from ..tools.principal import Principal
 from ..tools.redaction import redact
 from .base import Engine
-from .binding import as_proposal
+from .binding import as_proposal, void
 from .commands import Commands
+from .deadlines import lapse
 from .gate import Denial
 from .scope import Scope
 
@@ -45,83 +50,85 @@ def decide(
     """
     unit = engine.store.unit(connection, scope.workflow_id)
     approval = approval_rows.load_by_id(connection, approval_id)
-    if unit is None or approval is None or approval.tenant != by.tenant or approval.workflow_id != scope.workflow_id:
-        return Declined(
-            InputError(
-                f"There is no approval {approval_id} here. Nothing was decided; list those that are pending.",
-                code="unknown_approval",
-            )
-        )
-    if approval.status is not ApprovalStatus.REQUESTED:
-        return Declined(
-            ConflictError(
-                f"The approval of {approval.tool} ({approval_id}) is already {approval.status.value}. Nothing was changed.",
-                retryable=False,
-                details={"approvalId": approval_id, "status": approval.status.value},
-            )
-        )
-    if approval.expires_at is not None and unit.now >= approval.expires_at:
-        expired = replace(approval, status=ApprovalStatus.EXPIRED, decided_at=unit.now)
-        approval_rows.update(connection, approval, expired)
-        unit.record(
-            AuditKind.VOID,
-            by,
-            {"approvalId": approval_id, "problem": "expired"},
-            tool=approval.tool,
-            code=ErrorCode.APPROVAL_EXPIRED.value,
-        )
-        unit.flush()
-        return Declined(
-            ConflictError(
-                f"The time to decide on {approval.tool} ({approval_id}) is over. Nothing runs on it; a new proposal asks again.",
-                code=ErrorCode.APPROVAL_EXPIRED,
-                retryable=False,
-                details={"approvalId": approval_id},
-            )
-        )
-    earlier = approval_rows.agreed(connection, approval_id)
-    reason = approval.rule.why_not(requester=approval.requester, by=by, kind=decision.kind, earlier=earlier)
-    contract = engine.definition.contracts.get(approval.tool)
-    sensitive = frozenset() if contract is None else contract.sensitive
-    said: dict[str, Any] = {
-        "approvalId": approval_id,
-        "decision": decision.kind.value,
-        "arguments": None if decision.arguments is None else redact(decision.arguments, sensitive),
-        "message": decision.message,
-    }
-    problem: InterlockError | None = None
-    if reason is not None:
-        problem = PrincipalError(
-            f"{by.id} may not {decision.kind.value} {approval.tool}: {reason}. Nothing was decided; the approval still waits.",
-            code="not_entitled",
-            details={"approvalId": approval_id, "reason": reason},
-        )
-    elif decision.kind is DecisionKind.EDIT:
-        checked = _edited(engine, unit, approval, decision, scope)
-        if isinstance(checked, InterlockError):
-            problem = checked
-        else:
-            decision = replace(decision, arguments=checked)
-    if problem is not None:
-        unit.record(
-            AuditKind.DECISION_REFUSED, by, {**said, "reason": problem.message}, tool=approval.tool, code=problem.code
-        )
-        unit.flush()
-        return Declined(problem)
-    after = approval_rows.settle(connection, approval, decision, by, earlier=earlier, now=unit.now)
+    if unit is None or approval is None or approval.workflow_id != scope.workflow_id:
+        return Declined(_unknown(approval_id))
+    if approval.tenant != by.tenant:
+        # Whoever it was is told nothing; the tenant whose it is finds it in the record.
+        return _declined(engine, unit, approval, decision, by=by, error=_unknown(approval_id), code="not_entitled")
+    approval = lapse(unit, approval)
+    if (problem := _closed(unit, approval)) is not None:
+        return _declined(engine, unit, approval, decision, by=by, error=problem)
+    if _moved_on(unit, approval):
+        void(unit, approval, f"the workflow moved on from {approval.state!r}")
+        return _declined(engine, unit, approval, decision, by=by, error=_void(unit, approval))
+    standing = approval_rows.standing(connection, approval)
+    checked = _checked(engine, unit, approval, decision, by=by, standing=standing, scope=scope)
+    if isinstance(checked, InterlockError):
+        return _declined(engine, unit, approval, decision, by=by, error=checked)
+    after = approval_rows.settle(connection, approval, checked, by, now=unit.now, standing=standing)
     if after is None:
-        return Declined(
-            ConflictError(
-                f"Somebody else decided on {approval_id} at the same moment. Nothing was changed; look again."
-            )
+        raise ConflictError(
+            f"Somebody else decided on {approval_id} at the same moment. Nothing was changed; look again."
         )
-    unit.record(AuditKind.DECISION, by, {**said, "status": after.status.value}, tool=approval.tool)
+    unit.record(
+        AuditKind.DECISION,
+        by,
+        {**_said(engine, approval, checked), "status": after.status.value, "stage": standing.stage},
+        tool=approval.tool,
+    )
     unit.flush()
     return after
 
 
+def record_refused(
+    engine: Engine, connection: Connection, workflow_id: str, *, by: Principal, error: InterlockError
+) -> None:
+    """Write down an answer that could not even be read as a decision, or is about nothing that waits here."""
+    unit = engine.store.unit(connection, workflow_id)
+    if unit is None:
+        return
+    unit.record(AuditKind.DECISION_REFUSED, by, {"reason": error.message, "details": error.details}, code=error.code)
+    unit.flush()
+
+
+def _checked(
+    engine: Engine,
+    unit: Unit,
+    approval: ApprovalRequest,
+    decision: Decision,
+    *,
+    by: Principal,
+    standing: Standing,
+    scope: Scope,
+) -> Decision | InterlockError:
+    """The decision in its canonical form, or why it cannot be taken."""
+    reason = approval.rule.why_not(
+        requester=approval.requester,
+        by=by,
+        kind=decision.kind,
+        earlier=standing.agreed,
+        later_stage=standing.stage > 0,
+    )
+    if reason is not None:
+        return PrincipalError(
+            f"{by.id} may not {decision.kind.value} {approval.tool}: {reason}. Nothing was decided; the approval still waits.",
+            code="not_entitled",
+            details={"approvalId": approval.approval_id, "reason": reason},
+        )
+    if decision.kind.agrees and decision.seen is not None and decision.seen != approval.effective_arguments:
+        return ConflictError(
+            f"{approval.tool} ({approval.approval_id}) is not what was decided on: its arguments are others than those that were shown. "
+            "Nothing was decided; look at it again (run the thread on, or list the approvals), then decide.",
+            details={"approvalId": approval.approval_id},
+        )
+    if decision.kind is not DecisionKind.EDIT:
+        return decision
+    edited = _edited(engine, unit, approval, decision, scope)
+    return edited if isinstance(edited, InterlockError) else replace(decision, arguments=edited)
+
+
 def _edited(
-    engine: Engine, unit: Any, approval: ApprovalRequest, decision: Decision, scope: Scope
+    engine: Engine, unit: Unit, approval: ApprovalRequest, decision: Decision, scope: Scope
 ) -> JsonObject | InterlockError:
     """The edited arguments in canonical form, or why they cannot stand: an edit goes through the same gate as a proposal."""
     contract = engine.definition.contracts.get(approval.tool)
@@ -137,7 +144,9 @@ def _edited(
     reason = approval.rule.may_edit(approval.arguments, canonical)
     if reason is not None:
         return PrincipalError(
-            f"This edit of {approval.tool} is not allowed: {reason}. Nothing was decided.", code="not_entitled"
+            f"This edit of {approval.tool} is not allowed: {reason}. Nothing was decided.",
+            code="not_entitled",
+            details={"approvalId": approval.approval_id, "reason": reason},
         )
     proposal = replace(as_proposal(approval), arguments=canonical)
     verdict = Commands(engine, scope, node=None, head=None).judge_now(unit, proposal)
@@ -148,6 +157,82 @@ def _edited(
         )
     if verdict.approval is not None and verdict.approval.to_json() != approval.shown.get("rule"):
         return InvalidResume(
-            f"The edited call of {approval.tool} would need an approval of its own. Nothing was decided; reject this one and let it be proposed."
+            f"The edited call of {approval.tool} would need an approval of its own. Nothing was decided; reject this one and let it be proposed.",
+            details={"code": ErrorCode.APPROVAL_REQUIRED.value},
         )
     return canonical
+
+
+def _moved_on(unit: Unit, approval: ApprovalRequest) -> bool:
+    moved = unit.instance.state != approval.state
+    return moved or (approval.rule.strict and unit.instance.revision != approval.revision)
+
+
+def _closed(unit: Unit, approval: ApprovalRequest) -> InterlockError | None:
+    """Why nothing can be decided any more, or None while it waits."""
+    if approval.status is ApprovalStatus.EXPIRED or approval.is_due(unit.now):
+        return ConflictError(
+            f"The time to decide on {approval.tool} ({approval.approval_id}) is over. Nothing runs on it; a new proposal asks again.",
+            code=ErrorCode.APPROVAL_EXPIRED,
+            retryable=False,
+            details={"approvalId": approval.approval_id, "status": ApprovalStatus.EXPIRED.value},
+        )
+    if approval.status is not ApprovalStatus.REQUESTED:
+        return ConflictError(
+            f"The approval of {approval.tool} ({approval.approval_id}) is already {approval.status.value}. Nothing was changed.",
+            retryable=False,
+            details={"approvalId": approval.approval_id, "status": approval.status.value},
+        )
+    return None
+
+
+def _void(unit: Unit, approval: ApprovalRequest) -> ConflictError:
+    return ConflictError(
+        f"The workflow moved on while {approval.tool} ({approval.approval_id}) waited: it is in {unit.instance.state!r} now. Nothing was "
+        "decided, and nothing runs on it; what is still wanted is to be proposed anew.",
+        code=ErrorCode.APPROVAL_VOID,
+        retryable=False,
+        details={"approvalId": approval.approval_id, "status": ApprovalStatus.VOID.value},
+    )
+
+
+def _unknown(approval_id: str) -> InputError:
+    return InputError(
+        f"There is no approval {approval_id} here. Nothing was decided; list those that are pending.",
+        code="unknown_approval",
+    )
+
+
+def _declined(
+    engine: Engine,
+    unit: Unit,
+    approval: ApprovalRequest,
+    decision: Decision,
+    *,
+    by: Principal,
+    error: InterlockError,
+    code: str | None = None,
+) -> Declined:
+    unit.record(
+        AuditKind.DECISION_REFUSED,
+        by,
+        {**_said(engine, approval, decision), "reason": error.message},
+        tool=approval.tool,
+        code=code or error.code,
+    )
+    unit.flush()
+    return Declined(error)
+
+
+def _said(engine: Engine, approval: ApprovalRequest, decision: Decision) -> dict[str, Any]:
+    contract = engine.definition.contracts.get(approval.tool)
+    sensitive = frozenset[str]() if contract is None else contract.sensitive
+    return {
+        "approvalId": approval.approval_id,
+        "decision": decision.kind.value,
+        "arguments": None if decision.arguments is None else redact(decision.arguments, sensitive),
+        "message": decision.message,
+    }
+
+
+__all__ = ["Declined", "decide", "record_refused"]

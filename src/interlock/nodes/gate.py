@@ -6,7 +6,7 @@ policies allow it, does the check hold against the system of record, and has a p
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,7 +18,7 @@ from ..tools.contracts import ToolContract
 from ..tools.errors import InvalidArguments
 from ..tools.kinds import ToolKind
 from .definition import Definition, Edge, GuardView, offered_edges
-from .policies import Deny, Mode, ProposalView, RequireApproval
+from .policies import Allow, Deny, History, Mode, ProposalView, RequireApproval
 from .proposals import Proposal
 
 
@@ -49,6 +49,7 @@ class Admission:
 
 
 Verdict = Denial | Admission
+_RULINGS = {Allow: "allow", Deny: "deny", RequireApproval: "require_approval"}
 Facts = Callable[[ToolContract, BaseModel, Callable[..., Any]], str | None]
 """Runs a check of the application's own against the system of record; gives the reason why it does not hold, or None."""
 
@@ -61,6 +62,7 @@ def judge(
     facts: Facts,
     carried_out: Callable[[], Mapping[str, int]],
     now: int,
+    history: History | None = None,
     node: str | None = None,
 ) -> Verdict:
     """Judge one proposal.
@@ -72,6 +74,7 @@ def judge(
         facts: Runs the checks.
         carried_out: How often each tool was carried out; asked only when there are policies.
         now: Microseconds since 1970 UTC.
+        history: Counts what was carried out before, for policies that limit it.
         node: The execution node that the graph came to; another edge than its own is denied.
     """
     allowed = offered_edges(
@@ -93,28 +96,30 @@ def judge(
     canonical = edge.tool.canonical_arguments(arguments)
     approval, reasons, rulings = _needs_approval(edge, arguments), [], []
     if definition.policies:
-        seen = ProposalView(edge.tool, canonical, view, carried_out(), now)
+        seen = ProposalView(edge.tool, canonical, view, carried_out(), now, history)
         for policy in definition.policies:
-            ruling = policy.judge(seen)
+            ruling = policy.rule_on(seen)
             rulings.append(
                 {
-                    "policy": policy.name,
+                    "policy": policy.label,
                     "version": policy.version,
-                    "ruling": type(ruling).__name__.lower(),
+                    "ruling": _RULINGS[type(ruling)],
                     "reason": getattr(ruling, "reason", None),
                 }
             )
             if isinstance(ruling, Deny):
                 return Denial(
                     ErrorCode.POLICY_DENIED,
-                    f"The policy {policy.name!r} does not allow {_wire(edge)} now: {ruling.reason}. Nothing was done.",
-                    {"policy": policy.name, "reason": ruling.reason, "rulings": rulings},
+                    f"The policy {policy.label!r} does not allow {_wire(edge)} now: {ruling.reason}. Nothing was done.",
+                    {"policy": policy.label, "reason": ruling.reason, "rulings": rulings},
                     retryable=ruling.retryable,
-                    policy=policy.name,
+                    policy=policy.label,
                 )
             if isinstance(ruling, RequireApproval):
-                approval = approval or ruling.approval
-                reasons.append(f"{policy.name}: {ruling.reason}")
+                # What the edge asks for and what a policy asks for are both asked for, one after the other.
+                wanted = replace(ruling.approval, when=None)
+                approval = wanted if approval is None else approval.followed_by(wanted)
+                reasons.append(f"{policy.label}: {ruling.reason}")
     for check in (edge.tool.check, edge.check):
         reason = None if check is None else facts(edge.tool, arguments, check)
         if reason is not None:
@@ -142,7 +147,7 @@ def binding(
         "arguments": admission.canonical,
         "state": state,
         "target": admission.edge.target,
-        "policies": [[policy.name, policy.version] for policy in definition.policies],
+        "policies": [policy.stamp() for policy in definition.policies],
         "preview": shown.get("preview"),
         "revision": revision,
     }
@@ -199,10 +204,10 @@ def _not_allowed(
         if here and (reason := policy.hides(contract, view)) is not None:
             return Denial(
                 ErrorCode.POLICY_DENIED,
-                f"The policy {policy.name!r} does not allow {contract.wire_name} now: {reason}. Nothing was done. "
+                f"The policy {policy.label!r} does not allow {contract.wire_name} now: {reason}. Nothing was done. "
                 f"Tools that may be called now: {now}.",
-                {"policy": policy.name, "reason": reason},
-                policy=policy.name,
+                {"policy": policy.label, "reason": reason},
+                policy=policy.label,
             )
     if here:
         return Denial(

@@ -3,13 +3,15 @@
 A policy has two parts. `hides` needs no arguments, and decides what is offered; `judge` sees the whole proposal, at the gate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..tools.approvals import Approval
+from ..tools.canonical import JSON
 from ..tools.contracts import ToolContract
+from ..tools.errors import InterlockError, RunError
 
 if TYPE_CHECKING:
     from .definition import GuardView
@@ -49,6 +51,27 @@ class RequireApproval:
 Ruling = Allow | Deny | RequireApproval
 
 
+class Per(StrEnum):
+    """What a limit counts over."""
+
+    RUN = "run"
+    """One workflow instance."""
+    PRINCIPAL = "principal"
+    """Everything that the same principal proposed, over all instances of a tenant."""
+    TENANT = "tenant"
+    """Everything that a tenant did."""
+
+
+class History(Protocol):
+    """Counts what was carried out before, by the command ledger; effects that are under way count as well."""
+
+    def times(self, tools: Collection[str], *, per: Per, since: int | None) -> int:
+        """How many times any of these tools was carried out since then (microseconds since 1970 UTC)."""
+
+    def amounts(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Iterable[JSON]:
+        """What each of these calls had in that field of its arguments."""
+
+
 @dataclass(frozen=True)
 class ProposalView:
     """What a policy sees of a proposal."""
@@ -61,13 +84,15 @@ class ProposalView:
     """How many times each tool was carried out in this workflow instance."""
     now: int
     """Microseconds since 1970 UTC, by the database's clock."""
+    history: History | None = None
+    """Counts further than this instance; always there when a workflow runs."""
 
 
 class Policy:
     """Base class of policies: subclass it and override either part.
 
     Attributes:
-        name: Names the policy in denials and audit records.
+        name: Names the policy in denials and audit records; the name of its class, without one.
         version: Counted up when its rule changes; approvals are bound to it.
     """
 
@@ -85,3 +110,36 @@ class Policy:
     def may_require_approval(self, tool: ToolContract) -> bool:  # noqa: ARG002
         """Whether `judge` could ask for an approval of this tool; the graph then has an approval node for it."""
         return type(self).judge is not Policy.judge
+
+    @property
+    def label(self) -> str:
+        """What the policy is called in messages and records."""
+        return self.name or type(self).__name__
+
+    def stamp(self) -> JSON:
+        """What an approval is bound to: it is void when this is another one at its execution."""
+        return [self.label, self.version]
+
+    def rule_on(self, proposal: ProposalView) -> Ruling:
+        """What `judge` says.
+
+        Raises:
+            RunError: It broke, or said something else than a ruling; neither is taken for a yes.
+        """
+        try:
+            ruling = self.judge(proposal)
+        except InterlockError:
+            raise
+        except Exception as error:
+            raise RunError(
+                f"The policy {self.label!r} raised {type(error).__name__} about {proposal.tool.name}: {error}. Nothing was done, and the "
+                f"workflow {proposal.view.workflow_id} stays in {proposal.view.state!r}; mend the policy and go on.",
+                code="policy_error",
+            ) from error
+        if not isinstance(ruling, (Allow, Deny, RequireApproval)):
+            raise RunError(
+                f"The policy {self.label!r} answered {ruling!r} about {proposal.tool.name}. Nothing was done; return Allow(), Deny(reason) or "
+                "RequireApproval(approval, reason).",
+                code="policy_error",
+            )
+        return ruling

@@ -1,15 +1,18 @@
-"""Approvals: the rule of who may decide on a proposal, and the decision itself in every shape that user interfaces send."""
+"""Approvals: the rule of who may decide on a proposal, what follows when nobody does, and the decision itself."""
 
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
-from .canonical import JsonObject
-from .errors import ContractError, InvalidResume
+from .canonical import JsonObject, to_json
+from .errors import ContractError, NotJson
 from .principal import Principal
+
+Within = str | dt.timedelta | None
+"""How long something stays open: `"24h"`, `"1h30m"`, a timedelta, or None for ever."""
 
 
 class DecisionKind(StrEnum):
@@ -24,6 +27,11 @@ class DecisionKind(StrEnum):
     RESPOND = "respond"
     """Do not run it; tell the model this instead."""
 
+    @property
+    def agrees(self) -> bool:
+        """Whether the command may run on it."""
+        return self in {DecisionKind.APPROVE, DecisionKind.EDIT}
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -34,49 +42,141 @@ class Decision:
     """The arguments to run with, for an edit."""
     message: str | None = None
     """Why, for whoever reads the record, and for the model."""
+    seen: JsonObject | None = None
+    """The arguments that the person was shown, where whoever hands the decision on knows them. A decision on anything
+    else than what would run is declined."""
+
+
+@dataclass(frozen=True)
+class Escalate:
+    """When the time is over, ask another role.
+
+    Attributes:
+        role: The role that may decide from then on. Those who agreed before still count.
+        within: How long it has; as long as those before, without one.
+        then: What follows when that time is over, too.
+    """
+
+    role: str
+    within: Within = None
+    then: "Expiry" = "reject"
+
+    def __post_init__(self) -> None:
+        _check_role(self.role, "Escalate")
+        if self.within is not None:
+            duration(self.within)
+
+
+@dataclass(frozen=True)
+class Take:
+    """When the time is over, take another edge out of the state: carry out its tool, on behalf of who proposed.
+
+    Attributes:
+        tool: The canonical name of the tool, such as `"case.park"`.
+        arguments: What it is called with, as on the wire; without any, those of the call that waited, as far as the
+            tool knows them.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tool", getattr(self.tool, "name", self.tool))
+        if not isinstance(self.tool, str) or not self.tool:
+            raise ContractError(f"Take({self.tool!r}): give the canonical name of a tool, such as 'case.park'.")
+        if self.arguments is not None:
+            try:
+                object.__setattr__(self, "arguments", to_json(self.arguments))
+            except NotJson as error:
+                raise ContractError(f"Take({self.tool!r}) has arguments that cannot be kept: {error.message}") from None
+
+
+Expiry = Literal["reject"] | Escalate | Take
+"""What follows when nobody decided in time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Approval:
-    """The rule of an edge that asks a person before its tool runs.
+    """The rule of an edge or a policy that asks a person before a tool runs.
 
     Attributes:
         role: The role that may decide; without one, anybody but the requester.
-        count: How many different people must agree.
+        count: How many different people must agree, all to the same arguments.
         within: How long the request stays open, such as `"24h"`, `"30m"`, `"2d"` or a timedelta; without one, for ever.
         edit: Whether arguments may be edited, or the names (as on the wire) of those that may.
         when: Ask only when this holds for the arguments (named parameters of the tool); always without one.
         confirmation: Ask the person served, who decides on their own request, instead of another person.
         strict: Void the approval whenever the instance's revision moved, and not only when what was shown differs.
-        on_expiry: What follows the deadline: `"reject"`, or a role to which the request is escalated as `"escalate:ROLE"`.
+        on_expiry: What follows the deadline: `"reject"`, `Escalate(role)` (or, in short, `"escalate:ROLE"`), or
+            `Take(tool)`.
+        then: The rule of who is asked next, once these have agreed. They see the same call, and cannot edit it.
     """
 
     role: str | None = None
     count: int = 1
-    within: str | dt.timedelta | None = None
+    within: Within = None
     edit: bool | frozenset[str] = True
     when: Callable[..., bool] | None = None
     confirmation: bool = False
     strict: bool = False
-    on_expiry: str = "reject"
+    on_expiry: Expiry | str = "reject"
+    then: "Approval | None" = None
 
     def __post_init__(self) -> None:
+        if self.role is not None:
+            _check_role(self.role, "Approval")
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
             raise ContractError(f"Approval(count={self.count!r}): give a whole number from 1.")
         if not isinstance(self.edit, bool):
-            object.__setattr__(self, "edit", frozenset(self.edit))
+            object.__setattr__(self, "edit", _names(self.edit))
         if self.confirmation and (self.role is not None or self.count != 1):
             raise ContractError(
                 "A confirmation is decided by the person served alone: give it neither a role nor a count."
             )
-        if self.on_expiry != "reject" and not re.fullmatch(r"escalate:\S+", self.on_expiry):
-            raise ContractError(f"Approval(on_expiry={self.on_expiry!r}): give 'reject' or 'escalate:ROLE'.")
+        if self.then is not None and not isinstance(self.then, Approval):
+            raise ContractError(f"Approval(then={self.then!r}): give an Approval or a Confirmation.")
+        if self.then is not None and self.then.when is not None:
+            raise ContractError("Approval(then=...) is asked whenever the first one was: leave its `when` out.")
+        object.__setattr__(self, "on_expiry", self._expiry())
         self.seconds  # noqa: B018 -- a duration that cannot be read is refused here and not at the first request
+
+    def _expiry(self) -> Expiry:
+        expiry = self.on_expiry
+        if expiry == "reject":
+            return "reject"
+        if isinstance(expiry, str) and (found := re.fullmatch(r"escalate:(\S+)", expiry)):
+            expiry = Escalate(found[1])
+        if not isinstance(expiry, Escalate | Take):
+            raise ContractError(
+                f"Approval(on_expiry={self.on_expiry!r}): give 'reject', Escalate('ROLE') or Take('the.tool')."
+            )
+        if self.within is None:
+            raise ContractError("Approval(on_expiry=...) without a deadline would never happen: give within= as well.")
+        if self.confirmation and isinstance(expiry, Escalate):
+            raise ContractError("Nobody else can confirm for the person served: a confirmation does not escalate.")
+        return expiry
 
     @property
     def seconds(self) -> float | None:
         """How long a request stays open."""
         return None if self.within is None else duration(self.within)
+
+    @property
+    def stages(self) -> tuple["Approval", ...]:
+        """This rule and those after it."""
+        return (self,) if self.then is None else (self, *self.then.stages)
+
+    def escalated(self, to: Escalate) -> "Approval":
+        """The rule once the deadline has passed to another role."""
+        return replace(self, role=to.role, within=to.within or self.within, on_expiry=to.then)
+
+    def followed_by(self, other: "Approval") -> "Approval":
+        """This rule, and then another one, unless it is among them already: what an edge and a policy both ask for."""
+        wanted = replace(other, when=None, then=None).to_json()
+        if any(replace(stage, then=None).to_json() == wanted for stage in self.stages):
+            return self if other.then is None else self.followed_by(other.then)
+        rest = replace(other, when=None) if self.then is None else self.then.followed_by(other)
+        return replace(self, then=rest)
 
     def to_json(self) -> JsonObject:
         """The rule as it is stored with a request; the condition `when` is not part of it, for it was met."""
@@ -87,26 +187,33 @@ class Approval:
             "edit": self.edit if isinstance(self.edit, bool) else [*sorted(self.edit)],
             "confirmation": self.confirmation,
             "strict": self.strict,
-            "onExpiry": self.on_expiry,
+            "onExpiry": _expiry_to_json(self.on_expiry),
+            "then": None if self.then is None else self.then.to_json(),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Approval":
         """Read what `to_json` gave."""
         edit = data["edit"]
-        seconds = data["seconds"]
         return cls(
             role=data["role"],
             count=data["count"],
-            within=None if seconds is None else dt.timedelta(seconds=seconds),
+            within=_within(data["seconds"]),
             edit=edit if isinstance(edit, bool) else frozenset(edit),
             confirmation=data["confirmation"],
             strict=data["strict"],
-            on_expiry=data["onExpiry"],
+            on_expiry=_expiry_from_json(data["onExpiry"]),
+            then=None if data.get("then") is None else cls.from_json(data["then"]),
         )
 
     def why_not(
-        self, *, requester: Principal, by: Principal, kind: DecisionKind, earlier: Sequence[str] = ()
+        self,
+        *,
+        requester: Principal,
+        by: Principal,
+        kind: DecisionKind,
+        earlier: Sequence[str] = (),
+        later_stage: bool = False,
     ) -> str | None:
         """Why a principal may not take a decision, or None when they may.
 
@@ -114,24 +221,36 @@ class Approval:
             requester: Whose run proposed the call.
             by: Who decides.
             kind: What they decide.
-            earlier: The ids of those who already agreed.
+            earlier: The ids of those who already agreed to what would run now.
+            later_stage: Whether others have agreed before these are asked.
         """
         if by.tenant != requester.tenant:
             return "it belongs to another tenant"
         if self.confirmation:
             if by.id != requester.id:
                 return "only the person served can confirm their own request"
-        else:
-            if requester.is_known and by.id == requester.id:
-                return "nobody approves their own request"
-            if self.role is not None and not by.has_role(self.role):
-                return f"it takes the role {self.role!r}" + ("" if by.is_known else ", and who decides is not known")
-            if self.count > 1 and not by.is_known:
-                return "several people must agree, and who decides is not known"
-            if by.is_known and by.id in earlier:
-                return "the same person already agreed; another one is needed"
+        elif (reason := self._why_not_another(requester, by, kind, earlier)) is not None:
+            return reason
         if kind is DecisionKind.EDIT and self.edit is False:
             return "its arguments may not be edited"
+        if kind is DecisionKind.EDIT and later_stage:
+            return "others agreed to it as it is; reject it, and let it be proposed anew"
+        return None
+
+    def _why_not_another(
+        self, requester: Principal, by: Principal, kind: DecisionKind, earlier: Sequence[str]
+    ) -> str | None:
+        if requester.is_known and by.id == requester.id:
+            return "nobody approves their own request"
+        if self.role is not None and not by.has_role(self.role):
+            return f"it takes the role {self.role!r}" + ("" if by.is_known else ", and who decides is not known")
+        if requester.is_known and not by.is_known:
+            return "who decides is not known, and it could be the requester"
+        if self.count > 1 and not by.is_known:
+            return "several people must agree, and who decides is not known"
+        # Somebody who agreed may still change their mind, or agree to something else.
+        if kind is DecisionKind.APPROVE and by.is_known and by.id in earlier:
+            return "the same person already agreed; another one is needed"
         return None
 
     def may_edit(self, shown: Mapping[str, Any], edited: Mapping[str, Any]) -> str | None:
@@ -147,12 +266,14 @@ class Approval:
 
 def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflows are written
     *,
-    within: str | dt.timedelta | None = None,
+    within: Within = None,
     edit: bool | frozenset[str] = False,
     when: Callable[..., bool] | None = None,
+    on_expiry: Literal["reject"] | Take = "reject",
+    then: Approval | None = None,
 ) -> Approval:
     """An approval that the person served gives on their own request."""
-    return Approval(confirmation=True, within=within, edit=edit, when=when)
+    return Approval(confirmation=True, within=within, edit=edit, when=when, on_expiry=on_expiry, then=then)
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -177,85 +298,49 @@ def duration(value: str | dt.timedelta) -> float:
     return seconds
 
 
-_KINDS = {
-    "approve": DecisionKind.APPROVE,
-    "accept": DecisionKind.APPROVE,
-    "edit": DecisionKind.EDIT,
-    "reject": DecisionKind.REJECT,
-    "ignore": DecisionKind.REJECT,
-    "respond": DecisionKind.RESPOND,
-    "response": DecisionKind.RESPOND,
-}
-
-ANSWER_SHAPES = (
-    "'approve', 'reject', True, False, {'type': 'approve'}, {'type': 'edit', 'args': {...}}, {'type': 'reject', 'message': '...'}, "
-    "{'type': 'respond', 'message': '...'}, or {'decisions': [one of these]}"
-)
+def _check_role(role: object, where: str) -> None:
+    if not isinstance(role, str) or not role.strip():
+        raise ContractError(f"{where}(role={role!r}): give the name of a role, such as 'supervisor'.")
 
 
-def parse_answer(value: object, *, tool: str, wire_name: str) -> Decision:
-    """Read the answer to an approval, in any of the shapes that today's user interfaces send.
-
-    Args:
-        value: What the graph was resumed with.
-        tool: The tool that was shown; an answer cannot turn the call into one of another tool.
-        wire_name: Its name as the model knows it.
-
-    Raises:
-        InvalidResume: It has none of the shapes. Nothing was decided.
-    """
-    if isinstance(value, Mapping) and "decisions" in value:
-        value = value["decisions"]
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if len(value) != 1:
-            raise InvalidResume(
-                f"This approval of {tool} takes one decision, and {len(value)} came. Nothing was decided; "
-                "answer each pending approval by its own interrupt id."
-            )
-        value = value[0]
-    if isinstance(value, bool):
-        return Decision(DecisionKind.APPROVE if value else DecisionKind.REJECT)
-    if isinstance(value, str):
-        value = {"type": value}
-    if not isinstance(value, Mapping) or _KINDS.get(str(value.get("type"))) is None:
-        raise InvalidResume(
-            f"That is not an answer to the approval of {tool}: {_short(value)}. Nothing was decided; answer with {ANSWER_SHAPES}."
+def _names(given: object) -> frozenset[str]:
+    if isinstance(given, str) or not isinstance(given, (set, frozenset, list, tuple)):
+        raise ContractError(
+            f"Approval(edit={given!r}): give True, False, or the names of the arguments that may change."
         )
-    return _decision(_KINDS[str(value["type"])], value, tool, wire_name)
+    return frozenset(given)
 
 
-def _decision(kind: DecisionKind, value: Mapping[Any, Any], tool: str, wire_name: str) -> Decision:
-    extra = value.get("args")
-    message = value.get("message", extra if isinstance(extra, str) else None)
-    if message is not None and not isinstance(message, str):
-        raise InvalidResume(
-            f"The message of the answer about {tool} is not text: {_short(message)}. Nothing was decided."
-        )
-    if kind is DecisionKind.EDIT:
-        action = value.get("edited_action", value.get("editedAction", extra))
-        if isinstance(action, Mapping) and isinstance(inner := action.get("args", action.get("arguments")), Mapping):
-            name = action.get("name", action.get("action", tool))
-            if name not in {tool, wire_name}:
-                raise InvalidResume(
-                    f"An edit changes the arguments of {tool}; it cannot turn the call into {_short(name)}. Nothing was decided; "
-                    "reject this one and let the model propose the other."
-                )
-            action = inner
-        if not isinstance(action, Mapping) or not all(isinstance(key, str) for key in action):
-            raise InvalidResume(
-                f"An edit of {tool} needs the whole arguments: {{'type': 'edit', 'args': {{...}}}}. Nothing was decided."
-            )
-        return Decision(kind, arguments=dict(action), message=message)
-    if kind is DecisionKind.RESPOND and not message:
-        raise InvalidResume(
-            f"Responding to {tool} needs a message: {{'type': 'respond', 'message': '...'}}. Nothing was decided."
-        )
-    return Decision(kind, message=message)
+def _within(seconds: float | None) -> dt.timedelta | None:
+    return None if seconds is None else dt.timedelta(seconds=seconds)
 
 
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
+def _expiry_to_json(expiry: Expiry | str) -> str | JsonObject:
+    match expiry:
+        case Escalate(role, within, then):
+            seconds = None if within is None else duration(within)
+            return {"escalate": role, "seconds": seconds, "then": _expiry_to_json(then)}
+        case Take(tool, arguments):
+            return {"take": tool, "arguments": None if arguments is None else dict(arguments)}
+        case _:
+            return "reject"
 
 
-__all__ = ["Approval", "Confirmation", "Decision", "DecisionKind", "duration", "parse_answer"]
+def _expiry_from_json(data: Any) -> Expiry:
+    if data == "reject":
+        return "reject"
+    if "take" in data:
+        return Take(data["take"], data["arguments"])
+    return Escalate(data["escalate"], _within(data["seconds"]), _expiry_from_json(data["then"]))
+
+
+__all__ = [
+    "Approval",
+    "Confirmation",
+    "Decision",
+    "DecisionKind",
+    "Escalate",
+    "Expiry",
+    "Take",
+    "duration",
+]

@@ -33,6 +33,8 @@ class _Result(WireModel):
         data = self.model_dump(mode="json", by_alias=True)
         if not data.get("replayed"):
             data.pop("replayed", None)
+        if data.get("dryRun") is None:
+            data.pop("dryRun", None)
         return data
 
 
@@ -48,6 +50,8 @@ class CommandResult(_Result):
     audit_ref: AuditRef
     output: JSON = None
     """As `ToolContract.dump_output` gives it."""
+    dry_run: JsonObject | None = None
+    """What would have happened (`wouldMoveTo`, `preview`), in a workflow that only rehearses; only on the wire there."""
     replayed: bool = False
     """The stored result of an earlier attempt; only on the wire when true."""
 

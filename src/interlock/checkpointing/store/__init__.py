@@ -1,6 +1,7 @@
 """The workflow store: what is true about each workflow instance."""
 
-from .approvals import ApprovalRequest, ApprovalStatus
+from .approval_listing import Page
+from .approvals import FOLLOWS, ApprovalRequest, ApprovalStatus, DecisionRow, Standing
 from .audit import AuditKind, AuditRecord, Broken
 from .instances import Instance
 from .ledger import LedgerEntry, LedgerStatus
@@ -8,15 +9,19 @@ from .unit import Unit
 from .workflow_store import Clock, WorkflowStore
 
 __all__ = [
+    "FOLLOWS",
     "ApprovalRequest",
     "ApprovalStatus",
     "AuditKind",
     "AuditRecord",
     "Broken",
     "Clock",
+    "DecisionRow",
     "Instance",
     "LedgerEntry",
     "LedgerStatus",
+    "Page",
+    "Standing",
     "Unit",
     "WorkflowStore",
 ]

@@ -36,6 +36,29 @@ class ApprovalStatus(StrEnum):
         return self in {ApprovalStatus.APPROVED, ApprovalStatus.EDITED}
 
 
+FOLLOWS: dict[ApprovalStatus, frozenset[ApprovalStatus]] = {
+    ApprovalStatus.REQUESTED: frozenset(
+        {
+            ApprovalStatus.REQUESTED,  # agreed to by one of several, escalated, or asked about anew
+            ApprovalStatus.APPROVED,
+            ApprovalStatus.EDITED,
+            ApprovalStatus.REJECTED,
+            ApprovalStatus.RESPONDED,
+            ApprovalStatus.EXPIRED,
+            ApprovalStatus.VOID,
+        }
+    ),
+    ApprovalStatus.APPROVED: frozenset({ApprovalStatus.USED, ApprovalStatus.VOID}),
+    ApprovalStatus.EDITED: frozenset({ApprovalStatus.USED, ApprovalStatus.VOID}),
+    ApprovalStatus.REJECTED: frozenset(),
+    ApprovalStatus.RESPONDED: frozenset(),
+    ApprovalStatus.EXPIRED: frozenset(),
+    ApprovalStatus.VOID: frozenset(),
+    ApprovalStatus.USED: frozenset(),
+}
+"""The life of an approval: what may follow each status. Nothing else is ever written."""
+
+
 @dataclass(frozen=True)
 class ApprovalRequest:
     """One request for a decision, as its row has it."""
@@ -48,12 +71,16 @@ class ApprovalRequest:
     tool: str
     tool_version: int
     arguments: JsonObject
+    """As they were proposed."""
     edited_arguments: JsonObject | None
+    """As somebody edited them, where somebody did."""
     digest: str
     state: str
     revision: int
     shown: JsonObject
+    """What the approver is shown beside the arguments: preview, reasons, and the rule that was asked for."""
     rule: Approval
+    """Who is asked now: later than the rule that was asked for once it was escalated, or the first ones have agreed."""
     status: ApprovalStatus
     message: str | None
     requester: Principal
@@ -69,24 +96,48 @@ class ApprovalRequest:
 
     @property
     def effective_arguments(self) -> JsonObject:
-        """The arguments that the command runs with: as shown, or as edited."""
+        """The arguments that the command runs with: as proposed, or as edited."""
         return self.arguments if self.edited_arguments is None else self.edited_arguments
+
+    @property
+    def first_rule(self) -> Approval:
+        """The rule that was asked for, before any escalation."""
+        return Approval.from_json(self.shown["rule"])  # type: ignore[arg-type]
+
+    def is_due(self, now: int) -> bool:
+        """Whether it still waits and its time is over."""
+        return self.status is ApprovalStatus.REQUESTED and self.expires_at is not None and now >= self.expires_at
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """One decision that was taken."""
+
+    number: int
+    kind: DecisionKind
+    principal: Principal
+    arguments: JsonObject | None
+    message: str | None
+    decided_at: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far an approval by several people has come."""
+
+    decisions: int
+    """How many were taken at all."""
+    agreed: tuple[str, ...]
+    """Who agreed to what would run now, of those who are asked at this stage."""
+    stage: int
+    """How many rules were met before."""
 
 
 _COLUMNS = [column.name for column in approvals.columns]
 _CHANGING = (
-    "edited_arguments",
-    "digest",
-    "shown",
-    "rule",
-    "status",
-    "message",
-    "interrupt_id",
-    "answers",
-    "expires_at",
-    "decided_at",
+    "edited_arguments", "digest", "shown", "rule", "status", "message", "interrupt_id", "answers", "expires_at", "decided_at",
     "used_at",
-)
+)  # fmt: skip
 _by_key = Prepared(
     sa.select(approvals).where(
         approvals.c.workflow_id == sa.bindparam("workflow_id"),
@@ -94,22 +145,20 @@ _by_key = Prepared(
     )
 )
 _by_id = Prepared(sa.select(approvals).where(approvals.c.approval_id == sa.bindparam("approval_id")))
-_by_interrupt = Prepared(
-    sa.select(approvals)
-    .where(approvals.c.interrupt_id == sa.bindparam("interrupt_id"))
-    .order_by(approvals.c.requested_at.desc())
-)
 _insert = Prepared(sa.insert(approvals))
 _update = Prepared(
     sa.update(approvals)
     .where(approvals.c.approval_id == sa.bindparam("by_approval_id"), approvals.c.status == sa.bindparam("by_status"))
     .values({name: sa.bindparam(name) for name in _CHANGING})
 )
+_count_answer = Prepared(
+    sa.update(approvals)
+    .where(approvals.c.approval_id == sa.bindparam("by_approval_id"))
+    .values(answers=sa.bindparam("answers"))
+)
 _insert_decision = Prepared(sa.insert(decisions))
-_deciders = Prepared(
-    sa.select(decisions.c.principal_id)
-    .where(decisions.c.approval_id == sa.bindparam("approval_id"))
-    .order_by(decisions.c.number)
+_decisions = Prepared(
+    sa.select(decisions).where(decisions.c.approval_id == sa.bindparam("approval_id")).order_by(decisions.c.number)
 )
 
 
@@ -123,27 +172,56 @@ def load_by_id(connection: Connection, approval_id: str) -> ApprovalRequest | No
     return _one(_by_id.run(connection, {"approval_id": approval_id}).first())
 
 
-def load_by_interrupt(connection: Connection, interrupt_id: str) -> ApprovalRequest | None:
-    """Read the approval that waits behind one of LangGraph's interrupts."""
-    return _one(_by_interrupt.run(connection, {"interrupt_id": interrupt_id}).first())
-
-
 def insert(connection: Connection, approval: ApprovalRequest) -> None:
     """Write a new request."""
     _insert.run(connection, _values(approval))
 
 
 def update(connection: Connection, before: ApprovalRequest, after: ApprovalRequest) -> bool:
-    """Write what changed of a request, provided that its status is still that of `before`."""
+    """Write what changed of a request, provided that its status is still that of `before`.
+
+    Raises:
+        ValueError: The life of an approval knows no such step; a defect of Interlock.
+    """
+    if after.status not in FOLLOWS[before.status]:
+        raise ValueError(f"an approval that is {before.status} cannot become {after.status}")
     values = _values(after)
     parameters = {name: values[name] for name in _CHANGING}
     parameters |= {"by_approval_id": before.approval_id, "by_status": before.status.value}
     return _update.run(connection, parameters).rowcount == 1
 
 
-def agreed(connection: Connection, approval_id: str) -> list[str]:
-    """The ids of those who have agreed so far, in their order."""
-    return [row[0] for row in _deciders.run(connection, {"approval_id": approval_id})]
+def count_answer(connection: Connection, approval_id: str, number: int) -> None:
+    """Remember that this many answers of the interrupt's task were taken, so that none of them is taken again."""
+    _count_answer.run(connection, {"by_approval_id": approval_id, "answers": number})
+
+
+def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:
+    """The decisions that were taken on an approval, in their order."""
+    found = []
+    for row in _decisions.run(connection, {"approval_id": approval_id}).mappings():
+        found.append(
+            DecisionRow(
+                number=row["number"],
+                kind=DecisionKind(row["kind"]),
+                principal=Principal.from_json(json.loads(row["principal"])),
+                arguments=None if row["arguments"] is None else json.loads(row["arguments"]),
+                message=row["message"],
+                decided_at=row["decided_at"],
+            )
+        )
+    return found
+
+
+def standing(connection: Connection, approval: ApprovalRequest) -> Standing:
+    """How far it has come: who agreed to exactly what would run now."""
+    decided = taken(connection, approval.approval_id)
+    stages = approval.first_rule.stages
+    stage = len(stages) - len(approval.rule.stages)
+    last_edit = max((number for number, one in enumerate(decided) if one.kind is DecisionKind.EDIT), default=0)
+    agreeing = [one.principal.id for one in decided[last_edit:] if one.kind.agrees]
+    before = sum(one.count for one in stages[:stage])
+    return Standing(len(decided), tuple(agreeing[before:]), stage)
 
 
 def settle(
@@ -152,35 +230,42 @@ def settle(
     decision: Decision,
     by: Principal,
     *,
-    earlier: list[str],
     now: int,
+    standing: Standing,
 ) -> ApprovalRequest | None:
     """Write one person's decision.
 
     Args:
-        earlier: Those who already agreed.
         now: Microseconds since 1970 UTC.
+        standing: Who agreed before.
 
     Returns:
         The approval as it stands now, still requested when more people must agree; None when somebody else settled it first.
     """
-    agrees = decision.kind in {DecisionKind.APPROVE, DecisionKind.EDIT}
-    status = {
-        DecisionKind.APPROVE: ApprovalStatus.APPROVED,
-        DecisionKind.EDIT: ApprovalStatus.EDITED,
-        DecisionKind.REJECT: ApprovalStatus.REJECTED,
-        DecisionKind.RESPOND: ApprovalStatus.RESPONDED,
-    }[decision.kind]
-    edited = decision.arguments if decision.kind is DecisionKind.EDIT else approval.edited_arguments
-    waits = agrees and len(earlier) + 1 < approval.rule.count
-    if not waits and status is ApprovalStatus.APPROVED and edited is not None:
-        status = ApprovalStatus.EDITED
+    edited = approval.edited_arguments
+    agreed = len(standing.agreed)
+    if decision.kind is DecisionKind.EDIT:
+        edited, agreed = decision.arguments, 0  # those before agreed to something else
+    rule, expires_at = approval.rule, approval.expires_at
+    if decision.kind is DecisionKind.REJECT:
+        status = ApprovalStatus.REJECTED
+    elif decision.kind is DecisionKind.RESPOND:
+        status = ApprovalStatus.RESPONDED
+    elif agreed + 1 < rule.count:
+        status = ApprovalStatus.REQUESTED
+    elif rule.then is not None:
+        status, rule = ApprovalStatus.REQUESTED, rule.then
+        expires_at = None if rule.seconds is None else now + int(rule.seconds * 1_000_000)
+    else:
+        status = ApprovalStatus.APPROVED if edited is None else ApprovalStatus.EDITED
     after = replace(
         approval,
-        status=ApprovalStatus.REQUESTED if waits else status,
+        status=status,
+        rule=rule,
+        expires_at=expires_at,
         edited_arguments=edited,
         message=decision.message,
-        decided_at=None if waits else now,
+        decided_at=None if status is ApprovalStatus.REQUESTED else now,
     )
     if not update(connection, approval, after):
         return None
@@ -188,7 +273,7 @@ def settle(
         connection,
         {
             "approval_id": approval.approval_id,
-            "number": len(earlier) + 1,
+            "number": standing.decisions + 1,
             "kind": decision.kind.value,
             "principal_id": by.id,
             "principal": json.dumps(by.to_json(), ensure_ascii=False),
@@ -198,16 +283,6 @@ def settle(
         },
     )
     return after
-
-
-def pending(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
-    """The requests of one instance that nobody has decided yet, oldest first."""
-    statement = (
-        sa.select(approvals)
-        .where(approvals.c.workflow_id == workflow_id, approvals.c.status == ApprovalStatus.REQUESTED.value)
-        .order_by(approvals.c.requested_at, approvals.c.approval_id)
-    )
-    return [from_row(row) for row in connection.execute(statement)]
 
 
 def from_row(row: Any) -> ApprovalRequest:

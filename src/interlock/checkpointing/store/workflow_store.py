@@ -13,8 +13,9 @@ from ...tools.errors import InputError
 from ..database import Database
 from ..fault_points import FaultPoint, reach
 from ..store_tables import instances as instances_table
-from . import approvals, audit, instances, leases
-from .approvals import ApprovalRequest
+from . import approval_listing, approvals, audit, instances, leases
+from .approval_listing import Page
+from .approvals import ApprovalRequest, ApprovalStatus, DecisionRow
 from .audit import AuditKind, AuditRecord, Broken
 from .instances import Instance
 from .unit import Unit
@@ -134,7 +135,61 @@ class WorkflowStore:
     def pending_approvals(self, workflow_id: str) -> list[ApprovalRequest]:
         """The approvals of an instance that nobody has decided yet."""
         with self.read() as connection:
-            return approvals.pending(connection, workflow_id)
+            return approval_listing.pending(connection, workflow_id)
+
+    def approval(self, approval_id: str) -> ApprovalRequest:
+        """Read one approval.
+
+        Raises:
+            InputError: There is none of this id.
+        """
+        with self.read() as connection:
+            found = approvals.load_by_id(connection, approval_id)
+        if found is None:
+            raise InputError(
+                f"There is no approval {approval_id!r} in this database. Look at those that wait: `WorkflowStore.approvals()`.",
+                code="unknown_approval",
+            )
+        return found
+
+    def approvals(
+        self,
+        *,
+        tenant: str | None = "default",
+        status: ApprovalStatus | str | None = ApprovalStatus.REQUESTED,
+        workflow: str | None = None,
+        tool: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Page:
+        """A page of approvals, oldest first: by default of those that wait for a decision.
+
+        Args:
+            tenant: Whose; None for everybody's.
+            status: Where they stand; None for any.
+            workflow: Of which workflow; None for any.
+            tool: Of which tool; None for any.
+            limit: How many at most, from 1 to 1000.
+            after: The `next` of the page before.
+
+        Raises:
+            InputError: `after` is not what a page gave, or the limit is out of bounds.
+        """
+        try:
+            wanted = None if status is None else ApprovalStatus(status)
+        except ValueError:
+            raise InputError(
+                f"{status!r} is not where an approval can stand; that is one of {', '.join(ApprovalStatus)}."
+            ) from None
+        with self.read() as connection:
+            return approval_listing.page(
+                connection, tenant=tenant, status=wanted, workflow=workflow, tool=tool, limit=limit, after=after
+            )
+
+    def decisions(self, approval_id: str) -> list[DecisionRow]:
+        """The decisions that were taken on an approval, in their order."""
+        with self.read() as connection:
+            return approvals.taken(connection, approval_id)
 
     def wait_until(self, done: Callable[[], bool], seconds: float) -> bool:
         """Look again and again whether `done`, for at most so many seconds.

@@ -1,0 +1,116 @@
+"""Looking through approvals: those of one instance, a page of many, and those whose time is over."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tools.errors import InputError
+from ..statements import Prepared
+from ..store_tables import approvals
+from .approvals import ApprovalRequest, ApprovalStatus, from_row
+
+_oldest_first = (approvals.c.requested_at, approvals.c.approval_id)
+_pending = Prepared(
+    sa.select(approvals)
+    .where(approvals.c.workflow_id == sa.bindparam("workflow_id"), approvals.c.status == sa.bindparam("status"))
+    .order_by(*_oldest_first)
+)
+_count_pending = Prepared(
+    sa.select(sa.func.count())
+    .select_from(approvals)
+    .where(approvals.c.workflow_id == sa.bindparam("workflow_id"), approvals.c.status == sa.bindparam("status"))
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the approvals that were asked for, oldest first."""
+
+    approvals: tuple[ApprovalRequest, ...]
+    next: str | None
+    """What to ask for as `after` to go on; None when there are no more."""
+
+
+def pending(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
+    """The requests of one instance that nobody has decided yet, oldest first."""
+    found = _pending.run(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
+    return [from_row(row) for row in found]
+
+
+def count_pending(connection: Connection, workflow_id: str) -> int:
+    """How many requests of one instance nobody has decided yet."""
+    found = _count_pending.run(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
+    return int(found.scalar_one())
+
+
+def page(
+    connection: Connection,
+    *,
+    tenant: str | None,
+    status: ApprovalStatus | None,
+    workflow: str | None,
+    tool: str | None,
+    limit: int,
+    after: str | None,
+) -> Page:
+    """A page of approvals, oldest first.
+
+    Args:
+        tenant: Whose; None for everybody's.
+        status: Where they stand; None for any.
+        workflow: Of which workflow; None for any.
+        tool: Of which tool; None for any.
+        limit: How many at most.
+        after: The `next` of the page before.
+
+    Raises:
+        InputError: `after` is not what a page gave, or the limit is not a number from 1 to 1000.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1000:
+        raise InputError(f"A page holds from 1 to 1000 approvals, and {limit!r} were asked for.")
+    statement = sa.select(approvals).order_by(*_oldest_first).limit(limit + 1)
+    for column, value in (
+        (approvals.c.tenant, tenant),
+        (approvals.c.status, None if status is None else ApprovalStatus(status).value),
+        (approvals.c.workflow, workflow),
+        (approvals.c.tool, tool),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if after is not None:
+        at, approval_id = _cursor(after)
+        # Said in two parts so that every database walks its index instead of sorting.
+        statement = statement.where(
+            approvals.c.requested_at >= at,
+            sa.or_(approvals.c.requested_at > at, approvals.c.approval_id > approval_id),
+        )
+    found = [from_row(row) for row in connection.execute(statement)]
+    shown = tuple(found[:limit])
+    more = len(found) > limit
+    return Page(shown, f"{shown[-1].requested_at}.{shown[-1].approval_id}" if more else None)
+
+
+def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
+    """The ids (of approval and instance) of the requests of a workflow whose time is over, the longest overdue first."""
+    statement = (
+        sa.select(approvals.c.approval_id, approvals.c.workflow_id)
+        .where(
+            approvals.c.status == ApprovalStatus.REQUESTED.value,
+            approvals.c.expires_at <= now,
+            approvals.c.workflow == workflow,
+        )
+        .order_by(approvals.c.expires_at, approvals.c.approval_id)
+        .limit(limit)
+    )
+    return [(str(row[0]), str(row[1])) for row in connection.execute(statement)]
+
+
+def _cursor(text: str) -> tuple[int, str]:
+    at, _, approval_id = text.partition(".")
+    if not at.isdecimal() or not approval_id:
+        raise InputError(f"{text!r} is not where a page ended; give the `next` of the page before, or nothing.")
+    return int(at), approval_id
+
+
+__all__ = ["Page", "count_pending", "due", "page", "pending"]

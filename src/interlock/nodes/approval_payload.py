@@ -1,0 +1,122 @@
+"""What an approver is shown, in a form that today's user interfaces draw as it is."""
+
+import datetime as dt
+import json
+
+from ..checkpointing.store import ApprovalRequest
+from ..tools.approvals import Approval, Escalate, Take
+from ..tools.canonical import JSON, JsonObject
+from ..tools.events import timestamp
+from .base import Engine
+from .policies import Mode
+
+
+def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> JsonObject:
+    """The value of the interrupt that an approval waits behind.
+
+    The keys of the requests are doubled, because Agent Chat UI, Agent Inbox and deep-agents-ui each read other ones, and draw
+    nothing but name, arguments and description: so the description says everything that a person needs to know.
+
+    Args:
+        engine: The workflow.
+        approval: The request.
+        problem: What was wrong with the answer before.
+    """
+    contract = engine.definition.contracts.get(approval.tool)
+    rule = approval.rule
+    first = len(rule.stages) == len(approval.first_rule.stages)
+    decisions: list[JSON] = ["approve", *(["edit"] if rule.edit is not False and first else []), "reject", "respond"]
+    arguments = approval.effective_arguments
+    edited = approval.edited_arguments is not None
+    description = _described(engine, approval, contract.description if contract else approval.tool, problem)
+    return {
+        "type": "confirmation" if rule.confirmation else "approval",
+        "schemaVersion": 1,
+        "approvalId": approval.approval_id,
+        "workflowId": approval.workflow_id,
+        "workflow": approval.workflow,
+        "state": approval.state,
+        "mode": engine.definition.mode.value,
+        "tool": approval.tool,
+        "toolVersion": approval.tool_version,
+        "arguments": arguments,
+        "proposedArguments": approval.arguments if edited else None,
+        "preview": None if edited else approval.shown.get("preview"),
+        "requestedBy": approval.requester.id,
+        "reasons": approval.shown.get("reasons", []),
+        "rule": rule.to_json(),
+        "requestedAt": moment(approval.requested_at),
+        "expiresAt": None if approval.expires_at is None else moment(approval.expires_at),
+        "next": {
+            "approve": approval.shown.get("target"),
+            "reject": approval.state,
+            "expiry": None if approval.expires_at is None else _expiry(rule),
+        },
+        "problem": problem,
+        "action_requests": [
+            {
+                "name": approval.tool,
+                "action": approval.tool,
+                "args": arguments,
+                "arguments": arguments,
+                "description": description,
+            }
+        ],
+        "review_configs": [
+            {
+                "action_name": approval.tool,
+                "actionName": approval.tool,
+                "allowed_decisions": [*decisions],
+                "allowedDecisions": [*decisions],
+            }
+        ],
+    }
+
+
+def moment(microseconds: int) -> str:
+    """A point in time of the database, as it is on the wire."""
+    return timestamp(dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC))
+
+
+def _described(engine: Engine, approval: ApprovalRequest, description: str, problem: str | None) -> str:
+    rule = approval.rule
+    parts = [description]
+    if problem is not None:
+        parts.insert(0, f"The last answer did not count: {problem}")
+    if engine.definition.mode is Mode.DRY_RUN:
+        parts.append("This is a dry run: nothing is carried out whatever is decided.")
+    if approval.edited_arguments is not None:
+        parts.append(f"Its arguments were edited; proposed was: {_pretty(approval.arguments)}")
+    elif approval.shown.get("preview") is not None:
+        parts.append(f"What it would change: {_pretty(approval.shown['preview'])}")
+    asked = f"Asked by {approval.requester.id} in {approval.state!r} of {approval.workflow}."
+    reasons = approval.shown.get("reasons")
+    if isinstance(reasons, list) and reasons:
+        asked += f" Why: {'; '.join(map(str, reasons))}."
+    parts.append(asked)
+    who = "the person served" if rule.confirmation else f"somebody with the role {rule.role!r}" if rule.role else None
+    if who is not None:
+        parts.append(f"To be decided by {who}" + (f"; {rule.count} of them must agree." if rule.count > 1 else "."))
+    target = approval.shown.get("target")
+    ahead = "It is then asked about once more." if rule.then is not None else f"The workflow then is in {target!r}."
+    parts.append(f"If approved, it runs exactly as shown. {ahead}")
+    if approval.expires_at is not None:
+        parts.append(f"Open until {moment(approval.expires_at)}; then: {_expiry(rule)}.")
+    return "\n\n".join(parts)
+
+
+def _expiry(rule: Approval) -> str:
+    match rule.on_expiry:
+        case Escalate(role):
+            return f"ask the role {role!r}"
+        case Take(tool):
+            return f"call {tool} instead"
+        case _:
+            return "reject"
+
+
+def _pretty(value: JSON) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+__all__ = ["moment", "payload"]

@@ -1,0 +1,161 @@
+"""Deadlines of approvals: what follows when nobody decided in time, whoever finds out first.
+
+It is found out by the graph when it runs on, by somebody who decides too late, and by the tick. Each of them does the same, and
+doing it twice changes nothing: a request expires or is escalated once, and another edge is taken under one idempotency key.
+"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
+from ..checkpointing.store import approvals as approval_rows
+from ..checkpointing.store import instances as instance_rows
+from ..tools.approvals import Escalate, Take
+from ..tools.canonical import JsonObject
+from ..tools.codes import ErrorCode
+from ..tools.ids import derive
+from .base import Engine
+from .commands import Broken, Commands, Outcome
+from .driver import InStore, Steps
+from .proposals import Proposal
+from .scope import outside_scope
+
+
+@dataclass(frozen=True)
+class Lapsed:
+    """What followed the deadline of one approval."""
+
+    approval_id: str
+    workflow_id: str
+    tool: str
+    """The tool that was asked about."""
+    outcome: str
+    """`expired`, `escalated`, `taken` (another edge), `refused` (another edge was to be taken and could not), or `waits` (the tool
+    of the other edge broke off, and a person has to resolve it first)."""
+    to: str | None = None
+    """The role that is asked now, or the tool that was called."""
+
+
+def lapse(unit: Unit, approval: ApprovalRequest) -> ApprovalRequest:
+    """Let a request whose time is over expire, or pass to another role, in this transaction.
+
+    A request that is followed by another edge is left as it is, overdue: taking the edge is more than one transaction.
+    """
+    if not approval.is_due(unit.now):
+        return approval
+    expiry = approval.rule.on_expiry
+    if isinstance(expiry, Take) and unit.instance.state == approval.state:
+        return approval
+    if isinstance(expiry, Escalate):
+        rule = approval.rule.escalated(expiry)
+        seconds = rule.seconds
+        after = replace(
+            approval,
+            rule=rule,
+            expires_at=None if seconds is None else unit.now + int(seconds * 1_000_000),
+        )
+        approval_rows.update(unit.connection, approval, after)
+        unit.record(
+            AuditKind.ESCALATED,
+            approval.requester,
+            {"approvalId": approval.approval_id, "from": approval.rule.role, "to": rule.role, "rule": rule.to_json()},
+            tool=approval.tool,
+        )
+        return after
+    return expire(unit, approval)
+
+
+def expire(unit: Unit, approval: ApprovalRequest, *, then: JsonObject | None = None) -> ApprovalRequest:
+    """Close a request that nobody decided on."""
+    after = replace(approval, status=ApprovalStatus.EXPIRED, decided_at=unit.now)
+    approval_rows.update(unit.connection, approval, after)
+    unit.record(
+        AuditKind.VOID,
+        approval.requester,
+        {"approvalId": approval.approval_id, "problem": "expired", "then": then},
+        tool=approval.tool,
+        code=ErrorCode.APPROVAL_EXPIRED.value,
+    )
+    return after
+
+
+def lapse_one(engine: Engine, approval_id: str, workflow_id: str) -> Steps[Lapsed | None]:
+    """Let what follows the deadline of one approval happen; None when there is nothing to be done, or somebody else did it."""
+    found: Lapsed | ApprovalRequest | None = yield InStore(
+        lambda connection: _lapsed(engine, connection, approval_id, workflow_id)
+    )
+    if not isinstance(found, ApprovalRequest):
+        return found
+    return (yield from take(engine, found))
+
+
+def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
+    """Carry out the tool of the edge that is taken instead, then close the request.
+
+    In this order: when the process dies in between, the next one finds the request still overdue and the command in the ledger.
+    """
+    edge = approval.rule.on_expiry
+    if not isinstance(edge, Take):
+        raise TypeError("the approval is not followed by another edge")
+    instance = yield InStore(lambda connection: instance_rows.load(connection, approval.workflow_id), write=False)
+    if instance is None:
+        return None
+    proposal = _instead(engine, approval, edge, instance.revision)
+    scope = outside_scope(approval.workflow_id, approval.requester)
+    commands = Commands(engine, scope, node=None, head=instance.head_checkpoint)
+    outcome: Outcome | Broken = yield from commands.carry_out(proposal)
+    about = (approval.approval_id, approval.workflow_id, approval.tool)
+    if isinstance(outcome, Broken):
+        return Lapsed(*about, "waits", edge.tool)
+    result = outcome.result
+
+    def close(connection: Connection) -> bool:
+        unit = engine.store.unit(connection, approval.workflow_id)
+        current = approval_rows.load_by_id(connection, approval.approval_id)
+        if unit is None or current is None or current.status is not ApprovalStatus.REQUESTED:
+            return False
+        expire(unit, current, then={"tool": edge.tool, "ok": outcome.ok, "auditRef": result.get("auditRef")})
+        unit.flush()
+        return True
+
+    closed = yield InStore(close)
+    return Lapsed(*about, "taken" if outcome.ok else "refused", edge.tool) if closed else None
+
+
+def _lapsed(
+    engine: Engine, connection: Connection, approval_id: str, workflow_id: str
+) -> Lapsed | ApprovalRequest | None:
+    unit = engine.store.unit(connection, workflow_id)
+    before = approval_rows.load_by_id(connection, approval_id)
+    if unit is None or before is None or not before.is_due(unit.now):
+        return None
+    after = lapse(unit, before)
+    unit.flush()
+    if after is before:
+        return before
+    if after.status is ApprovalStatus.EXPIRED:
+        return Lapsed(approval_id, workflow_id, before.tool, "expired")
+    return Lapsed(approval_id, workflow_id, before.tool, "escalated", after.rule.role)
+
+
+def _instead(engine: Engine, approval: ApprovalRequest, edge: Take, revision: int) -> Proposal:
+    arguments = edge.arguments
+    if arguments is None:
+        contract = engine.definition.contracts.get(edge.tool)
+        known = {} if contract is None else contract.input_schema().get("properties", {})
+        arguments = {name: value for name, value in approval.arguments.items() if name in known}  # type: ignore[operator]
+    return Proposal(
+        key=derive("key", approval.approval_id, "expiry"),
+        message_key=derive("msg", approval.approval_id, "expiry"),
+        tool=edge.tool,
+        arguments=dict(arguments),
+        call_id="",
+        requester=approval.requester,
+        offered=True,
+        state=approval.state,
+        revision=revision,
+    )
+
+
+__all__ = ["Lapsed", "expire", "lapse", "lapse_one", "take"]

@@ -17,7 +17,7 @@ $(VENV)/ready-demo: pyproject.toml
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,server]'
 	@touch $@ $(VENV)/ready-demo
 
 setup: $(VENV)/ready ## set up the development environment in .venv

@@ -1,10 +1,11 @@
 """The channels of a compiled workflow: the conversation, what the run shows of the workflow row, and the graph's own progress."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
 
 from .proposals import advance
 

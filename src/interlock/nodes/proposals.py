@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall
+from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
 
 from ..checkpointing.store.audit import traced
 from ..tools.canonical import JsonObject

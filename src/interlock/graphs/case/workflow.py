@@ -1,0 +1,65 @@
+"""The case workflow: from validated to queued to closed.
+
+    validated --case.assign--> queued        the case waits, and the queue is open
+    queued    --queue.reassign--> queued     at most three times, and a supervisor agrees to exactly that
+    queued    --case.close--> closed         once the queue was seen to have answered
+
+Cases can be looked up where they are assigned; `queue.status` looks at the queue, and takes down when it has answered.
+"""
+
+from langchain_core.language_models import BaseChatModel
+
+from ...checkpointing import Database, WorkflowStore
+from ...nodes.definition import Prompt
+from ...tools.approvals import Approval
+from ..workflow import Workflow
+from . import tools
+from .tables import create_tables, load_sample_cases
+
+VALIDATED = "validated"
+QUEUED = "queued"
+CLOSED = "closed"
+
+MOST_REASSIGNMENTS = 3
+
+PROMPT = "You route cases to the queues of a service centre. Be brief, and say only what the tools told you."
+
+
+def case_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt | None = PROMPT) -> Workflow:
+    """Build the workflow.
+
+    Args:
+        model: Who routes the case: a chat model, or its name. Without one the workflow can be drawn, and moved from outside.
+        prompt: What the model is told first; no rule depends on it.
+
+    Returns:
+        The workflow. Compile it with a store whose database holds the tables of cases (`open_cases`).
+    """
+    flow = Workflow("case", data=tools.CaseData, model=model, prompt=prompt)
+    flow.add_state(VALIDATED, tools=[tools.get_case])
+    flow.add_state(QUEUED, tools=[tools.queue_status])
+    flow.add_state(CLOSED, final=True)
+    flow.add_edge(VALIDATED, tools.assign_case, QUEUED)
+    flow.add_edge(
+        QUEUED,
+        tools.reassign_case,
+        QUEUED,
+        guard=lambda s: s.data.reassigned < MOST_REASSIGNMENTS and not s.data.answered,
+        approval=Approval(role="supervisor", within="24h"),
+    )
+    flow.add_edge(QUEUED, tools.close_case, CLOSED, guard=lambda s: s.data.answered)
+    return flow
+
+
+def open_cases(database: Database | WorkflowStore) -> None:
+    """Make a database ready for the workflow: create the tables of cases, and fill empty ones with a few.
+
+    The tools change cases in the transaction of the workflow's own record, so the two stand in one database.
+
+    Args:
+        database: That of the workflow store: `graph.engine.store`, or a checkpointer's `database`.
+    """
+    opened = database.database if isinstance(database, WorkflowStore) else database
+    with opened.write() as connection:
+        create_tables(connection)
+        load_sample_cases(connection)

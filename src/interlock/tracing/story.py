@@ -27,7 +27,7 @@ def beginning(metadata: Mapping[str, Any], value: Any) -> str | None:
             return None
 
 
-def node_inputs(kind: str, value: Any) -> dict[str, Any]:
+def node_inputs(value: Any) -> dict[str, Any]:
     """What a node's run shows that it was given: what a person asks for first, and not the whole conversation at every step.
 
     The conversation stands once per question to the model, in the model's own run.
@@ -42,7 +42,6 @@ def node_inputs(kind: str, value: Any) -> dict[str, Any]:
         "revision": value.get("revision"),
         "data": value.get("data"),
         "messages": len(value.get("messages") or ()),
-        "kind": kind,
     }
 
 

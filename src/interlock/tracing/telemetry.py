@@ -17,7 +17,7 @@ Labels are names of the definition and closed sets, so their number is bounded; 
 Spans: `invoke_workflow NAME` for each run of a graph and, below it, `execute_tool NAME`, `state NAME`, `approval NAME`. A span
 ends when its run does, also at an interrupt; what resumes is a new span that is linked to it.
 
-Nothing of OpenTelemetry is imported before something of its SDK was (or `use` was called): who does not use it does not pay for it.
+Nothing of OpenTelemetry is imported, and nothing is measured, until the program sets a provider or calls `use`.
 """
 
 import contextlib
@@ -93,18 +93,25 @@ def use(*, tracer_provider: Any = None, meter_provider: Any = None) -> None:
 
 
 def listens() -> bool:
-    """Whether an OpenTelemetry SDK may be listening."""
-    return _instruments is not None or "opentelemetry.sdk" in sys.modules
+    """Whether spans or metrics go anywhere: `use` was called, or the program gave OpenTelemetry a provider."""
+    return _active() is not None
 
 
 def _active() -> _Instruments | None:
     global _instruments  # noqa: PLW0603
-    if _instruments is None and "opentelemetry.sdk" in sys.modules:
+    if _instruments is None and _has_provider():
         try:
             _instruments = _Instruments()
         except Exception:
             logger.exception("OpenTelemetry could not be used; workflows run without it")
     return _instruments
+
+
+def _has_provider() -> bool:
+    api = sys.modules.get("opentelemetry.trace"), sys.modules.get("opentelemetry.metrics")
+    providers = (api[0] and api[0].get_tracer_provider(), api[1] and api[1].get_meter_provider())
+    # Until somebody sets one, the API answers with a proxy that goes nowhere.
+    return any(provider is not None and "Proxy" not in type(provider).__name__ for provider in providers)
 
 
 @dataclass

@@ -97,7 +97,7 @@ class InterlockTracer(LangChainTracer):
                 run.extra["interlock_withheld"] = self.withheld
             if is_node(run):
                 run.name = beginning(run.extra["metadata"], run.inputs) or run.name
-                run.inputs = node_inputs(metadata[NODE_KIND], run.inputs)
+                run.inputs = node_inputs(run.inputs)
         except Exception:
             logger.exception("the run %s could not be described", run.id)
 

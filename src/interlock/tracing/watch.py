@@ -10,9 +10,12 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command
+from sqlalchemy.engine import Connection
 
-from ..checkpointing.store.audit import traced
-from . import story, telemetry
+from ..checkpointing.store import approvals as approval_rows
+from ..checkpointing.store.audit import AuditEntry, AuditKind, listeners, traced
+from ..tools.canonical import JsonObject
+from . import feedback, story, telemetry
 from .client import GuardedClient
 from .reference import TraceReference, reference_of, runs_of
 from .runs import run_waits
@@ -32,6 +35,14 @@ class Watch:
     facts: dict[str, Any] = field(default_factory=dict)
     """Metadata to come, as it becomes known."""
     reference: TraceReference | None = None
+
+    def recorded_as(self) -> JsonObject | None:
+        """What audit records say of where they were written, and of the run that proposed what they are about."""
+        if self.reference is None:
+            return None
+        proposal = self.value.get("proposal") if isinstance(self.value, Mapping) else None
+        proposed = TraceReference.from_json(proposal.get("trace")) if isinstance(proposal, Mapping) else None
+        return self.reference.to_json() | ({} if proposed is None else {"proposal": proposed.to_json()})
 
     def came_of(self, command: Any) -> None:
         """Tell what the node gave the graph."""
@@ -94,9 +105,9 @@ class Watch:
                 run.extra[story.OUTPUTS] = shown
         for run in _graph_runs(self.config):
             place = {key: facts[key] for key in ("state_after", "revision", "next_allowed_tools") if key in facts}
-            before = (run.extra.get("metadata") or {}).get("state_before")
-            if before is None and isinstance(self.value, Mapping) and "state" in self.value:
-                place["state_before"] = self.value.get("state") or facts.get("state_after")
+            if (run.extra.get("metadata") or {}).get("state_before") is None:
+                stood = self.value.get("state") if isinstance(self.value, Mapping) else None
+                place["state_before"] = stood or facts.get("state_before") or facts.get("state_after")
             run.extra["metadata"] = {**(run.extra.get("metadata") or {}), **place}
 
     def _proposal(self, key: Any) -> Mapping[str, Any]:
@@ -135,7 +146,7 @@ def watching(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str
         with _harmless():
             watch.reference = reference_of(config, traceparent)
         token = _watched.set(watch)
-        under = traced.set(None if watch.reference is None else watch.reference.to_json())
+        under = traced.set(watch.recorded_as())
         try:
             yield watch
         except GraphBubbleUp as error:
@@ -157,6 +168,35 @@ def reference_now() -> TraceReference | None:
     """Where what happens now stands in a trace."""
     watch = _watched.get()
     return None if watch is None else watch.reference
+
+
+def heard(connection: Connection, workflow_id: str, entry: AuditEntry, now: int) -> None:
+    """Told of every audit record as it is written: what it says is what traces, metrics and feedback are told."""
+    with _harmless():
+        payload = entry.payload
+        watch = _watched.get()
+        if watch is not None:
+            known = {
+                "attempt": payload.get("attempt"),
+                "approval_id": payload.get("approvalId"),
+                "decision": payload.get("decision"),
+            }
+            watch.facts.update({name: value for name, value in known.items() if value is not None})
+            if entry.kind is AuditKind.ATTEMPT and (payload.get("attempt") or 1) > 1:
+                telemetry.retried(str(watch.facts.get(story.WORKFLOW)), str(entry.tool))
+    if entry.kind is not AuditKind.DECISION:
+        return
+    if telemetry.listens():
+        with _harmless():
+            approval = approval_rows.load_by_id(connection, str(entry.payload.get("approvalId")))
+            if approval is not None:
+                waited = max(0, now - approval.requested_at) / 1_000_000
+                telemetry.decided(approval.workflow, approval.tool, str(entry.payload.get("decision")), waited)
+    # Not caught: it is part of the transaction, and after a failed statement nothing of that would be kept anyway.
+    feedback.queue(connection, workflow_id, entry, now)
+
+
+listeners.append(heard)
 
 
 def _begun(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str, Any]]) -> Watch | None:

@@ -1,0 +1,119 @@
+"""Examples for an evaluation, out of the audit trail: what a model proposed, and what a person made of it."""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..checkpointing.store.audit import AuditKind, AuditRecord
+from ..checkpointing.store.workflow_store import WorkflowStore
+from ..tools.canonical import JsonObject
+from .outgoing import Outgoing, default_outgoing
+from .trail import reference_in
+
+_NAMESPACE = uuid.UUID("b7b4b6f4-3a57-5b3d-9a52-6d1b9b4f9a10")
+
+
+@dataclass(frozen=True)
+class JudgedProposal:
+    """One proposal that a person decided on."""
+
+    workflow_id: str
+    workflow: str
+    tool: str
+    state: str | None
+    data: JsonObject
+    """The workflow's data when it was proposed."""
+    proposed: JsonObject
+    """The arguments that the model gave."""
+    decision: str
+    corrected: JsonObject | None
+    """The arguments as the person edited them."""
+    reason: str | None
+    audit_ref: str
+    """The decision's record."""
+    run: str | None
+    """LangSmith's run that proposed it."""
+    decided_at: dt.datetime
+
+    def to_example(self, dataset_id: uuid.UUID | None = None, outgoing: Outgoing | None = None) -> Any:
+        """The same as a `langsmith.schemas.Example`, under an id that is always the same."""
+        from langsmith.schemas import Example  # noqa: PLC0415 -- only evaluations need it
+
+        mask = (outgoing or default_outgoing()).mask()
+        return Example(
+            id=uuid.uuid5(_NAMESPACE, self.audit_ref),
+            dataset_id=dataset_id or _NAMESPACE,
+            created_at=self.decided_at,
+            inputs=mask.value(
+                {"workflow": self.workflow, "state": self.state, "data": self.data, "tool": self.tool,
+                 "arguments": self.proposed}
+            ),
+            outputs=mask.value(
+                {"decision": self.decision, "arguments": self.corrected or self.proposed, "reason": self.reason}
+            ),
+            metadata={"workflow_id": self.workflow_id, "audit_ref": self.audit_ref, "run": self.run},
+            source_run_id=None if self.run is None else uuid.UUID(self.run),
+        )  # fmt: skip
+
+
+def judged_proposals(
+    store: WorkflowStore,
+    *,
+    workflow: str | None = None,
+    tenant: str | None = None,
+    decisions: tuple[str, ...] = ("edit", "reject", "respond"),
+    limit: int = 1000,
+) -> Iterator[JudgedProposal]:
+    """The proposals that people edited or turned down, of the instances that changed last.
+
+    Args:
+        store: Where the audit trails are.
+        workflow: Only this workflow's.
+        tenant: Only this tenant's.
+        decisions: Which decisions; add `approve` for those that were right.
+        limit: How many instances to look at.
+
+    Records whose payloads were erased are left out: there is nothing left of them to learn from.
+    """
+    for instance in store.instances(workflow=workflow, tenant=tenant, limit=limit):
+        asked: dict[str, AuditRecord] = {}
+        data: JsonObject = {}
+        before: dict[str, JsonObject] = {}
+        for record in store.audit(instance.workflow_id):
+            payload = record.payload
+            if payload is None:
+                continue
+            if isinstance(payload.get("data"), dict):
+                data = payload["data"]
+            approval_id = payload.get("approvalId")
+            if record.kind is AuditKind.APPROVAL:
+                asked[str(approval_id)], before[str(approval_id)] = record, data
+            elif record.kind is AuditKind.DECISION and payload.get("decision") in decisions:
+                found = asked.get(str(approval_id))
+                if found is not None:
+                    yield _judged(instance.workflow, found, record, before[str(approval_id)])
+
+
+def _judged(workflow: str, asked: AuditRecord, decided: AuditRecord, data: JsonObject) -> JudgedProposal:
+    question, answer = asked.payload or {}, decided.payload or {}
+    proposal = (question.get("trace") or {}).get("proposal") or {}
+    where = reference_in(asked)
+    return JudgedProposal(
+        workflow_id=asked.workflow_id,
+        workflow=workflow,
+        tool=str(asked.tool),
+        state=question.get("state"),
+        data=data,
+        proposed=(question.get("shown") or {}).get("arguments") or {},
+        decision=str(answer.get("decision")),
+        corrected=answer.get("arguments") if answer.get("decision") == "edit" else None,
+        reason=answer.get("message"),
+        audit_ref=decided.audit_ref,
+        run=proposal.get("run") or (None if where is None else where.run),
+        decided_at=dt.datetime.fromtimestamp(decided.recorded_at / 1_000_000, dt.UTC),
+    )
+
+
+__all__ = ["JudgedProposal", "judged_proposals"]

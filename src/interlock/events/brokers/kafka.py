@@ -1,0 +1,50 @@
+"""Kafka: one topic for each event name, keyed by the workflow ID, so that a workflow's events share a partition and keep their order."""
+
+from typing import Any
+
+from ..bus import Message
+from .base import FastStreamBus
+
+
+class KafkaBus(FastStreamBus):
+    """Topics named `<prefix>.<event name>`; groups named `<prefix>.<consumer>`. Several brokers are separated by commas."""
+
+    module = "faststream.kafka"
+    extra = "kafka"
+    header_prefix = "ce_"
+
+    def _make(self) -> Any:
+        hosts = self.url.partition("://")[2].rstrip("/").split(",")
+        return self.library.KafkaBroker(hosts, logger=None, apply_types=False, acks="all", enable_idempotence=True)
+
+    async def _prepare(self) -> None:
+        """Topics are the cluster's to make, by itself or by whoever runs it."""
+
+    async def _publish(self, message: Message) -> str:
+        topic = f"{self.prefix}.{message.event_name}"
+        await self.broker.publish(
+            message.body,
+            topic,
+            key=message.workflow_id.encode() or None,
+            headers=dict(message.headers),
+            correlation_id=message.trace_id,
+        )
+        return f"kafka:{topic}"
+
+    async def _subscribers(self, name: str, consumer: str) -> list[Any]:
+        from faststream import AckPolicy  # noqa: PLC0415
+
+        made = self.broker.subscriber(
+            f"{self.prefix}.{name}",
+            group_id=f"{self.prefix}.{consumer}",
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            no_reply=True,
+            persistent=False,
+        )
+        return [made]
+
+    def _is_refusal(self, error: Exception) -> bool:
+        from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError  # noqa: PLC0415
+
+        return isinstance(error, (MessageSizeTooLargeError, InvalidTopicError))

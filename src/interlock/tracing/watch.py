@@ -164,6 +164,11 @@ def note(**facts: Any) -> None:
         watch.facts.update(facts)
 
 
+def watched() -> bool:
+    """Whether somebody traces what happens now; for what is worth telling, and costs something to find out."""
+    return _watched.get() is not None
+
+
 def reference_now() -> TraceReference | None:
     """Where what happens now stands in a trace."""
     watch = _watched.get()

@@ -1,0 +1,38 @@
+"""Why a tool is not offered: the question that a person on call asks first, answered in the trace."""
+
+from ..tools.kinds import ToolKind
+from ..tracing.watch import note, watched
+from .base import Engine
+from .definition import Edge, GuardView
+from .policies import Mode
+
+
+def why_not_offered(engine: Engine, view: GuardView) -> dict[str, str]:
+    """The tools of the state that are not offered now, each with its reason; tools of other states are not mentioned."""
+    offered = set(engine.offered(view))
+    return {
+        edge.tool.name: reason
+        for edge in engine.definition.by_source[view.state]
+        if edge.tool.name not in offered and (reason := _reason(engine, edge, view)) is not None
+    }
+
+
+def tell_offer(engine: Engine, view: GuardView) -> None:
+    """Tell a trace what is not offered and why; where nobody traces, nothing is asked."""
+    if watched():
+        withheld = why_not_offered(engine, view)
+        note(not_offered="; ".join(f"{tool}: {reason}" for tool, reason in withheld.items()) or None)
+
+
+def _reason(engine: Engine, edge: Edge, view: GuardView) -> str | None:
+    definition = engine.definition
+    if definition.mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
+        return "the workflow is in the mode read_only"
+    if not edge.admits(view):
+        guard = getattr(edge.guard, "__name__", type(edge.guard).__name__)
+        return "its guard does not hold" if guard == "<lambda>" else f"its guard {guard} does not hold"
+    hidden = ((policy.name, policy.hides(edge.tool, view)) for policy in definition.policies)
+    return next((f"the policy {name} hides it: {reason}" for name, reason in hidden if reason is not None), None)
+
+
+__all__ = ["tell_offer", "why_not_offered"]

@@ -21,6 +21,7 @@ from .definition import Edge, GuardView, State, offered_edges
 from .driver import Ask, InStore, Steps
 from .execution import answered, handed_over, streamed
 from .gate import Denial, left_over
+from .explaining import tell_offer
 from .models import Proposer
 from .proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
 from .scope import Scope
@@ -188,6 +189,7 @@ class StateNode(WorkflowNode):
             policies=self.engine.definition.policies,
             mode=self.engine.definition.mode,
         )
+        tell_offer(self.engine, view)
         runnable, asked = proposer.asked(value, view, edges)
         said = yield Ask(runnable, asked, scope.config)
         before, message = proposer.answered(said, value)

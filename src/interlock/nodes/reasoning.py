@@ -20,8 +20,8 @@ from .commands import Commands, Outcome
 from .definition import Edge, GuardView, State, offered_edges
 from .driver import Ask, InStore, Steps
 from .execution import answered, handed_over, streamed
-from .gate import Denial, left_over
 from .explaining import tell_offer
+from .gate import Denial, left_over
 from .models import Proposer
 from .proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
 from .scope import Scope

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types bench test-lowest test-newest build clean
+.PHONY: help setup demo test lint format types bench notebooks test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,10 @@ types: $(VENV)/ready ## check types, strictly
 
 bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer measured in the same run
 	$(BIN)/python -m tests.benchmarks
+
+notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the notebooks, the page of errors
+	$(BIN)/python -m tests.notebooks.execution
+	$(BIN)/python -m tests.docs.error_page
 
 test-lowest: ## run the tests against the lowest supported LangGraph 1.x
 	scripts/test_against lowest $(PYTHON)

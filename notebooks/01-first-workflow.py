@@ -1,0 +1,183 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Your first workflow
+#
+# A desk that looks up orders and refunds them. A model proposes; the edges of a graph decide what may be called; a person
+# approves; every step is kept. It takes five minutes, no account and no network: the model is scripted.
+#
+# First the tools. A decorator makes a *contract* of an ordinary function: its name, what kind it is, and its arguments and
+# result with their types. A `read` changes nothing, a `command` moves things forward.
+
+# %%
+from decimal import Decimal
+
+from pydantic import BaseModel
+
+from interlock import Workflow, command, read
+
+
+class Order(BaseModel):
+    order_id: str
+    total: Decimal
+
+
+class Refund(BaseModel):
+    order_id: str
+    amount: Decimal
+
+
+ORDERS = {"W1": Order(order_id="W1", total=Decimal("12.50")), "W2": Order(order_id="W2", total=Decimal("980.00"))}
+refunded: list[Refund] = []
+
+
+@read("order.get")
+def get_order(order_id: str) -> Order:
+    """Look up one order."""
+    return ORDERS[order_id]
+
+
+@command("order.refund")
+def refund(order_id: str, amount: Decimal) -> Refund:
+    """Refund an order."""
+    refunded.append(Refund(order_id=order_id, amount=amount))
+    return refunded[-1]
+
+
+# %% [markdown]
+# This is what the model is told of `order.refund`: nothing that is not in the signature above.
+
+# %%
+refund.tool_definition()
+
+# %% [markdown]
+# ## States and edges
+#
+# Two states. In `open`, orders can be looked up, which stays there, and one edge leads out: `order.refund`, to `closed`, once
+# a person has approved it. In `closed` nothing may be called at all.
+#
+# ```mermaid
+# stateDiagram-v2
+#     state "open<br/><small>order.get</small>" as s0
+#     state "closed" as s1
+#     [*] --> s0
+#     s0 --> s1: order.refund (approval)
+#     s1 --> [*]
+# ```
+#
+# The model is a script here; `model="openai:gpt-5"`, or any LangChain chat model, would do as well. This one does not behave:
+# it begins with a tool that nobody gave it.
+
+# %%
+from interlock.testing import ScriptedChatModel, call
+
+model = ScriptedChatModel(
+    [
+        call("order.delete", orderId="W1"),
+        call("order.get", orderId="W1"),
+        call("order.refund", orderId="W1", amount="12.50"),
+    ]
+)
+
+desk = Workflow("desk", model=model)
+desk.add_state("open", tools=[get_order])
+desk.add_state("closed", final=True)
+desk.add_edge("open", refund, "closed", approval=True)
+graph = desk.compile()
+
+# %% [markdown]
+# ## Run it
+#
+# `graph` is LangGraph's own compiled graph, so it is invoked like any other. `context` says who acts, and comes from your
+# application, never from the model. The run stops where a person has to decide.
+
+# %%
+from interlock import Principal
+
+config = {"configurable": {"thread_id": "first"}}
+paused = graph.invoke({"messages": [("user", "Please refund order W1.")]}, config, context=Principal("ada"))
+
+request = paused["__interrupt__"][0].value
+print("waits for:", request["tool"], request["arguments"], "asked by", request["requestedBy"])
+print("refunded so far:", refunded)
+
+# %% [markdown]
+# What did the model see? Each time it was asked, only the tools that may be called next: names with underscores, because
+# model providers refuse dots. `order_delete` was not among them, and calling it anyway got this answer:
+
+# %%
+import json
+
+print("offered:", model.offered)
+
+denied = json.loads(paused["messages"][2].text)
+print(denied["error"]["code"], "-", denied["error"]["message"])
+
+# %% [markdown]
+# ## Decide
+#
+# Nobody approves their own request, and what is approved is exactly what was shown. Ada asked, so Grace decides. (Try
+# `Principal("ada")` here: it is refused, and the refusal is recorded.)
+
+# %%
+from langgraph.types import Command
+
+done = graph.invoke(Command(resume={"type": "approve"}), config, context=Principal("grace"))
+
+print(done["state"], done["last_result"]["output"])
+print("refunded:", refunded)
+
+# %% [markdown]
+# ## What is kept
+#
+# The state of the workflow is a row of its own, apart from the conversation, and every hop is in an audit trail that is chained
+# by hashes.
+
+# %%
+snapshot = graph.instances.snapshot(config)
+print("state:", snapshot.state, "- revision:", snapshot.revision, "- may be called now:", snapshot.next_allowed_tools)
+
+for record in graph.instances.audit(config):
+    print(record.number, record.kind.value, record.tool or "", record.code or "", "by", record.principal_id)
+
+# %% [markdown]
+# Here all of it is in memory. Give `compile` a database, as in `desk.compile(SQLCheckpointer("sqlite:///desk.db"))`, and it
+# outlives the process: the run can be resumed by another one, and `interlock audit` prints the trail.
+#
+# ## Now you
+#
+# Asking for 12.50 is a nuisance. Below, a person is asked only from `LIMIT` on, so the refund of W1 runs by itself and that of
+# W2 waits. Change `LIMIT` to 1000 and run the cell again: nobody is asked any more. Then give the edge
+# `Approval(role="supervisor")` and see who may still decide.
+
+# %%
+from interlock import Approval
+
+LIMIT = Decimal(100)
+
+
+def refund_of(order_id: str, amount: str) -> str:
+    """Where the workflow stands after the model proposed a refund."""
+    desk = Workflow("desk", model=ScriptedChatModel([call("order.refund", orderId=order_id, amount=amount)]))
+    desk.add_state("open", tools=[get_order])
+    desk.add_state("closed", final=True)
+    desk.add_edge("open", refund, "closed", approval=Approval(when=lambda amount: amount >= LIMIT))
+    graph = desk.compile()
+    config = {"configurable": {"thread_id": order_id}}
+    graph.invoke({"messages": [("user", f"Refund {order_id}.")]}, config, context=Principal("ada"))
+    snapshot = graph.instances.snapshot(config)
+    return f"{snapshot.state}, {len(snapshot.pending_approvals)} waiting"
+
+
+print("W1:", refund_of("W1", "12.50"))
+print("W2:", refund_of("W2", "980.00"))

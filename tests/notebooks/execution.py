@@ -1,0 +1,51 @@
+"""Executes the notebooks from their sources: `python -m tests.notebooks.execution` keeps what they print."""
+
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+SOURCES = sorted(FOLDER.glob("*.py"))
+
+
+def notebook_of(source: Path) -> Path:
+    """Where the executed notebook of a source stands."""
+    return source.with_suffix(".ipynb")
+
+
+def executed(source: Path) -> Any:
+    """The notebook of a source, run from top to bottom in a kernel of its own, with what it printed.
+
+    What differs from run to run and tells a reader nothing (times, versions, ids of cells) is left out.
+    """
+    notebook = nbformat.v4.new_notebook()
+    for number, cell in enumerate(jupytext.read(source).cells, start=1):
+        make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+        notebook.cells.append(make(cell.source, id=f"cell-{number}"))
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    client = NotebookClient(
+        notebook, timeout=120, kernel_name="python3", record_timing=False, store_widget_state=False,
+        resources={"metadata": {"path": str(FOLDER)}},
+    )  # fmt: skip
+    client.execute()
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        cell.metadata = {}
+    return notebook
+
+
+def main() -> None:
+    """Execute every notebook, and keep what it printed."""
+    for source in SOURCES:
+        nbformat.write(executed(source), notebook_of(source))
+        print(notebook_of(source).name)
+
+
+if __name__ == "__main__":
+    main()

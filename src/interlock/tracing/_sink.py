@@ -129,6 +129,10 @@ class TraceSink:
         """What arrived, as indented trees."""
         return trees(self.runs, self.feedback)
 
+    def tree_of(self, trace_id: str) -> str:
+        """One trace, as an indented tree."""
+        return trees([run for run in self.runs if run.trace_id == trace_id], self.feedback)
+
     def wait_for(self, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
         """Wait until something of what arrives makes the condition true, and give back what it gave.
 

@@ -184,9 +184,7 @@ class FeedbackSender:
             logger.warning("feedback %s could not be sent: %s", row.feedback_id, type(error).__name__)
             problem = f"{type(error).__name__}: {error}"[:1000]
         gives_up = problem is not None and row.attempts + 1 >= self._attempts
-        status = (
-            FeedbackStatus.SENT if problem is None else FeedbackStatus.DEAD if gives_up else FeedbackStatus.PENDING
-        )
+        status = FeedbackStatus.SENT if problem is None else FeedbackStatus.DEAD if gives_up else FeedbackStatus.PENDING
         pause = min(_LONGEST_PAUSE, self._first_pause * 2.0 ** min(row.attempts, 20)) * random.uniform(0.5, 1.0)  # noqa: S311
         with self._store.write() as connection:
             now = self._store.now(connection)

@@ -86,7 +86,9 @@ def default_outgoing() -> Outgoing:
     """
     if _default is not None:
         return _default
-    return Outgoing(conversation=os.environ.get("INTERLOCK_TRACE_CONVERSATION", "true").lower() not in {"false", "0", "no"})
+    return Outgoing(
+        conversation=os.environ.get("INTERLOCK_TRACE_CONVERSATION", "true").lower() not in {"false", "0", "no"}
+    )
 
 
 class Mask:
@@ -160,9 +162,7 @@ class Mask:
             elif not self._outgoing.conversation and name in _TEXTS and item not in (None, "", []):
                 cleaned[name] = WITHHELD
             else:
-                cleaned[name] = self._clean(
-                    item, below, closed=closed or (self._allow is not None and name in _DATA)
-                )
+                cleaned[name] = self._clean(item, below, closed=closed or (self._allow is not None and name in _DATA))
         return cleaned
 
     def _items(self, items: list[Any], path: tuple[str, ...], *, closed: bool) -> list[Any]:

@@ -281,7 +281,9 @@ def _reference(run_id: uuid.UUID, callbacks: Any, tracer: LangChainTracer) -> Tr
     parent = tracer.run_map.get(str(getattr(callbacks, "parent_run_id", None))) or get_current_run_tree()
     project = parent.session_name if parent is not None else tracer.project_name or get_tracer_project()
     trace = run_id if parent is None else parent.trace_id
-    return TraceReference(trace=str(trace), run=str(run_id), project=project, start_time=dt.datetime.now(dt.UTC).isoformat())
+    return TraceReference(
+        trace=str(trace), run=str(run_id), project=project, start_time=dt.datetime.now(dt.UTC).isoformat()
+    )
 
 
 def _run_id() -> uuid.UUID:

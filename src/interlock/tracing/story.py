@@ -36,7 +36,11 @@ def node_inputs(value: Any) -> dict[str, Any]:
         return {"input": value}
     proposal = _proposal(value)
     if proposal:
-        return {"tool": proposal.get("tool"), "arguments": proposal.get("arguments"), "proposedIn": proposal.get("state")}
+        return {
+            "tool": proposal.get("tool"),
+            "arguments": proposal.get("arguments"),
+            "proposedIn": proposal.get("state"),
+        }
     return {
         "state": value.get("state"),
         "revision": value.get("revision"),

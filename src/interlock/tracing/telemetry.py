@@ -292,7 +292,9 @@ def _links(reference: TraceReference | None) -> list[Any]:
 
     try:
         _, trace_id, span_id, flags = reference.traceparent.split("-")
-        context = trace.SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(flags, 16)))
+        context = trace.SpanContext(
+            int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(flags, 16))
+        )
     except ValueError:  # it came from another house
         return []
     return [trace.Link(context)] if context.is_valid else []

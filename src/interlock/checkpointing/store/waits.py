@@ -297,6 +297,27 @@ def of_instance(connection: Connection, workflow_id: str) -> list[Wait]:
     return [_wait(row) for row in connection.execute(statement).mappings()]
 
 
+def trim(connection: Connection, *, before: int, limit: int) -> int:
+    """Delete at most `limit` waits, with their items, that ended before a moment and whose graphs have gone on.
+
+    Returns:
+        How many were deleted.
+    """
+    old = [
+        row[0]
+        for row in connection.execute(
+            sa.select(waits.c.wait_id)
+            .where(waits.c.status != WaitStatus.OPEN.value, waits.c.poked == 1, waits.c.ended_at < before)
+            .limit(limit)
+        )
+    ]
+    for start in range(0, len(old), 500):
+        some = old[start : start + 500]
+        for table in (wait_items, wait_events, waits):
+            connection.execute(sa.delete(table).where(table.c.wait_id.in_(some)))
+    return len(old)
+
+
 def _one(row: RowMapping | None) -> Wait | None:
     return None if row is None else _wait(row)
 

@@ -45,6 +45,9 @@ class KafkaBus(FastStreamBus):
         return [made]
 
     def _is_refusal(self, error: Exception) -> bool:
-        from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError  # noqa: PLC0415
+        from aiokafka.errors import (  # type: ignore[import-untyped]  # noqa: PLC0415
+            InvalidTopicError,
+            MessageSizeTooLargeError,
+        )
 
         return isinstance(error, (MessageSizeTooLargeError, InvalidTopicError))

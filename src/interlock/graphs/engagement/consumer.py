@@ -1,0 +1,73 @@
+"""Those who send messages, as a process of their own: `python -m interlock.graphs.engagement.consumer --bus nats://…`.
+
+It takes requests from the broker and answers each with a delivery, or with a failure for the channels that it was told are
+broken. It has no database and knows nothing of workflows: it answers to the event that it was given.
+"""
+
+import argparse
+import asyncio
+import sys
+
+from ...events import Bus, Message, WireFormat, message_of, reply
+from ...events.brokers import open_bus
+from ...events.running import until_stopped
+from ...tools.events import Event
+from .events import MessageDelivered, MessageFailed, MessageRequested
+
+SOURCE = "/engagement/sender"
+
+
+class Sender:
+    """Answers requests for messages.
+
+    Args:
+        bus: Where answers are published.
+        broken: Channels over which nothing can be sent.
+        silent: Channels over which nothing is ever heard again.
+    """
+
+    def __init__(self, bus: Bus, *, broken: frozenset[str] = frozenset(), silent: frozenset[str] = frozenset()) -> None:
+        self._bus = bus
+        self._broken = broken
+        self._silent = silent
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message, as it were, and say what became of it."""
+        request = message.envelope()
+        known = {key: request.fields[key] for key in ("customerId", "channel", "template")}
+        asked = MessageRequested.model_validate(known)
+        if asked.channel in self._silent:
+            return
+        answer: Event = MessageDelivered(customer_id=asked.customer_id, channel=asked.channel)
+        if asked.channel in self._broken:
+            answer = MessageFailed(
+                customer_id=asked.customer_id, channel=asked.channel, reason=f"no way to send over {asked.channel}"
+            )
+        prefix = getattr(self._bus, "header_prefix", "ce-")
+        await self._bus.publish(
+            message_of(reply(request, answer, source=SOURCE), wire=WireFormat.BINARY, prefix=prefix)
+        )
+
+
+def main() -> None:
+    """Send messages until stopped."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--bus", required=True, metavar="URL", help="the broker, such as nats://host:4222")
+    parser.add_argument("--prefix", default="interlock", help="begins every name that is used at the broker")
+    parser.add_argument("--broken", action="append", default=[], metavar="CHANNEL", help="a channel that fails")
+    parser.add_argument("--silent", action="append", default=[], metavar="CHANNEL", help="a channel that never answers")
+    asked = parser.parse_args()
+
+    async def work(stop: asyncio.Event) -> None:
+        bus = open_bus(asked.bus, prefix=asked.prefix)
+        sender = Sender(bus, broken=frozenset(asked.broken), silent=frozenset(asked.silent))
+        async with bus, bus.subscribe([MessageRequested.name_on_wire], sender, consumer="engagement-sender"):
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            await stop.wait()
+
+    until_stopped(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The engagement workflow: a message is requested over several channels, and the case is closed when each has delivered it."""
+
+import datetime as dt
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel
+
+from ...tools.context import ToolContext
+from ...tools.contracts import command
+from ..workflow import Workflow
+from .events import Channel, MessageDelivered, MessageFailed, MessageRequested
+
+
+class EngagementData(BaseModel):
+    """What is known of one engagement."""
+
+    customer_id: str = ""
+    template: str = ""
+    channels: list[Channel] = []
+    reached: list[Channel] = []
+    """The channels over which the message was delivered, in the order in which they were heard of."""
+
+
+class Requested(BaseModel):
+    """How many messages were asked for."""
+
+    requested: int
+
+
+@command("engagement.send", effect="transactional")
+def send_message(
+    customer_id: str, template: str, channels: list[Channel], ctx: ToolContext[EngagementData]
+) -> Requested:
+    """Ask for a message to be sent to a customer over one or more channels."""
+    chosen: list[Channel] = sorted(set(channels))
+    ctx.data.customer_id, ctx.data.template, ctx.data.channels = customer_id, template, chosen
+    for channel in chosen:
+        ctx.emit(MessageRequested(customer_id=customer_id, channel=channel, template=template))
+    return Requested(requested=len(chosen))
+
+
+def engagement_workflow(
+    model: BaseChatModel | str | None = None, *, within: str | dt.timedelta = "2h", name: str = "engagement"
+) -> Workflow:
+    """The workflow: `draft`, then `dispatched` until every channel has delivered, then `closed`; `escalated` when one failed or
+    the deadline came first.
+
+    Args:
+        model: Who proposes in `draft`; without one, the message is requested with `graph.instances.execute`.
+        within: How long the deliveries may take.
+        name: The workflow's name.
+    """
+    flow = Workflow(name, data=EngagementData)
+    flow.add_state("draft", model=model)
+    flow.add_wait(
+        "dispatched",
+        for_event=MessageDelivered,
+        each="channels",
+        part="channel",
+        apply=_reached,
+        failed_by=MessageFailed,
+        within=within,
+        then="closed",
+        on_timeout="escalated",
+        on_failure="escalated",
+    )
+    flow.add_state("closed", final=True)
+    flow.add_state("escalated", final=True)
+    flow.add_edge("draft", send_message, "dispatched", check=some_channel)
+    return flow
+
+
+def some_channel(channels: list[Channel]) -> bool | str:
+    """A message needs a way to go."""
+    return bool(channels) or "a message needs at least one channel"
+
+
+def _reached(data: Any, event: Any) -> None:
+    if isinstance(event, MessageDelivered):
+        data.reached.append(event.channel)

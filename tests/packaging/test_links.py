@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "interlock"
 ROOMS = {"tools", "checkpointing", "nodes", "graphs"}
 """The rooms that the house was laid out with."""
-FACE = {"testing"}
+FACE = {"cli", "testing"}
 """Folders of the package that belong to its face and are no rooms."""
 
 pytestmark = pytest.mark.skipif(

@@ -9,8 +9,10 @@ from rich.text import Text
 from ..checkpointing.store import Instance
 from ..checkpointing.store.audit import Broken
 from ..tools.canonical import JsonObject
+from ..tools.errors import InputError
 from .loading import DbOption, open_store
 from .output import AsJson, ExitCode, console, print_json, print_table, short
+from .traces import print_traced
 from .trail import moment, print_trail
 
 
@@ -46,9 +48,12 @@ def list_instances(
 
 def audit(
     instance: Annotated[
-        str, typer.Argument(metavar="INSTANCE", help="Its workflow id, as `interlock instances` lists it.")
-    ],
+        str | None, typer.Argument(metavar="INSTANCE", help="Its workflow id, as `interlock instances` lists it.")
+    ] = None,
     db: DbOption = None,
+    trace: Annotated[
+        str | None, typer.Option("--trace", metavar="ID", help="Instead: what was recorded under this trace or run.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only check that the trail is whole; exit 1 if not.")
     ] = False,
@@ -58,6 +63,13 @@ def audit(
 
     Exit code 1 says that a record was changed, removed, inserted or moved after it was written.
     """
+    if (instance is None) is (trace is None):
+        raise InputError(
+            "Give either an instance or --trace. Nothing was looked up; see `interlock instances`.", code="no_instance"
+        )
+    if instance is None:
+        print_traced(str(trace), db, as_json=as_json)
+        return
     with closing(open_store(db)) as store:
         row = store.get(instance)
         records = store.audit(row.workflow_id)

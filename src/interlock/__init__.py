@@ -6,7 +6,9 @@ runs, and every step is kept in SQL, apart from the conversation.
 
 from ._version import __version__
 from .checkpointing import Database, SQLCheckpointer, WorkflowStore
-from .graphs import Instances, Workflow, WorkflowGraph
+from .delivering import adeliver, deliver
+from .events import InProcessBus, Relay, reply
+from .graphs import EventService, Instances, Workflow, WorkflowGraph
 from .nodes import (
     Allow,
     DecisionView,
@@ -19,6 +21,7 @@ from .nodes import (
     RequireApproval,
     next_allowed_tools,
 )
+from .nodes.delivery import Delivery, DeliveryStatus
 from .tools import (
     CommandResult,
     ConflictError,
@@ -52,13 +55,17 @@ __all__ = [
     "Decision",
     "DecisionKind",
     "DecisionView",
+    "Delivery",
+    "DeliveryStatus",
     "Deny",
     "Effect",
     "ErrorCode",
     "ErrorResult",
     "Event",
     "EventEnvelope",
+    "EventService",
     "GuardView",
+    "InProcessBus",
     "InstanceSnapshot",
     "Instances",
     "InterlockError",
@@ -69,6 +76,7 @@ __all__ = [
     "ProposalView",
     "ReadResult",
     "Refused",
+    "Relay",
     "RequireApproval",
     "RetryPolicy",
     "SQLCheckpointer",
@@ -79,8 +87,11 @@ __all__ = [
     "WorkflowGraph",
     "WorkflowStore",
     "__version__",
+    "adeliver",
     "command",
+    "deliver",
     "event",
     "next_allowed_tools",
     "read",
+    "reply",
 ]

@@ -64,10 +64,16 @@ class StateNode(WorkflowNode):
         if pending:
             return (yield from self._work_off(pending, progress, view, scope))
         if self._proposer is None:
-            return Command(update=self.engine.channels(instance, requester), goto=END)
+            return (yield from self.rest(instance, requester, scope))
         if (stopped := self._stopped(progress)) is not None:
             return (yield from self._stop(stopped, progress, instance, scope))
         return (yield from self._ask(value, progress, instance, view, scope))
+
+    def rest(self, instance: Instance, requester: Principal, scope: Scope) -> Steps[Command[str]]:
+        """What a state does where nobody proposes: the turn ends."""
+        del scope
+        yield from ()
+        return Command(update=self.engine.channels(instance, requester), goto=END)
 
     # The instance
 
@@ -98,6 +104,9 @@ class StateNode(WorkflowNode):
                 "Nothing was done; use another workflow_id or thread.",
                 code="unknown_instance",
             )
+        if instance.definition != self.engine.definition.fingerprint:
+            commands = Commands(self.engine, scope, node=None, head=None)
+            instance = yield InStore(lambda connection: commands.unit(connection).flush())
         return instance
 
     # What waits

@@ -20,6 +20,7 @@ from ..tracing._arrived import ArrivedRun
 from ..tracing._sink import TraceSink
 from ._calls import Call, call
 from ._errors import InvalidStep, ScriptError, ScriptExhausted, ScriptUnfinished
+from ._events import assert_events_compatible
 from ._faults import Fault, Reached, delay, drop, injected, kill, reach, stop
 from ._processes import Child, Killed
 from ._scripted import Request, ScriptedChatModel
@@ -43,6 +44,7 @@ __all__ = [
     "ScriptedChatModel",
     "Step",
     "TraceSink",
+    "assert_events_compatible",
     "call",
     "delay",
     "drop",

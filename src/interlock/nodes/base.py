@@ -10,15 +10,16 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.types import Command
+from sqlalchemy.engine import Connection
 
 from ..checkpointing.fault_points import FaultPoint, reach
-from ..checkpointing.store import Instance, WorkflowStore
+from ..checkpointing.store import AuditKind, Instance, WorkflowStore
 from ..tools.canonical import JsonObject, canonical_json
-from ..tools.errors import RunError
+from ..tools.errors import RunError, StaleCheckpoint
 from ..tools.principal import Principal
 from ..tracing.watch import watching
 from .definition import Definition, Edge, GuardView, offered_edges
-from .driver import Steps, arun, run
+from .driver import InStore, Steps, arun, run
 from .proposals import Proposal
 from .scope import Scope, scope_of
 
@@ -141,10 +142,32 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
 
     def _watched(self, value: Any, scope: Scope) -> Steps[Any]:
         with watching(scope.config, value, lambda: self._facts(value, scope)) as watch:
-            command = yield from self.steps(value, scope)
+            try:
+                command = yield from self.steps(value, scope)
+            except StaleCheckpoint as error:
+                stale = error
+                yield InStore(lambda connection: self._record_stale(connection, value, scope, stale))
+                raise
             if watch is not None:
                 watch.came_of(command)
             return command
+
+    def _record_stale(self, connection: Connection, value: Any, scope: Scope, error: StaleCheckpoint) -> None:
+        """Write down an attempt to go on from behind the instance: what raised has been rolled back."""
+        unit = self.engine.store.unit(connection, scope.workflow_id)
+        if unit is None or unit.instance.tenant != scope.principal.tenant:
+            return
+        proposal = value.get("proposal") if isinstance(value, Mapping) else None
+        payload = {
+            "key": None if proposal is None else proposal["key"],
+            "state": unit.instance.state,
+            "node": self.name,
+            "checkpoint": scope.root_checkpoint,
+            "error": {"code": error.code, "message": error.message},
+        }
+        tool = None if proposal is None else proposal["tool"][:64]
+        unit.record(AuditKind.DENIAL, scope.principal, payload, tool=tool, code=error.code)
+        unit.flush()
 
     def _facts(self, value: Any, scope: Scope) -> dict[str, Any]:
         """What a trace is told of a run of this node, before it has done anything."""

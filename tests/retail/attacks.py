@@ -458,7 +458,8 @@ def _(it: Attacked) -> None:
 @attack("a tool that the state does not offer: after the desk handed over")
 def _(it: Attacked) -> None:
     it.identified(desks.proposal("transfer_to_human_agents", {"summary": "-"}))
-    it.desk.says(it.proposal)
+    with it.typed():
+        it.desk.says(it.proposal)
     it.desk.script.left = []
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=CUSTOMER)
 

@@ -1,0 +1,72 @@
+"""Hostile replays of the benchmark's 119 writes: each attack alone on each write, against the compiled desk.
+
+Every attack fails in the same way: nothing is carried out, no tool's body is reached, somebody is told with a structured error,
+the audit trail has it, and every row of the shop is as it was. `make attacks` makes all of them, beside LangChain's own stack;
+here each is made on a share of the writes that the seed chooses, or on all with `INTERLOCK_ATTACKS=all`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from langgraph.types import Command
+
+from interlock.checkpointing.store import AuditKind
+from tests.retail import attacks, tau2
+from tests.retail import desk as desks
+from tests.retail.attacks import Range, Write
+
+pytestmark = tau2.needs_tau2
+
+SHARE = None if os.environ.get("INTERLOCK_ATTACKS") == "all" else 5
+
+
+@pytest.fixture(scope="module")
+def shooting_range() -> Iterator[Range]:
+    made = Range()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("name", "write"), attacks.plan(SHARE), ids=str)
+def test_an_attack_comes_to_nothing(name: str, write: Write, shooting_range: Range) -> None:
+    result = shooting_range.suffers(name, write)
+
+    assert not result.carried_out, "the shop changed"
+    assert result.reached == 0, "the tool's body ran"
+    assert result.codes, "nobody was told"
+    assert result.recorded, f"the audit trail says nothing of {result.codes}"
+    assert result.audit_is_whole
+
+
+def test_every_attack_can_be_made_on_the_writes_that_it_is_about() -> None:
+    assert len(attacks.writes()) == 119
+    counts = {name: sum(on(write) for write in attacks.writes()) for name, (_, on) in attacks.ATTACKS.items()}
+    assert set(counts.values()) == {119, 112, 96, 22}
+    assert counts["wrong order status"] == 112
+    assert counts["the same change a second time"] == 96
+
+
+REPEATABLE = [write for write in attacks.writes() if write.may_be_repeated]
+
+
+@pytest.mark.parametrize("write", REPEATABLE if SHARE is None else REPEATABLE[:SHARE], ids=str)
+def test_what_may_be_done_twice_is_done_twice_with_two_confirmations(write: Write, shooting_range: Range) -> None:
+    desk = shooting_range.prepared(write)
+    with desks.counted() as reached:
+        for number in (1, 2):
+            arguments = {**write.arguments, "address1": f"{number} New Street"}
+            proposal = desks.proposal(write.name, arguments)
+            answers = [desks.identification(write.owner), proposal] if number == 1 else [proposal]
+            ((interrupt_id, shown),) = desk.says(*answers).items()
+            assert shown["arguments"]["address1"] == f"{number} New Street"
+            desk.goes_on(Command(resume={interrupt_id: {"type": "approve"}}))
+            assert desk.last_result["ok"]
+
+    assert reached == {write.tool: 2}
+    key = "order_id" if "order_id" in write.arguments else "user_id"
+    assert desk.changed() >= {(key, write.arguments[key])}
+    kinds = [record.kind for record in desk.audit]
+    assert kinds.count(AuditKind.DECISION) == 2

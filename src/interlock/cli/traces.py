@@ -15,6 +15,7 @@ from ..tools.errors import InputError
 from ..tracing._arrived import ArrivedRun
 from ..tracing._sink import TraceSink
 from ..tracing.feedback import FeedbackSender
+from ..tracing.reference import TraceReference
 from ..tracing.trail import records_of, reference_in
 from .loading import DbOption, open_store
 from .output import AsJson, ExitCode, console, print_json, print_table, short
@@ -144,20 +145,20 @@ def feedback(
 
 
 def _row(record: AuditRecord, *, url: bool) -> JsonObject:
-    where = reference_in(record)
+    where = reference_in(record) or TraceReference()
     row: JsonObject = {
         "number": record.number,
         "auditRef": record.audit_ref,
         "kind": record.kind.value,
         "tool": record.tool,
-        "trace": where and where.trace,
-        "run": where and where.run,
-        "project": where and where.project,
-        "startTime": where and where.start_time,
-        "traceparent": where and where.traceparent,
+        "trace": where.trace,
+        "run": where.run,
+        "project": where.project,
+        "startTime": where.start_time,
+        "traceparent": where.traceparent,
     }
     if url:
-        row["url"] = None if where is None else where.url()
+        row["url"] = where.url()
     return row
 
 

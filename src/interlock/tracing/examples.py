@@ -22,7 +22,7 @@ class JudgedProposal:
     workflow_id: str
     workflow: str
     tool: str
-    state: str | None
+    state: str
     data: JsonObject
     """The workflow's data when it was proposed."""
     proposed: JsonObject
@@ -78,35 +78,39 @@ def judged_proposals(
     Records whose payloads were erased are left out: there is nothing left of them to learn from.
     """
     for instance in store.instances(workflow=workflow, tenant=tenant, limit=limit):
-        asked: dict[str, AuditRecord] = {}
-        data: JsonObject = {}
-        before: dict[str, JsonObject] = {}
+        asked: dict[str, _Asked] = {}
+        state, data = "", dict[str, Any]()
         for record in store.audit(instance.workflow_id):
-            payload = record.payload
-            if payload is None:
-                continue
-            if isinstance(payload.get("data"), dict):
-                data = payload["data"]
-            approval_id = payload.get("approvalId")
-            if record.kind is AuditKind.APPROVAL:
-                asked[str(approval_id)], before[str(approval_id)] = record, data
-            elif record.kind is AuditKind.DECISION and payload.get("decision") in decisions:
-                found = asked.get(str(approval_id))
-                if found is not None:
-                    yield _judged(instance.workflow, found, record, before[str(approval_id)])
+            payload: dict[str, Any] = dict(record.payload or {})
+            state = str(payload.get("currentState") or (payload.get("state") if record.number == 1 else None) or state)
+            data = payload["data"] if isinstance(payload.get("data"), dict) else data
+            approval_id = str(payload.get("approvalId"))
+            if record.kind is AuditKind.APPROVAL and payload:
+                asked[approval_id] = _Asked(record, payload, state, data)
+            elif record.kind is AuditKind.DECISION and payload.get("decision") in decisions and approval_id in asked:
+                yield _judged(instance.workflow, asked[approval_id], record, payload)
 
 
-def _judged(workflow: str, asked: AuditRecord, decided: AuditRecord, data: JsonObject) -> JudgedProposal:
-    question, answer = asked.payload or {}, decided.payload or {}
-    proposal = (question.get("trace") or {}).get("proposal") or {}
-    where = reference_in(asked)
+@dataclass(frozen=True)
+class _Asked:
+    """An approval as it was asked for."""
+
+    record: AuditRecord
+    payload: dict[str, Any]
+    state: str
+    data: JsonObject
+
+
+def _judged(workflow: str, asked: _Asked, decided: AuditRecord, answer: dict[str, Any]) -> JudgedProposal:
+    proposal = (asked.payload.get("trace") or {}).get("proposal") or {}
+    where = reference_in(asked.record)
     return JudgedProposal(
-        workflow_id=asked.workflow_id,
+        workflow_id=decided.workflow_id,
         workflow=workflow,
-        tool=str(asked.tool),
-        state=question.get("state"),
-        data=data,
-        proposed=(question.get("shown") or {}).get("arguments") or {},
+        tool=str(decided.tool),
+        state=asked.state,
+        data=asked.data,
+        proposed=(asked.payload.get("shown") or {}).get("arguments") or {},
         decision=str(answer.get("decision")),
         corrected=answer.get("arguments") if answer.get("decision") == "edit" else None,
         reason=answer.get("message"),

@@ -156,7 +156,7 @@ class FeedbackSender:
                 .order_by(feedback.c.next_attempt_at)
                 .limit(limit)
             ).all()
-        done = {status: 0 for status in FeedbackStatus}
+        done = dict.fromkeys(FeedbackStatus, 0)
         for row in due:
             status = self._send_one(row)
             if status is not None:

@@ -149,7 +149,9 @@ def graph_run(
         cause: Gives what the run goes on from, or was woken by; asked only when somebody traces.
     """
     try:
-        return _prepared(config, own, workflow, version, resume, workflow_id, cause)
+        return _prepared(
+            config, own, workflow=workflow, version=version, resume=resume, workflow_id=workflow_id, cause=cause
+        )
     except Exception:
         logger.exception("the run could not be prepared for tracing; the workflow is not touched by it")
         return GraphRun(config)
@@ -158,6 +160,7 @@ def graph_run(
 def _prepared(
     config: RunnableConfig | None,
     own: RunnableConfig | None,
+    *,
     workflow: str,
     version: int,
     resume: Any,

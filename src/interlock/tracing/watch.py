@@ -104,7 +104,9 @@ class Watch:
             if shown is not None and isinstance(run.ls_client, GuardedClient):
                 run.extra[story.OUTPUTS] = shown
         for run in _graph_runs(self.config):
-            place = {key: facts[key] for key in ("state_after", "revision", "next_allowed_tools") if key in facts}
+            place: dict[str, Any] = {
+                key: facts[key] for key in ("state_after", "revision", "next_allowed_tools") if key in facts
+            }
             if (run.extra.get("metadata") or {}).get("state_before") is None:
                 stood = self.value.get("state") if isinstance(self.value, Mapping) else None
                 place["state_before"] = stood or facts.get("state_before") or facts.get("state_after")

@@ -10,6 +10,7 @@ from ..nodes.definition import Definition, Edge, Limits, State, StateKind
 from ..nodes.policies import Mode, Policy
 from ..tools.contracts import ToolContract
 from ..tools.errors import RegistryError, WorkflowDefinitionError
+from .approval_checks import check_approvals
 from .wait_checks import check_waits
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
@@ -64,6 +65,7 @@ def check_definition(
     _mapped(definition)
     _reachable(definition)
     _way_out(definition)
+    check_approvals(definition)
     _one_version(definition)
     try:
         definition.wire_names  # noqa: B018 -- making the bijection checks it

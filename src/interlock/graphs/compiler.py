@@ -22,6 +22,7 @@ from ..nodes.waiting import WaitNode
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.principal import Principal
 from ..tracing.outgoing import register_sensitive
+from .approval_checks import check_kept, edges_taken
 from .compiled import WorkflowGraph
 
 END_OF_TURN = "end of turn"
@@ -44,6 +45,11 @@ def compile_graph(
             f"The workflow {definition.name!r} is compiled with a {type(checkpointer).__name__} and without a workflow store. Give one beside it: "
             "compile(checkpointer=..., workflow_store=WorkflowStore(url)); WorkflowStore.in_memory() will do for trying out."
         )
+    check_kept(
+        definition,
+        is_durable=store.is_durable,
+        destructive_in_memory=bool(options.pop("destructive_in_memory", False)),
+    )
     register_sensitive(name for contract in definition.contracts.values() for name in contract.sensitive)
     engine = Engine(definition, store)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
@@ -111,7 +117,8 @@ def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:
 
 
 def _add_approval(builder: StateGraph[Any, Any, Any, Any], engine: Engine, edge: Edge) -> None:
-    ends = {edge.node: "decided", edge.source: "turned down"}
+    taken = {other.target: f"expired: {other.tool.name}" for other in edges_taken(engine.definition, edge)}
+    ends = {**taken, edge.node: "decided", edge.source: "turned down"}
     builder.add_node(
         edge.approval_node,
         ApprovalNode(engine, edge, ends),

@@ -268,6 +268,7 @@ class Workflow:
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         *,
         workflow_store: WorkflowStore | None = None,
+        destructive_in_memory: bool = False,
         **options: Any,
     ) -> WorkflowGraph:
         """Make a LangGraph graph of the workflow.
@@ -277,6 +278,8 @@ class Workflow:
                 and without a store, the workflow lives in this process's memory.
             workflow_store: Where instances, ledger, approvals and audit are kept, when it is not the checkpointer's database.
                 With a durable store and no checkpointer the graph uses its host's: the parent graph's, or LangGraph Server's.
+            destructive_in_memory: Run tools whose annotations say that they are destructive although nothing of it is kept. Without
+                it a workflow in memory runs them only where a person approves or confirms each call.
             options: Handed to LangGraph's own `compile`, such as `store`, `cache`, `name` or `debug`.
 
         Returns:
@@ -285,6 +288,7 @@ class Workflow:
         Raises:
             WorkflowDefinitionError: The workflow cannot work; the message names the place.
         """
+        options["destructive_in_memory"] = destructive_in_memory
         return compile_graph(self.definition(), checkpointer, workflow_store, options)
 
     def as_middleware(

@@ -2,8 +2,10 @@
 
 from .definition import Definition, Edge, GuardView, Limits, State, StateKind, next_allowed_tools, offered_edges
 from .gate import Admission, Denial, judge
+from .limits import LimitPerPeriod, LimitPerRun, RequireRole, SpendingCap, WorkingHours
 from .models import DecisionView
-from .policies import Allow, Deny, Mode, Policy, ProposalView, RequireApproval
+from .policies import Allow, Deny, History, Mode, Per, Policy, ProposalView, RequireApproval
+from .principals import server_principal
 from .proposals import Proposal
 
 __all__ = [
@@ -15,15 +17,23 @@ __all__ = [
     "Deny",
     "Edge",
     "GuardView",
+    "History",
+    "LimitPerPeriod",
+    "LimitPerRun",
     "Limits",
     "Mode",
+    "Per",
     "Policy",
     "Proposal",
     "ProposalView",
     "RequireApproval",
+    "RequireRole",
+    "SpendingCap",
     "State",
     "StateKind",
+    "WorkingHours",
     "judge",
     "next_allowed_tools",
     "offered_edges",
+    "server_principal",
 ]

@@ -68,7 +68,11 @@ class ApprovalNode(WorkflowNode):
                 problem = yield from self._take(answer, stands, scope, number=asked, by_id=by_id)
         if isinstance(stands, Outcome):
             scope.emit(streamed(proposal, stands))
-            return Command(update=answered(self.engine, proposal, stands), goto=self.edge.source)
+            state = stands.instance.state  # another one, when another edge was taken at the deadline
+            return Command(
+                update=answered(self.engine, proposal, stands),
+                goto=state if state in self.destinations else self.edge.source,
+            )
         if value.get("alone"):
             return Command(
                 update={"progress": [("settle", proposal.key)]},

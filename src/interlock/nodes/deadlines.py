@@ -15,8 +15,9 @@ from ..tools.approvals import Escalate, Take
 from ..tools.canonical import JsonObject
 from ..tools.codes import ErrorCode
 from ..tools.ids import derive
+from .attempts import Broken, Outcome, unresolved
 from .base import Engine
-from .commands import Broken, Commands, Outcome
+from .commands import Commands
 from .driver import InStore, Steps
 from .proposals import Proposal
 from .scope import outside_scope
@@ -31,8 +32,7 @@ class Lapsed:
     tool: str
     """The tool that was asked about."""
     outcome: str
-    """`expired`, `escalated`, `taken` (another edge), `refused` (another edge was to be taken and could not), or `waits` (the tool
-    of the other edge broke off, and a person has to resolve it first)."""
+    """`expired`, `escalated`, `taken` (another edge), or `refused` (another edge was to be taken, and its tool said no)."""
     to: str | None = None
     """The role that is asked now, or the tool that was called."""
 
@@ -94,6 +94,10 @@ def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
     """Carry out the tool of the edge that is taken instead, then close the request.
 
     In this order: when the process dies in between, the next one finds the request still overdue and the command in the ledger.
+
+    Raises:
+        ConflictError: Somebody else is at it.
+        OutcomeUnknown: The tool broke off, and a person has to resolve it first.
     """
     edge = approval.rule.on_expiry
     if not isinstance(edge, Take):
@@ -107,7 +111,7 @@ def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
     outcome: Outcome | Broken = yield from commands.carry_out(proposal)
     about = (approval.approval_id, approval.workflow_id, approval.tool)
     if isinstance(outcome, Broken):
-        return Lapsed(*about, "waits", edge.tool)
+        raise unresolved(outcome.entry)
     result = outcome.result
 
     def close(connection: Connection) -> bool:

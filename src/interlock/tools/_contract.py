@@ -96,6 +96,8 @@ class ToolContract(Generic[P, R]):
     retry: RetryPolicy | None = None
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    is_marked_destructive: bool = False
+    """Whether its author said that it is destructive, and not only MCP's default for what is not said."""
     is_async: bool = False
     takes_context: bool = False
     function: Callable[P, R]
@@ -170,6 +172,14 @@ class ToolContract(Generic[P, R]):
             reason.
         """
         return self._predicate(function, "check").reason(self._input.values(arguments), ctx)
+
+    def check_predicate(self, function: Callable[..., Any], role: str) -> None:
+        """See that a function of the tool's parameters could be asked.
+
+        Raises:
+            ContractError: it asks for something that the tool does not have.
+        """
+        self._predicate(function, role)
 
     def failed_check(self, arguments: BaseModel, ctx: ToolContext | None = None) -> str | None:
         """Ask the contract's own check: None when it holds or there is none, otherwise the reason why not."""

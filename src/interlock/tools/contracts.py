@@ -197,6 +197,7 @@ def _define(
         sensitive=_sensitive(sensitive, arguments_schema, result_schema, place),
         retry=_retry(retry, landing, place),
         timeout=_timeout(timeout, place),
+        is_marked_destructive=_says_destructive(annotations),
         is_async=signature.is_async,
         takes_context=signature.context is not None,
         function=function,
@@ -278,6 +279,13 @@ def _annotations(given: Annotations, kind: ToolKind, effect: Effect | None, plac
             "defined with read, what changes something with command"
         )
     return merged
+
+
+def _says_destructive(given: Annotations) -> bool:
+    if given is None:
+        return False
+    chosen = given if isinstance(given, ToolAnnotations) else ToolAnnotations.model_validate(dict(given))
+    return chosen.destructive_hint is True
 
 
 def _wire_name(name: str, given: str | None, place: str) -> str:

@@ -41,7 +41,7 @@ class WorkflowStore:
         lease_seconds: float = leases.SECONDS,
     ) -> None:
         self.database = Database.open(target)
-        self.is_durable = True
+        self.is_durable = "vfs=memdb" not in str(self.database.engine.url)
         self.lease_seconds = lease_seconds
         self._clock: Clock = clock or self.database.now
         self._ready = False

@@ -1,0 +1,212 @@
+"""What can be learned from decisions: how often proposals were taken as they were, and how tools fared.
+
+Every function gives a list of flat dictionaries, which `pandas.DataFrame(rows)` takes as they are.
+"""
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tools.approvals import DecisionKind
+from ...tools.canonical import JsonObject
+from ..store_tables import approvals, audit, decisions, instances, ledger
+from .approvals import ApprovalStatus
+from .audit import AuditKind
+
+BY = ("tool", "state", "approver")
+"""What outcomes can be grouped by."""
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Over:
+    """What is looked at."""
+
+    tenant: str | None = "default"
+    """None for everybody's."""
+    workflow: str | None = None
+    since: int | None = None
+    """Microseconds since 1970 UTC."""
+
+
+@dataclass
+class _Tally:
+    outcomes: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One decision on one approval, or an approval that nobody decided on."""
+
+    approval: Row
+    decision: Row | None
+
+    @property
+    def outcome(self) -> str:
+        """How it ended for the proposal: `accepted`, `edited`, `rejected`, `responded`, `expired`, `void` or `pending`."""
+        if self.decision is not None:
+            kind = DecisionKind(self.decision["kind"])
+            if kind is DecisionKind.APPROVE:
+                return "accepted" if self.approval["edited_arguments"] is None else "edited"
+            return {DecisionKind.EDIT: "edited", DecisionKind.REJECT: "rejected"}.get(kind, "responded")
+        status = ApprovalStatus(self.approval["status"])
+        return {ApprovalStatus.EXPIRED: "expired", ApprovalStatus.VOID: "void"}.get(status, "pending")
+
+    @property
+    def proposed(self) -> JsonObject:
+        """The arguments as they were proposed."""
+        found: JsonObject = json.loads(self.approval["arguments"])
+        return found
+
+    @property
+    def edited(self) -> JsonObject | None:
+        """The arguments as they were edited."""
+        text = (self.decision or {}).get("arguments") or self.approval["edited_arguments"]
+        return None if text is None else json.loads(text)
+
+    @property
+    def changed(self) -> list[str]:
+        """The arguments that an edit changed."""
+        before, after = self.proposed, self.edited
+        if after is None:
+            return []
+        return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+
+
+def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> list[Row]:
+    """Per group: how many proposals there were, and what became of them.
+
+    Args:
+        connection: In a read transaction.
+        over: What is looked at.
+        by: Some of `tool`, `state` and `approver`. With `approver`, what several people decided on counts for each of them.
+    """
+    tallies: dict[tuple[Any, ...], _Tally] = {}
+    for one in _each(connection, over, last_only="approver" not in by):
+        approver = None if one.decision is None else one.decision["principal_id"]
+        values = {"tool": one.approval["tool"], "state": one.approval["state"], "approver": approver}
+        tally = tallies.setdefault(tuple(values[name] for name in by), _Tally())
+        tally.outcomes[one.outcome] += 1
+        if one.outcome == "edited":
+            tally.fields.update(one.changed)
+        if one.decision is not None:
+            tally.seconds.append((one.decision["decided_at"] - one.approval["requested_at"]) / 1_000_000)
+            if one.outcome in {"rejected", "responded"} and one.decision["message"]:
+                tally.reasons[one.decision["message"]] += 1
+    return [_row(by, key, tally) for key, tally in sorted(tallies.items(), key=lambda item: tuple(map(str, item[0])))]
+
+
+def examples(connection: Connection, over: Over) -> Iterator[Decided]:
+    """The proposals that were edited, rejected or answered, each with its last decision."""
+    for one in _each(connection, over, last_only=True):
+        if one.outcome in {"edited", "rejected", "responded"}:
+            yield one
+
+
+def tools(connection: Connection, over: Over) -> list[Row]:
+    """Per tool: how often it was carried out, failed, was tried again, was denied and why, and how long it took."""
+    rows: dict[str, Row] = {}
+
+    def row(tool: str) -> Row:
+        empty = {"carried_out": 0, "reads": 0, "failed": 0, "unknown": 0, "rehearsed": 0, "retries": 0, "denied": 0}
+        return rows.setdefault(tool, {"tool": tool, **empty, "denials": {}, "seconds_mean": None, "seconds_max": None})
+
+    spent = ledger.c.finished_at - ledger.c.started_at
+    counted = sa.select(
+        ledger.c.tool, ledger.c.status, sa.func.count(), sa.func.sum(ledger.c.attempt - 1), sa.func.sum(spent), sa.func.max(spent)
+    ).group_by(ledger.c.tool, ledger.c.status)  # fmt: skip
+    names = {"completed": "carried_out", "failed": "failed", "unknown": "unknown", "rehearsed": "rehearsed"}
+    for tool, status, number, again, total, most in connection.execute(_over(counted, ledger, over, "started_at")):
+        found = row(tool)
+        if status in names:
+            found[names[status]] += int(number)
+        found["retries"] += int(again or 0)
+        if status == "completed" and total is not None:
+            found["seconds_mean"] = float(total) / int(number) / 1_000_000
+            found["seconds_max"] = float(most) / 1_000_000
+    recorded = sa.select(audit.c.tool, audit.c.kind, audit.c.code, sa.func.count()).where(
+        audit.c.kind.in_([AuditKind.DENIAL.value, AuditKind.READ.value]), audit.c.tool.is_not(None)
+    )
+    recorded = recorded.group_by(audit.c.tool, audit.c.kind, audit.c.code)
+    for tool, kind, code, number in connection.execute(_over(recorded, audit, over, "recorded_at")):
+        found = row(tool)
+        if kind == AuditKind.READ.value:
+            found["reads"] += int(number)
+        else:
+            found["denied"] += int(number)
+            found["denials"][code] = found["denials"].get(code, 0) + int(number)
+    return [rows[tool] for tool in sorted(rows)]
+
+
+def _each(connection: Connection, over: Over, *, last_only: bool) -> Iterator[Decided]:
+    columns = [column.label(f"a_{column.name}") for column in approvals.columns]
+    columns += [column.label(f"d_{column.name}") for column in decisions.columns]
+    statement = (
+        sa.select(*columns)
+        .select_from(approvals.outerjoin(decisions, decisions.c.approval_id == approvals.c.approval_id))
+        .order_by(approvals.c.requested_at, approvals.c.approval_id, decisions.c.number)
+    )
+    statement = _over(statement, approvals, over, "requested_at")
+    found = (_split(row) for row in connection.execute(statement).mappings())
+    yield from _last_of_each(found) if last_only else found
+
+
+def _split(row: Any) -> Decided:
+    parts: dict[str, Row] = {"a": {}, "d": {}}
+    for name, value in row.items():
+        parts[name[0]][name[2:]] = value
+    return Decided(parts["a"], None if parts["d"]["number"] is None else parts["d"])
+
+
+def _last_of_each(found: Iterable[Decided]) -> Iterator[Decided]:
+    held: Decided | None = None
+    for one in found:
+        if held is not None and held.approval["approval_id"] != one.approval["approval_id"]:
+            yield held
+        held = one
+    if held is not None:
+        yield held
+
+
+def _over(statement: sa.Select[Any], table: sa.Table, over: Over, moment: str) -> sa.Select[Any]:
+    if over.tenant is not None:
+        statement = statement.where(table.c.tenant == over.tenant)
+    if over.since is not None:
+        statement = statement.where(table.c[moment] >= over.since)
+    if over.workflow is None:
+        return statement
+    if "workflow" in table.c:
+        return statement.where(table.c.workflow == over.workflow)
+    return statement.join(instances, instances.c.workflow_id == table.c.workflow_id).where(
+        instances.c.workflow == over.workflow
+    )
+
+
+def _row(by: Sequence[str], key: tuple[Any, ...], tally: _Tally) -> Row:
+    named = dict(zip(by, key, strict=True))
+    counts = {name: tally.outcomes[name] for name in _OUTCOMES}
+    decided = sum(counts[name] for name in ("accepted", "edited", "rejected", "responded"))
+    return {
+        **named,
+        "proposals": sum(tally.outcomes.values()),
+        **counts,
+        "accepted_share": counts["accepted"] / decided if decided else None,
+        "edited_fields": dict(tally.fields.most_common()),
+        "reasons": dict(tally.reasons.most_common()),
+        "seconds_to_decide_median": statistics.median(tally.seconds) if tally.seconds else None,
+        "seconds_to_decide_max": max(tally.seconds) if tally.seconds else None,
+    }
+
+
+_OUTCOMES = ("accepted", "edited", "rejected", "responded", "expired", "void", "pending")
+
+__all__ = ["BY", "Decided", "Over", "examples", "outcomes", "tools"]

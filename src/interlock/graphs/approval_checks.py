@@ -1,0 +1,95 @@
+"""What is refused of approvals when a workflow is compiled: conditions and expiries that could not work, and destruction unasked."""
+
+import logging
+
+from ..nodes.definition import Definition, Edge
+from ..tools.approvals import Approval, Escalate, Take
+from ..tools.errors import ContractError, WorkflowDefinitionError
+
+logger = logging.getLogger("interlock")
+
+
+def check_approvals(definition: Definition) -> None:
+    """See that every rule of an edge can be followed.
+
+    Raises:
+        WorkflowDefinitionError: A condition asks for what the tool does not have, or an expiry takes an edge that is not there.
+    """
+    for edge in definition.edges:
+        if edge.approval is None:
+            continue
+        if edge.approval.when is not None:
+            try:
+                edge.tool.check_predicate(edge.approval.when, "condition")
+            except ContractError as error:
+                raise WorkflowDefinitionError(f"The approval of the edge {edge.label}: {error.message}.") from error
+        for rule in edge.approval.stages:
+            for tool in taken_by(rule):
+                _check_taken(definition, edge, tool)
+
+
+def taken_by(rule: Approval) -> list[str]:
+    """The tools of other edges that may be taken when the time of a rule is over."""
+    expiry = rule.on_expiry
+    while isinstance(expiry, Escalate):
+        expiry = expiry.then
+    return [expiry.tool] if isinstance(expiry, Take) else []
+
+
+def edges_taken(definition: Definition, edge: Edge) -> list[Edge]:
+    """The other edges that may be taken instead of this one when nobody decides in time."""
+    names = {tool for rule in (() if edge.approval is None else edge.approval.stages) for tool in taken_by(rule)}
+    return [other for other in definition.by_source[edge.source] if other.tool.name in names and other.moves]
+
+
+def check_kept(definition: Definition, *, is_durable: bool, destructive_in_memory: bool) -> None:
+    """Say that a workflow is kept in memory, and refuse what is destructive there unless it was asked for.
+
+    Asked for is what a person approves or confirms each time, and what `compile(destructive_in_memory=True)` says.
+
+    Raises:
+        WorkflowDefinitionError: A tool that its author marked as destructive would run unasked, and nothing of it would be kept.
+    """
+    if is_durable:
+        return
+    unasked = [
+        edge.label
+        for edge in definition.edges
+        if edge.tool.is_marked_destructive and (edge.approval is None or edge.approval.when is not None)
+    ]
+    if unasked and not destructive_in_memory:
+        raise WorkflowDefinitionError(
+            f"The workflow {definition.name!r} is kept in memory, and would run what is marked as destructive without asking anybody: "
+            f"{', '.join(unasked)}. What happened would be forgotten with the process. Give it a database "
+            "(compile(SQLCheckpointer(url))), give these edges an approval, or say that it is meant: "
+            "compile(destructive_in_memory=True)."
+        )
+    logger.warning(
+        "The workflow %r is kept in this process's memory: its rules hold, and its instances, approvals and audit trail are gone when "
+        "the process ends. Give it a database with compile(SQLCheckpointer(url)).",
+        definition.name,
+    )
+
+
+def _check_taken(definition: Definition, edge: Edge, tool: str) -> None:
+    others = [other for other in definition.by_source[edge.source] if other.tool.name == tool]
+    if not others or all(other is edge for other in others):
+        there = ", ".join(sorted({other.tool.name for other in definition.by_source[edge.source]} - {edge.tool.name}))
+        raise WorkflowDefinitionError(
+            f"When nobody decides on {edge.label} in time, {tool} is to be called, and no other edge out of {edge.source!r} carries it "
+            f"(there are {there or 'none'}). Add one with add_edge({edge.source!r}, ...), or change on_expiry."
+        )
+    for other in others:
+        if not other.moves:
+            raise WorkflowDefinitionError(
+                f"When nobody decides on {edge.label} in time, {tool} is to be called, which only reads and leads nowhere. "
+                "Take an edge that moves."
+            )
+        if other.approval is not None and other.approval.when is None:
+            raise WorkflowDefinitionError(
+                f"When nobody decides on {edge.label} in time, {other.label} is to be taken, which asks for an approval itself. "
+                "Take an edge that needs none, or escalate."
+            )
+
+
+__all__ = ["check_approvals", "check_kept", "edges_taken"]

@@ -1,0 +1,363 @@
+"""Approvals from outside the graph: look through them, decide, let what is overdue happen, and let the thread go on."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page, approval_listing, learning
+from ..checkpointing.store import approvals as approval_rows
+from ..nodes.approval_payload import moment, payload
+from ..nodes.base import logger
+from ..nodes.deadlines import Lapsed, lapse_one
+from ..nodes.decisions import Declined, decide
+from ..nodes.driver import arun, run
+from ..nodes.scope import outside_scope, workflow_id_of
+from ..nodes.settling import CLOCK
+from ..tools.answers import parse_answer
+from ..tools.approvals import Decision, DecisionKind
+from ..tools.canonical import JSON, JsonObject
+from ..tools.errors import ConflictError, InputError, OutcomeUnknown
+from ..tools.principal import Principal
+from ..tools.redaction import redact
+from .deliveries import Deliveries, Ticked
+
+if TYPE_CHECKING:
+    from .compiled import WorkflowGraph
+
+BATCH = 100
+"""How many overdue approvals are read at once."""
+
+
+@dataclass
+class Tick:
+    """What one tick did."""
+
+    lapsed: list[Lapsed] = field(default_factory=list)
+    """What followed the deadlines of approvals."""
+    ended: list[str] = field(default_factory=list)
+    """The instances whose waits ended."""
+    poked: list[str] = field(default_factory=list)
+    """The instances whose graphs went on."""
+
+    @property
+    def to_poke(self) -> list[str]:
+        """The instances whose graphs have something to find out; an escalation changes nothing for a graph."""
+        return list(dict.fromkeys(one.workflow_id for one in self.lapsed if one.outcome != "escalated"))
+
+    def add(self, lapsed: Lapsed | None) -> None:
+        """Take note of what followed one deadline."""
+        if lapsed is not None:
+            self.lapsed.append(lapsed)
+
+    def with_waits(self, waits: Ticked) -> "Tick":
+        """The same, with what happened to waits."""
+        return Tick(self.lapsed, waits.ended, list(dict.fromkeys([*self.poked, *waits.poked])))
+
+
+class ApprovalDesk:
+    """The approvals of one compiled workflow."""
+
+    def __init__(self, graph: "WorkflowGraph") -> None:
+        self._graph = graph
+        self._engine = graph.engine
+
+    # Looking
+
+    def approvals(
+        self,
+        *,
+        tenant: str | None = "default",
+        status: ApprovalStatus | str | None = ApprovalStatus.REQUESTED,
+        tool: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Page:
+        """A page of this workflow's approvals, oldest first: by default of those that wait for a decision.
+
+        Args:
+            tenant: Whose; None for everybody's.
+            status: Where they stand; None for any.
+            tool: Of which tool; None for any.
+            limit: How many at most, from 1 to 1000.
+            after: The `next` of the page before.
+
+        Raises:
+            InputError: `after` is not what a page gave, or the limit is out of bounds.
+        """
+        return self._engine.store.approvals(
+            tenant=tenant, status=status, workflow=self._engine.definition.name, tool=tool, limit=limit, after=after
+        )
+
+    def approval(self, approval_id: str) -> JsonObject:
+        """One approval as an approver is shown it, with the decisions that were taken on it.
+
+        Raises:
+            InputError: There is none of this id.
+        """
+        store = self._engine.store
+        request = store.approval(approval_id)
+        decided: list[JSON] = [
+            {
+                "decision": one.kind.value,
+                "by": one.principal.id,
+                "arguments": one.arguments,
+                "message": one.message,
+            }
+            for one in store.decisions(approval_id)
+        ]
+        return {**payload(self._engine, request), "status": request.status.value, "decisions": decided}
+
+    # Deciding
+
+    def decide(
+        self,
+        approval_id: str,
+        decision: Decision | DecisionKind | Mapping[str, Any] | str | bool,
+        *,
+        by: Principal,
+    ) -> ApprovalRequest:
+        """Take a decision on an approval, without the graph; it finds it when it goes on (`go_on`, or `graph.invoke(None, config)`).
+
+        Args:
+            approval_id: Which approval.
+            decision: A `Decision`, or an answer in any of the shapes that a graph can be resumed with.
+            by: Who decides.
+
+        Returns:
+            The approval as it stands now: still requested when more people must agree.
+
+        Raises:
+            PrincipalError: They may not.
+            ConflictError: It was decided already, its time is over, or it is not what they were shown.
+            InputError: There is no such approval, or the decision cannot be read.
+        """
+        with self._engine.store.write() as connection:
+            taken = self._decide(connection, approval_id, decision, by)
+        if isinstance(taken, Declined):
+            raise taken.error
+        return taken
+
+    async def adecide(
+        self,
+        approval_id: str,
+        decision: Decision | DecisionKind | Mapping[str, Any] | str | bool,
+        *,
+        by: Principal,
+    ) -> ApprovalRequest:
+        """As `decide`."""
+        return await self._engine.store.database.arun(lambda: self.decide(approval_id, decision, by=by))
+
+    def _decide(
+        self, connection: Connection, approval_id: str, decision: Any, by: Principal
+    ) -> ApprovalRequest | Declined:
+        approval = approval_rows.load_by_id(connection, approval_id)
+        if approval is None or approval.workflow != self._engine.definition.name:
+            raise InputError(
+                f"There is no approval {approval_id} in the workflow {self._engine.definition.name}. Nothing was decided; list those that "
+                "are pending.",
+                code="unknown_approval",
+            )
+        if isinstance(decision, DecisionKind):
+            decision = decision.value
+        if not isinstance(decision, Decision):
+            wire = self._engine.definition.wire_names.get(approval.tool, approval.tool)
+            decision = parse_answer(decision, tool=approval.tool, wire_name=wire)
+        scope = outside_scope(approval.workflow_id, by)
+        return decide(self._engine, connection, approval_id, decision, by=by, scope=scope)
+
+    # Deadlines
+
+    def tick(self, *, poke: bool = True) -> Tick:
+        """Let what is overdue happen: requests expire, are escalated or another edge is taken, and waits end.
+
+        It may run in as many processes as one likes, and beside the graph: each of these happens once.
+
+        Args:
+            poke: Whether to let the graphs go on that stood there.
+
+        Returns:
+            What this call did.
+        """
+        done, seen = Tick(), set[str]()
+        while overdue := self._overdue(seen):
+            for approval_id, workflow_id in overdue:
+                seen.add(approval_id)
+                try:
+                    done.add(run(self._engine.store, lapse_one(self._engine, approval_id, workflow_id)))
+                except (ConflictError, OutcomeUnknown) as error:
+                    _log_skipped(approval_id, error)
+        if poke:
+            done.poked = [workflow_id for workflow_id in done.to_poke if self._poked(workflow_id)]
+        waits = Deliveries(self._graph).tick(poke=poke)
+        return done.with_waits(waits)
+
+    async def atick(self, *, poke: bool = True) -> Tick:
+        """As `tick`; to be awaited by an application now and then."""
+        done, seen = Tick(), set[str]()
+        while overdue := await self._engine.store.database.arun(lambda: self._overdue(seen)):
+            for approval_id, workflow_id in overdue:
+                seen.add(approval_id)
+                try:
+                    done.add(await arun(self._engine.store, lapse_one(self._engine, approval_id, workflow_id)))
+                except (ConflictError, OutcomeUnknown) as error:
+                    _log_skipped(approval_id, error)
+        if poke:
+            done.poked = [workflow_id for workflow_id in done.to_poke if await self._apoked(workflow_id)]
+        waits = await Deliveries(self._graph).atick(poke=poke)
+        return done.with_waits(waits)
+
+    def _overdue(self, seen: set[str]) -> list[tuple[str, str]]:
+        store, name = self._engine.store, self._engine.definition.name
+        with store.read() as connection:
+            found = approval_listing.due(connection, workflow=name, now=store.now(connection), limit=BATCH + len(seen))
+        return [ids for ids in found if ids[0] not in seen]
+
+    def _poked(self, workflow_id: str) -> bool:
+        try:
+            self.go_on(workflow_id)
+        except Exception as error:
+            _log_not_poked(workflow_id, error)
+            return False
+        return True
+
+    async def _apoked(self, workflow_id: str) -> bool:
+        try:
+            await self.ago_on(workflow_id)
+        except Exception as error:
+            _log_not_poked(workflow_id, error)
+            return False
+        return True
+
+    # Going on
+
+    def go_on(self, which: str | RunnableConfig) -> dict[str, Any]:
+        """Run the thread of an instance on, from where it waits: after a decision that was taken outside the graph.
+
+        Args:
+            which: The workflow id, or the config that its thread runs with.
+
+        Returns:
+            The output of the run.
+
+        Raises:
+            InputError: The instance has no thread of its own: it was made without one, or its graph is part of another one.
+        """
+        config, principal = self._thread_of(which)
+        return dict(self._graph.invoke(None, config, context=principal))
+
+    async def ago_on(self, which: str | RunnableConfig) -> dict[str, Any]:
+        """As `go_on`."""
+        config, principal = await self._engine.store.database.arun(lambda: self._thread_of(which))
+        return dict(await self._graph.ainvoke(None, config, context=principal))
+
+    def _thread_of(self, which: str | RunnableConfig) -> tuple[RunnableConfig, Principal]:
+        name = self._engine.definition.name
+        workflow_id = which if isinstance(which, str) else workflow_id_of(which.get("configurable", {}), name)
+        instance = self._engine.store.get(workflow_id)
+        if instance.thread_id is None or instance.checkpoint_ns:
+            raise InputError(
+                f"The workflow {workflow_id} has no thread of its own to go on with: "
+                + (
+                    "it runs inside another graph. Run that one on."
+                    if instance.checkpoint_ns
+                    else "it was made without one."
+                ),
+                code="no_thread",
+            )
+        configurable: dict[str, Any] = {"thread_id": instance.thread_id}
+        if workflow_id_of(configurable, name) != workflow_id:
+            configurable["workflow_id"] = workflow_id
+        # Whoever lets it go on decides nothing: proposals stay those of the turn that made them.
+        return {"configurable": configurable}, Principal(CLOCK, tenant=instance.tenant)
+
+    # Learning
+
+    def outcomes(
+        self,
+        *,
+        by: Sequence[str] = learning.BY,
+        tenant: str | None = "default",
+        since: dt.datetime | None = None,
+    ) -> list[dict[str, Any]]:
+        """What became of this workflow's proposals that were asked about, as rows for a table or `pandas.DataFrame`.
+
+        Args:
+            by: What to group by: some of `tool`, `state` and `approver`. With `approver`, what several people decided on counts
+                for each of them.
+            tenant: Whose; None for everybody's.
+            since: Asked since then.
+
+        Returns:
+            Per group: proposals, accepted, edited, rejected, responded, expired, void, pending, accepted_share, edited_fields,
+            reasons, and the seconds to decide.
+
+        Raises:
+            InputError: `by` names something else.
+        """
+        if unknown := [name for name in by if name not in learning.BY]:
+            raise InputError(
+                f"Outcomes cannot be grouped by {', '.join(unknown)}; give some of {', '.join(learning.BY)}."
+            )
+        with self._engine.store.read() as connection:
+            return learning.outcomes(connection, self._over(tenant, since), by=by)
+
+    def tool_stats(self, *, tenant: str | None = "default", since: dt.datetime | None = None) -> list[dict[str, Any]]:
+        """How the tools of this workflow fared, as rows for a table or `pandas.DataFrame`.
+
+        Returns:
+            Per tool: carried_out, reads, failed, unknown, rehearsed, retries, denied, denials by code, and how long it took where
+            its effect is outside the database.
+        """
+        with self._engine.store.read() as connection:
+            return learning.tools(connection, self._over(tenant, since))
+
+    def examples(self, *, tenant: str | None = "default", since: dt.datetime | None = None) -> Iterator[JsonObject]:
+        """The proposals that were edited, rejected or answered, as examples for evaluation; without what is sensitive.
+
+        Returns:
+            One object each: workflow, state, tool, the arguments as proposed and as edited, what was decided, by whom and why.
+        """
+        with self._engine.store.read() as connection:
+            found = list(learning.examples(connection, self._over(tenant, since)))
+        for one in found:
+            contract = self._engine.definition.contracts.get(one.approval["tool"])
+            sensitive = frozenset[str]() if contract is None else contract.sensitive
+            decision = one.decision or {}
+            yield {
+                "schemaVersion": 1,
+                "approvalId": one.approval["approval_id"],
+                "workflowId": one.approval["workflow_id"],
+                "workflow": one.approval["workflow"],
+                "state": one.approval["state"],
+                "tool": one.approval["tool"],
+                "toolVersion": one.approval["tool_version"],
+                "proposed": redact(one.proposed, sensitive),
+                "outcome": one.outcome,
+                "edited": None if one.edited is None else redact(one.edited, sensitive),
+                "editedFields": [*one.changed],
+                "reason": decision.get("message"),
+                "approver": decision.get("principal_id"),
+                "decidedAt": moment(int(decision["decided_at"])) if decision else None,
+            }
+
+    def _over(self, tenant: str | None, since: dt.datetime | None) -> learning.Over:
+        microseconds = None if since is None else int(since.timestamp() * 1_000_000)
+        return learning.Over(tenant, self._engine.definition.name, microseconds)
+
+
+def _log_skipped(approval_id: str, error: Exception) -> None:
+    logger.info("the overdue approval %s is left for the next tick: %s", approval_id, error)
+
+
+def _log_not_poked(workflow_id: str, error: Exception) -> None:
+    if isinstance(error, (ConflictError, InputError)):
+        logger.info("the graph of %s goes on when it is run: %s", workflow_id, error)
+        return
+    logger.error("the graph of %s could not go on after a deadline", workflow_id, exc_info=error)
+
+
+__all__ = ["ApprovalDesk", "Tick"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from ..checkpointing.fault_points import reach
 from ..checkpointing.store import WorkflowStore
 from ..checkpointing.store import outbox as rows
 from ..checkpointing.store.outbox import OutboxEvent
@@ -20,6 +21,7 @@ from ..tools.errors import BusUnavailable, InterlockError, StoreUnavailable
 from ..tools.ids import mint
 from .bus import Bus, Message, WireFormat, message_of
 from .envelopes import envelope_of
+from .points import EventPoint
 
 logger = logging.getLogger("interlock.relay")
 
@@ -87,7 +89,6 @@ class Relay:
         store: Whose outbox.
         bus: Where to; opened by the caller, or by `run`.
         options: How.
-        reached: For tests of faults: called with the name of each point that the relay passes.
     """
 
     def __init__(
@@ -96,12 +97,10 @@ class Relay:
         bus: Bus,
         *,
         options: RelayOptions | None = None,
-        reached: Callable[[str], None] | None = None,
     ) -> None:
         self.store = store
         self.bus = bus
         self.options = options or RelayOptions()
-        self._reached = reached or (lambda _: None)
 
     async def run_once(self) -> Round:
         """Claim one batch and publish it.
@@ -115,14 +114,13 @@ class Relay:
         done = Round(claimed=len(claimed))
         if not claimed:
             return done
-        self._reached("claimed")
+        reach(EventPoint.BEFORE_PUBLISH)
         lanes: dict[str, list[OutboxEvent]] = {}
         for event in claimed:
             lanes.setdefault(event.workflow_id, []).append(event)
         outcomes = await asyncio.gather(*(self._publish_lane(events) for events in lanes.values()))
-        self._reached("published")
+        reach(EventPoint.AFTER_PUBLISH)
         await database.arun(lambda: self._mark(owner, outcomes, done))
-        self._reached("marked")
         return done
 
     async def drain(self) -> Round:

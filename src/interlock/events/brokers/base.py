@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from types import ModuleType, TracebackType
 from typing import Any, ClassVar, Self
 
+from ...checkpointing.fault_points import reach
 from ...tools.errors import BusError, BusUnavailable, InputError, PublishRefused
 from ..bus import Handler, Message, handle
 from ..cloudevents import PREFIXES
+from ..points import EventPoint
 
 logger = logging.getLogger("interlock.bus")
 
@@ -157,6 +159,7 @@ class FastStreamBus(abc.ABC):
                 )
                 await asyncio.sleep(self.redelivery)
                 raise
+            reach(EventPoint.BEFORE_ACKNOWLEDGE)
 
         return receive
 

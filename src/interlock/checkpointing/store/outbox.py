@@ -5,7 +5,7 @@ so that the events of an instance leave in their order whatever the number of re
 row, the gate; publishing happens outside any transaction; a lane whose relay died is free again when its time is over.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -53,6 +53,8 @@ class OutboxEvent:
     destination: str | None
 
 
+listeners: list[Callable[[Connection, Sequence[int], int], None]] = []
+"""Told which positions were published, and when, in the transaction that says so; for what watches, so they must not raise."""
 PENDING = OutboxStatus.PENDING.value
 GATE = ""
 """The lane that is no instance's: whoever claims holds its row, so that claims come one after another."""
@@ -111,6 +113,8 @@ def claim(connection: Connection, *, owner: str, now: int, until: int, limit: in
 
 def published(connection: Connection, positions: Sequence[int], *, now: int, destination: str) -> None:
     """Write down that the broker has these events."""
+    for tell in listeners:
+        tell(connection, positions, now)
     for some in _in_chunks(positions):
         connection.execute(
             sa.update(outbox)

@@ -2,18 +2,21 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import approvals as approval_rows
+from ..checkpointing.store import outbox as outbox_rows
 from ..checkpointing.store.audit import AuditEntry, AuditKind, listeners, traced
+from ..checkpointing.store_tables import outbox
 from ..tools.canonical import JsonObject
 from . import feedback, story, telemetry
 from .client import GuardedClient
@@ -22,6 +25,8 @@ from .runs import run_waits
 
 logger = logging.getLogger("interlock.tracing")
 
+_MEASURED = 500
+"""Of so many events of one round the lag is measured; SQL statements have an end."""
 STEP_FAILED = "a run could not be described; the workflow is not touched by it"
 
 
@@ -203,7 +208,17 @@ def heard(connection: Connection, workflow_id: str, entry: AuditEntry, now: int)
     feedback.queue(connection, workflow_id, entry, now)
 
 
+def heard_published(connection: Connection, positions: Sequence[int], now: int) -> None:
+    """Told of events that were published: how long they had waited."""
+    if telemetry.listens():
+        with _harmless():
+            waited = sa.select(outbox.c.created_at).where(outbox.c.position.in_(positions[:_MEASURED]))
+            for (created_at,) in connection.execute(waited):
+                telemetry.published(max(0, now - created_at) / 1_000_000)
+
+
 listeners.append(heard)
+outbox_rows.listeners.append(heard_published)
 
 
 def _begun(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str, Any]]) -> Watch | None:

@@ -74,12 +74,10 @@ def test_every_error_survives_pickling(error: type[InterlockError]) -> None:
     )
 
 
-def test_only_conflicts_and_an_unreachable_store_are_retryable() -> None:
-    assert {error for error in ALL if error.default_retryable} == {
-        ConflictError,
-        *ConflictError.__subclasses__(),
-        StoreUnavailable,
-    }
+def test_only_conflicts_and_an_unreachable_store_or_broker_are_retryable() -> None:
+    conflicts = {error for error in ALL if issubclass(error, ConflictError)}
+
+    assert {error for error in ALL if error.default_retryable} == conflicts | {errors.BusUnavailable, StoreUnavailable}
 
 
 def test_the_details_given_can_be_changed_without_harm() -> None:

@@ -14,6 +14,8 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalRequest
 from ..checkpointing.store import approvals as approval_rows
 from ..nodes.decisions import Declined, decide, record_refused
+from ..nodes.execution import OUTCOME_UNKNOWN
+from ..nodes.resolution import parse_resolution, resolve
 from ..nodes.scope import CHECKPOINTER, NESTED, outside_scope, workflow_id_of
 from ..tools.answers import parse_answer
 from ..tools.approvals import Decision
@@ -89,10 +91,27 @@ class Answers:
             raise
         if decisions:
             self._decide(decisions)
+        left = self._resolved(left, found)
         # What was decided stands in SQL, where the approval node looks first.
         return (
             Command(resume=left, update=command.update) if left else command.update and Command(update=command.update)
         )
+
+    def _resolved(self, answers: Mapping[str, Any], found: Mapping[str, Interrupt]) -> dict[str, Any]:
+        """Resolve attempts of unknown outcome, each in its own transaction; give the answers that are for LangGraph.
+
+        An answer that LangGraph keeps would be given again when the node runs again after a crash, and to another attempt.
+        """
+        left: dict[str, Any] = {}
+        for interrupt_id, answer in answers.items():
+            shown = found[interrupt_id].value
+            if not isinstance(shown, Mapping) or shown.get("type") != OUTCOME_UNKNOWN:
+                left[interrupt_id] = answer
+                continue
+            resolution = replace(parse_resolution(answer), attempt=shown["attempt"])
+            with self.graph.engine.store.write() as connection:
+                resolve(self.graph.engine, connection, shown["workflowId"], shown["key"], resolution, by=self.principal)
+        return left
 
     def _check_waiting(self, found: Mapping[str, Interrupt]) -> None:
         if not found:

@@ -4,6 +4,7 @@ A thin subclass: input and answers are checked before LangGraph takes them, beca
 waits for and keeps an answer of a wrong shape for ever. Everything else is LangGraph's.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -14,12 +15,15 @@ from langgraph.types import Command
 from ..nodes.base import Engine
 from ..nodes.channels import OWN_CHANNELS, Input
 from ..nodes.principals import principal_of
+from ..nodes.saved import FromThreads
 from ..nodes.scope import CHECKPOINTER, RUNTIME
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
 from .instances import Instances
+from .picture import Picture, picture_of
 from .traced import traced_run
+from .travel import check_travel
 from .turns import Turn
 
 
@@ -48,6 +52,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         Raises:
             InputError: The input, the config or the answer cannot be used; nothing was done.
             WorkflowFinished: The instance is in a final state; nothing was done.
+            StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
             ConflictError: Somebody else decided first.
         """
         kwargs["durability"] = kwargs.get("durability") or "sync"
@@ -56,6 +61,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         answered = isinstance(input, Command)
         run = traced_run(self, config, self._merged(config), input)
         with run.before():
+            check_travel(self.engine, self._saver(config), self._merged(config))
             given = (
                 self._answers(config, principal).take(input) if answered else self._turn(config, principal).begin(input)
             )
@@ -67,6 +73,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         Raises:
             InputError: The input, the config or the answer cannot be used; nothing was done.
             WorkflowFinished: The instance is in a final state; nothing was done.
+            StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
             ConflictError: Somebody else decided first.
         """
         kwargs["durability"] = kwargs.get("durability") or "sync"
@@ -76,12 +83,22 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         arun = self.engine.store.database.arun
         run = await arun(lambda: traced_run(self, config, self._merged(config), input))
         with run.before():
+            await self._acheck_travel(config)
             if answered:
                 given = await self._answers(config, principal).atake(input)
             else:
                 given = await arun(lambda: self._turn(config, principal).begin(input))
         async for chunk in run.adrive(super().astream(given, run.config, **kwargs)):
             yield chunk
+
+    def picture(self) -> Picture:
+        """The workflow as a picture; `instances.picture(config)` shows where one instance stands."""
+        return picture_of(self.engine.definition)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
+        # LangGraph's own asks a web service for a PNG, which fails offline and sends the workflow to a third party.
+        del include, exclude
+        return dict(self.picture()._repr_mimebundle_())
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON Schema of what a run is given."""
@@ -94,8 +111,10 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
         Raises:
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
+            StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
         self._check_updates(supersteps)
+        check_travel(self.engine, self._saver(config), self._merged(config))
         return super().bulk_update_state(config, supersteps)
 
     async def abulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]]) -> RunnableConfig:
@@ -103,8 +122,10 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
         Raises:
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
+            StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
         self._check_updates(supersteps)
+        await self._acheck_travel(config)
         return await super().abulk_update_state(config, supersteps)
 
     def _check_saver(self, config: RunnableConfig | None) -> None:
@@ -116,6 +137,13 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             "SQLCheckpointer of the same database.",
             code="no_checkpointer",
         )
+
+    def _saver(self, config: RunnableConfig | None) -> Any:
+        return self._merged(config).get(CHECKPOINTER) or self.checkpointer
+
+    async def _acheck_travel(self, config: RunnableConfig | None) -> None:
+        saver = FromThreads(self._saver(config), asyncio.get_running_loop())
+        await self.engine.store.database.arun(lambda: check_travel(self.engine, saver, self._merged(config)))
 
     def _answers(self, config: RunnableConfig | None, principal: Principal) -> Answers:
         return Answers(self, self._merged(config), principal)

@@ -1,40 +1,33 @@
 """The instances of a compiled workflow, from outside the graph: where they stand, their record, and acting on them."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, AuditRecord, Instance
-from ..checkpointing.store import approvals as approval_rows
-from ..nodes.approval import payload
+from ..checkpointing.store import AuditRecord, Instance
+from ..nodes.approval_payload import payload
 from ..nodes.commands import Broken, Commands, Outcome, unresolved
-from ..nodes.decisions import Declined, decide
 from ..nodes.driver import Steps, arun, run
 from ..nodes.proposals import Proposal
+from ..nodes.resolution import Found, Resolution, resolve
 from ..nodes.scope import outside_scope, workflow_id_of
 from ..nodes.settling import open_wait
-from ..tools.approvals import Decision
 from ..tools.canonical import JsonObject
 from ..tools.contracts import ToolContract
-from ..tools.errors import InputError
+from ..tools.events import Event
 from ..tools.ids import TraceId, WorkflowId, mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
-
-if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
+from .approval_desk import ApprovalDesk
+from .travel import fork, head
 
 Which = str | RunnableConfig
 """An instance: its workflow id, or the config that its thread runs with."""
 
 
-class Instances:
+class Instances(ApprovalDesk):
     """The instances of one compiled workflow."""
-
-    def __init__(self, graph: "WorkflowGraph") -> None:
-        self._engine = graph.engine
 
     def id_of(self, which: Which) -> str:
         """The workflow id that a config stands for."""
@@ -82,6 +75,7 @@ class Instances:
         *,
         principal: Principal | None = None,
         idempotency_key: str | None = None,
+        revision: int | None = None,
     ) -> JsonObject:
         """Carry out one tool on an instance without a model: the same gate, ledger, transaction and record.
 
@@ -91,6 +85,7 @@ class Instances:
             arguments: As on the wire.
             principal: Who asks; nobody in particular by default.
             idempotency_key: The caller's own: the same key and arguments give the stored result again.
+            revision: The revision that the caller decided by; by default the one at the time of the call. The command runs on no other.
 
         Returns:
             The command result, read result or error, as on the wire.
@@ -100,7 +95,7 @@ class Instances:
             OutcomeUnknown: An attempt broke off in mid-effect.
         """
         by = principal or Principal.ANONYMOUS
-        return run(self._engine.store, self._execute(which, tool, arguments, by, idempotency_key)).result
+        return run(self._engine.store, self._execute(which, tool, arguments, by, (idempotency_key, revision))).result
 
     async def aexecute(
         self,
@@ -110,15 +105,23 @@ class Instances:
         *,
         principal: Principal | None = None,
         idempotency_key: str | None = None,
+        revision: int | None = None,
     ) -> JsonObject:
         """As `execute`."""
         by = principal or Principal.ANONYMOUS
-        return (await arun(self._engine.store, self._execute(which, tool, arguments, by, idempotency_key))).result
+        steps = self._execute(which, tool, arguments, by, (idempotency_key, revision))
+        return (await arun(self._engine.store, steps)).result
 
     def _execute(
-        self, which: Which, tool: str | ToolContract, arguments: Mapping[str, Any], by: Principal, key: str | None
+        self,
+        which: Which,
+        tool: str | ToolContract,
+        arguments: Mapping[str, Any],
+        by: Principal,
+        once: tuple[str | None, int | None],
     ) -> Steps[Outcome]:
         workflow_id = self.id_of(which)
+        key, revision = once
         instance = self._engine.owned(self._engine.store.find(workflow_id), by, workflow_id)
         name = tool.name if isinstance(tool, ToolContract) else tool
         proposal = Proposal(
@@ -133,30 +136,85 @@ class Instances:
             revision=instance.revision,
         )
         # From outside there is no checkpoint to be behind: what counts is the row alone.
-        commands = Commands(self._engine, outside_scope(workflow_id, by), node=None, head=instance.head_checkpoint)
+        commands = Commands(
+            self._engine,
+            outside_scope(workflow_id, by),
+            node=None,
+            head=instance.head_checkpoint,
+            revision=instance.revision if revision is None else revision,
+        )
         outcome = yield from commands.carry_out(proposal)
         if isinstance(outcome, Broken):
             raise unresolved(outcome.entry)
         return outcome
 
-    def decide(self, approval_id: str, decision: Decision, *, by: Principal) -> ApprovalRequest:
-        """Take a decision on an approval, without the graph; it finds it when it goes on (`graph.invoke(None, config)`).
+    def resolve(
+        self,
+        which: Which,
+        found: Found | str,
+        *,
+        by: Principal,
+        key: str | None = None,
+        output: Any = None,
+        data: Mapping[str, Any] | None = None,
+        events: Iterable[Event] = (),
+        note: str | None = None,
+        attempt: int | None = None,
+    ) -> JsonObject | None:
+        """Say what became of an attempt that broke off and whose outcome is unknown. The graph finds it when it goes on.
+
+        Args:
+            which: The instance.
+            found: `"happened"` (it counts as carried out, with this output), `"retry"` (it did not, and is to be tried again) or
+                `"failed"` (it did not, and is not to be tried again).
+            by: Who says so.
+            key: The command's idempotency key; by default the one that the instance waits for.
+            output: What the tool would have returned: as Python has it, or with the names on the wire.
+            data: The workflow's data as the tool would have left it, whole; by default it changed nothing.
+            events: What the tool would have emitted.
+            note: How they know; it is in the record, and where it failed, whoever proposed it is told.
+            attempt: Which attempt they speak of, when it must not be a later one.
+
+        Returns:
+            The command result, or the error where it failed, as on the wire; None when it is to be tried again.
 
         Raises:
-            PrincipalError: They may not.
-            ConflictError: It was decided already, or its time is over.
+            InputError: Nothing waits to be resolved, or output or data do not fit.
+            ConflictError: It is running, was resolved already, or was tried again since.
         """
+        resolution = Resolution(Found(found), output, data, tuple(events), note, attempt)
+        workflow_id = self.id_of(which)
         with self._engine.store.write() as connection:
-            taken = self._decide(connection, approval_id, decision, by)
-        if isinstance(taken, Declined):
-            raise taken.error
-        return taken
+            outcome = resolve(self._engine, connection, workflow_id, key, resolution, by=by)
+        return None if outcome is None else outcome.result
 
-    def _decide(
-        self, connection: Connection, approval_id: str, decision: Decision, by: Principal
-    ) -> ApprovalRequest | Declined:
-        approval = approval_rows.load_by_id(connection, approval_id)
-        if approval is None:
-            raise InputError(f"There is no approval {approval_id}. Nothing was decided.", code="unknown_approval")
-        scope = outside_scope(approval.workflow_id, by)
-        return decide(self._engine, connection, approval_id, decision, by=by, scope=scope)
+    def head(self, config: RunnableConfig) -> RunnableConfig:
+        """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
+
+        Raises:
+            InputError: The thread has no such checkpoint any more.
+        """
+        return head(self._graph, config)
+
+    def fork(
+        self, config: RunnableConfig, *, thread_id: str | None = None, principal: Principal | None = None
+    ) -> RunnableConfig:
+        """Begin an instance of its own from a checkpoint of another one: time travel that repeats no business.
+
+        State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there
+        are not. What was done outside the database stays done.
+
+        Args:
+            config: The thread, and the checkpoint with its `checkpoint_id` (the newest one without).
+            thread_id: A new thread for it; by default one is named.
+            principal: Who asks for it.
+
+        Returns:
+            The config of the new thread; `graph.invoke(None, config)` goes on with it.
+
+        Raises:
+            InputError: There is no such checkpoint.
+            ConflictError: The new thread is in use.
+        """
+        by = principal or Principal.ANONYMOUS
+        return fork(self._graph, config, thread_id=thread_id or mint("thread"), principal=by)

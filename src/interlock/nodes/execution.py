@@ -7,14 +7,17 @@ from langgraph.types import Command, interrupt
 
 from ..checkpointing.store import LedgerEntry
 from ..tools.canonical import JsonObject
-from ..tools.errors import DurabilityError, StoreUnavailable
+from ..tools.errors import ConflictError, DurabilityError, InputError, StoreUnavailable
 from ..tools.kinds import ToolKind
 from .base import Engine, WorkflowNode
 from .commands import Broken, Commands, Outcome
-from .driver import Await, Steps
+from .driver import Await, InStore, Steps
 from .proposals import Proposal
+from .resolution import parse_resolution, resolve
 from .scope import Scope
 
+OUTCOME_UNKNOWN = "outcome_unknown"
+"""The type of the interrupt that asks what became of an attempt."""
 CHECKPOINT_SECONDS = 30.0
 """How long a command waits for the checkpoint that it runs on, where checkpoints are written in the background."""
 
@@ -49,15 +52,35 @@ class ExecutionNode(WorkflowNode):
         if contract is not None and contract.kind is not ToolKind.READ:
             yield from until_checkpointed(scope, proposal.tool)
         commands = Commands(self.engine, scope, node=self._edge_node, head=value.get("head"))
+        problem: str | None = None
         while isinstance(outcome := (yield from commands.carry_out(proposal)), Broken):
-            # Answered by resolving the ledger's row, which the next round finds; the answer itself decides nothing.
-            interrupt(unknown_payload(outcome.entry))
+            # Resolved in SQL before the graph runs on, which the next round finds; an answer comes only through a parent graph.
+            answer = interrupt(unknown_payload(outcome.entry, problem))
+            problem = yield from self._take(answer, outcome.entry, scope)
         scope.emit(streamed(proposal, outcome))
         state = outcome.instance.state
         return Command(
             update=answered(self.engine, proposal, outcome),
             goto=state if state in self.destinations else self.source,
         )
+
+    def _take(self, answer: Any, entry: LedgerEntry, scope: Scope) -> Steps[str | None]:
+        """Resolve by an answer; what is wrong with it is asked about again.
+
+        When this node runs again, LangGraph gives it the same answers again: so each must say which attempt it is about.
+        """
+        try:
+            resolution = parse_resolution(answer)
+            if resolution.attempt is None:
+                return f'Say which attempt is meant: add "attempt": {entry.attempt} to the answer.'
+            yield InStore(
+                lambda connection: resolve(
+                    self.engine, connection, entry.workflow_id, entry.idempotency_key, resolution, by=scope.principal
+                )
+            )
+        except (InputError, ConflictError) as error:
+            return error.message
+        return None
 
 
 def until_checkpointed(scope: Scope, tool: str) -> Steps[None]:
@@ -123,16 +146,24 @@ def streamed(proposal: Proposal, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def unknown_payload(entry: LedgerEntry) -> JsonObject:
+def unknown_payload(entry: LedgerEntry, problem: str | None = None) -> JsonObject:
     """What is shown while a person has to say what became of an attempt."""
     return {
-        "type": "outcome_unknown",
+        "type": OUTCOME_UNKNOWN,
         "schemaVersion": 1,
         "workflowId": entry.workflow_id,
         "key": entry.idempotency_key,
         "tool": entry.tool,
         "attempt": entry.attempt,
+        "arguments": entry.arguments,
+        "requestedBy": entry.principal_id,
         "auditRef": entry.audit_ref,
+        "answers": [
+            {"type": "happened", "output": None, "attempt": entry.attempt},
+            {"type": "retry", "attempt": entry.attempt},
+            {"type": "failed", "note": None, "attempt": entry.attempt},
+        ],
+        "problem": problem,
         "description": f"An attempt of {entry.tool} broke off. Find out whether it happened, and resolve it: it happened with this result, or it "
         "did not, try again.",
     }

@@ -19,8 +19,8 @@
     │   │       └── InvalidResume         the payload has a wrong shape
     │   ├── ConflictError             retryable: somebody else was first
     │   │   ├── RevisionConflict        the instance moved
-    │   │   ├── InProgress              the same command still runs
-    │   │   └── LeaseLost               this runner was away too long, and another one took over
+    │   │   │   └── LeaseLost             this runner was away too long, and another one took over
+    │   │   └── InProgress              the same command still runs
     │   ├── IdempotencyError          one key, two different commands
     │   ├── OutcomeUnknown            an attempt broke off in mid-effect
     │   ├── StaleCheckpoint           time travel behind the instance
@@ -228,7 +228,7 @@ class InProgress(ConflictError):
     default_code = ErrorCode.IN_PROGRESS
 
 
-class LeaseLost(ConflictError):
+class LeaseLost(RevisionConflict):
     """This runner was away for longer than its lease, and another one took over; it writes nothing more."""
 
 

@@ -1,0 +1,200 @@
+"""Time travel over a workflow: from before its last command only into an instance of its own.
+
+LangGraph goes on from any checkpoint that it is given. For a workflow that would do business again that was done already, so a
+run from behind the last command is refused before anything is written. `head` gives the place to go on from, and `fork` begins
+another instance from the past of this one.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateUpdate
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import AuditKind, Instance, Unit
+from ..checkpointing.store import instances as instance_rows
+from ..checkpointing.store.audit import GENESIS
+from ..nodes.base import Engine
+from ..nodes.commands import stale
+from ..nodes.lineage import descends, parents_of
+from ..nodes.saved import Saved
+from ..nodes.scope import NESTED, workflow_id_of
+from ..nodes.settling import arrive
+from ..nodes.versions import keep
+from ..tools.errors import ConflictError, InputError
+from ..tools.ids import mint
+from ..tools.principal import Principal
+
+if TYPE_CHECKING:
+    from .compiled import WorkflowGraph
+
+
+def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any]) -> None:
+    """Refuse a run, or an update, at a checkpoint from before the workflow's last command.
+
+    Raises:
+        StaleCheckpoint: It is; nothing was done.
+    """
+    checkpoint, thread = configurable.get("checkpoint_id"), configurable.get("thread_id")
+    if checkpoint is None or thread is None or NESTED in configurable or configurable.get("checkpoint_ns"):
+        return
+    workflow_id = workflow_id_of(configurable, engine.definition.name)
+    instance = engine.store.find(workflow_id)
+    wanted = None if instance is None else instance.head_checkpoint
+    if instance is None or wanted is None or descends(str(checkpoint), wanted, parents_of(saver, str(thread))):
+        return
+    raise stale(workflow_id, instance.state, instance.revision)
+
+
+def head(graph: "WorkflowGraph", config: RunnableConfig) -> RunnableConfig:
+    """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
+
+    Raises:
+        InputError: The thread has no such checkpoint any more.
+    """
+    engine = graph.engine
+    thread = config.get("configurable", {}).get("thread_id")
+    saver = cast("Any", graph.checkpointer)
+    instance = engine.store.get(workflow_id_of(config.get("configurable", {}), engine.definition.name))
+    plain: RunnableConfig = {"configurable": {**config.get("configurable", {})}}
+    plain["configurable"].pop("checkpoint_id", None)
+    wanted = instance.head_checkpoint
+    if wanted is None:
+        return plain
+    parents: dict[str, str | None] = {}
+    for saved in saver.list({"configurable": {"thread_id": thread, "checkpoint_ns": ""}}):
+        above = saved.parent_config
+        parents[saved.config["configurable"]["checkpoint_id"]] = (
+            None if above is None else above["configurable"]["checkpoint_id"]
+        )
+    for number, checkpoint in enumerate(parents):  # newest first
+        if descends(checkpoint, wanted, parents.get):
+            if number > 0:
+                plain["configurable"]["checkpoint_id"] = checkpoint
+            return plain
+    raise InputError(
+        f"The thread {thread!r} has no checkpoint that follows the last command of {instance.workflow_id}, which stands in "
+        f"{instance.state!r}. Nothing was done; act on the workflow with graph.instances.execute, or fork it.",
+        code="no_head",
+    )
+
+
+def fork(graph: "WorkflowGraph", config: RunnableConfig, *, thread_id: str, principal: Principal) -> RunnableConfig:
+    """Begin an instance of its own from a checkpoint of another one.
+
+    State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there are
+    not. What was done outside the database stays done.
+
+    Args:
+        graph: The workflow.
+        config: The thread, and the checkpoint with its `checkpoint_id` (the newest one without).
+        thread_id: A new thread for it.
+        principal: Who asks for it.
+
+    Returns:
+        The config of the new thread; `graph.invoke(None, config)` goes on with it.
+
+    Raises:
+        InputError: There is no such checkpoint.
+        ConflictError: The new thread is in use.
+    """
+    engine = graph.engine
+    source_id = workflow_id_of(config.get("configurable", {}), engine.definition.name)
+    source = engine.owned(engine.store.find(source_id), principal, source_id)
+    snapshot = graph.get_state(config)
+    checkpoint = snapshot.config.get("configurable", {}).get("checkpoint_id")
+    if not snapshot.values or checkpoint is None:
+        raise InputError(
+            f"There is no checkpoint at {config.get('configurable')} to fork from. Nothing was done; take one of graph.get_state_history(config).",
+            code="unknown_checkpoint",
+        )
+    target: RunnableConfig = {"configurable": {"thread_id": thread_id}}
+    values = snapshot.values
+    began = {
+        "from": source_id,
+        "checkpoint": checkpoint,
+        "state": values.get("state", engine.definition.initial),
+        "revision": values.get("revision", 0),
+    }
+    with engine.store.write() as connection:
+        instance = _begin(
+            engine, connection, source, thread_id=thread_id, values=values, began=began, principal=principal
+        )
+    if graph.get_state(target).values:
+        return target  # made before, by a call that broke off after this
+    copied = {
+        "messages": values.get("messages", []),
+        "progress": [("turn", principal.to_json())],
+        **engine.channels(instance, principal),
+    }
+    # Not through the guarded door of the workflow: these are its own channels, following the row that was just written.
+    CompiledStateGraph.bulk_update_state(graph, target, [[StateUpdate(values=copied, as_node=START)]])
+    return target
+
+
+def _begin(
+    engine: Engine,
+    connection: Connection,
+    source: Instance,
+    *,
+    thread_id: str,
+    values: Mapping[str, Any],
+    began: Mapping[str, Any],
+    principal: Principal,
+) -> Instance:
+    definition = engine.definition
+    workflow_id = workflow_id_of({"thread_id": thread_id}, definition.name)
+    existing = instance_rows.load(connection, workflow_id, lock=True)
+    if existing is not None:
+        return _same_fork(engine, existing, began)
+    now = engine.store.now(connection)
+    state = definition.state(definition.state_mapping.get(str(began["state"]), str(began["state"])))
+    model = definition.data_model
+    data = definition.parse_data(values.get("data"))
+    instance = Instance(
+        workflow_id=workflow_id,
+        tenant=source.tenant,
+        workflow=definition.name,
+        workflow_version=definition.version,
+        definition=definition.fingerprint,
+        state=state.name,
+        revision=0,
+        data={} if model is None else data.model_dump(mode="json"),
+        finished=state.is_final,
+        thread_id=thread_id,
+        checkpoint_ns=None,
+        head_checkpoint=None,
+        running_key=None,
+        lease_owner=None,
+        lease_epoch=0,
+        lease_until=None,
+        trace_id=mint("trace"),
+        started_by=principal,
+        last_result=None,
+        audit_count=0,
+        audit_head=GENESIS,
+        created_at=now,
+        updated_at=now,
+    )
+    instance_rows.insert(connection, instance)
+    unit = Unit(connection, instance, now)
+    keep(definition, unit)
+    unit.record(AuditKind.FORK, principal, {**began, "data": instance.data})
+    unit.flush()
+    return arrive(engine, unit)
+
+
+def _same_fork(engine: Engine, existing: Instance, began: Mapping[str, Any]) -> Instance:
+    first = next(iter(engine.store.audit(existing.workflow_id)), None)
+    payload = {} if first is None or first.payload is None else first.payload
+    if first is None or first.kind is not AuditKind.FORK or any(payload.get(name) != began[name] for name in began):
+        raise ConflictError(
+            f"The thread {existing.thread_id!r} already has a workflow, {existing.workflow_id}, in {existing.state!r}. Nothing was done; give "
+            "fork a thread of its own.",
+            retryable=False,
+            details={"workflowId": existing.workflow_id},
+        )
+    return existing

@@ -72,8 +72,8 @@ def cancel(order: Order, owner: User, reason: str) -> Change[Order]:
     _require_status(order, OrderStatus.PENDING, "cancelled")
     if reason not in list(CancelReason):
         raise Refused(
-            f"{reason!r} is not a reason for which an order can be cancelled, and order {order.order_id} stands as it "
-            f"was. Ask the customer for one of: {', '.join(repr(known.value) for known in CancelReason)}.",
+            f"{reason!r} is not a reason for which an order can be cancelled. Ask the "
+            f"customer for one of: {', '.join(repr(known.value) for known in CancelReason)}.",
             code="cancel_reason",
             details={"reason": reason, "reasons": [known.value for known in CancelReason]},
         )
@@ -115,8 +115,8 @@ def pay_otherwise(order: Order, owner: User, payment_method_id: str) -> Change[O
     method = _method_of(owner, payment_method_id)
     if len(order.payment_history) != 1 or order.payment_history[0].transaction_type != "payment":
         raise Refused(
-            f"The payment of order {order.order_id} was changed before, and it can be changed only once. It stands as "
-            "it was; tell the customer.",
+            f"The payment of order {order.order_id} was changed before, and it can be changed only once. Tell the "
+            "customer so.",
             code="payment_history",
             details={"orderId": order.order_id, "rows": len(order.payment_history)},
         )
@@ -241,7 +241,7 @@ def _require_status(order: Order, status: OrderStatus, done: str) -> None:
     )
     raise Refused(
         f"Order {order.order_id} is {order.status.value!r}, and only an order that is {status.value!r} can be "
-        f"{done}.{once} It stands as it was; tell the customer so.",
+        f"{done}.{once} Tell the customer so.",
         code="order_status",
         details={"orderId": order.order_id, "status": order.status.value, "requiredStatus": status.value},
     )
@@ -253,8 +253,8 @@ def _require_storable(address: Address) -> None:
         unprintable = any(unicodedata.category(char) in {"Cc", "Cs"} for char in text)
         if len(text) > limit or unprintable or (not text.strip() and name != "address2"):
             raise Refused(
-                f"{name} is empty, longer than {limit} characters or holds characters that no address has; the "
-                "address stands as it was. Ask the customer to spell it out.",
+                f"{name} is empty, longer than {limit} characters or holds characters that no address has. "
+                "Ask the customer to spell it out.",
                 code="address",
                 details={"field": name},
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..nodes.definition import Definition, Edge, State
+from ..nodes.waits import WaitRule
 from ..tools.approvals import Approval
 from ..tools.canonical import JsonObject
 
@@ -50,14 +51,30 @@ class DrawnEdge:
 
 
 @dataclass(frozen=True)
+class DrawnEnd:
+    """One way in which a wait ends: what ends it, and the state that follows."""
+
+    by: str
+    """The event's name on the wire, or the deadline in words."""
+    kind: str
+    """event, deadline or failure."""
+    target: str
+
+    def to_json(self) -> JsonObject:
+        """The end as JSON data."""
+        return {"by": self.by, "kind": self.kind, "target": self.target}
+
+
+@dataclass(frozen=True)
 class DrawnState:
-    """A state, with the edges out of it."""
+    """A state, with the edges out of it and, where it waits, what ends the wait."""
 
     name: str
     kind: str
     is_initial: bool
     is_final: bool
     edges: tuple[DrawnEdge, ...]
+    ends: tuple[DrawnEnd, ...] = ()
 
     def to_json(self) -> JsonObject:
         """The state as JSON data."""
@@ -67,6 +84,7 @@ class DrawnState:
             "initial": self.is_initial,
             "final": self.is_final,
             "edges": [edge.to_json() for edge in self.edges],
+            **({"ends": [end.to_json() for end in self.ends]} if self.ends else {}),
         }
 
 
@@ -123,6 +141,8 @@ class Drawing:
             for edge in state.edges:
                 if edge.moves:
                     yield f"    {ids[state.name]} --> {ids[edge.target]}: {_quoted(_label(edge))}"
+            for end in state.ends:
+                yield f"    {ids[state.name]} --> {ids[end.target]}: {_quoted(end.by)}"
             if state.is_final:
                 yield f"    {ids[state.name]} --> [*]"
 
@@ -134,7 +154,21 @@ def _state(definition: Definition, state: State) -> DrawnState:
         is_initial=state.name == definition.initial,
         is_final=state.is_final,
         edges=tuple(_edge(edge) for edge in definition.by_source[state.name]),
+        ends=_ends(state.wait),
     )
+
+
+def _ends(wait: WaitRule | None) -> tuple[DrawnEnd, ...]:
+    if wait is None:
+        return ()
+    ends = []
+    if wait.then is not None:
+        ends += [DrawnEnd(event.name_on_wire, "event", wait.then) for event in wait.events]
+    if wait.on_failure is not None and wait.failed_by is not None:
+        ends.append(DrawnEnd(wait.failed_by.name_on_wire, "failure", wait.on_failure))
+    if wait.on_timeout is not None and wait.seconds is not None:
+        ends.append(DrawnEnd(f"after {_duration(wait.seconds)}", "deadline", wait.on_timeout))
+    return tuple(ends)
 
 
 def _edge(edge: Edge) -> DrawnEdge:
@@ -191,4 +225,4 @@ def _duration(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
-__all__ = ["Drawing", "DrawnEdge", "DrawnState", "asked"]
+__all__ = ["Drawing", "DrawnEdge", "DrawnEnd", "DrawnState", "asked"]

@@ -20,6 +20,7 @@ from ..tools.ids import TraceId, WorkflowId, mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
 from .approval_desk import ApprovalDesk
+from .picture import Picture, picture_of_instance
 from .travel import fork, head
 
 Which = str | RunnableConfig
@@ -62,6 +63,11 @@ class Instances(ApprovalDesk):
             tenant=instance.tenant,
             trace_id=TraceId(instance.trace_id),
         )
+
+    def picture(self, which: Which, *, principal: Principal | None = None) -> Picture:
+        """The workflow with this instance's state lit, for a principal (by default the one who started it)."""
+        instance = self.get(which)
+        return picture_of_instance(self._engine, instance, self.audit(which), principal or instance.started_by)
 
     def audit(self, which: Which) -> list[AuditRecord]:
         """The audit trail of an instance, oldest first."""

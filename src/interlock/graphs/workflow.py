@@ -22,6 +22,7 @@ from ..tools.kinds import ToolKind
 from .checks import check_definition, check_name
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
+from .picture import Picture, picture_of
 
 if TYPE_CHECKING:
     from .middleware import InitialData, WorkflowMiddleware
@@ -316,6 +317,28 @@ class Workflow:
             ) from error
         engine = Engine(self.definition(), workflow_store or WorkflowStore.in_memory())
         return WorkflowMiddleware(engine, initial_data=initial_data, others=others)
+
+    def picture(self) -> Picture:
+        """The workflow as a picture: shown by notebooks, and saved with `picture().save("workflow.svg")`.
+
+        Raises:
+            WorkflowDefinitionError: The workflow cannot work, and so cannot be drawn.
+        """
+        return picture_of(self.definition())
+
+    def to_mermaid(self) -> str:
+        """The workflow as Mermaid text, for documents."""
+        return self.picture().to_mermaid()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        del include, exclude
+        try:
+            return self.picture()._repr_mimebundle_()
+        except WorkflowDefinitionError as error:  # half built: a notebook shows it as it grows
+            return {"text/plain": f"{self!r}, which cannot run yet: {error.message}"}
+
+    def __repr__(self) -> str:
+        return f"<Workflow {self.name} v{self.version}: {', '.join(self._states) or 'no states'}>"
 
     @property
     def states(self) -> Mapping[str, State]:

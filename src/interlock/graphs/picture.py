@@ -1,0 +1,107 @@
+"""A workflow, or one instance of it, as something to look at: in a notebook a picture, elsewhere a few lines of text."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..checkpointing.store import AuditKind, AuditRecord, Instance
+from ..nodes.base import Engine
+from ..nodes.definition import Definition, Edge, GuardView
+from ..nodes.policies import Mode
+from ..tools.kinds import ToolKind
+from ..tools.principal import Principal
+from .drawing import Drawing
+from .svg import Standing, to_svg
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a notebook shows: an SVG picture, and text where there are no pictures.
+
+    Nothing else is offered to the notebook: some would show Mermaid's source or JSON in place of the picture.
+    """
+
+    drawing: Drawing
+    standing: Standing | None = None
+
+    @property
+    def svg(self) -> str:
+        """The picture as a whole SVG document."""
+        return to_svg(self.drawing, self.standing)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture as a file.
+
+        Returns:
+            Where it is.
+        """
+        target = Path(path)
+        target.write_text(self.svg, "utf-8")
+        return target
+
+    def to_mermaid(self) -> str:
+        """The workflow as Mermaid text, for documents."""
+        return self.drawing.to_mermaid()
+
+    def __str__(self) -> str:
+        """The workflow in words, a line for each state."""
+        head = f"workflow {self.drawing.workflow} v{self.drawing.version}"
+        if self.standing is not None:
+            head += f", now in {self.standing.state}"
+        return "\n".join([head, *(self._line(number) for number in range(len(self.drawing.states)))])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _line(self, number: int) -> str:
+        state = self.drawing.states[number]
+        here = self.standing is not None and self.standing.state == state.name
+        calls = [
+            f"{edge.tool}{'' if edge.target == state.name else f' -> {edge.target}'}"
+            + (f" ({edge.approval})" if edge.approval else "")
+            for edge in state.edges
+        ]
+        calls += [f"{end.by} -> {end.target}" for end in state.ends]
+        return f"{'*' if here else ' '} {state.name}: {', '.join(calls) if calls else 'final' if state.is_final else 'rests'}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        del include, exclude
+        return {"image/svg+xml": self.svg, "text/plain": str(self)}
+
+
+def picture_of(definition: Definition) -> Picture:
+    """The picture of a workflow, with nothing lit."""
+    return Picture(Drawing.of(definition))
+
+
+def picture_of_instance(
+    engine: Engine, instance: Instance, records: list[AuditRecord], principal: Principal
+) -> Picture:
+    """The picture of an instance: its state lit, what may be called now bright, and why the rest may not.
+
+    Args:
+        engine: The workflow.
+        instance: Its row.
+        records: Its audit trail, which says where it was before.
+        principal: For whom: another one may be allowed something else.
+    """
+    view = engine.view(instance, principal)
+    allowed = frozenset(engine.offered(view))
+    edges = engine.definition.by_source.get(instance.state, ())
+    why_not = {edge.tool.name: _why_not(engine, edge, view) for edge in edges if edge.tool.name not in allowed}
+    left = {
+        str(record.payload["previousState"])
+        for record in records
+        if record.kind is AuditKind.TRANSITION and record.payload is not None and "previousState" in record.payload
+    }
+    return Picture(Drawing.of(engine.definition), Standing(instance.state, allowed, frozenset(left), why_not))
+
+
+def _why_not(engine: Engine, edge: Edge, view: GuardView) -> str:
+    if engine.definition.mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
+        return "not in read-only mode"
+    if not edge.admits(view):
+        name = getattr(edge.guard, "__name__", "<lambda>")
+        return "its guard does not hold" if name == "<lambda>" else f"not {name}"
+    reasons = (policy.hides(edge.tool, view) for policy in engine.definition.policies)
+    return next((reason for reason in reasons if reason is not None), "not now")

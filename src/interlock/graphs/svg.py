@@ -1,0 +1,309 @@
+"""The picture of a workflow as SVG: states as boxes with what stays in them, arrows with what leads on, and where one stands.
+
+It is to look the same in JupyterLab, in VS Code, on GitHub and on nbviewer: presentation attributes only, no style sheet, script,
+marker or font of its own, an opaque background, and nothing that only a colour tells.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from .drawing import Drawing, DrawnEdge, DrawnState
+from .layout import Size, lay_out
+
+FONT = "Helvetica, Arial, sans-serif"
+_MARGIN = 18.0
+_TITLE_SIZE, _ROW_SIZE, _NOTE_SIZE = 14.0, 12.0, 11.0
+_ROW, _HEAD, _PAD = 18.0, 30.0, 12.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an instance stands, to be lit in the picture.
+
+    Attributes:
+        state: The current state.
+        allowed: The tools that may be called now.
+        visited: States that were left before.
+        why_not: Why other tools of the state may not be called now.
+    """
+
+    state: str
+    allowed: frozenset[str] = frozenset()
+    visited: frozenset[str] = frozenset()
+    why_not: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Colours:
+    ink: str = "#1f2933"
+    faint: str = "#7b8794"
+    paper: str = "#ffffff"
+    box: str = "#f7f9fb"
+    rule: str = "#cbd2d9"
+    line: str = "#52606d"
+    lit: str = "#0b6bcb"
+    lit_box: str = "#e3f0fd"
+    read: str = "#3a7d44"
+    command: str = "#b44d12"
+    event: str = "#6b46a8"
+    final: str = "#e4e7eb"
+    wait: str = "#fff8e1"
+
+
+C = _Colours()
+_KINDS = {"read": ("○", C.read), "command": ("●", C.command), "event": ("◆", C.event)}
+_MARKS = {"deadline": ("◷", C.line), "failure": ("✕", C.command), "event": ("◇", C.event)}
+
+
+@dataclass(frozen=True)
+class _Line:
+    mark: str
+    colour: str
+    text: str
+    note: str = ""
+    is_dim: bool = False
+    is_lit: bool = False
+
+    @property
+    def width(self) -> float:
+        return 16 + text_width(self.text, _ROW_SIZE) + (text_width(self.note, _NOTE_SIZE) + 8 if self.note else 0)
+
+
+def to_svg(drawing: Drawing, standing: Standing | None = None) -> str:
+    """Draw a workflow.
+
+    Args:
+        drawing: What is drawn.
+        standing: Where an instance stands; without it nothing is lit.
+
+    Returns:
+        A whole SVG document, the same text for the same input on every machine.
+    """
+    arrows = _arrows(drawing, standing)
+    inside = {state.name: _inside(state, standing) for state in drawing.states}
+    boxes = {state.name: _box_size(state, inside[state.name]) for state in drawing.states}
+    labels = {arrow: _label_size(lines) for arrow, lines in arrows.items()}
+    layout = lay_out(boxes, labels)
+    title = f"{drawing.workflow} v{drawing.version}"
+    head = 26.0
+    legend = _legend(drawing)
+    # At least as wide as what is written above and below the picture.
+    wide = max(layout.width, text_width(title, 15) + 60, _legend_width(legend))
+    width, height = wide + 2 * _MARGIN, layout.height + 2 * _MARGIN + head + 34 + 26
+    left, top = _MARGIN + (wide - layout.width) / 2, _MARGIN + head + 18
+    parts: list[str] = []
+    first = drawing.states[0]
+    x, y = layout.boxes[first.name]
+    parts += _start(left + x, top + y - boxes[first.name].height / 2)
+    for arrow, points in layout.arrows.items():
+        lit = any(line.is_lit for line in arrows[arrow])
+        parts += _arrow([(left + x, top + y) for x, y in points], lit=lit, dim=all(one.is_dim for one in arrows[arrow]))
+    for arrow, (x, y) in layout.labels.items():
+        parts += _label(left + x, top + y, labels[arrow], arrows[arrow])
+    for state in drawing.states:
+        x, y = layout.boxes[state.name]
+        parts += _box(left + x, top + y, boxes[state.name], state=state, lines=inside[state.name], standing=standing)
+    parts += _legend_row(_MARGIN, height - _MARGIN - 6, legend)
+    notes = f" - now in {standing.state}" if standing is not None else ""
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}" '
+            f'viewBox="0 0 {_n(width)} {_n(height)}" font-family="{FONT}" role="img">',
+            f"<title>{escape(title + notes)}</title>",
+            f'<rect x="0" y="0" width="{_n(width)}" height="{_n(height)}" fill="{C.paper}"/>',
+            _text(_MARGIN, _MARGIN + 12, title, 15, C.ink, weight="bold"),
+            *parts,
+            "</svg>",
+        ]
+    )
+
+
+def text_width(text: str, size: float) -> float:
+    """About how wide a text is in the fonts that browsers take for Helvetica."""
+    narrow, wide = set("iljtfrI.,:;'|!()[] "), set("mwMWOQGC@%&")
+    units = sum(0.33 if letter in narrow else 0.86 if letter in wide else 0.58 for letter in text)
+    return units * size
+
+
+# What is written
+
+
+def _inside(state: DrawnState, standing: Standing | None) -> list[_Line]:
+    return [_line(edge, state.name, standing) for edge in state.edges if edge.target == state.name]
+
+
+def _arrows(drawing: Drawing, standing: Standing | None) -> dict[tuple[str, str], list[_Line]]:
+    found: dict[tuple[str, str], list[_Line]] = {}
+    for state in drawing.states:
+        for edge in state.edges:
+            if edge.target != state.name:
+                found.setdefault((state.name, edge.target), []).append(_line(edge, state.name, standing))
+        for end in state.ends:
+            if end.target != state.name:
+                mark, colour = _MARKS[end.kind]
+                lit = standing is not None and standing.state == state.name
+                found.setdefault((state.name, end.target), []).append(
+                    _Line(mark, colour, end.by, is_lit=lit, is_dim=standing is not None and not lit)
+                )
+    return found
+
+
+def _line(edge: DrawnEdge, state: str, standing: Standing | None) -> _Line:
+    mark, colour = _KINDS[edge.kind]
+    notes = [edge.approval or "", f"if {edge.guard}" if edge.guard else ""]
+    here = standing is not None and standing.state == state
+    allowed = standing is not None and here and edge.tool in standing.allowed
+    if standing is not None and here and not allowed:
+        notes = [standing.why_not.get(edge.tool, "not now")]
+    return _Line(
+        mark,
+        colour,
+        edge.tool + ("" if edge.moves or edge.kind == "read" else " ↻"),
+        ", ".join(note for note in notes if note),
+        is_dim=standing is not None and not allowed,
+        is_lit=allowed,
+    )
+
+
+def _box_size(state: DrawnState, lines: Sequence[_Line]) -> Size:
+    widest = max(
+        [
+            text_width(state.name, _TITLE_SIZE) + text_width(_kind(state), _NOTE_SIZE) + 26,
+            *(line.width for line in lines),
+        ]
+    )
+    return Size(widest + 2 * _PAD, _HEAD + (len(lines) * _ROW + 8 if lines else 4))
+
+
+def _label_size(lines: Sequence[_Line]) -> Size:
+    return Size(max(line.width for line in lines) + 10, len(lines) * 16 + 4)
+
+
+def _kind(state: DrawnState) -> str:
+    return {"reasoning": "model", "function": "function", "node": "node", "resting": "rests"}.get(
+        state.kind, state.kind
+    )
+
+
+def _legend(drawing: Drawing) -> list[tuple[str, str, str]]:
+    kinds = {edge.kind for state in drawing.states for edge in state.edges}
+    rows: list[tuple[str, str, str]] = [(*_KINDS[kind], kind) for kind in ("read", "command", "event") if kind in kinds]
+    for state in drawing.states:
+        for end in state.ends:
+            row = (*_MARKS[end.kind], {"event": "event in", "deadline": "deadline", "failure": "failure"}[end.kind])
+            if row not in rows:
+                rows.append(row)
+    return rows
+
+
+def _legend_width(rows: Iterable[tuple[str, str, str]]) -> float:
+    return sum(text_width(word, _NOTE_SIZE) + 34 for _, _, word in rows)
+
+
+# How it is drawn
+
+
+def _box(
+    x: float, y: float, size: Size, *, state: DrawnState, lines: Sequence[_Line], standing: Standing | None
+) -> list[str]:
+    left, top = x - size.width / 2, y - size.height / 2
+    here = standing is not None and standing.state == state.name
+    fill = C.lit_box if here else C.final if state.is_final else C.wait if state.ends else C.box
+    stroke, width = (C.lit, 2.5) if here else (C.rule, 1.2)
+    parts = []
+    if here:
+        parts.append(
+            _rect(
+                left - 5, top - 5, size.width + 10, size.height + 10, "none", stroke=C.lit, stroke_width=1.0, radius=13
+            )
+        )
+    parts.append(_rect(left, top, size.width, size.height, fill, stroke=stroke, stroke_width=width))
+    if state.is_final:
+        parts.append(
+            _rect(left + 3, top + 3, size.width - 6, size.height - 6, "none", stroke=C.rule, stroke_width=1.0, radius=6)
+        )
+    visited = standing is not None and state.name in standing.visited and not here
+    name = state.name + (" ✓" if visited else "")
+    parts.append(_text(left + _PAD, top + 20, name, _TITLE_SIZE, C.lit if here else C.ink, weight="bold"))
+    kind = "now" if here else _kind(state)
+    parts.append(_text(left + size.width - _PAD, top + 20, kind, _NOTE_SIZE, C.lit if here else C.faint, anchor="end"))
+    for number, line in enumerate(lines):
+        parts += _written(left + _PAD, top + _HEAD + 14 + number * _ROW - 2, line)
+    return parts
+
+
+def _label(x: float, y: float, size: Size, lines: Sequence[_Line]) -> list[str]:
+    left, top = x - size.width / 2, y - size.height / 2
+    parts = [_rect(left, top, size.width, size.height, C.paper, stroke="none", stroke_width=0, radius=4)]
+    for number, line in enumerate(lines):
+        parts += _written(left + 5, top + 13 + number * 16, line)
+    return parts
+
+
+def _written(x: float, y: float, line: _Line) -> list[str]:
+    colour = C.faint if line.is_dim else line.colour
+    ink = C.faint if line.is_dim else C.ink
+    weight = "bold" if line.is_lit else "normal"
+    parts = [
+        _text(x, y, line.mark, _ROW_SIZE, colour),
+        _text(x + 16, y, line.text, _ROW_SIZE, ink, weight=weight),
+    ]
+    if line.note:
+        at = x + 16 + text_width(line.text, _ROW_SIZE) * (1.06 if line.is_lit else 1.0) + 8
+        parts.append(_text(at, y, line.note, _NOTE_SIZE, C.faint, style="italic"))
+    return parts
+
+
+def _arrow(points: Sequence[tuple[float, float]], *, lit: bool, dim: bool) -> list[str]:
+    colour, width = (C.lit, 2.2) if lit else (C.rule, 1.2) if dim else (C.line, 1.4)
+    (x, y), *rest = points
+    path = f"M{_n(x)} {_n(y)}"
+    for to_x, to_y in rest:
+        bend = (to_y - y) / 2
+        path += f" C{_n(x)} {_n(y + bend)} {_n(to_x)} {_n(to_y - bend)} {_n(to_x)} {_n(to_y)}"
+        x, y = to_x, to_y
+    down = 1.0 if points[-1][1] >= points[-2][1] else -1.0
+    tip = f"M{_n(x)} {_n(y)} l-4.5 {_n(-9 * down)} h9 Z"
+    return [
+        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>',
+        f'<path d="{tip}" fill="{colour}" stroke="none"/>',
+    ]
+
+
+def _start(x: float, y: float) -> list[str]:
+    return [
+        f'<circle cx="{_n(x)}" cy="{_n(y - 20)}" r="5" fill="{C.line}"/>',
+        *_arrow([(x, y - 15), (x, y)], lit=False, dim=False),
+    ]
+
+
+def _legend_row(x: float, y: float, rows: Iterable[tuple[str, str, str]]) -> list[str]:
+    parts = []
+    for mark, colour, word in rows:
+        parts += [_text(x, y, mark, _NOTE_SIZE, colour), _text(x + 14, y, word, _NOTE_SIZE, C.faint)]
+        x += text_width(word, _NOTE_SIZE) + 34
+    return parts
+
+
+def _rect(
+    x: float, y: float, width: float, height: float, fill: str, *, stroke: str, stroke_width: float, radius: float = 9
+) -> str:
+    return (
+        f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" rx="{_n(radius)}" fill="{fill}" '
+        f'stroke="{stroke}" stroke-width="{_n(stroke_width)}"/>'
+    )
+
+
+def _text(
+    x: float, y: float, text: str, size: float, fill: str, *, weight: str = "", style: str = "", anchor: str = ""
+) -> str:
+    extra = f' font-weight="{weight}"' if weight and weight != "normal" else ""
+    extra += f' font-style="{style}"' if style else ""
+    extra += f' text-anchor="{anchor}"' if anchor else ""
+    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{fill}"{extra}>{escape(text)}</text>'
+
+
+def _n(value: float) -> str:
+    rounded = f"{value:.1f}"
+    return "0" if rounded == "-0.0" else rounded.removesuffix(".0")

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import demo, doctor, events, instances, relay, show, traces
+from . import approvals, deadlines, demo, doctor, events, instances, relay, show, stats, traces
 from .output import InterlockGroup
 
-TOPICS = (demo, show, instances, traces, doctor, relay, events)
+TOPICS = (demo, show, instances, approvals, deadlines, stats, traces, doctor, relay, events)
 
 _EPILOG = (
     "Exit codes: 0 done; 1 the answer is no (refused, denied, does not verify); 2 wrong usage, or an error that says what to do; "

@@ -1,0 +1,253 @@
+"""`interlock approvals`: what waits for a person, and deciding on it.
+
+The command line knows nobody but its operator: who decides is who runs it, and they say as whom. Whoever may run it may write the
+database anyway; what it adds is that the decision is checked and recorded under that name.
+"""
+
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from ..checkpointing.store import ApprovalRequest, ApprovalStatus
+from ..graphs import WorkflowGraph
+from ..nodes.approval_payload import moment
+from ..tools.approvals import Decision, DecisionKind
+from ..tools.canonical import JsonObject
+from ..tools.errors import ConflictError, InputError, PrincipalError
+from ..tools.principal import Principal
+from .asking import show_request
+from .loading import AppOption, DbOption, load_app, open_store
+from .output import AsJson, ExitCode, console, print_error, print_json, print_table, short
+
+topic = typer.Typer(no_args_is_help=True, help="What waits for a person: list, show, approve, edit, reject, respond.")
+
+ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="Its id, as `interlock approvals list` gives it.")]
+As = Annotated[
+    str | None,
+    typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who decides; your login name by default."),
+]
+Roles = Annotated[
+    list[str] | None,
+    typer.Option("--role", envvar="INTERLOCK_ROLES", metavar="ROLE", help="A role that you have; may be repeated."),
+]
+Tenant = Annotated[str, typer.Option(help="Whose it is.")]
+Message = Annotated[str | None, typer.Option("--message", "-m", help="Why, for the record and for the model.")]
+GoOn = Annotated[bool, typer.Option("--go-on", help="Run the thread on at once, from where it waits.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(topic, name="approvals")
+
+
+@topic.command("list")
+def list_approvals(
+    *,
+    db: DbOption = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of the workflow of this name.")] = None,
+    tool: Annotated[str | None, typer.Option(help="Only those of this tool.")] = None,
+    status: Annotated[str, typer.Option(help=f"{', '.join(ApprovalStatus)}, or any.")] = "requested",
+    tenant: Tenant = "default",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    after: Annotated[str | None, typer.Option(help="Go on after the page that ended so.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List approvals, the oldest first: those that wait, unless told otherwise."""
+    with closing(open_store(db)) as store:
+        page = store.approvals(
+            tenant=tenant,
+            status=None if status == "any" else status,
+            workflow=workflow,
+            tool=tool,
+            limit=limit,
+            after=after,
+        )
+    if as_json:
+        for one in page.approvals:
+            print_json(_row(one))
+        return
+    print_table(
+        ("approval", "tool", "arguments", "by", "role", "until (UTC)", "status"),
+        (
+            (
+                one.approval_id,
+                one.tool,
+                short(json.dumps(one.effective_arguments, ensure_ascii=False), 60),
+                one.requester.id,
+                one.rule.role or ("requester" if one.rule.confirmation else "anybody else"),
+                "" if one.expires_at is None else moment(one.expires_at)[:16],
+                one.status.value,
+            )
+            for one in page.approvals
+        ),
+        empty="Nothing waits for a decision." if status == "requested" else "Nothing here.",
+    )
+    if page.next is not None:
+        console().print(f"There are more: --after {page.next}", style="dim")
+
+
+@topic.command()
+def show(approval: ApprovalId, app: AppOption = None, db: DbOption = None, as_json: AsJson = False) -> None:
+    """Show one approval: exactly what would run, what it would change, who asked, and until when."""
+    with _graph(app, db) as graph:
+        shown = graph.instances.approval(approval)
+    if as_json:
+        print_json(shown)
+        return
+    show_request(shown)
+    out = console()
+    out.print(str(shown["action_requests"][0]["description"]), markup=False)  # type: ignore[index,call-overload]
+    for one in shown["decisions"]:  # type: ignore[union-attr]
+        out.print(f"{one['by']} decided: {one['decision']} {one['message'] or ''}", markup=False)  # type: ignore[index,call-overload]
+    out.print(f"It is {shown['status']}.", style="dim")
+
+
+@topic.command()
+def approve(
+    approval: ApprovalId,
+    *,
+    app: AppOption = None,
+    db: DbOption = None,
+    who: As = None,
+    role: Roles = None,
+    tenant: Tenant = "default",
+    message: Message = None,
+    go_on: GoOn = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let it run exactly as shown."""
+    decision = Decision(DecisionKind.APPROVE, message=message)
+    _decide(app, db, approval, decision, by=_principal(who, role, tenant), go_on=go_on, as_json=as_json)
+
+
+@topic.command()
+def edit(
+    approval: ApprovalId,
+    arguments: Annotated[str, typer.Argument(help="What to change, as a JSON object; the rest stays as it is.")],
+    *,
+    app: AppOption = None,
+    db: DbOption = None,
+    who: As = None,
+    role: Roles = None,
+    tenant: Tenant = "default",
+    message: Message = None,
+    go_on: GoOn = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let it run with other arguments."""
+    try:
+        changed = json.loads(arguments)
+    except ValueError:
+        changed = None
+    if not isinstance(changed, dict):
+        raise InputError(
+            f"{arguments!r} is not a JSON object. Nothing was decided; give for instance '{{\"amount\": 5}}'."
+        )
+    with _graph(app, db) as graph:
+        request = graph.engine.store.approval(approval)
+        now = request.effective_arguments
+        decision = Decision(DecisionKind.EDIT, arguments={**now, **changed}, message=message, seen=now)
+    _decide(app, db, approval, decision, by=_principal(who, role, tenant), go_on=go_on, as_json=as_json)
+
+
+@topic.command()
+def reject(
+    approval: ApprovalId,
+    *,
+    app: AppOption = None,
+    db: DbOption = None,
+    who: As = None,
+    role: Roles = None,
+    tenant: Tenant = "default",
+    message: Message = None,
+    go_on: GoOn = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do not let it run."""
+    decision = Decision(DecisionKind.REJECT, message=message)
+    _decide(app, db, approval, decision, by=_principal(who, role, tenant), go_on=go_on, as_json=as_json)
+
+
+@topic.command()
+def respond(
+    approval: ApprovalId,
+    message: Annotated[str, typer.Argument(help="What the model is told instead.")],
+    *,
+    app: AppOption = None,
+    db: DbOption = None,
+    who: As = None,
+    role: Roles = None,
+    tenant: Tenant = "default",
+    go_on: GoOn = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do not let it run, and tell the model something instead."""
+    decision = Decision(DecisionKind.RESPOND, message=message)
+    _decide(app, db, approval, decision, by=_principal(who, role, tenant), go_on=go_on, as_json=as_json)
+
+
+def _decide(
+    app: str | None,
+    db: str | None,
+    approval_id: str,
+    decision: Decision,
+    *,
+    by: Principal,
+    go_on: bool,
+    as_json: bool,
+) -> None:
+    with _graph(app, db) as graph:
+        try:
+            after = graph.instances.decide(approval_id, decision, by=by)
+        except (PrincipalError, ConflictError) as error:
+            if error.retryable:
+                raise
+            print_error(error, as_json=as_json)
+            raise typer.Exit(ExitCode.NO) from None
+        went_on = graph.instances.go_on(after.workflow_id) if go_on else None
+    if as_json:
+        state = None if went_on is None else went_on.get("state")
+        print_json({"ok": True, **_row(after), "state": state or after.state})
+        return
+    left = "More people must agree." if after.status is ApprovalStatus.REQUESTED else ""
+    console().print(f"{after.tool} ({approval_id}) is {after.status.value}. {left}", markup=False)
+    if went_on is not None:
+        console().print(f"The workflow went on, and is in {went_on.get('state')}.", markup=False)
+    elif after.status is not ApprovalStatus.REQUESTED:
+        console().print("The thread finds it when it is run on (--go-on does it at once).", style="dim")
+
+
+@contextmanager
+def _graph(app: str | None, db: str | None) -> Iterator[WorkflowGraph]:
+    loaded = load_app(app)
+    graph = loaded.graph(db)
+    try:
+        yield graph
+    finally:
+        if graph is not loaded.workflow:  # compiled here, and not by the application
+            graph.engine.store.close()
+
+
+def _principal(who: str | None, roles: list[str] | None, tenant: str) -> Principal:
+    return Principal(who or getpass.getuser(), roles=frozenset(roles or ()), tenant=tenant)
+
+
+def _row(one: ApprovalRequest) -> JsonObject:
+    row: dict[str, Any] = {
+        "approvalId": one.approval_id,
+        "workflowId": one.workflow_id,
+        "workflow": one.workflow,
+        "state": one.state,
+        "tool": one.tool,
+        "arguments": one.effective_arguments,
+        "requestedBy": one.requester.id,
+        "requestedAt": moment(one.requested_at),
+        "expiresAt": None if one.expires_at is None else moment(one.expires_at),
+        "rule": one.rule.to_json(),
+        "status": one.status.value,
+    }
+    return row

@@ -28,6 +28,7 @@ def traced_run(
     """
     engine = graph.engine
     resume = given.resume if isinstance(given, Command) else None
+    goes_on = given is None or resume is not None
 
     def instance() -> str | None:
         if configurable.get("workflow_id") is not None:
@@ -37,7 +38,7 @@ def traced_run(
         return workflow_id_of(configurable, engine.definition.name)
 
     def cause() -> TraceReference | None:
-        known = None if resume is None else instance()
+        known = instance() if goes_on else None
         return None if known is None else last_reference(engine.store, known)
 
     return graph_run(
@@ -46,6 +47,7 @@ def traced_run(
         workflow=engine.definition.name,
         version=engine.definition.version,
         resume=resume,
+        goes_on=goes_on,
         workflow_id=instance,
         cause=cause,
     )

@@ -134,6 +134,7 @@ def graph_run(
     workflow: str,
     version: int,
     resume: Any = None,
+    goes_on: bool = False,
     workflow_id: Callable[[], str | None],
     cause: Callable[[], TraceReference | None],
 ) -> GraphRun:
@@ -145,12 +146,20 @@ def graph_run(
         workflow: The workflow's name.
         version: Its version.
         resume: What it is resumed with, or None.
+        goes_on: Whether it goes on from where it stood, with an answer or without.
         workflow_id: Gives the instance; asked only when somebody traces.
         cause: Gives what the run goes on from, or was woken by; asked only when somebody traces.
     """
     try:
         return _prepared(
-            config, own, workflow=workflow, version=version, resume=resume, workflow_id=workflow_id, cause=cause
+            config,
+            own,
+            workflow=workflow,
+            version=version,
+            resume=resume,
+            goes_on=goes_on,
+            workflow_id=workflow_id,
+            cause=cause,
         )
     except Exception:
         logger.exception("the run could not be prepared for tracing; the workflow is not touched by it")
@@ -164,6 +173,7 @@ def _prepared(
     workflow: str,
     version: int,
     resume: Any,
+    goes_on: bool,
     workflow_id: Callable[[], str | None],
     cause: Callable[[], TraceReference | None],
 ) -> GraphRun:
@@ -184,7 +194,7 @@ def _prepared(
             version=version,
             workflow_id=instance,
             thread_id=thread_id,
-            resumed=resume is not None,
+            resumed=goes_on,
             caused_by=caused,
         )
     if not tracers:
@@ -207,8 +217,10 @@ def _prepared(
     traced_config = dict(config or {})
     traced_config["callbacks"] = _with(callbacks, replaced)
     traced_config["run_id"] = run_id
-    if resume is not None and effective.get("run_name") is None:
-        traced_config["run_name"] = resumed(workflow, decisions_in(resume))
+    if goes_on and effective.get("run_name") is None:
+        traced_config["run_name"] = (
+            f"{workflow}: continued" if resume is None else resumed(workflow, decisions_in(resume))
+        )
     run.config = cast("RunnableConfig", traced_config)
     run.reference = _reference(run_id, callbacks, tracers[0])
     return run

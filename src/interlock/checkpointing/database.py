@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from ..tools.errors import StoreError
+from .connections import Connections
 from .faults import translate, translated
 
 T = TypeVar("T")
@@ -109,6 +110,8 @@ class Database:
         self._async_engine: AsyncEngine | None = None
         self._guard = threading.Lock()
         self._anchor: Any = None
+        self._connections = Connections(engine, kept=owned)
+        self._autocommitting = Connections(engine, kept=owned, autocommit=True)
         self._write_lock = _write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
 
     @classmethod
@@ -197,6 +200,14 @@ class Database:
         """As `read`, on the driver's own cursor."""
         return _RawTransaction(self, write=False, turn=False)
 
+    def raw_autocommit(self) -> "_RawAutocommit":
+        """The driver's own cursor without a transaction around it. Not for SQLite."""
+        return _RawAutocommit(self)
+
+    def raw_query(self) -> "_RawTransaction | _RawAutocommit":
+        """The driver's own cursor for one query, in as few round trips as there can be."""
+        return self.raw_autocommit() if self.dialect is Dialect.POSTGRESQL else self.raw_read()
+
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """A turn among the writers of a SQLite file in this process; nothing on other databases."""
         return self._turn()
@@ -227,6 +238,8 @@ class Database:
             self._async_engine = None  # its pool keeps no connection
         if executor is not None:
             executor.shutdown(wait=True)
+        self._connections.close()
+        self._autocommitting.close()
         if self._anchor is not None:
             self._anchor.close()
             self._anchor = None
@@ -291,6 +304,7 @@ class _RawTransaction:
         self._turn = turn
         self._write = write
         self._locked = False
+        self._connection: Any = None
 
     def __enter__(self) -> Any:
         database = self._database
@@ -299,7 +313,7 @@ class _RawTransaction:
             if lock is not None:
                 lock.acquire(threading.get_ident())
                 self._locked = True
-            self._connection = database.engine.raw_connection()
+            self._connection = database._connections.take()
             self.cursor = self._connection.cursor()
             if database.dialect is Dialect.SQLITE:
                 self.cursor.execute("BEGIN IMMEDIATE" if self._write else "BEGIN")
@@ -312,8 +326,7 @@ class _RawTransaction:
         self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
-        database = self._database
-        connection = getattr(self, "_connection", None)
+        database, connection = self._database, self._connection
         failure: BaseException | None = None
         try:
             if connection is not None:
@@ -325,7 +338,7 @@ class _RawTransaction:
             failure = problem
         finally:
             if connection is not None:
-                connection.close()
+                database._connections.give(connection, intact=error is None and failure is None)
             if self._locked and database._write_lock is not None:
                 self._locked = False
                 database._write_lock.release()
@@ -334,6 +347,33 @@ class _RawTransaction:
             raise translate(cause, database.engine.url) from cause
         if error is None and failure is not None:
             raise failure
+
+
+class _RawAutocommit:
+    """A driver's cursor on which every statement is a transaction of its own: one round trip each."""
+
+    __slots__ = ("_connection", "_database")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Any = None
+
+    def __enter__(self) -> Any:
+        try:
+            self._connection = self._database._autocommitting.take()
+            return self._connection.cursor()
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._connection is not None:
+            self._database._autocommitting.give(self._connection, intact=error is None)
+        if isinstance(error, Exception) and _is_of_driver(self._database, error):
+            raise translate(error, self._database.engine.url) from error
 
 
 def _is_of_driver(database: Database, error: BaseException) -> bool:

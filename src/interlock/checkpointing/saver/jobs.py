@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import ormsgpack
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
+    EXCLUDED_METADATA_KEYS,
     WRITES_IDX_MAP,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
-    get_serializable_checkpoint_metadata,
 )
 
 from ...tools.errors import ConflictError, InputError
@@ -45,12 +46,16 @@ class Job:
     new: list[Message]
     claimed: list[Message]
     refers: bool
+    may_wait = False
+    """Whether the job may wait a moment for another that takes it along."""
 
     def __init__(self, storage: "Storage", place: Place, sealing: Sealing) -> None:
         self.storage = storage
         self.place = place
         self.sealing = sealing
         self.done = False
+        self.signal = threading.Lock()
+        self.signal.acquire()
         self.error: BaseException | None = None
 
     def prepare(self, conversation: Conversation) -> None:
@@ -60,6 +65,16 @@ class Job:
     def execute(self, cursor: Any) -> None:
         """Run the statements for the workflow tables, in the caller's transaction."""
         raise NotImplementedError
+
+    def message_rows(self) -> list[tuple[Any, ...]]:
+        """The rows of the new messages: position, message_id, role, kind, body."""
+        rows = []
+        for message in self.new:
+            kind, data = self.sealing.seal(message.body)
+            message_id = message.message_id if can_stand_beside(message.message_id) else None
+            kind = message.kind if kind == "bytes" else f"{message.kind}|{kind}"
+            rows.append((message.position, message_id, message.role[:32].replace("\0", ""), kind, data))
+        return rows
 
     def store_messages(self, cursor: Any) -> None:
         """Run the statements for the conversation tables.
@@ -73,8 +88,7 @@ class Job:
         if conversation.dead:
             raise PositionsTaken
         if conversation.id is None:
-            now = time.time_ns() // 1000
-            cursor.execute(statements.add_conversation, (conversation.thread_id, 0, now))
+            cursor.execute(statements.add_conversation, (conversation.thread_id, 0, microseconds()))
             cursor.execute(statements.find_conversation, (conversation.thread_id,))
             found, epoch, following = cursor.fetchone()
             if (epoch, following) != (conversation.epoch, 0):
@@ -82,19 +96,14 @@ class Job:
             conversation.id = found
         else:
             cursor.execute(statements.epoch, (conversation.id,))
-            if cursor.fetchone() != (conversation.epoch,):
+            found = cursor.fetchone()
+            if found is None or found[0] != conversation.epoch:
                 raise PositionsTaken
         for message in self.claimed:
             cursor.execute(statements.name_message, (message.message_id, conversation.id, message.position))
         if self.new:
-            now = time.time_ns() // 1000
-            rows = []
-            for message in self.new:
-                kind, data = self.sealing.seal(message.body)
-                message_id = message.message_id if can_stand_beside(message.message_id) else None
-                kind = message.kind if kind == "bytes" else f"{message.kind}|{kind}"
-                role = message.role[:32].replace("\0", "")
-                rows.append((conversation.id, message.position, message_id, role, kind, data, now))
+            now = microseconds()
+            rows = [(conversation.id, *row, now) for row in self.message_rows()]
             try:
                 if len(rows) == 1:
                     cursor.execute(statements.add_message, rows[0])
@@ -121,10 +130,11 @@ class PutJob(Job):
     ) -> None:
         super().__init__(storage, place, sealing)
         self._checkpoint = checkpoint
+        self.checkpoint_id: str = checkpoint["id"]
         self._new_versions = new_versions
-        described = get_serializable_checkpoint_metadata(config, metadata)
+        described = describe(config, metadata)
         try:
-            self._metadata = json.dumps(described)
+            self._metadata = _to_json(described)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"The metadata of a checkpoint cannot be stored as JSON: {error}. Nothing was written. "
@@ -132,7 +142,7 @@ class PutJob(Job):
             ) from error
         run_id = described.get("run_id")
         self._run_id = run_id if isinstance(run_id, str) and len(run_id) <= 255 else None
-        self._fenced = fenced and metadata.get("source") == "loop" and place.checkpoint_id is not None
+        self.fenced = fenced and metadata.get("source") == "loop" and place.checkpoint_id is not None
 
     def prepare(self, conversation: Conversation) -> None:
         """Encode the values that are new, and the header."""
@@ -162,40 +172,44 @@ class PutJob(Job):
             conversation.id is not None and any(isinstance(value, int) or value[0] for _, value in stored.values())
         )
         self.new, self.claimed = encoder.new, encoder.claimed
+        ids = [value for _, value in stored.values() if isinstance(value, int)]
+        self._outside_ids = _to_json(ids) if ids else None
         conversation.channels[self.place.namespace] = stored
         conversation.lists.update(encoder.lists)
+
+    def value_rows(self) -> list[tuple[Any, ...]]:
+        """The rows of the new large values: value_id, channel, version, kind, body."""
+        return [
+            (value_id, channel, str(version), *self.sealing.seal(body.pack_value(encoded)))
+            for value_id, channel, version, encoded in self._outside
+        ]
+
+    def checkpoint_row(self) -> tuple[Any, ...]:
+        """The row of the checkpoint, after the number of its thread."""
+        kind, data = self.sealing.seal(self._body)
+        return (
+            self.checkpoint_id,
+            self.place.checkpoint_id,
+            kind,
+            data,
+            self._metadata,
+            self._run_id,
+            self._outside_ids,
+        )
 
     def execute(self, cursor: Any) -> None:
         """Move the head, then write the checkpoint and its large values."""
         statements = self.storage.statements
-        checkpoint_id, parent = self._checkpoint["id"], self.place.checkpoint_id
-        thread = self.storage.advance(cursor, self.place, checkpoint_id, fenced=self._fenced)
-        for value_id, channel, version, encoded in self._outside:
-            kind, data = self.sealing.seal(body.pack_value(encoded))
-            cursor.execute(statements.put_value, (thread, value_id, channel, str(version), kind, data))
-        kind, data = self.sealing.seal(self._body)
-        outside = json.dumps([value_id for value_id, *_ in self._all_outside()], separators=(",", ":"))
-        cursor.execute(
-            statements.put_checkpoint,
-            (
-                thread,
-                checkpoint_id,
-                parent,
-                kind,
-                data,
-                self._metadata,
-                self._run_id,
-                outside if outside != "[]" else None,
-            ),
-        )
-
-    def _all_outside(self) -> list[tuple[int]]:
-        channels = self.conversation.channels.get(self.place.namespace, {})
-        return [(value,) for _, value in channels.values() if type(value) is int]
+        thread = self.storage.advance(cursor, self.place, self.checkpoint_id, fenced=self.fenced)
+        for row in self.value_rows():
+            cursor.execute(statements.put_value, (thread, *row))
+        cursor.execute(statements.put_checkpoint, (thread, *self.checkpoint_row()))
 
 
 class WritesJob(Job):
     """What one task wrote."""
+
+    may_wait = True
 
     def __init__(  # noqa: PLR0917 -- in LangGraph's order
         self,
@@ -215,7 +229,7 @@ class WritesJob(Job):
         """Encode every write, the ordinary ones into one part."""
         self.conversation = conversation
         encoder = Encoder(conversation, self.sealing, self.place.namespace)
-        self._replace = all(channel in WRITES_IDX_MAP for channel, _ in self._writes)
+        self.replaces = all(channel in WRITES_IDX_MAP for channel, _ in self._writes)
         self._parts: dict[int, dict[int, tuple[str, Encoded]]] = {}
         for index, (channel, value) in enumerate(self._writes):
             number = WRITES_IDX_MAP.get(channel, index)
@@ -224,18 +238,22 @@ class WritesJob(Job):
         self.refers = encoder.refers
         self.new, self.claimed = encoder.new, encoder.claimed
 
+    def part_rows(self) -> list[tuple[Any, ...]]:
+        """The rows of the parts, after the number of the thread: checkpoint_id, task_id, part, task_path, kind, body."""
+        return [
+            (self.place.checkpoint_id, self._task_id, part, self._task_path, *self.sealing.seal(_pack_part(content)))
+            for part, content in self._parts.items()
+        ]
+
     def execute(self, cursor: Any) -> None:
         """Insert what is not there, or replace it where LangGraph wants that."""
         statements = self.storage.statements
-        place = self.place
-        thread = self.storage.thread_for_writes(cursor, place)
-        statement = statements.put_writes if self._replace else statements.add_writes
-        for part, content in self._parts.items():
-            kind, data = self.sealing.seal(_pack_part(content))
-            row = (thread, place.checkpoint_id, self._task_id, part, self._task_path, kind, data)
-            cursor.execute(statement, row)
-            if part == ORDINARY and cursor.rowcount == 0:
-                self._merge(cursor, row, content)
+        thread = self.storage.thread_for_writes(cursor, self.place)
+        statement = statements.put_writes if self.replaces else statements.add_writes
+        for row in self.part_rows():
+            cursor.execute(statement, (thread, *row))
+            if row[2] == ORDINARY and cursor.rowcount == 0:
+                self._merge(cursor, (thread, *row), self._parts[ORDINARY])
 
     def _merge(self, cursor: Any, row: tuple[Any, ...], content: Mapping[int, tuple[str, Encoded]]) -> None:
         """The task wrote before: what is there stays, what is not there is added."""
@@ -245,6 +263,31 @@ class WritesJob(Job):
         if missing := {index: write for index, write in content.items() if index not in there}:
             kind, data = self.sealing.seal(_pack_part({**there, **missing}))
             cursor.execute(self.storage.statements.put_writes, (*row[:5], kind, data))
+
+
+def describe(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+    """The metadata of a checkpoint with what the config adds: LangGraph's `get_serializable_checkpoint_metadata`, faster."""
+    described: dict[str, Any] = {
+        key: value.replace("\0", "") if isinstance(value, str) else value for key, value in metadata.items()
+    }
+    for more in (config.get("metadata"), config.get("configurable")):
+        for key, value in more.items() if more else ():
+            if key[:2] == "__" or key in EXCLUDED_METADATA_KEYS or key in described:
+                continue
+            if isinstance(value, str):
+                described[key] = value.replace("\0", "")
+            elif isinstance(value, (int, float)):
+                described[key] = value
+    described.pop("writes", None)
+    return described
+
+
+def microseconds() -> int:
+    """Now."""
+    return time.time_ns() // 1000
+
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def late(place: Place) -> ConflictError:

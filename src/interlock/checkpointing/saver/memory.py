@@ -5,11 +5,12 @@ in the database says whether somebody else erased or removed something since.
 """
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
+from .lists import StoredList
 from .messages import Message
 
 CACHE_BYTES = 128 * 1024 * 1024
@@ -18,7 +19,8 @@ CACHE_BYTES = 128 * 1024 * 1024
 class Conversation:
     """The messages of one thread that are known here.
 
-    `lock` is held while values are encoded and put in the queue: the order of positions is the order of commits.
+    `lock` is held while values are encoded and put in the queue: the order of positions is the order of commits. On servers the
+    conversation has a queue of its own, and `turn` is held by whoever commits what is in it.
     """
 
     __slots__ = (
@@ -29,29 +31,35 @@ class Conversation:
         "epoch",
         "erased_ids",
         "id",
+        "impatient",
         "lists",
         "lock",
         "messages",
         "next",
         "opened",
+        "queue",
         "size",
         "thread_id",
+        "turn",
     )  # fmt: skip
 
     def __init__(self, thread_id: str) -> None:
         self.thread_id = thread_id
         self.lock = threading.RLock()
+        self.turn = threading.Lock()
+        self.queue: deque[Any] = deque()
         self.id: int | None = None
         self.epoch = 0
         self.next = 0
         self.opened = False
         self.dead = False
         self.size = 0
+        self.impatient = 0
         self.messages: dict[int, Message] = {}
         self.by_id: dict[str, Message] = {}
         self.by_digest: dict[bytes, Message] = {}
         self.erased_ids: dict[str, Message] = {}
-        self.lists: dict[tuple[str, str], list[Message]] = {}
+        self.lists: dict[tuple[str, str], StoredList] = {}
         self.channels: dict[str, dict[str, Any]] = {}
 
     def learn(self, message: Message, *, erased: bool = False) -> Message:

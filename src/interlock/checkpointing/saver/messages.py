@@ -19,9 +19,11 @@ from langchain_core.messages import (
     ChatMessage,
     FunctionMessage,
     HumanMessage,
+    RemoveMessage,
     SystemMessage,
     ToolMessage,
 )
+from pydantic import BaseModel
 
 PACK = (
     ormsgpack.OPT_NON_STR_KEYS
@@ -47,8 +49,22 @@ CLASSES = {tag: cls for cls, tag in KNOWN.items()}
 _FIELDS = {cls: frozenset(cls.model_fields) for cls in KNOWN}
 _ALL_SET = {cls: set(cls.model_fields) for cls in KNOWN}
 _new = object.__new__
-_set = object.__setattr__
-_EMPTY: dict[type, Callable[[], Any]] = {dict: dict, list: list}
+_set_fields = object.__setattr__
+# The slots of pydantic's models, set directly: what `object.__setattr__` would look up for every message.
+_set_names: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+_set_extra: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_extra__"].__set__
+_set_private: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_private__"].__set__
+_message_types: dict[type, bool] = {}
+
+
+def is_message_type(cls: type) -> bool:
+    """Whether objects of a class are messages, and not commands to remove one. Pydantic's own check is slow, so it is made once."""
+    known = _message_types.get(cls)
+    if known is None:
+        known = issubclass(cls, BaseMessage) and not issubclass(cls, RemoveMessage)
+        if len(_message_types) < 10_000:
+            _message_types[cls] = known
+    return known
 
 
 class Message:
@@ -62,7 +78,8 @@ class Message:
         role: What it is, for people who read the table.
     """
 
-    __slots__ = ("_class", "_empty", "_exact", "_fields", "body", "claimable", "kind", "message_id", "position", "role")
+    __slots__ = ("_dicts", "_exact", "_lists", "body", "claimable", "cls", "fields", "kind", "message_id", "position",
+                 "role", "simple")  # fmt: skip
 
     def __init__(self, position: int, kind: str, body: bytes, role: str, message_id: str | None) -> None:
         self.position = position
@@ -71,59 +88,65 @@ class Message:
         self.role = role
         self.message_id = message_id
         self.claimable = False
-        self._class: type[BaseMessage] | None = None
+        self.cls: type[BaseMessage] | None = None
+        self.fields: dict[str, Any] = {}
+        self.simple = False
         if kind == "m":
             tag, fields = ormsgpack.unpackb(body, option=UNPACK)
             fields["id"] = message_id
             self._learn(CLASSES[tag], fields)
 
     def _learn(self, cls: type[BaseMessage], fields: dict[str, Any]) -> None:
-        self._class = cls
-        self._fields = fields
+        self.cls = cls
+        self.fields = fields
         self._exact = fields.keys() == _FIELDS[cls]
-        self._empty: list[tuple[str, Callable[[], Any]]] | None = []
+        dicts: list[str] = []
+        lists: list[str] = []
         for name, value in fields.items():
             if value is None or type(value) is str:
                 continue
-            if value or type(value) not in _EMPTY:
-                self._empty = None  # something that can be changed in place: every copy is unpacked anew
-                return
-            self._empty.append((name, _EMPTY[type(value)]))
+            if value or type(value) not in (dict, list):
+                return  # something that can be changed in place: every copy is unpacked anew
+            (dicts if type(value) is dict else lists).append(name)
+        self._dicts, self._lists = tuple(dicts), tuple(lists)
+        self.simple = True
 
     def claim(self, message_id: str) -> None:
         """The message was given an id since it was stored."""
         self.message_id = message_id
         self.claimable = False
-        self._fields["id"] = message_id
+        self.fields["id"] = message_id
 
     def same_as(self, message: BaseMessage) -> bool:
         """Whether this is what is stored of `message`, as it is now: messages can be edited in place."""
-        if type(message) is not self._class:
+        if type(message) is not self.cls:
             return False
-        if self._empty is not None:
+        if self.simple:
             # Only strings, None and empty containers: equality is identity of what would be stored.
-            return message.__dict__ == self._fields and not message.__pydantic_extra__
+            return message.__dict__ == self.fields and not message.__pydantic_extra__
         return message.id == self.message_id and fast_body(message) == self.body
 
     def load(self) -> BaseMessage:
         """A new message, shared with nobody. Only for the kind `m`."""
-        cls = self._class
+        cls = self.cls
         if cls is None:
             raise TypeError("only messages of the fast codec are loaded here")
-        if self._empty is not None:
-            fields = self._fields.copy()
-            for name, empty in self._empty:
-                fields[name] = empty()
+        if self.simple:
+            fields = self.fields.copy()
+            for name in self._dicts:
+                fields[name] = {}
+            for name in self._lists:
+                fields[name] = []
         else:
             fields = ormsgpack.unpackb(self.body, option=UNPACK)[1]
             fields["id"] = self.message_id
         if not self._exact:
             return cls(**fields)  # langchain-core has other fields now
         message = _new(cls)
-        _set(message, "__dict__", fields)
-        _set(message, "__pydantic_fields_set__", _ALL_SET[cls])
-        _set(message, "__pydantic_extra__", {})
-        _set(message, "__pydantic_private__", None)
+        _set_fields(message, "__dict__", fields)
+        _set_names(message, _ALL_SET[cls])
+        _set_extra(message, {})
+        _set_private(message, None)
         return message
 
 

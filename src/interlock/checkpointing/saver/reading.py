@@ -10,9 +10,10 @@ from langgraph.checkpoint.base import CheckpointTuple, PendingWrite, writes_sort
 
 from ...tools.errors import StoreError
 from ..checkpoint_tables import checkpoints, threads
-from . import body
+from . import body, postgres
 from .jobs import unpack_part
 from .keys import Place, place_of
+from .lists import StoredList
 from .memory import Conversation
 from .messages import Message
 from .msgpack_tree import positions
@@ -21,6 +22,8 @@ from .separation import Decoder, Encoded, needed
 from .storage import Storage
 
 PAGE = 50
+Found = tuple[int, int, int] | None
+"""The id, epoch and next position of a conversation, as they were read together with a checkpoint."""
 
 
 class Row(NamedTuple):
@@ -67,25 +70,43 @@ def encoded(extra: Any) -> Encoded:
 def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: RunnableConfig) -> CheckpointTuple | None:
     """The checkpoint at a place, or the newest there."""
     storage.ready()
+    if place.checkpoint_id is not None:
+        storage.asked_for(place)
+    found = (_in_one_statement if storage.in_one_statement else _in_several)(storage, place, sealing)
+    if found is None:
+        return None
+    stored, conversation = found
+    remember = place.checkpoint_id is None
+    return _build(storage, place, sealing, stored, remember=remember, config=config, found=conversation)
+
+
+def _in_several(storage: Storage, place: Place, sealing: Sealing) -> tuple[Stored, Found] | None:
     statements = storage.statements
     with storage.database.raw_read() as cursor:
         if place.checkpoint_id is None:
             cursor.execute(statements.latest, (place.thread_id, place.namespace_key))
         else:
-            storage.asked_for(place)
             cursor.execute(statements.exactly, (place.thread_id, place.namespace_key, place.checkpoint_id))
-        found = cursor.fetchone()
-        if found is None:
+        row = cursor.fetchone()
+        if row is None:
             return None
-        row = Row(*found)
-        cursor.execute(statements.writes_of, (row.thread, row.checkpoint_id))
-        write_rows = cursor.fetchall()
-        outside = []
-        for value_id in json.loads(row.outside) if row.outside else ():
-            cursor.execute(statements.value, (row.thread, value_id))
-            outside.append((value_id, *(cursor.fetchone() or _gone("channel value", value_id))))
-    stored = open_row(row, write_rows, outside, sealing)
-    return _build(storage, place, sealing, stored, remember=place.checkpoint_id is None, config=config)
+        stored = _open(storage, cursor, Row(*row), sealing)
+        if not storage.together:
+            return stored, None
+        cursor.execute(storage.conversation_statements.find_conversation, (place.thread_id,))
+        return stored, cursor.fetchone()
+
+
+def _in_one_statement(storage: Storage, place: Place, sealing: Sealing) -> tuple[Stored, Found] | None:
+    row, write_rows, outside, conversation = postgres.load(storage, place)
+    if row is None:
+        return None
+    checkpoint = Row(*row)
+    there = {value_id for value_id, *_ in outside}
+    for value_id in json.loads(checkpoint.outside) if checkpoint.outside else ():
+        if value_id not in there:
+            _gone("channel value", value_id)
+    return open_row(checkpoint, write_rows, outside, sealing), conversation
 
 
 def list_tuples(  # noqa: PLR0917 -- in LangGraph's order
@@ -176,36 +197,44 @@ def open_writes(rows: Iterable[Any], sealing: Sealing) -> list[tuple[str, str, E
 
 
 def messages_for(
-    storage: Storage, thread_id: str, values: Iterable[Encoded], sealing: Sealing
+    storage: Storage, thread_id: str, values: Iterable[Encoded], sealing: Sealing, found: Found = None
 ) -> tuple[Conversation | None, dict[int, Message]]:
-    """The messages that stored values refer to, as they are now: the database is asked whether any was erased."""
+    """The messages that stored values refer to, as they are now.
+
+    Args:
+        storage: Where they are.
+        thread_id: The thread.
+        values: What refers to them.
+        sealing: Reads them.
+        found: What is known of the conversation; otherwise the database is asked, for somebody may have erased meanwhile.
+    """
     ranges = needed(values)
     if not ranges:
         return None, {}
     wanted = positions(ranges)
+    statements = storage.conversation_statements
+    if found is None:
+        with storage.conversation_database.raw_query() as cursor:
+            cursor.execute(statements.find_conversation, (thread_id,))
+            found = cursor.fetchone()
+    if found is None:
+        raise _lost(thread_id)
     while True:
         conversation = storage.memory.of(thread_id)
         with conversation.lock:
             if conversation.dead:
                 continue
             if not conversation.opened:
-                storage.open_conversation(conversation, sealing, whole=False)
-                fresh = True
-            else:
-                fresh = False
+                storage.open_conversation(conversation, sealing, whole=False, found=found)
+            elif conversation.id is None or found[:2] > (conversation.id, conversation.epoch):
+                storage.memory.forget(
+                    conversation
+                )  # somebody erased; the other way round, memory is newer than what was read
+                continue
+            conversation.next = max(conversation.next, found[2])
             missing = [position for position in wanted if position not in conversation.messages]
-            statements = storage.conversation_statements
-            with storage.conversation_database.raw_read() as cursor:
-                if not fresh:
-                    cursor.execute(statements.find_conversation, (thread_id,))
-                    row = cursor.fetchone()
-                    if row is None or (row[0], row[1]) != (conversation.id, conversation.epoch):
-                        storage.memory.forget(conversation)
-                        if row is not None:
-                            continue
-                        raise _lost(thread_id)
-                    conversation.next = max(conversation.next, row[2])
-                if missing and conversation.id is not None:
+            if missing:
+                with storage.conversation_database.raw_query() as cursor:
                     cursor.execute(statements.messages_between, (conversation.id, min(missing), max(missing)))
                     storage.learn(conversation, cursor.fetchall(), sealing)
             try:
@@ -223,8 +252,9 @@ def _build(
     *,
     remember: bool,
     config: RunnableConfig | None = None,
+    found: Found = None,
 ) -> CheckpointTuple:
-    conversation, known = messages_for(storage, place.thread_id, stored.encoded(), sealing)
+    conversation, known = messages_for(storage, place.thread_id, stored.encoded(), sealing, found)
     decoder = Decoder(known.__getitem__, sealing)
     row = stored.row
     values: dict[str, Any] = {}
@@ -237,7 +267,10 @@ def _build(
     if remember and conversation is not None and not conversation.dead:
         with conversation.lock:
             versions = stored.header["channel_versions"]
-            conversation.lists.update(lists)
+            for slot, messages in lists.items():
+                before = conversation.lists.get(slot)
+                if before is None or before.messages != messages:
+                    conversation.lists[slot] = StoredList(messages)
             conversation.channels[place.namespace] = {
                 channel: (versions[channel], value) for channel, value in stored.values.items() if channel in versions
             }

@@ -9,10 +9,20 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import ormsgpack
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from .lists import StoredList
 from .memory import Conversation, digest
-from .messages import CLASSES, PACK, UNPACK, Message, can_stand_beside, fast_body, fast_fields
+from .messages import (
+    CLASSES,
+    PACK,
+    UNPACK,
+    Message,
+    can_stand_beside,
+    fast_body,
+    fast_fields,
+    is_message_type,
+)
 from .msgpack_tree import (
     BARE,
     MESSAGE,
@@ -68,7 +78,7 @@ class Encoder:
         self.new: list[Message] = []
         self.claimed: list[Message] = []
         self.refers = False
-        self.lists: dict[tuple[str, str], list[Message]] = {}
+        self.lists: dict[tuple[str, str], StoredList] = {}
 
     def encode(self, value: Any, channel: str, *, aside: bool = False) -> Encoded:
         """The stored form of a value.
@@ -81,7 +91,7 @@ class Encoder:
         self._aside = aside
         kind = type(value)
         if kind is list:
-            if value and self._all_messages(value):
+            if value and _all_messages(value):
                 return TREE, "", _pack(self._list(value, channel))
         elif kind is dict:
             if (replaced := self._dictionary(value, channel)) is not None:
@@ -93,7 +103,7 @@ class Encoder:
                     if may_hold_messages(data):
                         data = cut(data, self._keep) or data
                     return TREE, "", data
-        elif isinstance(value, BaseMessage) and kind is not RemoveMessage:
+        elif is_message_type(kind):
             return TREE, "", _pack(self._one(value))
         return self._by_serializer(value, channel)
 
@@ -111,18 +121,14 @@ class Encoder:
                 return TREE, "", _pack(self._refer(self._stored("c", ormsgpack.packb((typ, data)), "value", None)))
         return PLAIN, typ, data
 
-    @staticmethod
-    def _all_messages(values: list[Any]) -> bool:
-        return all(isinstance(value, BaseMessage) and type(value) is not RemoveMessage for value in values)
-
     def _dictionary(self, value: dict[Any, Any], channel: str) -> dict[Any, Any] | None:
         """The dictionary with references for the messages directly in it, or None when there are none."""
         replaced: dict[Any, Any] | None = None
         for key, item in value.items():
             ref: Any
-            if type(item) is list and item and self._all_messages(item):
+            if type(item) is list and item and _all_messages(item):
                 ref = self._list(item, f"{channel}\0{key}")
-            elif isinstance(item, BaseMessage) and type(item) is not RemoveMessage:
+            elif is_message_type(type(item)):
                 ref = self._one(item)
             else:
                 continue
@@ -136,16 +142,15 @@ class Encoder:
         if self._aside and any(value.id is None for value in values):
             return [self._one(value) for value in values]
         key = (self._namespace, slot)
-        before = self._conversation.lists.get(key) or ()
-        stored: list[Message] = []
-        place = stored.append
-        for value, last in zip(values, before, strict=False):
-            place(last if last.same_as(value) else self._find(value))
-        for value in values[len(before) :]:
-            place(self._find(value))
+        before = self._conversation.lists.get(key)
+        if before is not None and before.begins(values):
+            rest = values[len(before.messages) :]
+            stored = before.followed_by([self._find(value) for value in rest]) if rest else before
+        else:
+            stored = StoredList([self._find(value) for value in values])
         self.lists[key] = stored
         self.refers = True
-        return _Ranges(ormsgpack.packb(_ranges(stored)))
+        return _Ranges(ormsgpack.packb(stored.ranges))
 
     def _one(self, value: BaseMessage) -> Reference:
         return self._refer(self._find(value), "" if value.id is not None else WITHOUT_ID)
@@ -313,18 +318,8 @@ def needed(values: Iterable[Encoded]) -> list[int]:
     return ranges
 
 
-def _ranges(stored: list[Message]) -> list[int]:
-    ranges: list[int] = []
-    start = following = -1
-    for message in stored:
-        position = message.position
-        if position != following:
-            if start >= 0:
-                ranges += (start, following - start)
-            start = position
-        following = position + 1
-    ranges += (start, following - start)
-    return ranges
+def _all_messages(values: list[Any]) -> bool:
+    return all(map(is_message_type, set(map(type, values))))
 
 
 def _to_msgpack(value: Any) -> ormsgpack.Ext:

@@ -8,6 +8,7 @@ from typing import Any
 from ...tools.errors import ConflictError, StoreUnavailable
 from .. import schema
 from ..database import Database, Dialect
+from . import postgres
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
 from .memory import Conversation, Memory
@@ -16,6 +17,10 @@ from .sealing import Sealing, unreadable
 from .statements import Statements
 
 ATTEMPTS = 5
+PATIENCE_SECONDS = 0.003
+"""How long pending writes wait for the checkpoint that takes them along."""
+IMPATIENT_FOR = 3
+"""So many times they do not wait after they waited in vain."""
 _THREADS_REMEMBERED = 10_000
 
 
@@ -43,6 +48,11 @@ class Storage:
         self._threads: dict[tuple[str, str], int] = {}
         self._asked_for: OrderedDict[Place, None] = OrderedDict()
         self._queue: deque[Job] = deque()
+        self.schema_name: str | None = (database.engine.get_execution_options().get("schema_translate_map") or {}).get(
+            None
+        )
+        self._one_writer = database.dialect is Dialect.SQLITE
+        self.in_one_statement = self.together and database.dialect is Dialect.POSTGRESQL
         self._ready = False
         self._guard = threading.Lock()
         self._puts = 0
@@ -69,20 +79,24 @@ class Storage:
 
     # Conversations
 
-    def open_conversation(self, conversation: Conversation, sealing: Sealing, *, whole: bool) -> None:
+    def open_conversation(
+        self, conversation: Conversation, sealing: Sealing, *, whole: bool, found: tuple[int, int, int] | None = None
+    ) -> None:
         """Ask the database what there is. The conversation's lock is held.
 
         Args:
             conversation: Not opened yet.
             sealing: Reads the messages.
             whole: Whether to load the messages too: for a put that no load went before.
+            found: Its id, epoch and next position, where that was read a moment ago.
         """
         statements = self.conversation_statements
-        with self.conversation_database.raw_read() as cursor:
-            cursor.execute(statements.find_conversation, (conversation.thread_id,))
-            row = cursor.fetchone()
-            if row is not None:
-                conversation.id, conversation.epoch, conversation.next = row
+        with self.conversation_database.raw_query() as cursor:
+            if found is None:
+                cursor.execute(statements.find_conversation, (conversation.thread_id,))
+                found = cursor.fetchone()
+            if found is not None:
+                conversation.id, conversation.epoch, conversation.next = found
                 if whole:
                     cursor.execute(statements.messages_between, (conversation.id, 0, conversation.next))
                     self.learn(conversation, cursor.fetchall(), sealing)
@@ -185,11 +199,19 @@ class Storage:
             cursor.execute(self.statements.add_thread, (*key, place.long_namespace))
             cursor.execute(self.statements.find_thread, key)
             row = cursor.fetchone()
+        thread: int = row[0]
+        self.remember_thread(key, thread)
+        return thread
+
+    def remember_thread(self, key: tuple[str, str], thread: int) -> None:
+        """Remember the number of a thread and namespace."""
         if len(self._threads) > _THREADS_REMEMBERED:
             self._threads.clear()
-        thread: int = row[0]
         self._threads[key] = thread
-        return thread
+
+    def remembered_thread(self, key: tuple[str, str]) -> int | None:
+        """The number of a thread and namespace, if it is remembered."""
+        return self._threads.get(key)
 
     # Commits
 
@@ -200,18 +222,34 @@ class Storage:
             InterlockError: It is not, and nothing of it was written.
         """
         self.ready()
-        if self.together and self.database.dialect is Dialect.SQLITE:
-            self._enqueue(job)
-            with self.database.turn():
+        self._enqueue(job)
+        if not (job.may_wait and self._joined(job)):
+            # SQLite has one writer, and so one queue; on servers each conversation has its own.
+            queue = self._queue if self._one_writer else job.conversation.queue
+            with self.database.turn() if self._one_writer else job.conversation.turn:
                 if not job.done:
-                    self._lead()
-        else:
-            self._alone(job)
+                    self._lead(queue)
         if job.error is not None:
             raise job.error
         self._puts += 1
         if self._puts % 64 == 0:
             self.memory.trim()
+
+    @staticmethod
+    def _joined(job: Job) -> bool:
+        """Let the checkpoint that follows pending writes take them along, which spares a commit.
+
+        LangGraph does not wait for pending writes but at the end of a run, and puts the next checkpoint a moment later. Where
+        that proves wrong, the next ones are not kept waiting.
+        """
+        conversation = job.conversation
+        if conversation.impatient > 0:
+            conversation.impatient -= 1
+            return False
+        if job.signal.acquire(timeout=PATIENCE_SECONDS):
+            return True
+        conversation.impatient = IMPATIENT_FOR
+        return False
 
     def _enqueue(self, job: Job) -> None:
         """Encode and stand in line; the conversation's lock makes both one step, so positions are in the line's order."""
@@ -221,7 +259,7 @@ class Storage:
                 if conversation.dead:
                     continue
                 self._prepare(job, conversation)
-                self._queue.append(job)
+                (self._queue if self._one_writer else conversation.queue).append(job)
                 return
 
     def _prepare(self, job: Job, conversation: Conversation) -> None:
@@ -233,11 +271,11 @@ class Storage:
             self.memory.forget(conversation)  # positions may be taken that nobody will store
             raise
 
-    def _lead(self) -> None:
+    def _lead(self, queue: deque[Job]) -> None:
         """Commit every job that waits, in one transaction. Whoever has the turn does it for the others."""
         batch = []
-        while self._queue:
-            batch.append(self._queue.popleft())
+        while queue:
+            batch.append(queue.popleft())
         try:
             self._together_in_one(batch)
         except PositionsTaken:
@@ -255,12 +293,21 @@ class Storage:
             raise
         for job in batch:
             job.done = True
+            job.signal.release()
 
     def _together_in_one(self, batch: list[Job]) -> None:
-        with self.database.raw_write(turn=False) as cursor:
+        if self.in_one_statement and postgres.commit(self, batch):
+            return
+        if not self.together and any(job.refers for job in batch):
+            # Messages first: a workflow that refers to messages that are nowhere could not be loaded.
+            with self.conversation_database.raw_write() as cursor:
+                for job in batch:
+                    job.store_messages(cursor)
+        with self.database.raw_write(turn=not self._one_writer) as cursor:
             for job in batch:
                 job.execute(cursor)
-                job.store_messages(cursor)
+                if self.together:
+                    job.store_messages(cursor)
 
     def _one_by_one(self, job: Job) -> None:
         for _ in range(ATTEMPTS):
@@ -281,34 +328,6 @@ class Storage:
             else:
                 return
         self._fail(job, _contended(job.place))
-
-    def _alone(self, job: Job) -> None:
-        """One transaction for one job, where the database has many writers, or the conversation a database of its own."""
-        for _ in range(ATTEMPTS):
-            conversation = self.memory.of(job.place.thread_id)
-            with conversation.lock:
-                if conversation.dead:
-                    continue
-                self._prepare(job, conversation)
-                try:
-                    if self.together:
-                        with self.database.raw_write() as cursor:
-                            job.execute(cursor)
-                            job.store_messages(cursor)
-                    else:
-                        if job.refers:
-                            with self.conversation_database.raw_write() as cursor:
-                                job.store_messages(cursor)
-                        with self.database.raw_write() as cursor:
-                            job.execute(cursor)
-                except PositionsTaken:
-                    self.memory.forget(conversation)
-                    continue
-                except BaseException:
-                    self.memory.forget(conversation)
-                    raise
-                return
-        raise _contended(job.place)
 
     def _fail(self, job: Job, error: BaseException) -> None:
         self.memory.forget(job.conversation)

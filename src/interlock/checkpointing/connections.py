@@ -1,0 +1,89 @@
+"""Driver connections that are kept between two steps: taking one from a pool costs as much as SQLite needs for a step."""
+
+import os
+import threading
+import time
+from typing import Any
+
+from sqlalchemy.engine import Engine
+
+KEPT = 32
+"""At most so many wait for their next use; more may be open at the same moment."""
+TRUSTED_SECONDS = 5.0
+"""After so long without use a connection to a server is asked whether it still is one."""
+
+
+class Connections:
+    """Connections of one engine.
+
+    Args:
+        engine: Makes them, with everything that its listeners do to a new connection.
+        kept: Whether to keep them; the engine of an application decides that itself.
+        autocommit: Whether every statement is a transaction.
+    """
+
+    def __init__(self, engine: Engine, *, kept: bool, autocommit: bool = False) -> None:
+        self._engine = engine
+        self._kept = kept
+        self._autocommit = autocommit
+        self._on_server = engine.dialect.name != "sqlite"
+        self._guard = threading.Lock()
+        self._idle: list[tuple[Any, float]] = []
+        self._process = os.getpid()
+
+    def take(self) -> Any:
+        """A connection that is nobody else's until it is given back."""
+        while self._kept:
+            with self._guard:
+                if self._process != os.getpid():
+                    # A forked process shares the sockets of its parent: it must not even close them.
+                    self._idle, self._process = [], os.getpid()
+                if not self._idle:
+                    break
+                connection, since = self._idle.pop()
+            if not self._on_server or time.monotonic() - since < TRUSTED_SECONDS or self._answers(connection):
+                return connection
+        pooled = self._engine.raw_connection()
+        if not self._kept:
+            return pooled
+        connection = pooled.driver_connection
+        pooled.detach()
+        if self._autocommit and self._on_server:
+            self._make_autocommit(connection)
+        return connection
+
+    def give(self, connection: Any, *, intact: bool) -> None:
+        """Give a connection back; after an error it is closed."""
+        if self._kept and intact and self._process == os.getpid():
+            with self._guard:
+                if len(self._idle) < KEPT:
+                    self._idle.append((connection, time.monotonic() if self._on_server else 0.0))
+                    return
+        connection.close()
+
+    def close(self) -> None:
+        """Close those that wait."""
+        with self._guard:
+            idle, self._idle = self._idle, []
+        if self._process == os.getpid():
+            for connection, _ in idle:
+                connection.close()
+
+    def _make_autocommit(self, connection: Any) -> None:
+        if callable(connection.autocommit):
+            connection.autocommit(True)
+        else:
+            connection.autocommit = True
+
+    def _answers(self, connection: Any) -> bool:
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+            cursor.close()
+            if not self._autocommit:
+                connection.rollback()
+        except Exception:
+            connection.close()
+            return False
+        return True

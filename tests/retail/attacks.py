@@ -425,6 +425,20 @@ def _(it: Attacked) -> None:
             it.desk.goes_on(Command(resume={name: APPROVE}))
 
 
+@attack("one confirmation for two writes: a bare yes that comes twice")
+def _(it: Attacked) -> None:
+    interrupt_id, _ = it.asked()
+    with it.typed():
+        it.desk.goes_on(Command(resume=APPROVE))
+    it.desk.script.left = [it.second_write()]
+    assert it.desk.goes_on(Command(resume={interrupt_id: APPROVE})), "the second write is asked about"
+    it.now_permitted()
+    for bare in (APPROVE, "approve", True, {"decisions": [APPROVE]}):
+        with it.typed():
+            it.desk.goes_on(Command(resume=bare))
+    assert it.desk.goes_on(), "it still waits"
+
+
 @attack("one confirmation for two writes: proposed twice at once")
 def _(it: Attacked) -> None:
     first, second = it.identified([it.proposal, it.proposal])

@@ -27,6 +27,7 @@ from interlock.graphs.retail import (
 )
 from interlock.nodes import Limits
 from interlock.testing import ScriptedChatModel, call
+from interlock.tools.errors import InvalidResume
 from interlock.tools.kinds import ToolKind
 from tests.retail import desk as desks
 from tests.retail.desk import Desk
@@ -167,6 +168,19 @@ def test_the_customer_sees_and_decides_and_the_record_knows_it(desk: Desk) -> No
     assert status_of(desk, "#W1001") == "cancelled"
     (decision,) = [record for record in desk.audit if record.kind is AuditKind.DECISION]
     assert decision.principal_id == desks.CUSTOMER.id
+
+
+def test_a_yes_says_what_it_is_about_by_an_id_or_by_the_call_that_was_shown(desk: Desk) -> None:
+    ((_, shown),) = desk.says(TOVE, CANCEL).items()
+    for bare in ({"type": "approve"}, "approve", True, {"decisions": [{"type": "approve"}]}):
+        with pytest.raises(InvalidResume, match="does not say that it is about order.cancel"):
+            desk.goes_on(Command(resume=bare))
+    assert [record.kind for record in desk.audit].count(AuditKind.DECISION_REFUSED) == 4
+    assert status_of(desk, "#W1001") == "pending"
+
+    desk.goes_on(Command(resume={"type": "approve", "action": {"name": shown["tool"], "args": shown["arguments"]}}))
+
+    assert status_of(desk, "#W1001") == "cancelled"
 
 
 def test_nobody_goes_on_with_a_customer_whom_somebody_else_identified(desk: Desk) -> None:

@@ -17,9 +17,9 @@ from ..nodes.decisions import Declined, decide, record_refused
 from ..nodes.execution import OUTCOME_UNKNOWN
 from ..nodes.resolution import parse_resolution, resolve
 from ..nodes.scope import CHECKPOINTER, NESTED, outside_scope, workflow_id_of
-from ..tools.answers import parse_answer
+from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Decision
-from ..tools.errors import InputError, InvalidInput, MissingThreadId, ResumeError
+from ..tools.errors import InputError, InvalidInput, InvalidResume, MissingThreadId, ResumeError
 from ..tools.principal import Principal
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Answers:
             return command
         try:
             self._check_waiting(found)
-            decisions, left = self._read(self._by_interrupt(command.resume, found), found)
+            decisions, left = self._read(self._by_interrupt(command.resume, found), found, command.resume)
         except ResumeError as error:
             self._record_refused(error)
             raise
@@ -121,7 +121,7 @@ class Answers:
             )
 
     def _read(
-        self, answers: Mapping[str, Any], found: Mapping[str, Interrupt]
+        self, answers: Mapping[str, Any], found: Mapping[str, Interrupt], resume: Any
     ) -> tuple[list[tuple[str, Decision]], dict[str, Any]]:
         """The decisions on approvals among the answers, and the answers that LangGraph is to hand on."""
         decisions: list[tuple[str, Decision]] = []
@@ -132,6 +132,8 @@ class Answers:
             if kind in {"approval", "confirmation"} and isinstance(shown.get("approvalId"), str):
                 wire = self.graph.engine.definition.wire_names.get(shown["tool"], shown["tool"])
                 decision = parse_answer(answer, tool=shown["tool"], wire_name=wire)
+                if decision.seen is None and answer is resume:
+                    _refuse_nameless(shown)
                 if decision.seen is None:  # the interrupt is what was shown, whatever became of the request since
                     decision = replace(decision, seen=shown.get("arguments"))
                 decisions.append((shown["approvalId"], decision))
@@ -195,6 +197,13 @@ class Answers:
         workflow_id = workflow_id_of(self.configurable, engine.definition.name)
         with engine.store.write() as connection:
             record_refused(engine, connection, workflow_id, by=self.principal, error=error)
+
+
+def _refuse_nameless(shown: Mapping[str, Any]) -> None:
+    """Refuse an answer that does not say what it is about, where the rule wants that."""
+    rule = shown.get("rule")
+    if isinstance(rule, Mapping) and rule.get("named"):
+        raise InvalidResume(nameless(shown["tool"], shown["approvalId"]), details={"waiting": [shown["approvalId"]]})
 
 
 def _only_messages(update: Any) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, approval_listing
 from ..checkpointing.store import approvals as approval_rows
-from ..tools.answers import parse_answer
+from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Approval, Decision
 from ..tools.canonical import JsonObject
 from ..tools.codes import ErrorCode
@@ -99,6 +99,8 @@ class ApprovalNode(WorkflowNode):
                     "Several approvals wait, and the answer does not say which of them it is about. Nothing was decided; answer each by "
                     "its id: Command(resume={id: answer, ...})."
                 )
+            if refused is None and waiting.rule.named and not by_id and decision is not None and decision.seen is None:
+                refused = InvalidResume(nameless(waiting.tool, waiting.approval_id))
             if refused is not None or decision is None:
                 refused = refused or InvalidResume("The answer could not be read.")
                 record_refused(self.engine, connection, scope.workflow_id, by=scope.principal, error=refused)

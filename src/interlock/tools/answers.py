@@ -66,6 +66,14 @@ def parse_answer(value: object, *, tool: str, wire_name: str) -> Decision:
     return _decision(kind, value, tool, wire_name)
 
 
+def nameless(tool: str, approval_id: str) -> str:
+    """Say why a bare answer is not taken, where the rule wants to be told what it is about."""
+    return (
+        f"The answer does not say that it is about {tool}: sent twice, it would be taken for an answer to whatever waits next. Nothing "
+        f"was decided; answer with Command(resume={{{approval_id!r}: answer}}), or send the call that was shown along with it."
+    )
+
+
 def _refuse_claims(value: object, tool: str) -> None:
     """Refuse an answer that says who decides: ignoring it would let its sender believe that it counted."""
     if not isinstance(value, Mapping):
@@ -138,4 +146,4 @@ def _short(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-__all__ = ["ANSWER_SHAPES", "parse_answer"]
+__all__ = ["ANSWER_SHAPES", "nameless", "parse_answer"]

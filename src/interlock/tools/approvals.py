@@ -110,6 +110,8 @@ class Approval:
         on_expiry: What follows the deadline: `"reject"`, `Escalate(role)` (or, in short, `"escalate:ROLE"`), or
             `Take(tool)`.
         then: The rule of who is asked next, once these have agreed. They see the same call, and cannot edit it.
+        named: Take only answers that say what they are about: under the approval's or the interrupt's id, or with the
+            call that was shown. A bare yes that comes a second time is otherwise an answer to whatever waits then.
     """
 
     role: str | None = None
@@ -121,6 +123,7 @@ class Approval:
     strict: bool = False
     on_expiry: Expiry | str = "reject"
     then: "Approval | None" = None
+    named: bool = False
 
     def __post_init__(self) -> None:
         if self.role is not None:
@@ -189,6 +192,7 @@ class Approval:
             "strict": self.strict,
             "onExpiry": _expiry_to_json(self.on_expiry),
             "then": None if self.then is None else self.then.to_json(),
+            **({"named": True} if self.named else {}),
         }
 
     @classmethod
@@ -204,6 +208,7 @@ class Approval:
             strict=data["strict"],
             on_expiry=_expiry_from_json(data["onExpiry"]),
             then=None if data.get("then") is None else cls.from_json(data["then"]),
+            named=data.get("named", False),
         )
 
     def why_not(
@@ -271,9 +276,10 @@ def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflow
     when: Callable[..., bool] | None = None,
     on_expiry: Literal["reject"] | Take = "reject",
     then: Approval | None = None,
+    named: bool = False,
 ) -> Approval:
     """An approval that the person served gives on their own request."""
-    return Approval(confirmation=True, within=within, edit=edit, when=when, on_expiry=on_expiry, then=then)
+    return Approval(confirmation=True, within=within, edit=edit, when=when, on_expiry=on_expiry, then=then, named=named)
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

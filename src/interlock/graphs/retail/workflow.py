@@ -14,6 +14,7 @@ The rules are those of tau2-bench's retail policy (`rules` names the source). No
 | only their own orders and profile | checks, by the shop's rows |
 | the right status, at most once, the money, the items | checks, by the same rules that the operations run |
 | nothing is changed before the customer said yes to exactly that | a confirmation on each of the seven edges, bound to what was shown |
+| a yes that comes twice is no yes to what is asked next | answers have to say what they are about |
 | one tool call at a time | the limit on the proposals of one message |
 | handing over ends the desk's work | `handed_over` is final |
 
@@ -99,7 +100,11 @@ def retail_workflow(
         desk.add_edge(UNIDENTIFIED, tool, IDENTIFIED)
     for tool in CHANGING:
         desk.add_edge(
-            IDENTIFIED, tool, IDENTIFIED, guard=customer_is_served, approval=Confirmation(within=confirm_within)
+            IDENTIFIED,
+            tool,
+            IDENTIFIED,
+            guard=customer_is_served,
+            approval=Confirmation(within=confirm_within, named=True),
         )
     for state in (UNIDENTIFIED, IDENTIFIED):
         desk.add_edge(state, tools.hand_over, HANDED_OVER)

@@ -1,0 +1,1 @@
+"""Events: out through the outbox, in through the inbox, and the waits that they end."""

@@ -75,13 +75,15 @@ def reply(
         metadata: More about its origin.
         now: When it occurred; now by default.
     """
+    # What the answer wakes links to what asked.
+    trace = {"trace": to.metadata["trace"]} if to.metadata.get("trace") else {}
     return EventEnvelope.wrap(
         event,
         event_id=EventId(derive("evt", source, to.event_id, event.name_on_wire, event.to_json())),
         occurred_at=now or dt.datetime.now(dt.UTC),
         trace_id=to.trace_id,
         workflow_id=to.workflow_id,
-        metadata={"source": source, "tenant": tenant_of(to), "causedBy": to.event_id, **(metadata or {})},
+        metadata={"source": source, "tenant": tenant_of(to), "causedBy": to.event_id, **trace, **(metadata or {})},
     )
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,10 @@ def lines(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-def start(*arguments: str, cwd: Path, **options: Any) -> "subprocess.Popen[str]":
-    """The command line as a process of its own."""
-    return subprocess.Popen(
+@contextmanager
+def started(*arguments: str, cwd: Path, **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """The command line as a process of its own, which does not outlive the block."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "interlock", *arguments],
         cwd=cwd,
         env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
@@ -37,9 +40,20 @@ def start(*arguments: str, cwd: Path, **options: Any) -> "subprocess.Popen[str]"
         encoding="utf-8",
         **options,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
-def finish(process: "subprocess.Popen[str]", stdin: str | None = None) -> tuple[int, str, str]:
-    """Its exit code, output and errors."""
-    out, err = process.communicate(stdin, timeout=120)
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """Its exit code, output and errors, once it ends by itself."""
+    out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+def run_apart(*arguments: str, cwd: Path) -> tuple[int, str, str]:
+    """The exit code, output and errors of the command line as a process of its own."""
+    with started(*arguments, cwd=cwd) as process:
+        return finish(process)

@@ -10,7 +10,7 @@ from interlock import __version__
 from interlock.cli import TOPICS, build_app
 from interlock.cli.output import short, visible
 from interlock.tools.errors import StoreUnavailable
-from tests.cli.support import finish, lines, run, start
+from tests.cli.support import lines, run, run_apart
 
 
 def test_the_version_is_printed():
@@ -38,7 +38,7 @@ def test_every_command_takes_json():
 
 
 def test_an_error_says_what_to_do_and_shows_no_traceback(tmp_path: Path):
-    code, out, err = finish(start("audit", "wf_1", "--db", "missing.db", cwd=tmp_path))
+    code, out, err = run_apart("audit", "wf_1", "--db", "missing.db", cwd=tmp_path)
     assert code == 2
     assert out == ""
     assert "Traceback" not in err

@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from interlock import WorkflowStore
+from interlock import Decision, DecisionKind, WorkflowStore
 from interlock.checkpointing.store import AuditKind
 from interlock.cli.demo.cases import CASES
+from interlock.cli.demo.desk import open_desk
 from interlock.graphs.retail import create_tables, load_sample_shop, read_shop
 from interlock.graphs.retail.shop import OrderStatus
-from tests.cli.support import finish, lines, run, start
+from tests.cli.support import finish, lines, run, run_apart, started
 
 ONCE = {AuditKind.STARTED, AuditKind.APPROVAL, AuditKind.DECISION, AuditKind.TRANSITION, AuditKind.EVENT_OUT}
 """What happens exactly once, however often the process is killed; a read or a denial may be made again."""
@@ -132,6 +133,21 @@ def test_when_nobody_answers_it_stops_and_goes_on_later(tmp_path: Path, undistur
     assert hops_of(path) == hops_of(undisturbed)
 
 
+def test_what_was_decided_elsewhere_meanwhile_is_not_asked_again(tmp_path: Path, undisturbed: Path):
+    path = tmp_path / "demo.db"
+    run("demo", "--db", str(path), stdin="")
+    case = CASES[0]
+    with open_desk(f"sqlite:///{path}", fresh=False) as desk:
+        instances = desk.graph.instances
+        config = {"configurable": {"thread_id": desk.thread(case)}}
+        (request,) = instances.snapshot(config).pending_approvals
+        instances.decide(str(request["approvalId"]), Decision(DecisionKind.APPROVE), by=case.principal)
+    told = lines(run("demo", "--yes", "--json", "--db", str(path)).stdout)
+    asked = [line["request"]["tool"] for line in told if line["type"] == "approval"]
+    assert asked == ["order.exchange_items"]
+    assert hops_of(path) == hops_of(undisturbed)
+
+
 def test_after_the_end_it_begins_anew_with_the_shop_set_back_and_the_old_record_kept(tmp_path: Path):
     path = tmp_path / "demo.db"
     run("demo", "--yes", "--db", str(path))
@@ -180,7 +196,7 @@ def wait_for(process: "subprocess.Popen[str]", line_with: str) -> None:
 
 def goes_on(path: Path, undisturbed: Path) -> list[dict[str, Any]]:
     """Run it again to the end, and compare with a run that nobody stopped."""
-    code, out, err = finish(start("demo", "--yes", "--json", "--db", path.name, cwd=path.parent))
+    code, out, err = run_apart("demo", "--yes", "--json", "--db", path.name, cwd=path.parent)
     assert (code, err) == (0, "")
     assert hops_of(path) == hops_of(undisturbed)
     assert shop_of(path) == shop_of(undisturbed)
@@ -199,21 +215,21 @@ def goes_on(path: Path, undisturbed: Path) -> list[dict[str, Any]]:
 )
 def test_killed_anywhere_it_goes_on_where_it_was_and_nothing_happens_twice(tmp_path: Path, undisturbed: Path, at: str):
     path = tmp_path / "demo.db"
-    process = start("demo", "--yes", "--json", "--db", path.name, cwd=tmp_path)
-    wait_for(process, at)
-    process.kill()
-    assert process.wait(timeout=30) == -signal.SIGKILL
-    finish(process)
+    with started("demo", "--yes", "--json", "--db", path.name, cwd=tmp_path) as process:
+        wait_for(process, at)
+        process.kill()
+        code, _, _ = finish(process)
+    assert code == -signal.SIGKILL
     told = goes_on(path, undisturbed)
     assert told[0]["resumed"] is True
 
 
 def test_ctrl_c_while_it_asks_stops_it_and_says_so(tmp_path: Path, undisturbed: Path):
     path = tmp_path / "demo.db"
-    process = start("demo", "--db", path.name, cwd=tmp_path, stdin=subprocess.PIPE)
-    wait_for(process, "cancelReason")
-    process.send_signal(signal.SIGINT)
-    code, out, err = finish(process)
+    with started("demo", "--db", path.name, cwd=tmp_path, stdin=subprocess.PIPE) as process:
+        wait_for(process, "cancelReason")
+        process.send_signal(signal.SIGINT)
+        code, out, err = finish(process)
     assert code == 130
     assert "All that happened is kept" in out
     assert err == ""
@@ -222,10 +238,10 @@ def test_ctrl_c_while_it_asks_stops_it_and_says_so(tmp_path: Path, undisturbed: 
 
 def test_ctrl_c_in_the_middle_of_a_step_loses_nothing(tmp_path: Path, undisturbed: Path):
     path = tmp_path / "demo.db"
-    process = start("demo", "--yes", "--json", "--db", path.name, cwd=tmp_path)
-    wait_for(process, '"type": "proposal"')
-    process.send_signal(signal.SIGINT)
-    code, _out, err = finish(process)
+    with started("demo", "--yes", "--json", "--db", path.name, cwd=tmp_path) as process:
+        wait_for(process, '"type": "proposal"')
+        process.send_signal(signal.SIGINT)
+        code, _, err = finish(process)
     assert code == 130
     assert "Traceback" not in err
     goes_on(path, undisturbed)
@@ -233,7 +249,7 @@ def test_ctrl_c_in_the_middle_of_a_step_loses_nothing(tmp_path: Path, undisturbe
 
 def test_scripted_it_ends_within_15_seconds(tmp_path: Path):
     began = time.monotonic()
-    code, _, err = finish(start("demo", "--yes", cwd=tmp_path))
+    code, _, err = run_apart("demo", "--yes", cwd=tmp_path)
     assert (code, err) == (0, "")
     assert time.monotonic() - began < 15
     with closing(sqlite3.connect(tmp_path / "interlock-demo.db")) as connection:

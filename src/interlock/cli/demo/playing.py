@@ -81,7 +81,7 @@ class Play:
         while True:
             if state.interrupts:
                 self._go_on(self._answer([interrupt.value for interrupt in state.interrupts]))
-            elif state.next:
+            elif state.tasks:  # `next` leaves out a task that was done when the process died, before its step ended
                 self._go_on(None)
             else:
                 said = sum(isinstance(message, HumanMessage) for message in state.values.get("messages", []))
@@ -99,7 +99,7 @@ class Play:
         """Whether nothing of the case is left."""
         state = self._state()
         said = sum(isinstance(message, HumanMessage) for message in state.values.get("messages", []))
-        return not state.next and not state.interrupts and said == len(self.case.turns)
+        return not state.tasks and said == len(self.case.turns)
 
     @property
     def config(self) -> RunnableConfig:

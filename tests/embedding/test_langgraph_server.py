@@ -129,7 +129,7 @@ async def test_the_sdk_starts_a_run_meets_the_approval_and_resumes_it(served: Se
     state: Any = await client.threads.get_state(thread)
     assert state["tasks"][0]["interrupts"][0]["value"]["approvalId"] == shown["approvalId"]
 
-    answer: Any = {"resume": {"decisions": [{"type": "approve"}]}}
+    answer: Any = {"resume": {shown["approvalId"]: {"decisions": [{"type": "approve"}]}}}
     done: Any = await client.runs.wait(thread, "retail-desk", command=answer, context=CUSTOMER)
 
     assert done["last_result"]["ok"] is True
@@ -148,9 +148,9 @@ async def test_an_answer_of_somebody_else_is_refused_and_the_approval_still_wait
     said: Any = {"messages": [{"role": "user", "content": exchange.turns[0].says}]}
     customer = {"id": exchange.customer_id, "roles": ["customer"]}
     asked: Any = await client.runs.wait(thread, "retail-desk", input=said, context=customer)
-    assert asked["__interrupt__"]
+    approval_id = asked["__interrupt__"][0]["value"]["approvalId"]
 
-    answer: Any = {"resume": {"type": "approve"}}
+    answer: Any = {"resume": {approval_id: {"type": "approve"}}}
     with pytest.raises(Exception, match="PrincipalError"):
         await client.runs.wait(thread, "retail-desk", command=answer, context={"id": "mallory"})
 

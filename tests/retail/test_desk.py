@@ -173,7 +173,7 @@ def test_the_customer_sees_and_decides_and_the_record_knows_it(desk: Desk) -> No
 def test_a_yes_says_what_it_is_about_by_an_id_or_by_the_call_that_was_shown(desk: Desk) -> None:
     ((_, shown),) = desk.says(TOVE, CANCEL).items()
     for bare in ({"type": "approve"}, "approve", True, {"decisions": [{"type": "approve"}]}):
-        with pytest.raises(InvalidResume, match="does not say that it is about order.cancel"):
+        with pytest.raises(InvalidResume, match="does not say that it is about"):
             desk.goes_on(Command(resume=bare))
     assert [record.kind for record in desk.audit].count(AuditKind.DECISION_REFUSED) == 4
     assert status_of(desk, "#W1001") == "pending"
@@ -181,6 +181,12 @@ def test_a_yes_says_what_it_is_about_by_an_id_or_by_the_call_that_was_shown(desk
     desk.goes_on(Command(resume={"type": "approve", "action": {"name": shown["tool"], "args": shown["arguments"]}}))
 
     assert status_of(desk, "#W1001") == "cancelled"
+
+
+def test_a_desk_behind_a_user_interface_that_names_nothing_can_be_told_so() -> None:
+    for bare in (True, False):
+        rules = [edge.approval for edge in retail_workflow(bare_answers=bare).definition().edges]
+        assert {rule.named for rule in rules if rule is not None} == {not bare}
 
 
 def test_nobody_goes_on_with_a_customer_whom_somebody_else_identified(desk: Desk) -> None:

@@ -73,6 +73,7 @@ def retail_workflow(
     prompt: Prompt | None = PROMPT,
     limits: Limits | None = None,
     confirm_within: str | None = None,
+    bare_answers: bool = False,
 ) -> Workflow:
     """Build the desk.
 
@@ -81,6 +82,8 @@ def retail_workflow(
         prompt: What the model is told first; no rule depends on it.
         limits: Bounds on one turn; one call per message unless this says otherwise.
         confirm_within: How long a customer has to confirm a change, such as `"30m"`; for ever by default.
+        bare_answers: Take a yes that does not say what it is about, for user interfaces that cannot send more. One that
+            comes twice is then an answer to whatever is asked next.
 
     Returns:
         The workflow. Compile it with a store whose database holds the shop's tables (`open_shop`).
@@ -104,7 +107,7 @@ def retail_workflow(
             tool,
             IDENTIFIED,
             guard=customer_is_served,
-            approval=Confirmation(within=confirm_within, named=True),
+            approval=Confirmation(within=confirm_within, named=not bare_answers),
         )
     for state in (UNIDENTIFIED, IDENTIFIED):
         desk.add_edge(state, tools.hand_over, HANDED_OVER)

@@ -59,6 +59,8 @@ def on_desk(desk: attacks.Range, plan: list[tuple[str, Write]]) -> dict[str, Cel
     """Make every attack on the desk."""
     cells: dict[str, Cell] = {}
     for name, write in plan:
+        if name not in cells:
+            print(f"{len(cells) + 1}/{len(attacks.ATTACKS)} {name}", file=sys.stderr, flush=True)
         result = desk.suffers(name, write)
         cell = cells.setdefault(name, Cell())
         cell.attempts += 1

@@ -20,8 +20,11 @@ from ..nodes.scope import CHECKPOINTER, RUNTIME
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
+from .compare import Comparison, compare
 from .instances import Instances
+from .panes import Panes, panes_of
 from .picture import Picture, picture_of
+from .stepping import Stepper
 from .traced import traced_run
 from .travel import check_travel
 from .turns import Turn
@@ -94,6 +97,19 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
     def picture(self) -> Picture:
         """The workflow as a picture; `instances.picture(config)` shows where one instance stands."""
         return picture_of(self.engine.definition)
+
+    def stepper(self, config: RunnableConfig, *, context: Principal | None = None) -> Stepper:
+        """Go through one thread step by step; in a notebook it shows where the workflow stands after each."""
+        return Stepper(self, config, context)
+
+    def panes(self, config: RunnableConfig) -> Panes:
+        """The conversation of a thread beside where its workflow stands: two things, kept in two places."""
+        messages = self.get_state(config).values.get("messages", [])
+        return panes_of(messages, self.instances.snapshot(config).to_json())
+
+    def compare(self, before: RunnableConfig, after: RunnableConfig) -> Comparison:
+        """What differs between two checkpoints, each named by a config with its `checkpoint_id`."""
+        return compare(self.get_state(before), self.get_state(after))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
         # LangGraph's own asks a web service for a PNG, which fails offline and sends the workflow to a third party.

@@ -20,7 +20,9 @@ from ..tools.ids import TraceId, WorkflowId, mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
 from .approval_desk import ApprovalDesk
+from .card import ApprovalCard
 from .picture import Picture, picture_of_instance
+from .timeline import Timeline, timeline_of
 from .travel import fork, head
 
 Which = str | RunnableConfig
@@ -68,6 +70,21 @@ class Instances(ApprovalDesk):
         """The workflow with this instance's state lit, for a principal (by default the one who started it)."""
         instance = self.get(which)
         return picture_of_instance(self._engine, instance, self.audit(which), principal or instance.started_by)
+
+    def card(self, approval_id: str, *, by: Principal, go_on: bool = True) -> ApprovalCard:
+        """An approval as a card for a notebook: with buttons where there are widgets, and functions to call everywhere.
+
+        Args:
+            approval_id: Which one.
+            by: Who decides.
+            go_on: Whether the thread runs on after a decision.
+        """
+        return ApprovalCard(self, approval_id, by, go_on=go_on)
+
+    def timeline(self, which: Which) -> Timeline:
+        """What happened to an instance, in order: a figure in a notebook, and rows for pandas."""
+        workflow_id = self.id_of(which)
+        return timeline_of(self.get(which).workflow, workflow_id, self.audit(which))
 
     def audit(self, which: Which) -> list[AuditRecord]:
         """The audit trail of an instance, oldest first."""

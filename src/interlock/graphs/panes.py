@@ -1,0 +1,103 @@
+"""The conversation and the workflow's state, side by side: visibly two things, kept in two places."""
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
+
+from ..tools.canonical import JsonObject
+from .svg import FONT, C
+
+_LINE, _PANE, _GAP = 16.0, 430.0, 20.0
+_LETTERS = 62
+
+
+@dataclass(frozen=True)
+class Panes:
+    """What was said, and what is so."""
+
+    messages: tuple[AnyMessage, ...]
+    standing: JsonObject
+    """The instance's snapshot, as on the wire."""
+
+    @property
+    def svg(self) -> str:
+        """Both panes as a whole SVG document."""
+        left, right = self._said(), self._stands()
+        height = 64 + _LINE * max(len(left), len(right)) + 16
+        width = 2 * _PANE + _GAP + 28
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}" '
+            f'font-family="{FONT}" role="img">',
+            "<title>conversation and workflow state</title>",
+            f'<rect x="0" y="0" width="{width:g}" height="{height:g}" fill="{C.paper}"/>',
+        ]
+        for number, (title, where, lines) in enumerate(
+            (("conversation", "conversation_… tables", left), ("workflow", "workflow_… tables", right))
+        ):
+            x = 14 + number * (_PANE + _GAP)
+            fill = C.box if number == 0 else C.lit_box
+            parts += [
+                f'<rect x="{x:g}" y="14" width="{_PANE:g}" height="{height - 28:g}" rx="9" fill="{fill}" stroke="{C.rule}"/>',
+                f'<text x="{x + 14:g}" y="36" font-size="14" font-weight="bold" fill="{C.ink}">{title}</text>',
+                f'<text x="{x + _PANE - 14:g}" y="36" font-size="11" text-anchor="end" fill="{C.faint}">{where}</text>',
+            ]
+            for row, (text, colour) in enumerate(lines):
+                y = 60 + row * _LINE
+                parts.append(
+                    f'<text x="{x + 14:g}" y="{y:g}" font-size="11.5" fill="{colour}" xml:space="preserve">{escape(text)}</text>'
+                )
+        return "\n".join([*parts, "</svg>"])
+
+    def __str__(self) -> str:
+        """Both, one after the other."""
+        said = "\n".join(f"  {text}" for text, _ in self._said())
+        stands = "\n".join(f"  {text}" for text, _ in self._stands())
+        return f"conversation\n{said}\nworkflow\n{stands}"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        del include, exclude
+        return {"image/svg+xml": self.svg, "text/plain": str(self)}
+
+    def _said(self) -> list[tuple[str, str]]:
+        lines: list[tuple[str, str]] = []
+        for message in self.messages:
+            colour = {"human": C.lit, "ai": C.ink}.get(message.type, C.faint)
+            lines += [(line, colour) for line in _wrapped(f"{message.type}: {_words(message)}", 3)]
+        return lines or [("nothing was said, or it was erased", C.faint)]
+
+    def _stands(self) -> list[tuple[str, str]]:
+        lines: list[tuple[str, str]] = []
+        for key in ("workflowId", "workflow", "version", "state", "revision", "data", "nextAllowedTools"):
+            value = self.standing.get(key)
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines += [(line, C.lit if key == "state" else C.ink) for line in _wrapped(f"{key}: {shown}", 6)]
+        return lines
+
+
+def panes_of(messages: Sequence[AnyMessage], standing: JsonObject) -> Panes:
+    """Put a conversation beside where its workflow stands."""
+    return Panes(tuple(messages), standing)
+
+
+def _words(message: AnyMessage) -> str:
+    if isinstance(message, AIMessage) and message.tool_calls:
+        called = ", ".join(
+            f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})" for call in message.tool_calls
+        )
+        return f"{message.text} → {called}".strip()
+    if isinstance(message, ToolMessage):
+        return f"{message.name}: {message.text}"
+    return message.text
+
+
+def _wrapped(text: str, most: int) -> list[str]:
+    lines = textwrap.wrap(text, _LETTERS, subsequent_indent="    ") or [""]
+    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: _LETTERS - 1] + "…"]

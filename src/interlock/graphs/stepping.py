@@ -1,0 +1,94 @@
+"""Going through a workflow step by step, looking at it after each."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
+
+from ..tools.principal import Principal
+from .picture import Picture
+
+if TYPE_CHECKING:
+    from .compiled import WorkflowGraph
+
+
+class Stepper:
+    """One thread of a workflow, moved one step at a time; made by `graph.stepper(config)`.
+
+    A step is one node of the graph: a model's answer, one tool, one approval. In a notebook the stepper shows the workflow with
+    the current state lit.
+
+    Args:
+        graph: The compiled workflow.
+        config: Names the thread.
+        context: Who acts.
+    """
+
+    def __init__(self, graph: "WorkflowGraph", config: RunnableConfig, context: Principal | None = None) -> None:
+        self._graph = graph
+        self._config = config
+        self._context = context
+        self.last: dict[str, Any] = {}
+        """What the last step answered with: the channels of the graph."""
+
+    def say(self, text: str, **started: Any) -> "Stepper":
+        """Begin a turn with a message, and take the first step; `data=` goes with the one that starts an instance."""
+        return self._take({"messages": [("user", text)], **started})
+
+    def step(self) -> "Stepper":
+        """Take the next step; nothing happens when none is left."""
+        return self._take(None) if self.next else self
+
+    def answer(self, answer: Any, *, by: Principal | None = None) -> "Stepper":
+        """Answer what is waited for, as `Command(resume=...)` does, and take the step that follows.
+
+        Args:
+            answer: In any of the shapes that a resume takes.
+            by: Who answers, when it is somebody else.
+        """
+        return self._take(Command(resume=answer), by)
+
+    @property
+    def next(self) -> tuple[str, ...]:
+        """The nodes that come next; none when the turn is over."""
+        return self._graph.get_state(self._config).next
+
+    @property
+    def waits_for(self) -> tuple[Any, ...]:
+        """What is waited for: the values of the pending interrupts."""
+        return tuple(one.value for one in self._graph.get_state(self._config).interrupts)
+
+    def run(self) -> Iterator["Stepper"]:
+        """Step until the turn is over or somebody has to answer, giving the stepper after each step."""
+        while self.next and not self.waits_for:
+            yield self.step()
+
+    def picture(self) -> Picture:
+        """The workflow with the current state lit."""
+        return self._graph.instances.picture(self._config)
+
+    def _take(self, given: Any, by: Principal | None = None) -> "Stepper":
+        self.last = self._graph.invoke(given, self._config, context=by or self._context, interrupt_after="*")
+        return self
+
+    def __str__(self) -> str:
+        """Where it stands, and what comes next."""
+        following = ", ".join(self.next) or "the turn is over"
+        waits = (
+            f"; waits for an answer about {', '.join(_about(value) for value in self.waits_for)}"
+            if self.waits_for
+            else ""
+        )
+        return f"{self.picture()}\nnext: {following}{waits}"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        del include, exclude
+        return {"image/svg+xml": self.picture().svg, "text/plain": str(self)}
+
+
+def _about(value: Any) -> str:
+    return str(value.get("tool") or value.get("type")) if isinstance(value, dict) else str(value)

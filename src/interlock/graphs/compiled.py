@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
@@ -28,6 +29,9 @@ from .stepping import Stepper
 from .traced import traced_run
 from .travel import check_travel
 from .turns import Turn
+
+COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
+"""A config that has one of these stands for a thread of its own, wherever it is used."""
 
 
 class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
@@ -58,7 +62,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
             ConflictError: Somebody else decided first.
         """
-        kwargs["durability"] = kwargs.get("durability") or "sync"
+        kwargs["durability"] = kwargs.get("durability") or self._durability(config)
         principal = _principal(config, kwargs)
         self._check_saver(config)
         answered = isinstance(input, Command)
@@ -79,7 +83,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
             ConflictError: Somebody else decided first.
         """
-        kwargs["durability"] = kwargs.get("durability") or "sync"
+        kwargs["durability"] = kwargs.get("durability") or self._durability(config)
         principal = _principal(config, kwargs)
         self._check_saver(config)
         answered = isinstance(input, Command)
@@ -157,6 +161,11 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
     def _saver(self, config: RunnableConfig | None) -> Any:
         return self._merged(config).get(CHECKPOINTER) or self.checkpointer
 
+    def _durability(self, config: RunnableConfig | None) -> str | None:
+        around = self._merged(config)
+        # A parent without a checkpointer takes its children's away, and LangGraph warns of a durability that has no effect.
+        return None if CHECKPOINTER in around and around[CHECKPOINTER] is None else "sync"
+
     async def _acheck_travel(self, config: RunnableConfig | None) -> None:
         saver = FromThreads(self._saver(config), asyncio.get_running_loop())
         await self.engine.store.database.arun(lambda: check_travel(self.engine, saver, self._merged(config)))
@@ -166,7 +175,12 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def _merged(self, config: RunnableConfig | None) -> dict[str, Any]:
         own = (self.config or {}).get("configurable", {})
-        return {**own, **((config or {}).get("configurable") or {})}
+        given = {**own, **((config or {}).get("configurable") or {})}
+        if not COORDINATES.isdisjoint(given):
+            return given
+        # Called by a node of the application's own without a config: LangGraph goes on in that node's.
+        around = var_child_runnable_config.get() or {}
+        return {**(around.get("configurable") or {}), **given}
 
     def _turn(self, config: RunnableConfig | None, principal: Principal) -> Turn:
         return Turn(self.engine, self._merged(config), principal)

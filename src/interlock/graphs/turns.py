@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ..checkpointing.store import Instance
 from ..nodes.base import Engine
 from ..nodes.channels import Channels, Input
-from ..nodes.scope import CHECKPOINT_NS, NESTED, THREAD_ID, workflow_id_of
+from ..nodes.scope import CHECKPOINT_NS, NESTED, RESUMING, THREAD_ID, workflow_id_of
 from ..nodes.starting import initial_data
 from ..tools.canonical import JsonObject
 from ..tools.errors import InvalidInput, MissingThreadId, WorkflowFinished
@@ -58,9 +58,8 @@ class Turn:
             "progress": [("turn", self.principal.to_json())],
         }
         data = _data(values.get("data"))
-        if not self.configurable.get(
-            NESTED
-        ):  # a resumed parent hands the same input in again, and it is not used again
+        # A resumed parent hands the same input in again, and it is not used again.
+        if not self.configurable.get(RESUMING):
             self._check(data)
         if data is not None:
             started["initial_data"] = data

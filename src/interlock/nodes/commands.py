@@ -39,7 +39,7 @@ from ..tools.results import CommandResult, ErrorBody, ErrorResult
 from .attempts import Admitted, Broken, Given, Outcome, admitted, unresolved
 from .base import Engine, logger
 from .binding import use, void, with_approval
-from .driver import Attempt, InStore, Sessions, Steps, Transact
+from .driver import Attempt, InStore, Sessions, Startable, Steps, Transact
 from .gate import Admission, Denial, Verdict, judge
 from .history import LedgerHistory
 from .lineage import same_line
@@ -89,6 +89,7 @@ class Commands:
         if contract is None:
             refused: Outcome = yield InStore(lambda connection: self.refuse(connection, proposal))
             return refused
+        yield Startable(contract)
         if contract.kind is ToolKind.READ:
             return (yield from Reads(self).carry_out(proposal))
         if contract.effect is not Effect.TRANSACTIONAL:

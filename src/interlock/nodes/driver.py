@@ -107,7 +107,14 @@ class Pause:
     seconds: float
 
 
-Operation = InStore | Ask | Body | Transact | Await | Pause
+@dataclass(frozen=True)
+class Startable:
+    """Make sure that a tool can be run here at all, before anything is written about it."""
+
+    contract: ToolContract
+
+
+Operation = InStore | Ask | Body | Transact | Await | Pause | Startable
 
 
 class Sessions(Protocol):
@@ -218,6 +225,9 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
         case Pause(seconds):
             store.wait_until(lambda: False, seconds)
             return None
+        case Startable(contract):
+            _refuse_async(contract)
+            return None
 
 
 async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
@@ -234,6 +244,8 @@ async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
             return await _atransact(store, operation)
         case Pause(seconds):
             await asyncio.sleep(seconds)
+            return None
+        case Startable():
             return None
         case _:
             return await database.arun(lambda: _perform(store, operation))

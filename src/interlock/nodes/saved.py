@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
 
 _SECONDS = 60.0
 
@@ -34,6 +36,8 @@ class FromThreads:
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that a config names."""
         if _running() is self._loop:  # waiting here for the loop would wait for ever
+            if in_greenlet():  # inside the transaction of an asynchronous tool
+                return await_only(self._saver.aget_tuple(config))
             return self._saver.get_tuple(config)
         return asyncio.run_coroutine_threadsafe(self._saver.aget_tuple(config), self._loop).result(_SECONDS)
 

@@ -23,8 +23,10 @@ CHECKPOINT_NS = "checkpoint_ns"
 THREAD_ID = "thread_id"
 WORKFLOW_ID = "workflow_id"
 SCRATCHPAD = "__pregel_scratchpad"
-NESTED = "__pregel_resuming"
-"""Set in the config of a graph that runs inside another one: whether that one is being resumed. Its answers come through the parent."""
+NESTED = "__pregel_task_id"
+"""Set in the config of a graph that runs inside another one, whose answers come through the parent."""
+RESUMING = "__pregel_resuming"
+"""In the config of such a graph: whether the parent is being resumed."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def scope_of(config: RunnableConfig, workflow: str, loop: asyncio.AbstractEventL
         namespace="|".join(segments),
         task_key=task_key,
         principal=principal_of(configurable, None if runtime is None else runtime.context),
-        root_checkpoint=roots.get(""),
+        # Without a checkpointer these are kept nowhere, and no later run can follow them.
+        root_checkpoint=roots.get("") if isinstance(saver, BaseCheckpointSaver) else None,
         own_checkpoint=roots.get("|".join(segments)),
         durability=str(configurable.get(DURABILITY) or "async"),
         checkpointer=_saved(saver, loop),

@@ -36,10 +36,9 @@ BEN = Principal("ben", roles=frozenset({"supervisor"}))
 SETTINGS = [
     ("memory", "invoke"),
     ("memory", "astream"),
-    ("sql", "invoke"),
     ("sql", "ainvoke"),
     ("sql", "stream"),
-    ("beside", "ainvoke"),
+    ("beside", "invoke"),
 ]
 """Homes (`Home.kind`) and ways (`Runner.way`)."""
 

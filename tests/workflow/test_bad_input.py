@@ -213,7 +213,7 @@ def test_a_file_that_is_no_database_is_refused(run: Runner, desk: Desk, tmp_path
     before = file.read_bytes()
     with SQLCheckpointer(f"sqlite:///{file}") as saver:
         graph = desk.workflow(ScriptedChatModel()).compile(saver)
-        with pytest.raises(NotADatabase, match="notes.txt"):
+        with pytest.raises(NotADatabase, match=r"notes\.txt"):
             run(graph, said(), thread())
     assert file.read_bytes() == before
 

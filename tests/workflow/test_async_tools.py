@@ -1,0 +1,118 @@
+"""Async tools: run on the loop, in the transaction of the transition, and refused where there is no loop."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+
+from interlock import Refused, SQLCheckpointer, ToolContext, Workflow, WorkflowStore, command, read
+from interlock.testing import ScriptedChatModel, call
+from interlock.tools.errors import RunError
+from tests.workflow.support import Done, Note, codes, said, thread
+
+notes = sa.table("notes", sa.column("text"))
+
+
+@command("note.write", effect="transactional")
+async def write_note(text: str, ctx: ToolContext) -> Note:
+    """Write a note."""
+    await ctx.session.execute(sa.insert(notes).values(text=text))
+    await asyncio.sleep(0)
+    if text == "refuse":
+        raise Refused("No such notes.")
+    return Note(text=text)
+
+
+@read("note.count")
+async def count_notes(ctx: ToolContext) -> Note:
+    """Count the notes."""
+    return Note(text=str(await ctx.session.scalar(sa.select(sa.func.count()).select_from(notes))))
+
+
+@command("note.done", effect="idempotent")
+async def done() -> Done:
+    """Be done."""
+    await asyncio.sleep(0)
+    return Done()
+
+
+def workflow(*script: Any) -> Workflow:
+    flow = Workflow("notes", model=ScriptedChatModel(script))
+    flow.add_state("open", tools=[write_note, count_notes]).add_state("closed", final=True)
+    return flow.add_edge("open", done, "closed")
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/notes.db"
+    store = WorkflowStore(url)
+    with store.write() as connection:
+        connection.execute(sa.text("CREATE TABLE notes (text TEXT NOT NULL)"))
+    store.close()
+    return url
+
+
+async def test_async_tools_run_under_ainvoke(url: str) -> None:
+    async with SQLCheckpointer(url) as saver:
+        graph = workflow(
+            call("note.write", text="a"), [call("note.count"), call("note.count")], call("note.done")
+        ).compile(saver)
+        output = await graph.ainvoke(said(), thread())
+        assert (codes(output), output["state"]) == (["ok"] * 4, "closed")
+        assert [message.content.count('"text":"1"') for message in output["messages"][4:6]] == [1, 1]
+
+
+async def test_what_a_refusing_async_tool_wrote_is_rolled_back(url: str) -> None:
+    async with SQLCheckpointer(url) as saver:
+        graph = workflow(call("note.write", text="refuse"), call("note.count"), "done").compile(saver)
+        output = await graph.ainvoke(said(), thread())
+        assert codes(output) == ["refused", "ok"]
+        assert '"text":"0"' in output["messages"][4].content
+
+
+@pytest.mark.parametrize("name", ["note.write", "note.count", "note.done"])
+def test_an_async_tool_under_invoke_is_refused_and_can_be_gone_on_with(url: str, name: str) -> None:
+    arguments = {"text": "a"} if name == "note.write" else {}
+    with SQLCheckpointer(url) as saver:
+        graph = workflow(call(name, arguments), "done").compile(saver)
+        with pytest.raises(RunError, match="run it with ainvoke"):
+            graph.invoke(said(), thread())
+        assert graph.instances.get(thread()).revision == 0
+        assert codes(asyncio.run(graph.ainvoke(None, thread()))) == ["ok"]
+
+
+async def test_an_async_tool_in_a_workflow_under_a_parent_with_an_async_saver(url: str, tmp_path: Path) -> None:
+    store = WorkflowStore(url)
+    async with AsyncSqliteSaver.from_conn_string(f"{tmp_path}/checkpoints.db") as saver:
+        script = [call("note.write", text="a"), "one", call("note.write", text="b"), "two", call("note.count"), "three"]
+        inner = workflow(*script).compile(saver, workflow_store=store)
+        builder = StateGraph(MessagesState)
+        builder.add_node("notes", inner)
+        builder.add_edge(START, "notes").add_edge("notes", END)
+        graph = builder.compile(checkpointer=saver)
+        for _ in range(3):
+            output = await graph.ainvoke(said(), thread())
+        assert codes(output) == ["ok"] * 3
+    store.close()
+
+
+async def test_many_threads_run_on_one_loop_at_once(url: str) -> None:
+    async with SQLCheckpointer(url) as saver:
+        flow = Workflow(
+            "notes",
+            model=ScriptedChatModel(
+                forever=lambda messages, _: "done" if messages[-1].type == "tool" else call("note.write", text="x")
+            ),
+        )
+        flow.add_state("open", tools=[write_note, count_notes]).add_state("closed", final=True).add_edge(
+            "open", done, "closed"
+        )
+        graph = flow.compile(saver)
+        outputs = await asyncio.gather(*(graph.ainvoke(said(), thread(str(number))) for number in range(8)))
+        assert [codes(output) for output in outputs] == [["ok"]] * 8

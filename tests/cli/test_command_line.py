@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from interlock import __version__
 from interlock.cli import TOPICS, build_app
-from interlock.cli.output import short, visible
+from interlock.cli.output import program, short, visible
 from interlock.tools.errors import StoreUnavailable
 from tests.cli.support import lines, run, run_apart
 
@@ -111,3 +111,24 @@ def test_what_a_model_wrote_cannot_command_the_terminal():
     assert visible(hostile) == "order\\u001b[2J\\u001b]0;owned\\u0007 \\u202etxt.exe\\u000d"
     assert "\n" in visible("two\nlines")
     assert short("two\nlines" * 100, 20) == "two linestwo linest…"
+
+
+@pytest.mark.parametrize(
+    ("called", "path", "name"),
+    [
+        ("bin/interlock", "bin", "interlock"),
+        ("bin/interlock", "elsewhere", "bin/interlock"),
+        ("src/interlock/__main__.py", "bin", "python -m interlock"),
+    ],
+)
+def test_it_knows_what_it_is_called_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, path: str, name: str
+):
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "interlock"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / called)])
+    monkeypatch.setenv("PATH", str(tmp_path / path))
+    assert program() == name

@@ -86,6 +86,11 @@ def test_every_command_of_interlock_works(folder: Path, command: str):
     assert result.stdout
 
 
+def test_the_diagram_is_the_one_that_is_drawn_today():
+    (diagram,) = (block for block in BLOCKS if block.language == "mermaid")
+    assert diagram.code == CliRunner().invoke(app, ["show", "case", "--mermaid"]).stdout
+
+
 @pytest.mark.parametrize("command", MAKE)
 def test_every_target_of_make_is_there(command: str):
     # Only looked at (-n): this very test runs under `make test`.
@@ -98,7 +103,7 @@ def test_every_target_of_make_is_there(command: str):
 
 def test_no_command_goes_unchecked():
     assert [command for command in COMMANDS if command not in {*MAKE, *INTERLOCK}] == []
-    assert {block.language for block in BLOCKS} == {"python", "sh", "text"}
+    assert {block.language for block in BLOCKS} == {"python", "sh", "text", "mermaid"}
 
 
 def test_every_file_that_it_links_to_is_there():

@@ -10,10 +10,13 @@
 """
 
 import json
+import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,6 +74,17 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console  # noqa: PLC0415 -- a script that asks for JSON need not wait for it
 
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def program() -> str:
+    """What this command line is called by where it was called from: it need not be on the path."""
+    called = Path(sys.argv[0])
+    if called.stem != "interlock":
+        return "python -m interlock"
+    found = shutil.which("interlock")
+    if found is not None and Path(found).samefile(called):
+        return "interlock"
+    return os.path.relpath(called)
 
 
 def visible(value: object) -> str:
@@ -142,6 +156,7 @@ __all__ = [
     "print_error",
     "print_json",
     "print_table",
+    "program",
     "short",
     "visible",
 ]

@@ -14,7 +14,7 @@ from ...checkpointing.store.audit import Broken
 from ...tools.canonical import JsonObject
 from ..asking import show_request
 from ..instances import print_verdict
-from ..output import console, short, visible
+from ..output import console, program, short, visible
 from ..trail import print_trail, reason_of
 from .cases import Case
 from .desk import Desk
@@ -140,13 +140,14 @@ class Screen(Teller):
     @override
     def end(self, desk: Desk) -> None:
         first = desk.graph.instances.id_of({"configurable": {"thread_id": f"demo-{desk.run}-cancel"}})
+        here = program()
         self._out.print()
         self._out.print(Text("What to look at now", style="bold"))
         for command, what in (
-            ("interlock show retail", "the workflow as a diagram"),
-            (f"interlock instances --db {self._db}", "all that is in the database"),
-            (f"interlock audit --db {self._db} {first}", "the record of one case, checked"),
-            ("interlock demo", "once more, with the shop set back"),
+            (f"{here} show retail", "the workflow as a diagram"),
+            (f"{here} instances --db {self._db}", "all that is in the database"),
+            (f"{here} audit --db {self._db} {first}", "the record of one case, checked"),
+            (f"{here} demo", "once more, with the shop set back"),
         ):
             self._out.print(Text.assemble("  ", (command, "bold"), (f"\n      {what}", "dim")), soft_wrap=True)
 

@@ -26,7 +26,7 @@ from interlock import (
 )
 from interlock.events import InProcessBus, Message, Relay, RelayOptions
 from interlock.graphs import Deliveries
-from interlock.tools import EventId, TraceId, WorkflowId, mint
+from interlock.tools import EventId, TraceId, WorkflowFinished, WorkflowId, mint
 
 SECOND = 1_000_000
 
@@ -125,7 +125,8 @@ class Desk:
     def follow(self, workflow_id: str, thread: str = "t-1") -> None:
         """Let the graph come to where the row is, unless that is over."""
         if not self.store.get(workflow_id).finished:
-            self.graph.invoke({"messages": []}, self.config(thread))
+            with contextlib.suppress(WorkflowFinished):  # it may be over by now
+                self.graph.invoke({"messages": []}, self.config(thread))
 
     def config(self, thread: str = "t-1", **configurable: Any) -> Any:
         return {"configurable": {"thread_id": thread, **configurable}}

@@ -180,6 +180,45 @@ def test_what_apply_raises_is_kept_with_the_event_which_can_be_delivered_again()
         assert desk.store.get(workflow_id).data["paid"] == 5
 
 
+def test_every_database_takes_an_event_in_once_and_keeps_what_comes_early(database_url: str) -> None:
+    with closing_desk(waiting_flow(), database_url) as desk:
+        early, waiting = desk.start("t-1"), desk.ask("t-2")
+        event = envelope(Answered(), waiting)
+
+        assert desk.deliveries.deliver(envelope(Answered(), early)).status is DeliveryStatus.KEPT
+        assert desk.deliveries.deliver(event).status is DeliveryStatus.TAKEN
+        assert desk.deliveries.deliver(event).status is DeliveryStatus.DUPLICATE
+        assert desk.deliveries.deliver(envelope(Answered(), waiting)).status is DeliveryStatus.LATE
+        desk.graph.instances.execute(early, ask, {})
+        assert [desk.state(one) for one in (early, waiting)] == ["answered", "answered"]
+        third = desk.ask("t-3")
+        desk.clock.forward(hours=2)
+        assert desk.deliveries.tick().ended == [third]
+        assert desk.store.verify(third) == desk.store.verify(waiting) == []
+
+
+class Address(BaseModel):
+    zip_code: str
+
+
+class Nested(Event, name="order.nested"):
+    order_id: str
+    ship_to: Address | None = None
+
+
+def test_models_within_an_event_are_read_as_they_are_written_and_may_grow() -> None:
+    seen: list[Any] = []
+    flow = keyed_flow(for_event=Nested, apply=lambda _, event: seen.append(event))
+    with closing_desk(flow) as desk:
+        placed(desk, "t", "o-1")
+        sent = envelope(Nested(order_id="o-1", ship_to=Address(zip_code="04109"))).to_json()
+        assert sent["shipTo"] == {"zipCode": "04109"}
+        sent |= {"shipTo": {"zipCode": "04109", "country": "de"}, "colour": "red"}
+
+        assert desk.deliveries.deliver(sent).status is DeliveryStatus.TAKEN
+        assert seen == [Nested(order_id="o-1", ship_to=Address(zip_code="04109"))]
+
+
 # By a declared key
 
 

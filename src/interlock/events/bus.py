@@ -118,12 +118,12 @@ def message_of(
             headers = {"content-type": cloudevents.STRUCTURED}
         case WireFormat.PLAIN:
             body, headers = canonical_json(envelope.to_json()).encode(), {"content-type": cloudevents.JSON_TYPE}
-    quoted = quote(tenant_of(envelope), safe="")
+    # Percent-encoded: not every broker takes every character in a header, and nothing may break out of one.
     headers |= {
         "traceparent": cloudevents.traceparent(envelope.trace_id, envelope.event_id),
-        "interlock-trace-id": envelope.trace_id,
-        "interlock-workflow-id": envelope.workflow_id,
-        "interlock-tenant": quoted,
+        "interlock-trace-id": quote(envelope.trace_id, safe=""),
+        "interlock-workflow-id": quote(envelope.workflow_id, safe=""),
+        "interlock-tenant": quote(tenant_of(envelope), safe=""),
     }
     return Message(envelope.event_name, envelope.event_id, envelope.workflow_id, envelope.trace_id, body, headers)
 

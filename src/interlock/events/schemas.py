@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..tools._schema import tidy
-from ..tools._shapes import wire_keys
+from ..tools._shapes import closed, wire_keys
 from ..tools.errors import ContractError
 from ..tools.events import Event
 
@@ -21,7 +21,7 @@ _SAYS_NOTHING = frozenset({"title", "description", "default", "examples", "$comm
 
 def event_schema(event: type[Event]) -> Schema:
     """The JSON Schema of an event as it is on the wire: its own fields beside those of the envelope."""
-    own = tidy(event.model_json_schema(mode="serialization", by_alias=True))
+    own = tidy(closed(event).model_json_schema(mode="serialization", by_alias=True))
     keys = set(wire_keys(event).values())
     text: Schema = {"type": "string", "minLength": 1}
     properties: Schema = {
@@ -60,6 +60,8 @@ def known_events() -> list[type[Event]]:
     while waiting:
         one = waiting.pop()
         waiting += one.__subclasses__()
+        if any(getattr(base, "name_on_wire", None) == one.name_on_wire for base in one.__mro__[1:]):
+            continue  # the same event once more, made by `closed` for reading the wire
         other = found.setdefault(one.name_on_wire, one)
         if other is not one and _bare(event_schema(other)) != _bare(event_schema(one)):
             raise ContractError(

@@ -1,5 +1,6 @@
 """What a wait state expects, as plain data, and the pure rules of when it is over."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from ..checkpointing.store.waits import ItemStatus
-from ..tools._shapes import wire_keys
+from ..tools._shapes import closed, wire_keys
 from ..tools.canonical import JSON, JsonObject, digest
 from ..tools.errors import InvalidInput, RunError, WorkflowDefinitionError
 from ..tools.events import Event, EventEnvelope
@@ -167,15 +168,23 @@ class WaitRule:
         Raises:
             InvalidInput: It does not fit the class.
         """
-        kind = self.classes[event.event_name]
-        known = set(wire_keys(kind).values())
+        kind = self._closed[event.event_name]
         try:
-            return kind.model_validate({key: value for key, value in event.fields.items() if key in known})
+            try:
+                return kind.model_validate(event.fields)
+            except ValidationError as error:
+                unknown = [item["loc"] for item in error.errors() if item["type"] == "extra_forbidden"]
+                return kind.model_validate(_without(event.fields, unknown))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
             raise InvalidInput(
                 f"The event {event.event_id} does not fit {event.event_name}: {wrong}. It moved nothing; mend its sender."
             ) from error
+
+    @cached_property
+    def _closed(self) -> Mapping[str, type[Event]]:
+        # Models within an event are written in camelCase as well, and read so by the classes that this makes of them.
+        return {name: closed(kind) for name, kind in self.classes.items()}
 
     def to_json(self) -> JsonObject:
         """The rule as plain data, for fingerprints and for people."""
@@ -190,6 +199,18 @@ class WaitRule:
             "onTimeout": self.on_timeout,
             "onFailure": self.on_failure,
         }
+
+
+def _without(fields: JsonObject, unknown: Iterable[tuple[int | str, ...]]) -> JsonObject:
+    """A copy of an event's fields without some that lie anywhere within."""
+    copied: JsonObject = copy.deepcopy(fields)
+    for *way, last in unknown:
+        place: Any = copied
+        for step in way:
+            place = place[step] if isinstance(place, list) else place.get(step, {}) if isinstance(place, dict) else {}
+        if isinstance(place, dict):
+            place.pop(str(last), None)
+    return copied
 
 
 def ending(*, needed: int, total: int, settled: int, failed: int) -> Ending | None:

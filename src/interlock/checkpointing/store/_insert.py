@@ -24,4 +24,6 @@ def insert_or_ignore(connection: Connection, table: sa.Table, values: Mapping[st
             # MySQL counts a row that is "updated" to what it was like an inserted one, so its upsert cannot tell them apart.
             # IGNORE would also shorten what is too long: callers check lengths first.
             statement = mysql.insert(table).prefix_with("IGNORE")
-    return bool(connection.execute(statement.values(dict(values))).rowcount == 1)
+    # Inline and preserved: SQLAlchemy otherwise asks PostgreSQL for the new key instead of counting rows.
+    statement = statement.values(dict(values)).inline().execution_options(preserve_rowcount=True)
+    return bool(connection.execute(statement).rowcount == 1)

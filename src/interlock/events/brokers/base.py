@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import ModuleType, TracebackType
 from typing import Any, ClassVar, Self
+from urllib.parse import unquote
 
 from ...checkpointing.fault_points import reach
 from ...tools.errors import BusError, BusUnavailable, InputError, PublishRefused
@@ -204,9 +205,9 @@ def _decoder(name: str) -> Callable[[Any], Awaitable[Message]]:
         }
         return Message(
             event_name=name,
-            event_id=attribute.get("id", ""),
-            workflow_id=headers.get("interlock-workflow-id", ""),
-            trace_id=headers.get("interlock-trace-id", ""),
+            event_id=unquote(attribute.get("id", "")),
+            workflow_id=unquote(headers.get("interlock-workflow-id", "")),
+            trace_id=unquote(headers.get("interlock-trace-id", "")),
             body=bytes(received.body),
             headers=headers,
         )

@@ -27,7 +27,7 @@ class KafkaBus(FastStreamBus):
             topic,
             key=message.workflow_id.encode() or None,
             headers=dict(message.headers),
-            correlation_id=message.trace_id,
+            correlation_id=message.headers.get("interlock-trace-id", message.trace_id),
         )
         return f"kafka:{topic}"
 

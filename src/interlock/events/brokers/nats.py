@@ -39,7 +39,11 @@ class NatsBus(FastStreamBus):
             await self._jetstream.add_stream(name=self.stream, subjects=[f"{self.prefix}.>"])
 
     async def _publish(self, message: Message) -> str:
-        headers = {**message.headers, "Nats-Msg-Id": message.event_id, "correlation_id": message.trace_id}
+        headers = {
+            **message.headers,
+            "Nats-Msg-Id": message.event_id,
+            "correlation_id": message.headers.get("interlock-trace-id", message.trace_id),
+        }
         subject = f"{self.prefix}.{message.event_name}"
         taken = await self._jetstream.publish(
             subject, message.body, headers=headers, stream=self.stream, timeout=self.timeout

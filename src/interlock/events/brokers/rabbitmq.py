@@ -31,7 +31,7 @@ class RabbitBus(FastStreamBus):
             headers=dict(message.headers),
             content_type=message.headers.get("content-type"),
             message_id=message.event_id,
-            correlation_id=message.trace_id,
+            correlation_id=message.headers.get("interlock-trace-id", message.trace_id),
             persist=True,
             mandatory=False,
             timeout=self.timeout,

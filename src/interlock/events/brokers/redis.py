@@ -39,7 +39,7 @@ class RedisBus(FastStreamBus):
             message.body,
             stream=stream,
             headers=dict(message.headers),
-            correlation_id=message.trace_id,
+            correlation_id=message.headers.get("interlock-trace-id", message.trace_id),
             maxlen=self.longest,
         )
         return f"redis:{stream}"

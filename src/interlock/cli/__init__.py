@@ -13,6 +13,12 @@ from .output import InterlockGroup
 
 TOPICS = (demo, show, instances, approvals, deadlines, stats, traces, doctor, relay, events)
 
+_PANELS = {
+    "Begin here": ("demo", "show"),
+    "Look": ("instances", "audit", "stats", "trace", "traces", "doctor"),
+    "Act": ("approvals", "resolve", "tick", "feedback"),
+}
+"""Which commands stand together in the help; the others follow after them."""
 _EPILOG = (
     "Exit codes: 0 done; 1 the answer is no (refused, denied, does not verify); 2 wrong usage, or an error that says what to do; "
     "3 an error that may pass by itself, so try again; 130 interrupted."
@@ -32,6 +38,11 @@ def build_app() -> typer.Typer:
     made.callback()(_root)
     for topic in TOPICS:
         topic.register(made)
+    panels = {name: panel for panel, names in _PANELS.items() for name in names}
+    for command in made.registered_commands:
+        command.rich_help_panel = panels.get(str(command.name), "Run")
+    for group in made.registered_groups:
+        group.rich_help_panel = panels.get(str(group.name), "Run")
     return made
 
 

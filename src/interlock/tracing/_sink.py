@@ -311,4 +311,5 @@ def _session(name: str) -> dict[str, Any]:
         "name": name,
         "tenant_id": str(_NAMESPACE),
         "start_time": "2026-01-01T00:00:00+00:00",
+        "reference_dataset_id": None,
     }

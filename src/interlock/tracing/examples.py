@@ -110,7 +110,7 @@ def _judged(workflow: str, asked: _Asked, decided: AuditRecord, answer: dict[str
         tool=str(decided.tool),
         state=asked.state,
         data=asked.data,
-        proposed=(asked.payload.get("shown") or {}).get("arguments") or {},
+        proposed=asked.payload.get("arguments") or {},
         decision=str(answer.get("decision")),
         corrected=answer.get("arguments") if answer.get("decision") == "edit" else None,
         reason=answer.get("message"),

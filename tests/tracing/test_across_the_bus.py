@@ -13,7 +13,7 @@ from interlock.tracing import reference_in
 from tests.tracing.support import ADA, Asked, Collected, arrived, config
 
 
-def _carrier() -> Workflow:
+def carrier_flow() -> Workflow:
     @command("parcel.ask", effect="transactional")
     def ask(order_id: str, ctx: ToolContext) -> str:
         """Ask the carrier to collect a parcel."""
@@ -29,7 +29,7 @@ def _carrier() -> Workflow:
 
 
 def test_the_woken_workflow_links_to_what_caused_it(sink: TraceSink, traced: Any) -> None:
-    graph = _carrier().compile()
+    graph = carrier_flow().compile()
     store = graph.engine.store
     graph.invoke({"messages": [("user", "collect W1")]}, config(), context=ADA)
     bus = InProcessBus()

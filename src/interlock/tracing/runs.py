@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from langchain_core.callbacks import BaseCallbackManager
@@ -197,6 +197,8 @@ def _prepared(
             resumed=goes_on,
             caused_by=caused,
         )
+    traceparent = None if run.span is None else run.span.traceparent
+    run.reference = None if traceparent is None else TraceReference(traceparent=traceparent)
     if not tracers:
         return run
     facts = {"workflow": workflow, "workflow_version": version, "workflow_id": instance, "thread_id": thread_id}
@@ -222,7 +224,7 @@ def _prepared(
             f"{workflow}: continued" if resume is None else resumed(workflow, decisions_in(resume))
         )
     run.config = cast("RunnableConfig", traced_config)
-    run.reference = _reference(run_id, callbacks, tracers[0])
+    run.reference = replace(_reference(run_id, callbacks, tracers[0]), traceparent=traceparent)
     return run
 
 

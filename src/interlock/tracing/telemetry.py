@@ -123,6 +123,11 @@ class GraphSpan:
     resumed: bool
     began: float = field(default_factory=time.monotonic)
 
+    @property
+    def traceparent(self) -> str | None:
+        """Its place, in the form of W3C's header."""
+        return _traceparent(self.span)
+
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
         """Make it the parent of what begins meanwhile."""

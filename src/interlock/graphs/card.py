@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..tools.canonical import JsonObject
 from ..tools.errors import InterlockError
 from ..tools.principal import Principal
+from .drawing import in_words
 from .svg import FONT, C
 
 if TYPE_CHECKING:
@@ -150,8 +151,9 @@ class ApprovalCard:
         )
         following: Any = shown["next"]
         words.append(f"if approved: {following['approve']}; if rejected: {following['reject']}")
-        if shown["expiresAt"] is not None:
-            words.append(f"until {shown['expiresAt']}")
+        rule: Any = shown["rule"]
+        if rule["seconds"] is not None:
+            words.append(f"to be decided within {in_words(rule['seconds'])}")
         return words
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:

@@ -167,7 +167,7 @@ def _ends(wait: WaitRule | None) -> tuple[DrawnEnd, ...]:
     if wait.on_failure is not None and wait.failed_by is not None:
         ends.append(DrawnEnd(wait.failed_by.name_on_wire, "failure", wait.on_failure))
     if wait.on_timeout is not None and wait.seconds is not None:
-        ends.append(DrawnEnd(f"after {_duration(wait.seconds)}", "deadline", wait.on_timeout))
+        ends.append(DrawnEnd(f"after {in_words(wait.seconds)}", "deadline", wait.on_timeout))
     return tuple(ends)
 
 
@@ -196,7 +196,7 @@ def asked(rule: Approval) -> str:
     else:
         words = f"approval by {rule.role}" if rule.role else "approval"
     if rule.seconds is not None:
-        words += f" within {_duration(rule.seconds)}"
+        words += f" within {in_words(rule.seconds)}"
     return f"{words} under a condition" if rule.when is not None else words
 
 
@@ -218,11 +218,12 @@ def _name_of(guard: Callable[..., Any] | None) -> str | None:
     return "guarded" if name == "<lambda>" else str(name)
 
 
-def _duration(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """A duration in a few letters: `24 h`, `2 d`, `90 s`."""
     for size, least, unit in ((86400, 2 * 86400, "d"), (3600, 3600, "h"), (60, 60, "min")):
         if seconds >= least and seconds % size == 0:
             return f"{seconds / size:g} {unit}"
     return f"{seconds:g} s"
 
 
-__all__ = ["Drawing", "DrawnEdge", "DrawnEnd", "DrawnState", "asked"]
+__all__ = ["Drawing", "DrawnEdge", "DrawnEnd", "DrawnState", "asked", "in_words"]

@@ -1,0 +1,145 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Approvals
+#
+# A case is to be moved to another queue, and a supervisor has to agree. What is decided is exactly what was shown, by whom the
+# application says they are; who asked cannot decide.
+#
+# The case workflow comes with the package. Its picture says who is asked where.
+
+# %%
+import logging
+
+from interlock import Principal
+from interlock.graphs.case import case_workflow, open_cases
+from interlock.testing import ScriptedChatModel, call
+
+logging.getLogger("interlock").setLevel(
+    logging.ERROR
+)  # it would say that all of this is kept in memory, which is the point here
+
+model = ScriptedChatModel(
+    [
+        call("case.assign", caseId="77", queueId="billing", reason="asks about an invoice"),
+        call("queue.reassign", queueId="delivery", reason="it is about a parcel"),
+        "I moved the case to delivery.",
+    ]
+)
+workflow = case_workflow(model)
+graph = workflow.compile()
+open_cases(graph.engine.store)
+workflow
+
+# %% [markdown]
+# ## It waits
+#
+# The model assigns the case, which needs nobody, and then wants to move it. There the run stops.
+
+# %%
+AGENT, SUPERVISOR = Principal("ada"), Principal("grace", roles=frozenset({"supervisor"}))
+config = {"configurable": {"thread_id": "case-77"}}
+
+paused = graph.invoke({"messages": [("user", "Case 77 goes to billing.")]}, config, context=AGENT)
+request = paused["__interrupt__"][0].value
+print(request["tool"], request["arguments"], "- asked by", request["requestedBy"], "- rule:", request["rule"]["role"])
+
+# %% [markdown]
+# The picture of the *instance* lights where it stands and what may be called.
+
+# %%
+graph.instances.picture(config)
+
+# %% [markdown]
+# ## A card
+#
+# In a notebook an approval is a card. Where there are widgets it has buttons; everywhere it has plain functions, and the buttons
+# do nothing but call them.
+
+# %%
+card = graph.instances.card(request["approvalId"], by=AGENT)
+card
+
+# %% [markdown]
+# Ada asked for this herself, so her answer is refused, and the refusal is recorded.
+
+# %%
+from interlock import InterlockError
+
+try:
+    card.approve()
+except InterlockError as error:
+    print(error.code, "-", error.message)
+
+# %% [markdown]
+# Grace may decide. She also may change the arguments; the edited call goes through the same gate as a proposal would.
+
+# %%
+card = graph.instances.card(request["approvalId"], by=SUPERVISOR)
+try:
+    card.edit(queueId="archive")
+except InterlockError as error:
+    print(error.message)
+
+print(card.edit(reason="the parcel never arrived"))
+print(graph.instances.get(config).data)
+
+# %% [markdown]
+# ## What is known afterwards
+#
+# Which suggestions were taken as they were, which were edited or rejected, and why: that is what makes the next prompt, or the
+# next model, better.
+
+# %%
+for row in graph.instances.outcomes():
+    print({name: row[name] for name in ("tool", "proposals", "accepted", "edited", "rejected") if name in row})
+
+for record in graph.instances.audit(config):
+    print(record.number, record.kind.value, record.tool or "", record.code or "", "by", record.principal_id)
+
+# %% [markdown]
+# ## Now you
+#
+# Let two supervisors agree: below the rule says `count=1`. Change it to 2, run the cell, and see that the first yes is not enough.
+# Then try `on_expiry` and `within`.
+
+# %%
+from pydantic import BaseModel
+
+from interlock import Approval, Workflow, command
+
+
+class Written(BaseModel):
+    amount: int
+
+
+@command("debt.write_off", effect="transactional")
+def write_off(amount: int) -> Written:
+    """Write a debt off."""
+    return Written(amount=amount)
+
+
+COUNT = 1
+
+books = Workflow("books", model=ScriptedChatModel([call("debt.write_off", amount=500)]))
+books.add_state("open")
+books.add_state("closed", final=True)
+books.add_edge("open", write_off, "closed", approval=Approval(role="supervisor", count=COUNT))
+ledger = books.compile()
+mine = {"configurable": {"thread_id": "debt-1"}}
+asked = ledger.invoke({"messages": [("user", "Write it off.")]}, mine, context=AGENT)["__interrupt__"][0].value
+for supervisor in ("grace", "hedy"):
+    if ledger.instances.get(mine).state == "open":
+        who = Principal(supervisor, roles=frozenset({"supervisor"}))
+        print(ledger.instances.card(asked["approvalId"], by=who).approve())
+print("now in", ledger.instances.get(mine).state)

@@ -1,0 +1,133 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Events and waits
+#
+# One tool call is not one business action. Here one command asks for a message over two channels. It only states the intent:
+# two events leave through the outbox when its transaction commits, others do the sending, and the workflow waits, knowing all
+# the while what was delivered and what was not. An event or a deadline ends the wait, whichever comes first.
+
+# %%
+import datetime as dt
+import logging
+
+from interlock import WorkflowStore
+from interlock.graphs.engagement import engagement_workflow
+from interlock.testing import ScriptedChatModel, call
+
+logging.getLogger("interlock").setLevel(
+    logging.ERROR
+)  # it would say that all of this is kept in memory, which is the point here
+
+
+class Clock:
+    """A clock that is set by hand: in a notebook nobody wants to wait for two hours."""
+
+    now = int(dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC).timestamp() * 1_000_000)
+
+    def __call__(self, connection):
+        return self.now
+
+    def forward(self, **parts):
+        self.now += int(dt.timedelta(**parts).total_seconds() * 1_000_000)
+
+
+clock = Clock()
+
+
+def engagement(thread):
+    """A fresh instance that has asked for a message by SMS and e-mail."""
+    request = call("engagement.send", customerId="c-1", template="welcome", channels=["sms", "email"])
+    graph = engagement_workflow(ScriptedChatModel([request])).compile(
+        workflow_store=WorkflowStore.in_memory(clock=clock)
+    )
+    config = {"configurable": {"thread_id": thread}}
+    graph.invoke({"messages": [("user", "Welcome the customer c-1.")]}, config)
+    return graph, config
+
+
+graph, config = engagement("first")
+graph.instances.picture(config)
+
+# %% [markdown]
+# ## It waits, and says for what
+
+
+# %%
+def where(graph, config):
+    """State, and the progress of the wait."""
+    snapshot = graph.instances.snapshot(config)
+    progress = [wait["progress"] for wait in snapshot.waits]
+    print(snapshot.state, progress, graph.instances.get(config).data["reached"])
+
+
+where(graph, config)
+
+# %% [markdown]
+# ## Events come in
+#
+# In production a subscription delivers what arrives on NATS, RabbitMQ, Redis or Kafka (`interlock subscribe`). `deliver` is the
+# same door for code. An event is taken in once, by its id; the same one again changes nothing.
+
+# %%
+from interlock import deliver
+from interlock.graphs.engagement import MessageDelivered
+
+workflow_id = graph.instances.id_of(config)
+
+first = deliver(MessageDelivered(customer_id="c-1", channel="sms"), to=graph, workflow_id=workflow_id)
+print(first.status.value)
+where(graph, config)
+
+second = deliver(MessageDelivered(customer_id="c-1", channel="email"), to=graph, workflow_id=workflow_id)
+print(second.status.value)
+where(graph, config)
+
+# %% [markdown]
+# ## Or the deadline
+#
+# Nobody has to sit and wait for a deadline: `interlock tick`, or `graph.instances.tick()` in any process, settles what is due by
+# the database's clock. Here the answer never comes, and three hours go by.
+
+# %%
+graph, config = engagement("second")
+clock.forward(hours=3)
+graph.instances.tick()
+where(graph, config)
+graph.instances.picture(config)
+
+# %% [markdown]
+# ## What left
+#
+# Every event says what it is, which version, and where it comes from.
+
+# %%
+for record in graph.instances.audit(config):
+    if record.kind.value == "event_out":
+        print(record.payload["eventName"])
+
+# %% [markdown]
+# ## Now you
+#
+# `ARRIVES_AFTER` is when the two answers come in. Set it to 3 hours and run the cell: then the deadline is first, and exactly one
+# branch is taken.
+
+# %%
+ARRIVES_AFTER = dt.timedelta(hours=1)
+
+graph, config = engagement("third")
+clock.forward(seconds=ARRIVES_AFTER.total_seconds())
+graph.instances.tick()
+for channel in ("sms", "email"):
+    deliver(MessageDelivered(customer_id="c-1", channel=channel), to=graph, workflow_id=graph.instances.id_of(config))
+where(graph, config)

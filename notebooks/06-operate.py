@@ -1,0 +1,181 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Operating it
+#
+# What the platform team does: look at the record and check that nobody changed it, see how tools fare, erase what must be erased,
+# and settle what broke off half way.
+
+# %%
+import logging
+import tempfile
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from interlock import Principal, SQLCheckpointer, Workflow, command
+from interlock.testing import ScriptedChatModel, call
+
+logging.getLogger("interlock").setLevel(logging.CRITICAL)  # the payment below is meant to break
+
+
+class Receipt(BaseModel):
+    number: str
+
+
+class Done(BaseModel):
+    order_id: str
+
+
+bank_answers = False
+charged: list[str] = []
+
+
+@command("card.charge", effect="at_most_once")
+def charge(order_id: str) -> Receipt:
+    """Charge the customer's card at the bank."""
+    charged.append(order_id)
+    if not bank_answers:
+        raise TimeoutError("the bank did not answer")
+    return Receipt(number="R-1")
+
+
+@command("order.ship", effect="transactional")
+def ship(order_id: str) -> Done:
+    """Hand the order to the carrier."""
+    return Done(order_id=order_id)
+
+
+flow = Workflow(
+    "checkout", model=ScriptedChatModel([call("card.charge", orderId="W1"), call("order.ship", orderId="W1")])
+)
+flow.add_state("open")
+flow.add_state("paid")
+flow.add_state("shipped", final=True)
+flow.add_edge("open", charge, "paid")
+flow.add_edge("paid", ship, "shipped")
+
+folder = tempfile.TemporaryDirectory()
+saver = SQLCheckpointer(f"sqlite:///{Path(folder.name) / 'checkout.db'}")
+graph = flow.compile(saver)
+config = {"configurable": {"thread_id": "W1"}}
+
+# %% [markdown]
+# ## An attempt of unknown outcome
+#
+# The bank did not answer. Was the card charged? Nobody can know from here, and the tool says that it must not be repeated. So
+# nothing is repeated: the workflow stops, and a person has to find out.
+
+# %%
+stopped = graph.invoke({"messages": [("user", "Check out W1.")]}, config, context=Principal("ada"))
+waiting = stopped["__interrupt__"][0].value
+print(waiting["type"], "-", waiting["tool"], "- calls to the bank:", len(charged))
+
+graph.instances.picture(config)
+
+# %% [markdown]
+# The bank's own books say that it happened. `interlock resolve` does the same at the command line.
+
+# %%
+graph.instances.resolve(
+    config, "happened", by=Principal("op"), output=Receipt(number="R-77"), note="seen in the bank's books"
+)
+done = graph.instances.go_on(config)
+print(done["state"], "- calls to the bank:", len(charged))
+
+# %% [markdown]
+# ## The record
+#
+# Every hop is there, chained by hashes. `interlock audit INSTANCE --verify` looks through the chain.
+
+# %%
+timeline = graph.instances.timeline(config)
+frame = timeline.to_frame()
+print(frame[["kind", "tool", "state", "principal"]].to_string(index=False))
+
+# %%
+store = graph.engine.store
+workflow_id = graph.instances.id_of(config)
+print("whole:", store.verify(workflow_id) == [])
+
+# %% [markdown]
+# Somebody changes a row behind everybody's back:
+
+# %%
+import sqlalchemy as sa
+
+with store.database.write() as connection:
+    connection.execute(sa.text("UPDATE workflow_audit SET principal_id = 'nobody' WHERE kind = 'resolution'"))
+
+for broken in store.verify(workflow_id):
+    print("record", broken.number, broken.problem)
+
+# %%
+with store.database.write() as connection:
+    connection.execute(sa.text("UPDATE workflow_audit SET principal_id = 'op' WHERE kind = 'resolution'"))
+print("whole again:", store.verify(workflow_id) == [])
+
+# %% [markdown]
+# ## Erasing a conversation
+#
+# What was said lives in tables of its own. Erase it, and the workflow still knows where it is.
+
+# %%
+saver.erase_conversation("W1")
+print(
+    "said:",
+    [message.text for message in graph.get_state(config).values["messages"]][:1],
+    "- state:",
+    graph.instances.get(config).state,
+)
+
+# %% [markdown]
+# ## How tools fare
+
+# %%
+for row in graph.instances.tool_stats():
+    print({name: row[name] for name in ("tool", "completed", "failed", "denied", "unknown") if name in row})
+
+# %% [markdown]
+# ## Now you
+#
+# Say that it did *not* happen: `FOUND = "retry"` lets the charge be tried again, `"failed"` gives it up and tells the model. Change
+# it, and count the calls to the bank.
+
+# %%
+FOUND = "happened"
+
+charged.clear()
+again = {"configurable": {"thread_id": "W2"}}
+flow = Workflow(
+    "checkout",
+    model=ScriptedChatModel(
+        forever=lambda messages, offered: call("card.charge", orderId="W2") if "card_charge" in offered else "Done."
+    ),
+)
+flow.add_state("open")
+flow.add_state("paid")
+flow.add_state("shipped", final=True)
+flow.add_edge("open", charge, "paid")
+flow.add_edge("paid", ship, "shipped")
+second = flow.compile(saver)
+second.invoke({"messages": [("user", "Check out W2.")]}, again, context=Principal("ada"))
+bank_answers = True
+known = {"output": Receipt(number="R-78")} if FOUND == "happened" else {}
+second.instances.resolve(again, FOUND, by=Principal("op"), **known)
+second.instances.go_on(again)
+print(second.instances.get(again).state, "- calls to the bank:", len(charged))
+
+# %%
+saver.database.close()
+folder.cleanup()

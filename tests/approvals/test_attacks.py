@@ -277,7 +277,7 @@ def the_pending_call_replaced(shop: Shop, home: Home) -> None:
     graph.update_state(thread(), {"messages": [replaced]})
     with pytest.raises(ResumeError):
         graph.invoke(Command(resume="approve"), thread(), context=BEN)
-    (still,) = asked(graph.invoke(None, thread(), context=BEN))
+    (still,) = asked(graph.invoke(said("and?"), thread(), context=ADA))
     assert still["arguments"]["amount"] == "5"
     graph.invoke(Command(resume="reject"), thread(), context=BEN)
 

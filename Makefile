@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types bench attacks notebooks test-lowest test-newest build clean
+.PHONY: help setup demo test lint format types bench chaos attacks notebooks test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ types: $(VENV)/ready ## check types, strictly
 
 bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer measured in the same run
 	$(BIN)/python -m tests.benchmarks
+
+chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (ARGS="--kills 100" for fewer)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 attacks: $(VENV)/ready ## make all hostile replays on the desk and on LangChain's own stack, side by side (ARGS="--share 5" for a few)
 	$(BIN)/python -m tests.retail.attacks_report $(ARGS)

@@ -179,7 +179,8 @@ def _begin(
         created_at=now,
         updated_at=now,
     )
-    instance_rows.insert(connection, instance)
+    if not instance_rows.insert(connection, instance):
+        return _begin(engine, connection, source, thread_id=thread_id, values=values, began=began, principal=principal)
     unit = Unit(connection, instance, now)
     keep(definition, unit)
     unit.record(AuditKind.FORK, principal, {**began, "data": instance.data})

@@ -148,8 +148,11 @@ class ApprovalNode(WorkflowNode):
 
     def _request(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
-    ) -> ApprovalRequest | Outcome | None:
+    ) -> ApprovalRequest | Outcome | Overdue | None:
         unit = commands.unit(connection)
+        if approval_rows.load(connection, scope.workflow_id, proposal.key) is not None:
+            # Before the instance was locked, another process that runs the same step asked.
+            return self._stand(connection, commands, proposal, scope)
         commands.check_line(unit)
         verdict = commands.judge_now(unit, proposal)
         if isinstance(verdict, Denial):

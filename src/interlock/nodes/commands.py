@@ -156,6 +156,13 @@ class Commands:
         if isinstance(error, (GraphBubbleUp, ConflictError, StoreError)):
             raise error
         unit = self.unit(connection)
+        entry = ledger_rows.load(connection, unit.instance.workflow_id, proposal.key)
+        if (
+            entry is not None
+            and entry.status in {LedgerStatus.COMPLETED, LedgerStatus.FAILED}
+            and entry.result is not None
+        ):
+            return self._replayed(unit, entry)  # everything was rolled back, and somebody else came in between
         if not isinstance(error, Refused):
             logger.error("the tool %s failed in %s", attempt.contract.name, unit.instance.workflow_id, exc_info=error)
         return self.refused(unit, admitted(attempt), proposal, error_body(attempt.contract, error), error)

@@ -62,7 +62,8 @@ def ensure_instance(
         created_at=now,
         updated_at=now,
     )
-    instance_rows.insert(connection, instance)
+    if not instance_rows.insert(connection, instance):
+        return ensure_instance(engine, connection, scope, requester, given)
     unit = Unit(connection, instance, now)
     keep(definition, unit)
     unit.record(

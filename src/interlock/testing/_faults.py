@@ -93,8 +93,11 @@ def injected(*faults: Fault) -> Iterator[Reached]:
             due = [fault for fault in faults if fault.point in {None, point} and fault.nth == times[fault.point]]
         for fault in due:
             fault.action()
+        if before is not None:
+            before(point)  # what was injected around this block still holds
 
-    before = hang(hook)
+    before = hang(None)
+    hang(hook)
     try:
         yield reached
     finally:

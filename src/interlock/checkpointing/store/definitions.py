@@ -8,13 +8,13 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject, canonical_json
 from ..statements import Prepared
 from ..store_tables import definitions
+from ._insert import insert_or_ignore
 
 _where = (
     definitions.c.workflow == sa.bindparam("workflow"),
     definitions.c.fingerprint == sa.bindparam("fingerprint"),
 )
 _select = Prepared(sa.select(definitions.c.shape).where(*_where))
-_insert = Prepared(sa.insert(definitions))
 
 
 def load(connection: Connection, workflow: str, fingerprint: str) -> JsonObject | None:
@@ -30,17 +30,6 @@ def keep(connection: Connection, workflow: str, fingerprint: str, *, version: in
     """Write a definition down, unless it is there."""
     if load(connection, workflow, fingerprint) is not None:
         return
-    try:
-        with connection.begin_nested():
-            _insert.run(
-                connection,
-                {
-                    "workflow": workflow,
-                    "fingerprint": fingerprint,
-                    "version": version,
-                    "shape": canonical_json(shape),
-                    "seen_at": now,
-                },
-            )
-    except sa.exc.IntegrityError:
-        return  # another process came with the same release at the same moment
+    # Another process may come with the same release at the same moment.
+    values = {"workflow": workflow, "fingerprint": fingerprint, "version": version, "seen_at": now}
+    insert_or_ignore(connection, definitions, {**values, "shape": canonical_json(shape)})

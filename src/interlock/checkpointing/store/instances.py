@@ -71,9 +71,18 @@ def load(connection: Connection, workflow_id: str, *, lock: bool = False) -> Ins
     return None if row is None else from_row(row)
 
 
-def insert(connection: Connection, instance: Instance) -> None:
-    """Write a new instance; a second one of the same id is an IntegrityError of the driver."""
-    _insert.run(connection, _values(instance))
+def insert(connection: Connection, instance: Instance) -> bool:
+    """Write a new instance, unless somebody else has just made one of the same id: there was no row to lock yet.
+
+    Returns:
+        Whether it was written.
+    """
+    try:
+        with connection.begin_nested():
+            _insert.run(connection, _values(instance))
+    except sa.exc.IntegrityError:
+        return False
+    return True
 
 
 def update(connection: Connection, before: Instance, after: Instance) -> bool:

@@ -1,0 +1,1 @@
+"""Commands under kill -9, stopped processes, lost databases and races."""

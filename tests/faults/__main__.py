@@ -1,0 +1,87 @@
+"""The long run: SIGKILL at every fault point of every workflow on both databases, then at random ones until it is enough.
+
+python -m tests.faults [--kills 1000] [--seed 1] [--only sqlite]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import pathlib
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+from tests.support.servers import temporary_postgres_database
+
+from .kills import Subject
+from .outside import world
+from .workflows import WORKFLOWS, prepare
+
+
+@contextlib.contextmanager
+def _databases(folder: pathlib.Path, only: str | None) -> Iterator[list[str]]:
+    with contextlib.ExitStack() as stack:
+        urls = [f"sqlite:///{folder / 'workflows.db'}"] if only in {None, "sqlite"} else []
+        if only in {None, "postgresql"}:
+            urls.append(stack.enter_context(temporary_postgres_database()))
+        for url in urls:
+            prepare(url)
+        yield urls
+
+
+def _every_point(subjects: list[Subject]) -> Iterator[tuple[Subject, tuple[int, ...]]]:
+    for number in range(1, max(len(subject.points) for subject in subjects) + 1):
+        for subject in subjects:
+            if number <= len(subject.points):
+                yield subject, (number,)
+
+
+def _at_random(subjects: list[Subject], seed: int) -> Iterator[tuple[Subject, tuple[int, ...]]]:
+    choose = random.Random(seed)
+    while True:
+        subject = choose.choice(subjects)
+        yield subject, tuple(choose.randint(1, len(subject.points)) for _ in range(choose.randint(2, 5)))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it.
+
+    Returns:
+        0 when every workflow ended as it does undisturbed.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=1000, help="how many processes to kill (default 1000)")
+    parser.add_argument("--seed", type=int, default=1, help="for the random part")
+    parser.add_argument("--only", choices=["sqlite", "postgresql"], help="on one database only")
+    given = parser.parse_args(arguments)
+    began, kills, runs, wrong = time.monotonic(), 0, 0, []
+    with tempfile.TemporaryDirectory() as name, world(pathlib.Path(name)) as outside:
+        folder = pathlib.Path(name)
+        with _databases(folder, given.only) as urls:
+            subjects = [Subject.undisturbed(workflow, url, outside) for url in urls for workflow in WORKFLOWS]
+            plans = [_every_point(subjects), _at_random(subjects, given.seed)]
+            for subject, ordinals in (plan for part in plans for plan in part):
+                if kills >= given.kills:
+                    break
+                runs += 1
+                try:
+                    kills += subject.killed_at(*ordinals, thread=f"run-{runs}")
+                except Exception as error:
+                    wrong.append(f"{subject.name} on {subject.url.partition(':')[0]}, killed at {ordinals}: {error}")
+                if runs % 25 == 0:
+                    print(f"{kills} kills in {runs} runs, {len(wrong)} ended otherwise", flush=True)
+    for line in wrong:
+        print(line)
+    took = time.monotonic() - began
+    print(
+        f"{kills} processes killed in {runs} runs of {len(WORKFLOWS)} workflows on {len(urls)} databases, {took:.0f} s."
+    )
+    print(f"{runs - len(wrong)} ended as they do undisturbed, {len(wrong)} otherwise.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Running a workflow to its end as an operator would after each crash, and what is left behind when it is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
+
+from interlock import WorkflowGraph
+from interlock.checkpointing.store_tables import ledger, outbox
+from interlock.testing import injected
+
+from .outside import World
+from .workflows import AT_MOST_ONCE, BOSS, CLERK, Address, Booked, bookings, built
+
+ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a workflow left behind, without ids and times: the same after any crashes as after none."""
+
+    state: str
+    revision: int
+    data: dict[str, Any]
+    transitions: list[tuple[str, str, str]]
+    ledger: list[tuple[str, str]]
+    outbox: list[str]
+    bookings: list[tuple[str, str]]
+    answers: list[tuple[str | None, str]]
+    broken: list[str]
+
+
+def go(name: str, url: str, address: Address, thread: str) -> str:
+    """Go on with a thread until it is over, or until a person has to resolve something.
+
+    Returns:
+        The state that it ended in, or `"unknown"`.
+    """
+    graph = built(name, url, address)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    for _ in range(ROUNDS):
+        snapshot = graph.get_state(config)
+        if not snapshot.values:
+            given = {"messages": [("user", "go on")], "data": {"thread": thread}}
+            graph.invoke(given, config, context=CLERK)
+        elif snapshot.interrupts:
+            asked = snapshot.interrupts[0]
+            if asked.value["type"] == "outcome_unknown":
+                return "unknown"
+            # Decided already when the process died right after: then the graph only has to go on.
+            decided = not graph.instances.snapshot(config).pending_approvals
+            answer = None if decided else Command(resume={asked.id: {"type": "approve"}})
+            graph.invoke(answer, config, context=BOSS)
+        elif snapshot.tasks:  # `next` leaves out a task that has ended and whose step has not
+            graph.invoke(None, config, context=CLERK)
+        else:
+            return str(snapshot.values["state"])
+    raise AssertionError(f"{thread} of {name} did not come to an end")
+
+
+def count_points(name: str, url: str, address: Address, thread: str) -> list[str]:
+    """The fault points that an undisturbed run comes to."""
+    with injected() as reached:
+        go(name, url, address, thread)
+    return reached.points
+
+
+def look_into(name: str, url: str, world: World, thread: str) -> None:
+    """Resolve what is unknown, as a person would who can look at what happened outside."""
+    graph = built(name, url, world.address)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    asked = graph.get_state(config).interrupts[0]
+    keys = [key for tool, key in world.calls(thread) if tool == AT_MOST_ONCE]
+    if asked.value["key"] not in keys:
+        answer = {"type": "retry", "note": "they know nothing of it"}
+        graph.invoke(Command(resume={asked.id: answer}), config, context=BOSS)
+        return
+    data = graph.instances.get(config).data
+    graph.instances.resolve(
+        config,
+        "happened",
+        by=BOSS,
+        output={"what": "parcel"},
+        data={**data, "done": [*data["done"], "parcel"]},
+        events=[Booked(what="parcel", amount=Decimal("0.00"))],
+        note="it is in their books",
+    )
+
+
+def recover(name: str, url: str, world: World, thread: str) -> Left:
+    """Bring a thread to its end after a crash, resolving what has to be resolved, and see what is left behind."""
+    for _ in range(ROUNDS):
+        if go(name, url, world.address, thread) != "unknown":
+            return left_behind(name, url, world.address, thread)
+        look_into(name, url, world, thread)
+    raise AssertionError(f"{thread} of {name} asks again and again")
+
+
+def left_behind(name: str, url: str, address: Address, thread: str) -> Left:
+    """Everything that a workflow left behind."""
+    graph = built(name, url, address)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    instance = graph.instances.get(config)
+    store = graph.engine.store
+    with store.read() as connection:
+        entries = connection.execute(
+            sa.select(ledger.c.tool, ledger.c.status).where(ledger.c.workflow_id == instance.workflow_id)
+        ).all()
+        events = connection.scalars(
+            sa.select(outbox.c.envelope).where(outbox.c.workflow_id == instance.workflow_id).order_by(outbox.c.position)
+        ).all()
+        written = connection.execute(
+            sa.select(bookings.c.what, bookings.c.amount).where(bookings.c.thread == thread).order_by(bookings.c.number)
+        ).all()
+    return Left(
+        state=instance.state,
+        revision=instance.revision,
+        data=instance.data,
+        transitions=_transitions(graph, config),
+        ledger=sorted((tool, status) for tool, status in entries),
+        outbox=[_what(envelope) for envelope in events],
+        bookings=[(what, amount) for what, amount in written],
+        answers=_answers(graph, config),
+        broken=[broken.problem for broken in store.verify(instance.workflow_id)],
+    )
+
+
+def _transitions(graph: WorkflowGraph, config: RunnableConfig) -> list[tuple[str, str, str]]:
+    return [
+        (str(record.tool), record.payload["previousState"], record.payload["currentState"])
+        for record in graph.instances.audit(config)
+        if record.kind == "transition" and record.payload is not None
+    ]
+
+
+def _answers(graph: WorkflowGraph, config: RunnableConfig) -> list[tuple[str | None, str]]:
+    return [
+        (message.name, message.status)
+        for message in graph.get_state(config).values["messages"]
+        if isinstance(message, ToolMessage)
+    ]
+
+
+def _what(envelope: str) -> str:
+    return str(json.loads(envelope)["what"])
+
+
+def check_effects(world: World, thread: str, expected: Iterable[str]) -> None:
+    """Check what happened outside: at most once what may not be repeated, and under one key what may."""
+    calls, expected = world.calls(thread), set(expected)
+    for tool in expected:
+        keys = [key for called, key in calls if called == tool]
+        assert len(set(keys)) == 1, f"{tool} was called under {len(set(keys))} keys"
+        if tool == AT_MOST_ONCE:
+            assert len(keys) == 1, f"{tool} happened {len(keys)} times"
+    assert {tool for tool, _ in calls} == expected

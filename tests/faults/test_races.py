@@ -1,0 +1,170 @@
+"""Many at once on one workflow: one winner, typed conflicts for the others, nothing twice."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
+
+from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph
+from interlock.testing import Child
+from interlock.tools import InterlockError, ResumeError, StaleCheckpoint, WorkflowFinished
+
+from .kills import PRELOAD
+from .outside import World
+from .runs import go, left_behind
+from .workflows import BOSS, CLERK, Till, close_till, open_till, sell
+
+MANY = 50
+
+
+def at_once(works: list[Callable[[], Any]]) -> tuple[list[Any], list[Exception]]:
+    """Let all begin at the same moment, each in a thread; what they returned and what they raised."""
+    gate = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> Any:
+        gate.wait(60)
+        try:
+            return work()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        outcomes = list(pool.map(run, works))
+    errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)], errors
+
+
+@pytest.fixture
+def saver(prepared_url: str) -> Iterator[SQLCheckpointer]:
+    with SQLCheckpointer(prepared_url) as opened:
+        yield opened
+
+
+def till(saver: SQLCheckpointer, *, approval: bool = False) -> WorkflowGraph:
+    flow = Workflow("till", data=Till)
+    flow.add_state("closed", decide=(lambda _: ("till.open", {})) if approval else None)
+    flow.add_state("open")
+    flow.add_state("over", final=True)
+    flow.add_edge("closed", open_till, "open", approval=approval)
+    flow.add_edge("open", sell, "open")
+    flow.add_edge("open", close_till, "over")
+    return flow.compile(saver)
+
+
+def transitions(graph: WorkflowGraph, config: RunnableConfig) -> Counter[str | None]:
+    return Counter(record.tool for record in graph.instances.audit(config) if record.kind.value == "transition")
+
+
+def test_of_fifty_answers_to_one_interrupt_one_counts(saver: SQLCheckpointer) -> None:
+    graph = till(saver, approval=True)
+    here: RunnableConfig = {"configurable": {"thread_id": "answers"}}
+    graph.invoke({"messages": [("user", "open")], "data": {"thread": "answers"}}, here, context=CLERK)
+
+    done, errors = at_once([lambda: graph.invoke(Command(resume={"type": "approve"}), here, context=BOSS)] * MANY)
+
+    assert [one["state"] for one in done] == ["open"]
+    assert {type(error) for error in errors} <= {ConflictError, ResumeError}
+    assert transitions(graph, here) == {"till.open": 1}
+    assert graph.engine.store.verify(graph.instances.id_of(here)) == []
+
+
+def test_of_fifty_runs_from_one_checkpoint_one_goes_on(saver: SQLCheckpointer) -> None:
+    graph = till(saver, approval=True)
+    here: RunnableConfig = {"configurable": {"thread_id": "runs"}}
+    graph.invoke({"messages": [("user", "open")], "data": {"thread": "runs"}}, here, context=CLERK)
+    approval = graph.instances.snapshot(here).pending_approvals[0]
+    graph.instances.decide(str(approval["approvalId"]), Decision(DecisionKind.APPROVE), by=BOSS)
+
+    done, errors = at_once([lambda: graph.invoke(None, here)] * MANY)
+
+    assert done
+    assert {one["state"] for one in done} == {"open"}
+    assert {type(error) for error in errors} <= {ConflictError}
+    assert transitions(graph, here) == {"till.open": 1}
+    assert graph.instances.get(here).data["done"] == ["open"]
+
+
+def test_of_fifty_commands_on_one_revision_one_runs(saver: SQLCheckpointer) -> None:
+    graph = till(saver)
+    here: RunnableConfig = {"configurable": {"thread_id": "commands"}}
+    graph.invoke({"messages": [], "data": {"thread": "commands"}}, here)
+    graph.instances.execute(here, "till.open", {})
+    revision = graph.instances.get(here).revision
+
+    done, errors = at_once(
+        [lambda: graph.instances.execute(here, "till.sell", {"what": "tea", "amount": "1.00"}, revision=revision)]
+        * MANY
+    )
+
+    assert [one["ok"] for one in done] == [True]
+    assert len(errors) == MANY - 1
+    assert all(isinstance(error, ConflictError) and error.retryable for error in errors)
+    assert graph.instances.get(here).data["done"] == ["open", "tea"]
+    assert graph.engine.store.verify(graph.instances.id_of(here)) == []
+
+
+def test_of_fifty_commands_that_end_a_workflow_one_ends_it(saver: SQLCheckpointer) -> None:
+    graph = till(saver)
+    here: RunnableConfig = {"configurable": {"thread_id": "ends"}}
+    graph.invoke({"messages": [], "data": {"thread": "ends"}}, here)
+    graph.instances.execute(here, "till.open", {})
+
+    done, errors = at_once([lambda: graph.instances.execute(here, "till.close", {})] * MANY)
+
+    assert [one["ok"] for one in done].count(True) == 1
+    assert all(one["error"]["code"] in {"tool_not_allowed", "workflow_finished"} for one in done if not one["ok"])
+    assert all(isinstance(error, (ConflictError, WorkflowFinished)) for error in errors)
+    assert transitions(graph, here) == {"till.open": 1, "till.close": 1}
+
+
+def test_fifty_commands_under_one_key_are_one_command(saver: SQLCheckpointer) -> None:
+    graph = till(saver)
+    here: RunnableConfig = {"configurable": {"thread_id": "key"}}
+    graph.invoke({"messages": [], "data": {"thread": "key"}}, here)
+    graph.instances.execute(here, "till.open", {})
+
+    def sell_once() -> Any:
+        arguments = {"what": "tea", "amount": "1.00"}
+        return graph.instances.execute(here, "till.sell", arguments, idempotency_key="once")
+
+    done, errors = at_once([sell_once] * MANY)
+
+    assert not errors
+    assert sum(not one.get("replayed", False) for one in done) == 1
+    assert len({one["auditRef"] for one in done}) == 1
+    assert graph.instances.get(here).data["done"] == ["open", "tea"]
+
+
+@pytest.mark.parametrize("name", ["transactions", "effects"])
+def test_processes_that_all_go_on_with_one_workflow_do_everything_once(
+    name: str, prepared_url: str, outside: World
+) -> None:
+    thread = f"{prepared_url[:6]}-{name}-together"
+    children = [Child(_insist, name, prepared_url, outside.address, thread, preload=PRELOAD) for _ in range(4)]
+    ends = [child.result() for child in children]
+
+    assert set(ends) == {"over"}
+    left = left_behind(name, prepared_url, outside.address, thread)
+    assert len(left.transitions) == 3
+    assert len(left.outbox) == len(left.data["done"]) == 3
+    assert left.broken == []
+    calls = outside.calls(thread)
+    assert len(calls) == len(set(calls)) == (2 if name == "effects" else 0)
+
+
+def _insist(name: str, url: str, address: tuple[str, int], thread: str) -> str:
+    """Go on with a workflow that others go on with too, until it is over."""
+    for _ in range(200):
+        try:
+            return go(name, url, address, thread)
+        except InterlockError as error:
+            if not isinstance(error, (ConflictError, ResumeError, StaleCheckpoint, WorkflowFinished)):
+                raise
+    raise AssertionError("nobody came to an end")

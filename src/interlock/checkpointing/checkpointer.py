@@ -32,6 +32,7 @@ from .saver.keys import checked, place_of
 from .saver.memory import CACHE_BYTES
 from .saver.sealing import Sealing
 from .saver.storage import Storage
+from .size_report import SizeReport, size_report
 
 Target = str | URL | Engine | AsyncEngine | Database
 
@@ -164,6 +165,14 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         reach(FaultPoint.AFTER_CHECKPOINT)
         return place.config(checkpoint_id)
 
+    def put_imported(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
+        """Store a checkpoint of another saver, as it is and with all its values, whatever stands before or after it."""
+        place = place_of(config)
+        versions = checkpoint["channel_versions"]
+        threads.revive(self._storage, place.thread_id)
+        job = PutJob(self._storage, place, self._sealing(), config, checkpoint, metadata, versions, fenced=False)
+        self._storage.commit(job)
+
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
@@ -192,6 +201,13 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete old checkpoints (`keep_latest`) or all (`delete`) of threads. Delta channels keep what they are rebuilt from."""
         threads.prune(self._storage, thread_ids, strategy, self._sealing())
+
+    # Care
+
+    def size_reports(self) -> Sequence[SizeReport]:
+        """How much the tables hold, and where: one report for each database."""
+        self._storage.ready()
+        return [size_report(database, groups=groups) for database, groups in self._storage.databases()]
 
     # The conversation
 

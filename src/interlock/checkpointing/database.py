@@ -188,6 +188,13 @@ class Database:
             yield connection
             connection.commit()
 
+    @property
+    def schema(self) -> str | None:
+        """The schema that the tables are in, where it is not the default one."""
+        translate = self.engine.get_execution_options().get("schema_translate_map") or {}
+        schema: str | None = translate.get(None)
+        return schema
+
     def raw_write(self, *, turn: bool = True) -> "_RawTransaction":
         """As `write`, on the driver's own cursor: for the few statements that run many times a second.
 

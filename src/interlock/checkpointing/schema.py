@@ -53,7 +53,7 @@ def setup(database: Database, *, groups: Sequence[str] = GROUPS) -> None:
     if version(database, groups=groups) == HEAD:
         return
     with _alone(database) as connection:
-        run = Run(connection, tuple(groups), _schema_name(database))
+        run = Run(connection, tuple(groups), database.schema)
         found = _read_version(connection, run.version_table)
         if found == HEAD:
             return
@@ -103,12 +103,6 @@ def _read_version(connection: Connection, table: str) -> str | None:
 
 def _schema_of(connection: Connection) -> str | None:
     translate = connection.get_execution_options().get("schema_translate_map") or {}
-    schema: str | None = translate.get(None)
-    return schema
-
-
-def _schema_name(database: Database) -> str | None:
-    translate = database.engine.get_execution_options().get("schema_translate_map") or {}
     schema: str | None = translate.get(None)
     return schema
 

@@ -66,6 +66,10 @@ class Job:
         """Run the statements for the workflow tables, in the caller's transaction."""
         raise NotImplementedError
 
+    def largest(self) -> int:
+        """The bytes of the largest message."""
+        return max((len(message.body) for message in self.new), default=0)
+
     def message_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the new messages: position, message_id, role, kind, body."""
         rows = []
@@ -142,7 +146,9 @@ class PutJob(Job):
             ) from error
         run_id = described.get("run_id")
         self._run_id = run_id if isinstance(run_id, str) and len(run_id) <= 255 else None
-        self.fenced = fenced and metadata.get("source") == "loop" and place.checkpoint_id is not None
+        # Updates by hand and forks may branch. Without a parent, only the step -1 is known to mean the beginning of a thread.
+        follows = place.checkpoint_id is not None and metadata.get("source") in ("loop", "input")
+        self.fenced = fenced and (follows or (place.checkpoint_id is None and metadata.get("step") == -1))
 
     def prepare(self, conversation: Conversation) -> None:
         """Encode the values that are new, and the header."""
@@ -176,6 +182,10 @@ class PutJob(Job):
         self._outside_ids = _to_json(ids) if ids else None
         conversation.channels[self.place.namespace] = stored
         conversation.lists.update(encoder.lists)
+
+    def largest(self) -> int:
+        """The bytes of the largest message or value."""
+        return max(super().largest(), len(self._body), *(len(encoded[2]) for *_, encoded in self._outside), 0)
 
     def value_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the new large values: value_id, channel, version, kind, body."""
@@ -237,6 +247,10 @@ class WritesJob(Job):
             part[number] = (channel, encoder.encode(value, channel, aside=True))
         self.refers = encoder.refers
         self.new, self.claimed = encoder.new, encoder.claimed
+
+    def largest(self) -> int:
+        """The bytes of the largest message or part."""
+        return max(super().largest(), *(len(row[-1]) for row in self.part_rows()))
 
     def part_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the parts, after the number of the thread: checkpoint_id, task_id, part, task_path, kind, body."""

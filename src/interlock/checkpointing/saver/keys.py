@@ -63,12 +63,14 @@ def place_of(config: RunnableConfig) -> Place:
 def checked(name: str, value: Any, length: int) -> str:
     """An id as the databases take it: a string (numbers become one) without NUL that fits its column."""
     text = value if type(value) is str else str(value)
-    if len(text) <= length and text.isascii() and "\0" not in text:
+    if len(text) <= length and text.isascii() and "\0" not in text and text[-1:] != " ":
         return text
     if len(text) > length:
         raise _unusable(name, f"has {len(text)} characters, and at most {length} can be stored")
     if "\0" in text:
         raise _unusable(name, "holds a NUL character")
+    if text.endswith(" "):
+        raise _unusable(name, "ends with a space, which some databases do not see")
     try:
         text.encode()
     except UnicodeEncodeError:

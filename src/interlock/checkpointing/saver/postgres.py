@@ -18,11 +18,13 @@ _NEW_THREAD = """
 INSERT INTO {workflow_threads} (thread_id, namespace_key, long_namespace) VALUES (%s, %s, %s)
 ON CONFLICT (thread_id, namespace_key) DO UPDATE SET thread_id = excluded.thread_id RETURNING id"""
 _NEW_CONVERSATION = """
-INSERT INTO {conversation_threads} (thread_id, epoch, created_at) VALUES (%s, 0, %s)
+INSERT INTO {conversation_threads} (thread_id, epoch, created_at) SELECT %s, 0, %s FROM {workflow_threads}
+WHERE id = %s AND (deleted_up_to IS NULL OR deleted_up_to < %s)
 ON CONFLICT (thread_id) DO NOTHING RETURNING id"""
 _MOVED = """moved AS (
 UPDATE {workflow_threads} SET head = CASE WHEN %(fenced)s OR head IS NULL OR head < %(new)s THEN %(new)s ELSE head END
-WHERE id = %(thread)s AND {alive} AND CASE WHEN %(fenced)s THEN head = %(parent)s OR head = %(new)s
+WHERE id = %(thread)s AND {alive} AND CASE WHEN %(fenced)s
+THEN head = %(parent)s OR head = %(new)s OR (head IS NULL AND %(parent)s::text IS NULL)
 ELSE deleted_up_to IS NULL OR deleted_up_to < %(late)s END RETURNING id)"""
 _STAYED = """moved AS (
 SELECT id FROM {workflow_threads} WHERE id = %(thread)s AND {alive}
@@ -78,8 +80,8 @@ def commit(storage: "Storage", batch: Sequence[Job]) -> bool:
     schema = storage.schema_name
     with storage.database.raw_autocommit() as cursor:
         thread = _thread(storage, cursor, first, schema)
-        if refers and first.conversation.id is None:
-            _new_conversation(cursor, first, schema)
+        if refers and first.conversation.id is None and not _new_conversation(cursor, first, thread, schema):
+            return False
         parameters, parts, ordinary = _parameters(puts, writes, batch, refers=refers)
         parameters["thread"] = thread
         try:
@@ -167,12 +169,14 @@ def _thread(storage: "Storage", cursor: Any, job: Job, schema: str | None) -> in
     return known
 
 
-def _new_conversation(cursor: Any, job: Job, schema: str | None) -> None:
-    cursor.execute(_named(schema, _NEW_CONVERSATION), (job.conversation.thread_id, microseconds()))
+def _new_conversation(cursor: Any, job: Job, thread: int, schema: str | None) -> bool:
+    """Begin a conversation, unless somebody else did, or the thread was deleted: then the ordinary way says which."""
+    late = job.place.checkpoint_id or (job.checkpoint_id if isinstance(job, PutJob) else "")
+    cursor.execute(_named(schema, _NEW_CONVERSATION), (job.conversation.thread_id, microseconds(), thread, late))
     found = cursor.fetchone()
-    if found is None:
-        raise PositionsTaken  # somebody else began it
-    job.conversation.id = found[0]
+    if found is not None:
+        job.conversation.id = found[0]
+    return found is not None
 
 
 _LOAD = """

@@ -102,11 +102,15 @@ class Statements:
 
     @functools.cached_property
     def follow_head(self) -> str:
-        """(new, id, parent, same): moves the head when the step follows it, or is the head itself."""
-        allowed = sa.or_(threads.c.head == sa.bindparam("parent"), threads.c.head == sa.bindparam("same"))
+        """(new, id, parent, same, no_parent): moves the head when the step follows it, begins the thread, or is the head itself."""
+        allowed = sa.or_(
+            threads.c.head == sa.bindparam("parent"),
+            threads.c.head == sa.bindparam("same"),
+            sa.and_(threads.c.head.is_(None), sa.bindparam("no_parent", type_=sa.Integer) == sa.literal_column("1")),
+        )
         return self._query(
             sa.update(threads).values(head=sa.bindparam("new")).where(threads.c.id == sa.bindparam("thread"), allowed),
-            *("new", "thread", "parent", "same"),
+            *("new", "thread", "parent", "same", "no_parent"),
         )
 
     @functools.cached_property

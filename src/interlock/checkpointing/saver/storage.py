@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict, deque
 from typing import Any
 
-from ...tools.errors import ConflictError, StoreUnavailable
+from ...tools.errors import ConflictError, StoreError, StoreUnavailable
 from .. import schema
 from ..database import Database, Dialect
 from . import postgres
@@ -48,9 +48,7 @@ class Storage:
         self._threads: dict[tuple[str, str], int] = {}
         self._asked_for: OrderedDict[Place, None] = OrderedDict()
         self._queue: deque[Job] = deque()
-        self.schema_name: str | None = (database.engine.get_execution_options().get("schema_translate_map") or {}).get(
-            None
-        )
+        self.schema_name: str | None = database.schema
         self._one_writer = database.dialect is Dialect.SQLITE
         self.in_one_statement = self.together and database.dialect is Dialect.POSTGRESQL
         self._ready = False
@@ -147,7 +145,9 @@ class Storage:
             if thread is None:
                 thread = self._find_thread(cursor, place)
             if fenced:
-                cursor.execute(self.statements.follow_head, (checkpoint_id, thread, parent, checkpoint_id))
+                cursor.execute(
+                    self.statements.follow_head, (checkpoint_id, thread, parent, checkpoint_id, int(parent is None))
+                )
             else:
                 late_if = parent or checkpoint_id
                 cursor.execute(self.statements.raise_head, (checkpoint_id, checkpoint_id, thread, late_if))
@@ -161,11 +161,11 @@ class Storage:
             thread, head, deleted = row
             if deleted is not None and (parent or checkpoint_id) <= deleted:
                 raise late(place)
-            may_branch = place in self._asked_for or self._newest_is(cursor, thread, parent)
+            may_branch = parent is not None and (place in self._asked_for or self._newest_is(cursor, thread, parent))
             if fenced and head is not None and head != parent and not may_branch:
                 raise ConflictError(
                     f"Another run wrote to the thread {place.thread_id!r} since this step began: its newest checkpoint is "
-                    f"{head}, and this step follows {parent}. Nothing of this step was written. "
+                    f"{head}, and this step {'begins the thread' if parent is None else f'follows {parent}'}. Nothing of this step was written. "
                     "Load the thread again and go on from its newest checkpoint.",
                     details={"threadId": place.thread_id, "head": head, "parent": parent},
                 )
@@ -303,11 +303,32 @@ class Storage:
             with self.conversation_database.raw_write() as cursor:
                 for job in batch:
                     job.store_messages(cursor)
-        with self.database.raw_write(turn=not self._one_writer) as cursor:
-            for job in batch:
-                job.execute(cursor)
-                if self.together:
-                    job.store_messages(cursor)
+        try:
+            with self.database.raw_write(turn=not self._one_writer) as cursor:
+                for job in batch:
+                    job.execute(cursor)
+                    if self.together:
+                        job.store_messages(cursor)
+        except StoreUnavailable as error:
+            if self.database.dialect is Dialect.MYSQL:
+                self._refuse_too_large(max(job.largest() for job in batch), error)
+            raise
+
+    def _refuse_too_large(self, size: int, error: StoreUnavailable) -> None:
+        """MySQL hangs up on whoever sends too much, which looks as if the server were gone."""
+        if size < 1_000_000:
+            return
+        with self.database.raw_read() as cursor:
+            cursor.execute("SELECT @@max_allowed_packet")
+            limit = int(cursor.fetchone()[0])
+        if size * 1.01 + 10_000 > limit:
+            raise StoreError(
+                f"A value of {size / 1e6:.0f} MB is more than this MySQL server takes at once ({limit / 1e6:.0f} MB). Nothing of "
+                "this step was written. Set max_allowed_packet higher on the server, or keep large data elsewhere and put a "
+                "reference into the state.",
+                code="value_too_large",
+                details={"bytes": size, "limit": limit},
+            ) from error
 
     def _one_by_one(self, job: Job) -> None:
         for _ in range(ATTEMPTS):

@@ -56,6 +56,17 @@ def _delete_conversation(connection: sa.Connection, thread_id: str) -> None:
         connection.execute(sa.delete(conversations).where(conversations.c.id == number))
 
 
+def revive(storage: Storage, thread_id: str) -> None:
+    """Let a deleted thread be written again with the checkpoints that it had, because somebody imports it."""
+    storage.ready()
+    deleted = sa.and_(threads.c.thread_id == thread_id, threads.c.deleted_up_to.is_not(None))
+    with storage.database.read() as connection:
+        if connection.execute(sa.select(threads.c.id).where(deleted).limit(1)).first() is None:
+            return
+    with storage.database.write() as connection:
+        connection.execute(sa.update(threads).values(deleted_up_to=None).where(deleted))
+
+
 def delete_for_runs(storage: Storage, run_ids: Sequence[str]) -> None:
     """Delete the checkpoints of runs with their pending writes."""
     storage.ready()

@@ -1,0 +1,189 @@
+"""Threads brought over from LangGraph's own savers, with everything in them, and read back before they count as done.
+
+It works through LangGraph's interface, so any saver can be the source. A thread that is there already with the same checkpoints is
+left alone: an import that was interrupted goes on where it was.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+
+from ..tools.errors import StoreError
+from .checkpointer import SQLCheckpointer
+
+Progress = Callable[[int, int, str], None]
+"""Is told how many threads are done, how many there are, and which was done last."""
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did."""
+
+    threads: int
+    """How many threads were brought over."""
+    skipped: int
+    """How many were there already, complete."""
+    checkpoints: int
+    """How many checkpoints were brought over."""
+
+
+def import_checkpoints(
+    source: BaseCheckpointSaver[Any],
+    target: SQLCheckpointer,
+    progress: Progress | None = None,
+    *,
+    thread_ids: Iterable[str] | None = None,
+) -> ImportReport:
+    """Copy threads from another saver.
+
+    Args:
+        source: Any saver whose `list` works. It is only read.
+        target: Where the threads go.
+        progress: Is told after each thread.
+        thread_ids: Only these; otherwise all.
+
+    Raises:
+        StoreError: What was read back is not what was written, or the target has another thread of that name. The message
+            says which; threads before it are complete.
+    """
+    names = sorted(set(map(str, thread_ids)) if thread_ids is not None else _threads_of(source))
+    threads = skipped = checkpoints = 0
+    for done, thread_id in enumerate(names, start=1):
+        everything = list(source.list({"configurable": {"thread_id": thread_id}}))
+        if _complete(target, thread_id, everything):
+            skipped += 1
+        else:
+            for item in sorted(everything, key=lambda one: str(one.checkpoint["id"])):
+                _put(target, item)
+                checkpoints += 1
+            for item in everything:
+                _verify(target, item)
+            threads += 1
+        if progress is not None:
+            progress(done, len(names), thread_id)
+    return ImportReport(threads, skipped, checkpoints)
+
+
+@contextmanager
+def langgraph_saver(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
+    """LangGraph's own saver for a URL: a SQLite file or a PostgreSQL database.
+
+    Raises:
+        StoreError: The URL is of neither, or the package of that saver is not installed.
+    """
+    try:
+        if url.startswith("sqlite:///"):
+            from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 -- only an import needs it
+
+            with SqliteSaver.from_conn_string(url.removeprefix("sqlite:///")) as sqlite:
+                yield sqlite
+            return
+        if url.startswith(("postgresql:", "postgresql+", "postgres:")):
+            from langgraph.checkpoint.postgres import PostgresSaver  # noqa: PLC0415 -- as above
+
+            with PostgresSaver.from_conn_string("postgresql:" + url.partition(":")[2]) as postgres:
+                yield postgres
+            return
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"The package that wrote that database is not installed ({error.name}). Nothing was imported. "
+            "Install langgraph-checkpoint-sqlite or langgraph-checkpoint-postgres."
+        ) from error
+    raise StoreError(
+        "Only databases of LangGraph's SQLite and PostgreSQL savers can be imported: sqlite:///… or postgresql://…"
+    )
+
+
+def _threads_of(source: BaseCheckpointSaver[Any]) -> set[str]:
+    return {str(item.config["configurable"]["thread_id"]) for item in source.list(None)}
+
+
+def _complete(target: SQLCheckpointer, thread_id: str, everything: list[CheckpointTuple]) -> bool:
+    there = {_key(item) for item in target.list({"configurable": {"thread_id": thread_id}})}
+    wanted = {_key(item) for item in everything}
+    if there - wanted:
+        raise StoreError(
+            f"The thread {thread_id!r} is in the target already, with checkpoints that the source does not have. It was left as it "
+            "is. Delete it there first, or name the other threads.",
+            code="thread_exists",
+            details={"threadId": thread_id},
+        )
+    return bool(wanted) and there == wanted and all(_same(target, item) for item in everything)
+
+
+def _key(item: CheckpointTuple) -> tuple[str, str]:
+    return item.config["configurable"].get("checkpoint_ns", ""), item.checkpoint["id"]
+
+
+def _put(target: SQLCheckpointer, item: CheckpointTuple) -> None:
+    configurable = item.config["configurable"]
+    place: Any = {"thread_id": str(configurable["thread_id"]), "checkpoint_ns": configurable.get("checkpoint_ns", "")}
+    if item.parent_config is not None:
+        place["checkpoint_id"] = item.parent_config["configurable"]["checkpoint_id"]
+    checkpoint = item.checkpoint
+    # A value without a version could not be found again: other savers keep such, and so must this.
+    versions = {**dict.fromkeys(checkpoint["channel_values"], 1), **checkpoint["channel_versions"]}
+    target.put_imported(
+        {"configurable": place},
+        {**checkpoint, "channel_versions": versions},
+        item.metadata,
+    )
+    by_task: dict[str, list[tuple[str, Any]]] = {}
+    for task_id, channel, value in item.pending_writes or ():
+        by_task.setdefault(task_id, []).append((channel, value))
+    config: Any = {"configurable": {**place, "checkpoint_id": checkpoint["id"]}}
+    # LangGraph's order of writes is by task path, which it does not give away: paths are made up that keep the order.
+    for number, (task_id, writes) in enumerate(by_task.items()):
+        target.put_writes(config, writes, task_id, f"~import, {number:08d}")
+
+
+def _same(target: SQLCheckpointer, item: CheckpointTuple) -> bool:
+    configurable = item.config["configurable"]
+    found = target.get_tuple(
+        {
+            "configurable": {
+                "thread_id": str(configurable["thread_id"]),
+                "checkpoint_ns": configurable.get("checkpoint_ns", ""),
+                "checkpoint_id": item.checkpoint["id"],
+            }
+        }
+    )
+    if found is None:
+        return False
+    dumps = target.serde.dumps_typed
+    return (
+        found.checkpoint["channel_values"].keys() == item.checkpoint["channel_values"].keys()
+        and all(
+            found.checkpoint["channel_values"][name] == value
+            or _plain(dumps, found.checkpoint["channel_values"][name]) == _plain(dumps, value)
+            for name, value in item.checkpoint["channel_values"].items()
+        )
+        and [write[:2] for write in found.pending_writes or ()] == _ordered(item)
+    )
+
+
+def _ordered(item: CheckpointTuple) -> list[tuple[str, str]]:
+    """The writes with those of one task side by side, as they were put."""
+    tasks = list(dict.fromkeys(task_id for task_id, _, _ in item.pending_writes or ()))
+    by_task = {task: [write[1] for write in item.pending_writes or () if write[0] == task] for task in tasks}
+    return [(task, channel) for task in tasks for channel in by_task[task]]
+
+
+def _plain(dumps: Callable[[Any], tuple[str, bytes]], value: Any) -> bytes:
+    """For values whose class does not know equality."""
+    return dumps(value)[1]
+
+
+def _verify(target: SQLCheckpointer, item: CheckpointTuple) -> None:
+    if not _same(target, item):
+        thread_id = item.config["configurable"]["thread_id"]
+        raise StoreError(
+            f"The checkpoint {item.checkpoint['id']} of the thread {thread_id!r} did not come back as it was written. The source is "
+            "unchanged. Does it hold classes that this checkpointer may not load? Name them in allowed_types, delete the thread "
+            "in the target, and import again.",
+            code="import_differs",
+            details={"threadId": str(thread_id), "checkpointId": item.checkpoint["id"]},
+        )

@@ -85,7 +85,7 @@ class Bus(Protocol):
         ...
 
     async def __aenter__(self) -> Self:
-        """Connect."""
+        """Connect; opening it again while it is open counts, and the last one to leave disconnects."""
         ...
 
     async def __aexit__(

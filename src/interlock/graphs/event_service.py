@@ -75,7 +75,7 @@ class EventService:
         opened = asyncio.Event()
         stores = {id(graph.engine.store): graph.engine.store for graph in self._graphs}
         if self._relay:
-            relays = [Relay(store, _Opened(self.bus), options=self._options) for store in stores.values()]
+            relays = [Relay(store, self.bus, options=self._options) for store in stores.values()]
             tasks += [asyncio.create_task(_once_opened(opened, stop, relay)) for relay in relays]
         if self._tick is not None:
             tasks.append(asyncio.create_task(self._keep_deadlines(stop, self._tick)))
@@ -134,24 +134,6 @@ async def _once_opened(opened: asyncio.Event, stop: asyncio.Event, relay: Relay)
     for task in waiting:
         task.cancel()
     await relay.run(stop)
-
-
-class _Opened:
-    """A bus that somebody else opens and closes."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self.header_prefix = getattr(bus, "header_prefix", "ce-")
-        self.publish = bus.publish
-        self.subscribe = bus.subscribe
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
 
 
 def event_names(graph: "WorkflowGraph") -> list[str]:

@@ -207,7 +207,10 @@ def _without(fields: JsonObject, unknown: Iterable[tuple[int | str, ...]]) -> Js
     for *way, last in unknown:
         place: Any = copied
         for step in way:
-            place = place[step] if isinstance(place, list) else place.get(step, {}) if isinstance(place, dict) else {}
+            if isinstance(place, list) and isinstance(step, int):
+                place = place[step]
+            else:
+                place = place.get(step, {}) if isinstance(place, dict) else {}
         if isinstance(place, dict):
             place.pop(str(last), None)
     return copied

@@ -53,6 +53,7 @@ class FastStreamBus(abc.ABC):
         self.broker = broker
         self._given = broker is not None
         self._opened = False
+        self._holders = 0
 
     async def publish(self, message: Message) -> str:
         """Hand over one message, and return when the broker has it. See `Bus.publish`.
@@ -98,11 +99,14 @@ class FastStreamBus(abc.ABC):
             await self._end(subscribers)
 
     async def __aenter__(self) -> Self:
-        """Connect, and make what is published to.
+        """Connect, and make what is published to; the first to open it does, and the last to leave it disconnects.
 
         Raises:
             BusUnavailable: It is not there.
         """
+        if self._opened:
+            self._holders += 1
+            return self
         if not self._given:
             self.broker = self._make()
         try:
@@ -111,14 +115,16 @@ class FastStreamBus(abc.ABC):
         except Exception as error:
             await self._disconnect()
             raise self._translated(error, "the connection") from error
-        self._opened = True
+        self._opened, self._holders = True, 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect."""
-        await self._disconnect()
+        """Disconnect, unless somebody else has it open as well."""
+        self._holders -= 1
+        if self._holders <= 0:
+            await self._disconnect()
 
     @abc.abstractmethod
     def _make(self) -> Any:
@@ -170,7 +176,7 @@ class FastStreamBus(abc.ABC):
                 await subscriber.stop()
 
     async def _disconnect(self) -> None:
-        self._opened = False
+        self._opened, self._holders = False, 0
         if self.broker is not None:
             with contextlib.suppress(Exception):  # it is gone either way
                 await asyncio.wait_for(self.broker.stop(), self.timeout)

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus
 from ..graphs import WorkflowGraph
@@ -21,7 +23,7 @@ from ..tools.errors import ConflictError, InputError, PrincipalError
 from ..tools.principal import Principal
 from .asking import show_request
 from .loading import AppOption, DbOption, load_app, open_store
-from .output import AsJson, ExitCode, console, print_error, print_json, print_table, short
+from .output import AsJson, ExitCode, console, print_error, print_json, short
 
 topic = typer.Typer(no_args_is_help=True, help="What waits for a person: list, show, approve, edit, reject, respond.")
 
@@ -70,22 +72,18 @@ def list_approvals(
         for one in page.approvals:
             print_json(_row(one))
         return
-    print_table(
-        ("approval", "tool", "arguments", "by", "role", "until (UTC)", "status"),
-        (
-            (
-                one.approval_id,
-                one.tool,
-                short(json.dumps(one.effective_arguments, ensure_ascii=False), 60),
-                one.requester.id,
-                one.rule.role or ("requester" if one.rule.confirmation else "anybody else"),
-                "" if one.expires_at is None else moment(one.expires_at)[:16],
-                one.status.value,
-            )
-            for one in page.approvals
-        ),
-        empty="Nothing waits for a decision." if status == "requested" else "Nothing here.",
-    )
+    if not page.approvals:
+        console().print("Nothing waits for a decision." if status == "requested" else "Nothing here.", style="dim")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("approval", no_wrap=True)  # whole, to be copied
+    for column in ("tool", "by", "for", "until (UTC)" if status == "requested" else "status"):
+        table.add_column(column, overflow="fold")
+    for one in page.approvals:
+        who = one.rule.role or ("confirmation" if one.rule.confirmation else "anybody else")
+        last = _until(one) if status == "requested" else one.status.value
+        table.add_row(one.approval_id, *(Text(short(cell, 30)) for cell in (one.tool, one.requester.id, who, last)))
+    console().print(table)
     if page.next is not None:
         console().print(f"There are more: --after {page.next}", style="dim")
 
@@ -234,6 +232,10 @@ def _graph(app: str | None, db: str | None) -> Iterator[WorkflowGraph]:
 
 def _principal(who: str | None, roles: list[str] | None, tenant: str) -> Principal:
     return Principal(who or getpass.getuser(), roles=frozenset(roles or ()), tenant=tenant)
+
+
+def _until(one: ApprovalRequest) -> str:
+    return "" if one.expires_at is None else moment(one.expires_at)[5:16].replace("T", " ")
 
 
 def _row(one: ApprovalRequest) -> JsonObject:

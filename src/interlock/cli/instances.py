@@ -1,6 +1,7 @@
 """`interlock instances` and `interlock audit`: what became of the workflows of a database."""
 
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from ..checkpointing.store import Instance
 from ..checkpointing.store.audit import Broken
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
+from .exports import check_export, erase_payloads, write_export
 from .loading import DbOption, open_store
 from .output import AsJson, ExitCode, console, print_json, print_table, short
 from .traces import print_traced
@@ -50,6 +52,7 @@ def audit(
     instance: Annotated[
         str | None, typer.Argument(metavar="INSTANCE", help="Its workflow id, as `interlock instances` lists it.")
     ] = None,
+    *,
     db: DbOption = None,
     trace: Annotated[
         str | None, typer.Option("--trace", metavar="ID", help="Instead: what was recorded under this trace or run.")
@@ -57,12 +60,35 @@ def audit(
     verify: Annotated[
         bool, typer.Option("--verify", help="Only check that the trail is whole; exit 1 if not.")
     ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="FILE", help="Instead: write it as JSON Lines to a new file (- prints it)."),
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option("--check", metavar="FILE", help="Instead: check such a file, without a database.")
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head", metavar="HASH", help="With --verify or --check: a hash noted elsewhere that it must hold."
+        ),
+    ] = None,
+    erase: Annotated[
+        str | None,
+        typer.Option("--erase", metavar="REASON", help="Instead: erase the payloads, and record why. Needs --as."),
+    ] = None,
+    actor: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who erases.")] = None,
+    tenant: Annotated[str, typer.Option(help="The tenant of who erases.")] = "default",
     as_json: AsJson = False,
 ) -> None:
     """Print the audit trail of an instance, and whether it is whole.
 
     Exit code 1 says that a record was changed, removed, inserted or moved after it was written.
     """
+    if check is not None:
+        broken, count = check_export(check, head)
+        _tell(count, broken, {"file": str(check)}, as_json=as_json)
+        return
     if (instance is None) is (trace is None):
         raise InputError(
             "Give either an instance or --trace. Nothing was looked up; see `interlock instances`.", code="no_instance"
@@ -72,19 +98,34 @@ def audit(
         return
     with closing(open_store(db)) as store:
         row = store.get(instance)
+        if export is not None:
+            write_export(store, row.workflow_id, export)
+            return
+        if erase is not None:
+            erase_payloads(store, row.workflow_id, reason=erase, actor=actor, tenant=tenant, as_json=as_json)
+            return
         records = store.audit(row.workflow_id)
-        broken = store.verify(row.workflow_id)
+        broken = store.verify(row.workflow_id, head=head)
+    if verify:
+        _tell(len(records), broken, {"workflowId": row.workflow_id}, as_json=as_json)
+        return
     if as_json:
-        for record in [] if verify else records:
+        for record in records:
             print_json(record.to_json())
-        if verify:
-            print_json(_verdict(row, len(records), broken))
     else:
-        if not verify:
-            _head(row)
-            print_trail(records)
-            console().print()
+        _head(row)
+        print_trail(records)
+        console().print()
         print_verdict(len(records), broken)
+    if broken:
+        raise typer.Exit(ExitCode.NO)
+
+
+def _tell(count: int, broken: list[Broken], about: JsonObject, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**about, **_verdict(count, broken)})
+    else:
+        print_verdict(count, broken)
     if broken:
         raise typer.Exit(ExitCode.NO)
 
@@ -128,9 +169,8 @@ def _instance(row: Instance) -> JsonObject:
     }
 
 
-def _verdict(row: Instance, count: int, broken: list[Broken]) -> JsonObject:
+def _verdict(count: int, broken: list[Broken]) -> JsonObject:
     return {
-        "workflowId": row.workflow_id,
         "records": count,
         "verified": not broken,
         "problems": [{"number": one.number, "problem": one.problem} for one in broken],

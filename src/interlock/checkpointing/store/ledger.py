@@ -82,14 +82,7 @@ _counts = Prepared(
 def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | None:
     """Read what the ledger has under a key."""
     row = _select.run(connection, {"workflow_id": workflow_id, "idempotency_key": key}).mappings().first()
-    if row is None:
-        return None
-    values = dict(row)
-    values["status"] = LedgerStatus(values["status"])
-    values["requester"] = None if values["requester"] is None else Principal.from_json(json.loads(values["requester"]))
-    values["arguments"] = json.loads(values["arguments"])
-    values["result"] = None if values["result"] is None else json.loads(values["result"])
-    return LedgerEntry(**values)
+    return None if row is None else _entry(row)
 
 
 def insert(connection: Connection, entry: LedgerEntry) -> None:
@@ -110,6 +103,19 @@ def update(connection: Connection, before: LedgerEntry, after: LedgerEntry) -> b
     return _update.run(connection, parameters).rowcount == 1
 
 
+def unsettled(connection: Connection, tenant: str | None, limit: int) -> list[LedgerEntry]:
+    """Effects outside the database that are under way or of unknown outcome, the oldest first."""
+    statement = (
+        sa.select(ledger)
+        .where(ledger.c.status.in_([LedgerStatus.UNKNOWN.value, LedgerStatus.STARTED.value]))
+        .order_by(ledger.c.started_at, ledger.c.workflow_id)
+        .limit(limit)
+    )
+    if tenant is not None:
+        statement = statement.where(ledger.c.tenant == tenant)
+    return [_entry(row) for row in connection.execute(statement).mappings()]
+
+
 def carried_out(connection: Connection, workflow_id: str) -> dict[str, int]:
     """How many times each tool was carried out in an instance."""
     return {
@@ -125,3 +131,12 @@ def _values(entry: LedgerEntry) -> dict[str, Any]:
     values["arguments"] = json.dumps(entry.arguments, ensure_ascii=False)
     values["result"] = None if entry.result is None else json.dumps(entry.result, ensure_ascii=False)
     return values
+
+
+def _entry(row: Any) -> LedgerEntry:
+    values = dict(row)
+    values["status"] = LedgerStatus(values["status"])
+    values["requester"] = None if values["requester"] is None else Principal.from_json(json.loads(values["requester"]))
+    values["arguments"] = json.loads(values["arguments"])
+    values["result"] = None if values["result"] is None else json.loads(values["result"])
+    return LedgerEntry(**values)

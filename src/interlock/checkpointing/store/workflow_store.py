@@ -3,21 +3,23 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...tools.errors import InputError
+from ...tools.principal import Principal
 from ..database import Database
 from ..fault_points import FaultPoint, reach
 from ..store_tables import instances as instances_table
-from . import approval_listing, approvals, audit, instances, leases
+from . import approval_listing, approvals, audit, instances, leases, ledger, trail
 from .approval_listing import Page
 from .approvals import ApprovalRequest, ApprovalStatus, DecisionRow
 from .audit import AuditKind, AuditRecord, Broken
 from .instances import Instance
+from .ledger import LedgerEntry
 from .unit import Unit
 
 Clock = Callable[[Connection], int]
@@ -125,12 +127,59 @@ class WorkflowStore:
         with self.read() as connection:
             return audit.read(connection, workflow_id)
 
-    def verify(self, workflow_id: str) -> list[Broken]:
-        """Find every place where the audit trail of an instance was tampered with; an empty list means that it is whole."""
+    def unsettled(self, *, tenant: str | None = None, limit: int = 100) -> list[LedgerEntry]:
+        """Effects outside the database that are under way, or of unknown outcome and wait to be resolved; the oldest first."""
+        with self.read() as connection:
+            return ledger.unsettled(connection, tenant, limit)
+
+    def verify(self, workflow_id: str, *, head: str | None = None) -> list[Broken]:
+        """Find every place where the audit trail of an instance was tampered with; an empty list means that it is whole.
+
+        Args:
+            workflow_id: The instance.
+            head: The hash of a record that somebody noted elsewhere, which the trail has to hold still: who can write to the whole
+                database could otherwise write a whole trail anew.
+        """
         with self.read() as connection:
             instance = instances.load(connection, workflow_id)
-            count, head = (0, audit.GENESIS) if instance is None else (instance.audit_count, instance.audit_head)
-            return audit.verify(connection, workflow_id, count=count, head=head)
+            count, last = (0, audit.GENESIS) if instance is None else (instance.audit_count, instance.audit_head)
+            records = trail.rows(connection, workflow_id)
+        broken = trail.check(records, count=count, head=last)
+        if head is not None and head not in {row["hash"] for row in records}:
+            broken.append(Broken(len(records), f"is not followed from {head}, which was noted elsewhere"))
+        return broken
+
+    def export_audit(self, workflow_id: str) -> list[str]:
+        """The audit trail of an instance as JSON Lines, which can be checked without the database (`interlock audit --check`)."""
+        with self.read() as connection:
+            return [*trail.export(trail.rows(connection, workflow_id))]
+
+    def erase_audit(self, workflow_id: str, *, by: Principal, reason: str, numbers: Iterable[int] | None = None) -> int:
+        """Erase payloads of an instance's audit records: arguments, results, data, previews, and who acted with which roles.
+
+        What was erased, by whom and why is recorded; the records stay, with kind, tool, time and the id of who acted, and still
+        verify. What the workflow works with (its data, stored results, open approvals) is not in the trail and stays.
+
+        Args:
+            workflow_id: The instance.
+            by: Who erases.
+            reason: Why.
+            numbers: Which records; all so far by default.
+
+        Returns:
+            How many payloads there were to erase.
+
+        Raises:
+            InputError: There is no such instance for the principal's tenant.
+        """
+        with self.write() as connection:
+            unit = self.unit(connection, workflow_id)
+            if unit is None or unit.instance.tenant != by.tenant:
+                raise InputError(
+                    f"There is no workflow instance {workflow_id!r} for the tenant {by.tenant!r}. Nothing was erased.",
+                    code="unknown_instance",
+                )
+            return trail.erase(unit, by, reason=reason, numbers=numbers)
 
     def pending_approvals(self, workflow_id: str) -> list[ApprovalRequest]:
         """The approvals of an instance that nobody has decided yet."""

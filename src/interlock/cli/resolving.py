@@ -1,0 +1,143 @@
+"""`interlock resolve`: saying what became of an effect whose outcome nobody knows."""
+
+import getpass
+import json
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from ..checkpointing.store import LedgerEntry, LedgerStatus
+from ..nodes.resolution import Found
+from ..tools.canonical import JsonObject
+from ..tools.errors import ConflictError, InputError
+from ..tools.principal import Principal
+from .loading import AppOption, DbOption, load_app, open_store
+from .output import AsJson, ExitCode, console, print_error, print_json, print_table
+from .trail import moment
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("resolve")(resolve)
+
+
+def resolve(
+    instance: Annotated[
+        str | None,
+        typer.Argument(metavar="INSTANCE", help="Its workflow id; without one, list what is to be resolved."),
+    ] = None,
+    *,
+    happened: Annotated[
+        str | None, typer.Option("--happened", metavar="JSON", help="It happened, and answered this.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="It did not happen: try it again.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="It did not happen, and is not to be tried again.")] = False,
+    note: Annotated[str | None, typer.Option("--note", "-m", help="How you know; it is recorded.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="With --happened: the workflow's data as it is then, if it changed."),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The idempotency key, where it is not the one that the instance waits for.")
+    ] = None,
+    attempt: Annotated[int | None, typer.Option(help="Only if this is still its last attempt.")] = None,
+    who: Annotated[
+        str | None,
+        typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who says so; your login name by default."),
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="Whose it is.")] = "default",
+    app: AppOption = None,
+    db: DbOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what became of an effect outside the database whose outcome is unknown: it happened, or it did not.
+
+    The workflow's thread finds it when it is run on. Exit code 1 says that there was nothing to resolve any more.
+    """
+    if instance is None:
+        _list(db, tenant, as_json=as_json)
+        return
+    chosen = [
+        found
+        for found, given in ((Found.HAPPENED, happened is not None), (Found.RETRY, retry), (Found.FAILED, failed))
+        if given
+    ]
+    if len(chosen) != 1:
+        raise InputError(
+            "What became of it was not said. Nothing was resolved; give one of --happened JSON, --retry and --failed.",
+            code="no_answer",
+        )
+    by = Principal(who or getpass.getuser(), tenant=tenant)
+    loaded = load_app(app)
+    graph = loaded.graph(db)
+    try:
+        result = graph.instances.resolve(
+            instance,
+            chosen[0],
+            by=by,
+            key=key,
+            output=_json(happened, "--happened"),
+            data=_json(data, "--data"),
+            note=note,
+            attempt=attempt,
+        )
+    except ConflictError as error:
+        print_error(error, as_json=as_json)
+        raise typer.Exit(ExitCode.NO) from None
+    finally:
+        if graph is not loaded.workflow:
+            graph.engine.store.close()
+    if as_json:
+        print_json({"ok": True, "workflowId": instance, "found": chosen[0].value, "result": result})
+        return
+    console().print(f"{instance}: {_TOLD[chosen[0]]} The thread goes on from there when it is run on.", markup=False)
+
+
+_TOLD = {
+    Found.HAPPENED: "it counts as carried out.",
+    Found.RETRY: "it is tried again.",
+    Found.FAILED: "it did not happen, and whoever proposed it is told.",
+}
+
+
+def _list(db: str | None, tenant: str, *, as_json: bool) -> None:
+    with closing(open_store(db)) as store:
+        entries = store.unsettled(tenant=tenant)
+    if as_json:
+        for entry in entries:
+            print_json(_row(entry))
+        return
+    print_table(
+        ("instance", "tool", "attempt", "since (UTC)", "status"),
+        ((one.workflow_id, one.tool, one.attempt, moment(one.started_at), _status(one)) for one in entries),
+        empty="Nothing is to be resolved.",
+    )
+
+
+def _status(entry: LedgerEntry) -> str:
+    return "unknown" if entry.status is LedgerStatus.UNKNOWN else "under way, or broken off"
+
+
+def _row(entry: LedgerEntry) -> JsonObject:
+    return {
+        "workflowId": entry.workflow_id,
+        "key": entry.idempotency_key,
+        "tool": entry.tool,
+        "attempt": entry.attempt,
+        "status": entry.status.value,
+        "arguments": entry.arguments,
+        "requestedBy": entry.principal_id,
+        "startedAt": entry.started_at,
+    }
+
+
+def _json(text: str | None, option: str) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(
+            f"What {option} was given is not JSON: {error}. Nothing was resolved.", code="not_json"
+        ) from error

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types bench chaos attacks notebooks test-lowest test-newest build clean
+.PHONY: help setup demo test test-full retest lint format types bench chaos attacks notebooks test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,12 @@ demo: $(VENV)/ready-demo ## run the main job: cases of the retail desk, with app
 
 test: $(VENV)/ready ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-full: $(VENV)/ready ## run the tests in every setting, not only in the share that `make test` takes
+	INTERLOCK_FULL=1 INTERLOCK_ATTACKS=all HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+retest: $(VENV)/ready ## run what failed last time once more, one test at a time
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -n 0 $(ARGS)
 
 lint: $(VENV)/ready ## check style
 	$(BIN)/ruff check src tests notebooks scripts

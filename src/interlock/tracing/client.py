@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from .outgoing import WITHHELD, Outgoing
+from .outgoing import WITHHELD, Memory, Outgoing
 
 logger = logging.getLogger("interlock.tracing")
 
-_TRACES_REMEMBERED = 512
+_TRACES_REMEMBERED = 64
 
 
 class GuardedClient:
@@ -22,7 +22,7 @@ class GuardedClient:
     def __init__(self, client: Any, outgoing: Outgoing) -> None:
         self.wrapped = client
         self.outgoing = outgoing
-        self._learned: OrderedDict[str, set[str]] = OrderedDict()
+        self._memories: OrderedDict[str, Memory] = OrderedDict()
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
@@ -50,7 +50,10 @@ class GuardedClient:
                 extra = dict(guarded["extra"])
                 metadata = extra.pop("metadata", None) or {}
                 withheld = extra.pop("interlock_withheld", ())
+                runtime = extra.pop("runtime", None)  # LangSmith's own facts about this process
                 guarded["extra"] = {**mask.value(extra), "metadata": mask.metadata(metadata, withheld)}
+                if runtime is not None:
+                    guarded["extra"]["runtime"] = runtime
         except Exception:
             # A trace with a hole is better than one with a secret, or than a workflow that stops.
             logger.exception("what goes out could not be masked, so nothing of it goes out")
@@ -59,13 +62,13 @@ class GuardedClient:
             )
         return guarded
 
-    def _of_trace(self, trace_id: str) -> set[str]:
+    def _of_trace(self, trace_id: str) -> Memory:
         with self._lock:
-            learned = self._learned.setdefault(trace_id, set())
-            self._learned.move_to_end(trace_id)
-            if len(self._learned) > _TRACES_REMEMBERED:
-                self._learned.popitem(last=False)
-            return learned
+            memory = self._memories.setdefault(trace_id, Memory())
+            self._memories.move_to_end(trace_id)
+            if len(self._memories) > _TRACES_REMEMBERED:
+                self._memories.popitem(last=False)
+            return memory
 
 
 def guarded(client: Any, outgoing: Outgoing | None = None) -> GuardedClient:

@@ -29,6 +29,9 @@ _DATA = frozenset({"args", "arguments", "data", "output", "initial_data", "edite
 _TEXTS = frozenset({"content", "text", "reasoning_content", "refusal", "prompt", "prompts", "description", "preview"})
 """Where the text of a conversation stands, in messages and in what models give."""
 _SHORTEST_LEARNED = 6
+_SHORT = 100
+"""Texts below this length are mostly names and ids, which come again and again."""
+_REMEMBERED = 2000
 _LONGEST_PARSED = 1_000_000
 _SECRET_TEXT = re.compile(
     r"(?P<keep>\b(?:bearer|basic)\s+|://[^\s:/@]+:|\b(?:password|passwd|secret|api[_-]?key|token)\s*[=:]\s*)"
@@ -66,9 +69,9 @@ class Outgoing:
     configurable: Collection[str] = ()
     """Keys of `configurable` that may show in metadata, beside thread and workflow; LangGraph copies all of them there."""
 
-    def mask(self, learned: set[str] | None = None) -> "Mask":
+    def mask(self, memory: "Memory | None" = None) -> "Mask":
         """The function that does it, for one trace."""
-        return Mask(self, set() if learned is None else learned)
+        return Mask(self, Memory() if memory is None else memory)
 
 
 _default: Outgoing | None = None
@@ -91,17 +94,29 @@ def default_outgoing() -> Outgoing:
     )
 
 
+@dataclasses.dataclass
+class Memory:
+    """What is remembered while one trace goes out."""
+
+    learned: set[str] = dataclasses.field(default_factory=set)
+    """Values that stood in masked fields."""
+    seen: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    """What comes again and again, messages and tool definitions, as it was and as it went out."""
+
+
 class Mask:
     """Makes of anything what may go out of it, as plain data.
 
     Args:
         outgoing: What may.
-        learned: Values that stood in masked fields of this trace; it adds to them.
+        memory: Of the trace; it adds to it.
     """
 
-    def __init__(self, outgoing: Outgoing, learned: set[str]) -> None:
+    def __init__(self, outgoing: Outgoing, memory: Memory) -> None:
         self._outgoing = outgoing
-        self._learned = learned
+        self._memory = memory
+        self._learned = memory.learned
+        self._hidden: dict[str, bool] = {}
         names, paths = _marks(frozenset(outgoing.sensitive) | _registered)
         self._names, self._paths = names, paths
         self._allow = None if outgoing.allow is None else frozenset(_plain(name) for name in outgoing.allow)
@@ -124,9 +139,20 @@ class Mask:
         return cleaned
 
     def _clean(self, value: Any, path: tuple[str, ...], *, closed: bool) -> Any:
+        # The kinds that nearly everything is made of come first: this runs for every value of every run.
+        kind = type(value)
+        if kind is str:
+            return self._string(value, path, closed=closed)
+        if value is None or kind is bool:
+            return value
+        if kind is dict:
+            return self._mapping(value, path, closed=closed)
+        if kind is list:
+            return self._items(value, path, closed=closed)
+        return self._rarely(value, path, closed=closed)
+
+    def _rarely(self, value: Any, path: tuple[str, ...], *, closed: bool) -> Any:
         match value:
-            case None | bool():
-                return value
             case enum.Enum():
                 return self._clean(value.value, path, closed=closed)
             case str():
@@ -152,12 +178,40 @@ class Mask:
         return f"<{type(value).__name__}>"
 
     def _mapping(self, value: Mapping[Any, Any], path: tuple[str, ...], *, closed: bool) -> dict[str, Any]:
+        known = _identity(value)
+        if known is None:
+            return self._fields(value, path, closed=closed)
+        seen = self._memory.seen.get(known)
+        if seen is not None and seen[0] == value:
+            found: dict[str, Any] = seen[1]
+            return found
+        before = len(self._learned)
+        cleaned = self._fields(value, path, closed=closed)
+        if len(self._learned) != before or len(self._memory.seen) > _REMEMBERED:
+            self._memory.seen.clear()  # what went out before may hold what is known to be a secret now
+        self._memory.seen[known] = (value, cleaned)
+        return cleaned
+
+    def _fields(self, value: Mapping[Any, Any], path: tuple[str, ...], *, closed: bool) -> dict[str, Any]:
         cleaned: dict[str, Any] = {}
+        plainly = not closed and not self._paths and not self._learned and self._outgoing.conversation
         for key, item in value.items():
-            name = key if isinstance(key, str) else str(key)
+            name = key if type(key) is str else str(key)
+            hidden = self._hidden.get(name)
+            if hidden is None:
+                hidden = self._hidden[name] = _plain(name) in self._names or _secret(name)
+            if plainly and not hidden:
+                kind = type(item)
+                if item is None or kind is bool or kind is int:
+                    cleaned[name] = item
+                    continue
+                if kind is str and len(item) < _SHORT and item[:1] not in {"{", "["}:
+                    cleaned[name] = _short_without_credentials(item)
+                    continue
             below = (*path, _plain(name))
-            if item is not None and self._hides(name, below):
+            if item is not None and (hidden or any(below[-len(end) :] == end for end in self._paths)):
                 self._learn(item)
+                plainly = False
                 cleaned[name] = MASK
             elif not self._outgoing.conversation and name in _TEXTS and item not in (None, "", []):
                 cleaned[name] = WITHHELD
@@ -197,13 +251,10 @@ class Mask:
         for secret in self._learned:
             if secret in text:
                 text = text.replace(secret, MASK)
-        return _SECRET_TEXT.sub(lambda found: (found["keep"] or "") + MASK, text)
+        return _short_without_credentials(text) if len(text) < _SHORT else _without_credentials(text)
 
     def _allowed(self, path: tuple[str, ...]) -> bool:
         return bool(path) and self._allow is not None and path[-1] in self._allow
-
-    def _hides(self, name: str, path: tuple[str, ...]) -> bool:
-        return path[-1] in self._names or _secret(name) or any(path[-len(end) :] == end for end in self._paths)
 
     def _learn(self, value: Any) -> None:
         match value:
@@ -220,6 +271,27 @@ class Mask:
             case list() | tuple():
                 for item in value:
                     self._learn(item)
+
+
+def _identity(value: Mapping[Any, Any]) -> str | None:
+    """What tells that a mapping probably went out before: a message by its id, the definition of a tool by its name.
+
+    Whether it is the same is then compared, which is much faster than masking it.
+    """
+    inner = value.get("kwargs") if value.get("lc") == 1 else None
+    if type(inner) is dict and type(inner.get("id")) is str:
+        return f"message {inner['id']}"
+    function = value.get("function") if value.get("type") == "function" else None
+    if type(function) is dict and "parameters" in function:
+        return f"tool {function.get('name')}"
+    return None
+
+
+def _without_credentials(text: str) -> str:
+    return _SECRET_TEXT.sub(lambda found: (found["keep"] or "") + MASK, text)
+
+
+_short_without_credentials = functools.lru_cache(maxsize=4096)(_without_credentials)
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full retest lint format types bench chaos attacks notebooks test-lowest test-newest build clean
+.PHONY: help setup demo test suite test-full retest lint format types bench chaos attacks notebooks test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,10 @@ attacks: $(VENV)/ready ## make all hostile replays on the desk and on LangChain'
 notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the notebooks, the page of errors
 	$(BIN)/python -m tests.notebooks.execution
 	$(BIN)/python -m tests.docs.error_page
+
+suite: $(VENV)/ready ## run LangGraph's own test-suite with the checkpointer (SUITE=path of the runner)
+	cd tests/langgraph_suite && for args in "--sync savers:sqlite --async savers:sqlite_async --encrypted" "--sync savers:postgres --async savers:postgres_async"; do \
+	  ../../$(BIN)/python $(or $(SUITE),../../../shared/checks/langgraph_suite) $$args --work ../../.langgraph-suite -n $(WORKERS) || exit 1; done
 
 test-lowest: ## run the tests against the lowest supported LangGraph 1.x
 	scripts/test_against lowest $(PYTHON)

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
@@ -150,8 +151,8 @@ def growing(savers: dict[str, Any]) -> dict[str, list[float]]:
     """Times of every turn; whoever goes first changes with every turn."""
     graphs = {who: graph_with(saver) for who, saver in savers.items()}
     times: dict[str, list[float]] = {who: [] for who in savers}
-    for who in graphs:
-        turn(graphs[who], "warm-up")
+    for graph in graphs.values():
+        turn(graph, "warm-up")
     for number in range(TURNS):
         order = list(graphs) if number % 2 else list(reversed(graphs))
         # Between the marks only the length matters: the slow one need not be waited for.
@@ -314,13 +315,13 @@ def bench_load() -> None:
             own, peer = savers["interlock"], savers["langgraph"]
             warm, cold, theirs = [], [], []
             for _ in range(20):
-                warm.append(_timed(lambda: own.get_tuple(config)))
+                warm.append(_timed(partial(own.get_tuple, config)))
                 fresh = SQLCheckpointer(own.database)
                 fresh.get_tuple(
                     {"configurable": {"thread_id": "another"}}
                 )  # the connection and the statements are there
-                cold.append(_timed(lambda fresh=fresh: fresh.get_tuple(config)))
-                theirs.append(_timed(lambda: peer.get_tuple(config)))
+                cold.append(_timed(partial(fresh.get_tuple, config)))
+                theirs.append(_timed(partial(peer.get_tuple, config)))
             a, b, c = (statistics.median(values) for values in (warm, cold, theirs))
             print(
                 f"  {name:11}warm {a * 1e3:.2f} ms, cold {b * 1e3:.2f} ms, LangGraph's {c * 1e3:.2f} ms:"

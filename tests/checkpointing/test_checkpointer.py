@@ -677,12 +677,12 @@ def test_threads_of_langgraphs_saver_are_imported_with_their_history(
 def test_an_import_that_was_interrupted_goes_on(saver: SQLCheckpointer, tmp_path: pathlib.Path) -> None:
     source = _source(tmp_path / "langgraph.db")
 
-    class InterruptedError(Exception): ...
+    class Stopped(Exception): ...
 
     def stop(*_: Any) -> None:
-        raise InterruptedError
+        raise Stopped
 
-    with pytest.raises(InterruptedError):
+    with pytest.raises(Stopped):
         import_checkpoints(source, saver, stop)
 
     report = import_checkpoints(source, saver)

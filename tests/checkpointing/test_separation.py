@@ -61,7 +61,7 @@ class ReprSerializer:
 
 
 SERIALIZERS: dict[str, Callable[[], SerializerProtocol]] = {
-    "plain": lambda: JsonPlusSerializer(),
+    "plain": JsonPlusSerializer,
     "encrypted": lambda: EncryptedSerializer(XorCipher(), JsonPlusSerializer()),
     "other": ReprSerializer,
 }

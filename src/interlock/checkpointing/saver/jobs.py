@@ -146,9 +146,11 @@ class PutJob(Job):
             ) from error
         run_id = described.get("run_id")
         self._run_id = run_id if isinstance(run_id, str) and len(run_id) <= 255 else None
-        # Updates by hand and forks may branch. Without a parent, only the step -1 is known to mean the beginning of a thread.
-        follows = place.checkpoint_id is not None and metadata.get("source") in ("loop", "input")
-        self.fenced = fenced and (follows or (place.checkpoint_id is None and metadata.get("step") == -1))
+        # Updates by hand and forks may branch, and the inputs of subgraphs when their parent is replayed. Without a parent,
+        # only the step -1 is known to mean the beginning of a thread.
+        source, root = metadata.get("source"), not place.namespace
+        follows = place.checkpoint_id is not None and (source == "loop" or (source == "input" and root))
+        self.fenced = fenced and (follows or (place.checkpoint_id is None and metadata.get("step") == -1 and root))
 
     def prepare(self, conversation: Conversation) -> None:
         """Encode the values that are new, and the header."""

@@ -140,7 +140,8 @@ async def test_while_the_broker_is_down_the_outbox_grows_and_afterwards_it_drain
     got: list[Message] = []
     async with (
         open_bus(broker.url, prefix=broker.prefix) as near,
-        near.subscribe([ASKED], got.append, consumer="reader"),wire(broker.url) as cable
+        near.subscribe([ASKED], got.append, consumer="reader"),
+        wire(broker.url) as cable,
     ):
         far: Any = open_bus(cable.url, prefix=broker.prefix)
         far.timeout = 2.0

@@ -610,10 +610,14 @@ class Range:
 
     def suffers(self, name: str, write: Write) -> Result:
         """Make one attack."""
+        return self.judged(name, write, ATTACKS[name][0])
+
+    def judged(self, name: str, write: Write, attack: Attack) -> Result:
+        """Make an attack, whichever way it is made, and see what became of it."""
         desk = self.prepared(write)
         with desks.counted() as reached:
             it = Attacked(desk, write, random.Random(f"{SEED}/{name}/{write}"), reached, stands=desk.shop())
-            ATTACKS[name][0](it)
+            attack(it)
             excess = sum(reached.values()) - it.allowed
         trail = [record for record in desk.audit if record.kind in REFUSALS]
         recorded = tuple(record.code or record.kind.value for record in trail)

@@ -6,8 +6,9 @@ The agent's loop stays LangChain's. What its model is offered is what the workfl
 and carried out by the workflow, so a tool that another middleware jumps to, or that the application forgot, is denied as well.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware.types import (
     AgentMiddleware,
@@ -17,7 +18,7 @@ from langchain.agents.middleware.types import (
     PrivateStateAttr,
     ToolCallRequest,
 )
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.config import get_config
@@ -30,15 +31,17 @@ from ..nodes.base import Engine
 from ..nodes.commands import Commands, Outcome
 from ..nodes.definition import Edge, offered_edges
 from ..nodes.driver import InStore, Steps, arun, run
-from ..nodes.execution import ExecutionNode, handed_over
+from ..nodes.execution import ExecutionNode, handed_over, until_checkpointed
 from ..nodes.gate import Denial
 from ..nodes.proposals import Proposal
 from ..nodes.starting import ensure_instance
 from ..nodes.scope import Scope, scope_of
 from ..tools.codes import ErrorCode
+from ..tools.errors import InputError
 from ..tools.ids import derive
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
+from .instances import Instances
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """The data that an instance starts with, or a function that makes it of the agent's state."""
@@ -76,6 +79,11 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         self._by_name = {tool.name: tool for tool in self.tools}
 
     @property
+    def instances(self) -> Instances:
+        """The instances of the workflow: where they stand, their record, and deciding on approvals from outside the agent."""
+        return Instances(cast("Any", _AgentsThreads(self.engine)))
+
+    @property
     def name(self) -> str:
         """The middleware's name among the agent's nodes."""
         return f"interlock-{self.engine.definition.name}"
@@ -89,7 +97,7 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
     async def abefore_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
         """As `before_agent`."""
         principal = Principal.coerce(runtime.context)
-        await arun(self.engine.store, self._begin(state, self._scope(), principal))
+        await arun(self.engine.store, self._begin(state, self._scope(asyncio.get_running_loop()), principal))
         return {"interlock_requester": principal.to_json()}
 
     def wrap_model_call(
@@ -103,7 +111,8 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> Any:
         """As `wrap_model_call`."""
-        offered = await arun(self.engine.store, self._offered(self._scope(), self._requester(request.state)))
+        scope = self._scope(asyncio.get_running_loop())
+        offered = await arun(self.engine.store, self._offered(scope, self._requester(request.state)))
         return await handler(self._narrowed(request, offered))
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
@@ -116,13 +125,13 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         """As `wrap_tool_call`."""
         if self._foreign(request):
             return await handler(request)
-        return await arun(self.engine.store, self._call(request, self._scope()))
+        return await arun(self.engine.store, self._call(request, self._scope(asyncio.get_running_loop())))
 
     # The instance
 
-    def _scope(self) -> Scope:
+    def _scope(self, loop: asyncio.AbstractEventLoop | None = None) -> Scope:
         config: RunnableConfig = get_config()
-        return scope_of(config, self.engine.definition.name)
+        return scope_of(config, self.engine.definition.name, loop)
 
     def _requester(self, state: Any) -> Principal:
         kept = state.get("interlock_requester")
@@ -179,8 +188,9 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
             offered=True,
             state=instance.state,
             revision=instance.revision,
+            problem=self._beyond_the_limit(request),
         )
-        edge = self._edges(instance, requester).get(proposal.tool)
+        edge = self._edges(instance, requester).get(proposal.tool) if proposal.problem is None else None
         if edge is not None and edge.moves and self._follows_another(request):
             commands = Commands(self.engine, scope, node=None, head=None)
             outcome: Outcome = yield InStore(
@@ -192,29 +202,58 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
     def _carry_out(self, proposal: Proposal, edge: Edge | None, scope: Scope) -> Steps[ToolMessage]:
         sent = handed_over(proposal, None, alone=True)
         node = edge.node if edge is not None and edge.moves else None
+        if node is not None or scope.durability != "exit":
+            # An agent writes its checkpoints in the background, and whether this step follows the last command is read off them.
+            yield from until_checkpointed(scope, proposal.tool)
         if edge is not None and edge.moves and self.engine.may_ask(edge):
             ends = {edge.node: "decided", edge.source: "turned down"}
-            asked = yield from ApprovalNode(self.engine, edge, ends).steps(sent, scope)
+            asked = yield from ApprovalNode(self.engine, edge, ends).watched(sent, scope)
             if isinstance(asked.goto, str):
                 return _message(asked)
         source = proposal.state
         target = source if edge is None else edge.target
         execution = ExecutionNode(self.engine, node or source, source, {source: "", target: ""}, edge_node=node)
-        done = yield from execution.steps(sent, scope)
+        done = yield from execution.watched(sent, scope)
         return _message(done)
 
     def _follows_another(self, request: ToolCallRequest) -> bool:
         """Whether an earlier call of the same message is one that moves the workflow."""
         contracts, names = self.engine.definition.contracts, self.engine.definition.wire_names
-        messages = request.state.get("messages", [])
-        message = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
-        for call in [] if message is None else message.tool_calls:
-            if call["id"] == request.tool_call["id"]:
-                return False
-            contract = contracts.get(names.to_canonical(call["name"]) or "")
-            if contract is not None and contract.kind is not ToolKind.READ:
-                return True
-        return False
+        before = (contracts.get(names.to_canonical(call["name"]) or "") for call in _calls_before(request))
+        return any(contract is not None and contract.kind is not ToolKind.READ for contract in before)
+
+    def _beyond_the_limit(self, request: ToolCallRequest) -> str | None:
+        """What is wrong with a call that is more than the workflow takes in one message."""
+        limit = self.engine.definition.limits.proposals
+        if len(_calls_before(request)) < limit:
+            return None
+        return f"a message may hold {limit} calls, and this one came after them"
+
+
+class _AgentsThreads:
+    """Stands where instances expect their graph: a middleware has none, and only the agent can run its threads on."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        raise InputError(
+            f"The threads of {self.engine.definition.name} are an agent's, and the middleware knows no way to run or read them ({name}). What was "
+            "decided or carried out stands; run the agent on: agent.invoke(None, config).",
+            code="no_thread",
+        )
+
+
+def _calls_before(request: ToolCallRequest) -> list[ToolCall]:
+    """The calls of the same message that stand before this one."""
+    messages = request.state.get("messages", [])
+    message = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
+    calls = [] if message is None else message.tool_calls
+    # Of calls with one and the same id each is taken for the last, so that none of them passes for the first.
+    place = max(
+        (number for number, call in enumerate(calls) if call["id"] == request.tool_call["id"]), default=len(calls)
+    )
+    return calls[:place]
 
 
 def _one_by_one(edge: Edge) -> Denial:

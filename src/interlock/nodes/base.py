@@ -128,7 +128,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
         """Run the node synchronously."""
         scope = scope_of(config or {}, self.engine.definition.name)
         reach(FaultPoint.BEFORE_NODE)
-        done = self._checked(run(self.engine.store, self._watched(input, scope)))
+        done = self._checked(run(self.engine.store, self.watched(input, scope)))
         reach(FaultPoint.AFTER_NODE)
         return done
 
@@ -136,11 +136,12 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
         """Run the node asynchronously."""
         scope = scope_of(config or {}, self.engine.definition.name, asyncio.get_running_loop())
         reach(FaultPoint.BEFORE_NODE)
-        done = self._checked(await arun(self.engine.store, self._watched(input, scope)))
+        done = self._checked(await arun(self.engine.store, self.watched(input, scope)))
         reach(FaultPoint.AFTER_NODE)
         return done
 
-    def _watched(self, value: Any, scope: Scope) -> Steps[Any]:
+    def watched(self, value: Any, scope: Scope) -> Steps[Any]:
+        """The node's body, traced, and with a record of an attempt to go on from behind the instance."""
         with watching(scope.config, value, lambda: self._facts(value, scope)) as watch:
             try:
                 command = yield from self.steps(value, scope)

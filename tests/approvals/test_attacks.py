@@ -267,6 +267,20 @@ def an_old_answer_that_names_the_call(shop: Shop, home: Home) -> None:
         graph.invoke(Command(resume={"decisions": [old]}), thread(), context=BEN)
 
 
+def an_old_answer_without_an_id(shop: Shop, home: Home) -> None:
+    """The same bare yes twice, as a double click sends it, where answers have to say what they are about."""
+    graph = home.compile(shop.workflow([refund("1"), refund("2")], approval=Approval(role="supervisor", named=True)))
+    graph.invoke(said(), thread(), context=ADA)
+    for _ in range(2):
+        with pytest.raises(ResumeError):
+            graph.invoke(Command(resume={"type": "approve"}), thread(), context=BEN)
+    (first,) = graph.instances.approvals().approvals
+    graph.invoke(Command(resume={first.approval_id: "approve"}), thread(), context=BEN)
+    shop.ran.remove("refund 1 5")  # the one that was meant
+    with pytest.raises(ResumeError):
+        graph.invoke(Command(resume={"decisions": [{"type": "approve"}]}), thread(), context=BEN)
+
+
 def the_pending_call_replaced(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([refund()], approval=RULE))
     output = graph.invoke(said(), thread(), context=ADA)
@@ -318,6 +332,7 @@ def named_although_not_offered(shop: Shop, home: Home) -> None:
         answers_in_another_order,
         an_old_answer,
         an_old_answer_that_names_the_call,
+        an_old_answer_without_an_id,
         the_pending_call_replaced,
         an_edit_into_another_call,
         an_approved_checkpoint_that_was_not_run_yet,

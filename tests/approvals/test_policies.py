@@ -236,6 +236,27 @@ class TestInTheRecord:
             graph.invoke(said(), thread(), context=ADA)
         assert shop.ran == []
 
+    def test_what_falls_under_a_further_rule_by_now_is_not_run_on_the_first_one(self, shop: Shop, home: Home) -> None:
+        """Approved by a supervisor; meanwhile so much was spent that a manager would have to be asked as well."""
+        cap = SpendingCap(10, "amount", [shop.refund], per="tenant", otherwise=Approval(role="manager"))
+        graph = home.compile(shop.workflow([refund(amount="6")], approval=Approval(role="supervisor"), policies=[cap]))
+        (shown,) = asked(graph.invoke(said(), thread("a"), context=ADA))
+        graph.instances.decide(shown["approvalId"], "approve", by=BEN)
+        other = home.compile(shop.workflow([refund(amount="6")], approval=Approval(role="supervisor"), policies=[cap]))
+        other.invoke(said(), thread("b"), context=MALLORY)
+        other.invoke(Command(resume="approve"), thread("b"), context=BEN)
+        shop.ran.clear()
+        assert answers(graph.instances.go_on(thread("a"))) == ["approval_void"]
+        assert shop.ran == []
+
+    def test_a_rule_that_was_tightened_voids_what_was_approved_under_the_old_one(self, shop: Shop, home: Home) -> None:
+        graph = home.compile(shop.workflow([refund()], approval=Approval(role="supervisor")))
+        (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
+        graph.instances.decide(shown["approvalId"], "approve", by=BEN)
+        tightened = home.compile(shop.workflow([], approval=Approval(role="manager")))
+        assert answers(tightened.instances.go_on(thread())) == ["approval_void"]
+        assert shop.ran == []
+
     def test_another_limit_is_another_policy_and_voids_what_was_approved_under_the_first(
         self, shop: Shop, home: Home
     ) -> None:

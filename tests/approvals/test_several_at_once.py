@@ -204,6 +204,30 @@ class TestInAParentGraph:
         assert shop.ran == []
         assert answers(output) == ["approval_rejected"]
 
+    def test_an_answer_to_the_call_before_it_was_edited_does_not_count(self, shop: Shop, home: Home) -> None:
+        cat = Principal("cat", roles=frozenset({"supervisor"}))
+        graph, inner = self.parent(shop, home, [refund()], approval=Approval(role="supervisor", count=2))
+        (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
+        edit = {"type": "edit", "args": {"orderId": "1", "amount": "1"}}
+        inner.instances.decide(shown["approvalId"], edit, by=BEN)
+        (again,) = asked(graph.invoke(Command(resume={"type": "approve"}), thread(), context=cat))
+        assert "was edited by somebody else" in again["problem"]
+        assert again["arguments"]["amount"] == "1"
+        assert shop.ran == []
+        graph.invoke(Command(resume={"type": "approve"}), thread(), context=cat)
+        assert shop.ran == ["refund 1 1"]
+
+    def test_run_on_in_between_the_edited_call_is_shown_and_its_answer_counts(self, shop: Shop, home: Home) -> None:
+        cat = Principal("cat", roles=frozenset({"supervisor"}))
+        graph, inner = self.parent(shop, home, [refund()], approval=Approval(role="supervisor", count=2))
+        (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
+        edit = {"type": "edit", "args": {"orderId": "1", "amount": "1"}}
+        inner.instances.decide(shown["approvalId"], edit, by=BEN)
+        (now,) = asked(graph.invoke(None, thread(), context=ADA))
+        assert now["arguments"]["amount"] == "1"
+        graph.invoke(Command(resume={"type": "approve"}), thread(), context=cat)
+        assert shop.ran == ["refund 1 1"]
+
     def test_a_wrong_shape_is_asked_about_again(self, shop: Shop, home: Home) -> None:
         graph, _ = self.parent(shop, home, [refund()], approval=RULE)
         graph.invoke(said(), thread(), context=ADA)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from langgraph.errors import GraphInterrupt
 from langgraph.types import Command, Interrupt, Send, interrupt
 from sqlalchemy.engine import Connection
 
@@ -11,7 +12,7 @@ from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, ap
 from ..checkpointing.store import approvals as approval_rows
 from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Approval, Decision
-from ..tools.canonical import JsonObject
+from ..tools.canonical import JsonObject, digest
 from ..tools.codes import ErrorCode
 from ..tools.errors import InputError, InterlockError, InvalidResume
 from ..tools.ids import derive
@@ -60,12 +61,16 @@ class ApprovalNode(WorkflowNode):
                 continue
             if not isinstance(stands, ApprovalRequest):
                 break
-            known = _answers_by_id(scope)
-            answer = interrupt(payload(self.engine, stands, problem))
+            waiting, known = stands, _answers_by_id(scope)
+            try:
+                answer = interrupt(payload(self.engine, waiting, problem))
+            except GraphInterrupt:
+                yield from self._shown(waiting)
+                raise
             asked += 1
             if asked > stands.answers:  # the others were taken when this task ran before, each on behalf of its sender
                 by_id = known is None or asked <= known
-                problem = yield from self._take(answer, stands, scope, number=asked, by_id=by_id)
+                problem = yield from self._take(answer, waiting, scope, number=asked, by_id=by_id)
         if isinstance(stands, Outcome):
             scope.emit(streamed(proposal, stands))
             state = stands.instance.state  # another one, when another edge was taken at the deadline
@@ -80,6 +85,10 @@ class ApprovalNode(WorkflowNode):
             )
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
 
+    def _shown(self, waiting: ApprovalRequest) -> Steps[None]:
+        if _changed(waiting):
+            yield InStore(lambda connection: _note_shown(connection, waiting))
+
     def _take(
         self, answer: Any, waiting: ApprovalRequest, scope: Scope, *, number: int, by_id: bool
     ) -> Steps[str | None]:
@@ -92,15 +101,21 @@ class ApprovalNode(WorkflowNode):
             error = problem
 
         def work(connection: Connection) -> InterlockError | None:
-            approval_rows.count_answer(connection, waiting.approval_id, number)
             refused = error
             if refused is None and not by_id and approval_listing.count_pending(connection, scope.workflow_id) > 1:
                 refused = InvalidResume(
                     "Several approvals wait, and the answer does not say which of them it is about. Nothing was decided; answer each by "
                     "its id: Command(resume={id: answer, ...})."
                 )
+            if refused is None and _changed(waiting):
+                _note_shown(connection, waiting)
+                refused = InvalidResume(
+                    f"{waiting.tool} was edited by somebody else since it was shown, and the answer was about what it was before. Nothing was "
+                    "decided; look at it again."
+                )
             if refused is None and waiting.rule.named and not by_id and decision is not None and decision.seen is None:
                 refused = InvalidResume(nameless(waiting.tool, waiting.approval_id))
+            approval_rows.count_answer(connection, waiting.approval_id, number)
             if refused is not None or decision is None:
                 refused = refused or InvalidResume("The answer could not be read.")
                 record_refused(self.engine, connection, scope.workflow_id, by=scope.principal, error=refused)
@@ -238,6 +253,16 @@ def _answers_by_id(scope: Scope) -> int | None:
     scratchpad = scope.config.get("configurable", {}).get(SCRATCHPAD)
     answers = getattr(scratchpad, "resume", None)
     return len(answers) if isinstance(answers, list) else None
+
+
+def _changed(approval: ApprovalRequest) -> bool:
+    """Whether it was edited since the interrupt that shows it was raised: an answer that comes now is about something else."""
+    return bool(approval.shown.get("asked", digest(approval.arguments)) != digest(approval.effective_arguments))
+
+
+def _note_shown(connection: Connection, approval: ApprovalRequest) -> None:
+    shown = {**approval.shown, "asked": digest(approval.effective_arguments)}
+    approval_rows.update(connection, approval, replace(approval, shown=shown))
 
 
 def _without_type(shown: JsonObject) -> JsonObject:

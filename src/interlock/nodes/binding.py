@@ -35,7 +35,7 @@ def with_approval(
         preview: Shows the call as things stand.
         settle: Whether an approval that no longer fits is marked void; False in a transaction that only reads.
     """
-    if admission.approval is None and (approval is None or not approval.status.is_granted):
+    if admission.approval is None and approval is None:
         return admission
     tool = admission.edge.tool.wire_name
     if approval is None or approval.status is ApprovalStatus.REQUESTED:
@@ -107,8 +107,8 @@ def _unlike_shown(
     edited = approval.status is ApprovalStatus.EDITED
     if admission.canonical != approval.effective_arguments:
         return "the arguments differ"
-    if edited and admission.approval is not None and admission.approval.to_json() != approval.shown.get("rule"):
-        return "the edited arguments fall under another rule of approval"
+    if admission.approval is not None and admission.approval.to_json() != approval.shown.get("rule"):
+        return "it falls under another rule of approval now"
     shown = dict(approval.shown)
     if not edited:  # who edits has seen another call than the one that will run, and wrote it themselves
         shown["preview"] = preview(unit, admission, as_proposal(approval))

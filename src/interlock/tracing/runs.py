@@ -179,7 +179,7 @@ def _prepared(
 ) -> GraphRun:
     effective = ensure_config(cast("RunnableConfig", {**(own or {}), **(config or {})}))
     callbacks = effective.get("callbacks")
-    tracers = _tracers(callbacks)
+    tracers = tracers_of(callbacks)
     listens = telemetry.listens()
     if not tracers and not listens:
         return GraphRun(config)
@@ -217,7 +217,7 @@ def _prepared(
     for tracer in replaced.values():
         tracer.about_root = (run_id, _root_facts(resume, caused))
     traced_config = dict(config or {})
-    traced_config["callbacks"] = _with(callbacks, replaced)
+    traced_config["callbacks"] = with_tracers(callbacks, replaced)
     traced_config["run_id"] = run_id
     if goes_on and effective.get("run_name") is None:
         traced_config["run_name"] = (
@@ -253,7 +253,8 @@ def decisions_in(resume: Any) -> list[str]:
             return [_DECISIONS[value]] if value in _DECISIONS else []
 
 
-def _tracers(callbacks: Any) -> list[LangChainTracer]:
+def tracers_of(callbacks: Any) -> list[LangChainTracer]:
+    """The LangSmith tracers that would record what runs with these callbacks; the one that the environment asks for included."""
     handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
     found = [handler for handler in handlers if isinstance(handler, LangChainTracer)]
     if found:
@@ -293,7 +294,7 @@ class _Nowhere:
         """There is nothing to send."""
 
 
-def _with(callbacks: Any, replaced: Mapping[int, InterlockTracer]) -> Any:
+def with_tracers(callbacks: Any, replaced: Mapping[int, InterlockTracer]) -> Any:
     """The callbacks with tracers of the workflow's own in the places of LangChain's, or beside the others."""
     if isinstance(callbacks, BaseCallbackManager):
         copied = callbacks.copy()

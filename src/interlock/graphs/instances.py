@@ -19,6 +19,7 @@ from ..tools.events import Event
 from ..tools.ids import TraceId, WorkflowId, mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
+from ..tracing.outside import outside_call
 from .approval_desk import ApprovalDesk
 from .card import ApprovalCard
 from .picture import Picture, picture_of_instance
@@ -166,10 +167,20 @@ class Instances(ApprovalDesk):
             head=instance.head_checkpoint,
             revision=instance.revision if revision is None else revision,
         )
-        outcome = yield from commands.carry_out(proposal)
-        if isinstance(outcome, Broken):
-            raise unresolved(outcome.entry)
-        return outcome
+        definition = self._engine.definition
+        facts = {
+            "workflow": definition.name,
+            "workflow_version": definition.version,
+            "workflow_id": workflow_id,
+            "thread_id": instance.thread_id,
+            "tool": name,
+        }
+        with outside_call(facts, proposal.to_json()) as tell:
+            outcome = yield from commands.carry_out(proposal)
+            if isinstance(outcome, Broken):
+                raise unresolved(outcome.entry)
+            tell(outcome.result)
+            return outcome
 
     def resolve(
         self,

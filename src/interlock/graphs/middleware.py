@@ -34,8 +34,8 @@ from ..nodes.driver import InStore, Steps, arun, run
 from ..nodes.execution import ExecutionNode, handed_over, until_checkpointed
 from ..nodes.gate import Denial
 from ..nodes.proposals import Proposal
-from ..nodes.starting import ensure_instance
 from ..nodes.scope import Scope, scope_of
+from ..nodes.starting import ensure_instance
 from ..tools.codes import ErrorCode
 from ..tools.errors import InputError
 from ..tools.ids import derive

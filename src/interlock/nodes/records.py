@@ -75,7 +75,11 @@ def envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContrac
             "workflow": unit.instance.workflow,
             "workflowVersion": unit.instance.workflow_version,
             # What the event wakes elsewhere can say what caused it.
-            **({} if (reference := traced.get()) is None else {"trace": {name: value for name, value in reference.items() if name != "proposal"}}),
+            **(
+                {}
+                if (reference := traced.get()) is None
+                else {"trace": {name: value for name, value in reference.items() if name != "proposal"}}
+            ),
         },
     )
 

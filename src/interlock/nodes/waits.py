@@ -207,10 +207,8 @@ def _without(fields: JsonObject, unknown: Iterable[tuple[int | str, ...]]) -> Js
     for *way, last in unknown:
         place: Any = copied
         for step in way:
-            if isinstance(place, list) and isinstance(step, int):
-                place = place[step]
-            else:
-                place = place.get(step, {}) if isinstance(place, dict) else {}
+            inside = isinstance(place, dict) or (isinstance(place, list) and isinstance(step, int))
+            place = (place[step] if isinstance(place, list) else place.get(step, {})) if inside else {}
         if isinstance(place, dict):
             place.pop(str(last), None)
     return copied

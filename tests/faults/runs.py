@@ -53,11 +53,12 @@ def go(name: str, url: str, address: Address, thread: str) -> str:
             graph.invoke(given, config, context=CLERK)
         elif snapshot.interrupts:
             asked = snapshot.interrupts[0]
-            if asked.value["type"] == "outcome_unknown":
+            # Decided or resolved already, and not gone on yet: then the graph only has to.
+            instance = graph.instances.get(config)
+            if asked.value["type"] == "outcome_unknown" and instance.running_key is not None:
                 return "unknown"
-            # Decided already when the process died right after: then the graph only has to go on.
-            decided = not graph.instances.snapshot(config).pending_approvals
-            answer = None if decided else Command(resume={asked.id: {"type": "approve"}})
+            waits = bool(graph.engine.store.pending_approvals(instance.workflow_id))
+            answer = Command(resume={asked.id: {"type": "approve"}}) if waits else None
             graph.invoke(answer, config, context=BOSS)
         elif snapshot.tasks:  # `next` leaves out a task that has ended and whose step has not
             graph.invoke(None, config, context=CLERK)

@@ -1,8 +1,10 @@
 """The nodes that carry proposals out: one per moving edge, and one per state for the reads that stay in it."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, interrupt
 
 from ..checkpointing.store import LedgerEntry
@@ -14,6 +16,7 @@ from .commands import Broken, Commands, Outcome
 from .driver import Await, InStore, Steps
 from .proposals import Proposal
 from .resolution import parse_resolution, resolve
+from .saved import Saved, looking_at
 from .scope import Scope
 
 OUTCOME_UNKNOWN = "outcome_unknown"
@@ -100,17 +103,19 @@ def until_checkpointed(scope: Scope, tool: str) -> Steps[None]:
     saver, thread = scope.checkpointer, scope.thread_id
     for namespace, checkpoint in {"": scope.root_checkpoint, scope.namespace: scope.own_checkpoint}.items():
         if checkpoint is not None:
-            config: Any = {
-                "configurable": {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint}
-            }
+            config = looking_at(thread, namespace, checkpoint)
             yield Await(
-                lambda config=config: saver.get_tuple(config) is not None,  # type: ignore[misc]
+                partial(_is_there, saver, config),
                 CHECKPOINT_SECONDS,
                 lambda: StoreUnavailable(
                     f"The checkpoint before {tool} was not persisted within {CHECKPOINT_SECONDS:.0f} s, so the command did not run. "
                     "Look after the checkpointer's database, then resume the thread."
                 ),
             )
+
+
+def _is_there(saver: Saved, config: RunnableConfig) -> bool:
+    return saver.get_tuple(config) is not None
 
 
 def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 
 from ..checkpointing.store import Instance
-from .saved import Saved
+from .saved import Saved, looking_at
 from .scope import Scope
 
 _SKEW = 24 * 3600 * 10_000_000
@@ -48,9 +48,7 @@ def parents_of(saver: Saved, thread_id: str) -> Parent:
     """Look parents up in a checkpointer, one at a time."""
 
     def parent(checkpoint: str) -> str | None:
-        found = saver.get_tuple(
-            {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint}}
-        )
+        found = saver.get_tuple(looking_at(thread_id, "", checkpoint))
         above = None if found is None else found.parent_config
         return None if above is None else str(above["configurable"]["checkpoint_id"])
 

@@ -8,7 +8,15 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
+from ..checkpointing.saver.reading import LOOKING
+
 _SECONDS = 60.0
+
+
+def looking_at(thread_id: str, namespace: str, checkpoint_id: str) -> RunnableConfig:
+    """The config to look at a checkpoint with. To load it as a run does would tell our checkpointer that a run goes on from it."""
+    configurable = {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id, LOOKING: True}
+    return {"configurable": configurable}
 
 
 class Saved(Protocol):

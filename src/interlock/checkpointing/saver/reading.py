@@ -21,6 +21,9 @@ from .sealing import Sealing
 from .separation import Decoder, Encoded, needed
 from .storage import Storage
 
+LOOKING = "__interlock_looking"
+"""Set in a config by who only looks at a checkpoint, and will not go on from it: the fence stays as it is."""
+
 PAGE = 50
 Found = tuple[int, int, int] | None
 """The id, epoch and next position of a conversation, as they were read together with a checkpoint."""
@@ -70,7 +73,7 @@ def encoded(extra: Any) -> Encoded:
 def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: RunnableConfig) -> CheckpointTuple | None:
     """The checkpoint at a place, or the newest there."""
     storage.ready()
-    if place.checkpoint_id is not None:
+    if place.checkpoint_id is not None and not config.get("configurable", {}).get(LOOKING):
         storage.asked_for(place)
     found = (_in_one_statement if storage.in_one_statement else _in_several)(storage, place, sealing)
     if found is None:

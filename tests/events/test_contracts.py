@@ -168,7 +168,7 @@ def test_structured_is_one_document_of_the_standard() -> None:
 def test_an_event_of_a_workflow_comes_from_it() -> None:
     sent = envelope(Asked(), "wf_1", source=None, workflow="case")
 
-    assert cloudevents.attributes(sent)["source"] == "/workflows/case"
+    assert cloudevents.attributes(sent.to_json())["source"] == "/workflows/case"
 
 
 @given(

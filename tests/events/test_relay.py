@@ -221,7 +221,7 @@ async def test_the_lanes_of_a_relay_that_is_gone_are_free_when_its_time_is_over(
     store = WorkflowStore.in_memory(clock=clock)
     emit_many(store, {"wf_a": 3})
     gone = Relay(store, InProcessBus(), options=RelayOptions(lease=60))
-    assert len(gone._claim("gone")) == 3
+    assert len(gone._claim().events) == 3
 
     bus = Recording()
     heir = relayed(store, bus)
@@ -240,15 +240,15 @@ async def test_a_relay_that_was_away_too_long_does_not_release_what_another_one_
     emit_many(store, {"wf_a": 2})
     options = RelayOptions(lease=60)
     slow, heir = (Relay(store, InProcessBus(), options=options) for _ in range(2))
-    slow._claim("slow")
+    held = slow._claim()
     clock.forward(seconds=61)
-    assert len(heir._claim("heir")) == 2
+    assert len(heir._claim().events) == 2
 
     with store.write() as connection:
-        outbox.release(connection, "slow")
+        outbox.release(connection, held.owner)
 
     assert lanes(store) == ["wf_a"]
-    assert slow._claim("third") == []
+    assert slow._claim().events == []
     store.close()
 
 

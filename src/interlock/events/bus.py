@@ -2,18 +2,18 @@
 
 import asyncio
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Protocol, Self
-from urllib.parse import quote
 
 from ..tools.canonical import canonical_json
 from ..tools.events import EventEnvelope
 from . import cloudevents
-from .envelopes import tenant_of
+from .envelopes import tenant_in
 
 
 class WireFormat(StrEnum):
@@ -110,22 +110,28 @@ def message_of(
         prefix: How the broker's CloudEvents binding begins its headers.
         schema_base: The address under which the schemas of events are published.
     """
-    match wire:
-        case WireFormat.BINARY:
-            body, headers = cloudevents.to_binary(envelope, prefix=prefix, schema_base=schema_base)
-        case WireFormat.STRUCTURED:
-            body = canonical_json(cloudevents.to_structured(envelope, schema_base=schema_base)).encode()
-            headers = {"content-type": cloudevents.STRUCTURED}
-        case WireFormat.PLAIN:
-            body, headers = canonical_json(envelope.to_json()).encode(), {"content-type": cloudevents.JSON_TYPE}
-    # Percent-encoded: not every broker takes every character in a header, and nothing may break out of one.
-    headers |= {
-        "traceparent": cloudevents.traceparent(envelope.trace_id, envelope.event_id),
-        "interlock-trace-id": quote(envelope.trace_id, safe=""),
-        "interlock-workflow-id": quote(envelope.workflow_id, safe=""),
-        "interlock-tenant": quote(tenant_of(envelope), safe=""),
-    }
-    return Message(envelope.event_name, envelope.event_id, envelope.workflow_id, envelope.trace_id, body, headers)
+    text = canonical_json(envelope.to_json())
+    return message_of_text(text, wire=wire, prefix=prefix, schema_base=schema_base)
+
+
+def message_of_text(text: str, *, wire: WireFormat, prefix: str, schema_base: str | None = None) -> Message:
+    """As `message_of`, of an event that is there as JSON text already, as in the outbox."""
+    event: dict[str, Any] = json.loads(text)
+    if wire is WireFormat.STRUCTURED:
+        body = canonical_json(cloudevents.structured(event, schema_base=schema_base)).encode()
+        headers = {"content-type": cloudevents.STRUCTURED}
+    else:
+        body = text.encode()
+        headers = {"content-type": cloudevents.JSON_TYPE}
+        if wire is WireFormat.BINARY:
+            headers = cloudevents.headers(event, prefix=prefix, schema_base=schema_base)
+    trace_id, workflow_id, event_id = event["traceId"], event["workflowId"], event["eventId"]
+    # Plain: not every broker takes every character in a header, and nothing may break out of one.
+    headers["traceparent"] = cloudevents.traceparent(trace_id, event_id)
+    headers["interlock-trace-id"] = cloudevents.plain(trace_id)
+    headers["interlock-workflow-id"] = cloudevents.plain(workflow_id)
+    headers["interlock-tenant"] = cloudevents.plain(tenant_in(event["metadata"]))
+    return Message(event["eventName"], event_id, workflow_id, trace_id, body, headers)
 
 
 async def handle(handler: Handler, message: Message) -> None:

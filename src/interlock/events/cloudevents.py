@@ -6,15 +6,16 @@ In both, the data is Interlock's own wire shape, whole: who reads it needs nothi
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
 from ..tools.canonical import JsonObject, canonical_json
 from ..tools.errors import InvalidInput
-from ..tools.events import EventEnvelope, timestamp
+from ..tools.events import EventEnvelope
 from ..tools.ids import derive
-from .envelopes import UNKNOWN_SOURCE, json_object, source_of, tenant_of
+from .envelopes import UNKNOWN_SOURCE, json_object, source_in, tenant_in
 
 SPEC_VERSION = "1.0"
 STRUCTURED = "application/cloudevents+json"
@@ -22,55 +23,74 @@ JSON_TYPE = "application/json"
 PREFIXES = ("ce-", "ce_", "cloudEvents_", "cloudEvents:")
 """How the protocol bindings begin their headers: HTTP and NATS, Kafka, AMQP."""
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_PLAIN = re.compile(r"[!#$&-~]*")
+"""The same, to see quickly that nothing has to be encoded."""
+_REFERENCE = re.compile(r"[A-Za-z0-9_.\-/:@?&=+$,;~%]*")
 _REQUIRED = ("id", "source", "type")
 
 
-def attributes(envelope: EventEnvelope, *, schema_base: str | None = None) -> dict[str, str]:
+def attributes(wire: Mapping[str, Any], *, schema_base: str | None = None) -> dict[str, str]:
     """The context attributes of an event.
 
     Args:
-        envelope: The event.
+        wire: The event in Interlock's wire shape.
         schema_base: The address under which the schemas of events are published, for `dataschema`.
     """
+    source = source_in(wire["metadata"])
     found = {
         "specversion": SPEC_VERSION,
-        "id": envelope.event_id,
-        "source": quote(source_of(envelope), safe="/:@?&=+$,;~%"),
-        "type": envelope.event_name,
-        "subject": envelope.workflow_id,
-        "time": timestamp(envelope.occurred_at),
+        "id": wire["eventId"],
+        "source": source if _REFERENCE.fullmatch(source) else quote(source, safe="/:@?&=+$,;~%"),
+        "type": wire["eventName"],
+        "time": wire["occurredAt"],
         "datacontenttype": JSON_TYPE,
-        "traceid": envelope.trace_id,
-        "tenant": tenant_of(envelope),
+        "traceid": wire["traceId"],
+        "tenant": tenant_in(wire["metadata"]),
     }
-    if not envelope.workflow_id:
-        del found["subject"]
+    if wire["workflowId"]:
+        found["subject"] = wire["workflowId"]
     if schema_base is not None:
-        found["dataschema"] = f"{schema_base.rstrip('/')}/{envelope.event_name}.json"
+        found["dataschema"] = f"{schema_base.rstrip('/')}/{wire['eventName']}.json"
     return found
+
+
+def structured(wire: Mapping[str, Any], *, schema_base: str | None = None) -> JsonObject:
+    """An event in Interlock's wire shape as one JSON document (`application/cloudevents+json`)."""
+    return {**attributes(wire, schema_base=schema_base), "data": dict(wire)}
+
+
+def headers(wire: Mapping[str, Any], *, prefix: str = "ce-", schema_base: str | None = None) -> dict[str, str]:
+    """The headers that go beside an event in Interlock's wire shape (binary).
+
+    Values are percent-encoded where they hold anything but printable ASCII, as the HTTP binding has it, so that nothing in an
+    event can break out of its header.
+    """
+    named = attributes(wire, schema_base=schema_base)
+    kind = named.pop("datacontenttype")
+    found = {f"{prefix}{name}": plain(value) for name, value in named.items()}
+    found["content-type"] = kind
+    return found
+
+
+def plain(value: str) -> str:
+    """A value that any broker takes in a header."""
+    return value if _PLAIN.fullmatch(value) else quote(value, safe=_PRINTABLE)
 
 
 def to_structured(envelope: EventEnvelope, *, schema_base: str | None = None) -> JsonObject:
     """The event as one JSON document (`application/cloudevents+json`)."""
-    return {**attributes(envelope, schema_base=schema_base), "data": envelope.to_json()}
+    return structured(envelope.to_json(), schema_base=schema_base)
 
 
 def to_binary(
     envelope: EventEnvelope, *, prefix: str = "ce-", schema_base: str | None = None
 ) -> tuple[bytes, dict[str, str]]:
-    """The event as a body, Interlock's wire shape, and headers.
-
-    Values are percent-encoded where they hold anything but printable ASCII, as the HTTP binding has it, so that nothing in an
-    event can break out of its header.
-    """
-    named = attributes(envelope, schema_base=schema_base)
-    kind = named.pop("datacontenttype")
-    headers = {f"{prefix}{name}": quote(value, safe=_PRINTABLE) for name, value in named.items()}
-    headers["content-type"] = kind
-    return canonical_json(envelope.to_json()).encode(), headers
+    """The event as a body, Interlock's wire shape, and headers."""
+    wire = envelope.to_json()
+    return canonical_json(wire).encode(), headers(wire, prefix=prefix, schema_base=schema_base)
 
 
-def read(body: bytes | str, headers: Mapping[str, Any] | None = None) -> EventEnvelope:
+def read(body: bytes | str, beside: Mapping[str, Any] | None = None) -> EventEnvelope:
     """Read an event in any of the forms that it may come in: Interlock's wire shape, or CloudEvents, structured or binary.
 
     A CloudEvent of somebody else's, whose data is not Interlock's wire shape, is read as an event of that type whose own fields
@@ -80,7 +100,7 @@ def read(body: bytes | str, headers: Mapping[str, Any] | None = None) -> EventEn
         InvalidInput: It is none of them.
     """
     document = json_object(body)
-    named = _in_headers(headers or {})
+    named = _in_headers(beside or {})
     if named:
         return _from_attributes(named, document)
     if "specversion" in document:
@@ -98,9 +118,9 @@ def traceparent(trace_id: str, event_id: str) -> str:
     return f"00-{trace}-{parent}-01"
 
 
-def _in_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+def _in_headers(beside: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in headers.items():
+    for name, value in beside.items():
         for prefix in PREFIXES:
             if name.lower().startswith(prefix.lower()):
                 text = value.decode() if isinstance(value, bytes) else str(value)

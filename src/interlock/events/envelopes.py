@@ -18,16 +18,26 @@ def source_of(envelope: EventEnvelope) -> str:
 
     Source and id together are an event's identity.
     """
-    said = envelope.metadata.get("source")
+    return source_in(envelope.metadata)
+
+
+def source_in(metadata: Mapping[str, Any]) -> str:
+    """Where an event with this metadata comes from."""
+    said = metadata.get("source")
     if isinstance(said, str) and said:
         return said
-    workflow = envelope.metadata.get("workflow")
+    workflow = metadata.get("workflow")
     return f"/workflows/{workflow}" if isinstance(workflow, str) and workflow else UNKNOWN_SOURCE
 
 
 def tenant_of(envelope: EventEnvelope) -> str:
     """Whose an event is; `default` when it does not say."""
-    said = envelope.metadata.get("tenant")
+    return tenant_in(envelope.metadata)
+
+
+def tenant_in(metadata: Mapping[str, Any]) -> str:
+    """Whose an event with this metadata is."""
+    said = metadata.get("tenant")
     return said if isinstance(said, str) and said else "default"
 
 

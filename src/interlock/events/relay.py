@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.database import Database
 from ..checkpointing.fault_points import reach
 from ..checkpointing.store import WorkflowStore
 from ..checkpointing.store import outbox as rows
 from ..checkpointing.store.outbox import OutboxEvent
 from ..tools.errors import BusUnavailable, InterlockError, StoreUnavailable
 from ..tools.ids import mint
-from .bus import Bus, Message, WireFormat, message_of
-from .envelopes import envelope_of
+from .bus import Bus, Message, WireFormat, message_of_text
 from .points import EventPoint
 
 logger = logging.getLogger("interlock.relay")
@@ -41,7 +43,7 @@ class RelayOptions:
         schema_base: The address under which the schemas of events are published, for CloudEvents' `dataschema`.
     """
 
-    batch: int = 500
+    batch: int = 1_000
     attempts: int = 8
     first_pause: float = 1.0
     longest_pause: float = 300.0
@@ -80,6 +82,14 @@ class _Lane:
     unavailable: BusUnavailable | None = None
 
 
+@dataclass(frozen=True)
+class _Claim:
+    """Events whose lanes this relay holds."""
+
+    owner: str
+    events: list[OutboxEvent]
+
+
 class Relay:
     """Publishes what the outbox holds, the events of each workflow instance in their order.
 
@@ -108,19 +118,8 @@ class Relay:
         Raises:
             StoreUnavailable: The database is not there; nothing was published, or what was will be published again.
         """
-        owner = mint("relay")
-        database = self.store.database
-        claimed: list[OutboxEvent] = await database.arun(lambda: self._claim(owner))
-        done = Round(claimed=len(claimed))
-        if not claimed:
-            return done
-        reach(EventPoint.BEFORE_PUBLISH)
-        lanes: dict[str, list[OutboxEvent]] = {}
-        for event in claimed:
-            lanes.setdefault(event.workflow_id, []).append(event)
-        outcomes = await asyncio.gather(*(self._publish_lane(events) for events in lanes.values()))
-        reach(EventPoint.AFTER_PUBLISH)
-        await database.arun(lambda: self._mark(owner, outcomes, done))
+        claim = await self._database.arun(self._claim)
+        done, _ = await self._publish(claim, go_on=False)
         return done
 
     async def drain(self) -> Round:
@@ -129,16 +128,19 @@ class Relay:
         Returns:
             The sum of all rounds.
         """
+        return await self._drain_until(asyncio.Event())
+
+    async def _drain_until(self, stop: asyncio.Event) -> Round:
         total = Round()
-        while True:
-            done = await self.run_once()
+        claim: _Claim | None = await self._database.arun(self._claim)
+        while claim is not None and claim.events:
+            done, claim = await self._publish(claim, go_on=not stop.is_set())
             total.claimed += done.claimed
             total.published += done.published
             total.retrying += done.retrying
             total.dead += done.dead
             total.unavailable = done.unavailable
-            if not done.claimed or done.unavailable is not None:
-                return total
+        return total
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until told to stop; a batch that is under way is finished.
@@ -150,16 +152,30 @@ class Relay:
             try:
                 async with self.bus:
                     while not stop.is_set():
-                        done = await self.run_once()
+                        done = await self._drain_until(stop)
                         if done.unavailable is not None:
                             raise BusUnavailable(done.unavailable)
                         failures = 0
-                        if done.claimed < self.options.batch:
-                            await _wait(stop, self.options.idle)
+                        await _wait(stop, self.options.idle)
             except (BusUnavailable, StoreUnavailable) as error:
                 failures += 1
                 logger.warning("%s Trying again.", error.message)
                 await _wait(stop, min(30.0, self.options.pause(failures)))
+
+    async def _publish(self, claim: "_Claim", *, go_on: bool) -> "tuple[Round, _Claim | None]":
+        """Publish what was claimed and write it down; in the same transaction claim what is next, unless the bus is away."""
+        done = Round(claimed=len(claim.events))
+        if not claim.events:
+            return done, None
+        reach(EventPoint.BEFORE_PUBLISH)
+        lanes: dict[str, list[OutboxEvent]] = {}
+        for event in claim.events:
+            lanes.setdefault(event.workflow_id, []).append(event)
+        outcomes = await asyncio.gather(*(self._publish_lane(events) for events in lanes.values()))
+        done.unavailable = next((lane.unavailable.message for lane in outcomes if lane.unavailable is not None), None)
+        reach(EventPoint.AFTER_PUBLISH)
+        more = go_on and done.unavailable is None
+        return done, await self._database.arun(lambda: self._mark(claim.owner, outcomes, done, more=more))
 
     async def _publish_lane(self, events: list[OutboxEvent]) -> _Lane:
         """Publish the events of one instance one after another; the first that does not go through stops the lane."""
@@ -182,23 +198,30 @@ class Relay:
 
     def _message(self, event: OutboxEvent) -> Message:
         prefix = getattr(self.bus, "header_prefix", "ce-")
-        return message_of(
-            envelope_of(event.envelope), wire=self.options.wire, prefix=prefix, schema_base=self.options.schema_base
-        )
+        options = self.options
+        return message_of_text(event.envelope, wire=options.wire, prefix=prefix, schema_base=options.schema_base)
 
-    def _claim(self, owner: str) -> list[OutboxEvent]:
+    @property
+    def _database(self) -> Database:
+        return self.store.database
+
+    def _claim(self) -> "_Claim":
         with self.store.write() as connection:
-            now = self.store.now(connection)
-            until = now + int(self.options.lease * 1_000_000)
-            return rows.claim(connection, owner=owner, now=now, until=until, limit=self.options.batch)
+            return self._claimed(connection, self.store.now(connection))
 
-    def _mark(self, owner: str, lanes: list[_Lane], done: Round) -> None:
+    def _claimed(self, connection: Connection, now: int) -> "_Claim":
+        owner = mint("relay")
+        until = now + int(self.options.lease * 1_000_000)
+        return _Claim(owner, rows.claim(connection, owner=owner, now=now, until=until, limit=self.options.batch))
+
+    def _mark(self, owner: str, lanes: list[_Lane], done: Round, *, more: bool) -> "_Claim | None":
         published: dict[str, list[int]] = {}
         for lane in lanes:
             for where, positions in lane.published.items():
                 published.setdefault(where, []).extend(positions)
         waiting: list[tuple[str, int]] = []
         with self.store.write() as connection:
+            rows.enter_gate(connection)
             now = self.store.now(connection)
             for where, positions in published.items():
                 rows.published(connection, positions, now=now, destination=where[:255])
@@ -214,8 +237,9 @@ class Relay:
                     waiting.append((event.workflow_id, retry_at))
                 done.dead, done.retrying = done.dead + dead, done.retrying + (not dead)
             rows.release(connection, owner, waiting=waiting)
+            following = self._claimed(connection, now) if more else None
         done.published = sum(map(len, published.values()))
-        done.unavailable = next((lane.unavailable.message for lane in lanes if lane.unavailable is not None), None)
+        return following
 
 
 class RelayThread:

@@ -8,7 +8,7 @@ row, the gate; publishing happens outside any transaction; a lane whose relay di
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -99,8 +99,8 @@ def claim(connection: Connection, *, owner: str, now: int, until: int, limit: in
         until: When the lanes are free again, should the relay never come back.
         limit: How many events at most.
     """
-    _enter_gate(connection)
-    found = [_event(row) for row in connection.execute(_due(now, limit)).mappings()]
+    enter_gate(connection)
+    found: list[OutboxEvent] = [OutboxEvent(*cast("Any", row)) for row in connection.execute(_due(now, limit))]
     lanes = sorted({event.workflow_id for event in found})
     for some in _in_chunks(lanes):
         # Those that are still there have run out: nobody holds them.
@@ -243,7 +243,8 @@ def _due(now: int, limit: int) -> sa.Select[tuple[object, ...]]:
     )
 
 
-def _enter_gate(connection: Connection) -> None:
+def enter_gate(connection: Connection) -> None:
+    """Wait until no other relay claims or marks: all who touch lanes do it one after another, so that none waits for another's."""
     gate = sa.select(relay_lanes.c.owner).where(relay_lanes.c.workflow_id == GATE).with_for_update()
     if connection.execute(gate).first() is None:
         insert_or_ignore(connection, relay_lanes, {"workflow_id": GATE, "owner": "gate", "held_until": 0})

@@ -65,7 +65,8 @@ class FastStreamBus(abc.ABC):
         if not self._opened:
             raise BusUnavailable(f"The bus {self._name} is not open. Nothing was published; use `async with bus:`.")
         try:
-            return await asyncio.wait_for(self._publish(message), self.timeout)
+            async with asyncio.timeout(self.timeout):
+                return await self._publish(message)
         except (BusError, asyncio.CancelledError):
             raise
         except Exception as error:

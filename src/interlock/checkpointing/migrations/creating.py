@@ -11,7 +11,6 @@ from alembic import op
 from ..columns import TABLE_OPTIONS
 from ..schema import Run
 
-
 NAMES = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 """The naming rules of the metadata, so that constraints get the same names by migration."""
 

@@ -11,7 +11,9 @@ from .events import InProcessBus, Relay, reply
 from .graphs import EventService, Instances, Workflow, WorkflowGraph
 from .nodes import (
     Allow,
+    ApprovalEvent,
     DecisionView,
+    DenialEvent,
     Deny,
     GuardView,
     LimitPerPeriod,
@@ -21,11 +23,15 @@ from .nodes import (
     Per,
     Policy,
     ProposalView,
+    ReadEvent,
     RequireApproval,
     RequireRole,
     SpendingCap,
+    StreamEvent,
+    TransitionEvent,
     WorkingHours,
     next_allowed_tools,
+    parse_event,
 )
 from .nodes.delivery import Delivery, DeliveryStatus
 from .tools import (
@@ -54,6 +60,7 @@ from .tools.approvals import Approval, Confirmation, Decision, DecisionKind, Esc
 __all__ = [
     "Allow",
     "Approval",
+    "ApprovalEvent",
     "CommandResult",
     "Confirmation",
     "ConflictError",
@@ -63,6 +70,7 @@ __all__ = [
     "DecisionView",
     "Delivery",
     "DeliveryStatus",
+    "DenialEvent",
     "Deny",
     "Effect",
     "ErrorCode",
@@ -84,6 +92,7 @@ __all__ = [
     "Policy",
     "Principal",
     "ProposalView",
+    "ReadEvent",
     "ReadResult",
     "Refused",
     "Relay",
@@ -92,10 +101,12 @@ __all__ = [
     "RetryPolicy",
     "SQLCheckpointer",
     "SpendingCap",
+    "StreamEvent",
     "Take",
     "ToolContext",
     "ToolContract",
     "ToolRegistry",
+    "TransitionEvent",
     "Workflow",
     "WorkflowGraph",
     "WorkflowStore",
@@ -106,6 +117,7 @@ __all__ = [
     "deliver",
     "event",
     "next_allowed_tools",
+    "parse_event",
     "read",
     "reply",
 ]

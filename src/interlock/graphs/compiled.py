@@ -54,7 +54,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         return Instances(self)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
-        """As LangGraph's `stream`, with durability `sync` unless asked otherwise.
+        """As LangGraph's `stream`, with durability `sync` and of the output's channels alone unless asked otherwise.
 
         Raises:
             InputError: The input, the config or the answer cannot be used; nothing was done.
@@ -63,6 +63,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             ConflictError: Somebody else decided first.
         """
         kwargs["durability"] = kwargs.get("durability") or self._durability(config)
+        kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
         principal = _principal(config, kwargs)
         self._check_saver(config)
         answered = isinstance(input, Command)
@@ -75,7 +76,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         yield from run.drive(super().stream(given, run.config, **kwargs))
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
-        """As LangGraph's `astream`, with durability `sync` unless asked otherwise.
+        """As LangGraph's `astream`, with durability `sync` and of the output's channels alone unless asked otherwise.
 
         Raises:
             InputError: The input, the config or the answer cannot be used; nothing was done.
@@ -84,6 +85,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             ConflictError: Somebody else decided first.
         """
         kwargs["durability"] = kwargs.get("durability") or self._durability(config)
+        kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
         principal = _principal(config, kwargs)
         self._check_saver(config)
         answered = isinstance(input, Command)

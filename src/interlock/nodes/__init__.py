@@ -7,13 +7,16 @@ from .models import DecisionView
 from .policies import Allow, Deny, History, Mode, Per, Policy, ProposalView, RequireApproval
 from .principals import server_principal
 from .proposals import Proposal
+from .streaming import ApprovalEvent, DenialEvent, ReadEvent, StreamEvent, TransitionEvent, parse_event
 
 __all__ = [
     "Admission",
     "Allow",
+    "ApprovalEvent",
     "DecisionView",
     "Definition",
     "Denial",
+    "DenialEvent",
     "Deny",
     "Edge",
     "GuardView",
@@ -26,14 +29,18 @@ __all__ = [
     "Policy",
     "Proposal",
     "ProposalView",
+    "ReadEvent",
     "RequireApproval",
     "RequireRole",
     "SpendingCap",
     "State",
     "StateKind",
+    "StreamEvent",
+    "TransitionEvent",
     "WorkingHours",
     "judge",
     "next_allowed_tools",
     "offered_edges",
+    "parse_event",
     "server_principal",
 ]

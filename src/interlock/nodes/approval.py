@@ -29,11 +29,19 @@ from .execution import answered, handed_over, streamed
 from .gate import Admission, Denial, binding
 from .proposals import Proposal
 from .scope import SCRATCHPAD, Scope
+from .streaming import approval_event
 
 
 @dataclass(frozen=True)
 class Overdue:
     """Nobody decided in time, and another edge is to be taken."""
+
+    approval: ApprovalRequest
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The request was made just now, so that whoever streams is to be told of it, once it is committed."""
 
     approval: ApprovalRequest
 
@@ -56,6 +64,9 @@ class ApprovalNode(WorkflowNode):
         asked = 0
         while True:
             stands = yield InStore(lambda connection: self._stand(connection, commands, proposal, scope))
+            if isinstance(stands, Asked):
+                stands = stands.approval
+                scope.emit(approval_event(payload(self.engine, stands)))
             if isinstance(stands, Overdue):
                 yield from take(self.engine, stands.approval)
                 continue
@@ -128,7 +139,7 @@ class ApprovalNode(WorkflowNode):
 
     def _stand(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
-    ) -> ApprovalRequest | Outcome | Overdue | None:
+    ) -> Asked | ApprovalRequest | Outcome | Overdue | None:
         """The open request; or the answer, when it was denied, rejected or came too late; or None, when it may pass."""
         approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
         if approval is None:
@@ -163,7 +174,7 @@ class ApprovalNode(WorkflowNode):
 
     def _request(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
-    ) -> ApprovalRequest | Outcome | Overdue | None:
+    ) -> Asked | ApprovalRequest | Outcome | Overdue | None:
         unit = commands.unit(connection)
         if approval_rows.load(connection, scope.workflow_id, proposal.key) is not None:
             # Before the instance was locked, another process that runs the same step asked.
@@ -223,8 +234,7 @@ class ApprovalNode(WorkflowNode):
             tool=proposal.tool,
         )
         unit.flush()
-        scope.emit({"type": "interlock.approval", "schemaVersion": 1, **_without_type(payload(self.engine, approval))})
-        return approval
+        return Asked(approval)
 
     def _digest(self, verdict: Admission, shown: JsonObject, state: str, revision: int) -> str:
         rule = verdict.approval
@@ -263,10 +273,6 @@ def _changed(approval: ApprovalRequest) -> bool:
 def _note_shown(connection: Connection, approval: ApprovalRequest) -> None:
     shown = {**approval.shown, "asked": digest(approval.effective_arguments)}
     approval_rows.update(connection, approval, replace(approval, shown=shown))
-
-
-def _without_type(shown: JsonObject) -> JsonObject:
-    return {("approvalType" if name == "type" else name): value for name, value in shown.items()}
 
 
 def _moved_on(approval: ApprovalRequest, state: str, edge: Edge) -> Denial:

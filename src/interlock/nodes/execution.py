@@ -18,6 +18,7 @@ from .proposals import Proposal
 from .resolution import parse_resolution, resolve
 from .saved import Saved, looking_at
 from .scope import Scope
+from .streaming import outcome_event
 
 OUTCOME_UNKNOWN = "outcome_unknown"
 """The type of the interrupt that asks what became of an attempt."""
@@ -137,18 +138,9 @@ def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, 
     }
 
 
-def streamed(proposal: Proposal, outcome: Outcome) -> dict[str, Any]:
-    """The outcome as a typed event for whoever streams in the mode `custom`; sent after the commit."""
-    result = outcome.result
-    kind = "denial" if not outcome.ok else "transition" if "previousState" in result else "read"
-    return {
-        "type": f"interlock.{kind}",
-        "schemaVersion": 1,
-        "workflowId": outcome.instance.workflow_id,
-        "tool": proposal.tool,
-        "replayed": outcome.replayed,
-        "result": result,
-    }
+def streamed(proposal: Proposal, outcome: Outcome) -> JsonObject:
+    """The outcome for whoever streams in the mode `custom`; sent after the commit."""
+    return outcome_event(proposal.tool, outcome.result, replayed=outcome.replayed)
 
 
 def unknown_payload(entry: LedgerEntry, problem: str | None = None) -> JsonObject:

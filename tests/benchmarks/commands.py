@@ -1,0 +1,154 @@
+"""What a transactional command costs, from the gate to its answer, beside a hand-written transaction with the same business write.
+
+Beside it the whole step: the same command proposed in a compiled graph, with its checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from interlock import SQLCheckpointer, ToolContext, Workflow, command
+from interlock.nodes.commands import Commands
+from interlock.nodes.driver import run
+from interlock.nodes.proposals import Proposal
+from interlock.nodes.scope import outside_scope
+from interlock.tools.ids import mint
+from interlock.tools.principal import Principal
+from tests.support.servers import temporary_postgres_database
+
+ROUNDS = 400
+LIMIT = 1.3
+tables = sa.MetaData()
+orders = sa.Table(
+    "orders",
+    tables,
+    sa.Column("order_id", sa.String(32), primary_key=True),
+    sa.Column("queue_id", sa.String(32), nullable=False),
+    sa.Column("moves", sa.Integer, nullable=False),
+)
+records = sa.Table(
+    "hand_audit",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("who", sa.String(64), nullable=False),
+    sa.Column("what", sa.String(64), nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+)
+
+
+class Assignment(BaseModel):
+    """What the command answers."""
+
+    order_id: str
+    queue_id: str
+
+
+def business(execute: Callable[[Any], Any], order_id: str, queue_id: str) -> None:
+    """The business write of both."""
+    changed = sa.update(orders).where(orders.c.order_id == order_id)
+    execute(changed.values(queue_id=queue_id, moves=orders.c.moves + 1))
+
+
+@command("order.assign", effect="transactional")
+def assign(order_id: str, queue_id: str, ctx: ToolContext) -> Assignment:
+    """Assign an order to a queue."""
+    business(ctx.session.execute, order_id, queue_id)
+    return Assignment(order_id=order_id, queue_id=queue_id)
+
+
+def main() -> None:
+    """Measure on SQLite and, where there is one, on PostgreSQL."""
+    with tempfile.TemporaryDirectory() as folder:
+        measure("SQLite (FULL)", f"sqlite:///{pathlib.Path(folder) / 'bench.db'}")
+    with temporary_postgres_database() as url:
+        measure("PostgreSQL", url)
+
+
+def measure(name: str, url: str) -> None:
+    """Run both in turns, so that whatever else the machine does hits both alike."""
+    with prepared(url) as (by_hand, as_command, as_step):
+        for work in (by_hand, as_command, as_step):
+            for _ in range(20):
+                work()
+        times: dict[str, list[float]] = {"hand": [], "command": [], "step": []}
+        for _ in range(ROUNDS):
+            for key, work in (("hand", by_hand), ("command", as_command)):
+                times[key].append(timed(work))
+        for _ in range(ROUNDS // 4):
+            times["step"].append(timed(as_step))
+    hand, done, step = (statistics.median(times[key]) * 1000 for key in ("hand", "command", "step"))
+    verdict = "within" if done / hand <= LIMIT else "above"
+    print(f"{name}: by hand {hand:.2f} ms, command {done:.2f} ms, ratio {done / hand:.2f} ({verdict} {LIMIT})")
+    print(f"{name}: the whole step in a graph {step:.2f} ms, ratio {step / hand:.2f}")
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def prepared(url: str) -> Iterator[tuple[Callable[[], object], Callable[[], object], Callable[[], object]]]:
+    """The transaction by hand, the command, and the whole step, on one database."""
+    flow = Workflow("bench")
+    flow.add_state("open", decide=lambda _: ("order.assign", {"orderId": "o-1", "queueId": "step"}))
+    flow.add_edge("open", assign, "done")
+    flow.add_state("done")
+    flow.add_edge("done", assign, "open")
+    with SQLCheckpointer(url) as saver:
+        saver.setup()
+        engine = saver.database.engine
+        with saver.database.write() as connection:
+            tables.create_all(connection)
+            connection.execute(
+                sa.insert(orders), [{"order_id": f"o-{number}", "queue_id": "", "moves": 0} for number in range(3)]
+            )
+        graph = flow.compile(saver)
+        here: Any = {"configurable": {"thread_id": "command"}}
+        graph.invoke({"messages": []}, here)
+        workflow_id, head = graph.instances.id_of(here), graph.instances.get(here).head_checkpoint
+        clerk = Principal("clerk")
+        numbers = itertools.count()
+
+        def by_hand() -> None:
+            payload = json.dumps({"orderId": "o-1", "queueId": "billing", "number": next(numbers)})
+            row = {"at": time.time_ns() // 1000, "who": "clerk", "what": "order.assign", "payload": payload}
+            with engine.connect() as connection:
+                if engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                business(connection.execute, "o-1", "billing")
+                connection.execute(sa.insert(records), row)
+                connection.commit()
+
+        def as_command() -> None:
+            proposal = Proposal(
+                key=mint("key"), message_key="m", tool="order.assign", arguments={"orderId": "o-1", "queueId": "billing"}, call_id="",
+                requester=clerk, offered=True, state="", revision=0,
+            )  # fmt: skip
+            commands = Commands(graph.engine, outside_scope(workflow_id, Principal.ANONYMOUS), node=None, head=head)
+            outcome: Any = run(graph.engine.store, commands.carry_out(proposal))
+            assert outcome.ok, outcome.result
+
+        def as_step() -> None:
+            config: Any = {"configurable": {"thread_id": mint("thread")}}
+            graph.invoke({"messages": []}, config)
+
+        yield by_hand, as_command, as_step
+
+
+if __name__ == "__main__":
+    main()

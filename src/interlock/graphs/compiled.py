@@ -69,7 +69,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         answered = isinstance(input, Command)
         run = traced_run(self, config, self._merged(config), input)
         with run.before():
-            check_travel(self.engine, self._saver(config), self._merged(config))
+            check_travel(self.engine, self._saver(config), self._merged(config), by=principal)
             given = (
                 self._answers(config, principal).take(input) if answered else self._turn(config, principal).begin(input)
             )
@@ -92,7 +92,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         arun = self.engine.store.database.arun
         run = await arun(lambda: traced_run(self, config, self._merged(config), input))
         with run.before():
-            await self._acheck_travel(config)
+            await self._acheck_travel(config, principal)
             if answered:
                 given = await self._answers(config, principal).atake(input)
             else:
@@ -168,9 +168,10 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         # A parent without a checkpointer takes its children's away, and LangGraph warns of a durability that has no effect.
         return None if CHECKPOINTER in around and around[CHECKPOINTER] is None else "sync"
 
-    async def _acheck_travel(self, config: RunnableConfig | None) -> None:
+    async def _acheck_travel(self, config: RunnableConfig | None, by: Principal | None = None) -> None:
         saver = FromThreads(self._saver(config), asyncio.get_running_loop())
-        await self.engine.store.database.arun(lambda: check_travel(self.engine, saver, self._merged(config)))
+        around = self._merged(config)
+        await self.engine.store.database.arun(lambda: check_travel(self.engine, saver, around, by=by))
 
     def _answers(self, config: RunnableConfig | None, principal: Principal) -> Answers:
         return Answers(self, self._merged(config), principal)

@@ -32,8 +32,14 @@ if TYPE_CHECKING:
     from .compiled import WorkflowGraph
 
 
-def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any]) -> None:
-    """Refuse a run, or an update, at a checkpoint from before the workflow's last command.
+def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], *, by: Principal | None = None) -> None:
+    """Refuse a run, or an update, at a checkpoint from before the workflow's last command, and write the attempt down.
+
+    Args:
+        engine: The workflow.
+        saver: Where its checkpoints are.
+        configurable: Of the run.
+        by: Who runs it; nobody in particular where nothing says so.
 
     Raises:
         StaleCheckpoint: It is; nothing was done.
@@ -46,7 +52,16 @@ def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any]) 
     wanted = None if instance is None else instance.head_checkpoint
     if instance is None or wanted is None or descends(str(checkpoint), wanted, parents_of(saver, str(thread))):
         return
-    raise stale(workflow_id, instance.state, instance.revision)
+    error = stale(workflow_id, instance.state, instance.revision)
+    with engine.store.write() as connection:
+        unit = engine.store.unit(connection, workflow_id)
+        by = by or Principal.anonymous(instance.tenant)
+        if unit is not None and unit.instance.tenant == by.tenant:
+            said = {"code": error.code, "message": error.message}
+            payload = {"state": unit.instance.state, "node": None, "checkpoint": str(checkpoint), "error": said}
+            unit.record(AuditKind.DENIAL, by, payload, code=error.code)
+            unit.flush()
+    raise error
 
 
 def head(graph: "WorkflowGraph", config: RunnableConfig) -> RunnableConfig:

@@ -106,7 +106,7 @@ class Attacked:
     refused: list[InterlockError] = field(default_factory=list)
     allowed: int = 0
     """How often the body may have been reached by what the attack does with the customer's consent."""
-    stands: tau2.Fingerprint = field(default_factory=dict)
+    stands: tau2.Snapshot = field(default_factory=dict)
     """The shop as it has to be in the end."""
 
     @property
@@ -522,7 +522,9 @@ def _(it: Attacked) -> None:
 def _(it: Attacked) -> None:
     it.carried_out()
     latest, old = it.desk.config, _before_the_proposal(it)
-    it.desk.config = it.desk.graph.update_state(old, {"messages": [("user", "again")]}, as_node="identified")
+    it.desk.config = old
+    with it.typed():
+        it.desk.config = it.desk.graph.update_state(old, {"messages": [("user", "again")]}, as_node="identified")
     with it.typed():
         for waiting in it.desk.says(desks.proposal(it.write.name, it.other_arguments())):
             it.desk.goes_on(Command(resume={waiting: APPROVE}))

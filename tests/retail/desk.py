@@ -77,9 +77,9 @@ def untouched() -> tau2.Fingerprint:
         return tau2.fingerprint(connection)
 
 
-def changed(connection: Connection, *, since: tau2.Fingerprint | None = None) -> set[tuple[str, Any]]:
-    """The users, orders and products with a row that differs from the shop as it was loaded, or as it was at `since`."""
-    before, after = since or untouched(), tau2.fingerprint(connection)
+def changed(connection: Connection) -> set[tuple[str, Any]]:
+    """The users, orders and products with a row that differs from the shop as it was loaded."""
+    before, after = untouched(), tau2.fingerprint(connection)
     return {key for key in after.keys() | before.keys() if after.get(key) != before.get(key)}
 
 
@@ -222,15 +222,15 @@ class Desk:
         """The last command result or error."""
         return dict(self.graph.instances.get(self.config).last_result or {})
 
-    def shop(self) -> tau2.Fingerprint:
+    def shop(self) -> tau2.Snapshot:
         """Every row of the shop."""
         with self.store.read() as connection:
-            return tau2.fingerprint(connection)
+            return tau2.snapshot(connection)
 
-    def changed(self, since: tau2.Fingerprint | None = None) -> set[tuple[str, Any]]:
-        """The users and orders that are not as they were."""
+    def changed(self) -> set[tuple[str, Any]]:
+        """The users and orders that are not as they were loaded."""
         with self.store.read() as connection:
-            return changed(connection, since=since)
+            return changed(connection)
 
 
 def make_desk(

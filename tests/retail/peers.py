@@ -83,10 +83,10 @@ class Peer:
                     tau2.call(session, call["name"], call["arguments"])
             session.flush()
 
-    def shop(self) -> tau2.Fingerprint:
+    def shop(self) -> tau2.Snapshot:
         """Every row of the shop."""
         with self.database.read() as connection:
-            return tau2.fingerprint(connection)
+            return tau2.snapshot(connection)
 
     def _tool(self, name: str) -> StructuredTool:
         def body(**arguments: Any) -> str:

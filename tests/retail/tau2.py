@@ -168,3 +168,18 @@ def fingerprint(session: Session | Connection) -> Fingerprint:
         for row in result:
             rows.setdefault((whose, row[0]), set()).add((table.name, row))
     return {key: frozenset(found) for key, found in rows.items()}
+
+
+Snapshot = dict[str, list[Any]]
+
+
+def snapshot(connection: Connection) -> Snapshot:
+    """Every row of the shop as the driver gives it: what is compared thousands of times is not made into anything first."""
+    found: Snapshot = {}
+    for table in metadata.sorted_tables:
+        order = ", ".join(column.name for column in table.primary_key)
+        result = connection.exec_driver_sql(f"SELECT * FROM {table.name} ORDER BY {order}")
+        assert result.cursor is not None
+        found[table.name] = result.cursor.fetchall()
+        result.close()
+    return found

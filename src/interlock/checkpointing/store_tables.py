@@ -6,7 +6,7 @@ No message text stands in any of them; what a tool was called with and what it a
 import sqlalchemy as sa
 
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, text
-from .feedback_tables import feedback as feedback  # one of the workflow's tables
+from .feedback_tables import feedback  # noqa: F401 -- one of the workflow's tables
 
 definitions = sa.Table(
     "workflow_definitions",
@@ -87,7 +87,9 @@ ledger = sa.Table(
 turns = sa.Table(
     "workflow_turns",
     metadata,
-    sa.Column("name", ident(64), primary_key=True, comment="digest of what is counted; its row is locked while it is counted"),
+    sa.Column(
+        "name", ident(64), primary_key=True, comment="digest of what is counted; its row is locked while it is counted"
+    ),
     **TABLE_OPTIONS,
 )
 

@@ -1,0 +1,143 @@
+"""Databases that go away, are locked or are full in the middle of a command: no partial effect, and the workflow goes on afterwards."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from langchain_core.runnables import RunnableConfig
+
+from interlock import Principal, SQLCheckpointer, Workflow, WorkflowGraph
+from interlock.checkpointing import database as databases
+from interlock.testing import Fault, FaultPoint, delay, injected
+from interlock.tools import StoreUnavailable
+from tests.support.servers import temporary_postgres_database
+
+from .workflows import Till, bookings, close_till, open_till, prepare
+
+HERE: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
+
+
+def till(saver: SQLCheckpointer) -> WorkflowGraph:
+    flow = Workflow("till", data=Till)
+    flow.add_state("closed")
+    flow.add_state("open")
+    flow.add_state("over", final=True)
+    flow.add_edge("closed", open_till, "open")
+    flow.add_edge("open", close_till, "over")
+    graph = flow.compile(saver)
+    graph.invoke({"messages": [], "data": {"thread": "t-1"}}, HERE)
+    return graph
+
+
+@pytest.fixture
+def postgres() -> Iterator[SQLCheckpointer]:
+    with temporary_postgres_database() as url:
+        prepare(url)
+        with SQLCheckpointer(url) as saver:
+            yield saver
+
+
+def booked(graph: WorkflowGraph) -> list[str]:
+    with graph.engine.store.read() as connection:
+        return [*connection.scalars(sa.select(bookings.c.what).order_by(bookings.c.number))]
+
+
+def nothing_happened(graph: WorkflowGraph) -> None:
+    instance = graph.instances.get(HERE)
+    assert (instance.state, instance.revision) == ("closed", 0)
+    assert booked(graph) == []
+    assert [record.kind.value for record in graph.instances.audit(HERE)] == ["started"]
+
+
+def goes_on(graph: WorkflowGraph) -> None:
+    assert graph.instances.execute(HERE, "till.open", {})["ok"]
+    assert graph.instances.execute(HERE, "till.close", {})["ok"]
+    assert booked(graph) == ["open", "close"]
+    assert graph.engine.store.verify(graph.instances.id_of(HERE)) == []
+
+
+@pytest.mark.parametrize(
+    "point", [FaultPoint.BEFORE_EFFECT, FaultPoint.AFTER_EFFECT, FaultPoint.AFTER_LEDGER, FaultPoint.BEFORE_COMMIT]
+)
+def test_a_connection_that_the_server_ends_in_mid_command_leaves_nothing(point: str, postgres: SQLCheckpointer) -> None:
+    graph = till(postgres)
+    url = postgres.database.engine.url
+
+    def terminate() -> None:
+        with sa.create_engine(url, poolclass=sa.NullPool).connect() as other:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            other.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+    with injected(Fault(terminate, point)), pytest.raises(StoreUnavailable) as raised:
+        graph.instances.execute(HERE, "till.open", {})
+
+    assert raised.value.retryable
+    nothing_happened(graph)
+    goes_on(graph)
+
+
+def test_a_file_that_is_locked_for_longer_than_the_busy_timeout_is_a_retryable_error(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "BUSY_TIMEOUT_SECONDS", 0.1)
+    with SQLCheckpointer(sqlite_url) as saver:
+        graph = till(saver)
+        with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailable) as raised:
+                graph.instances.execute(HERE, "till.open", {})
+            assert raised.value.retryable
+            other.execute("ROLLBACK")
+        nothing_happened(graph)
+        goes_on(graph)
+
+
+def test_a_file_that_may_not_grow_any_more_keeps_what_it_had(sqlite_url: str) -> None:
+    with SQLCheckpointer(sqlite_url) as saver:
+        graph = till(saver)
+        limit = {"pages": 0}
+
+        @sa.event.listens_for(saver.database.engine, "checkout")
+        def bound(connection: Any, _record: Any, _proxy: Any) -> None:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA max_page_count={limit['pages'] or 1_000_000}")
+            cursor.close()
+
+        with saver.database.read() as connection:
+            limit["pages"] = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+        with pytest.raises(StoreUnavailable, match="full"):
+            deny_until_full(graph)
+
+        limit["pages"] = 0
+        assert graph.instances.get(HERE).state == "closed"
+        assert booked(graph) == []
+        goes_on(graph)
+
+
+def test_a_writer_waits_for_another_one_that_is_slow(sqlite_url: str) -> None:
+    with SQLCheckpointer(sqlite_url) as saver:
+        graph = till(saver)
+        go, begun = threading.Event(), threading.Event()
+        slow = threading.Thread(target=lambda: graph.instances.execute(HERE, "till.open", {}))
+        with injected(Fault(begun.set, FaultPoint.BEFORE_EFFECT), delay(go, FaultPoint.BEFORE_EFFECT)):
+            slow.start()
+            assert begun.wait(30)
+            threading.Timer(0.05, go.set).start()
+            assert (
+                graph.engine.store.erase_audit(graph.instances.id_of(HERE), by=Principal("nobody"), reason="test") == 3
+            )
+            slow.join()
+
+        assert graph.instances.get(HERE).state == "open"
+
+
+def deny_until_full(graph: WorkflowGraph) -> None:
+    """Let denials be recorded until there is no room for another one."""
+    for _ in range(200):
+        graph.instances.execute(HERE, "till.close", {"why": "x" * 400})

@@ -1,0 +1,118 @@
+"""Time travel, copies and forks: the past of a workflow is looked at and forked, never done again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateUpdate
+
+from interlock import SQLCheckpointer, WorkflowGraph
+from interlock.tools import ConflictError, InvalidInput, StaleCheckpoint
+
+from .workflows import CLERK, transactions
+
+HERE: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
+
+
+@pytest.fixture
+def graph(sqlite_url: str) -> Iterator[WorkflowGraph]:
+    """A till that was opened, and waits for consent to be closed."""
+    with SQLCheckpointer(sqlite_url) as saver:
+        made = transactions(("", 0)).compile(saver)
+        made.invoke({"messages": [("user", "go on")], "data": {"thread": "t-1"}}, HERE, context=CLERK)
+        yield made
+
+
+def before(graph: WorkflowGraph, node: str) -> RunnableConfig:
+    """The checkpoint right before a node ran."""
+    return next(past.config for past in graph.get_state_history(HERE) if node in past.next)
+
+
+def done(graph: WorkflowGraph, config: RunnableConfig = HERE) -> list[str]:
+    found: list[str] = graph.instances.get(config).data["done"]
+    return found
+
+
+@pytest.mark.parametrize("node", ["closed", "closed/till.open", "open/till.refuse"])
+@pytest.mark.parametrize("given", [None, {"messages": [("user", "again")]}])
+def test_a_run_from_before_the_last_command_is_refused_and_writes_nothing(
+    node: str, given: Any, graph: WorkflowGraph
+) -> None:
+    past = before(graph, node)
+    checkpoints = len(list(graph.get_state_history(HERE)))
+
+    with pytest.raises(StaleCheckpoint, match="fork"):
+        graph.invoke(given, past)
+
+    assert len(list(graph.get_state_history(HERE))) == checkpoints
+    assert done(graph) == ["open", "tea"]
+
+
+async def test_an_async_run_from_before_the_last_command_is_refused(graph: WorkflowGraph) -> None:
+    with pytest.raises(StaleCheckpoint):
+        await graph.ainvoke(None, before(graph, "closed/till.open"))
+
+
+def test_an_update_of_the_past_is_refused(graph: WorkflowGraph) -> None:
+    with pytest.raises(StaleCheckpoint):
+        graph.update_state(before(graph, "closed/till.open"), {"messages": [HumanMessage("no")]})
+    with pytest.raises(InvalidInput, match="truth"):
+        graph.update_state(HERE, {"state": "over"})
+
+
+def test_what_followed_the_last_command_may_be_gone_back_to(graph: WorkflowGraph) -> None:
+    asked = graph.get_state(HERE).interrupts[0].value["approvalId"]
+
+    graph.invoke(None, before(graph, "open/till.close/approval"))
+
+    assert graph.get_state(HERE).interrupts[0].value["approvalId"] == asked
+
+
+def test_a_stale_branch_is_left_by_going_on_from_the_head(graph: WorkflowGraph) -> None:
+    assert "checkpoint_id" not in graph.instances.head(before(graph, "closed"))["configurable"]
+    # Nothing of Interlock's makes such a branch; what goes round it does.
+    update = StateUpdate({"messages": [HumanMessage("a branch")]}, None)
+    CompiledStateGraph.bulk_update_state(graph, before(graph, "closed/till.open"), [[update]])
+    with pytest.raises(StaleCheckpoint):
+        graph.invoke({"messages": [("user", "go on")]}, HERE, context=CLERK)
+
+    head = graph.instances.head(HERE)
+    graph.invoke(None, head)
+
+    assert graph.get_state(HERE).interrupts[0].value["tool"] == "till.close"
+    assert done(graph) == ["open", "tea"]
+
+
+def test_a_fork_is_an_instance_of_its_own_with_the_past_as_it_was(graph: WorkflowGraph) -> None:
+    forked = graph.instances.fork(before(graph, "open/reads"), thread_id="t-2", principal=CLERK)
+
+    assert done(graph, forked) == ["open"]
+    assert [record.kind.value for record in graph.instances.audit(forked)] == ["fork"]
+    graph.invoke(None, forked, context=CLERK)
+
+    assert done(graph) == ["open", "tea"]
+    assert done(graph, forked) == ["open", "tea"]
+    assert graph.instances.get(forked).workflow_id != graph.instances.get(HERE).workflow_id
+    assert graph.engine.store.verify(graph.instances.id_of(forked)) == []
+
+
+def test_a_fork_that_is_asked_for_again_is_the_same_and_another_thread_is_not_taken(graph: WorkflowGraph) -> None:
+    past = before(graph, "open/reads")
+    forked = graph.instances.fork(past, thread_id="t-2", principal=CLERK)
+
+    assert graph.instances.fork(past, thread_id="t-2", principal=CLERK) == forked
+    with pytest.raises(ConflictError, match="already has a workflow"):
+        graph.instances.fork(before(graph, "closed"), thread_id="t-2", principal=CLERK)
+
+
+def test_a_copied_thread_is_refused(graph: WorkflowGraph) -> None:
+    assert isinstance(graph.checkpointer, SQLCheckpointer)
+    graph.checkpointer.copy_thread("t-1", "t-3")
+
+    with pytest.raises(StaleCheckpoint, match="copy of another"):
+        graph.invoke({"messages": [("user", "go on")]}, {"configurable": {"thread_id": "t-3"}}, context=CLERK)

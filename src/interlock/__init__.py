@@ -4,58 +4,145 @@ Workflows are LangGraph state machines. What a model may call next is read off t
 runs, and every step is kept in SQL, apart from the conversation.
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from ._version import __version__
-from .checkpointing import Database, SQLCheckpointer, WorkflowStore
-from .delivering import adeliver, deliver
-from .events import InProcessBus, Relay, reply
-from .graphs import EventService, Instances, Workflow, WorkflowGraph
-from .nodes import (
-    Allow,
-    ApprovalEvent,
-    DecisionView,
-    DenialEvent,
-    Deny,
-    GuardView,
-    LimitPerPeriod,
-    LimitPerRun,
-    Limits,
-    Mode,
-    Per,
-    Policy,
-    ProposalView,
-    ReadEvent,
-    RequireApproval,
-    RequireRole,
-    SpendingCap,
-    StreamEvent,
-    TransitionEvent,
-    WorkingHours,
-    next_allowed_tools,
-    parse_event,
-)
-from .nodes.delivery import Delivery, DeliveryStatus
-from .tools import (
-    CommandResult,
-    ConflictError,
-    Effect,
-    ErrorCode,
-    ErrorResult,
-    Event,
-    EventEnvelope,
-    InstanceSnapshot,
-    InterlockError,
-    Principal,
-    ReadResult,
-    Refused,
-    RetryPolicy,
-    ToolContext,
-    ToolContract,
-    ToolRegistry,
-    command,
-    event,
-    read,
-)
-from .tools.approvals import Approval, Confirmation, Decision, DecisionKind, Escalate, Take
+
+if TYPE_CHECKING:
+    from .checkpointing import Database, SQLCheckpointer, WorkflowStore
+    from .delivering import adeliver, deliver
+    from .events import InProcessBus, Relay, reply
+    from .graphs import EventService, Instances, Workflow, WorkflowGraph
+    from .nodes import (
+        Allow,
+        ApprovalEvent,
+        DecisionView,
+        DenialEvent,
+        Deny,
+        GuardView,
+        LimitPerPeriod,
+        LimitPerRun,
+        Limits,
+        Mode,
+        Per,
+        Policy,
+        ProposalView,
+        ReadEvent,
+        RequireApproval,
+        RequireRole,
+        SpendingCap,
+        StreamEvent,
+        TransitionEvent,
+        WorkingHours,
+        next_allowed_tools,
+        parse_event,
+    )
+    from .nodes.delivery import Delivery, DeliveryStatus
+    from .tools import (
+        CommandResult,
+        ConflictError,
+        Effect,
+        ErrorCode,
+        ErrorResult,
+        Event,
+        EventEnvelope,
+        InstanceSnapshot,
+        InterlockError,
+        Principal,
+        ReadResult,
+        Refused,
+        RetryPolicy,
+        ToolContext,
+        ToolContract,
+        ToolRegistry,
+        command,
+        event,
+        read,
+    )
+    from .tools.approvals import Approval, Confirmation, Decision, DecisionKind, Escalate, Take
+
+_ROOMS = {
+    ".checkpointing": (
+        "Database",
+        "SQLCheckpointer",
+        "WorkflowStore",
+    ),
+    ".delivering": (
+        "adeliver",
+        "deliver",
+    ),
+    ".events": (
+        "InProcessBus",
+        "Relay",
+        "reply",
+    ),
+    ".graphs": (
+        "EventService",
+        "Instances",
+        "Workflow",
+        "WorkflowGraph",
+    ),
+    ".nodes": (
+        "Allow",
+        "ApprovalEvent",
+        "DecisionView",
+        "DenialEvent",
+        "Deny",
+        "GuardView",
+        "LimitPerPeriod",
+        "LimitPerRun",
+        "Limits",
+        "Mode",
+        "Per",
+        "Policy",
+        "ProposalView",
+        "ReadEvent",
+        "RequireApproval",
+        "RequireRole",
+        "SpendingCap",
+        "StreamEvent",
+        "TransitionEvent",
+        "WorkingHours",
+        "next_allowed_tools",
+        "parse_event",
+    ),
+    ".nodes.delivery": (
+        "Delivery",
+        "DeliveryStatus",
+    ),
+    ".tools": (
+        "CommandResult",
+        "ConflictError",
+        "Effect",
+        "ErrorCode",
+        "ErrorResult",
+        "Event",
+        "EventEnvelope",
+        "InstanceSnapshot",
+        "InterlockError",
+        "Principal",
+        "ReadResult",
+        "Refused",
+        "RetryPolicy",
+        "ToolContext",
+        "ToolContract",
+        "ToolRegistry",
+        "command",
+        "event",
+        "read",
+    ),
+    ".tools.approvals": (
+        "Approval",
+        "Confirmation",
+        "Decision",
+        "DecisionKind",
+        "Escalate",
+        "Take",
+    ),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+"""Where each name of this door lives: a room is imported when the first of its names is used, and not with `import interlock`."""
 
 __all__ = [
     "Allow",
@@ -121,3 +208,16 @@ __all__ = [
     "read",
     "reply",
 ]
+
+if not TYPE_CHECKING:  # a type checker that saw this would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

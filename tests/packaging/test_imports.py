@@ -1,0 +1,81 @@
+"""What importing Interlock costs: rooms are imported when they are used, extras only with what needs them."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import interlock
+
+EXTRAS = [
+    "aiosqlite",
+    "alembic",
+    "anywidget",
+    "asyncpg",
+    "faststream",
+    "httpx_sse",
+    "ipywidgets",
+    "langchain",
+    "langchain_openai",
+    "numpy",
+    "openai",
+    "opentelemetry",
+    "pandas",
+    "psycopg",
+    "pymysql",
+    "redis",
+    "rich",
+    "typer",
+]
+"""What no workflow needs as such: each comes with an extra, a driver, the command line or a notebook."""
+
+EVERYTHING = "\n".join(f"interlock.{name}" for name in interlock.__all__)
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level modules, and ours by their full names, that a program of its own loads beyond what LangGraph and SQLAlchemy do."""
+    program = f"""
+import sys, langgraph.graph, sqlalchemy
+before = set(sys.modules)
+import interlock
+{code}
+for name in set(sys.modules) - before:
+    print(name if name.startswith("interlock") else name.partition(".")[0])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_interlock_loads_no_room_and_nothing_of_others() -> None:
+    assert loaded_by("") == {"interlock", "interlock._version"}
+
+
+def test_declaring_a_tool_loads_the_tools_alone() -> None:
+    rooms = {name.split(".")[1] for name in loaded_by("interlock.command") if name.startswith("interlock.")}
+    assert rooms == {"_version", "tools"}
+
+
+def test_all_that_the_door_shows_loads_no_extra() -> None:
+    assert loaded_by(EVERYTHING) & set(EXTRAS) == set()
+
+
+def test_each_name_is_the_one_that_type_checkers_see() -> None:
+    tree = ast.parse(Path(interlock.__file__).read_text("utf-8"))
+    (seen,) = (node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.Name))
+    for line in seen.body:
+        assert isinstance(line, ast.ImportFrom)
+        home = __import__(f"interlock.{line.module}", fromlist=["*"])
+        for alias in line.names:
+            assert getattr(interlock, alias.name) is getattr(home, alias.name)
+    names = [alias.name for line in seen.body if isinstance(line, ast.ImportFrom) for alias in line.names]
+    assert sorted([*names, "__version__"]) == sorted(interlock.__all__)
+    assert set(dir(interlock)) == set(interlock.__all__)
+
+
+def test_a_name_that_is_not_there_is_said_so() -> None:
+    with pytest.raises(AttributeError, match="module 'interlock' has no attribute 'Workflows'"):
+        interlock.Workflows  # type: ignore[attr-defined]  # noqa: B018

@@ -207,8 +207,12 @@ def _without(fields: JsonObject, unknown: Iterable[tuple[int | str, ...]]) -> Js
     for *way, last in unknown:
         place: Any = copied
         for step in way:
-            inside = isinstance(place, dict) or (isinstance(place, list) and isinstance(step, int))
-            place = (place[step] if isinstance(place, list) else place.get(step, {})) if inside else {}
+            if isinstance(place, list) and isinstance(step, int):
+                place = place[step]
+            elif isinstance(place, dict):
+                place = place.get(step, {})
+            else:
+                place = {}
         if isinstance(place, dict):
             place.pop(str(last), None)
     return copied

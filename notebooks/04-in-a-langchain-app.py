@@ -17,6 +17,7 @@
 # `create_agent` made.
 
 # %%
+import json
 import logging
 
 from pydantic import BaseModel
@@ -93,7 +94,7 @@ config = {"configurable": {"thread_id": "parent"}}
 paused = app.invoke({"messages": [("user", "Cancel W1.")]}, config, context=ADA)
 print("waits for", paused["__interrupt__"][0].value["tool"])
 done = app.invoke(Command(resume={"type": "approve"}), config, context=GRACE)
-print(done["messages"][-1].text)
+print(json.loads(done["messages"][-1].text)["currentState"])
 
 # %% [markdown]
 # ## As a middleware of an agent

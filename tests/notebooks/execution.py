@@ -1,5 +1,6 @@
 """Executes the notebooks from their sources: `python -m tests.notebooks.execution` keeps what they print."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,21 @@ def notebook_of(source: Path) -> Path:
     return source.with_suffix(".ipynb")
 
 
-def executed(source: Path) -> Any:
+def executed(source: Path, package: Path | None = None) -> Any:
     """The notebook of a source, run from top to bottom in a kernel of its own, with what it printed.
 
     What differs from run to run and tells a reader nothing (times, versions, ids of cells) is left out.
+
+    Args:
+        source: The notebook's source.
+        package: The folder that `interlock` is to be imported from, such as an unpacked wheel; the installed one without it.
     """
     notebook = nbformat.v4.new_notebook()
+    environment = dict(os.environ)
+    if package is not None:
+        environment["PYTHONPATH"] = str(package)
+        checked = f"import interlock\nassert interlock.__file__.startswith({str(package)!r}), interlock.__file__"
+        notebook.cells.append(nbformat.v4.new_code_cell(checked, id="cell-0"))
     for number, cell in enumerate(jupytext.read(source).cells, start=1):
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         notebook.cells.append(make(cell.source, id=f"cell-{number}"))
@@ -33,7 +43,9 @@ def executed(source: Path) -> Any:
         notebook, timeout=120, kernel_name="python3", record_timing=False, store_widget_state=False,
         resources={"metadata": {"path": str(FOLDER)}},
     )  # fmt: skip
-    client.execute()
+    client.execute(env=environment)
+    if package is not None:
+        del notebook.cells[0]
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata = {}

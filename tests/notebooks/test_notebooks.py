@@ -1,5 +1,8 @@
 """The notebooks run from top to bottom, and what is kept of them is what they say and print today."""
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,20 @@ import nbformat
 import pytest
 
 from tests.notebooks.execution import FOLDER, SOURCES, executed, notebook_of
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it is shipped: the wheel that is built from the sdist, unpacked."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(FOLDER.parent)],
+        check=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    (built,) = folder.glob("*.whl")
+    with zipfile.ZipFile(built) as shipped:
+        shipped.extractall(folder / "package")
+    return folder / "package"
 
 
 def sources_of(notebook: Any) -> list[tuple[str, str]]:
@@ -37,8 +54,8 @@ def test_the_notebook_has_the_cells_of_its_source(source: Path):
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_it_runs_and_prints_what_is_kept_of_it(source: Path):
-    today = printed_by(executed(source))
+def test_it_runs_against_the_built_wheel_and_prints_what_is_kept_of_it(source: Path, wheel: Path):
+    today = printed_by(executed(source, wheel))
     kept = printed_by(nbformat.read(notebook_of(source), as_version=4))
     assert today
     assert kept == today, "write it anew: make notebooks"

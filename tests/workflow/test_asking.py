@@ -176,7 +176,9 @@ def test_approvals_of_one_message_are_decided_each_for_itself(home: Home, run: R
     flow = desk.workflow(ScriptedChatModel([signs, "done"]))
     flow.add_edge("open", sign_tool(desk), "open", approval=True)
     graph = home.compile(flow)
-    asked = list(interrupts(run(graph, said(), thread(), context=ADA)))
+    asked = sorted(
+        interrupts(run(graph, said(), thread(), context=ADA)), key=lambda one: one.value["arguments"]["text"]
+    )
     resume = {asked[0].id: "approve", asked[1].id: "reject", asked[2].id: {"type": "edit", "args": {"text": "C"}}}
     output = run(graph, Command(resume=resume), thread(), context=BEN)
     assert desk.ran == ["sign a", "sign C"]

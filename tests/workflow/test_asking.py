@@ -159,7 +159,9 @@ def test_approvals_may_be_answered_one_at_a_time_and_nothing_runs_before_the_las
     signed = sign_tool(desk)
     flow.add_edge("open", signed, "open", approval=True)
     graph = home.compile(flow)
-    asked = list(interrupts(run(graph, said(), thread(), context=ADA)))
+    asked = sorted(
+        interrupts(run(graph, said(), thread(), context=ADA)), key=lambda one: one.value["arguments"]["text"]
+    )
     assert [one.value["arguments"]["text"] for one in asked] == ["a", "b"]
     output = run(graph, Command(resume={asked[first].id: "approve"}), thread(), context=BEN)
     assert [one.value["arguments"]["text"] for one in interrupts(output)] == [

@@ -49,7 +49,20 @@ def executed(source: Path, package: Path | None = None) -> Any:
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs = whole(cell.outputs)
     return notebook
+
+
+def whole(outputs: list[Any]) -> list[Any]:
+    """What a cell printed in one piece: how a kernel cuts it up depends on how busy the machine is."""
+    joined: list[Any] = []
+    for output in outputs:
+        if joined and output.output_type == "stream" and joined[-1].get("name") == output.name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def main() -> None:

@@ -56,12 +56,15 @@ def executed(source: Path, package: Path | None = None) -> Any:
 
 def whole(outputs: list[Any]) -> list[Any]:
     """What a cell printed in one piece: how a kernel cuts it up depends on how busy the machine is."""
+    streams: dict[str, Any] = {}
     joined: list[Any] = []
     for output in outputs:
-        if joined and output.output_type == "stream" and joined[-1].get("name") == output.name:
-            joined[-1].text += output.text
-        else:
-            joined.append(output)
+        if output.output_type == "stream" and output.name in streams:
+            streams[output.name].text += output.text
+            continue
+        if output.output_type == "stream":
+            streams[output.name] = output
+        joined.append(output)
     return joined
 
 

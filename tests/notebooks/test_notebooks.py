@@ -10,7 +10,7 @@ import jupytext
 import nbformat
 import pytest
 
-from tests.notebooks.execution import FOLDER, SOURCES, executed, notebook_of
+from tests.notebooks.execution import FOLDER, SOURCES, executed, notebook_of, whole
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def printed_by(notebook: Any) -> list[str]:
         output.get("text") or output["data"]["text/plain"]
         for cell in notebook.cells
         if cell.cell_type == "code"
-        for output in cell.outputs
+        for output in sorted(whole(cell.outputs), key=lambda one: one.get("name") or "")
     ]
 
 

@@ -79,8 +79,7 @@ class _Layers:
         # Boxes stand in even layers, so that there is an odd one for the label of every arrow between neighbours.
         layers = dict.fromkeys(self._boxes, 0)
         for _ in self._boxes:
-            for (source, target), (first, second) in self._down.items():
-                del source, target
+            for first, second in self._down.values():
                 layers[second] = max(layers[second], layers[first] + 2)
         for name in reversed(list(self._boxes)):  # pull a box that only leads on down to where it leads
             below = [layers[second] for first, second in self._down.values() if first == name]
@@ -213,7 +212,7 @@ class _Layers:
 
 def _without_cycles(boxes: list[str], arrows: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
     """Each arrow with the direction in which it is laid out: arrows that lead back are turned round."""
-    reached: dict[str, int] = {}
+    reached: set[str] = set()
     finished: set[str] = set()
     back: set[tuple[str, str]] = set()
     following = {name: [target for source, target in arrows if source == name] for name in boxes}
@@ -221,7 +220,7 @@ def _without_cycles(boxes: list[str], arrows: list[tuple[str, str]]) -> dict[tup
     for start in boxes:
         if start in reached:
             continue
-        reached[start] = len(reached)
+        reached.add(start)
         walk = [(start, iter(following[start]))]
         while walk:
             name, rest = walk[-1]
@@ -230,7 +229,7 @@ def _without_cycles(boxes: list[str], arrows: list[tuple[str, str]]) -> dict[tup
                 finished.add(name)
                 walk.pop()
             elif target not in reached:
-                reached[target] = len(reached)
+                reached.add(target)
                 walk.append((target, iter(following[target])))
             elif target not in finished:
                 back.add((name, target))

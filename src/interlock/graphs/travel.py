@@ -16,16 +16,15 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import AuditKind, Instance, Unit
 from ..checkpointing.store import instances as instance_rows
-from ..checkpointing.store.audit import GENESIS
 from ..nodes.base import Engine
 from ..nodes.commands import stale
 from ..nodes.lineage import descends, parents_of
 from ..nodes.saved import Saved
 from ..nodes.scope import NESTED, workflow_id_of
 from ..nodes.settling import arrive
+from ..nodes.starting import blank_instance
 from ..nodes.versions import keep
 from ..tools.errors import ConflictError, InputError
-from ..tools.ids import mint
 from ..tools.principal import Principal
 
 if TYPE_CHECKING:
@@ -169,30 +168,16 @@ def _begin(
     state = definition.state(definition.state_mapping.get(str(began["state"]), str(began["state"])))
     model = definition.data_model
     data = definition.parse_data(values.get("data"))
-    instance = Instance(
+    instance = blank_instance(
+        definition,
         workflow_id=workflow_id,
-        tenant=source.tenant,
-        workflow=definition.name,
-        workflow_version=definition.version,
-        definition=definition.fingerprint,
-        state=state.name,
-        revision=0,
+        state=state,
         data={} if model is None else data.model_dump(mode="json"),
-        finished=state.is_final,
         thread_id=thread_id,
-        checkpoint_ns=None,
-        head_checkpoint=None,
-        running_key=None,
-        lease_owner=None,
-        lease_epoch=0,
-        lease_until=None,
-        trace_id=mint("trace"),
+        namespace=None,
+        tenant=source.tenant,
         started_by=principal,
-        last_result=None,
-        audit_count=0,
-        audit_head=GENESIS,
-        created_at=now,
-        updated_at=now,
+        now=now,
     )
     if not instance_rows.insert(connection, instance):
         return _begin(engine, connection, source, thread_id=thread_id, values=values, began=began, principal=principal)

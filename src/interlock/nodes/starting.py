@@ -14,6 +14,7 @@ from ..tools.errors import InvalidInput
 from ..tools.ids import mint
 from ..tools.principal import Principal
 from .base import Engine
+from .definition import Definition, State
 from .scope import Scope
 from .settling import arrive
 from .versions import keep
@@ -37,30 +38,16 @@ def ensure_instance(
         return existing
     definition = engine.definition
     now = engine.store.now(connection)
-    instance = Instance(
+    instance = blank_instance(
+        definition,
         workflow_id=scope.workflow_id,
-        tenant=requester.tenant,
-        workflow=definition.name,
-        workflow_version=definition.version,
-        definition=definition.fingerprint,
-        state=definition.initial,
-        revision=0,
+        state=definition.state(definition.initial),
         data=initial_data(engine, given),
-        finished=definition.state(definition.initial).is_final,
         thread_id=scope.thread_id,
-        checkpoint_ns=scope.namespace or None,
-        head_checkpoint=None,
-        running_key=None,
-        lease_owner=None,
-        lease_epoch=0,
-        lease_until=None,
-        trace_id=mint("trace"),
+        namespace=scope.namespace or None,
+        tenant=requester.tenant,
         started_by=requester,
-        last_result=None,
-        audit_count=0,
-        audit_head=GENESIS,
-        created_at=now,
-        updated_at=now,
+        now=now,
     )
     if not instance_rows.insert(connection, instance):
         return ensure_instance(engine, connection, scope, requester, given)
@@ -78,6 +65,53 @@ def ensure_instance(
     )
     unit.flush()
     return arrive(engine, unit)
+
+
+def blank_instance(
+    definition: Definition,
+    *,
+    workflow_id: str,
+    state: State,
+    data: JsonObject,
+    thread_id: str | None,
+    namespace: str | None,
+    tenant: str,
+    started_by: Principal,
+    now: int,
+) -> Instance:
+    """The row of an instance to which nothing has happened yet.
+
+    Args:
+        state: Where it stands.
+        data: Its data, as its model has it.
+        namespace: The checkpoint namespace of its graph, where that is embedded.
+        now: Microseconds since 1970 UTC, by the database's clock.
+    """
+    return Instance(
+        workflow_id=workflow_id,
+        tenant=tenant,
+        workflow=definition.name,
+        workflow_version=definition.version,
+        definition=definition.fingerprint,
+        state=state.name,
+        revision=0,
+        data=data,
+        finished=state.is_final,
+        thread_id=thread_id,
+        checkpoint_ns=namespace,
+        head_checkpoint=None,
+        running_key=None,
+        lease_owner=None,
+        lease_epoch=0,
+        lease_until=None,
+        trace_id=mint("trace"),
+        started_by=started_by,
+        last_result=None,
+        audit_count=0,
+        audit_head=GENESIS,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:

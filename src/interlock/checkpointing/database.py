@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool
 from ..tools.errors import StoreError
 from .connections import Connections
 from .faults import translate, translated
+from .statements import Call, Prepared
 
 T = TypeVar("T")
 
@@ -41,10 +42,14 @@ class Dialect(StrEnum):
 
 
 _NOW = {
-    Dialect.SQLITE: "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-    Dialect.POSTGRESQL: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
-    Dialect.MYSQL: "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+    Dialect.SQLITE: "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    Dialect.POSTGRESQL: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    Dialect.MYSQL: "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
 }
+_now = Prepared(lambda dialect: sa.select(sa.literal_column(_NOW[_dialect_of(dialect)])))
+# Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
+_begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
+_begin_reading = Prepared(sa.text("BEGIN"))
 _READ_ONLY = {
     Dialect.SQLITE: ["PRAGMA query_only=ON", "BEGIN"],
     Dialect.POSTGRESQL: ["SET TRANSACTION READ ONLY"],
@@ -158,8 +163,9 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection in one read transaction: every statement sees the same snapshot where the database can do that."""
         with translated(self.engine.url), self.engine.connect() as connection:
+            connection.begin()
             if self.dialect is Dialect.SQLITE:
-                connection.exec_driver_sql("BEGIN")
+                _begin_reading.execute(connection, {})
             yield connection
 
     @contextlib.contextmanager
@@ -182,9 +188,9 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A connection in one write transaction: committed at the end of the block, rolled back when the block raises."""
         with translated(self.engine.url), self._turn(), self.engine.connect() as connection:
+            connection.begin()
             if self.dialect is Dialect.SQLITE:
-                # Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                _begin_writing.execute(connection, {})
             yield connection
             connection.commit()
 
@@ -236,7 +242,12 @@ class Database:
 
     def now(self, connection: Connection) -> int:
         """The database's clock, in microseconds since 1970 UTC: processes disagree about the time, the database does not."""
-        return int(connection.exec_driver_sql(_NOW[self.dialect]).scalar_one())
+        return int(_now.all(connection, {})[0][0])
+
+    @property
+    def clock(self) -> Call:
+        """The statement that reads the database's clock, to be run together with others."""
+        return _now.given({})
 
     def close(self) -> None:
         """Give back what was opened; an engine that came from the application stays open."""

@@ -12,7 +12,7 @@ from ..checkpointing.store import outbox as outbox_rows
 from ..checkpointing.store import waits as wait_rows
 from ..checkpointing.store.audit import AuditKind
 from ..checkpointing.store.audit import read as read_audit
-from ..checkpointing.store_tables import audit
+from ..checkpointing.store_tables import instances
 from ..tools.canonical import JsonObject
 from .envelopes import moment_text
 
@@ -57,8 +57,8 @@ def trace_of(store: WorkflowStore, reference: str) -> str | None:
         if received:
             return received[0].trace_id
         row = connection.execute(
-            sa.select(audit.c.trace_id)
-            .where(sa.or_(audit.c.workflow_id == reference, audit.c.trace_id == reference))
+            sa.select(instances.c.trace_id)
+            .where(sa.or_(instances.c.workflow_id == reference, instances.c.trace_id == reference))
             .limit(1)
         ).first()
         return None if row is None else str(row[0])
@@ -75,7 +75,7 @@ def follow(store: WorkflowStore, trace_id: str) -> list[Hop]:
         own = [
             str(row[0])
             for row in connection.execute(
-                sa.select(audit.c.workflow_id).where(audit.c.trace_id == trace_id).distinct().limit(LIMIT)
+                sa.select(instances.c.workflow_id).where(instances.c.trace_id == trace_id).limit(LIMIT)
             )
         ]
         hops = [hop for event in sent for hop in _out(event)]

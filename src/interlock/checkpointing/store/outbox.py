@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from ...tools.canonical import canonical_json
 from ...tools.events import EventEnvelope
-from ..statements import Prepared
+from ..statements import Call, Prepared
 from ..store_tables import outbox, relay_lanes
 from ._insert import insert_or_ignore
 
@@ -69,24 +69,27 @@ _IN = 500
 
 def append(connection: Connection, envelopes: list[EventEnvelope], *, tenant: str, now: int) -> None:
     """Put events into the outbox, in the order in which they were emitted."""
-    _insert.run_many(
-        connection,
-        [
-            {
-                "event_id": envelope.event_id,
-                "workflow_id": envelope.workflow_id,
-                "tenant": tenant,
-                "event_name": envelope.event_name,
-                "trace_id": envelope.trace_id,
-                "envelope": canonical_json(envelope.to_json()),
-                "status": PENDING,
-                "attempts": 0,
-                "next_attempt_at": now,
-                "created_at": now,
-            }
-            for envelope in envelopes
-        ],
-    )
+    _insert.execute_many(connection, [_values(envelope, tenant=tenant, now=now) for envelope in envelopes])
+
+
+def appending(envelope: EventEnvelope, *, tenant: str, now: int) -> Call:
+    """The statement that puts one event into the outbox, to be run together with others."""
+    return _insert.given(_values(envelope, tenant=tenant, now=now))
+
+
+def _values(envelope: EventEnvelope, *, tenant: str, now: int) -> dict[str, Any]:
+    return {
+        "event_id": envelope.event_id,
+        "workflow_id": envelope.workflow_id,
+        "tenant": tenant,
+        "event_name": envelope.event_name,
+        "trace_id": envelope.trace_id,
+        "envelope": canonical_json(envelope.to_json()),
+        "status": PENDING,
+        "attempts": 0,
+        "next_attempt_at": now,
+        "created_at": now,
+    }
 
 
 def claim(connection: Connection, *, owner: str, now: int, until: int, limit: int) -> list[OutboxEvent]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from langgraph.graph.state import CompiledStateGraph
 
+from ..events.background import Background
 from ..events.bus import Bus, Handler, Message
 from ..events.in_process import InProcessBus
-from ..events.relay import Background, Relay, RelayOptions
+from ..events.relay import Relay, RelayOptions
 from ..nodes.delivery import Delivery
 from ..tools.errors import BusUnavailable, InputError, StoreUnavailable
 from .deliveries import AnyGraph, Deliveries

@@ -25,6 +25,7 @@ from tests.events.processes import running
 from tests.events.support import (
     Answered,
     Asked,
+    Clock,
     Desk,
     Recording,
     aeventually,
@@ -74,9 +75,9 @@ async def test_a_relay_that_is_killed_loses_nothing_and_its_heir_keeps_the_order
     store.close()
 
 
-async def test_published_and_not_marked_is_published_again_under_the_same_id() -> None:
+async def test_published_and_not_marked_is_published_again_under_the_same_id(clock: Clock) -> None:
     """What a bus without a memory of its own sees when the relay dies at the worst moment."""
-    store = WorkflowStore.in_memory()
+    store = WorkflowStore.in_memory(clock=clock)
     emit_many(store, {"wf_a": 3})
     bus = Recording()
 
@@ -87,9 +88,10 @@ async def test_published_and_not_marked_is_published_again_under_the_same_id() -
     before = hang(die)
     try:
         with pytest.raises(InterruptedError):
-            await relayed(store, bus, lease=0.0).run_once()
+            await relayed(store, bus).run_once()
     finally:
         hang(before)
+    clock.forward(seconds=61)
     await relayed(store, bus).drain()
 
     assert bus.numbers() == [0, 1, 2, 0, 1, 2]
@@ -265,9 +267,9 @@ async def test_a_store_that_is_away_gives_the_event_back_to_the_broker(nats: Bro
     assert away == []
 
 
-def test_the_in_process_bus_forgets_nothing_when_its_process_is_gone(tmp_path: Path) -> None:
+def test_the_in_process_bus_forgets_nothing_when_its_process_is_gone(tmp_path: Path, clock: Clock) -> None:
     url = f"sqlite:///{tmp_path / 'in_process.db'}"
-    store = WorkflowStore(url)
+    store = WorkflowStore(url, clock=clock)
     emit_many(store, {"wf_a": 3})
 
     def die(point: str) -> None:
@@ -277,9 +279,10 @@ def test_the_in_process_bus_forgets_nothing_when_its_process_is_gone(tmp_path: P
     before = hang(die)
     try:
         with contextlib.suppress(InterruptedError):
-            asyncio.run(relayed(store, InProcessBus(), lease=0.0).run_once())
+            asyncio.run(relayed(store, InProcessBus()).run_once())
     finally:
         hang(before)
+    clock.forward(seconds=61)
     got: list[Message] = []
     bus = InProcessBus()
     bus.add([ASKED], got.append, consumer="reader")

@@ -41,7 +41,7 @@ def relay(
     db: DbOption = None,
     prefix: PrefixOption = "interlock",
     once: Annotated[bool, typer.Option("--once", help="Publish what is due now, and leave.")] = False,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in one claim.")] = 1_000,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in one claim.")] = 2_000,
     attempts: Annotated[int, typer.Option(min=1, help="After so many refusals an event is dead.")] = 8,
     wire: Annotated[WireFormat, typer.Option(help="In which form events travel.")] = WireFormat.BINARY,
     schemas: Annotated[

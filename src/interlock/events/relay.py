@@ -3,8 +3,8 @@
 Nothing is published before its transaction has committed, for before that the relay cannot see it; nothing is forgotten after,
 for an event counts as published only when the bus has said so. In between lies the chance that it is published twice.
 
-While one batch is being published, the one before it is written down and the one after it is claimed, in one transaction. A lane
-that stopped in one batch is left out of the next, so that an instance's events keep their order.
+With a database server, while one batch is being published the one before it is written down and the one after it is claimed, in one
+transaction. A lane that stopped in one batch is left out of the next, so that an instance's events keep their order.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class RelayOptions:
         schema_base: The address under which the schemas of events are published, for CloudEvents' `dataschema`.
     """
 
-    batch: int = 1_000
+    batch: int = 2_000
     at_once: int = 250
     attempts: int = 8
     first_pause: float = 1.0
@@ -152,6 +152,7 @@ class Relay:
         self.store = store
         self.bus = bus
         self.options = options or RelayOptions()
+        self._ahead = store.database.is_server
         self._left: set[str] = set()
         """Claims that were never given back, because the database went away under them."""
 
@@ -184,7 +185,9 @@ class Relay:
         published: _Batch | None = None
         batch: _Batch | None = await self._in_store(self._first_claim)
         while batch is not None and batch.lanes:
-            following = await self._publish_beside(batch, published, total, ahead=batch.full and not stop.is_set())
+            following = await self._publish_beside(
+                batch, published, total, ahead=self._ahead and batch.full and not stop.is_set()
+            )
             if following is not None:
                 following.leave_out(batch.stopped)
             total.unavailable = batch.unavailable

@@ -86,15 +86,28 @@ _pending = sa.select(sa.literal(1)).select_from(outbox).where(_is_pending).limit
 _elsewhere = sa.select(relay_lanes.c.workflow_id).where(
     relay_lanes.c.workflow_id == outbox.c.workflow_id,
     sa.case(
-        (relay_lanes.c.owner == sa.bindparam("behind"), outbox.c.position <= relay_lanes.c.claimed_to),
-        else_=relay_lanes.c.held_until > sa.bindparam("now"),
+        (relay_lanes.c.owner == sa.bindparam("behind", type_=sa.String), outbox.c.position <= relay_lanes.c.claimed_to),
+        else_=relay_lanes.c.held_until > sa.bindparam("now", type_=sa.BigInteger),
     ),
 )
 _due = (
     sa.select(*(outbox.c[name] for name in DueEvent._fields))
     .where(_is_pending, ~_elsewhere.exists())
     .order_by(outbox.c.position)
-    .limit(sa.bindparam("limit"))
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+# Numbers are written into the statement: to bind hundreds of them costs drivers and servers more than to read them.
+_among = outbox.c.position.in_(sa.bindparam("positions", expanding=True, literal_execute=True))
+_mark = (
+    sa.update(outbox)
+    .where(_among)
+    .values(
+        status=OutboxStatus.PUBLISHED.value,
+        attempts=outbox.c.attempts + 1,
+        published_at=sa.bindparam("now"),
+        destination=sa.bindparam("destination"),
+        error=None,
+    )
 )
 _hold = Prepared(sa.insert(relay_lanes), ["workflow_id", "owner", "held_until", "claimed_to"])
 
@@ -156,18 +169,9 @@ def published(connection: Connection, positions: Sequence[int], *, now: int, des
     """Write down that the broker has these events."""
     for tell in listeners:
         tell(connection, positions, now)
+    values = {"now": now, "destination": destination}
     for some in _in_chunks(positions):
-        connection.execute(
-            sa.update(outbox)
-            .where(outbox.c.position.in_(some))
-            .values(
-                status=OutboxStatus.PUBLISHED.value,
-                attempts=outbox.c.attempts + 1,
-                published_at=now,
-                destination=destination,
-                error=None,
-            )
-        )
+        connection.execute(_mark, {"positions": some, **values})
 
 
 def failed(connection: Connection, event: DueEvent, error: str, *, retry_at: int | None) -> None:
@@ -248,7 +252,7 @@ def trim(connection: Connection, *, before: int, limit: int) -> int:
         )
     ]
     for some in _in_chunks(old):
-        connection.execute(sa.delete(outbox).where(outbox.c.position.in_(some)))
+        connection.execute(sa.delete(outbox).where(_among), {"positions": some})
     return len(old)
 
 

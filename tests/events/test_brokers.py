@@ -206,6 +206,15 @@ async def test_a_broker_that_is_not_there_is_said_to_be_away_without_its_passwor
     assert refused.value.retryable
 
 
+async def test_a_broker_that_says_nothing_is_given_up_in_words(nats: Broker) -> None:
+    async with wire(nats.url) as cable:
+        cable.flowing.clear()
+        bus: Any = open_bus(cable.url, prefix=nats.prefix)
+        bus.timeout = 0.2
+        with pytest.raises(BusUnavailable, match="no answer within 0"):
+            await bus.__aenter__()
+
+
 async def test_a_bus_that_is_not_open_says_so() -> None:
     bus: Any = open_bus("nats://127.0.0.1:4222")
 

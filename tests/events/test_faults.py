@@ -202,6 +202,23 @@ def test_duplicates_in_any_order_come_to_the_same_end(seed: int) -> None:
     desk.close()
 
 
+def test_an_event_that_comes_again_after_its_record_was_trimmed_moves_nothing(desk: Desk) -> None:
+    """Retention forgets that it was taken; the workflow does not."""
+    workflow_id = desk.ask()
+    event = envelope(Answered(), workflow_id)
+    assert desk.deliveries.deliver(event).status is DeliveryStatus.TAKEN
+    desk.clock.forward(hours=24)
+    with desk.store.write() as connection:
+        assert inbox.trim(connection, before=desk.store.now(connection), limit=9) == 1
+    before = desk.store.get(workflow_id)
+
+    again = desk.deliveries.deliver(event)
+
+    assert again.status is DeliveryStatus.LATE
+    assert desk.store.get(workflow_id) == before
+    assert len([one for one in desk.store.audit(workflow_id) if one.kind.value == "event_in"]) == 1
+
+
 def test_an_answer_that_overtakes_its_request_is_kept(desk: Desk) -> None:
     workflow_id = desk.start()
     desk.deliveries.deliver(envelope(Answered(), workflow_id))

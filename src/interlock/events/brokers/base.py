@@ -153,6 +153,8 @@ class FastStreamBus(abc.ABC):
 
     def _translated(self, error: Exception, what: str) -> BusError:
         said = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, TimeoutError) and not str(error):
+            said = f"no answer within {self.timeout:g} seconds"
         if self._is_refusal(error):
             return PublishRefused(
                 f"The broker {self._name} refused {what}: {said}. Look at its size and the broker's limits."

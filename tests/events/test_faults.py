@@ -40,9 +40,9 @@ from tests.events.support import (
 ASKED = Asked.name_on_wire
 
 
-def killed(what: str, point: EventPoint, database: str, broker: Broker) -> None:
+def killed(what: str, point: str, database: str, broker: Broker) -> None:
     """Let a process run until it kills itself at a point."""
-    with running("-m", "tests.events.mortal", what, point.value, database, broker.url, broker.prefix) as mortal:
+    with running("-m", "tests.events.mortal", what, point, database, broker.url, broker.prefix) as mortal:
         assert mortal.wait() == -9, mortal.lines
         assert "alive" not in mortal.lines
 
@@ -72,6 +72,31 @@ async def test_a_relay_that_is_killed_loses_nothing_and_its_heir_keeps_the_order
         assert mine == [*range(12)]
     with store.read() as connection:
         assert outbox.counts(connection) == {OutboxStatus.PUBLISHED: 24}
+    store.close()
+
+
+@pytest.mark.parametrize("point", ["publish.before@2", "publish.after@2", "publish.after@3"])
+async def test_a_relay_that_is_killed_with_two_batches_under_way_loses_nothing_and_its_heir_keeps_the_order(
+    point: str, database_url: str, nats: Broker
+) -> None:
+    """On a server one batch is written down, and the next one claimed, while another is on its way."""
+    store = WorkflowStore(database_url)
+    store.setup()
+    emit_many(store, {"wf_a": 24, "wf_b": 24})
+    got: list[Message] = []
+    async with open_bus(nats.url, prefix=nats.prefix) as bus, bus.subscribe([ASKED], got.append, consumer="reader"):
+        await asyncio.to_thread(killed, "relay", point, database_url, nats)
+        assert count(store, OutboxStatus.PENDING) > 0
+        heir = Relay(store, bus, options=RelayOptions(lease=1.0, idle=0.01))
+        stop = asyncio.Event()
+        task = asyncio.create_task(heir.run(stop))
+        await aeventually(lambda: len(ids(got)) == 48 and count(store, OutboxStatus.PUBLISHED) == 48)
+        stop.set()
+        await task
+
+    for workflow_id in ("wf_a", "wf_b"):
+        mine = [one.envelope().fields["number"] for one in first_of_each(got) if one.workflow_id == workflow_id]
+        assert mine == [*range(24)]
     store.close()
 
 

@@ -195,6 +195,14 @@ class Database:
             connection.commit()
 
     @property
+    def is_server(self) -> bool:
+        """Whether statements are carried out by another process, so that this one can do something else meanwhile.
+
+        SQLite's run in this process, and a thread of it that reads row after row only gets into another one's way.
+        """
+        return self.dialect is not Dialect.SQLITE
+
+    @property
     def schema(self) -> str | None:
         """The schema that the tables are in, where it is not the default one."""
         translate = self.engine.get_execution_options().get("schema_translate_map") or {}

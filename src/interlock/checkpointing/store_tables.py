@@ -212,6 +212,9 @@ relay_lanes = sa.Table(
         "owner", ident(64), nullable=False, comment="the claim that holds it; empty while it waits for another try"
     ),
     sa.Column("held_until", instant(), nullable=False),
+    sa.Column(
+        "claimed_to", sa.BigInteger, nullable=False, comment="the position of the last event that its holder has"
+    ),
     **TABLE_OPTIONS,
 )
 

@@ -67,8 +67,8 @@ def trace_of(store: WorkflowStore, reference: str) -> str | None:
 def follow(store: WorkflowStore, trace_id: str) -> list[Hop]:
     """Every hop of a trace, oldest first; of other instances that its events woke, what those events did there."""
     with store.read() as connection:
-        sent = outbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)
-        received = inbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)
+        sent = outbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)[::-1]
+        received = inbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)[::-1]
         touched = {
             wait.wait_id: wait for event in received for wait in wait_rows.touched_by(connection, event.event_id)
         }
@@ -87,10 +87,11 @@ def follow(store: WorkflowStore, trace_id: str) -> list[Hop]:
         for wait in touched.values():
             if wait.workflow_id not in own:
                 hops += _recorded(connection, wait.workflow_id, ids)
-    return sorted(set(hops), key=lambda hop: (hop.at, _ORDER.index(hop.kind)))
+    return sorted(dict.fromkeys(hops), key=lambda hop: (hop.at, _ORDER.index(hop.kind)))
 
 
-_ORDER = ["started", "tool", "moved", "emitted", "waits", "pending", "dead", "published", "received", "counted"]
+_ORDER = ["started", "received", "counted", "tool", "moved", "emitted", "waits", "pending", "dead", "published"]
+"""What is shown first of that which happened in one transaction: the cause before what it led to."""
 
 
 def _out(event: outbox_rows.OutboxEvent) -> Iterable[Hop]:

@@ -1,7 +1,7 @@
 """The builder: a workflow in a few lines, states and edges as data."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
@@ -297,14 +297,15 @@ class Workflow:
         *,
         workflow_store: WorkflowStore | None = None,
         initial_data: "InitialData | None" = None,
-        others: bool = False,
+        others: bool | Collection[str] = False,
     ) -> "WorkflowMiddleware":
         """Make a middleware for LangChain's `create_agent` of the workflow: its gate, approvals, ledger and audit.
 
         Args:
             workflow_store: Where instances, ledger, approvals and audit are kept; this process's memory without one.
             initial_data: The data that an instance starts with, or a function that makes it of the agent's state.
-            others: Whether tools that the workflow does not know are let through, ungated.
+            others: Tools that the workflow does not know and that are let through, ungated: all of them (True), or those with
+                these names, such as `["write_todos"]`. The rest are neither offered nor run.
 
         Raises:
             WorkflowDefinitionError: The workflow cannot work, or LangChain is not installed.

@@ -4,10 +4,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...tools.errors import InputError
 from ...tools.principal import Principal
@@ -21,6 +21,9 @@ from .audit import AuditKind, AuditRecord, Broken
 from .instances import Instance
 from .ledger import LedgerEntry
 from .unit import Unit
+
+if TYPE_CHECKING:  # see `database`
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 Clock = Callable[[Connection], int]
 """Gives the time in microseconds since 1970 UTC; the database's own clock unless a test injects another."""
@@ -37,7 +40,7 @@ class WorkflowStore:
 
     def __init__(
         self,
-        target: str | URL | Engine | AsyncEngine | Database,
+        target: "str | URL | Engine | AsyncEngine | Database",
         *,
         clock: Clock | None = None,
         lease_seconds: float = leases.SECONDS,

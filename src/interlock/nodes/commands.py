@@ -10,6 +10,7 @@ from typing import Any
 
 from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.fault_points import FaultPoint, reach
@@ -473,7 +474,13 @@ class Commands:
                 f"The tool {attempt.contract.name} left the workflow's data in a shape that its model refuses: "
                 f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}. Nothing of this call was kept; mend the tool."
             ) from error
-        data: JsonObject = checked.model_dump(mode="json")
+        try:
+            data: JsonObject = checked.model_dump(mode="json")
+        except PydanticSerializationError as error:
+            raise InvalidOutput(
+                f"The tool {attempt.contract.name} left something in the workflow's data that cannot be kept as JSON: {error}. Nothing of this call "
+                "was kept; mend the tool."
+            ) from error
         return data
 
     def enter(

@@ -108,11 +108,14 @@ class WorkflowStore:
         found = self.find(workflow_id)
         if found is None:
             raise InputError(
-                f"There is no workflow instance {workflow_id!r} in {self.database.engine.url!r}. "
+                f"There is no workflow instance {workflow_id!r} in {self._place()}. An instance begins with the first run of its thread. "
                 "Check the id and the database; `WorkflowStore.instances()` lists those that are there.",
                 code="unknown_instance",
             )
         return found
+
+    def _place(self) -> str:
+        return repr(self.database.engine.url) if self.is_durable else "this process's memory"
 
     def instances(self, *, workflow: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Instance]:
         """The instances that changed last, newest first."""
@@ -199,7 +202,7 @@ class WorkflowStore:
             found = approvals.load_by_id(connection, approval_id)
         if found is None:
             raise InputError(
-                f"There is no approval {approval_id!r} in this database. Look at those that wait: `WorkflowStore.approvals()`.",
+                f"There is no approval {approval_id!r} in this database. Look at those that wait: `graph.instances.approvals()`, or `WorkflowStore.approvals()`.",
                 code="unknown_approval",
             )
         return found

@@ -145,5 +145,11 @@ def test_two_checkpoints_are_compared_by_what_was_said_and_what_changed() -> Non
     assert [message.type for message in difference.said] == ["tool", "ai"]
     assert difference.unsaid == ()
     assert "state: 'open' -> 'refunded'" in str(difference)
-    assert "nothing differs" in str(made.compare(history[0].config, history[0].config))
+    assert "+ tool: order_refund: ok, now in refunded: " in str(difference)
+    written = [element.text for element in ET.fromstring(difference.svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert written.index("open") < written.index("refunded")
+    assert set(difference._repr_mimebundle_()) == {"image/svg+xml", "text/plain"}
+    nothing = made.compare(history[0].config, history[0].config)
+    assert "nothing differs" in str(nothing)
+    assert "nothing differs" in nothing.svg
     json.dumps(difference.to_rows(), default=str)

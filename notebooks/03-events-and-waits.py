@@ -25,9 +25,8 @@ from interlock import WorkflowStore
 from interlock.graphs.engagement import engagement_workflow
 from interlock.testing import ScriptedChatModel, call
 
-logging.getLogger("interlock").setLevel(
-    logging.ERROR
-)  # it would say that all of this is kept in memory, which is the point here
+# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+logging.getLogger("interlock").setLevel(logging.ERROR)
 
 
 class Clock:
@@ -105,6 +104,12 @@ clock.forward(hours=3)
 graph.instances.tick()
 where(graph, config)
 graph.instances.picture(config)
+
+# %% [markdown]
+# Its timeline says what took how long: nobody was busy in those three hours.
+
+# %%
+graph.instances.timeline(config)
 
 # %% [markdown]
 # ## What left

@@ -25,9 +25,8 @@ from pydantic import BaseModel
 from interlock import Approval, Principal, Workflow, command, read
 from interlock.testing import ScriptedChatModel, call
 
-logging.getLogger("interlock").setLevel(
-    logging.ERROR
-)  # it would say that all of this is kept in memory, which is the point here
+# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+logging.getLogger("interlock").setLevel(logging.ERROR)
 
 
 class Order(BaseModel):
@@ -70,6 +69,16 @@ graph = desk(ScriptedChatModel([call("order.get", orderId="W1"), "It is paid."])
 chain = RunnableLambda(lambda text: {"messages": [("user", text)]}) | graph | (lambda out: out["messages"][-1].text)
 
 print(chain.invoke("Where is W1?", {"configurable": {"thread_id": "chain"}}))
+
+# %% [markdown]
+# Everything has its async form, and a notebook awaits at the top of a cell.
+
+# %%
+graph = desk(ScriptedChatModel([call("order.get", orderId="W1"), "It is still paid."])).compile()
+answer = await graph.ainvoke(
+    {"messages": [("user", "And now?")]}, {"configurable": {"thread_id": "async"}}, context=ADA
+)
+print(answer["messages"][-1].text)
 
 # %% [markdown]
 # ## As a node of another graph

@@ -27,9 +27,8 @@ from interlock import Principal
 from interlock.graphs.case import case_workflow, open_cases
 from interlock.testing import ScriptedChatModel, TraceSink, call
 
-logging.getLogger("interlock").setLevel(
-    logging.ERROR
-)  # it would say that all of this is kept in memory, which is the point here
+# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+logging.getLogger("interlock").setLevel(logging.ERROR)
 
 sink = TraceSink()
 client = sink.client()

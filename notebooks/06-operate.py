@@ -26,7 +26,8 @@ from pydantic import BaseModel
 from interlock import Principal, SQLCheckpointer, Workflow, command
 from interlock.testing import ScriptedChatModel, call
 
-logging.getLogger("interlock").setLevel(logging.CRITICAL)  # the payment below is meant to break
+# The payment below is meant to break: without this line its traceback would stand under the cell.
+logging.getLogger("interlock").setLevel(logging.CRITICAL)
 
 
 class Receipt(BaseModel):
@@ -101,7 +102,7 @@ print(done["state"], "- calls to the bank:", len(charged))
 # %%
 timeline = graph.instances.timeline(config)
 frame = timeline.to_frame()
-print(frame[["kind", "tool", "state", "principal"]].to_string(index=False))
+print(frame[["kind", "tool", "state", "principal"]].fillna("").to_string(index=False))
 
 # %%
 store = graph.engine.store
@@ -124,6 +125,19 @@ for broken in store.verify(workflow_id):
 with store.database.write() as connection:
     connection.execute(sa.text("UPDATE workflow_audit SET principal_id = 'op' WHERE kind = 'resolution'"))
 print("whole again:", store.verify(workflow_id) == [])
+
+# %% [markdown]
+# ## What a step changed
+#
+# Two checkpoints of a thread differ by what was said and by what became of the workflow. Here: since it stopped.
+
+# %%
+before = next(one for one in graph.get_state_history(config) if one.values.get("state") == "open")
+difference = graph.compare(before.config, graph.get_state(config).config)
+for change in difference.changes:
+    if not change.path.startswith("last_result"):
+        print(change.path, ":", change.before, "->", change.after)
+print("said since:", [message.type for message in difference.said])
 
 # %% [markdown]
 # ## Erasing a conversation

@@ -85,6 +85,21 @@ def test_a_stepper_takes_one_node_at_a_time_and_says_what_is_waited_for() -> Non
     assert set(stepper._repr_mimebundle_()) == {"image/svg+xml", "text/plain"}
 
 
+def test_a_long_run_is_watched_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
+    stepper = graph().stepper(CONFIG, context=ANN).say("please")
+    following: list[tuple[str, ...]] = []
+
+    stepper.watch(lambda one: following.append(one.next))
+
+    assert following[0] == ("open",)
+    assert following[-1] == ("open/order.refund/approval",)
+    assert capsys.readouterr().out == ""
+    stepper.answer("approve", by=BOB)
+    stepper.watch()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "workflow desk v1, now in refunded; next: the turn is over"
+
+
 def test_a_timeline_tells_what_happened_with_reasons_and_who_decided() -> None:
     timeline = ran().instances.timeline(CONFIG)
 

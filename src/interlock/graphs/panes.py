@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ToolMess
 from ..tools.canonical import JsonObject
 from .svg import FONT, C
 
-_LINE, _PANE, _GAP = 16.0, 430.0, 20.0
-_LETTERS = 62
+_LINE, _PANE, _GAP = 16.0, 404.0, 16.0
+_LETTERS = 58
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ function element(tag, text, style) {
 function render({ model, el }) {
   const card = element("div", undefined, {
     fontFamily: "Helvetica, Arial, sans-serif", fontSize: "13px", lineHeight: "1.4", border: "1px solid #0b6bcb",
-    borderRadius: "9px", padding: "14px 16px", maxWidth: "640px", background: "#ffffff", color: "#1f2933" });
+    borderRadius: "9px", padding: "14px 16px", maxWidth: "640px", background: "#ffffff", color: "#1f2933",
+    colorScheme: "light" });
   const faint = { color: "#66727f", fontSize: "12px" };
   const typed = {
     width: "100%", boxSizing: "border-box", padding: "6px 8px", background: "#f7f9fb", color: "#1f2933",
@@ -69,13 +70,14 @@ function render({ model, el }) {
     if (open) {
       const row = element("div", undefined, { display: "flex", gap: "8px", marginTop: "10px" });
       const why = element("input", undefined, { ...typed, flex: "1", width: "auto", minWidth: "0" });
-      why.placeholder = "why it is rejected";
+      // No placeholder: notebooks draw it in a colour of their own theme.
       why.setAttribute("aria-label", "why it is rejected");
       why.value = reason;
       why.oninput = () => { reason = why.value; };
       row.append(
         button("Approve", "#2f6b39", may.has("approve"), () => ask({ do: "approve" }), true),
         button("Edit", "#8a5a00", edits, () => ask({ do: "edit", arguments: box.value })),
+        element("span", "if not, why:", { ...faint, alignSelf: "center", marginLeft: "12px" }),
         why,
         button("Reject", "#b3261e", may.has("reject"), () => ask({ do: "reject", message: why.value })));
       card.append(row);

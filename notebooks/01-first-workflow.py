@@ -106,7 +106,9 @@ desk
 from interlock import Principal
 
 config = {"configurable": {"thread_id": "first"}}
-paused = graph.invoke({"messages": [("user", "Please refund order W1.")]}, config, context=Principal("ada"))
+paused = graph.invoke(
+    {"messages": [("user", "Please refund order W1.")]}, config, context=Principal("ada")
+)
 
 request = paused["__interrupt__"][0].value
 print("waits for:", request["tool"], request["arguments"], "asked by", request["requestedBy"])
@@ -152,7 +154,14 @@ print("state:", snapshot.state, "- revision:", snapshot.revision)
 print("may be called now:", snapshot.next_allowed_tools)
 
 for record in graph.instances.audit(config):
-    print(record.number, record.kind.value, record.tool or "", record.code or "", "by", record.principal_id)
+    print(
+        record.number,
+        record.kind.value,
+        record.tool or "",
+        record.code or "",
+        "by",
+        record.principal_id,
+    )
 
 # %% [markdown]
 # Here all of it is in memory. Give `compile` a database, as in `desk.compile(SQLCheckpointer("sqlite:///desk.db"))`, and it
@@ -172,7 +181,9 @@ LIMIT = Decimal(100)
 
 def refund_of(order_id: str, amount: str) -> str:
     """Where the workflow stands after the model proposed a refund."""
-    desk = Workflow("desk", model=ScriptedChatModel([call("order.refund", orderId=order_id, amount=amount)]))
+    desk = Workflow(
+        "desk", model=ScriptedChatModel([call("order.refund", orderId=order_id, amount=amount)])
+    )
     desk.add_state("open", tools=[get_order])
     desk.add_state("closed", final=True)
     desk.add_edge("open", refund, "closed", approval=Approval(when=lambda amount: amount >= LIMIT))

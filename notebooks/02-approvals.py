@@ -115,10 +115,23 @@ graph.panes(config)
 
 # %%
 for row in graph.instances.outcomes():
-    print({name: row[name] for name in ("tool", "proposals", "accepted", "edited", "rejected") if name in row})
+    print(
+        {
+            name: row[name]
+            for name in ("tool", "proposals", "accepted", "edited", "rejected")
+            if name in row
+        }
+    )
 
 for record in graph.instances.audit(config):
-    print(record.number, record.kind.value, record.tool or "", record.code or "", "by", record.principal_id)
+    print(
+        record.number,
+        record.kind.value,
+        record.tool or "",
+        record.code or "",
+        "by",
+        record.principal_id,
+    )
 
 # %% [markdown]
 # ## Now you

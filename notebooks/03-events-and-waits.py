@@ -46,7 +46,9 @@ clock = Clock()
 
 def engagement(thread):
     """A fresh instance that has asked for a message by SMS and e-mail."""
-    request = call("engagement.send", customerId="c-1", template="welcome", channels=["sms", "email"])
+    request = call(
+        "engagement.send", customerId="c-1", template="welcome", channels=["sms", "email"]
+    )
     graph = engagement_workflow(ScriptedChatModel([request])).compile(
         workflow_store=WorkflowStore.in_memory(clock=clock)
     )
@@ -84,11 +86,15 @@ from interlock.graphs.engagement import MessageDelivered
 
 workflow_id = graph.instances.id_of(config)
 
-first = deliver(MessageDelivered(customer_id="c-1", channel="sms"), to=graph, workflow_id=workflow_id)
+first = deliver(
+    MessageDelivered(customer_id="c-1", channel="sms"), to=graph, workflow_id=workflow_id
+)
 print(first.status.value)
 where(graph, config)
 
-second = deliver(MessageDelivered(customer_id="c-1", channel="email"), to=graph, workflow_id=workflow_id)
+second = deliver(
+    MessageDelivered(customer_id="c-1", channel="email"), to=graph, workflow_id=workflow_id
+)
 print(second.status.value)
 where(graph, config)
 
@@ -134,5 +140,9 @@ graph, config = engagement("third")
 clock.forward(seconds=ARRIVES_AFTER.total_seconds())
 graph.instances.tick()
 for channel in ("sms", "email"):
-    deliver(MessageDelivered(customer_id="c-1", channel=channel), to=graph, workflow_id=graph.instances.id_of(config))
+    deliver(
+        MessageDelivered(customer_id="c-1", channel=channel),
+        to=graph,
+        workflow_id=graph.instances.id_of(config),
+    )
 where(graph, config)

@@ -126,14 +126,18 @@ def pay(amount: int, card: str) -> Paid:
     return Paid(amount=amount)
 
 
-shop = Workflow("shop", model=ScriptedChatModel([call("order.pay", amount=5, card="4929 1111 2222 3333")]))
+shop = Workflow(
+    "shop", model=ScriptedChatModel([call("order.pay", amount=5, card="4929 1111 2222 3333")])
+)
 shop.add_state("open")
 shop.add_state("paid", final=True)
 shop.add_edge("open", pay, "paid")
 with TraceSink() as watched:
     client = watched.client()
     with tracing_context(enabled=True, client=client):
-        shop.compile().invoke({"messages": [("user", "Pay.")]}, {"configurable": {"thread_id": "pay"}})
+        shop.compile().invoke(
+            {"messages": [("user", "Pay.")]}, {"configurable": {"thread_id": "pay"}}
+        )
     client.flush()
     print("the card number was sent:", "4929 1111" in watched.text)
     client.close()

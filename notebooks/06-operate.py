@@ -58,7 +58,8 @@ def ship(order_id: str) -> Done:
 
 
 flow = Workflow(
-    "checkout", model=ScriptedChatModel([call("card.charge", orderId="W1"), call("order.ship", orderId="W1")])
+    "checkout",
+    model=ScriptedChatModel([call("card.charge", orderId="W1"), call("order.ship", orderId="W1")]),
 )
 flow.add_state("open")
 flow.add_state("paid")
@@ -89,7 +90,11 @@ graph.instances.picture(config)
 
 # %%
 graph.instances.resolve(
-    config, "happened", by=Principal("op"), output=Receipt(number="R-77"), note="seen in the bank's books"
+    config,
+    "happened",
+    by=Principal("op"),
+    output=Receipt(number="R-77"),
+    note="seen in the bank's books",
 )
 done = graph.instances.go_on(config)
 print(done["state"], "- calls to the bank:", len(charged))
@@ -116,14 +121,18 @@ print("whole:", store.verify(workflow_id) == [])
 import sqlalchemy as sa
 
 with store.database.write() as connection:
-    connection.execute(sa.text("UPDATE workflow_audit SET principal_id = 'nobody' WHERE kind = 'resolution'"))
+    connection.execute(
+        sa.text("UPDATE workflow_audit SET principal_id = 'nobody' WHERE kind = 'resolution'")
+    )
 
 for broken in store.verify(workflow_id):
     print("record", broken.number, broken.problem)
 
 # %%
 with store.database.write() as connection:
-    connection.execute(sa.text("UPDATE workflow_audit SET principal_id = 'op' WHERE kind = 'resolution'"))
+    connection.execute(
+        sa.text("UPDATE workflow_audit SET principal_id = 'op' WHERE kind = 'resolution'")
+    )
 print("whole again:", store.verify(workflow_id) == [])
 
 # %% [markdown]
@@ -158,7 +167,13 @@ print(
 
 # %%
 for row in graph.instances.tool_stats():
-    print({name: row[name] for name in ("tool", "completed", "failed", "denied", "unknown") if name in row})
+    print(
+        {
+            name: row[name]
+            for name in ("tool", "completed", "failed", "denied", "unknown")
+            if name in row
+        }
+    )
 
 # %% [markdown]
 # ## Now you
@@ -174,7 +189,9 @@ again = {"configurable": {"thread_id": "W2"}}
 flow = Workflow(
     "checkout",
     model=ScriptedChatModel(
-        forever=lambda messages, offered: call("card.charge", orderId="W2") if "card_charge" in offered else "Done."
+        forever=lambda messages, offered: (
+            call("card.charge", orderId="W2") if "card_charge" in offered else "Done."
+        )
     ),
 )
 flow.add_state("open")

@@ -71,12 +71,29 @@ class _Line:
     is_dim: bool = False
     is_lit: bool = False
 
-    @property
-    def width(self) -> float:
-        asked = text_width(self.asked, _NOTE_SIZE) + _PERSON + 8 if self.asked else 0
-        return (
-            16 + text_width(self.text, _ROW_SIZE) + asked + (text_width(self.note, _NOTE_SIZE) + 8 if self.note else 0)
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where the parts of lines that stand below each other begin, from their left, and how wide all of it is."""
+
+    asked: float
+    note: float
+    width: float
+
+    @classmethod
+    def of(cls, lines: Sequence[_Line]) -> "_Columns":
+        # A bold text is a little wider, and nothing is to move when it is lit.
+        longest = max(
+            (text_width(line.text, _ROW_SIZE) * 1.06 for line in lines if line.asked or line.note), default=0.0
         )
+        asked = 16 + longest + 8
+        note = asked + max(
+            (_PERSON + text_width(line.asked, _NOTE_SIZE) + 8 for line in lines if line.asked), default=0.0
+        )
+        ends = [16 + text_width(line.text, _ROW_SIZE) for line in lines]
+        ends += [asked + _PERSON + text_width(line.asked, _NOTE_SIZE) for line in lines if line.asked]
+        ends += [note + text_width(line.note, _NOTE_SIZE) for line in lines if line.note]
+        return cls(asked, note, max(ends, default=0.0))
 
 
 def to_svg(drawing: Drawing, standing: Standing | None = None) -> str:
@@ -186,14 +203,14 @@ def _box_size(state: DrawnState, lines: Sequence[_Line]) -> Size:
     widest = max(
         [
             text_width(state.name, _TITLE_SIZE) + text_width(_kind(state), _NOTE_SIZE) + 26,
-            *(line.width for line in lines),
+            _Columns.of(lines).width,
         ]
     )
     return Size(widest + 2 * _PAD, _HEAD + (len(lines) * _ROW + 8 if lines else 4))
 
 
 def _label_size(lines: Sequence[_Line]) -> Size:
-    return Size(max(line.width for line in lines) + 10, len(lines) * 16 + 4)
+    return Size(_Columns.of(lines).width + 10, len(lines) * 16 + 4)
 
 
 def _kind(state: DrawnState) -> str:
@@ -246,20 +263,22 @@ def _box(
     parts.append(_text(left + _PAD, top + 20, name, _TITLE_SIZE, C.lit if here else C.ink, weight="bold"))
     kind = "now" if here else _kind(state)
     parts.append(_text(left + size.width - _PAD, top + 20, kind, _NOTE_SIZE, C.lit if here else C.faint, anchor="end"))
+    columns = _Columns.of(lines)
     for number, line in enumerate(lines):
-        parts += _written(left + _PAD, top + _HEAD + 14 + number * _ROW - 2, line)
+        parts += _written(left + _PAD, top + _HEAD + 14 + number * _ROW - 2, line, columns)
     return parts
 
 
 def _label(x: float, y: float, size: Size, lines: Sequence[_Line]) -> list[str]:
     left, top = x - size.width / 2, y - size.height / 2
     parts = [_rect(left, top, size.width, size.height, C.paper, stroke="none", stroke_width=0, radius=4)]
+    columns = _Columns.of(lines)
     for number, line in enumerate(lines):
-        parts += _written(left + 5, top + 13 + number * 16, line)
+        parts += _written(left + 5, top + 13 + number * 16, line, columns)
     return parts
 
 
-def _written(x: float, y: float, line: _Line) -> list[str]:
+def _written(x: float, y: float, line: _Line, columns: _Columns) -> list[str]:
     colour = C.faint if line.is_dim else line.colour
     ink = C.faint if line.is_dim else C.ink
     weight = "bold" if line.is_lit else "normal"
@@ -267,13 +286,12 @@ def _written(x: float, y: float, line: _Line) -> list[str]:
         _text(x, y, line.mark, _ROW_SIZE, colour),
         _text(x + 16, y, line.text, _ROW_SIZE, ink, weight=weight),
     ]
-    at = x + 16 + text_width(line.text, _ROW_SIZE) * (1.06 if line.is_lit else 1.0) + 8
     if line.asked:
         shade = C.faint if line.is_dim else C.person
+        at = x + columns.asked
         parts += [_person(at, y, shade), _text(at + _PERSON, y, line.asked, _NOTE_SIZE, shade)]
-        at += _PERSON + text_width(line.asked, _NOTE_SIZE) + 8
     if line.note:
-        parts.append(_text(at, y, line.note, _NOTE_SIZE, C.faint, style="italic"))
+        parts.append(_text(x + columns.note, y, line.note, _NOTE_SIZE, C.faint, style="italic"))
     return parts
 
 

@@ -51,7 +51,7 @@ bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer mea
 chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (ARGS="--kills 100" for fewer)
 	$(BIN)/python -m tests.faults $(ARGS)
 
-attacks: $(VENV)/ready ## make all hostile replays on the desk and on LangChain's own stack, side by side (ARGS="--share 5" for a few)
+attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, and an agent with its middleware, side by side (ARGS="--share 5" for a few)
 	$(BIN)/python -m tests.retail.attacks_report $(ARGS)
 
 notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the notebooks, the page of errors

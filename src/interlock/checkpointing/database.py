@@ -15,17 +15,19 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from ..tools.errors import StoreError
 from .connections import Connections
 from .faults import translate, translated
 from .statements import Call, Prepared
+
+if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
 
@@ -140,11 +142,10 @@ class Database:
         """
         if isinstance(target, Database):
             return target
-        if isinstance(target, AsyncEngine):
-            return cls.open(target.url, synchronous=synchronous, schema=schema)
         if isinstance(target, Engine):
             return cls(_in_schema(target, schema), owned=False)
-        url = _sync_url(target)
+        # An AsyncEngine is opened anew, by its URL.
+        url = _sync_url(target if isinstance(target, str | URL) else getattr(target, "url", ""))
         if url.get_backend_name() == Dialect.SQLITE and url.database in (None, "", ":memory:"):
             return cls.in_memory()  # every connection of its own would be a database of its own
         return cls(_in_schema(_create_engine(url, synchronous), schema), owned=True)
@@ -175,7 +176,7 @@ class Database:
             yield connection
 
     @contextlib.asynccontextmanager
-    async def aread_only(self) -> AsyncIterator[AsyncConnection]:
+    async def aread_only(self) -> "AsyncIterator[AsyncConnection]":
         """As `read_only`, for an asynchronous read tool."""
         with translated(self.engine.url):
             async with self._asynchronous().connect() as connection:
@@ -234,7 +235,7 @@ class Database:
         return self._turn()
 
     @contextlib.asynccontextmanager
-    async def awrite(self) -> AsyncIterator[AsyncConnection]:
+    async def awrite(self) -> "AsyncIterator[AsyncConnection]":
         """As `write`, for the body of an asynchronous transactional tool, which needs an `AsyncSession`."""
         with translated(self.engine.url):
             async with self._aturn(), self._asynchronous().connect() as connection:
@@ -309,7 +310,9 @@ class Database:
                 weakref.finalize(self, self._executor.shutdown, wait=False)
             return self._executor
 
-    def _asynchronous(self) -> AsyncEngine:
+    def _asynchronous(self) -> "AsyncEngine":
+        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 -- as above
+
         with self._guard:
             if self._async_engine is None:
                 url = self.engine.url.set(drivername=_ASYNC_DRIVERS[self.dialect])

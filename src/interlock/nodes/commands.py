@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, LedgerEntry, LedgerStatus, Unit
 from ..checkpointing.store import instances as instance_rows
@@ -33,7 +33,7 @@ from ..tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
 from ..tools.kinds import Effect, ToolKind
 from ..tools.redaction import redact
 from ..tools.results import CommandResult, ErrorBody, ErrorResult
-from .attempts import Admitted, Broken, Given, Outcome, admitted, unresolved
+from .attempts import Admitted, Broken, Looking, Outcome, admitted, unresolved
 from .base import Engine, logger
 from .binding import use, void, with_approval
 from .driver import Attempt, InStore, Sessions, Startable, Steps, Transact
@@ -196,8 +196,8 @@ class Commands:
         instance = unit.instance
 
         def facts(contract: ToolContract, arguments: BaseModel, check: Callable[..., Any]) -> str | None:
-            with Session(bind=unit.connection, join_transaction_mode="rollback_only", autoflush=False) as session:
-                context = self.context(unit, contract, proposal, 1, Given(session))
+            with Looking(unit.connection) as looking:
+                context = self.context(unit, contract, proposal, 1, looking)
                 return contract.call_predicate(check, arguments, context)
 
         return judge(
@@ -222,8 +222,8 @@ class Commands:
         contract = admission.edge.tool
         if contract.preview is None:
             return None
-        with Session(bind=unit.connection, join_transaction_mode="rollback_only", autoflush=False) as session:
-            context = self.context(unit, contract, proposal, 1, Given(session))
+        with Looking(unit.connection) as looking:
+            context = self.context(unit, contract, proposal, 1, looking)
             return contract.show_preview(admission.arguments, context)
 
     def context(
@@ -243,7 +243,7 @@ class Commands:
             data=self.engine.definition.parse_data(instance.data),
             principal=proposal.requester,
             attempt=attempt,
-            session=sessions.open if inside or isinstance(sessions, Given) else None,
+            session=sessions.open if inside or isinstance(sessions, Looking) else None,
             no_session=f"the effect of {contract.name} is {contract.effect}, which is outside the workflow store's database, so there is no "
             "session; declare it with effect='transactional' if all it does goes through ctx.session",
         )
@@ -476,7 +476,13 @@ class Commands:
                 f"The tool {attempt.contract.name} left the workflow's data in a shape that its model refuses: "
                 f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}. Nothing of this call was kept; mend the tool."
             ) from error
-        data: JsonObject = checked.model_dump(mode="json")
+        try:
+            data: JsonObject = checked.model_dump(mode="json")
+        except PydanticSerializationError as error:
+            raise InvalidOutput(
+                f"The tool {attempt.contract.name} left something in the workflow's data that cannot be kept as JSON: {error}. Nothing of this call "
+                "was kept; mend the tool."
+            ) from error
         return data
 
     def enter(

@@ -4,10 +4,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...tools.errors import InputError
 from ...tools.principal import Principal
@@ -22,6 +22,9 @@ from .audit import AuditKind, AuditRecord, Broken
 from .instances import Instance
 from .ledger import LedgerEntry
 from .unit import Unit
+
+if TYPE_CHECKING:  # see `database`
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 Clock = Callable[[Connection], int]
 """Gives the time in microseconds since 1970 UTC; the database's own clock unless a test injects another."""
@@ -38,7 +41,7 @@ class WorkflowStore:
 
     def __init__(
         self,
-        target: str | URL | Engine | AsyncEngine | Database,
+        target: "str | URL | Engine | AsyncEngine | Database",
         *,
         clock: Clock | None = None,
         lease_seconds: float = leases.SECONDS,
@@ -127,11 +130,14 @@ class WorkflowStore:
         found = self.find(workflow_id)
         if found is None:
             raise InputError(
-                f"There is no workflow instance {workflow_id!r} in {self.database.engine.url!r}. "
+                f"There is no workflow instance {workflow_id!r} in {self._place()}. An instance begins with the first run of its thread. "
                 "Check the id and the database; `WorkflowStore.instances()` lists those that are there.",
                 code="unknown_instance",
             )
         return found
+
+    def _place(self) -> str:
+        return repr(self.database.engine.url) if self.is_durable else "this process's memory"
 
     def instances(self, *, workflow: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Instance]:
         """The instances that changed last, newest first."""
@@ -218,7 +224,7 @@ class WorkflowStore:
             found = approvals.load_by_id(connection, approval_id)
         if found is None:
             raise InputError(
-                f"There is no approval {approval_id!r} in this database. Look at those that wait: `WorkflowStore.approvals()`.",
+                f"There is no approval {approval_id!r} in this database. Look at those that wait: `graph.instances.approvals()`, or `WorkflowStore.approvals()`.",
                 code="unknown_approval",
             )
         return found

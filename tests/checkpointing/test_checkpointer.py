@@ -319,6 +319,25 @@ def test_a_run_that_goes_on_meanwhile_cannot_bring_erased_messages_back(set_up_d
         assert [message.message.text for message in saver.conversations.messages("t")] == [ERASED_TEXT] * 3 + ["new"]
 
 
+def test_erased_messages_without_ids_do_not_come_back_with_a_channel_that_did_not_change(
+    saver: SQLCheckpointer,
+) -> None:
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    metadata: Any = {"source": "update", "step": 0, "parents": {}}
+    first = empty_checkpoint()
+    first["channel_values"] = {"spoken": [HumanMessage("my card is 4111")], "count": 1}
+    first["channel_versions"] = {"spoken": "1", "count": "1"}
+    config = saver.put(config, first, metadata, first["channel_versions"])
+    saver.erase_conversation("t")
+    second = {**first, "id": str(uuid6()), "channel_values": {**first["channel_values"], "count": 2}}
+    second["channel_versions"] = {"spoken": "1", "count": "2"}
+    config = saver.put(config, second, metadata, {"count": "2"})  # a run that still has the message in its hands
+    found = saver.get_tuple(config)
+    assert found is not None
+    assert [message.content for message in found.checkpoint["channel_values"]["spoken"]] == [ERASED_TEXT]
+    assert [item["message"]["data"]["content"] for item in saver.conversations.export("t")] == [ERASED_TEXT]
+
+
 def test_erased_text_is_nowhere_in_the_file(tmp_path: pathlib.Path) -> None:
     with SQLCheckpointer(f"sqlite:///{tmp_path / 'erased.db'}") as saver:
         say(chat(saver))

@@ -48,7 +48,6 @@ checkpoints = sa.Table(
         sqlite_where=sa.text("run_id IS NOT NULL"),
         postgresql_where=sa.text("run_id IS NOT NULL"),
     ),
-    sqlite_with_rowid=False,
     **TABLE_OPTIONS,
 )
 """One row for each checkpoint. The body holds its header and its small values; nothing in it grows with the history."""
@@ -62,7 +61,6 @@ channel_values = sa.Table(
     sa.Column("version", text(), nullable=False),
     sa.Column("kind", ident(64), nullable=False),
     sa.Column("body", blob(), nullable=False),
-    sqlite_with_rowid=False,
     **TABLE_OPTIONS,
 )
 """Large channel values, written once for each version."""
@@ -78,7 +76,6 @@ writes = sa.Table(
     sa.Column("task_path", text(), nullable=False),
     sa.Column("kind", ident(64), nullable=False),
     sa.Column("body", blob(), nullable=False),
-    sqlite_with_rowid=False,
     **TABLE_OPTIONS,
 )
 """Pending writes: what tasks wrote after a checkpoint and before the next."""

@@ -142,22 +142,20 @@ def _prepared(storage: "Storage", job: Job, before: WritesJob | None = None) -> 
     """What a job is in one statement, with what a task wrote before it; None where it has to go the ordinary way."""
     thread = storage.remembered_thread((job.place.thread_id, job.place.namespace_key))
     conversation = job.conversation
-    jobs: list[Job] = [job] if before is None else [before, job]
-    refers = any(one.refers for one in jobs)
-    if thread is None or (refers and (conversation.dead or conversation.id is None)):
+    if thread is None:
         return None
     rest: list[tuple[str, list[tuple[Any, ...]]]] = []
     message = _NO_CONVERSATION
-    if refers:
-        rows = [row for one in jobs for row in one.message_rows()]
-        names = [(claimed.message_id, claimed.position) for one in jobs for claimed in one.claimed]
+    if job.refers or (before is not None and before.refers):
+        if conversation.dead or conversation.id is None:
+            return None
+        rows, claimed = job.message_rows(), job.claimed
+        if before is not None:
+            rows, claimed = before.message_rows() + rows, before.claimed + claimed
+        names = [(one.message_id, one.position) for one in claimed]
         now = microseconds()
-        message = (
-            *(conversation.id, conversation.epoch),
-            *(rows[0] if rows else _NO_MESSAGE),
-            now,
-            *(names[0] if names else _NO_NAME),
-        )
+        row, name = rows[0] if rows else _NO_MESSAGE, names[0] if names else _NO_NAME
+        message = (conversation.id, conversation.epoch, *row, now, *name)
         if len(rows) > 1:
             more = [(conversation.id, *row, now) for row in rows[1:]]
             rest.append((storage.conversation_statements.add_message, more))

@@ -180,11 +180,9 @@ with SQLCheckpointer(url) as saver:
 """
 
 
-@pytest.mark.parametrize("processes", [3])
-def test_processes_on_the_same_threads_lose_no_step_and_conflict_by_type(
-    set_up_database_url: str, processes: int
-) -> None:
-    turns, threads = 4, 3
+def test_processes_on_the_same_threads_lose_no_step_and_conflict_by_type(set_up_database_url: str) -> None:
+    processes = 8 if set_up_database_url.startswith("postgresql") else 2
+    turns, threads = 3, 3
     running = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, set_up_database_url, f"p{number}", str(threads), str(turns)],
@@ -211,10 +209,10 @@ async def test_many_coroutines_in_one_process_lose_nothing(saver: SQLCheckpointe
     graph = chat(saver)
 
     await asyncio.gather(
-        *(graph.ainvoke({"messages": [("user", str(number))]}, config(str(number))) for number in range(60))
+        *(graph.ainvoke({"messages": [("user", str(number))]}, config(str(number))) for number in range(200))
     )
 
-    for number in range(60):
+    for number in range(200):
         state = await graph.aget_state(config(str(number)))
         assert [message.type for message in state.values["messages"]] == ["human", "ai"]
 
@@ -709,6 +707,41 @@ def test_an_import_that_was_interrupted_goes_on(saver: SQLCheckpointer, tmp_path
 
     assert (report.threads, report.skipped) == (1, 1)
     assert import_checkpoints(source, saver).skipped == 2
+    source.conn.close()
+
+
+def test_an_import_that_was_interrupted_within_a_thread_goes_on(saver: SQLCheckpointer, tmp_path: pathlib.Path) -> None:
+    source = _source(tmp_path / "langgraph.db")
+    put_imported, left = saver.put_imported, iter(range(5))
+
+    def put_few(*args: Any) -> None:
+        next(left)  # raises StopIteration in the middle of the first thread
+        put_imported(*args)
+
+    saver.put_imported = put_few  # type: ignore[method-assign]
+    with pytest.raises(StopIteration):
+        import_checkpoints(source, saver)
+    saver.put_imported = put_imported  # type: ignore[method-assign]
+
+    assert import_checkpoints(source, saver).threads == 2
+
+    for thread in ("t0", "t1"):
+        theirs, ours = (list(chat(one).get_state_history(config(thread))) for one in (source, saver))
+        assert [(state.values, state.config) for state in ours] == [(state.values, state.config) for state in theirs]
+    source.conn.close()
+
+
+def test_a_thread_that_went_on_since_it_was_imported_is_left_alone(
+    saver: SQLCheckpointer, tmp_path: pathlib.Path
+) -> None:
+    source = _source(tmp_path / "langgraph.db")
+    import_checkpoints(source, saver)
+    say(chat(saver), "goes on", "t0")
+    gone_on = texts(chat(saver), "t0")
+
+    assert import_checkpoints(source, saver).skipped == 2
+
+    assert texts(chat(saver), "t0") == gone_on
     source.conn.close()
 
 

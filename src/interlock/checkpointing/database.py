@@ -118,7 +118,10 @@ class Database:
         self._guard = threading.Lock()
         self._anchor: Any = None
         self._connections = Connections(engine, kept=owned)
-        self._autocommitting = Connections(engine, kept=owned, autocommit=True)
+        # SQLite's connections commit every statement anyway, unless it stands in a transaction.
+        self._autocommitting = (
+            self._connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=owned, autocommit=True)
+        )
         self._write_lock = _write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
 
     @classmethod
@@ -204,6 +207,11 @@ class Database:
         return self.dialect is not Dialect.SQLITE
 
     @property
+    def keeps_connections(self) -> bool:
+        """Whether the connections are Interlock's own, and not those of the application's engine."""
+        return self._owned
+
+    @property
     def schema(self) -> str | None:
         """The schema that the tables are in, where it is not the default one."""
         translate = self.engine.get_execution_options().get("schema_translate_map") or {}
@@ -223,7 +231,7 @@ class Database:
         return _RawTransaction(self, write=False, turn=False)
 
     def raw_autocommit(self) -> "_RawAutocommit":
-        """The driver's own cursor without a transaction around it. Not for SQLite."""
+        """The driver's own cursor without a transaction around it. On SQLite only where connections are kept."""
         return _RawAutocommit(self)
 
     def raw_query(self) -> "_RawTransaction | _RawAutocommit":

@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool
 from ..tools.errors import StoreError
 from .connections import Connections
 from .faults import translate, translated
+from .patience import READ_ONLY_POSTGRESQL, bound
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ _NOW = {
 }
 _READ_ONLY = {
     Dialect.SQLITE: ["PRAGMA query_only=ON", "BEGIN"],
-    Dialect.POSTGRESQL: ["SET TRANSACTION READ ONLY"],
+    Dialect.POSTGRESQL: [READ_ONLY_POSTGRESQL],
     Dialect.MYSQL: ["START TRANSACTION READ ONLY"],
 }
 _ASYNC_DRIVERS = {
@@ -298,6 +299,8 @@ class Database:
                 self._async_engine = create_async_engine(url, poolclass=NullPool)
                 if self.dialect is Dialect.SQLITE:
                     _prepare_sqlite(self._async_engine.sync_engine, "FULL")
+                else:
+                    bound(self._async_engine.sync_engine)
             return self._async_engine
 
 
@@ -420,7 +423,9 @@ def _create_engine(url: URL, synchronous: str) -> Engine:
             _prepare_sqlite(engine, synchronous)
             return engine
         isolation = {"isolation_level": "READ COMMITTED"}
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=40, **isolation)
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=40, **isolation)
+        bound(engine)
+        return engine
     except ModuleNotFoundError as error:
         raise StoreError(
             f"The driver {error.name!r} is not installed. Install langgraph-interlock[postgres] or langgraph-interlock[mysql]."

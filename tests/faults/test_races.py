@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph
-from interlock.testing import Child
+from interlock.testing import Child, reach
 from interlock.tools import InterlockError, ResumeError, StaleCheckpoint, WorkflowFinished
 
 from .kills import PRELOAD
@@ -140,6 +140,79 @@ def test_fifty_commands_under_one_key_are_one_command(saver: SQLCheckpointer) ->
     assert sum(not one.get("replayed", False) for one in done) == 1
     assert len({one["auditRef"] for one in done}) == 1
     assert graph.instances.get(here).data["done"] == ["open", "tea"]
+
+
+PROCESSES, THREADS = 10, 5
+
+
+def _several(what: str, url: str, thread: str, revision: int) -> list[str]:
+    """A process that does one thing several times at once; what came of each: `done`, or the error's class."""
+    here: RunnableConfig = {"configurable": {"thread_id": thread}}
+    with SQLCheckpointer(url) as saver:
+        graph = till(saver, approval=True)
+        graph.get_state(here)
+        works: dict[str, Callable[[], Any]] = {
+            "answer": lambda: graph.invoke(Command(resume={"type": "approve"}), here, context=BOSS),
+            "command": lambda: graph.instances.execute(
+                here, "till.sell", {"what": "tea", "amount": "1.00"}, revision=revision
+            ),
+            "key": lambda: graph.instances.execute(
+                here, "till.sell", {"what": "tea", "amount": "1.00"}, idempotency_key="once"
+            ),
+        }
+        reach("race.ready")
+        done, errors = at_once([works[what]] * THREADS)
+    outcomes = ["replayed" if one.get("replayed") else "done" if one.get("ok", True) else "denied" for one in done]
+    return [*outcomes, *(type(error).__name__ for error in errors)]
+
+
+def raced(what: str, url: str, thread: str, revision: int = 0) -> Counter[str]:
+    """Let ten processes with five threads each do one thing at the same moment."""
+    children = [
+        Child(_several, what, url, thread, revision, stop_at=("race.ready", 1), preload=PRELOAD)
+        for _ in range(PROCESSES)
+    ]
+    try:
+        assert all(child.stopped() for child in children)
+        for child in children:
+            child.go_on()
+        return Counter(outcome for child in children for outcome in child.result())
+    finally:
+        for child in children:
+            child.kill()
+
+
+def test_of_fifty_answers_in_ten_processes_one_counts(prepared_url: str) -> None:
+    here: RunnableConfig = {"configurable": {"thread_id": "answers"}}
+    with SQLCheckpointer(prepared_url) as saver:
+        graph = till(saver, approval=True)
+        graph.invoke({"messages": [("user", "open")], "data": {"thread": "answers"}}, here, context=CLERK)
+
+        outcomes = raced("answer", prepared_url, "answers")
+
+        assert outcomes.total() == MANY
+        assert outcomes["done"] == 1
+        assert outcomes.keys() <= {"done", "ConflictError", "ResumeError"}
+        assert transitions(graph, here) == {"till.open": 1}
+        assert graph.engine.store.verify(graph.instances.id_of(here)) == []
+
+
+@pytest.mark.parametrize("what", ["command", "key"])
+def test_of_fifty_commands_in_ten_processes_one_runs(what: str, prepared_url: str) -> None:
+    here: RunnableConfig = {"configurable": {"thread_id": "commands"}}
+    with SQLCheckpointer(prepared_url) as saver:
+        graph = till(saver, approval=True)
+        graph.invoke({"messages": [("user", "open")], "data": {"thread": "commands"}}, here, context=CLERK)
+        graph.invoke(Command(resume={"type": "approve"}), here, context=BOSS)
+
+        outcomes = raced(what, prepared_url, "commands", graph.instances.get(here).revision)
+
+        assert outcomes.total() == MANY
+        assert outcomes["done"] == 1
+        assert outcomes.keys() <= {"done", "RevisionConflict" if what == "command" else "replayed"}
+        assert transitions(graph, here) == {"till.open": 1, "till.sell": 1}
+        assert graph.instances.get(here).data["done"] == ["open", "tea"]
+        assert graph.engine.store.verify(graph.instances.id_of(here)) == []
 
 
 @pytest.mark.parametrize("name", ["transactions", "effects"])

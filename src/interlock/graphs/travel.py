@@ -26,6 +26,7 @@ from ..nodes.starting import blank_instance
 from ..nodes.versions import keep
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
+from .refusals import record_refusal
 
 if TYPE_CHECKING:
     from .compiled import WorkflowGraph
@@ -52,14 +53,7 @@ def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], 
     if instance is None or wanted is None or descends(str(checkpoint), wanted, parents_of(saver, str(thread))):
         return
     error = stale(workflow_id, instance.state, instance.revision)
-    with engine.store.write() as connection:
-        unit = engine.store.unit(connection, workflow_id)
-        by = by or Principal.anonymous(instance.tenant)
-        if unit is not None and unit.instance.tenant == by.tenant:
-            said = {"code": error.code, "message": error.message}
-            payload = {"state": unit.instance.state, "node": None, "checkpoint": str(checkpoint), "error": said}
-            unit.record(AuditKind.DENIAL, by, payload, code=error.code)
-            unit.flush()
+    record_refusal(engine, configurable, error, by=by, checkpoint=str(checkpoint))
     raise error
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
+from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from interlock import ConflictError, Database, SQLCheckpointer, WorkflowGraph, WorkflowStore
@@ -222,6 +223,56 @@ def test_who_only_reads_on_postgresql_may_take_as_long_as_they_like() -> None:
         with database.read() as connection:
             assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one() == "1min"
         database.close()
+
+
+def say_that_it_did_not_happen(name: str, url: str, address: Address, thread: str) -> None:
+    """Go on, and say of the effect that nobody knows of that it did not happen and is to be tried again."""
+    graph = quick(name, url, address)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    graph.invoke(None, config, context=CLERK)
+    graph.instances.resolve(config, "retry", by=BOSS, note="they know nothing of it")
+
+
+def test_a_process_that_stops_before_an_effect_does_not_begin_it_once_a_person_has_said_that_it_did_not_happen(
+    prepared_url: str, outside: World
+) -> None:
+    thread = f"{prepared_url[:6]}-stopped-before"
+    arguments = ("effects", prepared_url, outside.address, thread)
+    with Child(run, *arguments, preload=PRELOAD) as first:
+        first.result()
+    with Child(hand_over, *arguments, stop_at=(FaultPoint.BEFORE_EFFECT, 1)) as stopped:
+        assert stopped.stopped()
+        wait_for_lease(*arguments)
+        with Child(say_that_it_did_not_happen, *arguments) as person:
+            person.result()
+        with Child(recover, "effects", prepared_url, outside, thread) as other:
+            left = other.result()
+        stopped.go_on()
+        with pytest.raises(LeaseLost, match="was taken over"):
+            stopped.result()
+
+    assert [tool for tool, _ in outside.calls(thread)] == ["label.buy", "parcel.hand_over"]
+    assert (left.state, left.broken) == ("over", [])
+
+
+def test_a_process_that_stops_before_an_effect_and_was_not_missed_begins_it_under_a_new_lease(
+    prepared_url: str, outside: World
+) -> None:
+    thread = f"{prepared_url[:6]}-not-missed"
+    arguments = ("effects", prepared_url, outside.address, thread)
+    with Child(run, *arguments, preload=PRELOAD) as first:
+        first.result()
+    with Child(hand_over, *arguments, stop_at=(FaultPoint.BEFORE_EFFECT, 1)) as stopped:
+        assert stopped.stopped()
+        wait_for_lease(*arguments)
+        stopped.go_on()
+        assert stopped.result() == "over"
+
+    assert [tool for tool, _ in outside.calls(thread)] == ["label.buy", "parcel.hand_over"]
+    graph = quick("effects", prepared_url, outside.address)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    attempts = [record for record in graph.instances.audit(config) if record.kind.value == "attempt"]
+    assert [record.payload["afterProblem"] for record in attempts if record.payload] == [None, None, "NotBegun"]
 
 
 def wait_for_lease(name: str, url: str, address: Address, thread: str) -> None:

@@ -1,6 +1,6 @@
 """The long run: SIGKILL at every fault point of every workflow on both databases, then at random ones until it is enough.
 
-python -m tests.faults [--kills 1000] [--seed 1] [--only sqlite]
+python -m tests.faults [--kills 1000] [--seed 1] [--only mysql]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from tests.support.servers import temporary_postgres_database
+from tests.support.servers import temporary_mysql_database, temporary_postgres_database
 
 from .kills import Subject
 from .outside import world
@@ -27,6 +27,8 @@ def _databases(folder: pathlib.Path, only: str | None) -> Iterator[list[str]]:
         urls = [f"sqlite:///{folder / 'workflows.db'}"] if only in {None, "sqlite"} else []
         if only in {None, "postgresql"}:
             urls.append(stack.enter_context(temporary_postgres_database()))
+        if only == "mysql":
+            urls.append(stack.enter_context(temporary_mysql_database()))
         for url in urls:
             prepare(url)
         yield urls
@@ -55,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="how many processes to kill (default 1000)")
     parser.add_argument("--seed", type=int, default=1, help="for the random part")
-    parser.add_argument("--only", choices=["sqlite", "postgresql"], help="on one database only")
+    parser.add_argument("--only", choices=["sqlite", "postgresql", "mysql"], help="on one database only")
     given = parser.parse_args(arguments)
     began, kills, runs, wrong = time.monotonic(), 0, 0, []
     with tempfile.TemporaryDirectory() as name, world(pathlib.Path(name)) as outside:

@@ -19,7 +19,16 @@ from interlock import EventEnvelope, Principal, WorkflowGraph
 from interlock.checkpointing.store_tables import ledger, outbox
 from interlock.graphs import Deliveries
 from interlock.testing import injected
-from interlock.tools import EventId, TraceId, WorkflowId
+from interlock.tools import (
+    ConflictError,
+    EventId,
+    InterlockError,
+    ResumeError,
+    StaleCheckpoint,
+    TraceId,
+    WorkflowFinished,
+    WorkflowId,
+)
 
 from .outside import World
 from .workflows import ASYNCHRONOUS, AT_MOST_ONCE, BOSS, CLERK, Address, Booked, Paid, bookings, built
@@ -73,6 +82,17 @@ def go(name: str, url: str, address: Address, thread: str) -> str:
         else:
             return str(snapshot.values["state"])
     raise AssertionError(f"{thread} of {name} did not come to an end")
+
+
+def insist(name: str, url: str, address: Address, thread: str) -> str:
+    """Go on with a workflow that others go on with too, until it is over or has to be resolved."""
+    for _ in range(200):
+        try:
+            return go(name, url, address, thread)
+        except InterlockError as error:
+            if not isinstance(error, (ConflictError, ResumeError, StaleCheckpoint, WorkflowFinished)):
+                raise
+    raise AssertionError("nobody came to an end")
 
 
 def _run(graph: WorkflowGraph, given: Any, config: RunnableConfig, by: Principal) -> None:

@@ -70,7 +70,7 @@ async def test_a_command_that_is_cancelled_around_its_commit_is_carried_out_once
         graph = counter(saver, inside, patient=True)
         running: list[asyncio.Task[Any]] = []
         # The first commit is the start of the instance.
-        with injected(Fault(lambda: running[0].cancel(), point, 2)):
+        with injected(Fault(lambda: [task.cancel() for task in running], point, 2)):
             running.append(asyncio.create_task(graph.ainvoke({"messages": [("user", "open")]}, HERE)))
             with pytest.raises(asyncio.CancelledError):
                 await running[0]

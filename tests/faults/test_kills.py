@@ -39,6 +39,17 @@ def test_a_workflow_that_is_killed_again_and_again_still_comes_to_its_end(prepar
     assert killed >= 4
 
 
+@pytest.mark.parametrize("name", ["coroutines", "effects", "transactions"])
+def test_a_workflow_whose_processes_are_killed_while_others_are_at_it_ends_as_if_they_had_not_been(
+    name: str, prepared_url: str, outside: World
+) -> None:
+    subject = Subject.undisturbed(name, prepared_url, outside)
+
+    killed = subject.killed_together(*(5, 17, 29), thread=f"{prepared_url[:6]}-{name}-killed-together")
+
+    assert killed >= 2
+
+
 def begin_to_wait(url: str, thread: str) -> None:
     """Start a workflow, and leave it where it waits for the first time."""
     config: RunnableConfig = {"configurable": {"thread_id": thread}}

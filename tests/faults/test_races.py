@@ -14,11 +14,11 @@ from langgraph.types import Command
 
 from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph
 from interlock.testing import Child, reach
-from interlock.tools import InterlockError, ResumeError, StaleCheckpoint, WorkflowFinished
+from interlock.tools import ResumeError, WorkflowFinished
 
 from .kills import PRELOAD
 from .outside import World
-from .runs import go, left_behind
+from .runs import insist, left_behind
 from .workflows import BOSS, CLERK, Till, close_till, open_till, sell
 
 MANY = 50
@@ -220,7 +220,7 @@ def test_processes_that_all_go_on_with_one_workflow_do_everything_once(
     name: str, prepared_url: str, outside: World
 ) -> None:
     thread = f"{prepared_url[:6]}-{name}-together"
-    children = [Child(_insist, name, prepared_url, outside.address, thread, preload=PRELOAD) for _ in range(4)]
+    children = [Child(insist, name, prepared_url, outside.address, thread, preload=PRELOAD) for _ in range(4)]
     ends = [child.result() for child in children]
 
     assert set(ends) == {"over"}
@@ -230,14 +230,3 @@ def test_processes_that_all_go_on_with_one_workflow_do_everything_once(
     assert left.broken == []
     calls = outside.calls(thread)
     assert len(calls) == len(set(calls)) == (2 if name == "effects" else 0)
-
-
-def _insist(name: str, url: str, address: tuple[str, int], thread: str) -> str:
-    """Go on with a workflow that others go on with too, until it is over."""
-    for _ in range(200):
-        try:
-            return go(name, url, address, thread)
-        except InterlockError as error:
-            if not isinstance(error, (ConflictError, ResumeError, StaleCheckpoint, WorkflowFinished)):
-                raise
-    raise AssertionError("nobody came to an end")

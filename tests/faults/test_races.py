@@ -9,17 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
+from sqlalchemy.engine.interfaces import IsolationLevel
 
 from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph
 from interlock.testing import Child, reach
-from interlock.tools import ResumeError, WorkflowFinished
+from interlock.tools import ResumeError, StoreUnavailable, WorkflowFinished
 
 from .kills import PRELOAD
 from .outside import World
 from .runs import insist, left_behind
-from .workflows import BOSS, CLERK, Till, close_till, open_till, sell
+from .workflows import BOSS, CLERK, Till, close_till, open_till, prepare, sell
 
 MANY = 50
 
@@ -140,6 +142,29 @@ def test_fifty_commands_under_one_key_are_one_command(saver: SQLCheckpointer) ->
     assert sum(not one.get("replayed", False) for one in done) == 1
     assert len({one["auditRef"] for one in done}) == 1
     assert graph.instances.get(here).data["done"] == ["open", "tea"]
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_under_a_stricter_isolation_of_the_applications_own_who_comes_second_is_told_to_try_again(
+    isolation: IsolationLevel, postgres_database: str
+) -> None:
+    prepare(postgres_database)
+    engine = sa.create_engine(postgres_database, isolation_level=isolation, pool_size=10)
+    with SQLCheckpointer(engine) as saver:
+        graph = till(saver)
+        here: RunnableConfig = {"configurable": {"thread_id": "strict"}}
+        graph.invoke({"messages": [], "data": {"thread": "strict"}}, here)
+        graph.instances.execute(here, "till.open", {})
+        arguments = {"what": "tea", "amount": "1.00"}
+        revision = graph.instances.get(here).revision
+
+        done, errors = at_once([lambda: graph.instances.execute(here, "till.sell", arguments, revision=revision)] * 10)
+
+        assert [one["ok"] for one in done] == [True]
+        assert all(isinstance(error, (ConflictError, StoreUnavailable)) and error.retryable for error in errors)
+        assert graph.instances.get(here).data["done"] == ["open", "tea"]
+        assert graph.engine.store.verify(graph.instances.id_of(here)) == []
+    engine.dispose()
 
 
 PROCESSES, THREADS = 10, 5

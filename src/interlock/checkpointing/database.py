@@ -296,7 +296,8 @@ class Database:
             if self._async_engine is None:
                 url = self.engine.url.set(drivername=_ASYNC_DRIVERS[self.dialect])
                 # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
-                self._async_engine = create_async_engine(url, poolclass=NullPool)
+                options = {} if self.dialect is Dialect.SQLITE else {"isolation_level": "READ COMMITTED"}
+                self._async_engine = create_async_engine(url, poolclass=NullPool, **options)
                 if self.dialect is Dialect.SQLITE:
                     _prepare_sqlite(self._async_engine.sync_engine, "FULL")
                 else:

@@ -11,7 +11,7 @@ from ..tools.errors import NotADatabase, ReadOnlyStore, StoreError, StoreUnavail
 _UNAVAILABLE = (
     "database is locked", "database table is locked", "database is busy", "could not connect", "connection refused",
     "server closed the connection", "terminating connection", "lost connection", "gone away", "can't connect",
-    "connection is closed", "the connection is lost", "deadlock", "too many connections",
+    "connection is closed", "the connection is lost", "deadlock", "could not serialize access", "too many connections",
     "the database system is", "consuming input failed", "connection timeout", "disk i/o error",
 )  # fmt: skip
 _LOCKED = ("lock timeout", "lock wait timeout")

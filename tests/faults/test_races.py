@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from sqlalchemy.engine.interfaces import IsolationLevel
 
-from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph
+from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph, WorkflowStore
 from interlock.testing import Child, reach
-from interlock.tools import ResumeError, StoreUnavailable, WorkflowFinished
+from interlock.tools import ResumeError, StaleCheckpoint, StoreUnavailable, WorkflowFinished
 
 from .kills import PRELOAD
 from .outside import World
@@ -49,7 +51,9 @@ def saver(prepared_url: str) -> Iterator[SQLCheckpointer]:
         yield opened
 
 
-def till(saver: SQLCheckpointer, *, approval: bool = False) -> WorkflowGraph:
+def till(
+    saver: BaseCheckpointSaver[Any], *, approval: bool = False, store: WorkflowStore | None = None
+) -> WorkflowGraph:
     flow = Workflow("till", data=Till)
     flow.add_state("closed", decide=(lambda _: ("till.open", {})) if approval else None)
     flow.add_state("open")
@@ -57,7 +61,7 @@ def till(saver: SQLCheckpointer, *, approval: bool = False) -> WorkflowGraph:
     flow.add_edge("closed", open_till, "open", approval=approval)
     flow.add_edge("open", sell, "open")
     flow.add_edge("open", close_till, "over")
-    return flow.compile(saver)
+    return flow.compile(saver, workflow_store=store)
 
 
 def transitions(graph: WorkflowGraph, config: RunnableConfig) -> Counter[str | None]:
@@ -165,6 +169,29 @@ def test_under_a_stricter_isolation_of_the_applications_own_who_comes_second_is_
         assert graph.instances.get(here).data["done"] == ["open", "tea"]
         assert graph.engine.store.verify(graph.instances.id_of(here)) == []
     engine.dispose()
+
+
+def test_with_a_saver_of_another_kind_business_happens_once_though_several_runs_may_go_on(sqlite_url: str) -> None:
+    store = WorkflowStore(sqlite_url)
+    graph = till(InMemorySaver(), approval=True, store=store)
+    here: RunnableConfig = {"configurable": {"thread_id": "theirs"}}
+    graph.invoke({"messages": [("user", "open")], "data": {"thread": "theirs"}}, here, context=CLERK)
+    approval = graph.instances.snapshot(here).pending_approvals[0]
+    graph.instances.decide(str(approval["approvalId"]), Decision(DecisionKind.APPROVE), by=BOSS)
+
+    done, errors = at_once([lambda: graph.invoke(None, here)] * MANY)
+
+    assert len(done) + len(errors) == MANY
+    assert {one["state"] for one in done} == {"open"}
+    assert {type(error) for error in errors} <= {ConflictError, ResumeError}
+    assert transitions(graph, here) == {"till.open": 1}
+    assert graph.instances.get(here).data["done"] == ["open"]
+    past = [state.config for state in graph.get_state_history(here) if state.next == ("closed",)]
+    for config in past:
+        with pytest.raises(StaleCheckpoint):
+            graph.invoke(None, config)
+    assert store.verify(graph.instances.id_of(here)) == []
+    store.database.close()
 
 
 PROCESSES, THREADS = 10, 5

@@ -11,8 +11,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Send, StateUpdate
 
-from interlock import SQLCheckpointer, WorkflowGraph
-from interlock.tools import ConflictError, InvalidInput, StaleCheckpoint
+from interlock import Principal, SQLCheckpointer, WorkflowGraph
+from interlock.tools import ConflictError, InputError, InvalidInput, RunError, StaleCheckpoint
 
 from .workflows import CLERK, transactions
 
@@ -163,3 +163,32 @@ def test_a_copied_thread_is_refused(graph: WorkflowGraph) -> None:
 
     with pytest.raises(StaleCheckpoint, match="copy of another"):
         graph.invoke({"messages": [("user", "go on")]}, {"configurable": {"thread_id": "t-3"}}, context=CLERK)
+
+
+@pytest.mark.parametrize("given", ["the same thread", "another thread"])
+def test_a_thread_whose_checkpoints_are_lost_may_rejoin_its_workflow_where_that_stands(
+    given: str, graph: WorkflowGraph
+) -> None:
+    workflow_id = graph.instances.id_of(HERE)
+    assert isinstance(graph.checkpointer, SQLCheckpointer)
+    with pytest.raises(ConflictError, match="nothing is lost"):
+        graph.instances.rejoin(HERE, principal=CLERK)
+    graph.checkpointer.delete_thread("t-1")
+    here: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
+    if given == "another thread":
+        here = {"configurable": {"thread_id": "t-9", "workflow_id": workflow_id}}
+    with pytest.raises(StaleCheckpoint):
+        graph.invoke({"messages": [("user", "go on")]}, here, context=CLERK)
+    with pytest.raises(InputError, match="rejoin"):
+        graph.instances.head(here)
+    with pytest.raises(RunError):
+        graph.instances.rejoin(here, principal=Principal("eve", tenant="other"))
+
+    rejoined = graph.instances.rejoin(here, principal=CLERK)
+    result = graph.invoke({"messages": [("user", "go on")]}, rejoined, context=CLERK)
+
+    assert (result["state"], result["__interrupt__"][0].value["tool"]) == ("open", "till.close")
+    assert done(graph) == ["open", "tea"]
+    records = [record for record in graph.instances.audit(HERE) if record.kind.value == "rejoined"]
+    assert [record.principal_id for record in records] == ["clerk"]
+    assert graph.engine.store.verify(workflow_id) == []

@@ -24,7 +24,7 @@ from .approval_desk import ApprovalDesk
 from .card import ApprovalCard
 from .picture import Picture, picture_of_instance
 from .timeline import Timeline, timeline_of
-from .travel import fork, head
+from .travel import fork, head, rejoin
 
 Which = str | RunnableConfig
 """An instance: its workflow id, or the config that its thread runs with."""
@@ -229,6 +229,24 @@ class Instances(ApprovalDesk):
             InputError: The thread has no such checkpoint any more.
         """
         return head(self._graph, config)
+
+    def rejoin(self, config: RunnableConfig, *, principal: Principal | None = None) -> RunnableConfig:
+        """Let a thread whose checkpoints were lost (deleted, in memory, an older backup) go on with its instance.
+
+        The instance stays where its row says; of the conversation only what the thread still has is known. It is written down.
+
+        Args:
+            config: The thread, and the `workflow_id` of the instance where another thread had it.
+            principal: Who asks for it.
+
+        Returns:
+            The config to go on with.
+
+        Raises:
+            RunError: There is no such instance for the principal's tenant.
+            ConflictError: Nothing is lost: the checkpoint of the last command is there.
+        """
+        return rejoin(self._graph, config, principal=principal or Principal.ANONYMOUS)
 
     def fork(
         self, config: RunnableConfig, *, thread_id: str | None = None, principal: Principal | None = None

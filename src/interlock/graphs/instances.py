@@ -5,6 +5,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
+from ..checkpointing.identifiers import named
 from ..checkpointing.store import AuditRecord, Instance
 from ..nodes.approval_payload import payload
 from ..nodes.commands import Broken, Commands, Outcome, unresolved
@@ -108,13 +109,14 @@ class Instances(ApprovalDesk):
             tool: One of its next allowed tools.
             arguments: As on the wire.
             principal: Who asks; nobody in particular by default.
-            idempotency_key: The caller's own: the same key and arguments give the stored result again.
+            idempotency_key: The caller's own, of at most 128 characters: the same key and arguments give the stored result again.
             revision: The revision that the caller decided by; by default the one at the time of the call. The command runs on no other.
 
         Returns:
             The command result, read result or error, as on the wire.
 
         Raises:
+            InputError: The key is empty, too long, or one that some database would take for another.
             ConflictError: Somebody else was first.
             OutcomeUnknown: An attempt broke off in mid-effect.
         """
@@ -149,7 +151,7 @@ class Instances(ApprovalDesk):
         instance = self._engine.owned(self._engine.store.find(workflow_id), by, workflow_id)
         name = tool.name if isinstance(tool, ToolContract) else tool
         proposal = Proposal(
-            key=key or mint("key"),
+            key=mint("key") if key is None else named("idempotency_key", key, 128),
             message_key=mint("msg"),
             tool=name,
             arguments=dict(arguments),

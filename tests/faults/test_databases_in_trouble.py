@@ -10,21 +10,21 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
 
-from interlock import Principal, SQLCheckpointer, Workflow, WorkflowGraph
+from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, WorkflowGraph, command
 from interlock.checkpointing import database as databases
 from interlock.testing import Child, Fault, FaultPoint, delay, injected
-from interlock.tools import StoreUnavailable
+from interlock.tools import StoreError, StoreUnavailable
 from tests.support.servers import temporary_postgres_database
 
 from .kills import PRELOAD
-from .workflows import CLERK, Till, bookings, close_till, open_till, prepare, transactions
+from .workflows import CLERK, Receipt, Till, bookings, close_till, open_till, prepare, transactions
 
 HERE: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
 
@@ -86,6 +86,31 @@ def test_a_connection_that_the_server_ends_in_mid_command_leaves_nothing(point: 
     assert raised.value.retryable
     nothing_happened(graph)
     goes_on(graph)
+
+
+@command("till.insist", effect="transactional")
+def insist(ctx: ToolContext[Till], nested: bool) -> Receipt:
+    """Book twice under one number, and take no notice of the second time."""
+    for what in ("first", "second"):
+        with contextlib.suppress(sa.exc.IntegrityError), ctx.session.begin_nested() if nested else nullcontext():
+            ctx.session.execute(sa.insert(bookings).values(number=1, thread="t-1", what=what, amount="1"))
+    return Receipt(what="first")
+
+
+def test_a_tool_that_goes_on_after_a_statement_that_failed_is_told_how(postgres: SQLCheckpointer) -> None:
+    flow = Workflow("till", data=Till)
+    flow.add_state("open")
+    flow.add_edge("open", insist, "open")
+    graph = flow.compile(postgres)
+    graph.invoke({"messages": []}, HERE)
+
+    with pytest.raises(StoreError, match=r"begin_nested\(\)") as raised:
+        graph.instances.execute(HERE, "till.insist", {"nested": False})
+
+    assert (raised.value.code, raised.value.retryable) == ("transaction_aborted", False)
+    assert booked(graph) == []
+    assert graph.instances.execute(HERE, "till.insist", {"nested": True})["ok"]
+    assert booked(graph) == ["first"]
 
 
 def test_a_file_that_is_locked_for_longer_than_the_busy_timeout_is_a_retryable_error(

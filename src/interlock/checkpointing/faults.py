@@ -45,6 +45,12 @@ def translate(error: Exception, url: URL) -> StoreError:
         return StoreUnavailable(
             f"The disk of {where} is full. Nothing of this step was written; free some space and run it again."
         )
+    if "current transaction is aborted" in text:
+        return StoreError(
+            f"A statement of this transaction had failed, and the database {where} takes nothing after that. Nothing of this step was kept. "
+            "A tool that means to go on after a statement that may fail runs it in ctx.session.begin_nested().",
+            code="transaction_aborted",
+        )
     if any(sign in text for sign in _LOCKED):
         return StoreUnavailable(
             f"Another transaction in {where} holds what this step needs, and did not let go of it in time: "

@@ -16,7 +16,7 @@ from interlock.testing import Fault, FaultPoint, injected
 from interlock.tools import StoreUnavailable
 from tests.support.own_postgres import OwnPostgres, Way, own_postgres
 
-from .workflows import CLERK, Receipt, Till, bookings, close_till, open_till, prepare, transactions
+from .workflows import CLERK, WORKFLOWS, Receipt, Till, bookings, close_till, open_till, prepare
 
 HERE: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
 
@@ -97,11 +97,13 @@ def test_what_was_committed_before_the_server_restarted_stays(
     assert booked(graph) == ["open"]
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["invoke", "ainvoke"])
+@pytest.mark.parametrize(
+    ("name", "asynchronous"), [("transactions", False), ("transactions", True), ("coroutines", True)]
+)
 async def test_a_workflow_ends_as_undisturbed_whatever_the_server_restarts_in(
-    asynchronous: bool, server: OwnPostgres, saver: SQLCheckpointer
+    name: str, asynchronous: bool, server: OwnPostgres, saver: SQLCheckpointer
 ) -> None:
-    graph = transactions(("", 0)).compile(saver)
+    graph = WORKFLOWS[name](("", 0)).compile(saver)
     restarts = 0
 
     async def run(thread: str, given: Any) -> Any:

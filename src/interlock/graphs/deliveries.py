@@ -261,6 +261,8 @@ class Deliveries:
         if shown or not state.tasks:
             return _Stands.ELSEWHERE
         # A run that is under way looks at the row by itself. One whose process died is under way for ever.
+        if state.created_at is None:  # a saver that does not say when
+            return _Stands.RUNS
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(state.created_at)
         return _Stands.LEFT if age.total_seconds() >= self._left_seconds else _Stands.RUNS
 

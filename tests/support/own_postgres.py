@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.servers import POSTGRES, REQUIRE, required
 
-Way = Literal["smart", "fast", "immediate"]
+Way = Literal["fast", "immediate"]
 """How a server stops: `fast` ends its connections, `immediate` ends at once and recovers from its log when it comes back."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from interlock.testing import Child
 
 from .outside import World
-from .runs import Left, check_effects, count_points, go, left_behind, recover
+from .runs import Left, check_effects, count_points, go, insist, left_behind, recover
 
 PRELOAD = ("tests.faults.runs", "langgraph.checkpoint.memory", "psycopg", "aiosqlite", "pytest")
 
@@ -56,9 +56,34 @@ class Subject:
                 code = child.ended()
             assert code in {0, -signal.SIGKILL}, f"{thread}: the process ended with {code}"
             kills += code == -signal.SIGKILL
+        self._ends_as_undisturbed(thread)
+        return kills
+
+    def killed_together(self, *ordinals: int, thread: str) -> int:
+        """As `killed_at`, with all of these processes at it at the same time.
+
+        Returns:
+            How many processes were killed, that which began the turn included.
+        """
+        # Each input is a turn of its own. They are to go on with one turn: somebody began it, and died in its second node.
+        with Child(go, self.name, self.url, self.world.address, thread, kill_at=("node.before", 2)) as first:
+            assert first.ended() == -signal.SIGKILL
+        children = [
+            Child(insist, self.name, self.url, self.world.address, thread, kill_at=(None, ordinal))
+            for ordinal in ordinals
+        ]
+        try:
+            codes = [child.ended() for child in children]
+        finally:
+            for child in children:
+                child.kill()
+        assert set(codes) <= {0, -signal.SIGKILL}, f"{thread}: the processes ended with {codes}"
+        self._ends_as_undisturbed(thread)
+        return 1 + codes.count(-signal.SIGKILL)
+
+    def _ends_as_undisturbed(self, thread: str) -> None:
         with Child(recover, self.name, self.url, self.world, thread) as child:
             left = child.result()
         expected = Left(**{**self.left.__dict__, "data": {**self.left.data, "thread": thread}})
         assert left == expected, f"{thread} ended otherwise:\n{left}\n{expected}"
         check_effects(self.world, thread, self.tools)
-        return kills

@@ -398,6 +398,26 @@ def test_the_same_key_gives_the_stored_result_and_never_another_command(
         graph.instances.execute(HERE, "parcel.send", {}, idempotency_key="k")
 
 
+@pytest.mark.parametrize("key", ["", "k ", "a\0b", "x" * 129, "\ud800"], ids=["empty", "space", "NUL", "long", "half"])
+def test_a_key_that_some_database_would_cut_off_or_take_for_another_is_refused(
+    key: str, saver: SQLCheckpointer, service: Service
+) -> None:
+    here = {"configurable": {"thread_id": "t-1", "workflow_id": "wf_1"}}
+    flow = Workflow("depot", data=Parcel)
+    flow.add_state("packed")
+    flow.add_state("sent", final=True)
+    flow.add_edge("packed", sending(service, "idempotent"), "sent")
+    graph = flow.compile(saver)
+    graph.invoke({"messages": []}, here)
+
+    with pytest.raises(InputError, match="idempotency_key") as raised:
+        graph.instances.execute(here, "parcel.send", {}, idempotency_key=key)
+    assert raised.value.code == "invalid_id"
+    with pytest.raises(InputError, match="workflow_id"):
+        graph.invoke({"messages": []}, {"configurable": {"thread_id": "t-1", "workflow_id": key}})
+    assert service.attempts == []
+
+
 def test_an_effect_that_outlasts_its_lease_keeps_it(saver: SQLCheckpointer, service: Service) -> None:
     store = WorkflowStore(saver.database, lease_seconds=0.3)
     flow = Workflow("depot", data=Parcel)

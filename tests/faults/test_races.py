@@ -9,17 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
+from sqlalchemy.engine.interfaces import IsolationLevel
 
-from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph
-from interlock.testing import Child
-from interlock.tools import InterlockError, ResumeError, StaleCheckpoint, WorkflowFinished
+from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph, WorkflowStore
+from interlock.testing import Child, reach
+from interlock.tools import ResumeError, StaleCheckpoint, StoreUnavailable, WorkflowFinished
 
 from .kills import PRELOAD
 from .outside import World
-from .runs import go, left_behind
-from .workflows import BOSS, CLERK, Till, close_till, open_till, sell
+from .runs import insist, left_behind
+from .workflows import BOSS, CLERK, Till, close_till, open_till, prepare, sell
 
 MANY = 50
 
@@ -47,7 +51,9 @@ def saver(prepared_url: str) -> Iterator[SQLCheckpointer]:
         yield opened
 
 
-def till(saver: SQLCheckpointer, *, approval: bool = False) -> WorkflowGraph:
+def till(
+    saver: BaseCheckpointSaver[Any], *, approval: bool = False, store: WorkflowStore | None = None
+) -> WorkflowGraph:
     flow = Workflow("till", data=Till)
     flow.add_state("closed", decide=(lambda _: ("till.open", {})) if approval else None)
     flow.add_state("open")
@@ -55,7 +61,7 @@ def till(saver: SQLCheckpointer, *, approval: bool = False) -> WorkflowGraph:
     flow.add_edge("closed", open_till, "open", approval=approval)
     flow.add_edge("open", sell, "open")
     flow.add_edge("open", close_till, "over")
-    return flow.compile(saver)
+    return flow.compile(saver, workflow_store=store)
 
 
 def transitions(graph: WorkflowGraph, config: RunnableConfig) -> Counter[str | None]:
@@ -142,12 +148,131 @@ def test_fifty_commands_under_one_key_are_one_command(saver: SQLCheckpointer) ->
     assert graph.instances.get(here).data["done"] == ["open", "tea"]
 
 
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_under_a_stricter_isolation_of_the_applications_own_who_comes_second_is_told_to_try_again(
+    isolation: IsolationLevel, postgres_database: str
+) -> None:
+    prepare(postgres_database)
+    engine = sa.create_engine(postgres_database, isolation_level=isolation, pool_size=10)
+    with SQLCheckpointer(engine) as saver:
+        graph = till(saver)
+        here: RunnableConfig = {"configurable": {"thread_id": "strict"}}
+        graph.invoke({"messages": [], "data": {"thread": "strict"}}, here)
+        graph.instances.execute(here, "till.open", {})
+        arguments = {"what": "tea", "amount": "1.00"}
+        revision = graph.instances.get(here).revision
+
+        done, errors = at_once([lambda: graph.instances.execute(here, "till.sell", arguments, revision=revision)] * 10)
+
+        assert [one["ok"] for one in done] == [True]
+        assert all(isinstance(error, (ConflictError, StoreUnavailable)) and error.retryable for error in errors)
+        assert graph.instances.get(here).data["done"] == ["open", "tea"]
+        assert graph.engine.store.verify(graph.instances.id_of(here)) == []
+    engine.dispose()
+
+
+def test_with_a_saver_of_another_kind_business_happens_once_though_several_runs_may_go_on(sqlite_url: str) -> None:
+    store = WorkflowStore(sqlite_url)
+    graph = till(InMemorySaver(), approval=True, store=store)
+    here: RunnableConfig = {"configurable": {"thread_id": "theirs"}}
+    graph.invoke({"messages": [("user", "open")], "data": {"thread": "theirs"}}, here, context=CLERK)
+    approval = graph.instances.snapshot(here).pending_approvals[0]
+    graph.instances.decide(str(approval["approvalId"]), Decision(DecisionKind.APPROVE), by=BOSS)
+
+    done, errors = at_once([lambda: graph.invoke(None, here)] * MANY)
+
+    assert len(done) + len(errors) == MANY
+    assert {one["state"] for one in done} == {"open"}
+    assert {type(error) for error in errors} <= {ConflictError, ResumeError}
+    assert transitions(graph, here) == {"till.open": 1}
+    assert graph.instances.get(here).data["done"] == ["open"]
+    past = [state.config for state in graph.get_state_history(here) if state.next == ("closed",)]
+    for config in past:
+        with pytest.raises(StaleCheckpoint):
+            graph.invoke(None, config)
+    assert store.verify(graph.instances.id_of(here)) == []
+    store.database.close()
+
+
+PROCESSES, THREADS = 10, 5
+
+
+def _several(what: str, url: str, thread: str, revision: int) -> list[str]:
+    """A process that does one thing several times at once; what came of each: `done`, or the error's class."""
+    here: RunnableConfig = {"configurable": {"thread_id": thread}}
+    with SQLCheckpointer(url) as saver:
+        graph = till(saver, approval=True)
+        graph.get_state(here)
+        works: dict[str, Callable[[], Any]] = {
+            "answer": lambda: graph.invoke(Command(resume={"type": "approve"}), here, context=BOSS),
+            "command": lambda: graph.instances.execute(
+                here, "till.sell", {"what": "tea", "amount": "1.00"}, revision=revision
+            ),
+            "key": lambda: graph.instances.execute(
+                here, "till.sell", {"what": "tea", "amount": "1.00"}, idempotency_key="once"
+            ),
+        }
+        reach("race.ready")
+        done, errors = at_once([works[what]] * THREADS)
+    outcomes = ["replayed" if one.get("replayed") else "done" if one.get("ok", True) else "denied" for one in done]
+    return [*outcomes, *(type(error).__name__ for error in errors)]
+
+
+def raced(what: str, url: str, thread: str, revision: int = 0) -> Counter[str]:
+    """Let ten processes with five threads each do one thing at the same moment."""
+    children = [
+        Child(_several, what, url, thread, revision, stop_at=("race.ready", 1), preload=PRELOAD)
+        for _ in range(PROCESSES)
+    ]
+    try:
+        assert all(child.stopped() for child in children)
+        for child in children:
+            child.go_on()
+        return Counter(outcome for child in children for outcome in child.result())
+    finally:
+        for child in children:
+            child.kill()
+
+
+def test_of_fifty_answers_in_ten_processes_one_counts(prepared_url: str) -> None:
+    here: RunnableConfig = {"configurable": {"thread_id": "answers"}}
+    with SQLCheckpointer(prepared_url) as saver:
+        graph = till(saver, approval=True)
+        graph.invoke({"messages": [("user", "open")], "data": {"thread": "answers"}}, here, context=CLERK)
+
+        outcomes = raced("answer", prepared_url, "answers")
+
+        assert outcomes.total() == MANY
+        assert outcomes["done"] == 1
+        assert outcomes.keys() <= {"done", "ConflictError", "ResumeError"}
+        assert transitions(graph, here) == {"till.open": 1}
+        assert graph.engine.store.verify(graph.instances.id_of(here)) == []
+
+
+@pytest.mark.parametrize("what", ["command", "key"])
+def test_of_fifty_commands_in_ten_processes_one_runs(what: str, prepared_url: str) -> None:
+    here: RunnableConfig = {"configurable": {"thread_id": "commands"}}
+    with SQLCheckpointer(prepared_url) as saver:
+        graph = till(saver, approval=True)
+        graph.invoke({"messages": [("user", "open")], "data": {"thread": "commands"}}, here, context=CLERK)
+        graph.invoke(Command(resume={"type": "approve"}), here, context=BOSS)
+
+        outcomes = raced(what, prepared_url, "commands", graph.instances.get(here).revision)
+
+        assert outcomes.total() == MANY
+        assert outcomes["done"] == 1
+        assert outcomes.keys() <= {"done", "RevisionConflict" if what == "command" else "replayed"}
+        assert transitions(graph, here) == {"till.open": 1, "till.sell": 1}
+        assert graph.instances.get(here).data["done"] == ["open", "tea"]
+        assert graph.engine.store.verify(graph.instances.id_of(here)) == []
+
+
 @pytest.mark.parametrize("name", ["transactions", "effects"])
 def test_processes_that_all_go_on_with_one_workflow_do_everything_once(
     name: str, prepared_url: str, outside: World
 ) -> None:
     thread = f"{prepared_url[:6]}-{name}-together"
-    children = [Child(_insist, name, prepared_url, outside.address, thread, preload=PRELOAD) for _ in range(4)]
+    children = [Child(insist, name, prepared_url, outside.address, thread, preload=PRELOAD) for _ in range(4)]
     ends = [child.result() for child in children]
 
     assert set(ends) == {"over"}
@@ -157,14 +282,3 @@ def test_processes_that_all_go_on_with_one_workflow_do_everything_once(
     assert left.broken == []
     calls = outside.calls(thread)
     assert len(calls) == len(set(calls)) == (2 if name == "effects" else 0)
-
-
-def _insist(name: str, url: str, address: tuple[str, int], thread: str) -> str:
-    """Go on with a workflow that others go on with too, until it is over."""
-    for _ in range(200):
-        try:
-            return go(name, url, address, thread)
-        except InterlockError as error:
-            if not isinstance(error, (ConflictError, ResumeError, StaleCheckpoint, WorkflowFinished)):
-                raise
-    raise AssertionError("nobody came to an end")

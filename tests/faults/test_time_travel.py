@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import StateUpdate
+from langgraph.types import Command, Send, StateUpdate
 
-from interlock import SQLCheckpointer, WorkflowGraph
-from interlock.tools import ConflictError, InvalidInput, StaleCheckpoint
+from interlock import Principal, SQLCheckpointer, WorkflowGraph
+from interlock.tools import ConflictError, InputError, InvalidInput, RunError, StaleCheckpoint
 
 from .workflows import CLERK, transactions
 
@@ -63,6 +63,53 @@ def test_an_update_of_the_past_is_refused(graph: WorkflowGraph) -> None:
         graph.update_state(before(graph, "closed/till.open"), {"messages": [HumanMessage("no")]})
     with pytest.raises(InvalidInput, match="truth"):
         graph.update_state(HERE, {"state": "over"})
+
+
+REFUSED: dict[str, Callable[[WorkflowGraph], Any]] = {
+    "a channel": lambda graph: graph.update_state(HERE, {"state": "over", "data": {"total": "s-e-c-r-e-t"}}),
+    "a command": lambda graph: graph.update_state(HERE, Command(goto="over")),
+    "a node": lambda graph: graph.update_state(HERE, {"messages": []}, as_node="open/till.close"),
+    "a jump": lambda graph: graph.invoke(Command(goto="open/till.close"), HERE, context=CLERK),
+    "a jump with something": lambda graph: graph.invoke(
+        Command(goto=Send("open/till.close", {"what": "s-e-c-r-e-t"})), HERE, context=CLERK
+    ),
+    "an update": lambda graph: graph.invoke(Command(update={"data": {"total": "s-e-c-r-e-t"}}), HERE, context=CLERK),
+    "the past": lambda graph: graph.update_state(before(graph, "closed"), {"messages": [HumanMessage("s-e-c-r-e-t")]}),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_tried_at_the_graphs_own_doors_is_refused_and_written_down(what: str, graph: WorkflowGraph) -> None:
+    records = graph.instances.audit(HERE)
+    stands = graph.get_state(HERE).config
+
+    with pytest.raises((InvalidInput, StaleCheckpoint)) as raised:
+        REFUSED[what](graph)
+
+    (record,) = graph.instances.audit(HERE)[len(records) :]
+    assert (record.kind.value, record.code) == ("denial", raised.value.code)
+    assert record.principal_id == ("clerk" if what in {"a jump", "a jump with something", "an update"} else "anonymous")
+    assert record.payload is not None
+    assert record.payload["error"]["message"] == raised.value.message
+    assert "s-e-c-r-e-t" not in str(record.payload), "what was to be written is nobody's business"
+    assert graph.get_state(HERE).config == stands
+    assert graph.engine.store.verify(graph.instances.id_of(HERE)) == []
+
+
+async def test_an_async_update_that_is_refused_is_written_down(graph: WorkflowGraph) -> None:
+    with pytest.raises(InvalidInput):
+        await graph.aupdate_state(HERE, {"state": "over"})
+
+    last = graph.instances.audit(HERE)[-1]
+    assert last.payload is not None
+    assert (last.kind.value, last.payload["channels"]) == ("denial", ["state"])
+
+
+def test_what_is_refused_on_a_thread_without_a_workflow_is_nowhere_to_be_written_down(graph: WorkflowGraph) -> None:
+    with pytest.raises(InvalidInput):
+        graph.update_state({"configurable": {"thread_id": "nobody"}}, {"state": "over"})
+    with pytest.raises(InvalidInput):
+        graph.update_state({"configurable": {}}, {"state": "over"})
 
 
 def test_what_followed_the_last_command_may_be_gone_back_to(graph: WorkflowGraph) -> None:
@@ -116,3 +163,32 @@ def test_a_copied_thread_is_refused(graph: WorkflowGraph) -> None:
 
     with pytest.raises(StaleCheckpoint, match="copy of another"):
         graph.invoke({"messages": [("user", "go on")]}, {"configurable": {"thread_id": "t-3"}}, context=CLERK)
+
+
+@pytest.mark.parametrize("given", ["the same thread", "another thread"])
+def test_a_thread_whose_checkpoints_are_lost_may_rejoin_its_workflow_where_that_stands(
+    given: str, graph: WorkflowGraph
+) -> None:
+    workflow_id = graph.instances.id_of(HERE)
+    assert isinstance(graph.checkpointer, SQLCheckpointer)
+    with pytest.raises(ConflictError, match="nothing is lost"):
+        graph.instances.rejoin(HERE, principal=CLERK)
+    graph.checkpointer.delete_thread("t-1")
+    here: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
+    if given == "another thread":
+        here = {"configurable": {"thread_id": "t-9", "workflow_id": workflow_id}}
+    with pytest.raises(StaleCheckpoint):
+        graph.invoke({"messages": [("user", "go on")]}, here, context=CLERK)
+    with pytest.raises(InputError, match="rejoin"):
+        graph.instances.head(here)
+    with pytest.raises(RunError):
+        graph.instances.rejoin(here, principal=Principal("eve", tenant="other"))
+
+    rejoined = graph.instances.rejoin(here, principal=CLERK)
+    result = graph.invoke({"messages": [("user", "go on")]}, rejoined, context=CLERK)
+
+    assert (result["state"], result["__interrupt__"][0].value["tool"]) == ("open", "till.close")
+    assert done(graph) == ["open", "tea"]
+    records = [record for record in graph.instances.audit(HERE) if record.kind.value == "rejoined"]
+    assert [record.principal_id for record in records] == ["clerk"]
+    assert graph.engine.store.verify(workflow_id) == []

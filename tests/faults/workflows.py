@@ -1,10 +1,12 @@
-"""The workflows that are killed: one of transactions, one of effects outside, and one with several calls in a message.
+"""The workflows that are killed: of transactions, of effects outside, of several calls in a message, of coroutines, and of waits.
 
 All of them are deterministic, and can be built in any process from the address of the world outside.
 """
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import functools
 from collections.abc import Callable
 from decimal import Decimal
@@ -53,6 +55,10 @@ class Booked(Event, name="shop.booked.v1"):
     amount: Decimal
 
 
+class Paid(Event, name="shop.paid.v1"):
+    """Somebody paid."""
+
+
 class Receipt(BaseModel):
     """What a command answers."""
 
@@ -61,7 +67,7 @@ class Receipt(BaseModel):
 
 
 class Till(BaseModel):
-    """The data of all three workflows."""
+    """The data of all these workflows."""
 
     thread: str = ""
     total: Decimal = Decimal(0)
@@ -190,11 +196,80 @@ def messages(_: Address) -> Workflow:
     return flow
 
 
+def coroutines(address: Address) -> Workflow:
+    """Asynchronous tools: a read, a command in its own transaction, one that says no, and an effect outside."""
+
+    @read("till.look")
+    async def alook(ctx: ToolContext[Till]) -> Receipt:
+        """Look into the till."""
+        count = await ctx.session.scalar(sa.select(sa.func.count()).where(bookings.c.thread == ctx.data.thread))
+        return Receipt(what="look", number=count)
+
+    async def abook(ctx: ToolContext[Till], what: str, amount: Decimal) -> Receipt:
+        await ctx.session.execute(sa.insert(bookings).values(thread=ctx.data.thread, what=what, amount=str(amount)))
+        ctx.data.total += amount
+        ctx.data.done.append(what)
+        ctx.emit(Booked(what=what, amount=amount))
+        return Receipt(what=what, number=len(ctx.data.done))
+
+    @command("till.open", effect="transactional")
+    async def aopen(ctx: ToolContext[Till]) -> Receipt:
+        """Open the till."""
+        return await abook(ctx, "open", Decimal("10.00"))
+
+    @command("till.refuse", effect="transactional")
+    async def arefuse(ctx: ToolContext[Till]) -> Receipt:
+        """Write, and then say no."""
+        await abook(ctx, "never", Decimal("99.00"))
+        raise Refused("the till says no", code="no")
+
+    @command("label.buy", effect="idempotent", retry=RetryPolicy(attempts=2, initial=0))
+    async def abuy(ctx: ToolContext[Till]) -> Receipt:
+        """Buy a label for a parcel."""
+        await asyncio.to_thread(call_out, address, scope=ctx.data.thread, tool="label.buy", key=ctx.idempotency_key)
+        ctx.data.done.append("label")
+        ctx.emit(Booked(what="label", amount=Decimal("4.00")))
+        return Receipt(what="label")
+
+    def in_open(view: Any) -> Any:
+        refused = any(isinstance(message, ToolMessage) and message.status == "error" for message in view.messages)
+        return ("label.buy", {}) if refused else [("till.look", {}), ("till.refuse", {})]
+
+    flow = Workflow("coroutines", data=Till)
+    flow.add_state("closed", decide=lambda _: ("till.open", {}))
+    flow.add_state("open", decide=in_open, tools=[alook])
+    flow.add_state("over", final=True)
+    flow.add_edge("closed", aopen, "open")
+    flow.add_edge("open", arefuse, "over")
+    flow.add_edge("open", abuy, "over", approval=True)
+    return flow
+
+
+def waits(_: Address) -> Workflow:
+    """Two waits, one that an event ends and one whose time is over at once, between commands."""
+    flow = Workflow("waits", data=Till)
+    flow.add_state("closed", decide=lambda _: ("till.open", {}))
+    flow.add_wait("asked", for_event=Paid, then="open")
+    flow.add_state("open", decide=lambda _: ("till.sell", {"what": "tea", "amount": "2.50"}))
+    flow.add_wait("late", for_event=Paid, within=dt.timedelta(milliseconds=1), then="never", on_timeout="overdue")
+    flow.add_state("overdue", decide=lambda _: ("till.close", {}))
+    flow.add_state("never", final=True)
+    flow.add_state("over", final=True)
+    flow.add_edge("closed", open_till, "asked")
+    flow.add_edge("open", sell, "late")
+    flow.add_edge("overdue", close_till, "over")
+    return flow
+
+
 WORKFLOWS: dict[str, Callable[[Address], Workflow]] = {
     "transactions": transactions,
     "effects": effects,
     "messages": messages,
+    "coroutines": coroutines,
+    "waits": waits,
 }
+ASYNCHRONOUS = frozenset({"coroutines"})
+"""Those that run in an event loop only."""
 AT_MOST_ONCE = "parcel.hand_over"
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
@@ -407,6 +408,37 @@ def _(it: Attacked) -> None:
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=CUSTOMER)
 
 
+@attack("other arguments: the waiting call replaced in the conversation")
+def _(it: Attacked) -> None:
+    interrupt_id, shown = it.asked()
+    evil = it.other_arguments()
+    for replaced in _with_other_calls(it, evil):
+        with it.typed():
+            it.desk.graph.update_state(it.desk.config, {"messages": [replaced]}, as_node="identified")
+        with it.typed():
+            it.desk.graph.update_state(it.desk.config, {"messages": [replaced]})
+    with it.typed():
+        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+    with it.typed():
+        it.desk.goes_on()
+    ((waiting, question),) = it.desk.says().items()
+    assert question["arguments"] == shown["arguments"], "nobody is asked about anything else"
+    it.desk.goes_on(Command(resume={waiting: APPROVE}))
+    moves = [record for record in it.desk.audit if record.kind is AuditKind.TRANSITION and record.tool == it.write.tool]
+    assert [record.payload["arguments"] for record in moves if record.payload] == [shown["arguments"]]
+    it.now_permitted()
+    with it.typed():
+        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+
+
+def _with_other_calls(it: Attacked, arguments: dict[str, Any]) -> list[AIMessage]:
+    """The message that waits, with other arguments: under its id, and as one that came after it."""
+    messages = it.desk.graph.get_state(it.desk.config).values["messages"]
+    pending = next(message for message in reversed(messages) if isinstance(message, AIMessage) and message.tool_calls)
+    evil = [{**call, "args": arguments} for call in pending.tool_calls]
+    return [pending.model_copy(update={"tool_calls": evil, **own}) for own in ({}, {"id": "another"})]
+
+
 @attack("two proposals, the answers sent in another order")
 def _(it: Attacked) -> None:
     waiting = it.identified([it.proposal, it.second_write()])
@@ -537,6 +569,33 @@ def _(it: Attacked) -> None:
     with it.typed():
         for waiting in it.desk.says(desks.proposal(it.write.name, it.other_arguments())):
             it.desk.goes_on(Command(resume={waiting: APPROVE}))
+    it.desk.config = latest
+
+
+@attack("resumed from an old checkpoint: where it was approved and had not run")
+def _(it: Attacked) -> None:
+    it.carried_out()
+    node = f"identified/{it.write.tool}"
+    history = list(it.desk.graph.get_state_history(it.desk.config))
+    latest, it.desk.config = it.desk.config, next(state.config for state in history if state.next == (node,))
+    with it.typed():
+        it.desk.goes_on()
+    with it.typed():
+        it.desk.goes_on(Command(resume=APPROVE))
+    with it.typed():
+        it.desk.says(it.proposal)
+    it.desk.config = latest
+
+
+@attack("resumed from an old checkpoint: from every one that there is")
+def _(it: Attacked) -> None:
+    it.carried_out()
+    latest = it.desk.config
+    for state in list(it.desk.graph.get_state_history(latest)):
+        it.desk.config = state.config
+        it.desk.script.left = [it.proposal]
+        with it.typed():
+            it.desk.goes_on()
     it.desk.config = latest
 
 

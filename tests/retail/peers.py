@@ -241,7 +241,11 @@ ROWS = (
     Row(
         "other arguments than those confirmed: the waiting call replaced",
         _replaced,
-        ("the queue set from outside", "other arguments: changed in the checkpoint after the confirmation"),
+        (
+            "other arguments: the waiting call replaced in the conversation",
+            "the queue set from outside",
+            "other arguments: changed in the checkpoint after the confirmation",
+        ),
         about_answers=True,
     ),
     Row(

@@ -14,9 +14,11 @@ import pytest
 from langgraph.types import Command
 
 from interlock.checkpointing.store import AuditKind
+from interlock.graphs.retail import workflow as retail
 from tests.retail import attacks, tau2
 from tests.retail import desk as desks
 from tests.retail.attacks import Range, Write
+from tests.retail.desk import CUSTOMER
 
 pytestmark = tau2.needs_tau2
 
@@ -47,6 +49,30 @@ def test_every_attack_can_be_made_on_the_writes_that_it_is_about() -> None:
     assert set(counts.values()) == {119, 112, 96, 22}
     assert counts["wrong order status"] == 112
     assert counts["the same change a second time"] == 96
+
+
+WRITES = attacks.writes()
+
+
+@pytest.mark.parametrize("write", WRITES if SHARE is None else WRITES[::17], ids=str)
+def test_a_change_that_was_forgotten_where_the_changes_are_listed_is_denied(
+    write: Write, shooting_range: Range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not on a list of what needs a yes runs elsewhere without one; here what is on no edge does not run."""
+    desk = shooting_range.prepared(write)
+    before = desk.shop()
+    monkeypatch.setattr(retail, "CHANGING", [tool for tool in retail.CHANGING if tool.name != write.tool])
+    with desks.counted() as reached:
+        forgetful = desks.make_desk(store=desk.store)
+        forgetful.config = {"configurable": {"thread_id": f"forgotten-{write}"}}
+        assert not forgetful.says(desks.identification(write.owner), desks.proposal(write.name, write.arguments)), (
+            "nobody is asked to confirm it"
+        )
+        forgetful.graph.instances.execute(forgetful.config, write.tool, write.arguments, principal=CUSTOMER)
+
+    assert (reached, forgetful.shop()) == ({}, before)
+    denied = [record.code for record in forgetful.audit if record.kind is AuditKind.DENIAL]
+    assert denied == ["unknown_tool", "unknown_tool"]
 
 
 REPEATABLE = [write for write in attacks.writes() if write.may_be_repeated]

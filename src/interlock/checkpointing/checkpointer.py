@@ -25,9 +25,10 @@ from .checkpoint_tables import TASK_ID_LENGTH
 from .conversation import Conversations
 from .database import Database
 from .fault_points import FaultPoint, reach
+from .identifiers import checked
 from .saver import history, reading, threads
 from .saver.jobs import PutJob, WritesJob
-from .saver.keys import checked, place_of
+from .saver.keys import place_of
 from .saver.memory import CACHE_BYTES
 from .saver.sealing import Sealing
 from .saver.storage import Storage

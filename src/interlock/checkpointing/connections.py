@@ -3,14 +3,43 @@
 import os
 import threading
 import time
+import weakref
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 KEPT = 32
 """At most so many wait for their next use; more may be open at the same moment."""
 TRUSTED_SECONDS = 5.0
 """After so long without use a connection to a server is asked whether it still is one."""
+
+
+class _Server:
+    """What is known of the server behind an engine: when one of its connections turned out to be broken."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.broke_at = float("-inf")
+
+        @sa.event.listens_for(engine, "handle_error")
+        def seen(context: Any) -> None:
+            if context.is_disconnect:
+                self.broke()
+
+    def broke(self) -> None:
+        """A connection broke just now: after a restart of the server all others are broken as well."""
+        self.broke_at = time.monotonic()
+
+
+_servers: "weakref.WeakKeyDictionary[Engine, _Server]" = weakref.WeakKeyDictionary()
+_servers_guard = threading.Lock()
+
+
+def _server_of(engine: Engine) -> _Server:
+    with _servers_guard:
+        if engine not in _servers:
+            _servers[engine] = _Server(engine)
+        return _servers[engine]
 
 
 class Connections:
@@ -27,6 +56,7 @@ class Connections:
         self._kept = kept
         self._autocommit = autocommit
         self._on_server = engine.dialect.name != "sqlite"
+        self._server = _server_of(engine) if kept and self._on_server else None
         self._guard = threading.Lock()
         self._idle: list[tuple[Any, float]] = []
         self._process = os.getpid()
@@ -41,7 +71,7 @@ class Connections:
                 if not self._idle:
                     break
                 connection, since = self._idle.pop()
-            if not self._on_server or time.monotonic() - since < TRUSTED_SECONDS or self._answers(connection):
+            if self._is_trusted(since) or self._answers(connection):
                 return connection
         pooled = self._engine.raw_connection()
         if not self._kept:
@@ -59,6 +89,8 @@ class Connections:
                 if len(self._idle) < KEPT:
                     self._idle.append((connection, time.monotonic() if self._on_server else 0.0))
                     return
+        if self._server is not None and not intact:
+            self._server.broke()
         connection.close()
 
     def close(self) -> None:
@@ -68,6 +100,11 @@ class Connections:
         if self._process == os.getpid():
             for connection, _ in idle:
                 connection.close()
+
+    def _is_trusted(self, since: float) -> bool:
+        if self._server is None:
+            return True
+        return since > self._server.broke_at and time.monotonic() - since < TRUSTED_SECONDS
 
     def _make_autocommit(self, connection: Any) -> None:
         if callable(connection.autocommit):

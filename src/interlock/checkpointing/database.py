@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from ..tools.errors import StoreError
 from .connections import Connections
 from .faults import translate, translated
+from .patience import READ_ONLY_POSTGRESQL, bound
 from .statements import Call, Prepared
 
 if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
@@ -54,7 +55,7 @@ _begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
 _begin_reading = Prepared(sa.text("BEGIN"))
 _READ_ONLY = {
     Dialect.SQLITE: ["PRAGMA query_only=ON", "BEGIN"],
-    Dialect.POSTGRESQL: ["SET TRANSACTION READ ONLY"],
+    Dialect.POSTGRESQL: [READ_ONLY_POSTGRESQL],
     Dialect.MYSQL: ["START TRANSACTION READ ONLY"],
 }
 _ASYNC_DRIVERS = {
@@ -325,9 +326,12 @@ class Database:
             if self._async_engine is None:
                 url = self.engine.url.set(drivername=_ASYNC_DRIVERS[self.dialect])
                 # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
-                self._async_engine = create_async_engine(url, poolclass=NullPool)
+                options = {} if self.dialect is Dialect.SQLITE else {"isolation_level": "READ COMMITTED"}
+                self._async_engine = create_async_engine(url, poolclass=NullPool, **options)
                 if self.dialect is Dialect.SQLITE:
                     _prepare_sqlite(self._async_engine.sync_engine, "FULL")
+                else:
+                    bound(self._async_engine.sync_engine)
             return self._async_engine
 
 
@@ -450,7 +454,9 @@ def _create_engine(url: URL, synchronous: str) -> Engine:
             _prepare_sqlite(engine, synchronous)
             return engine
         isolation = {"isolation_level": "READ COMMITTED"}
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=40, **isolation)
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=40, **isolation)
+        bound(engine)
+        return engine
     except ModuleNotFoundError as error:
         raise StoreError(
             f"The driver {error.name!r} is not installed. Install langgraph-interlock[postgres] or langgraph-interlock[mysql]."

@@ -11,9 +11,10 @@ from ..tools.errors import NotADatabase, ReadOnlyStore, StoreError, StoreUnavail
 _UNAVAILABLE = (
     "database is locked", "database table is locked", "database is busy", "could not connect", "connection refused",
     "server closed the connection", "terminating connection", "lost connection", "gone away", "can't connect",
-    "connection is closed", "the connection is lost", "deadlock", "lock wait timeout", "too many connections",
+    "connection is closed", "the connection is lost", "deadlock", "could not serialize access", "too many connections",
     "the database system is", "consuming input failed", "connection timeout", "disk i/o error",
 )  # fmt: skip
+_LOCKED = ("lock timeout", "lock wait timeout")
 _FULL = ("database or disk is full", "no space left", "disk full", "the table is full")
 
 
@@ -43,6 +44,18 @@ def translate(error: Exception, url: URL) -> StoreError:
     if any(sign in text for sign in _FULL):
         return StoreUnavailable(
             f"The disk of {where} is full. Nothing of this step was written; free some space and run it again."
+        )
+    if "current transaction is aborted" in text:
+        return StoreError(
+            f"A statement of this transaction had failed, and the database {where} takes nothing after that. Nothing of this step was kept. "
+            "A tool that means to go on after a statement that may fail runs it in ctx.session.begin_nested().",
+            code="transaction_aborted",
+        )
+    if any(sign in text for sign in _LOCKED):
+        return StoreUnavailable(
+            f"Another transaction in {where} holds what this step needs, and did not let go of it in time: "
+            f"{getattr(error, 'orig', None) or error}. Nothing of this step was kept; run it again. Where a process was stopped in "
+            "mid-transaction, the server throws it out after a while."
         )
     if isinstance(error, sa.exc.TimeoutError) or any(sign in text for sign in _UNAVAILABLE):
         return StoreUnavailable(

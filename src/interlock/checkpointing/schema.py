@@ -121,6 +121,8 @@ def _alone(database: Database) -> Iterator[Connection]:
     """A transaction in which nobody else migrates."""
     with database.write() as connection:  # on SQLite the write lock is enough
         if database.dialect is Dialect.POSTGRESQL:
+            # A migration may take longer than anybody waits otherwise.
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             yield connection
         elif database.dialect is Dialect.MYSQL:

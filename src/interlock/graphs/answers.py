@@ -21,6 +21,7 @@ from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Decision
 from ..tools.errors import InputError, InvalidInput, InvalidResume, MissingThreadId, ResumeError
 from ..tools.principal import Principal
+from .refusals import record_refusal
 
 if TYPE_CHECKING:
     from .compiled import WorkflowGraph
@@ -77,10 +78,20 @@ class Answers:
 
     def _decided(self, command: Command[Any], found: dict[str, Interrupt]) -> Any:
         if command.goto or (command.update is not None and not _only_messages(command.update)):
-            raise InvalidInput(
+            error = InvalidInput(
                 "A workflow is moved by its tools, not by Command(goto=...) or Command(update=...) of its channels. Nothing was done; resume it with "
                 "Command(resume=...), or send messages."
             )
+            update = command.update if isinstance(command.update, Mapping) else {}
+            record_refusal(
+                self.graph.engine,
+                self.configurable,
+                error,
+                by=self.principal,
+                goto=_places(command.goto),
+                channels=sorted(map(str, update)),
+            )
+            raise error
         if command.resume is None:
             return command
         try:
@@ -208,6 +219,11 @@ def _refuse_nameless(shown: Mapping[str, Any]) -> None:
 
 def _only_messages(update: Any) -> bool:
     return isinstance(update, Mapping) and update.keys() <= {"messages"}
+
+
+def _places(goto: Any) -> list[str]:
+    """The nodes that a command was to go to, without what it was to hand them."""
+    return [str(getattr(one, "node", one)) for one in (goto if isinstance(goto, (list, tuple)) else [goto])]
 
 
 def _is_id(key: str) -> bool:

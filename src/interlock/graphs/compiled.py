@@ -15,7 +15,7 @@ from langgraph.types import Command
 
 from ..nodes.base import Engine
 from ..nodes.channels import OWN_CHANNELS, Input
-from ..nodes.principals import principal_of
+from ..nodes.principals import SERVER_USER, principal_of
 from ..nodes.saved import FromThreads
 from ..nodes.scope import CHECKPOINTER, RUNTIME
 from ..tools.errors import InputError, InvalidInput
@@ -25,6 +25,7 @@ from .compare import Comparison, compare
 from .instances import Instances
 from .panes import Panes, panes_of
 from .picture import Picture, picture_of
+from .refusals import record_refusal
 from .stepping import Stepper
 from .traced import traced_run
 from .travel import check_travel
@@ -135,7 +136,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
-        self._check_updates(supersteps)
+        self._check_updates(supersteps, config)
         check_travel(self.engine, self._saver(config), self._merged(config))
         return super().bulk_update_state(config, supersteps)
 
@@ -146,7 +147,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
-        self._check_updates(supersteps)
+        await self.engine.store.database.arun(lambda: self._check_updates(supersteps, config))
         await self._acheck_travel(config)
         return await super().abulk_update_state(config, supersteps)
 
@@ -188,22 +189,28 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
     def _turn(self, config: RunnableConfig | None, principal: Principal) -> Turn:
         return Turn(self.engine, self._merged(config), principal)
 
-    def _check_updates(self, supersteps: Sequence[Sequence[Any]]) -> None:
-        nodes = self.builder.nodes
+    def _check_updates(self, supersteps: Sequence[Sequence[Any]], config: RunnableConfig | None) -> None:
         for update in (update for superstep in supersteps for update in superstep):
             values, node = update[0], update[1] if len(update) > 1 else None
             touched = sorted(OWN_CHANNELS & set(values)) if isinstance(values, Mapping) else []
+            error: InvalidInput | None = None
             if touched or isinstance(values, Command):
-                raise InvalidInput(
+                error = InvalidInput(
                     f"update_state was to set {', '.join(touched) or 'a command'} of the workflow {self.engine.definition.name}. Its row in the workflow store is the "
                     "truth about state, data and revision, and the channels follow it: use a command (instances.execute) instead. "
                     "Nothing was changed; only messages can be updated."
                 )
-            if node is not None and node in nodes and "/" in str(node):
-                raise InvalidInput(
+            elif node is not None and node in self.builder.nodes and "/" in str(node):
+                error = InvalidInput(
                     f"update_state was to act as the node {node!r}, which would be taken for its having run. Nothing was changed; update messages without "
                     "as_node, or as a state."
                 )
+            if error is not None:
+                around = self._merged(config)
+                by = principal_of(around, None) if SERVER_USER in around else None
+                as_node = None if node is None else str(node)
+                record_refusal(self.engine, around, error, by=by, channels=touched, asNode=as_node)
+                raise error
 
 
 def _principal(config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> Principal:

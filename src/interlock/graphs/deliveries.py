@@ -38,9 +38,14 @@ Deliverable = EventEnvelope | Event | Mapping[str, Any] | str | bytes
 """An event in any form: an envelope, the wire shape, a CloudEvent, their JSON text, or a bare `Event` with `workflow_id=`."""
 
 
+LEFT_SECONDS = 300.0
+"""After so long without a checkpoint a run that was poked counts as left by a process that died, and the tick takes it up."""
+
+
 class _Stands(Enum):
     WAITS = "waits"
     RUNS = "runs"
+    LEFT = "left"
     ELSEWHERE = "elsewhere"
 
 
@@ -60,12 +65,17 @@ class Deliveries:
     Args:
         graph: The compiled workflow.
         root: The graph that it is a part of, where it runs inside another one; poked in its place.
+        left_seconds: How long a run that was poked may be without a checkpoint before it counts as left by a process that died.
+            A run that is only slow, and is taken up beside, does no business twice; one of the two ends with a `ConflictError`.
     """
 
-    def __init__(self, graph: "WorkflowGraph", root: AnyGraph | None = None) -> None:
+    def __init__(
+        self, graph: "WorkflowGraph", root: AnyGraph | None = None, *, left_seconds: float = LEFT_SECONDS
+    ) -> None:
         self._graph = graph
         self._engine = graph.engine
         self._root = root
+        self._left_seconds = left_seconds
 
     @property
     def needs_loop(self) -> bool:
@@ -125,8 +135,8 @@ class Deliveries:
         poked: list[str] = []
         for wait, instance, config, runner in filter(None, map(self._poke_of, wait_ids)):
             try:
-                stands = _stands(runner.get_state(config), wait)
-                if stands is _Stands.WAITS:
+                stands = self._stands(runner.get_state(config), wait)
+                if stands in {_Stands.WAITS, _Stands.LEFT}:
                     runner.invoke(None, config, **self._context(runner, instance))
                     poked.append(wait.workflow_id)
                 if stands is not _Stands.RUNS:
@@ -145,8 +155,8 @@ class Deliveries:
                 continue
             wait, instance, config, runner = found
             try:
-                stands = _stands(await runner.aget_state(config), wait)
-                if stands is _Stands.WAITS:
+                stands = self._stands(await runner.aget_state(config), wait)
+                if stands in {_Stands.WAITS, _Stands.LEFT}:
                     await runner.ainvoke(None, config, **self._context(runner, instance))
                     poked.append(wait.workflow_id)
                 if stands is not _Stands.RUNS:
@@ -242,18 +252,23 @@ class Deliveries:
     def _context(self, runner: AnyGraph, instance: Instance) -> dict[str, Any]:
         return {"context": Principal(CLOCK, tenant=instance.tenant)} if runner is self._graph else {}
 
+    def _stands(self, state: Any, wait: Wait) -> _Stands:
+        """Where a thread stands as seen from one of its ended waits."""
+        shown = [interrupt.value for interrupt in state.interrupts]
+        if any(isinstance(value, Mapping) and value.get("waitId") == wait.wait_id for value in shown):
+            return _Stands.WAITS
+        # `next` leaves out a task that has ended and whose step has not.
+        if shown or not state.tasks:
+            return _Stands.ELSEWHERE
+        # A run that is under way looks at the row by itself. One whose process died is under way for ever.
+        if state.created_at is None:  # a saver that does not say when
+            return _Stands.RUNS
+        age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(state.created_at)
+        return _Stands.LEFT if age.total_seconds() >= self._left_seconds else _Stands.RUNS
+
     def _mark(self, wait: Wait) -> None:
         with self._engine.store.write() as connection:
             wait_rows.mark_poked(connection, wait.wait_id)
-
-
-def _stands(state: Any, wait: Wait) -> _Stands:
-    """Where a thread stands as seen from one of its ended waits."""
-    shown = [interrupt.value for interrupt in state.interrupts]
-    if any(isinstance(value, Mapping) and value.get("waitId") == wait.wait_id for value in shown):
-        return _Stands.WAITS
-    # A run that is under way will look at the row by itself; one that was killed is looked at again at the next tick.
-    return _Stands.RUNS if state.next and not shown else _Stands.ELSEWHERE
 
 
 def _log(wait: Wait, error: Exception) -> None:

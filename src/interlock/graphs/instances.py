@@ -5,6 +5,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
+from ..checkpointing.identifiers import named
 from ..checkpointing.store import AuditRecord, Instance
 from ..nodes.approval_payload import payload
 from ..nodes.commands import Broken, Commands, Outcome, unresolved
@@ -24,7 +25,7 @@ from .approval_desk import ApprovalDesk
 from .card import ApprovalCard
 from .picture import Picture, picture_of_instance
 from .timeline import Timeline, timeline_of
-from .travel import fork, head
+from .travel import fork, head, rejoin
 
 Which = str | RunnableConfig
 """An instance: its workflow id, or the config that its thread runs with."""
@@ -112,13 +113,14 @@ class Instances(ApprovalDesk):
             tool: One of its next allowed tools.
             arguments: As on the wire.
             principal: Who asks; nobody in particular by default.
-            idempotency_key: The caller's own: the same key and arguments give the stored result again.
+            idempotency_key: The caller's own, of at most 128 characters: the same key and arguments give the stored result again.
             revision: The revision that the caller decided by; by default the one at the time of the call. The command runs on no other.
 
         Returns:
             The command result, read result or error, as on the wire.
 
         Raises:
+            InputError: The key is empty, too long, or one that some database would take for another.
             ConflictError: Somebody else was first.
             OutcomeUnknown: An attempt broke off in mid-effect.
         """
@@ -153,7 +155,7 @@ class Instances(ApprovalDesk):
         instance = self._engine.owned(self._engine.store.find(workflow_id), by, workflow_id)
         name = tool.name if isinstance(tool, ToolContract) else tool
         proposal = Proposal(
-            key=key or mint("key"),
+            key=mint("key") if key is None else named("idempotency_key", key, 128),
             message_key=mint("msg"),
             tool=name,
             arguments=dict(arguments),
@@ -233,6 +235,24 @@ class Instances(ApprovalDesk):
             InputError: The thread has no such checkpoint any more.
         """
         return head(self._graph, config)
+
+    def rejoin(self, config: RunnableConfig, *, principal: Principal | None = None) -> RunnableConfig:
+        """Let a thread whose checkpoints were lost (deleted, in memory, an older backup) go on with its instance.
+
+        The instance stays where its row says; of the conversation only what the thread still has is known. It is written down.
+
+        Args:
+            config: The thread, and the `workflow_id` of the instance where another thread had it.
+            principal: Who asks for it.
+
+        Returns:
+            The config to go on with.
+
+        Raises:
+            RunError: There is no such instance for the principal's tenant.
+            ConflictError: Nothing is lost: the checkpoint of the last command is there.
+        """
+        return rejoin(self._graph, config, principal=principal or Principal.ANONYMOUS)
 
     def fork(
         self, config: RunnableConfig, *, thread_id: str | None = None, principal: Principal | None = None

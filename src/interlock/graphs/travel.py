@@ -2,7 +2,7 @@
 
 LangGraph goes on from any checkpoint that it is given. For a workflow that would do business again that was done already, so a
 run from behind the last command is refused before anything is written. `head` gives the place to go on from, and `fork` begins
-another instance from the past of this one.
+another instance from the past of this one. `rejoin` is for a thread that has no past any more.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,14 @@ from ..checkpointing.store import instances as instance_rows
 from ..nodes.base import Engine
 from ..nodes.commands import stale
 from ..nodes.lineage import descends, parents_of
-from ..nodes.saved import Saved
+from ..nodes.saved import Saved, looking_at
 from ..nodes.scope import NESTED, workflow_id_of
 from ..nodes.settling import arrive
 from ..nodes.starting import blank_instance
 from ..nodes.versions import keep
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
+from .refusals import record_refusal
 
 if TYPE_CHECKING:
     from .compiled import WorkflowGraph
@@ -52,14 +53,7 @@ def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], 
     if instance is None or wanted is None or descends(str(checkpoint), wanted, parents_of(saver, str(thread))):
         return
     error = stale(workflow_id, instance.state, instance.revision)
-    with engine.store.write() as connection:
-        unit = engine.store.unit(connection, workflow_id)
-        by = by or Principal.anonymous(instance.tenant)
-        if unit is not None and unit.instance.tenant == by.tenant:
-            said = {"code": error.code, "message": error.message}
-            payload = {"state": unit.instance.state, "node": None, "checkpoint": str(checkpoint), "error": said}
-            unit.record(AuditKind.DENIAL, by, payload, code=error.code)
-            unit.flush()
+    record_refusal(engine, configurable, error, by=by, checkpoint=str(checkpoint))
     raise error
 
 
@@ -91,9 +85,51 @@ def head(graph: "WorkflowGraph", config: RunnableConfig) -> RunnableConfig:
             return plain
     raise InputError(
         f"The thread {thread!r} has no checkpoint that follows the last command of {instance.workflow_id}, which stands in "
-        f"{instance.state!r}. Nothing was done; act on the workflow with graph.instances.execute, or fork it.",
+        f"{instance.state!r}. Nothing was done. If they were lost, graph.instances.rejoin(config) lets the thread go on from where the "
+        "workflow stands; graph.instances.execute acts on it without a thread.",
         code="no_head",
     )
+
+
+def rejoin(graph: "WorkflowGraph", config: RunnableConfig, *, principal: Principal) -> RunnableConfig:
+    """Let a thread whose checkpoints were lost go on with its instance, from where the row stands.
+
+    Args:
+        graph: The workflow.
+        config: The thread, and the `workflow_id` of the instance where another thread had it.
+        principal: Who asks for it.
+
+    Returns:
+        The config to go on with.
+
+    Raises:
+        RunError: There is no such instance for the principal's tenant.
+        ConflictError: Nothing is lost: the checkpoint of the last command is there.
+    """
+    engine, saver = graph.engine, cast("Any", graph.checkpointer)
+    plain: RunnableConfig = {"configurable": {**config.get("configurable", {})}}
+    plain["configurable"].pop("checkpoint_id", None)
+    workflow_id = workflow_id_of(plain["configurable"], engine.definition.name)
+    wanted = engine.owned(engine.store.find(workflow_id), principal, workflow_id).head_checkpoint
+    thread = plain["configurable"].get("thread_id")
+    if wanted is None:
+        return plain
+    if saver.get_tuple(looking_at(str(thread), "", wanted)) is not None:
+        raise ConflictError(
+            f"The thread {thread!r} has the checkpoint of the last command of {workflow_id}, so nothing is lost. Nothing was done; go on with "
+            "graph.instances.head(config).",
+            retryable=False,
+            details={"workflowId": workflow_id},
+        )
+    with engine.store.write() as connection:
+        unit = engine.store.unit(connection, workflow_id)
+        engine.owned(None if unit is None else unit.instance, principal, workflow_id)
+        assert unit is not None  # noqa: S101 -- `owned` has refused None
+        if unit.instance.head_checkpoint == wanted:
+            unit.set(head_checkpoint=None)
+            unit.record(AuditKind.REJOINED, principal, {"thread": thread, "lost": wanted, "state": unit.instance.state})
+            unit.flush()
+    return plain
 
 
 def fork(graph: "WorkflowGraph", config: RunnableConfig, *, thread_id: str, principal: Principal) -> RunnableConfig:

@@ -263,6 +263,7 @@ def _outside(attempt: Attempt, owner: str) -> Any:
     def body() -> Any:
         with leases.holding(owner), contextlib.closing(attempt.context):
             reach(FaultPoint.BEFORE_EFFECT)
+            leases.check(owner)
             output = attempt.contract.call(attempt.arguments, attempt.context)
             reach(FaultPoint.AFTER_EFFECT)
             return output
@@ -290,6 +291,7 @@ async def _aoutside(attempt: Attempt, owner: str) -> Any:
     """As `_outside`, for an asynchronous body, which is cancelled when its time is over."""
     with leases.holding(owner), contextlib.closing(attempt.context):
         reach(FaultPoint.BEFORE_EFFECT)
+        leases.check(owner)
         output = await _in_time(attempt)
         reach(FaultPoint.AFTER_EFFECT)
         return output

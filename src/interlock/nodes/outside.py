@@ -32,7 +32,7 @@ _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
 
 @dataclass(frozen=True)
 class Failed:
-    """An attempt whose outcome is not known."""
+    """An attempt whose outcome is not known, or that was not begun."""
 
     error: Exception
 
@@ -47,9 +47,11 @@ class Outside:
     def carry_out(self, contract: ToolContract, proposal: Proposal) -> Steps[Outcome | Broken]:
         """Announce the effect, run it, and settle what came of it."""
         with leases.held() as owner:
+            began = leases.clock()
             ready = yield InStore(lambda connection: self._announce(connection, proposal, owner))
             if not isinstance(ready, Admitted):
                 return ready  # type: ignore[no-any-return]
+            leases.granted(owner, seconds=self._store.lease_seconds, at=began)
             epoch, seconds = ready.epoch, self._store.lease_seconds
             with leases.kept(lambda: self._renewed(owner, epoch), seconds=seconds):
                 return (yield from self._run(contract, ready, proposal, owner))
@@ -61,14 +63,17 @@ class Outside:
             tried = yield from self._attempt(ready, proposal, owner)
             if not isinstance(tried, Failed):
                 return tried
-            pause = backoff.after(tried.error)
             problem = type(tried.error).__name__
+            # What was not begun may be begun by whoever has the lease, and that is looked up again; there is nothing to wait for.
+            pause = 0.0 if isinstance(tried.error, leases.NotBegun) else backoff.after(tried.error)
             if pause is None:
                 return (
                     yield from self._settled(partial(self._unknown, ready=ready, proposal=proposal, problem=problem))
                 )
             yield Pause(pause)
+            began = leases.clock()
             ready = yield InStore(partial(self._once_more, ready=ready, proposal=proposal, problem=problem))
+            leases.granted(owner, seconds=self._store.lease_seconds, at=began)
 
     def _attempt(self, ready: Admitted, proposal: Proposal, owner: str) -> Steps["Outcome | Broken | Failed"]:
         """Run the tool's body once, and settle what can be settled."""
@@ -79,6 +84,8 @@ class Outside:
             # The tool stops the graph and means to be run again: to the ledger nothing has happened yet.
             yield InStore(partial(self._withdraw, ready=ready, proposal=proposal))
             raise
+        except leases.NotBegun as error:
+            return Failed(error)
         except Refused as error:
             work = partial(self._refused, ready=ready, proposal=proposal, error=error)
             return (yield from self._settled(work))

@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from ..checkpointing.identifiers import named
 from ..tools.errors import MissingThreadId
 from ..tools.ids import derive
 from ..tools.principal import Principal
@@ -116,10 +117,11 @@ def workflow_id_of(configurable: Mapping[str, Any], workflow: str, segments: lis
 
     Raises:
         MissingThreadId: It names neither.
+        InputError: The `workflow_id` that it gives cannot be stored as it is.
     """
     given = configurable.get(WORKFLOW_ID)
     if given is not None:
-        return str(given)
+        return named("workflow_id", given, 64)
     thread = configurable.get(THREAD_ID)
     if thread is None or str(thread) == "":
         raise MissingThreadId(

@@ -16,6 +16,7 @@ kills the process right before it commits; `Child` runs a function in a process 
 from __future__ import annotations
 
 from ..checkpointing.fault_points import FaultPoint
+from ..events.points import EventPoint
 from ..tracing._arrived import ArrivedRun
 from ..tracing._sink import TraceSink
 from ._calls import Call, call
@@ -31,6 +32,7 @@ __all__ = [
     "ArrivedRun",
     "Call",
     "Child",
+    "EventPoint",
     "Fault",
     "FaultPoint",
     "InvalidStep",

@@ -87,7 +87,7 @@ def injected(*faults: Fault) -> Iterator[Reached]:
 
     def hook(point: str) -> None:
         with guard:
-            reached.points.append(point)
+            reached.points.append(str(point))
             times[point] += 1
             times[None] += 1
             due = [fault for fault in faults if fault.point in {None, point} and fault.nth == times[fault.point]]

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 
-from ...tools.errors import InputError, MissingThreadId
+from ...tools.errors import MissingThreadId
 from ..checkpoint_tables import CHECKPOINT_ID_LENGTH, NAMESPACE_KEY_LENGTH, THREAD_ID_LENGTH
+from ..identifiers import checked, unusable_nul
 
 
 class Place(NamedTuple):
@@ -54,28 +55,10 @@ def place_of(config: RunnableConfig) -> Place:
     checkpoint_id = configurable.get("checkpoint_id") or None
     thread_id = checked("thread_id", thread_id, THREAD_ID_LENGTH)
     if "\0" in namespace:
-        raise _unusable("checkpoint_ns", "holds a NUL character")
+        raise unusable_nul("checkpoint_ns")
     if checkpoint_id is not None:
         checkpoint_id = checked("checkpoint_id", checkpoint_id, CHECKPOINT_ID_LENGTH)
     return Place(thread_id, namespace, checkpoint_id)
-
-
-def checked(name: str, value: Any, length: int) -> str:
-    """An id as the databases take it: a string (numbers become one) without NUL that fits its column."""
-    text = value if type(value) is str else str(value)
-    if len(text) <= length and text.isascii() and "\0" not in text and text[-1:] != " ":
-        return text
-    if len(text) > length:
-        raise _unusable(name, f"has {len(text)} characters, and at most {length} can be stored")
-    if "\0" in text:
-        raise _unusable(name, "holds a NUL character")
-    if text.endswith(" "):
-        raise _unusable(name, "ends with a space, which some databases do not see")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise _unusable(name, "holds half of a surrogate pair, which is not a character") from None
-    return text
 
 
 def namespace_key(namespace: str) -> str:
@@ -83,11 +66,3 @@ def namespace_key(namespace: str) -> str:
     if len(namespace) < NAMESPACE_KEY_LENGTH:
         return namespace
     return "#" + blake2b(namespace.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
-
-
-def _unusable(name: str, why: str) -> InputError:
-    return InputError(
-        f"The {name} {why}. Nothing was read or written. Use a shorter plain identifier, such as a UUID.",
-        code="invalid_id",
-        details={"name": name},
-    )

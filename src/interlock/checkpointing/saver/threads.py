@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from ...tools.errors import InputError
 from ..checkpoint_tables import THREAD_ID_LENGTH, channel_values, checkpoints, threads, writes
 from ..conversation_tables import conversations, messages
+from ..identifiers import checked
 from . import body
-from .keys import checked
 from .sealing import Sealing
 from .storage import Storage
 

@@ -68,6 +68,8 @@ class AuditKind(StrEnum):
     """A bound on denials or model calls stopped the run."""
     FORK = "fork"
     """The instance was made from another one by time travel."""
+    REJOINED = "rejoined"
+    """A thread whose checkpoints were lost goes on with the instance."""
     MIGRATION = "migration"
     """The instance went on under a changed definition."""
     ERASURE = "erasure"

@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum
@@ -45,6 +46,7 @@ class Standing(Enum):
 
 
 _held: Counter[str] = Counter()
+_begin_by: dict[str, float] = {}
 _guard = threading.Lock()
 
 
@@ -68,6 +70,7 @@ def holding(owner: str) -> Iterator[None]:
             _held[owner] -= 1
             if not _held[owner]:
                 del _held[owner]
+                _begin_by.pop(owner, None)
 
 
 def standing(owner: str | None) -> Standing:
@@ -83,6 +86,43 @@ def standing(owner: str | None) -> Standing:
         return Standing.ELSEWHERE
     pid, started = rest.split(".")[:2]
     return Standing.RUNNING if _started(int(pid)) == started else Standing.GONE
+
+
+class NotBegun(Exception):  # noqa: N818 -- says what is so, and never leaves the nodes
+    """An effect was not begun, because the lease for it may have run out before it could be."""
+
+
+def granted(owner: str, *, seconds: float, at: float) -> None:
+    """Let an owner begin its effect within a lease.
+
+    Args:
+        owner: Who was given the lease.
+        seconds: How long it lasts.
+        at: The `clock` before the lease was given: it runs out no earlier than so many seconds after that.
+    """
+    with _guard:
+        _begin_by[owner] = at + seconds
+
+
+def check(owner: str) -> None:
+    """Make sure, right before an effect, that it still may begin.
+
+    A process may be stopped between its announcement and the effect. When it goes on, another one may have taken over, and a person
+    may have said that it did not happen: it would be a lie from now on.
+
+    Raises:
+        NotBegun: It may not. Nothing was done.
+    """
+    with _guard:
+        limit = _begin_by.get(owner)
+    if limit is not None and clock() >= limit:
+        raise NotBegun(f"{owner} was away for longer than its lease")
+
+
+def clock() -> float:
+    """Seconds that go on while a process is stopped and, where the system can say it, while the machine sleeps."""
+    source = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if source is None else time.clock_gettime(source)
 
 
 _renew = Prepared(

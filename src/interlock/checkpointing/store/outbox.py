@@ -161,7 +161,7 @@ def claim(
     for some in _in_chunks(sorted(last)):
         # Those that are still there have run out, and nobody holds them, or they are those to be taken over.
         connection.execute(sa.delete(relay_lanes).where(relay_lanes.c.workflow_id.in_(some)))
-        _hold.run_many(
+        _hold.execute_many(
             connection,
             [{"workflow_id": lane, "owner": owner, "held_until": until, "claimed_to": last[lane]} for lane in some],
         )

@@ -1,0 +1,51 @@
+"""Identifiers that come from outside, checked before they reach a database, where some would be cut off or taken for others."""
+
+from typing import Any
+
+from ..tools.errors import InputError
+
+
+def checked(name: str, value: Any, length: int) -> str:
+    """An id as the databases take it: a string (numbers become one) without NUL that fits its column.
+
+    Raises:
+        InputError: It cannot be stored, or some database would take it for another one.
+    """
+    text = value if type(value) is str else str(value)
+    if len(text) <= length and text.isascii() and "\0" not in text and text[-1:] != " ":
+        return text
+    if len(text) > length:
+        raise _unusable(name, f"has {len(text)} characters, and at most {length} can be stored")
+    if "\0" in text:
+        raise _unusable(name, "holds a NUL character")
+    if text.endswith(" "):
+        raise _unusable(name, "ends with a space, which some databases do not see")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _unusable(name, "holds half of a surrogate pair, which is not a character") from None
+    return text
+
+
+def named(name: str, value: Any, length: int) -> str:
+    """As `checked`, for an id that has to say something.
+
+    Raises:
+        InputError: It is empty, or `checked` refuses it.
+    """
+    if value is None or value == "":
+        raise _unusable(name, "is empty")
+    return checked(name, value, length)
+
+
+def unusable_nul(name: str) -> InputError:
+    """The error for an id with a NUL character."""
+    return _unusable(name, "holds a NUL character")
+
+
+def _unusable(name: str, why: str) -> InputError:
+    return InputError(
+        f"The {name} {why}. Nothing was read or written. Use a shorter plain identifier, such as a UUID.",
+        code="invalid_id",
+        details={"name": name},
+    )

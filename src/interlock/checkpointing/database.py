@@ -22,10 +22,11 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import NullPool
 
 from ..tools.errors import StoreError
+from . import clock
 from .connections import Connections
 from .faults import translate, translated
 from .patience import READ_ONLY_POSTGRESQL, bound
-from .statements import Call, Prepared
+from .statements import Prepared
 
 if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -44,12 +45,6 @@ class Dialect(StrEnum):
     MYSQL = "mysql"
 
 
-_NOW = {
-    Dialect.SQLITE: "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-    Dialect.POSTGRESQL: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
-    Dialect.MYSQL: "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
-}
-_now = Prepared(lambda dialect: sa.select(sa.literal_column(_NOW[_dialect_of(dialect)])))
 # Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
 _begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
 _begin_reading = Prepared(sa.text("BEGIN"))
@@ -260,12 +255,7 @@ class Database:
 
     def now(self, connection: Connection) -> int:
         """The database's clock, in microseconds since 1970 UTC: processes disagree about the time, the database does not."""
-        return int(_now.all(connection, {})[0][0])
-
-    @property
-    def clock(self) -> Call:
-        """The statement that reads the database's clock, to be run together with others."""
-        return _now.given({})
+        return clock.read(connection)
 
     def close(self) -> None:
         """Give back what was opened; an engine that came from the application stays open."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from ...tools.approvals import Approval, Decision, DecisionKind
 from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
-from ..statements import Call, Prepared
+from ..statements import Prepared
 from ..store_tables import approvals, decisions
 
 
@@ -169,11 +169,6 @@ _decisions = Prepared(
     .where(decisions.c.approval_id == sa.bindparam("approval_id"))
     .order_by(decisions.c.number)
 )
-
-
-def loading(workflow_id: str, key: str) -> Call:
-    """The statement that reads the approval of the proposal of this key."""
-    return _by_key.given({"workflow_id": workflow_id, "idempotency_key": key})
 
 
 def load(connection: Connection, workflow_id: str, key: str) -> ApprovalRequest | None:

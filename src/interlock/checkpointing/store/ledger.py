@@ -86,11 +86,6 @@ def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | No
     return None if row is None else from_row(row)
 
 
-def loading(workflow_id: str, key: str) -> Call:
-    """The statement that reads what the ledger has under a key."""
-    return _select.given({"workflow_id": workflow_id, "idempotency_key": key})
-
-
 def writing(before: LedgerEntry | None, after: LedgerEntry) -> Call:
     """The statement that writes a new entry, or what changed of one, provided that it still stands as `before` has it.
 

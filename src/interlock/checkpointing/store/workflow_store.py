@@ -13,12 +13,12 @@ from ...tools.errors import InputError
 from ...tools.principal import Principal
 from ..database import Database
 from ..fault_points import FaultPoint, reach
-from ..statements import Answer, Call, together
 from ..store_tables import instances as instances_table
 from . import approval_listing, approvals, audit, instances, leases, ledger, trail
 from .approval_listing import Page
 from .approvals import ApprovalRequest, ApprovalStatus, DecisionRow
 from .audit import AuditKind, AuditRecord, Broken
+from .beginning import Begun, begin, begin_under
 from .instances import Instance
 from .ledger import LedgerEntry
 from .unit import Unit
@@ -88,29 +88,19 @@ class WorkflowStore:
 
     def unit(self, connection: Connection, workflow_id: str) -> Unit | None:
         """Begin work on one instance in a write transaction; None when there is no such instance."""
-        unit, _ = self._begin(connection, workflow_id)
-        return unit
+        begun = begin(connection, workflow_id)
+        return None if begun is None else self._unit(connection, begun)
 
     def unit_for(
         self, connection: Connection, workflow_id: str, key: str
     ) -> tuple[Unit | None, LedgerEntry | None, ApprovalRequest | None]:
         """As `unit`, with what the ledger has under an idempotency key, and the approval of its proposal."""
-        asked = [ledger.loading(workflow_id, key), approvals.loading(workflow_id, key)]
-        unit, (entries, requests) = self._begin(connection, workflow_id, *asked)
-        return (
-            unit,
-            ledger.from_row(entries.rows[0]) if entries.rows else None,
-            approvals.from_row(requests.rows[0]) if requests.rows else None,
-        )
+        begun = begin_under(connection, workflow_id, key)
+        return (None, None, None) if begun is None else (self._unit(connection, begun), begun.entry, begun.approval)
 
-    def _begin(self, connection: Connection, workflow_id: str, *more: Call) -> tuple[Unit | None, list[Answer]]:
-        # The row is locked by the first of them, so that what the others find is not changed any more.
-        clock = [] if self._clock else [self.database.clock]
-        found, *answers = together(connection, [instances.locking(workflow_id), *more, *clock])
-        if not found.rows:
-            return None, answers[: len(more)]
-        now = int(answers[-1].rows[0][0]) if clock else self.now(connection)
-        return Unit(connection, instances.from_row(found.rows[0]), now), answers[: len(more)]
+    def _unit(self, connection: Connection, begun: Begun) -> Unit:
+        now = begun.now if self._clock is None else self._clock(connection)
+        return Unit(connection, begun.instance, now)
 
     def now(self, connection: Connection) -> int:
         """The time in microseconds since 1970 UTC."""

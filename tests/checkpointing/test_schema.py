@@ -87,6 +87,18 @@ def test_tables_of_a_newer_release_are_refused(database: Database, use: Callable
         use(saver)
 
 
+@pytest.mark.parametrize("use", [SQLCheckpointer.setup, lambda saver: saver.get_tuple(_config("any"))])
+def test_tables_of_a_release_that_is_too_old_are_refused(
+    database: Database, use: Callable[[SQLCheckpointer], Any]
+) -> None:
+    schema.setup(database)
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE workflow_schema SET version_num = '0000'"))
+
+    with SQLCheckpointer(database) as saver, pytest.raises(SchemaMismatch, match="0000"):
+        use(saver)
+
+
 def test_tables_may_be_in_a_schema_of_their_own(postgres_database: str) -> None:
     name = f"s_{uuid.uuid4().hex}"
     with SQLCheckpointer(postgres_database, schema=name) as saver:

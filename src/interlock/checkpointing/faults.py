@@ -65,6 +65,11 @@ def translate(error: Exception, url: URL) -> StoreError:
     return StoreError(f"The database {where} refused a statement: {getattr(error, 'orig', None) or error}.")
 
 
+def is_deadlock(error: BaseException) -> bool:
+    """Whether the database took back a transaction because two waited for each other: it can simply be run again."""
+    return isinstance(error, StoreUnavailable) and "deadlock" in str(error).lower()
+
+
 @contextlib.contextmanager
 def translated(url: URL) -> Iterator[None]:
     """Let Interlock's errors leave the block instead of the driver's."""

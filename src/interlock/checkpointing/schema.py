@@ -141,8 +141,16 @@ def _migrate(run: Run) -> None:
         run.connection.execute(sa.schema.CreateSchema(run.schema, if_not_exists=True))
     from alembic import command  # noqa: PLC0415 -- a quarter of a second that only a migration needs
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", "interlock.checkpointing:migrations")
     config.attributes["run"] = run
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SchemaMismatch(
+            f"The tables have a schema version that this release does not know ({error}), so it cannot bring them up to {HEAD}. Nothing "
+            "was changed. Upgrade with the releases in between first, one after another.",
+            details={"needed": HEAD},
+        ) from error

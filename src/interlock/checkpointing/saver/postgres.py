@@ -29,7 +29,11 @@ ELSE deleted_up_to IS NULL OR deleted_up_to < %(late)s END RETURNING id)"""
 _STAYED = """moved AS (
 SELECT id FROM {workflow_threads} WHERE id = %(thread)s AND {alive}
 AND (deleted_up_to IS NULL OR deleted_up_to < %(late)s) FOR SHARE)"""
-_ALIVE = "EXISTS (SELECT 1 FROM {conversation_threads} WHERE id = %(conversation)s AND epoch = %(epoch)s)"
+# The lock makes whoever deletes or erases wait, and this statement wait for them: what a statement sees of other rows is as old as
+# its beginning, even after it waited.
+_CONVERSATION = """conversation AS (
+SELECT 1 FROM {conversation_threads} WHERE id = %(conversation)s AND epoch = %(epoch)s FOR KEY SHARE)"""
+_ALIVE = "EXISTS (SELECT 1 FROM conversation)"
 _STORED = """stored AS (
 INSERT INTO {conversation_messages} (position, message_id, role, kind, body, conversation, created_at)
 SELECT u.*, %(conversation)s, %(now)s FROM moved, unnest(%(m0)s::int[], %(m1)s::text[], %(m2)s::text[], %(m3)s::text[],
@@ -134,7 +138,8 @@ def _columns(parameters: dict[str, Any], prefix: str, rows: Sequence[tuple[Any, 
 
 @functools.lru_cache(maxsize=256)
 def _text(schema: str | None, put: bool, refers: bool, messages: bool, named: bool, values: bool, writes: bool) -> str:  # noqa: PLR0917
-    parts = [_MOVED if put else _STAYED]
+    parts = [_CONVERSATION] if refers else []
+    parts.append(_MOVED if put else _STAYED)
     if messages:
         parts.append(_STORED)
     if named:

@@ -25,6 +25,8 @@ LOOKING = "__interlock_looking"
 """Set in a config by who only looks at a checkpoint, and will not go on from it: the fence stays as it is."""
 
 PAGE = 50
+ATTEMPTS = 3
+_MISSING_MESSAGES, _MISSING_VALUE = "missing_messages", "missing_value"
 Found = tuple[int, int, int] | None
 """The id, epoch and next position of a conversation, as they were read together with a checkpoint."""
 
@@ -75,12 +77,25 @@ def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: Runnable
     storage.ready()
     if place.checkpoint_id is not None and not config.get("configurable", {}).get(LOOKING):
         storage.asked_for(place)
-    found = (_in_one_statement if storage.in_one_statement else _in_several)(storage, place, sealing)
-    if found is None:
-        return None
-    stored, conversation = found
-    remember = place.checkpoint_id is None
-    return _build(storage, place, sealing, stored, remember=remember, config=config, found=conversation)
+    for attempt in range(1, ATTEMPTS + 1):
+        found = (_in_one_statement if storage.in_one_statement else _in_several)(storage, place, sealing)
+        if found is None:
+            return None
+        stored, conversation = found
+        remember = place.checkpoint_id is None
+        try:
+            return _build(storage, place, sealing, stored, remember=remember, config=config, found=conversation)
+        except StoreError as error:
+            # The messages are read after the checkpoint: the thread may have been deleted, or begun anew, in between.
+            if error.code != _MISSING_MESSAGES or attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _is_there(storage: Storage, place: Place) -> bool:
+    with storage.database.raw_query() as cursor:
+        cursor.execute(storage.statements.exactly, (place.thread_id, place.namespace_key, place.checkpoint_id))
+        return cursor.fetchone() is not None
 
 
 def _in_several(storage: Storage, place: Place, sealing: Sealing) -> tuple[Stored, Found] | None:
@@ -150,9 +165,10 @@ def list_tuples(  # noqa: PLR0917 -- in LangGraph's order
             row = Row(*rest)
             if metadata_filter and not _matches(json.loads(row.metadata), metadata_filter):
                 continue
-            with storage.database.raw_read() as cursor:
-                stored = _open(storage, cursor, row, sealing)
-            yield _build(storage, Place(thread_id, namespace, row.checkpoint_id), sealing, stored, remember=False)
+            found = _listed(storage, Place(thread_id, namespace, row.checkpoint_id), sealing, row)
+            if found is None:
+                continue
+            yield found
             if limit is not None:
                 limit -= 1
                 if limit <= 0:
@@ -160,6 +176,18 @@ def list_tuples(  # noqa: PLR0917 -- in LangGraph's order
         if len(rows) < PAGE:
             return
         after = (rows[-1].checkpoint_id, rows[-1].thread)
+
+
+def _listed(storage: Storage, place: Place, sealing: Sealing, row: Row) -> CheckpointTuple | None:
+    """A checkpoint of a page; None when it was deleted since the page was read."""
+    try:
+        with storage.database.raw_read() as cursor:
+            stored = _open(storage, cursor, row, sealing)
+        return _build(storage, place, sealing, stored, remember=False)
+    except StoreError as error:
+        if error.code in (_MISSING_MESSAGES, _MISSING_VALUE) and not _is_there(storage, place):
+            return None
+        raise
 
 
 def _matches(metadata: dict[str, Any], wanted: dict[str, Any]) -> bool:
@@ -296,7 +324,7 @@ def _gone(what: str, name: Any) -> Any:
     raise StoreError(
         f"The {what} {name} that a checkpoint refers to is not in the database. Nothing was loaded. "
         "Restore the database from a backup, or go on from an older checkpoint of the thread.",
-        code="missing_value",
+        code=_MISSING_VALUE,
     )
 
 
@@ -304,6 +332,6 @@ def _lost(thread_id: str) -> StoreError:
     return StoreError(
         f"Messages that a checkpoint of the thread {thread_id!r} refers to are not in the conversation tables. Nothing was "
         "loaded. Was the thread deleted a moment ago, or is this another conversation database than the one that was written?",
-        code="missing_messages",
+        code=_MISSING_MESSAGES,
         details={"threadId": thread_id},
     )

@@ -8,6 +8,7 @@ from typing import Any
 from ...tools.errors import ConflictError, StoreError, StoreUnavailable
 from .. import schema
 from ..database import Database, Dialect
+from ..faults import is_deadlock
 from . import body, postgres, sqlite
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
@@ -298,7 +299,7 @@ class Storage:
             for job in batch:
                 self._one_by_one(job)
         except Exception as error:
-            if len(batch) == 1:
+            if len(batch) == 1 and not is_deadlock(error):
                 self._fail(batch[0], error)
             else:
                 for job in batch:  # one of them is at fault: find out which
@@ -364,6 +365,8 @@ class Storage:
                         self._fail(job, error)
                         return
             except Exception as error:
+                if is_deadlock(error):
+                    continue
                 self._fail(job, error)
                 return
             else:

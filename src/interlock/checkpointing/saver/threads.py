@@ -24,6 +24,8 @@ def delete_thread(storage: Storage, thread_id: str) -> None:
     """Delete everything of a thread. Its number stays, as the sign that late writes are to be refused."""
     storage.ready()
     with storage.database.write() as connection:
+        if storage.in_one_statement:
+            _lock_conversation(connection, thread_id)  # in the order in which a put in one statement locks
         _delete_checkpoints(connection, thread_id)
         if storage.together:
             _delete_conversation(connection, thread_id)
@@ -34,8 +36,7 @@ def delete_thread(storage: Storage, thread_id: str) -> None:
 
 
 def _delete_checkpoints(connection: sa.Connection, thread_id: str) -> None:
-    mine = [row.id for row in connection.execute(sa.select(threads.c.id).where(threads.c.thread_id == thread_id))]
-    for number in mine:
+    for number in _locked(connection, threads.c.thread_id == thread_id):
         newest = sa.select(sa.func.max(checkpoints.c.checkpoint_id)).where(checkpoints.c.thread == number)
         last = max(
             (found for found in (connection.scalar(newest), connection.scalar(
@@ -49,8 +50,24 @@ def _delete_checkpoints(connection: sa.Connection, thread_id: str) -> None:
             connection.execute(sa.update(threads).values(head=None, deleted_up_to=last).where(threads.c.id == number))
 
 
+def _locked(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[int]:
+    """The numbers of threads that nobody else writes to until this transaction ends: every put moves the head in their row.
+
+    Without that, a checkpoint that is put meanwhile would outlive the messages and large values that it refers to.
+    """
+    mine = sa.select(threads.c.id).where(which).order_by(threads.c.id).with_for_update()
+    return list(connection.scalars(mine))
+
+
+def _lock_conversation(connection: sa.Connection, thread_id: str) -> int | None:
+    """The number of a conversation to which nobody else writes now; before its messages, as whoever erases locks them."""
+    mine = sa.select(conversations.c.id).where(conversations.c.thread_id == thread_id).with_for_update()
+    number: int | None = connection.scalar(mine)
+    return number
+
+
 def _delete_conversation(connection: sa.Connection, thread_id: str) -> None:
-    number = connection.scalar(sa.select(conversations.c.id).where(conversations.c.thread_id == thread_id))
+    number = _lock_conversation(connection, thread_id)
     if number is not None:
         connection.execute(sa.delete(messages).where(messages.c.conversation == number))
         connection.execute(sa.delete(conversations).where(conversations.c.id == number))
@@ -76,7 +93,8 @@ def delete_for_runs(storage: Storage, run_ids: Sequence[str]) -> None:
             by_thread: dict[int, list[str]] = {}
             for thread, checkpoint_id in connection.execute(of_runs):
                 by_thread.setdefault(thread, []).append(checkpoint_id)
-            for thread, checkpoint_ids in by_thread.items():
+            for thread in _locked(connection, threads.c.id.in_(by_thread)):
+                checkpoint_ids = by_thread[thread]
                 _drop(connection, thread, checkpoint_ids)
                 _renew_head(connection, thread)
 
@@ -151,8 +169,7 @@ def prune(storage: Storage, thread_ids: Sequence[str], strategy: str, sealing: S
     storage.ready()
     for thread_id in thread_ids:
         with storage.database.write() as connection:
-            mine = sa.select(threads.c.id).where(threads.c.thread_id == str(thread_id))
-            for number in list(connection.scalars(mine)):
+            for number in _locked(connection, threads.c.thread_id == str(thread_id)):
                 _keep_latest(connection, number, sealing)
 
 

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+SUITE ?= ../shared/checks/langgraph_suite
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test suite test-full retest lint format types bench chaos attacks notebooks test-lowest test-newest build clean
@@ -51,7 +52,7 @@ bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer mea
 chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (ARGS="--kills 100" for fewer)
 	$(BIN)/python -m tests.faults $(ARGS)
 
-attacks: $(VENV)/ready ## make all hostile replays on the desk and on LangChain's own stack, side by side (ARGS="--share 5" for a few)
+attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, and an agent with its middleware, side by side (ARGS="--share 5" for a few)
 	$(BIN)/python -m tests.retail.attacks_report $(ARGS)
 
 notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the notebooks, the page of errors
@@ -59,8 +60,7 @@ notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the no
 	$(BIN)/python -m tests.docs.error_page
 
 suite: $(VENV)/ready ## run LangGraph's own test-suite with the checkpointer (SUITE=path of the runner)
-	cd tests/langgraph_suite && for args in "--sync savers:sqlite --async savers:sqlite_async --encrypted" "--sync savers:postgres --async savers:postgres_async"; do \
-	  ../../$(BIN)/python $(or $(SUITE),../../../shared/checks/langgraph_suite) $$args --work ../../.langgraph-suite -n $(WORKERS) || exit 1; done
+	scripts/langgraph_suite $(SUITE) $(BIN)/python $(WORKERS)
 
 test-lowest: ## run the tests against the lowest supported LangGraph 1.x
 	scripts/test_against lowest $(PYTHON)

@@ -20,11 +20,15 @@
 # result with their types. A `read` changes nothing, a `command` moves things forward.
 
 # %%
+import logging
 from decimal import Decimal
 
 from pydantic import BaseModel
 
 from interlock import Workflow, command, read
+
+# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+logging.getLogger("interlock").setLevel(logging.ERROR)
 
 
 class Order(BaseModel):
@@ -37,7 +41,10 @@ class Refund(BaseModel):
     amount: Decimal
 
 
-ORDERS = {"W1": Order(order_id="W1", total=Decimal("12.50")), "W2": Order(order_id="W2", total=Decimal("980.00"))}
+ORDERS = {
+    "W1": Order(order_id="W1", total=Decimal("12.50")),
+    "W2": Order(order_id="W2", total=Decimal("980.00")),
+}
 refunded: list[Refund] = []
 
 
@@ -66,15 +73,6 @@ refund.tool_definition()
 # Two states. In `open`, orders can be looked up, which stays there, and one edge leads out: `order.refund`, to `closed`, once
 # a person has approved it. In `closed` nothing may be called at all.
 #
-# ```mermaid
-# stateDiagram-v2
-#     state "open<br/><small>order.get</small>" as s0
-#     state "closed" as s1
-#     [*] --> s0
-#     s0 --> s1: order.refund (approval)
-#     s1 --> [*]
-# ```
-#
 # The model is a script here; `model="openai:gpt-5"`, or any LangChain chat model, would do as well. This one does not behave:
 # it begins with a tool that nobody gave it.
 
@@ -94,8 +92,11 @@ desk.add_state("open", tools=[get_order])
 desk.add_state("closed", final=True)
 desk.add_edge("open", refund, "closed", approval=True)
 graph = desk.compile()
+desk
 
 # %% [markdown]
+# That is the whole policy: no way through the picture that is not permitted, none permitted that is not in it.
+#
 # ## Run it
 #
 # `graph` is LangGraph's own compiled graph, so it is invoked like any other. `context` says who acts, and comes from your
@@ -105,11 +106,15 @@ graph = desk.compile()
 from interlock import Principal
 
 config = {"configurable": {"thread_id": "first"}}
-paused = graph.invoke({"messages": [("user", "Please refund order W1.")]}, config, context=Principal("ada"))
+paused = graph.invoke(
+    {"messages": [("user", "Please refund order W1.")]}, config, context=Principal("ada")
+)
 
 request = paused["__interrupt__"][0].value
 print("waits for:", request["tool"], request["arguments"], "asked by", request["requestedBy"])
 print("refunded so far:", refunded)
+
+graph.instances.picture(config)
 
 # %% [markdown]
 # What did the model see? Each time it was asked, only the tools that may be called next: names with underscores, because
@@ -145,10 +150,18 @@ print("refunded:", refunded)
 
 # %%
 snapshot = graph.instances.snapshot(config)
-print("state:", snapshot.state, "- revision:", snapshot.revision, "- may be called now:", snapshot.next_allowed_tools)
+print("state:", snapshot.state, "- revision:", snapshot.revision)
+print("may be called now:", snapshot.next_allowed_tools)
 
 for record in graph.instances.audit(config):
-    print(record.number, record.kind.value, record.tool or "", record.code or "", "by", record.principal_id)
+    print(
+        record.number,
+        record.kind.value,
+        record.tool or "",
+        record.code or "",
+        "by",
+        record.principal_id,
+    )
 
 # %% [markdown]
 # Here all of it is in memory. Give `compile` a database, as in `desk.compile(SQLCheckpointer("sqlite:///desk.db"))`, and it
@@ -168,7 +181,9 @@ LIMIT = Decimal(100)
 
 def refund_of(order_id: str, amount: str) -> str:
     """Where the workflow stands after the model proposed a refund."""
-    desk = Workflow("desk", model=ScriptedChatModel([call("order.refund", orderId=order_id, amount=amount)]))
+    desk = Workflow(
+        "desk", model=ScriptedChatModel([call("order.refund", orderId=order_id, amount=amount)])
+    )
     desk.add_state("open", tools=[get_order])
     desk.add_state("closed", final=True)
     desk.add_edge("open", refund, "closed", approval=Approval(when=lambda amount: amount >= LIMIT))

@@ -25,9 +25,8 @@ from interlock import Principal
 from interlock.graphs.case import case_workflow, open_cases
 from interlock.testing import ScriptedChatModel, call
 
-logging.getLogger("interlock").setLevel(
-    logging.ERROR
-)  # it would say that all of this is kept in memory, which is the point here
+# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+logging.getLogger("interlock").setLevel(logging.ERROR)
 
 model = ScriptedChatModel(
     [
@@ -42,23 +41,29 @@ open_cases(graph.engine.store)
 workflow
 
 # %% [markdown]
-# ## It waits
+# ## Step by step
 #
-# The model assigns the case, which needs nobody, and then wants to move it. There the run stops.
+# A stepper goes through a run one step at a time: a model's answer, one tool, one approval. It shows where the workflow stands,
+# what may be called there, and what comes next.
 
 # %%
 AGENT, SUPERVISOR = Principal("ada"), Principal("grace", roles=frozenset({"supervisor"}))
 config = {"configurable": {"thread_id": "case-77"}}
 
-paused = graph.invoke({"messages": [("user", "Case 77 goes to billing.")]}, config, context=AGENT)
-request = paused["__interrupt__"][0].value
-print(request["tool"], request["arguments"], "- asked by", request["requestedBy"], "- rule:", request["rule"]["role"])
+stepper = graph.stepper(config, context=AGENT)
+stepper.say("Case 77 goes to billing.")
 
 # %% [markdown]
-# The picture of the *instance* lights where it stands and what may be called.
+# `watch` steps on, and its picture changes in place, until the turn is over or somebody has to answer. The model assigns the case,
+# which needs nobody, and then wants to move it. There the run stops.
 
 # %%
-graph.instances.picture(config)
+stepper.watch()
+
+# %%
+request = stepper.waits_for[0]
+print(request["tool"], request["arguments"])
+print("asked by", request["requestedBy"], "- to be decided by the role", request["rule"]["role"])
 
 # %% [markdown]
 # ## A card
@@ -95,6 +100,14 @@ print(card.edit(reason="the parcel never arrived"))
 print(graph.instances.get(config).data)
 
 # %% [markdown]
+# ## Two things, in two places
+#
+# What was said is one thing, and what is so is another. Erase the left side, and the right side still stands.
+
+# %%
+graph.panes(config)
+
+# %% [markdown]
 # ## What is known afterwards
 #
 # Which suggestions were taken as they were, which were edited or rejected, and why: that is what makes the next prompt, or the
@@ -102,10 +115,23 @@ print(graph.instances.get(config).data)
 
 # %%
 for row in graph.instances.outcomes():
-    print({name: row[name] for name in ("tool", "proposals", "accepted", "edited", "rejected") if name in row})
+    print(
+        {
+            name: row[name]
+            for name in ("tool", "proposals", "accepted", "edited", "rejected")
+            if name in row
+        }
+    )
 
 for record in graph.instances.audit(config):
-    print(record.number, record.kind.value, record.tool or "", record.code or "", "by", record.principal_id)
+    print(
+        record.number,
+        record.kind.value,
+        record.tool or "",
+        record.code or "",
+        "by",
+        record.principal_id,
+    )
 
 # %% [markdown]
 # ## Now you
@@ -137,7 +163,8 @@ books.add_state("closed", final=True)
 books.add_edge("open", write_off, "closed", approval=Approval(role="supervisor", count=COUNT))
 ledger = books.compile()
 mine = {"configurable": {"thread_id": "debt-1"}}
-asked = ledger.invoke({"messages": [("user", "Write it off.")]}, mine, context=AGENT)["__interrupt__"][0].value
+paused = ledger.invoke({"messages": [("user", "Write it off.")]}, mine, context=AGENT)
+asked = paused["__interrupt__"][0].value
 for supervisor in ("grace", "hedy"):
     if ledger.instances.get(mine).state == "open":
         who = Principal(supervisor, roles=frozenset({"supervisor"}))

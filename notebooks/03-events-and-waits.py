@@ -25,9 +25,8 @@ from interlock import WorkflowStore
 from interlock.graphs.engagement import engagement_workflow
 from interlock.testing import ScriptedChatModel, call
 
-logging.getLogger("interlock").setLevel(
-    logging.ERROR
-)  # it would say that all of this is kept in memory, which is the point here
+# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+logging.getLogger("interlock").setLevel(logging.ERROR)
 
 
 class Clock:
@@ -47,7 +46,9 @@ clock = Clock()
 
 def engagement(thread):
     """A fresh instance that has asked for a message by SMS and e-mail."""
-    request = call("engagement.send", customerId="c-1", template="welcome", channels=["sms", "email"])
+    request = call(
+        "engagement.send", customerId="c-1", template="welcome", channels=["sms", "email"]
+    )
     graph = engagement_workflow(ScriptedChatModel([request])).compile(
         workflow_store=WorkflowStore.in_memory(clock=clock)
     )
@@ -85,11 +86,15 @@ from interlock.graphs.engagement import MessageDelivered
 
 workflow_id = graph.instances.id_of(config)
 
-first = deliver(MessageDelivered(customer_id="c-1", channel="sms"), to=graph, workflow_id=workflow_id)
+first = deliver(
+    MessageDelivered(customer_id="c-1", channel="sms"), to=graph, workflow_id=workflow_id
+)
 print(first.status.value)
 where(graph, config)
 
-second = deliver(MessageDelivered(customer_id="c-1", channel="email"), to=graph, workflow_id=workflow_id)
+second = deliver(
+    MessageDelivered(customer_id="c-1", channel="email"), to=graph, workflow_id=workflow_id
+)
 print(second.status.value)
 where(graph, config)
 
@@ -105,6 +110,12 @@ clock.forward(hours=3)
 graph.instances.tick()
 where(graph, config)
 graph.instances.picture(config)
+
+# %% [markdown]
+# Its timeline says what took how long: nobody was busy in those three hours.
+
+# %%
+graph.instances.timeline(config)
 
 # %% [markdown]
 # ## What left
@@ -129,5 +140,9 @@ graph, config = engagement("third")
 clock.forward(seconds=ARRIVES_AFTER.total_seconds())
 graph.instances.tick()
 for channel in ("sms", "email"):
-    deliver(MessageDelivered(customer_id="c-1", channel=channel), to=graph, workflow_id=graph.instances.id_of(config))
+    deliver(
+        MessageDelivered(customer_id="c-1", channel=channel),
+        to=graph,
+        workflow_id=graph.instances.id_of(config),
+    )
 where(graph, config)

@@ -25,9 +25,8 @@ from pydantic import BaseModel
 from interlock import Approval, Principal, Workflow, command, read
 from interlock.testing import ScriptedChatModel, call
 
-logging.getLogger("interlock").setLevel(
-    logging.ERROR
-)  # it would say that all of this is kept in memory, which is the point here
+# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+logging.getLogger("interlock").setLevel(logging.ERROR)
 
 
 class Order(BaseModel):
@@ -67,9 +66,23 @@ ADA, GRACE = Principal("ada"), Principal("grace", roles=frozenset({"supervisor"}
 from langchain_core.runnables import RunnableLambda
 
 graph = desk(ScriptedChatModel([call("order.get", orderId="W1"), "It is paid."])).compile()
-chain = RunnableLambda(lambda text: {"messages": [("user", text)]}) | graph | (lambda out: out["messages"][-1].text)
+chain = (
+    RunnableLambda(lambda text: {"messages": [("user", text)]})
+    | graph
+    | (lambda out: out["messages"][-1].text)
+)
 
 print(chain.invoke("Where is W1?", {"configurable": {"thread_id": "chain"}}))
+
+# %% [markdown]
+# Everything has its async form, and a notebook awaits at the top of a cell.
+
+# %%
+graph = desk(ScriptedChatModel([call("order.get", orderId="W1"), "It is still paid."])).compile()
+answer = await graph.ainvoke(
+    {"messages": [("user", "And now?")]}, {"configurable": {"thread_id": "async"}}, context=ADA
+)
+print(answer["messages"][-1].text)
 
 # %% [markdown]
 # ## As a node of another graph
@@ -116,7 +129,9 @@ def drop_tables() -> str:
 
 
 store = WorkflowStore.in_memory()
-model = ScriptedChatModel([call("drop_tables"), call("order.cancel", orderId="W1"), "W1 is cancelled."])
+model = ScriptedChatModel(
+    [call("drop_tables"), call("order.cancel", orderId="W1"), "W1 is cancelled."]
+)
 agent = create_agent(
     model,
     [drop_tables, get_order.as_tool(), cancel.as_tool()],
@@ -156,15 +171,18 @@ print(searching.input_schema())
 # %% [markdown]
 # ## Now you
 #
-# Give the agent `others=True`, as in `desk().as_middleware(workflow_store=store, others=True)`, and run the cell above again:
-# tools that the workflow does not know are then let through, ungated. Is that what you want for `drop_tables`?
+# Give the agent `others=["drop_tables"]`, as in `desk().as_middleware(workflow_store=store, others=["drop_tables"])`, and run its
+# cell again: a tool that the workflow does not know is then let through, ungated. Is that what you want for this one?
 #
 # Or give it `search_orders`: put `searching` among the tools of the state `open`, and see it offered.
 
 # %%
 LIMIT = 2
 
-flow = Workflow("finder", model=ScriptedChatModel([call("search_orders", customer="ada", limit=LIMIT), "Found them."]))
+flow = Workflow(
+    "finder",
+    model=ScriptedChatModel([call("search_orders", customer="ada", limit=LIMIT), "Found them."]),
+)
 flow.add_state("open", tools=[searching])
 flow.add_state("closed", final=True)
 flow.add_edge("open", cancel, "closed")

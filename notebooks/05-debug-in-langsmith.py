@@ -27,9 +27,8 @@ from interlock import Principal
 from interlock.graphs.case import case_workflow, open_cases
 from interlock.testing import ScriptedChatModel, TraceSink, call
 
-logging.getLogger("interlock").setLevel(
-    logging.ERROR
-)  # it would say that all of this is kept in memory, which is the point here
+# Everything here is kept in memory, which is meant: without this line `compile` says so each time.
+logging.getLogger("interlock").setLevel(logging.ERROR)
 
 sink = TraceSink()
 client = sink.client()
@@ -127,14 +126,18 @@ def pay(amount: int, card: str) -> Paid:
     return Paid(amount=amount)
 
 
-shop = Workflow("shop", model=ScriptedChatModel([call("order.pay", amount=5, card="4929 1111 2222 3333")]))
+shop = Workflow(
+    "shop", model=ScriptedChatModel([call("order.pay", amount=5, card="4929 1111 2222 3333")])
+)
 shop.add_state("open")
 shop.add_state("paid", final=True)
 shop.add_edge("open", pay, "paid")
 with TraceSink() as watched:
     client = watched.client()
     with tracing_context(enabled=True, client=client):
-        shop.compile().invoke({"messages": [("user", "Pay.")]}, {"configurable": {"thread_id": "pay"}})
+        shop.compile().invoke(
+            {"messages": [("user", "Pay.")]}, {"configurable": {"thread_id": "pay"}}
+        )
     client.flush()
     print("the card number was sent:", "4929 1111" in watched.text)
     client.close()

@@ -26,7 +26,8 @@ from pydantic import BaseModel
 from interlock import Principal, SQLCheckpointer, Workflow, command
 from interlock.testing import ScriptedChatModel, call
 
-logging.getLogger("interlock").setLevel(logging.CRITICAL)  # the payment below is meant to break
+# The payment below is meant to break: without this line its traceback would stand under the cell.
+logging.getLogger("interlock").setLevel(logging.CRITICAL)
 
 
 class Receipt(BaseModel):
@@ -57,7 +58,8 @@ def ship(order_id: str) -> Done:
 
 
 flow = Workflow(
-    "checkout", model=ScriptedChatModel([call("card.charge", orderId="W1"), call("order.ship", orderId="W1")])
+    "checkout",
+    model=ScriptedChatModel([call("card.charge", orderId="W1"), call("order.ship", orderId="W1")]),
 )
 flow.add_state("open")
 flow.add_state("paid")
@@ -88,7 +90,11 @@ graph.instances.picture(config)
 
 # %%
 graph.instances.resolve(
-    config, "happened", by=Principal("op"), output=Receipt(number="R-77"), note="seen in the bank's books"
+    config,
+    "happened",
+    by=Principal("op"),
+    output=Receipt(number="R-77"),
+    note="seen in the bank's books",
 )
 done = graph.instances.go_on(config)
 print(done["state"], "- calls to the bank:", len(charged))
@@ -101,7 +107,7 @@ print(done["state"], "- calls to the bank:", len(charged))
 # %%
 timeline = graph.instances.timeline(config)
 frame = timeline.to_frame()
-print(frame[["kind", "tool", "state", "principal"]].to_string(index=False))
+print(frame[["kind", "tool", "state", "principal"]].fillna("").to_string(index=False))
 
 # %%
 store = graph.engine.store
@@ -115,15 +121,32 @@ print("whole:", store.verify(workflow_id) == [])
 import sqlalchemy as sa
 
 with store.database.write() as connection:
-    connection.execute(sa.text("UPDATE workflow_audit SET principal_id = 'nobody' WHERE kind = 'resolution'"))
+    connection.execute(
+        sa.text("UPDATE workflow_audit SET principal_id = 'nobody' WHERE kind = 'resolution'")
+    )
 
 for broken in store.verify(workflow_id):
     print("record", broken.number, broken.problem)
 
 # %%
 with store.database.write() as connection:
-    connection.execute(sa.text("UPDATE workflow_audit SET principal_id = 'op' WHERE kind = 'resolution'"))
+    connection.execute(
+        sa.text("UPDATE workflow_audit SET principal_id = 'op' WHERE kind = 'resolution'")
+    )
 print("whole again:", store.verify(workflow_id) == [])
+
+# %% [markdown]
+# ## What a step changed
+#
+# Two checkpoints of a thread differ by what was said and by what became of the workflow. Here: since it stopped.
+
+# %%
+before = next(one for one in graph.get_state_history(config) if one.values.get("state") == "open")
+difference = graph.compare(before.config, graph.get_state(config).config)
+for change in difference.changes:
+    if not change.path.startswith("last_result"):
+        print(change.path, ":", change.before, "->", change.after)
+print("said since:", [message.type for message in difference.said])
 
 # %% [markdown]
 # ## Erasing a conversation
@@ -144,7 +167,13 @@ print(
 
 # %%
 for row in graph.instances.tool_stats():
-    print({name: row[name] for name in ("tool", "completed", "failed", "denied", "unknown") if name in row})
+    print(
+        {
+            name: row[name]
+            for name in ("tool", "completed", "failed", "denied", "unknown")
+            if name in row
+        }
+    )
 
 # %% [markdown]
 # ## Now you
@@ -160,7 +189,9 @@ again = {"configurable": {"thread_id": "W2"}}
 flow = Workflow(
     "checkout",
     model=ScriptedChatModel(
-        forever=lambda messages, offered: call("card.charge", orderId="W2") if "card_charge" in offered else "Done."
+        forever=lambda messages, offered: (
+            call("card.charge", orderId="W2") if "card_charge" in offered else "Done."
+        )
     ),
 )
 flow.add_state("open")

@@ -21,7 +21,7 @@ from interlock.testing import ScriptedChatModel, call
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 ANN, BEN = Principal("ann"), Principal("ben", roles=frozenset({"supervisor"}))
 HERE: Any = {"configurable": {"thread_id": "t-1"}}
-WIDTH, HEIGHT = 700, 500
+WIDTH, HEIGHT = 700, 460
 PAGE = """<!doctype html><meta charset="utf-8"><body style="margin:16px;background:#fff"><div id="card"></div>
 <script type="module">
 const model = {{

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         ToolRegistry,
         command,
         event,
+        parse_result,
         read,
     )
     from .tools.approvals import Approval, Confirmation, Decision, DecisionKind, Escalate, Take
@@ -130,6 +131,7 @@ _ROOMS = {
         "ToolRegistry",
         "command",
         "event",
+        "parse_result",
         "read",
     ),
     ".tools.approvals": (
@@ -205,6 +207,7 @@ __all__ = [
     "event",
     "next_allowed_tools",
     "parse_event",
+    "parse_result",
     "read",
     "reply",
 ]

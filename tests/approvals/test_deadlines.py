@@ -6,11 +6,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langgraph.types import Command
 
-from interlock import Approval, Confirmation, ConflictError, Escalate, Take
+from interlock import Approval, Confirmation, ConflictError, Escalate, EventService, Take
 from interlock.nodes.deadlines import expire
 from interlock.tools import PrincipalError, WorkflowDefinitionError
 from tests.approvals.support import (
@@ -32,6 +33,7 @@ from tests.approvals.support import (
     status,
     thread,
 )
+from tests.events.support import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -177,6 +179,34 @@ class TestAnotherEdge:
         assert graph.get_state(thread()).values["state"] == "parked"
         (transition,) = [one for one in graph.instances.audit(thread()) if one.kind == "transition"]
         assert (transition.tool, transition.principal_id) == ("desk.park", "ada")
+
+    def test_a_service_that_is_embedded_keeps_it_as_it_keeps_those_of_waits(self, shop: Shop, home: Home) -> None:
+        graph = home.compile(shop.workflow([refund("7")], approval=self.RULE))
+        graph.invoke(said(), thread(), context=ADA)
+        with EventService(graph, relay=False, tick=0.01):
+            home.clock.advance(25 * HOUR)
+            eventually(lambda: graph.get_state(thread()).values["state"] == "parked")
+        assert shop.ran == ["park 7"]
+        assert graph.instances.tick().lapsed == []
+
+    def test_a_look_at_the_deadlines_that_breaks_ends_no_service(
+        self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        graph = home.compile(shop.workflow([refund("7")], approval=self.RULE))
+        graph.invoke(said(), thread(), context=ADA)
+        look = graph.instances.tick
+        broken = [ValueError("no"), ValueError("no")]
+
+        def tick(**given: Any) -> Any:
+            if broken:
+                raise broken.pop()
+            return look(**given)
+
+        monkeypatch.setattr(type(graph.instances), "tick", lambda _, **given: tick(**given))
+        with EventService(graph, relay=False, tick=0.01):
+            home.clock.advance(25 * HOUR)
+            eventually(lambda: shop.ran == ["park 7"])
+        assert caplog.text.count("could not be looked at") == 2
 
     def test_the_graph_takes_it_as_well_when_it_finds_out_first(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=self.RULE))

@@ -3,6 +3,7 @@
     python -m tests.benchmarks checkpointer          everything
     INTERLOCK_BENCH=turns,bytes,many,load            only these parts
     INTERLOCK_BENCH_TURNS=400                        fewer turns of the growing conversation
+    INTERLOCK_BENCH_ON=FULL                          of the growing conversations only those whose setting has this in its name
 
 A turn is one `invoke` of a graph with one node that answers: three `put`, two `put_writes`, one `get_tuple`. Text is random, so that it
 does not compress. A ratio below 1 means that Interlock took less.
@@ -41,6 +42,8 @@ PARTS = ("turns", "bytes", "many", "load")
 TURNS = int(os.environ.get("INTERLOCK_BENCH_TURNS", "1000"))
 MARKS = (10, 100, 400, 1000)
 WINDOW = 10
+CONVERSATIONS = {10: 20, 100: 4}
+"""How many conversations are led up to a mark; one is led up to the others. Early turns are short, and ten of them tell little."""
 QUESTION, ANSWER = 512, 512
 
 
@@ -128,7 +131,9 @@ def has_postgres() -> bool:
 
 def bench_turns() -> None:
     """(a) Time per turn of a growing conversation."""
-    print("(a) time per turn of a growing conversation, median of 10 turns before each mark")
+    print(
+        "(a) time per turn of a growing conversation, median of 10 turns before each mark (of several conversations early on)"
+    )
     settings: list[tuple[str, Callable[[], Any]]] = [
         ("SQLite NORMAL", lambda: sqlite_savers("NORMAL")),
         ("SQLite FULL", lambda: sqlite_savers("FULL")),
@@ -137,29 +142,34 @@ def bench_turns() -> None:
     if has_postgres():
         settings.insert(2, ("PostgreSQL", postgres_savers))
     for name, savers in settings:
+        if os.environ.get("INTERLOCK_BENCH_ON", "") not in name:
+            continue
         with savers() as both:
             times = growing(both)
         shown = []
         for mark in MARKS:
             if mark <= TURNS:
-                own, peer = (statistics.median(times[who][mark - WINDOW : mark]) for who in ("interlock", "langgraph"))
+                own, peer = (statistics.median(times[who][mark]) for who in ("interlock", "langgraph"))
                 shown.append(f"turn {mark}: {own * 1e3:.2f} / {peer * 1e3:.2f} ms = {own / peer:.2f}")
         print(f"  {name:17}" + "   ".join(shown), flush=True)
 
 
-def growing(savers: dict[str, Any]) -> dict[str, list[float]]:
-    """Times of every turn; whoever goes first changes with every turn."""
+def growing(savers: dict[str, Any]) -> dict[str, dict[int, list[float]]]:
+    """Times of the turns before each mark; whoever goes first changes with every turn."""
     graphs = {who: graph_with(saver) for who, saver in savers.items()}
-    times: dict[str, list[float]] = {who: [] for who in savers}
+    times: dict[str, dict[int, list[float]]] = {who: {mark: [] for mark in MARKS} for who in savers}
     for graph in graphs.values():
         turn(graph, "warm-up")
-    for number in range(TURNS):
-        order = list(graphs) if number % 2 else list(reversed(graphs))
-        # Between the marks only the length matters: the slow one need not be waited for.
-        for who in order:
-            started = time.perf_counter()
-            turn(graphs[who], "t")
-            times[who].append(time.perf_counter() - started)
+    lengths = [mark for mark, count in CONVERSATIONS.items() if mark < TURNS for _ in range(count - 1)]
+    for conversation, length in enumerate([*lengths, TURNS]):
+        for number in range(length):
+            for who in list(graphs) if number % 2 else list(reversed(graphs)):
+                started = time.perf_counter()
+                turn(graphs[who], f"conversation {conversation}")
+                taken = time.perf_counter() - started
+                for mark in MARKS:
+                    if mark - WINDOW <= number < mark:
+                        times[who][mark].append(taken)
     return times
 
 

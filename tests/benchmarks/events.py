@@ -5,7 +5,8 @@
     INTERLOCK_BENCH_EVENTS=2000                fewer events
 
 Both publish to JetStream with acknowledgement over one connection of the same client, as many messages under way at once. The direct
-publisher has its payloads and headers ready; the relay claims rows, builds headers, publishes, and marks them, each instance's in order.
+publisher has its payloads and headers ready and uses the client's own `jetstream.publish`; the relay claims rows, builds headers, publishes, and
+marks them, each instance's in order. The bus alone publishes messages that are ready, without a database: what the relay could reach at best.
 Runs are interleaved and the median is given. A ratio above 1 means that the relay is faster.
 """
 
@@ -18,6 +19,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from interlock import WorkflowStore
@@ -62,7 +64,7 @@ def bench_relay() -> None:
 
 async def _compare(name: str, store: WorkflowStore) -> None:
     prefix = f"bench{uuid.uuid4().hex[:8]}"
-    rates: dict[str, list[float]] = {"relay": [], "direct": [], "one at a time": []}
+    rates: dict[str, list[float]] = {"relay": [], "direct": [], "one at a time": [], "bus": []}
     async with open_bus(NATS.url, prefix=prefix) as bus:
         for _ in range(ROUNDS):
             fill(store, EVENTS, INSTANCES)
@@ -71,6 +73,9 @@ async def _compare(name: str, store: WorkflowStore) -> None:
             messages = [message_of(envelope_of(event.envelope)) for event in reversed(events)]
             rates["direct"].append(await _direct(bus, _fresh(messages, "d"), INSTANCES))
             rates["one at a time"].append(await _direct(bus, _fresh(messages[: EVENTS // 5], "s"), 1))
+            rates["bus"].append(
+                await _through_the_bus(bus, [replace(one, event_id=f"b{one.event_id}") for one in messages])
+            )
             began = time.perf_counter()
             done = await Relay(store, bus).drain()
             assert done.published == EVENTS, done
@@ -80,7 +85,8 @@ async def _compare(name: str, store: WorkflowStore) -> None:
     print(
         f"relay, {name}: {median['relay']:,.0f} events/s; directly {median['direct']:,.0f} with {INSTANCES} under way "
         f"(ratio {median['relay'] / median['direct']:.2f}), {median['one at a time']:,.0f} one at a time "
-        f"(ratio {median['relay'] / median['one at a time']:.2f})",
+        f"(ratio {median['relay'] / median['one at a time']:.2f}); the bus alone {median['bus']:,.0f} "
+        f"(ratio {median['relay'] / median['bus']:.2f})",
         flush=True,
     )
 
@@ -107,6 +113,16 @@ async def _direct(bus: Any, ready: list[tuple[str, bytes, dict[str, str]]], at_o
 
     began = time.perf_counter()
     await asyncio.gather(*(publish(lane) for lane in lanes))
+    return len(ready) / (time.perf_counter() - began)
+
+
+async def _through_the_bus(bus: Any, ready: list[Message]) -> float:
+    async def publish(lane: list[Message]) -> None:
+        for message in lane:
+            await bus.publish(message)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(publish(ready[start::INSTANCES]) for start in range(INSTANCES)))
     return len(ready) / (time.perf_counter() - began)
 
 

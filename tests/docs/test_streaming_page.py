@@ -1,13 +1,11 @@
 """The page on streaming: every block runs, from the top, and prints what stands below it."""
 
-from contextlib import redirect_stdout
-from io import StringIO
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
 from interlock import StreamEvent
-from tests.docs.blocks import ROOT, Block, blocks_of
+from tests.docs.blocks import ROOT, Block, blocks_of, printed_by
 
 PAGE = "docs/streaming.md"
 BLOCKS = blocks_of(PAGE)
@@ -15,16 +13,7 @@ BLOCKS = blocks_of(PAGE)
 
 @pytest.fixture(scope="module")
 def printed() -> dict[int, str]:
-    """What each block of Python printed, by its line."""
-    names: dict[str, Any] = {"__name__": "streaming_page"}
-    found: dict[int, str] = {}
-    for block in BLOCKS:
-        if block.language == "python":
-            out = StringIO()
-            with redirect_stdout(out):
-                exec(compile("\n" * (block.line - 1) + block.code, str(ROOT / PAGE), "exec"), names)  # noqa: S102
-            found[block.line] = out.getvalue()
-    return found
+    return printed_by(PAGE)
 
 
 @pytest.mark.parametrize(

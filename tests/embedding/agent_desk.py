@@ -150,8 +150,9 @@ def _(it: Attacked) -> None:
 @instead("the queue set from outside")
 def _(it: Attacked) -> None:
     it.asked()
-    replace_call(it, {**it.write.arguments, **it.other_arguments()})
-    assert it.desk.goes_on(), "it is another proposal, and asked about"
+    evil = {**it.write.arguments, **it.other_arguments()}
+    replace_call(it, evil)
+    assert bool(it.desk.goes_on()) == it.permits(evil), "it is another proposal: asked about, or denied"
     it.desk.goes_on(Command(goto="tools"))
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=desks.CUSTOMER)
 

@@ -36,7 +36,7 @@ from tests.retail.test_desk_replay import assert_as_expected, by_id, replay
 pytestmark = tau2.needs_tau2
 
 ALL = os.environ.get("INTERLOCK_ATTACKS") == "all"
-SHARE = None if ALL else 1
+SHARE = None if ALL else 5
 APPROVE = {"type": "approve"}
 
 
@@ -56,7 +56,7 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     made.store.close()
 
 
-@pytest.mark.parametrize("task", some(tau2.tasks(), 8), ids=by_id)
+@pytest.mark.parametrize("task", some(tau2.tasks(), 20), ids=by_id)
 def test_a_task_leaves_the_shop_as_the_benchmark_does(task: dict[str, Any], desk: Desk) -> None:
     desks.fill(desk.store.database)
     desk.begin()

@@ -1,6 +1,6 @@
 """Processes that kill themselves at a named place, as `kill -9` would: `python -m tests.events.mortal WHAT POINT DB BUS PREFIX`.
 
-They print "alive" when nothing killed them.
+A point may say at which time it kills, as in `publish.after@2`. They print "alive" when nothing killed them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ from tests.events.support import waiting_flow
 
 
 def die_at(point: str) -> None:
+    name, _, time = point.partition("@")
+    left = [int(time or 1)]
+
     def hook(reached: str) -> None:
-        if reached == point:
+        if reached != name:
+            return
+        left[0] -= 1
+        if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     hang(hook)

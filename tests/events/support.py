@@ -231,6 +231,9 @@ class Wire:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
+        self.flowing = asyncio.Event()
+        """Cleared: what the server answers is kept back until it is set again."""
+        self.flowing.set()
 
     @property
     def url(self) -> str:
@@ -257,15 +260,19 @@ class Wire:
         try:
             there, back = await asyncio.open_connection(self._host, self._port)
             self._writers |= {writer, back}
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer, self.flowing))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event | None = None
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
+                if flowing is not None:
+                    await flowing.wait()
                 writer.write(data)
                 await writer.drain()
         writer.close()

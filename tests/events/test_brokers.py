@@ -12,7 +12,7 @@ from interlock.events import InProcessBus, Message, message_of
 from interlock.events.brokers import KafkaBus, open_bus
 from interlock.tools.errors import BusUnavailable, InputError, PublishRefused
 from tests.events.conftest import Broker
-from tests.events.support import Answered, Asked, aeventually, envelope
+from tests.events.support import Answered, Asked, aeventually, envelope, wire
 
 ASKED = Asked.name_on_wire
 
@@ -146,6 +146,50 @@ async def test_a_message_that_is_too_large_is_refused_and_others_go_through(nats
         assert await bus.publish(message(bus))
 
 
+async def test_nats_without_its_stream_is_away_and_loses_nothing(nats: Broker) -> None:
+    async with open_bus(nats.url, prefix=nats.prefix) as bus:
+        connection: Any = bus.broker.connection  # type: ignore[attr-defined]
+        await connection.jetstream().delete_stream(bus.stream)  # type: ignore[attr-defined]
+        with pytest.raises(BusUnavailable, match="NoStreamResponse"):
+            await bus.publish(message_of(envelope(Asked(), "wf")))
+
+
+async def test_nats_refuses_what_the_stream_does_not_take_and_says_why(nats: Broker) -> None:
+    async with open_bus(nats.url, prefix=nats.prefix) as bus:
+        jetstream: Any = bus.broker.connection.jetstream()  # type: ignore[attr-defined]
+        config = (await jetstream.stream_info(bus.stream)).config  # type: ignore[attr-defined]
+        config.max_msg_size = 1_000
+        await jetstream.update_stream(config)
+        with pytest.raises(PublishRefused, match="exceeds maximum"):
+            await bus.publish(message_of(envelope(Asked(), "wf", note="x" * 2_000)))
+        await bus.publish(message_of(envelope(Asked(), "wf")))
+
+
+async def test_an_acknowledgement_that_nats_gives_too_late_is_not_taken_for_another_message(nats: Broker) -> None:
+    """What was given up comes again under its own id; the stream has it once."""
+    got: list[Message] = []
+    async with (
+        open_bus(nats.url, prefix=nats.prefix) as bus,
+        bus.subscribe([Asked.name_on_wire], got.append, consumer="reader"),
+    ):
+        async with wire(nats.url) as cable:
+            far: Any = open_bus(cable.url, prefix=nats.prefix)
+            async with far:
+                far._acknowledgements._timeout = 0.05
+                cable.flowing.clear()
+                first, second = (message_of(envelope(Asked(number=number), "wf")) for number in (1, 2))
+                with pytest.raises(BusUnavailable, match="no acknowledgement within"):
+                    await far.publish(first)
+                far._acknowledgements._timeout = 10
+                again = asyncio.create_task(far.publish(second))
+                cable.flowing.set()
+                await again
+                await far.publish(first)
+        await aeventually(lambda: len(got) >= 2)
+        info = await bus.broker.connection.jetstream().stream_info(bus.stream)  # type: ignore[attr-defined]
+    assert info.state.messages == 2
+
+
 @pytest.mark.parametrize(
     "url", ["nats://127.0.0.1:9", "amqp://guest:secret@127.0.0.1:9/", "redis://:secret@127.0.0.1:9/0"]
 )
@@ -160,6 +204,15 @@ async def test_a_broker_that_is_not_there_is_said_to_be_away_without_its_passwor
     assert "127.0.0.1:9" in refused.value.message
     assert "secret" not in refused.value.message
     assert refused.value.retryable
+
+
+async def test_a_broker_that_says_nothing_is_given_up_in_words(nats: Broker) -> None:
+    async with wire(nats.url) as cable:
+        cable.flowing.clear()
+        bus: Any = open_bus(cable.url, prefix=nats.prefix)
+        bus.timeout = 0.2
+        with pytest.raises(BusUnavailable, match="no answer within 0"):
+            await bus.__aenter__()
 
 
 async def test_a_bus_that_is_not_open_says_so() -> None:

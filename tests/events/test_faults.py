@@ -25,6 +25,7 @@ from tests.events.processes import running
 from tests.events.support import (
     Answered,
     Asked,
+    Clock,
     Desk,
     Recording,
     aeventually,
@@ -39,9 +40,9 @@ from tests.events.support import (
 ASKED = Asked.name_on_wire
 
 
-def killed(what: str, point: EventPoint, database: str, broker: Broker) -> None:
+def killed(what: str, point: str, database: str, broker: Broker) -> None:
     """Let a process run until it kills itself at a point."""
-    with running("-m", "tests.events.mortal", what, point.value, database, broker.url, broker.prefix) as mortal:
+    with running("-m", "tests.events.mortal", what, point, database, broker.url, broker.prefix) as mortal:
         assert mortal.wait() == -9, mortal.lines
         assert "alive" not in mortal.lines
 
@@ -74,9 +75,34 @@ async def test_a_relay_that_is_killed_loses_nothing_and_its_heir_keeps_the_order
     store.close()
 
 
-async def test_published_and_not_marked_is_published_again_under_the_same_id() -> None:
+@pytest.mark.parametrize("point", ["publish.before@2", "publish.after@2", "publish.after@3"])
+async def test_a_relay_that_is_killed_with_two_batches_under_way_loses_nothing_and_its_heir_keeps_the_order(
+    point: str, database_url: str, nats: Broker
+) -> None:
+    """On a server one batch is written down, and the next one claimed, while another is on its way."""
+    store = WorkflowStore(database_url)
+    store.setup()
+    emit_many(store, {"wf_a": 24, "wf_b": 24})
+    got: list[Message] = []
+    async with open_bus(nats.url, prefix=nats.prefix) as bus, bus.subscribe([ASKED], got.append, consumer="reader"):
+        await asyncio.to_thread(killed, "relay", point, database_url, nats)
+        assert count(store, OutboxStatus.PENDING) > 0
+        heir = Relay(store, bus, options=RelayOptions(lease=1.0, idle=0.01))
+        stop = asyncio.Event()
+        task = asyncio.create_task(heir.run(stop))
+        await aeventually(lambda: len(ids(got)) == 48 and count(store, OutboxStatus.PUBLISHED) == 48)
+        stop.set()
+        await task
+
+    for workflow_id in ("wf_a", "wf_b"):
+        mine = [one.envelope().fields["number"] for one in first_of_each(got) if one.workflow_id == workflow_id]
+        assert mine == [*range(24)]
+    store.close()
+
+
+async def test_published_and_not_marked_is_published_again_under_the_same_id(clock: Clock) -> None:
     """What a bus without a memory of its own sees when the relay dies at the worst moment."""
-    store = WorkflowStore.in_memory()
+    store = WorkflowStore.in_memory(clock=clock)
     emit_many(store, {"wf_a": 3})
     bus = Recording()
 
@@ -87,9 +113,10 @@ async def test_published_and_not_marked_is_published_again_under_the_same_id() -
     before = hang(die)
     try:
         with pytest.raises(InterruptedError):
-            await relayed(store, bus, lease=0.0).run_once()
+            await relayed(store, bus).run_once()
     finally:
         hang(before)
+    clock.forward(seconds=61)
     await relayed(store, bus).drain()
 
     assert bus.numbers() == [0, 1, 2, 0, 1, 2]
@@ -200,6 +227,23 @@ def test_duplicates_in_any_order_come_to_the_same_end(seed: int) -> None:
     desk.close()
 
 
+def test_an_event_that_comes_again_after_its_record_was_trimmed_moves_nothing(desk: Desk) -> None:
+    """Retention forgets that it was taken; the workflow does not."""
+    workflow_id = desk.ask()
+    event = envelope(Answered(), workflow_id)
+    assert desk.deliveries.deliver(event).status is DeliveryStatus.TAKEN
+    desk.clock.forward(hours=24)
+    with desk.store.write() as connection:
+        assert inbox.trim(connection, before=desk.store.now(connection), limit=9) == 1
+    before = desk.store.get(workflow_id)
+
+    again = desk.deliveries.deliver(event)
+
+    assert again.status is DeliveryStatus.LATE
+    assert desk.store.get(workflow_id) == before
+    assert len([one for one in desk.store.audit(workflow_id) if one.kind.value == "event_in"]) == 1
+
+
 def test_an_answer_that_overtakes_its_request_is_kept(desk: Desk) -> None:
     workflow_id = desk.start()
     desk.deliveries.deliver(envelope(Answered(), workflow_id))
@@ -265,9 +309,9 @@ async def test_a_store_that_is_away_gives_the_event_back_to_the_broker(nats: Bro
     assert away == []
 
 
-def test_the_in_process_bus_forgets_nothing_when_its_process_is_gone(tmp_path: Path) -> None:
+def test_the_in_process_bus_forgets_nothing_when_its_process_is_gone(tmp_path: Path, clock: Clock) -> None:
     url = f"sqlite:///{tmp_path / 'in_process.db'}"
-    store = WorkflowStore(url)
+    store = WorkflowStore(url, clock=clock)
     emit_many(store, {"wf_a": 3})
 
     def die(point: str) -> None:
@@ -277,9 +321,10 @@ def test_the_in_process_bus_forgets_nothing_when_its_process_is_gone(tmp_path: P
     before = hang(die)
     try:
         with contextlib.suppress(InterruptedError):
-            asyncio.run(relayed(store, InProcessBus(), lease=0.0).run_once())
+            asyncio.run(relayed(store, InProcessBus()).run_once())
     finally:
         hang(before)
+    clock.forward(seconds=61)
     got: list[Message] = []
     bus = InProcessBus()
     bus.add([ASKED], got.append, consumer="reader")

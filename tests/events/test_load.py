@@ -99,8 +99,9 @@ async def test_a_claim_does_not_look_at_what_was_published_long_ago(store: Workf
 
 def explained(connection: sa.Connection) -> str:
     prefix = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}.get(connection.dialect.name, "EXPLAIN ")
-    statement = outbox._due(1, 500).compile(connection, compile_kwargs={"literal_binds": True})
-    return "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(prefix + str(statement)))
+    statement = outbox._due.params(now=1, behind="relay_1", limit=500)
+    text = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
+    return "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(prefix + text))
 
 
 def rows_of(plan: str) -> int:

@@ -18,6 +18,15 @@ from interlock.checkpointing import SQLCheckpointer
 POSTGRES = os.environ.get("INTERLOCK_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 
 
+def find_postgres() -> None:
+    """See that the server is there.
+
+    Raises:
+        psycopg.OperationalError: It does not answer.
+    """
+    psycopg.connect(POSTGRES.replace("+psycopg", ""), connect_timeout=5).close()
+
+
 @contextlib.contextmanager
 def sqlite() -> Iterator[SQLCheckpointer]:
     """A checkpointer on a fresh SQLite file."""

@@ -51,6 +51,9 @@ def executed(source: Path, package: Path | None = None) -> Any:
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.outputs = whole(cell.outputs)
+            for output in cell.outputs:
+                # A widget without its kernel is an error where a notebook is only read; the picture beside it is shown there.
+                output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     return notebook
 
 

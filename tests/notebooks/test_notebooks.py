@@ -31,10 +31,10 @@ def sources_of(notebook: Any) -> list[tuple[str, str]]:
     return [(cell.cell_type, cell.source) for cell in notebook.cells]
 
 
-def printed_by(notebook: Any) -> list[str]:
-    """The text of every output; a cell that fails has been raised by then."""
+def printed_by(notebook: Any) -> list[Any]:
+    """Every output, text and pictures; a cell that fails has been raised by then."""
     return [
-        output.get("text") or output["data"]["text/plain"]
+        output.get("text") or {kind: "".join(data) for kind, data in output["data"].items()}
         for cell in notebook.cells
         if cell.cell_type == "code"
         for output in sorted(whole(cell.outputs), key=lambda one: one.get("name") or "")

@@ -37,14 +37,16 @@ EVERYTHING = "\n".join(f"interlock.{name}" for name in interlock.__all__)
 
 
 def loaded_by(code: str) -> set[str]:
-    """The top-level modules, and ours by their full names, that a program of its own loads beyond what LangGraph and SQLAlchemy do."""
+    """What a program of its own loads beyond what LangGraph and SQLAlchemy do: top-level modules, and ours and SQLAlchemy's by their
+    full names.
+    """
     program = f"""
 import sys, langgraph.graph, sqlalchemy
 before = set(sys.modules)
 import interlock
 {code}
 for name in set(sys.modules) - before:
-    print(name if name.startswith("interlock") else name.partition(".")[0])
+    print(name if name.startswith(("interlock", "sqlalchemy")) else name.partition(".")[0])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
@@ -61,6 +63,28 @@ def test_declaring_a_tool_loads_the_tools_alone() -> None:
 
 def test_all_that_the_door_shows_loads_no_extra() -> None:
     assert loaded_by(EVERYTHING) & set(EXTRAS) == set()
+
+
+def test_a_workflow_in_sql_loads_no_orm_before_a_tool_asks_for_its_session() -> None:
+    built = """
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from interlock.testing import ScriptedChatModel, call
+
+def close(order_id: str) -> str:
+    "Close an order."
+    return order_id
+
+model = ScriptedChatModel([call("order.close", orderId="W1")])
+desk = interlock.Workflow("desk", model=model)
+desk.add_state("open")
+desk.add_state("closed", final=True)
+desk.add_edge("open", interlock.command("order.close", effect="idempotent")(close), "closed")
+with TemporaryDirectory() as folder, interlock.SQLCheckpointer(f"sqlite:///{Path(folder) / 'desk.db'}") as saver:
+    here = {"configurable": {"thread_id": "t-1"}}
+    assert desk.compile(saver).invoke({"messages": [("user", "close it")]}, here)["state"] == "closed"
+"""
+    assert loaded_by(built) & {"sqlalchemy.orm", "sqlalchemy.ext.asyncio"} == set()
 
 
 def test_each_name_is_the_one_that_type_checkers_see() -> None:

@@ -158,6 +158,10 @@ class Attacked:
         """Others than those of the write."""
         return other_arguments(self.write, self.choose, self.desk.store.database)
 
+    def permits(self, arguments: dict[str, Any]) -> bool:
+        """Whether the shop's rules would allow the write with these arguments, as things stand."""
+        return permitted(self.write, arguments, self.desk.store.database)
+
     def second_write(self) -> Call:
         """Another change that the rules permit at any time, as the model proposes it."""
         second = second_write_call(self.write, self.choose)
@@ -168,9 +172,14 @@ def other_arguments(write: Write, choose: random.Random, database: Database) -> 
     """Others than those of the write: such as the shop's rules would allow just as well, where there are any."""
     candidates = list(_others(write, choose))
     choose.shuffle(candidates)
+    allowed = (candidate for candidate in candidates if permitted(write, candidate, database))
+    return next(allowed, candidates[0])
+
+
+def permitted(write: Write, arguments: dict[str, Any], database: Database) -> bool:
+    """Whether the shop's rules allow the write with these arguments."""
     with database.read() as connection, Session(connection) as session:
-        allowed = (candidate for candidate in candidates if tau2.check(session, write.name, candidate) is None)
-        return next(allowed, candidates[0])
+        return tau2.check(session, write.name, arguments) is None
 
 
 def _others(write: Write, choose: random.Random) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Print what becomes of the attacks, on LangChain's own stack and on the desk, side by side.
+"""Print what becomes of the attacks, on LangChain's own stack, on the desk, and on an agent with the desk as its middleware.
 
     python -m tests.retail.attacks_report            # all 119 writes under every attack: some minutes
     python -m tests.retail.attacks_report --share 5  # five writes of each attack, chosen by the seed
@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.embedding import agent_desk
 from tests.retail import attacks, peers, tau2
 from tests.retail.attacks import SEED, Write
 from tests.retail.peers import Approver, Row
@@ -55,12 +56,12 @@ def on_peers(row: Row, writes: list[Write], approver: Approver) -> Cell:
     return cell
 
 
-def on_desk(desk: attacks.Range, plan: list[tuple[str, Write]]) -> dict[str, Cell]:
-    """Make every attack on the desk."""
+def on_range(desk: attacks.Range, plan: list[tuple[str, Write]], what: str) -> dict[str, Cell]:
+    """Make every attack on the desk, or on an agent that has it as its middleware."""
     cells: dict[str, Cell] = {}
     for name, write in plan:
         if name not in cells:
-            print(f"{len(cells) + 1}/{len(attacks.ATTACKS)} {name}", file=sys.stderr, flush=True)
+            print(f"{what}: {len(cells) + 1}/{len(attacks.ATTACKS)} {name}", file=sys.stderr, flush=True)
         result = desk.suffers(name, write)
         cell = cells.setdefault(name, Cell())
         cell.attempts += 1
@@ -85,35 +86,38 @@ def main() -> int:
         print(f"the tau2-bench retail data is not in {tau2.FOLDER}: set INTERLOCK_TAU2_DIR")
         return 2
     started = time.perf_counter()
-    desk = attacks.Range()
-    cells = on_desk(desk, attacks.plan(share))
-    desk.close()
+    desk, agent = attacks.Range(), agent_desk.AgentRange()
+    cells = on_range(desk, attacks.plan(share), "desk")
+    in_agent = on_range(agent, agent_desk.plan(share), "agent")
+    for used in (desk, agent):
+        used.close()
 
-    print("\n## The same attacks on LangChain's own stack and on the desk\n")
-    print("| attack | " + " | ".join(f"LangChain: {approver}" for approver in Approver) + " | Interlock |")
-    print("|---|" + "---|" * (len(Approver) + 1))
+    print("\n## The same attacks on LangChain's own stack, on the desk, and on an agent with its middleware\n")
+    print("| attack | " + " | ".join(f"LangChain: {approver}" for approver in Approver) + " | desk | middleware |")
+    print("|---|" + "---|" * (len(Approver) + 2))
     for row in peers.ROWS:
         writes = [write for write in attacks.writes() if row.on(write)]
         if share is not None and share < len(writes):
             writes = random.Random(f"{SEED}/{row.title}").sample(writes, share)
         found = [on_peers(row, writes, approver) for approver in Approver]
-        mine = together([cells[name] for name in row.on_desk])
-        print(f"| {row.title} | " + " | ".join(map(str, [*found, mine])) + " |", flush=True)
+        mine = [together([held[name] for name in row.on_desk if name in held]) for held in (cells, in_agent)]
+        print(f"| {row.title} | " + " | ".join(map(str, [*found, *mine])) + " |", flush=True)
 
-    print("\n## Every attack on the desk\n")
-    print("| attack | carried out / attempts | reached | refused with |")
-    print("|---|---|---|---|")
-    for name, cell in cells.items():
-        codes = ", ".join(f"`{code}`" for code, _ in cell.codes.most_common())
-        print(f"| {name} | {cell.carried_out}/{cell.attempts} | {cell.reached} | {codes} |")
-    held = all(cell.is_held for cell in cells.values())
-    attempts = sum(cell.attempts for cell in cells.values())
-    print(
-        f"\n{attempts} attacks on the desk, {sum(cell.carried_out for cell in cells.values())} carried out, "
-        f"{sum(cell.reached for cell in cells.values())} reached, {sum(cell.unrecorded for cell in cells.values())} not written "
-        f"down. Seed {SEED}; {time.perf_counter() - started:.0f} s."
-    )
-    return 0 if held else 1
+    for title, held in (("on the desk", cells), ("on an agent with the middleware", in_agent)):
+        print(f"\n## Every attack {title}\n")
+        print("| attack | carried out / attempts | reached | refused with |")
+        print("|---|---|---|---|")
+        for name, cell in held.items():
+            codes = ", ".join(f"`{code}`" for code, _ in cell.codes.most_common())
+            print(f"| {name} | {cell.carried_out}/{cell.attempts} | {cell.reached} | {codes} |")
+        print(
+            f"\n{sum(cell.attempts for cell in held.values())} attacks {title}, "
+            f"{sum(cell.carried_out for cell in held.values())} carried out, "
+            f"{sum(cell.reached for cell in held.values())} reached, "
+            f"{sum(cell.unrecorded for cell in held.values())} not written down."
+        )
+    print(f"\nSeed {SEED}; {time.perf_counter() - started:.0f} s.")
+    return 0 if all(cell.is_held for held in (cells, in_agent) for cell in held.values()) else 1
 
 
 if __name__ == "__main__":

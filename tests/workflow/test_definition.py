@@ -150,7 +150,7 @@ def test_only_one_may_propose_in_a_state() -> None:
 def test_a_tool_that_is_no_contract_is_refused_with_how_to_make_one() -> None:
     def plain() -> None: ...
 
-    with pytest.raises(WorkflowDefinitionError, match="@read, @command or @event"):
+    with pytest.raises(WorkflowDefinitionError, match="decorate it with @read"):
         flow().add_state("a", tools=[plain])  # type: ignore[list-item]
     with pytest.raises(WorkflowDefinitionError, match="The edge from 'a' to 'b'"):
         flow().add_edge("a", plain, "b")  # type: ignore[arg-type]

@@ -85,6 +85,21 @@ def test_a_stepper_takes_one_node_at_a_time_and_says_what_is_waited_for() -> Non
     assert set(stepper._repr_mimebundle_()) == {"image/svg+xml", "text/plain"}
 
 
+def test_a_long_run_is_watched_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
+    stepper = graph().stepper(CONFIG, context=ANN).say("please")
+    following: list[tuple[str, ...]] = []
+
+    stepper.watch(lambda one: following.append(one.next))
+
+    assert following[0] == ("open",)
+    assert following[-1] == ("open/order.refund/approval",)
+    assert capsys.readouterr().out == ""
+    stepper.answer("approve", by=BOB)
+    stepper.watch()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "workflow desk v1, now in refunded; next: the turn is over"
+
+
 def test_a_timeline_tells_what_happened_with_reasons_and_who_decided() -> None:
     timeline = ran().instances.timeline(CONFIG)
 
@@ -145,5 +160,11 @@ def test_two_checkpoints_are_compared_by_what_was_said_and_what_changed() -> Non
     assert [message.type for message in difference.said] == ["tool", "ai"]
     assert difference.unsaid == ()
     assert "state: 'open' -> 'refunded'" in str(difference)
-    assert "nothing differs" in str(made.compare(history[0].config, history[0].config))
+    assert "+ tool: order_refund: ok, now in refunded: " in str(difference)
+    written = [element.text for element in ET.fromstring(difference.svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert written.index("open") < written.index("refunded")
+    assert set(difference._repr_mimebundle_()) == {"image/svg+xml", "text/plain"}
+    nothing = made.compare(history[0].config, history[0].config)
+    assert "nothing differs" in str(nothing)
+    assert "nothing differs" in nothing.svg
     json.dumps(difference.to_rows(), default=str)

@@ -128,3 +128,12 @@ def test_what_a_later_version_adds_is_no_reason_to_fail(sql: Home, desk: Desk) -
     graph = sql.compile(desk.workflow(ScriptedChatModel([call("order.get", orderId="1"), "done"])))
     (chunk,) = graph.stream(said(), thread(), context=ADA, stream_mode="custom")
     assert parse_event({**chunk, "cost": 4}) == parse_event(chunk)
+
+
+def test_the_value_of_an_interrupt_is_read_as_the_event_before_it(sql: Home, desk: Desk) -> None:
+    graph = sql.compile(desk.workflow(ScriptedChatModel([call("order.refund", REFUND.arguments)]), approval=True))
+    sent = list(graph.stream(said(), thread(), context=ADA, stream_mode=["custom", "updates"]))
+    (event,) = [parse_event(chunk) for mode, chunk in sent if mode == "custom"]
+    (waiting,) = [chunk["__interrupt__"][0] for mode, chunk in sent if mode == "updates" and "__interrupt__" in chunk]
+    assert isinstance(event, ApprovalEvent)
+    assert parse_event(waiting.value) == event

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -19,7 +19,6 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from sqlalchemy.engine import URL, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from . import schema as tables
 from .checkpoint_tables import TASK_ID_LENGTH
@@ -35,7 +34,10 @@ from .saver.sealing import Sealing
 from .saver.storage import Storage
 from .size_report import SizeReport, size_report
 
-Target = str | URL | Engine | AsyncEngine | Database
+if TYPE_CHECKING:  # see `database`
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+Target: TypeAlias = "str | URL | Engine | AsyncEngine | Database"
 
 
 class SQLCheckpointer(BaseCheckpointSaver[str]):
@@ -64,7 +66,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         self,
         target: Target,
         *,
-        conversation: Target | None = None,
+        conversation: "Target | None" = None,
         schema: str | None = None,
         serde: SerializerProtocol | None = None,
         allowed_types: Sequence[type | tuple[str, ...]] = (),

@@ -15,17 +15,20 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from ..tools.errors import StoreError
 from .connections import Connections
 from .faults import translate, translated
 from .patience import READ_ONLY_POSTGRESQL, bound
+from .statements import Call, Prepared
+
+if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
 
@@ -42,10 +45,14 @@ class Dialect(StrEnum):
 
 
 _NOW = {
-    Dialect.SQLITE: "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-    Dialect.POSTGRESQL: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
-    Dialect.MYSQL: "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+    Dialect.SQLITE: "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    Dialect.POSTGRESQL: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    Dialect.MYSQL: "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
 }
+_now = Prepared(lambda dialect: sa.select(sa.literal_column(_NOW[_dialect_of(dialect)])))
+# Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
+_begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
+_begin_reading = Prepared(sa.text("BEGIN"))
 _READ_ONLY = {
     Dialect.SQLITE: ["PRAGMA query_only=ON", "BEGIN"],
     Dialect.POSTGRESQL: [READ_ONLY_POSTGRESQL],
@@ -112,7 +119,10 @@ class Database:
         self._guard = threading.Lock()
         self._anchor: Any = None
         self._connections = Connections(engine, kept=owned)
-        self._autocommitting = Connections(engine, kept=owned, autocommit=True)
+        # SQLite's connections commit every statement anyway, unless it stands in a transaction.
+        self._autocommitting = (
+            self._connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=owned, autocommit=True)
+        )
         self._write_lock = _write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
 
     @classmethod
@@ -136,11 +146,10 @@ class Database:
         """
         if isinstance(target, Database):
             return target
-        if isinstance(target, AsyncEngine):
-            return cls.open(target.url, synchronous=synchronous, schema=schema)
         if isinstance(target, Engine):
             return cls(_in_schema(target, schema), owned=False)
-        url = _sync_url(target)
+        # An AsyncEngine is opened anew, by its URL.
+        url = _sync_url(target if isinstance(target, str | URL) else getattr(target, "url", ""))
         if url.get_backend_name() == Dialect.SQLITE and url.database in (None, "", ":memory:"):
             return cls.in_memory()  # every connection of its own would be a database of its own
         return cls(_in_schema(_create_engine(url, synchronous), schema), owned=True)
@@ -159,8 +168,9 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection in one read transaction: every statement sees the same snapshot where the database can do that."""
         with translated(self.engine.url), self.engine.connect() as connection:
+            connection.begin()
             if self.dialect is Dialect.SQLITE:
-                connection.exec_driver_sql("BEGIN")
+                _begin_reading.execute(connection, {})
             yield connection
 
     @contextlib.contextmanager
@@ -170,7 +180,7 @@ class Database:
             yield connection
 
     @contextlib.asynccontextmanager
-    async def aread_only(self) -> AsyncIterator[AsyncConnection]:
+    async def aread_only(self) -> "AsyncIterator[AsyncConnection]":
         """As `read_only`, for an asynchronous read tool."""
         with translated(self.engine.url):
             async with self._asynchronous().connect() as connection:
@@ -183,11 +193,24 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A connection in one write transaction: committed at the end of the block, rolled back when the block raises."""
         with translated(self.engine.url), self._turn(), self.engine.connect() as connection:
+            connection.begin()
             if self.dialect is Dialect.SQLITE:
-                # Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                _begin_writing.execute(connection, {})
             yield connection
             connection.commit()
+
+    @property
+    def is_server(self) -> bool:
+        """Whether statements are carried out by another process, so that this one can do something else meanwhile.
+
+        SQLite's run in this process, and a thread of it that reads row after row only gets into another one's way.
+        """
+        return self.dialect is not Dialect.SQLITE
+
+    @property
+    def keeps_connections(self) -> bool:
+        """Whether the connections are Interlock's own, and not those of the application's engine."""
+        return self._owned
 
     @property
     def schema(self) -> str | None:
@@ -209,7 +232,7 @@ class Database:
         return _RawTransaction(self, write=False, turn=False)
 
     def raw_autocommit(self) -> "_RawAutocommit":
-        """The driver's own cursor without a transaction around it. Not for SQLite."""
+        """The driver's own cursor without a transaction around it. On SQLite only where connections are kept."""
         return _RawAutocommit(self)
 
     def raw_query(self) -> "_RawTransaction | _RawAutocommit":
@@ -221,7 +244,7 @@ class Database:
         return self._turn()
 
     @contextlib.asynccontextmanager
-    async def awrite(self) -> AsyncIterator[AsyncConnection]:
+    async def awrite(self) -> "AsyncIterator[AsyncConnection]":
         """As `write`, for the body of an asynchronous transactional tool, which needs an `AsyncSession`."""
         with translated(self.engine.url):
             async with self._aturn(), self._asynchronous().connect() as connection:
@@ -237,7 +260,12 @@ class Database:
 
     def now(self, connection: Connection) -> int:
         """The database's clock, in microseconds since 1970 UTC: processes disagree about the time, the database does not."""
-        return int(connection.exec_driver_sql(_NOW[self.dialect]).scalar_one())
+        return int(_now.all(connection, {})[0][0])
+
+    @property
+    def clock(self) -> Call:
+        """The statement that reads the database's clock, to be run together with others."""
+        return _now.given({})
 
     def close(self) -> None:
         """Give back what was opened; an engine that came from the application stays open."""
@@ -291,7 +319,9 @@ class Database:
                 weakref.finalize(self, self._executor.shutdown, wait=False)
             return self._executor
 
-    def _asynchronous(self) -> AsyncEngine:
+    def _asynchronous(self) -> "AsyncEngine":
+        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 -- as above
+
         with self._guard:
             if self._async_engine is None:
                 url = self.engine.url.set(drivername=_ASYNC_DRIVERS[self.dialect])

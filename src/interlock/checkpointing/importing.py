@@ -4,11 +4,13 @@ It works through LangGraph's interface, so any saver can be the source. A thread
 left alone: an import that was interrupted goes on where it was.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from ..tools.errors import StoreError
@@ -52,15 +54,18 @@ def import_checkpoints(
     names = sorted(set(map(str, thread_ids)) if thread_ids is not None else _threads_of(source))
     threads = skipped = checkpoints = 0
     for done, thread_id in enumerate(names, start=1):
-        everything = list(source.list({"configurable": {"thread_id": thread_id}}))
-        if _complete(target, thread_id, everything):
+        # A thread of one of LangGraph's savers can be hundreds of megabytes: never more than one checkpoint of it is held.
+        places = [_key(item) for item in source.list({"configurable": {"thread_id": thread_id}})]
+        if _complete(source, target, thread_id, places):
             skipped += 1
         else:
-            for item in sorted(everything, key=lambda one: str(one.checkpoint["id"])):
+            for namespace, checkpoint_id in sorted(places, key=lambda place: place[1]):
+                item = source.get_tuple(_config(thread_id, namespace, checkpoint_id))
+                if item is None:
+                    raise _vanished(thread_id, checkpoint_id)
                 _put(target, item)
-                checkpoints += 1
-            for item in everything:
                 _verify(target, item)
+                checkpoints += 1
             threads += 1
         if progress is not None:
             progress(done, len(names), thread_id)
@@ -72,8 +77,9 @@ def langgraph_saver(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
     """LangGraph's own saver for a URL: a SQLite file or a PostgreSQL database.
 
     Raises:
-        StoreError: The URL is of neither, or the package of that saver is not installed.
+        StoreError: The URL is of neither, the package of that saver is not installed, or it cannot be read.
     """
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     try:
         if url.startswith("sqlite:///"):
             from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 -- only an import needs it
@@ -82,8 +88,10 @@ def langgraph_saver(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
                 yield sqlite
             return
         if url.startswith(("postgresql:", "postgresql+", "postgres:")):
+            import psycopg  # noqa: PLC0415 -- only an import needs it
             from langgraph.checkpoint.postgres import PostgresSaver  # noqa: PLC0415 -- as above
 
+            errors = (psycopg.Error,)
             with PostgresSaver.from_conn_string("postgresql:" + url.partition(":")[2]) as postgres:
                 yield postgres
             return
@@ -92,26 +100,52 @@ def langgraph_saver(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
             f"The package that wrote that database is not installed ({error.name}). Nothing was imported. "
             "Install langgraph-checkpoint-sqlite or langgraph-checkpoint-postgres."
         ) from error
+    except errors as error:
+        raise StoreError(
+            f"The database to import from cannot be read: {error}. Does LangGraph's saver keep its checkpoints there? What was imported "
+            "so far is complete, thread by thread; import again to go on."
+        ) from error
     raise StoreError(
         "Only databases of LangGraph's SQLite and PostgreSQL savers can be imported: sqlite:///… or postgresql://…"
     )
 
 
 def _threads_of(source: BaseCheckpointSaver[Any]) -> set[str]:
+    connection = getattr(source, "conn", None)
+    if isinstance(connection, sqlite3.Connection):
+        # Their list reads every checkpoint of every thread, which takes as long as the import itself.
+        return {str(thread_id) for (thread_id,) in connection.execute("SELECT DISTINCT thread_id FROM checkpoints")}
     return {str(item.config["configurable"]["thread_id"]) for item in source.list(None)}
 
 
-def _complete(target: SQLCheckpointer, thread_id: str, everything: list[CheckpointTuple]) -> bool:
-    there = {_key(item) for item in target.list({"configurable": {"thread_id": thread_id}})}
-    wanted = {_key(item) for item in everything}
-    if there - wanted:
+def _complete(
+    source: BaseCheckpointSaver[Any], target: SQLCheckpointer, thread_id: str, places: list[tuple[str, str]]
+) -> bool:
+    thread: RunnableConfig = {"configurable": {"thread_id": thread_id}}
+    there = {_key(item) for item in target.list(thread)}
+    wanted = set(places)
+    if there - wanted and not wanted <= there:
         raise StoreError(
             f"The thread {thread_id!r} is in the target already, with checkpoints that the source does not have. It was left as it "
             "is. Delete it there first, or name the other threads.",
             code="thread_exists",
             details={"threadId": thread_id},
         )
-    return bool(wanted) and there == wanted and all(_same(target, item) for item in everything)
+    # A thread that went on since it was imported has more checkpoints than the source.
+    return bool(wanted) and wanted <= there and all(_same(target, item) for item in source.list(thread))
+
+
+def _config(thread_id: str, namespace: str, checkpoint_id: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}}
+
+
+def _vanished(thread_id: str, checkpoint_id: str) -> StoreError:
+    return StoreError(
+        f"The checkpoint {checkpoint_id} of the thread {thread_id!r} was deleted in the source while it was imported. Its thread is "
+        "not complete in the target; import again when nobody deletes there.",
+        code="import_differs",
+        details={"threadId": thread_id, "checkpointId": checkpoint_id},
+    )
 
 
 def _key(item: CheckpointTuple) -> tuple[str, str]:
@@ -142,15 +176,8 @@ def _put(target: SQLCheckpointer, item: CheckpointTuple) -> None:
 
 def _same(target: SQLCheckpointer, item: CheckpointTuple) -> bool:
     configurable = item.config["configurable"]
-    found = target.get_tuple(
-        {
-            "configurable": {
-                "thread_id": str(configurable["thread_id"]),
-                "checkpoint_ns": configurable.get("checkpoint_ns", ""),
-                "checkpoint_id": item.checkpoint["id"],
-            }
-        }
-    )
+    place = _config(str(configurable["thread_id"]), configurable.get("checkpoint_ns", ""), item.checkpoint["id"])
+    found = target.get_tuple(place)
     if found is None:
         return False
     dumps = target.serde.dumps_typed

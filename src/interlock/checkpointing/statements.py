@@ -1,60 +1,193 @@
-"""Statements that are built once with SQLAlchemy Core and then run as plain text.
+"""Statements that are built once with SQLAlchemy Core and then run as plain text on the driver's own cursor.
 
-Compiling and walking a Core statement costs several times what SQLite needs to run it; a prepared one costs a dictionary
-look-up. It is only for statements whose parameters and results need no conversion: the column types of `columns`.
+Compiling and walking a Core statement costs several times what SQLite needs to run it, and SQLAlchemy's result object as much
+again; a prepared one costs a dictionary look-up. It is only for statements whose parameters and results need no conversion: the
+column types of `columns`. They run on a SQLAlchemy connection, in its transaction, and fail with SQLAlchemy's errors.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, CursorResult
+from sqlalchemy.engine import Connection
 from sqlalchemy.sql.compiler import SQLCompiler
+
+Row = tuple[Any, ...]
+"""The columns of one row, in the order in which the statement names them."""
+
+
+class _Text(NamedTuple):
+    """A statement as one driver takes it."""
+
+    text: str
+    positions: list[str] | None
+    """The parameters in their order; None where the driver takes them by name."""
+    defaults: dict[str, Any]
+
+    def values(self, parameters: Mapping[str, Any]) -> Any:
+        given = {**self.defaults, **parameters} if self.defaults else parameters
+        return given if self.positions is None else [given[name] for name in self.positions]
+
+
+class Answer(NamedTuple):
+    """What came of a statement."""
+
+    rows: list[Row]
+    written: int
+    """How many rows it wrote."""
 
 
 class Prepared:
-    """One statement, compiled once per dialect.
+    """One statement, compiled once per dialect and schema.
 
     Args:
-        statement: A Core statement whose parameters are `sa.bindparam(…)` by name, or an insert of named columns.
+        statement: A Core statement whose parameters are `sa.bindparam(…)` by name, or an insert of named columns; or what makes
+            one for the name of a dialect.
         columns: For an insert: the columns that are given values.
     """
 
-    def __init__(self, statement: sa.sql.expression.ClauseElement, columns: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        statement: sa.sql.expression.ClauseElement | Callable[[str], sa.sql.expression.ClauseElement],
+        columns: Iterable[str] | None = None,
+    ) -> None:
         self._statement = statement
         self._columns = list(columns) if columns is not None else None
-        self._compiled: dict[tuple[str, str], tuple[str, list[str] | None, dict[str, Any]]] = {}
+        self._texts: dict[tuple[str, str, str | None], _Text] = {}
 
-    def run(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
-        """Execute with named parameters."""
-        text, positions, defaults = self._for(connection)
-        values = {**defaults, **parameters} if defaults else parameters
-        if positions is None:
-            return connection.exec_driver_sql(text, dict(values))
-        return connection.exec_driver_sql(text, tuple([values[name] for name in positions]))
+    def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> int:
+        """Run it with named parameters.
 
-    def run_many(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
-        """Execute once for each of the rows; nothing for none."""
+        Returns:
+            How many rows it wrote.
+        """
+        written: int = self._run(connection, parameters, lambda cursor: cursor.rowcount)
+        return written
+
+    def execute_many(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
+        """Run it once for each of the rows; nothing for none."""
         if len(rows) == 1:
-            self.run(connection, rows[0])
+            self.execute(connection, rows[0])
         elif rows:
-            text, positions, defaults = self._for(connection)
-            if positions is None:
-                connection.exec_driver_sql(text, [{**defaults, **row} for row in rows])
-            else:
-                values = ({**defaults, **row} for row in rows)
-                connection.exec_driver_sql(text, [tuple([row[name] for name in positions]) for row in values])
-
-    def _for(self, connection: Connection) -> tuple[str, list[str] | None, dict[str, Any]]:
-        key = (connection.dialect.name, connection.dialect.driver)
-        found = self._compiled.get(key)
-        if found is None:
-            compiled = cast(
-                "SQLCompiler", self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
+            text = self._for(connection)
+            connection.exec_driver_sql(
+                text.text, [row if text.positions is None else tuple(row) for row in map(text.values, rows)]
             )
-            positions = list(compiled.positiontup) if compiled.positional and compiled.positiontup else None
-            if compiled.positional and positions is None:
-                positions = []
-            defaults = {name: value for name, value in compiled.params.items() if value is not None}
-            found = self._compiled[key] = (str(compiled), positions, defaults)
+
+    def first(self, connection: Connection, parameters: Mapping[str, Any]) -> Row | None:
+        """The first row that it finds."""
+        found: Row | None = self._run(connection, parameters, lambda cursor: cursor.fetchone())
         return found
+
+    def all(self, connection: Connection, parameters: Mapping[str, Any]) -> list[Row]:
+        """Every row that it finds."""
+        found: list[Row] = self._run(connection, parameters, lambda cursor: cursor.fetchall())
+        return found
+
+    def given(self, parameters: Mapping[str, Any]) -> "Call":
+        """The statement with its parameters, to be run `together` with others."""
+        return Call(self, parameters)
+
+    def _run(self, connection: Connection, parameters: Mapping[str, Any], take: Callable[[Any], Any]) -> Any:
+        text = self._for(connection)
+        values = text.values(parameters)
+        # Past SQLAlchemy's own bookkeeping: the transaction has to be begun already.
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(text.text, values)
+            return take(cursor)
+        except _driver_errors(connection) as error:
+            raise _as_sqlalchemy(connection, text.text, values, error) from error
+        finally:
+            cursor.close()
+
+    def _for(self, connection: Connection) -> _Text:
+        dialect = connection.dialect
+        schemas: Mapping[str | None, str] | None = connection.get_execution_options().get("schema_translate_map")
+        key = (dialect.name, dialect.driver, schemas.get(None) if schemas else None)
+        found = self._texts.get(key)
+        if found is None:
+            statement = self._statement(dialect.name) if callable(self._statement) else self._statement
+            where: Any = {"schema_translate_map": schemas, "render_schema_translate": True} if schemas else {}
+            compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=self._columns, **where))
+            positions = [*(compiled.positiontup or ())] if compiled.positional else None
+            defaults = {name: value for name, value in compiled.params.items() if value is not None}
+            found = self._texts[key] = _Text(str(compiled), positions, defaults)
+        return found
+
+
+class Call(NamedTuple):
+    """A statement that is about to run."""
+
+    statement: Prepared
+    parameters: Mapping[str, Any]
+
+
+def together(connection: Connection, calls: Sequence[Call]) -> list[Answer]:
+    """Run several statements one after another and wait for the database once, where its driver can do that.
+
+    Each sees what those before it did, and what others had committed when it began, as if it had been run alone. The first one that
+    fails is the error, and none after it is run.
+    """
+    if len(calls) > 1 and _can_pipeline(connection):
+        return _pipelined(connection, calls)
+    return [call.statement._run(connection, call.parameters, _answer) for call in calls]
+
+
+def _pipelined(connection: Connection, calls: Sequence[Call]) -> list[Answer]:
+    cursors = []
+    try:
+        with cast("Any", connection.connection.driver_connection).pipeline():
+            for call in calls:
+                prepared = call.statement._for(connection)
+                cursors.append(cursor := connection.connection.cursor())
+                cursor.execute(prepared.text, prepared.values(call.parameters))
+        return [_answer(cursor) for cursor in cursors]
+    except _driver_errors(connection) as error:
+        # The driver says which error, not which statement.
+        texts = ";\n".join(call.statement._for(connection).text for call in calls)
+        raise _as_sqlalchemy(connection, texts, None, error) from error
+    finally:
+        for cursor in cursors:
+            cursor.close()
+
+
+def _answer(cursor: Any) -> Answer:
+    return Answer(cursor.fetchall() if cursor.description else [], cursor.rowcount)
+
+
+def _can_pipeline(connection: Connection) -> bool:
+    dialect = connection.dialect
+    return dialect.driver == "psycopg" and not dialect.is_async and _libpq_can_pipeline()
+
+
+@functools.cache
+def _libpq_can_pipeline() -> bool:
+    import psycopg  # noqa: PLC0415 -- only there where it is used
+
+    return psycopg.capabilities.has_pipeline()
+
+
+def _driver_errors(connection: Connection) -> type[Exception]:
+    errors: type[Exception] = connection.dialect.loaded_dbapi.Error
+    return errors
+
+
+def _as_sqlalchemy(connection: Connection, text: str, values: Any, error: Any) -> Exception:
+    """The error that SQLAlchemy would have raised had the statement gone through it."""
+    lost = connection.dialect.is_disconnect(error, cast("Any", connection.connection.dbapi_connection), None)
+    if lost:
+        connection.invalidate(error)
+    made: Exception = sa.exc.DBAPIError.instance(
+        text,
+        values,
+        error,
+        connection.dialect.loaded_dbapi.Error,
+        connection_invalidated=lost,
+        dialect=connection.dialect,
+    )
+    return made
+
+
+__all__ = ["Answer", "Call", "Prepared", "Row", "together"]

@@ -5,7 +5,7 @@ No message text stands in any of them; what a tool was called with and what it a
 
 import sqlalchemy as sa
 
-from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, text
+from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_where, text
 from .feedback_tables import feedback  # noqa: F401 -- one of the workflow's tables
 
 definitions = sa.Table(
@@ -50,8 +50,10 @@ instances = sa.Table(
     sa.Column("audit_head", ident(80), nullable=False, comment="hash of the last audit record"),
     sa.Column("created_at", instant(), nullable=False),
     sa.Column("updated_at", instant(), nullable=False),
-    sa.Index("ix_workflow_instances_listing", "tenant", "workflow", "state", "updated_at"),
+    # Nothing that a command changes is indexed: it would cost every one of them, and keep PostgreSQL from updating rows in place.
+    sa.Index("ix_workflow_instances_listing", "tenant", "workflow"),
     sa.Index("ix_workflow_instances_thread", "thread_id"),
+    sa.Index("ix_workflow_instances_trace", "trace_id"),
     **TABLE_OPTIONS,
 )
 
@@ -79,7 +81,7 @@ ledger = sa.Table(
     sa.Column("audit_ref", ident(64), nullable=False),
     sa.Column("started_at", instant(), nullable=False),
     sa.Column("finished_at", instant(), nullable=True),
-    sa.Index("ix_workflow_ledger_status", "status", "started_at"),
+    sa.Index("ix_workflow_ledger_unsettled", "status", "started_at", **only_where("status IN ('started', 'unknown')")),
     sa.Index("ix_workflow_ledger_limits", "tenant", "tool", "started_at"),
     **TABLE_OPTIONS,
 )
@@ -169,8 +171,7 @@ audit = sa.Table(
     sa.Column("recorded_at", instant(), nullable=False),
     sa.Column("schema_version", sa.SmallInteger, nullable=False),
     sa.Column("trace_run", ident(64), nullable=True, comment="LangSmith's trace, for looking up; not in the hash"),
-    sa.Index("ix_workflow_audit_trace", "trace_id"),
-    sa.Index("ix_workflow_audit_trace_run", "trace_run"),
+    sa.Index("ix_workflow_audit_trace_run", "trace_run", **only_where("trace_run IS NOT NULL")),
     **TABLE_OPTIONS,
 )
 
@@ -211,6 +212,9 @@ relay_lanes = sa.Table(
         "owner", ident(64), nullable=False, comment="the claim that holds it; empty while it waits for another try"
     ),
     sa.Column("held_until", instant(), nullable=False),
+    sa.Column(
+        "claimed_to", sa.BigInteger, nullable=False, comment="the position of the last event that its holder has"
+    ),
     **TABLE_OPTIONS,
 )
 

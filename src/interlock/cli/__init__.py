@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import approvals, deadlines, demo, doctor, events, instances, relay, resolving, show, stats, traces
+from . import approvals, databases, deadlines, demo, doctor, events, instances, relay, resolving, show, stats, traces
 from .output import InterlockGroup
 
-TOPICS = (demo, show, instances, approvals, resolving, deadlines, stats, traces, doctor, relay, events)
+TOPICS = (demo, show, instances, approvals, resolving, deadlines, stats, traces, doctor, databases, relay, events)
 
 _PANELS = {
     "Begin here": ("demo", "show"),

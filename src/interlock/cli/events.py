@@ -100,12 +100,23 @@ def show(
         for hop in hops:
             print_json(hop.to_json())
     else:
+        instances = list(dict.fromkeys(hop.workflow_id for hop in hops if hop.workflow_id))
+        several = len(instances) > 1  # else it is said once, which leaves the ids whole on a narrow screen
         if trace_id is not None:
             console().print(f"Trace {trace_id}", style="bold")
+            if instances and not several:
+                console().print(f"Instance {instances[0]}", style="bold")
         print_table(
-            ("at (UTC)", "hop", "what", "instance", "note", "reference"),
+            ("at (UTC)", "hop", "what", *(["instance"] if several else []), "note", "reference"),
             (
-                (moment_text(hop.at)[5:26], hop.kind, hop.what, hop.workflow_id, short(hop.note, 80), hop.reference)
+                (
+                    moment_text(hop.at)[5:23],
+                    hop.kind,
+                    hop.what,
+                    *([hop.workflow_id] if several else []),
+                    short(hop.note, 80),
+                    hop.reference,
+                )
                 for hop in hops
             ),
             empty=f"Nothing is known of {short(reference)}.",

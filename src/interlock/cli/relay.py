@@ -41,7 +41,7 @@ def relay(
     db: DbOption = None,
     prefix: PrefixOption = "interlock",
     once: Annotated[bool, typer.Option("--once", help="Publish what is due now, and leave.")] = False,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in one claim.")] = 1_000,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in one claim.")] = 2_000,
     attempts: Annotated[int, typer.Option(min=1, help="After so many refusals an event is dead.")] = 8,
     wire: Annotated[WireFormat, typer.Option(help="In which form events travel.")] = WireFormat.BINARY,
     schemas: Annotated[
@@ -94,7 +94,7 @@ def subscribe(
     with_relay: Annotated[bool, typer.Option("--relay", help="Publish the workflow's own events as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take the events that a workflow waits for from a broker, let it go on, and keep its deadlines."""
+    """Take the events that a workflow waits for from a broker, let it go on, and keep its deadlines: those of waits and of approvals."""
     graph = load_app(app).graph(db)
     names = event_names(graph)
     service = EventService(graph, open_bus(bus, prefix=prefix), relay=with_relay, tick=tick)

@@ -127,10 +127,9 @@ def message_of_text(text: str, *, wire: WireFormat, prefix: str, schema_base: st
             headers = cloudevents.headers(event, prefix=prefix, schema_base=schema_base)
     trace_id, workflow_id, event_id = event["traceId"], event["workflowId"], event["eventId"]
     # Plain: not every broker takes every character in a header, and nothing may break out of one.
+    plain = cloudevents.all_plain((trace_id, workflow_id, tenant_in(event["metadata"])))
     headers["traceparent"] = cloudevents.traceparent(trace_id, event_id)
-    headers["interlock-trace-id"] = cloudevents.plain(trace_id)
-    headers["interlock-workflow-id"] = cloudevents.plain(workflow_id)
-    headers["interlock-tenant"] = cloudevents.plain(tenant_in(event["metadata"]))
+    headers["interlock-trace-id"], headers["interlock-workflow-id"], headers["interlock-tenant"] = plain
     return Message(event["eventName"], event_id, workflow_id, trace_id, body, headers)
 
 

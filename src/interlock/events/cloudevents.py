@@ -4,10 +4,11 @@ In both, the data is Interlock's own wire shape, whole: who reads it needs nothi
 (the workflow ID) and `time` say the same again in the standard's words; `traceid` and `tenant` are extension attributes.
 """
 
+import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -27,6 +28,7 @@ _PLAIN = re.compile(r"[!#$&-~]*")
 """The same, to see quickly that nothing has to be encoded."""
 _REFERENCE = re.compile(r"[A-Za-z0-9_.\-/:@?&=+$,;~%]*")
 _REQUIRED = ("id", "source", "type")
+_ATTRIBUTES = ("specversion", "id", "source", "type", "time", "traceid", "tenant", "subject", "dataschema")
 
 
 def attributes(wire: Mapping[str, Any], *, schema_base: str | None = None) -> dict[str, str]:
@@ -36,16 +38,16 @@ def attributes(wire: Mapping[str, Any], *, schema_base: str | None = None) -> di
         wire: The event in Interlock's wire shape.
         schema_base: The address under which the schemas of events are published, for `dataschema`.
     """
-    source = source_in(wire["metadata"])
+    metadata = wire["metadata"]
     found = {
         "specversion": SPEC_VERSION,
         "id": wire["eventId"],
-        "source": source if _REFERENCE.fullmatch(source) else quote(source, safe="/:@?&=+$,;~%"),
+        "source": _reference(source_in(metadata)),
         "type": wire["eventName"],
         "time": wire["occurredAt"],
         "datacontenttype": JSON_TYPE,
         "traceid": wire["traceId"],
-        "tenant": tenant_in(wire["metadata"]),
+        "tenant": tenant_in(metadata),
     }
     if wire["workflowId"]:
         found["subject"] = wire["workflowId"]
@@ -65,16 +67,19 @@ def headers(wire: Mapping[str, Any], *, prefix: str = "ce-", schema_base: str | 
     Values are percent-encoded where they hold anything but printable ASCII, as the HTTP binding has it, so that nothing in an
     event can break out of its header.
     """
+    names = _header_names(prefix)
     named = attributes(wire, schema_base=schema_base)
-    kind = named.pop("datacontenttype")
-    found = {f"{prefix}{name}": plain(value) for name, value in named.items()}
-    found["content-type"] = kind
-    return found
+    return dict(zip([names[name] for name in named], all_plain(named.values()), strict=True))
 
 
 def plain(value: str) -> str:
     """A value that any broker takes in a header."""
     return value if _PLAIN.fullmatch(value) else quote(value, safe=_PRINTABLE)
+
+
+def all_plain(values: Collection[str]) -> Collection[str]:
+    """As `plain`, of several values: looked at together first, for there is hardly ever anything to encode."""
+    return values if _PLAIN.fullmatch("".join(values)) else [plain(value) for value in values]
 
 
 def to_structured(envelope: EventEnvelope, *, schema_base: str | None = None) -> JsonObject:
@@ -113,9 +118,24 @@ def read(body: bytes | str, beside: Mapping[str, Any] | None = None) -> EventEnv
 
 def traceparent(trace_id: str, event_id: str) -> str:
     """The W3C trace context of an event: the same trace for all events of one instance, a parent of its own for each."""
-    trace = hashlib.sha256(trace_id.encode()).hexdigest()[:32]
-    parent = hashlib.sha256(event_id.encode()).hexdigest()[:16]
-    return f"00-{trace}-{parent}-01"
+    return f"00-{_trace_digest(trace_id)}-{hashlib.sha256(event_id.encode()).hexdigest()[:16]}-01"
+
+
+@functools.lru_cache(maxsize=4_096)
+def _trace_digest(trace_id: str) -> str:
+    return hashlib.sha256(trace_id.encode()).hexdigest()[:32]
+
+
+@functools.lru_cache(maxsize=1_024)
+def _reference(source: str) -> str:
+    """A source as a URI reference."""
+    return source if _REFERENCE.fullmatch(source) else quote(source, safe="/:@?&=+$,;~%")
+
+
+@functools.cache
+def _header_names(prefix: str) -> Mapping[str, str]:
+    """What the attributes are called as headers; the type of the content has a header of its own in every binding."""
+    return {name: f"{prefix}{name}" for name in _ATTRIBUTES} | {"datacontenttype": "content-type"}
 
 
 def _in_headers(beside: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..checkpointing.store import outbox as outbox_rows
 from ..checkpointing.store import waits as wait_rows
 from ..checkpointing.store.audit import AuditKind
 from ..checkpointing.store.audit import read as read_audit
-from ..checkpointing.store_tables import audit
+from ..checkpointing.store_tables import instances
 from ..tools.canonical import JsonObject
 from .envelopes import moment_text
 
@@ -57,8 +57,8 @@ def trace_of(store: WorkflowStore, reference: str) -> str | None:
         if received:
             return received[0].trace_id
         row = connection.execute(
-            sa.select(audit.c.trace_id)
-            .where(sa.or_(audit.c.workflow_id == reference, audit.c.trace_id == reference))
+            sa.select(instances.c.trace_id)
+            .where(sa.or_(instances.c.workflow_id == reference, instances.c.trace_id == reference))
             .limit(1)
         ).first()
         return None if row is None else str(row[0])
@@ -67,15 +67,15 @@ def trace_of(store: WorkflowStore, reference: str) -> str | None:
 def follow(store: WorkflowStore, trace_id: str) -> list[Hop]:
     """Every hop of a trace, oldest first; of other instances that its events woke, what those events did there."""
     with store.read() as connection:
-        sent = outbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)
-        received = inbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)
+        sent = outbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)[::-1]
+        received = inbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)[::-1]
         touched = {
             wait.wait_id: wait for event in received for wait in wait_rows.touched_by(connection, event.event_id)
         }
         own = [
             str(row[0])
             for row in connection.execute(
-                sa.select(audit.c.workflow_id).where(audit.c.trace_id == trace_id).distinct().limit(LIMIT)
+                sa.select(instances.c.workflow_id).where(instances.c.trace_id == trace_id).limit(LIMIT)
             )
         ]
         hops = [hop for event in sent for hop in _out(event)]
@@ -87,10 +87,11 @@ def follow(store: WorkflowStore, trace_id: str) -> list[Hop]:
         for wait in touched.values():
             if wait.workflow_id not in own:
                 hops += _recorded(connection, wait.workflow_id, ids)
-    return sorted(set(hops), key=lambda hop: (hop.at, _ORDER.index(hop.kind)))
+    return sorted(dict.fromkeys(hops), key=lambda hop: (hop.at, _ORDER.index(hop.kind)))
 
 
-_ORDER = ["started", "tool", "moved", "emitted", "waits", "pending", "dead", "published", "received", "counted"]
+_ORDER = ["started", "received", "counted", "tool", "moved", "emitted", "waits", "pending", "dead", "published"]
+"""What is shown first of that which happened in one transaction: the cause before what it led to."""
 
 
 def _out(event: outbox_rows.OutboxEvent) -> Iterable[Hop]:

@@ -2,16 +2,18 @@
 
 Nothing is published before its transaction has committed, for before that the relay cannot see it; nothing is forgotten after,
 for an event counts as published only when the bus has said so. In between lies the chance that it is published twice.
+
+With a database server, while one batch is being published the one before it is written down and the one after it is claimed, in one
+transaction. A lane that stopped in one batch is left out of the next, so that an instance's events keep their order.
 """
 
 import asyncio
 import logging
 import random
-import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
 
 from sqlalchemy.engine import Connection
 
@@ -19,13 +21,15 @@ from ..checkpointing.database import Database
 from ..checkpointing.fault_points import reach
 from ..checkpointing.store import WorkflowStore
 from ..checkpointing.store import outbox as rows
-from ..checkpointing.store.outbox import OutboxEvent
+from ..checkpointing.store.outbox import DueEvent
 from ..tools.errors import BusUnavailable, InterlockError, StoreUnavailable
 from ..tools.ids import mint
+from .background import Background
 from .bus import Bus, Message, WireFormat, message_of_text
 from .points import EventPoint
 
 logger = logging.getLogger("interlock.relay")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +38,19 @@ class RelayOptions:
 
     Attributes:
         batch: Events in one claim.
+        at_once: Workflow instances whose events are on their way to the bus at the same time.
         attempts: After so many refusals an event is dead.
         first_pause: Seconds before the second attempt; every further one waits twice as long, with jitter.
         longest_pause: The longest of those, in seconds.
         idle: Seconds between two looks at an empty outbox.
-        lease: Seconds after which the lanes of a relay that is gone are free again; longer than a batch takes.
+        lease: Seconds after which the lanes of a relay that is gone are free again. When half of it has passed, a batch begins
+            nothing more, and what is left of it is claimed anew.
         wire: In which form events travel.
         schema_base: The address under which the schemas of events are published, for CloudEvents' `dataschema`.
     """
 
-    batch: int = 1_000
+    batch: int = 2_000
+    at_once: int = 250
     attempts: int = 8
     first_pause: float = 1.0
     longest_pause: float = 300.0
@@ -60,7 +67,7 @@ class RelayOptions:
 
 @dataclass
 class Round:
-    """What one claim came to."""
+    """What one claim, or several, came to."""
 
     claimed: int = 0
     published: int = 0
@@ -71,23 +78,57 @@ class Round:
     unavailable: str | None = None
     """Why the bus could not be reached; what was claimed and not published is free again."""
 
+    def add(self, other: "Round") -> None:
+        """Count another one as well."""
+        self.claimed += other.claimed
+        self.published += other.published
+        self.retrying += other.retrying
+        self.dead += other.dead
+
 
 @dataclass
 class _Lane:
-    """What became of one instance's events."""
+    """One instance's events of a batch, in their order, and what became of them."""
 
-    published: dict[str, list[int]] = field(default_factory=dict)
-    """Positions by where they went."""
-    refused: tuple[OutboxEvent, str] | None = None
+    workflow_id: str
+    events: list[DueEvent] = field(default_factory=list)
+    published: int = 0
+    """How many of them, from the first on."""
+    wheres: dict[str, list[int]] = field(default_factory=dict)
+    """The positions of those by where they went."""
+    refused: str | None = None
+    """Why the bus did not take the one after those."""
     unavailable: BusUnavailable | None = None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether something is left."""
+        return self.published < len(self.events)
 
-@dataclass(frozen=True)
-class _Claim:
-    """Events whose lanes this relay holds."""
+
+@dataclass
+class _Batch:
+    """Events whose lanes this relay holds under a name that is this batch's alone."""
 
     owner: str
-    events: list[OutboxEvent]
+    lanes: dict[str, _Lane]
+    full: bool
+    """Whether there may be more in the outbox."""
+    until: float
+    """When it must begin nothing more, by the event loop's clock."""
+
+    def leave_out(self, lanes: list[_Lane]) -> None:
+        """Take out what must wait, for what comes before it did not go through."""
+        for lane in lanes:
+            self.lanes.pop(lane.workflow_id, None)
+
+    @property
+    def stopped(self) -> list[_Lane]:
+        return [lane for lane in self.lanes.values() if lane.stopped]
+
+    @property
+    def unavailable(self) -> str | None:
+        return next((lane.unavailable.message for lane in self.lanes.values() if lane.unavailable is not None), None)
 
 
 class Relay:
@@ -111,6 +152,9 @@ class Relay:
         self.store = store
         self.bus = bus
         self.options = options or RelayOptions()
+        self._ahead = store.database.is_server
+        self._left: set[str] = set()
+        """Claims that were never given back, because the database went away under them."""
 
     async def run_once(self) -> Round:
         """Claim one batch and publish it.
@@ -118,29 +162,61 @@ class Relay:
         Raises:
             StoreUnavailable: The database is not there; nothing was published, or what was will be published again.
         """
-        claim = await self._database.arun(self._claim)
-        done, _ = await self._publish(claim, go_on=False)
-        return done
+        total = Round()
+        batch = await self._in_store(self._first_claim)
+        if batch.lanes:
+            await self._publish(batch)
+            await self._in_store(lambda until: self._settle(total, batch, until=until))
+        return total
 
     async def drain(self) -> Round:
         """Publish until nothing is due, or the bus is away.
 
         Returns:
             The sum of all rounds.
+
+        Raises:
+            StoreUnavailable: The database is not there; what was published and not written down will be published again.
         """
         return await self._drain_until(asyncio.Event())
 
     async def _drain_until(self, stop: asyncio.Event) -> Round:
         total = Round()
-        claim: _Claim | None = await self._database.arun(self._claim)
-        while claim is not None and claim.events:
-            done, claim = await self._publish(claim, go_on=not stop.is_set())
-            total.claimed += done.claimed
-            total.published += done.published
-            total.retrying += done.retrying
-            total.dead += done.dead
-            total.unavailable = done.unavailable
+        published: _Batch | None = None
+        batch: _Batch | None = await self._in_store(self._first_claim)
+        while batch is not None and batch.lanes:
+            following = await self._publish_beside(
+                batch, published, total, ahead=self._ahead and batch.full and not stop.is_set()
+            )
+            if following is not None:
+                following.leave_out(batch.stopped)
+            total.unavailable = batch.unavailable
+            if total.unavailable is None and following is not None and following.lanes:
+                published, batch = batch, following
+            else:  # Nothing is under way: write it down, and look again.
+                batch = await self._finish(batch, following, total, go_on=not stop.is_set())
+                published = None
         return total
+
+    async def _publish_beside(
+        self, batch: _Batch, before: _Batch | None, total: Round, *, ahead: bool
+    ) -> _Batch | None:
+        """Publish a batch; meanwhile write down the one before it and, if asked to look ahead, claim the one after it."""
+        if before is None and not ahead:
+            await self._publish(batch)
+            return None
+        beside = self._in_store(
+            lambda until: self._settle(total, before, under_way=batch, ahead=ahead, until=until), batch, before
+        )
+        _, following = await _both(self._publish(batch), beside)
+        return following
+
+    async def _finish(self, batch: _Batch, following: _Batch | None, total: Round, *, go_on: bool) -> _Batch | None:
+        """Write down a batch, give back what was claimed after it, and claim what is due now unless the bus is away."""
+        ahead = go_on and total.unavailable is None
+        return await self._in_store(
+            lambda until: self._settle(total, batch, unused=following, ahead=ahead, until=until), batch, following
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until told to stop; a batch that is under way is finished.
@@ -162,84 +238,149 @@ class Relay:
                 logger.warning("%s Trying again.", error.message)
                 await _wait(stop, min(30.0, self.options.pause(failures)))
 
-    async def _publish(self, claim: "_Claim", *, go_on: bool) -> "tuple[Round, _Claim | None]":
-        """Publish what was claimed and write it down; in the same transaction claim what is next, unless the bus is away."""
-        done = Round(claimed=len(claim.events))
-        if not claim.events:
-            return done, None
+    # Publishing
+
+    async def _publish(self, batch: _Batch) -> None:
+        """Publish what was claimed: lanes beside each other, the events of each one after another."""
         reach(EventPoint.BEFORE_PUBLISH)
-        lanes: dict[str, list[OutboxEvent]] = {}
-        for event in claim.events:
-            lanes.setdefault(event.workflow_id, []).append(event)
-        outcomes = await asyncio.gather(*(self._publish_lane(events) for events in lanes.values()))
-        done.unavailable = next((lane.unavailable.message for lane in outcomes if lane.unavailable is not None), None)
+        lanes = iter([*batch.lanes.values()])
+        at_once = min(self.options.at_once, len(batch.lanes))
+        await asyncio.gather(*(self._publish_lanes(lanes, batch.until) for _ in range(at_once)))
         reach(EventPoint.AFTER_PUBLISH)
-        more = go_on and done.unavailable is None
-        return done, await self._database.arun(lambda: self._mark(claim.owner, outcomes, done, more=more))
 
-    async def _publish_lane(self, events: list[OutboxEvent]) -> _Lane:
-        """Publish the events of one instance one after another; the first that does not go through stops the lane."""
-        lane = _Lane()
-        for event in events:
-            try:
-                where = await self.bus.publish(self._message(event))
-            except BusUnavailable as error:
-                lane.unavailable = error
-                break
-            except InterlockError as error:
-                lane.refused = (event, error.message)
-                break
-            except Exception as error:
-                logger.exception("publishing the event %s failed", event.event_id)
-                lane.refused = (event, f"{type(error).__name__}: {error}")
-                break
-            lane.published.setdefault(where, []).append(event.position)
-        return lane
+    async def _publish_lanes(self, lanes: Iterator[_Lane], until: float) -> None:
+        """Publish lane after lane of those that are left, together with others who do the same."""
+        time = asyncio.get_running_loop().time
+        for lane in lanes:
+            for event in lane.events:
+                if time() >= until:
+                    return
+                try:
+                    where = await self.bus.publish(self._message(event))
+                except BusUnavailable as error:
+                    lane.unavailable = error
+                    break
+                except InterlockError as error:
+                    lane.refused = error.message
+                    break
+                except Exception as error:
+                    logger.exception("publishing the event %s failed", event.event_id)
+                    lane.refused = f"{type(error).__name__}: {error}"
+                    break
+                lane.published += 1
+                lane.wheres.setdefault(where, []).append(event.position)
 
-    def _message(self, event: OutboxEvent) -> Message:
+    def _message(self, event: DueEvent) -> Message:
         prefix = getattr(self.bus, "header_prefix", "ce-")
         options = self.options
         return message_of_text(event.envelope, wire=options.wire, prefix=prefix, schema_base=options.schema_base)
 
-    @property
-    def _database(self) -> Database:
-        return self.store.database
+    # In the database
 
-    def _claim(self) -> "_Claim":
+    async def _in_store(self, work: Callable[[float], T], *held: _Batch | None) -> T:
+        """Run a transaction, given until when a batch that it claims may be published.
+
+        Args:
+            work: The transaction.
+            held: Batches whose lanes are held; should the database be away, they are given back when it is there again.
+        """
+        until = asyncio.get_running_loop().time() + self.options.lease / 2
+        try:
+            return await self._database.arun(lambda: work(until))
+        except StoreUnavailable:
+            self._left |= {batch.owner for batch in held if batch is not None}
+            raise
+
+    def _first_claim(self, until: float) -> _Batch:
+        with self.store.read() as connection:
+            if not rows.any_pending(connection):  # a look that takes no lock, for this is asked many times a second
+                return _Batch("", {}, full=False, until=until)
         with self.store.write() as connection:
-            return self._claimed(connection, self.store.now(connection))
+            rows.enter_gate(connection)
+            left = [*self._left]
+            for owner in left:
+                rows.release(connection, owner)
+            batch = self._claimed(connection, self.store.now(connection), until)
+        self._left.difference_update(left)
+        return batch
 
-    def _claimed(self, connection: Connection, now: int) -> "_Claim":
-        owner = mint("relay")
-        until = now + int(self.options.lease * 1_000_000)
-        return _Claim(owner, rows.claim(connection, owner=owner, now=now, until=until, limit=self.options.batch))
+    def _settle(
+        self,
+        total: Round,
+        batch: _Batch | None,
+        *,
+        under_way: _Batch | None = None,
+        unused: _Batch | None = None,
+        ahead: bool = False,
+        until: float,
+    ) -> _Batch | None:
+        """Write down what became of a batch and give its lanes back; then claim what comes next.
 
-    def _mark(self, owner: str, lanes: list[_Lane], done: Round, *, more: bool) -> "_Claim | None":
-        published: dict[str, list[int]] = {}
-        for lane in lanes:
-            for where, positions in lane.published.items():
-                published.setdefault(where, []).extend(positions)
-        waiting: list[tuple[str, int]] = []
+        Args:
+            total: Where it is counted.
+            batch: Published, or tried; None for the first.
+            under_way: What is being published meanwhile; its lanes stay held, and what is claimed comes after it in them.
+            unused: Claimed, and not to be published.
+            ahead: Whether to claim.
+            until: When what is claimed must begin nothing more.
+        """
+        after = under_way or unused
+        counted = Round()
         with self.store.write() as connection:
             rows.enter_gate(connection)
             now = self.store.now(connection)
-            for where, positions in published.items():
-                rows.published(connection, positions, now=now, destination=where[:255])
-            for lane in lanes:
-                if lane.refused is None:
-                    continue
-                event, error = lane.refused
-                attempts = event.attempts + 1
-                dead = attempts >= self.options.attempts
-                retry_at = None if dead else now + int(self.options.pause(attempts) * 1_000_000)
-                rows.failed(connection, event, error, retry_at=retry_at)
-                if retry_at is not None:
-                    waiting.append((event.workflow_id, retry_at))
-                done.dead, done.retrying = done.dead + dead, done.retrying + (not dead)
-            rows.release(connection, owner, waiting=waiting)
-            following = self._claimed(connection, now) if more else None
-        done.published = sum(map(len, published.values()))
+            if batch is not None:
+                self._write_down(connection, batch, counted, now=now, successor=after.owner if after else None)
+            if unused is not None:
+                rows.release(connection, unused.owner)
+            following = self._claimed(connection, now, until, behind=under_way) if ahead else None
+        total.add(counted)
         return following
+
+    def _claimed(self, connection: Connection, now: int, until: float, *, behind: _Batch | None = None) -> _Batch:
+        owner, limit = mint("relay"), self.options.batch
+        held_until = now + int(self.options.lease * 1_000_000)
+        found = rows.claim(
+            connection, owner=owner, now=now, until=held_until, limit=limit, behind=behind.owner if behind else None
+        )
+        lanes: dict[str, _Lane] = {}
+        for event in found:
+            lane = lanes.get(event.workflow_id)
+            if lane is None:
+                lane = lanes[event.workflow_id] = _Lane(event.workflow_id)
+            lane.events.append(event)
+        return _Batch(owner, lanes, full=len(found) >= limit, until=until)
+
+    def _write_down(
+        self, connection: Connection, batch: _Batch, counted: Round, *, now: int, successor: str | None
+    ) -> None:
+        published: dict[str, list[int]] = {}
+        waiting: dict[str, int] = {}
+        for lane in batch.lanes.values():
+            counted.claimed += len(lane.events)
+            counted.published += lane.published
+            for where, positions in lane.wheres.items():
+                published.setdefault(where, []).extend(positions)
+        for where, positions in published.items():
+            rows.published(connection, positions, now=now, destination=where[:255])
+        stopped = batch.stopped
+        for lane in stopped:
+            if lane.refused is None:
+                continue
+            event = lane.events[lane.published]
+            attempts = event.attempts + 1
+            dead = attempts >= self.options.attempts
+            retry_at = None if dead else now + int(self.options.pause(attempts) * 1_000_000)
+            rows.failed(connection, event, lane.refused, retry_at=retry_at)
+            if retry_at is not None:
+                waiting[lane.workflow_id] = retry_at
+            counted.dead, counted.retrying = counted.dead + dead, counted.retrying + (not dead)
+        free = [lane.workflow_id for lane in stopped if lane.workflow_id not in waiting]
+        rows.release(connection, batch.owner, waiting=waiting, stopped=free, successor=successor)
+
+    @property
+    def _database(self) -> Database:
+        return self.store.database
 
 
 class RelayThread:
@@ -259,56 +400,13 @@ class RelayThread:
         self._background.stop()
 
 
-class Background:
-    """A coroutine in an event loop of its own, in a thread of its own, until it is told to stop.
-
-    Args:
-        name: The thread's.
-        work: Given the event that tells it to stop.
-    """
-
-    def __init__(self, name: str, work: Callable[[asyncio.Event], Any]) -> None:
-        self._name = name
-        self._work = work
-        self._ready = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._failure: BaseException | None = None
-
-    def start(self) -> None:
-        """Begin; returns when the loop runs."""
-        self._thread = threading.Thread(target=self._main, name=self._name, daemon=True)
-        self._thread.start()
-        self._ready.wait()
-
-    def stop(self) -> None:
-        """Tell it to stop and wait until it has.
-
-        Raises:
-            Exception: What it broke with, if it did.
-        """
-        if self._thread is None or self._loop is None or self._stop is None:
-            return
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _main(self) -> None:
-        async def work() -> None:
-            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            self._ready.set()
-            await self._work(self._stop)
-
-        try:
-            asyncio.run(work())
-        except BaseException as error:
-            self._failure = error
-            logger.exception("%s broke", self._name)
-        finally:
-            self._ready.set()
+async def _both(publishing: Awaitable[None], storing: Awaitable[T]) -> tuple[None, T]:
+    """Wait for both, also when one of them fails: what is on its way to the bus is not left behind."""
+    done = await asyncio.gather(publishing, storing, return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return None, done[1]  # type: ignore[return-value]
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from ..nodes.definition import Definition, Edge
+from ..nodes.definition import Definition, Edge, StateKind
 from ..tools.approvals import Approval, Escalate, Take
 from ..tools.errors import ContractError, WorkflowDefinitionError
 
@@ -71,6 +71,17 @@ def check_kept(definition: Definition, *, is_durable: bool, destructive_in_memor
     )
 
 
+def check_proposers(definition: Definition) -> None:
+    """Say so when nobody proposes in any state: everything then has to be called from outside, which may well be meant."""
+    states = [state for state in definition.states.values() if not state.is_final]
+    if all(state.kind is StateKind.RESTING for state in states):
+        logger.warning(
+            "No state of the workflow %r has anybody who proposes: a message moves nothing, and tools run by graph.instances.execute() alone. "
+            "Give it a model (Workflow(..., model=...), add_state(..., model=...)), a function (decide=) or a node (node=).",
+            definition.name,
+        )
+
+
 def _check_taken(definition: Definition, edge: Edge, tool: str) -> None:
     others = [other for other in definition.by_source[edge.source] if other.tool.name == tool]
     if not others or all(other is edge for other in others):
@@ -92,4 +103,4 @@ def _check_taken(definition: Definition, edge: Edge, tool: str) -> None:
             )
 
 
-__all__ = ["check_approvals", "check_kept", "edges_taken"]
+__all__ = ["check_approvals", "check_kept", "check_proposers", "edges_taken"]

@@ -23,7 +23,7 @@ from ..tools.canonical import JSON, JsonObject
 from ..tools.errors import ConflictError, InputError, OutcomeUnknown
 from ..tools.principal import Principal
 from ..tools.redaction import redact
-from .deliveries import Deliveries, Ticked
+from .deliveries import AnyGraph, Deliveries, Ticked
 
 if TYPE_CHECKING:
     from .compiled import WorkflowGraph
@@ -171,13 +171,14 @@ class ApprovalDesk:
 
     # Deadlines
 
-    def tick(self, *, poke: bool = True) -> Tick:
+    def tick(self, *, poke: bool = True, root: AnyGraph | None = None) -> Tick:
         """Let what is overdue happen: requests expire, are escalated or another edge is taken, and waits end.
 
         It may run in as many processes as one likes, and beside the graph: each of these happens once.
 
         Args:
             poke: Whether to let the graphs go on that stood there.
+            root: The graph that the workflow runs inside of, if it does: let go on when a wait has ended.
 
         Returns:
             What this call did.
@@ -192,10 +193,10 @@ class ApprovalDesk:
                     _log_skipped(approval_id, error)
         if poke:
             done.poked = [workflow_id for workflow_id in done.to_poke if self._poked(workflow_id)]
-        waits = Deliveries(self._graph).tick(poke=poke)
+        waits = Deliveries(self._graph, root).tick(poke=poke)
         return done.with_waits(waits)
 
-    async def atick(self, *, poke: bool = True) -> Tick:
+    async def atick(self, *, poke: bool = True, root: AnyGraph | None = None) -> Tick:
         """As `tick`; to be awaited by an application now and then."""
         done, seen = Tick(), set[str]()
         while overdue := await self._engine.store.database.arun(lambda: self._overdue(seen)):
@@ -207,7 +208,7 @@ class ApprovalDesk:
                     _log_skipped(approval_id, error)
         if poke:
             done.poked = [workflow_id for workflow_id in done.to_poke if await self._apoked(workflow_id)]
-        waits = await Deliveries(self._graph).atick(poke=poke)
+        waits = await Deliveries(self._graph, root).atick(poke=poke)
         return done.with_waits(waits)
 
     def _overdue(self, seen: set[str]) -> list[tuple[str, str]]:

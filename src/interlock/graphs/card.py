@@ -19,7 +19,7 @@ from .svg import FONT, C
 if TYPE_CHECKING:
     from .approval_desk import ApprovalDesk
 
-_WIDTH, _LINE, _LETTERS = 640.0, 17.0, 88
+_WIDTH, _LINE, _LETTERS, _VALUES = 640.0, 18.0, 76, 118.0
 
 
 class ApprovalCard:
@@ -92,10 +92,7 @@ class ApprovalCard:
     @property
     def outcome(self) -> str:
         """Where the approval stands, in a sentence."""
-        shown = self.shown
-        decided: Any = shown["decisions"]
-        by = ", ".join(f"{one['decision']} by {one['by']}" for one in decided)
-        return f"{shown['tool']} is {shown['status']}" + (f" ({by})" if by else "")
+        return outcome_of(self.shown)
 
     def answer(self, request: Mapping[str, Any]) -> str:
         """Do what a click asked for, and say in a sentence what came of it; errors are said, not raised."""
@@ -116,45 +113,46 @@ class ApprovalCard:
 
     def __str__(self) -> str:
         """The card in words."""
-        return "\n".join([*self._lines(), "", "card.approve()   card.edit(name=value)   card.reject('why')"])
+        shown = self.shown
+        lines = [f"{shown['type']}: {shown['tool']} v{shown['toolVersion']} ({shown['status']})", about(shown)]
+        lines += [f"  {label:<14}{line}" for label, line in _lines(self.rows)]
+        return "\n".join([*lines, "", "card.approve()   card.edit(name=value)   card.reject('why')"])
 
     def __repr__(self) -> str:
         return str(self)
 
     @property
+    def rows(self) -> list[tuple[str, str]]:
+        """What an approver is to know, line by line: a label, which is empty where the line belongs to the one before, and the line."""
+        shown: Any = self.shown
+        within = shown["rule"]["seconds"]
+        return [
+            *rows_of(shown),
+            ("you are", self._by.id),
+            *([] if within is None else [("within", f"{in_words(within)}; then {_then(shown)}")]),
+        ]
+
+    @property
     def svg(self) -> str:
         """The card as a picture, without buttons."""
-        lines = self._lines()
-        height = 28 + _LINE * len(lines) + 12
+        shown, lines = self.shown, _lines(self.rows)
+        height = 78 + _LINE * len(lines) + 8
+        colour = C.lit if shown["status"] == "requested" else C.faint
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:g}" height="{height:g}" viewBox="0 0 {_WIDTH:g} {height:g}" '
             f'font-family="{FONT}" role="img">',
-            f"<title>{escape(lines[0])}</title>",
+            f"<title>{escape(str(shown['type']))}: {escape(str(shown['tool']))}</title>",
             f'<rect x="0" y="0" width="{_WIDTH:g}" height="{height:g}" fill="{C.paper}"/>',
-            f'<rect x="2" y="2" width="{_WIDTH - 4:g}" height="{height - 4:g}" rx="9" fill="{C.box}" stroke="{C.lit}"/>',
+            f'<rect x="2" y="2" width="{_WIDTH - 4:g}" height="{height - 4:g}" rx="9" fill="{C.paper}" stroke="{colour}"/>',
+            _text(16, 28, str(shown["tool"]), 15, C.ink, bold=True),
+            _text(_WIDTH - 16, 28, f"{shown['type']}, {shown['status']}", 11.5, colour, anchor="end"),
+            _text(16, 48, _cut(about(shown)), 12.5, C.line),
+            f'<path d="M16 58 H{_WIDTH - 16:g}" fill="none" stroke="{C.rule}"/>',
         ]
-        for number, line in enumerate(lines):
-            weight = ' font-weight="bold"' if number == 0 else ""
-            parts.append(
-                f'<text x="16" y="{28 + number * _LINE:g}" font-size="12.5"{weight} fill="{C.ink}" xml:space="preserve">{escape(line)}</text>'
-            )
+        for number, (label, line) in enumerate(lines):
+            y = 78 + number * _LINE
+            parts += [_text(16, y, label, 11.5, C.faint), _text(_VALUES, y, line, 12.5, C.ink)]
         return "\n".join([*parts, "</svg>"])
-
-    def _lines(self) -> list[str]:
-        shown = self.shown
-        words: list[str] = [f"{shown['type']}: {shown['tool']} v{shown['toolVersion']} ({shown['status']})"]
-        words += _wrapped(f"arguments: {json.dumps(shown['arguments'], ensure_ascii=False)}")
-        if shown["preview"] is not None:
-            words += _wrapped(f"would change: {json.dumps(shown['preview'], ensure_ascii=False)}")
-        words += _wrapped(
-            f"asked by {shown['requestedBy']} in {shown['state']} of {shown['workflow']}, to be decided by {self._by.id}"
-        )
-        following: Any = shown["next"]
-        words.append(f"if approved: {following['approve']}; if rejected: {following['reject']}")
-        rule: Any = shown["rule"]
-        if rule["seconds"] is not None:
-            words.append(f"to be decided within {in_words(rule['seconds'])}")
-        return words
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         plain = {"image/svg+xml": self.svg, "text/plain": str(self)}
@@ -168,5 +166,85 @@ class ApprovalCard:
         return {**data, **plain}, metadata
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _LETTERS, subsequent_indent="    ")
+def about(shown: Mapping[str, Any]) -> str:
+    """What the tool is for, in a line."""
+    paragraphs = str(shown["action_requests"][0]["description"]).split("\n\n")
+    # Before it stands, where there is one, what was wrong with the answer before.
+    return " ".join(paragraphs[0 if shown["problem"] is None else 1].split())
+
+
+def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[str, str]]:
+    """What an approver is shown, as labels and lines.
+
+    Args:
+        shown: The approval.
+        arguments: Whether the arguments are among them.
+    """
+    rows = [] if shown["problem"] is None else [("last answer", str(shown["problem"]))]
+    rows += _part("would change", shown["preview"])
+    if arguments:
+        rows += _part("arguments", shown["arguments"])
+    rows += _part("proposed was", shown["proposedArguments"])
+    rows.append(("asked by", f"{shown['requestedBy']}, in {shown['state']} of {shown['workflow']}"))
+    rows += [("why", str(reason)) for reason in shown["reasons"]]
+    rule, following = shown["rule"], shown["next"]
+    who = (
+        "the person served" if rule["confirmation"] else f"the role {rule['role']}" if rule["role"] else "anybody else"
+    )
+    rows.append(("decided by", who + (f", {rule['count']} of them" if rule["count"] > 1 else "")))
+    rows.append(("if approved", f"runs exactly as shown, then {following['approve']}"))
+    rows.append(("if rejected", f"does not run, stays in {following['reject']}"))
+    return rows
+
+
+def outcome_of(shown: Mapping[str, Any]) -> str:
+    """Where an approval stands, in a sentence."""
+    by = ", ".join(f"{_DECIDED.get(one['decision'], one['decision'])} by {one['by']}" for one in shown["decisions"])
+    match shown["status"]:
+        case "requested":
+            return (
+                f"{shown['tool']} was {by}, and waits for another decision"
+                if by
+                else f"{shown['tool']} waits for a decision"
+            )
+        case "used":
+            return f"{shown['tool']} was {by}, and ran"
+        case "approved" | "rejected" if by:
+            return f"{shown['tool']} was {by}"
+        case status:
+            return f"the approval of {shown['tool']} is {status}" + (f" ({by})" if by else "")
+
+
+_DECIDED = {"approve": "approved", "edit": "edited", "reject": "rejected", "respond": "answered"}
+
+
+def _part(label: str, value: Any) -> list[tuple[str, str]]:
+    if value is None:
+        return []
+    lines = [f"{name}: {_plain(one)}" for name, one in value.items()] if isinstance(value, Mapping) else [_plain(value)]
+    return [(label if number == 0 else "", line) for number, line in enumerate(lines or ["nothing"])]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _then(shown: Mapping[str, Any]) -> str:
+    return {"reject": "it is rejected"}.get(str(shown["next"]["expiry"]), str(shown["next"]["expiry"]))
+
+
+def _lines(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [
+        (label if number == 0 else "", line)
+        for label, text in rows
+        for number, line in enumerate(textwrap.wrap(text, _LETTERS, subsequent_indent="  ") or [""])
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LETTERS + 16 else text[: _LETTERS + 15] + "…"
+
+
+def _text(x: float, y: float, text: str, size: float, fill: str, *, bold: bool = False, anchor: str = "") -> str:
+    extra = (' font-weight="bold"' if bold else "") + (f' text-anchor="{anchor}"' if anchor else "")
+    return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}"{extra} xml:space="preserve">{escape(text)}</text>'

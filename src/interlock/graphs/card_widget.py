@@ -6,6 +6,7 @@ import anywidget
 import traitlets
 
 from ..tools.canonical import JsonObject
+from .card import about, rows_of
 
 if TYPE_CHECKING:
     from .card import ApprovalCard
@@ -19,43 +20,71 @@ function element(tag, text, style) {
 }
 function render({ model, el }) {
   const card = element("div", undefined, {
-    fontFamily: "Helvetica, Arial, sans-serif", fontSize: "13px", border: "1px solid #0b6bcb", borderRadius: "9px",
-    padding: "14px 16px", maxWidth: "640px", background: "#ffffff", color: "#1f2933" });
+    fontFamily: "Helvetica, Arial, sans-serif", fontSize: "13px", lineHeight: "1.4", border: "1px solid #0b6bcb",
+    borderRadius: "9px", padding: "14px 16px", maxWidth: "640px", background: "#ffffff", color: "#1f2933",
+    colorScheme: "light" });
+  const faint = { color: "#66727f", fontSize: "12px" };
+  const typed = {
+    width: "100%", boxSizing: "border-box", padding: "6px 8px", background: "#f7f9fb", color: "#1f2933",
+    border: "1px solid #cbd2d9", borderRadius: "6px", fontSize: "12px" };
+  let text, reason;
   const draw = () => {
-    const shown = model.get("shown");
+    const shown = model.get("shown"), open = model.get("waiting");
+    text = text ?? JSON.stringify(shown.arguments, null, 2);
+    reason = reason ?? "";
     card.replaceChildren();
-    card.append(element("div", `${shown.type}: ${shown.tool}`, { fontWeight: "bold", fontSize: "15px" }));
-    card.append(element("pre", shown.description, { whiteSpace: "pre-wrap", fontFamily: "inherit", margin: "8px 0" }));
+    card.style.borderColor = open ? "#0b6bcb" : "#cbd2d9";
+    const head = element("div", undefined, { display: "flex", justifyContent: "space-between", alignItems: "baseline" });
+    head.append(element("span", shown.tool, { fontWeight: "bold", fontSize: "15px" }));
+    head.append(element("span", shown.type, open ? { color: "#0b6bcb", fontSize: "12px" } : faint));
+    card.append(head, element("div", shown.about, { margin: "2px 0 10px", color: "#52606d" }));
+    const facts = element("div", undefined, {
+      display: "grid", gridTemplateColumns: "max-content 1fr", columnGap: "14px", rowGap: "2px",
+      borderTop: "1px solid #cbd2d9", padding: "10px 0" });
+    for (const [label, line] of shown.rows)
+      facts.append(element("span", label, faint), element("span", line, { overflowWrap: "anywhere" }));
+    card.append(facts);
     const may = new Set(shown.decisions);
-    const box = element("textarea", undefined, {
-      width: "100%", minHeight: "72px", boxSizing: "border-box", fontFamily: "monospace", fontSize: "12px",
-      background: "#f7f9fb", color: "#1f2933", border: "1px solid #cbd2d9", borderRadius: "6px" });
-    box.value = JSON.stringify(shown.arguments, null, 2);
-    box.readOnly = !may.has("edit");
-    box.setAttribute("aria-label", "arguments");
-    const why = element("input", undefined, {
-      width: "100%", boxSizing: "border-box", margin: "6px 0", padding: "5px", background: "#ffffff", color: "#1f2933",
-      border: "1px solid #cbd2d9", borderRadius: "6px" });
-    why.placeholder = "reason for a rejection";
-    card.append(box, why);
+    const edits = open && may.has("edit");
+    const label = element("label", "arguments" + (edits ? " (change them here, then Edit)" : ""), faint);
+    const box = element("textarea", undefined, { ...typed, fontFamily: "monospace", resize: "vertical" });
+    box.value = text;
+    box.rows = Math.min(14, text.split("\\n").length);
+    box.readOnly = !edits;
+    box.oninput = () => { text = box.value; };
+    label.append(box);
+    card.append(label);
     const ask = (what) => {
       model.set("clicked", { ...what, at: Date.now() });
       model.save_changes();
     };
-    const button = (name, colour, on, act) => {
+    const button = (name, colour, on, act, filled) => {
       const made = element("button", name, {
-        marginRight: "8px", padding: "5px 14px", borderRadius: "6px", border: `1px solid ${colour}`, color: colour,
-        background: "#ffffff", cursor: on ? "pointer" : "default", opacity: on ? 1 : 0.4 });
+        padding: "5px 14px", borderRadius: "6px", border: `1px solid ${colour}`, font: "inherit",
+        color: filled ? "#ffffff" : colour, background: filled ? colour : "#ffffff",
+        cursor: on ? "pointer" : "default", opacity: on ? 1 : 0.4 });
       made.disabled = !on;
       made.onclick = act;
       return made;
     };
-    const open = model.get("waiting");
-    card.append(
-      button("Approve", "#3a7d44", open && may.has("approve"), () => ask({ do: "approve" })),
-      button("Edit", "#b44d12", open && may.has("edit"), () => ask({ do: "edit", arguments: box.value })),
-      button("Reject", "#b3261e", open && may.has("reject"), () => ask({ do: "reject", message: why.value })));
-    card.append(element("div", model.get("outcome"), { marginTop: "8px", color: "#52606d" }));
+    if (open) {
+      const row = element("div", undefined, { display: "flex", gap: "8px", marginTop: "10px" });
+      const why = element("input", undefined, { ...typed, flex: "1", width: "auto", minWidth: "0" });
+      // No placeholder: notebooks draw it in a colour of their own theme.
+      why.setAttribute("aria-label", "why it is rejected");
+      why.value = reason;
+      why.oninput = () => { reason = why.value; };
+      row.append(
+        button("Approve", "#2f6b39", may.has("approve"), () => ask({ do: "approve" }), true),
+        button("Edit", "#8a5a00", edits, () => ask({ do: "edit", arguments: box.value })),
+        element("span", "if not, why:", { ...faint, alignSelf: "center", marginLeft: "12px" }),
+        why,
+        button("Reject", "#b3261e", may.has("reject"), () => ask({ do: "reject", message: why.value })));
+      card.append(row);
+    }
+    const outcome = element("div", model.get("outcome"), { marginTop: "10px", ...(open ? faint : { fontWeight: "bold" }) });
+    outcome.setAttribute("role", "status");
+    card.append(outcome);
   };
   model.on("change:outcome", draw);
   model.on("change:waiting", draw);
@@ -93,12 +122,14 @@ def _is_open(card: "ApprovalCard") -> bool:
 
 
 def _drawn(shown: JsonObject) -> dict[str, Any]:
-    request = cast("Any", shown["action_requests"])[0]
     config = cast("Any", shown["review_configs"])[0]
+    until: Any = shown["expiresAt"]
+    open_until = [] if until is None else [("open until", until[:16].replace("T", " ") + " UTC")]
     return {
         "type": shown["type"],
         "tool": shown["tool"],
+        "about": about(shown),
+        "rows": [*rows_of(shown, arguments=False), *open_until],
         "arguments": shown["arguments"],
-        "description": request["description"],
         "decisions": config["allowed_decisions"],
     }

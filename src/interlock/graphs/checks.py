@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
 from ..nodes.definition import Definition, Edge, Limits, State, StateKind
 from ..nodes.policies import Mode, Policy
+from ..tools._signature import first_line
 from ..tools.contracts import ToolContract
 from ..tools.errors import RegistryError, WorkflowDefinitionError
 from .approval_checks import check_approvals
@@ -46,6 +48,7 @@ def check_definition(
     """
     if not states:
         raise WorkflowDefinitionError(f"The workflow {name!r} has no states; add one with add_state().")
+    _kept_as_json(name, data_model)
     plain = [edge for edge, _ in edges]
     _known_states(name, states, plain)
     check_waits(name, states, data_model)
@@ -73,6 +76,18 @@ def check_definition(
         raise WorkflowDefinitionError(f"In the workflow {name!r}, {error.message}") from error
     _node_names(definition)
     return definition
+
+
+def _kept_as_json(name: str, data_model: type[BaseModel] | None) -> None:
+    if data_model is None:
+        return
+    try:
+        data_model.model_json_schema(mode="serialization")
+    except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
+        raise WorkflowDefinitionError(
+            f"The data of the workflow {name!r}, {data_model.__name__}, cannot be kept as JSON ({first_line(error)}). Give its fields types that pydantic "
+            "can write as JSON; connections and other objects belong to the application."
+        ) from error
 
 
 def _mapped(definition: Definition) -> None:
@@ -105,15 +120,30 @@ def _ordered(edges: Sequence[tuple[Edge, int | None]]) -> None:
         if len(rivals) < 2:
             continue
         orders = [order for _, order in rivals]
+        _not_twice(source, tool, [edge for edge, _ in rivals])
         if None in orders or len(set(orders)) < len(orders):
             targets = ", ".join(edge.target for edge, _ in rivals)
+            stays = (
+                f" What stands in tools= stays in its state: take it out of the tools of {source!r} if it is only to lead on."
+                if any(edge.target == source for edge, _ in rivals)
+                else ""
+            )
             raise WorkflowDefinitionError(
                 f"{tool} has {len(rivals)} edges out of the state {source!r} (to {targets}) without an explicit order between them. Give each its own "
-                "order=, and a guard to all but the last; the first whose guard holds is taken."
+                f"order=, and a guard to all but the last; the first whose guard holds is taken.{stays}"
             )
         if not all(edge.moves for edge, _ in rivals):
             raise WorkflowDefinitionError(
                 f"{tool} both stays in the state {source!r} (tools=) and leads out of it (add_edge). Keep one of the two, or make both edges with an order."
+            )
+
+
+def _not_twice(source: str, tool: str, edges: Sequence[Edge]) -> None:
+    plain = [edge.target for edge in edges if edge.guard is None]
+    for target in plain:
+        if plain.count(target) > 1:
+            raise WorkflowDefinitionError(
+                f"{tool} leads from {source!r} to {target!r} {plain.count(target)} times, each time without a guard. Keep one of these edges."
             )
 
 
@@ -135,6 +165,11 @@ def _named(edges: Sequence[Edge]) -> tuple[Edge, ...]:
 def _reachable(definition: Definition) -> None:
     found = definition.reachable(definition.initial) | {definition.initial}
     lost = [state for state in definition.states if state not in found]
+    if lost and definition.states[definition.initial].is_final:
+        raise WorkflowDefinitionError(
+            f"The workflow {definition.name!r} would start in {definition.initial!r}, the first state that was added, which is final. Add the state that "
+            "it starts in first."
+        )
     if lost:
         raise WorkflowDefinitionError(
             f"No edge of the workflow {definition.name!r} leads to {', '.join(map(repr, lost))} from its initial state {definition.initial!r} (the first that "

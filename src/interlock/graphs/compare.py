@@ -1,12 +1,19 @@
 """What differs between two checkpoints of a thread: what was said in between, and what became of the workflow."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langgraph.types import StateSnapshot
 
+from .panes import words_of
+from .svg import FONT, C
+
+_WIDTH, _LINE, _VALUES, _LETTERS = 860.0, 18.0, 236.0, 100
+_GONE, _COME = "#b3261e", "#2f6b39"
 _SHOWN = ("state", "revision", "next_allowed_tools", "data", "last_result")
 
 
@@ -41,12 +48,47 @@ class Comparison:
         """A line for each difference."""
         lines = [f"from {self.before} to {self.after}"]
         lines += [f"  {change.path}: {change.before!r} -> {change.after!r}" for change in self.changes]
-        lines += [f"  + {message.type}: {message.text}" for message in self.said]
-        lines += [f"  - {message.type}: {message.text}" for message in self.unsaid]
+        lines += [f"  + {message.type}: {words_of(message)}" for message in self.said]
+        lines += [f"  - {message.type}: {words_of(message)}" for message in self.unsaid]
         return "\n".join(lines if len(lines) > 1 else [*lines, "  nothing differs"])
 
     def __repr__(self) -> str:
         return str(self)
+
+    @property
+    def svg(self) -> str:
+        """The figure as a whole SVG document: what was so and what is so now below each other, and what was said in between."""
+        lines = self._lines()
+        height = 44 + _LINE * len(lines) + 10
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:g}" height="{height:g}" viewBox="0 0 {_WIDTH:g} {height:g}" '
+            f'font-family="{FONT}" role="img">',
+            "<title>what differs between two checkpoints</title>",
+            f'<rect x="0" y="0" width="{_WIDTH:g}" height="{height:g}" fill="{C.paper}"/>',
+            f'<text x="14" y="24" font-size="12" fill="{C.faint}">from {escape(str(self.before))} to {escape(str(self.after))}</text>',
+        ]
+        for number, (label, sign, text) in enumerate(lines):
+            y, colour = 50 + number * _LINE, {"-": _GONE, "+": _COME}.get(sign, C.faint)
+            parts += [
+                f'<text x="14" y="{y:g}" font-size="12" font-weight="bold" fill="{C.ink}">{escape(_cut(label, 34))}</text>',
+                f'<text x="{_VALUES - 16:g}" y="{y:g}" font-size="12" fill="{colour}">{sign}</text>',
+                f'<text x="{_VALUES:g}" y="{y:g}" font-size="12" fill="{colour}" xml:space="preserve">{escape(text)}</text>',
+            ]
+        return "\n".join([*parts, "</svg>"])
+
+    def _lines(self) -> list[tuple[str, str, str]]:
+        found = [
+            (change.path if sign == "-" else "", sign, _shown(value))
+            for change in self.changes
+            for sign, value in (("-", change.before), ("+", change.after))
+        ]
+        for sign, messages in (("-", self.unsaid), ("+", self.said)):
+            found += [("conversation", sign, _shown(f"{message.type}: {words_of(message)}")) for message in messages]
+        return found or [("nothing differs", "", "")]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        del include, exclude
+        return {"image/svg+xml": self.svg, "text/plain": str(self)}
 
 
 def compare(before: StateSnapshot, after: StateSnapshot) -> Comparison:
@@ -68,6 +110,15 @@ def _changes(path: str, before: Any, after: Any) -> list[Change]:
         keys = [*before, *(key for key in after if key not in before)]
         return [change for key in keys for change in _changes(f"{path}.{key}", before.get(key), after.get(key))]
     return [] if before == after else [Change(path, before, after)]
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return _cut(" ".join(text.split()), _LETTERS) or "(nothing)"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _id(snapshot: StateSnapshot) -> str | None:

@@ -22,7 +22,7 @@ from ..nodes.waiting import WaitNode
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.principal import Principal
 from ..tracing.outgoing import register_sensitive
-from .approval_checks import check_kept, edges_taken
+from .approval_checks import check_kept, check_proposers, edges_taken
 from .compiled import WorkflowGraph
 
 END_OF_TURN = "end of turn"
@@ -40,9 +40,14 @@ def compile_graph(
         store = WorkflowStore(checkpointer.database)
     elif store is None and checkpointer is None:
         store = WorkflowStore.in_memory()
+    elif store is None and not isinstance(checkpointer, BaseCheckpointSaver):
+        raise WorkflowDefinitionError(
+            f"The workflow {definition.name!r} is compiled with {checkpointer!r} as its checkpointer. Give it a database, "
+            "compile(SQLCheckpointer('sqlite:///desk.db')), or nothing to keep it in memory: compile()."
+        )
     elif store is None:
         raise WorkflowDefinitionError(
-            f"The workflow {definition.name!r} is compiled with a {type(checkpointer).__name__} and without a workflow store. Give one beside it: "
+            f"The workflow {definition.name!r} is compiled with {type(checkpointer).__name__} and without a workflow store. Give one beside it: "
             "compile(checkpointer=..., workflow_store=WorkflowStore(url)); WorkflowStore.in_memory() will do for trying out."
         )
     check_kept(
@@ -50,6 +55,7 @@ def compile_graph(
         is_durable=store.is_durable,
         destructive_in_memory=bool(options.pop("destructive_in_memory", False)),
     )
+    check_proposers(definition)
     register_sensitive(name for contract in definition.contracts.values() for name in contract.sensitive)
     engine = Engine(definition, store)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(

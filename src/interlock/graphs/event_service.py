@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from langgraph.graph.state import CompiledStateGraph
 
+from ..events.background import Background
 from ..events.bus import Bus, Handler, Message
 from ..events.in_process import InProcessBus
-from ..events.relay import Background, Relay, RelayOptions
+from ..events.relay import Relay, RelayOptions
 from ..nodes.delivery import Delivery
 from ..tools.errors import BusUnavailable, InputError, StoreUnavailable
 from .deliveries import AnyGraph, Deliveries
@@ -25,12 +26,14 @@ logger = logging.getLogger("interlock.events")
 class EventService:
     """Lets compiled workflows take part in a bus: `with EventService(graph): ...`, or `await service.run(stop)`.
 
+    It publishes what they emit, takes in what they wait for, and keeps all their deadlines: those of waits and those of approvals.
+
     Args:
         graphs: One compiled workflow or several.
         bus: The bus; one in this process by default, to which `on` adds consumers.
         relay: Whether to publish the outboxes of the workflows' stores.
         subscribe: Whether to take in the events that the workflows wait for.
-        tick: Seconds between two looks at deadlines; None to leave them to somebody else.
+        tick: Seconds between two looks at deadlines; None to leave them to somebody else, such as `interlock tick`.
         root: The graph that the workflows run inside of, if they do.
         options: How the relay works.
     """
@@ -49,6 +52,7 @@ class EventService:
         self.bus: Bus = InProcessBus() if bus is None else bus
         self._graphs = [graphs] if isinstance(graphs, CompiledStateGraph) else list(graphs)
         self._deliveries = [Deliveries(graph, root) for graph in self._graphs]
+        self._root = root
         self._relay = relay
         self._subscribe = subscribe
         self._tick = tick
@@ -118,12 +122,19 @@ class EventService:
                 await _wait(stop, min(30.0, 2.0 ** min(failures - 1, 5)))
 
     async def _keep_deadlines(self, stop: asyncio.Event, every: float) -> None:
+        """Those of waits and of approvals: to whoever embeds the service they are alike."""
         while not stop.is_set():
-            for deliveries in self._deliveries:
+            for deliveries, graph in zip(self._deliveries, self._graphs, strict=True):
                 try:
-                    await deliveries.atick() if deliveries.needs_loop else await asyncio.to_thread(deliveries.tick)
+                    if deliveries.needs_loop:
+                        await graph.instances.atick(root=self._root)
+                    else:
+                        await asyncio.to_thread(graph.instances.tick, root=self._root)
                 except StoreUnavailable as error:
                     logger.warning("%s Trying again.", error.message)
+                except Exception:  # one workflow's deadlines must not end the service of the others
+                    name = graph.engine.definition.name
+                    logger.exception("the deadlines of %s could not be looked at; the next tick tries again", name)
             await _wait(stop, every)
 
 

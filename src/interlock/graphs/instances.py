@@ -80,7 +80,11 @@ class Instances(ApprovalDesk):
             approval_id: Which one.
             by: Who decides.
             go_on: Whether the thread runs on after a decision.
+
+        Raises:
+            InputError: There is no such approval.
         """
+        self.approval(approval_id)
         return ApprovalCard(self, approval_id, by, go_on=go_on)
 
     def timeline(self, which: Which) -> Timeline:

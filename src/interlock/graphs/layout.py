@@ -28,7 +28,7 @@ class Spacing:
     """Between boxes, in pixels."""
 
     beside: float = 26.0
-    below: float = 30.0
+    below: float = 26.0
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class _Layers:
         down = {key: middles[layer] for key, layer in self._layer.items()}
         arrows = {}
         for arrow, chain in self._chains.items():
-            points = self._points(chain, across, down)
+            points = self._points(chain, across, down, heights)
             arrows[arrow] = points if self._down[arrow] == arrow else points[::-1]
         right = max(across[key] + size.width / 2 for key, size in self._sizes.items() if key in across)
         return Layout(
@@ -195,11 +195,22 @@ class _Layers:
             height=middles[-1] + heights[-1] / 2,
         )
 
-    def _points(self, chain: list[Key], across: dict[Key, float], down: dict[Key, float]) -> list[tuple[float, float]]:
+    def _points(
+        self, chain: list[Key], across: dict[Key, float], down: dict[Key, float], heights: list[float]
+    ) -> list[tuple[float, float]]:
         first, last = chain[0], chain[-1]
         start = (self._port(first, chain[1], across, self._below), down[first] + self._sizes[first].height / 2)
         end = (self._port(last, chain[-2], across, self._above), down[last] - self._sizes[last].height / 2)
-        return [start, *((across[key], down[key]) for key in chain[1:-1]), end]
+        points = [start]
+        for key in chain[1:-1]:
+            # Straight down beside the boxes of a layer: a curve would cut their corners.
+            half = heights[self._layer[key]] / 2 if key[0] == "bend" and self._layer[key] % 2 == 0 else 0.0
+            points += (
+                [(across[key], down[key] - half), (across[key], down[key] + half)]
+                if half
+                else [(across[key], down[key])]
+            )
+        return [*points, end]
 
     def _port(self, box: Key, towards: Key, across: dict[Key, float], near: Mapping[Key, list[Key]]) -> float:
         """Where an arrow meets its box: arrows of one side stand apart, in the order in which they go off."""

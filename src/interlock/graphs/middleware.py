@@ -4,10 +4,11 @@
 
 The agent's loop stays LangChain's. What its model is offered is what the workflow's edges allow now; what it calls is judged
 and carried out by the workflow, so a tool that another middleware jumps to, or that the application forgot, is denied as well.
+What a middleware before this one took out of the request stays out, and what it noted on a tool (`extras`) stays on it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware.types import (
@@ -65,16 +66,19 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
     Args:
         engine: The workflow and its store.
         initial_data: What an instance starts with.
-        others: Whether tools that the workflow does not know are let through, ungated; by default they are neither offered nor run.
+        others: Tools that the workflow does not know and that are let through, ungated: all of them (True), or those with these
+            names. The rest are neither offered nor run.
     """
 
     state_schema = WorkflowState
 
-    def __init__(self, engine: Engine, *, initial_data: InitialData | None = None, others: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, *, initial_data: InitialData | None = None, others: bool | Collection[str] = False
+    ) -> None:
         super().__init__()
         self.engine = engine
         self._initial_data = initial_data
-        self._others = others
+        self._others = {others} if isinstance(others, str) else others
         self.tools: Sequence[BaseTool] = [contract.as_tool() for contract in engine.definition.contracts.values()]
         self._by_name = {tool.name: tool for tool in self.tools}
 
@@ -163,15 +167,26 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         return {edge.tool.wire_name for edge in self._edges(instance, requester).values()}
 
     def _narrowed(self, request: ModelRequest[Any], offered: set[str]) -> ModelRequest[Any]:
-        tools: list[Any] = [tool for name, tool in self._by_name.items() if name in offered]
-        if self._others:
-            tools += [tool for tool in request.tools if _name_of(tool) not in self._by_name]
-        return request.override(tools=tools)
+        tools: dict[str, Any] = {}
+        for tool in request.tools:
+            name = _name_of(tool)
+            if name in tools:
+                continue  # the application may have given the agent a tool of the workflow's as well
+            if name in offered:
+                tools[name] = _as_noted(self._by_name[name], tool)
+            elif self._lets_through(name):
+                tools[name] = tool
+        return request.override(tools=[*tools.values()])
 
     # What is called
 
     def _foreign(self, request: ToolCallRequest) -> bool:
-        return self._others and request.tool_call["name"] not in self._by_name
+        return self._lets_through(request.tool_call["name"])
+
+    def _lets_through(self, name: str) -> bool:
+        if name in self._by_name:
+            return False
+        return self._others if isinstance(self._others, bool) else name in self._others
 
     def _call(self, request: ToolCallRequest, scope: Scope) -> Steps[ToolMessage]:
         requester = self._requester(request.state)
@@ -271,5 +286,14 @@ def _message(command: Command[str]) -> ToolMessage:
     return message
 
 
-def _name_of(tool: Any) -> str | None:
-    return tool.get("name") if isinstance(tool, dict) else getattr(tool, "name", None)
+def _name_of(tool: Any) -> str:
+    """A tool's name; a provider's own tool has sometimes only a type."""
+    if isinstance(tool, dict):
+        return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type"))
+    return str(tool.name)
+
+
+def _as_noted(tool: BaseTool, given: Any) -> BaseTool:
+    """The workflow's tool with what another middleware noted on the one in the request, such as how a provider is to load it."""
+    noted = given.extras if isinstance(given, BaseTool) else None
+    return tool if noted in (None, tool.extras) else tool.model_copy(update={"extras": noted})

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ToolMessage
 
 from ..tools.canonical import JsonObject
 from .svg import FONT, C
 
-_LINE, _PANE, _GAP = 16.0, 430.0, 20.0
-_LETTERS = 62
+_LINE, _PANE, _GAP = 16.0, 404.0, 16.0
+_LETTERS = 58
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,17 @@ class Panes:
         lines: list[tuple[str, str]] = []
         for message in self.messages:
             colour = {"human": C.lit, "ai": C.ink}.get(message.type, C.faint)
-            lines += [(line, colour) for line in _wrapped(f"{message.type}: {_words(message)}", 3)]
+            lines += [(line, colour) for line in _wrapped(f"{message.type}: {words_of(message)}", 3)]
         return lines or [("nothing was said, or it was erased", C.faint)]
 
     def _stands(self) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []
         for key in ("workflowId", "workflow", "version", "state", "revision", "data", "nextAllowedTools"):
             value = self.standing.get(key)
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            lines += [(line, C.lit if key == "state" else C.ink) for line in _wrapped(f"{key}: {shown}", 6)]
+            parts = {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+            for name, one in parts.items():
+                shown = one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
+                lines += [(line, C.lit if key == "state" else C.ink) for line in _wrapped(f"{name}: {shown}", 6)]
         return lines
 
 
@@ -87,15 +89,31 @@ def panes_of(messages: Sequence[AnyMessage], standing: JsonObject) -> Panes:
     return Panes(tuple(messages), standing)
 
 
-def _words(message: AnyMessage) -> str:
+def words_of(message: BaseMessage) -> str:
+    """What a message says, in a line: also what it calls, and of a tool's answer what came of the call."""
     if isinstance(message, AIMessage) and message.tool_calls:
         called = ", ".join(
             f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})" for call in message.tool_calls
         )
         return f"{message.text} → {called}".strip()
     if isinstance(message, ToolMessage):
-        return f"{message.name}: {message.text}"
+        return f"{message.name}: {_answer(message.text)}"
     return message.text
+
+
+def _answer(text: str) -> str:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return text
+    match told:
+        case {"ok": False, "error": {"code": code, "message": said}}:
+            return f"{code}: {said}"
+        case {"ok": True, "output": output, **rest}:
+            now = f", now in {rest['currentState']}" if "currentState" in rest else ""
+            return f"ok{now}: {json.dumps(output, ensure_ascii=False)}"
+        case _:
+            return text
 
 
 def _wrapped(text: str, most: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Going through a workflow step by step, looking at it after each."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
@@ -64,6 +65,18 @@ class Stepper:
         while self.next and not self.waits_for:
             yield self.step()
 
+    def watch(self, show: Callable[["Stepper"], object] | None = None) -> None:
+        """Run as `run` does, showing after each step where it stands: for a run that takes its time.
+
+        Args:
+            show: Is given the stepper, at first and after each step. By default a notebook's picture changes in place, and
+                elsewhere each step is a line.
+        """
+        show = show or _screen()
+        show(self)
+        for stepper in self.run():
+            show(stepper)
+
     def picture(self) -> Picture:
         """The workflow with the current state lit."""
         return self._graph.instances.picture(self._config)
@@ -88,6 +101,32 @@ class Stepper:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         del include, exclude
         return {"image/svg+xml": self.picture().svg, "text/plain": str(self)}
+
+
+def _screen() -> Callable[[Stepper], object]:
+    try:
+        from IPython import get_ipython  # noqa: PLC0415 -- there only where a notebook is
+        from IPython.display import display  # noqa: PLC0415
+    except ImportError:
+        return _line
+    if get_ipython() is None:
+        return _line
+    put: Any = display
+    shown: Any = None
+
+    def show(stepper: Stepper) -> None:
+        nonlocal shown
+        if shown is None:
+            shown = put(stepper, display_id=True)
+        else:
+            shown.update(stepper)
+
+    return show
+
+
+def _line(stepper: Stepper) -> None:
+    first, *_, last = str(stepper).splitlines()
+    sys.stdout.write(f"{first}; {last}\n")
 
 
 def _about(value: Any) -> str:

@@ -7,6 +7,7 @@ marker or font of its own, an opaque background, and nothing that only a colour 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 
 from .drawing import Drawing, DrawnEdge, DrawnState
 from .layout import Size, lay_out
@@ -15,6 +16,8 @@ FONT = "Helvetica, Arial, sans-serif"
 _MARGIN = 18.0
 _TITLE_SIZE, _ROW_SIZE, _NOTE_SIZE = 14.0, 12.0, 11.0
 _ROW, _HEAD, _PAD = 18.0, 30.0, 12.0
+_PERSON = 13.0
+"""How wide the sign is that stands for a person who decides."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Standing:
 @dataclass(frozen=True)
 class _Colours:
     ink: str = "#1f2933"
-    faint: str = "#7b8794"
+    faint: str = "#66727f"
     paper: str = "#ffffff"
     box: str = "#f7f9fb"
     rule: str = "#cbd2d9"
@@ -47,6 +50,7 @@ class _Colours:
     read: str = "#3a7d44"
     command: str = "#b44d12"
     event: str = "#6b46a8"
+    person: str = "#8a5a00"
     final: str = "#e4e7eb"
     wait: str = "#fff8e1"
 
@@ -62,12 +66,34 @@ class _Line:
     colour: str
     text: str
     note: str = ""
+    asked: str = ""
+    """Who is asked first."""
     is_dim: bool = False
     is_lit: bool = False
 
-    @property
-    def width(self) -> float:
-        return 16 + text_width(self.text, _ROW_SIZE) + (text_width(self.note, _NOTE_SIZE) + 8 if self.note else 0)
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where the parts of lines that stand below each other begin, from their left, and how wide all of it is."""
+
+    asked: float
+    note: float
+    width: float
+
+    @classmethod
+    def of(cls, lines: Sequence[_Line]) -> "_Columns":
+        # A bold text is a little wider, and nothing is to move when it is lit.
+        longest = max(
+            (text_width(line.text, _ROW_SIZE) * 1.06 for line in lines if line.asked or line.note), default=0.0
+        )
+        asked = 16 + longest + 8
+        note = asked + max(
+            (_PERSON + text_width(line.asked, _NOTE_SIZE) + 8 for line in lines if line.asked), default=0.0
+        )
+        ends = [16 + text_width(line.text, _ROW_SIZE) for line in lines]
+        ends += [asked + _PERSON + text_width(line.asked, _NOTE_SIZE) for line in lines if line.asked]
+        ends += [note + text_width(line.note, _NOTE_SIZE) for line in lines if line.note]
+        return cls(asked, note, max(ends, default=0.0))
 
 
 def to_svg(drawing: Drawing, standing: Standing | None = None) -> str:
@@ -151,33 +177,40 @@ def _arrows(drawing: Drawing, standing: Standing | None) -> dict[tuple[str, str]
 
 def _line(edge: DrawnEdge, state: str, standing: Standing | None) -> _Line:
     mark, colour = _KINDS[edge.kind]
-    notes = [edge.approval or "", f"if {edge.guard}" if edge.guard else ""]
+    asked, note = edge.approval or "", _condition(edge.guard)
     here = standing is not None and standing.state == state
     allowed = standing is not None and here and edge.tool in standing.allowed
     if standing is not None and here and not allowed:
-        notes = [standing.why_not.get(edge.tool, "not now")]
+        asked, note = "", standing.why_not.get(edge.tool, "not now")
     return _Line(
         mark,
         colour,
         edge.tool + ("" if edge.moves or edge.kind == "read" else " ↻"),
-        ", ".join(note for note in notes if note),
+        note,
+        asked,
         is_dim=standing is not None and not allowed,
         is_lit=allowed,
     )
+
+
+def _condition(guard: str | None) -> str:
+    if guard is None:
+        return ""
+    return guard if guard == "guarded" else f"if {guard}"  # one without a name can only be said to be there
 
 
 def _box_size(state: DrawnState, lines: Sequence[_Line]) -> Size:
     widest = max(
         [
             text_width(state.name, _TITLE_SIZE) + text_width(_kind(state), _NOTE_SIZE) + 26,
-            *(line.width for line in lines),
+            _Columns.of(lines).width,
         ]
     )
     return Size(widest + 2 * _PAD, _HEAD + (len(lines) * _ROW + 8 if lines else 4))
 
 
 def _label_size(lines: Sequence[_Line]) -> Size:
-    return Size(max(line.width for line in lines) + 10, len(lines) * 16 + 4)
+    return Size(_Columns.of(lines).width + 10, len(lines) * 16 + 4)
 
 
 def _kind(state: DrawnState) -> str:
@@ -189,6 +222,8 @@ def _kind(state: DrawnState) -> str:
 def _legend(drawing: Drawing) -> list[tuple[str, str, str]]:
     kinds = {edge.kind for state in drawing.states for edge in state.edges}
     rows: list[tuple[str, str, str]] = [(*_KINDS[kind], kind) for kind in ("read", "command", "event") if kind in kinds]
+    if any(edge.approval for state in drawing.states for edge in state.edges):
+        rows.append(("", C.person, "a person decides"))
     for state in drawing.states:
         for end in state.ends:
             row = (*_MARKS[end.kind], {"event": "event in", "deadline": "deadline", "failure": "failure"}[end.kind])
@@ -228,20 +263,22 @@ def _box(
     parts.append(_text(left + _PAD, top + 20, name, _TITLE_SIZE, C.lit if here else C.ink, weight="bold"))
     kind = "now" if here else _kind(state)
     parts.append(_text(left + size.width - _PAD, top + 20, kind, _NOTE_SIZE, C.lit if here else C.faint, anchor="end"))
+    columns = _Columns.of(lines)
     for number, line in enumerate(lines):
-        parts += _written(left + _PAD, top + _HEAD + 14 + number * _ROW - 2, line)
+        parts += _written(left + _PAD, top + _HEAD + 14 + number * _ROW - 2, line, columns)
     return parts
 
 
 def _label(x: float, y: float, size: Size, lines: Sequence[_Line]) -> list[str]:
     left, top = x - size.width / 2, y - size.height / 2
     parts = [_rect(left, top, size.width, size.height, C.paper, stroke="none", stroke_width=0, radius=4)]
+    columns = _Columns.of(lines)
     for number, line in enumerate(lines):
-        parts += _written(left + 5, top + 13 + number * 16, line)
+        parts += _written(left + 5, top + 13 + number * 16, line, columns)
     return parts
 
 
-def _written(x: float, y: float, line: _Line) -> list[str]:
+def _written(x: float, y: float, line: _Line, columns: _Columns) -> list[str]:
     colour = C.faint if line.is_dim else line.colour
     ink = C.faint if line.is_dim else C.ink
     weight = "bold" if line.is_lit else "normal"
@@ -249,19 +286,24 @@ def _written(x: float, y: float, line: _Line) -> list[str]:
         _text(x, y, line.mark, _ROW_SIZE, colour),
         _text(x + 16, y, line.text, _ROW_SIZE, ink, weight=weight),
     ]
+    if line.asked:
+        shade = C.faint if line.is_dim else C.person
+        at = x + columns.asked
+        parts += [_person(at, y, shade), _text(at + _PERSON, y, line.asked, _NOTE_SIZE, shade)]
     if line.note:
-        at = x + 16 + text_width(line.text, _ROW_SIZE) * (1.06 if line.is_lit else 1.0) + 8
-        parts.append(_text(at, y, line.note, _NOTE_SIZE, C.faint, style="italic"))
+        parts.append(_text(x + columns.note, y, line.note, _NOTE_SIZE, C.faint, style="italic"))
     return parts
 
 
 def _arrow(points: Sequence[tuple[float, float]], *, lit: bool, dim: bool) -> list[str]:
     colour, width = (C.lit, 2.2) if lit else (C.rule, 1.2) if dim else (C.line, 1.4)
-    (x, y), *rest = points
+    (x, y), *_ = points
     path = f"M{_n(x)} {_n(y)}"
-    for to_x, to_y in rest:
-        bend = (to_y - y) / 2
-        path += f" C{_n(x)} {_n(y + bend)} {_n(to_x)} {_n(to_y - bend)} {_n(to_x)} {_n(to_y)}"
+    leans = _leans(points)
+    for (to_x, to_y), lean, next_lean in zip(points[1:], leans[:-1], leans[1:], strict=True):
+        reach = (to_y - y) * 0.4
+        ahead, behind = x + lean * reach, to_x - next_lean * reach
+        path += f" C{_n(ahead)} {_n(y + reach)} {_n(behind)} {_n(to_y - reach)} {_n(to_x)} {_n(to_y)}"
         x, y = to_x, to_y
     down = 1.0 if points[-1][1] >= points[-2][1] else -1.0
     tip = f"M{_n(x)} {_n(y)} l-4.5 {_n(-9 * down)} h9 Z"
@@ -269,6 +311,32 @@ def _arrow(points: Sequence[tuple[float, float]], *, lit: bool, dim: bool) -> li
         f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>',
         f'<path d="{tip}" fill="{colour}" stroke="none"/>',
     ]
+
+
+def _leans(points: Sequence[tuple[float, float]]) -> list[float]:
+    """How far a line leans sideways at each of its points: upright at its ends and where it turns, and else as it goes on.
+
+    Three times the smaller of the two slopes beside a point is as much as a cubic curve takes without swinging out (Fritsch and
+    Carlson 1980).
+    """
+    slopes = [
+        (right - left) / (lower - upper) if lower != upper else 0.0
+        for (left, upper), (right, lower) in pairwise(points)
+    ]
+    leans = [0.0]
+    for before, after in pairwise(slopes):
+        mean = (before + after) / 2
+        most = 3 * min(abs(before), abs(after))
+        leans.append(0.0 if before * after <= 0 else max(-most, min(most, mean)))
+    return [*leans, 0.0]
+
+
+def _person(x: float, y: float, colour: str) -> str:
+    head, shoulders = (
+        f"M{_n(x + 2.4)} {_n(y - 6.6)} a2.1 2.1 0 1 0 4.2 0 a2.1 2.1 0 1 0 -4.2 0 Z",
+        f"M{_n(x)} {_n(y + 1)} a4.5 4.6 0 0 1 9 0 Z",
+    )
+    return f'<path d="{head} {shoulders}" fill="{colour}" stroke="none"/>'
 
 
 def _start(x: float, y: float) -> list[str]:
@@ -281,7 +349,8 @@ def _start(x: float, y: float) -> list[str]:
 def _legend_row(x: float, y: float, rows: Iterable[tuple[str, str, str]]) -> list[str]:
     parts = []
     for mark, colour, word in rows:
-        parts += [_text(x, y, mark, _NOTE_SIZE, colour), _text(x + 14, y, word, _NOTE_SIZE, C.faint)]
+        sign = _text(x, y, mark, _NOTE_SIZE, colour) if mark else _person(x, y, colour)
+        parts += [sign, _text(x + 14, y, word, _NOTE_SIZE, C.faint)]
         x += text_width(word, _NOTE_SIZE) + 34
     return parts
 

@@ -1,11 +1,12 @@
 """The builder: a workflow in a few lines, states and edges as data."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import BaseModel
 
@@ -35,7 +36,8 @@ class Workflow:
         name: Names the workflow in instances, events and messages.
         version: A positive whole number; counted up when states or edges change so that running instances notice.
         data: The pydantic model of the workflow's data; every field has a default, or is given when a run starts.
-        model: The chat model of every state that has none of its own: an object, or a name such as `"openai:gpt-5"`.
+        model: The chat model of every state that has none of its own: an object (also one `with_fallbacks`), or a name such as
+            `"openai:gpt-5"`.
         prompt: What the model of every state is told first, unless a state has its own.
         policies: Rules over every proposal, asked in this order.
         mode: `live`, or how far the workflow is rolled out.
@@ -52,7 +54,7 @@ class Workflow:
         *,
         version: int = 1,
         data: type[BaseModel] | None = None,
-        model: BaseChatModel | str | None = None,
+        model: BaseChatModel | Runnable[Any, Any] | str | None = None,
         prompt: Prompt | None = None,
         policies: Iterable[Policy] = (),
         mode: Mode | str = Mode.LIVE,
@@ -64,6 +66,12 @@ class Workflow:
             raise WorkflowDefinitionError(
                 f"The workflow {name!r} has the version {version!r}; give a whole number from 1."
             )
+        if data is not None and not (isinstance(data, type) and issubclass(data, BaseModel)):
+            raise WorkflowDefinitionError(
+                f"The workflow {name!r} is given data={data!r}; give the class of its data, a pydantic model, such as data=CaseData. What an "
+                'instance starts with is given with its first input: {"messages": [...], "data": {...}}.'
+            )
+        _check_model(model, f"the workflow {name!r}")
         self.name = name
         self.version = version
         self._data = data
@@ -81,7 +89,7 @@ class Workflow:
         name: str,
         *,
         tools: Iterable[ToolContract] = (),
-        model: BaseChatModel | str | None = None,
+        model: BaseChatModel | Runnable[Any, Any] | str | None = None,
         prompt: Prompt | None = None,
         decide: Callable[..., Any] | None = None,
         node: Runnable[Any, Any] | Callable[..., Any] | None = None,
@@ -115,6 +123,12 @@ class Workflow:
             raise WorkflowDefinitionError(
                 f"The state {name!r} is given {' and '.join(given)}; who proposes in a state is one of them."
             )
+        if isinstance(tools, ToolContract | str):
+            shown = tools.name if isinstance(tools, ToolContract) else tools
+            raise WorkflowDefinitionError(
+                f"The state {name!r} is given {shown} alone as its tools; give a list: tools=[...]."
+            )
+        _check_model(model, f"the state {name!r}")
         tools = tuple(tools)
         if final and (given or tools):
             raise WorkflowDefinitionError(
@@ -297,14 +311,15 @@ class Workflow:
         *,
         workflow_store: WorkflowStore | None = None,
         initial_data: "InitialData | None" = None,
-        others: bool = False,
+        others: bool | Collection[str] = False,
     ) -> "WorkflowMiddleware":
         """Make a middleware for LangChain's `create_agent` of the workflow: its gate, approvals, ledger and audit.
 
         Args:
             workflow_store: Where instances, ledger, approvals and audit are kept; this process's memory without one.
             initial_data: The data that an instance starts with, or a function that makes it of the agent's state.
-            others: Whether tools that the workflow does not know are let through, ungated.
+            others: Tools that the workflow does not know and that are let through, ungated: all of them (True), or those with
+                these names, such as `["write_todos"]`. The rest are neither offered nor run.
 
         Raises:
             WorkflowDefinitionError: The workflow cannot work, or LangChain is not installed.
@@ -346,8 +361,35 @@ class Workflow:
         return dict(self._states)
 
 
-def _check_contract(tool: object, place: str) -> None:
-    if not isinstance(tool, ToolContract):
+def _check_model(model: object, place: str) -> None:
+    if model is None or isinstance(model, str):
+        return
+    if isinstance(model, type):
         raise WorkflowDefinitionError(
-            f"{place[0].upper()}{place[1:]} is given {tool!r} as a tool. Give a contract: decorate the function with @read, @command or @event."
+            f"{place[0].upper()}{place[1:]} is given the class {model.__name__} as its model; give an object of it: {model.__name__}(...)."
         )
+    if not callable(getattr(model, "bind_tools", None)):
+        raise WorkflowDefinitionError(
+            f"{place[0].upper()}{place[1:]} is given a {type(model).__name__} as its model, which takes no tools. Give a LangChain chat model, or the "
+            "name of one such as 'openai:gpt-5'; for a function that proposes there is decide=, and for a graph node=."
+        )
+
+
+def _check_contract(tool: object, place: str) -> None:
+    if isinstance(tool, ToolContract):
+        return
+    start = f"{place[0].upper()}{place[1:]} is given"
+    if isinstance(tool, BaseTool):
+        raise WorkflowDefinitionError(
+            f"{start} the LangChain tool {tool.name!r}. Make a contract of it, which says what kind it is: "
+            f'interlock.tools.langchain.contract_from_tool({tool.name}, kind="read").'
+        )
+    if callable(tool) and not isinstance(tool, type):
+        raise WorkflowDefinitionError(
+            f'{start} the function {getattr(tool, "__name__", tool)!r} as a tool. Make a contract of it: decorate it with @read("some.name"), '
+            "@command(...) or @event(...)."
+        )
+    raise WorkflowDefinitionError(
+        f"{start} {tool!r} as a tool. Give a contract: a function decorated with @read, @command or @event. An edge is "
+        "add_edge(source, tool, target)."
+    )

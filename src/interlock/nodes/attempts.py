@@ -1,14 +1,18 @@
 """What a command is while it is carried out, and what came of it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest, Instance, LedgerEntry, Unit
 from ..tools.canonical import JsonObject
 from ..tools.errors import OutcomeUnknown
 from .driver import Attempt
 from .gate import Admission
+
+if TYPE_CHECKING:  # see `driver`
+    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,27 @@ class Admitted(Attempt):
     """The lease's epoch, for an effect outside the database."""
 
 
-class Given:
-    """A session that is already open."""
+class Looking:
+    """A session to look with in a transaction that somebody else commits: opened when it is first asked for, then closed."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._session: Session | None = None
 
-    def open(self) -> Session:
+    def open(self) -> "Session":
         """The session."""
+        if self._session is None:
+            from sqlalchemy.orm import Session  # noqa: PLC0415 -- see `driver`
+
+            self._session = Session(bind=self._connection, join_transaction_mode="rollback_only", autoflush=False)
         return self._session
+
+    def __enter__(self) -> "Looking":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._session is not None:
+            self._session.close()
 
 
 def admitted(attempt: Attempt) -> Admitted:

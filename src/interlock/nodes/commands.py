@@ -6,16 +6,14 @@ what is written when a command was carried out, denied or refused.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
-from ..checkpointing.fault_points import FaultPoint, reach
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, LedgerEntry, LedgerStatus, Unit
-from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store import ledger as ledger_rows
 from ..tools.canonical import JSON, JsonObject
@@ -24,7 +22,6 @@ from ..tools.context import ToolContext
 from ..tools.contracts import ToolContract
 from ..tools.errors import (
     ConflictError,
-    InProgress,
     InvalidOutput,
     Refused,
     RevisionConflict,
@@ -36,7 +33,7 @@ from ..tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
 from ..tools.kinds import Effect, ToolKind
 from ..tools.redaction import redact
 from ..tools.results import CommandResult, ErrorBody, ErrorResult
-from .attempts import Admitted, Broken, Given, Outcome, admitted, unresolved
+from .attempts import Admitted, Broken, Looking, Outcome, admitted, unresolved
 from .base import Engine, logger
 from .binding import use, void, with_approval
 from .driver import Attempt, InStore, Sessions, Startable, Steps, Transact
@@ -45,7 +42,7 @@ from .history import LedgerHistory
 from .lineage import same_line
 from .policies import Mode
 from .proposals import Proposal, with_arguments
-from .records import envelope, error_body, facts_of, plain_object
+from .records import envelope, error_body, facts_of
 from .rehearsal import rehearse
 from .scope import Scope
 from .settling import arrive
@@ -122,10 +119,7 @@ class Commands:
         Returns:
             The attempt; or the stored result, or the denial; or what a person has to resolve.
         """
-        unit = self.unit(connection)
-        workflow_id = unit.instance.workflow_id
-        entry = ledger_rows.load(connection, workflow_id, proposal.key)
-        approval = approval_rows.load(connection, workflow_id, proposal.key)
+        unit, entry, approval = self.unit_for(connection, proposal)
         if approval is not None and approval.edited_arguments and approval.status is not ApprovalStatus.REQUESTED:
             proposal = with_arguments(proposal, approval.edited_arguments)
         contract = self.engine.definition.contracts[proposal.tool]
@@ -155,8 +149,7 @@ class Commands:
     def _failed(self, connection: Connection, attempt: Attempt, proposal: Proposal, error: Exception) -> Outcome:
         if isinstance(error, (GraphBubbleUp, ConflictError, StoreError)):
             raise error
-        unit = self.unit(connection)
-        entry = ledger_rows.load(connection, unit.instance.workflow_id, proposal.key)
+        unit, entry, _ = self.unit_for(connection, proposal)
         if (
             entry is not None
             and entry.status in {LedgerStatus.COMPLETED, LedgerStatus.FAILED}
@@ -175,7 +168,16 @@ class Commands:
         Raises:
             RunError: It is not there, belongs to another tenant, or cannot go on under this definition.
         """
-        unit = self.engine.store.unit(connection, self.scope.workflow_id)
+        return self._ours(self.engine.store.unit(connection, self.scope.workflow_id))
+
+    def unit_for(
+        self, connection: Connection, proposal: Proposal
+    ) -> tuple[Unit, LedgerEntry | None, ApprovalRequest | None]:
+        """The instance, as `unit` gives it, with what stands in the ledger under a proposal's key, and its approval."""
+        unit, entry, approval = self.engine.store.unit_for(connection, self.scope.workflow_id, proposal.key)
+        return self._ours(unit), entry, approval
+
+    def _ours(self, unit: Unit | None) -> Unit:
         self.engine.owned(None if unit is None else unit.instance, self.scope.principal, self.scope.workflow_id)
         assert unit is not None  # noqa: S101 -- `owned` has refused None
         adopt(self.engine.definition, unit, self.scope.principal)
@@ -194,8 +196,8 @@ class Commands:
         instance = unit.instance
 
         def facts(contract: ToolContract, arguments: BaseModel, check: Callable[..., Any]) -> str | None:
-            with Session(bind=unit.connection, join_transaction_mode="rollback_only", autoflush=False) as session:
-                context = self.context(unit, contract, proposal, 1, Given(session))
+            with Looking(unit.connection) as looking:
+                context = self.context(unit, contract, proposal, 1, looking)
                 return contract.call_predicate(check, arguments, context)
 
         return judge(
@@ -220,8 +222,8 @@ class Commands:
         contract = admission.edge.tool
         if contract.preview is None:
             return None
-        with Session(bind=unit.connection, join_transaction_mode="rollback_only", autoflush=False) as session:
-            context = self.context(unit, contract, proposal, 1, Given(session))
+        with Looking(unit.connection) as looking:
+            context = self.context(unit, contract, proposal, 1, looking)
             return contract.show_preview(admission.arguments, context)
 
     def context(
@@ -241,7 +243,7 @@ class Commands:
             data=self.engine.definition.parse_data(instance.data),
             principal=proposal.requester,
             attempt=attempt,
-            session=sessions.open if inside or isinstance(sessions, Given) else None,
+            session=sessions.open if inside or isinstance(sessions, Looking) else None,
             no_session=f"the effect of {contract.name} is {contract.effect}, which is outside the workflow store's database, so there is no "
             "session; declare it with effect='transactional' if all it does goes through ctx.session",
         )
@@ -392,7 +394,7 @@ class Commands:
             tool=entry.tool,
             code=ErrorCode.OUTCOME_UNKNOWN.value,
         )
-        self._replace(unit, entry, after)
+        unit.enter(entry, after)
         unit.set(lease_owner=None, lease_until=None, lease_epoch=unit.instance.lease_epoch + 1)
         unit.flush()
         return Broken(after)
@@ -474,17 +476,19 @@ class Commands:
                 f"The tool {attempt.contract.name} left the workflow's data in a shape that its model refuses: "
                 f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}. Nothing of this call was kept; mend the tool."
             ) from error
-        data: JsonObject = checked.model_dump(mode="json")
+        try:
+            data: JsonObject = checked.model_dump(mode="json")
+        except PydanticSerializationError as error:
+            raise InvalidOutput(
+                f"The tool {attempt.contract.name} left something in the workflow's data that cannot be kept as JSON: {error}. Nothing of this call "
+                "was kept; mend the tool."
+            ) from error
         return data
 
     def enter(
         self, unit: Unit, ready: Admitted, proposal: Proposal, status: LedgerStatus, result: JsonObject | None
     ) -> LedgerEntry:
-        """Write where the command stands into the ledger.
-
-        Raises:
-            InProgress: Somebody else took it over; nothing may be committed.
-        """
+        """Write where the command stands into the ledger, with the unit's next `flush`."""
         done = status not in {LedgerStatus.STARTED, LedgerStatus.UNKNOWN}
         inside = ready.contract.effect is Effect.TRANSACTIONAL
         entry = LedgerEntry(
@@ -499,27 +503,14 @@ class Commands:
             principal_id=proposal.requester.id,
             requester=None if inside else proposal.requester,
             owner=None if done else unit.instance.lease_owner,
-            arguments=plain_object(redact(ready.admission.canonical, ready.contract.sensitive)),
+            arguments=cast("JsonObject", redact(ready.admission.canonical, ready.contract.sensitive)),
             result=result,
             audit_ref=ready.context.audit_ref,
             started_at=ready.unit.now if ready.entry is None else ready.entry.started_at,
             finished_at=unit.now if done else None,
         )
-        reach(FaultPoint.BEFORE_LEDGER)
-        if ready.entry is None:
-            ledger_rows.insert(unit.connection, entry)
-        else:
-            self._replace(unit, ready.entry, entry)
-        reach(FaultPoint.AFTER_LEDGER)
+        unit.enter(ready.entry, entry)
         return entry
-
-    def _replace(self, unit: Unit, before: LedgerEntry, after: LedgerEntry) -> None:
-        if not ledger_rows.update(unit.connection, before, after):
-            raise InProgress(
-                f"The command {before.tool} under the key {before.idempotency_key} was taken over elsewhere. Nothing of this attempt was kept; "
-                "its stored result is given once it is there.",
-                details={"workflowId": unit.instance.workflow_id},
-            )
 
 
 def stale(workflow_id: str, state: str, revision: int) -> StaleCheckpoint:

@@ -179,7 +179,7 @@ def _closed(unit: Unit, approval: ApprovalRequest) -> InterlockError | None:
         )
     if approval.status is not ApprovalStatus.REQUESTED:
         return ConflictError(
-            f"The approval of {approval.tool} ({approval.approval_id}) is already {approval.status.value}. Nothing was changed.",
+            f"The approval of {approval.tool} ({approval.approval_id}) is already {approval.status.value}. Nothing was changed; instances.approval(id) tells what became of it.",
             retryable=False,
             details={"approvalId": approval.approval_id, "status": approval.status.value},
         )

@@ -66,7 +66,7 @@ class State:
 
     name: str
     kind: StateKind
-    model: BaseChatModel | str | None = None
+    model: BaseChatModel | Runnable[Any, Any] | str | None = None
     prompt: Prompt | None = None
     decide: Decide | None = None
     node: Runnable[Any, Any] | None = None

@@ -12,14 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from concurrent.futures import Future
 from concurrent.futures import wait as futures_wait
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.orm import Session
 
 from ..checkpointing.database import Database
 from ..checkpointing.fault_points import FaultPoint, reach
@@ -28,6 +26,10 @@ from ..checkpointing.store import WorkflowStore, leases
 from ..tools.context import ToolContext
 from ..tools.contracts import ToolContract
 from ..tools.errors import ContextError, InvalidOutput, NotADatabase, ReadOnlyStore, RunError, StoreUnavailable
+
+if TYPE_CHECKING:  # SQLAlchemy's ORM is imported for the first tool that asks for its session
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+    from sqlalchemy.orm import Session
 
 T = TypeVar("T")
 Steps = Generator["Operation", Any, T]
@@ -129,19 +131,23 @@ class _Sync:
         self._connection = connection
         self.session: Session | None = None
 
-    def open(self) -> Session:
+    def open(self) -> "Session":
         if self.session is None:
+            from sqlalchemy.orm import Session  # noqa: PLC0415 -- see above
+
             self.session = Session(bind=self._connection(), join_transaction_mode="rollback_only")
         return self.session
 
 
 class _Async:
-    def __init__(self, connection: Callable[[], AsyncConnection]) -> None:
+    def __init__(self, connection: "Callable[[], AsyncConnection]") -> None:
         self._connection = connection
         self.session: AsyncSession | None = None
 
-    def open(self) -> AsyncSession:
+    def open(self) -> "AsyncSession":
         if self.session is None:
+            from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- see above
+
             self.session = AsyncSession(bind=self._connection(), join_transaction_mode="rollback_only")
         return self.session
 

@@ -129,7 +129,7 @@ def judge(
                 {"reason": reason},
             )
     return Admission(
-        edge, arguments, canonical, edge.tool.fingerprint(arguments), approval, tuple(reasons), tuple(rulings)
+        edge, arguments, canonical, edge.tool.fingerprint_of(canonical), approval, tuple(reasons), tuple(rulings)
     )
 
 

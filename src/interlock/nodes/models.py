@@ -32,7 +32,8 @@ class ModelProposer:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._model = state.model if isinstance(state.model, BaseChatModel) else None
+        # Also what only passes for a chat model, such as one with fallbacks: it knows `bind_tools`.
+        self._model: Any = None if isinstance(state.model, str) else state.model
         self._bound: dict[tuple[str, ...], Runnable[Any, Any]] = {}
 
     def asked(
@@ -61,7 +62,7 @@ class ModelProposer:
             self._bound[key] = bound
         return bound
 
-    def _resolved(self) -> BaseChatModel:
+    def _resolved(self) -> Any:
         if self._model is None:
             self._model = chat_model(str(self._state.model))
         return self._model
@@ -71,7 +72,7 @@ def chat_model(name: str) -> BaseChatModel:
     """Make a chat model from a string such as `openai:gpt-5`, by LangChain's `init_chat_model`.
 
     Raises:
-        RunError: LangChain, or the provider's package, is not installed.
+        RunError: LangChain, or the provider's package, is not installed; or the name or the key is not there.
     """
     try:
         from langchain.chat_models import init_chat_model  # noqa: PLC0415 -- an extra, imported when it is used
@@ -83,8 +84,13 @@ def chat_model(name: str) -> BaseChatModel:
         ) from error
     try:
         return init_chat_model(name)
-    except (ImportError, ValueError) as error:
-        raise RunError(f"The model {name!r} could not be made: {error}", code="model_error") from error
+    except Exception as error:  # what a provider's package raises without its key is an error of its own
+        said = str(error).strip().partition("\n")[0].rstrip(".")
+        raise RunError(
+            f"The model {name!r} could not be made: {said}. Nothing was done; name it as in 'openai:gpt-5', with the provider's package installed and "
+            "its key in the environment, or give a chat model object.",
+            code="model_error",
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,7 @@ def resolve(
     unit.set(running_key=None, lease_owner=None, lease_until=None, lease_epoch=unit.instance.lease_epoch + 1)
     if resolution.found is Found.RETRY:
         after = replace(entry, status=LedgerStatus.FAILED, owner=None, result=None)
-        if not ledger_rows.update(connection, entry, after):
-            raise _changed(entry)
+        unit.enter(entry, after)
         unit.flush()
         return None
     ready, proposal = _as_attempted(engine, commands, unit, entry)

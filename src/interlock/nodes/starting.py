@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import AuditKind, Instance, Unit
@@ -134,5 +135,10 @@ def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise InvalidInput(
             f"The data that {engine.definition.name} was started with does not fit {model.__name__}: {wrong}. Nothing was started."
+        ) from error
+    except PydanticSerializationError as error:
+        raise InvalidInput(
+            f"The data that {engine.definition.name} was started with cannot be kept as JSON: {error}. Nothing was started; the fields of "
+            f"{model.__name__} are to hold plain data."
         ) from error
     return data

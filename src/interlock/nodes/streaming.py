@@ -95,13 +95,15 @@ StreamEvent = Annotated[TransitionEvent | ReadEvent | DenialEvent | ApprovalEven
 """Everything that a workflow sends to the stream mode `custom`."""
 
 _TYPES = frozenset({"interlock.transition", "interlock.read", "interlock.denial", "interlock.approval"})
+_ASKED = frozenset({"approval", "confirmation"})
 
 
 def parse_event(chunk: Any) -> TransitionEvent | ReadEvent | DenialEvent | ApprovalEvent | None:
-    """Read a chunk of the stream mode `custom`.
+    """Read a chunk of the stream mode `custom`, or the value of an interrupt that asks for an approval.
 
     Args:
-        chunk: As it came: `parse_event(chunk)` for each of `graph.stream(..., stream_mode="custom")`.
+        chunk: As it came: `parse_event(chunk)` for each of `graph.stream(..., stream_mode="custom")`; `parse_event(interrupt.value)` in the
+            mode `updates`, which gives the same as the event before it.
 
     Returns:
         The event; None for what is not Interlock's, such as what the application's own tools write to the stream.
@@ -109,6 +111,8 @@ def parse_event(chunk: Any) -> TransitionEvent | ReadEvent | DenialEvent | Appro
     Raises:
         InvalidInput: It says that it is one of these events, and does not fit its model.
     """
+    if isinstance(chunk, Mapping) and chunk.get("type") in _ASKED and "approvalId" in chunk:
+        chunk = approval_event(dict(chunk))
     if not isinstance(chunk, Mapping) or chunk.get("type") not in _TYPES:
         return None
     try:

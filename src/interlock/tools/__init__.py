@@ -50,7 +50,7 @@ from .kinds import Effect, ToolKind
 from .principal import Principal
 from .redaction import MASK, is_secret, redact
 from .registry import ToolRegistry
-from .results import CommandResult, ErrorBody, ErrorResult, InstanceSnapshot, ReadResult
+from .results import CommandResult, ErrorBody, ErrorResult, InstanceSnapshot, ReadResult, parse_result
 from .retry import RetryPolicy
 from .wire import WireNames, camel, wire_name
 
@@ -125,6 +125,7 @@ __all__ = [
     "event",
     "is_secret",
     "mint",
+    "parse_result",
     "read",
     "redact",
     "timestamp",

@@ -28,7 +28,7 @@ def parse_arguments(tool: str, model: type[BaseModel], arguments: object) -> Bas
     if doubled:
         raise _invalid(tool, doubled)
     try:
-        text = json.dumps(to_json(arguments), allow_nan=False)
+        text = _write(to_json(arguments))
     except NotJson as error:
         raise _invalid(tool, [Problem(field="", problem=error.message)]) from None
     try:
@@ -37,6 +37,9 @@ def parse_arguments(tool: str, model: type[BaseModel], arguments: object) -> Bas
         raise _invalid(
             tool, [_problem(item, keys) for item in error.errors(include_url=False, include_input=False)]
         ) from None
+
+
+_write = json.JSONEncoder(allow_nan=False).encode
 
 
 def _problem(item: Any, keys: Mapping[str, str]) -> Problem:

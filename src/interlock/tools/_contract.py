@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -137,15 +138,24 @@ class ToolContract(Generic[P, R]):
     def canonical_arguments(self, arguments: BaseModel) -> JsonObject:
         """Give arguments as they are on the wire, without the optional ones that are None. `parse` reads them back."""
         dumped = cast("JsonObject", on_wire(arguments, arguments.model_dump(mode="json", by_alias=True)))
-        for name, item in self.input_model.model_fields.items():
-            key = item.alias or name
-            if not item.is_required() and item.default is None and dumped.get(key) is None:
+        for key in self._left_out:
+            if dumped.get(key) is None:
                 dumped.pop(key, None)
         return dumped
 
+    @cached_property
+    def _left_out(self) -> tuple[str, ...]:
+        """The optional arguments that are left out when they are None."""
+        fields = self.input_model.model_fields.items()
+        return tuple(item.alias or name for name, item in fields if not item.is_required() and item.default is None)
+
     def fingerprint(self, arguments: BaseModel) -> str:
         """Digest what would run: tool, version and canonical arguments."""
-        return digest({"tool": self.name, "version": self.version, "arguments": self.canonical_arguments(arguments)})
+        return self.fingerprint_of(self.canonical_arguments(arguments))
+
+    def fingerprint_of(self, canonical: JsonObject) -> str:
+        """As `fingerprint`, of canonical arguments."""
+        return digest({"tool": self.name, "version": self.version, "arguments": canonical})
 
     # Calling
 

@@ -177,7 +177,8 @@ def _renamed(names: Mapping[str, tuple[str, str]], dumped: dict[str, Any]) -> li
     return [(*names.get(key, (key, key)), item) for key, item in dumped.items()]
 
 
-def wire_keys(model: type[BaseModel]) -> dict[str, str]:
+@functools.lru_cache(maxsize=4096)
+def wire_keys(model: type[BaseModel]) -> Mapping[str, str]:
     """Give the name on the wire of each field of a model, computed ones included."""
     return {name: _alias(model, name) or camel(name) for name in (*model.model_fields, *model.model_computed_fields)}
 

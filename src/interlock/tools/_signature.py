@@ -43,6 +43,11 @@ def where(function: Any) -> str:
     return f"the function {module}.{name}" if module else f"the function {name}"
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, without the advice that pydantic adds for its own users."""
+    return str(error).strip().partition("\n")[0].partition(". Set `arbitrary")[0].rstrip(".")
+
+
 def read_signature(function: Callable[..., Any]) -> Signature:
     """Read the signature of a tool function.
 

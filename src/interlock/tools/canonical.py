@@ -11,10 +11,10 @@ import hashlib
 import json
 import math
 import uuid
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, JsonValue
 
@@ -36,9 +36,7 @@ def canonical_json(value: object) -> str:
     Raises:
         NotJson: `value` holds something that has no JSON form.
     """
-    return json.dumps(
-        _integral(to_json(value)), ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    )
+    return _write(_converted(value, integral=True))
 
 
 def digest(value: object) -> str:
@@ -56,48 +54,97 @@ def to_json(value: object) -> JSON:
         NotJson: `value` holds NaN or an infinity, a key that is no string, text that is not UTF-8, or an object
         without a JSON form.
     """
+    return _converted(value, integral=False)
+
+
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+
+
+class _NoFormError(Exception):
+    """Something has no JSON form; where it stands is put together on the way out, for nothing else needs to know."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        self.path = ""
+
+    def inside(self, step: object) -> "_NoFormError":
+        self.path = f".{step}{self.path}"
+        return self
+
+
+def _converted(value: object, *, integral: bool) -> JSON:
     try:
-        return _plain(value, "")
+        return _plain(value, integral)
     except RecursionError:
         raise NotJson("the value is nested too deeply, or contains itself, and so has no JSON form") from None
+    except _NoFormError as error:
+        place = f"the value at {error.path[1:]!r}" if error.path else "the value"
+        raise NotJson(f"{place} {error.problem}") from None
 
 
-def _plain(value: object, path: str) -> JSON:
+def _plain(value: Any, integral: bool) -> JSON:
+    """Turn a value into plain data; with `integral`, floats with an integral value into integers."""
+    kind = type(value)
+    # What most values are comes first, and is not asked about twice: this runs over everything that is written down.
+    if kind is str and value.isascii():
+        return str(value)
+    if kind is dict:
+        return _object(value, integral)
+    return None if value is None else _unlike_json(value, integral)
+
+
+def _unlike_json(value: object, integral: bool) -> JSON:
     match value:
         case Enum():
-            return _plain(value.value, path)
-        case None | bool():
+            return _plain(value.value, integral)
+        case bool():
             return value
         case int():
-            return _integer(value, path)
+            return _integer(value)
         case str():
-            return _text(value, path)
+            return _text(value)
         case float():
-            if not math.isfinite(value):
-                raise NotJson(f"{_at(path)} is {value}, which JSON cannot say; give a finite number")
-            return value
+            return _float(value, integral)
         case BaseModel():
-            return _plain(value.model_dump(mode="python", by_alias=True), path)
+            return _plain(value.model_dump(mode="python", by_alias=True), integral)
         case Mapping():
-            return {_key(key, path): _plain(item, f"{path}.{key}") for key, item in value.items()}
+            return _object(value, integral)
         case list() | tuple():
-            return [_plain(item, f"{path}.{index}") for index, item in enumerate(value)]
+            return _list(value, integral)
         case Set():
-            return sorted((_plain(item, path) for item in value), key=canonical_json)
+            return sorted((_plain(item, integral) for item in value), key=canonical_json)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {
-                field.name: _plain(getattr(value, field.name), f"{path}.{field.name}")
-                for field in dataclasses.fields(value)
-            }
+            return _object({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, integral)
         case _:
-            return _scalar(value, path)
+            return _scalar(value)
 
 
-def _scalar(value: object, path: str) -> str:
+def _object(value: Mapping[Any, object], integral: bool) -> JSON:
+    made: JsonObject = {}
+    for key, item in value.items():
+        name = key if type(key) is str and key.isascii() else _key(key)
+        try:
+            made[name] = _plain(item, integral)
+        except _NoFormError as error:
+            raise error.inside(key) from None
+    return made
+
+
+def _list(value: Sequence[object], integral: bool) -> JSON:
+    made: list[JSON] = []
+    for item in value:
+        try:
+            made.append(_plain(item, integral))
+        except _NoFormError as error:
+            raise error.inside(len(made)) from None
+    return made
+
+
+def _scalar(value: object) -> str:
     match value:
         case Decimal():
             if not value.is_finite():
-                raise NotJson(f"{_at(path)} is {value}, which JSON cannot say; give a finite number")
+                raise _NoFormError(f"is {value}, which JSON cannot say; give a finite number")
             return str(value)
         case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
@@ -106,45 +153,35 @@ def _scalar(value: object, path: str) -> str:
         case uuid.UUID():
             return str(value)
         case _:
-            raise NotJson(
-                f"{_at(path)} is a {type(value).__qualname__}, which has no JSON form; "
+            raise _NoFormError(
+                f"is a {type(value).__qualname__}, which has no JSON form; "
                 "give plain data, a pydantic model, a date, a Decimal, a UUID or an enum"
             )
 
 
-def _integer(number: int, path: str) -> int:
+def _integer(number: int) -> int:
     if number.bit_length() > _LONGEST_INTEGER:
-        raise NotJson(f"{_at(path)} is an integer of more than 4,000 digits, which few programs can read")
+        raise _NoFormError("is an integer of more than 4,000 digits, which few programs can read")
     return int(number)
 
 
-def _key(key: object, path: str) -> str:
+def _float(number: float, integral: bool) -> float | int:
+    if not math.isfinite(number):
+        raise _NoFormError(f"is {number}, which JSON cannot say; give a finite number")
+    return int(number) if integral and number.is_integer() and abs(number) < _EXACT_FLOAT else number
+
+
+def _key(key: object) -> str:
     if isinstance(key, Enum):
         key = key.value
     if not isinstance(key, str):
-        raise NotJson(f"{_at(path)} has the key {key!r}; JSON objects have only strings for keys")
-    return _text(key, path)
+        raise _NoFormError(f"has the key {key!r}; JSON objects have only strings for keys")
+    return _text(key)
 
 
-def _text(text: str, path: str) -> str:
+def _text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise NotJson(f"{_at(path)} holds half of a surrogate pair, which is not valid UTF-8 text") from None
+        raise _NoFormError("holds half of a surrogate pair, which is not valid UTF-8 text") from None
     return str(text)
-
-
-def _at(path: str) -> str:
-    return f"the value at {path[1:]!r}" if path else "the value"
-
-
-def _integral(value: JSON) -> JSON:
-    match value:
-        case float() if value.is_integer() and abs(value) < _EXACT_FLOAT:
-            return int(value)
-        case dict():
-            return {key: _integral(item) for key, item in value.items()}
-        case list():
-            return [_integral(item) for item in value]
-        case _:
-            return value

@@ -13,7 +13,7 @@ from ._contract import ContractShape, ToolAnnotations, ToolContract
 from ._input import make_input
 from ._schema import input_schema, output_schema, property_names, unwritten
 from ._shapes import closed
-from ._signature import MISSING, Signature, read_signature, where
+from ._signature import MISSING, Signature, first_line, read_signature, where
 from .canonical import JsonObject
 from .errors import ContractError
 from .events import Event, check_name, check_version
@@ -169,7 +169,9 @@ def _define(
     try:
         arguments_schema = input_schema(made.model)
     except Exception as error:
-        raise ContractError(f"{place} has a parameter that no JSON Schema can describe: {error}") from error
+        raise ContractError(
+            f"{place} has a parameter that no JSON Schema can describe ({first_line(error)}); take plain types or a pydantic model"
+        ) from error
     lost = unwritten(made.model)
     if lost:
         raise ContractError(
@@ -181,7 +183,10 @@ def _define(
         output = TypeAdapter(output_type)
         result_schema = output_schema(TypeAdapter(closed(output_type)))
     except Exception as error:
-        raise ContractError(f"{place} returns {output_type!r}, which no JSON Schema can describe: {error}") from error
+        raise ContractError(
+            f"{place} returns {output_type!r}, which no JSON Schema can describe ({first_line(error)}); return plain data or a pydantic model, or give "
+            "output_model="
+        ) from error
     return ToolContract(
         name=name,
         version=version,

@@ -5,6 +5,7 @@ base 32 in lower case. They need no escaping in URLs, and compare the same under
 collations.
 """
 
+import functools
 import hashlib
 import re
 import secrets
@@ -31,6 +32,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 26
 _RANDOM_BITS = _LENGTH * 5 - 52  # 52 bits count microseconds until the year 2112
 _PREFIX = re.compile(r"[a-z][a-z0-9]*")
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 class _Ticks:
@@ -69,6 +71,7 @@ def derive(prefix: str, *parts: JSON) -> str:
     return f"{_checked(prefix)}_{_base32(int.from_bytes(digest) >> (256 - _LENGTH * 5))}"
 
 
+@functools.lru_cache(maxsize=256)
 def _checked(prefix: str) -> str:
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(f"an id prefix is lower-case letters and digits, starting with a letter; {prefix!r} is not")
@@ -76,4 +79,4 @@ def _checked(prefix: str) -> str:
 
 
 def _base32(number: int) -> str:
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range((_LENGTH - 1) * 5, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range((_LENGTH - 2) * 5, -1, -10)])

@@ -1,5 +1,6 @@
 """Take secrets out of JSON data before it is written down."""
 
+import functools
 import itertools
 import re
 from collections.abc import Collection
@@ -46,8 +47,15 @@ def redact(value: JSON, sensitive: Collection[str] = ()) -> JSON:
 
     Fields whose names say that they hold a secret (`password`, `api_key`, `authorization` …) are redacted in any case.
     """
-    marks = {tuple(_plain(part) for part in name.split(".")) for name in sensitive}
-    return _redact(value, frozenset(mark[0] for mark in marks if len(mark) == 1), frozenset(marks), ())
+    names, paths = _marks(frozenset(sensitive))
+    return _redact(value, names, paths, ())
+
+
+@functools.lru_cache(maxsize=1024)
+def _marks(sensitive: frozenset[str]) -> tuple[frozenset[str], frozenset[tuple[str, ...]]]:
+    """The names that are redacted wherever they stand, and all marks as paths from the top."""
+    paths = frozenset(tuple(_plain(part) for part in name.split(".")) for name in sensitive)
+    return frozenset(path[0] for path in paths if len(path) == 1), paths
 
 
 def is_secret(name: str) -> bool:
@@ -67,15 +75,25 @@ def _redact(value: JSON, names: frozenset[str], paths: frozenset[tuple[str, ...]
         case dict():
             redacted: dict[str, JSON] = {}
             for key, item in value.items():
-                name = _plain(key)
+                name, secret = _looked_at(key) if len(key) <= _LONGEST_KEPT else _looked_at.__wrapped__(key)
                 path = (*at, name)
-                hidden = name in names or path in paths or is_secret(key)
+                hidden = secret or name in names or path in paths
                 redacted[key] = MASK if hidden and item is not None else _redact(item, names, paths, path)
             return redacted
         case list():
             return [_redact(item, names, paths, at) for item in value]
         case _:
             return value
+
+
+_LONGEST_KEPT = 64
+"""Names of fields come from contracts and models, the same few again and again; longer keys are data, and not kept in memory."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _looked_at(key: str) -> tuple[str, bool]:
+    """A key as names are compared, and whether it says that it holds a secret."""
+    return _plain(key), is_secret(key)
 
 
 def _plain(name: str) -> str:

@@ -1,11 +1,14 @@
 """What a step is answered with: the result of a command or a read, an error, and the snapshot of an instance."""
 
-from typing import Literal
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .canonical import JSON, JsonObject
 from .codes import ErrorCode
+from .errors import InvalidInput
 from .ids import AuditRef, TraceId, WorkflowId
 from .wire import camel
 
@@ -81,6 +84,36 @@ class ErrorResult(_Result):
     error: ErrorBody
     replayed: bool = False
     """The stored result of an earlier attempt; only on the wire when true."""
+
+
+def parse_result(value: Any) -> CommandResult | ReadResult | ErrorResult | None:
+    """Read what a call was answered with.
+
+    Args:
+        value: The graph's `last_result`, in its output or on a stream, or the text of a tool's answer to the model, which has the names that
+            the model knows.
+
+    Returns:
+        The result; None for what is none, such as the `last_result` of a run in which nothing was called.
+
+    Raises:
+        InvalidInput: It says that it is one, and does not fit its model.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    if not isinstance(value, Mapping) or "ok" not in value or "auditRef" not in value:
+        return None
+    model = ErrorResult if not value["ok"] else CommandResult if "previousState" in value else ReadResult
+    try:
+        return model.model_validate(dict(value))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise InvalidInput(
+            f"This is no result as it is on the wire: {wrong}. See that sender and reader are of versions that know each other's shapes."
+        ) from error
 
 
 class InstanceSnapshot(WireModel):

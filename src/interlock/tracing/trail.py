@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store.audit import AuditRecord
 from ..checkpointing.store.workflow_store import WorkflowStore
-from ..checkpointing.store_tables import audit
+from ..checkpointing.store_tables import audit, instances
 from .reference import TraceReference
 
 _LOOKED_BACK = 20
@@ -63,7 +63,10 @@ def _is_of(record: AuditRecord, identity: str) -> bool:
 
 def _instances(connection: Connection, identity: str) -> Iterator[str]:
     # Traces are indexed. Looking for a run reads payloads, which nobody does in a hurry.
-    indexed = sa.select(audit.c.workflow_id).where(sa.or_(audit.c.trace_run == identity, audit.c.trace_id == identity))
+    indexed = sa.union(
+        sa.select(audit.c.workflow_id).where(audit.c.trace_run == identity),
+        sa.select(instances.c.workflow_id).where(instances.c.trace_id == identity),
+    )
     found = [row[0] for row in connection.execute(indexed)]
     if not found:
         pattern = "".join(letter for letter in identity if letter.isalnum() or letter == "-")

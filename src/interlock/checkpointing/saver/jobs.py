@@ -159,15 +159,22 @@ class PutJob(Job):
         checkpoint = self._checkpoint
         versions, values = checkpoint["channel_versions"], checkpoint["channel_values"]
         known = conversation.channels.get(self.place.namespace, {})
+        parent: dict[str, tuple[Any, Encoded | int]] | None = None
         stored: dict[str, tuple[Any, Encoded | int]] = {}
         self._outside: list[tuple[int, str, Any, Encoded]] = []
         for channel, version in versions.items():
             if channel not in values:
                 continue
-            before = known.get(channel)
-            if channel not in self._new_versions and before is not None and before[0] == version:
-                stored[channel] = before
-                continue
+            if channel not in self._new_versions:
+                before = known.get(channel)
+                if before is None or before[0] != version:
+                    # It is what the parent has, not what it would be now: a message in it may have been erased meanwhile.
+                    if parent is None:
+                        parent = self.storage.stored_values(self.place, self.sealing)
+                    before = parent.get(channel)
+                if before is not None and before[0] == version:
+                    stored[channel] = before
+                    continue
             encoded = encoder.encode(values[channel], channel, aside=channel == INPUT)
             if len(encoded[2]) <= INLINE_BYTES:
                 stored[channel] = (version, encoded)

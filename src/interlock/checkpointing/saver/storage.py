@@ -8,12 +8,13 @@ from typing import Any
 from ...tools.errors import ConflictError, StoreError, StoreUnavailable
 from .. import schema
 from ..database import Database, Dialect
-from . import postgres
+from . import body, postgres, sqlite
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
 from .memory import Conversation, Memory
 from .messages import Message
 from .sealing import Sealing, unreadable
+from .separation import Encoded
 from .statements import Statements
 
 ATTEMPTS = 5
@@ -51,6 +52,7 @@ class Storage:
         self.schema_name: str | None = database.schema
         self._one_writer = database.dialect is Dialect.SQLITE
         self.in_one_statement = self.together and database.dialect is Dialect.POSTGRESQL
+        self._by_trigger = self.together and self._one_writer and database.keeps_connections
         self._ready = False
         self._guard = threading.Lock()
         self._puts = 0
@@ -116,6 +118,20 @@ class Storage:
             except (TypeError, ValueError, LookupError) as error:
                 raise unreadable(f"message {position}", error) from error
             conversation.learn(message, erased=erased_at is not None)
+
+    def stored_values(self, place: Place, sealing: Sealing) -> dict[str, tuple[Any, Encoded | int]]:
+        """The version and the stored value of each channel in the checkpoint at a place; none when it is not there."""
+        if place.checkpoint_id is None:
+            return {}
+        with self.database.raw_query() as cursor:
+            cursor.execute(self.statements.exactly, (place.thread_id, place.namespace_key, place.checkpoint_id))
+            row = cursor.fetchone()
+        if row is None:
+            return {}
+        kind, data = row[3:5]
+        header, values, _ = body.unpack(sealing.unseal(kind, data), place.checkpoint_id)
+        versions = header["channel_versions"]
+        return {channel: (versions[channel], value) for channel, value in values.items() if channel in versions}
 
     # Threads
 
@@ -298,6 +314,8 @@ class Storage:
     def _together_in_one(self, batch: list[Job]) -> None:
         if self.in_one_statement and postgres.commit(self, batch):
             return
+        if self._by_trigger and sqlite.commit(self, batch):
+            return
         if not self.together and any(job.refers for job in batch):
             # Messages first: a workflow that refers to messages that are nowhere could not be loaded.
             with self.conversation_database.raw_write() as cursor:
@@ -306,6 +324,8 @@ class Storage:
         try:
             with self.database.raw_write(turn=not self._one_writer) as cursor:
                 for job in batch:
+                    if self._by_trigger and sqlite.execute(self, cursor, job):
+                        continue
                     job.execute(cursor)
                     if self.together:
                         job.store_messages(cursor)

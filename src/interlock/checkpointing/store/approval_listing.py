@@ -34,14 +34,14 @@ class Page:
 
 def pending(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
     """The requests of one instance that nobody has decided yet, oldest first."""
-    found = _pending.run(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
+    found = _pending.all(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
     return [from_row(row) for row in found]
 
 
 def count_pending(connection: Connection, workflow_id: str) -> int:
     """How many requests of one instance nobody has decided yet."""
-    found = _count_pending.run(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
-    return int(found.scalar_one())
+    found = _count_pending.all(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
+    return int(found[0][0])
 
 
 def page(

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from ...tools.approvals import Approval, Decision, DecisionKind
 from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
-from ..statements import Prepared
+from ..statements import Call, Prepared
 from ..store_tables import approvals, decisions
 
 
@@ -158,23 +158,37 @@ _count_answer = Prepared(
 )
 _insert_decision = Prepared(sa.insert(decisions))
 _decisions = Prepared(
-    sa.select(decisions).where(decisions.c.approval_id == sa.bindparam("approval_id")).order_by(decisions.c.number)
+    sa.select(
+        decisions.c.number,
+        decisions.c.kind,
+        decisions.c.principal,
+        decisions.c.arguments,
+        decisions.c.message,
+        decisions.c.decided_at,
+    )
+    .where(decisions.c.approval_id == sa.bindparam("approval_id"))
+    .order_by(decisions.c.number)
 )
+
+
+def loading(workflow_id: str, key: str) -> Call:
+    """The statement that reads the approval of the proposal of this key."""
+    return _by_key.given({"workflow_id": workflow_id, "idempotency_key": key})
 
 
 def load(connection: Connection, workflow_id: str, key: str) -> ApprovalRequest | None:
     """Read the approval of the proposal with this idempotency key."""
-    return _one(_by_key.run(connection, {"workflow_id": workflow_id, "idempotency_key": key}).first())
+    return _one(_by_key.first(connection, {"workflow_id": workflow_id, "idempotency_key": key}))
 
 
 def load_by_id(connection: Connection, approval_id: str) -> ApprovalRequest | None:
     """Read an approval by its own id."""
-    return _one(_by_id.run(connection, {"approval_id": approval_id}).first())
+    return _one(_by_id.first(connection, {"approval_id": approval_id}))
 
 
 def insert(connection: Connection, approval: ApprovalRequest) -> None:
     """Write a new request."""
-    _insert.run(connection, _values(approval))
+    _insert.execute(connection, _values(approval))
 
 
 def update(connection: Connection, before: ApprovalRequest, after: ApprovalRequest) -> bool:
@@ -188,29 +202,29 @@ def update(connection: Connection, before: ApprovalRequest, after: ApprovalReque
     values = _values(after)
     parameters = {name: values[name] for name in _CHANGING}
     parameters |= {"by_approval_id": before.approval_id, "by_status": before.status.value}
-    return _update.run(connection, parameters).rowcount == 1
+    return _update.execute(connection, parameters) == 1
 
 
 def count_answer(connection: Connection, approval_id: str, number: int) -> None:
     """Remember that this many answers of the interrupt's task were taken, so that none of them is taken again."""
-    _count_answer.run(connection, {"by_approval_id": approval_id, "answers": number})
+    _count_answer.execute(connection, {"by_approval_id": approval_id, "answers": number})
 
 
 def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:
     """The decisions that were taken on an approval, in their order."""
-    found = []
-    for row in _decisions.run(connection, {"approval_id": approval_id}).mappings():
-        found.append(
-            DecisionRow(
-                number=row["number"],
-                kind=DecisionKind(row["kind"]),
-                principal=Principal.from_json(json.loads(row["principal"])),
-                arguments=None if row["arguments"] is None else json.loads(row["arguments"]),
-                message=row["message"],
-                decided_at=row["decided_at"],
-            )
+    return [
+        DecisionRow(
+            number=number,
+            kind=DecisionKind(kind),
+            principal=Principal.from_json(json.loads(principal)),
+            arguments=None if arguments is None else json.loads(arguments),
+            message=message,
+            decided_at=decided_at,
         )
-    return found
+        for number, kind, principal, arguments, message, decided_at in _decisions.all(
+            connection, {"approval_id": approval_id}
+        )
+    ]
 
 
 def standing(connection: Connection, approval: ApprovalRequest) -> Standing:
@@ -269,7 +283,7 @@ def settle(
     )
     if not update(connection, approval, after):
         return None
-    _insert_decision.run(
+    _insert_decision.execute(
         connection,
         {
             "approval_id": approval.approval_id,

@@ -5,7 +5,6 @@ digest. So a payload can be erased without breaking the chain, and the digest th
 """
 
 import hashlib
-import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
@@ -19,8 +18,9 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.ids import AuditRef, mint
 from ...tools.principal import Principal
-from ..statements import Prepared
+from ..statements import Call, Prepared
 from ..store_tables import audit
+from ._json import read_json, write_json
 
 SCHEMA_VERSION = 1
 GENESIS = "sha256:" + "0" * 64
@@ -156,7 +156,7 @@ _insert = Prepared(sa.insert(audit))
 _select = sa.select(audit).where(audit.c.workflow_id == sa.bindparam("workflow_id")).order_by(audit.c.number)
 
 
-def append(
+def appending(
     connection: Connection,
     entries: Iterable[AuditEntry],
     *,
@@ -167,8 +167,8 @@ def append(
     count: int,
     head: str,
     now: int,
-) -> tuple[int, str]:
-    """Append entries to the trail of one instance.
+) -> tuple[list[Call], int, str]:
+    """What appends entries to the trail of one instance, to be run together with the update of the instance's row.
 
     Args:
         count: How many records the trail has.
@@ -176,9 +176,10 @@ def append(
         now: Microseconds since 1970 UTC, by the database's clock.
 
     Returns:
-        The new count and head, which the caller writes to the instance's row in the same transaction.
+        The statements, in their order, and the new count and head, which the caller writes to the instance's row in the same
+        transaction.
     """
-    rows = []
+    calls = []
     reference = traced.get()
     where = {} if reference is None else {"trace": reference}
     for entry in entries:
@@ -208,9 +209,8 @@ def append(
         head = row["hash"] = chain_hash(row)
         row["payload"] = payload
         row["trace_run"] = None if reference is None else reference.get("trace")
-        rows.append(row)
-    _insert.run_many(connection, rows)
-    return count, head
+        calls.append(_insert.given(row))
+    return calls, count, head
 
 
 def chain_hash(row: Mapping[Any, Any]) -> str:
@@ -220,7 +220,7 @@ def chain_hash(row: Mapping[Any, Any]) -> str:
         row["code"], row["revision"], row["trace_id"], row["principal_id"], row["payload_digest"], row["recorded_at"],
         row["schema_version"],
     ]  # fmt: skip
-    return _sha(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+    return _sha(write_json(fields))
 
 
 def read(connection: Connection, workflow_id: str) -> list[AuditRecord]:
@@ -245,5 +245,5 @@ def _sha(text: str) -> str:
 def _record(row: Mapping[Any, Any]) -> AuditRecord:
     values = dict(row)
     values["kind"] = AuditKind(values["kind"])
-    values["payload"] = None if values["payload"] is None else json.loads(values["payload"])
+    values["payload"] = None if values["payload"] is None else read_json(values["payload"])
     return AuditRecord(**values)

@@ -19,7 +19,7 @@ _select = Prepared(sa.select(definitions.c.shape).where(*_where))
 
 def load(connection: Connection, workflow: str, fingerprint: str) -> JsonObject | None:
     """The shape of a definition: its states and edges; None when it was never run on this database."""
-    row = _select.run(connection, {"workflow": workflow, "fingerprint": fingerprint}).first()
+    row = _select.first(connection, {"workflow": workflow, "fingerprint": fingerprint})
     if row is None:
         return None
     shape: JsonObject = json.loads(row[0])

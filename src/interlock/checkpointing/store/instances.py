@@ -1,6 +1,5 @@
 """The row of a workflow instance: the truth about its state, its data and its revision."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,10 @@ from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
-from ..statements import Prepared
+from ..statements import Call, Prepared
 from ..store_tables import instances
+from ._json import read_json, write_json
+from ._principals import read_principal
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Instance:
     created_at: int
     updated_at: int
 
+    def changed(self, **changes: Any) -> "Instance":
+        """A copy with other values in some fields."""
+        if not changes.keys() <= self.__dict__.keys():
+            raise TypeError(f"an instance has no {', '.join(sorted(changes.keys() - self.__dict__.keys()))}")
+        # As `dataclasses.replace`, which asks each of the fields; every command makes some of these.
+        made = object.__new__(Instance)
+        made.__dict__.update(self.__dict__, **changes)
+        return made
+
 
 COLUMNS = [column.name for column in instances.columns]
 
@@ -67,8 +77,13 @@ _update = Prepared(
 
 def load(connection: Connection, workflow_id: str, *, lock: bool = False) -> Instance | None:
     """Read an instance, and on servers lock its row until the transaction ends when `lock` is set."""
-    row = (_select_locked if lock else _select).run(connection, {"workflow_id": workflow_id}).first()
+    row = (_select_locked if lock else _select).first(connection, {"workflow_id": workflow_id})
     return None if row is None else from_row(row)
+
+
+def locking(workflow_id: str) -> Call:
+    """The statement that reads an instance and on servers locks its row until the transaction ends."""
+    return _select_locked.given({"workflow_id": workflow_id})
 
 
 def insert(connection: Connection, instance: Instance) -> bool:
@@ -79,46 +94,42 @@ def insert(connection: Connection, instance: Instance) -> bool:
     """
     try:
         with connection.begin_nested():
-            _insert.run(connection, _values(instance))
+            _insert.execute(connection, _values(instance))
     except sa.exc.IntegrityError:
         return False
     return True
 
 
-def update(connection: Connection, before: Instance, after: Instance) -> bool:
-    """Write what changed, provided that nobody else wrote in between.
-
-    Returns:
-        Whether the row still was as `before` has it. If not, nothing was written.
-    """
-    values = _values(after)
-    parameters = {name: values[name] for name in _CHANGING}
-    parameters |= {
-        "by_workflow_id": before.workflow_id,
-        "by_revision": before.revision,
-        "by_audit_count": before.audit_count,
-    }
-    return _update.run(connection, parameters).rowcount == 1
+def updating(before: Instance, after: Instance) -> Call:
+    """The statement that writes what changed, provided that nobody else wrote in between: otherwise it writes no row."""
+    values = after.__dict__
+    return _update.given(
+        {
+            **{name: values[name] for name in _CHANGING},
+            "data": write_json(after.data),
+            "finished": int(after.finished),
+            "last_result": None if after.last_result is None else write_json(after.last_result),
+            "by_workflow_id": before.workflow_id,
+            "by_revision": before.revision,
+            "by_audit_count": before.audit_count,
+        }
+    )
 
 
 def from_row(row: Any) -> Instance:
     """Build an instance from the columns of its row, in the order of the table."""
     values = dict(zip(COLUMNS, row, strict=False))
-    values["data"] = json.loads(values["data"])
+    values["data"] = read_json(values["data"])
     values["finished"] = bool(values["finished"])
-    values["started_by"] = Principal.from_json(json.loads(values["started_by"]))
-    values["last_result"] = None if values["last_result"] is None else json.loads(values["last_result"])
+    values["started_by"] = read_principal(values["started_by"])
+    values["last_result"] = None if values["last_result"] is None else read_json(values["last_result"])
     return Instance(**values)
 
 
 def _values(instance: Instance) -> Mapping[str, Any]:
     values = dict(instance.__dict__)
-    values["data"] = _dump(instance.data)
+    values["data"] = write_json(instance.data)
     values["finished"] = int(instance.finished)
-    values["started_by"] = _dump(instance.started_by.to_json())
-    values["last_result"] = None if instance.last_result is None else _dump(instance.last_result)
+    values["started_by"] = write_json(instance.started_by.to_json())
+    values["last_result"] = None if instance.last_result is None else write_json(instance.last_result)
     return values
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -143,7 +143,7 @@ def renew(connection: Connection, workflow_id: str, *, owner: str, epoch: int, u
         Whether it is still the owner's.
     """
     values = {"by_workflow_id": workflow_id, "by_owner": owner, "by_epoch": epoch, "lease_until": until}
-    return _renew.run(connection, values).rowcount == 1
+    return _renew.execute(connection, values) == 1
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """The command ledger: what was asked under which idempotency key, and what came of it."""
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,8 +9,9 @@ from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
-from ..statements import Prepared
+from ..statements import Call, Prepared
 from ..store_tables import ledger
+from ._json import read_json, write_json
 
 
 class LedgerStatus(StrEnum):
@@ -52,6 +52,7 @@ class LedgerEntry:
     finished_at: int | None
 
 
+_COLUMNS = [column.name for column in ledger.columns]
 _CHANGING = (
     "fingerprint", "tool_version", "status", "attempt", "principal_id", "requester", "owner", "arguments", "result", "audit_ref",
     "finished_at",
@@ -81,17 +82,22 @@ _counts = Prepared(
 
 def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | None:
     """Read what the ledger has under a key."""
-    row = _select.run(connection, {"workflow_id": workflow_id, "idempotency_key": key}).mappings().first()
-    return None if row is None else _entry(row)
+    row = _select.first(connection, {"workflow_id": workflow_id, "idempotency_key": key})
+    return None if row is None else from_row(row)
 
 
-def insert(connection: Connection, entry: LedgerEntry) -> None:
-    """Write a new entry; a second one of the same key is an IntegrityError of the driver."""
-    _insert.run(connection, _values(entry))
+def loading(workflow_id: str, key: str) -> Call:
+    """The statement that reads what the ledger has under a key."""
+    return _select.given({"workflow_id": workflow_id, "idempotency_key": key})
 
 
-def update(connection: Connection, before: LedgerEntry, after: LedgerEntry) -> bool:
-    """Write what changed of an entry, provided that it still stands as `before` has it."""
+def writing(before: LedgerEntry | None, after: LedgerEntry) -> Call:
+    """The statement that writes a new entry, or what changed of one, provided that it still stands as `before` has it.
+
+    A second entry of the same key is an IntegrityError; an entry that stands otherwise is not written.
+    """
+    if before is None:
+        return _insert.given(_values(after))
     values = _values(after)
     parameters = {name: values[name] for name in _CHANGING}
     parameters |= {
@@ -100,7 +106,7 @@ def update(connection: Connection, before: LedgerEntry, after: LedgerEntry) -> b
         "by_status": before.status.value,
         "by_attempt": before.attempt,
     }
-    return _update.run(connection, parameters).rowcount == 1
+    return _update.given(parameters)
 
 
 def unsettled(connection: Connection, tenant: str | None, limit: int) -> list[LedgerEntry]:
@@ -113,30 +119,28 @@ def unsettled(connection: Connection, tenant: str | None, limit: int) -> list[Le
     )
     if tenant is not None:
         statement = statement.where(ledger.c.tenant == tenant)
-    return [_entry(row) for row in connection.execute(statement).mappings()]
+    return [from_row(row) for row in connection.execute(statement)]
 
 
 def carried_out(connection: Connection, workflow_id: str) -> dict[str, int]:
     """How many times each tool was carried out in an instance."""
-    return {
-        str(row["tool"]): int(row["number"])
-        for row in _counts.run(connection, {"workflow_id": workflow_id, "status": "completed"}).mappings()
-    }
+    return dict(_counts.all(connection, {"workflow_id": workflow_id, "status": "completed"}))
 
 
 def _values(entry: LedgerEntry) -> dict[str, Any]:
     values = dict(entry.__dict__)
     values["status"] = entry.status.value
-    values["requester"] = None if entry.requester is None else json.dumps(entry.requester.to_json(), ensure_ascii=False)
-    values["arguments"] = json.dumps(entry.arguments, ensure_ascii=False)
-    values["result"] = None if entry.result is None else json.dumps(entry.result, ensure_ascii=False)
+    values["requester"] = None if entry.requester is None else write_json(entry.requester.to_json())
+    values["arguments"] = write_json(entry.arguments)
+    values["result"] = None if entry.result is None else write_json(entry.result)
     return values
 
 
-def _entry(row: Any) -> LedgerEntry:
-    values = dict(row)
+def from_row(row: Any) -> LedgerEntry:
+    """Build an entry from the columns of its row, in the order of the table."""
+    values = dict(zip(_COLUMNS, row, strict=False))
     values["status"] = LedgerStatus(values["status"])
-    values["requester"] = None if values["requester"] is None else Principal.from_json(json.loads(values["requester"]))
-    values["arguments"] = json.loads(values["arguments"])
-    values["result"] = None if values["result"] is None else json.loads(values["result"])
+    values["requester"] = None if values["requester"] is None else Principal.from_json(read_json(values["requester"]))
+    values["arguments"] = read_json(values["arguments"])
+    values["result"] = None if values["result"] is None else read_json(values["result"])
     return LedgerEntry(**values)

@@ -2,20 +2,21 @@
 
 A relay claims lanes: all the events of one workflow instance that are due make up a lane, and only one relay at a time has it,
 so that the events of an instance leave in their order whatever the number of relays. Claiming is a short transaction behind one
-row, the gate; publishing happens outside any transaction; a lane whose relay died is free again when its time is over.
+row, the gate; publishing happens outside any transaction; a lane whose relay died is free again when its time is over. A relay
+may claim ahead: what comes after the events of a lane that it is publishing, and never those again.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from ...tools.canonical import canonical_json
 from ...tools.events import EventEnvelope
-from ..statements import Prepared
+from ..statements import Call, Prepared
 from ..store_tables import outbox, relay_lanes
 from ._insert import insert_or_ignore
 
@@ -53,6 +54,18 @@ class OutboxEvent:
     destination: str | None
 
 
+class DueEvent(NamedTuple):
+    """What a relay needs of an event that is due."""
+
+    position: int
+    workflow_id: str
+    event_id: str
+    envelope: str
+    """The envelope as JSON text, exactly as it goes over the wire."""
+    attempts: int
+    next_attempt_at: int
+
+
 listeners: list[Callable[[Connection, Sequence[int], int], None]] = []
 """Told which positions were published, and when, in the transaction that says so; for what watches, so they must not raise."""
 PENDING = OutboxStatus.PENDING.value
@@ -67,46 +80,90 @@ _IN = 500
 """Rows named in one statement: databases bound the number of parameters."""
 
 
+# Written out, and not a parameter: a planner that knows the value sees that few rows have it.
+_is_pending = outbox.c.status == sa.literal_column(f"'{PENDING}'")
+_pending = sa.select(sa.literal(1)).select_from(outbox).where(_is_pending).limit(1)
+_elsewhere = sa.select(relay_lanes.c.workflow_id).where(
+    relay_lanes.c.workflow_id == outbox.c.workflow_id,
+    sa.case(
+        (relay_lanes.c.owner == sa.bindparam("behind", type_=sa.String), outbox.c.position <= relay_lanes.c.claimed_to),
+        else_=relay_lanes.c.held_until > sa.bindparam("now", type_=sa.BigInteger),
+    ),
+)
+_due = (
+    sa.select(*(outbox.c[name] for name in DueEvent._fields))
+    .where(_is_pending, ~_elsewhere.exists())
+    .order_by(outbox.c.position)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+# Numbers are written into the statement: to bind hundreds of them costs drivers and servers more than to read them.
+_among = outbox.c.position.in_(sa.bindparam("positions", expanding=True, literal_execute=True))
+_mark = (
+    sa.update(outbox)
+    .where(_among)
+    .values(
+        status=OutboxStatus.PUBLISHED.value,
+        attempts=outbox.c.attempts + 1,
+        published_at=sa.bindparam("now"),
+        destination=sa.bindparam("destination"),
+        error=None,
+    )
+)
+_hold = Prepared(sa.insert(relay_lanes), ["workflow_id", "owner", "held_until", "claimed_to"])
+
+
 def append(connection: Connection, envelopes: list[EventEnvelope], *, tenant: str, now: int) -> None:
     """Put events into the outbox, in the order in which they were emitted."""
-    _insert.run_many(
-        connection,
-        [
-            {
-                "event_id": envelope.event_id,
-                "workflow_id": envelope.workflow_id,
-                "tenant": tenant,
-                "event_name": envelope.event_name,
-                "trace_id": envelope.trace_id,
-                "envelope": canonical_json(envelope.to_json()),
-                "status": PENDING,
-                "attempts": 0,
-                "next_attempt_at": now,
-                "created_at": now,
-            }
-            for envelope in envelopes
-        ],
-    )
+    _insert.execute_many(connection, [_values(envelope, tenant=tenant, now=now) for envelope in envelopes])
 
 
-def claim(connection: Connection, *, owner: str, now: int, until: int, limit: int) -> list[OutboxEvent]:
+def appending(envelope: EventEnvelope, *, tenant: str, now: int) -> Call:
+    """The statement that puts one event into the outbox, to be run together with others."""
+    return _insert.given(_values(envelope, tenant=tenant, now=now))
+
+
+def _values(envelope: EventEnvelope, *, tenant: str, now: int) -> dict[str, Any]:
+    return {
+        "event_id": envelope.event_id,
+        "workflow_id": envelope.workflow_id,
+        "tenant": tenant,
+        "event_name": envelope.event_name,
+        "trace_id": envelope.trace_id,
+        "envelope": canonical_json(envelope.to_json()),
+        "status": PENDING,
+        "attempts": 0,
+        "next_attempt_at": now,
+        "created_at": now,
+    }
+
+
+def any_pending(connection: Connection) -> bool:
+    """Whether there is anything to publish, now or later."""
+    return connection.execute(_pending).first() is not None
+
+
+def claim(
+    connection: Connection, *, owner: str, now: int, until: int, limit: int, behind: str | None = None
+) -> list[DueEvent]:
     """Take events that are due, oldest first, and hold their lanes.
 
     Args:
-        connection: In a write transaction, to be committed before anything is published.
+        connection: In a write transaction and behind the gate, to be committed before anything is published.
         owner: Names this claim; a new one each time.
         now: Microseconds since 1970 UTC, by the database's clock.
         until: When the lanes are free again, should the relay never come back.
         limit: How many events at most.
+        behind: A claim of the same relay whose events are still under way. Its lanes may be taken over with what comes after those.
     """
-    enter_gate(connection)
-    found: list[OutboxEvent] = [OutboxEvent(*cast("Any", row)) for row in connection.execute(_due(now, limit))]
-    lanes = sorted({event.workflow_id for event in found})
-    for some in _in_chunks(lanes):
-        # Those that are still there have run out: nobody holds them.
+    parameters = {"now": now, "behind": owner if behind is None else behind, "limit": limit}
+    found = [DueEvent._make(row) for row in connection.execute(_due, parameters)]
+    last = {event.workflow_id: event.position for event in found}
+    for some in _in_chunks(sorted(last)):
+        # Those that are still there have run out, and nobody holds them, or they are those to be taken over.
         connection.execute(sa.delete(relay_lanes).where(relay_lanes.c.workflow_id.in_(some)))
-        connection.execute(
-            sa.insert(relay_lanes), [{"workflow_id": lane, "owner": owner, "held_until": until} for lane in some]
+        _hold.execute_many(
+            connection,
+            [{"workflow_id": lane, "owner": owner, "held_until": until, "claimed_to": last[lane]} for lane in some],
         )
     return found
 
@@ -115,21 +172,12 @@ def published(connection: Connection, positions: Sequence[int], *, now: int, des
     """Write down that the broker has these events."""
     for tell in listeners:
         tell(connection, positions, now)
+    values = {"now": now, "destination": destination}
     for some in _in_chunks(positions):
-        connection.execute(
-            sa.update(outbox)
-            .where(outbox.c.position.in_(some))
-            .values(
-                status=OutboxStatus.PUBLISHED.value,
-                attempts=outbox.c.attempts + 1,
-                published_at=now,
-                destination=destination,
-                error=None,
-            )
-        )
+        connection.execute(_mark, {"positions": some, **values})
 
 
-def failed(connection: Connection, event: OutboxEvent, error: str, *, retry_at: int | None) -> None:
+def failed(connection: Connection, event: DueEvent, error: str, *, retry_at: int | None) -> None:
     """Write down that one event could not be published.
 
     Args:
@@ -147,19 +195,35 @@ def failed(connection: Connection, event: OutboxEvent, error: str, *, retry_at: 
     )
 
 
-def release(connection: Connection, owner: str, *, waiting: Iterable[tuple[str, int]] = ()) -> None:
+def release(
+    connection: Connection,
+    owner: str,
+    *,
+    waiting: Mapping[str, int] | None = None,
+    stopped: Sequence[str] = (),
+    successor: str | None = None,
+) -> None:
     """Give the lanes of a claim back.
 
     Args:
-        owner: The claim. Lanes that ran out and were taken over by another one stay there.
+        connection: In a write transaction and behind the gate.
+        owner: The claim. Lanes that ran out and were taken over by another relay stay there.
         waiting: Lanes that are to rest until a moment, because their first event is tried again then.
+        stopped: Lanes that did not come to their end and need not rest.
+        successor: The claim behind this one, which may hold the lanes that are waiting or stopped by now.
     """
-    for lane, until in waiting:
+    holders = [owner] if successor is None else [owner, successor]
+    for lane, until in (waiting or {}).items():
         connection.execute(
             sa.update(relay_lanes)
-            .where(relay_lanes.c.workflow_id == lane, relay_lanes.c.owner == owner)
-            .values(owner="", held_until=until)
+            .where(relay_lanes.c.workflow_id == lane, relay_lanes.c.owner.in_(holders))
+            .values(owner="", held_until=until, claimed_to=0)
         )
+    if successor is not None:
+        for some in _in_chunks(stopped):
+            connection.execute(
+                sa.delete(relay_lanes).where(relay_lanes.c.workflow_id.in_(some), relay_lanes.c.owner == successor)
+            )
     connection.execute(sa.delete(relay_lanes).where(relay_lanes.c.owner == owner))
 
 
@@ -191,7 +255,7 @@ def trim(connection: Connection, *, before: int, limit: int) -> int:
         )
     ]
     for some in _in_chunks(old):
-        connection.execute(sa.delete(outbox).where(outbox.c.position.in_(some)))
+        connection.execute(sa.delete(outbox).where(_among), {"positions": some})
     return len(old)
 
 
@@ -230,24 +294,13 @@ def counts(connection: Connection) -> dict[OutboxStatus, int]:
     return {OutboxStatus(status): int(count) for status, count in rows}
 
 
-def _due(now: int, limit: int) -> sa.Select[tuple[object, ...]]:
-    held = sa.select(relay_lanes.c.workflow_id).where(
-        relay_lanes.c.workflow_id == outbox.c.workflow_id, relay_lanes.c.held_until > now
-    )
-    return (
-        sa.select(outbox)
-        # Written out, and not a parameter: a planner that knows the value sees that few rows have it.
-        .where(outbox.c.status == sa.literal_column(f"'{PENDING}'"), ~held.exists())
-        .order_by(outbox.c.position)
-        .limit(limit)
-    )
-
-
 def enter_gate(connection: Connection) -> None:
     """Wait until no other relay claims or marks: all who touch lanes do it one after another, so that none waits for another's."""
     gate = sa.select(relay_lanes.c.owner).where(relay_lanes.c.workflow_id == GATE).with_for_update()
     if connection.execute(gate).first() is None:
-        insert_or_ignore(connection, relay_lanes, {"workflow_id": GATE, "owner": "gate", "held_until": 0})
+        insert_or_ignore(
+            connection, relay_lanes, {"workflow_id": GATE, "owner": "gate", "held_until": 0, "claimed_to": 0}
+        )
         connection.execute(gate).first()
 
 

@@ -1,26 +1,28 @@
 """A unit of work: everything that one transaction changes about one workflow instance, written together at its end."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
-from ...tools.errors import RevisionConflict
+from ...tools.errors import InProgress, RevisionConflict
 from ...tools.events import EventEnvelope
 from ...tools.ids import AuditRef
 from ...tools.principal import Principal
-from . import audit, instances, outbox
+from ..fault_points import FaultPoint, reach
+from ..statements import Call, together
+from . import audit, instances, ledger, outbox
 from .audit import AuditEntry, AuditKind
 from .instances import Instance
+from .ledger import LedgerEntry
 
 
 class Unit:
     """One transaction over one instance.
 
-    Changes are gathered and written by `flush`: one update of the instance's row, provided that it still has the revision
-    that was read, and the audit records and events that go with it.
+    Changes are gathered and written by `flush`, together: one update of the instance's row, provided that it still has the revision
+    that was read, and the ledger's entries, audit records and events that go with it.
 
     Args:
         connection: In a write transaction that the caller commits.
@@ -35,6 +37,7 @@ class Unit:
         self._before = instance
         self._entries: list[AuditEntry] = []
         self._events: list[EventEnvelope] = []
+        self._entered: list[tuple[LedgerEntry | None, LedgerEntry]] = []
 
     def record(
         self,
@@ -60,44 +63,77 @@ class Unit:
             AuditKind.EVENT_OUT, principal, {"eventId": envelope.event_id, "eventName": envelope.event_name}, code=None
         )
 
+    def enter(self, before: LedgerEntry | None, after: LedgerEntry) -> None:
+        """Write an entry of the ledger, or what changed of the one that stands there."""
+        self._entered.append((before, after))
+
     def move(self, *, state: str, data: JsonObject, finished: bool) -> None:
         """Set state and data; the revision counts up when either differs from what was, or a transition was made."""
-        self.instance = replace(
-            self.instance, state=state, data=data, finished=finished, revision=self.instance.revision + 1
-        )
+        self.set(state=state, data=data, finished=finished, revision=self.instance.revision + 1)
 
     def set(self, **changes: Any) -> None:
         """Set other fields of the instance's row."""
-        self.instance = replace(self.instance, **changes)
+        self.instance = self.instance.changed(**changes)
 
     def flush(self) -> Instance:
         """Write everything that was gathered.
 
         Raises:
             RevisionConflict: Somebody else wrote the instance since it was read; nothing may be committed.
+            InProgress: Somebody else took a command over; nothing may be committed.
         """
-        if self._entries:
-            count, head = audit.append(
-                self.connection,
-                self._entries,
-                workflow_id=self.instance.workflow_id,
-                tenant=self.instance.tenant,
-                trace_id=self.instance.trace_id,
-                revision=self.instance.revision,
-                count=self.instance.audit_count,
-                head=self.instance.audit_head,
-                now=self.now,
-            )
-            self.set(audit_count=count, audit_head=head)
-        if self.instance is not self._before:
+        calls: list[Call] = [ledger.writing(before, after) for before, after in self._entered]
+        calls += self._appending()
+        moved = self.instance is not self._before
+        if moved:
             self.set(updated_at=self.now)
-            if not instances.update(self.connection, self._before, self.instance):
-                raise RevisionConflict(
-                    f"The workflow {self._before.workflow_id} was moved by somebody else while this ran (it was at revision "
-                    f"{self._before.revision}). Nothing of this was kept; look at its state, then try again.",
-                    details={"workflowId": self._before.workflow_id, "revision": self._before.revision},
-                )
-        outbox.append(self.connection, self._events, tenant=self.instance.tenant, now=self.now)
+            calls.append(instances.updating(self._before, self.instance))
+        tenant = self.instance.tenant
+        calls += [outbox.appending(event, tenant=tenant, now=self.now) for event in self._events]
+        if self._entered:
+            reach(FaultPoint.BEFORE_LEDGER)
+        written = [answer.written for answer in together(self.connection, calls)]
+        for (_, entry), rows in zip(self._entered, written, strict=False):
+            if rows != 1:
+                raise _taken_over(entry)
+        if moved and written[len(calls) - len(self._events) - 1] != 1:
+            raise _moved_elsewhere(self._before)
+        if self._entered:
+            reach(FaultPoint.AFTER_LEDGER)
         self._before = self.instance
-        self._entries, self._events = [], []
+        self._entries, self._events, self._entered = [], [], []
         return self.instance
+
+    def _appending(self) -> list[Call]:
+        if not self._entries:
+            return []
+        before = self.instance
+        calls, count, head = audit.appending(
+            self.connection,
+            self._entries,
+            workflow_id=before.workflow_id,
+            tenant=before.tenant,
+            trace_id=before.trace_id,
+            revision=before.revision,
+            count=before.audit_count,
+            head=before.audit_head,
+            now=self.now,
+        )
+        self.set(audit_count=count, audit_head=head)
+        return calls
+
+
+def _moved_elsewhere(before: Instance) -> RevisionConflict:
+    return RevisionConflict(
+        f"The workflow {before.workflow_id} was moved by somebody else while this ran (it was at revision {before.revision}). "
+        "Nothing of this was kept; look at its state, then try again.",
+        details={"workflowId": before.workflow_id, "revision": before.revision},
+    )
+
+
+def _taken_over(entry: LedgerEntry) -> InProgress:
+    return InProgress(
+        f"The command {entry.tool} under the key {entry.idempotency_key} was taken over elsewhere. Nothing of this attempt was kept; "
+        "its stored result is given once it is there.",
+        details={"workflowId": entry.workflow_id},
+    )

@@ -4,15 +4,16 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...tools.errors import InputError
 from ...tools.principal import Principal
 from ..database import Database
 from ..fault_points import FaultPoint, reach
+from ..statements import Answer, Call, together
 from ..store_tables import instances as instances_table
 from . import approval_listing, approvals, audit, instances, leases, ledger, trail
 from .approval_listing import Page
@@ -21,6 +22,9 @@ from .audit import AuditKind, AuditRecord, Broken
 from .instances import Instance
 from .ledger import LedgerEntry
 from .unit import Unit
+
+if TYPE_CHECKING:  # see `database`
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 Clock = Callable[[Connection], int]
 """Gives the time in microseconds since 1970 UTC; the database's own clock unless a test injects another."""
@@ -37,7 +41,7 @@ class WorkflowStore:
 
     def __init__(
         self,
-        target: str | URL | Engine | AsyncEngine | Database,
+        target: "str | URL | Engine | AsyncEngine | Database",
         *,
         clock: Clock | None = None,
         lease_seconds: float = leases.SECONDS,
@@ -45,7 +49,7 @@ class WorkflowStore:
         self.database = Database.open(target)
         self.is_durable = "vfs=memdb" not in str(self.database.engine.url)
         self.lease_seconds = lease_seconds
-        self._clock: Clock = clock or self.database.now
+        self._clock = clock
         self._ready = False
         self._guard = threading.Lock()
         self._paused = threading.Event()
@@ -84,12 +88,33 @@ class WorkflowStore:
 
     def unit(self, connection: Connection, workflow_id: str) -> Unit | None:
         """Begin work on one instance in a write transaction; None when there is no such instance."""
-        instance = instances.load(connection, workflow_id, lock=True)
-        return None if instance is None else Unit(connection, instance, self.now(connection))
+        unit, _ = self._begin(connection, workflow_id)
+        return unit
+
+    def unit_for(
+        self, connection: Connection, workflow_id: str, key: str
+    ) -> tuple[Unit | None, LedgerEntry | None, ApprovalRequest | None]:
+        """As `unit`, with what the ledger has under an idempotency key, and the approval of its proposal."""
+        asked = [ledger.loading(workflow_id, key), approvals.loading(workflow_id, key)]
+        unit, (entries, requests) = self._begin(connection, workflow_id, *asked)
+        return (
+            unit,
+            ledger.from_row(entries.rows[0]) if entries.rows else None,
+            approvals.from_row(requests.rows[0]) if requests.rows else None,
+        )
+
+    def _begin(self, connection: Connection, workflow_id: str, *more: Call) -> tuple[Unit | None, list[Answer]]:
+        # The row is locked by the first of them, so that what the others find is not changed any more.
+        clock = [] if self._clock else [self.database.clock]
+        found, *answers = together(connection, [instances.locking(workflow_id), *more, *clock])
+        if not found.rows:
+            return None, answers[: len(more)]
+        now = int(answers[-1].rows[0][0]) if clock else self.now(connection)
+        return Unit(connection, instances.from_row(found.rows[0]), now), answers[: len(more)]
 
     def now(self, connection: Connection) -> int:
         """The time in microseconds since 1970 UTC."""
-        return self._clock(connection)
+        return self._clock(connection) if self._clock else self.database.now(connection)
 
     def find(self, workflow_id: str) -> Instance | None:
         """Read one instance."""
@@ -105,11 +130,14 @@ class WorkflowStore:
         found = self.find(workflow_id)
         if found is None:
             raise InputError(
-                f"There is no workflow instance {workflow_id!r} in {self.database.engine.url!r}. "
+                f"There is no workflow instance {workflow_id!r} in {self._place()}. An instance begins with the first run of its thread. "
                 "Check the id and the database; `WorkflowStore.instances()` lists those that are there.",
                 code="unknown_instance",
             )
         return found
+
+    def _place(self) -> str:
+        return repr(self.database.engine.url) if self.is_durable else "this process's memory"
 
     def instances(self, *, workflow: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Instance]:
         """The instances that changed last, newest first."""
@@ -196,7 +224,7 @@ class WorkflowStore:
             found = approvals.load_by_id(connection, approval_id)
         if found is None:
             raise InputError(
-                f"There is no approval {approval_id!r} in this database. Look at those that wait: `WorkflowStore.approvals()`.",
+                f"There is no approval {approval_id!r} in this database. Look at those that wait: `graph.instances.approvals()`, or `WorkflowStore.approvals()`.",
                 code="unknown_approval",
             )
         return found

@@ -35,6 +35,8 @@ class FastStreamBus(abc.ABC):
     extra: ClassVar[str]
     header_prefix: ClassVar[str] = "ce-"
     """How the broker's CloudEvents binding begins its headers."""
+    keeps_time: ClassVar[bool] = False
+    """Whether `_publish` itself gives up when the broker does not answer in time; a timer for each message costs."""
 
     def __init__(
         self,
@@ -65,6 +67,8 @@ class FastStreamBus(abc.ABC):
         if not self._opened:
             raise BusUnavailable(f"The bus {self._name} is not open. Nothing was published; use `async with bus:`.")
         try:
+            if self.keeps_time:
+                return await self._publish(message)
             async with asyncio.timeout(self.timeout):
                 return await self._publish(message)
         except (BusError, asyncio.CancelledError):
@@ -149,6 +153,8 @@ class FastStreamBus(abc.ABC):
 
     def _translated(self, error: Exception, what: str) -> BusError:
         said = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, TimeoutError) and not str(error):
+            said = f"no answer within {self.timeout:g} seconds"
         if self._is_refusal(error):
             return PublishRefused(
                 f"The broker {self._name} refused {what}: {said}. Look at its size and the broker's limits."

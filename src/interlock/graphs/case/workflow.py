@@ -10,7 +10,7 @@ Cases can be looked up where they are assigned; `queue.status` looks at the queu
 from langchain_core.language_models import BaseChatModel
 
 from ...checkpointing import Database, WorkflowStore
-from ...nodes.definition import Prompt
+from ...nodes.definition import GuardView, Prompt
 from ...tools.approvals import Approval
 from ..workflow import Workflow
 from . import tools
@@ -23,6 +23,16 @@ CLOSED = "closed"
 MOST_REASSIGNMENTS = 3
 
 PROMPT = "You route cases to the queues of a service centre. Be brief, and say only what the tools told you."
+
+
+def may_be_moved(view: GuardView) -> bool:
+    """Whether the case may go to another queue: a few times, and not once its customer has an answer."""
+    return bool(view.data.reassigned < MOST_REASSIGNMENTS and not view.data.answered)
+
+
+def is_answered(view: GuardView) -> bool:
+    """Whether the customer has an answer."""
+    return bool(view.data.answered)
 
 
 def case_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt | None = PROMPT) -> Workflow:
@@ -44,10 +54,10 @@ def case_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt | 
         QUEUED,
         tools.reassign_case,
         QUEUED,
-        guard=lambda s: s.data.reassigned < MOST_REASSIGNMENTS and not s.data.answered,
+        guard=may_be_moved,
         approval=Approval(role="supervisor", within="24h"),
     )
-    flow.add_edge(QUEUED, tools.close_case, CLOSED, guard=lambda s: s.data.answered)
+    flow.add_edge(QUEUED, tools.close_case, CLOSED, guard=is_answered)
     return flow
 
 

@@ -1,0 +1,185 @@
+"""A whole put in one statement on SQLite, with the same conditions as elsewhere: an insert into a view whose trigger does the rest.
+
+Python's driver gives up the interpreter's lock in every statement, and gets it back when another thread lets go of it. While a graph
+runs on in its own thread that costs more than SQLite's work: one statement, which is its own transaction, asks once. The view
+and its trigger are temporary: they belong to a connection and are not in the file. Where a condition does not hold, the statement
+does nothing, and the ordinary way finds out why.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+_MESSAGE = ("conversation", "epoch", "position", "message_id", "role", "message_kind", "message_body", "created_at",
+            "named_id", "named_position")  # fmt: skip
+_VALUE = ("value_id", "channel", "version", "value_kind", "value_body")
+_PUT = ("thread", "fenced", "checkpoint_id", "parent_id", "kind", "body", "metadata", "run_id", "outside")
+_PART = ("task_id", "part", "task_path", "part_kind", "part_body")
+_NO_CONVERSATION: tuple[Any, ...] = (None,) * len(_MESSAGE)
+_NO_MESSAGE: tuple[Any, ...] = (None,) * 5
+_NO_NAME = (None, None)
+_NO_VALUE: tuple[Any, ...] = (None,) * len(_VALUE)
+_NO_PART: tuple[Any, ...] = (None,) * len(_PART)
+
+_REFUSE = "SELECT RAISE(ABORT, 'a condition does not hold')"
+_EPOCH_HOLDS = """(NEW.conversation IS NULL
+OR EXISTS (SELECT 1 FROM conversation_threads WHERE id = NEW.conversation AND epoch = NEW.epoch))"""
+_STORE_MESSAGE = """
+INSERT INTO conversation_messages (conversation, position, message_id, role, kind, body, created_at)
+SELECT NEW.conversation, NEW.position, NEW.message_id, NEW.role, NEW.message_kind, NEW.message_body, NEW.created_at
+WHERE NEW.position IS NOT NULL;
+UPDATE conversation_messages SET message_id = NEW.named_id
+WHERE conversation = NEW.conversation AND position = NEW.named_position;"""
+_PUT_BODY = f"""
+UPDATE workflow_threads
+SET head = CASE WHEN NEW.fenced OR head IS NULL OR head < NEW.checkpoint_id THEN NEW.checkpoint_id ELSE head END
+WHERE id = NEW.thread AND {_EPOCH_HOLDS} AND CASE WHEN NEW.fenced
+THEN head = NEW.parent_id OR head = NEW.checkpoint_id OR (head IS NULL AND NEW.parent_id IS NULL)
+ELSE deleted_up_to IS NULL OR deleted_up_to < COALESCE(NEW.parent_id, NEW.checkpoint_id) END;
+{_REFUSE} WHERE changes() = 0;
+INSERT INTO workflow_checkpoints (thread, checkpoint_id, parent_id, kind, body, metadata, run_id, outside)
+VALUES (NEW.thread, NEW.checkpoint_id, NEW.parent_id, NEW.kind, NEW.body, NEW.metadata, NEW.run_id, NEW.outside)
+ON CONFLICT (thread, checkpoint_id) DO UPDATE SET parent_id = excluded.parent_id, kind = excluded.kind, body = excluded.body,
+metadata = excluded.metadata, run_id = excluded.run_id, outside = excluded.outside;
+INSERT INTO workflow_channel_values (thread, value_id, channel, version, kind, body)
+SELECT NEW.thread, NEW.value_id, NEW.channel, NEW.version, NEW.value_kind, NEW.value_body WHERE NEW.value_id IS NOT NULL
+ON CONFLICT DO NOTHING;
+INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
+SELECT NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body
+WHERE NEW.task_id IS NOT NULL;
+{_STORE_MESSAGE}"""  # noqa: S608 -- fixed parts
+_WRITES_BODY = f"""
+{_REFUSE} WHERE NOT {_EPOCH_HOLDS} OR NOT EXISTS (SELECT 1 FROM workflow_threads
+WHERE id = NEW.thread AND (deleted_up_to IS NULL OR deleted_up_to < NEW.checkpoint_id));
+INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
+VALUES (NEW.thread, NEW.checkpoint_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body);
+{_STORE_MESSAGE}"""  # noqa: S608 -- fixed parts
+
+
+class _View:
+    """A temporary view that takes one row, and what its trigger does with it."""
+
+    def __init__(self, name: str, columns: tuple[str, ...], body: str) -> None:
+        nothing = ", ".join(f"NULL AS {column}" for column in columns)
+        self._missing = f"no such table: {name}"
+        self._insert = f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 -- fixed parts
+        self._definition = (
+            f"CREATE TEMP VIEW {name} AS SELECT {nothing}",
+            f"CREATE TEMP TRIGGER {name}_row INSTEAD OF INSERT ON {name} BEGIN {body} END",
+        )
+
+    def insert(self, cursor: Any, row: tuple[Any, ...]) -> bool:
+        """Whether it was done. Otherwise nothing was."""
+        try:
+            try:
+                cursor.execute(self._insert, row)
+            except sqlite3.OperationalError as error:
+                if str(error) != self._missing:
+                    raise
+                for statement in self._definition:  # the first time on this connection
+                    cursor.execute(statement)
+                cursor.execute(self._insert, row)
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+
+_put = _View("interlock_put", _PUT + _MESSAGE + _VALUE + _PART, _PUT_BODY)
+_writes = _View("interlock_writes", ("thread", "checkpoint_id", *_PART, *_MESSAGE), _WRITES_BODY)
+
+
+def commit(storage: "Storage", batch: Sequence[Job]) -> bool:
+    """Do a job, or a checkpoint and what a task wrote before it, if that needs only one statement, which is committed then.
+
+    Returns:
+        Whether that was done. Otherwise nothing was written.
+    """
+    if len(batch) == 1:
+        prepared = _prepared(storage, batch[0])
+    elif len(batch) == 2 and isinstance(batch[0], WritesJob) and isinstance(batch[1], PutJob):
+        prepared = _prepared(storage, batch[1], batch[0])
+    else:
+        return False
+    if prepared is None or prepared.rest:
+        return False
+    with storage.database.raw_autocommit() as cursor:
+        return prepared.view.insert(cursor, prepared.row)
+
+
+def execute(storage: "Storage", cursor: Any, job: Job) -> bool:
+    """Do a job in the caller's transaction, in as few statements as there can be.
+
+    Returns:
+        Whether that was done. Otherwise nothing was.
+
+    Raises:
+        PositionsTaken: Prepare again.
+    """
+    prepared = _prepared(storage, job)
+    if prepared is None or not prepared.view.insert(cursor, prepared.row):
+        return False
+    try:
+        for statement, more in prepared.rest:
+            cursor.executemany(statement, more)
+    except sqlite3.IntegrityError as error:
+        raise PositionsTaken from error
+    return True
+
+
+class _Prepared(NamedTuple):
+    view: _View
+    row: tuple[Any, ...]
+    rest: list[tuple[str, list[tuple[Any, ...]]]]
+    """What there is to insert besides: statements and their rows."""
+
+
+def _prepared(storage: "Storage", job: Job, before: WritesJob | None = None) -> _Prepared | None:
+    """What a job is in one statement, with what a task wrote before it; None where it has to go the ordinary way."""
+    thread = storage.remembered_thread((job.place.thread_id, job.place.namespace_key))
+    conversation = job.conversation
+    if thread is None:
+        return None
+    rest: list[tuple[str, list[tuple[Any, ...]]]] = []
+    message = _NO_CONVERSATION
+    if job.refers or (before is not None and before.refers):
+        if conversation.dead or conversation.id is None:
+            return None
+        rows, claimed = job.message_rows(), job.claimed
+        if before is not None:
+            rows, claimed = before.message_rows() + rows, before.claimed + claimed
+        names = [(one.message_id, one.position) for one in claimed]
+        now = microseconds()
+        row, name = rows[0] if rows else _NO_MESSAGE, names[0] if names else _NO_NAME
+        message = (conversation.id, conversation.epoch, *row, now, *name)
+        if len(rows) > 1:
+            more = [(conversation.id, *row, now) for row in rows[1:]]
+            rest.append((storage.conversation_statements.add_message, more))
+        if len(names) > 1:
+            more = [(message_id, conversation.id, position) for message_id, position in names[1:]]
+            rest.append((storage.conversation_statements.name_message, more))
+    if isinstance(job, WritesJob):
+        parts = _parts(job)
+        return None if parts is None else _Prepared(_writes, (thread, job.place.checkpoint_id, *parts, *message), rest)
+    if not isinstance(job, PutJob):
+        return None
+    part = _NO_PART
+    if before is not None:
+        if before.place != job.place or before.conversation is not conversation or (found := _parts(before)) is None:
+            return None
+        part = found
+    values = job.value_rows()
+    if len(values) > 1:
+        rest.append((storage.statements.put_value, [(thread, *value) for value in values[1:]]))
+    value = values[0] if values else _NO_VALUE
+    return _Prepared(_put, (thread, job.fenced, *job.checkpoint_row(), *message, *value, *part), rest)
+
+
+def _parts(job: WritesJob) -> tuple[Any, ...] | None:
+    """The one part that most tasks write; special channels come in several, or replace what is there."""
+    rows = job.part_rows()
+    return None if job.replaces or len(rows) > 1 else rows[0][1:]

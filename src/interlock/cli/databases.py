@@ -1,0 +1,159 @@
+"""`interlock db`: the tables made or brought up to this release, how much they hold, and threads brought over from LangGraph's savers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from ..checkpointing import SQLCheckpointer
+from ..checkpointing.importing import import_checkpoints, langgraph_saver
+from ..checkpointing.size_report import SizeReport
+from .loading import DbOption, database_url
+from .output import AsJson, console, print_json, print_table, visible
+
+topic = typer.Typer(no_args_is_help=True, help="The database: upgrade, stats, import.")
+
+ConversationOption = Annotated[
+    str | None,
+    typer.Option("--conversation", metavar="URL", help="The database of the conversation, if it is another."),
+]
+SchemaOption = Annotated[
+    str | None, typer.Option("--schema", help="The schema that the tables are in, if it is not the default one.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(topic, name="db")
+
+
+@topic.command("upgrade")
+def upgrade(
+    *,
+    db: DbOption = None,
+    conversation: ConversationOption = None,
+    schema: SchemaOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the tables, or bring them up to this release. Safe to run again, and by several processes at once."""
+    with _checkpointer(db, conversation, schema, must_exist=False) as saver:
+        saver.setup()
+        reports = saver.size_reports()
+    if as_json:
+        print_json([{"database": one.database, "schemaVersion": one.schema_version} for one in reports])
+        return
+    for one in reports:
+        console().print(f"{visible(one.database)} has schema version {one.schema_version}.", markup=False)
+
+
+@topic.command("stats")
+def stats(
+    *,
+    db: DbOption = None,
+    conversation: ConversationOption = None,
+    schema: SchemaOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much the tables hold, which threads are the largest, and what to do about it."""
+    with _checkpointer(db, conversation, schema) as saver:
+        reports = saver.size_reports()
+    if as_json:
+        print_json([one.to_json() for one in reports])
+        return
+    for one in reports:
+        _print_report(one)
+
+
+@topic.command("import")
+def import_threads(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="The database of LangGraph's SQLite or PostgreSQL saver. It is only read."),
+    ],
+    *,
+    db: DbOption = None,
+    conversation: ConversationOption = None,
+    schema: SchemaOption = None,
+    thread: Annotated[list[str] | None, typer.Option(help="Only this thread; can be given several times.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:CLASS", help="A class of yours that occurs in values; can be given several times."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring threads over from LangGraph's own saver, with their whole history, and read each back. Run it again to go on."""
+    url = database_url(source)
+    allowed = [tuple(name.split(":")) for name in allow or ()]
+    with (
+        _checkpointer(db, conversation, schema, must_exist=False, allowed_types=allowed) as saver,
+        langgraph_saver(url) as theirs,
+    ):
+        saver.setup()
+        with _bar(shown=not as_json) as progress:
+            report = import_checkpoints(theirs, saver, progress, thread_ids=thread or None)
+    if as_json:
+        print_json({"threads": report.threads, "skipped": report.skipped, "checkpoints": report.checkpoints})
+        return
+    there = f" {report.skipped} were there already." if report.skipped else ""
+    console().print(
+        f"{report.threads} threads with {report.checkpoints} checkpoints were brought over and read back.{there}",
+        markup=False,
+    )
+
+
+@contextmanager
+def _checkpointer(
+    db: str | None, conversation: str | None, schema: str | None, *, must_exist: bool = True, **options: Any
+) -> Iterator[SQLCheckpointer]:
+    other = None if conversation is None else database_url(conversation, must_exist=must_exist)
+    url = database_url(db, must_exist=must_exist)
+    with SQLCheckpointer(url, conversation=other, schema=schema, **options) as saver:
+        yield saver
+
+
+@contextmanager
+def _bar(*, shown: bool) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on standard error, so that what is printed at the end can be piped."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("threads"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, console=console(stderr=True), disable=not shown) as bar:
+        task = bar.add_task("threads", total=None, last="")
+
+        def progress(done: int, total: int, thread_id: str) -> None:
+            bar.update(task, completed=done, total=total, last=visible(thread_id)[:40].replace("[", "("))
+
+        yield progress
+
+
+def _print_report(report: SizeReport) -> None:
+    out = console()
+    out.print(f"{visible(report.database)}, schema version {report.schema_version}", markup=False)
+    filled = [table for table in report.tables if table.rows]
+    print_table(
+        ("table", "rows", "size"),
+        ((table.name, table.rows, _size(table.bytes)) for table in sorted(filled, key=lambda one: -one.bytes)),
+        empty="The tables are empty.",
+    )
+    if report.largest_threads:
+        out.print()
+        print_table(
+            ("largest threads", "checkpoints", "size"),
+            ((one.thread_id, one.checkpoints, _size(one.bytes)) for one in report.largest_threads),
+        )
+    out.print()
+    for line in report.advice or ("There is nothing to do.",):
+        out.print(visible(line), markup=False)
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e6:.1f} MB" if number >= 1e6 else f"{number / 1e3:.1f} KB"

@@ -9,7 +9,8 @@ from ..checkpointing.identifiers import named
 from ..checkpointing.store import AuditRecord, Instance
 from ..nodes.approval_payload import payload
 from ..nodes.commands import Broken, Commands, Outcome, unresolved
-from ..nodes.driver import Steps, arun, run
+from ..nodes.driver import arun, run
+from ..nodes.operations import Steps
 from ..nodes.proposals import Proposal
 from ..nodes.resolution import Found, Resolution, resolve
 from ..nodes.scope import outside_scope, workflow_id_of

@@ -31,9 +31,10 @@ from ..nodes.approval import ApprovalNode
 from ..nodes.base import Engine
 from ..nodes.commands import Commands, Outcome
 from ..nodes.definition import Edge, offered_edges
-from ..nodes.driver import InStore, Steps, arun, run
+from ..nodes.driver import arun, run
 from ..nodes.execution import ExecutionNode, handed_over, until_checkpointed
 from ..nodes.gate import Denial
+from ..nodes.operations import InStore, Steps
 from ..nodes.proposals import Proposal
 from ..nodes.scope import Scope, scope_of
 from ..nodes.starting import ensure_instance

@@ -24,9 +24,9 @@ from .commands import Commands, Outcome
 from .deadlines import lapse, take
 from .decisions import Declined, decide, record_refused
 from .definition import Edge
-from .driver import InStore, Steps
 from .execution import answered, handed_over, streamed
 from .gate import Admission, Denial, binding
+from .operations import InStore, Steps
 from .proposals import Proposal
 from .scope import SCRATCHPAD, Scope
 from .streaming import approval_event

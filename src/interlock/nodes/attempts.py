@@ -8,8 +8,8 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalRequest, Instance, LedgerEntry, Unit
 from ..tools.canonical import JsonObject
 from ..tools.errors import OutcomeUnknown
-from .driver import Attempt
 from .gate import Admission
+from .operations import Attempt
 
 if TYPE_CHECKING:  # see `driver`
     from sqlalchemy.orm import Session

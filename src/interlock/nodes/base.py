@@ -19,7 +19,8 @@ from ..tools.errors import RunError, StaleCheckpoint
 from ..tools.principal import Principal
 from ..tracing.watch import watching
 from .definition import Definition, Edge, GuardView, offered_edges
-from .driver import InStore, Steps, arun, run
+from .driver import arun, run
+from .operations import InStore, Steps
 from .proposals import Proposal
 from .scope import Scope, scope_of
 

@@ -18,7 +18,7 @@ from ..tools.ids import derive
 from .attempts import Broken, Outcome, unresolved
 from .base import Engine
 from .commands import Commands
-from .driver import InStore, Steps
+from .operations import InStore, Steps
 from .proposals import Proposal
 from .scope import outside_scope
 

@@ -13,7 +13,7 @@ from ..tools.errors import ConflictError, DurabilityError, InputError, StoreUnav
 from ..tools.kinds import ToolKind
 from .base import Engine, WorkflowNode
 from .commands import Broken, Commands, Outcome
-from .driver import Await, InStore, Steps
+from .operations import Await, InStore, Steps
 from .proposals import Proposal
 from .resolution import parse_resolution, resolve
 from .saved import Saved, looking_at

@@ -22,9 +22,10 @@ from .attempts import Admitted, Broken, Outcome
 from .backoff import Backoff
 from .base import logger
 from .commands import Commands
-from .driver import Body, InStore, Later, Pause, Steps
+from .operations import Body, InStore, Pause, Steps
 from .proposals import Proposal
 from .records import error_body, facts_of
+from .sessions import Later
 
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
 """How long the outcome of an effect is held while the database cannot be reached."""
@@ -135,7 +136,7 @@ class Outside:
         if self._commands.scope.root_checkpoint is not None:
             # From here on nothing older may move the instance, whatever becomes of the effect.
             unit.set(head_checkpoint=self._commands.scope.root_checkpoint)
-        ready.entry = self._commands.enter(unit, ready, proposal, LedgerStatus.STARTED, None)
+        ready.entry = self._commands.outcomes.enter(unit, ready, proposal, LedgerStatus.STARTED, None)
         ready.epoch = unit.instance.lease_epoch
         unit.flush()
         return ready
@@ -147,7 +148,7 @@ class Outside:
             ready.contract, ready.arguments, context, later, unit, ready.admission, ready.approval, ready.entry, ready.epoch
         )  # fmt: skip
         self._record_attempt(unit, again, proposal, after=problem)
-        again.entry = self._commands.enter(unit, again, proposal, LedgerStatus.STARTED, None)
+        again.entry = self._commands.outcomes.enter(unit, again, proposal, LedgerStatus.STARTED, None)
         unit.set(lease_until=unit.now + self._lease())
         unit.flush()
         return again
@@ -155,22 +156,22 @@ class Outside:
     def _finish(self, connection: Connection, ready: Admitted, proposal: Proposal, output: Any) -> Outcome:
         unit = self._own(connection, ready)
         _release(unit)
-        return self._commands.transition(unit, ready, proposal, output)
+        return self._commands.outcomes.transition(unit, ready, proposal, output)
 
     def _refused(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Refused) -> Outcome:
         unit = self._own(connection, ready)
         _release(unit)
-        return self._commands.refused(unit, ready, proposal, error_body(ready.contract, error), error)
+        return self._commands.outcomes.refused(unit, ready, proposal, error_body(ready.contract, error), error)
 
     def _unknown(self, connection: Connection, ready: Admitted, proposal: Proposal, problem: str) -> Broken:
         unit = self._own(connection, ready)
         assert ready.entry is not None  # noqa: S101 -- it was announced
-        return self._commands.unknown(unit, ready.entry, proposal, problem)
+        return self._commands.outcomes.unknown(unit, ready.entry, proposal, problem)
 
     def _withdraw(self, connection: Connection, ready: Admitted, proposal: Proposal) -> None:
         unit = self._own(connection, ready)
         _release(unit)
-        self._commands.enter(unit, ready, proposal, LedgerStatus.FAILED, None)
+        self._commands.outcomes.enter(unit, ready, proposal, LedgerStatus.FAILED, None)
         unit.flush()
 
     def _record_attempt(self, unit: Unit, ready: Admitted, proposal: Proposal, after: str | None = None) -> None:

@@ -19,10 +19,11 @@ from .attempts import Admitted, Outcome, admitted
 from .base import logger
 from .binding import with_approval
 from .commands import Commands
-from .driver import Attempt, Body, InStore, Later, Steps
 from .gate import Admission, Denial
+from .operations import Attempt, Body, InStore, Steps
 from .proposals import Proposal
 from .records import error_body, facts_of
+from .sessions import Later
 
 
 class Reads:
@@ -71,12 +72,12 @@ class Reads:
         unit = commands.unit(connection)
         try:
             shown = contract.dump_output(output)
-            data = commands.data_after(ready, unit)
+            data = commands.outcomes.data_after(ready, unit)
         except InvalidOutput as error:
             return self._failed(connection, ready, proposal, error)
         if ready.admission.edge.moves or data != ready.unit.instance.data:
             if unit.instance.revision != ready.context.revision:
-                return commands.deny(
+                return commands.outcomes.deny(
                     unit,
                     proposal,
                     Denial(
@@ -86,7 +87,7 @@ class Reads:
                     ),
                 )
             commands.check_idle(unit, proposal)
-            return commands.transition(unit, ready, proposal, output)
+            return commands.outcomes.transition(unit, ready, proposal, output)
         result = ReadResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
@@ -108,4 +109,4 @@ class Reads:
         unit = commands.unit(connection)
         if not isinstance(error, Refused):
             logger.error("the tool %s failed in %s", ready.contract.name, unit.instance.workflow_id, exc_info=error)
-        return commands.refused(unit, ready, proposal, error_body(ready.contract, error), error)
+        return commands.outcomes.refused(unit, ready, proposal, error_body(ready.contract, error), error)

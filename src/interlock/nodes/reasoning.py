@@ -18,11 +18,11 @@ from ..tools.principal import Principal
 from .base import Engine, WorkflowNode
 from .commands import Commands, Outcome
 from .definition import Edge, GuardView, State, offered_edges
-from .driver import Ask, InStore, Steps
 from .execution import answered, handed_over, streamed
 from .explaining import tell_offer
 from .gate import Denial, left_over
 from .models import Proposer
+from .operations import Ask, InStore, Steps
 from .proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
 from .scope import Scope
 from .starting import ensure_instance

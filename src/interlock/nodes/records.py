@@ -14,7 +14,7 @@ from ..tools.events import Event, EventEnvelope
 from ..tools.ids import EventId, TraceId, WorkflowId, mint
 from ..tools.redaction import redact
 from ..tools.results import ErrorBody
-from .driver import OutOfTimeError
+from .bodies import OutOfTimeError
 from .gate import Admission
 from .proposals import Proposal
 

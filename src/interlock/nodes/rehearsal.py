@@ -39,7 +39,7 @@ def rehearse(commands: "Commands", unit: Unit, ready: Admitted, proposal: Propos
         tool=contract.name,
         audit_ref=ready.context.audit_ref,
     )
-    commands.enter(unit, ready, proposal, LedgerStatus.REHEARSED, result)
+    commands.outcomes.enter(unit, ready, proposal, LedgerStatus.REHEARSED, result)
     if ready.approval is not None:
         use(unit, ready.approval)
     unit.set(last_result=result)

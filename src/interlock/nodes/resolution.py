@@ -19,10 +19,10 @@ from .attempts import Admitted, Outcome
 from .base import Engine
 from .commands import Commands
 from .definition import Edge, offered_edges
-from .driver import Later
 from .gate import Admission
 from .proposals import Proposal
 from .scope import outside_scope
+from .sessions import Later
 from .standing import is_running
 
 
@@ -122,12 +122,12 @@ def resolve(
             code=ErrorCode.TOOL_FAILED,
             message=f"{ready.contract.wire_name} did not happen; a person looked into it{said}. Nothing was changed.",
         )
-        return commands.refused(unit, ready, proposal, body)
+        return commands.outcomes.refused(unit, ready, proposal, body)
     if resolution.data is not None:
         ready.context.data = engine.definition.parse_data(resolution.data)
     ready.context.emitted.extend(resolution.events)
     try:
-        return commands.transition(unit, ready, proposal, _output(ready, resolution.output))
+        return commands.outcomes.transition(unit, ready, proposal, _output(ready, resolution.output))
     except InvalidOutput as error:
         raise InputError(
             f"The result that was given for {entry.tool} is not what it returns: {error.message}. Nothing was resolved.",

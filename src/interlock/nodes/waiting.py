@@ -12,7 +12,7 @@ from ..checkpointing.store import waits as wait_rows
 from ..tools.canonical import JsonObject
 from ..tools.errors import RunError
 from ..tools.principal import Principal
-from .driver import InStore, Steps
+from .operations import InStore, Steps
 from .reasoning import StateNode
 from .scope import Scope
 from .settling import arrive, expire, payload

@@ -1,0 +1,86 @@
+"""Running the body of a tool, for no longer than its contract allows."""
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+import time
+from collections.abc import Awaitable
+from concurrent.futures import Future
+from concurrent.futures import wait as futures_wait
+from typing import Any, cast
+
+from ..checkpointing.fault_points import FaultPoint, reach
+from ..checkpointing.store import leases
+from ..tools.contracts import ToolContract
+from .operations import Attempt
+
+
+class OutOfTimeError(TimeoutError):
+    """A tool's body took longer than its contract allows."""
+
+
+def run_outside(attempt: Attempt, owner: str) -> Any:
+    """Run the body of an effect outside the database, for no longer than its contract allows."""
+
+    def body() -> Any:
+        with leases.holding(owner), contextlib.closing(attempt.context):
+            reach(FaultPoint.BEFORE_EFFECT)
+            leases.check(owner)
+            output = attempt.contract.call(attempt.arguments, attempt.context)
+            reach(FaultPoint.AFTER_EFFECT)
+            return output
+
+    if attempt.contract.timeout is None:
+        return body()
+    answer: Future[Any] = Future()
+
+    def answered() -> None:
+        try:
+            answer.set_result(context.run(body))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    # Not from a pool: a body that hangs must keep neither other bodies waiting nor the process from ending.
+    context = contextvars.copy_context()
+    threading.Thread(target=answered, name=f"interlock-{attempt.contract.name}", daemon=True).start()
+    done, _ = futures_wait([answer], timeout=attempt.contract.timeout)
+    if not done:
+        raise _out_of_time(attempt.contract)
+    return answer.result()
+
+
+async def arun_outside(attempt: Attempt, owner: str) -> Any:
+    """As `run_outside`, for an asynchronous body, which is cancelled when its time is over."""
+    with leases.holding(owner), contextlib.closing(attempt.context):
+        reach(FaultPoint.BEFORE_EFFECT)
+        leases.check(owner)
+        output = await in_time(attempt)
+        reach(FaultPoint.AFTER_EFFECT)
+        return output
+
+
+async def in_time(attempt: Attempt) -> Any:
+    """Await an async body, and cancel it when its time is over."""
+    limit = asyncio.timeout(attempt.contract.timeout)
+    try:
+        async with limit:
+            return await cast("Awaitable[Any]", attempt.contract.call(attempt.arguments, attempt.context))
+    except TimeoutError as error:
+        if limit.expired():
+            raise _out_of_time(attempt.contract) from error
+        raise
+
+
+def timed(attempt: Attempt) -> Any:
+    """Run a body inside a transaction. It cannot be stopped there, but when it was late nothing of it is kept."""
+    began = time.monotonic()
+    output = attempt.contract.call(attempt.arguments, attempt.context)
+    limit = attempt.contract.timeout
+    if limit is not None and time.monotonic() - began > limit:
+        raise _out_of_time(attempt.contract)
+    return output
+
+
+def _out_of_time(contract: ToolContract) -> OutOfTimeError:
+    return OutOfTimeError(f"{contract.name} took longer than the {contract.timeout} s that its contract allows")

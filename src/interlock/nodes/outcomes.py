@@ -1,0 +1,225 @@
+"""What is written of a command and what it is answered with: carried out, denied, refused, or of unknown outcome."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from ..checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
+from ..tools.canonical import JsonObject
+from ..tools.codes import ErrorCode
+from ..tools.errors import InvalidOutput
+from ..tools.events import Event
+from ..tools.ids import AuditRef, WorkflowId, mint
+from ..tools.kinds import Effect, ToolKind
+from ..tools.redaction import redact
+from ..tools.results import CommandResult, ErrorBody, ErrorResult
+from .attempts import Admitted, Broken, Outcome
+from .base import Engine
+from .binding import use
+from .gate import Denial
+from .operations import Attempt
+from .proposals import Proposal
+from .records import envelope, facts_of
+from .scope import Scope
+from .settling import arrive
+
+
+class Outcomes:
+    """Writes down what became of proposals on one instance, and makes their answers.
+
+    Args:
+        engine: The workflow and its store.
+        scope: Where, and on whose behalf.
+        node: The execution node that the graph came to; None for a command that comes from outside the graph.
+    """
+
+    def __init__(self, engine: Engine, scope: Scope, node: str | None) -> None:
+        self.engine = engine
+        self.scope = scope
+        self.node = node
+
+    def deny(self, unit: Unit, proposal: Proposal, denial: Denial) -> Outcome:
+        """Record a denial and answer with it."""
+        contract = self.engine.definition.contracts.get(proposal.tool)
+        sensitive = frozenset() if contract is None else contract.sensitive
+        audit_ref = AuditRef(mint("audit"))
+        body = ErrorBody(
+            code=denial.code, message=denial.message, retryable=denial.retryable, details=dict(denial.details)
+        )
+        unit.record(
+            AuditKind.DENIAL,
+            proposal.requester,
+            {
+                "key": proposal.key,
+                "arguments": redact(proposal.arguments, sensitive),
+                "state": unit.instance.state,
+                "node": self.node,
+                "error": body.model_dump(mode="json", by_alias=True),
+            },
+            tool=proposal.tool[:64],
+            code=denial.code.value,
+            audit_ref=audit_ref,
+        )
+        result = self._error(unit, proposal, body, audit_ref)
+        unit.set(last_result=result)
+        return Outcome(result, unit.flush())
+
+    def refused(
+        self,
+        unit: Unit,
+        ready: Admitted,
+        proposal: Proposal,
+        body: ErrorBody,
+        error: Exception | None = None,
+    ) -> Outcome:
+        """Record that a command was not carried out, for good under this key, and answer so."""
+        contract = ready.contract
+        result = self._error(unit, proposal, body, ready.context.audit_ref)
+        unit.record(
+            AuditKind.REFUSAL,
+            proposal.requester,
+            {
+                **facts_of(proposal, ready.admission, self.node),
+                "error": body.model_dump(mode="json", by_alias=True),
+                "exception": None if error is None else type(error).__name__,
+            },
+            tool=contract.name,
+            code=body.code.value,
+            audit_ref=ready.context.audit_ref,
+        )
+        if contract.kind is not ToolKind.READ:
+            self.enter(unit, ready, proposal, LedgerStatus.FAILED, result)
+        if ready.approval is not None:
+            use(unit, ready.approval)
+        unit.set(last_result=result)
+        return Outcome(result, unit.flush(), head=unit.instance.head_checkpoint)
+
+    def unknown(self, unit: Unit, entry: LedgerEntry, proposal: Proposal, problem: str) -> Broken:
+        """Record that nobody knows what became of an attempt. Whoever was at it is refused from now on."""
+        after = replace(entry, status=LedgerStatus.UNKNOWN, owner=None)
+        unit.record(
+            AuditKind.UNKNOWN,
+            proposal.requester,
+            {"key": entry.idempotency_key, "attempt": entry.attempt, "arguments": entry.arguments, "problem": problem},
+            tool=entry.tool,
+            code=ErrorCode.OUTCOME_UNKNOWN.value,
+        )
+        unit.enter(entry, after)
+        unit.set(lease_owner=None, lease_until=None, lease_epoch=unit.instance.lease_epoch + 1)
+        unit.flush()
+        return Broken(after)
+
+    def _error(self, unit: Unit, proposal: Proposal, body: ErrorBody, audit_ref: AuditRef) -> JsonObject:
+        return ErrorResult(
+            workflow_id=WorkflowId(unit.instance.workflow_id),
+            current_state=unit.instance.state,
+            next_allowed_tools=self.engine.offered_for(unit.instance, proposal.requester),
+            audit_ref=audit_ref,
+            error=body,
+        ).to_json()
+
+    def transition(self, unit: Unit, ready: Admitted, proposal: Proposal, output: Any) -> Outcome:
+        """Write everything that follows from a command's having been carried out.
+
+        Raises:
+            InvalidOutput: The output, or the data, is not what was promised; nothing may be committed.
+        """
+        contract, context, edge = ready.contract, ready.context, ready.admission.edge
+        shown = contract.dump_output(output)
+        before = unit.instance
+        unit.move(
+            state=edge.target,
+            data=self.data_after(ready, unit),
+            finished=self.engine.definition.state(edge.target).is_final,
+        )
+        allowed = self.engine.offered_for(unit.instance, proposal.requester)
+        result = CommandResult(
+            workflow_id=WorkflowId(before.workflow_id),
+            previous_state=before.state,
+            current_state=edge.target,
+            next_allowed_tools=allowed,
+            audit_ref=context.audit_ref,
+            output=shown,
+        ).to_json()
+        unit.record(
+            AuditKind.TRANSITION,
+            proposal.requester,
+            {
+                **facts_of(proposal, ready.admission, self.node),
+                "previousState": before.state,
+                "currentState": edge.target,
+                "nextAllowedTools": [*allowed],
+                "output": redact(shown, contract.sensitive),
+                "data": redact(unit.instance.data, contract.sensitive),
+                "approvalId": None if ready.approval is None else ready.approval.approval_id,
+                "attempt": context.attempt,
+            },
+            tool=contract.name,
+            audit_ref=context.audit_ref,
+        )
+        if contract.kind is not ToolKind.READ:
+            self.enter(unit, ready, proposal, LedgerStatus.COMPLETED, result)
+        if ready.approval is not None:
+            use(unit, ready.approval)
+        stated = [output] if contract.kind is ToolKind.EVENT and isinstance(output, Event) else []
+        for event in [*context.emitted, *stated]:
+            unit.emit(envelope(event, unit, proposal, contract), proposal.requester)
+        unit.set(last_result=result)
+        if self.scope.root_checkpoint is not None:
+            unit.set(head_checkpoint=self.scope.root_checkpoint)
+        unit.flush()
+        return Outcome(result, arrive(self.engine, unit), head=self.scope.root_checkpoint)
+
+    def data_after(self, attempt: Attempt, unit: Unit) -> JsonObject:
+        """The workflow's data as the tool left it.
+
+        Raises:
+            InvalidOutput: Its model refuses it.
+        """
+        if self.engine.definition.data_model is None:
+            return unit.instance.data
+        try:
+            # Assignments to a model are not validated as they are made.
+            checked = self.engine.definition.data_model.model_validate(attempt.context.data.model_dump())
+        except ValidationError as error:
+            raise InvalidOutput(
+                f"The tool {attempt.contract.name} left the workflow's data in a shape that its model refuses: "
+                f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}. Nothing of this call was kept; mend the tool."
+            ) from error
+        try:
+            data: JsonObject = checked.model_dump(mode="json")
+        except PydanticSerializationError as error:
+            raise InvalidOutput(
+                f"The tool {attempt.contract.name} left something in the workflow's data that cannot be kept as JSON: {error}. Nothing of this call "
+                "was kept; mend the tool."
+            ) from error
+        return data
+
+    def enter(
+        self, unit: Unit, ready: Admitted, proposal: Proposal, status: LedgerStatus, result: JsonObject | None
+    ) -> LedgerEntry:
+        """Write where the command stands into the ledger, with the unit's next `flush`."""
+        done = status not in {LedgerStatus.STARTED, LedgerStatus.UNKNOWN}
+        inside = ready.contract.effect is Effect.TRANSACTIONAL
+        entry = LedgerEntry(
+            workflow_id=unit.instance.workflow_id,
+            idempotency_key=proposal.key,
+            tenant=unit.instance.tenant,
+            fingerprint=ready.admission.fingerprint,
+            tool=ready.contract.name,
+            tool_version=ready.contract.version,
+            status=status,
+            attempt=ready.context.attempt,
+            principal_id=proposal.requester.id,
+            requester=None if inside else proposal.requester,
+            owner=None if done else unit.instance.lease_owner,
+            arguments=cast("JsonObject", redact(ready.admission.canonical, ready.contract.sensitive)),
+            result=result,
+            audit_ref=ready.context.audit_ref,
+            started_at=ready.unit.now if ready.entry is None else ready.entry.started_at,
+            finished_at=unit.now if done else None,
+        )
+        unit.enter(ready.entry, entry)
+        return entry

@@ -1,0 +1,96 @@
+"""The sessions that tools are given: opened when they are asked for, and closed with the attempt."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.database import Database
+from ..tools.errors import ContextError
+from .operations import Attempt, Sessions
+
+if TYPE_CHECKING:  # SQLAlchemy's ORM is imported for the first tool that asks for its session
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+    from sqlalchemy.orm import Session
+
+
+class SyncSession:
+    """The Session of a connection."""
+
+    def __init__(self, connection: Callable[[], Connection]) -> None:
+        self._connection = connection
+        self.session: Session | None = None
+
+    def open(self) -> "Session":
+        """The one of this attempt."""
+        if self.session is None:
+            from sqlalchemy.orm import Session  # noqa: PLC0415 -- see above
+
+            self.session = Session(bind=self._connection(), join_transaction_mode="rollback_only")
+        return self.session
+
+
+class AsynchronousSession:
+    """The AsyncSession of a connection, for an async tool."""
+
+    def __init__(self, connection: "Callable[[], AsyncConnection]") -> None:
+        self._connection = connection
+        self.session: AsyncSession | None = None
+
+    def open(self) -> "AsyncSession":
+        """The one of this attempt."""
+        if self.session is None:
+            from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- see above
+
+            self.session = AsyncSession(bind=self._connection(), join_transaction_mode="rollback_only")
+        return self.session
+
+
+@contextlib.contextmanager
+def read_only(database: Database, attempt: Attempt) -> Iterator[None]:
+    """Give a read its session, on a connection that refuses to write, for as long as the block runs."""
+    with contextlib.ExitStack() as stack:
+        sessions = SyncSession(lambda: stack.enter_context(database.read_only()))
+        _adopt(attempt, sessions)
+        try:
+            yield
+        finally:
+            attempt.context.close()
+            if sessions.session is not None:
+                sessions.session.close()
+
+
+@contextlib.asynccontextmanager
+async def aread_only(database: Database, attempt: Attempt) -> AsyncIterator[None]:
+    """As `read_only`, for an async read."""
+    async with contextlib.AsyncExitStack() as stack:
+        connection: AsyncConnection | None = None
+        if attempt.contract.takes_context and attempt.contract.effect is None:
+            connection = await stack.enter_async_context(database.aread_only())
+        sessions = AsynchronousSession(lambda: cast("AsyncConnection", connection))
+        _adopt(attempt, sessions)
+        try:
+            yield
+        finally:
+            attempt.context.close()
+            if sessions.session is not None:
+                await sessions.session.close()
+
+
+def _adopt(attempt: Attempt, sessions: Sessions) -> None:
+    """Give a read its session; a command outside the store's transaction has none, and its context says why."""
+    if isinstance(attempt.sessions, Later):
+        attempt.sessions.target = sessions
+
+
+class Later:
+    """Sessions that are only known when the body is about to run."""
+
+    target: Sessions | None = None
+
+    def open(self) -> Any:
+        """The session of the target."""
+        if self.target is None:
+            raise ContextError("The session is only there while the tool's body runs; do not keep ctx beyond it.")
+        return self.target.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from sqlalchemy.engine.interfaces import IsolationLevel
 from interlock import ConflictError, Decision, DecisionKind, SQLCheckpointer, Workflow, WorkflowGraph, WorkflowStore
 from interlock.testing import Child, reach
 from interlock.tools import ResumeError, StaleCheckpoint, StoreUnavailable, WorkflowFinished
+from tests.support.own_postgres import own_postgres
 
 from .kills import PRELOAD
 from .outside import World
@@ -197,6 +199,19 @@ def test_with_a_saver_of_another_kind_business_happens_once_though_several_runs_
 PROCESSES, THREADS = 10, 5
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def roomy_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[str]:
+    """A database with all tables; the server is one of its own, for fifty at once want more connections than others can spare."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'workflows.db'}"
+        prepare(url)
+        yield url
+        return
+    with own_postgres(connections=300) as server:
+        prepare(server.url)
+        yield server.url
+
+
 def _several(what: str, url: str, thread: str, revision: int) -> list[str]:
     """A process that does one thing several times at once; what came of each: `done`, or the error's class."""
     here: RunnableConfig = {"configurable": {"thread_id": thread}}
@@ -234,13 +249,13 @@ def raced(what: str, url: str, thread: str, revision: int = 0) -> Counter[str]:
             child.kill()
 
 
-def test_of_fifty_answers_in_ten_processes_one_counts(prepared_url: str) -> None:
+def test_of_fifty_answers_in_ten_processes_one_counts(roomy_url: str) -> None:
     here: RunnableConfig = {"configurable": {"thread_id": "answers"}}
-    with SQLCheckpointer(prepared_url) as saver:
+    with SQLCheckpointer(roomy_url) as saver:
         graph = till(saver, approval=True)
         graph.invoke({"messages": [("user", "open")], "data": {"thread": "answers"}}, here, context=CLERK)
 
-        outcomes = raced("answer", prepared_url, "answers")
+        outcomes = raced("answer", roomy_url, "answers")
 
         assert outcomes.total() == MANY
         assert outcomes["done"] == 1
@@ -250,14 +265,14 @@ def test_of_fifty_answers_in_ten_processes_one_counts(prepared_url: str) -> None
 
 
 @pytest.mark.parametrize("what", ["command", "key"])
-def test_of_fifty_commands_in_ten_processes_one_runs(what: str, prepared_url: str) -> None:
+def test_of_fifty_commands_in_ten_processes_one_runs(what: str, roomy_url: str) -> None:
     here: RunnableConfig = {"configurable": {"thread_id": "commands"}}
-    with SQLCheckpointer(prepared_url) as saver:
+    with SQLCheckpointer(roomy_url) as saver:
         graph = till(saver, approval=True)
         graph.invoke({"messages": [("user", "open")], "data": {"thread": "commands"}}, here, context=CLERK)
         graph.invoke(Command(resume={"type": "approve"}), here, context=BOSS)
 
-        outcomes = raced(what, prepared_url, "commands", graph.instances.get(here).revision)
+        outcomes = raced(what, roomy_url, "commands", graph.instances.get(here).revision)
 
         assert outcomes.total() == MANY
         assert outcomes["done"] == 1

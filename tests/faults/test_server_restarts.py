@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
@@ -190,6 +192,26 @@ def test_after_a_restart_one_step_fails_however_many_connections_were_open(
         except StoreUnavailable:
             failed += 1
     assert failed <= 1
+
+
+def test_a_server_that_takes_no_more_connections_is_a_retryable_error(
+    server: OwnPostgres, saver: SQLCheckpointer
+) -> None:
+    graph = till(saver)
+    plain = sa.make_url(server.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with contextlib.ExitStack() as stack:
+        saver.database.close()  # those that wait for their next use would still serve
+        with contextlib.suppress(psycopg.OperationalError):
+            for _ in range(server.connections + 1):
+                stack.enter_context(contextlib.closing(psycopg.connect(plain)))
+            pytest.fail("the server takes more connections than it was told to")
+        with pytest.raises(StoreUnavailable) as raised:
+            graph.instances.execute(HERE, "till.open", {})
+        with pytest.raises(StoreUnavailable):
+            graph.get_state(HERE)
+
+    assert raised.value.retryable
+    assert graph.instances.execute(HERE, "till.open", {})["ok"]
 
 
 def test_a_server_that_is_away_is_a_retryable_error_and_nothing_else(

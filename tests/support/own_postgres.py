@@ -29,6 +29,8 @@ class OwnPostgres:
     binaries: pathlib.Path
     data: pathlib.Path
     port: int
+    connections: int
+    """How many it takes at most."""
 
     @property
     def url(self) -> str:
@@ -48,13 +50,16 @@ class OwnPostgres:
         self._control("start")
 
     def _control(self, *what: str) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+        options = (
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' "
+            f"-c max_connections={self.connections}"
+        )
         # What the server says goes to its file: it would keep a pipe open for as long as it lives.
         _run(self.binaries / "pg_ctl", "-D", self.data, "-l", self.data / "log", "-o", options, "-w", *what)
 
 
 @contextmanager
-def own_postgres() -> Iterator[OwnPostgres]:
+def own_postgres(*, connections: int = 60) -> Iterator[OwnPostgres]:
     """Make a server on a port of its own; it and all its files are gone afterwards.
 
     Where PostgreSQL's programs are not on this machine, the test is skipped, or fails where PostgreSQL is required.
@@ -69,7 +74,7 @@ def own_postgres() -> Iterator[OwnPostgres]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = int(free.getsockname()[1])
-        server = OwnPostgres(binaries, data, port)
+        server = OwnPostgres(binaries, data, port, connections)
         server.start()
         try:
             yield server

@@ -243,6 +243,8 @@ class Database:
         """As `write`, for the body of an asynchronous transactional tool, which needs an `AsyncSession`."""
         with translated(self.engine.url):
             async with self._aturn(), self._asynchronous().connect() as connection:
+                # Prepared statements go past SQLAlchemy, which begins a transaction only with a statement of its own.
+                await connection.begin()
                 if self.dialect is Dialect.SQLITE:
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection

@@ -11,7 +11,10 @@ from ..tools.errors import NotADatabase, ReadOnlyStore, StoreError, StoreUnavail
 _UNAVAILABLE = (
     "database is locked", "database table is locked", "database is busy", "could not connect", "connection refused",
     "server closed the connection", "terminating connection", "lost connection", "gone away", "can't connect",
-    "connection is closed", "the connection is lost", "deadlock", "could not serialize access", "too many connections",
+    "connection is closed", "the connection is lost", "deadlock", "could not serialize access",
+    "too many connections", "too many clients", "remaining connection slots",
+    "connection reset", "broken pipe", "no route to host", "network is unreachable", "failed to resolve", "timeout expired",
+    "name or service not known", "ssl connection has been closed",
     "the database system is", "consuming input failed", "connection timeout", "disk i/o error",
 )  # fmt: skip
 _LOCKED = ("lock timeout", "lock wait timeout")
@@ -57,7 +60,8 @@ def translate(error: Exception, url: URL) -> StoreError:
             f"{getattr(error, 'orig', None) or error}. Nothing of this step was kept; run it again. Where a process was stopped in "
             "mid-transaction, the server throws it out after a while."
         )
-    if isinstance(error, sa.exc.TimeoutError) or any(sign in text for sign in _UNAVAILABLE):
+    lost = isinstance(error, sa.exc.TimeoutError) or getattr(error, "connection_invalidated", False)
+    if lost or any(sign in text for sign in _UNAVAILABLE):
         return StoreUnavailable(
             f"The database {where} did not answer or was busy: {getattr(error, 'orig', None) or error}. "
             "Nothing of this step was kept; run it again."

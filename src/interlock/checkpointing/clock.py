@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from .statements import Call, Prepared
+from .statements import Prepared
 
 _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
@@ -18,11 +18,6 @@ def now_on(dialect: str) -> sa.ColumnElement[int]:
 
 
 _now = Prepared(lambda dialect: sa.select(now_on(dialect)))
-
-
-def reading() -> Call:
-    """The statement that reads the clock, to be run together with others."""
-    return _now.given({})
 
 
 def read(connection: Connection) -> int:

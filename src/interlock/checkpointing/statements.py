@@ -6,6 +6,7 @@ column types of `columns`. They run on a SQLAlchemy connection, in its transacti
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -28,14 +29,6 @@ class _Text(NamedTuple):
     def values(self, parameters: Mapping[str, Any]) -> Any:
         given = {**self.defaults, **parameters} if self.defaults else parameters
         return given if self.positions is None else [given[name] for name in self.positions]
-
-
-class Answer(NamedTuple):
-    """What came of a statement."""
-
-    rows: list[Row]
-    written: int
-    """How many rows it wrote."""
 
 
 class Prepared:
@@ -86,21 +79,12 @@ class Prepared:
         return found
 
     def given(self, parameters: Mapping[str, Any]) -> "Call":
-        """The statement with its parameters, to be run `together` with others."""
+        """The statement with its parameters, to be run with others by `write_all`."""
         return Call(self, parameters)
 
     def _run(self, connection: Connection, parameters: Mapping[str, Any], take: Callable[[Any], Any]) -> Any:
         text = self._for(connection)
-        values = text.values(parameters)
-        # Past SQLAlchemy's own bookkeeping: the transaction has to be begun already.
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(text.text, values)
-            return take(cursor)
-        except _driver_errors(connection) as error:
-            raise _as_sqlalchemy(connection, text.text, values, error) from error
-        finally:
-            cursor.close()
+        return _run(connection, text.text, text.values(parameters), take)
 
     def _for(self, connection: Connection) -> _Text:
         dialect = connection.dialect
@@ -124,49 +108,62 @@ class Call(NamedTuple):
     parameters: Mapping[str, Any]
 
 
-def together(connection: Connection, calls: Sequence[Call]) -> list[Answer]:
-    """Run several statements one after another and wait for the database once, where its driver can do that.
+def write_all(connection: Connection, calls: Sequence[Call]) -> list[int]:
+    """Run several writes, on PostgreSQL in one statement and so in one round trip.
 
-    Each sees what those before it did, and what others had committed when it began, as if it had been run alone. The first one that
-    fails is the error, and none after it is run.
+    They must not depend on what each other writes. The first one that fails is the error.
+
+    Returns:
+        How many rows each of them wrote.
     """
-    if len(calls) > 1 and _can_pipeline(connection):
-        return _pipelined(connection, calls)
-    return [call.statement._run(connection, call.parameters, _answer) for call in calls]
+    # Not by the driver's pipeline: a process that stops after one would not be thrown out of its transaction by the server.
+    if len(calls) > 1 and connection.dialect.name == "postgresql":
+        return _write_in_one(connection, calls)
+    return [call.statement.execute(connection, call.parameters) for call in calls]
 
 
-def _pipelined(connection: Connection, calls: Sequence[Call]) -> list[Answer]:
-    cursors = []
+def _write_in_one(connection: Connection, calls: Sequence[Call]) -> list[int]:
+    texts = [call.statement._for(connection) for call in calls]
+    values = {
+        _part(number, name): value
+        for number, (text, call) in enumerate(zip(texts, calls, strict=True))
+        for name, value in text.values(call.parameters).items()
+    }
+    counts: Row = _run(
+        connection, _in_one(tuple(text.text for text in texts)), values, lambda cursor: cursor.fetchone()
+    )
+    return [*counts]
+
+
+@functools.lru_cache(maxsize=256)
+def _in_one(texts: tuple[str, ...]) -> str:
+    """One statement that does what each of these does, and counts their rows."""
+    parts = [
+        f"part_{number} AS ({_PARAMETER.sub(lambda found, at=number: f'%({_part(at, found[1])})s', text)} RETURNING 1)"  # type: ignore[misc]
+        for number, text in enumerate(texts)
+    ]
+    counts = ", ".join(f"(SELECT count(*) FROM part_{number})" for number in range(len(texts)))  # noqa: S608 -- numbers
+    return f"WITH {', '.join(parts)} SELECT {counts}"
+
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+
+
+def _part(number: int, name: str) -> str:
+    """What a parameter of one of several statements is called in the one that they become."""
+    return f"p{number}_{name}"
+
+
+def _run(connection: Connection, text: str, values: Any, take: Callable[[Any], Any]) -> Any:
+    # Past SQLAlchemy's own bookkeeping: the transaction has to be begun already.
+    cursor = connection.connection.cursor()
     try:
-        with cast("Any", connection.connection.driver_connection).pipeline():
-            for call in calls:
-                prepared = call.statement._for(connection)
-                cursors.append(cursor := connection.connection.cursor())
-                cursor.execute(prepared.text, prepared.values(call.parameters))
-        return [_answer(cursor) for cursor in cursors]
+        cursor.execute(text, values)
+        return take(cursor)
     except _driver_errors(connection) as error:
-        # The driver says which error, not which statement.
-        texts = ";\n".join(call.statement._for(connection).text for call in calls)
-        raise _as_sqlalchemy(connection, texts, None, error) from error
+        raise _as_sqlalchemy(connection, text, values, error) from error
     finally:
-        for cursor in cursors:
-            cursor.close()
-
-
-def _answer(cursor: Any) -> Answer:
-    return Answer(cursor.fetchall() if cursor.description else [], cursor.rowcount)
-
-
-def _can_pipeline(connection: Connection) -> bool:
-    dialect = connection.dialect
-    return dialect.driver == "psycopg" and not dialect.is_async and _libpq_can_pipeline()
-
-
-@functools.cache
-def _libpq_can_pipeline() -> bool:
-    import psycopg  # noqa: PLC0415 -- only there where it is used
-
-    return psycopg.capabilities.has_pipeline()
+        cursor.close()
 
 
 def _driver_errors(connection: Connection) -> type[Exception]:
@@ -190,4 +187,4 @@ def _as_sqlalchemy(connection: Connection, text: str, values: Any, error: Any) -
     return made
 
 
-__all__ = ["Answer", "Call", "Prepared", "Row", "together"]
+__all__ = ["Call", "Prepared", "Row", "write_all"]

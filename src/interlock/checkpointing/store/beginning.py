@@ -6,12 +6,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from .. import clock
-from ..statements import Prepared, together
+from ..statements import Prepared
 from ..store_tables import approvals, ledger
 from .approvals import ApprovalRequest
 from .approvals import from_row as approval_from_row
-from .instances import Instance, locking
-from .instances import from_row as instance_from_row
+from .instances import Instance, load
 from .ledger import LedgerEntry
 from .ledger import from_row as entry_from_row
 
@@ -31,22 +30,21 @@ class Begun(NamedTuple):
 
 def begin(connection: Connection, workflow_id: str) -> Begun | None:
     """Lock an instance and read the clock; None when there is no such instance."""
-    found, now = together(connection, [locking(workflow_id), clock.reading()])
-    return Begun(instance_from_row(found.rows[0]), int(now.rows[0][0])) if found.rows else None
+    instance = load(connection, workflow_id, lock=True)
+    return None if instance is None else Begun(instance, clock.read(connection))
 
 
 def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | None:
     """As `begin`, and read what stands under an idempotency key."""
-    given = {"workflow_id": workflow_id, "idempotency_key": key}
-    # Two statements: the second one sees what was committed while the first one waited for the row.
-    found, under = together(connection, [locking(workflow_id), _under_key.given(given)])
-    if not found.rows:
+    instance = load(connection, workflow_id, lock=True)
+    if instance is None:
         return None
-    now, row = int(under.rows[0][0]), under.rows[0][1:]
-    entry, approval = row[:_WIDTH], row[_WIDTH:]
+    # A statement of its own: it sees what was committed while the first one waited for the row.
+    (row,) = _under_key.all(connection, {"workflow_id": workflow_id, "idempotency_key": key})
+    entry, approval = row[1 : 1 + _WIDTH], row[1 + _WIDTH :]
     return Begun(
-        instance_from_row(found.rows[0]),
-        now,
+        instance,
+        int(row[0]),
         None if entry[0] is None else entry_from_row(entry),
         None if approval[0] is None else approval_from_row(approval),
     )

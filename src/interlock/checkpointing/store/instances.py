@@ -81,11 +81,6 @@ def load(connection: Connection, workflow_id: str, *, lock: bool = False) -> Ins
     return None if row is None else from_row(row)
 
 
-def locking(workflow_id: str) -> Call:
-    """The statement that reads an instance and on servers locks its row until the transaction ends."""
-    return _select_locked.given({"workflow_id": workflow_id})
-
-
 def insert(connection: Connection, instance: Instance) -> bool:
     """Write a new instance, unless somebody else has just made one of the same id: there was no row to lock yet.
 

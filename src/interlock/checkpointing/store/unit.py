@@ -11,7 +11,7 @@ from ...tools.events import EventEnvelope
 from ...tools.ids import AuditRef
 from ...tools.principal import Principal
 from ..fault_points import FaultPoint, reach
-from ..statements import Call, together
+from ..statements import Call, write_all
 from . import audit, instances, ledger, outbox
 from .audit import AuditEntry, AuditKind
 from .instances import Instance
@@ -92,7 +92,7 @@ class Unit:
         calls += [outbox.appending(event, tenant=tenant, now=self.now) for event in self._events]
         if self._entered:
             reach(FaultPoint.BEFORE_LEDGER)
-        written = [answer.written for answer in together(self.connection, calls)]
+        written = write_all(self.connection, calls)
         for (_, entry), rows in zip(self._entered, written, strict=False):
             if rows != 1:
                 raise _taken_over(entry)

@@ -157,6 +157,18 @@ def _(it: Attacked) -> None:
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=desks.CUSTOMER)
 
 
+@instead("other arguments: the waiting call replaced in the conversation")
+def _(it: Attacked) -> None:
+    interrupt_id, _ = it.asked()
+    evil = {**it.write.arguments, **it.other_arguments()}
+    replace_call(it, evil)
+    with it.typed():
+        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+    assert bool(it.desk.goes_on()) == it.permits(evil), "it is another proposal: asked about, or denied"
+    with it.typed():
+        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+
+
 @instead("two proposals, the answers sent in another order")
 def _(it: Attacked) -> None:
     (interrupt_id,) = it.identified([it.proposal, it.second_write()])
@@ -231,9 +243,13 @@ IDEMPOTENT = "resumed from an old checkpoint: where it was asked"
 """An agent decides and carries out in one task, so that to go on from there again is what happens after a crash: the stored result is told again."""
 
 
+NOT_THERE = "resumed from an old checkpoint: where it was approved and had not run"
+"""For the same reason an agent has no such checkpoint."""
+
+
 def plan(share: int | None) -> list[tuple[str, Write]]:
-    """Which attack is made on which writes, as for the desk; without the one that an agent answers otherwise."""
-    return [(name, write) for name, write in attacks.plan(share) if name != IDEMPOTENT]
+    """Which attack is made on which writes, as for the desk; without those that an agent answers otherwise, or cannot suffer."""
+    return [(name, write) for name, write in attacks.plan(share) if name not in {IDEMPOTENT, NOT_THERE}]
 
 
 class AgentRange(attacks.Range):

@@ -167,6 +167,8 @@ class Database:
             if self.dialect is Dialect.SQLITE:
                 _begin_reading.execute(connection, {})
             yield connection
+            # Nothing was written; but after a rollback psycopg forgets every statement that the server has prepared for it.
+            connection.commit()
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Connection]:
@@ -488,6 +490,7 @@ def _guarded(connection: Connection, dialect: Dialect) -> Iterator[None]:
         connection.exec_driver_sql(statement)
     try:
         yield
+        connection.commit()  # rather than roll back; see `read`
     finally:
         connection.rollback()
         if dialect is Dialect.SQLITE:  # a setting of the connection, which goes back to the pool

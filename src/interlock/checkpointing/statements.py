@@ -111,7 +111,7 @@ class Call(NamedTuple):
 def write_all(connection: Connection, calls: Sequence[Call]) -> list[int]:
     """Run several writes, on PostgreSQL in one statement and so in one round trip.
 
-    They must not depend on what each other writes. The first one that fails is the error.
+    They must not depend on what each other writes, nor on the order in which they are done. The first one that fails is the error.
 
     Returns:
         How many rows each of them wrote.

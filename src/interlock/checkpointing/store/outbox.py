@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from ...tools.canonical import canonical_json
 from ...tools.events import EventEnvelope
-from ..statements import Call, Prepared
+from ..statements import Prepared
 from ..store_tables import outbox, relay_lanes
 from ._insert import insert_or_ignore
 
@@ -115,11 +115,6 @@ _hold = Prepared(sa.insert(relay_lanes), ["workflow_id", "owner", "held_until", 
 def append(connection: Connection, envelopes: list[EventEnvelope], *, tenant: str, now: int) -> None:
     """Put events into the outbox, in the order in which they were emitted."""
     _insert.execute_many(connection, [_values(envelope, tenant=tenant, now=now) for envelope in envelopes])
-
-
-def appending(envelope: EventEnvelope, *, tenant: str, now: int) -> Call:
-    """The statement that puts one event into the outbox, to be run together with others."""
-    return _insert.given(_values(envelope, tenant=tenant, now=now))
 
 
 def _values(envelope: EventEnvelope, *, tenant: str, now: int) -> dict[str, Any]:

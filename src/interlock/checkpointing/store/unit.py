@@ -88,16 +88,16 @@ class Unit:
         if moved:
             self.set(updated_at=self.now)
             calls.append(instances.updating(self._before, self.instance))
-        tenant = self.instance.tenant
-        calls += [outbox.appending(event, tenant=tenant, now=self.now) for event in self._events]
         if self._entered:
             reach(FaultPoint.BEFORE_LEDGER)
         written = write_all(self.connection, calls)
         for (_, entry), rows in zip(self._entered, written, strict=False):
             if rows != 1:
                 raise _taken_over(entry)
-        if moved and written[len(calls) - len(self._events) - 1] != 1:
+        if moved and written[-1] != 1:
             raise _moved_elsewhere(self._before)
+        # By themselves, for the order in which they go in is the order in which they go out.
+        outbox.append(self.connection, self._events, tenant=self.instance.tenant, now=self.now)
         if self._entered:
             reach(FaultPoint.AFTER_LEDGER)
         self._before = self.instance

@@ -159,14 +159,12 @@ def _(it: Attacked) -> None:
 
 @instead("other arguments: the waiting call replaced in the conversation")
 def _(it: Attacked) -> None:
-    interrupt_id, _ = it.asked()
+    it.asked()
+    it.confirmed()
     evil = {**it.write.arguments, **it.other_arguments()}
     replace_call(it, evil)
-    with it.typed():
-        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
     assert bool(it.desk.goes_on()) == it.permits(evil), "it is another proposal: asked about, or denied"
-    with it.typed():
-        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+    it.desk.graph.instances.execute(it.desk.config, it.write.tool, evil, principal=desks.CUSTOMER)
 
 
 @instead("two proposals, the answers sent in another order")

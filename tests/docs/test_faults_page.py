@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from interlock import SQLCheckpointer, ToolContext, Workflow, command
-from interlock.checkpointing import database, patience
+from interlock.checkpointing import engines, patience
 from interlock.graphs.deliveries import LEFT_SECONDS
 from interlock.testing import Child, EventPoint, FaultPoint, reach
 from tests.docs.blocks import ROOT, Block, blocks_of
@@ -52,7 +52,7 @@ def test_it_names_every_fault_point_and_every_thing_that_can_be_put_there() -> N
 
 def test_the_bounds_that_it_names_are_those_that_hold() -> None:
     text = (ROOT / PAGE).read_text("utf-8")
-    assert f"{database.BUSY_TIMEOUT_SECONDS:.0f} s, its busy timeout" in text
+    assert f"{engines.BUSY_TIMEOUT_SECONDS:.0f} s, its busy timeout" in text
     assert f"{patience.LOCK_SECONDS} s, `lock_timeout`" in text
     assert f"{patience.IDLE_SECONDS} s, `idle_in_transaction_session_timeout`" in text
     assert f"{patience.IDLE_SECONDS} s, `idle_transaction_timeout`" in text

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from langchain_core.messages import BaseMessage, message_to_dict
 
 from .conversation_tables import conversations, messages
-from .database import Database, Dialect
+from .database import Database
+from .engines import Dialect
 from .saver.messages import Message
 from .saver.sealing import Sealing, unreadable
 from .saver.separation import Decoder

@@ -14,36 +14,24 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import NullPool
 
-from ..tools.errors import StoreError
 from . import clock
 from .connections import Connections
+from .engines import ASYNC_DRIVERS, Dialect, create_engine, dialect_of, in_schema, prepare_sqlite, sync_url
 from .faults import translate, translated
 from .patience import READ_ONLY_POSTGRESQL, bound
 from .statements import Prepared
+from .writers import write_lock_for
 
 if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
-
-BUSY_TIMEOUT_SECONDS = 30.0
-"""How long a writer waits for SQLite's one write lock before it gives up with `StoreUnavailable`."""
-
-
-class Dialect(StrEnum):
-    """The databases that Interlock knows."""
-
-    SQLITE = "sqlite"
-    POSTGRESQL = "postgresql"
-    MYSQL = "mysql"
-
 
 # Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
 _begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
@@ -53,47 +41,7 @@ _READ_ONLY = {
     Dialect.POSTGRESQL: [READ_ONLY_POSTGRESQL],
     Dialect.MYSQL: ["START TRANSACTION READ ONLY"],
 }
-_ASYNC_DRIVERS = {
-    Dialect.SQLITE: "sqlite+aiosqlite",
-    Dialect.POSTGRESQL: "postgresql+psycopg",
-    Dialect.MYSQL: "mysql+asyncmy",
-}
-_SYNC_DRIVERS = {
-    Dialect.SQLITE: "sqlite+pysqlite",
-    Dialect.POSTGRESQL: "postgresql+psycopg",
-    Dialect.MYSQL: "mysql+pymysql",
-}
-
 _memory_names = itertools.count(1)
-_write_locks: weakref.WeakValueDictionary[str, "_WriteLock"] = weakref.WeakValueDictionary()
-_write_locks_guard = threading.Lock()
-
-
-class _WriteLock:
-    """Lets the writers of one SQLite file in this process take turns.
-
-    SQLite's own waiting is a poll with growing pauses, which starves some writers when many wait; a lock is fair and wakes
-    at once. Between processes SQLite's busy timeout still decides.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._owner: object | None = None
-
-    def acquire(self, owner: object) -> None:
-        if self._owner == owner:
-            raise StoreError(
-                "This thread already holds the database's write transaction, and SQLite has only one writer: "
-                "a transactional tool must not run another workflow, or write through another connection, while its body runs. "
-                "Use ctx.session, or make the tool's effect 'idempotent'."
-            )
-        if not self._lock.acquire(timeout=BUSY_TIMEOUT_SECONDS):
-            raise sa.exc.TimeoutError("the database's write lock was not free in time")
-        self._owner = owner
-
-    def release(self) -> None:
-        self._owner = None
-        self._lock.release()
 
 
 class Database:
@@ -107,7 +55,7 @@ class Database:
 
     def __init__(self, engine: Engine, *, owned: bool) -> None:
         self.engine = engine
-        self.dialect = _dialect_of(engine.dialect.name)
+        self.dialect = dialect_of(engine.dialect.name)
         self._owned = owned
         self._executor: ThreadPoolExecutor | None = None
         self._async_engine: AsyncEngine | None = None
@@ -118,7 +66,7 @@ class Database:
         self._autocommitting = (
             self._connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=owned, autocommit=True)
         )
-        self._write_lock = _write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
+        self._write_lock = write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
 
     @classmethod
     def open(
@@ -142,19 +90,19 @@ class Database:
         if isinstance(target, Database):
             return target
         if isinstance(target, Engine):
-            return cls(_in_schema(target, schema), owned=False)
+            return cls(in_schema(target, schema), owned=False)
         # An AsyncEngine is opened anew, by its URL.
-        url = _sync_url(target if isinstance(target, str | URL) else getattr(target, "url", ""))
+        url = sync_url(target if isinstance(target, str | URL) else getattr(target, "url", ""))
         if url.get_backend_name() == Dialect.SQLITE and url.database in (None, "", ":memory:"):
             return cls.in_memory()  # every connection of its own would be a database of its own
-        return cls(_in_schema(_create_engine(url, synchronous), schema), owned=True)
+        return cls(in_schema(create_engine(url, synchronous), schema), owned=True)
 
     @classmethod
     def in_memory(cls) -> "Database":
         """A private database in this process's memory, gone when it is closed or forgotten."""
         # The memdb VFS gives every connection the same memory with SQLite's ordinary locking; a shared cache would not.
         url = f"sqlite+pysqlite:///file:/interlock-{os.getpid()}-{next(_memory_names)}?vfs=memdb&uri=true"
-        database = cls(_create_engine(make_url(url), "OFF"), owned=True)
+        database = cls(create_engine(make_url(url), "OFF"), owned=True)
         database._anchor = database.engine.raw_connection()
         weakref.finalize(database, _forget_memory, database._anchor, database.engine)
         return database
@@ -318,12 +266,12 @@ class Database:
 
         with self._guard:
             if self._async_engine is None:
-                url = self.engine.url.set(drivername=_ASYNC_DRIVERS[self.dialect])
+                url = self.engine.url.set(drivername=ASYNC_DRIVERS[self.dialect])
                 # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
                 options = {} if self.dialect is Dialect.SQLITE else {"isolation_level": "READ COMMITTED"}
                 self._async_engine = create_async_engine(url, poolclass=NullPool, **options)
                 if self.dialect is Dialect.SQLITE:
-                    _prepare_sqlite(self._async_engine.sync_engine, "FULL")
+                    prepare_sqlite(self._async_engine.sync_engine, "FULL")
                 else:
                     bound(self._async_engine.sync_engine)
             return self._async_engine
@@ -414,74 +362,6 @@ class _RawAutocommit:
 def _is_of_driver(database: Database, error: BaseException) -> bool:
     driver = database.engine.dialect.loaded_dbapi
     return isinstance(error, (sa.exc.SQLAlchemyError, driver.Error))
-
-
-def _in_schema(engine: Engine, schema: str | None) -> Engine:
-    return engine if schema is None else engine.execution_options(schema_translate_map={None: schema})
-
-
-def _sync_url(target: str | URL) -> URL:
-    try:
-        url = make_url(target)
-    except sa.exc.ArgumentError as error:
-        raise StoreError(
-            "That is not a database URL. Give one such as sqlite:///shop.db, postgresql://user@host/db or mysql://user@host/db."
-        ) from error
-    return url.set(drivername=_SYNC_DRIVERS[_dialect_of(url.get_backend_name())])
-
-
-def _dialect_of(name: str) -> Dialect:
-    if name == "mariadb":
-        return Dialect.MYSQL
-    try:
-        return Dialect(name)
-    except ValueError:
-        raise StoreError(
-            f"Interlock does not know the database {name!r}. It works on sqlite, postgresql and mysql/mariadb."
-        ) from None
-
-
-def _create_engine(url: URL, synchronous: str) -> Engine:
-    try:
-        if url.get_backend_name() == Dialect.SQLITE:
-            engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
-            _prepare_sqlite(engine, synchronous)
-            return engine
-        isolation = {"isolation_level": "READ COMMITTED"}
-        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=40, **isolation)
-        bound(engine)
-        return engine
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"The driver {error.name!r} is not installed. Install langgraph-interlock[postgres] or langgraph-interlock[mysql]."
-        ) from error
-
-
-def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
-    in_memory = "memdb" in str(engine.url)
-
-    @sa.event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun by us, and only by us
-        cursor = connection.cursor()
-        try:
-            if not in_memory:
-                cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute(f"PRAGMA synchronous={synchronous}")
-            cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_SECONDS * 1000)}")
-            cursor.execute("PRAGMA foreign_keys=ON")
-        finally:
-            cursor.close()
-
-
-def _write_lock_for(url: URL) -> _WriteLock:
-    path = url.database or ""
-    name = path if path.startswith("file:") else os.path.realpath(path)
-    with _write_locks_guard:
-        lock = _write_locks.get(name)
-        if lock is None:
-            lock = _write_locks[name] = _WriteLock()
-        return lock
 
 
 @contextlib.contextmanager

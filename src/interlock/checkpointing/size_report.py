@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 
 from .checkpoint_tables import checkpoints, threads
 from .columns import metadata
-from .database import Database, Dialect
+from .database import Database
+from .engines import Dialect
 from .schema import GROUPS, version
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from ..checkpoint_tables import channel_values, checkpoints, threads, writes
 from ..conversation_tables import conversations, messages
-from ..database import Dialect
+from ..engines import Dialect
 
 _INSERTS: dict[Dialect, Any] = {
     Dialect.SQLITE: sqlite.insert,

@@ -7,7 +7,8 @@ from typing import Any
 
 from ...tools.errors import ConflictError, StoreError, StoreUnavailable
 from .. import schema
-from ..database import Database, Dialect
+from ..database import Database
+from ..engines import Dialect
 from ..faults import is_deadlock
 from . import body, postgres, sqlite
 from .jobs import Job, PositionsTaken, late

@@ -1,0 +1,59 @@
+"""Turns among the writers of one SQLite file in this process."""
+
+import os
+import threading
+import weakref
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from ..tools.errors import StoreError
+from .engines import BUSY_TIMEOUT_SECONDS
+
+_write_locks: weakref.WeakValueDictionary[str, "WriteLock"] = weakref.WeakValueDictionary()
+_write_locks_guard = threading.Lock()
+
+
+class WriteLock:
+    """Lets the writers of one SQLite file in this process take turns.
+
+    SQLite's own waiting is a poll with growing pauses, which starves some writers when many wait; a lock is fair and wakes
+    at once. Between processes SQLite's busy timeout still decides.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner: object | None = None
+
+    def acquire(self, owner: object) -> None:
+        """Wait for a turn, and take it.
+
+        Raises:
+            StoreError: The owner has it already, and would wait for itself.
+            TimeoutError: SQLAlchemy's; it was not free in time.
+        """
+        if self._owner == owner:
+            raise StoreError(
+                "This thread already holds the database's write transaction, and SQLite has only one writer: "
+                "a transactional tool must not run another workflow, or write through another connection, while its body runs. "
+                "Use ctx.session, or make the tool's effect 'idempotent'."
+            )
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+            raise sa.exc.TimeoutError("the database's write lock was not free in time")
+        self._owner = owner
+
+    def release(self) -> None:
+        """Let the next one in."""
+        self._owner = None
+        self._lock.release()
+
+
+def write_lock_for(url: URL) -> WriteLock:
+    """The lock of the file that a URL names: one for each file, however it is called."""
+    path = url.database or ""
+    name = path if path.startswith("file:") else os.path.realpath(path)
+    with _write_locks_guard:
+        lock = _write_locks.get(name)
+        if lock is None:
+            lock = _write_locks[name] = WriteLock()
+        return lock

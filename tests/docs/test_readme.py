@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import START, MessagesState, StateGraph
 from typer.testing import CliRunner
 
 from interlock.cli import app
@@ -59,7 +61,15 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, str]]:
 
 @pytest.fixture
 def folder(ran: dict[int, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder in which the blocks ran."""
+    """The folder in which the blocks ran, with a thread in LangGraph's own saver beside them."""
+    peer = Path("langgraph.db")
+    if not peer.exists():
+        builder = StateGraph(MessagesState)
+        builder.add_node("answer", lambda _: {"messages": [("ai", "It cost 12.50.")]})
+        builder.add_edge(START, "answer")
+        with SqliteSaver.from_conn_string(str(peer)) as saver:
+            graph: Any = builder.compile(saver)
+            graph.invoke({"messages": [("user", "What did it cost?")]}, {"configurable": {"thread_id": "old"}})
     return Path.cwd()
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from interlock import SQLCheckpointer, ToolContext, Workflow, WorkflowStore, command
 from interlock.checkpointing import Database
 from interlock.checkpointing.statements import Prepared, write_all
+from interlock.checkpointing.store import ledger as store_ledger
+from interlock.nodes.attempts import Looking
+from interlock.tools.contracts import ToolContract
 from tests.support.servers import temporary_postgres_database
 
 tables = sa.MetaData()
@@ -103,26 +110,132 @@ def test_many_rows_go_in_by_one_statement(database: Database) -> None:
         assert len(everything.all(connection, {})) == 5
 
 
+def test_very_many_writes_at_once_are_all_done(database: Database) -> None:
+    names = [f"name {number}" for number in range(1_800)]
+    with database.write() as connection:
+        assert write_all(connection, [insert.given({"name": name, "value": 1}) for name in names]) == [1] * len(names)
+        assert len(everything.all(connection, {})) == len(names)
+
+
+def test_what_an_engine_hides_is_not_shown_in_errors(database_url: str) -> None:
+    engine = sa.create_engine(database_url, hide_parameters=True)
+    with engine.begin() as connection:
+        tables.create_all(connection)
+        insert.execute(connection, {"name": "SECRET", "value": 1})
+    with pytest.raises(sa.exc.IntegrityError) as caught, engine.begin() as connection:
+        insert.execute(connection, {"name": "SECRET", "value": 1})
+    assert "SECRET" not in str(caught.value).replace(str(caught.value.orig), "")
+    engine.dispose()
+
+
+def test_a_lost_connection_costs_an_engine_of_the_applications_one_error() -> None:
+    with temporary_postgres_database() as url:
+        engine = sa.create_engine(url, pool_size=3)  # without asking connections whether they still are
+        held = [engine.connect() for _ in range(3)]
+        numbers = [connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() for connection in held]
+        for connection in held:
+            connection.close()
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
+            for number in numbers:
+                server.execute("SELECT pg_terminate_backend(%s, 5000)", (number,))
+        one = Prepared(sa.select(sa.literal(1)))
+        with pytest.raises(sa.exc.OperationalError), engine.connect() as connection:
+            one.first(connection, {})
+        for _ in range(3):
+            with engine.connect() as connection:
+                assert one.first(connection, {}) == (1,)
+        engine.dispose()
+
+
+BLOCKED = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+}
+
+
+def is_blocked(database: Database) -> bool:
+    """Whether some statement waits for a lock."""
+    with database.read() as connection:
+        return bool(connection.exec_driver_sql(BLOCKED[database.dialect.value]).scalar_one())
+
+
+def test_a_statement_that_is_cancelled_stays_cancelled(server_database_url: str) -> None:
+    """And its connection, which nobody can use any more, does not get into the way."""
+
+    async def wait() -> None:
+        database = Database.open(server_database_url)
+        with database.write() as connection:
+            tables.create_all(connection)
+            insert.execute(connection, {"name": "a", "value": 1})
+        lock = Prepared(sa.select(counters.c.value).with_for_update())
+        ready = asyncio.Event()
+
+        async def second() -> None:
+            async with database.awrite() as connection:
+                ready.set()
+                await connection.run_sync(lambda sync: lock.all(sync, {}))
+
+        async with database.awrite() as connection:
+            await connection.run_sync(lambda sync: lock.all(sync, {}))
+            waiting = asyncio.create_task(second())
+            await ready.wait()
+            assert await database.arun(lambda: WorkflowStore(database).wait_until(lambda: is_blocked(database), 10))
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        async with database.awrite() as connection:
+            assert await connection.run_sync(lambda sync: lock.all(sync, {})) in ([(1,)], ((1,),))
+        database.close()
+
+    asyncio.run(wait())
+
+
+def test_what_a_look_writes_is_not_kept_by_a_read(database: Database) -> None:
+    with database.read() as connection, Looking(connection) as looking:
+        looking.open().execute(sa.insert(counters).values(name="a", value=1))
+    with database.read() as connection:
+        assert everything.all(connection, {}) in ([], ())
+
+
+def test_effects_that_wait_for_somebody_are_found_by_their_index(tmp_path: Path) -> None:
+    with closing(WorkflowStore(f"sqlite:///{tmp_path / 'store.db'}")) as store, store.read() as connection:
+        seen: list[str] = []
+        sa.event.listen(connection, "before_cursor_execute", lambda *given: seen.append(given[2]))
+        store_ledger.unsettled(connection, None, 10)
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {seen[0]}", (10, 0)).all()
+        assert "USING INDEX ix_workflow_ledger_unsettled" in str(plan)
+
+
 @command("case.count", effect="transactional")
 def count(name: str, ctx: ToolContext) -> int:
     """Count one up."""
     return int(ctx.session.scalar(sa.select(sa.literal(len(name)))))
 
 
-def test_a_workflow_runs_in_the_schema_that_its_tables_are_in() -> None:
+@command("case.count", effect="transactional")
+async def count_later(name: str, ctx: ToolContext) -> int:
+    """Count one up."""
+    return int(await ctx.session.scalar(sa.select(sa.literal(len(name)))))
+
+
+@pytest.mark.parametrize("tool", [count, count_later], ids=["sync", "async"])
+def test_a_workflow_runs_in_the_schema_that_its_tables_are_in(tool: ToolContract) -> None:
     with temporary_postgres_database() as url:
         engine = sa.create_engine(url)
         with engine.begin() as connection:
             connection.exec_driver_sql("CREATE SCHEMA il")
         flow = Workflow("counting")
         flow.add_state("open", decide=lambda _: ("case.count", {"name": "abc"}))
-        flow.add_edge("open", count, "closed")
+        flow.add_edge("open", tool, "closed")
         flow.add_state("closed", final=True)
         with SQLCheckpointer(url, schema="il") as saver:
             saver.setup()
             graph = flow.compile(saver)
             config = {"configurable": {"thread_id": "t-1"}}
-            graph.invoke({"messages": []}, config)  # type: ignore[arg-type]
+            if tool.is_async:
+                asyncio.run(graph.ainvoke({"messages": []}, config))  # type: ignore[arg-type]
+            else:
+                graph.invoke({"messages": []}, config)  # type: ignore[arg-type]
 
             assert graph.instances.get(config).state == "closed"  # type: ignore[arg-type]
             assert WorkflowStore(saver.database).verify(graph.instances.id_of(config)) == []  # type: ignore[arg-type]

@@ -41,6 +41,10 @@ _READ_ONLY = {
     Dialect.POSTGRESQL: [READ_ONLY_POSTGRESQL],
     Dialect.MYSQL: ["START TRANSACTION READ ONLY"],
 }
+LOOKED = "interlock_looked"
+"""Set in the `info` of a connection on which the application's own code was given a session to look with: what it may have done there
+is not kept by a transaction that only reads."""
+
 _memory_names = itertools.count(1)
 
 
@@ -115,8 +119,9 @@ class Database:
             if self.dialect is Dialect.SQLITE:
                 _begin_reading.execute(connection, {})
             yield connection
-            # Nothing was written; but after a rollback psycopg forgets every statement that the server has prepared for it.
-            connection.commit()
+            if not connection.info.pop(LOOKED, False):
+                # Nothing was written; but after a rollback psycopg forgets every statement that the server has prepared for it.
+                connection.commit()
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Connection]:
@@ -142,6 +147,7 @@ class Database:
             if self.dialect is Dialect.SQLITE:
                 _begin_writing.execute(connection, {})
             yield connection
+            connection.info.pop(LOOKED, None)
             connection.commit()
 
     @property
@@ -274,6 +280,8 @@ class Database:
                     prepare_sqlite(self._async_engine.sync_engine, "FULL")
                 else:
                     bound(self._async_engine.sync_engine)
+                if self.schema is not None:
+                    self._async_engine = self._async_engine.execution_options(schema_translate_map={None: self.schema})
             return self._async_engine
 
 
@@ -370,7 +378,6 @@ def _guarded(connection: Connection, dialect: Dialect) -> Iterator[None]:
         connection.exec_driver_sql(statement)
     try:
         yield
-        connection.commit()  # rather than roll back; see `read`
     finally:
         connection.rollback()
         if dialect is Dialect.SQLITE:  # a setting of the connection, which goes back to the pool

@@ -47,7 +47,7 @@ class Prepared:
     ) -> None:
         self._statement = statement
         self._columns = list(columns) if columns is not None else None
-        self._texts: dict[tuple[str, str, str | None], _Text] = {}
+        self._texts: dict[tuple[str, str, str, str | None], _Text] = {}
 
     def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> int:
         """Run it with named parameters.
@@ -89,7 +89,7 @@ class Prepared:
     def _for(self, connection: Connection) -> _Text:
         dialect = connection.dialect
         schemas: Mapping[str | None, str] | None = connection.get_execution_options().get("schema_translate_map")
-        key = (dialect.name, dialect.driver, schemas.get(None) if schemas else None)
+        key = (dialect.name, dialect.driver, dialect.paramstyle, schemas.get(None) if schemas else None)
         found = self._texts.get(key)
         if found is None:
             statement = self._statement(dialect.name) if callable(self._statement) else self._statement
@@ -117,9 +117,14 @@ def write_all(connection: Connection, calls: Sequence[Call]) -> list[int]:
         How many rows each of them wrote.
     """
     # Not by the driver's pipeline: a process that stops after one would not be thrown out of its transaction by the server.
-    if len(calls) > 1 and connection.dialect.name == "postgresql":
-        return _write_in_one(connection, calls)
+    if len(calls) > 1 and connection.dialect.name == "postgresql" and not connection.dialect.positional:
+        chunks = [calls[start : start + _AT_ONCE] for start in range(0, len(calls), _AT_ONCE)]
+        return [rows for chunk in chunks for rows in _write_in_one(connection, chunk)]
     return [call.statement.execute(connection, call.parameters) for call in calls]
+
+
+_AT_ONCE = 50
+"""Writes in one statement: servers bound its parameters and its columns."""
 
 
 def _write_in_one(connection: Connection, calls: Sequence[Call]) -> list[int]:
@@ -162,6 +167,11 @@ def _run(connection: Connection, text: str, values: Any, take: Callable[[Any], A
         return take(cursor)
     except _driver_errors(connection) as error:
         raise _as_sqlalchemy(connection, text, values, error) from error
+    except Exception:
+        raise
+    except BaseException as error:  # cancelled in the middle of it: the connection is of no more use
+        connection.invalidate(error)
+        raise
     finally:
         cursor.close()
 
@@ -175,12 +185,15 @@ def _as_sqlalchemy(connection: Connection, text: str, values: Any, error: Any) -
     """The error that SQLAlchemy would have raised had the statement gone through it."""
     lost = connection.dialect.is_disconnect(error, cast("Any", connection.connection.dbapi_connection), None)
     if lost:
+        # Those that wait in the pool are of the same age.
+        connection.engine.pool._invalidate(cast("Any", connection.connection), error)
         connection.invalidate(error)
     made: Exception = sa.exc.DBAPIError.instance(
         text,
         values,
         error,
         connection.dialect.loaded_dbapi.Error,
+        hide_parameters=connection.engine.hide_parameters,
         connection_invalidated=lost,
         dialect=connection.dialect,
     )

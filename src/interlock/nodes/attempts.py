@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
+from ..checkpointing.database import LOOKED
 from ..checkpointing.store import ApprovalRequest, Instance, LedgerEntry, Unit
 from ..tools.canonical import JsonObject
 from ..tools.errors import OutcomeUnknown
@@ -64,6 +65,7 @@ class Looking:
         if self._session is None:
             from sqlalchemy.orm import Session  # noqa: PLC0415 -- see `driver`
 
+            self._connection.info[LOOKED] = True
             self._session = Session(bind=self._connection, join_transaction_mode="rollback_only", autoflush=False)
         return self._session
 

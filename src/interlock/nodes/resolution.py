@@ -11,7 +11,7 @@ from ..checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import ledger as ledger_rows
 from ..tools.codes import ErrorCode
-from ..tools.errors import ConflictError, InputError, InvalidOutput, InvalidResume
+from ..tools.errors import ConflictError, InProgress, InputError, InvalidOutput, InvalidResume
 from ..tools.events import Event
 from ..tools.principal import Principal
 from ..tools.results import ErrorBody
@@ -113,7 +113,10 @@ def resolve(
     if resolution.found is Found.RETRY:
         after = replace(entry, status=LedgerStatus.FAILED, owner=None, result=None)
         unit.enter(entry, after)
-        unit.flush()
+        try:
+            unit.flush()
+        except InProgress as error:
+            raise _changed(entry) from error
         return None
     ready, proposal = _as_attempted(engine, commands, unit, entry)
     if resolution.found is Found.FAILED:

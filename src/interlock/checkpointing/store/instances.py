@@ -12,7 +12,6 @@ from ...tools.principal import Principal
 from ..statements import Call, Prepared
 from ..store_tables import instances
 from ._json import read_json, write_json
-from ._principals import read_principal
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def from_row(row: Any) -> Instance:
     values = dict(zip(COLUMNS, row, strict=False))
     values["data"] = read_json(values["data"])
     values["finished"] = bool(values["finished"])
-    values["started_by"] = read_principal(values["started_by"])
+    values["started_by"] = Principal.from_json(read_json(values["started_by"]))
     values["last_result"] = None if values["last_result"] is None else read_json(values["last_result"])
     return Instance(**values)
 

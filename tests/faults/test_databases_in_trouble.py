@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
 
 from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, WorkflowGraph, command
-from interlock.checkpointing import database as databases
+from interlock.checkpointing import engines
 from interlock.testing import Child, Fault, FaultPoint, delay, injected
 from interlock.tools import StoreError, StoreUnavailable
 from tests.support.servers import temporary_postgres_database
@@ -131,7 +131,7 @@ def test_a_server_that_is_not_there_is_a_retryable_error(url: str) -> None:
 def test_a_file_that_is_locked_for_longer_than_the_busy_timeout_is_a_retryable_error(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "BUSY_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_SECONDS", 0.1)
     with SQLCheckpointer(sqlite_url) as saver:
         graph = till(saver)
         with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:

@@ -13,8 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from interlock import ConflictError, Database, SQLCheckpointer, WorkflowGraph, WorkflowStore
-from interlock.checkpointing import database as databases
-from interlock.checkpointing import patience
+from interlock.checkpointing import engines, patience
 from interlock.testing import Child, FaultPoint
 from interlock.tools import LeaseLost, StaleCheckpoint, StoreUnavailable
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database
@@ -173,7 +172,7 @@ def test_a_process_that_stops_with_the_files_write_lock_keeps_others_out_for_no_
     nth = 2 if point == FaultPoint.BEFORE_COMMIT else 1
     with Child(run, "transactions", url, outside.address, thread, stop_at=(point, nth), preload=PRELOAD) as stopped:
         assert stopped.stopped()
-        monkeypatch.setattr(databases, "BUSY_TIMEOUT_SECONDS", 0.1)
+        monkeypatch.setattr(engines, "BUSY_TIMEOUT_SECONDS", 0.1)
         graph, config = quick("transactions", url, outside.address), {"configurable": {"thread_id": thread}}
         with pytest.raises(StoreUnavailable, match="locked") as raised:
             graph.instances.execute(config, "till.open", {})

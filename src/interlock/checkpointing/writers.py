@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from ..tools.errors import StoreError
-from .engines import BUSY_TIMEOUT_SECONDS
+from . import engines
 
 _write_locks: weakref.WeakValueDictionary[str, "WriteLock"] = weakref.WeakValueDictionary()
 _write_locks_guard = threading.Lock()
@@ -38,7 +38,7 @@ class WriteLock:
                 "a transactional tool must not run another workflow, or write through another connection, while its body runs. "
                 "Use ctx.session, or make the tool's effect 'idempotent'."
             )
-        if not self._lock.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+        if not self._lock.acquire(timeout=engines.BUSY_TIMEOUT_SECONDS):
             raise sa.exc.TimeoutError("the database's write lock was not free in time")
         self._owner = owner
 

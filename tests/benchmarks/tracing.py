@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import statistics
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +22,9 @@ from interlock.testing import ScriptedChatModel, call
 from interlock.tracing.runs import GraphRun
 from tests.tracing.support import ADA, Shop, config
 
-MOST = 1.15
+LIMIT = 1.15
 STEPS = 20
+WARM_UP, ROUNDS = 4, 30
 
 
 class _Nowhere(requests.Session):
@@ -67,17 +70,27 @@ def _cpu_seconds(client: Client, database: Path) -> float:
     return took
 
 
-def test_it_costs_at_most_fifteen_percent(tmp_path: Path) -> None:
+def main() -> None:
+    """Run both in turns, so that whatever else the machine does hits both alike."""
     client = Client(api_url="http://127.0.0.1:9", api_key="local", session=_Nowhere())
-    plain, ours = [], []
-    for number in range(24):
-        with _plainly():
-            plain.append(_cpu_seconds(client, tmp_path / f"plain{number}.db"))
-        ours.append(_cpu_seconds(client, tmp_path / f"ours{number}.db"))
-        # The least of several is what it takes; everything above is the machine's other work.
-        if number >= 4 and min(ours) / min(plain) <= MOST:
-            break
+    plain: list[float] = []
+    ours: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        for number in range(-WARM_UP, ROUNDS):
+            with _plainly():
+                alone = _cpu_seconds(client, Path(name, f"plain{number}.db"))
+            told = _cpu_seconds(client, Path(name, f"ours{number}.db"))
+            if number >= 0:
+                plain.append(alone)
+                ours.append(told)
     client.close()
+    ratio = statistics.median(ours) / statistics.median(plain)
+    verdict = "within" if ratio <= LIMIT else "above"
+    print(
+        f"a run of {STEPS} steps: {statistics.median(ours) * 1e3:.0f} ms of processor time told, "
+        f"{statistics.median(plain) * 1e3:.0f} ms with LangChain's tracer alone: ratio {ratio:.2f} ({verdict} {LIMIT})"
+    )
 
-    print(f"tracing costs {min(ours) / min(plain):.3f} of LangChain's own")
-    assert min(ours) / min(plain) <= MOST, (min(ours), min(plain))
+
+if __name__ == "__main__":
+    main()

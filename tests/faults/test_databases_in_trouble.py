@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from langchain_core.runnables import RunnableConfig
 
 from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, WorkflowGraph, command
 from interlock.checkpointing import engines
@@ -24,21 +23,8 @@ from interlock.tools import StoreError, StoreUnavailable
 from tests.support.servers import temporary_postgres_database
 
 from .kills import PRELOAD
-from .workflows import CLERK, Receipt, Till, bookings, close_till, open_till, prepare, transactions
-
-HERE: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
-
-
-def till(saver: SQLCheckpointer) -> WorkflowGraph:
-    flow = Workflow("till", data=Till)
-    flow.add_state("closed")
-    flow.add_state("open")
-    flow.add_state("over", final=True)
-    flow.add_edge("closed", open_till, "open")
-    flow.add_edge("open", close_till, "over")
-    graph = flow.compile(saver)
-    graph.invoke({"messages": [], "data": {"thread": "t-1"}}, HERE)
-    return graph
+from .till import HERE, booked, till
+from .workflows import CLERK, Receipt, Till, bookings, prepare, transactions
 
 
 @pytest.fixture
@@ -47,11 +33,6 @@ def postgres() -> Iterator[SQLCheckpointer]:
         prepare(url)
         with SQLCheckpointer(url) as saver:
             yield saver
-
-
-def booked(graph: WorkflowGraph) -> list[str]:
-    with graph.engine.store.read() as connection:
-        return [*connection.scalars(sa.select(bookings.c.what).order_by(bookings.c.number))]
 
 
 def nothing_happened(graph: WorkflowGraph) -> None:

@@ -13,14 +13,13 @@ import pytest
 import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
 
-from interlock import SQLCheckpointer, ToolContext, Workflow, WorkflowGraph, command
+from interlock import SQLCheckpointer, ToolContext, Workflow, command
 from interlock.testing import Fault, FaultPoint, injected
 from interlock.tools import StoreUnavailable
 from tests.support.own_postgres import OwnPostgres, Way, own_postgres
 
-from .workflows import CLERK, WORKFLOWS, Receipt, Till, bookings, close_till, open_till, prepare
-
-HERE: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
+from .till import HERE, booked, till
+from .workflows import CLERK, WORKFLOWS, Receipt, Till, bookings, prepare
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +39,6 @@ def saver(server: OwnPostgres) -> Iterator[SQLCheckpointer]:
     prepare(url)
     with SQLCheckpointer(url) as opened:
         yield opened
-
-
-def till(saver: SQLCheckpointer) -> WorkflowGraph:
-    flow = Workflow("till", data=Till)
-    flow.add_state("closed")
-    flow.add_state("open")
-    flow.add_state("over", final=True)
-    flow.add_edge("closed", open_till, "open")
-    flow.add_edge("open", close_till, "over")
-    graph = flow.compile(saver)
-    graph.invoke({"messages": [], "data": {"thread": "t-1"}}, HERE)
-    return graph
-
-
-def booked(graph: WorkflowGraph) -> list[str]:
-    with graph.engine.store.read() as connection:
-        return [*connection.scalars(sa.select(bookings.c.what).order_by(bookings.c.number))]
 
 
 @pytest.mark.parametrize("way", ["fast", "immediate"])

@@ -1,4 +1,4 @@
-"""One SQL database: its engines, its transactions, its clock, and what differs between the dialects.
+"""One SQL database: its transactions, its threads, and its clock.
 
 Everything that is stored goes through `Database.read` and `Database.write`. Asynchronous callers run the same synchronous
 code in the database's own threads (`Database.arun`), so that there is one copy of every statement, and no connection is ever
@@ -54,7 +54,6 @@ class Database:
     Args:
         engine: The synchronous engine that everything runs on.
         owned: Whether `close` disposes of the engine.
-        shared_lock: The name under which writers of the same SQLite file in this process take turns.
     """
 
     def __init__(self, engine: Engine, *, owned: bool) -> None:

@@ -231,17 +231,17 @@ def test_writes_that_wait_at_the_same_moment_are_one_commit(tmp_path: pathlib.Pa
     with SQLCheckpointer(f"sqlite:///{tmp_path / 'grouped.db'}") as saver:
         saver.setup()
         statements: list[int] = []
-        together = saver._storage._together_in_one
+        together = saver._storage._in_one_transaction
 
-        def counting(batch: list[Any]) -> None:
+        def counting(batch: list[Any]) -> Any:
             statements.append(len(batch))
-            together(batch)
+            return together(batch)
 
-        saver._storage._together_in_one = counting  # type: ignore[method-assign]
+        saver._storage._in_one_transaction = counting  # type: ignore[method-assign]
         with ThreadPoolExecutor(8) as threads:
             with saver.database.turn():  # nobody can commit until all of them stand in line
                 waiting = [threads.submit(put, saver, config(str(number))) for number in range(8)]
-                while len(saver._storage._queue) < 8:
+                while len(saver._storage._line) < 8:
                     threading.Event().wait(0.001)
             results = [one.result() for one in waiting]
 
@@ -256,7 +256,7 @@ def test_one_bad_job_in_a_group_fails_alone(tmp_path: pathlib.Path) -> None:
         with ThreadPoolExecutor(3) as threads:
             with saver.database.turn():
                 waiting = [threads.submit(put, saver, at) for at in (config("before"), first, config("after"))]
-                while len(saver._storage._queue) < 3:
+                while len(saver._storage._line) < 3:
                     threading.Event().wait(0.001)
             outcomes = [one.exception() for one in waiting]
 

@@ -24,10 +24,10 @@ from . import schema as tables
 from .checkpoint_tables import TASK_ID_LENGTH
 from .conversation import Conversations
 from .database import Database
-from .fault_points import FaultPoint, reach
+from .fault_points import FaultPoint, is_hung, reach
 from .identifiers import checked
 from .saver import history, reading, threads
-from .saver.jobs import PutJob, WritesJob
+from .saver.jobs import Job, PutJob, WritesJob
 from .saver.keys import place_of
 from .saver.memory import CACHE_BYTES
 from .saver.sealing import Sealing
@@ -158,15 +158,9 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             ConflictError: Another run wrote to the thread since the parent checkpoint, or the thread was deleted.
             StoreError: It was not stored; the message says why.
         """
-        place = place_of(config)
-        checkpoint_id = checked("checkpoint_id", checkpoint["id"], 128)
-        job = PutJob(
-            self._storage, place, self._sealing(), config, checkpoint, metadata, new_versions, fenced=self._fenced
-        )
-        reach(FaultPoint.BEFORE_CHECKPOINT)
-        self._storage.commit(job)
-        reach(FaultPoint.AFTER_CHECKPOINT)
-        return place.config(checkpoint_id)
+        job = self._put_job(config, checkpoint, metadata, new_versions)
+        self._commit(job)
+        return job.place.config(job.checkpoint_id)
 
     def put_imported(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
         """Store a checkpoint of another saver, as it is and with all its values, whatever stands before or after it."""
@@ -180,14 +174,9 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Store what a task wrote after a checkpoint; it is committed when this returns."""
-        place = place_of(config)
-        if place.checkpoint_id is None:
-            raise KeyError("checkpoint_id")
-        task_id = checked("task_id", task_id, TASK_ID_LENGTH)
+        job = self._writes_job(config, writes, task_id, task_path)
         if writes:
-            reach(FaultPoint.BEFORE_CHECKPOINT)
-            self._storage.commit(WritesJob(self._storage, place, self._sealing(), writes, task_id, task_path))
-            reach(FaultPoint.AFTER_CHECKPOINT)
+            self._commit(job)
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete everything of a thread, its conversation included. Late writes of runs that still go on are refused."""
@@ -261,13 +250,17 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `put`."""
-        return await self.database.arun(partial(self.put, config, checkpoint, metadata, new_versions))
+        job = self._put_job(config, checkpoint, metadata, new_versions)
+        await self._acommit(job)
+        return job.place.config(job.checkpoint_id)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """As `put_writes`."""
-        await self.database.arun(partial(self.put_writes, config, writes, task_id, task_path))
+        job = self._writes_job(config, writes, task_id, task_path)
+        if writes:
+            await self._acommit(job)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
@@ -296,6 +289,33 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             digits = str(current).partition(".")[0]  # other savers count with integers
             number, width = int(digits), max(len(digits), 10)
         return f"{number + 1:0{width}}.{random.getrandbits(32):08x}"
+
+    # Jobs
+
+    def _put_job(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> PutJob:
+        checked("checkpoint_id", checkpoint["id"], 128)
+        place, sealing = place_of(config), self._sealing()
+        return PutJob(self._storage, place, sealing, config, checkpoint, metadata, new_versions, fenced=self._fenced)
+
+    def _writes_job(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+    ) -> WritesJob:
+        place = place_of(config)
+        if place.checkpoint_id is None:
+            raise KeyError("checkpoint_id")
+        task_id = checked("task_id", task_id, TASK_ID_LENGTH)
+        return WritesJob(self._storage, place, self._sealing(), writes, task_id, task_path)
+
+    def _commit(self, job: Job) -> None:
+        reach(FaultPoint.BEFORE_CHECKPOINT)
+        self._storage.commit(job)
+        reach(FaultPoint.AFTER_CHECKPOINT)
+
+    async def _acommit(self, job: Job) -> None:
+        if is_hung() or not await self._storage.acommit(job):
+            await self.database.arun(partial(self._commit, job))
 
     def _sealing(self) -> Sealing:
         """The serializer as it is now: LangGraph and its users replace it after construction."""

@@ -37,6 +37,11 @@ def reach(point: str) -> None:
         _hook(point)
 
 
+def is_hung() -> bool:
+    """Whether a hook hangs there: it may block, and must not do that in an event loop."""
+    return _hook is not None
+
+
 def hang(hook: Hook | None) -> Hook | None:
     """Hang a hook at all fault points of this process, or none.
 

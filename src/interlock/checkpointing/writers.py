@@ -1,5 +1,6 @@
 """Turns among the writers of one SQLite file in this process."""
 
+import asyncio
 import os
 import threading
 import weakref
@@ -33,19 +34,40 @@ class WriteLock:
             TimeoutError: SQLAlchemy's; it was not free in time.
         """
         if self._owner == owner:
-            raise StoreError(
-                "This thread already holds the database's write transaction, and SQLite has only one writer: "
-                "a transactional tool must not run another workflow, or write through another connection, while its body runs. "
-                "Use ctx.session, or make the tool's effect 'idempotent'."
-            )
+            raise _waits_for_itself()
         if not self._lock.acquire(timeout=engines.BUSY_TIMEOUT_SECONDS):
             raise sa.exc.TimeoutError("the database's write lock was not free in time")
         self._owner = owner
+
+    def refuse_own(self) -> None:
+        """See that neither this thread nor this task has the turn already.
+
+        Raises:
+            StoreError: It has, and would wait for itself.
+        """
+        owner = self._owner
+        if owner is not None and (owner == threading.get_ident() or owner is _current_task()):
+            raise _waits_for_itself()
 
     def release(self) -> None:
         """Let the next one in."""
         self._owner = None
         self._lock.release()
+
+
+def _current_task() -> object | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None  # no loop runs in this thread
+
+
+def _waits_for_itself() -> StoreError:
+    return StoreError(
+        "This thread already holds the database's write transaction, and SQLite has only one writer: "
+        "a transactional tool must not run another workflow, or write through another connection, while its body runs. "
+        "Use ctx.session, or make the tool's effect 'idempotent'."
+    )
 
 
 def write_lock_for(url: URL) -> WriteLock:

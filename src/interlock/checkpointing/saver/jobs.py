@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from .sealing import Sealing
 from .separation import Encoded, Encoder
 
 if TYPE_CHECKING:
+    from .line import Waiter
     from .storage import Storage
 
 INLINE_BYTES = 256
@@ -43,20 +43,25 @@ class Job:
     """One write. `prepare` may run again, with what is remembered made new, when `execute` raises `PositionsTaken`."""
 
     conversation: Conversation
+    waiter: "Waiter"
     new: list[Message]
     claimed: list[Message]
     refers: bool
     may_wait = False
     """Whether the job may wait a moment for another that takes it along."""
+    urgent: bool
+    """Whether it is to be committed now."""
 
     def __init__(self, storage: "Storage", place: Place, sealing: Sealing) -> None:
         self.storage = storage
         self.place = place
         self.sealing = sealing
-        self.done = False
-        self.signal = threading.Lock()
-        self.signal.acquire()
+        self.urgent = False
         self.error: BaseException | None = None
+
+    def is_ready(self, conversation: Conversation) -> bool:  # noqa: ARG002 -- for those that do
+        """Whether `prepare` will not have to ask the database. The lock of the conversation is held."""
+        return True
 
     def prepare(self, conversation: Conversation) -> None:
         """Encode. The lock of the conversation is held."""
@@ -151,6 +156,17 @@ class PutJob(Job):
         source, root = metadata.get("source"), not place.namespace
         follows = place.checkpoint_id is not None and (source == "loop" or (source == "input" and root))
         self.fenced = fenced and (follows or (place.checkpoint_id is None and metadata.get("step") == -1 and root))
+
+    def is_ready(self, conversation: Conversation) -> bool:
+        """Whether the stored form of every value that is not new is known."""
+        known = conversation.channels.get(self.place.namespace, {})
+        checkpoint = self._checkpoint
+        for channel in checkpoint["channel_versions"].keys() - self._new_versions.keys():
+            if channel in checkpoint["channel_values"]:
+                before = known.get(channel)
+                if before is None or before[0] != checkpoint["channel_versions"][channel]:
+                    return False
+        return True
 
     def prepare(self, conversation: Conversation) -> None:
         """Encode the values that are new, and the header."""

@@ -5,13 +5,16 @@ in the database says whether somebody else erased or removed something since.
 """
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .lists import StoredList
 from .messages import Message
+
+if TYPE_CHECKING:
+    from .line import Line
 
 CACHE_BYTES = 128 * 1024 * 1024
 
@@ -19,11 +22,12 @@ CACHE_BYTES = 128 * 1024 * 1024
 class Conversation:
     """The messages of one thread that are known here.
 
-    `lock` is held while values are encoded and put in the queue: the order of positions is the order of commits. On servers the
-    conversation has a queue of its own, and `turn` is held by whoever commits what is in it.
+    `lock` is held while values are encoded and stand in line: the order of positions is the order of commits. It stands
+    `apart` while one of its jobs is being done by itself: no later one may overtake that.
     """
 
     __slots__ = (
+        "apart",
         "by_digest",
         "by_id",
         "channels",
@@ -32,22 +36,21 @@ class Conversation:
         "erased_ids",
         "id",
         "impatient",
+        "line",
         "lists",
         "lock",
         "messages",
         "next",
         "opened",
-        "queue",
         "size",
         "thread_id",
-        "turn",
     )  # fmt: skip
 
     def __init__(self, thread_id: str) -> None:
         self.thread_id = thread_id
         self.lock = threading.RLock()
-        self.turn = threading.Lock()
-        self.queue: deque[Any] = deque()
+        self.line: Line | None = None
+        self.apart = False
         self.id: int | None = None
         self.epoch = 0
         self.next = 0
@@ -96,6 +99,7 @@ class Memory:
         self._limit = limit
         self._guard = threading.Lock()
         self._known: OrderedDict[str, Conversation] = OrderedDict()
+        self._used = 0
 
     def of(self, thread_id: str) -> Conversation:
         """The conversation of a thread, perhaps not opened yet."""
@@ -119,6 +123,13 @@ class Memory:
         with self._guard:
             for thread_id in [known for known in self._known if which(known)]:
                 self._known.pop(thread_id).dead = True
+
+    def used(self) -> None:
+        """Something was stored: from time to time, see that there is not too much."""
+        self._used += 1
+        if self._used >= max(64, len(self._known) // 8):  # it costs as much as there are conversations
+            self._used = 0
+            self.trim()
 
     def trim(self) -> None:
         """Forget the conversations that were not used for longest, as long as there is too much."""

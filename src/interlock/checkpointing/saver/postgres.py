@@ -1,134 +1,237 @@
-"""A whole put in one statement on PostgreSQL: one round trip and one transaction, with the same conditions as elsewhere.
+"""Whole puts in one statement on PostgreSQL: one round trip and one transaction, with the same conditions as elsewhere.
 
-The first part of the statement moves the head, or finds that it must not; every other part depends on that one. Where it did
-nothing, the ordinary way finds out why.
+The first parts of the statement move the heads, or find that they must not; every other part depends on those. What they did nothing
+for goes the ordinary way, which finds out why. A row that another transaction holds is passed over, so that whoever has to wait does
+not keep others waiting, who are in the same statement.
 """
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
+from .names import named
 
 if TYPE_CHECKING:
-    from .keys import Place
+    from .memory import Conversation
     from .storage import Storage
 
-_NEW_THREAD = """
-INSERT INTO {workflow_threads} (thread_id, namespace_key, long_namespace) VALUES (%s, %s, %s)
-ON CONFLICT (thread_id, namespace_key) DO UPDATE SET thread_id = excluded.thread_id RETURNING id"""
-_NEW_CONVERSATION = """
-INSERT INTO {conversation_threads} (thread_id, epoch, created_at) SELECT %s, 0, %s FROM {workflow_threads}
-WHERE id = %s AND (deleted_up_to IS NULL OR deleted_up_to < %s)
-ON CONFLICT (thread_id) DO NOTHING RETURNING id"""
-_MOVED = """moved AS (
+_NEW_THREADS = """
+INSERT INTO {workflow_threads} (thread_id, namespace_key, long_namespace)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])
+ON CONFLICT (thread_id, namespace_key) DO UPDATE SET thread_id = excluded.thread_id RETURNING thread_id, namespace_key, id"""
+_NEW_CONVERSATIONS = """
+INSERT INTO {conversation_threads} (thread_id, epoch, created_at)
+SELECT t.thread_id, 0, %s FROM unnest(%s::bigint[], %s::text[]) AS u (thread, late) JOIN {workflow_threads} t ON t.id = u.thread
+WHERE t.deleted_up_to IS NULL OR t.deleted_up_to < u.late
+ON CONFLICT (thread_id) DO NOTHING RETURNING thread_id, id"""
+
+# For one conversation, with what there is only once in it as single values: lists cost the driver more.
+_ONE = {
+    # The lock makes whoever deletes or erases wait: what a statement sees of other rows is as old as its beginning.
+    "conversation": """
+SELECT 1 FROM {conversation_threads} WHERE id = %(conversation)s AND epoch = %(epoch)s FOR KEY SHARE SKIP LOCKED""",
+    "moved": """
 UPDATE {workflow_threads} SET head = CASE WHEN %(fenced)s OR head IS NULL OR head < %(new)s THEN %(new)s ELSE head END
-WHERE id = %(thread)s AND {alive} AND CASE WHEN %(fenced)s
+WHERE id = (SELECT id FROM {workflow_threads} WHERE id = %(thread)s FOR NO KEY UPDATE SKIP LOCKED) AND {alive} AND CASE WHEN %(fenced)s
 THEN head = %(parent)s OR head = %(new)s OR (head IS NULL AND %(parent)s::text IS NULL)
-ELSE deleted_up_to IS NULL OR deleted_up_to < %(late)s END RETURNING id)"""
-_STAYED = """moved AS (
+ELSE deleted_up_to IS NULL OR deleted_up_to < %(late)s END RETURNING id""",
+    "stayed": """
 SELECT id FROM {workflow_threads} WHERE id = %(thread)s AND {alive}
-AND (deleted_up_to IS NULL OR deleted_up_to < %(late)s) FOR SHARE)"""
-# The lock makes whoever deletes or erases wait, and this statement wait for them: what a statement sees of other rows is as old as
-# its beginning, even after it waited.
-_CONVERSATION = """conversation AS (
-SELECT 1 FROM {conversation_threads} WHERE id = %(conversation)s AND epoch = %(epoch)s FOR KEY SHARE)"""
-_ALIVE = "EXISTS (SELECT 1 FROM conversation)"
-_STORED = """stored AS (
-INSERT INTO {conversation_messages} (position, message_id, role, kind, body, conversation, created_at)
-SELECT u.*, %(conversation)s, %(now)s FROM moved, unnest(%(m0)s::int[], %(m1)s::text[], %(m2)s::text[], %(m3)s::text[],
-%(m4)s::bytea[]) AS u)"""
-_NAMED = """named AS (
-UPDATE {conversation_messages} AS m SET message_id = u.name FROM moved, unnest(%(n0)s::int[], %(n1)s::text[]) AS u (place, name)
-WHERE m.conversation = %(conversation)s AND m.position = u.place)"""
-_HELD = """held AS (
-INSERT INTO {workflow_channel_values} (thread, value_id, channel, version, kind, body)
-SELECT moved.id, u.* FROM moved, unnest(%(v0)s::bigint[], %(v1)s::text[], %(v2)s::text[], %(v3)s::text[], %(v4)s::bytea[]) AS u
-ON CONFLICT DO NOTHING)"""
-_PENDING = """pending AS (
-INSERT INTO {workflow_writes} (thread, checkpoint_id, task_id, part, task_path, kind, body)
-SELECT moved.id, u.* FROM moved, unnest(%(w0)s::text[], %(w1)s::text[], %(w2)s::smallint[], %(w3)s::text[], %(w4)s::text[],
-%(w5)s::bytea[]) AS u ON CONFLICT DO NOTHING RETURNING 1)"""
-_PUT = """put AS (
+AND (deleted_up_to IS NULL OR deleted_up_to < %(late)s) FOR SHARE SKIP LOCKED""",
+    "put": """
 INSERT INTO {workflow_checkpoints} (thread, checkpoint_id, parent_id, kind, body, metadata, run_id, outside)
-SELECT id, %(c0)s, %(c1)s, %(c2)s, %(c3)s, %(c4)s, %(c5)s, %(c6)s FROM moved
-ON CONFLICT (thread, checkpoint_id) DO UPDATE SET parent_id = excluded.parent_id, kind = excluded.kind, body = excluded.body,
-metadata = excluded.metadata, run_id = excluded.run_id, outside = excluded.outside)"""
-_TABLES = (
-    "workflow_threads", "workflow_checkpoints", "workflow_channel_values", "workflow_writes", "conversation_threads",
-    "conversation_messages",
-)  # fmt: skip
+SELECT id, %(c0)s, %(c1)s, %(c2)s, %(c3)s, %(c4)s, %(c5)s, %(c6)s FROM done {replace}""",
+}
+_MANY = {
+    "entry": """
+SELECT * FROM unnest(%(u0)s::bigint[], %(u1)s::text[], %(u2)s::text[], %(u3)s::bool[], %(u4)s::text[], %(u5)s::bigint[],
+%(u6)s::bigint[]) AS u (thread, new, parent, fenced, late, conversation, epoch)""",
+    "conversation": """
+SELECT c.id FROM {conversation_threads} c JOIN entry u ON c.id = u.conversation AND c.epoch = u.epoch FOR KEY SHARE OF c SKIP LOCKED""",
+    "free": """
+SELECT t.id FROM {workflow_threads} t JOIN entry u ON t.id = u.thread WHERE u.new IS NOT NULL FOR NO KEY UPDATE OF t SKIP LOCKED""",
+    "moved": """
+UPDATE {workflow_threads} t SET head = CASE WHEN u.fenced OR t.head IS NULL OR t.head < u.new THEN u.new ELSE t.head END
+FROM entry u JOIN free ON free.id = u.thread WHERE t.id = u.thread AND {alive} AND CASE WHEN u.fenced
+THEN t.head = u.parent OR t.head = u.new OR (t.head IS NULL AND u.parent IS NULL)
+ELSE t.deleted_up_to IS NULL OR t.deleted_up_to < u.late END RETURNING t.id""",
+    "stayed": """
+SELECT t.id FROM {workflow_threads} t JOIN entry u ON t.id = u.thread WHERE u.new IS NULL AND {alive}
+AND (t.deleted_up_to IS NULL OR t.deleted_up_to < u.late) FOR SHARE OF t SKIP LOCKED""",
+    "put": """
+INSERT INTO {workflow_checkpoints} (thread, checkpoint_id, parent_id, kind, body, metadata, run_id, outside)
+SELECT c.* FROM done JOIN unnest(%(c0)s::bigint[], %(c1)s::text[], %(c2)s::text[], %(c3)s::text[], %(c4)s::bytea[], %(c5)s::text[],
+%(c6)s::text[], %(c7)s::text[]) AS c (thread, checkpoint_id, parent_id, kind, body, metadata, run_id, outside) ON c.thread = done.id
+{replace}""",
+}
+_REPLACE = """ON CONFLICT (thread, checkpoint_id) DO UPDATE SET parent_id = excluded.parent_id, kind = excluded.kind, body = excluded.body,
+metadata = excluded.metadata, run_id = excluded.run_id, outside = excluded.outside"""
+# For one conversation and for many.
+_BOTH = {
+    "stored": """
+INSERT INTO {conversation_messages} (conversation, position, message_id, role, kind, body, created_at)
+SELECT m.conversation, m.position, m.message_id, m.role, m.kind, m.body, %(now)s FROM done JOIN unnest(%(m0)s::bigint[],
+%(m1)s::bigint[], %(m2)s::int[], %(m3)s::text[], %(m4)s::text[], %(m5)s::text[], %(m6)s::bytea[])
+AS m (thread, conversation, position, message_id, role, kind, body) ON m.thread = done.id""",
+    "named": """
+UPDATE {conversation_messages} AS m SET message_id = n.name FROM done JOIN unnest(%(n0)s::bigint[], %(n1)s::bigint[], %(n2)s::int[],
+%(n3)s::text[]) AS n (thread, conversation, position, name) ON n.thread = done.id
+WHERE m.conversation = n.conversation AND m.position = n.position""",
+    "held": """
+INSERT INTO {workflow_channel_values} (thread, value_id, channel, version, kind, body)
+SELECT v.* FROM done JOIN unnest(%(v0)s::bigint[], %(v1)s::bigint[], %(v2)s::text[], %(v3)s::text[], %(v4)s::text[], %(v5)s::bytea[])
+AS v (thread, value_id, channel, version, kind, body) ON v.thread = done.id ON CONFLICT DO NOTHING""",
+    "pending": """
+INSERT INTO {workflow_writes} (thread, checkpoint_id, task_id, part, task_path, kind, body)
+SELECT w.* FROM done JOIN unnest(%(w0)s::bigint[], %(w1)s::text[], %(w2)s::text[], %(w3)s::smallint[], %(w4)s::text[], %(w5)s::text[],
+%(w6)s::bytea[]) AS w (thread, checkpoint_id, task_id, part, task_path, kind, body) ON w.thread = done.id
+ON CONFLICT DO NOTHING RETURNING 1""",
+}
 
 
-def commit(storage: "Storage", batch: Sequence[Job]) -> bool:
-    """Commit the jobs of one conversation in one statement.
+class _Entry:
+    """The jobs of one thread and conversation: what tasks wrote, and perhaps the checkpoint after it."""
+
+    __slots__ = ("conversation", "jobs", "place", "put", "refers", "thread", "writes")
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self.jobs = jobs
+        self.writes = [job for job in jobs if isinstance(job, WritesJob)]
+        self.put = next((job for job in jobs if isinstance(job, PutJob)), None)
+        self.place = jobs[-1].place
+        self.conversation = jobs[-1].conversation
+        self.refers = any(job.refers for job in jobs)
+        self.thread: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The thread and namespace."""
+        return self.place.thread_id, self.place.namespace_key
+
+    @property
+    def late_if(self) -> str:
+        """When the thread was deleted up to here, this comes too late."""
+        return self.place.checkpoint_id or (self.put.checkpoint_id if self.put else "")
+
+
+def commit(storage: "Storage", batch: Sequence[Job]) -> Sequence[Job]:
+    """Commit jobs in one statement; the line has at most one thread of each conversation in a batch, and its checkpoint last.
 
     Returns:
-        Whether that was done. Otherwise nothing was written.
+        Those for which nothing was done.
 
     Raises:
-        PositionsTaken: Prepare again.
+        PositionsTaken: Nothing was done for any: some have to be prepared again.
     """
-    puts = [job for job in batch if isinstance(job, PutJob)]
-    writes = [job for job in batch if isinstance(job, WritesJob)]
-    first = batch[0]
-    if len(puts) > 1 or any(
-        job.place[:2] != first.place[:2] or job.conversation is not first.conversation for job in batch
-    ):
-        return False
-    if any(job.replaces for job in writes):
-        return False
-    refers = any(job.refers for job in batch)
-    if refers and first.conversation.dead:
-        raise PositionsTaken
+    by_conversation: dict[Conversation, list[Job]] = {}
+    for job in batch:
+        by_conversation.setdefault(job.conversation, []).append(job)
+    entries = [_Entry(jobs) for jobs in by_conversation.values()]
+    fit = [entry for entry in entries if _fits(entry)]
+    if not fit:
+        return batch
     schema = storage.schema_name
     with storage.database.raw_autocommit() as cursor:
-        thread = _thread(storage, cursor, first, schema)
-        if refers and first.conversation.id is None and not _new_conversation(cursor, first, thread, schema):
-            return False
-        parameters, parts, ordinary = _parameters(puts, writes, batch, refers=refers)
-        parameters["thread"] = thread
-        try:
-            cursor.execute(_text(schema, bool(puts), refers, *parts), parameters)
-        except storage.conversation_integrity_error as error:
-            raise PositionsTaken from error
-        moved, pending = cursor.fetchone()
-    if not moved:
-        return False
-    if pending < ordinary:
-        # Some task wrote before: what is new of it is added to what is there.
+        _know_threads(storage, cursor, fit, schema)
+        fit = _know_conversations(cursor, fit, schema)
+        done, rewritten = _write(storage, cursor, fit, schema)
+    for writes in rewritten:
+        # The task wrote before: what is new of it is added to what is there.
         with storage.database.raw_write() as cursor:
-            for job in writes:
-                job.execute(cursor)
-    return True
+            writes.execute(cursor)
+    if len(done) == len(entries):
+        return ()
+    written = {id(job) for entry in done for job in entry.jobs}
+    return [job for job in batch if id(job) not in written]
 
 
-def _parameters(
-    puts: Sequence[PutJob], writes: Sequence[WritesJob], batch: Sequence[Job], *, refers: bool
-) -> tuple[dict[str, Any], tuple[bool, ...], int]:
-    put = puts[0] if puts else None
-    place = (put or batch[0]).place
-    parameters: dict[str, Any] = {"late": place.checkpoint_id or (put.checkpoint_id if put else "")}
-    conversation = batch[0].conversation
-    if refers:
-        parameters |= {"conversation": conversation.id, "epoch": conversation.epoch}
-    messages = [row for job in batch for row in job.message_rows()]
+def _fits(entry: _Entry) -> bool:
+    """Special channels replace what is there; what is dead has to be prepared again."""
+    return not any(job.replaces for job in entry.writes) and not (entry.refers and entry.conversation.dead)
+
+
+def _write(
+    storage: "Storage", cursor: Any, entries: list[_Entry], schema: str | None
+) -> tuple[list[_Entry], Sequence[WritesJob]]:
+    """Run the statement.
+
+    Returns:
+        The entries that were written, and the writes of tasks that may have written before.
+    """
+    if not entries:
+        return [], ()
+    parameters, parts, ordinary = _parameters(entries)
+    try:
+        cursor.execute(_text(schema, len(entries) > 1, *parts), parameters)
+    except storage.conversation_integrity_error as error:
+        raise PositionsTaken from error
+    threads, pending = cursor.fetchone()
+    there = set(threads or ())
+    done = [entry for entry in entries if entry.thread in there]
+    if pending == ordinary:
+        return done, ()
+    return done, [writes for entry in done for writes in entry.writes]
+
+
+class _Parts(NamedTuple):
+    """What a statement has to write."""
+
+    puts: bool
+    only_writes: bool
+    refers: bool
+    messages: bool
+    names: bool
+    values: bool
+    writes: bool
+
+
+def _parameters(entries: Sequence[_Entry]) -> tuple[dict[str, Any], _Parts, int]:
+    """The parameters, what there is to write, and how many parts of pending writes."""
+    messages: list[tuple[Any, ...]] = []
+    names: list[tuple[Any, ...]] = []
+    values: list[tuple[Any, ...]] = []
+    writes: list[tuple[Any, ...]] = []
+    for entry in entries:
+        thread, conversation = entry.thread, entry.conversation.id
+        for job in entry.jobs:
+            messages += [(thread, conversation, *row) for row in job.message_rows()]
+            names += [(thread, conversation, message.position, message.message_id) for message in job.claimed]
+        writes += [(thread, *row) for job in entry.writes for row in job.part_rows()]
+        if entry.put is not None:
+            values += [(thread, *row) for row in entry.put.value_rows()]
+    parameters: dict[str, Any] = {}
+    for prefix, rows in (("m", messages), ("n", names), ("v", values), ("w", writes)):
+        _columns(parameters, prefix, rows)
     if messages:
         parameters["now"] = microseconds()
-        _columns(parameters, "m", messages)
-    named = [(message.position, message.message_id) for job in batch for message in job.claimed]
-    if named:
-        _columns(parameters, "n", named)
-    values = put.value_rows() if put else []
-    if values:
-        _columns(parameters, "v", values)
-    rows = [row for job in writes for row in job.part_rows()]
-    if rows:
-        _columns(parameters, "w", rows)
-    if put is not None:
-        parameters |= {"new": put.checkpoint_id, "parent": place.checkpoint_id, "fenced": put.fenced}
+    puts = [(entry, entry.put) for entry in entries if entry.put is not None]
+    refers = any(entry.refers for entry in entries)
+    if len(entries) == 1:
+        _single(parameters, entries[0])
+    else:
+        _columns(parameters, "u", [_entry_row(entry) for entry in entries])
+        _columns(parameters, "c", [(entry.thread, *put.checkpoint_row()) for entry, put in puts])
+    parts = _Parts(
+        bool(puts), len(puts) < len(entries), refers, bool(messages), bool(names), bool(values), bool(writes)
+    )
+    return parameters, parts, len(writes)
+
+
+def _single(parameters: dict[str, Any], entry: _Entry) -> None:
+    parameters |= {"thread": entry.thread, "late": entry.late_if}
+    if entry.refers:
+        parameters |= {"conversation": entry.conversation.id, "epoch": entry.conversation.epoch}
+    if (put := entry.put) is not None:
+        parameters |= {"new": put.checkpoint_id, "parent": entry.place.checkpoint_id, "fenced": put.fenced}
         parameters |= {f"c{at}": cell for at, cell in enumerate(put.checkpoint_row())}
-    return parameters, (bool(messages), bool(named), bool(values), bool(rows)), len(rows)
+
+
+def _entry_row(entry: _Entry) -> tuple[Any, ...]:
+    put = entry.put
+    conversation = (entry.conversation.id, entry.conversation.epoch) if entry.refers else (None, None)
+    new, fenced = (put.checkpoint_id, put.fenced) if put is not None else (None, False)
+    return (entry.thread, new, entry.place.checkpoint_id, fenced, entry.late_if, *conversation)
 
 
 def _columns(parameters: dict[str, Any], prefix: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -137,91 +240,65 @@ def _columns(parameters: dict[str, Any], prefix: str, rows: Sequence[tuple[Any, 
 
 
 @functools.lru_cache(maxsize=256)
-def _text(schema: str | None, put: bool, refers: bool, messages: bool, named: bool, values: bool, writes: bool) -> str:  # noqa: PLR0917
-    parts = [_CONVERSATION] if refers else []
-    parts.append(_MOVED if put else _STAYED)
-    if messages:
-        parts.append(_STORED)
-    if named:
-        parts.append(_NAMED)
-    if values:
-        parts.append(_HELD)
-    if writes:
-        parts.append(_PENDING)
-    if put:
-        parts.append(_PUT)
-    pending = "(SELECT count(*) FROM pending)" if writes else "0"
-    text = f"WITH {', '.join(parts)} SELECT (SELECT count(*) FROM moved), {pending}"  # noqa: S608 -- fixed parts
-    return _named(schema, text.replace("{alive}", _ALIVE if refers else "true"))
+def _text(schema: str | None, many: bool, *flags: bool) -> str:
+    has = _Parts(*flags)
+    own = _MANY if many else _ONE
+    parts = {"entry": own["entry"]} if many else {}
+    if has.refers:
+        parts["conversation"] = own["conversation"]
+    if has.puts:
+        if many:
+            parts["free"] = own["free"]
+        parts["moved"] = own["moved"]
+    if has.only_writes:
+        parts["stayed"] = own["stayed"]
+    moved, stayed = "SELECT id FROM moved", "SELECT id FROM stayed"
+    parts["done"] = f"{moved} UNION ALL {stayed}" if has.puts and has.only_writes else moved if has.puts else stayed
+    if has.messages:
+        parts["stored"] = _BOTH["stored"]
+    if has.names:
+        parts["named"] = _BOTH["named"]
+    if has.values:
+        parts["held"] = _BOTH["held"]
+    if has.writes:
+        parts["pending"] = _BOTH["pending"]
+    if has.puts:
+        parts["put"] = own["put"]
+    clauses = ", ".join(f"{name} AS ({text})" for name, text in parts.items())
+    pending = "(SELECT count(*) FROM pending)" if has.writes else "0"
+    whole = f"WITH {clauses} SELECT (SELECT array_agg(id) FROM done), {pending}"  # noqa: S608 -- fixed parts
+    alive = "true"
+    if has.refers:
+        known = "(u.conversation IS NULL OR u.conversation IN (SELECT id FROM conversation))"
+        alive = known if many else "EXISTS (SELECT 1 FROM conversation)"
+    return named(schema, whole.replace("{alive}", alive).replace("{replace}", _REPLACE))
 
 
-@functools.lru_cache(maxsize=256)
-def _named(schema: str | None, text: str) -> str:
-    """The text with the names of the tables, which may be in a schema."""
-    prefix = "" if schema is None else '"' + schema.replace('"', '""').replace("%", "%%") + '".'
-    for table in _TABLES:
-        text = text.replace("{" + table + "}", prefix + table)
-    return text
+def _know_threads(storage: "Storage", cursor: Any, entries: Sequence[_Entry], schema: str | None) -> None:
+    """The number of each entry's thread; what is not there yet is begun."""
+    unknown = {}
+    for entry in entries:
+        entry.thread = storage.remembered_thread(entry.key)
+        if entry.thread is None:
+            unknown[entry.key] = entry
+    if not unknown:
+        return
+    # In one order everywhere, so that two that begin the same threads do not wait for each other.
+    rows = [(*key, unknown[key].place.long_namespace) for key in sorted(unknown)]
+    cursor.execute(named(schema, _NEW_THREADS), [list(column) for column in zip(*rows, strict=True)])
+    for thread_id, namespace_key, thread in cursor.fetchall():
+        storage.remember_thread((thread_id, namespace_key), thread)
+        unknown[thread_id, namespace_key].thread = thread
 
 
-def _thread(storage: "Storage", cursor: Any, job: Job, schema: str | None) -> int:
-    key = (job.place.thread_id, job.place.namespace_key)
-    known = storage.remembered_thread(key)
-    if known is None:
-        cursor.execute(_named(schema, _NEW_THREAD), (*key, job.place.long_namespace))
-        known = int(cursor.fetchone()[0])
-        storage.remember_thread(key, known)
-    return known
-
-
-def _new_conversation(cursor: Any, job: Job, thread: int, schema: str | None) -> bool:
-    """Begin a conversation, unless somebody else did, or the thread was deleted: then the ordinary way says which."""
-    late = job.place.checkpoint_id or (job.checkpoint_id if isinstance(job, PutJob) else "")
-    cursor.execute(_named(schema, _NEW_CONVERSATION), (job.conversation.thread_id, microseconds(), thread, late))
-    found = cursor.fetchone()
-    if found is not None:
-        job.conversation.id = found[0]
-    return found is not None
-
-
-_LOAD = """
-WITH found AS MATERIALIZED (
-SELECT c.* FROM {workflow_threads} t JOIN {workflow_checkpoints} c ON c.thread = t.id
-WHERE t.thread_id = %(thread_id)s AND t.namespace_key = %(namespace_key)s AND {which} ORDER BY c.checkpoint_id DESC LIMIT 1)
-SELECT 0, thread, checkpoint_id, parent_id, kind, body, metadata, outside FROM found
-UNION ALL
-SELECT 1, w.part, w.task_id, w.task_path, w.kind, w.body, NULL, NULL FROM found
-JOIN {workflow_writes} w ON w.thread = found.thread AND w.checkpoint_id = found.checkpoint_id
-UNION ALL
-SELECT 2, v.value_id, NULL, NULL, v.kind, v.body, NULL, NULL FROM found
-CROSS JOIN LATERAL jsonb_array_elements_text(found.outside::jsonb) AS o (value_id)
-JOIN {workflow_channel_values} v ON v.thread = found.thread AND v.value_id = o.value_id::bigint
-UNION ALL
-SELECT 3, c.id, c.epoch::text, (SELECT max(m.position) FROM {conversation_messages} m WHERE m.conversation = c.id)::text,
-NULL, NULL, NULL, NULL FROM {conversation_threads} c WHERE c.thread_id = %(thread_id)s"""
-
-
-def load(
-    storage: "Storage", place: "Place"
-) -> tuple[tuple[Any, ...] | None, list[tuple[Any, ...]], list[tuple[Any, ...]], tuple[int, int, int] | None]:
-    """A checkpoint in one round trip: its row, its pending writes, its large values, and the conversation it refers to."""
-    which = "true" if place.checkpoint_id is None else "c.checkpoint_id = %(checkpoint_id)s"
-    parameters = {"thread_id": place.thread_id, "namespace_key": place.namespace_key}
-    if place.checkpoint_id is not None:
-        parameters["checkpoint_id"] = place.checkpoint_id
-    row: tuple[Any, ...] | None = None
-    writes: list[tuple[Any, ...]] = []
-    values: list[tuple[Any, ...]] = []
-    conversation: tuple[int, int, int] | None = None
-    with storage.database.raw_autocommit() as cursor:
-        cursor.execute(_named(storage.schema_name, _LOAD.replace("{which}", which)), parameters)
-        for what, number, a, b, kind, body, metadata, outside in cursor.fetchall():
-            if what == 0:
-                row = (number, a, b, kind, body, metadata, outside)
-            elif what == 1:
-                writes.append((a, number, b, kind, body))
-            elif what == 2:
-                values.append((number, kind, body))
-            else:
-                conversation = (number, int(a), 0 if b is None else int(b) + 1)
-    return row, writes, values, conversation
+def _know_conversations(cursor: Any, entries: list[_Entry], schema: str | None) -> list[_Entry]:
+    """Begin the conversations that are new, and give the entries without those that somebody else began, or that come too late."""
+    new = {entry.place.thread_id: entry for entry in entries if entry.refers and entry.conversation.id is None}
+    if not new:
+        return entries
+    of = [new[thread_id] for thread_id in sorted(new)]
+    parameters = (microseconds(), [entry.thread for entry in of], [entry.late_if for entry in of])
+    cursor.execute(named(schema, _NEW_CONVERSATIONS), parameters)
+    for thread_id, conversation in cursor.fetchall():
+        new[thread_id].conversation.id = conversation
+    return [entry for entry in entries if not entry.refers or entry.conversation.id is not None]

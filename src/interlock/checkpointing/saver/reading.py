@@ -10,10 +10,11 @@ from langgraph.checkpoint.base import CheckpointTuple, PendingWrite, writes_sort
 
 from ...tools.errors import StoreError
 from ..checkpoint_tables import checkpoints, threads
-from . import body, postgres
+from . import body
 from .jobs import unpack_part
 from .keys import Place, place_of
 from .lists import StoredList
+from .loading import load
 from .memory import Conversation
 from .messages import Message
 from .msgpack_tree import positions
@@ -78,7 +79,7 @@ def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: Runnable
     if place.checkpoint_id is not None and not config.get("configurable", {}).get(LOOKING):
         storage.asked_for(place)
     for attempt in range(1, ATTEMPTS + 1):
-        found = (_in_one_statement if storage.in_one_statement else _in_several)(storage, place, sealing)
+        found = (_in_one_statement if storage.loads_at_once else _in_several)(storage, place, sealing)
         if found is None:
             return None
         stored, conversation = found
@@ -116,7 +117,7 @@ def _in_several(storage: Storage, place: Place, sealing: Sealing) -> tuple[Store
 
 
 def _in_one_statement(storage: Storage, place: Place, sealing: Sealing) -> tuple[Stored, Found] | None:
-    row, write_rows, outside, conversation = postgres.load(storage, place)
+    row, write_rows, outside, conversation = load(storage, place)
     if row is None:
         return None
     checkpoint = Row(*row)

@@ -1,16 +1,19 @@
-"""A whole put in one statement on SQLite, with the same conditions as elsewhere: an insert into a view whose trigger does the rest.
+"""Whole puts in one statement on SQLite, with the same conditions as elsewhere: an insert into a view whose triggers do the rest.
 
-Python's driver gives up the interpreter's lock in every statement, and gets it back when another thread lets go of it. While a graph
-runs on in its own thread that costs more than SQLite's work: one statement, which is its own transaction, asks once. The view
-and its trigger are temporary: they belong to a connection and are not in the file. Where a condition does not hold, the statement
+Python's driver gives up the interpreter's lock in every statement, and gets it back when another thread lets go of it. While graphs
+run on in their own threads that costs more than SQLite's work: one statement, which is its own transaction, asks once. The view
+and its triggers are temporary: they belong to a connection and are not in the file. Where a condition does not hold, the statement
 does nothing, and the ordinary way finds out why.
 """
 
+import functools
+import itertools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
+from .memory import Conversation
 
 if TYPE_CHECKING:
     from .storage import Storage
@@ -25,6 +28,7 @@ _NO_MESSAGE: tuple[Any, ...] = (None,) * 5
 _NO_NAME = (None, None)
 _NO_VALUE: tuple[Any, ...] = (None,) * len(_VALUE)
 _NO_PART: tuple[Any, ...] = (None,) * len(_PART)
+_NO_CHECKPOINT: tuple[Any, ...] = (None,) * 5
 
 _REFUSE = "SELECT RAISE(ABORT, 'a condition does not hold')"
 _EPOCH_HOLDS = """(NEW.conversation IS NULL
@@ -55,60 +59,43 @@ WHERE NEW.task_id IS NOT NULL;
 {_STORE_MESSAGE}"""  # noqa: S608 -- fixed parts
 _WRITES_BODY = f"""
 {_REFUSE} WHERE NOT {_EPOCH_HOLDS} OR NOT EXISTS (SELECT 1 FROM workflow_threads
-WHERE id = NEW.thread AND (deleted_up_to IS NULL OR deleted_up_to < NEW.checkpoint_id));
+WHERE id = NEW.thread AND (deleted_up_to IS NULL OR deleted_up_to < NEW.parent_id));
 INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
-VALUES (NEW.thread, NEW.checkpoint_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body);
+VALUES (NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body);
 {_STORE_MESSAGE}"""  # noqa: S608 -- fixed parts
 
+_COLUMNS = _PUT + _MESSAGE + _VALUE + _PART
+_VIEW = "interlock_jobs"
+_MISSING = f"no such table: {_VIEW}"
+_DEFINITION = (
+    f"CREATE TEMP VIEW {_VIEW} AS SELECT {', '.join(f'NULL AS {column}' for column in _COLUMNS)}",
+    f"""CREATE TEMP TRIGGER interlock_put INSTEAD OF INSERT ON {_VIEW} WHEN NEW.checkpoint_id IS NOT NULL
+BEGIN {_PUT_BODY} END""",
+    f"""CREATE TEMP TRIGGER interlock_writes INSTEAD OF INSERT ON {_VIEW} WHEN NEW.checkpoint_id IS NULL
+BEGIN {_WRITES_BODY} END""",
+)
 
-class _View:
-    """A temporary view that takes one row, and what its trigger does with it."""
-
-    def __init__(self, name: str, columns: tuple[str, ...], body: str) -> None:
-        nothing = ", ".join(f"NULL AS {column}" for column in columns)
-        self._missing = f"no such table: {name}"
-        self._insert = f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 -- fixed parts
-        self._definition = (
-            f"CREATE TEMP VIEW {name} AS SELECT {nothing}",
-            f"CREATE TEMP TRIGGER {name}_row INSTEAD OF INSERT ON {name} BEGIN {body} END",
-        )
-
-    def insert(self, cursor: Any, row: tuple[Any, ...]) -> bool:
-        """Whether it was done. Otherwise nothing was."""
-        try:
-            try:
-                cursor.execute(self._insert, row)
-            except sqlite3.OperationalError as error:
-                if str(error) != self._missing:
-                    raise
-                for statement in self._definition:  # the first time on this connection
-                    cursor.execute(statement)
-                cursor.execute(self._insert, row)
-        except sqlite3.IntegrityError:
-            return False
-        return True
-
-
-_put = _View("interlock_put", _PUT + _MESSAGE + _VALUE + _PART, _PUT_BODY)
-_writes = _View("interlock_writes", ("thread", "checkpoint_id", *_PART, *_MESSAGE), _WRITES_BODY)
+Row = tuple[Any, ...]
 
 
 def commit(storage: "Storage", batch: Sequence[Job]) -> bool:
-    """Do a job, or a checkpoint and what a task wrote before it, if that needs only one statement, which is committed then.
+    """Do jobs in one statement, which is committed then, if they need only one.
 
     Returns:
         Whether that was done. Otherwise nothing was written.
     """
-    if len(batch) == 1:
-        prepared = _prepared(storage, batch[0])
-    elif len(batch) == 2 and isinstance(batch[0], WritesJob) and isinstance(batch[1], PutJob):
-        prepared = _prepared(storage, batch[1], batch[0])
-    else:
-        return False
-    if prepared is None or prepared.rest:
-        return False
+    rows: list[Row] = []
+    by_conversation: dict[Conversation, list[Job]] = {}
+    for job in batch:
+        by_conversation.setdefault(job.conversation, []).append(job)
+    for jobs in by_conversation.values():
+        for job, before in _paired(jobs):
+            prepared = _prepared(storage, job, before)
+            if prepared is None or prepared.rest:
+                return False
+            rows.append(prepared.row)
     with storage.database.raw_autocommit() as cursor:
-        return prepared.view.insert(cursor, prepared.row)
+        return _insert(cursor, rows)
 
 
 def execute(storage: "Storage", cursor: Any, job: Job) -> bool:
@@ -121,7 +108,7 @@ def execute(storage: "Storage", cursor: Any, job: Job) -> bool:
         PositionsTaken: Prepare again.
     """
     prepared = _prepared(storage, job)
-    if prepared is None or not prepared.view.insert(cursor, prepared.row):
+    if prepared is None or not _insert(cursor, [prepared.row]):
         return False
     try:
         for statement, more in prepared.rest:
@@ -131,20 +118,63 @@ def execute(storage: "Storage", cursor: Any, job: Job) -> bool:
     return True
 
 
+def _paired(jobs: Sequence[Job]) -> Iterator[tuple[Job, WritesJob | None]]:
+    """The jobs of a conversation, a checkpoint together with what a task wrote just before it."""
+    before: WritesJob | None = None
+    for job in jobs:
+        if isinstance(job, WritesJob):
+            if before is not None:
+                yield before, None
+            before = job
+        elif before is not None and before.place == job.place and _parts(before) is not None:
+            yield job, before
+            before = None
+        else:
+            if before is not None:
+                yield before, None
+                before = None
+            yield job, None
+    if before is not None:
+        yield before, None
+
+
+def _insert(cursor: Any, rows: Sequence[Row]) -> bool:
+    """Whether it was done. Otherwise nothing was."""
+    text = _text(len(rows))
+    cells = rows[0] if len(rows) == 1 else list(itertools.chain.from_iterable(rows))
+    try:
+        try:
+            cursor.execute(text, cells)
+        except sqlite3.OperationalError as error:
+            if str(error) != _MISSING:
+                raise
+            for statement in _DEFINITION:  # the first time on this connection
+                cursor.execute(statement)
+            cursor.execute(text, cells)
+    except sqlite3.IntegrityError:
+        return False
+    return True
+
+
+@functools.cache
+def _text(rows: int) -> str:
+    row = f"({', '.join('?' * len(_COLUMNS))})"
+    return f"INSERT INTO {_VIEW} VALUES {', '.join([row] * rows)}"  # noqa: S608 -- fixed parts
+
+
 class _Prepared(NamedTuple):
-    view: _View
-    row: tuple[Any, ...]
-    rest: list[tuple[str, list[tuple[Any, ...]]]]
+    row: Row
+    rest: list[tuple[str, list[Row]]]
     """What there is to insert besides: statements and their rows."""
 
 
 def _prepared(storage: "Storage", job: Job, before: WritesJob | None = None) -> _Prepared | None:
-    """What a job is in one statement, with what a task wrote before it; None where it has to go the ordinary way."""
+    """What a job is in one row, with what a task wrote before it; None where it has to go the ordinary way."""
     thread = storage.remembered_thread((job.place.thread_id, job.place.namespace_key))
     conversation = job.conversation
     if thread is None:
         return None
-    rest: list[tuple[str, list[tuple[Any, ...]]]] = []
+    rest: list[tuple[str, list[Row]]] = []
     message = _NO_CONVERSATION
     if job.refers or (before is not None and before.refers):
         if conversation.dead or conversation.id is None:
@@ -162,24 +192,20 @@ def _prepared(storage: "Storage", job: Job, before: WritesJob | None = None) -> 
         if len(names) > 1:
             more = [(message_id, conversation.id, position) for message_id, position in names[1:]]
             rest.append((storage.conversation_statements.name_message, more))
-    if isinstance(job, WritesJob):
-        parts = _parts(job)
-        return None if parts is None else _Prepared(_writes, (thread, job.place.checkpoint_id, *parts, *message), rest)
-    if not isinstance(job, PutJob):
+    writes = job if isinstance(job, WritesJob) else before
+    part = _NO_PART if writes is None else _parts(writes)
+    if part is None:
         return None
-    part = _NO_PART
-    if before is not None:
-        if before.place != job.place or before.conversation is not conversation or (found := _parts(before)) is None:
-            return None
-        part = found
+    if not isinstance(job, PutJob):
+        return _Prepared((thread, None, None, job.place.checkpoint_id, *_NO_CHECKPOINT, *message, *_NO_VALUE, *part), rest)
     values = job.value_rows()
     if len(values) > 1:
         rest.append((storage.statements.put_value, [(thread, *value) for value in values[1:]]))
     value = values[0] if values else _NO_VALUE
-    return _Prepared(_put, (thread, job.fenced, *job.checkpoint_row(), *message, *value, *part), rest)
+    return _Prepared((thread, job.fenced, *job.checkpoint_row(), *message, *value, *part), rest)
 
 
-def _parts(job: WritesJob) -> tuple[Any, ...] | None:
+def _parts(job: WritesJob) -> Row | None:
     """The one part that most tasks write; special channels come in several, or replace what is there."""
     rows = job.part_rows()
     return None if job.replaces or len(rows) > 1 else rows[0][1:]

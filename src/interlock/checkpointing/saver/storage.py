@@ -2,7 +2,8 @@
 
 import contextlib
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from ...tools.errors import ConflictError, StoreError, StoreUnavailable
@@ -13,6 +14,7 @@ from ..faults import is_deadlock
 from . import body, postgres, sqlite
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
+from .line import Line, TaskWaiter, ThreadWaiter
 from .memory import Conversation, Memory
 from .messages import Message
 from .sealing import Sealing, unreadable
@@ -20,10 +22,6 @@ from .separation import Encoded
 from .statements import Statements
 
 ATTEMPTS = 5
-PATIENCE_SECONDS = 0.003
-"""How long pending writes wait for the checkpoint that takes them along."""
-IMPATIENT_FOR = 3
-"""So many times they do not wait after they waited in vain."""
 _THREADS_REMEMBERED = 10_000
 
 
@@ -50,14 +48,14 @@ class Storage:
         self.conversation_integrity_error = conversation_database.engine.dialect.loaded_dbapi.IntegrityError
         self._threads: dict[tuple[str, str], int] = {}
         self._asked_for: OrderedDict[Place, None] = OrderedDict()
-        self._queue: deque[Job] = deque()
         self.schema_name: str | None = database.schema
         self._one_writer = database.dialect is Dialect.SQLITE
         self.in_one_statement = self.together and database.dialect is Dialect.POSTGRESQL
+        self.loads_at_once = self.in_one_statement or self._one_writer
         self._by_trigger = self.together and self._one_writer and database.keeps_connections
+        self._line = self._new_line() if self._one_writer or self.in_one_statement else None
         self._ready = False
         self._guard = threading.Lock()
-        self._puts = 0
 
     def ready(self) -> None:
         """See that the tables are there; on SQLite they are created.
@@ -240,47 +238,60 @@ class Storage:
             InterlockError: It is not, and nothing of it was written.
         """
         self.ready()
-        self._enqueue(job)
-        if not (job.may_wait and self._joined(job)):
-            # SQLite has one writer, and so one queue; on servers each conversation has its own.
-            queue = self._queue if self._one_writer else job.conversation.queue
-            with self.database.turn() if self._one_writer else job.conversation.turn:
-                if not job.done:
-                    self._lead(queue)
-        if job.error is not None:
-            raise job.error
-        self._puts += 1
-        if self._puts % 64 == 0:
-            self.memory.trim()
-
-    @staticmethod
-    def _joined(job: Job) -> bool:
-        """Let the checkpoint that follows pending writes take them along, which spares a commit.
-
-        LangGraph does not wait for pending writes but at the end of a run, and puts the next checkpoint a moment later. Where
-        that proves wrong, the next ones are not kept waiting.
-        """
-        conversation = job.conversation
-        if conversation.impatient > 0:
-            conversation.impatient -= 1
-            return False
-        if job.signal.acquire(timeout=PATIENCE_SECONDS):
-            return True
-        conversation.impatient = IMPATIENT_FOR
-        return False
-
-    def _enqueue(self, job: Job) -> None:
-        """Encode and stand in line; the conversation's lock makes both one step, so positions are in the line's order."""
+        self.database.refuse_own_turn()
+        waiter = ThreadWaiter()
         while True:
             conversation = self.memory.of(job.place.thread_id)
             with conversation.lock:
                 if conversation.dead:
                     continue
                 self._prepare(job, conversation)
-                (self._queue if self._one_writer else conversation.queue).append(job)
-                return
+                line = self._line_of(conversation)
+                line.join(job, waiter)
+                break
+        line.settle(job, waiter)
+        self._settled(job)
+
+    async def acommit(self, job: Job) -> bool:
+        """As `commit`, without a thread that waits.
+
+        Returns:
+            Whether that was possible: a task must not wait for a database in any other way, nor for another thread.
+        """
+        conversation, line = self.memory.of(job.place.thread_id), self._line
+        if line is None or not self._ready or not conversation.lock.acquire(blocking=False):
+            return False
+        try:
+            if conversation.dead or not conversation.opened or not job.is_ready(conversation):
+                return False
+            self.database.refuse_own_turn()
+            self._prepare(job, conversation)
+            waiter = TaskWaiter(line, job)
+            line.join(job, waiter)
+        finally:
+            conversation.lock.release()
+        await line.asettle(job, waiter)
+        self._settled(job)
+        return True
+
+    def _line_of(self, conversation: Conversation) -> Line:
+        """SQLite has one writer, and so one line; PostgreSQL takes many jobs in one statement; elsewhere each conversation has its own."""
+        if self._line is not None:
+            return self._line
+        if conversation.line is None:
+            conversation.line = self._new_line()
+        return conversation.line
+
+    def _new_line(self) -> Line:
+        return Line(self.database.turn, self._commit_together, self._one_by_one, self._fail)
+
+    def _settled(self, job: Job) -> None:
+        if job.error is not None:
+            raise job.error
+        self.memory.used()
 
     def _prepare(self, job: Job, conversation: Conversation) -> None:
+        """Encode, with the conversation's lock held: the order of positions is the order of commits."""
         try:
             if not conversation.opened:
                 self.open_conversation(conversation, job.sealing, whole=True)
@@ -289,35 +300,30 @@ class Storage:
             self.memory.forget(conversation)  # positions may be taken that nobody will store
             raise
 
-    def _lead(self, queue: deque[Job]) -> None:
-        """Commit every job that waits, in one transaction. Whoever has the turn does it for the others."""
-        batch = []
-        while queue:
-            batch.append(queue.popleft())
+    def _commit_together(self, batch: list[Job]) -> Sequence[Job]:
+        """Commit jobs in one transaction, and give those of them that are to be done by themselves."""
         try:
-            self._together_in_one(batch)
+            return self._in_one_transaction(batch)
         except PositionsTaken:
-            for job in batch:
-                self._one_by_one(job)
+            pass
         except Exception as error:
             if len(batch) == 1 and not is_deadlock(error):
                 self._fail(batch[0], error)
-            else:
-                for job in batch:  # one of them is at fault: find out which
-                    self._one_by_one(job)
-        except BaseException as error:
-            for job in batch:
-                self._fail(job, error)
-            raise
+                return ()
+        if self.in_one_statement:
+            return batch  # one of them may have to wait for somebody, and must not keep all others waiting
         for job in batch:
-            job.done = True
-            job.signal.release()
+            self._one_by_one(job)
+        return ()
 
-    def _together_in_one(self, batch: list[Job]) -> None:
-        if self.in_one_statement and postgres.commit(self, batch):
-            return
-        if self._by_trigger and sqlite.commit(self, batch):
-            return
+    def _in_one_transaction(self, batch: list[Job]) -> Sequence[Job]:
+        if self.in_one_statement:
+            return postgres.commit(self, batch)
+        if not (self._by_trigger and sqlite.commit(self, batch)):
+            self._in_several_statements(batch)
+        return ()
+
+    def _in_several_statements(self, batch: Sequence[Job]) -> None:
         if not self.together and any(job.refers for job in batch):
             # Messages first: a workflow that refers to messages that are nowhere could not be loaded.
             with self.conversation_database.raw_write() as cursor:
@@ -355,11 +361,14 @@ class Storage:
     def _one_by_one(self, job: Job) -> None:
         for _ in range(ATTEMPTS):
             try:
-                self._together_in_one([job])
+                self._in_several_statements([job])
             except PositionsTaken:
-                self.memory.forget(job.conversation)
+                before = job.conversation
+                self.memory.forget(before)
                 conversation = self.memory.of(job.place.thread_id)
                 with conversation.lock:
+                    # What is prepared after this job comes after it.
+                    conversation.apart, before.apart = before.apart, False
                     try:
                         self._prepare(job, conversation)
                     except Exception as error:

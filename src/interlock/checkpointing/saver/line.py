@@ -1,0 +1,309 @@
+"""The line of jobs that wait for their commit, and who commits them: whoever finds nobody leading leads, for all that wait.
+
+One commit for many costs little more than one for one, so that the more there is to do, the less each costs; and where nobody else
+waits, a job is committed at once, in the thread that brought it.
+"""
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from enum import Enum
+from typing import Protocol
+
+from .jobs import Job, PutJob
+from .memory import Conversation
+
+MOST = 64
+"""At most so many jobs in one commit."""
+PATIENCE_SECONDS = 0.003
+"""How long pending writes wait for the checkpoint that takes them along, for each job that is under way: the more there is to do, the
+later it comes."""
+LONGEST_PATIENCE_SECONDS = 0.05
+IMPATIENT_FOR = 3
+"""So many times they do not wait after they waited in vain."""
+
+
+class Told(Enum):
+    """What whoever waits for a job is told."""
+
+    DONE = 1
+    """It is committed, or has failed."""
+    APART = 2
+    """It is to be done by itself, by its own waiter."""
+    LEAD = 3
+    """Whoever led has other things to do: its waiter is to lead."""
+
+
+class Waiter(Protocol):
+    """Who waits for a job: a thread or a task."""
+
+    def tell(self, what: Told) -> None:
+        """From any thread, and never again before the last was heard."""
+
+
+class Line:
+    """Jobs in the order in which they are to be committed; those of one conversation are never overtaken by a later one.
+
+    Args:
+        turn: A turn among the writers of the database, taken before each commit.
+        commit: Commits jobs together, sets the error of those that fail, and gives those that have to be done by themselves.
+        alone: Does one job by itself, and sets its error when it fails.
+        fail: Makes a job fail with an error.
+    """
+
+    def __init__(
+        self,
+        turn: Callable[[], AbstractContextManager[None]],
+        commit: Callable[[list[Job]], Sequence[Job]],
+        alone: Callable[[Job], None],
+        fail: Callable[[Job, BaseException], None],
+    ) -> None:
+        self._turn = turn
+        self._commit = commit
+        self._alone = alone
+        self._fail = fail
+        self._guard = threading.Lock()
+        self._waiting: list[Job] = []
+        self._led = False
+        self._under_way = 0
+        self._leaders: ThreadPoolExecutor | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def join(self, job: Job, waiter: Waiter) -> None:
+        """Stand in line. The conversation's lock is held, so that the line has the order in which positions were given."""
+        job.waiter = waiter
+        with self._guard:
+            self._waiting.append(job)
+            self._under_way += 1
+
+    # A thread that waits
+
+    def settle(self, job: Job, waiter: "ThreadWaiter") -> None:
+        """Return when the job, which stands in line, is committed or has failed."""
+        told = None
+        if self._may_wait(job):
+            told = waiter.hear(self._patience())
+            if told is None:
+                job.conversation.impatient = IMPATIENT_FOR
+        while told is not Told.DONE:
+            if told is None:
+                told = Told.LEAD if self._urge(job) else waiter.hear()
+                continue
+            if told is Told.LEAD:
+                self._lead_once()
+            else:
+                self._do_apart(job)
+            told = waiter.hear()
+
+    # A task that waits
+
+    async def asettle(self, job: Job, waiter: "TaskWaiter") -> None:
+        """As `settle`. The job goes on when the task is cancelled."""
+        if self._may_wait(job):
+            timer = waiter.loop.call_later(self._patience(), self._lose_patience, job)
+            try:
+                await waiter.future
+            finally:
+                timer.cancel()
+        else:
+            self._let_lead(job)
+            await waiter.future
+
+    def _lose_patience(self, job: Job) -> None:
+        job.conversation.impatient = IMPATIENT_FOR
+        self._let_lead(job)
+
+    def _let_lead(self, job: Job) -> None:
+        if self._urge(job):
+            self.lead_elsewhere()
+
+    def lead_elsewhere(self) -> None:
+        """Lead in a thread of the line's own, until nobody waits."""
+        with self._guard:
+            if self._leaders is None:
+                # One of its own: in a pool whose threads all wait for their jobs nobody would ever lead.
+                self._leaders = ThreadPoolExecutor(1, "interlock-commit")
+                weakref.finalize(self, self._leaders.shutdown, wait=False)
+        self._leaders.submit(self._lead_on)
+
+    def do_apart_elsewhere(self, job: Job) -> None:
+        """Do a job by itself, in a thread of its own: it may have to wait for others."""
+        threading.Thread(target=self._do_apart, args=(job,), name="interlock-apart").start()
+
+    # Waiting
+
+    @staticmethod
+    def _may_wait(job: Job) -> bool:
+        """Whether to let the checkpoint that follows pending writes take them along, which spares a commit.
+
+        LangGraph does not wait for pending writes but at the end of a run, and puts the next checkpoint a moment later. Where
+        that proves wrong, the next ones are not kept waiting.
+        """
+        if not job.may_wait:
+            return False
+        if job.conversation.impatient > 0:
+            job.conversation.impatient -= 1
+            return False
+        return True
+
+    def _patience(self) -> float:
+        return min(PATIENCE_SECONDS * self._under_way, LONGEST_PATIENCE_SECONDS)
+
+    def _urge(self, job: Job) -> bool:
+        """The job is to be done now. Whether its waiter is to lead."""
+        with self._guard:
+            if job not in self._waiting:
+                return False  # it is being done
+            job.urgent = True
+            if self._led or job.conversation.apart:
+                return False
+            self._led = True
+            return True
+
+    # Leading
+
+    def _lead_once(self) -> None:
+        """Commit what waits: a thread that waits for its own job goes on with what it has to do after that."""
+        try:
+            self._commit_together()
+        finally:
+            self._pass_on()
+
+    def _lead_on(self) -> None:
+        """Commit what waits, until nobody waits."""
+        try:
+            while self._commit_together():
+                pass
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """The leader leaves; whoever is the first that waits takes its place."""
+        with self._guard:
+            heir = next((job for job in self._waiting if job.urgent and not job.conversation.apart), None)
+            self._led = heir is not None
+        if heir is not None:
+            heir.waiter.tell(Told.LEAD)
+
+    def _commit_together(self) -> bool:
+        batch: list[Job] = []
+        apart: Sequence[Job] = ()
+        try:
+            with self._turn():
+                batch = self._take()
+                if batch:
+                    apart = self._commit(batch)
+        except BaseException as error:
+            apart = ()
+            batch = batch or self._take()  # whoever waits for the same turn waits in vain as well
+            for job in batch:
+                self._fail(job, error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._tell(batch, apart)
+        return bool(batch)
+
+    def _take(self) -> list[Job]:
+        """What to commit next: what is to be done now, and what stands before it in its conversation."""
+        with self._guard:
+            wanted: set[Conversation] = {job.conversation for job in self._waiting if job.urgent}
+            batch: list[Job] = []
+            last: dict[Conversation, Job] = {}
+            rest: list[Job] = []
+            for job in self._waiting:
+                conversation = job.conversation
+                before = last.get(conversation)
+                fits = before is None or (not isinstance(before, PutJob) and before.place[:2] == job.place[:2])
+                if len(batch) >= MOST or conversation not in wanted or conversation.apart or not fits:
+                    wanted.discard(conversation)
+                    rest.append(job)
+                else:
+                    last[conversation] = job
+                    batch.append(job)
+            self._waiting = rest
+            return batch
+
+    def _tell(self, batch: Sequence[Job], apart: Sequence[Job]) -> None:
+        told: list[tuple[Job, Told]] = []
+        with self._guard:
+            behind = []
+            for job in batch:
+                if job not in apart:
+                    self._under_way -= 1
+                    told.append((job, Told.DONE))
+                elif job.conversation.apart:
+                    behind.append(job)
+                else:
+                    job.conversation.apart = True
+                    told.append((job, Told.APART))
+            self._waiting[:0] = behind
+        for job, what in told:
+            job.waiter.tell(what)
+
+    def _do_apart(self, job: Job) -> None:
+        try:
+            self._alone(job)
+        except BaseException as error:
+            self._fail(job, error)
+            raise
+        finally:
+            with self._guard:
+                self._under_way -= 1
+                job.conversation.apart = False
+                leads, self._led = not self._led, True
+            job.waiter.tell(Told.DONE)
+            if leads:
+                self._pass_on()
+
+
+class ThreadWaiter:
+    """A thread that waits for its job."""
+
+    __slots__ = ("_signal", "_told")
+
+    def __init__(self) -> None:
+        self._signal = threading.Lock()
+        self._signal.acquire()
+        self._told: Told | None = None
+
+    def tell(self, what: Told) -> None:
+        """Wake it."""
+        self._told = what
+        self._signal.release()
+
+    def hear(self, seconds: float = -1) -> Told | None:
+        """Wait until it is told something; None when that took too long."""
+        return self._told if self._signal.acquire(timeout=seconds) else None
+
+
+class TaskWaiter:
+    """A task that waits for its job. What it would have to do itself is done in another thread: it must not keep its loop waiting."""
+
+    __slots__ = ("_job", "_line", "future", "loop")
+
+    def __init__(self, line: Line, job: Job) -> None:
+        self._line = line
+        self._job = job
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[None] = self.loop.create_future()
+
+    def tell(self, what: Told) -> None:
+        """Wake it, or do what it is to do."""
+        if what is Told.LEAD:
+            self._line.lead_elsewhere()
+        elif what is Told.APART:
+            self._line.do_apart_elsewhere(self._job)
+        else:
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                self.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)

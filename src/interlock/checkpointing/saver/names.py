@@ -1,0 +1,17 @@
+"""The names of the checkpointer's tables in statements that are written by hand."""
+
+import functools
+
+from ..checkpoint_tables import channel_values, checkpoints, threads, writes
+from ..conversation_tables import conversations, messages
+
+_TABLES = tuple(table.name for table in (threads, checkpoints, channel_values, writes, conversations, messages))
+
+
+@functools.lru_cache(maxsize=256)
+def named(schema: str | None, text: str) -> str:
+    """The text with `{table}` replaced by the name of each table, which may be in a schema."""
+    prefix = "" if schema is None else '"' + schema.replace('"', '""').replace("%", "%%") + '".'
+    for table in _TABLES:
+        text = text.replace("{" + table + "}", prefix + table)
+    return text

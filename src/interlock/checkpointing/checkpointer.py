@@ -293,7 +293,11 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     # Jobs
 
     def _put_job(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
     ) -> PutJob:
         checked("checkpoint_id", checkpoint["id"], 128)
         place, sealing = place_of(config), self._sealing()

@@ -197,7 +197,9 @@ def _prepared(storage: "Storage", job: Job, before: WritesJob | None = None) -> 
     if part is None:
         return None
     if not isinstance(job, PutJob):
-        return _Prepared((thread, None, None, job.place.checkpoint_id, *_NO_CHECKPOINT, *message, *_NO_VALUE, *part), rest)
+        return _Prepared(
+            (thread, None, None, job.place.checkpoint_id, *_NO_CHECKPOINT, *message, *_NO_VALUE, *part), rest
+        )
     values = job.value_rows()
     if len(values) > 1:
         rest.append((storage.statements.put_value, [(thread, *value) for value in values[1:]]))

@@ -1,0 +1,488 @@
+"""The line of jobs that wait for their commit: one leads for all, nobody overtakes, nobody is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, cast
+
+import pytest
+import sqlalchemy as sa
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+from interlock.checkpointing import SQLCheckpointer, fault_points
+from interlock.checkpointing.saver import line as lines
+from interlock.checkpointing.saver.jobs import Job, PutJob, WritesJob
+from interlock.checkpointing.saver.keys import Place
+from interlock.checkpointing.saver.line import Line, TaskWaiter, ThreadWaiter
+from interlock.checkpointing.saver.memory import Conversation
+from interlock.tools.errors import ConflictError, InterlockError, StoreUnavailable
+from tests.checkpointing.test_checkpointer import config, put
+
+
+class Scene:
+    """A line whose commits are only written down. Where `gate` is held, whoever leads waits."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+        self.batches: list[list[str]] = []
+        self.alone: list[str] = []
+        self.apart: set[str] = set()
+        self.breaks_with: BaseException | None = None
+        self.holds: dict[str, threading.Event] = {}
+        self.line = Line(self.turn, self.commit, self.do_alone, self.fail)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        with self.gate:
+            yield
+
+    def commit(self, batch: list[Job]) -> Sequence[Job]:
+        if self.breaks_with is not None:
+            error, self.breaks_with = self.breaks_with, None
+            raise error
+        self.batches.append([_name(job) for job in batch])
+        return [job for job in batch if _name(job) in self.apart]
+
+    def do_alone(self, job: Job) -> None:
+        if (held := self.holds.get(_name(job))) is not None:
+            held.wait(10)
+        self.alone.append(_name(job))
+
+    def fail(self, job: Job, error: BaseException) -> None:
+        job.error = error if isinstance(error, Exception) else StoreUnavailable(str(error))
+
+    def settle(self, job: Job) -> None:
+        waiter = ThreadWaiter()
+        self.line.join(job, waiter)
+        self.line.settle(job, waiter)
+
+    def in_line(self, threads: ThreadPoolExecutor, *jobs: Job) -> list[Future[None]]:
+        """Let each job stand in line in its own thread, one after the other."""
+        waiting = []
+        for job in jobs:
+            before = len(self.line)
+            waiting.append(threads.submit(self.settle, job))
+            _until(lambda before=before: len(self.line) > before)
+        return waiting
+
+
+def _name(job: Job) -> str:
+    return cast("str", job.name)  # type: ignore[attr-defined]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(10_000):
+        if condition():
+            return
+        pause.wait(0.001)
+    raise AssertionError("it did not come to that")
+
+
+def _job(kind: type[Job], name: str, conversation: Conversation, place: str = "t") -> Any:
+    job = kind.__new__(kind)
+    job.urgent, job.error, job.conversation = False, None, conversation
+    job.place = Place(place, "", None)
+    job.name = name  # type: ignore[attr-defined]
+    return job
+
+
+def checkpoint(name: str, conversation: Conversation | None = None, place: str = "t") -> Any:
+    return _job(PutJob, name, conversation or Conversation(name), place)
+
+
+def writes(name: str, conversation: Conversation) -> Any:
+    return _job(WritesJob, name, conversation)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+def test_whoever_waits_at_the_same_moment_is_committed_together(scene: Scene, threads: ThreadPoolExecutor) -> None:
+    with scene.gate:
+        waiting = scene.in_line(threads, *(checkpoint(name) for name in "abc"))
+    for one in waiting:
+        one.result(10)
+
+    assert scene.batches == [["a", "b", "c"]]
+
+
+def test_a_checkpoint_takes_along_what_its_task_wrote(scene: Scene, threads: ThreadPoolExecutor) -> None:
+    conversation = Conversation("t")
+    with scene.gate:
+        waiting = scene.in_line(threads, writes("written", conversation), checkpoint("put", conversation))
+    for one in waiting:
+        one.result(10)
+
+    assert scene.batches == [["written", "put"]]
+
+
+def test_what_a_task_wrote_is_committed_by_itself_when_no_checkpoint_comes(scene: Scene) -> None:
+    conversation = Conversation("t")
+
+    scene.settle(writes("written", conversation))
+
+    assert scene.batches == [["written"]]
+    assert conversation.impatient == lines.IMPATIENT_FOR  # the next ones are not kept waiting
+
+
+def test_two_checkpoints_of_a_conversation_are_two_commits_in_their_order(
+    scene: Scene, threads: ThreadPoolExecutor
+) -> None:
+    conversation = Conversation("t")
+    with scene.gate:
+        jobs = [checkpoint("first", conversation), checkpoint("other"), checkpoint("second", conversation)]
+        waiting = scene.in_line(threads, *jobs)
+    for one in waiting:
+        one.result(10)
+
+    assert scene.batches == [["first", "other"], ["second"]]
+
+
+def test_no_commit_takes_more_than_so_many(
+    scene: Scene, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MOST", 2)
+    with scene.gate:
+        waiting = scene.in_line(threads, *(checkpoint(name) for name in "abcde"))
+    for one in waiting:
+        one.result(10)
+
+    assert scene.batches == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def test_a_job_that_has_to_wait_for_somebody_keeps_only_its_own_conversation_waiting(
+    scene: Scene, threads: ThreadPoolExecutor
+) -> None:
+    conversation = Conversation("t")
+    scene.apart, scene.holds["held"] = {"held"}, threading.Event()
+    with scene.gate:
+        waiting = scene.in_line(threads, checkpoint("held", conversation), checkpoint("other"))
+    waiting[1].result(10)
+    _until(lambda: conversation.apart)
+    behind = scene.in_line(threads, checkpoint("behind", conversation))
+    scene.settle(checkpoint("third"))
+    assert not behind[0].done()
+
+    scene.holds["held"].set()
+    for one in (*waiting, *behind):
+        one.result(10)
+
+    assert scene.batches == [["held", "other"], ["third"], ["behind"]]
+    assert scene.alone == ["held"]
+
+
+def test_of_two_of_a_conversation_that_are_to_be_done_by_themselves_the_second_comes_second(
+    scene: Scene, threads: ThreadPoolExecutor
+) -> None:
+    conversation = Conversation("t")
+    scene.apart = {"written", "put"}
+    with scene.gate:
+        waiting = scene.in_line(threads, writes("written", conversation), checkpoint("put", conversation))
+    for one in waiting:
+        one.result(10)
+
+    assert scene.alone == ["written", "put"]
+
+
+def test_who_waits_for_a_turn_that_nobody_gets_is_told_so(scene: Scene, threads: ThreadPoolExecutor) -> None:
+    @contextlib.contextmanager
+    def never() -> Iterator[None]:
+        with scene.gate:
+            pass
+        raise StoreUnavailable("somebody else writes")
+        yield
+
+    scene.line._turn = never
+    jobs = [checkpoint(name) for name in "ab"]
+    with scene.gate:
+        waiting = scene.in_line(threads, *jobs)
+    for one in waiting:
+        one.result(10)
+
+    assert [str(job.error) for job in jobs] == ["somebody else writes"] * 2
+    assert len(scene.line) == 0
+
+
+def test_a_leader_that_is_interrupted_leaves_nobody_waiting(scene: Scene, threads: ThreadPoolExecutor) -> None:
+    jobs = [checkpoint(name) for name in "ab"]
+    with scene.gate:
+        waiting = scene.in_line(threads, *jobs)
+        scene.breaks_with = KeyboardInterrupt("stopped")
+
+    assert {type(one.exception(10)) for one in waiting} == {KeyboardInterrupt, type(None)}
+    assert [str(job.error) for job in jobs] == ["stopped"] * 2
+    scene.settle(checkpoint("next"))
+    assert scene.batches == [["next"]]
+
+
+# Tasks
+
+
+async def _settle(scene: Scene, job: Job) -> None:
+    waiter = TaskWaiter(scene.line, job)
+    scene.line.join(job, waiter)
+    await scene.line.asettle(job, waiter)
+
+
+async def _turns(condition: Callable[[], bool]) -> None:
+    """Let the loop go round until the condition holds."""
+    for _ in range(1_000_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it did not come to that")
+
+
+async def _gathered(scene: Scene, *jobs: Job) -> list[asyncio.Task[None]]:
+    tasks = []
+    for number, job in enumerate(jobs, 1):
+        tasks.append(asyncio.create_task(_settle(scene, job)))
+        await _turns(lambda number=number: len(scene.line) >= number)
+    return tasks
+
+
+async def test_tasks_wait_without_a_thread_each(scene: Scene) -> None:
+    before = threading.active_count()
+    with scene.gate:
+        tasks = await _gathered(scene, *(checkpoint(str(number)) for number in range(40)))
+        assert threading.active_count() <= before + 1
+    await asyncio.gather(*tasks)
+
+    assert scene.batches == [[str(number) for number in range(40)]]
+
+
+async def test_threads_and_tasks_stand_in_the_same_line(scene: Scene, threads: ThreadPoolExecutor) -> None:
+    with scene.gate:
+        waiting = scene.in_line(threads, checkpoint("thread"))
+        task = asyncio.create_task(_settle(scene, checkpoint("task")))
+        await _turns(lambda: len(scene.line) >= 2)
+    await task
+    waiting[0].result(10)
+
+    assert scene.batches == [["thread", "task"]]
+
+
+async def test_a_task_is_not_kept_by_a_job_that_waits_for_somebody(scene: Scene) -> None:
+    conversation = Conversation("t")
+    scene.apart, scene.holds["held"] = {"held"}, threading.Event()
+    held = asyncio.create_task(_settle(scene, checkpoint("held", conversation)))
+    await _turns(lambda: conversation.apart)
+    behind = asyncio.create_task(_settle(scene, checkpoint("behind", conversation)))
+    await _settle(scene, checkpoint("other"))
+    assert not behind.done()
+    scene.holds["held"].set()
+    await asyncio.gather(held, behind)
+
+    assert scene.batches == [["held"], ["other"], ["behind"]]
+
+
+async def test_what_a_cancelled_task_put_is_committed_all_the_same(scene: Scene) -> None:
+    with scene.gate:
+        (task,) = await _gathered(scene, checkpoint("put"))
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    await _settle(scene, checkpoint("next"))
+
+    assert sorted(name for batch in scene.batches for name in batch) == ["next", "put"]
+
+
+def test_a_loop_that_is_closed_meanwhile_harms_nobody(scene: Scene) -> None:
+    async def give_up() -> None:
+        (task,) = await _gathered(scene, checkpoint("put"))
+        task.cancel()
+
+    with scene.gate:
+        asyncio.run(give_up())
+    scene.settle(checkpoint("next"))
+
+    assert sorted(name for batch in scene.batches for name in batch) == ["next", "put"]
+
+
+async def test_a_task_lets_the_checkpoint_take_along_what_it_wrote(scene: Scene) -> None:
+    conversation = Conversation("t")
+    with scene.gate:
+        tasks = await _gathered(scene, writes("written", conversation), checkpoint("put", conversation))
+    await asyncio.gather(*tasks)
+    assert scene.batches == [["written", "put"]]
+
+    await _settle(scene, writes("last", conversation))
+    assert scene.batches == [["written", "put"], ["last"]]
+
+
+# On databases
+
+
+@contextlib.contextmanager
+def _gathering(saver: SQLCheckpointer) -> Iterator[Callable[[int], None]]:
+    """Nobody commits until the block ends; the function waits until so many stand in line."""
+    line = saver._storage._line
+    assert line is not None
+    gate, turn = threading.Lock(), line._turn
+
+    @contextlib.contextmanager
+    def gated() -> Iterator[None]:
+        with gate, turn():
+            yield
+
+    line._turn = gated
+    try:
+        with gate:
+            yield lambda number: _until(lambda: len(line) >= number)
+    finally:
+        line._turn = turn
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def saver(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SQLCheckpointer]:
+    url = f"sqlite:///{tmp_path / 'line.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_worker_database")
+    with SQLCheckpointer(url) as made:
+        made.setup()
+        for thread in made.conversations.list():
+            made.delete_thread(thread.thread_id)
+        for number in range(8):
+            made.delete_thread(f"t{number}")
+        yield made
+
+
+def _values(number: int) -> dict[str, Any]:
+    """Checkpoints of every kind: with messages, without, with large values, with several messages."""
+    return [
+        {"messages": [HumanMessage(f"question {number}", id=f"q{number}")]},
+        {"state": number},
+        {"large": "x" * 1000 + str(number)},
+        {"messages": [HumanMessage("a", id="a"), AIMessage("b", id="b")], "large": "y" * 1000, "larger": "z" * 2000},
+    ][number % 4]
+
+
+def test_jobs_of_many_conversations_and_every_kind_are_one_statement(
+    saver: SQLCheckpointer, threads: ThreadPoolExecutor
+) -> None:
+    first = [put(saver, config(f"t{number}"), _values(number), source="input") for number in range(8)]
+    with _gathering(saver) as until:
+        writing = [
+            threads.submit(saver.put_writes, at, [("messages", AIMessage(f"written {number}")), ("a", number)], "task")
+            for number, at in enumerate(first)
+            if number % 3
+        ]
+        until(len(writing))
+        putting = [
+            threads.submit(put, saver, at, _values(number + 1)) for number, at in enumerate(first) if number % 2 == 0
+        ]
+        until(len(writing) + len(putting))
+    for one in (*writing, *putting):
+        one.result(10)
+
+    with SQLCheckpointer(saver.database) as fresh:  # it remembers nothing
+        for number, at in enumerate(first):
+            found = fresh.get_tuple(at)
+            assert found is not None
+            assert found.checkpoint["channel_values"] == _values(number)
+            pending = {channel: value for _, channel, value in found.pending_writes or ()}
+            assert (pending.get("a") == number and pending["messages"].content == f"written {number}") is bool(
+                number % 3
+            )
+            newest = fresh.get_tuple(config(f"t{number}"))
+            assert newest is not None
+            assert newest.checkpoint["channel_values"] == _values(number + 1 if number % 2 == 0 else number)
+            assert newest.parent_config == (at if number % 2 == 0 else None)
+
+
+def test_one_that_is_refused_does_not_take_the_others_along(
+    saver: SQLCheckpointer, threads: ThreadPoolExecutor
+) -> None:
+    first = [put(saver, config(f"t{number}"), _values(number), source="input") for number in range(4)]
+    put(saver, first[1], _values(0))
+    with SQLCheckpointer(saver.database) as other:
+        other.erase_conversation("t0")
+        other.delete_thread("t2")
+    with _gathering(saver) as until:
+        waiting = [threads.submit(put, saver, at, _values(4)) for at in first]
+        until(4)
+    outcomes = [one.exception(10) for one in waiting]
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), ConflictError, ConflictError, type(None)]
+    assert [cast("InterlockError", outcome).code for outcome in outcomes[1:3]] == ["conflict", "thread_deleted"]
+    found = saver.get_tuple(config("t0"))
+    assert found is not None
+    assert found.checkpoint["channel_values"]["messages"][0].content == "question 4"
+
+
+def test_a_thread_that_another_transaction_holds_keeps_only_its_own_steps_waiting(
+    postgres_worker_database: str, threads: ThreadPoolExecutor
+) -> None:
+    with SQLCheckpointer(postgres_worker_database) as saver, SQLCheckpointer(postgres_worker_database) as other:
+        saver.setup()
+        held, free = (put(saver, config(name), _values(0), source="input") for name in ("held", "free"))
+        with other.database.write() as connection:
+            connection.execute(sa.text("SELECT 1 FROM workflow_threads WHERE thread_id = 'held' FOR UPDATE"))
+            waiting = threads.submit(put, saver, held, _values(4))
+            for number in range(1, 4):
+                free = put(saver, free, _values(number))
+            assert not waiting.done()
+        at = waiting.result(10)
+        newest = saver.get_tuple(config("held"))
+        assert newest is not None
+        assert newest.config == at
+        saver.delete_thread("held")
+        saver.delete_thread("free")
+
+
+def _chat(saver: SQLCheckpointer) -> Any:
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", lambda _: {"messages": [AIMessage("answer")]})
+    graph.add_edge(START, "answer")
+    return graph.compile(checkpointer=saver)
+
+
+async def test_an_asynchronous_put_needs_no_thread_but_the_one_that_commits(
+    saver: SQLCheckpointer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = _chat(saver)
+    ways: list[Any] = []
+    arun = saver.database.arun
+
+    async def counting(work: Any) -> Any:
+        ways.append(work.func.__name__)
+        return await arun(work)
+
+    monkeypatch.setattr(saver.database, "arun", counting)
+    await chat.ainvoke({"messages": [("user", "question")]}, config("t1"))
+    ways.clear()  # at the beginning the database is asked what there is of the conversation
+    await chat.ainvoke({"messages": [("user", "question")]}, config("t1"))
+
+    assert ways == ["get_tuple"]
+    found = saver.get_tuple(config("t1"))
+    assert found is not None
+    assert [message.content for message in found.checkpoint["channel_values"]["messages"]] == ["question", "answer"] * 2
+
+
+async def test_a_hook_at_a_fault_point_does_not_block_the_loop(saver: SQLCheckpointer) -> None:
+    loop_thread = threading.get_ident()
+    reached: list[int] = []
+
+    at = put(saver, config("t1"), _values(0), source="input")
+    before = fault_points.hang(lambda _: reached.append(threading.get_ident()))
+    try:
+        await saver.aput_writes(at, [("a", 1)], "task")
+    finally:
+        fault_points.hang(before)
+
+    assert len(reached) == 2
+    assert loop_thread not in reached

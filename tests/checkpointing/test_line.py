@@ -198,6 +198,27 @@ def test_of_two_of_a_conversation_that_are_to_be_done_by_themselves_the_second_c
     assert scene.alone == ["written", "put"]
 
 
+def test_what_loses_its_patience_while_it_is_being_done_is_not_forgotten(
+    scene: Scene, threads: ThreadPoolExecutor
+) -> None:
+    conversation = Conversation("t")
+    first, second = writes("first", conversation), writes("second", conversation)
+    scene.apart = {"first", "second"}
+    commit = scene.line._commit
+
+    def late(batch: list[Job]) -> Sequence[Job]:
+        _until(lambda: all(job.urgent for job in batch))
+        return commit(batch)
+
+    scene.line._commit = late
+    with scene.gate:
+        waiting = scene.in_line(threads, first, second)
+    for one in waiting:
+        one.result(10)
+
+    assert scene.alone == ["first", "second"]
+
+
 def test_who_waits_for_a_turn_that_nobody_gets_is_told_so(scene: Scene, threads: ThreadPoolExecutor) -> None:
     @contextlib.contextmanager
     def never() -> Iterator[None]:

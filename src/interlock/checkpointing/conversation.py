@@ -16,7 +16,7 @@ from .conversation_tables import conversations, messages
 from .database import Database
 from .engines import Dialect
 from .saver.messages import Message
-from .saver.sealing import Sealing, unreadable
+from .saver.sealing import Sealing
 from .saver.separation import Decoder
 from .saver.storage import Storage
 from .saver.tombstones import nameless_tombstone, tombstone
@@ -252,10 +252,7 @@ class Conversations:
     def _stored(self, row: Any) -> Message:
         codec, _, sealed = row.kind.partition("|")
         plain = self._sealing.unseal(sealed or "bytes", row.body)
-        try:
-            return Message(row.position, codec, plain, row.role, row.message_id)
-        except (TypeError, ValueError, LookupError) as error:
-            raise unreadable(f"message {row.position}", error) from error
+        return Message(row.position, codec, plain, row.role, row.message_id)
 
     def _show(self, row: Any) -> ConversationMessage:
         known: dict[int, Message] = {}

@@ -363,6 +363,8 @@ class _RawAutocommit:
     def __enter__(self) -> Any:
         try:
             self._connection = self._database._autocommitting.take()
+            if self._database.dialect is Dialect.POSTGRESQL:
+                return self._connection.cursor(binary=True)  # bytes as they are, and not as text
             return self._connection.cursor()
         except BaseException as error:
             self._leave(error)

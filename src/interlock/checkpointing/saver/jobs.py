@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 INLINE_BYTES = 256
 """Values up to this size stand in the checkpoint itself, again with each checkpoint; larger ones once, in a row of their own."""
+FEW = 10
 INPUT = "__start__"
 ORDINARY = 0
 """The part that holds the ordinary writes of a task."""
@@ -114,10 +115,12 @@ class Job:
             now = microseconds()
             rows = [(conversation.id, *row, now) for row in self.message_rows()]
             try:
-                if len(rows) == 1:
-                    cursor.execute(statements.add_message, rows[0])
-                else:
+                if len(rows) > FEW:
                     cursor.executemany(statements.add_message, rows)
+                else:
+                    # One after the other: psycopg complains in its log when one of many fails.
+                    for row in rows:
+                        cursor.execute(statements.add_message, row)
             except self.storage.conversation_integrity_error as error:
                 raise PositionsTaken from error
 

@@ -158,9 +158,9 @@ class Line:
     def _urge(self, job: Job) -> bool:
         """The job is to be done now. Whether its waiter is to lead."""
         with self._guard:
+            job.urgent = True
             if job not in self._waiting:
                 return False  # it is being done
-            job.urgent = True
             if self._led or job.conversation.apart:
                 return False
             self._led = True
@@ -239,6 +239,7 @@ class Line:
                     self._under_way -= 1
                     told.append((job, Told.DONE))
                 elif job.conversation.apart:
+                    job.urgent = True
                     behind.append(job)
                 else:
                     job.conversation.apart = True

@@ -43,6 +43,7 @@ class StoredList:
         length = len(self.messages)
         if len(values) < length:
             return False
+        self._learn()
         first = values if len(values) == length else values[:length]
         # Each of these is one loop in C. Equal fields are the same bytes but in odd messages, where 1 equals True.
         if list(map(type, first)) != self._classes:
@@ -54,15 +55,20 @@ class StoredList:
     def _append(self, messages: list[Message]) -> None:
         ranges = self.ranges
         following = ranges[-2] + ranges[-1] if ranges else -1
+        self.messages += messages
         for message in messages:
-            if not message.simple:
-                self._odd.append(len(self.messages))
-            self.messages.append(message)
-            self._classes.append(message.cls)
-            self._fields.append(message.fields)
             position = message.position
             if position == following:
                 ranges[-1] += 1
             else:
                 ranges += (position, 1)
             following = position + 1
+
+    def _learn(self) -> None:
+        """Look at the messages that were not compared before."""
+        for at in range(len(self._classes), len(self.messages)):
+            message = self.messages[at]
+            if not message.simple:
+                self._odd.append(at)
+            self._classes.append(message.cls)
+            self._fields.append(message.fields)

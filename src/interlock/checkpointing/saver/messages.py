@@ -25,6 +25,8 @@ from langchain_core.messages import (
 )
 from pydantic import BaseModel
 
+from .sealing import unreadable
+
 PACK = (
     ormsgpack.OPT_NON_STR_KEYS
     | ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -70,6 +72,8 @@ def is_message_type(cls: type) -> bool:
 class Message:
     """A message as it is stored, with what is needed to make any number of copies of it.
 
+    What is in its bytes is looked at when it is first compared or loaded again: most messages of an old conversation are loaded once.
+
     Attributes:
         position: Where it stands in its conversation.
         kind: `m` for the fast codec; anything else is the serializer's.
@@ -78,8 +82,8 @@ class Message:
         role: What it is, for people who read the table.
     """
 
-    __slots__ = ("_dicts", "_exact", "_lists", "body", "claimable", "cls", "fields", "kind", "message_id", "position",
-                 "role", "simple")  # fmt: skip
+    __slots__ = ("_cls", "_dicts", "_exact", "_fields", "_lists", "_loaded", "_simple", "body", "claimable", "kind", "message_id",
+                 "position", "role")  # fmt: skip
 
     def __init__(self, position: int, kind: str, body: bytes, role: str, message_id: str | None) -> None:
         self.position = position
@@ -88,34 +92,67 @@ class Message:
         self.role = role
         self.message_id = message_id
         self.claimable = False
-        self.cls: type[BaseMessage] | None = None
-        self.fields: dict[str, Any] = {}
-        self.simple = False
-        if kind == "m":
-            tag, fields = ormsgpack.unpackb(body, option=UNPACK)
-            fields["id"] = message_id
-            self._learn(CLASSES[tag], fields)
+        self._loaded = False
+        self._cls: type[BaseMessage] | None = None
+        self._fields: dict[str, Any] | None = None
 
-    def _learn(self, cls: type[BaseMessage], fields: dict[str, Any]) -> None:
-        self.cls = cls
-        self.fields = fields
-        self._exact = fields.keys() == _FIELDS[cls]
+    @property
+    def cls(self) -> type[BaseMessage] | None:
+        """Its class, of the fast codec's."""
+        if self._fields is None:
+            self._learn()
+        return self._cls
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Its fields as they were stored; nobody else's."""
+        return self._learn() if self._fields is None else self._fields
+
+    @property
+    def simple(self) -> bool:
+        """Whether all its fields are strings, None and empty containers."""
+        if self._fields is None:
+            self._learn()
+        return self._simple
+
+    def _unpacked(self) -> tuple[type[BaseMessage], dict[str, Any]]:
+        try:
+            tag, fields = ormsgpack.unpackb(self.body, option=UNPACK)
+            fields["id"] = self.message_id
+            return CLASSES[tag], fields
+        except (TypeError, ValueError, LookupError) as error:
+            raise unreadable(f"message {self.position}", error) from error
+
+    def _learn(self) -> dict[str, Any]:
+        """Look at what is in its bytes. Two threads may do that at once: what is last set is what they go by."""
+        cls: type[BaseMessage] | None = None
+        fields: dict[str, Any] = {}
         dicts: list[str] = []
         lists: list[str] = []
-        for name, value in fields.items():
-            if value is None or type(value) is str:
-                continue
-            if value or type(value) not in (dict, list):
-                return  # something that can be changed in place: every copy is unpacked anew
-            (dicts if type(value) is dict else lists).append(name)
-        self._dicts, self._lists = tuple(dicts), tuple(lists)
-        self.simple = True
+        simple = False
+        if self.kind == "m":
+            cls, fields = self._unpacked()
+            self._exact = fields.keys() == _FIELDS[cls]
+            for name, value in fields.items():
+                if value is None or type(value) is str:
+                    continue
+                if value or type(value) not in (dict, list):
+                    break  # something that can be changed in place: every copy is unpacked anew
+                (dicts if type(value) is dict else lists).append(name)
+            else:
+                simple = True
+        self._cls, self._simple, self._dicts, self._lists = cls, simple, tuple(dicts), tuple(lists)
+        self._fields = fields  # last: it says that the others are there
+        if cls is not None:
+            fields["id"] = self.message_id  # it may have been claimed meanwhile
+        return fields
 
     def claim(self, message_id: str) -> None:
         """The message was given an id since it was stored."""
         self.message_id = message_id
         self.claimable = False
-        self.fields["id"] = message_id
+        if self._fields:
+            self._fields["id"] = message_id
 
     def same_as(self, message: BaseMessage) -> bool:
         """Whether this is what is stored of `message`, as it is now: messages can be edited in place."""
@@ -127,20 +164,25 @@ class Message:
         return message.id == self.message_id and fast_body(message) == self.body
 
     def load(self) -> BaseMessage:
-        """A new message, shared with nobody. Only for the kind `m`."""
-        cls = self.cls
-        if cls is None:
-            raise TypeError("only messages of the fast codec are loaded here")
-        if self.simple:
-            fields = self.fields.copy()
+        """A new message, shared with nobody. Only for the kind `m`.
+
+        Raises:
+            StoreError: Its bytes cannot be read.
+        """
+        if self._loaded and self._fields is None:
+            self._learn()
+        cls = self._cls
+        if cls is not None and self._fields is not None and self._simple:
+            fields, exact = self._fields.copy(), self._exact
             for name in self._dicts:
                 fields[name] = {}
             for name in self._lists:
                 fields[name] = []
         else:
-            fields = ormsgpack.unpackb(self.body, option=UNPACK)[1]
-            fields["id"] = self.message_id
-        if not self._exact:
+            self._loaded = True
+            cls, fields = self._unpacked()
+            exact = fields.keys() == _FIELDS[cls]
+        if not exact:
             return cls(**fields)  # langchain-core has other fields now
         message = _new(cls)
         _set_fields(message, "__dict__", fields)

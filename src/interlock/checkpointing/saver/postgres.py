@@ -115,8 +115,13 @@ class _Entry:
         return self.place.checkpoint_id or (self.put.checkpoint_id if self.put else "")
 
 
-def commit(storage: "Storage", batch: Sequence[Job]) -> Sequence[Job]:
+def commit(storage: "Storage", batch: Sequence[Job], *, waits: bool = False) -> Sequence[Job]:
     """Commit jobs in one statement; the line has at most one thread of each conversation in a batch, and its checkpoint last.
+
+    Args:
+        storage: Where.
+        batch: The jobs.
+        waits: Whether to wait for rows that another transaction holds, and not to pass them over.
 
     Returns:
         Those for which nothing was done.
@@ -135,7 +140,7 @@ def commit(storage: "Storage", batch: Sequence[Job]) -> Sequence[Job]:
     with storage.database.raw_autocommit() as cursor:
         _know_threads(storage, cursor, fit, schema)
         fit = _know_conversations(cursor, fit, schema)
-        done, rewritten = _write(storage, cursor, fit, schema)
+        done, rewritten = _write(storage, cursor, fit, schema, waits=waits)
     for writes in rewritten:
         # The task wrote before: what is new of it is added to what is there.
         with storage.database.raw_write() as cursor:
@@ -152,7 +157,7 @@ def _fits(entry: _Entry) -> bool:
 
 
 def _write(
-    storage: "Storage", cursor: Any, entries: list[_Entry], schema: str | None
+    storage: "Storage", cursor: Any, entries: list[_Entry], schema: str | None, *, waits: bool
 ) -> tuple[list[_Entry], Sequence[WritesJob]]:
     """Run the statement.
 
@@ -163,7 +168,7 @@ def _write(
         return [], ()
     parameters, parts, ordinary = _parameters(entries)
     try:
-        cursor.execute(_text(schema, len(entries) > 1, *parts), parameters)
+        cursor.execute(_text(schema, waits, len(entries) > 1, *parts), parameters)
     except storage.conversation_integrity_error as error:
         raise PositionsTaken from error
     threads, pending = cursor.fetchone()
@@ -240,7 +245,7 @@ def _columns(parameters: dict[str, Any], prefix: str, rows: Sequence[tuple[Any, 
 
 
 @functools.lru_cache(maxsize=256)
-def _text(schema: str | None, many: bool, *flags: bool) -> str:
+def _text(schema: str | None, waits: bool, many: bool, *flags: bool) -> str:
     has = _Parts(*flags)
     own = _MANY if many else _ONE
     parts = {"entry": own["entry"]} if many else {}
@@ -271,7 +276,8 @@ def _text(schema: str | None, many: bool, *flags: bool) -> str:
     if has.refers:
         known = "(u.conversation IS NULL OR u.conversation IN (SELECT id FROM conversation))"
         alive = known if many else "EXISTS (SELECT 1 FROM conversation)"
-    return named(schema, whole.replace("{alive}", alive).replace("{replace}", _REPLACE))
+    whole = whole.replace("{alive}", alive).replace("{replace}", _REPLACE)
+    return named(schema, whole.replace(" SKIP LOCKED", "") if waits else whole)
 
 
 def _know_threads(storage: "Storage", cursor: Any, entries: Sequence[_Entry], schema: str | None) -> None:

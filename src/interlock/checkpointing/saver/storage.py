@@ -17,7 +17,7 @@ from .keys import Place
 from .line import Line, TaskWaiter, ThreadWaiter
 from .memory import Conversation, Memory
 from .messages import Message
-from .sealing import Sealing, unreadable
+from .sealing import Sealing
 from .separation import Encoded
 from .statements import Statements
 
@@ -113,10 +113,7 @@ class Storage:
                 continue
             codec, _, sealed = kind.partition("|")
             plain = sealing.unseal(sealed or "bytes", data)
-            try:
-                message = Message(position, codec, plain, role, message_id)
-            except (TypeError, ValueError, LookupError) as error:
-                raise unreadable(f"message {position}", error) from error
+            message = Message(position, codec, plain, role, message_id)
             conversation.learn(message, erased=erased_at is not None)
 
     def stored_values(self, place: Place, sealing: Sealing) -> dict[str, tuple[Any, Encoded | int]]:
@@ -361,6 +358,8 @@ class Storage:
     def _one_by_one(self, job: Job) -> None:
         for _ in range(ATTEMPTS):
             try:
+                if self.in_one_statement and not postgres.commit(self, [job], waits=True):
+                    return
                 self._in_several_statements([job])
             except PositionsTaken:
                 before = job.conversation

@@ -11,7 +11,7 @@ from ..events.brokers import open_bus
 from ..events.running import until_stopped
 from ..graphs import EventService
 from ..graphs.event_service import event_names
-from .loading import AppOption, DbOption, load_app, open_store
+from .loading import AppOption, DbOption, RootOption, load_app, load_root, open_store
 from .output import AsJson, ExitCode, console, print_json
 
 BusOption = Annotated[
@@ -89,6 +89,7 @@ def subscribe(
     bus: BusOption,
     app: AppOption = None,
     db: DbOption = None,
+    root: RootOption = None,
     prefix: PrefixOption = "interlock",
     tick: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at deadlines.")] = 1.0,
     with_relay: Annotated[bool, typer.Option("--relay", help="Publish the workflow's own events as well.")] = False,
@@ -97,7 +98,7 @@ def subscribe(
     """Take the events that a workflow waits for from a broker, let it go on, and keep its deadlines: those of waits and of approvals."""
     graph = load_app(app).graph(db)
     names = event_names(graph)
-    service = EventService(graph, open_bus(bus, prefix=prefix), relay=with_relay, tick=tick)
+    service = EventService(graph, open_bus(bus, prefix=prefix), relay=with_relay, tick=tick, root=load_root(root))
     if as_json:
         print_json({"workflow": graph.engine.definition.name, "events": [*names]})
     else:

@@ -17,9 +17,9 @@ from ..events.envelopes import moment_text
 from ..events.following import follow, trace_of
 from ..events.schemas import breaking_changes, export, known_events
 from ..graphs import Deliveries
-from ..tools.approvals import duration
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
+from .durations import seconds_of
 from .loading import AppOption, DbOption, load_app, open_store
 from .output import AsJson, ExitCode, console, print_json, print_table, short
 
@@ -205,14 +205,15 @@ def check(
 @topic.command("trim")
 def trim(
     older_than: Annotated[
-        str, typer.Option("--older-than", help="Such as 7d or 12h; longer than the broker redelivers.")
+        str,
+        typer.Option("--older-than", metavar="DURATION", help="Such as 7d or 12h; longer than the broker redelivers."),
     ],
     db: DbOption = None,
     batch: Annotated[int, typer.Option(min=1, help="Rows in one transaction.")] = 5_000,
     as_json: AsJson = False,
 ) -> None:
     """Delete events that were published, and those that were taken in, longer ago than that. Nothing that is under way is touched."""
-    seconds = duration(older_than)
+    seconds = seconds_of("--older-than", older_than)
     with closing(open_store(db)) as store:
         with store.read() as connection:
             before = store.now(connection) - int(seconds * 1_000_000)

@@ -36,6 +36,7 @@ T = TypeVar("T")
 # Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
 _begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
 _begin_reading = Prepared(sa.text("BEGIN"))
+_write_again = Prepared(sa.text("PRAGMA query_only=OFF"))
 _READ_ONLY = {
     Dialect.SQLITE: ["PRAGMA query_only=ON", "BEGIN"],
     Dialect.POSTGRESQL: [READ_ONLY_POSTGRESQL],
@@ -116,6 +117,7 @@ class Database:
         with translated(self.engine.url), self.engine.connect() as connection:
             connection.begin()
             if self.dialect is Dialect.SQLITE:
+                _end_what_was_begun(connection)
                 _begin_reading.execute(connection, {})
             yield connection
             if not connection.info.pop(LOOKED, False):
@@ -144,6 +146,7 @@ class Database:
         with translated(self.engine.url), self._turn(), self.engine.connect() as connection:
             connection.begin()
             if self.dialect is Dialect.SQLITE:
+                _end_what_was_begun(connection)
                 _begin_writing.execute(connection, {})
             yield connection
             connection.info.pop(LOOKED, None)
@@ -373,6 +376,9 @@ def _is_of_driver(database: Database, error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def _guarded(connection: Connection, dialect: Dialect) -> Iterator[None]:
+    connection.begin()
+    if dialect is Dialect.SQLITE:
+        _end_what_was_begun(connection)
     for statement in _READ_ONLY[dialect]:
         connection.exec_driver_sql(statement)
     try:
@@ -380,7 +386,17 @@ def _guarded(connection: Connection, dialect: Dialect) -> Iterator[None]:
     finally:
         connection.rollback()
         if dialect is Dialect.SQLITE:  # a setting of the connection, which goes back to the pool
-            connection.exec_driver_sql("PRAGMA query_only=OFF")
+            _write_again.execute(connection, {})
+
+
+def _end_what_was_begun(connection: Connection) -> None:
+    """End the transaction, in which nothing was done yet, that an application's own engine has begun itself.
+
+    SQLAlchemy's recipe for this driver does so; and whether one reads or writes is said at the beginning.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    if driver.in_transaction:
+        driver.rollback()
 
 
 def _forget_memory(anchor: Any, engine: Engine) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from . import clock
 from .connections import Connections
+from .echoing import EchoingCursor, is_shown
 from .engines import ASYNC_DRIVERS, Dialect, create_engine, dialect_of, in_schema, prepare_sqlite, sync_url
 from .faults import translate, translated
 from .patience import READ_ONLY_POSTGRESQL, bound
@@ -262,6 +263,10 @@ class Database:
         finally:
             lock.release()
 
+    def _cursor(self, connection: Any) -> Any:
+        cursor = connection.cursor()
+        return EchoingCursor(cursor, self.engine) if is_shown(self.engine) else cursor
+
     def _threads(self) -> ThreadPoolExecutor:
         with self._guard:
             if self._executor is None:
@@ -277,7 +282,7 @@ class Database:
                 url = self.engine.url.set(drivername=ASYNC_DRIVERS[self.dialect])
                 # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
                 options = {} if self.dialect is Dialect.SQLITE else {"isolation_level": "READ COMMITTED"}
-                self._async_engine = create_async_engine(url, poolclass=NullPool, **options)
+                self._async_engine = create_async_engine(url, poolclass=NullPool, echo=self.engine.echo, **options)
                 if self.dialect is Dialect.SQLITE:
                     prepare_sqlite(self._async_engine.sync_engine, "FULL")
                 else:
@@ -307,7 +312,7 @@ class _RawTransaction:
                 lock.acquire(threading.get_ident())
                 self._locked = True
             self._connection = database._connections.take()
-            self.cursor = self._connection.cursor()
+            self.cursor = database._cursor(self._connection)
             if database.dialect is Dialect.SQLITE:
                 self.cursor.execute("BEGIN IMMEDIATE" if self._write else "BEGIN")
         except BaseException as error:
@@ -354,7 +359,7 @@ class _RawAutocommit:
     def __enter__(self) -> Any:
         try:
             self._connection = self._database._autocommitting.take()
-            return self._connection.cursor()
+            return self._database._cursor(self._connection)
         except BaseException as error:
             self._leave(error)
             raise

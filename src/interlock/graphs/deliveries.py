@@ -121,7 +121,7 @@ class Deliveries:
                 source="/unreadable",
                 event_id=derive("evt", name, text),
                 tenant="default",
-                event_name=name[:128],
+                event_name=name[:128].replace("\0", "").rstrip(),
                 workflow_id=None,
                 correlation=None,
                 trace_id="",

@@ -13,7 +13,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from interlock import SQLCheckpointer
 from tests.approvals import shop_app
 from tests.approvals.support import ADA, said, thread
-from tests.cli.support import lines, run
+from tests.cli.support import lines, run, run_apart
 
 APP = ("--app", "tests.approvals.shop_app:workflow")
 
@@ -179,6 +179,24 @@ def test_a_duration_that_is_none_is_bad_input(db: str, command: tuple[str, ...],
     error = lines(refused.output)[0]["error"]
     assert error["code"] == "usage"
     assert error["message"].startswith(f"{command[-1]}: ")
+    assert "timedelta" not in error["message"]
+
+
+@pytest.mark.parametrize("command", [("stats", "--export"), ("events", "export")])
+def test_a_place_that_cannot_be_written_is_bad_input(db: str, command: tuple[str, ...]) -> None:
+    database = () if command[0] == "events" else ("--db", db)
+    # In a process of its own: what is exported is every event that a process knows, and other tests define many.
+    code, out, _ = run_apart(*command, "/dev/null/here", *APP, *database, "--json", cwd=Path(__file__).parents[2])
+    assert (code, lines(out)[0]["error"]["code"]) == (2, "not_written")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("instances", "--limit"), ("events", "list", "--limit"), ("events", "trim", "--older-than", "1d", "--batch")],
+)
+def test_a_number_that_no_database_could_take_is_bad_input(db: str, command: tuple[str, ...]) -> None:
+    refused = run(*command, "9" * 20, "--db", db)
+    assert (refused.exit_code, "9" * 20 in refused.output) == (2, False)
 
 
 def test_statistics_and_examples(db: str, tmp_path: Path) -> None:

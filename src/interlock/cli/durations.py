@@ -17,7 +17,8 @@ def seconds_of(option: str, text: str) -> float:
     try:
         return duration(text)
     except ContractError as error:
-        raise InputError(f"{option}: {error.message} Nothing was done.", code="usage") from None
+        said = error.message.replace(", or give a timedelta", "")  # which nobody can on a command line
+        raise InputError(f"{option}: {said} Nothing was done.", code="usage") from None
 
 
 __all__ = ["seconds_of"]

@@ -42,7 +42,7 @@ def relay(
     prefix: PrefixOption = "interlock",
     once: Annotated[bool, typer.Option("--once", help="Publish what is due now, and leave.")] = False,
     batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in one claim.")] = 2_000,
-    attempts: Annotated[int, typer.Option(min=1, help="After so many refusals an event is dead.")] = 8,
+    attempts: Annotated[int, typer.Option(min=1, max=1_000_000, help="After so many refusals an event is dead.")] = 8,
     wire: Annotated[WireFormat, typer.Option(help="In which form events travel.")] = WireFormat.BINARY,
     schemas: Annotated[
         str | None, typer.Option(help="Where the schemas of events are published: an address, for `dataschema`.")
@@ -91,7 +91,7 @@ def subscribe(
     db: DbOption = None,
     root: RootOption = None,
     prefix: PrefixOption = "interlock",
-    tick: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at deadlines.")] = 1.0,
+    tick: Annotated[float, typer.Option(min=0.05, max=86_400, help="Seconds between two looks at deadlines.")] = 1.0,
     with_relay: Annotated[bool, typer.Option("--relay", help="Publish the workflow's own events as well.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,7 @@ from ..checkpointing.store import learning
 from ..graphs import WorkflowGraph
 from .durations import seconds_of
 from .loading import AppOption, DbOption, load_app
-from .output import AsJson, console, print_json, print_table
+from .output import AsJson, console, print_json, print_table, writing
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +53,8 @@ def stats(
 
 def _export(graph: WorkflowGraph, path: Path, tenant: str, since: dt.datetime | None) -> int:
     examples = [json.dumps(one, ensure_ascii=False) for one in graph.instances.examples(tenant=tenant, since=since)]
-    path.write_text("".join(f"{line}\n" for line in examples), encoding="utf-8")
+    with writing(path):
+        path.write_text("".join(f"{line}\n" for line in examples), encoding="utf-8")
     return len(examples)
 
 

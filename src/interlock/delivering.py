@@ -3,7 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
-from .graphs.deliveries import AnyGraph, Deliverable, Deliveries
+from .graphs.deliveries import Deliverable, Deliveries
+from .graphs.poking import AnyGraph
 from .nodes.delivery import Delivery
 
 if TYPE_CHECKING:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 
 from interlock import SQLCheckpointer
 from tests.approvals import shop_app
 from tests.approvals.support import ADA, said, thread
-from tests.cli.support import lines, run
+from tests.cli.support import lines, run, run_apart
 
 APP = ("--app", "tests.approvals.shop_app:workflow")
 
@@ -130,6 +132,71 @@ def test_the_tick_settles_what_is_overdue_and_says_so(db: str) -> None:
     assert [(one["outcome"], one["to"]) for one in done["lapsed"]] == [("taken", "desk.park")]
     assert len(done["poked"]) == 1
     assert shop_app.SHOP.ran == ["park 1"]
+
+
+def test_the_tick_lets_the_graph_around_go_on_where_it_is_told_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop_app.SHOP.ran.clear()
+    db = str(tmp_path / "inner.db")
+    saver = SQLCheckpointer(f"sqlite:///{db}")
+    around = StateGraph(MessagesState)
+    around.add_node("shop", shop_app.workflow().compile(saver))
+    around.add_edge(START, "shop")
+    root = around.compile(checkpointer=InMemorySaver())
+    monkeypatch.setattr(shop_app, "around", root, raising=False)
+    root.invoke(said(), thread(), context=ADA)
+    with saver.database.write() as connection:
+        connection.exec_driver_sql("UPDATE workflow_approvals SET expires_at = 1")
+    (alone,) = lines(run("tick", *APP, "--db", db, "--json").output)
+    assert (len(alone["lapsed"]), alone["poked"]) == (1, [])
+    (told,) = lines(run("tick", *APP, "--db", db, "--root", "tests.approvals.shop_app:around", "--json").output)
+    assert (told["lapsed"], len(told["poked"])) == ([], 1)
+    assert root.get_state(thread()).next == ()
+    saver.close()
+
+
+@pytest.mark.parametrize(
+    ("root", "what"),
+    [
+        ("nowhere", "module:graph"),
+        ("tests.approvals.shop_app:none", "has no 'none'"),
+        ("tests.approvals.shop_app:SHOP", "is a Shop"),
+    ],
+)
+def test_a_graph_around_that_is_none_is_refused(db: str, root: str, what: str) -> None:
+    refused = run("tick", *APP, "--db", db, "--root", root)
+    assert refused.exit_code == 2
+    assert what in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-1s", "0s", "10", "999999999999w", ""])
+@pytest.mark.parametrize("command", [("tick", "--every"), ("stats", "--within"), ("events", "trim", "--older-than")])
+def test_a_duration_that_is_none_is_bad_input(db: str, command: tuple[str, ...], wrong: str) -> None:
+    app = () if command[0] == "events" else APP
+    refused = run(*command, wrong, *app, "--db", db, "--json")
+    assert refused.exit_code == 2
+    error = lines(refused.output)[0]["error"]
+    assert error["code"] == "usage"
+    assert error["message"].startswith(f"{command[-1]}: ")
+    assert "timedelta" not in error["message"]
+
+
+@pytest.mark.parametrize("command", [("stats", "--export"), ("events", "export")])
+def test_a_place_that_cannot_be_written_is_bad_input(db: str, command: tuple[str, ...]) -> None:
+    database = () if command[0] == "events" else ("--db", db)
+    # In a process of its own: what is exported is every event that a process knows, and other tests define many.
+    code, out, _ = run_apart(*command, "/dev/null/here", *APP, *database, "--json", cwd=Path(__file__).parents[2])
+    assert (code, lines(out)[0]["error"]["code"]) == (2, "not_written")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("instances", "--limit"), ("events", "list", "--limit"), ("events", "trim", "--older-than", "1d", "--batch")],
+)
+def test_a_number_that_no_database_could_take_is_bad_input(db: str, command: tuple[str, ...]) -> None:
+    refused = run(*command, "9" * 20, "--db", db)
+    assert (refused.exit_code, "9" * 20 in refused.output) == (2, False)
 
 
 def test_statistics_and_examples(db: str, tmp_path: Path) -> None:

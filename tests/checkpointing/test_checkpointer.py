@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Annotated, Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
@@ -22,10 +23,13 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
 from typing_extensions import TypedDict
 
 from interlock.checkpointing import Database, SQLCheckpointer
@@ -671,6 +675,32 @@ def _source(path: pathlib.Path) -> SqliteSaver:
         config("t0"), {"messages": [RemoveMessage(id=graph.get_state(config("t0")).values["messages"][0].id)]}
     )
     return source
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_which_threads_a_postgres_saver_has_is_asked_without_reading_every_checkpoint(
+    tmp_path: pathlib.Path, postgres_database: str, monkeypatch: pytest.MonkeyPatch, pooled: bool
+) -> None:
+    options: Any = {"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0}
+    url = postgres_database.replace("+psycopg", "")
+    with (
+        ConnectionPool(url, kwargs=options, min_size=1) as pool,
+        psycopg.connect(url, **options) as connection,
+        SQLCheckpointer(f"sqlite:///{tmp_path / 'target.db'}") as target,
+    ):
+        source = PostgresSaver(pool if pooled else connection)  # type: ignore[arg-type]
+        source.setup()
+        for number in range(4):
+            say(chat(source), str(number), f"t{number % 2}")
+        listed = source.list
+
+        def one_thread(of: Any, **more: Any) -> Any:
+            assert of is not None, "every checkpoint of every thread was read"
+            return listed(of, **more)
+
+        monkeypatch.setattr(source, "list", one_thread)
+        assert import_checkpoints(source, target).threads == 2
+        assert import_checkpoints(source, target).skipped == 2
 
 
 def test_threads_of_langgraphs_saver_are_imported_with_their_history(

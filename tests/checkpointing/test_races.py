@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import threading
 import time
 from collections.abc import Callable
@@ -83,33 +84,58 @@ def test_threads_stay_readable_while_others_delete_erase_and_prune_them(set_up_d
 
 def test_a_checkpoint_that_is_put_while_its_thread_is_deleted_does_not_outlive_it(server_database_url: str) -> None:
     """The put waits for the deletion, in the middle of which it came, and is refused; what is left can be read."""
-    with SQLCheckpointer(server_database_url) as saver:
+    with SQLCheckpointer(server_database_url) as saver, SQLCheckpointer(server_database_url) as deleter:
         saver.setup()
         at = _put(saver, _config("t"), "first")
-        deleting = threading.Event()
-        outcome: list[BaseException] = []
 
-        def put() -> None:
-            try:
-                _put(saver, at, "second")
-            except ConflictError as error:
-                outcome.append(error)
+        assert _while_deleted(deleter, saver, lambda: _put(saver, at, "second")) == ["thread_deleted"]
 
-        with SQLCheckpointer(server_database_url) as deleter:
-            writer = threading.Thread(target=put)
-
-            @sa.event.listens_for(deleter.database.engine, "before_cursor_execute")
-            def begin(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-                if statement.startswith("DELETE FROM workflow_checkpoints") and not deleting.is_set():
-                    deleting.set()
-                    writer.start()
-                    _until_somebody_waits(saver)
-
-            deleter.delete_thread("t")
-            writer.join()
-
-        assert [error.code for error in outcome] == ["thread_deleted"]
         assert saver.get_tuple(_config("t")) is None
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_pending_writes_that_come_while_their_thread_is_deleted_do_not_outlive_it(
+    server_database_url: str, tmp_path: pathlib.Path, apart: bool
+) -> None:
+    """They refer to no message, so nothing but the row of the thread tells them of the deletion."""
+    conversation = f"sqlite:///{tmp_path / 'conversation.db'}" if apart else None
+    with (
+        SQLCheckpointer(server_database_url, conversation=conversation) as saver,
+        SQLCheckpointer(server_database_url, conversation=conversation) as deleter,
+    ):
+        saver.setup()
+        at = _put(saver, _config("t"), "first")
+
+        late = _while_deleted(deleter, saver, lambda: saver.put_writes(at, [("channel", "value")], "task"))
+
+        assert late == ["thread_deleted"]
+        with saver.database.read() as connection:
+            assert connection.scalar(sa.text("SELECT count(*) FROM workflow_writes")) == 0
+
+
+def _while_deleted(deleter: SQLCheckpointer, saver: SQLCheckpointer, write: Callable[[], object]) -> list[str]:
+    """Let a write come in the middle of the deletion of the thread: the codes of what it was refused with."""
+    deleting = threading.Event()
+    outcome: list[str] = []
+
+    def late() -> None:
+        try:
+            write()
+        except ConflictError as error:
+            outcome.append(error.code)
+
+    writer = threading.Thread(target=late)
+
+    @sa.event.listens_for(deleter.database.engine, "before_cursor_execute")
+    def begin(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM workflow_checkpoints") and not deleting.is_set():
+            deleting.set()
+            writer.start()
+            _until_somebody_waits(saver)
+
+    deleter.delete_thread("t")
+    writer.join()
+    return outcome
 
 
 def _put(saver: SQLCheckpointer, at: Any, text: str) -> Any:
@@ -132,4 +158,4 @@ def _until_somebody_waits(saver: SQLCheckpointer) -> None:
             if connection.exec_driver_sql(asked).scalar_one():
                 return
         threading.Event().wait(0.02)
-    pytest.fail("nobody waits: the put did not come to the lock of the thread")
+    pytest.fail("nobody waits: the write did not come to the lock of the thread")

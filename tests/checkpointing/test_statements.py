@@ -56,6 +56,39 @@ def test_what_it_writes_is_committed_and_rolled_back_with_the_transaction(databa
         assert select.first(connection, {"name": "lost"}) is None
 
 
+def test_it_is_shown_where_sqlalchemy_shows_its_own(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "sqlalchemy.engine"):
+        with database.write() as connection:
+            insert.execute(connection, {"name": "seen", "value": 1})
+        with database.raw_read() as cursor:
+            cursor.execute("SELECT value FROM counters")
+            assert [tuple(row) for row in cursor] == [(1,)]
+        with database.raw_query() as cursor:
+            cursor.execute("SELECT name FROM counters")
+            assert cursor.fetchone()[0] == "seen"
+    for part in ("INSERT INTO counters", "'seen'", "SELECT value FROM counters", "SELECT name FROM counters"):
+        assert part in caplog.text
+    caplog.clear()
+    with database.read() as connection:
+        assert select.first(connection, {"name": "seen"}) == (1,)
+    assert caplog.text == ""
+
+
+def test_so_are_those_of_an_engine_that_echoes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'echo.db'}", echo=True, hide_parameters=True)
+    with SQLCheckpointer(engine) as saver:
+        saver.put_writes(
+            {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "1"}},
+            [("channel", "only for us")],
+            "task",
+        )
+    engine.dispose()
+    shown = capsys.readouterr().out
+    assert "workflow_writes" in shown.rpartition("CREATE TABLE")[2]
+    assert "INSERT INTO workflow_threads" in shown
+    assert "only for us" not in shown
+
+
 def test_it_stands_in_one_transaction_with_statements_of_sqlalchemy(database: Database) -> None:
     with database.write() as connection:
         insert.execute(connection, {"name": "a", "value": 1})

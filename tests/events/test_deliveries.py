@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from interlock.events import reply
 from interlock.events.cloudevents import to_structured
 from interlock.graphs import Deliveries
 from interlock.nodes.delivery import settle_due
+from interlock.tools import EventId, TraceId, WorkflowId
 from interlock.tools.errors import InvalidInput
 from tests.events.support import Answered, Asked, Clock, Desk, ask, closing_desk, envelope, waiting_flow
 
@@ -351,6 +353,42 @@ def test_what_is_no_event_is_refused_and_nothing_is_kept(desk: Desk, nothing: An
 def test_an_id_that_could_not_be_kept_is_refused(desk: Desk) -> None:
     with pytest.raises(InvalidInput, match="event_id is longer than 128"):
         deliver(envelope(Answered(), "wf", event_id="x" * 200), desk.graph)
+
+
+@pytest.mark.parametrize("field", ["event_id", "source", "tenant", "trace_id"])
+@pytest.mark.parametrize(("end", "why"), [(" ", "ends with a space"), ("\0", "holds a NUL")])
+def test_an_id_that_a_database_would_take_for_another_is_refused_on_all(
+    database_url: str, field: str, end: str, why: str
+) -> None:
+    with closing_desk(waiting_flow(), database_url) as desk:
+        desk.store.setup()
+        named = {"event_id": "e-1", "source": "/here", "tenant": "default", "trace_id": "trace_1"}
+        outcomes = []
+        for ending in ("", end):
+            said = {**named, field: named[field] + ending}
+            event = EventEnvelope.wrap(
+                Answered(),
+                event_id=EventId(said["event_id"]),
+                occurred_at=dt.datetime.now(dt.UTC),
+                trace_id=TraceId(said["trace_id"]),
+                workflow_id=WorkflowId("wf"),
+                metadata={"source": said["source"], "tenant": said["tenant"]},
+            )
+            try:
+                outcomes.append(str(deliver(event, desk.graph).status))
+            except InvalidInput as error:
+                outcomes.append(error.message)
+        assert outcomes[0] == "unmatched"
+        assert f"{field} {why}" in outcomes[1]
+        with desk.store.read() as connection:
+            assert len(inbox.listing(connection)) == 1
+
+
+def test_what_came_over_a_bus_under_such_a_name_is_kept_for_a_person_to_see(desk: Desk) -> None:
+    desk.deliveries.keep_unreadable(b"{", name="x" * 127 + " \0y", problem="no event")
+    with desk.store.read() as connection:
+        (kept,) = inbox.listing(connection)
+    assert (kept.event_name, kept.note) == ("x" * 127, "no event")
 
 
 def test_without_a_workflow_the_one_that_the_environment_names_is_found(

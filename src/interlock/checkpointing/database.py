@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from . import clock
 from .connections import Connections
+from .echoing import EchoingCursor, is_shown
 from .engines import ASYNC_DRIVERS, Dialect, create_engine, dialect_of, in_schema, prepare_sqlite, sync_url
 from .faults import translate, translated
 from .patience import READ_ONLY_POSTGRESQL, bound
@@ -36,6 +37,7 @@ T = TypeVar("T")
 # Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
 _begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
 _begin_reading = Prepared(sa.text("BEGIN"))
+_write_again = Prepared(sa.text("PRAGMA query_only=OFF"))
 _READ_ONLY = {
     Dialect.SQLITE: ["PRAGMA query_only=ON", "BEGIN"],
     Dialect.POSTGRESQL: [READ_ONLY_POSTGRESQL],
@@ -116,6 +118,7 @@ class Database:
         with translated(self.engine.url), self.engine.connect() as connection:
             connection.begin()
             if self.dialect is Dialect.SQLITE:
+                _end_what_was_begun(connection)
                 _begin_reading.execute(connection, {})
             yield connection
             if not connection.info.pop(LOOKED, False):
@@ -144,6 +147,7 @@ class Database:
         with translated(self.engine.url), self._turn(), self.engine.connect() as connection:
             connection.begin()
             if self.dialect is Dialect.SQLITE:
+                _end_what_was_begun(connection)
                 _begin_writing.execute(connection, {})
             yield connection
             connection.info.pop(LOOKED, None)
@@ -271,6 +275,11 @@ class Database:
         finally:
             lock.release()
 
+    def _cursor(self, connection: Any) -> Any:
+        # On PostgreSQL bytes as they are, and not as text.
+        cursor = connection.cursor(binary=True) if self.dialect is Dialect.POSTGRESQL else connection.cursor()
+        return EchoingCursor(cursor, self.engine) if is_shown(self.engine) else cursor
+
     def _threads(self) -> ThreadPoolExecutor:
         with self._guard:
             if self._executor is None:
@@ -286,7 +295,7 @@ class Database:
                 url = self.engine.url.set(drivername=ASYNC_DRIVERS[self.dialect])
                 # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
                 options = {} if self.dialect is Dialect.SQLITE else {"isolation_level": "READ COMMITTED"}
-                self._async_engine = create_async_engine(url, poolclass=NullPool, **options)
+                self._async_engine = create_async_engine(url, poolclass=NullPool, echo=self.engine.echo, **options)
                 if self.dialect is Dialect.SQLITE:
                     prepare_sqlite(self._async_engine.sync_engine, "FULL")
                 else:
@@ -316,7 +325,7 @@ class _RawTransaction:
                 lock.acquire(threading.get_ident())
                 self._locked = True
             self._connection = database._connections.take()
-            self.cursor = self._connection.cursor()
+            self.cursor = database._cursor(self._connection)
             if database.dialect is Dialect.SQLITE:
                 self.cursor.execute("BEGIN IMMEDIATE" if self._write else "BEGIN")
         except BaseException as error:
@@ -363,9 +372,7 @@ class _RawAutocommit:
     def __enter__(self) -> Any:
         try:
             self._connection = self._database._autocommitting.take()
-            if self._database.dialect is Dialect.POSTGRESQL:
-                return self._connection.cursor(binary=True)  # bytes as they are, and not as text
-            return self._connection.cursor()
+            return self._database._cursor(self._connection)
         except BaseException as error:
             self._leave(error)
             raise
@@ -387,6 +394,9 @@ def _is_of_driver(database: Database, error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def _guarded(connection: Connection, dialect: Dialect) -> Iterator[None]:
+    connection.begin()
+    if dialect is Dialect.SQLITE:
+        _end_what_was_begun(connection)
     for statement in _READ_ONLY[dialect]:
         connection.exec_driver_sql(statement)
     try:
@@ -394,7 +404,17 @@ def _guarded(connection: Connection, dialect: Dialect) -> Iterator[None]:
     finally:
         connection.rollback()
         if dialect is Dialect.SQLITE:  # a setting of the connection, which goes back to the pool
-            connection.exec_driver_sql("PRAGMA query_only=OFF")
+            _write_again.execute(connection, {})
+
+
+def _end_what_was_begun(connection: Connection) -> None:
+    """End the transaction, in which nothing was done yet, that an application's own engine has begun itself.
+
+    SQLAlchemy's recipe for this driver does so; and whether one reads or writes is said at the beginning.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    if driver.in_transaction:
+        driver.rollback()
 
 
 def _forget_memory(anchor: Any, engine: Engine) -> None:

@@ -6,7 +6,7 @@ left alone: an import that was interrupted goes on where it was.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from .checkpointer import SQLCheckpointer
 
 Progress = Callable[[int, int, str], None]
 """Is told how many threads are done, how many there are, and which was done last."""
+_THREADS = "SELECT DISTINCT thread_id FROM checkpoints"
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,14 @@ def langgraph_saver(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
 
 
 def _threads_of(source: BaseCheckpointSaver[Any]) -> set[str]:
+    # Their list reads every checkpoint of every thread, which takes as long as the import itself.
     connection = getattr(source, "conn", None)
     if isinstance(connection, sqlite3.Connection):
-        # Their list reads every checkpoint of every thread, which takes as long as the import itself.
-        return {str(thread_id) for (thread_id,) in connection.execute("SELECT DISTINCT thread_id FROM checkpoints")}
+        return {str(thread_id) for (thread_id,) in connection.execute(_THREADS)}
+    if any(kind.__module__ == "langgraph.checkpoint.postgres" for kind in type(source).__mro__):
+        held: Any = connection  # a connection, or a pool of them
+        with held.connection() if hasattr(held, "getconn") else nullcontext(held) as lent:
+            return {str(row["thread_id"]) for row in lent.execute(_THREADS)}
     return {str(item.config["configurable"]["thread_id"]) for item in source.list(None)}
 
 

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from .echoing import is_shown, show
+
 Row = tuple[Any, ...]
 """The columns of one row, in the order in which the statement names them."""
 
@@ -161,6 +163,8 @@ def _part(number: int, name: str) -> str:
 
 def _run(connection: Connection, text: str, values: Any, take: Callable[[Any], Any]) -> Any:
     # Past SQLAlchemy's own bookkeeping: the transaction has to be begun already.
+    if is_shown(connection.engine):
+        show(connection.engine, text, values)
     cursor = connection.connection.cursor()
     try:
         cursor.execute(text, values)

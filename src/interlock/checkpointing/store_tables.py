@@ -122,7 +122,12 @@ approvals = sa.Table(
     sa.Column("requester", text(), nullable=False, comment="the principal whose run proposed it, as JSON"),
     sa.Column("message_key", ident(80), nullable=False, comment="the message whose proposals belong together"),
     sa.Column("thread_id", ident(255), nullable=True),
-    sa.Column("interrupt_id", ident(64), nullable=True),
+    sa.Column(
+        "interrupt_id",
+        ident(64),
+        nullable=True,
+        comment="what its graph stands at; NULL once it has gone on from an expired one",
+    ),
     sa.Column(
         "answers", sa.Integer, nullable=False, comment="answers of this interrupt's task that were taken already"
     ),
@@ -133,7 +138,13 @@ approvals = sa.Table(
     sa.UniqueConstraint("workflow_id", "idempotency_key"),
     sa.Index("ix_workflow_approvals_pending", "tenant", "status", "requested_at", "approval_id"),
     sa.Index("ix_workflow_approvals_due", "status", "expires_at"),
-    sa.Index("ix_workflow_approvals_interrupt", "interrupt_id"),
+    sa.Index(
+        "ix_workflow_approvals_poke",
+        "workflow",
+        "status",
+        "interrupt_id",
+        **only_where("status = 'expired' AND interrupt_id IS NOT NULL"),
+    ),
     **TABLE_OPTIONS,
 )
 

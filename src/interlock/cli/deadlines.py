@@ -7,9 +7,10 @@ import typer
 
 from ..graphs import WorkflowGraph
 from ..graphs.approval_desk import Tick
-from ..tools.approvals import duration
+from ..graphs.poking import AnyGraph
 from ..tools.canonical import JsonObject
-from .loading import AppOption, DbOption, load_app
+from .durations import seconds_of
+from .loading import AppOption, DbOption, RootOption, load_app, load_root
 from .output import AsJson, console, print_json
 
 
@@ -22,6 +23,7 @@ def tick(
     *,
     app: AppOption = None,
     db: DbOption = None,
+    root: RootOption = None,
     every: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="Again and again, with such pauses (such as 10s), until Ctrl-C."),
@@ -30,22 +32,22 @@ def tick(
     as_json: AsJson = False,
 ) -> None:
     """Let what is overdue happen: approvals expire, are escalated or another edge is taken, and waits end."""
-    graph = load_app(app).graph(db)
-    pause = None if every is None else duration(every)
+    pause = None if every is None else seconds_of("--every", every)
+    graph, parent = load_app(app).graph(db), load_root(root)
     never = threading.Event()
     while True:
-        _print(_once(graph, poke), as_json=as_json, quiet=pause is not None)
+        _print(_once(graph, parent, poke), as_json=as_json, quiet=pause is not None)
         if pause is None:
             break
         never.wait(pause)
 
 
-def _once(graph: WorkflowGraph, poke: bool) -> Tick:
+def _once(graph: WorkflowGraph, root: AnyGraph | None, poke: bool) -> Tick:
     if any(contract.is_async for contract in graph.engine.definition.contracts.values()):
         import asyncio  # noqa: PLC0415 -- a graph with async tools runs in a loop only
 
-        return asyncio.run(graph.instances.atick(poke=poke))
-    return graph.instances.tick(poke=poke)
+        return asyncio.run(graph.instances.atick(poke=poke, root=root))
+    return graph.instances.tick(poke=poke, root=root)
 
 
 def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:

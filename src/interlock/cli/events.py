@@ -17,11 +17,11 @@ from ..events.envelopes import moment_text
 from ..events.following import follow, trace_of
 from ..events.schemas import breaking_changes, export, known_events
 from ..graphs import Deliveries
-from ..tools.approvals import duration
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
+from .durations import seconds_of
 from .loading import AppOption, DbOption, load_app, open_store
-from .output import AsJson, ExitCode, console, print_json, print_table, short
+from .output import AsJson, ExitCode, console, print_json, print_table, short, writing
 
 topic = typer.Typer(no_args_is_help=True, help="Events out and in: list, show, retry, check, export, trim.")
 
@@ -49,7 +49,7 @@ def list_events(
     workflow_id: Annotated[str | None, typer.Option("--instance", help="Only those of this instance.")] = None,
     trace: Annotated[str | None, typer.Option(help="Only those of this trace ID.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many each way.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many each way.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List events, the newest first: how far they are on their way out, and what became of those that came in."""
@@ -170,7 +170,8 @@ def export_schemas(
 ) -> None:
     """Write the JSON Schema of every event that the workflow's code declares."""
     load_app(app)
-    written = export(known_events(), folder)
+    with writing(folder):
+        written = export(known_events(), folder)
     if as_json:
         print_json([str(path) for path in written])
     else:
@@ -205,14 +206,15 @@ def check(
 @topic.command("trim")
 def trim(
     older_than: Annotated[
-        str, typer.Option("--older-than", help="Such as 7d or 12h; longer than the broker redelivers.")
+        str,
+        typer.Option("--older-than", metavar="DURATION", help="Such as 7d or 12h; longer than the broker redelivers."),
     ],
     db: DbOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Rows in one transaction.")] = 5_000,
+    batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows in one transaction.")] = 5_000,
     as_json: AsJson = False,
 ) -> None:
     """Delete events that were published, and those that were taken in, longer ago than that. Nothing that is under way is touched."""
-    seconds = duration(older_than)
+    seconds = seconds_of("--older-than", older_than)
     with closing(open_store(db)) as store:
         with store.read() as connection:
             before = store.now(connection) - int(seconds * 1_000_000)

@@ -28,7 +28,7 @@ def list_instances(
     db: DbOption = None,
     workflow: Annotated[str | None, typer.Option(help="Only those of the workflow of this name.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List workflow instances, the one that changed last first."""

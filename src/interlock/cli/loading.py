@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from langgraph.graph.state import CompiledStateGraph
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from ..checkpointing import SQLCheckpointer, WorkflowStore
 from ..graphs import Workflow, WorkflowGraph
+from ..graphs.poking import AnyGraph
 from ..nodes.definition import Definition
 from ..tools.errors import InputError, InterlockError
 
@@ -33,6 +35,15 @@ DbOption = Annotated[
     str | None,
     typer.Option(
         "--db", envvar="INTERLOCK_DB", metavar="URL", help="The database: a URL, or the path of a SQLite file."
+    ),
+]
+
+RootOption = Annotated[
+    str | None,
+    typer.Option(
+        "--root",
+        metavar="MODULE:GRAPH",
+        help="The graph that the workflow runs inside of, if it does: let go on in its place.",
     ),
 ]
 
@@ -89,18 +100,35 @@ def load_app(spec: str | None) -> App:
             "Give for instance shop.desk:workflow.",
             code="unknown_app",
         )
-    found: Any = _import(module_name, spec)
-    for part in path.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            names = sorted(name for name, value in vars(found).items() if isinstance(value, (Workflow, WorkflowGraph)))
-            has = f" It has the workflows {', '.join(names)}." if names else ""
-            raise InputError(
-                f"{spec!r}: the module {module_name} has no {path!r}.{has} Give module:workflow with the name that it has there.",
-                code="unknown_app",
-            ) from None
-    return App(spec, _made(found, spec))
+    found = _called(_found(module_name, path, spec, (Workflow, WorkflowGraph)), spec, (Workflow, WorkflowGraph))
+    if isinstance(found, (Workflow, WorkflowGraph)):
+        return App(spec, found)
+    raise InputError(
+        f"{spec!r} is a {type(found).__name__}. Give a Workflow, a compiled one, or a function without arguments that makes one.",
+        code="unknown_app",
+    )
+
+
+def load_root(spec: str | None) -> AnyGraph | None:
+    """Find the graph around a workflow by `module:graph`, the same way; None when there is none.
+
+    Raises:
+        InputError: There is nothing there, or something else.
+    """
+    if spec is None:
+        return None
+    module_name, _, path = spec.partition(":")
+    if not module_name or not path:
+        raise InputError(
+            f"--root: {spec!r} is not of the form module:graph. Give for instance shop.desk:graph.", code="unknown_app"
+        )
+    found = _called(_found(module_name, path, spec, (CompiledStateGraph,)), spec, (CompiledStateGraph,))
+    if isinstance(found, CompiledStateGraph):
+        return found
+    raise InputError(
+        f"--root: {spec!r} is a {type(found).__name__}. Give a compiled graph, or a function without arguments that makes one.",
+        code="unknown_app",
+    )
 
 
 def open_store(url: str | None) -> WorkflowStore:
@@ -158,25 +186,44 @@ def _import(module_name: str, spec: str) -> Any:
         ) from None
 
 
-def _made(found: Any, spec: str) -> Workflow | WorkflowGraph:
-    if isinstance(found, (Workflow, WorkflowGraph)):
-        return found
-    if isinstance(found, Callable):  # type: ignore[arg-type]
+def _found(module_name: str, path: str, spec: str, kinds: tuple[type, ...]) -> Any:
+    found: Any = _import(module_name, spec)
+    for part in path.split("."):
         try:
-            found = found()
-        except InterlockError:
-            raise
-        except TypeError as error:
+            found = getattr(found, part)
+        except AttributeError:
+            names = sorted(name for name, value in vars(found).items() if isinstance(value, kinds))
+            has = f" It has {', '.join(names)}." if names else ""
             raise InputError(
-                f"{spec!r} is a function that cannot be called without arguments ({error}). Give a workflow, or a function that makes one.",
+                f"{spec!r}: the module {module_name} has no {path!r}.{has} Give module:name with the name that it has there.",
                 code="unknown_app",
-            ) from error
-        if isinstance(found, (Workflow, WorkflowGraph)):
-            return found
-    raise InputError(
-        f"{spec!r} is a {type(found).__name__}. Give a Workflow, a compiled one, or a function without arguments that makes one.",
-        code="unknown_app",
-    )
+            ) from None
+    return found
 
 
-__all__ = ["READY_MADE", "App", "AppOption", "DbOption", "database_url", "load_app", "open_store"]
+def _called(found: Any, spec: str, kinds: tuple[type, ...]) -> Any:
+    """What was found, or what it makes where it is a function."""
+    if isinstance(found, kinds) or not isinstance(found, Callable):  # type: ignore[arg-type]
+        return found
+    try:
+        return found()
+    except InterlockError:
+        raise
+    except TypeError as error:
+        raise InputError(
+            f"{spec!r} is a function that cannot be called without arguments ({error}). Give what it makes, or a function that makes it.",
+            code="unknown_app",
+        ) from error
+
+
+__all__ = [
+    "READY_MADE",
+    "App",
+    "AppOption",
+    "DbOption",
+    "RootOption",
+    "database_url",
+    "load_app",
+    "load_root",
+    "open_store",
+]

@@ -9,12 +9,13 @@
 | 130 | interrupted |
 """
 
+import contextlib
 import json
 import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,7 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from ..tools.errors import InterlockError
+from ..tools.errors import InputError, InterlockError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +68,22 @@ class InterlockGroup(TyperGroup):
         except InterlockError as error:
             print_error(error, as_json=bool(ctx.meta.get(_JSON)))
             raise typer.Exit(ExitCode.TRY_AGAIN if error.retryable else ExitCode.ERROR) from None
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Where files are written whose place was given on the command line.
+
+    Raises:
+        InputError: They cannot be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} could not be written: {error.strerror or error}. Give a place that this process may write to.",
+            code="not_written",
+        ) from error
 
 
 def console(*, stderr: bool = False) -> "Console":

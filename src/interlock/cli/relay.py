@@ -11,7 +11,7 @@ from ..events.brokers import open_bus
 from ..events.running import until_stopped
 from ..graphs import EventService
 from ..graphs.event_service import event_names
-from .loading import AppOption, DbOption, load_app, open_store
+from .loading import AppOption, DbOption, RootOption, load_app, load_root, open_store
 from .output import AsJson, ExitCode, console, print_json
 
 BusOption = Annotated[
@@ -42,7 +42,7 @@ def relay(
     prefix: PrefixOption = "interlock",
     once: Annotated[bool, typer.Option("--once", help="Publish what is due now, and leave.")] = False,
     batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in one claim.")] = 2_000,
-    attempts: Annotated[int, typer.Option(min=1, help="After so many refusals an event is dead.")] = 8,
+    attempts: Annotated[int, typer.Option(min=1, max=1_000_000, help="After so many refusals an event is dead.")] = 8,
     wire: Annotated[WireFormat, typer.Option(help="In which form events travel.")] = WireFormat.BINARY,
     schemas: Annotated[
         str | None, typer.Option(help="Where the schemas of events are published: an address, for `dataschema`.")
@@ -89,15 +89,16 @@ def subscribe(
     bus: BusOption,
     app: AppOption = None,
     db: DbOption = None,
+    root: RootOption = None,
     prefix: PrefixOption = "interlock",
-    tick: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at deadlines.")] = 1.0,
+    tick: Annotated[float, typer.Option(min=0.05, max=86_400, help="Seconds between two looks at deadlines.")] = 1.0,
     with_relay: Annotated[bool, typer.Option("--relay", help="Publish the workflow's own events as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take the events that a workflow waits for from a broker, let it go on, and keep its deadlines: those of waits and of approvals."""
     graph = load_app(app).graph(db)
     names = event_names(graph)
-    service = EventService(graph, open_bus(bus, prefix=prefix), relay=with_relay, tick=tick)
+    service = EventService(graph, open_bus(bus, prefix=prefix), relay=with_relay, tick=tick, root=load_root(root))
     if as_json:
         print_json({"workflow": graph.engine.definition.name, "events": [*names]})
     else:

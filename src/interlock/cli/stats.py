@@ -9,9 +9,9 @@ import typer
 
 from ..checkpointing.store import learning
 from ..graphs import WorkflowGraph
-from ..tools.approvals import duration
+from .durations import seconds_of
 from .loading import AppOption, DbOption, load_app
-from .output import AsJson, console, print_json, print_table
+from .output import AsJson, console, print_json, print_table, writing
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def stats(
 ) -> None:
     """Say how often proposals were accepted, edited and rejected, and how the tools fared."""
     graph = load_app(app).graph(db)
-    since = None if within is None else dt.datetime.now(dt.UTC) - dt.timedelta(seconds=duration(within))
+    since = None if within is None else dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_of("--within", within))
     columns = [name.strip() for name in by.split(",") if name.strip()]
     outcomes = graph.instances.outcomes(by=columns, tenant=tenant, since=since)
     tools = graph.instances.tool_stats(tenant=tenant, since=since)
@@ -53,7 +53,8 @@ def stats(
 
 def _export(graph: WorkflowGraph, path: Path, tenant: str, since: dt.datetime | None) -> int:
     examples = [json.dumps(one, ensure_ascii=False) for one in graph.instances.examples(tenant=tenant, since=since)]
-    path.write_text("".join(f"{line}\n" for line in examples), encoding="utf-8")
+    with writing(path):
+        path.write_text("".join(f"{line}\n" for line in examples), encoding="utf-8")
     return len(examples)
 
 

@@ -122,7 +122,7 @@ def traces(
 
 def feedback(
     db: DbOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """Send the decisions of approvers to LangSmith, as feedback on the runs that they judged.

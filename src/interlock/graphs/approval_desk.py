@@ -23,7 +23,8 @@ from ..tools.canonical import JSON, JsonObject
 from ..tools.errors import ConflictError, InputError, OutcomeUnknown
 from ..tools.principal import Principal
 from ..tools.redaction import redact
-from .deliveries import AnyGraph, Deliveries, Ticked
+from .deliveries import Deliveries, Ticked
+from .poking import AnyGraph
 
 if TYPE_CHECKING:
     from .compiled import WorkflowGraph
@@ -43,11 +44,6 @@ class Tick:
     poked: list[str] = field(default_factory=list)
     """The instances whose graphs went on."""
 
-    @property
-    def to_poke(self) -> list[str]:
-        """The instances whose graphs have something to find out; an escalation changes nothing for a graph."""
-        return list(dict.fromkeys(one.workflow_id for one in self.lapsed if one.outcome != "escalated"))
-
     def add(self, lapsed: Lapsed | None) -> None:
         """Take note of what followed one deadline."""
         if lapsed is not None:
@@ -55,7 +51,7 @@ class Tick:
 
     def with_waits(self, waits: Ticked) -> "Tick":
         """The same, with what happened to waits."""
-        return Tick(self.lapsed, waits.ended, list(dict.fromkeys([*self.poked, *waits.poked])))
+        return Tick(self.lapsed, waits.ended, waits.poked)
 
 
 class ApprovalDesk:
@@ -177,8 +173,8 @@ class ApprovalDesk:
         It may run in as many processes as one likes, and beside the graph: each of these happens once.
 
         Args:
-            poke: Whether to let the graphs go on that stood there.
-            root: The graph that the workflow runs inside of, if it does: let go on when a wait has ended.
+            poke: Whether to let the graphs go on that stand at what is settled: by this call, or by one before that was killed.
+            root: The graph that the workflow runs inside of, if it does; let go on in its place.
 
         Returns:
             What this call did.
@@ -191,10 +187,7 @@ class ApprovalDesk:
                     done.add(run(self._engine.store, lapse_one(self._engine, approval_id, workflow_id)))
                 except (ConflictError, OutcomeUnknown) as error:
                     _log_skipped(approval_id, error)
-        if poke:
-            done.poked = [workflow_id for workflow_id in done.to_poke if self._poked(workflow_id)]
-        waits = Deliveries(self._graph, root).tick(poke=poke)
-        return done.with_waits(waits)
+        return done.with_waits(Deliveries(self._graph, root).tick(poke=poke))
 
     async def atick(self, *, poke: bool = True, root: AnyGraph | None = None) -> Tick:
         """As `tick`; to be awaited by an application now and then."""
@@ -206,32 +199,13 @@ class ApprovalDesk:
                     done.add(await arun(self._engine.store, lapse_one(self._engine, approval_id, workflow_id)))
                 except (ConflictError, OutcomeUnknown) as error:
                     _log_skipped(approval_id, error)
-        if poke:
-            done.poked = [workflow_id for workflow_id in done.to_poke if await self._apoked(workflow_id)]
-        waits = await Deliveries(self._graph, root).atick(poke=poke)
-        return done.with_waits(waits)
+        return done.with_waits(await Deliveries(self._graph, root).atick(poke=poke))
 
     def _overdue(self, seen: set[str]) -> list[tuple[str, str]]:
         store, name = self._engine.store, self._engine.definition.name
         with store.read() as connection:
             found = approval_listing.due(connection, workflow=name, now=store.now(connection), limit=BATCH + len(seen))
         return [ids for ids in found if ids[0] not in seen]
-
-    def _poked(self, workflow_id: str) -> bool:
-        try:
-            self.go_on(workflow_id)
-        except Exception as error:
-            _log_not_poked(workflow_id, error)
-            return False
-        return True
-
-    async def _apoked(self, workflow_id: str) -> bool:
-        try:
-            await self.ago_on(workflow_id)
-        except Exception as error:
-            _log_not_poked(workflow_id, error)
-            return False
-        return True
 
     # Going on
 
@@ -352,13 +326,6 @@ class ApprovalDesk:
 
 def _log_skipped(approval_id: str, error: Exception) -> None:
     logger.info("the overdue approval %s is left for the next tick: %s", approval_id, error)
-
-
-def _log_not_poked(workflow_id: str, error: Exception) -> None:
-    if isinstance(error, (ConflictError, InputError)):
-        logger.info("the graph of %s goes on when it is run: %s", workflow_id, error)
-        return
-    logger.error("the graph of %s could not go on after a deadline", workflow_id, exc_info=error)
 
 
 __all__ = ["ApprovalDesk", "Tick"]

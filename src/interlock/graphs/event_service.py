@@ -15,7 +15,8 @@ from ..events.in_process import InProcessBus
 from ..events.relay import Relay, RelayOptions
 from ..nodes.delivery import Delivery
 from ..tools.errors import BusUnavailable, InputError, StoreUnavailable
-from .deliveries import AnyGraph, Deliveries
+from .deliveries import Deliveries
+from .poking import AnyGraph
 
 if TYPE_CHECKING:
     from .compiled import WorkflowGraph

@@ -282,6 +282,7 @@ def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflow
     return Approval(confirmation=True, within=within, edit=edit, when=when, on_expiry=on_expiry, then=then, named=named)
 
 
+_LONGEST = 100 * 365.25 * 86400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -289,7 +290,7 @@ def duration(value: str | dt.timedelta) -> float:
     """Read a duration such as `"30m"`, `"1h30m"` or a timedelta, in seconds.
 
     Raises:
-        ContractError: It cannot be read or is not positive.
+        ContractError: It cannot be read, is not positive, or longer than a hundred years.
     """
     if isinstance(value, dt.timedelta):
         seconds = value.total_seconds()
@@ -301,6 +302,8 @@ def duration(value: str | dt.timedelta) -> float:
         )
     if seconds <= 0:
         raise ContractError(f"The duration {value!r} is not positive.")
+    if seconds > _LONGEST:
+        raise ContractError(f"The duration {value!r} is longer than a hundred years.")
     return seconds
 
 

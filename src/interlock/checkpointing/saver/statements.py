@@ -22,6 +22,11 @@ _INSERTS: dict[Dialect, Any] = {
 }
 
 
+_thread = sa.select(threads.c.id, threads.c.head, threads.c.deleted_up_to).where(
+    threads.c.thread_id == sa.bindparam("thread_id"), threads.c.namespace_key == sa.bindparam("namespace_key")
+)
+
+
 class Statement:
     """The text of a statement and the order of its parameters."""
 
@@ -87,12 +92,12 @@ class Statements:
     @functools.cached_property
     def find_thread(self) -> str:
         """(thread_id, namespace_key) -> (id, head, deleted_up_to)."""
-        of = sa.and_(
-            threads.c.thread_id == sa.bindparam("thread_id"), threads.c.namespace_key == sa.bindparam("namespace_key")
-        )
-        return self._query(
-            sa.select(threads.c.id, threads.c.head, threads.c.deleted_up_to).where(of), "thread_id", "namespace_key"
-        )
+        return self._query(_thread, "thread_id", "namespace_key")
+
+    @functools.cached_property
+    def lock_thread(self) -> str:
+        """As `find_thread`; nobody else writes to its row until the transaction ends. SQLite has one writer anyway."""
+        return self._query(_thread.with_for_update(), "thread_id", "namespace_key")
 
     @functools.cached_property
     def add_thread(self) -> str:

@@ -193,13 +193,19 @@ class Storage:
     def thread_for_writes(self, cursor: Any, place: Place) -> int:
         """The number of a thread, for pending writes. They may come before their checkpoint.
 
+        The thread's row is locked, which nothing else here would do: a put moves the head in it. So whoever deletes the thread comes
+        either before, and is seen, or after, and deletes the writes as well.
+
         Raises:
             ConflictError: The checkpoint was deleted with its thread.
         """
-        cursor.execute(self.statements.find_thread, (place.thread_id, place.namespace_key))
+        key = (place.thread_id, place.namespace_key)
+        cursor.execute(self.statements.lock_thread, key)
         row = cursor.fetchone()
         if row is None:
-            return self._find_thread(cursor, place)
+            self._find_thread(cursor, place)  # adds it
+            cursor.execute(self.statements.lock_thread, key)
+            row = cursor.fetchone()
         if row[2] is not None and (place.checkpoint_id or "") <= row[2]:
             raise late(place)
         return int(row[0])

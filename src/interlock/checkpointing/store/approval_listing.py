@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from ...tools.errors import InputError
 from ..statements import Prepared
 from ..store_tables import approvals
+from ._embedding import on_its_own
 from .approvals import ApprovalRequest, ApprovalStatus, from_row
 
 _oldest_first = (approvals.c.requested_at, approvals.c.approval_id)
@@ -106,6 +107,30 @@ def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[
     return [(str(row[0]), str(row[1])) for row in connection.execute(statement)]
 
 
+def unpoked(connection: Connection, *, workflow: str, limit: int, inside: bool) -> list[str]:
+    """The ids of expired requests whose graph has not gone on yet, as far as is known.
+
+    Args:
+        connection: The connection.
+        workflow: Of which workflow.
+        limit: How many at most.
+        inside: Whether also those of instances whose graph runs inside another one.
+    """
+    statement = (
+        sa.select(approvals.c.approval_id)
+        .where(
+            approvals.c.workflow == workflow,
+            approvals.c.status == sa.literal_column(f"'{ApprovalStatus.EXPIRED.value}'"),  # as the index has it
+            approvals.c.interrupt_id.is_not(None),
+        )
+        .order_by(approvals.c.decided_at, approvals.c.approval_id)
+        .limit(limit)
+    )
+    if not inside:
+        statement = statement.where(on_its_own(approvals.c.workflow_id))
+    return [str(row[0]) for row in connection.execute(statement)]
+
+
 def _cursor(text: str) -> tuple[int, str]:
     at, _, approval_id = text.partition(".")
     if not at.isdecimal() or not approval_id:
@@ -113,4 +138,4 @@ def _cursor(text: str) -> tuple[int, str]:
     return int(at), approval_id
 
 
-__all__ = ["Page", "count_pending", "due", "page", "pending"]
+__all__ = ["Page", "count_pending", "due", "page", "pending", "unpoked"]

@@ -1,6 +1,5 @@
 """Approvals in SQL: requested, decided by one or more people, expired, void, used once."""
 
-import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -13,6 +12,7 @@ from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
 from ..statements import Prepared
 from ..store_tables import approvals, decisions
+from ._json import read_json, write_json
 
 
 class ApprovalStatus(StrEnum):
@@ -87,6 +87,7 @@ class ApprovalRequest:
     message_key: str
     thread_id: str | None
     interrupt_id: str | None
+    """What its graph stands at; None once the graph was seen to have gone on after the request had expired."""
     answers: int
     """How many answers of the interrupt's task were taken already."""
     requested_at: int
@@ -156,6 +157,13 @@ _count_answer = Prepared(
     .where(approvals.c.approval_id == sa.bindparam("by_approval_id"))
     .values(answers=sa.bindparam("answers"))
 )
+_mark_gone_on = Prepared(
+    sa.update(approvals)
+    .where(
+        approvals.c.approval_id == sa.bindparam("by_approval_id"), approvals.c.status == ApprovalStatus.EXPIRED.value
+    )
+    .values(interrupt_id=sa.null())
+)
 _insert_decision = Prepared(sa.insert(decisions))
 _decisions = Prepared(
     sa.select(
@@ -205,14 +213,19 @@ def count_answer(connection: Connection, approval_id: str, number: int) -> None:
     _count_answer.execute(connection, {"by_approval_id": approval_id, "answers": number})
 
 
+def mark_gone_on(connection: Connection, approval_id: str) -> None:
+    """Write down that the graph has gone on after a request had expired."""
+    _mark_gone_on.execute(connection, {"by_approval_id": approval_id})
+
+
 def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:
     """The decisions that were taken on an approval, in their order."""
     return [
         DecisionRow(
             number=number,
             kind=DecisionKind(kind),
-            principal=Principal.from_json(json.loads(principal)),
-            arguments=None if arguments is None else json.loads(arguments),
+            principal=Principal.from_json(read_json(principal)),
+            arguments=None if arguments is None else read_json(arguments),
             message=message,
             decided_at=decided_at,
         )
@@ -285,8 +298,8 @@ def settle(
             "number": standing.decisions + 1,
             "kind": decision.kind.value,
             "principal_id": by.id,
-            "principal": json.dumps(by.to_json(), ensure_ascii=False),
-            "arguments": None if decision.arguments is None else json.dumps(decision.arguments, ensure_ascii=False),
+            "principal": write_json(by.to_json()),
+            "arguments": None if decision.arguments is None else write_json(decision.arguments),
             "message": decision.message,
             "decided_at": now,
         },
@@ -298,10 +311,10 @@ def from_row(row: Any) -> ApprovalRequest:
     """Build an approval from the columns of its row, in the order of the table."""
     values = dict(zip(_COLUMNS, row, strict=False))
     for name in ("arguments", "edited_arguments", "shown"):
-        values[name] = None if values[name] is None else json.loads(values[name])
-    values["rule"] = Approval.from_json(json.loads(values["rule"]))
+        values[name] = None if values[name] is None else read_json(values[name])
+    values["rule"] = Approval.from_json(read_json(values["rule"]))
     values["status"] = ApprovalStatus(values["status"])
-    values["requester"] = Principal.from_json(json.loads(values["requester"]))
+    values["requester"] = Principal.from_json(read_json(values["requester"]))
     return ApprovalRequest(**values)
 
 
@@ -312,8 +325,8 @@ def _one(row: Any) -> ApprovalRequest | None:
 def _values(approval: ApprovalRequest) -> dict[str, Any]:
     values = dict(approval.__dict__)
     for name in ("arguments", "edited_arguments", "shown"):
-        values[name] = None if values[name] is None else json.dumps(values[name], ensure_ascii=False)
-    values["rule"] = json.dumps(approval.rule.to_json())
+        values[name] = None if values[name] is None else write_json(values[name])
+    values["rule"] = write_json(approval.rule.to_json())
     values["status"] = approval.status.value
-    values["requester"] = json.dumps(approval.requester.to_json(), ensure_ascii=False)
+    values["requester"] = write_json(approval.requester.to_json())
     return values

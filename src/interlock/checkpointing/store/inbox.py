@@ -60,15 +60,14 @@ def insert(connection: Connection, event: InboxEvent) -> bool:
         Whether it is new. One that is there already is counted as having come again.
 
     Raises:
-        InvalidInput: One of its identifiers is too long to be kept.
+        InvalidInput: One of its identifiers is too long to be kept, or some database would take it for another one.
     """
     values = {name: getattr(event, name) for name in event.__slots__ if name != "position"}
     values["status"] = event.status.value
     for name, longest in _LONGEST.items():
-        if len(values[name] or "") > longest:
+        if problem := _problem(values[name] or "", longest):
             raise InvalidInput(
-                f"The event's {name} is longer than {longest} characters. Nothing was kept of it; mend its sender.",
-                details={"field": name},
+                f"The event's {name} {problem}. Nothing was kept of it; mend its sender.", details={"field": name}
             )
     if insert_or_ignore(connection, inbox, values):
         return True
@@ -155,6 +154,16 @@ def trim(connection: Connection, *, before: int, limit: int) -> int:
     for start in range(0, len(old), 500):
         connection.execute(sa.delete(inbox).where(inbox.c.position.in_(old[start : start + 500])))
     return len(old)
+
+
+def _problem(value: str, longest: int) -> str | None:
+    if len(value) > longest:
+        return f"is longer than {longest} characters"
+    if value.endswith(" "):
+        return "ends with a space, which some databases do not see"
+    if "\0" in value:
+        return "holds a NUL character, which some databases do not take"
+    return None
 
 
 def _same(event: InboxEvent) -> sa.Update:

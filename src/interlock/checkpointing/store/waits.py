@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from ..store_tables import inbox, wait_events, wait_items, waits
+from ._embedding import on_its_own
 from .inbox import WAITING
 
 
@@ -171,14 +172,22 @@ def missed(connection: Connection, *, workflow: str, limit: int) -> list[Wait]:
     return [_wait(row) for row in connection.execute(statement).mappings()]
 
 
-def unpoked(connection: Connection, *, workflow: str, limit: int) -> list[Wait]:
-    """Ended waits whose graph has not gone on yet, as far as is known."""
+def unpoked(connection: Connection, *, workflow: str, limit: int, inside: bool = True) -> list[Wait]:
+    """Ended waits whose graph has not gone on yet, as far as is known.
+
+    Args:
+        workflow: Of which workflow.
+        limit: How many at most.
+        inside: Whether also those of instances whose graph runs inside another one.
+    """
     statement = (
         sa.select(waits)
         .where(waits.c.workflow == workflow, waits.c.poked == 0, waits.c.status != WaitStatus.OPEN.value)
         .order_by(waits.c.ended_at)
         .limit(limit)
     )
+    if not inside:
+        statement = statement.where(on_its_own(waits.c.workflow_id))
     return [_wait(row) for row in connection.execute(statement).mappings()]
 
 

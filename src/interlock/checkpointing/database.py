@@ -27,7 +27,7 @@ from .engines import ASYNC_DRIVERS, Dialect, create_engine, dialect_of, in_schem
 from .faults import translate, translated
 from .patience import READ_ONLY_POSTGRESQL, bound
 from .statements import Prepared
-from .writers import write_lock_for
+from .writers import WriteLock, write_lock_for
 
 if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -144,7 +144,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection in one write transaction: committed at the end of the block, rolled back when the block raises."""
-        with translated(self.engine.url), self._turn(), self.engine.connect() as connection:
+        with translated(self.engine.url), self.turn(), self.engine.connect() as connection:
             connection.begin()
             if self.dialect is Dialect.SQLITE:
                 _end_what_was_begun(connection)
@@ -194,11 +194,9 @@ class Database:
         alone = self.dialect is Dialect.POSTGRESQL or (self.dialect is Dialect.SQLITE and self.keeps_connections)
         return self.raw_autocommit() if alone else self.raw_read()
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> contextlib.AbstractContextManager[None]:
         """A turn among the writers of a SQLite file in this process; nothing on other databases."""
-        with translated(self.engine.url), self._turn():
-            yield
+        return _NO_TURN if self._write_lock is None else _Turn(self._write_lock, self.engine.url)
 
     def refuse_own_turn(self) -> None:
         """See that this thread or task does not hold the turn already: whoever waits for another's commit would wait for itself.
@@ -244,17 +242,6 @@ class Database:
             self._anchor = None
         if self._owned:
             self.engine.dispose()
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        if self._write_lock is None:
-            yield
-            return
-        self._write_lock.acquire(threading.get_ident())
-        try:
-            yield
-        finally:
-            self._write_lock.release()
 
     @contextlib.asynccontextmanager
     async def _aturn(self) -> AsyncIterator[None]:
@@ -303,6 +290,28 @@ class Database:
                 if self.schema is not None:
                     self._async_engine = self._async_engine.execution_options(schema_translate_map={None: self.schema})
             return self._async_engine
+
+
+_NO_TURN = contextlib.nullcontext()
+
+
+class _Turn:
+    """A turn among the writers of a SQLite file in this process."""
+
+    __slots__ = ("_lock", "_url")
+
+    def __init__(self, lock: WriteLock, url: URL) -> None:
+        self._lock = lock
+        self._url = url
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(threading.get_ident())
+        except sa.exc.SQLAlchemyError as error:
+            raise translate(error, self._url) from error
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class _RawTransaction:

@@ -213,6 +213,9 @@ class Line:
     def _take(self) -> list[Job]:
         """What to commit next: what is to be done now, and what stands before it in its conversation."""
         with self._guard:
+            if len(self._waiting) == 1:  # most often nobody else waits
+                (job,) = self._waiting
+                return [self._waiting.pop()] if job.urgent and not job.conversation.apart else []
             wanted: set[Conversation] = {job.conversation for job in self._waiting if job.urgent}
             batch: list[Job] = []
             last: dict[Conversation, Job] = {}
@@ -231,6 +234,12 @@ class Line:
             return batch
 
     def _tell(self, batch: Sequence[Job], apart: Sequence[Job]) -> None:
+        if not apart:
+            with self._guard:
+                self._under_way -= len(batch)
+            for job in batch:
+                job.waiter.tell(Told.DONE)
+            return
         told: list[tuple[Job, Told]] = []
         with self._guard:
             behind = []

@@ -85,15 +85,11 @@ def commit(storage: "Storage", batch: Sequence[Job]) -> bool:
         Whether that was done. Otherwise nothing was written.
     """
     rows: list[Row] = []
-    by_conversation: dict[Conversation, list[Job]] = {}
-    for job in batch:
-        by_conversation.setdefault(job.conversation, []).append(job)
-    for jobs in by_conversation.values():
-        for job, before in _paired(jobs):
-            prepared = _prepared(storage, job, before)
-            if prepared is None or prepared.rest:
-                return False
-            rows.append(prepared.row)
+    for job, before in _paired(batch):
+        prepared = _prepared(storage, job, before)
+        if prepared is None or prepared.rest:
+            return False
+        rows.append(prepared.row)
     with storage.database.raw_autocommit() as cursor:
         return _insert(cursor, rows)
 
@@ -118,24 +114,23 @@ def execute(storage: "Storage", cursor: Any, job: Job) -> bool:
     return True
 
 
-def _paired(jobs: Sequence[Job]) -> Iterator[tuple[Job, WritesJob | None]]:
-    """The jobs of a conversation, a checkpoint together with what a task wrote just before it."""
-    before: WritesJob | None = None
-    for job in jobs:
+def _paired(batch: Sequence[Job]) -> Iterator[tuple[Job, WritesJob | None]]:
+    """The jobs, a checkpoint together with what a task wrote just before it; those of a conversation in their order."""
+    before: dict[Conversation, WritesJob] = {}
+    for job in batch:
+        written = before.pop(job.conversation, None)
         if isinstance(job, WritesJob):
-            if before is not None:
-                yield before, None
-            before = job
-        elif before is not None and before.place == job.place and _parts(before) is not None:
-            yield job, before
-            before = None
+            if written is not None:
+                yield written, None
+            before[job.conversation] = job
+        elif written is not None and written.place == job.place and _parts(written) is not None:
+            yield job, written
         else:
-            if before is not None:
-                yield before, None
-                before = None
+            if written is not None:
+                yield written, None
             yield job, None
-    if before is not None:
-        yield before, None
+    for written in before.values():
+        yield written, None
 
 
 def _insert(cursor: Any, rows: Sequence[Row]) -> bool:

@@ -33,13 +33,8 @@ _NO_CHECKPOINT: tuple[Any, ...] = (None,) * 5
 _REFUSE = "SELECT RAISE(ABORT, 'a condition does not hold')"
 _EPOCH_HOLDS = """(NEW.conversation IS NULL
 OR EXISTS (SELECT 1 FROM conversation_threads WHERE id = NEW.conversation AND epoch = NEW.epoch))"""
-_STORE_MESSAGE = """
-INSERT INTO conversation_messages (conversation, position, message_id, role, kind, body, created_at)
-SELECT NEW.conversation, NEW.position, NEW.message_id, NEW.role, NEW.message_kind, NEW.message_body, NEW.created_at
-WHERE NEW.position IS NOT NULL;
-UPDATE conversation_messages SET message_id = NEW.named_id
-WHERE conversation = NEW.conversation AND position = NEW.named_position;"""
-_PUT_BODY = f"""
+_TRIGGERS = {
+    "NEW.checkpoint_id IS NOT NULL": f"""
 UPDATE workflow_threads
 SET head = CASE WHEN NEW.fenced OR head IS NULL OR head < NEW.checkpoint_id THEN NEW.checkpoint_id ELSE head END
 WHERE id = NEW.thread AND {_EPOCH_HOLDS} AND CASE WHEN NEW.fenced
@@ -49,30 +44,34 @@ ELSE deleted_up_to IS NULL OR deleted_up_to < COALESCE(NEW.parent_id, NEW.checkp
 INSERT INTO workflow_checkpoints (thread, checkpoint_id, parent_id, kind, body, metadata, run_id, outside)
 VALUES (NEW.thread, NEW.checkpoint_id, NEW.parent_id, NEW.kind, NEW.body, NEW.metadata, NEW.run_id, NEW.outside)
 ON CONFLICT (thread, checkpoint_id) DO UPDATE SET parent_id = excluded.parent_id, kind = excluded.kind, body = excluded.body,
-metadata = excluded.metadata, run_id = excluded.run_id, outside = excluded.outside;
-INSERT INTO workflow_channel_values (thread, value_id, channel, version, kind, body)
-SELECT NEW.thread, NEW.value_id, NEW.channel, NEW.version, NEW.value_kind, NEW.value_body WHERE NEW.value_id IS NOT NULL
-ON CONFLICT DO NOTHING;
-INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
-SELECT NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body
-WHERE NEW.task_id IS NOT NULL;
-{_STORE_MESSAGE}"""  # noqa: S608 -- fixed parts
-_WRITES_BODY = f"""
+metadata = excluded.metadata, run_id = excluded.run_id, outside = excluded.outside;""",
+    "NEW.checkpoint_id IS NULL": f"""
 {_REFUSE} WHERE NOT {_EPOCH_HOLDS} OR NOT EXISTS (SELECT 1 FROM workflow_threads
-WHERE id = NEW.thread AND (deleted_up_to IS NULL OR deleted_up_to < NEW.parent_id));
+WHERE id = NEW.thread AND (deleted_up_to IS NULL OR deleted_up_to < NEW.parent_id));""",
+    "NEW.value_id IS NOT NULL": """
+INSERT INTO workflow_channel_values (thread, value_id, channel, version, kind, body)
+VALUES (NEW.thread, NEW.value_id, NEW.channel, NEW.version, NEW.value_kind, NEW.value_body) ON CONFLICT DO NOTHING;""",
+    "NEW.task_id IS NOT NULL": """
 INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
-VALUES (NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body);
-{_STORE_MESSAGE}"""  # noqa: S608 -- fixed parts
+VALUES (NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body);""",
+    "NEW.position IS NOT NULL": """
+INSERT INTO conversation_messages (conversation, position, message_id, role, kind, body, created_at)
+VALUES (NEW.conversation, NEW.position, NEW.message_id, NEW.role, NEW.message_kind, NEW.message_body, NEW.created_at);""",
+    "NEW.named_position IS NOT NULL": """
+UPDATE conversation_messages SET message_id = NEW.named_id
+WHERE conversation = NEW.conversation AND position = NEW.named_position;""",
+}  # fmt: skip
+"""What is done with a row, by when. One that refuses takes back what the others did, so that their order does not matter."""
 
 _COLUMNS = _PUT + _MESSAGE + _VALUE + _PART
 _VIEW = "interlock_jobs"
 _MISSING = f"no such table: {_VIEW}"
 _DEFINITION = (
     f"CREATE TEMP VIEW {_VIEW} AS SELECT {', '.join(f'NULL AS {column}' for column in _COLUMNS)}",
-    f"""CREATE TEMP TRIGGER interlock_put INSTEAD OF INSERT ON {_VIEW} WHEN NEW.checkpoint_id IS NOT NULL
-BEGIN {_PUT_BODY} END""",
-    f"""CREATE TEMP TRIGGER interlock_writes INSTEAD OF INSERT ON {_VIEW} WHEN NEW.checkpoint_id IS NULL
-BEGIN {_WRITES_BODY} END""",
+    *(
+        f"CREATE TEMP TRIGGER {_VIEW}_{at} INSTEAD OF INSERT ON {_VIEW} WHEN {when} BEGIN {body} END"
+        for at, (when, body) in enumerate(_TRIGGERS.items())
+    ),
 )
 
 Row = tuple[Any, ...]

@@ -49,7 +49,7 @@ class Histories:
         self.ours = saver
         self.theirs = InMemorySaver()
         self.at: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
-        self.past: list[tuple[Any, list[BaseMessage]]] = []
+        self.past: list[tuple[Any, list[BaseMessage], dict[str, Any], dict[str, str]]] = []
         self.messages: list[BaseMessage] = []
         self.versions: dict[str, str] = {}
         self.count = 0
@@ -67,7 +67,7 @@ class Histories:
         metadata: Any = {"source": "update", "step": self.count, "parents": {}}
         self.theirs.put(self.at, copy.deepcopy(checkpoint), metadata, changed)
         self.at = self.ours.put(self.at, checkpoint, metadata, changed)
-        self.past.append((self.at, list(self.messages)))
+        self.past.append((self.at, list(self.messages), self.values, self.versions))
 
     def step(self, what: str, detail: Any) -> None:
         index = detail % len(self.messages) if isinstance(detail, int) and self.messages else None
@@ -99,11 +99,11 @@ class Histories:
             for saver in (self.theirs, self.ours):
                 saver.put_writes(self.at, [(channel, value)], f"task-{self.count % 3}", "path")
         elif what == "fork" and self.past:
-            self.at, self.messages = self.past[detail % len(self.past)]
-            self.messages = list(self.messages)
-            loaded = self.ours.get_tuple(self.at)
-            if loaded is None:  # pruned
-                self.at, self.messages = self.past[-1][0], list(self.past[-1][1])
+            point = self.past[detail % len(self.past)]
+            if self.ours.get_tuple(point[0]) is None:  # pruned
+                point = self.past[-1]
+            self.at, messages, values, self.versions = point
+            self.messages, self.values = list(messages), dict(values)
             if self.erased:
                 self._forget_nameless()
         elif what == "forget":

@@ -172,7 +172,7 @@ def test_a_job_that_has_to_wait_for_somebody_keeps_only_its_own_conversation_wai
     with scene.gate:
         waiting = scene.in_line(threads, checkpoint("held", conversation), checkpoint("other"))
     waiting[1].result(10)
-    _until(lambda: conversation.apart)
+    _until(lambda: "t" in scene.line._apart)
     behind = scene.in_line(threads, checkpoint("behind", conversation))
     scene.settle(checkpoint("third"))
     assert not behind[0].done()
@@ -217,6 +217,34 @@ def test_what_loses_its_patience_while_it_is_being_done_is_not_forgotten(
         one.result(10)
 
     assert scene.alone == ["first", "second"]
+
+
+def test_what_is_remembered_of_a_thread_twice_is_two_commits_in_their_order(
+    scene: Scene, threads: ThreadPoolExecutor
+) -> None:
+    with scene.gate:
+        waiting = scene.in_line(threads, writes("before", Conversation("t")), checkpoint("anew", Conversation("t")))
+    for one in waiting:
+        one.result(10)
+
+    assert scene.batches == [["before"], ["anew"]]
+
+
+def test_nobody_overtakes_a_job_that_is_done_by_itself_whatever_is_remembered_meanwhile(
+    scene: Scene, threads: ThreadPoolExecutor
+) -> None:
+    scene.apart, scene.holds["held"] = {"held"}, threading.Event()
+    waiting = [threads.submit(scene.settle, checkpoint("held", Conversation("t")))]
+    _until(lambda: "t" in scene.line._apart)
+    waiting += scene.in_line(threads, checkpoint("behind", Conversation("t")))
+    scene.settle(checkpoint("other"))
+    assert not waiting[1].done()
+
+    scene.holds["held"].set()
+    for one in waiting:
+        one.result(10)
+
+    assert scene.batches == [["held"], ["other"], ["behind"]]
 
 
 def test_who_waits_for_a_turn_that_nobody_gets_is_told_so(scene: Scene, threads: ThreadPoolExecutor) -> None:
@@ -301,7 +329,7 @@ async def test_a_task_is_not_kept_by_a_job_that_waits_for_somebody(scene: Scene)
     conversation = Conversation("t")
     scene.apart, scene.holds["held"] = {"held"}, threading.Event()
     held = asyncio.create_task(_settle(scene, checkpoint("held", conversation)))
-    await _turns(lambda: conversation.apart)
+    await _turns(lambda: "t" in scene.line._apart)
     behind = asyncio.create_task(_settle(scene, checkpoint("behind", conversation)))
     await _settle(scene, checkpoint("other"))
     assert not behind.done()
@@ -463,6 +491,129 @@ def test_a_thread_that_another_transaction_holds_keeps_only_its_own_steps_waitin
         assert newest.config == at
         saver.delete_thread("held")
         saver.delete_thread("free")
+
+
+def _said(*texts: str) -> dict[str, Any]:
+    return {"messages": [HumanMessage(text, id=text) for text in texts]}
+
+
+def test_a_write_that_is_prepared_anew_refers_to_no_message_that_another_was_to_store(
+    saver: SQLCheckpointer, threads: ThreadPoolExecutor
+) -> None:
+    """The checkpoint after it brings the same message, from what is remembered since, and is refused."""
+    first = put(saver, config("t1"), _said("question"), source="input")
+    with _gathering(saver) as until, SQLCheckpointer(saver.database) as other:
+        writing = threads.submit(saver.put_writes, first, [("messages", HumanMessage("answer", id="answer"))], "task")
+        until(1)
+        saver._storage.memory.forget_threads(lambda _: True)
+        put(other, first, _said("question", "of another run"))
+        putting = threads.submit(put, saver, first, _said("question", "answer"))
+        until(2)
+    writing.result(10)
+    assert isinstance(putting.exception(10), ConflictError)
+
+    with SQLCheckpointer(saver.database) as fresh:
+        found = fresh.get_tuple(first)
+        assert found is not None
+        assert [value.content for _, _, value in found.pending_writes or ()] == ["answer"]
+
+
+def test_two_runs_of_a_thread_do_not_pass_the_fence_together(
+    saver: SQLCheckpointer, threads: ThreadPoolExecutor
+) -> None:
+    first = put(saver, config("t1"), {"state": 1}, source="input")
+    with _gathering(saver) as until:
+        waiting = [threads.submit(put, saver, first, {"state": 2})]
+        until(1)
+        saver._storage.memory.forget_threads(lambda _: True)
+        waiting.append(threads.submit(put, saver, first, {"state": 3}))
+        until(2)
+
+    assert [type(one.exception(10)) for one in waiting] == [type(None), ConflictError]
+
+
+def test_a_message_that_is_on_its_way_is_not_taken_for_one_that_somebody_else_stored(
+    saver: SQLCheckpointer, threads: ThreadPoolExecutor
+) -> None:
+    first = put(saver, config("t1"), _said("question"), source="input")
+    with _gathering(saver) as until, SQLCheckpointer(saver.database) as other:
+        writing = threads.submit(saver.put_writes, first, [("messages", HumanMessage("mine", id="mine"))], "task")
+        until(1)
+        put(other, first, _said("question", "of another run"))
+        found = saver.get_tuple(config("t1"))
+    writing.result(10)
+
+    assert found is not None
+    assert found.checkpoint["channel_values"] == _said("question", "of another run")
+
+
+def test_a_checkpoint_does_not_overtake_what_its_task_wrote_while_that_is_prepared_anew(
+    postgres_worker_database: str, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on = _held_when_prepared_anew(monkeypatch, "message_rows")
+    with SQLCheckpointer(postgres_worker_database) as saver, SQLCheckpointer(postgres_worker_database) as other:
+        saver.setup()
+        first = put(saver, config("overtaken"), _said("question"), source="input")
+        with _gathering(saver) as until:
+            waiting = [threads.submit(saver.put_writes, first, [("messages", _said("a")["messages"])], "task")]
+            until(1)
+            waiting.append(threads.submit(put, saver, first, _said("question", "a")))
+            until(2)
+            other.erase_conversation("overtaken")
+        assert reached.wait(10)
+        put(saver, config("another"), _said("question"), source="input")  # whoever leads finds it in line
+        in_line = len(saver._storage._line or ())
+        go_on.set()
+        for one in waiting:
+            one.result(10)
+
+        assert in_line == 1
+        saver.delete_thread("overtaken")
+        saver.delete_thread("another")
+
+
+def test_what_is_prepared_after_a_job_that_is_prepared_anew_is_committed_after_it(
+    mysql_worker_database: str, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on = _held_when_prepared_anew(monkeypatch, "execute")
+    with SQLCheckpointer(mysql_worker_database) as saver, SQLCheckpointer(mysql_worker_database) as other:
+        saver.setup()
+        first = put(saver, config("anew"), _said("question"), source="input")
+        other.erase_conversation("anew")
+        waiting = [threads.submit(saver.put_writes, first, [("messages", _said("a")["messages"])], "task")]
+        assert reached.wait(10)
+        waiting.append(threads.submit(put, saver, first, _said("question", "a")))
+        line = saver._storage._line_of(saver._storage.memory.of("anew"))
+        _until(lambda: len(line) > 0 or waiting[1].done())
+        found = other.get_tuple(config("anew"))
+        go_on.set()
+        for one in waiting:
+            one.result(10)
+
+        assert found is not None
+        assert found.config == first
+        saver.delete_thread("anew")
+
+
+def _held_when_prepared_anew(monkeypatch: pytest.MonkeyPatch, where: str) -> tuple[threading.Event, threading.Event]:
+    """What a task wrote comes to a stop there after it was prepared for the second time: when it does, and until when."""
+    reached, go_on = threading.Event(), threading.Event()
+    prepared: list[Job] = []
+    prepare, held = WritesJob.prepare, getattr(WritesJob, where)
+
+    def counted(job: WritesJob, conversation: Conversation) -> None:
+        prepared.append(job)
+        prepare(job, conversation)
+
+    def stopped(job: WritesJob, *arguments: Any) -> Any:
+        if prepared.count(job) == 2 and not reached.is_set():
+            reached.set()
+            go_on.wait(10)
+        return held(job, *arguments)
+
+    monkeypatch.setattr(WritesJob, "prepare", counted)
+    monkeypatch.setattr(WritesJob, where, stopped)
+    return reached, go_on
 
 
 def _chat(saver: SQLCheckpointer) -> Any:

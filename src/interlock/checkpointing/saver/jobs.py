@@ -60,6 +60,16 @@ class Job:
         self.urgent = False
         self.error: BaseException | None = None
 
+    @property
+    def thread_id(self) -> str:
+        """The thread that it writes to."""
+        return self.conversation.thread_id
+
+    def is_stored(self) -> None:
+        """It is committed: what is remembered of its messages is what the database has."""
+        if self.new:
+            self.conversation.stored = self.new[-1].position + 1
+
     def is_ready(self, conversation: Conversation) -> bool:  # noqa: ARG002 -- for those that do
         """Whether `prepare` will not have to ask the database. The lock of the conversation is held."""
         return True

@@ -15,7 +15,6 @@ from enum import Enum
 from typing import Protocol
 
 from .jobs import Job, PutJob
-from .memory import Conversation
 
 MOST = 64
 """At most so many jobs in one commit."""
@@ -46,7 +45,10 @@ class Waiter(Protocol):
 
 
 class Line:
-    """Jobs in the order in which they are to be committed; those of one conversation are never overtaken by a later one.
+    """Jobs in the order in which they are to be committed; those of one thread are never overtaken by a later one.
+
+    A thread stands apart while one of its jobs is being done by itself: the later ones wait for that, whatever is remembered of
+    the conversation meanwhile.
 
     Args:
         turn: A turn among the writers of the database, taken before each commit.
@@ -68,6 +70,7 @@ class Line:
         self._fail = fail
         self._guard = threading.Lock()
         self._waiting: list[Job] = []
+        self._apart: set[str] = set()
         self._led = False
         self._under_way = 0
         self._leaders: ThreadPoolExecutor | None = None
@@ -161,7 +164,7 @@ class Line:
             job.urgent = True
             if job not in self._waiting:
                 return False  # it is being done
-            if self._led or job.conversation.apart:
+            if self._led or job.thread_id in self._apart:
                 return False
             self._led = True
             return True
@@ -186,7 +189,7 @@ class Line:
     def _pass_on(self) -> None:
         """The leader leaves; whoever is the first that waits takes its place."""
         with self._guard:
-            heir = next((job for job in self._waiting if job.urgent and not job.conversation.apart), None)
+            heir = next((job for job in self._waiting if job.urgent and job.thread_id not in self._apart), None)
             self._led = heir is not None
         if heir is not None:
             heir.waiter.tell(Told.LEAD)
@@ -211,24 +214,22 @@ class Line:
         return bool(batch)
 
     def _take(self) -> list[Job]:
-        """What to commit next: what is to be done now, and what stands before it in its conversation."""
+        """What to commit next: what is to be done now, and what stands before it in its thread."""
         with self._guard:
             if len(self._waiting) == 1:  # most often nobody else waits
                 (job,) = self._waiting
-                return [self._waiting.pop()] if job.urgent and not job.conversation.apart else []
-            wanted: set[Conversation] = {job.conversation for job in self._waiting if job.urgent}
+                return [self._waiting.pop()] if job.urgent and job.thread_id not in self._apart else []
+            wanted = {job.thread_id for job in self._waiting if job.urgent} - self._apart
             batch: list[Job] = []
-            last: dict[Conversation, Job] = {}
+            last: dict[str, Job] = {}
             rest: list[Job] = []
             for job in self._waiting:
-                conversation = job.conversation
-                before = last.get(conversation)
-                fits = before is None or (not isinstance(before, PutJob) and before.place[:2] == job.place[:2])
-                if len(batch) >= MOST or conversation not in wanted or conversation.apart or not fits:
-                    wanted.discard(conversation)
+                thread_id = job.thread_id
+                if len(batch) >= MOST or thread_id not in wanted or not _goes_with(job, last.get(thread_id)):
+                    wanted.discard(thread_id)
                     rest.append(job)
                 else:
-                    last[conversation] = job
+                    last[thread_id] = job
                     batch.append(job)
             self._waiting = rest
             return batch
@@ -247,11 +248,11 @@ class Line:
                 if job not in apart:
                     self._under_way -= 1
                     told.append((job, Told.DONE))
-                elif job.conversation.apart:
+                elif job.thread_id in self._apart:
                     job.urgent = True
                     behind.append(job)
                 else:
-                    job.conversation.apart = True
+                    self._apart.add(job.thread_id)
                     told.append((job, Told.APART))
             self._waiting[:0] = behind
         for job, what in told:
@@ -266,11 +267,22 @@ class Line:
         finally:
             with self._guard:
                 self._under_way -= 1
-                job.conversation.apart = False
+                self._apart.discard(job.thread_id)
                 leads, self._led = not self._led, True
             job.waiter.tell(Told.DONE)
             if leads:
                 self._pass_on()
+
+
+def _goes_with(job: Job, before: Job | None) -> bool:
+    """Whether a job can be committed together with the one before it in its thread.
+
+    Both have to be prepared from the same memory: the commit sees one state of a thread, and not two.
+    """
+    if before is None:
+        return True
+    together = not isinstance(before, PutJob) and before.place[:2] == job.place[:2]
+    return together and before.conversation is job.conversation
 
 
 class ThreadWaiter:

@@ -22,12 +22,11 @@ CACHE_BYTES = 128 * 1024 * 1024
 class Conversation:
     """The messages of one thread that are known here.
 
-    `lock` is held while values are encoded and stand in line: the order of positions is the order of commits. It stands
-    `apart` while one of its jobs is being done by itself: no later one may overtake that.
+    `lock` is held while values are encoded and stand in line: the order of positions is the order of commits. The positions from
+    `stored` up to `next` are of messages that are on their way.
     """
 
     __slots__ = (
-        "apart",
         "by_digest",
         "by_id",
         "channels",
@@ -43,6 +42,7 @@ class Conversation:
         "next",
         "opened",
         "size",
+        "stored",
         "thread_id",
     )  # fmt: skip
 
@@ -50,10 +50,10 @@ class Conversation:
         self.thread_id = thread_id
         self.lock = threading.RLock()
         self.line: Line | None = None
-        self.apart = False
         self.id: int | None = None
         self.epoch = 0
         self.next = 0
+        self.stored = 0
         self.opened = False
         self.dead = False
         self.size = 0
@@ -110,6 +110,14 @@ class Memory:
             else:
                 self._known.move_to_end(thread_id)
             return conversation
+
+    def replace(self, conversation: Conversation) -> None:
+        """From now on this is what is known of its thread."""
+        with self._guard:
+            known = self._known.pop(conversation.thread_id, None)
+            if known is not None:
+                known.dead = True
+            self._known[conversation.thread_id] = conversation
 
     def forget(self, conversation: Conversation) -> None:
         """Believe nothing of it any more; whoever comes next asks the database."""

@@ -263,7 +263,12 @@ def messages_for(
                     conversation
                 )  # somebody erased; the other way round, memory is newer than what was read
                 continue
-            conversation.next = max(conversation.next, found[2])
+            if found[2] > conversation.stored:
+                if conversation.next > conversation.stored:
+                    # Somebody else took positions that were given here to messages which are on their way.
+                    storage.memory.forget(conversation)
+                    continue
+                conversation.next = conversation.stored = found[2]
             missing = [position for position in wanted if position not in conversation.messages]
             if missing:
                 with storage.conversation_database.raw_query() as cursor:

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -54,6 +55,7 @@ class Storage:
         self.loads_at_once = self.in_one_statement or self._one_writer
         self._by_trigger = self.together and self._one_writer and database.keeps_connections
         self._line = self._new_line() if self._one_writer or self.in_one_statement else None
+        self._lines: weakref.WeakValueDictionary[str, Line] = weakref.WeakValueDictionary()
         self._ready = False
         self._guard = threading.Lock()
 
@@ -97,6 +99,7 @@ class Storage:
                 found = cursor.fetchone()
             if found is not None:
                 conversation.id, conversation.epoch, conversation.next = found
+                conversation.stored = conversation.next
                 if whole:
                     cursor.execute(statements.messages_between, (conversation.id, 0, conversation.next))
                     self.learn(conversation, cursor.fetchall(), sealing)
@@ -278,11 +281,15 @@ class Storage:
         return True
 
     def _line_of(self, conversation: Conversation) -> Line:
-        """SQLite has one writer, and so one line; PostgreSQL takes many jobs in one statement; elsewhere each conversation has its own."""
+        """SQLite has one writer, and so one line; PostgreSQL takes many jobs in one statement; elsewhere each thread has its own."""
         if self._line is not None:
             return self._line
         if conversation.line is None:
-            conversation.line = self._new_line()
+            with self._guard:
+                # What was remembered of the thread before may have jobs in line still.
+                conversation.line = self._lines.get(conversation.thread_id)
+                if conversation.line is None:
+                    conversation.line = self._lines[conversation.thread_id] = self._new_line()
         return conversation.line
 
     def _new_line(self) -> Line:
@@ -306,7 +313,11 @@ class Storage:
     def _commit_together(self, batch: list[Job]) -> Sequence[Job]:
         """Commit jobs in one transaction, and give those of them that are to be done by themselves."""
         try:
-            return self._in_one_transaction(batch)
+            apart = self._in_one_transaction(batch)
+            for job in batch:
+                if job not in apart:
+                    job.is_stored()
+            return apart
         except PositionsTaken:
             pass
         except Exception as error:
@@ -364,16 +375,14 @@ class Storage:
     def _one_by_one(self, job: Job) -> None:
         for _ in range(ATTEMPTS):
             try:
-                if self.in_one_statement and not postgres.commit(self, [job], waits=True):
-                    return
-                self._in_several_statements([job])
+                if not self.in_one_statement or postgres.commit(self, [job], waits=True):
+                    self._in_several_statements([job])
             except PositionsTaken:
-                before = job.conversation
-                self.memory.forget(before)
-                conversation = self.memory.of(job.place.thread_id)
+                # From what is stored, and nothing else: what others prepared meanwhile comes after this job, or never.
+                conversation = Conversation(job.place.thread_id)
                 with conversation.lock:
-                    # What is prepared after this job comes after it.
-                    conversation.apart, before.apart = before.apart, False
+                    self.memory.forget(job.conversation)
+                    self.memory.replace(conversation)
                     try:
                         self._prepare(job, conversation)
                     except Exception as error:
@@ -385,6 +394,7 @@ class Storage:
                 self._fail(job, error)
                 return
             else:
+                job.is_stored()
                 return
         self._fail(job, _contended(job.place))
 

@@ -23,7 +23,7 @@ class Conversation:
     """The messages of one thread that are known here.
 
     `lock` is held while values are encoded and stand in line: the order of positions is the order of commits. It stands
-    `apart` while one of its jobs is being done by itself: no later one may overtake that.
+    `apart` while one of its jobs is being done by itself: no later one may overtake that. `in_line` counts its jobs that are under way.
     """
 
     __slots__ = (
@@ -36,6 +36,7 @@ class Conversation:
         "erased_ids",
         "id",
         "impatient",
+        "in_line",
         "line",
         "lists",
         "lock",
@@ -51,6 +52,7 @@ class Conversation:
         self.lock = threading.RLock()
         self.line: Line | None = None
         self.apart = False
+        self.in_line = 0
         self.id: int | None = None
         self.epoch = 0
         self.next = 0
@@ -132,10 +134,15 @@ class Memory:
             self.trim()
 
     def trim(self) -> None:
-        """Forget the conversations that were not used for longest, as long as there is too much."""
+        """Forget the conversations that were not used for longest, as long as there is too much; not those of which something is in line."""
         with self._guard:
             total = sum(conversation.size for conversation in self._known.values())
-            while total > self._limit and len(self._known) > 1:
-                _, oldest = self._known.popitem(last=False)
-                oldest.dead = True
-                total -= oldest.size
+            if total <= self._limit:
+                return
+            for thread_id, conversation in list(self._known.items())[:-1]:
+                if total <= self._limit:
+                    return
+                if not conversation.in_line:
+                    del self._known[thread_id]
+                    conversation.dead = True
+                    total -= conversation.size

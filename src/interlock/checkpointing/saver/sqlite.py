@@ -44,10 +44,10 @@ ELSE deleted_up_to IS NULL OR deleted_up_to < COALESCE(NEW.parent_id, NEW.checkp
 INSERT INTO workflow_checkpoints (thread, checkpoint_id, parent_id, kind, body, metadata, run_id, outside)
 VALUES (NEW.thread, NEW.checkpoint_id, NEW.parent_id, NEW.kind, NEW.body, NEW.metadata, NEW.run_id, NEW.outside)
 ON CONFLICT (thread, checkpoint_id) DO UPDATE SET parent_id = excluded.parent_id, kind = excluded.kind, body = excluded.body,
-metadata = excluded.metadata, run_id = excluded.run_id, outside = excluded.outside;""",
+metadata = excluded.metadata, run_id = excluded.run_id, outside = excluded.outside;""",  # noqa: S608 -- fixed parts
     "NEW.checkpoint_id IS NULL": f"""
 {_REFUSE} WHERE NOT {_EPOCH_HOLDS} OR NOT EXISTS (SELECT 1 FROM workflow_threads
-WHERE id = NEW.thread AND (deleted_up_to IS NULL OR deleted_up_to < NEW.parent_id));""",
+WHERE id = NEW.thread AND (deleted_up_to IS NULL OR deleted_up_to < NEW.parent_id));""",  # noqa: S608 -- fixed parts
     "NEW.value_id IS NOT NULL": """
 INSERT INTO workflow_channel_values (thread, value_id, channel, version, kind, body)
 VALUES (NEW.thread, NEW.value_id, NEW.channel, NEW.version, NEW.value_kind, NEW.value_body) ON CONFLICT DO NOTHING;""",

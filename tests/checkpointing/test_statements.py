@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -220,6 +221,34 @@ def test_who_waits_for_an_instance_is_given_what_was_committed_under_its_key_mea
 
         assert first["ok"]
         assert second[0].result(20) == {**first, "replayed": True}
+
+
+def test_what_a_command_writes_is_one_statement_that_psycopg_parses_only_once(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    execute = psycopg.Cursor.execute
+
+    def recorded(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
+        if str(query).startswith("WITH"):
+            given.append(params)
+        return execute(cursor, query, params, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", recorded)
+    flow = Workflow("counting")
+    flow.add_state("open")
+    flow.add_edge("open", count, "closed")
+    flow.add_state("closed", final=True)
+    with SQLCheckpointer(postgres_database) as saver:
+        graph = flow.compile(saver)
+        here: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
+        graph.invoke({"messages": []}, here)
+        given.clear()
+
+        assert graph.instances.execute(here, "case.count", {"name": "abc"})["ok"]
+
+    assert len(given) == 1
+    assert len(given[0]) <= 50, "it keeps no statement that has more parameters"
 
 
 def test_what_a_look_writes_is_not_kept_by_a_read(database: Database) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -65,10 +65,11 @@ class Instance:
         return made
 
 
-_FIELDS = [field.name for field in fields(Instance)]
-"""In the order of the table's columns."""
-_COLUMNS = {name: name.removesuffix("_text") for name in _FIELDS}
-"""The column of each field."""
+_COLUMNS = {
+    column.name + ("_text" if column.name in {"started_by", "last_result"} else ""): column.name
+    for column in instances.columns
+}
+"""The column of each field, in the order of the table."""
 
 _by_id = sa.select(instances).where(instances.c.workflow_id == sa.bindparam("workflow_id"))
 _select = Prepared(_by_id)
@@ -76,7 +77,7 @@ _select_locked = Prepared(_by_id.with_for_update())
 _insert = Prepared(sa.insert(instances))
 _CHANGING = (
     "workflow_version", "definition", "state", "revision", "head_checkpoint", "running_key", "last_result_text", "lease_owner", "lease_epoch",
-    "lease_until", "audit_count", "audit_head", "updated_at",
+    "lease_until", "audit_count", "audit_head",
 )  # fmt: skip
 
 
@@ -118,6 +119,7 @@ def updating(before: Instance, after: Instance) -> Call:
     """The statement that writes what changed, provided that nobody else wrote in between: otherwise it writes no row."""
     was, values = before.__dict__, after.__dict__
     changes = {_COLUMNS[name]: values[name] for name in _CHANGING if values[name] != was[name]}
+    changes["updated_at"] = after.updated_at
     if after.data is not before.data:
         changes["data"] = write_json(after.data)
     if after.finished is not before.finished:
@@ -139,7 +141,7 @@ def principal_text(principal: Principal) -> str:
 
 def from_row(row: Any) -> Instance:
     """Build an instance from the columns of its row, in the order of the table."""
-    values = dict(zip(_FIELDS, row, strict=False))
+    values = dict(zip(_COLUMNS, row, strict=False))
     values["data"] = read_json(values["data"])
     values["finished"] = bool(values["finished"])
     return Instance(**values)

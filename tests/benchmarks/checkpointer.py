@@ -36,7 +36,9 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from interlock.checkpointing import SQLCheckpointer
-from tests.support.servers import POSTGRES, temporary_postgres_database
+from tests.support.servers import POSTGRES
+
+from ._slow_disk import temporary_postgres_database
 
 PARTS = ("turns", "bytes", "many", "load")
 TURNS = int(os.environ.get("INTERLOCK_BENCH_TURNS", "1000"))

@@ -27,7 +27,8 @@ from interlock.nodes.proposals import Proposal
 from interlock.nodes.scope import outside_scope
 from interlock.tools.ids import mint
 from interlock.tools.principal import Principal
-from tests.support.servers import temporary_postgres_database
+
+from ._slow_disk import temporary_postgres_database
 
 ROUNDS = 400
 LIMIT = 1.3

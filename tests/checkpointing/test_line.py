@@ -473,6 +473,55 @@ def test_one_that_is_refused_does_not_take_the_others_along(
     assert found.checkpoint["channel_values"]["messages"][0].content == "question 4"
 
 
+def test_what_got_a_number_in_a_transaction_that_was_taken_back_is_not_taken_for_what_gets_it_next(
+    tmp_path: Any, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_messages = Job.store_messages
+
+    def breaking(job: Job, cursor: Any) -> None:
+        store_messages(job, cursor)
+        if job.place.thread_id == "broken" and broken.is_set():
+            raise ValueError("it cannot be stored")
+
+    monkeypatch.setattr(Job, "store_messages", breaking)
+    broken = threading.Event()
+    with SQLCheckpointer(f"sqlite:///{tmp_path / 'numbers.db'}") as saver:
+        saver.setup()
+        broken.set()
+        with _gathering(saver) as until:
+            first = threads.submit(put, saver, config("broken"), _values(0), "update")
+            until(1)
+            second = threads.submit(put, saver, config("whole"), _values(0), "update")
+            until(2)
+        assert isinstance(first.exception(10), ValueError)
+        second.result(10)
+        broken.clear()
+        put(saver, config("broken"), _values(4), "update")
+
+        whole, mended = (saver.get_tuple(config(name)) for name in ("whole", "broken"))
+        assert whole is not None
+        assert whole.checkpoint["channel_values"] == _values(0)
+        assert mended is not None
+        assert mended.checkpoint["channel_values"] == _values(4)
+        assert [len(list(saver.list(config(name)))) for name in ("whole", "broken")] == [1, 1]
+
+
+def test_what_stands_in_line_is_not_forgotten_for_want_of_memory(tmp_path: Any, threads: ThreadPoolExecutor) -> None:
+    with SQLCheckpointer(f"sqlite:///{tmp_path / 'small.db'}", memory_bytes=1) as saver:
+        first = put(saver, config("t1"), _values(0), source="input")
+        with _gathering(saver) as until:
+            waiting = threads.submit(put, saver, first, _values(4))
+            until(1)
+            memory = saver._storage.memory
+            conversation = memory.of("t1")
+            memory.of("t2")
+            memory.trim()
+            assert not conversation.dead
+        waiting.result(10)
+        memory.trim()
+        assert conversation.dead
+
+
 def test_a_thread_that_another_transaction_holds_keeps_only_its_own_steps_waiting(
     postgres_worker_database: str, threads: ThreadPoolExecutor
 ) -> None:

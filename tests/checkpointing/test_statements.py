@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from langchain_core.runnables import RunnableConfig
 
 from interlock import SQLCheckpointer, ToolContext, Workflow, WorkflowStore, command
 from interlock.checkpointing import Database
 from interlock.checkpointing.statements import Prepared, write_all
 from interlock.checkpointing.store import ledger as store_ledger
 from interlock.nodes.attempts import Looking
+from interlock.tools.canonical import JsonObject
 from interlock.tools.contracts import ToolContract
 from tests.support.servers import temporary_postgres_database
 
@@ -221,6 +225,63 @@ def test_a_statement_that_is_cancelled_stays_cancelled(server_database_url: str)
         database.close()
 
     asyncio.run(wait())
+
+
+def test_who_waits_for_an_instance_is_given_what_was_committed_under_its_key_meanwhile(postgres_database: str) -> None:
+    with SQLCheckpointer(postgres_database) as saver, ThreadPoolExecutor() as pool:
+        saver.setup()
+
+        @command("case.open", effect="transactional")
+        def open_slowly() -> str:
+            """Open a case, when somebody else waits to do the same."""
+            second.append(pool.submit(execute))
+            assert graph.engine.store.wait_until(lambda: is_blocked(saver.database), 20)
+            return "opened"
+
+        flow = Workflow("cases")
+        flow.add_state("new")
+        flow.add_edge("new", open_slowly, "open")
+        flow.add_state("open", final=True)
+        graph = flow.compile(saver)
+        here: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
+        graph.invoke({"messages": []}, here)
+        second: list[Future[JsonObject]] = []
+
+        def execute() -> JsonObject:
+            return graph.instances.execute(here, "case.open", {}, idempotency_key="once")
+
+        first = execute()
+
+        assert first["ok"]
+        assert second[0].result(20) == {**first, "replayed": True}
+
+
+def test_what_a_command_writes_is_one_statement_that_psycopg_parses_only_once(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    execute = psycopg.Cursor.execute
+
+    def recorded(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
+        if str(query).startswith("WITH"):
+            given.append(params)
+        return execute(cursor, query, params, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", recorded)
+    flow = Workflow("counting")
+    flow.add_state("open")
+    flow.add_edge("open", count, "closed")
+    flow.add_state("closed", final=True)
+    with SQLCheckpointer(postgres_database) as saver:
+        graph = flow.compile(saver)
+        here: RunnableConfig = {"configurable": {"thread_id": "t-1"}}
+        graph.invoke({"messages": []}, here)
+        given.clear()
+
+        assert graph.instances.execute(here, "case.count", {"name": "abc"})["ok"]
+
+    assert len(given) == 1
+    assert len(given[0]) <= 50, "it keeps no statement that has more parameters"
 
 
 def test_what_a_look_writes_is_not_kept_by_a_read(database: Database) -> None:

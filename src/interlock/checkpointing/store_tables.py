@@ -167,7 +167,8 @@ audit = sa.Table(
     metadata,
     sa.Column("workflow_id", ident(64), primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("audit_ref", ident(64), nullable=False, unique=True),
+    # Unique by how it is made, and looked for in the trail of its instance: an index would cost every command a page.
+    sa.Column("audit_ref", ident(64), nullable=False),
     sa.Column("tenant", ident(), nullable=False),
     sa.Column("kind", ident(32), nullable=False),
     sa.Column("tool", ident(64), nullable=True),

@@ -63,7 +63,7 @@ class Outcomes:
             audit_ref=audit_ref,
         )
         result = self._error(unit, proposal, body, audit_ref)
-        unit.set(last_result=result)
+        unit.answer(result)
         return Outcome(result, unit.flush())
 
     def refused(
@@ -93,7 +93,7 @@ class Outcomes:
             self.enter(unit, ready, proposal, LedgerStatus.FAILED, result)
         if ready.approval is not None:
             use(unit, ready.approval)
-        unit.set(last_result=result)
+        unit.answer(result)
         return Outcome(result, unit.flush(), head=unit.instance.head_checkpoint)
 
     def unknown(self, unit: Unit, entry: LedgerEntry, proposal: Proposal, problem: str) -> Broken:
@@ -166,7 +166,7 @@ class Outcomes:
         stated = [output] if contract.kind is ToolKind.EVENT and isinstance(output, Event) else []
         for event in [*context.emitted, *stated]:
             unit.emit(envelope(event, unit, proposal, contract), proposal.requester)
-        unit.set(last_result=result)
+        unit.answer(result)
         if self.scope.root_checkpoint is not None:
             unit.set(head_checkpoint=self.scope.root_checkpoint)
         unit.flush()

@@ -279,7 +279,7 @@ class StateNode(WorkflowNode):
         # The node runs again when it is resumed, and would write the same thing again.
         audit_ref = AuditRef(derive("audit", "stopped", scope.workflow_id, scope.task_key))
         unit = self.engine.store.unit(connection, scope.workflow_id)
-        if unit is None or audit_rows.exists(connection, audit_ref):
+        if unit is None or audit_rows.exists(connection, scope.workflow_id, audit_ref):
             return
         unit.record(
             AuditKind.LIMIT,

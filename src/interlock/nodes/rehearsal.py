@@ -42,7 +42,7 @@ def rehearse(commands: "Commands", unit: Unit, ready: Admitted, proposal: Propos
     commands.outcomes.enter(unit, ready, proposal, LedgerStatus.REHEARSED, result)
     if ready.approval is not None:
         use(unit, ready.approval)
-    unit.set(last_result=result)
+    unit.answer(result)
     return Outcome(result, unit.flush(), head=unit.instance.head_checkpoint)
 
 

@@ -44,6 +44,8 @@ class Job:
     """One write. `prepare` may run again, with what is remembered made new, when `execute` raises `PositionsTaken`."""
 
     conversation: Conversation
+    joined_with: Conversation
+    """The conversation that it stood in line with; it may be prepared again with another, which knows better."""
     waiter: "Waiter"
     new: list[Message]
     claimed: list[Message]

@@ -84,6 +84,8 @@ class Line:
         with self._guard:
             self._waiting.append(job)
             self._under_way += 1
+            job.joined_with = job.conversation
+            job.conversation.in_line += 1
 
     # A thread that waits
 
@@ -237,7 +239,8 @@ class Line:
     def _tell(self, batch: Sequence[Job], apart: Sequence[Job]) -> None:
         if not apart:
             with self._guard:
-                self._under_way -= len(batch)
+                for job in batch:
+                    self._leave(job)
             for job in batch:
                 job.waiter.tell(Told.DONE)
             return
@@ -246,7 +249,7 @@ class Line:
             behind = []
             for job in batch:
                 if job not in apart:
-                    self._under_way -= 1
+                    self._leave(job)
                     told.append((job, Told.DONE))
                 elif job.thread_id in self._apart:
                     job.urgent = True
@@ -258,6 +261,10 @@ class Line:
         for job, what in told:
             job.waiter.tell(what)
 
+    def _leave(self, job: Job) -> None:
+        self._under_way -= 1
+        job.joined_with.in_line -= 1
+
     def _do_apart(self, job: Job) -> None:
         try:
             self._alone(job)
@@ -266,7 +273,7 @@ class Line:
             raise
         finally:
             with self._guard:
-                self._under_way -= 1
+                self._leave(job)
                 self._apart.discard(job.thread_id)
                 leads, self._led = not self._led, True
             job.waiter.tell(Told.DONE)

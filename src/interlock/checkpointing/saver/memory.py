@@ -23,7 +23,7 @@ class Conversation:
     """The messages of one thread that are known here.
 
     `lock` is held while values are encoded and stand in line: the order of positions is the order of commits. The positions from
-    `stored` up to `next` are of messages that are on their way.
+    `stored` up to `next` are of messages that are on their way. `in_line` counts its jobs that are under way.
     """
 
     __slots__ = (
@@ -35,6 +35,7 @@ class Conversation:
         "erased_ids",
         "id",
         "impatient",
+        "in_line",
         "line",
         "lists",
         "lock",
@@ -50,6 +51,7 @@ class Conversation:
         self.thread_id = thread_id
         self.lock = threading.RLock()
         self.line: Line | None = None
+        self.in_line = 0
         self.id: int | None = None
         self.epoch = 0
         self.next = 0
@@ -140,10 +142,15 @@ class Memory:
             self.trim()
 
     def trim(self) -> None:
-        """Forget the conversations that were not used for longest, as long as there is too much."""
+        """Forget the conversations that were not used for longest, as long as there is too much; not those of which something is in line."""
         with self._guard:
             total = sum(conversation.size for conversation in self._known.values())
-            while total > self._limit and len(self._known) > 1:
-                _, oldest = self._known.popitem(last=False)
-                oldest.dead = True
-                total -= oldest.size
+            if total <= self._limit:
+                return
+            for thread_id, conversation in list(self._known.items())[:-1]:
+                if total <= self._limit:
+                    return
+                if not conversation.in_line:
+                    del self._known[thread_id]
+                    conversation.dead = True
+                    total -= conversation.size

@@ -338,6 +338,18 @@ class Storage:
         return ()
 
     def _in_several_statements(self, batch: Sequence[Job]) -> None:
+        begun = [job.conversation for job in batch if job.conversation.id is None]
+        try:
+            self._execute(batch)
+        except BaseException:
+            # What got a number in a transaction that was taken back has none: the next one may get the same.
+            for conversation in begun:
+                conversation.id = None
+            for job in batch:
+                self._threads.pop((job.place.thread_id, job.place.namespace_key), None)
+            raise
+
+    def _execute(self, batch: Sequence[Job]) -> None:
         if not self.together and any(job.refers for job in batch):
             # Messages first: a workflow that refers to messages that are nowhere could not be loaded.
             with self.conversation_database.raw_write() as cursor:

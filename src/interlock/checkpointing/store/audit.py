@@ -8,7 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject, canonical_json
-from ...tools.ids import AuditRef, mint
+from ...tools.ids import AuditRef
 from ...tools.principal import Principal
 from ..statements import Call, Prepared
 from ..store_tables import audit
@@ -126,16 +126,16 @@ class AuditRecord:
         }
 
 
-@dataclass
+@dataclass(frozen=True)
 class AuditEntry:
     """A record that is about to be appended."""
 
     kind: AuditKind
     principal: Principal
     payload: Mapping[str, Any]
-    tool: str | None = None
-    code: str | None = None
-    audit_ref: AuditRef = field(default_factory=lambda: AuditRef(mint("audit")))
+    tool: str | None
+    code: str | None
+    audit_ref: AuditRef
 
 
 Listener = Callable[[Connection, str, AuditEntry, int], None]
@@ -228,9 +228,10 @@ def read(connection: Connection, workflow_id: str) -> list[AuditRecord]:
     return [_record(row) for row in connection.execute(_select, {"workflow_id": workflow_id}).mappings()]
 
 
-def exists(connection: Connection, audit_ref: str) -> bool:
-    """Whether there is a record of this reference."""
-    return connection.execute(sa.select(audit.c.number).where(audit.c.audit_ref == audit_ref)).first() is not None
+def exists(connection: Connection, workflow_id: str, audit_ref: str) -> bool:
+    """Whether the trail of an instance has a record of this reference."""
+    found = sa.select(audit.c.number).where(audit.c.workflow_id == workflow_id, audit.c.audit_ref == audit_ref)
+    return connection.execute(found).first() is not None
 
 
 def payload_digest(payload: str) -> str:

@@ -1,16 +1,16 @@
 """What a transaction over one instance reads before anything else, in as few statements as it can be."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from .. import clock
 from ..statements import Prepared
-from ..store_tables import approvals, ledger
+from ..store_tables import approvals, instances, ledger
 from .approvals import ApprovalRequest
 from .approvals import from_row as approval_from_row
-from .instances import Instance, load
+from .instances import Instance, from_row, load
 from .ledger import LedgerEntry
 from .ledger import from_row as entry_from_row
 
@@ -36,33 +36,65 @@ def begin(connection: Connection, workflow_id: str) -> Begun | None:
 
 def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | None:
     """As `begin`, and read what stands under an idempotency key."""
-    instance = load(connection, workflow_id, lock=True)
-    if instance is None:
+    names = {"workflow_id": workflow_id, "idempotency_key": key}
+    row = _locked_with_key.first(connection, names)
+    if row is None:
         return None
-    # A statement of its own: it sees what was committed while the first one waited for the row.
-    (row,) = _under_key.all(connection, {"workflow_id": workflow_id, "idempotency_key": key})
-    entry, approval = row[1 : 1 + _WIDTH], row[1 + _WIDTH :]
+    instance, is_together, rest = from_row(row[:_INSTANCE]), row[_INSTANCE], row[_INSTANCE + 1 :]
+    if not is_together:
+        (rest,) = _under_key.all(connection, names)
+    now, entry, approval = rest[0], rest[1 : 1 + _ENTRY], rest[1 + _ENTRY :]
     return Begun(
         instance,
-        int(row[0]),
+        int(now),
         None if entry[0] is None else entry_from_row(entry),
         None if approval[0] is None else approval_from_row(approval),
     )
 
 
-def _select_under_key(dialect: str) -> sa.Select[tuple[object, ...]]:
-    moment = sa.select(clock.now_on(dialect).label("now")).subquery("moment")
-    sources: sa.FromClause = moment
+def _with_key(source: sa.FromClause) -> sa.FromClause:
+    """A source and, beside it, what stands under the key."""
     for table in (ledger, approvals):
-        sources = sources.outerjoin(
+        source = source.outerjoin(
             table,
             sa.and_(
                 table.c.workflow_id == sa.bindparam("workflow_id"),
                 table.c.idempotency_key == sa.bindparam("idempotency_key"),
             ),
         )
-    return sa.select(moment.c.now, *ledger.columns, *approvals.columns).select_from(sources)
+    return source
 
 
-_WIDTH = len(ledger.columns)
+def _select_under_key(dialect: str) -> sa.Select[Any]:
+    moment = sa.select(clock.now_on(dialect).label("now")).subquery("moment")
+    return sa.select(moment.c.now, *ledger.columns, *approvals.columns).select_from(_with_key(moment))
+
+
+def _select_locked_with_key(dialect: str) -> sa.Select[Any]:
+    """The instance, whether what stands under the key was read at the same moment, and that, where one statement can tell.
+
+    SQLite lets nobody write meanwhile. On PostgreSQL a statement that waited for the row has its newest version, and everything else as it
+    was before it waited: then the row is of another transaction than the one that the statement saw first. (Whoever writes under a key
+    writes the instance's row with it.) MySQL and MariaDB cannot lock one table of several alike, and read it in a statement of its own.
+    """
+    is_here = instances.c.workflow_id == sa.bindparam("workflow_id")
+    if dialect not in {"sqlite", "postgresql"}:
+        return sa.select(instances, sa.literal_column("0")).where(is_here).with_for_update()
+    is_together: sa.ColumnElement[Any] = sa.literal_column("1")
+    if dialect == "postgresql":
+        seen = instances.alias("seen")
+        writer: sa.Select[Any] = sa.select(sa.literal_column("seen.xmin")).where(
+            seen.c.workflow_id == instances.c.workflow_id
+        )
+        is_together = sa.literal_column(f"{instances.name}.xmin") == writer.scalar_subquery()
+    return (
+        sa.select(instances, is_together, clock.now_on(dialect), *ledger.columns, *approvals.columns)
+        .select_from(_with_key(instances))
+        .where(is_here)
+        .with_for_update(of=instances)
+    )
+
+
+_INSTANCE, _ENTRY = len(instances.columns), len(ledger.columns)
 _under_key = Prepared(_select_under_key)
+_locked_with_key = Prepared(_select_locked_with_key)

@@ -1,5 +1,6 @@
 """The row of a workflow instance: the truth about its state, its data and its revision."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,12 +36,24 @@ class Instance:
     lease_epoch: int
     lease_until: int | None
     trace_id: str
-    started_by: Principal
-    last_result: JsonObject | None
+    started_by_text: str
+    last_result_text: str | None
+    """As JSON: both are in every row that is read, and hardly ever looked at."""
     audit_count: int
     audit_head: str
     created_at: int
     updated_at: int
+
+    @property
+    def started_by(self) -> Principal:
+        """Who started it."""
+        return Principal.from_json(read_json(self.started_by_text))
+
+    @property
+    def last_result(self) -> JsonObject | None:
+        """What the last call was answered with."""
+        result: JsonObject | None = None if self.last_result_text is None else read_json(self.last_result_text)
+        return result
 
     def changed(self, **changes: Any) -> "Instance":
         """A copy with other values in some fields."""
@@ -52,26 +65,34 @@ class Instance:
         return made
 
 
-COLUMNS = [column.name for column in instances.columns]
+_COLUMNS = {
+    column.name + ("_text" if column.name in {"started_by", "last_result"} else ""): column.name
+    for column in instances.columns
+}
+"""The column of each field, in the order of the table."""
 
 _by_id = sa.select(instances).where(instances.c.workflow_id == sa.bindparam("workflow_id"))
 _select = Prepared(_by_id)
 _select_locked = Prepared(_by_id.with_for_update())
 _insert = Prepared(sa.insert(instances))
 _CHANGING = (
-    "workflow_version", "definition", "state", "revision", "data", "finished", "head_checkpoint", "running_key", "last_result",
-    "lease_owner", "lease_epoch", "lease_until",
-    "audit_count", "audit_head", "updated_at",
+    "workflow_version", "definition", "state", "revision", "head_checkpoint", "running_key", "last_result_text", "lease_owner", "lease_epoch",
+    "lease_until", "audit_count", "audit_head",
 )  # fmt: skip
-_update = Prepared(
-    sa.update(instances)
-    .where(
-        instances.c.workflow_id == sa.bindparam("by_workflow_id"),
-        instances.c.revision == sa.bindparam("by_revision"),
-        instances.c.audit_count == sa.bindparam("by_audit_count"),
+
+
+@functools.lru_cache(maxsize=256)
+def _update(names: tuple[str, ...]) -> Prepared:
+    """The statement that writes these columns."""
+    return Prepared(
+        sa.update(instances)
+        .where(
+            instances.c.workflow_id == sa.bindparam("by_workflow_id"),
+            instances.c.revision == sa.bindparam("by_revision"),
+            instances.c.audit_count == sa.bindparam("by_audit_count"),
+        )
+        .values({name: sa.bindparam(name) for name in names})
     )
-    .values({name: sa.bindparam(name) for name in _CHANGING})
-)
 
 
 def load(connection: Connection, workflow_id: str, *, lock: bool = False) -> Instance | None:
@@ -96,13 +117,16 @@ def insert(connection: Connection, instance: Instance) -> bool:
 
 def updating(before: Instance, after: Instance) -> Call:
     """The statement that writes what changed, provided that nobody else wrote in between: otherwise it writes no row."""
-    values = after.__dict__
-    return _update.given(
+    was, values = before.__dict__, after.__dict__
+    changes = {_COLUMNS[name]: values[name] for name in _CHANGING if values[name] != was[name]}
+    changes["updated_at"] = after.updated_at
+    if after.data is not before.data:
+        changes["data"] = write_json(after.data)
+    if after.finished is not before.finished:
+        changes["finished"] = int(after.finished)
+    return _update(tuple(changes)).given(
         {
-            **{name: values[name] for name in _CHANGING},
-            "data": write_json(after.data),
-            "finished": int(after.finished),
-            "last_result": None if after.last_result is None else write_json(after.last_result),
+            **changes,
             "by_workflow_id": before.workflow_id,
             "by_revision": before.revision,
             "by_audit_count": before.audit_count,
@@ -110,20 +134,21 @@ def updating(before: Instance, after: Instance) -> Call:
     )
 
 
+def principal_text(principal: Principal) -> str:
+    """A principal as its column has it."""
+    return write_json(principal.to_json())
+
+
 def from_row(row: Any) -> Instance:
     """Build an instance from the columns of its row, in the order of the table."""
-    values = dict(zip(COLUMNS, row, strict=False))
+    values = dict(zip(_COLUMNS, row, strict=False))
     values["data"] = read_json(values["data"])
     values["finished"] = bool(values["finished"])
-    values["started_by"] = Principal.from_json(read_json(values["started_by"]))
-    values["last_result"] = None if values["last_result"] is None else read_json(values["last_result"])
     return Instance(**values)
 
 
 def _values(instance: Instance) -> Mapping[str, Any]:
-    values = dict(instance.__dict__)
+    values = {_COLUMNS[name]: value for name, value in instance.__dict__.items()}
     values["data"] = write_json(instance.data)
     values["finished"] = int(instance.finished)
-    values["started_by"] = write_json(instance.started_by.to_json())
-    values["last_result"] = None if instance.last_result is None else write_json(instance.last_result)
     return values

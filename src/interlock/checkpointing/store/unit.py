@@ -8,11 +8,12 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject
 from ...tools.errors import InProgress, RevisionConflict
 from ...tools.events import EventEnvelope
-from ...tools.ids import AuditRef
+from ...tools.ids import AuditRef, mint
 from ...tools.principal import Principal
 from ..fault_points import FaultPoint, reach
 from ..statements import Call, write_all
 from . import audit, instances, ledger, outbox
+from ._json import write_json
 from .audit import AuditEntry, AuditKind
 from .instances import Instance
 from .ledger import LedgerEntry
@@ -50,11 +51,9 @@ class Unit:
         audit_ref: AuditRef | None = None,
     ) -> AuditRef:
         """Add a record to the audit trail."""
-        entry = AuditEntry(kind, principal, payload, tool, code)
-        if audit_ref is not None:
-            entry.audit_ref = audit_ref
-        self._entries.append(entry)
-        return entry.audit_ref
+        audit_ref = audit_ref or AuditRef(mint("audit"))
+        self._entries.append(AuditEntry(kind, principal, payload, tool, code, audit_ref))
+        return audit_ref
 
     def emit(self, envelope: EventEnvelope, principal: Principal) -> None:
         """Let an event leave when the transaction commits."""
@@ -74,6 +73,10 @@ class Unit:
     def set(self, **changes: Any) -> None:
         """Set other fields of the instance's row."""
         self.instance = self.instance.changed(**changes)
+
+    def answer(self, result: JsonObject) -> None:
+        """Keep what a call is answered with as the instance's last result."""
+        self.set(last_result_text=write_json(result))
 
     def flush(self) -> Instance:
         """Write everything that was gathered.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +17,7 @@ import sqlalchemy as sa
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
-from interlock.checkpointing import SQLCheckpointer, fault_points
+from interlock.checkpointing import SQLCheckpointer, engines, fault_points
 from interlock.checkpointing.saver import line as lines
 from interlock.checkpointing.saver.jobs import Job, PutJob, WritesJob
 from interlock.checkpointing.saver.keys import Place
@@ -278,6 +281,33 @@ def test_a_leader_that_is_interrupted_leaves_nobody_waiting(scene: Scene, thread
     assert scene.batches == [["next"]]
 
 
+def test_a_thread_that_is_interrupted_while_it_waits_leaves_nobody_waiting(
+    scene: Scene, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(ThreadWaiter):
+        __slots__ = ("once",)
+
+        def hear(self, seconds: float = -1) -> Any:
+            if not hasattr(self, "once"):
+                self.once = True
+                raise KeyboardInterrupt
+            return super().hear(seconds)
+
+    monkeypatch.setattr(lines, "MOST", 1)
+    job, waiter = checkpoint("interrupted"), Interrupted()
+    with scene.gate:
+        waiting = scene.in_line(threads, checkpoint("leads"))
+        _until(lambda: scene.line._led)
+        scene.line.join(job, waiter)
+        with pytest.raises(KeyboardInterrupt):
+            scene.line.settle(job, waiter)
+        waiting += scene.in_line(threads, checkpoint("behind"))
+    for one in waiting:
+        one.result(10)
+
+    assert scene.batches == [["leads"], ["interrupted"], ["behind"]]
+
+
 # Tasks
 
 
@@ -371,6 +401,46 @@ async def test_a_task_lets_the_checkpoint_take_along_what_it_wrote(scene: Scene)
 
     await _settle(scene, writes("last", conversation))
     assert scene.batches == [["written", "put"], ["last"]]
+
+
+async def test_what_a_cancelled_task_wrote_waits_for_no_checkpoint(scene: Scene) -> None:
+    task = asyncio.create_task(_settle(scene, writes("written", Conversation("t"))))
+    await _turns(lambda: len(scene.line) == 1)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await _turns(lambda: bool(scene.batches))
+
+    assert scene.batches == [["written"]]
+
+
+async def test_tasks_are_served_while_the_interpreter_exits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    scene.apart = {"alone"}
+    await _settle(scene, checkpoint("put"))
+    await _settle(scene, writes("written", Conversation("t")))
+    await _settle(scene, checkpoint("alone"))
+
+    assert scene.batches == [["put"], ["written"], ["alone"]]
+    assert scene.alone == ["alone"]
+
+
+async def test_no_more_jobs_of_tasks_are_done_by_themselves_at_once_than_there_may_be_connections(scene: Scene) -> None:
+    names = [str(number) for number in range(lines.MOST_APART + 8)]
+    scene.apart, held = set(names), threading.Event()
+    scene.holds = dict.fromkeys(names, held)
+    with scene.gate:
+        tasks = await _gathered(scene, *(checkpoint(name) for name in names))
+    await _settle(scene, checkpoint("other"))
+    most = sum(thread.name.startswith("interlock-apart") for thread in threading.enumerate())
+    held.set()
+    await asyncio.gather(*tasks)
+
+    assert most == lines.MOST_APART
+    assert sorted(scene.alone) == sorted(names)
 
 
 # On databases
@@ -619,6 +689,90 @@ def test_a_checkpoint_does_not_overtake_what_its_task_wrote_while_that_is_prepar
         assert in_line == 1
         saver.delete_thread("overtaken")
         saver.delete_thread("another")
+
+
+def test_a_thread_that_is_held_and_not_known_here_keeps_only_its_own_steps_waiting(
+    postgres_worker_database: str, threads: ThreadPoolExecutor
+) -> None:
+    with SQLCheckpointer(postgres_worker_database) as saver, SQLCheckpointer(postgres_worker_database) as other:
+        saver.setup()
+        held, free = (put(other, config(name), _values(1), source="input") for name in ("held", "free"))
+        with other.database.write() as connection:
+            connection.execute(sa.text("SELECT 1 FROM workflow_threads WHERE thread_id = 'held' FOR UPDATE"))
+            with _gathering(saver) as until:
+                waiting = [threads.submit(put, saver, at, _values(2)) for at in (held, free)]
+                until(2)
+            waiting[1].result(10)
+            assert not waiting[0].done()
+        waiting[0].result(10)
+        saver.delete_thread("held")
+        saver.delete_thread("free")
+
+
+def test_who_stands_in_line_while_somebody_else_has_the_file_waits_for_it_once(
+    tmp_path: Any, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "line.db"
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_SECONDS", 0.2)
+    with SQLCheckpointer(f"sqlite:///{path}") as saver, sqlite3.connect(path, isolation_level=None) as locking:
+        first = [put(saver, config(f"t{number}"), _values(1), source="input") for number in range(4)]
+        monkeypatch.setattr(saver._storage, "_one_by_one", lambda job: pytest.fail("it waits again"))
+        locking.execute("BEGIN IMMEDIATE")
+        with _gathering(saver) as until:
+            waiting = [threads.submit(put, saver, at, _values(2)) for at in first]
+            until(4)
+        assert [type(one.exception(10)) for one in waiting] == [StoreUnavailable] * 4
+        locking.execute("ROLLBACK")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_a_line_of_its_own(saver: SQLCheckpointer, threads: ThreadPoolExecutor) -> None:
+    first = put(saver, config("t1"), _values(0), source="input")
+    asyncio.run(saver.aput_writes(first, [("a", 1)], "before"))
+    with _gathering(saver) as until:
+        waiting = threads.submit(put, saver, config("t2"), _values(0), source="input")
+        until(1)
+        process = os.fork()
+        if process == 0:
+            signal.alarm(20)
+            try:
+                asyncio.run(saver.aput_writes(first, [("a", 2)], "task"))
+                saver.put_writes(first, [("a", 3)], "thread")
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(process, 0)[1] == 0
+    waiting.result(10)
+
+    found = saver.get_tuple(first)
+    assert found is not None
+    assert sorted(value for _, _, value in found.pending_writes or ()) == [1, 2, 3]
+
+
+async def test_what_a_cancelled_task_put_is_stored_when_the_checkpointer_is_closed(
+    saver: SQLCheckpointer, threads: ThreadPoolExecutor
+) -> None:
+    closed = SQLCheckpointer(saver.database)
+    first = put(closed, config("t1"), _values(1), source="input")
+
+    def close() -> Any:
+        closed.close()
+        return saver.get_tuple(first)
+
+    with _gathering(closed) as until:
+        task = asyncio.create_task(closed.aput_writes(first, [("a", 1)], "task"))
+        await asyncio.sleep(0)
+        until(1)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        closing = threads.submit(close)
+        line = closed._storage._line
+        assert line is not None
+        _until(lambda: closing.done() or line._leaders._pool is None)
+    found = closing.result(10)
+
+    assert [value for _, _, value in found.pending_writes] == [1]
 
 
 def test_what_is_prepared_after_a_job_that_is_prepared_anew_is_committed_after_it(

@@ -100,7 +100,8 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         await self.database.arun(self.setup)
 
     def close(self) -> None:
-        """Close the databases that this checkpointer opened; one that it was given stays open."""
+        """Close the databases that this checkpointer opened; one that it was given stays open. What cancelled tasks put is stored first."""
+        self._storage.close()
         for database in self._closing:
             database.close()
 

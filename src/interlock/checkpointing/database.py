@@ -25,6 +25,7 @@ from .connections import Connections
 from .echoing import EchoingCursor, is_shown
 from .engines import ASYNC_DRIVERS, Dialect, create_engine, dialect_of, in_schema, prepare_sqlite, sync_url
 from .faults import translate, translated
+from .forks import renew_after_fork
 from .patience import READ_ONLY_POSTGRESQL, bound
 from .statements import Prepared
 from .writers import WriteLock, write_lock_for
@@ -72,6 +73,7 @@ class Database:
             self._connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=owned, autocommit=True)
         )
         self._write_lock = write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
+        renew_after_fork(self)
 
     @classmethod
     def open(
@@ -227,6 +229,11 @@ class Database:
     def now(self, connection: Connection) -> int:
         """The database's clock, in microseconds since 1970 UTC: processes disagree about the time, the database does not."""
         return clock.read(connection)
+
+    def begin_anew(self) -> None:
+        """Have threads of this process's own."""
+        self._executor = None
+        self._guard = threading.Lock()
 
     def close(self) -> None:
         """Give back what was opened; an engine that came from the application stays open."""

@@ -74,6 +74,11 @@ def is_deadlock(error: BaseException) -> bool:
     return isinstance(error, StoreUnavailable) and "deadlock" in str(error).lower()
 
 
+def is_locked(error: BaseException) -> bool:
+    """Whether somebody else held SQLite's one write lock for longer than anybody waits for it."""
+    return isinstance(error, StoreUnavailable) and "database is locked" in str(error).lower()
+
+
 @contextlib.contextmanager
 def translated(url: URL) -> Iterator[None]:
     """Let Interlock's errors leave the block instead of the driver's."""

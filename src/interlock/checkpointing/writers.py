@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 
 from ..tools.errors import StoreError
 from . import engines
+from .forks import renew_after_fork
 
 _write_locks: weakref.WeakValueDictionary[str, "WriteLock"] = weakref.WeakValueDictionary()
 _write_locks_guard = threading.Lock()
@@ -23,6 +24,11 @@ class WriteLock:
     """
 
     def __init__(self) -> None:
+        self.begin_anew()
+        renew_after_fork(self)
+
+    def begin_anew(self) -> None:
+        """Nobody has the turn: those who had it wrote for another process."""
         self._lock = threading.Lock()
         self._owner: object | None = None
 

@@ -7,13 +7,13 @@ waits, a job is committed at once, in the thread that brought it.
 import asyncio
 import contextlib
 import threading
-import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
+from .helpers import Helpers
 from .jobs import Job, PutJob
 
 MOST = 64
@@ -24,6 +24,8 @@ later it comes."""
 LONGEST_PATIENCE_SECONDS = 0.05
 IMPATIENT_FOR = 3
 """So many times they do not wait after they waited in vain."""
+MOST_APART = 16
+"""At most so many jobs of tasks are done by themselves at once: each needs a connection."""
 
 
 class Told(Enum):
@@ -73,7 +75,8 @@ class Line:
         self._apart: set[str] = set()
         self._led = False
         self._under_way = 0
-        self._leaders: ThreadPoolExecutor | None = None
+        self._leaders = Helpers(1, "interlock-commit")
+        self._apart_helpers = Helpers(MOST_APART, "interlock-apart")
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -90,12 +93,20 @@ class Line:
     # A thread that waits
 
     def settle(self, job: Job, waiter: "ThreadWaiter") -> None:
-        """Return when the job, which stands in line, is committed or has failed."""
-        told = None
-        if self._may_wait(job):
-            told = waiter.hear(self._patience())
-            if told is None:
-                job.conversation.impatient = IMPATIENT_FOR
+        """Return when the job, which stands in line, is committed or has failed. It goes on when the thread is interrupted."""
+        try:
+            told = None
+            if self._may_wait(job):
+                told = waiter.hear(self._patience())
+                if told is None:
+                    job.conversation.impatient = IMPATIENT_FOR
+            self._settle(job, waiter, told)
+        except BaseException:
+            # Others may wait for what this thread would have been told to do.
+            threading.Thread(target=self._settle, args=(job, waiter), name="interlock-heir", daemon=True).start()
+            raise
+
+    def _settle(self, job: Job, waiter: "ThreadWaiter", told: Told | None = None) -> None:
         while told is not Told.DONE:
             if told is None:
                 told = Told.LEAD if self._urge(job) else waiter.hear()
@@ -110,15 +121,19 @@ class Line:
 
     async def asettle(self, job: Job, waiter: "TaskWaiter") -> None:
         """As `settle`. The job goes on when the task is cancelled."""
-        if self._may_wait(job):
-            timer = waiter.loop.call_later(self._patience(), self._lose_patience, job)
-            try:
-                await waiter.future
-            finally:
-                timer.cancel()
-        else:
+        if not self._may_wait(job):
             self._let_lead(job)
             await waiter.future
+            return
+        timer = waiter.loop.call_later(self._patience(), self._lose_patience, job)
+        try:
+            await waiter.future
+        except asyncio.CancelledError:
+            self._let_lead(job)  # nobody else would
+            raise
+        finally:
+            timer.cancel()
+            job.urgent = True  # where its loop was given up, whoever leads next takes it along
 
     def _lose_patience(self, job: Job) -> None:
         job.conversation.impatient = IMPATIENT_FOR
@@ -130,16 +145,16 @@ class Line:
 
     def lead_elsewhere(self) -> None:
         """Lead in a thread of the line's own, until nobody waits."""
-        with self._guard:
-            if self._leaders is None:
-                # One of its own: in a pool whose threads all wait for their jobs nobody would ever lead.
-                self._leaders = ThreadPoolExecutor(1, "interlock-commit")
-                weakref.finalize(self, self._leaders.shutdown, wait=False)
-        self._leaders.submit(self._lead_on)
+        self._leaders.do(self._lead_on)
 
     def do_apart_elsewhere(self, job: Job) -> None:
-        """Do a job by itself, in a thread of its own: it may have to wait for others."""
-        threading.Thread(target=self._do_apart, args=(job,), name="interlock-apart").start()
+        """Do a job by itself, in another thread than the one that leads: it may have to wait for others."""
+        self._apart_helpers.do(partial(self._do_apart, job))
+
+    def close(self) -> None:
+        """Return when nobody leads or does a job apart in the line's own threads: what cancelled tasks put may be on its way."""
+        self._leaders.close()
+        self._apart_helpers.close()
 
     # Waiting
 

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from .memory import Conversation
     from .storage import Storage
 
-_NEW_THREADS = """
-INSERT INTO {workflow_threads} (thread_id, namespace_key, long_namespace)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])
-ON CONFLICT (thread_id, namespace_key) DO UPDATE SET thread_id = excluded.thread_id RETURNING thread_id, namespace_key, id"""
+# Those that are there are only read: their rows may be held.
+_THREADS = """
+WITH wanted AS (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (thread_id, namespace_key, long_namespace)),
+there AS (SELECT t.thread_id, t.namespace_key, t.id FROM {workflow_threads} t JOIN wanted USING (thread_id, namespace_key)),
+begun AS (INSERT INTO {workflow_threads} (thread_id, namespace_key, long_namespace)
+SELECT * FROM wanted WHERE (thread_id, namespace_key) NOT IN (SELECT thread_id, namespace_key FROM there)
+ON CONFLICT (thread_id, namespace_key) DO NOTHING RETURNING thread_id, namespace_key, id)
+SELECT * FROM there UNION ALL SELECT * FROM begun"""
 _NEW_CONVERSATIONS = """
 INSERT INTO {conversation_threads} (thread_id, epoch, created_at)
 SELECT t.thread_id, 0, %s FROM unnest(%s::bigint[], %s::text[]) AS u (thread, late) JOIN {workflow_threads} t ON t.id = u.thread
@@ -281,7 +285,7 @@ def _text(schema: str | None, waits: bool, many: bool, *flags: bool) -> str:
 
 
 def _know_threads(storage: "Storage", cursor: Any, entries: Sequence[_Entry], schema: str | None) -> None:
-    """The number of each entry's thread; what is not there yet is begun."""
+    """The number of each entry's thread; what is not there yet is begun. None where somebody else begins it at this moment."""
     unknown = {}
     for entry in entries:
         entry.thread = storage.remembered_thread(entry.key)
@@ -291,7 +295,7 @@ def _know_threads(storage: "Storage", cursor: Any, entries: Sequence[_Entry], sc
         return
     # In one order everywhere, so that two that begin the same threads do not wait for each other.
     rows = [(*key, unknown[key].place.long_namespace) for key in sorted(unknown)]
-    cursor.execute(named(schema, _NEW_THREADS), [list(column) for column in zip(*rows, strict=True)])
+    cursor.execute(named(schema, _THREADS), [list(column) for column in zip(*rows, strict=True)])
     for thread_id, namespace_key, thread in cursor.fetchall():
         storage.remember_thread((thread_id, namespace_key), thread)
         unknown[thread_id, namespace_key].thread = thread

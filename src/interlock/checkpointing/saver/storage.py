@@ -11,7 +11,8 @@ from ...tools.errors import ConflictError, StoreError, StoreUnavailable
 from .. import schema
 from ..database import Database
 from ..engines import Dialect
-from ..faults import is_deadlock
+from ..faults import is_deadlock, is_locked
+from ..forks import renew_after_fork
 from . import body, postgres, sqlite
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
@@ -39,7 +40,6 @@ class Storage:
         self.database = database
         self.conversation_database = conversation_database
         self.together = conversation_database is database
-        self.memory = Memory(memory_bytes)
         self.statements = Statements(database.engine, database.dialect)
         self.conversation_statements = (
             self.statements
@@ -47,6 +47,7 @@ class Storage:
             else Statements(conversation_database.engine, conversation_database.dialect)
         )
         self.conversation_integrity_error = conversation_database.engine.dialect.loaded_dbapi.IntegrityError
+        self._memory_bytes = memory_bytes
         self._threads: dict[tuple[str, str], int] = {}
         self._asked_for: OrderedDict[Place, None] = OrderedDict()
         self.schema_name: str | None = database.schema
@@ -54,10 +55,21 @@ class Storage:
         self.in_one_statement = self.together and database.dialect is Dialect.POSTGRESQL
         self.loads_at_once = self.in_one_statement or self._one_writer
         self._by_trigger = self.together and self._one_writer and database.keeps_connections
+        self._ready = False
+        self.begin_anew()
+        renew_after_fork(self)
+
+    def begin_anew(self) -> None:
+        """Remember nothing, and let nobody wait: jobs of another process are none of this one's."""
+        self.memory = Memory(self._memory_bytes)
         self._line = self._new_line() if self._one_writer or self.in_one_statement else None
         self._lines: weakref.WeakValueDictionary[str, Line] = weakref.WeakValueDictionary()
-        self._ready = False
         self._guard = threading.Lock()
+
+    def close(self) -> None:
+        """Return when nothing is written any more that nobody waits for."""
+        if self._line is not None:
+            self._line.close()
 
     def ready(self) -> None:
         """See that the tables are there; on SQLite they are created.
@@ -321,8 +333,9 @@ class Storage:
         except PositionsTaken:
             pass
         except Exception as error:
-            if len(batch) == 1 and not is_deadlock(error):
-                self._fail(batch[0], error)
+            if is_locked(error) or (len(batch) == 1 and not is_deadlock(error)):
+                for job in batch:  # where the file is locked, each would wait as long again, and for nothing
+                    self._fail(job, error)
                 return ()
         if self.in_one_statement:
             return batch  # one of them may have to wait for somebody, and must not keep all others waiting

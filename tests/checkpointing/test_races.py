@@ -113,6 +113,48 @@ def test_pending_writes_that_come_while_their_thread_is_deleted_do_not_outlive_i
             assert connection.scalar(sa.text("SELECT count(*) FROM workflow_writes")) == 0
 
 
+def test_a_namespace_that_begins_while_its_thread_is_deleted_does_not_outlive_its_messages(
+    server_database_url: str,
+) -> None:
+    with SQLCheckpointer(server_database_url) as saver, SQLCheckpointer(server_database_url) as deleter:
+        saver.setup()
+        saver.put_writes(
+            {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": str(uuid6())}},
+            [("channel", "value")],
+            "task",
+        )
+        begun: list[Any] = []
+
+        @sa.event.listens_for(deleter.database.engine, "before_cursor_execute")
+        def begin(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement.startswith("DELETE FROM workflow_checkpoints") and not begun:
+                begun.append(_put(saver, {"configurable": {"thread_id": "t", "checkpoint_ns": "inner"}}, "late"))
+
+        deleter.delete_thread("t")
+
+        assert begun
+        assert list(deleter.list({"configurable": {"thread_id": "t"}})) == []
+
+
+def test_a_deletion_that_stood_in_the_way_of_another_transaction_is_tried_again(server_database_url: str) -> None:
+    with SQLCheckpointer(server_database_url) as saver:
+        saver.setup()
+        _put(saver, _config("t"), "first")
+        begun: list[str] = []
+
+        @sa.event.listens_for(saver.database.engine, "before_cursor_execute")
+        def fail(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement.startswith("DELETE FROM workflow_checkpoints"):
+                begun.append(statement)
+                if len(begun) == 1:
+                    raise sa.exc.OperationalError(statement, {}, Exception("deadlock detected"))
+
+        saver.delete_thread("t")
+
+        assert len(begun) > 1
+        assert saver.get_tuple(_config("t")) is None
+
+
 def _while_deleted(deleter: SQLCheckpointer, saver: SQLCheckpointer, write: Callable[[], object]) -> list[str]:
     """Let a write come in the middle of the deletion of the thread: the codes of what it was refused with."""
     deleting = threading.Event()

@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from ...tools.errors import InputError
+from ...tools.errors import InputError, StoreUnavailable
 from ..checkpoint_tables import THREAD_ID_LENGTH, channel_values, checkpoints, threads, writes
 from ..conversation_tables import conversations, messages
+from ..faults import is_deadlock
 from ..identifiers import checked
 from . import body
 from .sealing import Sealing
-from .storage import Storage
+from .storage import ATTEMPTS, Storage
 
 T = TypeVar("T")
 
@@ -23,20 +24,34 @@ _IN = 500
 def delete_thread(storage: Storage, thread_id: str) -> None:
     """Delete everything of a thread. Its number stays, as the sign that late writes are to be refused."""
     storage.ready()
-    with storage.database.write() as connection:
-        if storage.in_one_statement:
-            _lock_conversation(connection, thread_id)  # in the order in which a put in one statement locks
-        _delete_checkpoints(connection, thread_id)
-        if storage.together:
-            _delete_conversation(connection, thread_id)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _delete(storage, thread_id)
+            break
+        except StoreUnavailable as error:
+            if attempt == ATTEMPTS or not is_deadlock(error):
+                raise
     if not storage.together:
         with storage.conversation_database.write() as connection:
             _delete_conversation(connection, thread_id)
     storage.forget_thread(thread_id)
 
 
-def _delete_checkpoints(connection: sa.Connection, thread_id: str) -> None:
-    for number in _locked(connection, threads.c.thread_id == thread_id):
+def _delete(storage: Storage, thread_id: str) -> None:
+    mine = threads.c.thread_id == thread_id
+    with storage.database.write() as connection:
+        if storage.in_one_statement:
+            _lock_conversation(connection, thread_id)  # in the order in which a put in one statement locks
+        numbers = _locked(connection, mine)
+        _delete_checkpoints(connection, numbers)
+        if storage.together:
+            _delete_conversation(connection, thread_id)
+            # Namespaces that began before the conversation was held refer to messages that are gone now.
+            _delete_checkpoints(connection, _locked(connection, sa.and_(mine, threads.c.id.not_in(numbers))))
+
+
+def _delete_checkpoints(connection: sa.Connection, numbers: Iterable[int]) -> None:
+    for number in numbers:
         newest = sa.select(sa.func.max(checkpoints.c.checkpoint_id)).where(checkpoints.c.thread == number)
         last = max(
             (found for found in (connection.scalar(newest), connection.scalar(

@@ -73,6 +73,13 @@ class Scene:
             _until(lambda before=before: len(self.line) > before)
         return waiting
 
+    def together(self, threads: ThreadPoolExecutor, *jobs: Job) -> None:
+        """Let nobody commit until all of them stand in line, and wait for what becomes of them."""
+        with self.gate:
+            waiting = self.in_line(threads, *jobs)
+        for one in waiting:
+            one.result(10)
+
 
 def _name(job: Job) -> str:
     return cast("str", job.name)  # type: ignore[attr-defined]
@@ -115,20 +122,14 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_whoever_waits_at_the_same_moment_is_committed_together(scene: Scene, threads: ThreadPoolExecutor) -> None:
-    with scene.gate:
-        waiting = scene.in_line(threads, *(checkpoint(name) for name in "abc"))
-    for one in waiting:
-        one.result(10)
+    scene.together(threads, *(checkpoint(name) for name in "abc"))
 
     assert scene.batches == [["a", "b", "c"]]
 
 
 def test_a_checkpoint_takes_along_what_its_task_wrote(scene: Scene, threads: ThreadPoolExecutor) -> None:
     conversation = Conversation("t")
-    with scene.gate:
-        waiting = scene.in_line(threads, writes("written", conversation), checkpoint("put", conversation))
-    for one in waiting:
-        one.result(10)
+    scene.together(threads, writes("written", conversation), checkpoint("put", conversation))
 
     assert scene.batches == [["written", "put"]]
 
@@ -146,11 +147,8 @@ def test_two_checkpoints_of_a_conversation_are_two_commits_in_their_order(
     scene: Scene, threads: ThreadPoolExecutor
 ) -> None:
     conversation = Conversation("t")
-    with scene.gate:
-        jobs = [checkpoint("first", conversation), checkpoint("other"), checkpoint("second", conversation)]
-        waiting = scene.in_line(threads, *jobs)
-    for one in waiting:
-        one.result(10)
+    jobs = [checkpoint("first", conversation), checkpoint("other"), checkpoint("second", conversation)]
+    scene.together(threads, *jobs)
 
     assert scene.batches == [["first", "other"], ["second"]]
 
@@ -159,10 +157,7 @@ def test_no_commit_takes_more_than_so_many(
     scene: Scene, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "MOST", 2)
-    with scene.gate:
-        waiting = scene.in_line(threads, *(checkpoint(name) for name in "abcde"))
-    for one in waiting:
-        one.result(10)
+    scene.together(threads, *(checkpoint(name) for name in "abcde"))
 
     assert scene.batches == [["a", "b"], ["c", "d"], ["e"]]
 
@@ -193,10 +188,7 @@ def test_of_two_of_a_conversation_that_are_to_be_done_by_themselves_the_second_c
 ) -> None:
     conversation = Conversation("t")
     scene.apart = {"written", "put"}
-    with scene.gate:
-        waiting = scene.in_line(threads, writes("written", conversation), checkpoint("put", conversation))
-    for one in waiting:
-        one.result(10)
+    scene.together(threads, writes("written", conversation), checkpoint("put", conversation))
 
     assert scene.alone == ["written", "put"]
 
@@ -214,10 +206,7 @@ def test_what_loses_its_patience_while_it_is_being_done_is_not_forgotten(
         return commit(batch)
 
     scene.line._commit = late
-    with scene.gate:
-        waiting = scene.in_line(threads, first, second)
-    for one in waiting:
-        one.result(10)
+    scene.together(threads, first, second)
 
     assert scene.alone == ["first", "second"]
 
@@ -225,10 +214,7 @@ def test_what_loses_its_patience_while_it_is_being_done_is_not_forgotten(
 def test_what_is_remembered_of_a_thread_twice_is_two_commits_in_their_order(
     scene: Scene, threads: ThreadPoolExecutor
 ) -> None:
-    with scene.gate:
-        waiting = scene.in_line(threads, writes("before", Conversation("t")), checkpoint("anew", Conversation("t")))
-    for one in waiting:
-        one.result(10)
+    scene.together(threads, writes("before", Conversation("t")), checkpoint("anew", Conversation("t")))
 
     assert scene.batches == [["before"], ["anew"]]
 
@@ -260,10 +246,7 @@ def test_who_waits_for_a_turn_that_nobody_gets_is_told_so(scene: Scene, threads:
 
     scene.line._turn = never
     jobs = [checkpoint(name) for name in "ab"]
-    with scene.gate:
-        waiting = scene.in_line(threads, *jobs)
-    for one in waiting:
-        one.result(10)
+    scene.together(threads, *jobs)
 
     assert [str(job.error) for job in jobs] == ["somebody else writes"] * 2
     assert len(scene.line) == 0

@@ -21,7 +21,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from sqlalchemy.engine import URL, Engine
 
 from . import schema as tables
-from .checkpoint_tables import TASK_ID_LENGTH
+from .checkpoint_tables import CHECKPOINT_ID_LENGTH, TASK_ID_LENGTH
 from .conversation import Conversations
 from .database import Database
 from .fault_points import FaultPoint, is_hung, reach
@@ -300,7 +300,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> PutJob:
-        checked("checkpoint_id", checkpoint["id"], 128)
+        checked("checkpoint_id", checkpoint["id"], CHECKPOINT_ID_LENGTH)
         place, sealing = place_of(config), self._sealing()
         return PutJob(self._storage, place, sealing, config, checkpoint, metadata, new_versions, fenced=self._fenced)
 

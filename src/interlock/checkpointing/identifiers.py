@@ -4,6 +4,8 @@ from typing import Any
 
 from ..tools.errors import InputError
 
+_HOLDS_NUL = "holds a NUL character"
+
 
 def checked(name: str, value: Any, length: int) -> str:
     """An id as the databases take it: a string (numbers become one) without NUL that fits its column.
@@ -16,15 +18,22 @@ def checked(name: str, value: Any, length: int) -> str:
         return text
     if len(text) > length:
         raise _unusable(name, f"has {len(text)} characters, and at most {length} can be stored")
-    if "\0" in text:
-        raise _unusable(name, "holds a NUL character")
-    if text.endswith(" "):
-        raise _unusable(name, "ends with a space, which some databases do not see")
+    if problem := problem_of(text):
+        raise _unusable(name, problem)
     try:
         text.encode()
     except UnicodeEncodeError:
         raise _unusable(name, "holds half of a surrogate pair, which is not a character") from None
     return text
+
+
+def problem_of(text: str) -> str | None:
+    """Why some database would not keep an identifier as it is; None when each of them does."""
+    if "\0" in text:
+        return _HOLDS_NUL
+    if text.endswith(" "):
+        return "ends with a space, which some databases do not see"
+    return None
 
 
 def named(name: str, value: Any, length: int) -> str:
@@ -40,7 +49,7 @@ def named(name: str, value: Any, length: int) -> str:
 
 def unusable_nul(name: str) -> InputError:
     """The error for an id with a NUL character."""
-    return _unusable(name, "holds a NUL character")
+    return _unusable(name, _HOLDS_NUL)
 
 
 def _unusable(name: str, why: str) -> InputError:

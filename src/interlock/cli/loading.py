@@ -100,7 +100,7 @@ def load_app(spec: str | None) -> App:
             "Give for instance shop.desk:workflow.",
             code="unknown_app",
         )
-    found = _called(_found(module_name, path, spec, (Workflow, WorkflowGraph)), spec, (Workflow, WorkflowGraph))
+    found = _found(module_name, path, spec, (Workflow, WorkflowGraph))
     if isinstance(found, (Workflow, WorkflowGraph)):
         return App(spec, found)
     raise InputError(
@@ -122,7 +122,7 @@ def load_root(spec: str | None) -> AnyGraph | None:
         raise InputError(
             f"--root: {spec!r} is not of the form module:graph. Give for instance shop.desk:graph.", code="unknown_app"
         )
-    found = _called(_found(module_name, path, spec, (CompiledStateGraph,)), spec, (CompiledStateGraph,))
+    found = _found(module_name, path, spec, (CompiledStateGraph,))
     if isinstance(found, CompiledStateGraph):
         return found
     raise InputError(
@@ -187,6 +187,7 @@ def _import(module_name: str, spec: str) -> Any:
 
 
 def _found(module_name: str, path: str, spec: str, kinds: tuple[type, ...]) -> Any:
+    """What stands there, or what it makes where it is a function that makes one of these kinds."""
     found: Any = _import(module_name, spec)
     for part in path.split("."):
         try:
@@ -198,11 +199,6 @@ def _found(module_name: str, path: str, spec: str, kinds: tuple[type, ...]) -> A
                 f"{spec!r}: the module {module_name} has no {path!r}.{has} Give module:name with the name that it has there.",
                 code="unknown_app",
             ) from None
-    return found
-
-
-def _called(found: Any, spec: str, kinds: tuple[type, ...]) -> Any:
-    """What was found, or what it makes where it is a function."""
     if isinstance(found, kinds) or not isinstance(found, Callable):  # type: ignore[arg-type]
         return found
     try:

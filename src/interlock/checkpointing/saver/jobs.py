@@ -31,9 +31,14 @@ if TYPE_CHECKING:
 INLINE_BYTES = 256
 """Values up to this size stand in the checkpoint itself, again with each checkpoint; larger ones once, in a row of their own."""
 FEW = 10
+"""So many messages are inserted one after the other: psycopg complains in its log when one of many fails."""
 INPUT = "__start__"
 ORDINARY = 0
 """The part that holds the ordinary writes of a task."""
+
+
+Versioned = tuple[Any, Encoded | int]
+"""The version of a channel, and its stored value or the id of the row that has it."""
 
 
 class PositionsTaken(Exception):  # noqa: N818 -- never leaves the checkpointer
@@ -67,7 +72,7 @@ class Job:
         """The thread that it writes to."""
         return self.conversation.thread_id
 
-    def is_stored(self) -> None:
+    def mark_stored(self) -> None:
         """It is committed: what is remembered of its messages is what the database has."""
         if self.new:
             self.conversation.stored = self.new[-1].position + 1
@@ -130,7 +135,6 @@ class Job:
                 if len(rows) > FEW:
                     cursor.executemany(statements.add_message, rows)
                 else:
-                    # One after the other: psycopg complains in its log when one of many fails.
                     for row in rows:
                         cursor.execute(statements.add_message, row)
             except self.storage.conversation_integrity_error as error:
@@ -175,13 +179,12 @@ class PutJob(Job):
     def is_ready(self, conversation: Conversation) -> bool:
         """Whether the stored form of every value that is not new is known."""
         known = conversation.channels.get(self.place.namespace, {})
-        checkpoint = self._checkpoint
-        for channel in checkpoint["channel_versions"].keys() - self._new_versions.keys():
-            if channel in checkpoint["channel_values"]:
-                before = known.get(channel)
-                if before is None or before[0] != checkpoint["channel_versions"][channel]:
-                    return False
-        return True
+        versions, values = self._checkpoint["channel_versions"], self._checkpoint["channel_values"]
+        return all(
+            _of_version(known, channel, version) is not None
+            for channel, version in versions.items()
+            if channel in values and channel not in self._new_versions
+        )
 
     def prepare(self, conversation: Conversation) -> None:
         """Encode the values that are new, and the header."""
@@ -190,20 +193,20 @@ class PutJob(Job):
         checkpoint = self._checkpoint
         versions, values = checkpoint["channel_versions"], checkpoint["channel_values"]
         known = conversation.channels.get(self.place.namespace, {})
-        parent: dict[str, tuple[Any, Encoded | int]] | None = None
-        stored: dict[str, tuple[Any, Encoded | int]] = {}
+        parent: Mapping[str, Versioned] | None = None
+        stored: dict[str, Versioned] = {}
         self._outside: list[tuple[int, str, Any, Encoded]] = []
         for channel, version in versions.items():
             if channel not in values:
                 continue
             if channel not in self._new_versions:
-                before = known.get(channel)
-                if before is None or before[0] != version:
+                before = _of_version(known, channel, version)
+                if before is None:
                     # It is what the parent has, not what it would be now: a message in it may have been erased meanwhile.
                     if parent is None:
                         parent = self.storage.stored_values(self.place, self.sealing)
-                    before = parent.get(channel)
-                if before is not None and before[0] == version:
+                    before = _of_version(parent, channel, version)
+                if before is not None:
                     stored[channel] = before
                     continue
             encoded = encoder.encode(values[channel], channel, aside=channel == INPUT)
@@ -292,6 +295,11 @@ class WritesJob(Job):
         """The bytes of the largest message or part."""
         return max(super().largest(), *(len(row[-1]) for row in self.part_rows()))
 
+    @property
+    def has_one_part(self) -> bool:
+        """Whether it is an ordinary part and nothing else, as most are: special channels come in several, or replace what is there."""
+        return not self.replaces and len(self._parts) == 1
+
     def part_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the parts, after the number of the thread: checkpoint_id, task_id, part, task_path, kind, body."""
         return [
@@ -353,6 +361,12 @@ def late(place: Place) -> ConflictError:
         retryable=False,
         details={"threadId": place.thread_id},
     )
+
+
+def _of_version(values: Mapping[str, Versioned], channel: str, version: Any) -> Versioned | None:
+    """What is stored of a channel, if that is of this version."""
+    found = values.get(channel)
+    return found if found is not None and found[0] == version else None
 
 
 def _value_id(channel: str, version: Any) -> int:

@@ -252,13 +252,6 @@ class Line:
             return batch
 
     def _tell(self, batch: Sequence[Job], apart: Sequence[Job]) -> None:
-        if not apart:
-            with self._guard:
-                for job in batch:
-                    self._leave(job)
-            for job in batch:
-                job.waiter.tell(Told.DONE)
-            return
         told: list[tuple[Job, Told]] = []
         with self._guard:
             behind = []

@@ -64,19 +64,20 @@ def load(storage: "Storage", place: "Place") -> Loaded:
     if storage.together:
         parameters.append(place.thread_id)
     text = _text(storage.database.dialect, storage.schema_name, place.checkpoint_id is not None, storage.together)
-    found = Loaded(None, [], [], None)
+    row = conversation = None
+    writes, values = [], []
     with storage.database.raw_query() as cursor:
         cursor.execute(text, parameters)
         for what, number, a, b, kind, body, metadata, outside in cursor.fetchall():
             if what == 0:
-                found = found._replace(row=(number, a, b, kind, body, metadata, outside))
+                row = (number, a, b, kind, body, metadata, outside)
             elif what == 1:
-                found.writes.append((a, number, b, kind, body))
+                writes.append((a, number, b, kind, body))
             elif what == 2:
-                found.values.append((number, kind, body))
+                values.append((number, kind, body))
             else:
-                found = found._replace(conversation=(number, int(a), 0 if b is None else int(b) + 1))
-    return found
+                conversation = (number, int(a), 0 if b is None else int(b) + 1)
+    return Loaded(row, writes, values, conversation)
 
 
 @functools.lru_cache(maxsize=64)

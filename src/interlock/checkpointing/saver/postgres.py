@@ -184,15 +184,15 @@ def _write(
 
 
 class _Parts(NamedTuple):
-    """What a statement has to write."""
+    """What a statement has to write; the last four say which parts of `_BOTH` it has."""
 
     puts: bool
     only_writes: bool
     refers: bool
-    messages: bool
-    names: bool
-    values: bool
-    writes: bool
+    stored: bool
+    named: bool
+    held: bool
+    pending: bool
 
 
 def _parameters(entries: Sequence[_Entry]) -> tuple[dict[str, Any], _Parts, int]:
@@ -263,18 +263,11 @@ def _text(schema: str | None, waits: bool, many: bool, *flags: bool) -> str:
         parts["stayed"] = own["stayed"]
     moved, stayed = "SELECT id FROM moved", "SELECT id FROM stayed"
     parts["done"] = f"{moved} UNION ALL {stayed}" if has.puts and has.only_writes else moved if has.puts else stayed
-    if has.messages:
-        parts["stored"] = _BOTH["stored"]
-    if has.names:
-        parts["named"] = _BOTH["named"]
-    if has.values:
-        parts["held"] = _BOTH["held"]
-    if has.writes:
-        parts["pending"] = _BOTH["pending"]
+    parts |= {name: text for name, text in _BOTH.items() if getattr(has, name)}
     if has.puts:
         parts["put"] = own["put"]
     clauses = ", ".join(f"{name} AS ({text})" for name, text in parts.items())
-    pending = "(SELECT count(*) FROM pending)" if has.writes else "0"
+    pending = "(SELECT count(*) FROM pending)" if has.pending else "0"
     whole = f"WITH {clauses} SELECT (SELECT array_agg(id) FROM done), {pending}"  # noqa: S608 -- fixed parts
     alive = "true"
     if has.refers:

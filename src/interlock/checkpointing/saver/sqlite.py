@@ -122,7 +122,7 @@ def _paired(batch: Sequence[Job]) -> Iterator[tuple[Job, WritesJob | None]]:
             if written is not None:
                 yield written, None
             before[job.conversation] = job
-        elif written is not None and written.place == job.place and _parts(written) is not None:
+        elif written is not None and written.place == job.place and written.has_one_part:
             yield job, written
         else:
             if written is not None:
@@ -186,10 +186,12 @@ def _prepared(storage: "Storage", job: Job, before: WritesJob | None = None) -> 
         if len(names) > 1:
             more = [(message_id, conversation.id, position) for message_id, position in names[1:]]
             rest.append((storage.conversation_statements.name_message, more))
+    part = _NO_PART
     writes = job if isinstance(job, WritesJob) else before
-    part = _NO_PART if writes is None else _parts(writes)
-    if part is None:
-        return None
+    if writes is not None:
+        if not writes.has_one_part:
+            return None
+        part = writes.part_rows()[0][1:]
     if not isinstance(job, PutJob):
         return _Prepared(
             (thread, None, None, job.place.checkpoint_id, *_NO_CHECKPOINT, *message, *_NO_VALUE, *part), rest
@@ -199,9 +201,3 @@ def _prepared(storage: "Storage", job: Job, before: WritesJob | None = None) -> 
         rest.append((storage.statements.put_value, [(thread, *value) for value in values[1:]]))
     value = values[0] if values else _NO_VALUE
     return _Prepared((thread, job.fenced, *job.checkpoint_row(), *message, *value, *part), rest)
-
-
-def _parts(job: WritesJob) -> Row | None:
-    """The one part that most tasks write; special channels come in several, or replace what is there."""
-    rows = job.part_rows()
-    return None if job.replaces or len(rows) > 1 else rows[0][1:]

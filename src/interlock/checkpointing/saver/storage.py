@@ -328,7 +328,7 @@ class Storage:
             apart = self._in_one_transaction(batch)
             for job in batch:
                 if job not in apart:
-                    job.is_stored()
+                    job.mark_stored()
             return apart
         except PositionsTaken:
             pass
@@ -419,7 +419,7 @@ class Storage:
                 self._fail(job, error)
                 return
             else:
-                job.is_stored()
+                job.mark_stored()
                 return
         self._fail(job, _contended(job.place))
 

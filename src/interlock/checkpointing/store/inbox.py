@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from ...tools.errors import InvalidInput
+from ..identifiers import problem_of
 from ..store_tables import inbox
 from ._insert import insert_or_ignore
 
@@ -65,7 +66,8 @@ def insert(connection: Connection, event: InboxEvent) -> bool:
     values = {name: getattr(event, name) for name in event.__slots__ if name != "position"}
     values["status"] = event.status.value
     for name, longest in _LONGEST.items():
-        if problem := _problem(values[name] or "", longest):
+        value = values[name] or ""
+        if problem := f"is longer than {longest} characters" if len(value) > longest else problem_of(value):
             raise InvalidInput(
                 f"The event's {name} {problem}. Nothing was kept of it; mend its sender.", details={"field": name}
             )
@@ -154,16 +156,6 @@ def trim(connection: Connection, *, before: int, limit: int) -> int:
     for start in range(0, len(old), 500):
         connection.execute(sa.delete(inbox).where(inbox.c.position.in_(old[start : start + 500])))
     return len(old)
-
-
-def _problem(value: str, longest: int) -> str | None:
-    if len(value) > longest:
-        return f"is longer than {longest} characters"
-    if value.endswith(" "):
-        return "ends with a space, which some databases do not see"
-    if "\0" in value:
-        return "holds a NUL character, which some databases do not take"
-    return None
 
 
 def _same(event: InboxEvent) -> sa.Update:

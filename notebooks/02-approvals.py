@@ -22,8 +22,8 @@
 import logging
 
 from interlock import Principal
-from interlock.graphs.case import case_workflow, open_cases
 from interlock.testing import ScriptedChatModel, call
+from interlock.workflows.case import case_workflow, open_cases
 
 # Everything here is kept in memory, which is meant: without this line `compile` says so each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)

@@ -22,8 +22,8 @@ import datetime as dt
 import logging
 
 from interlock import WorkflowStore
-from interlock.graphs.engagement import engagement_workflow
 from interlock.testing import ScriptedChatModel, call
+from interlock.workflows.engagement import engagement_workflow
 
 # Everything here is kept in memory, which is meant: without this line `compile` says so each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)
@@ -82,7 +82,7 @@ where(graph, config)
 
 # %%
 from interlock import deliver
-from interlock.graphs.engagement import MessageDelivered
+from interlock.workflows.engagement import MessageDelivered
 
 workflow_id = graph.instances.id_of(config)
 

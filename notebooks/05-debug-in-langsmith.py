@@ -24,8 +24,8 @@ from langgraph.types import Command
 from langsmith import tracing_context
 
 from interlock import Principal
-from interlock.graphs.case import case_workflow, open_cases
 from interlock.testing import ScriptedChatModel, TraceSink, call
+from interlock.workflows.case import case_workflow, open_cases
 
 # Everything here is kept in memory, which is meant: without this line `compile` says so each time.
 logging.getLogger("interlock").setLevel(logging.ERROR)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from interlock import Principal, WorkflowGraph
-from interlock.graphs.card_widget import CardWidget, widget_of
-from interlock.graphs.case import case_workflow, open_cases
+from interlock.pictures.card_widget import CardWidget, widget_of
 from interlock.testing import ScriptedChatModel, call
+from interlock.workflows.case import case_workflow, open_cases
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 ANN, BEN = Principal("ann"), Principal("ben", roles=frozenset({"supervisor"}))

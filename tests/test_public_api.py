@@ -14,15 +14,27 @@ import pytest
 import interlock
 
 ROOT = Path(interlock.__file__).parent
-ORDER = ["tools", "checkpointing", "events", "tracing", "nodes", "graphs"]
+ORDER = [
+    "tools",
+    "checkpointing",
+    "events",
+    "tracing",
+    "rules",
+    "commands",
+    "nodes",
+    "pictures",
+    "operations",
+    "graphs",
+    "workflows",
+]
 """The rooms from the left to the right: a room knows those before it."""
 SIDE_BY_SIDE = {("events", "tracing"), ("tracing", "events")}
 DOORS = [
     "interlock",
     "interlock.testing",
-    *(f"interlock.{room}" for room in ORDER),
-    "interlock.graphs.retail",
-    "interlock.graphs.case",
+    *(f"interlock.{room}" for room in ORDER if room not in {"commands", "pictures", "workflows"}),
+    "interlock.workflows.retail",
+    "interlock.workflows.case",
 ]
 
 

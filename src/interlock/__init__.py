@@ -11,14 +11,22 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .checkpointing import Database, SQLCheckpointer, WorkflowStore
+    from .commands.waits.delivery import Delivery, DeliveryStatus
     from .delivering import adeliver, deliver
     from .events import InProcessBus, Relay, reply
-    from .graphs import EventService, Instances, Workflow, WorkflowGraph
+    from .graphs import Workflow, WorkflowGraph
     from .nodes import (
-        Allow,
         ApprovalEvent,
         DecisionView,
         DenialEvent,
+        ReadEvent,
+        StreamEvent,
+        TransitionEvent,
+        parse_event,
+    )
+    from .operations import EventService, Instances
+    from .rules import (
+        Allow,
         Deny,
         GuardView,
         LimitPerPeriod,
@@ -28,17 +36,12 @@ if TYPE_CHECKING:
         Per,
         Policy,
         ProposalView,
-        ReadEvent,
         RequireApproval,
         RequireRole,
         SpendingCap,
-        StreamEvent,
-        TransitionEvent,
         WorkingHours,
         next_allowed_tools,
-        parse_event,
     )
-    from .nodes.delivery import Delivery, DeliveryStatus
     from .tools import (
         CommandResult,
         ConflictError,
@@ -79,16 +82,24 @@ _ROOMS = {
         "reply",
     ),
     ".graphs": (
-        "EventService",
-        "Instances",
         "Workflow",
         "WorkflowGraph",
     ),
     ".nodes": (
-        "Allow",
         "ApprovalEvent",
         "DecisionView",
         "DenialEvent",
+        "ReadEvent",
+        "StreamEvent",
+        "TransitionEvent",
+        "parse_event",
+    ),
+    ".operations": (
+        "EventService",
+        "Instances",
+    ),
+    ".rules": (
+        "Allow",
         "Deny",
         "GuardView",
         "LimitPerPeriod",
@@ -98,17 +109,13 @@ _ROOMS = {
         "Per",
         "Policy",
         "ProposalView",
-        "ReadEvent",
         "RequireApproval",
         "RequireRole",
         "SpendingCap",
-        "StreamEvent",
-        "TransitionEvent",
         "WorkingHours",
         "next_allowed_tools",
-        "parse_event",
     ),
-    ".nodes.delivery": (
+    ".commands.waits.delivery": (
         "Delivery",
         "DeliveryStatus",
     ),

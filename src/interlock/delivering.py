@@ -3,9 +3,9 @@
 import os
 from typing import TYPE_CHECKING
 
-from .graphs.deliveries import Deliverable, Deliveries
-from .graphs.poking import AnyGraph
-from .nodes.delivery import Delivery
+from .commands.waits.delivery import Delivery
+from .operations.deliveries import Deliverable, Deliveries
+from .operations.resuming import AnyGraph
 
 if TYPE_CHECKING:
     from .graphs import WorkflowGraph

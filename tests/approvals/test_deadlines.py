@@ -12,7 +12,7 @@ import pytest
 from langgraph.types import Command
 
 from interlock import Approval, Confirmation, ConflictError, Escalate, EventService, Take
-from interlock.nodes.deadlines import expire
+from interlock.commands.approvals.deadlines import expire
 from interlock.tools import PrincipalError, WorkflowDefinitionError
 from tests.approvals.support import (
     ADA,
@@ -230,7 +230,7 @@ class TestAnotherEdge:
             raise SystemExit("killed")
 
         with monkeypatch.context() as patch:
-            patch.setattr("interlock.nodes.deadlines.expire", dies)
+            patch.setattr("interlock.commands.approvals.deadlines.expire", dies)
             with pytest.raises(SystemExit):
                 graph.instances.tick()
         assert expire is not dies
@@ -294,7 +294,7 @@ class TestManyAtOnce:
     def test_one_tick_settles_more_than_it_reads_at_once(
         self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("interlock.graphs.approval_desk.BATCH", 3)
+        monkeypatch.setattr("interlock.operations.approval_desk.BATCH", 3)
         graph = home.compile(shop.workflow([refund()] * 8, approval=RULE))
         for number in range(8):
             graph.invoke(said(), thread(f"t-{number}"), context=ADA)
@@ -304,20 +304,20 @@ class TestManyAtOnce:
     def test_what_cannot_be_settled_does_not_keep_the_others_waiting(
         self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("interlock.graphs.approval_desk.BATCH", 1)
+        monkeypatch.setattr("interlock.operations.approval_desk.BATCH", 1)
         graph = home.compile(shop.workflow([refund()] * 3, approval=RULE))
         for number in range(3):
             graph.invoke(said(), thread(f"t-{number}"), context=ADA)
         home.clock.advance(25 * HOUR)
         stuck = graph.instances.snapshot(thread("t-0")).pending_approvals[0]["approvalId"]
-        from interlock.nodes.deadlines import lapse_one
+        from interlock.commands.approvals.deadlines import lapse_one
 
         def lapse(engine: object, approval_id: str, workflow_id: str) -> object:
             if approval_id == stuck:
                 raise ConflictError("somebody else is at it")
             return lapse_one(engine, approval_id, workflow_id)  # type: ignore[arg-type]
 
-        monkeypatch.setattr("interlock.graphs.approval_desk.lapse_one", lapse)
+        monkeypatch.setattr("interlock.operations.approval_desk.lapse_one", lapse)
         assert len(graph.instances.tick(poke=False).lapsed) == 2
 
 

@@ -170,7 +170,7 @@ class TestSettledAndNotGoneOn:
     def test_more_than_one_tick_takes_at_once_all_go_on(
         self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("interlock.graphs.poking.BATCH", 2)
+        monkeypatch.setattr("interlock.operations.resuming.BATCH", 2)
         graph = home.compile(shop.workflow([refund()] * 5, approval=RULE))
         for number in range(5):
             graph.invoke(said(), thread(f"t-{number}"), context=ADA)
@@ -203,7 +203,7 @@ def test_a_tick_that_is_killed_anywhere_is_made_up_for_by_those_after_it(
 ) -> None:
     start = 1_800_000_000_000_000
     late = start + 25 * HOUR * 1_000_000
-    monkeypatch.setattr("interlock.graphs.poking.LEFT_SECONDS", 0.0)
+    monkeypatch.setattr("interlock.operations.resuming.LEFT_SECONDS", 0.0)
 
     def waiting(name: str) -> str:
         home = Home(f"sqlite:///{tmp_path}/{name}.db", Clock(start))

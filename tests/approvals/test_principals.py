@@ -9,7 +9,7 @@ import pytest
 from langgraph.types import Command
 
 from interlock import Principal
-from interlock.nodes import server_principal
+from interlock.commands.running.principals import server_principal
 from interlock.tools import PrincipalError
 from tests.approvals.support import ADA, BEN, RULE, Home, Shop, asked, pending, refund, refusals, said, status, thread
 

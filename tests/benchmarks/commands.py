@@ -21,10 +21,10 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from interlock import SQLCheckpointer, ToolContext, Workflow, command
-from interlock.nodes.commands import Commands
-from interlock.nodes.driver import run
-from interlock.nodes.proposals import Proposal
-from interlock.nodes.scope import outside_scope
+from interlock.commands.execution.commands import Commands
+from interlock.commands.running.driver import run
+from interlock.commands.running.scope import outside_scope
+from interlock.rules.proposals import Proposal
 from interlock.tools.ids import mint
 from interlock.tools.principal import Principal
 

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from langgraph.types import Command
 
 from interlock import Principal, SQLCheckpointer, WorkflowGraph
-from interlock.graphs.case import case_workflow, open_cases
-from interlock.graphs.case.tables import cases
-from interlock.graphs.case.tools import assign_case
 from interlock.testing import ScriptedChatModel, call
+from interlock.workflows.case import case_workflow, open_cases
+from interlock.workflows.case.tables import cases
+from interlock.workflows.case.tools import assign_case
 from tests.workflow.support import Runner, codes, said, shown, thread, trail
 
 SUPERVISOR = Principal("ben", roles=frozenset({"supervisor"}))

@@ -18,7 +18,7 @@ from interlock import SQLCheckpointer, ToolContext, Workflow, WorkflowStore, com
 from interlock.checkpointing import Database
 from interlock.checkpointing.statements import Prepared, write_all
 from interlock.checkpointing.store import ledger as store_ledger
-from interlock.nodes.attempts import Looking
+from interlock.commands.execution.attempts import Looking
 from interlock.tools.canonical import JsonObject
 from interlock.tools.contracts import ToolContract
 from tests.support.servers import temporary_postgres_database

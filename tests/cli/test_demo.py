@@ -16,8 +16,8 @@ from interlock import Decision, DecisionKind, WorkflowStore
 from interlock.checkpointing.store import AuditKind
 from interlock.cli.demo.cases import CASES
 from interlock.cli.demo.desk import open_desk
-from interlock.graphs.retail import create_tables, load_sample_shop, read_shop
-from interlock.graphs.retail.shop import OrderStatus
+from interlock.workflows.retail import create_tables, load_sample_shop, read_shop
+from interlock.workflows.retail.shop import OrderStatus
 from tests.cli.support import finish, lines, run, run_apart, started
 
 ONCE = {AuditKind.STARTED, AuditKind.APPROVAL, AuditKind.DECISION, AuditKind.TRANSITION, AuditKind.EVENT_OUT}

@@ -133,7 +133,7 @@ def test_trim_deletes_what_is_old_and_done(desk: Desk, url: str) -> None:
 
 def test_export_and_check_tell_a_breaking_change(tmp_path: Path) -> None:
     # In a process of its own: what is exported is every event that a process knows, and these tests define many.
-    app = ("--app", "interlock.graphs.engagement:engagement_workflow")
+    app = ("--app", "interlock.workflows.engagement:engagement_workflow")
     assert run_apart("events", "export", "schemas", *app, cwd=tmp_path)[0] == 0
     assert run_apart("events", "check", "schemas", *app, cwd=tmp_path)[0] == 0
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from interlock import Approval, Confirmation, Workflow, command
-from interlock.graphs.drawing import Drawing, asked
-from interlock.graphs.retail import retail_workflow
+from interlock.pictures.drawing import Drawing, asked
+from interlock.workflows.retail import retail_workflow
 from tests.cli.support import run
 
 WORKFLOW = '''

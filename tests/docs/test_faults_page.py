@@ -12,7 +12,7 @@ import pytest
 
 from interlock import SQLCheckpointer, ToolContext, Workflow, command
 from interlock.checkpointing import engines, patience
-from interlock.graphs.poking import LEFT_SECONDS
+from interlock.operations.resuming import LEFT_SECONDS
 from interlock.testing import Child, EventPoint, FaultPoint, reach
 from tests.docs.blocks import ROOT, Block, blocks_of
 

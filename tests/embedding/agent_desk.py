@@ -10,10 +10,10 @@ from langchain_core.messages import AIMessage
 from langgraph.types import Command, Send
 
 from interlock import Limits, Principal, WorkflowStore
-from interlock.graphs.instances import Instances
+from interlock.commands.running.engine import Engine
 from interlock.graphs.middleware import WorkflowMiddleware
-from interlock.graphs.retail import BY_TAU2_NAME, retail_workflow
-from interlock.nodes.base import Engine
+from interlock.operations.instances import Instances
+from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
 from tests.retail import attacks
 from tests.retail import desk as desks
 from tests.retail.attacks import ATTACKS, Attacked, Result, Tampering, Write

@@ -19,7 +19,7 @@ import pytest
 
 from interlock import WorkflowStore
 from interlock.cli.demo.cases import CASES
-from interlock.graphs.retail import read_order
+from interlock.workflows.retail import read_order
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 90

@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session
 
 from interlock import Database, Decision, DecisionKind, Principal, WorkflowStore
 from interlock.checkpointing.store import AuditKind
-from interlock.graphs.retail import BY_TAU2_NAME, retail_workflow
 from interlock.tools.errors import InputError, Refused
+from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
 from tests.embedding.agent_desk import IDEMPOTENT, AgentRange, make_agent_desk, plan
 from tests.retail import attacks, tau2
 from tests.retail import desk as desks

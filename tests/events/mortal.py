@@ -16,8 +16,8 @@ from interlock import SQLCheckpointer, WorkflowStore
 from interlock.checkpointing.fault_points import hang
 from interlock.events import Relay, RelayOptions
 from interlock.events.brokers import open_bus
-from interlock.graphs import Deliveries
-from interlock.graphs.event_service import event_names, handler_of
+from interlock.operations import Deliveries
+from interlock.operations.event_service import event_names, handler_of
 from tests.events.support import waiting_flow
 
 

@@ -25,7 +25,7 @@ from interlock import (
     command,
 )
 from interlock.events import InProcessBus, Message, Relay, RelayOptions
-from interlock.graphs import Deliveries
+from interlock.operations import Deliveries
 from interlock.tools import EventId, TraceId, WorkflowFinished, WorkflowId, mint
 
 SECOND = 1_000_000

@@ -18,9 +18,9 @@ from interlock import Event
 from interlock.events import cloudevents, message_of
 from interlock.events.bus import WireFormat
 from interlock.events.schemas import differences, event_schema, export
-from interlock.graphs.engagement import MessageRequested
 from interlock.testing import assert_events_compatible
 from interlock.tools.errors import ContractError, InvalidInput
+from interlock.workflows.engagement import MessageRequested
 from tests.events.support import Asked, envelope
 
 
@@ -62,7 +62,7 @@ def test_the_schema_refuses_what_is_no_such_event(wrong: dict[str, Any]) -> None
 
 def test_known_events_are_those_that_were_imported() -> None:
     # In a process of its own: other tests define events of one name with different fields, which is refused.
-    code = "import interlock.graphs.engagement, interlock.events.schemas as s; print(*(e.name_on_wire for e in s.known_events()))"
+    code = "import interlock.workflows.engagement, interlock.events.schemas as s; print(*(e.name_on_wire for e in s.known_events()))"
     known = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     assert MessageRequested.name_on_wire in known

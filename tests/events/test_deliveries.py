@@ -15,10 +15,10 @@ from interlock import DeliveryStatus, Event, EventEnvelope, Principal, ToolConte
 from interlock.checkpointing.store import inbox
 from interlock.checkpointing.store import waits as wait_rows
 from interlock.checkpointing.store.inbox import InboxEvent, InboxStatus
+from interlock.commands.waits.delivery import settle_due
 from interlock.events import reply
 from interlock.events.cloudevents import to_structured
-from interlock.graphs import Deliveries
-from interlock.nodes.delivery import settle_due
+from interlock.operations import Deliveries
 from interlock.tools import EventId, TraceId, WorkflowId
 from interlock.tools.errors import InvalidInput
 from tests.events.support import Answered, Asked, Clock, Desk, ask, closing_desk, envelope, waiting_flow

@@ -13,9 +13,9 @@ from interlock import EventService, SQLCheckpointer, WorkflowGraph, WorkflowStor
 from interlock.events import InProcessBus, RelayOptions
 from interlock.events.brokers import open_bus
 from interlock.events.following import follow
-from interlock.graphs.engagement import MessageRequested, engagement_workflow
-from interlock.graphs.engagement.consumer import Sender
 from interlock.testing import ScriptedChatModel, call
+from interlock.workflows.engagement import MessageRequested, engagement_workflow
+from interlock.workflows.engagement.consumer import Sender
 from tests.events.conftest import Broker
 from tests.events.processes import running
 from tests.events.support import Clock, eventually
@@ -50,7 +50,7 @@ def followed(graph: WorkflowGraph, state: str) -> None:
 
 def known_to(bus_url: str, prefix: str, *options: str) -> Any:
     return running(
-        "-m", "interlock.graphs.engagement.consumer", "--bus", bus_url, "--prefix", prefix, *options
+        "-m", "interlock.workflows.engagement.consumer", "--bus", bus_url, "--prefix", prefix, *options
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def test_the_command_line_does_the_same_with_a_relay_and_a_subscription_of_their
             running("-m", "interlock", "relay", **common) as relay,
             running(
                 "-m", "interlock", "subscribe", "--json", "--tick", "0.1",
-                INTERLOCK_APP="interlock.graphs.engagement:engagement_workflow", **common,
+                INTERLOCK_APP="interlock.workflows.engagement:engagement_workflow", **common,
             ) as subscription,
         ):  # fmt: skip
             eventually(lambda: "ready" in consumer.lines and subscription.lines, 60)

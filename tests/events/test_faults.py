@@ -255,7 +255,7 @@ def test_an_answer_that_overtakes_its_request_is_kept(desk: Desk) -> None:
 async def test_a_poison_event_coming_in_does_not_hold_up_its_neighbours(nats: Broker) -> None:
     desk = Desk(waiting_flow())
     good = [await asyncio.to_thread(desk.ask, f"t-{number}") for number in range(3)]
-    from interlock.graphs.event_service import handler_of
+    from interlock.operations.event_service import handler_of
 
     async with open_bus(nats.url, prefix=nats.prefix) as bus:
         for number, workflow_id in enumerate(good):

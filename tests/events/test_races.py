@@ -13,8 +13,8 @@ from interlock import DeliveryStatus, SQLCheckpointer, WorkflowStore
 from interlock.checkpointing.store import AuditKind
 from interlock.checkpointing.store import waits as wait_rows
 from interlock.checkpointing.store.waits import WaitStatus
-from interlock.nodes.delivery import settle, take_in
-from interlock.nodes.starting import ensure_instance
+from interlock.commands.execution.starting import ensure_instance
+from interlock.commands.waits.delivery import settle, take_in
 from interlock.tools import Principal
 from tests.events.support import Answered, Desk, ask, envelope, waiting_flow
 
@@ -75,7 +75,7 @@ def run_races(desk: Desk, clock: Turning, count: int) -> Counter[str]:
 
 def begun(desk: Desk, workflow_id: str) -> None:
     """Make an instance that waits, without a graph: what races is in SQL alone."""
-    from interlock.nodes.scope import outside_scope
+    from interlock.commands.running.scope import outside_scope
 
     with desk.store.write() as connection:
         scope = outside_scope(workflow_id, Principal.ANONYMOUS)
@@ -137,7 +137,7 @@ def test_an_event_racing_the_wait_that_expects_it_is_never_missed(postgres_datab
     for number in range(60):
         workflow_id = f"wf_{number}"
         with desk.store.write() as connection:
-            from interlock.nodes.scope import outside_scope
+            from interlock.commands.running.scope import outside_scope
 
             scope = outside_scope(workflow_id, Principal.ANONYMOUS)
             ensure_instance(desk.graph.engine, connection, scope, Principal.ANONYMOUS, None)

@@ -17,7 +17,7 @@ from langgraph.types import Command
 
 from interlock import EventEnvelope, Principal, WorkflowGraph
 from interlock.checkpointing.store_tables import ledger, outbox
-from interlock.graphs import Deliveries
+from interlock.operations import Deliveries
 from interlock.testing import injected
 from interlock.tools import (
     ConflictError,

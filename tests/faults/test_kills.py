@@ -7,7 +7,7 @@ import signal
 import pytest
 from langchain_core.runnables import RunnableConfig
 
-from interlock.graphs import Deliveries
+from interlock.operations import Deliveries
 from interlock.testing import Child, injected
 
 from .kills import PRELOAD, Subject

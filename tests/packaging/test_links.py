@@ -9,7 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "interlock"
-ROOMS = {"tools", "checkpointing", "nodes", "graphs"}
+ROOMS = {
+    "tools",
+    "checkpointing",
+    "events",
+    "tracing",
+    "rules",
+    "commands",
+    "nodes",
+    "pictures",
+    "graphs",
+    "operations",
+    "workflows",
+}
 """The rooms that the house was laid out with."""
 FACE = {"cli", "testing"}
 """Folders of the package that belong to its face and are no rooms."""

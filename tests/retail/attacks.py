@@ -22,9 +22,9 @@ from sqlalchemy.orm import Session
 
 from interlock import Database, Decision, DecisionKind, Limits, Principal, WorkflowStore
 from interlock.checkpointing.store import AuditKind
-from interlock.graphs.retail import BY_TAU2_NAME
 from interlock.testing import Call
 from interlock.tools.errors import InterlockError
+from interlock.workflows.retail import BY_TAU2_NAME
 from tests.retail import desk as desks
 from tests.retail import tau2
 from tests.retail.desk import CUSTOMER, Desk

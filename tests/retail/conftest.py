@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
-from interlock.graphs.retail.sample_shop import load_sample_shop
-from interlock.graphs.retail.shop import create_tables, load
+from interlock.workflows.retail.sample_shop import load_sample_shop
+from interlock.workflows.retail.shop import create_tables, load
 from tests.retail import tau2
 
 

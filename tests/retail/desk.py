@@ -20,11 +20,11 @@ from interlock import Database, Principal, WorkflowStore
 from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.store import AuditRecord
 from interlock.graphs import WorkflowGraph
-from interlock.graphs.retail import BY_TAU2_NAME, open_shop, retail_workflow
-from interlock.graphs.retail.shop import Shop
-from interlock.nodes import Limits
+from interlock.rules import Limits
 from interlock.testing import Answer, Call, ScriptedChatModel, call
 from interlock.tools.kinds import ToolKind
+from interlock.workflows.retail import BY_TAU2_NAME, open_shop, retail_workflow
+from interlock.workflows.retail.shop import Shop
 from tests.retail import tau2
 
 CUSTOMER = Principal("customer-at-the-desk")

@@ -22,9 +22,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from interlock import Database
-from interlock.graphs.retail import BY_TAU2_NAME
 from interlock.testing import Call
 from interlock.tools.errors import Refused
+from interlock.workflows.retail import BY_TAU2_NAME
 from tests.retail import attacks, tau2
 from tests.retail import desk as desks
 from tests.retail.attacks import SEED, Write

@@ -16,7 +16,7 @@ from tests.retail.desk import Desk
 
 READY = "answer.ready"
 """A fault point right before an answer is sent, so that several processes can be let go at once."""
-PRELOAD = ("tests.retail.processes", "interlock.graphs.retail", "langgraph.checkpoint.memory", "psycopg", "pytest")
+PRELOAD = ("tests.retail.processes", "interlock.workflows.retail", "langgraph.checkpoint.memory", "psycopg", "pytest")
 
 
 @contextmanager

@@ -20,8 +20,8 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from interlock.graphs.retail import calculator, lookups, operations
-from interlock.graphs.retail.shop import Address, metadata
+from interlock.workflows.retail import calculator, lookups, operations
+from interlock.workflows.retail.shop import Address, metadata
 
 FOLDER = Path(
     os.environ.get("INTERLOCK_TAU2_DIR") or Path(__file__).resolve().parents[3] / "shared" / "data" / "retail"

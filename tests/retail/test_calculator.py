@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.graphs.retail.calculator import LONGEST_EXPRESSION, calculate
 from interlock.tools.errors import Refused
+from interlock.workflows.retail.calculator import LONGEST_EXPRESSION, calculate
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,11 @@ from langgraph.types import Command
 
 from interlock import Principal, SQLCheckpointer
 from interlock.checkpointing.store import AuditKind
-from interlock.graphs.retail import (
+from interlock.rules import Limits
+from interlock.testing import ScriptedChatModel, call
+from interlock.tools.errors import InvalidResume
+from interlock.tools.kinds import ToolKind
+from interlock.workflows.retail import (
     BY_TAU2_NAME,
     CHANGING,
     HANDED_OVER,
@@ -25,10 +29,6 @@ from interlock.graphs.retail import (
     retail_workflow,
     sample_shop,
 )
-from interlock.nodes import Limits
-from interlock.testing import ScriptedChatModel, call
-from interlock.tools.errors import InvalidResume
-from interlock.tools.kinds import ToolKind
 from tests.retail import desk as desks
 from tests.retail.desk import Desk
 

@@ -14,7 +14,7 @@ import pytest
 from langgraph.types import Command
 
 from interlock.checkpointing.store import AuditKind
-from interlock.graphs.retail import workflow as retail
+from interlock.workflows.retail import workflow as retail
 from tests.retail import attacks, tau2
 from tests.retail import desk as desks
 from tests.retail.attacks import Range, Write

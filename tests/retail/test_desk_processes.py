@@ -22,10 +22,10 @@ from sqlalchemy.orm import Session
 from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.store import AuditKind
 from interlock.checkpointing.store_tables import ledger, outbox
-from interlock.graphs.retail import open_shop
-from interlock.graphs.retail.shop import Shop
 from interlock.testing import Child, FaultPoint
 from interlock.tools.errors import InterlockError
+from interlock.workflows.retail import open_shop
+from interlock.workflows.retail.shop import Shop
 from tests.retail import attacks, tau2
 from tests.retail import desk as desks
 from tests.retail.attacks import APPROVE, SEED, Write

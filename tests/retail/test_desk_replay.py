@@ -20,8 +20,8 @@ from sqlalchemy import Connection
 
 from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.store import AuditKind
-from interlock.graphs.retail import BY_TAU2_NAME, open_shop
-from interlock.graphs.retail.shop import Shop, load, metadata, record
+from interlock.workflows.retail import BY_TAU2_NAME, open_shop
+from interlock.workflows.retail.shop import Shop, load, metadata, record
 from tests.retail import desk as desks
 from tests.retail import tau2
 from tests.retail.desk import Desk, Run

@@ -10,15 +10,15 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from interlock.graphs.retail import tools
-from interlock.graphs.retail.shop import read_shop
-from interlock.graphs.retail.tools import BY_TAU2_NAME, DeskData
 from interlock.tools.context import ToolContext
 from interlock.tools.contracts import ToolContract
 from interlock.tools.errors import InvalidArguments, Refused
 from interlock.tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId
 from interlock.tools.kinds import Effect, ToolKind
 from interlock.tools.principal import Principal
+from interlock.workflows.retail import tools
+from interlock.workflows.retail.shop import read_shop
+from interlock.workflows.retail.tools import BY_TAU2_NAME, DeskData
 from tests.retail import tau2
 
 Contract = ToolContract[..., Any]

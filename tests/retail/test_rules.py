@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
-from interlock.graphs.retail import lookups, operations
-from interlock.graphs.retail.shop import Address, GiftCard, Order, load, read_order, read_shop, read_user
-from interlock.graphs.retail.shop.tables import orders
 from interlock.tools.errors import Refused
+from interlock.workflows.retail import lookups, operations
+from interlock.workflows.retail.shop import Address, GiftCard, Order, load, read_order, read_shop, read_user
+from interlock.workflows.retail.shop.tables import orders
 
 HARBOUR = Address(address1="1 Harbour Row", address2="", city="Portsmere", country="USA", state="ME", zip="04101")
 

@@ -14,9 +14,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
-from interlock.graphs.retail import lookups, operations
-from interlock.graphs.retail.sample_shop import load_sample_shop, sample_shop
-from interlock.graphs.retail.shop import (
+from interlock.tools.errors import Refused
+from interlock.workflows.retail import lookups, operations
+from interlock.workflows.retail.sample_shop import load_sample_shop, sample_shop
+from interlock.workflows.retail.shop import (
     Address,
     GiftCard,
     OrderStatus,
@@ -27,8 +28,7 @@ from interlock.graphs.retail.shop import (
     read_user,
     record,
 )
-from interlock.graphs.retail.shop.tables import exchange_items, payment_methods
-from interlock.tools.errors import Refused
+from interlock.workflows.retail.shop.tables import exchange_items, payment_methods
 from tests.retail import tau2
 
 

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from interlock.graphs.retail.shop import read_order, read_shop, record
 from interlock.tools.errors import Refused
+from interlock.workflows.retail.shop import read_order, read_shop, record
 from tests.retail import tau2
 
 pytestmark = tau2.needs_tau2

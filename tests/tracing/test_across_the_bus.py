@@ -7,7 +7,7 @@ from typing import Any
 
 from interlock import EventEnvelope, ToolContext, Workflow, command
 from interlock.events import InProcessBus, Relay, reply
-from interlock.graphs import Deliveries
+from interlock.operations import Deliveries
 from interlock.testing import ScriptedChatModel, TraceSink, call
 from interlock.tracing import reference_in
 from tests.tracing.support import ADA, Asked, Collected, arrived, config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langgraph.types import Command
 
-from interlock.nodes import Limits
+from interlock.rules import Limits
 from interlock.testing import ScriptedChatModel, call
 from tests.workflow.support import Desk, Home, Runner, codes, dangling, interrupts, said, shown, thread, trail
 

@@ -125,7 +125,7 @@ def test_a_click_on_what_somebody_else_decided_says_so() -> None:
 
 def test_without_widgets_a_card_is_a_picture_and_text(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, approval_id = asked()
-    monkeypatch.setitem(sys.modules, "interlock.graphs.card_widget", None)
+    monkeypatch.setitem(sys.modules, "interlock.pictures.card_widget", None)
 
     bundle: Any = graph.instances.card(approval_id, by=BOB)._repr_mimebundle_()
 

@@ -13,7 +13,7 @@ from langgraph.graph import END, START
 from langgraph.graph.state import CompiledStateGraph
 
 from interlock import Approval, Deny, Policy, RequireApproval, ToolContract, Workflow, command, next_allowed_tools, read
-from interlock.nodes import GuardView
+from interlock.rules import GuardView
 from interlock.testing import ScriptedChatModel
 from interlock.tools.errors import WorkflowDefinitionError
 from tests.workflow.support import ADA, Desk, DeskData, Done

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from interlock import Approval, Workflow, command, read
-from interlock.graphs.layout import Size, lay_out
+from interlock.pictures.layout import Size, lay_out
 from interlock.testing import ScriptedChatModel, call
 
 SVG = "{http://www.w3.org/2000/svg}"

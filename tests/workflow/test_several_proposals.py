@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from interlock import Workflow, read
-from interlock.nodes import Limits
+from interlock.rules import Limits
 from interlock.testing import ScriptedChatModel, call
 from tests.workflow.support import Desk, Home, Note, Runner, answers, codes, dangling, said, thread, trail
 

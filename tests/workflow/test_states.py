@@ -10,7 +10,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from interlock import DecisionView, Workflow
-from interlock.nodes import GuardView
+from interlock.rules import GuardView
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import RunError, WorkflowFinished
 from tests.workflow.support import ADA, Desk, DeskData, Home, Runner, codes, dangling, interrupts, said, thread

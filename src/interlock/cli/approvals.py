@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus
+from ..commands.approvals.payload import moment
 from ..graphs import WorkflowGraph
-from ..nodes.approval_payload import moment
 from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError, PrincipalError

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ..graphs import WorkflowGraph
-from ..graphs.approval_desk import Tick
-from ..graphs.poking import AnyGraph
+from ..operations.approval_desk import Tick
+from ..operations.resuming import AnyGraph
 from ..tools.canonical import JsonObject
 from .durations import seconds_of
 from .loading import AppOption, DbOption, RootOption, load_app, load_root

@@ -16,7 +16,7 @@ from ..checkpointing.store.outbox import OutboxEvent, OutboxStatus
 from ..events.envelopes import moment_text
 from ..events.following import follow, trace_of
 from ..events.schemas import breaking_changes, export, known_events
-from ..graphs import Deliveries
+from ..operations import Deliveries
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
 from .durations import seconds_of

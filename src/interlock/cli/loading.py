@@ -15,13 +15,13 @@ from sqlalchemy.exc import ArgumentError
 
 from ..checkpointing import SQLCheckpointer, WorkflowStore
 from ..graphs import Workflow, WorkflowGraph
-from ..graphs.poking import AnyGraph
-from ..nodes.definition import Definition
+from ..operations.resuming import AnyGraph
+from ..rules.definition import Definition
 from ..tools.errors import InputError, InterlockError
 
 READY_MADE = {
-    "retail": "interlock.graphs.retail.workflow:retail_workflow",
-    "case": "interlock.graphs.case.workflow:case_workflow",
+    "retail": "interlock.workflows.retail.workflow:retail_workflow",
+    "case": "interlock.workflows.case.workflow:case_workflow",
 }
 """Workflows that ship with Interlock, by the name that stands for them."""
 

@@ -9,8 +9,8 @@ import typer
 from ..events import Relay, RelayOptions, WireFormat
 from ..events.brokers import open_bus
 from ..events.running import until_stopped
-from ..graphs import EventService
-from ..graphs.event_service import event_names
+from ..operations import EventService
+from ..operations.event_service import event_names
 from .loading import AppOption, DbOption, RootOption, load_app, load_root, open_store
 from .output import AsJson, ExitCode, console, print_json
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..checkpointing.store import LedgerEntry, LedgerStatus
-from ..nodes.resolution import Found
+from ..commands.execution.resolution import Found
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal

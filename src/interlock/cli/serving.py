@@ -15,8 +15,8 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from ..checkpointing import SQLCheckpointer, WorkflowStore
 from ..graphs import WorkflowGraph
-from ..graphs.retail import open_shop, retail_workflow
 from ..testing import Answer, ScriptedChatModel
+from ..workflows.retail import open_shop, retail_workflow
 from .demo.cases import CASES, next_step
 
 DATABASE = "INTERLOCK_DB"

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..graphs.drawing import Drawing, DrawnEdge, DrawnState
+from ..pictures.drawing import Drawing, DrawnEdge, DrawnState
 from .loading import load_app
 from .output import AsJson, console, print_json
 

@@ -1,9 +1,9 @@
-"""The workflow builder, the compiled graph, and the ready-made workflows."""
+"""The workflow builder, its checks, the compiler, the compiled graph, and the middleware for `create_agent`.
+
+Open `workflow.py` first: it is what users write.
+"""
 
 from .compiled import WorkflowGraph
-from .deliveries import Deliveries, Ticked
-from .event_service import EventService
-from .instances import Instances
 from .workflow import Workflow
 
-__all__ = ["Deliveries", "EventService", "Instances", "Ticked", "Workflow", "WorkflowGraph"]
+__all__ = ["Workflow", "WorkflowGraph"]

@@ -13,15 +13,15 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest
 from ..checkpointing.store import approvals as approval_rows
-from ..nodes.decisions import Declined, decide, record_refused
+from ..commands.approvals.decisions import Declined, decide, record_refused
+from ..commands.execution.resolution import parse_resolution, resolve
+from ..commands.running.scope import CHECKPOINTER, NESTED, outside_scope, workflow_id_of
 from ..nodes.execution import OUTCOME_UNKNOWN
-from ..nodes.resolution import parse_resolution, resolve
-from ..nodes.scope import CHECKPOINTER, NESTED, outside_scope, workflow_id_of
+from ..operations.refusals import record_refusal
 from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Decision
 from ..tools.errors import InputError, InvalidInput, InvalidResume, MissingThreadId, ResumeError
 from ..tools.principal import Principal
-from .refusals import record_refusal
 
 if TYPE_CHECKING:
     from .compiled import WorkflowGraph

@@ -2,7 +2,7 @@
 
 import logging
 
-from ..nodes.definition import Definition, Edge, StateKind
+from ..rules.definition import Definition, Edge, StateKind
 from ..tools.approvals import Approval, Escalate, Take
 from ..tools.errors import ContractError, WorkflowDefinitionError
 

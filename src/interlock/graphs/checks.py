@@ -7,8 +7,8 @@ from dataclasses import replace
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
-from ..nodes.definition import Definition, Edge, Limits, State, StateKind
-from ..nodes.policies import Mode, Policy
+from ..rules.definition import Definition, Edge, Limits, State, StateKind
+from ..rules.policies import Mode, Policy
 from ..tools._signature import first_line
 from ..tools.contracts import ToolContract
 from ..tools.errors import RegistryError, WorkflowDefinitionError

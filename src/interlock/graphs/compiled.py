@@ -13,22 +13,22 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from ..nodes.base import Engine
+from ..commands.running.checkpoint_lookup import FromThreads
+from ..commands.running.engine import Engine
+from ..commands.running.principals import SERVER_USER, principal_of
+from ..commands.running.scope import CHECKPOINTER, RUNTIME
 from ..nodes.channels import OWN_CHANNELS, Input
-from ..nodes.principals import SERVER_USER, principal_of
-from ..nodes.saved import FromThreads
-from ..nodes.scope import CHECKPOINTER, RUNTIME
+from ..operations.instances import Instances
+from ..operations.refusals import record_refusal
+from ..operations.stepping import Stepper
+from ..operations.time_travel import check_travel
+from ..pictures.comparison import Comparison, compare
+from ..pictures.picture import Picture, picture_of
+from ..pictures.side_by_side import Panes, panes_of
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
-from .compare import Comparison, compare
-from .instances import Instances
-from .panes import Panes, panes_of
-from .picture import Picture, picture_of
-from .refusals import record_refusal
-from .stepping import Stepper
-from .traced import traced_run
-from .travel import check_travel
+from .traced_run import traced_run
 from .turns import Turn
 
 COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})

@@ -11,14 +11,14 @@ from langgraph.graph import END, START, StateGraph
 
 from ..checkpointing import SQLCheckpointer
 from ..checkpointing.store import WorkflowStore
+from ..commands.running.engine import Engine
 from ..nodes.approval import ApprovalNode
-from ..nodes.base import Engine
 from ..nodes.channels import Channels, Output, Started
-from ..nodes.definition import Definition, Edge, State, StateKind
 from ..nodes.execution import ExecutionNode
 from ..nodes.models import FunctionProposer, ModelProposer, NodeProposer, Proposer
 from ..nodes.reasoning import StateNode, reads_node
 from ..nodes.waiting import WaitNode
+from ..rules.definition import Definition, Edge, State, StateKind
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.principal import Principal
 from ..tracing.outgoing import register_sensitive

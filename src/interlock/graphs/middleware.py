@@ -27,23 +27,23 @@ from langgraph.types import Command
 
 from ..checkpointing.store import Instance
 from ..checkpointing.store import instances as instance_rows
+from ..commands.execution.commands import Commands, Outcome
+from ..commands.execution.starting import ensure_instance
+from ..commands.running.driver import arun, run
+from ..commands.running.engine import Engine
+from ..commands.running.operations import InStore, Steps
+from ..commands.running.scope import Scope, scope_of
 from ..nodes.approval import ApprovalNode
-from ..nodes.base import Engine
-from ..nodes.commands import Commands, Outcome
-from ..nodes.definition import Edge, offered_edges
-from ..nodes.driver import arun, run
 from ..nodes.execution import ExecutionNode, handed_over, until_checkpointed
-from ..nodes.gate import Denial
-from ..nodes.operations import InStore, Steps
-from ..nodes.proposals import Proposal
-from ..nodes.scope import Scope, scope_of
-from ..nodes.starting import ensure_instance
+from ..operations.instances import Instances
+from ..rules.definition import Edge, offered_edges
+from ..rules.gate import Denial
+from ..rules.proposals import Proposal
 from ..tools.codes import ErrorCode
 from ..tools.errors import InputError
 from ..tools.ids import derive
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
-from .instances import Instances
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """The data that an instance starts with, or a function that makes it of the agent's state."""

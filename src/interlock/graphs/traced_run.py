@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
-from ..nodes.scope import workflow_id_of
+from ..commands.running.scope import workflow_id_of
 from ..tracing.reference import TraceReference
 from ..tracing.runs import GraphRun, graph_run
 from ..tracing.trail import last_reference

@@ -12,10 +12,10 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 from pydantic import BaseModel
 
 from ..checkpointing.store import Instance
-from ..nodes.base import Engine
+from ..commands.execution.starting import initial_data
+from ..commands.running.engine import Engine
+from ..commands.running.scope import CHECKPOINT_NS, NESTED, RESUMING, THREAD_ID, workflow_id_of
 from ..nodes.channels import Channels, Input
-from ..nodes.scope import CHECKPOINT_NS, NESTED, RESUMING, THREAD_ID, workflow_id_of
-from ..nodes.starting import initial_data
 from ..tools.canonical import JsonObject
 from ..tools.errors import InvalidInput, MissingThreadId, WorkflowFinished
 from ..tools.principal import Principal

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from ..nodes.definition import State
-from ..nodes.waits import WaitRule, check_rule
+from ..rules.definition import State
+from ..rules.waits import WaitRule, check_rule
 from ..tools.errors import WorkflowDefinitionError
 
 

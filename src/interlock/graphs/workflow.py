@@ -11,10 +11,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import BaseModel
 
 from ..checkpointing.store import WorkflowStore
-from ..nodes.base import Engine
-from ..nodes.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
-from ..nodes.policies import Mode, Policy
-from ..nodes.waits import Apply, Each, WaitRule
+from ..commands.running.engine import Engine
+from ..pictures.picture import Picture, picture_of
+from ..rules.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
+from ..rules.policies import Mode, Policy
+from ..rules.waits import Apply, Each, WaitRule
 from ..tools.approvals import Approval, duration
 from ..tools.contracts import ToolContract
 from ..tools.errors import WorkflowDefinitionError
@@ -23,7 +24,6 @@ from ..tools.kinds import ToolKind
 from .checks import check_definition, check_name
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
-from .picture import Picture, picture_of
 
 if TYPE_CHECKING:
     from .middleware import InitialData, WorkflowMiddleware

@@ -10,6 +10,17 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, approval_listing
 from ..checkpointing.store import approvals as approval_rows
+from ..commands.approvals.binding import void
+from ..commands.approvals.deadlines import lapse, take
+from ..commands.approvals.decisions import Declined, decide, record_refused
+from ..commands.approvals.payload import payload
+from ..commands.execution.commands import Commands, Outcome
+from ..commands.running.engine import Engine
+from ..commands.running.operations import InStore, Steps
+from ..commands.running.scope import SCRATCHPAD, Scope
+from ..rules.definition import Edge
+from ..rules.gate import Admission, Denial, binding
+from ..rules.proposals import Proposal
 from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Approval, Decision
 from ..tools.canonical import JsonObject, digest
@@ -17,18 +28,8 @@ from ..tools.codes import ErrorCode
 from ..tools.errors import InputError, InterlockError, InvalidResume
 from ..tools.ids import derive
 from ..tools.redaction import redact
-from .approval_payload import payload
-from .base import Engine, WorkflowNode
-from .binding import void
-from .commands import Commands, Outcome
-from .deadlines import lapse, take
-from .decisions import Declined, decide, record_refused
-from .definition import Edge
+from .base import WorkflowNode
 from .execution import answered, handed_over, streamed
-from .gate import Admission, Denial, binding
-from .operations import InStore, Steps
-from .proposals import Proposal
-from .scope import SCRATCHPAD, Scope
 from .streaming import approval_event
 
 

@@ -7,7 +7,7 @@ from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
 
-from .proposals import advance
+from ..rules.proposals import advance
 
 Ops = list[Any]
 

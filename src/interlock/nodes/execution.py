@@ -8,16 +8,17 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, interrupt
 
 from ..checkpointing.store import LedgerEntry
+from ..commands.execution.commands import Broken, Commands, Outcome
+from ..commands.execution.resolution import parse_resolution, resolve
+from ..commands.running.checkpoint_lookup import Saved, looking_at
+from ..commands.running.engine import Engine
+from ..commands.running.operations import Await, InStore, Steps
+from ..commands.running.scope import Scope
+from ..rules.proposals import Proposal
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, DurabilityError, InputError, StoreUnavailable
 from ..tools.kinds import ToolKind
-from .base import Engine, WorkflowNode
-from .commands import Broken, Commands, Outcome
-from .operations import Await, InStore, Steps
-from .proposals import Proposal
-from .resolution import parse_resolution, resolve
-from .saved import Saved, looking_at
-from .scope import Scope
+from .base import WorkflowNode
 from .streaming import outcome_event
 
 OUTCOME_UNKNOWN = "outcome_unknown"

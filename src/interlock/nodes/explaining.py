@@ -1,10 +1,10 @@
 """Why a tool is not offered: the question that a person on call asks first, answered in the trace."""
 
+from ..commands.running.engine import Engine
+from ..rules.definition import Edge, GuardView
+from ..rules.policies import Mode
 from ..tools.kinds import ToolKind
 from ..tracing.watch import note, watched
-from .base import Engine
-from .definition import Edge, GuardView
-from .policies import Mode
 
 
 def why_not_offered(engine: Engine, view: GuardView) -> dict[str, str]:

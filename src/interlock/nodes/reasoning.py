@@ -11,21 +11,22 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import AuditKind, Instance
 from ..checkpointing.store import audit as audit_rows
 from ..checkpointing.store import instances as instance_rows
+from ..commands.execution.commands import Commands, Outcome
+from ..commands.execution.starting import ensure_instance
+from ..commands.running.engine import Engine
+from ..commands.running.operations import Ask, InStore, Steps
+from ..commands.running.scope import Scope
+from ..rules.definition import Edge, GuardView, State, offered_edges
+from ..rules.gate import Denial, left_over
+from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
 from ..tools.codes import ErrorCode
 from ..tools.errors import RunError, StaleCheckpoint
 from ..tools.ids import AuditRef, derive
 from ..tools.principal import Principal
-from .base import Engine, WorkflowNode
-from .commands import Commands, Outcome
-from .definition import Edge, GuardView, State, offered_edges
+from .base import WorkflowNode
 from .execution import answered, handed_over, streamed
 from .explaining import tell_offer
-from .gate import Denial, left_over
 from .models import Proposer
-from .operations import Ask, InStore, Steps
-from .proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
-from .scope import Scope
-from .starting import ensure_instance
 
 
 def reads_node(state: str) -> str:

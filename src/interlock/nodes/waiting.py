@@ -9,13 +9,13 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import Instance
 from ..checkpointing.store import waits as wait_rows
+from ..commands.running.operations import InStore, Steps
+from ..commands.running.scope import Scope
+from ..commands.waits.settling import arrive, expire, payload
 from ..tools.canonical import JsonObject
 from ..tools.errors import RunError
 from ..tools.principal import Principal
-from .operations import InStore, Steps
 from .reasoning import StateNode
-from .scope import Scope
-from .settling import arrive, expire, payload
 
 
 class WaitNode(StateNode):

@@ -10,13 +10,13 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page, approval_listing, learning
 from ..checkpointing.store import approvals as approval_rows
-from ..nodes.approval_payload import moment, payload
-from ..nodes.base import logger
-from ..nodes.deadlines import Lapsed, lapse_one
-from ..nodes.decisions import Declined, decide
-from ..nodes.driver import arun, run
-from ..nodes.scope import outside_scope, workflow_id_of
-from ..nodes.settling import CLOCK
+from ..commands.approvals.deadlines import Lapsed, lapse_one
+from ..commands.approvals.decisions import Declined, decide
+from ..commands.approvals.payload import moment, payload
+from ..commands.running.driver import arun, run
+from ..commands.running.engine import logger
+from ..commands.running.scope import outside_scope, workflow_id_of
+from ..commands.waits.settling import CLOCK
 from ..tools.answers import parse_answer
 from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JSON, JsonObject
@@ -24,10 +24,10 @@ from ..tools.errors import ConflictError, InputError, OutcomeUnknown
 from ..tools.principal import Principal
 from ..tools.redaction import redact
 from .deliveries import Deliveries, Ticked
-from .poking import AnyGraph
+from .resuming import AnyGraph
 
 if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
+    from ..graphs.compiled import WorkflowGraph
 
 BATCH = 100
 """How many overdue approvals are read at once."""

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpointing.store import inbox as inbox_rows
 from ..checkpointing.store.inbox import InboxEvent, InboxStatus
+from ..commands.waits.delivery import Delivery, DeliveryStatus, settle_due, take_again, take_in
 from ..events.cloudevents import read
 from ..events.envelopes import envelope_of
-from ..nodes.delivery import Delivery, DeliveryStatus, settle_due, take_again, take_in
 from ..tools.canonical import canonical_json
 from ..tools.errors import InvalidInput
 from ..tools.events import Event, EventEnvelope
 from ..tools.ids import EventId, TraceId, WorkflowId, derive, mint
-from .poking import AnyGraph, Kind, Poker, Stop
+from .resuming import AnyGraph, Kind, Poker, Stop
 
 if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
+    from ..graphs.compiled import WorkflowGraph
 
 Deliverable = EventEnvelope | Event | Mapping[str, Any] | str | bytes
 """An event in any form: an envelope, the wire shape, a CloudEvent, their JSON text, or a bare `Event` with `workflow_id=`."""

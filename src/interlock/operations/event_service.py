@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Self
 
 from langgraph.graph.state import CompiledStateGraph
 
+from ..commands.waits.delivery import Delivery
 from ..events.background import Background
 from ..events.bus import Bus, Handler, Message
 from ..events.in_process import InProcessBus
 from ..events.relay import Relay, RelayOptions
-from ..nodes.delivery import Delivery
 from ..tools.errors import BusUnavailable, InputError, StoreUnavailable
 from .deliveries import Deliveries
-from .poking import AnyGraph
+from .resuming import AnyGraph
 
 if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
+    from ..graphs.compiled import WorkflowGraph
 
 logger = logging.getLogger("interlock.events")
 

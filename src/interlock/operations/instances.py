@@ -7,14 +7,17 @@ from langchain_core.runnables import RunnableConfig
 
 from ..checkpointing.identifiers import named
 from ..checkpointing.store import AuditRecord, Instance
-from ..nodes.approval_payload import payload
-from ..nodes.commands import Broken, Commands, Outcome, unresolved
-from ..nodes.driver import arun, run
-from ..nodes.operations import Steps
-from ..nodes.proposals import Proposal
-from ..nodes.resolution import Found, Resolution, resolve
-from ..nodes.scope import outside_scope, workflow_id_of
-from ..nodes.settling import open_wait
+from ..commands.approvals.payload import payload
+from ..commands.execution.commands import Broken, Commands, Outcome, unresolved
+from ..commands.execution.resolution import Found, Resolution, resolve
+from ..commands.running.driver import arun, run
+from ..commands.running.operations import Steps
+from ..commands.running.scope import outside_scope, workflow_id_of
+from ..commands.waits.settling import open_wait
+from ..pictures.card import ApprovalCard
+from ..pictures.picture import Picture, picture_of_instance
+from ..pictures.timeline import Timeline, timeline_of
+from ..rules.proposals import Proposal
 from ..tools.canonical import JsonObject
 from ..tools.contracts import ToolContract
 from ..tools.events import Event
@@ -23,10 +26,7 @@ from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
 from ..tracing.outside import outside_call
 from .approval_desk import ApprovalDesk
-from .card import ApprovalCard
-from .picture import Picture, picture_of_instance
-from .timeline import Timeline, timeline_of
-from .travel import fork, head, rejoin
+from .time_travel import fork, head, rejoin
 
 Which = str | RunnableConfig
 """An instance: its workflow id, or the config that its thread runs with."""

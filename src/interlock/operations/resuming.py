@@ -17,14 +17,14 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalStatus, Instance, approval_listing
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import waits as wait_rows
-from ..nodes.base import Engine, logger
-from ..nodes.scope import workflow_id_of
-from ..nodes.settling import CLOCK
+from ..commands.running.engine import Engine, logger
+from ..commands.running.scope import workflow_id_of
+from ..commands.waits.settling import CLOCK
 from ..tools.errors import ConflictError
 from ..tools.principal import Principal
 
 if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
+    from ..graphs.compiled import WorkflowGraph
 
 AnyGraph = CompiledStateGraph[Any, Any, Any, Any]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
+from ..pictures.picture import Picture
 from ..tools.principal import Principal
-from .picture import Picture
 
 if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
+    from ..graphs.compiled import WorkflowGraph
 
 
 class Stepper:

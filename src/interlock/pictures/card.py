@@ -17,7 +17,7 @@ from .drawing import in_words
 from .svg import FONT, C
 
 if TYPE_CHECKING:
-    from .approval_desk import ApprovalDesk
+    from ..operations.approval_desk import ApprovalDesk
 
 _WIDTH, _LINE, _LETTERS, _VALUES = 640.0, 18.0, 76, 118.0
 

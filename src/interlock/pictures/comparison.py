@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from langgraph.types import StateSnapshot
 
-from .panes import words_of
+from .side_by_side import words_of
 from .svg import FONT, C
 
 _WIDTH, _LINE, _VALUES, _LETTERS = 860.0, 18.0, 236.0, 100

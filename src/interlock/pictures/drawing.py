@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..nodes.definition import Definition, Edge, State
-from ..nodes.waits import WaitRule
+from ..rules.definition import Definition, Edge, State
+from ..rules.waits import WaitRule
 from ..tools.approvals import Approval
 from ..tools.canonical import JsonObject
 

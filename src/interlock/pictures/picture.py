@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpointing.store import AuditKind, AuditRecord, Instance
-from ..nodes.base import Engine
-from ..nodes.definition import Definition, Edge, GuardView
-from ..nodes.policies import Mode
+from ..commands.running.engine import Engine
+from ..rules.definition import Definition, Edge, GuardView
+from ..rules.policies import Mode
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
 from .drawing import Drawing

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from ...graphs.retail import TRANSFER_NOTICE
 from ...testing import Answer, ScriptedChatModel, call
 from ...tools.codes import ErrorCode
 from ...tools.principal import Principal
+from ...workflows.retail import TRANSFER_NOTICE
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from sqlalchemy.engine import Connection
 
 from ...checkpointing import SQLCheckpointer
 from ...graphs import WorkflowGraph
-from ...graphs.retail import create_tables, load, retail_workflow, sample_shop
-from ...graphs.retail.shop import is_empty
-from ...graphs.retail.shop import metadata as shop_tables
 from ...tools.errors import InputError
+from ...workflows.retail import create_tables, load, retail_workflow, sample_shop
+from ...workflows.retail.shop import is_empty
+from ...workflows.retail.shop import metadata as shop_tables
 from .cases import Case, demo_model
 
 _own = sa.MetaData()

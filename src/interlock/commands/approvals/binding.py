@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
-from ..checkpointing.store import approvals as approval_rows
-from ..tools.canonical import JSON
-from ..tools.codes import ErrorCode
-from ..tools.errors import ConflictError
-from .definition import Definition
-from .gate import Admission, Denial, binding
-from .proposals import Proposal
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
+from ...checkpointing.store import approvals as approval_rows
+from ...rules.definition import Definition
+from ...rules.gate import Admission, Denial, binding
+from ...rules.proposals import Proposal
+from ...tools.canonical import JSON
+from ...tools.codes import ErrorCode
+from ...tools.errors import ConflictError
 
 Preview = Callable[[Unit, Admission, Proposal], JSON]
 """What the tool would show of the call now."""

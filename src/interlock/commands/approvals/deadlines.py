@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
-from ..checkpointing.store import approvals as approval_rows
-from ..checkpointing.store import instances as instance_rows
-from ..tools.approvals import Escalate, Take
-from ..tools.canonical import JsonObject
-from ..tools.codes import ErrorCode
-from ..tools.ids import derive
-from .attempts import Broken, Outcome, unresolved
-from .base import Engine
-from .commands import Commands
-from .operations import InStore, Steps
-from .proposals import Proposal
-from .scope import outside_scope
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
+from ...checkpointing.store import approvals as approval_rows
+from ...checkpointing.store import instances as instance_rows
+from ...rules.proposals import Proposal
+from ...tools.approvals import Escalate, Take
+from ...tools.canonical import JsonObject
+from ...tools.codes import ErrorCode
+from ...tools.ids import derive
+from ..execution.attempts import Broken, Outcome, unresolved
+from ..execution.commands import Commands
+from ..running.engine import Engine
+from ..running.operations import InStore, Steps
+from ..running.scope import outside_scope
 
 
 @dataclass(frozen=True)

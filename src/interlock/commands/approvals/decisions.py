@@ -9,20 +9,20 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Standing, Unit
-from ..checkpointing.store import approvals as approval_rows
-from ..tools.approvals import Decision, DecisionKind
-from ..tools.canonical import JsonObject
-from ..tools.codes import ErrorCode
-from ..tools.errors import ConflictError, InputError, InterlockError, InvalidArguments, InvalidResume, PrincipalError
-from ..tools.principal import Principal
-from ..tools.redaction import redact
-from .base import Engine
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Standing, Unit
+from ...checkpointing.store import approvals as approval_rows
+from ...rules.gate import Denial
+from ...tools.approvals import Decision, DecisionKind
+from ...tools.canonical import JsonObject
+from ...tools.codes import ErrorCode
+from ...tools.errors import ConflictError, InputError, InterlockError, InvalidArguments, InvalidResume, PrincipalError
+from ...tools.principal import Principal
+from ...tools.redaction import redact
+from ..execution.commands import Commands
+from ..running.engine import Engine
+from ..running.scope import Scope
 from .binding import as_proposal, void
-from .commands import Commands
 from .deadlines import lapse
-from .gate import Denial
-from .scope import Scope
 
 
 @dataclass(frozen=True)

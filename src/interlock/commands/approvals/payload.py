@@ -3,12 +3,12 @@
 import datetime as dt
 import json
 
-from ..checkpointing.store import ApprovalRequest
-from ..tools.approvals import Approval, Escalate, Take
-from ..tools.canonical import JSON, JsonObject
-from ..tools.events import timestamp
-from .base import Engine
-from .policies import Mode
+from ...checkpointing.store import ApprovalRequest
+from ...rules.policies import Mode
+from ...tools.approvals import Approval, Escalate, Take
+from ...tools.canonical import JSON, JsonObject
+from ...tools.events import timestamp
+from ..running.engine import Engine
 
 
 def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> JsonObject:

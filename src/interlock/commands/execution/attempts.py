@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.database import LOOKED
-from ..checkpointing.store import ApprovalRequest, Instance, LedgerEntry, Unit
-from ..tools.canonical import JsonObject
-from ..tools.errors import OutcomeUnknown
-from .gate import Admission
-from .operations import Attempt
+from ...checkpointing.database import LOOKED
+from ...checkpointing.store import ApprovalRequest, Instance, LedgerEntry, Unit
+from ...rules.gate import Admission
+from ...tools.canonical import JsonObject
+from ...tools.errors import OutcomeUnknown
+from ..running.operations import Attempt
 
 if TYPE_CHECKING:  # see `driver`
     from sqlalchemy.orm import Session

@@ -4,19 +4,19 @@ import datetime as dt
 import json
 from typing import Any
 
-from ..checkpointing.store import Unit
-from ..checkpointing.store.audit import traced
-from ..tools.canonical import JsonObject
-from ..tools.codes import ErrorCode
-from ..tools.contracts import ToolContract
-from ..tools.errors import InvalidOutput, Refused
-from ..tools.events import Event, EventEnvelope
-from ..tools.ids import EventId, TraceId, WorkflowId, mint
-from ..tools.redaction import redact
-from ..tools.results import ErrorBody
-from .bodies import OutOfTimeError
-from .gate import Admission
-from .proposals import Proposal
+from ...checkpointing.store import Unit
+from ...checkpointing.store.audit import traced
+from ...rules.gate import Admission
+from ...rules.proposals import Proposal
+from ...tools.canonical import JsonObject
+from ...tools.codes import ErrorCode
+from ...tools.contracts import ToolContract
+from ...tools.errors import InvalidOutput, Refused
+from ...tools.events import Event, EventEnvelope
+from ...tools.ids import EventId, TraceId, WorkflowId, mint
+from ...tools.redaction import redact
+from ...tools.results import ErrorBody
+from ..running.tool_bodies import OutOfTimeError
 
 
 def facts_of(proposal: Proposal, admission: Admission, node: str | None) -> dict[str, Any]:

@@ -11,30 +11,30 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, ApprovalStatus, LedgerEntry, LedgerStatus, Unit
-from ..checkpointing.store import instances as instance_rows
-from ..checkpointing.store import ledger as ledger_rows
-from ..tools.canonical import JSON
-from ..tools.codes import ErrorCode
-from ..tools.context import ToolContext
-from ..tools.contracts import ToolContract
-from ..tools.errors import ConflictError, Refused, RevisionConflict, StaleCheckpoint, StoreError
-from ..tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
-from ..tools.kinds import Effect, ToolKind
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, LedgerEntry, LedgerStatus, Unit
+from ...checkpointing.store import instances as instance_rows
+from ...checkpointing.store import ledger as ledger_rows
+from ...rules.gate import Admission, Denial, Verdict, judge
+from ...rules.policies import Mode
+from ...rules.proposals import Proposal, with_arguments
+from ...tools.canonical import JSON
+from ...tools.codes import ErrorCode
+from ...tools.context import ToolContext
+from ...tools.contracts import ToolContract
+from ...tools.errors import ConflictError, Refused, RevisionConflict, StaleCheckpoint, StoreError
+from ...tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
+from ...tools.kinds import Effect, ToolKind
+from ..approvals.binding import void, with_approval
+from ..running.engine import Engine, logger
+from ..running.operations import Attempt, InStore, Sessions, Startable, Steps, Transact
+from ..running.scope import Scope
 from .attempts import Admitted, Broken, Looking, Outcome, admitted, unresolved
-from .base import Engine, logger
-from .binding import void, with_approval
-from .gate import Admission, Denial, Verdict, judge
+from .audit_payloads import error_body
+from .dry_run import rehearse
 from .history import LedgerHistory
+from .ledger_status import Stands, busy, stands
 from .lineage import same_line
-from .operations import Attempt, InStore, Sessions, Startable, Steps, Transact
 from .outcomes import Outcomes
-from .policies import Mode
-from .proposals import Proposal, with_arguments
-from .records import error_body
-from .rehearsal import rehearse
-from .scope import Scope
-from .standing import Stands, busy, stands
 from .versions import adopt
 
 

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from ..checkpointing.store import AuditKind, LedgerStatus, Unit
-from ..tools.ids import WorkflowId
-from ..tools.redaction import redact
-from ..tools.results import CommandResult
+from ...checkpointing.store import AuditKind, LedgerStatus, Unit
+from ...rules.proposals import Proposal
+from ...tools.ids import WorkflowId
+from ...tools.redaction import redact
+from ...tools.results import CommandResult
+from ..approvals.binding import use
 from .attempts import Admitted, Outcome
-from .binding import use
-from .proposals import Proposal
-from .records import facts_of
+from .audit_payloads import facts_of
 
 if TYPE_CHECKING:
     from .commands import Commands

@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ledger_counts
-from ..tools.canonical import JSON
-from .policies import Per
+from ...checkpointing.store import ledger_counts
+from ...rules.policies import Per
+from ...tools.canonical import JSON
 
 
 class LedgerHistory:

@@ -2,12 +2,12 @@
 
 from enum import Enum
 
-from ..checkpointing.store import LedgerEntry, LedgerStatus, Unit, leases
-from ..tools.canonical import digest
-from ..tools.contracts import ToolContract
-from ..tools.errors import ConflictError, IdempotencyError, InProgress, InvalidArguments, OutcomeUnknown
+from ...checkpointing.store import LedgerEntry, LedgerStatus, Unit, leases
+from ...rules.proposals import Proposal
+from ...tools.canonical import digest
+from ...tools.contracts import ToolContract
+from ...tools.errors import ConflictError, IdempotencyError, InProgress, InvalidArguments, OutcomeUnknown
 from .attempts import unresolved
-from .proposals import Proposal
 
 
 class Stands(Enum):

@@ -7,9 +7,9 @@ it among their ancestors; everything after it does. Comparing revisions would mi
 import uuid
 from collections.abc import Callable
 
-from ..checkpointing.store import Instance
-from .saved import Saved, looking_at
-from .scope import Scope
+from ...checkpointing.store import Instance
+from ..running.checkpoint_lookup import Saved, looking_at
+from ..running.scope import Scope
 
 _SKEW = 24 * 3600 * 10_000_000
 """How far the clocks of two machines may be apart, in the 100 ns of a checkpoint's id."""

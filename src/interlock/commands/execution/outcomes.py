@@ -6,24 +6,24 @@ from typing import Any, cast
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from ..checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
-from ..tools.canonical import JsonObject
-from ..tools.codes import ErrorCode
-from ..tools.errors import InvalidOutput
-from ..tools.events import Event
-from ..tools.ids import AuditRef, WorkflowId, mint
-from ..tools.kinds import Effect, ToolKind
-from ..tools.redaction import redact
-from ..tools.results import CommandResult, ErrorBody, ErrorResult
+from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
+from ...rules.gate import Denial
+from ...rules.proposals import Proposal
+from ...tools.canonical import JsonObject
+from ...tools.codes import ErrorCode
+from ...tools.errors import InvalidOutput
+from ...tools.events import Event
+from ...tools.ids import AuditRef, WorkflowId, mint
+from ...tools.kinds import Effect, ToolKind
+from ...tools.redaction import redact
+from ...tools.results import CommandResult, ErrorBody, ErrorResult
+from ..approvals.binding import use
+from ..running.engine import Engine
+from ..running.operations import Attempt
+from ..running.scope import Scope
+from ..waits.settling import arrive
 from .attempts import Admitted, Broken, Outcome
-from .base import Engine
-from .binding import use
-from .gate import Denial
-from .operations import Attempt
-from .proposals import Proposal
-from .records import envelope, facts_of
-from .scope import Scope
-from .settling import arrive
+from .audit_payloads import envelope, facts_of
 
 
 class Outcomes:

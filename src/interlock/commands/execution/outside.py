@@ -13,19 +13,19 @@ from typing import Any
 from langgraph.errors import GraphBubbleUp
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import AuditKind, LedgerStatus, Unit, leases
-from ..tools.contracts import ToolContract
-from ..tools.errors import InvalidOutput, LeaseLost, Refused, StoreUnavailable
-from ..tools.kinds import Effect
-from ..tools.retry import RetryPolicy
+from ...checkpointing.store import AuditKind, LedgerStatus, Unit, leases
+from ...rules.proposals import Proposal
+from ...tools.contracts import ToolContract
+from ...tools.errors import InvalidOutput, LeaseLost, Refused, StoreUnavailable
+from ...tools.kinds import Effect
+from ...tools.retry import RetryPolicy
+from ..running.backoff import Backoff
+from ..running.engine import logger
+from ..running.operations import Body, InStore, Pause, Steps
+from ..running.sessions import Later
 from .attempts import Admitted, Broken, Outcome
-from .backoff import Backoff
-from .base import logger
+from .audit_payloads import error_body, facts_of
 from .commands import Commands
-from .operations import Body, InStore, Pause, Steps
-from .proposals import Proposal
-from .records import error_body, facts_of
-from .sessions import Later
 
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
 """How long the outcome of an effect is held while the database cannot be reached."""

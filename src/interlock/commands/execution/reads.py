@@ -8,22 +8,22 @@ from typing import Any
 from langgraph.errors import GraphBubbleUp
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import AuditKind
-from ..checkpointing.store import approvals as approval_rows
-from ..tools.codes import ErrorCode
-from ..tools.errors import ConflictError, InvalidOutput, Refused, StoreError
-from ..tools.ids import WorkflowId
-from ..tools.redaction import redact
-from ..tools.results import ReadResult
+from ...checkpointing.store import AuditKind
+from ...checkpointing.store import approvals as approval_rows
+from ...rules.gate import Admission, Denial
+from ...rules.proposals import Proposal
+from ...tools.codes import ErrorCode
+from ...tools.errors import ConflictError, InvalidOutput, Refused, StoreError
+from ...tools.ids import WorkflowId
+from ...tools.redaction import redact
+from ...tools.results import ReadResult
+from ..approvals.binding import with_approval
+from ..running.engine import logger
+from ..running.operations import Attempt, Body, InStore, Steps
+from ..running.sessions import Later
 from .attempts import Admitted, Outcome, admitted
-from .base import logger
-from .binding import with_approval
+from .audit_payloads import error_body, facts_of
 from .commands import Commands
-from .gate import Admission, Denial
-from .operations import Attempt, Body, InStore, Steps
-from .proposals import Proposal
-from .records import error_body, facts_of
-from .sessions import Later
 
 
 class Reads:

@@ -7,23 +7,23 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
-from ..checkpointing.store import approvals as approval_rows
-from ..checkpointing.store import ledger as ledger_rows
-from ..tools.codes import ErrorCode
-from ..tools.errors import ConflictError, InProgress, InputError, InvalidOutput, InvalidResume
-from ..tools.events import Event
-from ..tools.principal import Principal
-from ..tools.results import ErrorBody
+from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
+from ...checkpointing.store import approvals as approval_rows
+from ...checkpointing.store import ledger as ledger_rows
+from ...rules.definition import Edge, offered_edges
+from ...rules.gate import Admission
+from ...rules.proposals import Proposal
+from ...tools.codes import ErrorCode
+from ...tools.errors import ConflictError, InProgress, InputError, InvalidOutput, InvalidResume
+from ...tools.events import Event
+from ...tools.principal import Principal
+from ...tools.results import ErrorBody
+from ..running.engine import Engine
+from ..running.scope import outside_scope
+from ..running.sessions import Later
 from .attempts import Admitted, Outcome
-from .base import Engine
 from .commands import Commands
-from .definition import Edge, offered_edges
-from .gate import Admission
-from .proposals import Proposal
-from .scope import outside_scope
-from .sessions import Later
-from .standing import is_running
+from .ledger_status import is_running
 
 
 class Found(StrEnum):

@@ -7,17 +7,17 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import AuditKind, Instance, Unit
-from ..checkpointing.store import instances as instance_rows
-from ..checkpointing.store.audit import GENESIS
-from ..tools.canonical import JsonObject
-from ..tools.errors import InvalidInput
-from ..tools.ids import mint
-from ..tools.principal import Principal
-from .base import Engine
-from .definition import Definition, State
-from .scope import Scope
-from .settling import arrive
+from ...checkpointing.store import AuditKind, Instance, Unit
+from ...checkpointing.store import instances as instance_rows
+from ...checkpointing.store.audit import GENESIS
+from ...rules.definition import Definition, State
+from ...tools.canonical import JsonObject
+from ...tools.errors import InvalidInput
+from ...tools.ids import mint
+from ...tools.principal import Principal
+from ..running.engine import Engine
+from ..running.scope import Scope
+from ..waits.settling import arrive
 from .versions import keep
 
 

@@ -7,12 +7,12 @@ states and edges of earlier ones were is kept beside, so that this release can t
 from collections.abc import Mapping
 from typing import Any
 
-from ..checkpointing.store import AuditKind, Unit
-from ..checkpointing.store import definitions as definition_rows
-from ..tools.canonical import JsonObject
-from ..tools.errors import DefinitionChanged
-from ..tools.principal import Principal
-from .definition import Definition
+from ...checkpointing.store import AuditKind, Unit
+from ...checkpointing.store import definitions as definition_rows
+from ...rules.definition import Definition
+from ...tools.canonical import JsonObject
+from ...tools.errors import DefinitionChanged
+from ...tools.principal import Principal
 
 
 def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:

@@ -8,7 +8,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
-from ..checkpointing.saver.reading import LOOKING
+from ...checkpointing.saver.reading import LOOKING
 
 _SECONDS = 60.0
 

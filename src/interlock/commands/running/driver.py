@@ -10,15 +10,15 @@ from typing import Any, TypeVar, cast
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.database import Database
-from ..checkpointing.fault_points import FaultPoint, reach
-from ..checkpointing.faults import translate
-from ..checkpointing.store import WorkflowStore
-from ..tools.contracts import ToolContract
-from ..tools.errors import ContextError, InvalidOutput, NotADatabase, ReadOnlyStore, RunError, StoreUnavailable
-from .bodies import arun_outside, in_time, run_outside, timed
+from ...checkpointing.database import Database
+from ...checkpointing.fault_points import FaultPoint, reach
+from ...checkpointing.faults import translate
+from ...checkpointing.store import WorkflowStore
+from ...tools.contracts import ToolContract
+from ...tools.errors import ContextError, InvalidOutput, NotADatabase, ReadOnlyStore, RunError, StoreUnavailable
 from .operations import Ask, Attempt, Await, Body, InStore, Operation, Pause, Startable, Steps, Transact
 from .sessions import AsynchronousSession, SyncSession, aread_only, read_only
+from .tool_bodies import arun_outside, in_time, run_outside, timed
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
 
-from ..tools.context import ToolContext
-from ..tools.contracts import ToolContract
+from ...tools.context import ToolContext
+from ...tools.contracts import ToolContract
 
 T = TypeVar("T")
 Steps = Generator["Operation", Any, T]

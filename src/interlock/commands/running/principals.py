@@ -7,8 +7,8 @@ client's request, so it says nothing of who sends it; the server's own authentic
 from collections.abc import Mapping
 from typing import Any
 
-from ..tools.errors import PrincipalError
-from ..tools.principal import Principal
+from ...tools.errors import PrincipalError
+from ...tools.principal import Principal
 
 SERVER_USER = "langgraph_auth_user"
 """Where LangGraph Server puts the authenticated user into a run's config; no client can set it."""

@@ -8,12 +8,12 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from ..checkpointing.identifiers import named
-from ..tools.errors import MissingThreadId
-from ..tools.ids import derive
-from ..tools.principal import Principal
+from ...checkpointing.identifiers import named
+from ...tools.errors import MissingThreadId
+from ...tools.ids import derive
+from ...tools.principal import Principal
+from .checkpoint_lookup import FromThreads, Saved
 from .principals import principal_of
-from .saved import FromThreads, Saved
 
 # Keys that LangGraph keeps in `configurable`. It has no public names for them; they are tested against each supported version.
 RUNTIME = "__pregel_runtime"

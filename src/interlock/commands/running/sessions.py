@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.database import Database
-from ..tools.errors import ContextError
+from ...checkpointing.database import Database
+from ...tools.errors import ContextError
 from .operations import Attempt, Sessions
 
 if TYPE_CHECKING:  # SQLAlchemy's ORM is imported for the first tool that asks for its session

@@ -10,9 +10,9 @@ from concurrent.futures import Future
 from concurrent.futures import wait as futures_wait
 from typing import Any, cast
 
-from ..checkpointing.fault_points import FaultPoint, reach
-from ..checkpointing.store import leases
-from ..tools.contracts import ToolContract
+from ...checkpointing.fault_points import FaultPoint, reach
+from ...checkpointing.store import leases
+from ...tools.contracts import ToolContract
 from .operations import Attempt
 
 

@@ -5,19 +5,19 @@ from enum import StrEnum
 
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import Instance, Unit
-from ..checkpointing.store import inbox as inbox_rows
-from ..checkpointing.store import instances as instance_rows
-from ..checkpointing.store import waits as wait_rows
-from ..checkpointing.store.inbox import InboxEvent, InboxStatus
-from ..checkpointing.store.waits import Wait, WaitStatus
-from ..events.envelopes import source_of, tenant_of
-from ..tools.canonical import canonical_json
-from ..tools.errors import BusError, InputError, InterlockError, InvalidInput, StoreError
-from ..tools.events import EventEnvelope
-from .base import Engine, logger
+from ...checkpointing.store import Instance, Unit
+from ...checkpointing.store import inbox as inbox_rows
+from ...checkpointing.store import instances as instance_rows
+from ...checkpointing.store import waits as wait_rows
+from ...checkpointing.store.inbox import InboxEvent, InboxStatus
+from ...checkpointing.store.waits import Wait, WaitStatus
+from ...events.envelopes import source_of, tenant_of
+from ...rules.waits import WaitRule
+from ...tools.canonical import canonical_json
+from ...tools.errors import BusError, InputError, InterlockError, InvalidInput, StoreError
+from ...tools.events import EventEnvelope
+from ..running.engine import Engine, logger
 from .settling import Counted, arrive, count, expire
-from .waits import WaitRule
 
 
 class DeliveryStatus(StrEnum):

@@ -11,20 +11,20 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import AuditKind, Instance, Unit
-from ..checkpointing.store import inbox as inbox_rows
-from ..checkpointing.store import waits as wait_rows
-from ..checkpointing.store.inbox import InboxStatus
-from ..checkpointing.store.waits import ItemStatus, Wait, WaitItem, WaitStatus
-from ..events.envelopes import envelope_of, moment_text, source_of
-from ..tools.canonical import JsonObject
-from ..tools.errors import ConflictError, RunError
-from ..tools.events import EventEnvelope
-from ..tools.ids import derive
-from ..tools.principal import Principal
-from ..tools.redaction import redact
-from .base import Engine
-from .waits import Ending, Role, WaitRule, ending
+from ...checkpointing.store import AuditKind, Instance, Unit
+from ...checkpointing.store import inbox as inbox_rows
+from ...checkpointing.store import waits as wait_rows
+from ...checkpointing.store.inbox import InboxStatus
+from ...checkpointing.store.waits import ItemStatus, Wait, WaitItem, WaitStatus
+from ...events.envelopes import envelope_of, moment_text, source_of
+from ...rules.waits import Ending, Role, WaitRule, ending
+from ...tools.canonical import JsonObject
+from ...tools.errors import ConflictError, RunError
+from ...tools.events import EventEnvelope
+from ...tools.ids import derive
+from ...tools.principal import Principal
+from ...tools.redaction import redact
+from ..running.engine import Engine
 
 CLOCK = "clock"
 """The id of the principal that a deadline acts as."""

@@ -10,9 +10,9 @@ Cases can be looked up where they are assigned; `queue.status` looks at the queu
 from langchain_core.language_models import BaseChatModel
 
 from ...checkpointing import Database, WorkflowStore
-from ...nodes.definition import GuardView, Prompt
+from ...graphs.workflow import Workflow
+from ...rules.definition import GuardView, Prompt
 from ...tools.approvals import Approval
-from ..workflow import Workflow
 from . import tools
 from .tables import create_tables, load_sample_cases
 

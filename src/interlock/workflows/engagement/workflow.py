@@ -6,9 +6,9 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
 
+from ...graphs.workflow import Workflow
 from ...tools.context import ToolContext
 from ...tools.contracts import command
-from ..workflow import Workflow
 from .events import Channel, MessageDelivered, MessageFailed, MessageRequested
 
 

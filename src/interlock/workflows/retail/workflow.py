@@ -25,10 +25,10 @@ sums, too, are only offered then.
 from langchain_core.language_models import BaseChatModel
 
 from ...checkpointing import Database, WorkflowStore
-from ...nodes.definition import GuardView, Limits, Prompt
+from ...graphs.workflow import Workflow
+from ...rules.definition import GuardView, Limits, Prompt
 from ...tools.approvals import Confirmation
 from ...tools.contracts import ToolContract
-from ..workflow import Workflow
 from . import tools
 from .sample_shop import sample_shop
 from .shop import Shop, create_tables, is_empty, load

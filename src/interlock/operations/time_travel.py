@@ -16,20 +16,20 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import AuditKind, Instance, Unit
 from ..checkpointing.store import instances as instance_rows
-from ..nodes.base import Engine
-from ..nodes.commands import stale
-from ..nodes.lineage import descends, parents_of
-from ..nodes.saved import Saved, looking_at
-from ..nodes.scope import NESTED, workflow_id_of
-from ..nodes.settling import arrive
-from ..nodes.starting import blank_instance
-from ..nodes.versions import keep
+from ..commands.execution.commands import stale
+from ..commands.execution.lineage import descends, parents_of
+from ..commands.execution.starting import blank_instance
+from ..commands.execution.versions import keep
+from ..commands.running.checkpoint_lookup import Saved, looking_at
+from ..commands.running.engine import Engine
+from ..commands.running.scope import NESTED, workflow_id_of
+from ..commands.waits.settling import arrive
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
 from .refusals import record_refusal
 
 if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
+    from ..graphs.compiled import WorkflowGraph
 
 
 def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], *, by: Principal | None = None) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..checkpointing.store import AuditKind
-from ..nodes.base import Engine
-from ..nodes.scope import CHECKPOINT_NS, NESTED, THREAD_ID, WORKFLOW_ID, workflow_id_of
+from ..commands.running.engine import Engine
+from ..commands.running.scope import CHECKPOINT_NS, NESTED, THREAD_ID, WORKFLOW_ID, workflow_id_of
 from ..tools.errors import InterlockError
 from ..tools.principal import Principal
 

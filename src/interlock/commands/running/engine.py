@@ -1,0 +1,95 @@
+"""What everything that acts on the instances of one compiled workflow shares: its definition and its store."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import ToolMessage
+
+from ...checkpointing.store import Instance, WorkflowStore
+from ...rules.definition import Definition, Edge, GuardView, offered_edges
+from ...rules.proposals import Proposal
+from ...tools.canonical import JsonObject, canonical_json
+from ...tools.errors import RunError
+from ...tools.principal import Principal
+
+logger = logging.getLogger("interlock")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What the nodes of one compiled workflow share."""
+
+    definition: Definition
+    store: WorkflowStore
+
+    def view(self, instance: Instance, principal: Principal) -> GuardView:
+        """What guards look at, with a fresh copy of the data."""
+        return GuardView(
+            instance.workflow_id,
+            instance.state,
+            self.definition.parse_data(instance.data),
+            principal,
+            instance.revision,
+        )
+
+    def offered(self, view: GuardView) -> tuple[str, ...]:
+        """Next allowed tools, by canonical name."""
+        if self.definition.state(view.state).is_final:
+            return ()
+        edges = offered_edges(
+            self.definition.by_source[view.state], view, policies=self.definition.policies, mode=self.definition.mode
+        )
+        return tuple(edge.tool.name for edge in edges)
+
+    def offered_for(self, instance: Instance, principal: Principal) -> tuple[str, ...]:
+        """Next allowed tools of an instance, by canonical name."""
+        return self.offered(self.view(instance, principal))
+
+    def may_ask(self, edge: Edge) -> bool:
+        """Whether a proposal of this edge may need a person: by its own rule, or because a policy could ask for one."""
+        return edge.approval is not None or any(
+            policy.may_require_approval(edge.tool) for policy in self.definition.policies
+        )
+
+    def owned(self, instance: Instance | None, principal: Principal, workflow_id: str) -> Instance:
+        """The instance, provided that it is there and is the principal's tenant's.
+
+        Raises:
+            RunError: It is not there, or it belongs to another tenant.
+        """
+        if instance is None or instance.tenant != principal.tenant:
+            raise RunError(
+                f"There is no workflow instance {workflow_id} for the tenant {principal.tenant!r}. Nothing was done; check the "
+                "thread, the database and the principal of the run.",
+                code="unknown_instance",
+            )
+        return instance
+
+    def channels(self, instance: Instance, principal: Principal) -> dict[str, Any]:
+        """What the graph's output shows of the workflow row."""
+        return {
+            "workflow_id": instance.workflow_id,
+            "state": instance.state,
+            "revision": instance.revision,
+            "data": instance.data,
+            "next_allowed_tools": list(self.offered_for(instance, principal)),
+        }
+
+    def for_model(self, result: JsonObject) -> str:
+        """A result as the model reads it: with the names that the model calls tools by."""
+        names = self.definition.wire_names
+        allowed = result.get("nextAllowedTools")
+        shown = dict(result)
+        if isinstance(allowed, list):
+            shown["nextAllowedTools"] = [names.to_wire(str(name)) for name in allowed]
+        return canonical_json(shown)
+
+    def answer(self, proposal: Proposal, result: JsonObject) -> ToolMessage:
+        """The answer to a proposal in the conversation."""
+        return ToolMessage(
+            content=self.for_model(result),
+            tool_call_id=proposal.call_id,
+            name=self.definition.wire_names.get(proposal.tool, proposal.tool),
+            status="success" if result.get("ok") else "error",
+        )

@@ -1,0 +1,4 @@
+"""What people look at: diagrams of a workflow, timelines, comparisons, and the approval card.
+
+Open `picture.py` first: it draws a workflow with its current state.
+"""

@@ -1,8 +1,9 @@
 """Why a tool is not offered: the question that a person on call asks first, answered in the trace."""
 
 from ..commands.running.engine import Engine
-from ..rules.definition import Edge, GuardView
+from ..rules.definition import Edge
 from ..rules.policies import Mode
+from ..rules.view import GuardView
 from ..tools.kinds import ToolKind
 from ..tracing.watch import note, watched
 

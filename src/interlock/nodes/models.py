@@ -9,7 +9,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
-from ..rules.definition import Edge, GuardView, State
+from ..rules.definition import Edge, State
+from ..rules.view import GuardView
 from ..tools.contracts import ToolContract
 from ..tools.errors import RunError
 from .conversation import for_model

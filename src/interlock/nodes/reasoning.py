@@ -16,9 +16,10 @@ from ..commands.execution.starting import ensure_instance
 from ..commands.running.engine import Engine
 from ..commands.running.operations import Ask, InStore, Steps
 from ..commands.running.scope import Scope
-from ..rules.definition import Edge, GuardView, State, offered_edges
+from ..rules.definition import Edge, State, offered_edges
 from ..rules.gate import Denial, left_over
 from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
+from ..rules.view import GuardView
 from ..tools.codes import ErrorCode
 from ..tools.errors import RunError, StaleCheckpoint
 from ..tools.ids import AuditRef, derive

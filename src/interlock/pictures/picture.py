@@ -6,8 +6,9 @@ from typing import Any
 
 from ..checkpointing.store import AuditKind, AuditRecord, Instance
 from ..commands.running.engine import Engine
-from ..rules.definition import Definition, Edge, GuardView
+from ..rules.definition import Definition, Edge
 from ..rules.policies import Mode
+from ..rules.view import GuardView
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
 from .drawing import Drawing

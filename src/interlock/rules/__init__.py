@@ -3,11 +3,12 @@
 Nothing here touches SQL, LangGraph's graphs or a model. Open `gate.py` first: it decides whether a proposal may run.
 """
 
-from .definition import Definition, Edge, GuardView, Limits, State, StateKind, next_allowed_tools, offered_edges
+from .definition import Definition, Edge, Limits, State, StateKind, next_allowed_tools, offered_edges
 from .gate import Admission, Denial, judge
 from .limits import LimitPerPeriod, LimitPerRun, RequireRole, SpendingCap, WorkingHours
 from .policies import Allow, Deny, History, Mode, Per, Policy, ProposalView, RequireApproval
 from .proposals import Proposal
+from .view import GuardView
 
 __all__ = [
     "Admission",

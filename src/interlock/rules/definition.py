@@ -18,9 +18,9 @@ from ..tools.canonical import digest
 from ..tools.contracts import ToolContract
 from ..tools.errors import DefinitionChanged, RunError, UnknownState
 from ..tools.kinds import ToolKind
-from ..tools.principal import Principal
 from ..tools.wire import WireNames
 from .policies import Mode, Policy
+from .view import GuardView
 from .waits import WaitRule
 
 
@@ -39,19 +39,6 @@ class StateKind(StrEnum):
     """The run is interrupted here, until an event or a deadline moves the workflow on."""
     FINAL = "final"
     """The workflow is over."""
-
-
-@dataclass(frozen=True)
-class GuardView:
-    """What guards, policies and prompts look at. `data` is a copy: changing it changes nothing."""
-
-    workflow_id: str
-    state: str
-    data: Any
-    """The workflow's data model; None when it has none."""
-    principal: Principal
-    """Whose run proposes."""
-    revision: int
 
 
 Guard = Callable[[GuardView], bool]

@@ -17,9 +17,10 @@ from ..tools.codes import ErrorCode
 from ..tools.contracts import ToolContract
 from ..tools.errors import InvalidArguments
 from ..tools.kinds import ToolKind
-from .definition import Definition, Edge, GuardView, offered_edges
+from .definition import Definition, Edge, offered_edges
 from .policies import Allow, Deny, History, Mode, ProposalView, RequireApproval
 from .proposals import Proposal
+from .view import GuardView
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..tools.errors import ContractError
 from .policies import Allow, Deny, History, Per, Policy, ProposalView, RequireApproval, Ruling
 
 if TYPE_CHECKING:
-    from .definition import GuardView
+    from .view import GuardView
 
 Tools = Iterable[ToolContract | str]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -6,15 +6,13 @@ A policy has two parts. `hides` needs no arguments, and decides what is offered;
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..tools.approvals import Approval
 from ..tools.canonical import JSON
 from ..tools.contracts import ToolContract
 from ..tools.errors import InterlockError, RunError
-
-if TYPE_CHECKING:
-    from .definition import GuardView
+from .view import GuardView
 
 
 class Mode(StrEnum):
@@ -79,7 +77,7 @@ class ProposalView:
     tool: ToolContract
     arguments: Mapping[str, Any]
     """Canonical arguments, as on the wire."""
-    view: "GuardView"
+    view: GuardView
     carried_out: Mapping[str, int]
     """How many times each tool was carried out in this workflow instance."""
     now: int
@@ -99,7 +97,7 @@ class Policy:
     name: str = ""
     version: int = 1
 
-    def hides(self, tool: ToolContract, view: "GuardView") -> str | None:  # noqa: ARG002
+    def hides(self, tool: ToolContract, view: GuardView) -> str | None:  # noqa: ARG002
         """Why the tool is not offered now, or None when it is."""
         return None
 

@@ -1,29 +1,25 @@
 """A dry run: a command that passed the gate and was approved is recorded and answered with what would happen, and not carried out."""
 
-from typing import TYPE_CHECKING
-
 from ...checkpointing.store import AuditKind, LedgerStatus, Unit
 from ...rules.proposals import Proposal
+from ...tools.canonical import JSON
 from ...tools.ids import WorkflowId
 from ...tools.redaction import redact
 from ...tools.results import CommandResult
 from ..approvals.binding import use
 from .attempts import Admitted, Outcome
 from .audit_payloads import facts_of
-
-if TYPE_CHECKING:
-    from .commands import Commands
+from .outcomes import Outcomes
 
 
-def rehearse(commands: "Commands", unit: Unit, ready: Admitted, proposal: Proposal) -> Outcome:
+def rehearse(outcomes: Outcomes, unit: Unit, ready: Admitted, proposal: Proposal, preview: JSON) -> Outcome:
     """Answer with what would happen. The tool's body does not run, and the workflow stays where it is."""
     contract, edge = ready.contract, ready.admission.edge
-    preview = commands.preview(unit, ready.admission, proposal)
     result = CommandResult(
         workflow_id=WorkflowId(unit.instance.workflow_id),
         previous_state=unit.instance.state,
         current_state=unit.instance.state,
-        next_allowed_tools=commands.engine.offered_for(unit.instance, proposal.requester),
+        next_allowed_tools=outcomes.engine.offered_for(unit.instance, proposal.requester),
         audit_ref=ready.context.audit_ref,
         dry_run={"wouldMoveTo": edge.target, "preview": preview},
     ).to_json()
@@ -31,7 +27,7 @@ def rehearse(commands: "Commands", unit: Unit, ready: Admitted, proposal: Propos
         AuditKind.REHEARSAL,
         proposal.requester,
         {
-            **facts_of(proposal, ready.admission, commands.node),
+            **facts_of(proposal, ready.admission, outcomes.node),
             "wouldMoveTo": edge.target,
             "preview": redact(preview, contract.sensitive),
             "approvalId": None if ready.approval is None else ready.approval.approval_id,
@@ -39,7 +35,7 @@ def rehearse(commands: "Commands", unit: Unit, ready: Admitted, proposal: Propos
         tool=contract.name,
         audit_ref=ready.context.audit_ref,
     )
-    commands.outcomes.enter(unit, ready, proposal, LedgerStatus.REHEARSED, result)
+    outcomes.enter(unit, ready, proposal, LedgerStatus.REHEARSED, result)
     if ready.approval is not None:
         use(unit, ready.approval)
     unit.answer(result)

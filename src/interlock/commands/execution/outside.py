@@ -25,7 +25,7 @@ from ..running.operations import Body, InStore, Pause, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Broken, Outcome
 from .audit_payloads import error_body, facts_of
-from .commands import Commands
+from .shared import Execution
 
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
 """How long the outcome of an effect is held while the database cannot be reached."""
@@ -41,9 +41,9 @@ class Failed:
 class Outside:
     """Carries out effects outside the database, on one instance."""
 
-    def __init__(self, commands: Commands) -> None:
-        self._commands = commands
-        self._store = commands.engine.store
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._store = execution.engine.store
 
     def carry_out(self, contract: ToolContract, proposal: Proposal) -> Steps[Outcome | Broken]:
         """Announce the effect, run it, and settle what came of it."""
@@ -95,7 +95,7 @@ class Outside:
                 "attempt %d of %s in %s failed, and its outcome is not known",
                 ready.context.attempt,
                 ready.contract.name,
-                self._commands.scope.workflow_id,
+                self._execution.scope.workflow_id,
                 exc_info=error,
             )
             return Failed(error)
@@ -122,7 +122,7 @@ class Outside:
     # Transactions
 
     def _announce(self, connection: Connection, proposal: Proposal, owner: str) -> Admitted | Outcome | Broken:
-        ready = self._commands.begin(connection, proposal, Later())
+        ready = self._execution.begin(connection, proposal, Later())
         if not isinstance(ready, Admitted):
             return ready
         unit = ready.unit
@@ -133,22 +133,22 @@ class Outside:
             lease_epoch=unit.instance.lease_epoch + 1,
             lease_until=unit.now + self._lease(),
         )
-        if self._commands.scope.root_checkpoint is not None:
+        if self._execution.scope.root_checkpoint is not None:
             # From here on nothing older may move the instance, whatever becomes of the effect.
-            unit.set(head_checkpoint=self._commands.scope.root_checkpoint)
-        ready.entry = self._commands.outcomes.enter(unit, ready, proposal, LedgerStatus.STARTED, None)
+            unit.set(head_checkpoint=self._execution.scope.root_checkpoint)
+        ready.entry = self._execution.outcomes.enter(unit, ready, proposal, LedgerStatus.STARTED, None)
         ready.epoch = unit.instance.lease_epoch
         unit.flush()
         return ready
 
     def _once_more(self, connection: Connection, ready: Admitted, proposal: Proposal, problem: str) -> Admitted:
         unit = self._own(connection, ready)
-        context = self._commands.context(unit, ready.contract, proposal, ready.context.attempt + 1, later := Later())
+        context = self._execution.context(unit, ready.contract, proposal, ready.context.attempt + 1, later := Later())
         again = Admitted(
             ready.contract, ready.arguments, context, later, unit, ready.admission, ready.approval, ready.entry, ready.epoch
         )  # fmt: skip
         self._record_attempt(unit, again, proposal, after=problem)
-        again.entry = self._commands.outcomes.enter(unit, again, proposal, LedgerStatus.STARTED, None)
+        again.entry = self._execution.outcomes.enter(unit, again, proposal, LedgerStatus.STARTED, None)
         unit.set(lease_until=unit.now + self._lease())
         unit.flush()
         return again
@@ -156,26 +156,26 @@ class Outside:
     def _finish(self, connection: Connection, ready: Admitted, proposal: Proposal, output: Any) -> Outcome:
         unit = self._own(connection, ready)
         _release(unit)
-        return self._commands.outcomes.transition(unit, ready, proposal, output)
+        return self._execution.outcomes.transition(unit, ready, proposal, output)
 
     def _refused(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Refused) -> Outcome:
         unit = self._own(connection, ready)
         _release(unit)
-        return self._commands.outcomes.refused(unit, ready, proposal, error_body(ready.contract, error), error)
+        return self._execution.outcomes.refused(unit, ready, proposal, error_body(ready.contract, error), error)
 
     def _unknown(self, connection: Connection, ready: Admitted, proposal: Proposal, problem: str) -> Broken:
         unit = self._own(connection, ready)
         assert ready.entry is not None  # noqa: S101 -- it was announced
-        return self._commands.outcomes.unknown(unit, ready.entry, proposal, problem)
+        return self._execution.outcomes.unknown(unit, ready.entry, proposal, problem)
 
     def _withdraw(self, connection: Connection, ready: Admitted, proposal: Proposal) -> None:
         unit = self._own(connection, ready)
         _release(unit)
-        self._commands.outcomes.enter(unit, ready, proposal, LedgerStatus.FAILED, None)
+        self._execution.outcomes.enter(unit, ready, proposal, LedgerStatus.FAILED, None)
         unit.flush()
 
     def _record_attempt(self, unit: Unit, ready: Admitted, proposal: Proposal, after: str | None = None) -> None:
-        facts = facts_of(proposal, ready.admission, self._commands.node)
+        facts = facts_of(proposal, ready.admission, self._execution.node)
         unit.record(
             AuditKind.ATTEMPT,
             proposal.requester,
@@ -191,7 +191,7 @@ class Outside:
         Raises:
             LeaseLost: Somebody did, or it was resolved.
         """
-        unit = self._commands.unit(connection)
+        unit = self._execution.unit(connection)
         if unit.instance.lease_epoch != ready.epoch:
             raise LeaseLost(
                 f"{ready.contract.name} in {unit.instance.workflow_id} was taken over: this process was away for longer than its lease "
@@ -206,7 +206,7 @@ class Outside:
         return unit
 
     def _renewed(self, owner: str, epoch: int) -> bool:
-        workflow_id = self._commands.scope.workflow_id
+        workflow_id = self._execution.scope.workflow_id
         with self._store.database.write() as connection:
             until = self._store.now(connection) + self._lease()
             return leases.renew(connection, workflow_id, owner=owner, epoch=epoch, until=until)

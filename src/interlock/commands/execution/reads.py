@@ -23,15 +23,15 @@ from ..running.operations import Attempt, Body, InStore, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Outcome, admitted
 from .audit_payloads import error_body, facts_of
-from .commands import Commands
+from .shared import Execution
 
 
 class Reads:
     """Carries out reads on one instance."""
 
-    def __init__(self, commands: Commands) -> None:
-        self._commands = commands
-        self._engine = commands.engine
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._engine = execution.engine
 
     def carry_out(self, proposal: Proposal) -> Steps[Outcome]:
         """Judge the read, run it, and record what it answered."""
@@ -39,7 +39,7 @@ class Reads:
         ready = yield InStore(lambda connection: self._look(connection, proposal), write=False)
         if isinstance(ready, Denial):
             denial = ready
-            done = yield InStore(lambda connection: self._commands.refuse(connection, proposal, denial))
+            done = yield InStore(lambda connection: self._execution.refuse(connection, proposal, denial))
             return done
         try:
             output = yield Body(ready)
@@ -53,31 +53,31 @@ class Reads:
         return done
 
     def _look(self, connection: Connection, proposal: Proposal) -> Admitted | Denial:
-        commands = self._commands
-        unit = commands.looked_at(connection)
-        commands.check_line(unit)
-        verdict = commands.judge_now(unit, proposal)
+        execution = self._execution
+        unit = execution.looked_at(connection)
+        execution.check_line(unit)
+        verdict = execution.judge_now(unit, proposal)
         if isinstance(verdict, Admission) and verdict.approval is not None:
             approval = approval_rows.load(connection, unit.instance.workflow_id, proposal.key)
-            verdict = with_approval(self._engine.definition, unit, verdict, approval, commands.preview, settle=False)
+            verdict = with_approval(self._engine.definition, unit, verdict, approval, execution.preview, settle=False)
         if isinstance(verdict, Denial):
             return verdict
         later = Later()
-        context = commands.context(unit, verdict.edge.tool, proposal, 1, later)
+        context = execution.context(unit, verdict.edge.tool, proposal, 1, later)
         return Admitted(verdict.edge.tool, verdict.arguments, context, later, unit, verdict, None, None)
 
     def _answer(self, connection: Connection, attempt: Attempt, proposal: Proposal, output: Any) -> Outcome:
-        commands, ready = self._commands, admitted(attempt)
+        execution, ready = self._execution, admitted(attempt)
         contract = ready.contract
-        unit = commands.unit(connection)
+        unit = execution.unit(connection)
         try:
             shown = contract.dump_output(output)
-            data = commands.outcomes.data_after(ready, unit)
+            data = execution.outcomes.data_after(ready, unit)
         except InvalidOutput as error:
             return self._failed(connection, ready, proposal, error)
         if ready.admission.edge.moves or data != ready.unit.instance.data:
             if unit.instance.revision != ready.context.revision:
-                return commands.outcomes.deny(
+                return execution.outcomes.deny(
                     unit,
                     proposal,
                     Denial(
@@ -86,8 +86,8 @@ class Reads:
                         retryable=True,
                     ),
                 )
-            commands.check_idle(unit, proposal)
-            return commands.outcomes.transition(unit, ready, proposal, output)
+            execution.check_idle(unit, proposal)
+            return execution.outcomes.transition(unit, ready, proposal, output)
         result = ReadResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
@@ -98,15 +98,15 @@ class Reads:
         unit.record(
             AuditKind.READ,
             proposal.requester,
-            {**facts_of(proposal, ready.admission, commands.node), "output": redact(shown, contract.sensitive)},
+            {**facts_of(proposal, ready.admission, execution.node), "output": redact(shown, contract.sensitive)},
             tool=contract.name,
             audit_ref=ready.context.audit_ref,
         )
         return Outcome(result, unit.flush())
 
     def _failed(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Exception) -> Outcome:
-        commands = self._commands
-        unit = commands.unit(connection)
+        execution = self._execution
+        unit = execution.unit(connection)
         if not isinstance(error, Refused):
             logger.error("the tool %s failed in %s", ready.contract.name, unit.instance.workflow_id, exc_info=error)
-        return commands.outcomes.refused(unit, ready, proposal, error_body(ready.contract, error), error)
+        return execution.outcomes.refused(unit, ready, proposal, error_body(ready.contract, error), error)

@@ -1,17 +1,15 @@
-"""Carrying out one proposal: gate, ledger, tool, transition, audit and events, in as few transactions as its effect allows.
+"""What the three ways of carrying out a proposal share: the instance, the ledger, the gate's verdict, and the tool's context.
 
-A transactional command is one transaction, and stands here. `reads` and `outside` are the other two ways; all three share
-what is written when a command was carried out, denied or refused.
+`transactional`, `outside` and `reads` build on this; `commands` chooses between them.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
 
-from ...checkpointing.store import ApprovalRequest, ApprovalStatus, LedgerEntry, LedgerStatus, Unit
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, LedgerEntry, Unit
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
 from ...rules.gate import Admission, Denial, Verdict, judge
@@ -21,15 +19,14 @@ from ...tools.canonical import JSON
 from ...tools.codes import ErrorCode
 from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract
-from ...tools.errors import ConflictError, Refused, RevisionConflict, StaleCheckpoint, StoreError
+from ...tools.errors import RevisionConflict, StaleCheckpoint, StoreError
 from ...tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
-from ...tools.kinds import Effect, ToolKind
+from ...tools.kinds import Effect
 from ..approvals.binding import void, with_approval
-from ..running.engine import Engine, logger
-from ..running.operations import Attempt, InStore, Sessions, Startable, Steps, Transact
+from ..running.engine import Engine
+from ..running.operations import Sessions
 from ..running.scope import Scope
-from .attempts import Admitted, Broken, Looking, Outcome, admitted, unresolved
-from .audit_payloads import error_body
+from .attempts import Admitted, Broken, Looking, Outcome
 from .dry_run import rehearse
 from .history import LedgerHistory
 from .ledger_status import Stands, busy, stands
@@ -38,8 +35,8 @@ from .outcomes import Outcomes
 from .versions import adopt
 
 
-class Commands:
-    """Carries out proposals on one instance.
+class Execution:
+    """Carries out one proposal on one instance: what all three ways share.
 
     Args:
         engine: The workflow and its store.
@@ -59,35 +56,6 @@ class Commands:
         self.revision = revision
         self.outcomes = Outcomes(engine, scope, node)
 
-    def carry_out(self, proposal: Proposal) -> Steps[Outcome | Broken]:
-        """Judge the proposal and, if it may be, run its tool.
-
-        Raises:
-            ConflictError: Somebody else was first, or is at it.
-            IdempotencyError: Its key was used for something else.
-            OutcomeUnknown: Another command of the instance waits for a person to resolve it.
-            StaleCheckpoint: This run goes on from before the instance's last command.
-        """
-        from .outside import Outside  # noqa: PLC0415 -- the two other ways build on what is here
-        from .reads import Reads  # noqa: PLC0415
-
-        contract = self.engine.definition.contracts.get(proposal.tool)
-        if contract is None:
-            refused: Outcome = yield InStore(lambda connection: self.refuse(connection, proposal))
-            return refused
-        yield Startable(contract)
-        if contract.kind is ToolKind.READ:
-            return (yield from Reads(self).carry_out(proposal))
-        if contract.effect is not Effect.TRANSACTIONAL:
-            return (yield from Outside(self).carry_out(contract, proposal))
-        done: Outcome | Broken = yield Transact(
-            contract,
-            lambda connection, sessions: self.begin(connection, proposal, sessions),
-            lambda _connection, attempt, output: self._finish(attempt, proposal, output),
-            lambda connection, attempt, error: self._failed(connection, attempt, proposal, error),
-        )
-        return done
-
     def refuse(self, connection: Connection, proposal: Proposal, denial: Denial | None = None) -> Outcome:
         """Answer a proposal with a denial, the gate's own unless one is given, and record it."""
         unit = self.unit(connection)
@@ -99,8 +67,6 @@ class Commands:
                 )
             denial = verdict
         return self.outcomes.deny(unit, proposal, denial)
-
-    # One transaction
 
     def begin(self, connection: Connection, proposal: Proposal, sessions: Sessions) -> Admitted | Outcome | Broken:
         """Look at what the ledger has, judge, and make an attempt ready; or answer.
@@ -114,7 +80,7 @@ class Commands:
         contract = self.engine.definition.contracts[proposal.tool]
         match stands(unit, entry, contract, proposal):
             case Stands.STORED:
-                return self._replayed(unit, entry)
+                return self.replayed(unit, entry)
             case Stands.UNKNOWN:
                 return Broken(_there(entry))
             case Stands.BROKEN_OFF:
@@ -129,27 +95,9 @@ class Commands:
                 void(unit, approval, verdict.message)
             return self.outcomes.deny(unit, proposal, verdict)
         ready = self._admitted(unit, verdict, proposal, approval=approval, entry=entry, sessions=sessions)
-        return rehearse(self, unit, ready, proposal) if self.engine.definition.mode is Mode.DRY_RUN else ready
-
-    def _finish(self, attempt: Attempt, proposal: Proposal, output: Any) -> Outcome:
-        ready = admitted(attempt)
-        return self.outcomes.transition(ready.unit, ready, proposal, output)
-
-    def _failed(self, connection: Connection, attempt: Attempt, proposal: Proposal, error: Exception) -> Outcome:
-        if isinstance(error, (GraphBubbleUp, ConflictError, StoreError)):
-            raise error
-        unit, entry, _ = self.unit_for(connection, proposal)
-        if (
-            entry is not None
-            and entry.status in {LedgerStatus.COMPLETED, LedgerStatus.FAILED}
-            and entry.result is not None
-        ):
-            return self._replayed(unit, entry)  # everything was rolled back, and somebody else came in between
-        if not isinstance(error, Refused):
-            logger.error("the tool %s failed in %s", attempt.contract.name, unit.instance.workflow_id, exc_info=error)
-        return self.outcomes.refused(unit, admitted(attempt), proposal, error_body(attempt.contract, error), error)
-
-    # What all ways share
+        if self.engine.definition.mode is not Mode.DRY_RUN:
+            return ready
+        return rehearse(self.outcomes, unit, ready, proposal, self.preview(unit, verdict, proposal))
 
     def unit(self, connection: Connection) -> Unit:
         """The instance, in a write transaction, brought to this definition of the workflow.
@@ -269,7 +217,8 @@ class Commands:
                 details={"workflowId": unit.instance.workflow_id, "revision": unit.instance.revision},
             )
 
-    def _replayed(self, unit: Unit, entry: LedgerEntry | None) -> Outcome:
+    def replayed(self, unit: Unit, entry: LedgerEntry | None) -> Outcome:
+        """The stored result of a command that was carried out before under the same key."""
         # What was carried out on another line of history must not let this one go on as if it had followed it.
         head = unit.instance.head_checkpoint if same_line(self.scope, unit.instance, self.head) else None
         return Outcome({**(_there(entry).result or {}), "replayed": True}, unit.instance, replayed=True, head=head)
@@ -335,4 +284,4 @@ def _there(entry: LedgerEntry | None) -> LedgerEntry:
     return entry
 
 
-__all__ = ["Broken", "Commands", "Outcome", "stale", "unresolved"]
+__all__ = ["Execution", "stale"]

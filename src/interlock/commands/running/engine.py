@@ -7,8 +7,9 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 
 from ...checkpointing.store import Instance, WorkflowStore
-from ...rules.definition import Definition, Edge, GuardView, offered_edges
+from ...rules.definition import Definition, Edge, offered_edges
 from ...rules.proposals import Proposal
+from ...rules.view import GuardView
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import RunError
 from ...tools.principal import Principal

@@ -11,7 +11,8 @@ from langchain_core.language_models import BaseChatModel
 
 from ...checkpointing import Database, WorkflowStore
 from ...graphs.workflow import Workflow
-from ...rules.definition import GuardView, Prompt
+from ...rules.definition import Prompt
+from ...rules.view import GuardView
 from ...tools.approvals import Approval
 from . import tools
 from .tables import create_tables, load_sample_cases

@@ -26,7 +26,8 @@ from langchain_core.language_models import BaseChatModel
 
 from ...checkpointing import Database, WorkflowStore
 from ...graphs.workflow import Workflow
-from ...rules.definition import GuardView, Limits, Prompt
+from ...rules.definition import Limits, Prompt
+from ...rules.view import GuardView
 from ...tools.approvals import Confirmation
 from ...tools.contracts import ToolContract
 from . import tools

@@ -1,0 +1,42 @@
+"""The entrance: carrying out one proposal, in the way that its contract asks for.
+
+A proposal goes through the gate, the ledger, the tool's body, the transition and the record. `transactional` does all of it in
+one transaction; `outside` in one transaction before the effect and one after it; `reads` on a connection that cannot write.
+What the three share is in `shared`.
+"""
+
+from ...rules.proposals import Proposal
+from ...tools.kinds import Effect, ToolKind
+from ..running.operations import InStore, Startable, Steps
+from .attempts import Broken, Outcome, unresolved
+from .outside import Outside
+from .reads import Reads
+from .shared import Execution, stale
+from .transactional import Transactional
+
+
+class Commands(Execution):
+    """Carries out proposals on one instance."""
+
+    def carry_out(self, proposal: Proposal) -> Steps[Outcome | Broken]:
+        """Judge the proposal and, if it may be, run its tool.
+
+        Raises:
+            ConflictError: Somebody else was first, or is at it.
+            IdempotencyError: Its key was used for something else.
+            OutcomeUnknown: Another command of the instance waits for a person to resolve it.
+            StaleCheckpoint: This run goes on from before the instance's last command.
+        """
+        contract = self.engine.definition.contracts.get(proposal.tool)
+        if contract is None:
+            refused: Outcome = yield InStore(lambda connection: self.refuse(connection, proposal))
+            return refused
+        yield Startable(contract)
+        if contract.kind is ToolKind.READ:
+            return (yield from Reads(self).carry_out(proposal))
+        if contract.effect is Effect.TRANSACTIONAL:
+            return (yield from Transactional(self).carry_out(contract, proposal))
+        return (yield from Outside(self).carry_out(contract, proposal))
+
+
+__all__ = ["Broken", "Commands", "Outcome", "stale", "unresolved"]

@@ -1,0 +1,55 @@
+"""Carrying out a transactional command: gate, ledger, body, transition, audit and events in one transaction."""
+
+from typing import Any
+
+from langgraph.errors import GraphBubbleUp
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import LedgerStatus
+from ...rules.proposals import Proposal
+from ...tools.contracts import ToolContract
+from ...tools.errors import ConflictError, Refused, StoreError
+from ..running.engine import logger
+from ..running.operations import Attempt, Steps, Transact
+from .attempts import Broken, Outcome, admitted
+from .audit_payloads import error_body
+from .shared import Execution
+
+
+class Transactional:
+    """Carries out transactional commands on one instance."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def carry_out(self, contract: ToolContract, proposal: Proposal) -> Steps[Outcome | Broken]:
+        """Judge the proposal, run the tool's body and record what came of it, in one transaction."""
+        done: Outcome | Broken = yield Transact(
+            contract,
+            lambda connection, sessions: self._execution.begin(connection, proposal, sessions),
+            lambda _connection, attempt, output: self._finish(attempt, proposal, output),
+            lambda connection, attempt, error: self._failed(connection, attempt, proposal, error),
+        )
+        return done
+
+    def _finish(self, attempt: Attempt, proposal: Proposal, output: Any) -> Outcome:
+        ready = admitted(attempt)
+        return self._execution.outcomes.transition(ready.unit, ready, proposal, output)
+
+    def _failed(self, connection: Connection, attempt: Attempt, proposal: Proposal, error: Exception) -> Outcome:
+        if isinstance(error, (GraphBubbleUp, ConflictError, StoreError)):
+            raise error
+        unit, entry, _ = self._execution.unit_for(connection, proposal)
+        if (
+            entry is not None
+            and entry.status in {LedgerStatus.COMPLETED, LedgerStatus.FAILED}
+            and entry.result is not None
+        ):
+            return self._execution.replayed(
+                unit, entry
+            )  # everything was rolled back, and somebody else came in between
+        if not isinstance(error, Refused):
+            logger.error("the tool %s failed in %s", attempt.contract.name, unit.instance.workflow_id, exc_info=error)
+        return self._execution.outcomes.refused(
+            unit, admitted(attempt), proposal, error_body(attempt.contract, error), error
+        )

@@ -60,7 +60,7 @@ class ExecutionNode(WorkflowNode):
         problem: str | None = None
         while isinstance(outcome := (yield from commands.carry_out(proposal)), Broken):
             # Resolved in SQL before the graph runs on, which the next round finds; an answer comes only through a parent graph.
-            answer = interrupt(unknown_payload(outcome.entry, problem))
+            answer = interrupt(unknown_payload(outcome.entry, problem or outcome.advice))
             problem = yield from self._take(answer, outcome.entry, scope)
         scope.emit(streamed(proposal, outcome))
         state = outcome.instance.state

@@ -37,6 +37,8 @@ def read(
     description: str | None = None,
     check: Callable[..., Any] | None = None,
     preview: Callable[..., Any] | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: float | dt.timedelta | None = None,
     sensitive: Iterable[str] = (),
     annotations: Annotations = None,
     input_model: type[BaseModel] | None = None,
@@ -52,6 +54,10 @@ def read(
         check: A predicate over arguments and the system of record. It takes any of the tool's parameters by name, and
             ``ctx: ToolContext``, and returns True, or False or the reason why not. It decides at the gate.
         preview: A function of the same parameters that shows an approver what the call would change.
+        retry: How an attempt that failed is repeated; without it there is one attempt. What the tool refuses
+            (`Refused`) is not repeated.
+        timeout: How long one attempt may take, in seconds or as a timedelta. A body that is not async cannot be stopped:
+            it is left behind in a thread of its own.
         sensitive: Names of arguments, or of fields of the output, that are redacted before anything is written down.
         annotations: Hints that replace those that follow from kind and effect.
         input_model: A pydantic model in place of the one that is made from the parameters. The function takes an
@@ -92,7 +98,7 @@ def command(
         check: Read at the gate, and again inside the transaction.
         preview: See `read`.
         retry: How an attempt is repeated; not for ``at_most_once``.
-        timeout: How long one attempt may take, in seconds or as a timedelta.
+        timeout: See `read`.
         sensitive: See `read`.
         annotations: See `read`.
         input_model: See `read`.

@@ -38,6 +38,8 @@ class Broken:
     """An earlier attempt broke off, and nobody knows whether its effect happened."""
 
     entry: LedgerEntry
+    advice: str | None = None
+    """What whoever is asked should know beside that, where it broke off just now."""
 
 
 @dataclass

@@ -4,6 +4,8 @@ import datetime as dt
 import json
 from typing import Any
 
+from langgraph.errors import GraphInterrupt
+
 from ...checkpointing.store import Unit
 from ...checkpointing.store.audit import traced
 from ...rules.gate import Admission
@@ -47,6 +49,8 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
             message=f"{contract.wire_name} did not answer within {contract.timeout} s. Nothing of it was kept; it may be called again.",
             retryable=True,
         )
+    if isinstance(error, GraphInterrupt):
+        return ErrorBody(code=ErrorCode.TOOL_FAILED, message=f"{interrupted(contract)} Nothing of it was kept.")
     if isinstance(error, InvalidOutput):
         return ErrorBody(
             code=ErrorCode.INVALID_OUTPUT,
@@ -56,6 +60,15 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
         code=ErrorCode.TOOL_FAILED,
         # The exception's own text may hold secrets of the system behind the tool; it is in the log, not in the conversation.
         message=f"{contract.wire_name} failed unexpectedly ({type(error).__name__}). Nothing of it was kept.",
+    )
+
+
+def interrupted(contract: ToolContract) -> str:
+    """Say why a tool may not stop the graph in its body, and what its author does instead."""
+    return (
+        f"{contract.wire_name} called interrupt() in its body, which LangGraph runs again from its beginning when the interrupt is answered; "
+        f"its effect is {contract.effect}, so that must not happen. Its author asks before it runs (approval= on its edge), or declares it "
+        "idempotent if all that stands before the interrupt may be done twice."
     )
 
 

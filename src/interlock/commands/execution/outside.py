@@ -6,11 +6,11 @@ not known whether it happened, a person says so.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import AuditKind, LedgerStatus, Unit, leases
@@ -24,7 +24,7 @@ from ..running.engine import logger
 from ..running.operations import Body, InStore, Pause, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Broken, Outcome
-from .audit_payloads import error_body, facts_of
+from .audit_payloads import error_body, facts_of, interrupted
 from .shared import Execution
 
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
@@ -81,7 +81,14 @@ class Outside:
         work: Callable[[Connection], Any]
         try:
             output = yield Body(ready, owner)
-        except GraphBubbleUp:
+        except GraphBubbleUp as stop:
+            if isinstance(stop, GraphInterrupt) and ready.contract.effect is Effect.AT_MOST_ONCE:
+                # What the body did before it asked is not known, and must not be done again with the answer.
+                advice = interrupted(ready.contract)
+                logger.error("%s", advice, exc_info=stop)
+                work = partial(self._unknown, ready=ready, proposal=proposal, problem=advice)
+                broken = yield from self._settled(work)
+                return replace(broken, advice=advice) if isinstance(broken, Broken) else broken
             # The tool stops the graph and means to be run again: to the ledger nothing has happened yet.
             yield InStore(partial(self._withdraw, ready=ready, proposal=proposal))
             raise

@@ -3,6 +3,8 @@
 A read that moves the workflow (identifying a customer does) makes its transition only if nothing moved while it was reading.
 """
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from langgraph.errors import GraphBubbleUp
@@ -17,9 +19,11 @@ from ...tools.errors import ConflictError, InvalidOutput, Refused, StoreError
 from ...tools.ids import WorkflowId
 from ...tools.redaction import redact
 from ...tools.results import ReadResult
+from ...tools.retry import RetryPolicy
 from ..approvals.binding import with_approval
+from ..running.backoff import Backoff
 from ..running.engine import logger
-from ..running.operations import Attempt, Body, InStore, Steps
+from ..running.operations import Attempt, Body, InStore, Pause, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Outcome, admitted
 from .audit_payloads import error_body, facts_of
@@ -41,16 +45,36 @@ class Reads:
             denial = ready
             done = yield InStore(lambda connection: self._execution.refuse(connection, proposal, denial))
             return done
-        try:
-            output = yield Body(ready)
-        except (GraphBubbleUp, ConflictError, StoreError):
-            raise
-        except Exception as error:
-            failure = error
-            done = yield InStore(lambda connection: self._failed(connection, ready, proposal, failure))
-            return done
-        done = yield InStore(lambda connection: self._answer(connection, ready, proposal, output))
-        return done
+        backoff = Backoff(ready.contract.retry or RetryPolicy(attempts=1))
+        while True:
+            try:
+                output = yield Body(ready)
+            except (GraphBubbleUp, ConflictError, StoreError):
+                raise
+            except Exception as error:
+                failure = error
+                pause = None if isinstance(error, Refused) else backoff.after(error)
+            else:
+                done = yield InStore(partial(self._answer, attempt=ready, proposal=proposal, output=output))
+                return done
+            if pause is None:
+                done = yield InStore(partial(self._failed, ready=ready, proposal=proposal, error=failure))
+                return done
+            yield Pause(pause)
+            ready = self._once_more(ready, proposal, failure)
+
+    def _once_more(self, ready: Admitted, proposal: Proposal, problem: Exception) -> Admitted:
+        """The next attempt. A read leaves nothing behind, so nothing is written about the attempts before the last one."""
+        logger.warning(
+            "attempt %d of %s in %s failed, and is made again",
+            ready.context.attempt,
+            ready.contract.name,
+            self._execution.scope.workflow_id,
+            exc_info=problem,
+        )
+        later = Later()
+        context = self._execution.context(ready.unit, ready.contract, proposal, ready.context.attempt + 1, later)
+        return replace(ready, context=context, sessions=later)
 
     def _look(self, connection: Connection, proposal: Proposal) -> Admitted | Denial:
         execution = self._execution
@@ -98,7 +122,11 @@ class Reads:
         unit.record(
             AuditKind.READ,
             proposal.requester,
-            {**facts_of(proposal, ready.admission, execution.node), "output": redact(shown, contract.sensitive)},
+            {
+                **facts_of(proposal, ready.admission, execution.node),
+                **({"attempt": ready.context.attempt} if ready.context.attempt > 1 else {}),
+                "output": redact(shown, contract.sensitive),
+            },
             tool=contract.name,
             audit_ref=ready.context.audit_ref,
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import LedgerStatus
@@ -37,7 +37,8 @@ class Transactional:
         return self._execution.outcomes.transition(ready.unit, ready, proposal, output)
 
     def _failed(self, connection: Connection, attempt: Attempt, proposal: Proposal, error: Exception) -> Outcome:
-        if isinstance(error, (GraphBubbleUp, ConflictError, StoreError)):
+        # A tool that asks a person in mid-transaction is refused: when it was answered, all that it did outside would be done again.
+        if isinstance(error, (GraphBubbleUp, ConflictError, StoreError)) and not isinstance(error, GraphInterrupt):
             raise error
         unit, entry, _ = self._execution.unit_for(connection, proposal)
         if (

@@ -4,7 +4,7 @@ The generators hold all the logic. A driver runs a transaction, a model or a too
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -17,8 +17,8 @@ from ...checkpointing.store import WorkflowStore
 from ...tools.contracts import ToolContract
 from ...tools.errors import ContextError, InvalidOutput, NotADatabase, ReadOnlyStore, RunError, StoreUnavailable
 from .operations import Ask, Attempt, Await, Body, InStore, Operation, Pause, Startable, Steps, Transact
-from .sessions import AsynchronousSession, SyncSession, aread_only, read_only
-from .tool_bodies import arun_outside, in_time, run_outside, timed
+from .sessions import AsynchronousSession, SyncSession
+from .tool_bodies import arun_outside, arun_read, in_time, run_outside, run_read, timed
 
 T = TypeVar("T")
 
@@ -86,8 +86,7 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
             return run_outside(attempt, owner)
         case Body(attempt):
             _refuse_async(attempt.contract)
-            with read_only(store.database, attempt):
-                return attempt.contract.call(attempt.arguments, attempt.context)
+            return run_read(store.database, attempt)
         case Transact():
             _refuse_async(operation.contract)
             return _transact(store, operation)
@@ -111,8 +110,7 @@ async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
         case Body(attempt, owner) if attempt.contract.is_async and owner is not None:
             return await arun_outside(attempt, owner)
         case Body(attempt) if attempt.contract.is_async:
-            async with aread_only(database, attempt):
-                return await cast("Awaitable[Any]", attempt.contract.call(attempt.arguments, attempt.context))
+            return await arun_read(database, attempt)
         case Transact() if operation.contract.is_async:
             return await _atransact(store, operation)
         case Pause(seconds):

@@ -5,15 +5,17 @@ import contextlib
 import contextvars
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as futures_wait
 from typing import Any, cast
 
+from ...checkpointing.database import Database
 from ...checkpointing.fault_points import FaultPoint, reach
 from ...checkpointing.store import leases
 from ...tools.contracts import ToolContract
 from .operations import Attempt
+from .sessions import aread_only, read_only
 
 
 class OutOfTimeError(TimeoutError):
@@ -31,23 +33,7 @@ def run_outside(attempt: Attempt, owner: str) -> Any:
             reach(FaultPoint.AFTER_EFFECT)
             return output
 
-    if attempt.contract.timeout is None:
-        return body()
-    answer: Future[Any] = Future()
-
-    def answered() -> None:
-        try:
-            answer.set_result(context.run(body))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    # Not from a pool: a body that hangs must keep neither other bodies waiting nor the process from ending.
-    context = contextvars.copy_context()
-    threading.Thread(target=answered, name=f"interlock-{attempt.contract.name}", daemon=True).start()
-    done, _ = futures_wait([answer], timeout=attempt.contract.timeout)
-    if not done:
-        raise _out_of_time(attempt.contract)
-    return answer.result()
+    return _limited(attempt.contract, body)
 
 
 async def arun_outside(attempt: Attempt, owner: str) -> Any:
@@ -58,6 +44,25 @@ async def arun_outside(attempt: Attempt, owner: str) -> Any:
         output = await in_time(attempt)
         reach(FaultPoint.AFTER_EFFECT)
         return output
+
+
+def run_read(database: Database, attempt: Attempt) -> Any:
+    """Run the body of a read, for no longer than its contract allows, with a read-only session if it asks for one."""
+
+    def body() -> Any:
+        with read_only(database, attempt):
+            return attempt.contract.call(attempt.arguments, attempt.context)
+
+    try:
+        return _limited(attempt.contract, body)
+    finally:
+        attempt.context.close()  # a body that runs on behind its time opens nothing more
+
+
+async def arun_read(database: Database, attempt: Attempt) -> Any:
+    """As `run_read`, for an asynchronous body, which is cancelled when its time is over."""
+    async with aread_only(database, attempt):
+        return await in_time(attempt)
 
 
 async def in_time(attempt: Attempt) -> Any:
@@ -80,6 +85,27 @@ def timed(attempt: Attempt) -> Any:
     if limit is not None and time.monotonic() - began > limit:
         raise _out_of_time(attempt.contract)
     return output
+
+
+def _limited(contract: ToolContract, body: Callable[[], Any]) -> Any:
+    """Run a body in this thread where its contract sets no time, and else in one of its own that is left when its time is over."""
+    if contract.timeout is None:
+        return body()
+    answer: Future[Any] = Future()
+
+    def answered() -> None:
+        try:
+            answer.set_result(context.run(body))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    # Not from a pool: a body that hangs must keep neither other bodies waiting nor the process from ending.
+    context = contextvars.copy_context()
+    threading.Thread(target=answered, name=f"interlock-{contract.name}", daemon=True).start()
+    done, _ = futures_wait([answer], timeout=contract.timeout)
+    if not done:
+        raise _out_of_time(contract)
+    return answer.result()
 
 
 def _out_of_time(contract: ToolContract) -> OutOfTimeError:

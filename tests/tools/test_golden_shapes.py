@@ -45,6 +45,17 @@ INPUT_SCHEMA = {
     "properties": {"caseId": {"type": "string"}, "queueId": {"type": "string"}, "reason": {"type": "string"}},
     "required": ["caseId", "queueId"],
 }
+OFFERED_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "caseId": {"type": "string"},
+        "queueId": {"type": "string"},
+        "reason": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+    },
+    "required": ["caseId", "queueId"],
+    "additionalProperties": False,
+}
+"""The same arguments, and all that is enforced of them: null for an optional one is taken, an unknown key is not."""
 
 
 def test_the_contract_of_case_assign() -> None:
@@ -74,7 +85,7 @@ def test_what_a_chat_model_is_bound_to() -> None:
         "function": {
             "name": "case_assign",
             "description": "Assign a case to an eligible agent queue.",
-            "parameters": INPUT_SCHEMA,
+            "parameters": OFFERED_SCHEMA,
         },
     }
     assert assign_case.tool_definition(use_wire_name=False)["function"]["name"] == "case.assign"

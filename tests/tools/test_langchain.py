@@ -39,7 +39,7 @@ def test_a_contract_becomes_a_langchain_tool_with_the_name_and_schema_that_the_m
     made = stock.as_tool()
 
     assert (made.name, made.description) == ("item_stock", "How many are left.")
-    assert made.args_schema == stock.input_schema()
+    assert made.args_schema == stock.offered_schema()
     assert made.invoke({"itemId": "i1", "atLeast": 4}) == {"itemId": "i1", "count": 5}
 
 

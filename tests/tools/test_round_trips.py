@@ -40,7 +40,7 @@ def keep(
     return order
 
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=4)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4)
 LINES = st.lists(
     st.fixed_dictionaries(
         {"productId": TEXT, "unitPrice": st.decimals(-(10**6), 10**6, places=2).map(str) | st.integers(-99, 99)},

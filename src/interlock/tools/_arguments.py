@@ -1,45 +1,102 @@
 """Read the arguments of a call strictly, and say field by field what is wrong with them."""
 
+import dataclasses
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from ._shapes import wire_keys
-from .canonical import to_json
+from .canonical import JSON, JsonObject, to_canonical
 from .errors import InvalidArguments, NotJson, Problem
+from .storable import why_not_storable
+from .wire import camel
 
 
-def parse_arguments(tool: str, model: type[BaseModel], arguments: object) -> BaseModel:
+def plain_arguments(tool: str, arguments: object) -> JsonObject:
+    """Give the arguments of a call as plain JSON that every database keeps; whole numbers become integers.
+
+    Raises:
+        InvalidArguments: They are no object, or hold what cannot be kept.
+    """
+    if not isinstance(arguments, Mapping):
+        raise invalid(tool, [Problem(field="", problem=f"must be an object, not {_json_type(arguments)}")])
+    try:
+        plain = cast("JsonObject", to_canonical(arguments))
+        problem = why_not_storable(plain)
+    except NotJson as error:
+        problem = error.message
+    except Exception as error:  # methods of the values' own classes
+        problem = f"the value cannot be read ({type(error).__name__})"
+    if problem is not None:
+        raise invalid(tool, [Problem(field="", problem=problem)])
+    return plain
+
+
+def parse_arguments(tool: str, model: type[BaseModel], arguments: JsonObject) -> BaseModel:
     """Read arguments as JSON: "5" is no integer, but an ISO string is a date, and a string or a number a Decimal.
 
     Raises:
         InvalidArguments: they do not fit the model.
     """
     keys = wire_keys(model)
-    if not isinstance(arguments, Mapping):
-        raise _invalid(tool, [Problem(field="", problem=f"must be an object, not {_json_type(arguments)}")])
     doubled = [
         Problem(field=key, problem=f"is given twice, also as {name!r}; give it once, as {key!r}")
         for name, key in keys.items()
         if name != key and name in arguments and key in arguments
     ]
     if doubled:
-        raise _invalid(tool, doubled)
+        raise invalid(tool, doubled)
     try:
-        text = _write(to_json(arguments))
-    except NotJson as error:
-        raise _invalid(tool, [Problem(field="", problem=error.message)]) from None
-    try:
-        return model.model_validate_json(text, strict=True)
+        return model.model_validate_json(_write(arguments), strict=True)
     except ValidationError as error:
-        raise _invalid(
-            tool, [_problem(item, keys) for item in error.errors(include_url=False, include_input=False)]
-        ) from None
+        problems = [_problem(item, keys) for item in error.errors(include_url=False, include_input=False)]
+    except Exception as error:  # a validator of the tool's own
+        problems = [Problem(field="", problem=f"could not be read: a validator of the tool failed ({_named(error)})")]
+    raise invalid(tool, problems) from None
 
 
 _write = json.JSONEncoder(allow_nan=False).encode
+
+
+def invalid(tool: str, problems: Iterable[Problem]) -> InvalidArguments:
+    """The error for arguments that do not fit the contract of a tool."""
+    problems = [*problems]
+    told = "; ".join(f"{item['field'] or 'the arguments'}: {item['problem']}" for item in problems)
+    return InvalidArguments(
+        f"The arguments do not fit the tool's contract, so it was not called: {told}. Correct them and call it again.",
+        tool=tool,
+        problems=problems,
+    )
+
+
+def as_spelled_on_the_wire(given: JSON, read: Any) -> JSON:
+    """Give what was given with the names that its fields have on the wire, where models also take those of Python.
+
+    Args:
+        given: What was given.
+        read: What it was read as.
+    """
+    if isinstance(read, RootModel):
+        return as_spelled_on_the_wire(given, read.root)
+    if isinstance(given, dict):
+        if isinstance(read, BaseModel):
+            keys = wire_keys(type(read))
+            names = {key: name for name, key in keys.items()} | {name: name for name in keys}
+            return {
+                keys.get(names.get(key, ""), key): as_spelled_on_the_wire(
+                    item, getattr(read, names.get(key, key), None)
+                )
+                for key, item in given.items()
+            }
+        if dataclasses.is_dataclass(read):
+            return {camel(key): as_spelled_on_the_wire(item, getattr(read, key, None)) for key, item in given.items()}
+        if isinstance(read, Mapping):
+            return {key: as_spelled_on_the_wire(item, read.get(key)) for key, item in given.items()}
+    if isinstance(given, list) and isinstance(read, (list, tuple)) and len(given) == len(read):
+        return [as_spelled_on_the_wire(item, inner) for item, inner in zip(given, read, strict=True)]
+    return given
 
 
 def _problem(item: Any, keys: Mapping[str, str]) -> Problem:
@@ -58,13 +115,8 @@ def _problem(item: Any, keys: Mapping[str, str]) -> Problem:
     return Problem(field=".".join(path), problem=text)
 
 
-def _invalid(tool: str, problems: list[Problem]) -> InvalidArguments:
-    told = "; ".join(f"{item['field'] or 'the arguments'}: {item['problem']}" for item in problems)
-    return InvalidArguments(
-        f"The arguments do not fit the tool's contract, so it was not called: {told}. Correct them and call it again.",
-        tool=tool,
-        problems=problems,
-    )
+def _named(error: Exception) -> str:
+    return type(error).__name__
 
 
 def _json_type(value: object) -> str:

@@ -1,29 +1,35 @@
 """A tool contract: what a tool is called, takes, returns and may do, and the function that does it."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import ParamSpec, TypeVar
 
-from ._arguments import parse_arguments
-from ._input import Input
+from ._arguments import invalid
+from ._input import Bound, Input
 from ._predicates import Predicate
+from ._sameness import same
 from ._shapes import on_wire
-from .canonical import JSON, JsonObject, digest, to_json
+from .canonical import JSON, JsonObject, canonical_json, digest, to_json
 from .context import ToolContext
-from .errors import ContextError, InvalidOutput, NotJson
+from .errors import ContextError, InvalidArguments, InvalidOutput, NotJson, Problem
 from .kinds import Effect, ToolKind
 from .redaction import redact
 from .retry import RetryPolicy
+from .storable import why_not_storable
 from .wire import camel
 
 if TYPE_CHECKING:
     from langchain_core.tools import StructuredTool
+
+_LOSSY = (
+    "is read and written down as different things (by a validator, serializer or field of the tool's own), so what is shown "
+    "would not be what runs; the tool must be mended"
+)
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
@@ -106,7 +112,6 @@ class ToolContract(Generic[P, R]):
     _input: Input = field(repr=False)
     _output: TypeAdapter[Any] = field(repr=False)
     _context: str | None = field(repr=False, default=None)
-    _input_schema: JsonObject = field(repr=False)
     _output_schema: JsonObject = field(repr=False)
     _predicates: dict[Callable[..., Any], Predicate] = field(repr=False, default_factory=dict)
 
@@ -127,29 +132,68 @@ class ToolContract(Generic[P, R]):
 
     # Arguments
 
-    def parse(self, arguments: Mapping[str, Any]) -> BaseModel:
-        """Read the arguments of a call: camelCase, or snake_case; strict as far as JSON goes; unknown ones refused.
+    def bind(self, arguments: object) -> Bound:
+        """Read the arguments of a call, and fix what is judged, shown, stored and run: one thing, in two forms.
+
+        They are held against the schema that is offered, read, and written down in full. What was written down is read
+        again, and must be the same: else an approver would be shown what does not run.
 
         Raises:
-            InvalidArguments: they do not fit, with each field named as it is on the wire.
+            InvalidArguments: They do not fit, with each field named as it is on the wire; or they cannot be kept, or not
+                be written down as they would run.
         """
-        return parse_arguments(self.name, self.input_model, arguments)
+        first = self._input.parse(arguments)
+        canonical = self._written(first)
+        try:
+            again = self._input.parse(canonical)
+            differing = self._differing(first, again)
+            if not differing and canonical_json(self._written(again)) != canonical_json(canonical):
+                differing = [""]
+        except InvalidArguments as error:
+            differing = [problem["field"] for problem in error.problems]
+        if differing:
+            raise invalid(self.name, [Problem(field=name, problem=_LOSSY) for name in dict.fromkeys(differing)])
+        return Bound(again, canonical, self.fingerprint_of(canonical))
 
-    def canonical_arguments(self, arguments: BaseModel) -> JsonObject:
+    def complete(self, arguments: JsonObject) -> JsonObject:
+        """Give arguments in full, with the defaults that differ each time fixed: for a proposal, when it is made.
+
+        Arguments that do not fit are given as they are; the gate says what is wrong with them.
+        """
+        try:
+            return self.bind(arguments).canonical
+        except InvalidArguments:
+            return arguments
+
+    def parse(self, arguments: object) -> Any:
+        """Read the arguments of a call, as `bind` does: camelCase, or snake_case; strict as far as JSON goes.
+
+        Raises:
+            InvalidArguments: As `bind`.
+        """
+        return self.bind(arguments).parsed
+
+    def canonical_arguments(self, arguments: Any) -> JsonObject:
         """Give arguments as they are on the wire, without the optional ones that are None. `parse` reads them back."""
-        dumped = cast("JsonObject", on_wire(arguments, arguments.model_dump(mode="json", by_alias=True)))
-        for key in self._left_out:
-            if dumped.get(key) is None:
-                dumped.pop(key, None)
-        return dumped
+        return self._input.canonical(arguments)
 
-    @cached_property
-    def _left_out(self) -> tuple[str, ...]:
-        """The optional arguments that are left out when they are None."""
-        fields = self.input_model.model_fields.items()
-        return tuple(item.alias or name for name, item in fields if not item.is_required() and item.default is None)
+    def _written(self, parsed: Any) -> JsonObject:
+        try:
+            canonical = self._input.canonical(parsed)
+            problem = why_not_storable(canonical)
+        except Exception as error:  # a serializer of the tool's own
+            problem = f"a serializer of the tool failed ({type(error).__name__})"
+        if problem is not None:
+            raise invalid(self.name, [Problem(field="", problem=f"cannot be written down: {problem}")])
+        return canonical
 
-    def fingerprint(self, arguments: BaseModel) -> str:
+    def _differing(self, first: Any, again: Any) -> list[str]:
+        if same(first, again):
+            return []
+        before, after = self._input.values(first), self._input.values(again)
+        return [camel(name) for name, value in before.items() if not same(value, after.get(name))] or [""]
+
+    def fingerprint(self, arguments: Any) -> str:
         """Digest what would run: tool, version and canonical arguments."""
         return self.fingerprint_of(self.canonical_arguments(arguments))
 
@@ -157,9 +201,14 @@ class ToolContract(Generic[P, R]):
         """As `fingerprint`, of canonical arguments."""
         return digest({"tool": self.name, "version": self.version, "arguments": canonical})
 
+    @property
+    def varying(self) -> frozenset[str]:
+        """The arguments, by their names on the wire, whose default is another one each time."""
+        return self._input.varying
+
     # Calling
 
-    def call(self, arguments: BaseModel, ctx: ToolContext | None = None) -> Any:
+    def call(self, arguments: Any, ctx: ToolContext | None = None) -> Any:
         """Call the function; what an async one gives is to be awaited.
 
         Raises:
@@ -173,7 +222,7 @@ class ToolContract(Generic[P, R]):
         return cast("Callable[..., Any]", self.function)(**keywords)
 
     def call_predicate(
-        self, function: Callable[..., Any], arguments: BaseModel, ctx: ToolContext | None = None
+        self, function: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None
     ) -> str | None:
         """Ask a check whether it holds: None when it does, otherwise the reason why not.
 
@@ -191,11 +240,11 @@ class ToolContract(Generic[P, R]):
         """
         self._predicate(function, role)
 
-    def failed_check(self, arguments: BaseModel, ctx: ToolContext | None = None) -> str | None:
+    def failed_check(self, arguments: Any, ctx: ToolContext | None = None) -> str | None:
         """Ask the contract's own check: None when it holds or there is none, otherwise the reason why not."""
         return None if self.check is None else self.call_predicate(self.check, arguments, ctx)
 
-    def show_preview(self, arguments: BaseModel, ctx: ToolContext | None = None) -> JSON:
+    def show_preview(self, arguments: Any, ctx: ToolContext | None = None) -> JSON:
         """Give what the contract's preview shows of the call, as JSON data; None where it has none."""
         if self.preview is None:
             return None
@@ -235,8 +284,12 @@ class ToolContract(Generic[P, R]):
     # On the wire
 
     def input_schema(self) -> JsonObject:
-        """Give the JSON Schema of the arguments."""
-        return copy.deepcopy(self._input_schema)
+        """Give the JSON Schema of the arguments as the contract prints it: without what goes without saying."""
+        return copy.deepcopy(self._input.printed())
+
+    def offered_schema(self) -> JsonObject:
+        """Give the JSON Schema of the arguments as a model is offered it, and as it is enforced."""
+        return copy.deepcopy(self._input.schema())
 
     def output_schema(self) -> JsonObject:
         """Give the JSON Schema of the output."""
@@ -257,7 +310,7 @@ class ToolContract(Generic[P, R]):
     def tool_definition(self, *, use_wire_name: bool = True) -> dict[str, Any]:
         """Give the contract in the form that chat models' `bind_tools` takes."""
         name = self.wire_name if use_wire_name else self.name
-        described = {"name": name, "description": self.description, "parameters": self.input_schema()}
+        described = {"name": name, "description": self.description, "parameters": self.offered_schema()}
         return {"type": "function", "function": described}
 
     def as_tool(self) -> "StructuredTool":

@@ -1,129 +1,72 @@
-"""Make the input model of a tool, and say how its function is called with an instance of it."""
+"""What a tool takes: how its arguments are described, read, written down, looked at and handed to its function."""
 
-from collections.abc import Callable
+import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, create_model
-from pydantic.fields import FieldInfo
-
-from ._shapes import CLOSED, closed, refuse_collisions, wire_keys
-from ._signature import MISSING, Parameter, Signature, where
-from .errors import ContractError
-from .wire import camel
+from .canonical import JsonObject
 
 
-@dataclass(frozen=True)
-class Input:
-    """What a tool takes."""
+class Input(Protocol):
+    """Reads and writes the arguments of one tool. There is one for each way in which tools say what they take.
 
-    model: type[BaseModel]
-    whole: str | None = None
-    """The parameter that takes the model as it is; None when each field is a parameter of its own."""
+    `ToolContract.bind` is its only caller on the way in, and holds it to this: what `canonical` writes, `parse` reads as
+    the same arguments. What `parse` gives is opaque to everybody else.
+    """
+
+    def schema(self) -> JsonObject:
+        """The JSON Schema that a model is offered, and that `parse` enforces."""
+        ...
+
+    def printed(self) -> JsonObject:
+        """The same schema as contracts print it."""
+        ...
 
     @property
     def names(self) -> frozenset[str]:
         """What a check or preview can ask for."""
-        fields = frozenset(self.model.model_fields)
-        return fields if self.whole is None else fields | {self.whole}
+        ...
 
-    def values(self, arguments: BaseModel) -> dict[str, Any]:
+    @property
+    def varying(self) -> frozenset[str]:
+        """The arguments, by their names on the wire, whose default is another one each time."""
+        ...
+
+    def parse(self, arguments: object) -> Any:
+        """Read the arguments of a call.
+
+        Raises:
+            InvalidArguments: They do not fit the schema, or cannot be kept.
+        """
+        ...
+
+    def canonical(self, parsed: Any) -> JsonObject:
+        """Write arguments down in full, defaults included, under their names on the wire."""
+        ...
+
+    def values(self, parsed: Any) -> dict[str, Any]:
         """Give everything that a check or preview can ask for."""
-        values = {name: getattr(arguments, name) for name in self.model.model_fields}
-        return values if self.whole is None else {**values, self.whole: arguments}
+        ...
 
-    def keywords(self, arguments: BaseModel) -> dict[str, Any]:
+    def keywords(self, parsed: Any) -> dict[str, Any]:
         """Give what the function is called with."""
-        return self.values(arguments) if self.whole is None else {self.whole: arguments}
+        ...
 
 
-def make_input(
-    tool: str, function: Callable[..., Any], signature: Signature, explicit: type[BaseModel] | None
-) -> Input:
-    """Make the input of a tool from its signature, or from the model it was given.
+@dataclass(frozen=True)
+class Bound:
+    """The arguments of one call: what is judged, shown, fingerprinted, stored and run is all this one thing."""
 
-    Raises:
-        ContractError: a parameter is unclear, or the two do not fit each other.
-    """
-    place = where(function)
-    made = _from_signature(tool, place, signature) if explicit is None else _from_model(place, signature, explicit)
-    refuse_collisions(made.model, place)
-    for name, key in wire_keys(made.model).items():
-        if name in made.model.model_fields and made.model.model_fields[name].validation_alias != key:
-            raise ContractError(
-                f"{place} does not read {name!r} under the name {key!r} that it has on the wire; give it one alias, "
-                "with Field(alias=…)"
-            )
-    return made
+    parsed: Any
+    """What the function is called with, as the tool's `Input` reads it."""
+    canonical: JsonObject
+    """As JSON, in full. It is what an approver is shown, and it reads back as `parsed`."""
+    fingerprint: str
+    """A digest of tool, version and canonical arguments."""
 
-
-def _from_signature(tool: str, place: str, signature: Signature) -> Input:
-    fields: dict[str, Any] = {}
-    for parameter in signature.parameters:
-        _check_name(parameter.name, place)
-        if parameter.annotation in {Any, object}:
-            raise ContractError(
-                f"{place} takes {parameter.name!r} as {parameter.annotation!r}, which tells the model nothing; give "
-                "it a type (pydantic.JsonValue when it really may be anything)"
-            )
-        fields[parameter.name] = (_readable(parameter.annotation, place), _default(parameter, place))
-    title = "".join(part.capitalize() for part in tool.replace(".", "_").split("_"))
-    config = ConfigDict(**CLOSED, frozen=True, protected_namespaces=())
-    try:
-        return Input(create_model(f"{title}Arguments", __config__=config, __module__=__name__, **fields))
-    except Exception as error:
-        raise ContractError(f"{place} has a parameter that cannot be read from JSON: {error}") from error
-
-
-def _from_model(place: str, signature: Signature, explicit: type[BaseModel]) -> Input:
-    if not isinstance(explicit, type) or not issubclass(explicit, BaseModel) or issubclass(explicit, RootModel):
-        raise ContractError(f"{place} was given the input_model {explicit!r}; give a subclass of pydantic.BaseModel")
-    model: type[BaseModel] = _readable(explicit, place)
-    match signature.parameters:
-        case [Parameter(name, annotation)] if isinstance(annotation, type) and issubclass(explicit, annotation):
-            return Input(model, whole=name)
-    taken, given = {parameter.name for parameter in signature.parameters}, set(model.model_fields)
-    if taken != given:
-        difference = ", ".join(sorted(taken ^ given))
-        raise ContractError(
-            f"{place} and its input_model {explicit.__name__} differ in {difference}; give the function one parameter "
-            f"annotated with {explicit.__name__}, or one for each of its fields"
-        )
-    return Input(model)
-
-
-def _readable(annotation: Any, place: str) -> Any:
-    try:
-        return closed(annotation)
-    except ContractError as error:
-        raise ContractError(f"{place} takes {annotation!r}: {error.message}") from None
-    except Exception as error:
-        raise ContractError(f"{place} takes {annotation!r}, which cannot be read from JSON: {error}") from error
-
-
-def _check_name(name: str, place: str) -> None:
-    if name.startswith("_") or hasattr(BaseModel, name):
-        raise ContractError(
-            f"{place} has the parameter {name!r}, a name that pydantic keeps for itself; rename it, and keep the "
-            "name on "
-            f'the wire with Annotated[…, Field(alias="{camel(name)}")] if you need it'
-        )
-
-
-def _default(parameter: Parameter, place: str) -> Any:
-    default = parameter.default
-    if default is MISSING:
-        return ...
-    if isinstance(default, FieldInfo):
-        return default
-    try:
-        given: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
-        text = given.dump_json(given.validate_python(default), warnings="error")
-        value = TypeAdapter(closed(parameter.annotation)).validate_json(text)
-    except Exception:
-        hint = f"; annotate it as {parameter.name}: … | None" if default is None else ""
-        raise ContractError(
-            f"{place} has the default {default!r} for {parameter.name!r}, which does not fit its "
-            f"annotation{hint or ', or has no JSON form; mend one of them'}"
-        ) from None
-    return value
+    def copied(self) -> Any:
+        """Give `parsed` as a copy, for rules that look at a call: what they change in it is not what runs."""
+        try:
+            return copy.deepcopy(self.parsed)
+        except Exception:  # a value of a class that cannot be copied
+            return self.parsed

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from ._generator import Generator
+
 Schema = dict[str, Any]
 
 _SCHEMAS_BY_NAME = ("properties", "patternProperties", "dependentSchemas", "$defs")
@@ -22,10 +24,17 @@ _SCHEMAS = (
 _LOCAL = "#/$defs/"
 
 
-def input_schema(model: type[BaseModel]) -> Schema:
-    """Give the schema of a tool's arguments."""
-    schema = tidy(model.model_json_schema(mode="validation"))
+def offered_schema(model: type[BaseModel]) -> Schema:
+    """Give the schema of a tool's arguments as it is offered to a model and enforced: closed objects are said to be."""
+    schema = tidy(model.model_json_schema(mode="validation", schema_generator=Generator), closed=True)
     schema.pop("description", None)  # the model is the machinery's; the tool has a description of its own
+    return {"type": "object", "properties": {}, **schema}
+
+
+def input_schema(model: type[BaseModel]) -> Schema:
+    """Give the schema of a tool's arguments as its contract prints it."""
+    schema = tidy(model.model_json_schema(mode="validation", schema_generator=Generator))
+    schema.pop("description", None)
     for name in [
         name for name, field in model.model_fields.items() if not field.is_required() and field.default is None
     ]:
@@ -40,9 +49,32 @@ def output_schema(adapter: TypeAdapter[Any]) -> Schema:
 
 
 def unwritten(model: type[BaseModel]) -> set[str]:
-    """Name the fields, at any depth, that are read from JSON but not written back, or only masked."""
-    taken, written = model.model_json_schema(mode="validation"), model.model_json_schema(mode="serialization")
-    return (property_names(taken) - property_names(written)) | property_names(taken, only="writeOnly")
+    """Name the fields, at any depth, that are read from JSON but never written back, or only masked."""
+    masked = property_names(model.model_json_schema(mode="validation"), only="writeOnly")
+    return masked | _excluded(model.__pydantic_core_schema__)
+
+
+def _excluded(schema: Any) -> set[str]:
+    """Name the fields of a core schema, at any depth, that are left out of what is written."""
+    found: set[str] = set()
+    waiting, seen = [schema], set[int]()
+    while waiting:
+        item = waiting.pop()
+        if not isinstance(item, (dict, list, tuple)) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            fields = item.get("fields")
+            named = fields.items() if isinstance(fields, dict) else [(None, one) for one in fields or ()]
+            found.update(
+                str(name or one["name"])
+                for name, one in named
+                if isinstance(one, dict) and one.get("serialization_exclude")
+            )
+            waiting.extend(item.values())
+        else:
+            waiting.extend(item)
+    return found
 
 
 def property_names(schema: Any, only: str | None = None) -> set[str]:
@@ -59,34 +91,41 @@ def property_names(schema: Any, only: str | None = None) -> set[str]:
             return set()
 
 
-def tidy(schema: Schema) -> Schema:
-    """Drop titles and what says nothing; put definitions where they are used, save those that contain themselves."""
+def tidy(schema: Schema, *, closed: bool = False) -> Schema:
+    """Drop titles and what says nothing; put definitions where they are used, save those that contain themselves.
+
+    Args:
+        schema: As pydantic makes it.
+        closed: Whether `additionalProperties` is kept where it is True or False.
+    """
     definitions: dict[str, Schema] = schema.get("$defs", {})
     kept = {name for name in definitions if name in _reachable(definitions[name], definitions)}
-    tidied = _tidy({key: value for key, value in schema.items() if key != "$defs"}, definitions, kept)
+    tidied = _tidy({key: value for key, value in schema.items() if key != "$defs"}, definitions, kept, closed)
     used = {name for name in kept if name in _reachable(tidied, definitions)}
     if used:
-        tidied["$defs"] = {name: _tidy(definitions[name], definitions, kept) for name in sorted(used)}
+        tidied["$defs"] = {name: _tidy(definitions[name], definitions, kept, closed) for name in sorted(used)}
     return tidied
 
 
-def _tidy(schema: Schema, definitions: dict[str, Schema], kept: set[str]) -> Schema:
+def _tidy(schema: Schema, definitions: dict[str, Schema], kept: set[str], closed: bool) -> Schema:
     if "$ref" in schema and (name := schema["$ref"].removeprefix(_LOCAL)) not in kept:
         beside = {key: value for key, value in schema.items() if key != "$ref"}
-        return _tidy({**definitions[name], **beside}, definitions, kept)
+        return _tidy({**definitions[name], **beside}, definitions, kept, closed)
     if len(schema.get("allOf", ())) == 1:
         beside = {key: value for key, value in schema.items() if key != "allOf"}
-        return _tidy({**schema["allOf"][0], **beside}, definitions, kept)
+        return _tidy({**schema["allOf"][0], **beside}, definitions, kept, closed)
     tidied: Schema = {}
     for key, value in schema.items():
-        if key in {"title", "discriminator"} or (key == "additionalProperties" and isinstance(value, bool)):
+        if key in {"title", "discriminator"}:
+            continue
+        if key == "additionalProperties" and isinstance(value, bool) and not closed:
             continue
         if key in _SCHEMAS_BY_NAME:
-            tidied[key] = {name: _tidy(item, definitions, kept) for name, item in value.items()}
+            tidied[key] = {name: _tidy(item, definitions, kept, closed) for name, item in value.items()}
         elif key in _SCHEMAS_IN_LISTS:
-            tidied[key] = [_tidy(item, definitions, kept) for item in value]
+            tidied[key] = [_tidy(item, definitions, kept, closed) for item in value]
         elif key in _SCHEMAS and isinstance(value, dict):
-            tidied[key] = _tidy(value, definitions, kept)
+            tidied[key] = _tidy(value, definitions, kept, closed)
         else:
             tidied[key] = value
     return tidied

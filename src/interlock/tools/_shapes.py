@@ -143,7 +143,15 @@ def _passing_for(base: type) -> dict[str, Any]:
     def __reduce__(self: Any) -> Any:  # noqa: N807
         return _blank, (base,), self.__getstate__()
 
-    return {"__eq__": __eq__, "__hash__": base.__hash__, "__reduce__": __reduce__}
+    return {"__eq__": __eq__, "__hash__": base.__hash__, "__reduce__": __reduce__, _BASE: base}
+
+
+_BASE = "__interlock_closed__"
+
+
+def as_written(kind: type) -> type:
+    """Give the class that the user wrote, of one that `closed` made of it or of itself."""
+    return cast("type", kind.__dict__.get(_BASE, kind))
 
 
 def on_wire(value: Any, dumped: Any) -> JSON:

@@ -26,7 +26,7 @@ JSON: TypeAlias = JsonValue
 JsonObject: TypeAlias = dict[str, JsonValue]
 """A JSON object."""
 
-_EXACT_FLOAT = 2**53
+_INTEGRAL = 2**63
 _LONGEST_INTEGER = 13_288  # bits of 4,000 digits; Python itself refuses to write 4,301
 
 
@@ -55,6 +55,15 @@ def to_json(value: object) -> JSON:
         without a JSON form.
     """
     return _converted(value, integral=False)
+
+
+def to_canonical(value: object) -> JSON:
+    """As `to_json`, with floats of an integral value as integers, as `canonical_json` writes them.
+
+    Raises:
+        NotJson: As `to_json`.
+    """
+    return _converted(value, integral=True)
 
 
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
@@ -168,7 +177,7 @@ def _integer(number: int) -> int:
 def _float(number: float, integral: bool) -> float | int:
     if not math.isfinite(number):
         raise _NoFormError(f"is {number}, which JSON cannot say; give a finite number")
-    return int(number) if integral and number.is_integer() and abs(number) < _EXACT_FLOAT else number
+    return int(number) if integral and number.is_integer() and abs(number) < _INTEGRAL else number
 
 
 def _key(key: object) -> str:

@@ -10,8 +10,8 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ._contract import ContractShape, ToolAnnotations, ToolContract
-from ._input import make_input
-from ._schema import input_schema, output_schema, property_names, unwritten
+from ._model_input import make_input
+from ._schema import output_schema, property_names, unwritten
 from ._shapes import closed
 from ._signature import MISSING, Signature, first_line, read_signature, where
 from .canonical import JsonObject
@@ -173,7 +173,7 @@ def _define(
     output_type = _output_type(signature, output_model, kind, place)
     output: TypeAdapter[Any]
     try:
-        arguments_schema = input_schema(made.model)
+        arguments_schema = made.printed()
     except Exception as error:
         raise ContractError(
             f"{place} has a parameter that no JSON Schema can describe ({first_line(error)}); take plain types or a pydantic model"
@@ -215,7 +215,6 @@ def _define(
         _input=made,
         _output=output,
         _context=signature.context,
-        _input_schema=arguments_schema,
         _output_schema=result_schema,
     )
 

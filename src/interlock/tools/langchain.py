@@ -45,7 +45,7 @@ def as_tool(contract: ToolContract) -> "StructuredTool":
     return StructuredTool(
         name=contract.wire_name,
         description=contract.description,
-        args_schema=contract.input_schema(),
+        args_schema=contract.offered_schema(),
         func=None if contract.is_async else run,
         coroutine=arun,
         metadata={"interlock": contract.name, "version": contract.version},

@@ -1,0 +1,191 @@
+"""The input of tools that say what they take in Python: by the parameters of a function, or by a pydantic model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, create_model
+from pydantic.fields import FieldInfo
+
+from ._arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_arguments
+from ._schema import input_schema, offered_schema
+from ._shapes import CLOSED, closed, on_wire, refuse_collisions, wire_keys
+from ._signature import MISSING, Parameter, Signature, where
+from ._validator import Validator
+from .canonical import JsonObject
+from .errors import ContractError
+from .wire import camel
+
+_CONSTANT = frozenset([list, dict, set, frozenset, tuple, str, int, float, bool])
+"""What makes an equal default each time."""
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """What a tool takes, as a pydantic model."""
+
+    tool: str
+    model: type[BaseModel]
+    whole: str | None = None
+    """The parameter that takes the model as it is; None when each field is a parameter of its own."""
+
+    @cached_property
+    def _validator(self) -> Validator:
+        return Validator(offered_schema(self.model))
+
+    @cached_property
+    def _printed(self) -> JsonObject:
+        return input_schema(self.model)
+
+    def schema(self) -> JsonObject:
+        """The JSON Schema that a model is offered, and that `parse` enforces."""
+        return self._validator.schema
+
+    def printed(self) -> JsonObject:
+        """The same schema as contracts print it."""
+        return self._printed
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a check or preview can ask for."""
+        fields = frozenset(self.model.model_fields)
+        return fields if self.whole is None else fields | {self.whole}
+
+    @cached_property
+    def varying(self) -> frozenset[str]:
+        """The arguments, by their names on the wire, whose default is another one each time."""
+        keys, fields = wire_keys(self.model), self.model.model_fields.items()
+        return frozenset(keys[name] for name, field in fields if field.default_factory not in {None, *_CONSTANT})
+
+    def parse(self, arguments: object) -> BaseModel:
+        """Read the arguments of a call: camelCase, or snake_case; strict as far as JSON goes.
+
+        Raises:
+            InvalidArguments: They do not fit the schema, or cannot be kept.
+        """
+        given = plain_arguments(self.tool, arguments)
+        parsed = parse_arguments(self.tool, self.model, given)
+        # A type may read more than its schema says. Then the schema holds, for the model knows nothing else.
+        if not self._validator.fits(given):
+            problems = self._validator.problems(as_spelled_on_the_wire(given, parsed))
+            if problems:
+                raise invalid(self.tool, problems)
+        return parsed
+
+    def canonical(self, parsed: Any) -> JsonObject:
+        """Write arguments down in full, without the optional ones that are None: leaving them out says the same."""
+        dumped = cast("JsonObject", on_wire(parsed, parsed.model_dump(mode="json", by_alias=True, warnings="none")))
+        for key in self._left_out:
+            if dumped.get(key) is None:
+                dumped.pop(key, None)
+        return dumped
+
+    @cached_property
+    def _left_out(self) -> tuple[str, ...]:
+        fields = self.model.model_fields.items()
+        keys = wire_keys(self.model)
+        return tuple(keys[name] for name, field in fields if not field.is_required() and field.default is None)
+
+    def values(self, parsed: Any) -> dict[str, Any]:
+        """Give everything that a check or preview can ask for."""
+        values = {name: getattr(parsed, name) for name in self.model.model_fields}
+        return values if self.whole is None else {**values, self.whole: parsed}
+
+    def keywords(self, parsed: Any) -> dict[str, Any]:
+        """Give what the function is called with."""
+        return self.values(parsed) if self.whole is None else {self.whole: parsed}
+
+
+def make_input(
+    tool: str, function: Callable[..., Any], signature: Signature, explicit: type[BaseModel] | None
+) -> ModelInput:
+    """Make the input of a tool from its signature, or from the model it was given.
+
+    Raises:
+        ContractError: a parameter is unclear, or the two do not fit each other.
+    """
+    place = where(function)
+    made = (
+        _from_signature(tool, place, signature) if explicit is None else _from_model(tool, place, signature, explicit)
+    )
+    refuse_collisions(made.model, place)
+    for name, key in wire_keys(made.model).items():
+        if name in made.model.model_fields and made.model.model_fields[name].validation_alias != key:
+            raise ContractError(
+                f"{place} does not read {name!r} under the name {key!r} that it has on the wire; give it one alias, "
+                "with Field(alias=…)"
+            )
+    return made
+
+
+def _from_signature(tool: str, place: str, signature: Signature) -> ModelInput:
+    fields: dict[str, Any] = {}
+    for parameter in signature.parameters:
+        _check_name(parameter.name, place)
+        if parameter.annotation in {Any, object}:
+            raise ContractError(
+                f"{place} takes {parameter.name!r} as {parameter.annotation!r}, which tells the model nothing; give "
+                "it a type (pydantic.JsonValue when it really may be anything)"
+            )
+        fields[parameter.name] = (_readable(parameter.annotation, place), _default(parameter, place))
+    title = "".join(part.capitalize() for part in tool.replace(".", "_").split("_"))
+    config = ConfigDict(**CLOSED, frozen=True, protected_namespaces=())
+    try:
+        return ModelInput(tool, create_model(f"{title}Arguments", __config__=config, __module__=__name__, **fields))
+    except Exception as error:
+        raise ContractError(f"{place} has a parameter that cannot be read from JSON: {error}") from error
+
+
+def _from_model(tool: str, place: str, signature: Signature, explicit: type[BaseModel]) -> ModelInput:
+    if not isinstance(explicit, type) or not issubclass(explicit, BaseModel) or issubclass(explicit, RootModel):
+        raise ContractError(f"{place} was given the input_model {explicit!r}; give a subclass of pydantic.BaseModel")
+    model: type[BaseModel] = _readable(explicit, place)
+    match signature.parameters:
+        case [Parameter(name, annotation)] if isinstance(annotation, type) and issubclass(explicit, annotation):
+            return ModelInput(tool, model, whole=name)
+    taken, given = {parameter.name for parameter in signature.parameters}, set(model.model_fields)
+    if taken != given:
+        difference = ", ".join(sorted(taken ^ given))
+        raise ContractError(
+            f"{place} and its input_model {explicit.__name__} differ in {difference}; give the function one parameter "
+            f"annotated with {explicit.__name__}, or one for each of its fields"
+        )
+    return ModelInput(tool, model)
+
+
+def _readable(annotation: Any, place: str) -> Any:
+    try:
+        return closed(annotation)
+    except ContractError as error:
+        raise ContractError(f"{place} takes {annotation!r}: {error.message}") from None
+    except Exception as error:
+        raise ContractError(f"{place} takes {annotation!r}, which cannot be read from JSON: {error}") from error
+
+
+def _check_name(name: str, place: str) -> None:
+    if name.startswith("_") or hasattr(BaseModel, name):
+        raise ContractError(
+            f"{place} has the parameter {name!r}, a name that pydantic keeps for itself; rename it, and keep the "
+            "name on "
+            f'the wire with Annotated[…, Field(alias="{camel(name)}")] if you need it'
+        )
+
+
+def _default(parameter: Parameter, place: str) -> Any:
+    default = parameter.default
+    if default is MISSING:
+        return ...
+    if isinstance(default, FieldInfo):
+        return default
+    try:
+        given: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
+        text = given.dump_json(given.validate_python(default), warnings="error")
+        value = TypeAdapter(closed(parameter.annotation)).validate_json(text)
+    except Exception:
+        hint = f"; annotate it as {parameter.name}: … | None" if default is None else ""
+        raise ContractError(
+            f"{place} has the default {default!r} for {parameter.name!r}, which does not fit its "
+            f"annotation{hint or ', or has no JSON form; mend one of them'}"
+        ) from None
+    return value

@@ -1,0 +1,52 @@
+"""Whether two readings of a call's arguments are the same arguments."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from pydantic import BaseModel
+
+from ._shapes import as_written
+
+_DEEPEST = 200
+
+
+def same(one: Any, other: Any, depth: int = _DEEPEST) -> bool:
+    """Whether two values are the same, by type and by what they hold.
+
+    What a model keeps for itself (private attributes, cached properties) is not looked at: it is made anew from its fields
+    whenever they are read.
+    """
+    if one is other:
+        return True
+    if as_written(type(one)) is not as_written(type(other)) or depth <= 0:
+        return False
+    match one:
+        case BaseModel():
+            fields = type(one).model_fields
+            return _same_parts(_fields(one, fields), _fields(other, fields), depth) and same(
+                one.__pydantic_extra__, other.__pydantic_extra__, depth - 1
+            )
+        case _ if dataclasses.is_dataclass(one):
+            names = [field.name for field in dataclasses.fields(one)]
+            return _same_parts(_fields(one, names), _fields(other, names), depth)
+        case Mapping():
+            return len(one) == len(other) and _same_parts(one, other, depth)
+        case str() | bytes() | Set():
+            return bool(one == other)
+        case Sequence():
+            pairs = zip(one, other, strict=False)
+            return len(one) == len(other) and all(same(mine, theirs, depth - 1) for mine, theirs in pairs)
+        case _ if getattr(type(one), "__eq__", None) is object.__eq__:
+            mine, theirs = getattr(one, "__dict__", None), getattr(other, "__dict__", None)
+            return mine is not None and same(mine, theirs, depth - 1)
+        case _:
+            return bool(one == other)
+
+
+def _fields(value: Any, names: Any) -> dict[str, Any]:
+    return {name: getattr(value, name, None) for name in names}
+
+
+def _same_parts(one: Mapping[Any, Any], other: Mapping[Any, Any], depth: int) -> bool:
+    return all(key in other and same(item, other[key], depth - 1) for key, item in one.items())

@@ -1,0 +1,77 @@
+"""Whether JSON data fits a JSON Schema, by a library, with what a schema from elsewhere must not do taken from it."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, NoReturn
+
+import jsonschema_rs
+
+from .canonical import JSON, JsonObject
+from .errors import ContractError, Problem
+
+_MOST_PROBLEMS = 20
+_BACKTRACKS = 100_000
+
+
+class Validator:
+    """Says what is wrong with data by a schema of draft 2020-12.
+
+    References to other documents are not followed. `format` says what a text is meant to be and is not asserted. Patterns
+    run in time linear in the text, save those that look around themselves, which may backtrack a fixed number of times.
+    """
+
+    def __init__(self, schema: JsonObject) -> None:
+        self.schema = schema
+
+    @cached_property
+    def _validator(self) -> Any:
+        linear, bounded = (
+            jsonschema_rs.RegexOptions(),
+            jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS),
+        )
+        try:
+            return self._made(linear)
+        except ContractError:
+            return self._made(bounded)
+
+    def _made(self, patterns: Any) -> Any:
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                self.schema, validate_formats=False, retriever=_refuse, pattern_options=patterns, mask="it"
+            )
+        except Exception as error:  # the library's errors have no base class of their own
+            raise ContractError(
+                f"the JSON Schema cannot be used: {str(error).splitlines()[0]}; mend the schema (draft 2020-12, with no "
+                "references to other documents)"
+            ) from error
+
+    def check(self) -> None:
+        """See that the schema can be used.
+
+        Raises:
+            ContractError: It is no schema, or refers to other documents.
+        """
+        self._validator  # noqa: B018 -- made on first use
+
+    def fits(self, value: JSON) -> bool:
+        """Whether data fits the schema."""
+        return bool(self._validator.is_valid(value))
+
+    def problems(self, value: JSON) -> list[Problem]:
+        """Say what is wrong with data, place by place; nothing when it fits. The data itself is not repeated."""
+        if self.fits(value):
+            return []
+        found: list[Problem] = []
+        for error in self._validator.iter_errors(value):
+            found.append(Problem(field=_path(error.instance_path), problem=str(error.message)))
+            if len(found) >= _MOST_PROBLEMS:
+                break
+        return found or [Problem(field="", problem="does not fit the schema")]
+
+
+def _refuse(uri: str) -> NoReturn:
+    raise ValueError(f"it refers to another document, {uri}")
+
+
+def _path(steps: Iterable[str | int]) -> str:
+    return ".".join(map(str, steps))

@@ -1,0 +1,199 @@
+"""What every database keeps unchanged: one predicate for values that are to be kept, one total function for records.
+
+Python's JSON reader takes NaN, infinities, halves of surrogate pairs and integers of any length; databases do not, and
+they differ in what they do with NUL, depth and size. So values are asked about before they are kept, and whatever is
+written down only as a record of what somebody said is brought into a form that can be kept.
+"""
+
+import contextlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .canonical import JSON, to_json
+from .errors import NotJson
+
+LARGEST_INTEGER = 2**63 - 1
+SMALLEST_INTEGER = -(2**63)
+DEEPEST = 64
+"""How many lists and objects may stand inside each other; the strictest database takes 100, with our own around it."""
+LONGEST = 1_000_000
+"""How many characters a value may have, about, as JSON text."""
+LONGEST_KEY = 1_000
+"""How many characters the name of a field may have."""
+_RECORDED_TEXT = 2_000
+_RECORDED_ITEMS = 200
+_RECORDED_NODES = 2_000
+_RECORDED_DEPTH = 32
+_CUT = "…"
+
+
+def why_not_storable(value: object, *, longest: int = LONGEST) -> str | None:
+    """Say why a value cannot be kept and read back as it is, or give None where it can.
+
+    Args:
+        value: Anything; what `to_json` takes is looked at as the JSON that it becomes.
+        longest: How many characters it may have as JSON text, about.
+
+    Returns:
+        What is wrong and where, as the end of a sentence that begins with the value's name.
+    """
+    try:
+        return _Looking(longest).problem(to_json(value))
+    except NotJson as error:
+        return error.message
+    except Exception as error:  # to_json calls methods of the value itself, and they may raise anything
+        return f"the value cannot be read ({type(error).__name__})"
+
+
+def storable(value: object) -> JSON:
+    """Turn anything into JSON that every database keeps unchanged: for the record of what was refused.
+
+    A value that can be kept is given as it is. Of others, what has no JSON form is written as text, and what is long or
+    deep is cut off. It raises nothing, whatever the value.
+    """
+    if why_not_storable(value) is None:
+        with contextlib.suppress(Exception):  # what is below does without the value's own methods
+            return to_json(value)
+    return _Recording().form(value, _RECORDED_DEPTH)
+
+
+def storable_text(text: object) -> str:
+    """Turn anything into text that every database keeps unchanged, cut off where it is long."""
+    return _text(text if isinstance(text, str) else _told(text))
+
+
+class _Looking:
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+        self.length = 0
+
+    def problem(self, value: JSON) -> str | None:
+        # A stack of its own: the depth is one of the things that are looked for.
+        waiting: list[tuple[JSON, tuple[object, ...]]] = [(value, ())]
+        while waiting:
+            item, path = waiting.pop()
+            if (problem := self._of(item, path)) is not None:
+                place = ".".join(map(str, path))[:200]
+                return f"the value at {place!r} {problem}" if place else f"the value {problem}"
+            if isinstance(item, dict):
+                waiting.extend((inner, (*path, key)) for key, inner in item.items())
+            elif isinstance(item, list):
+                waiting.extend((inner, (*path, index)) for index, inner in enumerate(item))
+        return None
+
+    def _of(self, item: JSON, path: tuple[object, ...]) -> str | None:
+        self.length += 2
+        match item:
+            case str():
+                self.length += len(item)
+                if "\0" in item:
+                    return "holds the character NUL, which not every database keeps"
+            case bool() | None:
+                pass
+            case int():
+                if not SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
+                    return "is an integer of more than 64 bits; give it as a string"
+            case float():
+                self.length += 16
+            case dict() | list():
+                if len(path) >= DEEPEST:
+                    return f"is nested more than {DEEPEST} levels deep"
+                self.length += 2 * len(item)
+                if isinstance(item, dict) and (problem := self._keys(item)) is not None:
+                    return problem
+        if self.length > self.longest:
+            return f"makes the whole longer than {self.longest:,} characters; give less at once"
+        return None
+
+    def _keys(self, item: Mapping[str, JSON]) -> str | None:
+        for key in item:
+            self.length += len(key)
+            if "\0" in key:
+                return "has a key with the character NUL, which not every database keeps"
+            if len(key) > LONGEST_KEY:
+                return f"has a key of more than {LONGEST_KEY:,} characters"
+        return None
+
+
+class _Recording:
+    def __init__(self) -> None:
+        self.nodes = 0
+
+    def form(self, value: object, depth: int) -> JSON:
+        self.nodes += 1
+        if self.nodes > _RECORDED_NODES:
+            return _CUT
+        kind = type(value)
+        if value is None or kind is bool:
+            return value  # type: ignore[return-value]  # a bool
+        if kind is str:
+            return _text(value)  # type: ignore[arg-type]
+        if kind is int:
+            return value if SMALLEST_INTEGER <= value <= LARGEST_INTEGER else _told(value)  # type: ignore[operator,return-value]
+        if kind is float:
+            return value if math.isfinite(value) else str(value)  # type: ignore[arg-type,return-value]
+        if kind is dict:
+            return self._object(value, depth)  # type: ignore[arg-type]
+        if kind in {list, tuple, set, frozenset}:
+            return self._list(value, depth)
+        return self._other(value, depth)
+
+    def _object(self, value: Mapping[Any, object], depth: int) -> JSON:
+        if depth <= 0:
+            return _CUT
+        made: dict[str, JSON] = {}
+        for number, (key, item) in enumerate(value.items()):
+            if number >= _RECORDED_ITEMS or self.nodes > _RECORDED_NODES:
+                made[_CUT] = f"{len(value) - number} more"
+                break
+            made[_text(key if isinstance(key, str) else _told(key), LONGEST_KEY)] = self.form(item, depth - 1)
+        return made
+
+    def _list(self, value: Any, depth: int) -> JSON:
+        if depth <= 0:
+            return _CUT
+        made: list[JSON] = []
+        for number, item in enumerate(value):
+            if number >= _RECORDED_ITEMS or self.nodes > _RECORDED_NODES:
+                made.append(f"{_CUT} {len(value) - number} more")
+                break
+            made.append(self.form(item, depth - 1))
+        return made
+
+    def _other(self, value: object, depth: int) -> JSON:
+        try:
+            plain = to_json(value)
+        except Exception:  # an object without a JSON form, or whose methods raise
+            return _told(value)
+        return self.form(plain, depth)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > _LONGEST_WRITTEN:
+        return f"an integer of {value.bit_length()} bits"
+    try:
+        return _text(repr(value))
+    except Exception:  # a __repr__ of the value's own
+        return f"a {type(value).__name__}"
+
+
+_LONGEST_WRITTEN = 4_096
+
+
+def _text(text: str, longest: int = _RECORDED_TEXT) -> str:
+    if len(text) > longest:
+        text = f"{text[: longest - 40]}{_CUT} ({len(text) - longest + 40} more characters)"
+    # A str of a class of its own may have methods of its own; what is kept is the plain text.
+    return str.encode(text, "utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+__all__ = [
+    "DEEPEST",
+    "LARGEST_INTEGER",
+    "LONGEST",
+    "SMALLEST_INTEGER",
+    "storable",
+    "storable_text",
+    "why_not_storable",
+]

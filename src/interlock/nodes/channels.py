@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from langchain_core.messages import AnyMessage
-from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
 
 from ..rules.proposals import advance
+from .conversation import join
 
 Ops = list[Any]
 
@@ -25,7 +25,7 @@ def _latest(_old: Any, new: Any) -> Any:
 class Input(TypedDict, total=False):
     """What a run is given."""
 
-    messages: Annotated[Sequence[AnyMessage], add_messages]
+    messages: Annotated[Sequence[AnyMessage], join]
     data: dict[str, Any]
     """The workflow's data, when the run starts an instance."""
 
@@ -33,7 +33,7 @@ class Input(TypedDict, total=False):
 class Output(TypedDict, total=False):
     """What a run answers with; all but the messages is a picture of the workflow row."""
 
-    messages: Annotated[Sequence[AnyMessage], add_messages]
+    messages: Annotated[Sequence[AnyMessage], join]
     workflow_id: str
     state: str
     revision: int
@@ -47,7 +47,7 @@ class Output(TypedDict, total=False):
 class Channels(TypedDict, total=False):
     """Every channel of the graph."""
 
-    messages: Annotated[Sequence[AnyMessage], add_messages]
+    messages: Annotated[Sequence[AnyMessage], join]
     workflow_id: Annotated[str, _latest]
     state: Annotated[str, _latest]
     revision: Annotated[int, _latest]

@@ -1,29 +1,233 @@
-"""The conversation as a model is shown it: every call directly followed by its answer."""
+"""The conversation in the order that model providers insist on: every call directly followed by its answer.
 
+An answer belongs to the nearest message before it that has an open call of its id, and there to the first of them. Ids alone do
+not say which: some providers number calls anew in each message.
+"""
+
+import math
+import re
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, RemoveMessage, SystemMessage, ToolMessage
+from langgraph.graph.message import add_messages
 
-ERASED = "interlock_erased"
-"""Set in the `additional_kwargs` of the placeholder that stands for an erased message."""
+from ..rules.calls import INVALID_JSON, all_calls, block_matches, is_call_block, readable, with_own_ids
+from ..tools.ids import derive
+
+UNANSWERED = "There is no answer to this call: what became of it is not in this conversation."
+"""What a model is told of a call whose answer is not there, because it was removed or was never written."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_LONGEST_NAME = 64
 
 
-def for_model(messages: Sequence[AnyMessage], prompt: str | None) -> list[BaseMessage]:
-    """Put a conversation into the order that model providers insist on.
+@dataclass(frozen=True)
+class Pairing:
+    """Which answer belongs to which call, by their places in the conversation."""
 
-    A message of the user may have come between a call and its answer while an approval was open; answers move back to their
-    call. Answers without a call, and calls that nothing answers (after an erasure), are left out.
-    """
-    answers = {message.tool_call_id: message for message in messages if isinstance(message, ToolMessage)}
-    ordered: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
-    for message in messages:
-        if isinstance(message, ToolMessage) or message.additional_kwargs.get(ERASED):
+    answers: dict[int, list[int | None]]
+    """For each message with calls, the place of the answer to each of them."""
+
+    @property
+    def paired(self) -> frozenset[int]:
+        """The places of all answers that have a call."""
+        return frozenset(place for places in self.answers.values() for place in places if place is not None)
+
+
+def pair(messages: Sequence[BaseMessage]) -> Pairing:
+    """Find the call of each answer."""
+    answers: dict[int, list[int | None]] = {}
+    open_calls: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for place, message in enumerate(messages):
+        if isinstance(message, ToolMessage):
+            waiting = open_calls.get(message.tool_call_id)
+            if waiting:
+                asked, number = waiting.pop()
+                answers[asked][number] = place
+        elif isinstance(message, AIMessage) and (calls := all_calls(message)):
+            answers[place] = [None] * len(calls)
+            # The last one in is the first one out: the nearest message, and in it the first call.
+            for number in reversed(range(len(calls))):
+                open_calls[_answered_as(calls[number].get("id"))].append((place, number))
+    return Pairing(answers)
+
+
+def _answered_as(call_id: Any) -> str:
+    # An answer's id is always text, and LangChain writes down a missing one as "None".
+    return call_id if isinstance(call_id, str) else str(call_id)
+
+
+def unanswered(messages: Sequence[BaseMessage]) -> tuple[int, list[int]] | None:
+    """The last message of a model, where calls of it have no answer: its place, and theirs in it."""
+    last = next((place for place in reversed(range(len(messages))) if isinstance(messages[place], AIMessage)), None)
+    if last is None:
+        return None
+    left = [number for number, answer in enumerate(pair(messages).answers.get(last, [])) if answer is None]
+    return (last, left) if left else None
+
+
+def in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """The same messages, with each answer moved to its call. What has no partner stays where it is."""
+    pairing = pair(messages)
+    moved = pairing.paired
+    ordered: list[BaseMessage] = []
+    for place, message in enumerate(messages):
+        if place in moved:
             continue
         ordered.append(message)
-        if isinstance(message, AIMessage):
-            called = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
-            if any(call not in answers for call in called):
-                ordered.pop()
-                continue
-            ordered += [answers[call] for call in called if call is not None]
+        ordered += [messages[answer] for answer in pairing.answers.get(place, []) if answer is not None]
     return ordered
+
+
+def join(old: Any, new: Any) -> Any:
+    """Add messages to a conversation as LangGraph does, and keep each answer directly behind its call.
+
+    A message of the user may come between the two while an approval is open. Whoever reads the conversation next, such as a parent
+    graph with a model of its own, sends it to a provider as it is.
+    """
+    joined: Any = add_messages(old, new)
+    added = new if isinstance(new, list) else [new]
+    answered = {message.tool_call_id for message in added if isinstance(message, ToolMessage)}
+    if not answered or _ends_with_its_call(joined, answered):
+        return joined
+    return in_order(joined)
+
+
+def _ends_with_its_call(messages: Sequence[BaseMessage], answered: set[str]) -> bool:
+    """Whether these answers stand behind their calls already, as they nearly always do."""
+    behind: list[str] = []
+    for message in reversed(messages):
+        if isinstance(message, ToolMessage):
+            behind.append(message.tool_call_id)
+            continue
+        if not isinstance(message, AIMessage):
+            return False
+        called = [_answered_as(call.get("id")) for call in all_calls(message)]
+        return answered <= set(behind) and [one for one in called if one in behind] == behind[::-1]
+    return False
+
+
+def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list[BaseMessage]:
+    """Make of a conversation, whatever it holds, one that model providers take.
+
+    Every call has an id and a name that they accept, arguments that are an object, and one answer, which stands directly behind
+    its message; what answers nothing is left out, and so are messages that say nothing. A conversation that is in order is given
+    as it is, message by message.
+    """
+    pairing = pair(messages)
+    known_ids: set[str] = set()
+    sent: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
+    for place, message in enumerate(messages):
+        if isinstance(message, (ToolMessage, RemoveMessage)):
+            continue
+        if not isinstance(message, AIMessage):
+            sent.append(_sent(message))
+            continue
+        answers = pairing.answers.get(place, [])
+        shown = _shown(message, known_ids)
+        if not (answers or _says_something(shown)):
+            continue
+        sent.append(shown)
+        known_ids |= {cast("str", call["id"]) for call in shown.tool_calls}
+        for call, answer in zip(shown.tool_calls, answers, strict=True):
+            sent.append(_answer(call, None if answer is None else cast("ToolMessage", messages[answer])))
+    return sent
+
+
+def _shown(message: AIMessage, known_ids: set[str]) -> AIMessage:
+    """A model's message as a provider takes it back."""
+    calls = all_calls(message)
+    message = _sent(message)
+    if isinstance(message.content, str) and message.content and not message.content.strip():
+        message = message.model_copy(update={"content": ""})  # Anthropic refuses text that is only white space
+    if not calls:
+        return _without_blocks(message)
+    message = with_own_ids(message, known_ids, lambda number: _new_id(calls[number - 1], number, known_ids))
+    return _without_blocks(_with_names_and_arguments(readable(message)))
+
+
+def _new_id(call: Any, number: int, known_ids: set[str]) -> str:
+    # The same each time that the conversation is sent, so that providers find it in their caches.
+    return derive("call", ascii(call.get("id")), number, len(known_ids))
+
+
+def _with_names_and_arguments(message: AIMessage) -> AIMessage:
+    calls = [
+        {**call, "name": _name(call["name"]), "args": _arguments(call["args"])}
+        if _name(call["name"]) != call["name"] or _arguments(call["args"]) is not call["args"]
+        else call
+        for call in message.tool_calls
+    ]
+    if all(one is other for one, other in zip(calls, message.tool_calls, strict=True)):
+        return message
+    content: Any = message.content
+    if isinstance(content, list):
+        names = {place: calls[number]["name"] for place, number in block_matches(content, message.tool_calls)}
+        content = [{**block, "name": names[place]} if place in names else block for place, block in enumerate(content)]
+    return message.model_copy(update={"tool_calls": calls, "content": content})
+
+
+def _name(given: Any) -> str:
+    """A name that providers take back, whatever a model called."""
+    name = _NOT_IN_NAMES.sub("_", given if isinstance(given, str) else str(given or ""))[:_LONGEST_NAME]
+    return name or "unknown"
+
+
+def _arguments(given: Any) -> dict[str, Any]:
+    if isinstance(given, dict):
+        return cast("dict[str, Any]", _sendable(given))
+    return {} if given is None else {INVALID_JSON: given if isinstance(given, str) else repr(given)}
+
+
+def _without_blocks(message: AIMessage) -> AIMessage:
+    """The message without content blocks that call what the message itself does not call: nobody answers those."""
+    content: Any = message.content
+    if not isinstance(content, list) or not any(map(is_call_block, content)):
+        return message
+    matched = {place for place, _ in block_matches(content, all_calls(message))}
+    kept = [block for place, block in enumerate(content) if place in matched or not is_call_block(block)]
+    return message if len(kept) == len(content) else message.model_copy(update={"content": kept})
+
+
+def _says_something(message: AIMessage) -> bool:
+    content = message.content
+    if isinstance(content, str):
+        return bool(content.strip()) or "audio" in message.additional_kwargs
+    return any(not isinstance(block, str) or block.strip() for block in content)
+
+
+def _answer(call: Any, answer: ToolMessage | None) -> ToolMessage:
+    if answer is None:
+        return ToolMessage(UNANSWERED, tool_call_id=call["id"], name=call["name"], status="error")
+    answer = _sent(answer)
+    return answer if answer.tool_call_id == call["id"] else answer.model_copy(update={"tool_call_id": call["id"]})
+
+
+M = TypeVar("M", bound=BaseMessage)
+
+
+def _sent(message: M) -> M:
+    """The message without halves of surrogate pairs, which no client package can send."""
+    content = _sendable(message.content)
+    return message if content is message.content else message.model_copy(update={"content": content})
+
+
+def _sendable(value: Any) -> Any:
+    """The same value where it can be sent as JSON; else with a mark, or a word, in place of what cannot."""
+    if isinstance(value, str):
+        return value if value.isascii() or not _SURROGATE.search(value) else _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, list):
+        made: Any = [_sendable(item) for item in value]
+        return value if all(one is other for one, other in zip(made, value, strict=True)) else made
+    if isinstance(value, dict):
+        made = {_sendable(key): _sendable(item) for key, item in value.items()}
+        return value if all(key in made and made[key] is item for key, item in value.items()) else made
+    return value
+
+
+__all__ = ["UNANSWERED", "Pairing", "for_model", "in_order", "join", "pair", "unanswered"]

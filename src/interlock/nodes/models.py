@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, RemoveMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from ..rules.definition import Edge, State
@@ -183,16 +183,25 @@ class NodeProposer:
         messages = said.get("messages", []) if isinstance(said, Mapping) else said
         if messages is None:
             return [], None
-        known = {message.id for message in channels.get("messages", [])}
+        known = {message.id: message for message in channels.get("messages", [])}
         listed = messages if isinstance(messages, list) else [messages]
-        new = [
-            message
-            for message in listed
-            if isinstance(message, BaseMessage) and (message.id is None or message.id not in known)
-        ]
+        new = [one for one in listed if isinstance(one, BaseMessage) and (one.id is None or known.get(one.id) != one)]
+        new = _told_apart(new)
         if new and isinstance(new[-1], AIMessage):
             return new[:-1], new[-1]
         return new, None
+
+
+def _told_apart(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """The messages of one node, with an id of its own for each: some models give all their answers the same one."""
+    seen: set[str] = set()
+    apart: list[BaseMessage] = []
+    for message in messages:
+        again = message.id is not None and message.id in seen and not isinstance(message, RemoveMessage)
+        # Without an id LangGraph gives it one; with the same one it would take the place of the other.
+        apart.append(message.model_copy(update={"id": None}) if again else message)
+        seen |= {message.id} if message.id is not None else set()
+    return apart
 
 
 def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:

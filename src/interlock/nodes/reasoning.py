@@ -16,9 +16,10 @@ from ..commands.execution.starting import ensure_instance
 from ..commands.running.engine import Engine
 from ..commands.running.operations import Ask, InStore, Steps
 from ..commands.running.scope import Scope
+from ..rules.calls import finished, repaired
 from ..rules.definition import Edge, State, offered_edges
 from ..rules.gate import Denial, left_over
-from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of, repaired
+from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of
 from ..rules.view import GuardView
 from ..tools.codes import ErrorCode
 from ..tools.errors import RunError, StaleCheckpoint
@@ -205,11 +206,12 @@ class StateNode(WorkflowNode):
         said = yield Ask(runnable, asked, scope.config)
         before, message = proposer.answered(said, value)
         channels = self.engine.channels(instance, view.principal)
+        message_key = derive("msg", scope.task_key)
+        if message is not None:
+            message = repaired(finished(message), message_key, [*value.get("messages", []), *before])
         if message is None or not (message.tool_calls or message.invalid_tool_calls):
             spoken = [*before, *([] if message is None else [message])]
             return Command(update={**channels, "messages": spoken}, goto=END)
-        message_key = derive("msg", scope.task_key)
-        message = repaired(message, message_key)
         proposals = proposals_of(
             message,
             message_key=message_key,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall
+from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
 
 from ..checkpointing.store.audit import traced
@@ -12,6 +12,7 @@ from ..tools.canonical import JsonObject
 from ..tools.ids import derive
 from ..tools.principal import Principal
 from ..tools.wire import WireNames
+from .calls import problem_of
 
 
 @dataclass(frozen=True)
@@ -58,32 +59,6 @@ class Proposal:
         return cls(**values)
 
 
-def repaired(message: AIMessage, message_key: str) -> AIMessage:
-    """The message with an id of its own for each call: providers leave ids empty, and models repeat them."""
-    seen: set[str] = set()
-    calls: list[ToolCall] = []
-    invalid: list[InvalidToolCall] = []
-    changed = False
-    number = 0
-    for call in message.tool_calls:
-        call_id, number = call.get("id"), number + 1
-        if not call_id or call_id in seen:
-            call_id, changed = derive("call", message_key, number), True
-        seen.add(call_id)
-        calls.append({**call, "id": call_id})
-    for broken in message.invalid_tool_calls:
-        call_id, number = broken.get("id"), number + 1
-        if not call_id or call_id in seen:
-            call_id, changed = derive("call", message_key, number), True
-        seen.add(call_id)
-        invalid.append({**broken, "id": call_id})
-    if not changed:
-        return message
-    # Built anew: the ids also stand in `content` blocks and `additional_kwargs` in provider formats that must not disagree.
-    kwargs = {name: value for name, value in message.additional_kwargs.items() if name != "tool_calls"}
-    return message.model_copy(update={"tool_calls": calls, "invalid_tool_calls": invalid, "additional_kwargs": kwargs})
-
-
 def proposals_of(
     message: AIMessage,
     *,
@@ -100,12 +75,7 @@ def proposals_of(
         (call["name"], call["args"], cast("str", call["id"]), None) for call in message.tool_calls
     ]
     calls += [
-        (
-            broken.get("name") or "",
-            {},
-            cast("str", broken["id"]),
-            f"the arguments could not be read as JSON: {broken.get('error') or broken.get('args')}",
-        )
+        (broken.get("name") or "", {}, cast("str", broken["id"]), problem_of(broken))
         for broken in message.invalid_tool_calls
     ]
     found = []

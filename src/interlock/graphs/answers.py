@@ -6,7 +6,7 @@ interrupt here, and an approval is decided in one transaction; the graph then ru
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langgraph.types import Command, Interrupt
 from sqlalchemy.engine import Connection
@@ -17,14 +17,12 @@ from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.execution.resolution import parse_resolution, resolve
 from ..commands.running.scope import CHECKPOINTER, NESTED, outside_scope, workflow_id_of
 from ..nodes.execution import OUTCOME_UNKNOWN
+from ..operations.compiled import CompiledWorkflow
 from ..operations.refusals import record_refusal
 from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Decision
 from ..tools.errors import InputError, InvalidInput, InvalidResume, MissingThreadId, ResumeError
 from ..tools.principal import Principal
-
-if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
 
 INTERRUPT = "__interrupt__"
 """LangGraph's channel of pending interrupts."""
@@ -34,7 +32,7 @@ INTERRUPT = "__interrupt__"
 class Answers:
     """Takes the answers that one thread is resumed with."""
 
-    graph: "WorkflowGraph"
+    graph: CompiledWorkflow
     configurable: Mapping[str, Any]
     principal: Principal
 

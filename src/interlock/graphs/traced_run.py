@@ -1,22 +1,20 @@
 """One run of a compiled workflow, as it is traced."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from ..commands.running.scope import workflow_id_of
+from ..operations.compiled import CompiledWorkflow
 from ..tracing.reference import TraceReference
 from ..tracing.runs import GraphRun, graph_run
 from ..tracing.trail import last_reference
 
-if TYPE_CHECKING:
-    from .compiled import WorkflowGraph
-
 
 def traced_run(
-    graph: "WorkflowGraph", config: RunnableConfig | None, configurable: Mapping[str, Any], given: Any
+    graph: CompiledWorkflow, config: RunnableConfig | None, configurable: Mapping[str, Any], given: Any
 ) -> GraphRun:
     """Prepare a run of the graph for being traced; where nobody traces, there is nothing to it.
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from sqlalchemy.engine import Connection
@@ -23,11 +23,9 @@ from ..tools.canonical import JSON, JsonObject
 from ..tools.errors import ConflictError, InputError, OutcomeUnknown
 from ..tools.principal import Principal
 from ..tools.redaction import redact
+from .compiled import CompiledWorkflow
 from .deliveries import Deliveries, Ticked
 from .resuming import AnyGraph
-
-if TYPE_CHECKING:
-    from ..graphs.compiled import WorkflowGraph
 
 BATCH = 100
 """How many overdue approvals are read at once."""
@@ -57,7 +55,7 @@ class Tick:
 class ApprovalDesk:
     """The approvals of one compiled workflow."""
 
-    def __init__(self, graph: "WorkflowGraph") -> None:
+    def __init__(self, graph: CompiledWorkflow) -> None:
         self._graph = graph
         self._engine = graph.engine
 

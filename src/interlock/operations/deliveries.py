@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..checkpointing.store import inbox as inbox_rows
 from ..checkpointing.store.inbox import InboxEvent, InboxStatus
@@ -14,10 +14,8 @@ from ..tools.canonical import canonical_json
 from ..tools.errors import InvalidInput
 from ..tools.events import Event, EventEnvelope
 from ..tools.ids import EventId, TraceId, WorkflowId, derive, mint
+from .compiled import CompiledWorkflow
 from .resuming import AnyGraph, Kind, Poker, Stop
-
-if TYPE_CHECKING:
-    from ..graphs.compiled import WorkflowGraph
 
 Deliverable = EventEnvelope | Event | Mapping[str, Any] | str | bytes
 """An event in any form: an envelope, the wire shape, a CloudEvent, their JSON text, or a bare `Event` with `workflow_id=`."""
@@ -45,7 +43,7 @@ class Deliveries:
     """
 
     def __init__(
-        self, graph: "WorkflowGraph", root: AnyGraph | None = None, *, left_seconds: float | None = None
+        self, graph: CompiledWorkflow, root: AnyGraph | None = None, *, left_seconds: float | None = None
     ) -> None:
         self._engine = graph.engine
         self._poker = Poker(graph, root, left_seconds=left_seconds)

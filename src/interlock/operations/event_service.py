@@ -5,9 +5,7 @@ import contextlib
 import logging
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
-
-from langgraph.graph.state import CompiledStateGraph
+from typing import Self
 
 from ..commands.waits.delivery import Delivery
 from ..events.background import Background
@@ -15,11 +13,10 @@ from ..events.bus import Bus, Handler, Message
 from ..events.in_process import InProcessBus
 from ..events.relay import Relay, RelayOptions
 from ..tools.errors import BusUnavailable, InputError, StoreUnavailable
+from .compiled import CompiledWorkflow
 from .deliveries import Deliveries
+from .instances import Instances
 from .resuming import AnyGraph
-
-if TYPE_CHECKING:
-    from ..graphs.compiled import WorkflowGraph
 
 logger = logging.getLogger("interlock.events")
 
@@ -41,7 +38,7 @@ class EventService:
 
     def __init__(
         self,
-        graphs: "WorkflowGraph | Iterable[WorkflowGraph]",
+        graphs: CompiledWorkflow | Iterable[CompiledWorkflow],
         bus: Bus | None = None,
         *,
         relay: bool = True,
@@ -51,7 +48,7 @@ class EventService:
         options: RelayOptions | None = None,
     ) -> None:
         self.bus: Bus = InProcessBus() if bus is None else bus
-        self._graphs = [graphs] if isinstance(graphs, CompiledStateGraph) else list(graphs)
+        self._graphs: list[CompiledWorkflow] = [*graphs] if isinstance(graphs, Iterable) else [graphs]
         self._deliveries = [Deliveries(graph, root) for graph in self._graphs]
         self._root = root
         self._relay = relay
@@ -128,9 +125,9 @@ class EventService:
             for deliveries, graph in zip(self._deliveries, self._graphs, strict=True):
                 try:
                     if deliveries.needs_loop:
-                        await graph.instances.atick(root=self._root)
+                        await Instances(graph).atick(root=self._root)
                     else:
-                        await asyncio.to_thread(graph.instances.tick, root=self._root)
+                        await asyncio.to_thread(Instances(graph).tick, root=self._root)
                 except StoreUnavailable as error:
                     logger.warning("%s Trying again.", error.message)
                 except Exception:  # one workflow's deadlines must not end the service of the others
@@ -148,7 +145,7 @@ async def _once_opened(opened: asyncio.Event, stop: asyncio.Event, relay: Relay)
     await relay.run(stop)
 
 
-def event_names(graph: "WorkflowGraph") -> list[str]:
+def event_names(graph: CompiledWorkflow) -> list[str]:
     """The events that some wait of a workflow looks at."""
     return sorted({name for rule in graph.engine.definition.waits.values() for name in rule.roles})
 

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
@@ -17,14 +17,12 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalStatus, Instance, approval_listing
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import waits as wait_rows
-from ..commands.running.engine import Engine, logger
+from ..commands.running.engine import logger
 from ..commands.running.scope import workflow_id_of
 from ..commands.waits.settling import CLOCK
 from ..tools.errors import ConflictError
 from ..tools.principal import Principal
-
-if TYPE_CHECKING:
-    from ..graphs.compiled import WorkflowGraph
+from .compiled import CompiledWorkflow, HasEngine
 
 AnyGraph = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -65,14 +63,6 @@ class _Stands(Enum):
     ELSEWHERE = "elsewhere"
 
 
-class HasEngine(Protocol):
-    """What stands for a graph where there is none."""
-
-    @property
-    def engine(self) -> Engine:
-        """The workflow."""
-
-
 class Poker:
     """Lets the graphs of one workflow go on.
 
@@ -83,7 +73,7 @@ class Poker:
     """
 
     def __init__(
-        self, graph: "WorkflowGraph | HasEngine", root: AnyGraph | None, *, left_seconds: float | None = None
+        self, graph: CompiledWorkflow | HasEngine, root: AnyGraph | None, *, left_seconds: float | None = None
     ) -> None:
         self._engine = graph.engine
         # A middleware has no graph of its own: its threads are those of the agent.

@@ -2,16 +2,15 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from ..pictures.picture import Picture
 from ..tools.principal import Principal
-
-if TYPE_CHECKING:
-    from ..graphs.compiled import WorkflowGraph
+from .compiled import CompiledWorkflow
+from .instances import Instances
 
 
 class Stepper:
@@ -26,7 +25,7 @@ class Stepper:
         context: Who acts.
     """
 
-    def __init__(self, graph: "WorkflowGraph", config: RunnableConfig, context: Principal | None = None) -> None:
+    def __init__(self, graph: CompiledWorkflow, config: RunnableConfig, context: Principal | None = None) -> None:
         self._graph = graph
         self._config = config
         self._context = context
@@ -79,7 +78,7 @@ class Stepper:
 
     def picture(self) -> Picture:
         """The workflow with the current state lit."""
-        return self._graph.instances.picture(self._config)
+        return Instances(self._graph).picture(self._config)
 
     def _take(self, given: Any, by: Principal | None = None) -> "Stepper":
         self.last = self._graph.invoke(given, self._config, context=by or self._context, interrupt_after="*")

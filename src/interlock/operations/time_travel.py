@@ -6,7 +6,7 @@ another instance from the past of this one. `rejoin` is for a thread that has no
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START
@@ -26,10 +26,8 @@ from ..commands.running.scope import NESTED, workflow_id_of
 from ..commands.waits.settling import arrive
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
+from .compiled import CompiledWorkflow
 from .refusals import record_refusal
-
-if TYPE_CHECKING:
-    from ..graphs.compiled import WorkflowGraph
 
 
 def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], *, by: Principal | None = None) -> None:
@@ -57,7 +55,7 @@ def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], 
     raise error
 
 
-def head(graph: "WorkflowGraph", config: RunnableConfig) -> RunnableConfig:
+def head(graph: CompiledWorkflow, config: RunnableConfig) -> RunnableConfig:
     """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
 
     Raises:
@@ -91,7 +89,7 @@ def head(graph: "WorkflowGraph", config: RunnableConfig) -> RunnableConfig:
     )
 
 
-def rejoin(graph: "WorkflowGraph", config: RunnableConfig, *, principal: Principal) -> RunnableConfig:
+def rejoin(graph: CompiledWorkflow, config: RunnableConfig, *, principal: Principal) -> RunnableConfig:
     """Let a thread whose checkpoints were lost go on with its instance, from where the row stands.
 
     Args:
@@ -132,7 +130,7 @@ def rejoin(graph: "WorkflowGraph", config: RunnableConfig, *, principal: Princip
     return plain
 
 
-def fork(graph: "WorkflowGraph", config: RunnableConfig, *, thread_id: str, principal: Principal) -> RunnableConfig:
+def fork(graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, principal: Principal) -> RunnableConfig:
     """Begin an instance of its own from a checkpoint of another one.
 
     State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there are
@@ -181,7 +179,9 @@ def fork(graph: "WorkflowGraph", config: RunnableConfig, *, thread_id: str, prin
         **engine.channels(instance, principal),
     }
     # Not through the guarded door of the workflow: these are its own channels, following the row that was just written.
-    CompiledStateGraph.bulk_update_state(graph, target, [[StateUpdate(values=copied, as_node=START)]])
+    CompiledStateGraph.bulk_update_state(
+        cast("CompiledStateGraph[Any, Any, Any, Any]", graph), target, [[StateUpdate(values=copied, as_node=START)]]
+    )
     return target
 
 

@@ -8,18 +8,29 @@ import json
 import textwrap
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..tools.canonical import JsonObject
 from ..tools.errors import InterlockError
 from ..tools.principal import Principal
+from .card_text import about, outcome_of, rows_of, then_of
 from .drawing import in_words
 from .svg import FONT, C
 
-if TYPE_CHECKING:
-    from ..operations.approval_desk import ApprovalDesk
-
 _WIDTH, _LINE, _LETTERS, _VALUES = 640.0, 18.0, 76, 118.0
+
+
+class Desk(Protocol):
+    """Where a card reads its approval and takes the decision: `graph.instances`."""
+
+    def approval(self, approval_id: str) -> JsonObject:
+        """The approval as an approver is shown it."""
+
+    def decide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
+        """Take a decision; gives the approval after it."""
+
+    def go_on(self, which: str) -> dict[str, Any]:
+        """Resume the thread of the instance."""
 
 
 class ApprovalCard:
@@ -32,7 +43,7 @@ class ApprovalCard:
         go_on: Whether the thread runs on after a decision.
     """
 
-    def __init__(self, desk: "ApprovalDesk", approval_id: str, by: Principal, *, go_on: bool = True) -> None:
+    def __init__(self, desk: Desk, approval_id: str, by: Principal, *, go_on: bool = True) -> None:
         self._desk = desk
         self._approval_id = approval_id
         self._by = by
@@ -129,7 +140,7 @@ class ApprovalCard:
         return [
             *rows_of(shown),
             ("you are", self._by.id),
-            *([] if within is None else [("within", f"{in_words(within)}; then {_then(shown)}")]),
+            *([] if within is None else [("within", f"{in_words(within)}; then {then_of(shown)}")]),
         ]
 
     @property
@@ -164,73 +175,6 @@ class ApprovalCard:
             self._widget = widget_of(self)
         data, metadata = self._widget._repr_mimebundle_(include=include, exclude=exclude)
         return {**data, **plain}, metadata
-
-
-def about(shown: Mapping[str, Any]) -> str:
-    """What the tool is for, in a line."""
-    paragraphs = str(shown["action_requests"][0]["description"]).split("\n\n")
-    # Before it stands, where there is one, what was wrong with the answer before.
-    return " ".join(paragraphs[0 if shown["problem"] is None else 1].split())
-
-
-def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[str, str]]:
-    """What an approver is shown, as labels and lines.
-
-    Args:
-        shown: The approval.
-        arguments: Whether the arguments are among them.
-    """
-    rows = [] if shown["problem"] is None else [("last answer", str(shown["problem"]))]
-    rows += _part("would change", shown["preview"])
-    if arguments:
-        rows += _part("arguments", shown["arguments"])
-    rows += _part("proposed was", shown["proposedArguments"])
-    rows.append(("asked by", f"{shown['requestedBy']}, in {shown['state']} of {shown['workflow']}"))
-    rows += [("why", str(reason)) for reason in shown["reasons"]]
-    rule, following = shown["rule"], shown["next"]
-    who = (
-        "the person served" if rule["confirmation"] else f"the role {rule['role']}" if rule["role"] else "anybody else"
-    )
-    rows.append(("decided by", who + (f", {rule['count']} of them" if rule["count"] > 1 else "")))
-    rows.append(("if approved", f"runs exactly as shown, then {following['approve']}"))
-    rows.append(("if rejected", f"does not run, stays in {following['reject']}"))
-    return rows
-
-
-def outcome_of(shown: Mapping[str, Any]) -> str:
-    """Where an approval stands, in a sentence."""
-    by = ", ".join(f"{_DECIDED.get(one['decision'], one['decision'])} by {one['by']}" for one in shown["decisions"])
-    match shown["status"]:
-        case "requested":
-            return (
-                f"{shown['tool']} was {by}, and waits for another decision"
-                if by
-                else f"{shown['tool']} waits for a decision"
-            )
-        case "used":
-            return f"{shown['tool']} was {by}, and ran"
-        case "approved" | "rejected" if by:
-            return f"{shown['tool']} was {by}"
-        case status:
-            return f"the approval of {shown['tool']} is {status}" + (f" ({by})" if by else "")
-
-
-_DECIDED = {"approve": "approved", "edit": "edited", "reject": "rejected", "respond": "answered"}
-
-
-def _part(label: str, value: Any) -> list[tuple[str, str]]:
-    if value is None:
-        return []
-    lines = [f"{name}: {_plain(one)}" for name, one in value.items()] if isinstance(value, Mapping) else [_plain(value)]
-    return [(label if number == 0 else "", line) for number, line in enumerate(lines or ["nothing"])]
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _then(shown: Mapping[str, Any]) -> str:
-    return {"reject": "it is rejected"}.get(str(shown["next"]["expiry"]), str(shown["next"]["expiry"]))
 
 
 def _lines(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:

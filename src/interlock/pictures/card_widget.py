@@ -1,15 +1,29 @@
 """The buttons of an approval card: a widget with its code inline, which only says what was clicked."""
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
 
 import anywidget
 import traitlets
 
 from ..tools.canonical import JsonObject
-from .card import about, rows_of
+from .card_text import about, rows_of
 
-if TYPE_CHECKING:
-    from .card import ApprovalCard
+
+class Card(Protocol):
+    """The card that the buttons belong to."""
+
+    @property
+    def shown(self) -> JsonObject:
+        """What the approver is shown."""
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, in a sentence."""
+
+    def answer(self, request: Mapping[str, Any]) -> str:
+        """Take the decision that was clicked."""
+
 
 _ESM = """
 function element(tag, text, style) {
@@ -105,7 +119,7 @@ class CardWidget(anywidget.AnyWidget):
     waiting: Any = traitlets.Bool(True).tag(sync=True)
 
 
-def widget_of(card: "ApprovalCard") -> CardWidget:
+def widget_of(card: Card) -> CardWidget:
     """The widget of a card; a click calls the card's own functions."""
     widget = CardWidget(shown=_drawn(card.shown), outcome=card.outcome, waiting=_is_open(card))
 
@@ -117,7 +131,7 @@ def widget_of(card: "ApprovalCard") -> CardWidget:
     return widget
 
 
-def _is_open(card: "ApprovalCard") -> bool:
+def _is_open(card: Card) -> bool:
     return card.shown["status"] == "requested"
 
 

@@ -7,10 +7,10 @@ from typing import Any, Literal, cast
 from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
 
-from ..checkpointing.store.audit import traced
 from ..tools.canonical import JsonObject
 from ..tools.ids import derive
 from ..tools.principal import Principal
+from ..tools.trace_reference import current_trace
 from ..tools.wire import WireNames
 from .calls import problem_of
 
@@ -93,7 +93,7 @@ def proposals_of(
                 state=state,
                 revision=revision,
                 problem=problem,
-                trace=traced.get(),
+                trace=current_trace.get(),
             )
         )
     return found

@@ -1,4 +1,4 @@
-"""What a tool is (its kind), and where its effect lands."""
+"""Closed sets of words: what a tool is (its kind), where its effect lands, and how far something awaited has come."""
 
 from enum import StrEnum
 
@@ -24,3 +24,13 @@ class Effect(StrEnum):
     """Outside, and safe to repeat under one key (``ctx.idempotency_key``): it is retried."""
     AT_MOST_ONCE = "at_most_once"
     """Outside, and not safe to repeat: an attempt of unknown outcome stops the workflow and asks a person."""
+
+
+class ItemStatus(StrEnum):
+    """How far one of the things that a wait expects has come."""
+
+    REQUESTED = "requested"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"

@@ -15,7 +15,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.tracers.context import tracing_v2_callback_var
 from langchain_core.tracers.langchain import LangChainTracer
 
-from ..checkpointing.store.audit import traced
+from ..tools.trace_reference import current_trace
 from . import telemetry
 from .outgoing import default_outgoing
 from .reference import TraceReference
@@ -53,11 +53,11 @@ class GraphRun:
     @contextlib.contextmanager
     def before(self) -> Iterator[None]:
         """While answers are taken, before the graph runs: what is recorded meanwhile belongs to this run."""
-        token = traced.set(None if self.reference is None else self.reference.to_json())
+        token = current_trace.set(None if self.reference is None else self.reference.to_json())
         try:
             yield
         finally:
-            traced.reset(token)
+            current_trace.reset(token)
 
     def drive(self, chunks: Iterator[Any]) -> Iterator[Any]:
         """Hand on what the graph gives."""

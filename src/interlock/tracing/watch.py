@@ -15,9 +15,10 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import outbox as outbox_rows
-from ..checkpointing.store.audit import AuditEntry, AuditKind, listeners, traced
+from ..checkpointing.store.audit import AuditEntry, AuditKind, listeners
 from ..checkpointing.store_tables import outbox
 from ..tools.canonical import JsonObject
+from ..tools.trace_reference import current_trace
 from . import feedback, story, telemetry
 from .client import GuardedClient
 from .reference import TraceReference, reference_of, runs_of
@@ -153,14 +154,14 @@ def watching(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str
         with _harmless():
             watch.reference = reference_of(config, traceparent)
         token = _watched.set(watch)
-        under = traced.set(watch.recorded_as())
+        under = current_trace.set(watch.recorded_as())
         try:
             yield watch
         except GraphBubbleUp as error:
             watch.interrupted(error)
             raise
         finally:
-            traced.reset(under)
+            current_trace.reset(under)
             _watched.reset(token)
 
 

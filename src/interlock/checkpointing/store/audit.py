@@ -7,7 +7,6 @@ digest. So a payload can be erased without breaking the chain, and the digest th
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,6 +17,7 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.ids import AuditRef
 from ...tools.principal import Principal
+from ...tools.trace_reference import current_trace
 from ..statements import Call, Prepared
 from ..store_tables import audit
 from ._json import read_json, write_json
@@ -25,8 +25,6 @@ from ._json import read_json, write_json
 SCHEMA_VERSION = 1
 GENESIS = "sha256:" + "0" * 64
 """What the first record of an instance names as the hash before it."""
-traced: ContextVar[JsonObject | None] = ContextVar("interlock_traced", default=None)
-"""Where in a trace what happens now stands; the records that are written meanwhile keep it in their payloads."""
 
 
 class AuditKind(StrEnum):
@@ -180,7 +178,7 @@ def appending(
         transaction.
     """
     calls = []
-    reference = traced.get()
+    reference = current_trace.get()
     where = {} if reference is None else {"trace": reference}
     for entry in entries:
         for tell in listeners:

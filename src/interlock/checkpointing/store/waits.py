@@ -7,6 +7,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from ...tools.kinds import ItemStatus
 from ..store_tables import inbox, wait_events, wait_items, waits
 from ._embedding import on_its_own
 from .inbox import WAITING
@@ -24,16 +25,6 @@ class WaitStatus(StrEnum):
     """Ended by its deadline."""
     LEFT = "left"
     """The workflow left the state by a command."""
-
-
-class ItemStatus(StrEnum):
-    """How far one of the things that a wait expects has come."""
-
-    REQUESTED = "requested"
-    DELIVERED = "delivered"
-    ACKNOWLEDGED = "acknowledged"
-    FAILED = "failed"
-    TIMED_OUT = "timed_out"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Any
 from langgraph.errors import GraphInterrupt
 
 from ...checkpointing.store import Unit
-from ...checkpointing.store.audit import traced
 from ...rules.gate import Admission
 from ...rules.proposals import Proposal
 from ...tools.canonical import JsonObject
@@ -18,6 +17,7 @@ from ...tools.events import Event, EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, mint
 from ...tools.redaction import redact
 from ...tools.results import ErrorBody
+from ...tools.trace_reference import current_trace
 from ..running.tool_bodies import OutOfTimeError
 
 
@@ -90,7 +90,7 @@ def envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContrac
             # What the event wakes elsewhere can say what caused it.
             **(
                 {}
-                if (reference := traced.get()) is None
+                if (reference := current_trace.get()) is None
                 else {"trace": {name: value for name, value in reference.items() if name != "proposal"}}
             ),
         },

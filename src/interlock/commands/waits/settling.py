@@ -15,13 +15,14 @@ from ...checkpointing.store import AuditKind, Instance, Unit
 from ...checkpointing.store import inbox as inbox_rows
 from ...checkpointing.store import waits as wait_rows
 from ...checkpointing.store.inbox import InboxStatus
-from ...checkpointing.store.waits import ItemStatus, Wait, WaitItem, WaitStatus
+from ...checkpointing.store.waits import Wait, WaitItem, WaitStatus
 from ...events.envelopes import envelope_of, moment_text, source_of
 from ...rules.waits import Ending, Role, WaitRule, ending
 from ...tools.canonical import JsonObject
 from ...tools.errors import ConflictError, RunError
 from ...tools.events import EventEnvelope
 from ...tools.ids import derive
+from ...tools.kinds import ItemStatus
 from ...tools.principal import Principal
 from ...tools.redaction import redact
 from ..running.engine import Engine

@@ -1,0 +1,40 @@
+"""What the operations need of a compiled workflow: its definition and store, and LangGraph's ways to run and look at it.
+
+The compiled graph is built on top of the operations (`graphs.compiled`), so they know it only by this protocol.
+"""
+
+from typing import Any, Protocol
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import StateSnapshot
+
+from ..commands.running.engine import Engine
+
+
+class HasEngine(Protocol):
+    """Anything that stands for a compiled workflow's definition and store, such as a middleware."""
+
+    @property
+    def engine(self) -> Engine:
+        """The workflow's definition and its store."""
+
+
+class CompiledWorkflow(HasEngine, Protocol):
+    """A compiled workflow, as `graphs.WorkflowGraph` is."""
+
+    @property
+    def checkpointer(self) -> Any:
+        """LangGraph's checkpointer; None or a bool where the graph has none of its own."""
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Run the graph."""
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Run the graph."""
+
+    def get_state(self, config: RunnableConfig) -> StateSnapshot:
+        """Look at a thread."""
+
+    @property
+    def config(self) -> RunnableConfig | None:
+        """What `with_config` bound to the graph."""

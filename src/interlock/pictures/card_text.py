@@ -1,0 +1,74 @@
+"""What an approval card says, as plain sentences and rows; the card, its picture and its widget show the same."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def about(shown: Mapping[str, Any]) -> str:
+    """What the tool is for, in a line."""
+    paragraphs = str(shown["action_requests"][0]["description"]).split("\n\n")
+    # Before it stands, where there is one, what was wrong with the answer before.
+    return " ".join(paragraphs[0 if shown["problem"] is None else 1].split())
+
+
+def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[str, str]]:
+    """What an approver is shown, as labels and lines.
+
+    Args:
+        shown: The approval.
+        arguments: Whether the arguments are among them.
+    """
+    rows = [] if shown["problem"] is None else [("last answer", str(shown["problem"]))]
+    rows += _part("would change", shown["preview"])
+    if arguments:
+        rows += _part("arguments", shown["arguments"])
+    rows += _part("proposed was", shown["proposedArguments"])
+    rows.append(("asked by", f"{shown['requestedBy']}, in {shown['state']} of {shown['workflow']}"))
+    rows += [("why", str(reason)) for reason in shown["reasons"]]
+    rule, following = shown["rule"], shown["next"]
+    who = (
+        "the person served" if rule["confirmation"] else f"the role {rule['role']}" if rule["role"] else "anybody else"
+    )
+    rows.append(("decided by", who + (f", {rule['count']} of them" if rule["count"] > 1 else "")))
+    rows.append(("if approved", f"runs exactly as shown, then {following['approve']}"))
+    rows.append(("if rejected", f"does not run, stays in {following['reject']}"))
+    return rows
+
+
+def outcome_of(shown: Mapping[str, Any]) -> str:
+    """Where an approval stands, in a sentence."""
+    by = ", ".join(f"{_DECIDED.get(one['decision'], one['decision'])} by {one['by']}" for one in shown["decisions"])
+    match shown["status"]:
+        case "requested":
+            return (
+                f"{shown['tool']} was {by}, and waits for another decision"
+                if by
+                else f"{shown['tool']} waits for a decision"
+            )
+        case "used":
+            return f"{shown['tool']} was {by}, and ran"
+        case "approved" | "rejected" if by:
+            return f"{shown['tool']} was {by}"
+        case status:
+            return f"the approval of {shown['tool']} is {status}" + (f" ({by})" if by else "")
+
+
+_DECIDED = {"approve": "approved", "edit": "edited", "reject": "rejected", "respond": "answered"}
+
+
+def _part(label: str, value: Any) -> list[tuple[str, str]]:
+    if value is None:
+        return []
+    lines = [f"{name}: {_plain(one)}" for name, one in value.items()] if isinstance(value, Mapping) else [_plain(value)]
+    return [(label if number == 0 else "", line) for number, line in enumerate(lines or ["nothing"])]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def then_of(shown: Mapping[str, Any]) -> str:
+    """What follows when nobody decides in time."""
+    """What follows when nobody decides in time."""
+    return {"reject": "it is rejected"}.get(str(shown["next"]["expiry"]), str(shown["next"]["expiry"]))

@@ -15,7 +15,7 @@ from ..checkpointing.store import ApprovalRequest
 from ..checkpointing.store import approvals as approval_rows
 from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.execution.resolution import parse_resolution, resolve
-from ..commands.running.scope import CHECKPOINTER, NESTED, outside_scope, workflow_id_of
+from ..commands.running.scope import CHECKPOINTER, is_nested, outside_scope, workflow_id_of
 from ..nodes.execution import OUTCOME_UNKNOWN
 from ..operations.compiled import CompiledWorkflow
 from ..operations.refusals import record_refusal
@@ -38,14 +38,14 @@ class Answers:
 
     def take(self, command: Command[Any]) -> Any:
         """Decide what the command answers, and give what the graph is to run on with."""
-        if NESTED in self.configurable:
+        if is_nested(self.configurable):
             return command
         found = self._interrupts(self._saver().get_tuple(self._config()))
         return self._decided(command, found)
 
     async def atake(self, command: Command[Any]) -> Any:
         """As `take`."""
-        if NESTED in self.configurable:
+        if is_nested(self.configurable):
             return command
         found = self._interrupts(await self._saver().aget_tuple(self._config()))
         return await self.graph.engine.store.database.arun(lambda: self._decided(command, found))

@@ -15,8 +15,8 @@ from langgraph.types import Command
 
 from ..commands.running.checkpoint_lookup import FromThreads
 from ..commands.running.engine import Engine
-from ..commands.running.principals import SERVER_USER, principal_of
-from ..commands.running.scope import CHECKPOINTER, RUNTIME
+from ..commands.running.principals import principal_of, user_of_server
+from ..commands.running.scope import CHECKPOINTER, RUNTIME, forged_keys
 from ..nodes.channels import OWN_CHANNELS, Input
 from ..operations.instances import Instances
 from ..operations.refusals import record_refusal
@@ -65,7 +65,8 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """
         kwargs["durability"] = kwargs.get("durability") or self._durability(config)
         kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
-        principal = _principal(config, kwargs)
+        principal = self._principal(config, kwargs)
+        self._check_keys(config, principal)
         self._check_saver(config)
         answered = isinstance(input, Command)
         run = traced_run(self, config, self._merged(config), input)
@@ -87,10 +88,11 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """
         kwargs["durability"] = kwargs.get("durability") or self._durability(config)
         kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
-        principal = _principal(config, kwargs)
+        principal = self._principal(config, kwargs)
+        arun = self.engine.store.database.arun
+        await arun(lambda: self._check_keys(config, principal))
         self._check_saver(config)
         answered = isinstance(input, Command)
-        arun = self.engine.store.database.arun
         run = await arun(lambda: traced_run(self, config, self._merged(config), input))
         with run.before():
             await self._acheck_travel(config, principal)
@@ -136,6 +138,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
+        self._check_keys(config, user_of_server(self._merged(config)))
         self._check_updates(supersteps, config)
         check_travel(self.engine, self._saver(config), self._merged(config))
         return super().bulk_update_state(config, supersteps)
@@ -147,9 +150,30 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
-        await self.engine.store.database.arun(lambda: self._check_updates(supersteps, config))
+        arun = self.engine.store.database.arun
+        await arun(lambda: self._check_keys(config, user_of_server(self._merged(config))))
+        await arun(lambda: self._check_updates(supersteps, config))
         await self._acheck_travel(config)
         return await super().abulk_update_state(config, supersteps)
+
+    def _principal(self, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> Principal:
+        around = self._merged(config)
+        context = kwargs.get("context")
+        runtime = around.get(RUNTIME)
+        return principal_of(around, getattr(runtime, "context", None) if context is None else context)
+
+    def _check_keys(self, config: RunnableConfig | None, principal: Principal | None) -> None:
+        """Refuse a config in which plain data stands where only LangGraph puts something, and write the attempt down."""
+        around = self._merged(config)
+        forged = forged_keys(around)
+        if not forged:
+            return
+        error = InvalidInput(
+            f"The config of the workflow {self.engine.definition.name} holds {', '.join(forged)}, which LangGraph hands to graphs that run inside "
+            "another one, as plain data. Nothing was done; take it out, and never pass on a client's `configurable` as it is."
+        )
+        record_refusal(self.engine, around, error, by=principal, keys=forged)
+        raise error
 
     def _check_saver(self, config: RunnableConfig | None) -> None:
         if self.checkpointer or not {CHECKPOINTER, RUNTIME}.isdisjoint(self._merged(config)):
@@ -207,19 +231,10 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
                 )
             if error is not None:
                 around = self._merged(config)
-                by = principal_of(around, None) if SERVER_USER in around else None
+                by = user_of_server(around)
                 as_node = None if node is None else str(node)
                 record_refusal(self.engine, around, error, by=by, channels=touched, asNode=as_node)
                 raise error
-
-
-def _principal(config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> Principal:
-    configurable = (config or {}).get("configurable") or {}
-    context = kwargs.get("context")
-    if context is None:
-        runtime = configurable.get(RUNTIME)
-        context = None if runtime is None else runtime.context
-    return principal_of(configurable, context)
 
 
 __all__ = ["WorkflowGraph"]

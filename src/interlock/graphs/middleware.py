@@ -95,15 +95,17 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
 
     def before_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
         """Begin the workflow instance, and keep whose turn it is."""
-        principal = Principal.coerce(runtime.context)
-        run(self.engine.store, self._begin(state, self._scope(), principal))
-        return {"interlock_requester": principal.to_json()}
+        del runtime
+        scope = self._scope()
+        run(self.engine.store, self._begin(state, scope, scope.principal))
+        return {"interlock_requester": scope.principal.to_json()}
 
     async def abefore_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
         """As `before_agent`."""
-        principal = Principal.coerce(runtime.context)
-        await arun(self.engine.store, self._begin(state, self._scope(asyncio.get_running_loop()), principal))
-        return {"interlock_requester": principal.to_json()}
+        del runtime
+        scope = self._scope(asyncio.get_running_loop())
+        await arun(self.engine.store, self._begin(state, scope, scope.principal))
+        return {"interlock_requester": scope.principal.to_json()}
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]

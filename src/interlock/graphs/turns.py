@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ..checkpointing.store import Instance
 from ..commands.execution.starting import initial_data
 from ..commands.running.engine import Engine
-from ..commands.running.scope import CHECKPOINT_NS, NESTED, RESUMING, THREAD_ID, workflow_id_of
+from ..commands.running.scope import THREAD_ID, is_nested, is_resumed_by_parent, segments_of, workflow_id_of
 from ..nodes.channels import Channels, Input
 from ..tools.canonical import JsonObject
 from ..tools.errors import InvalidInput, MissingThreadId, WorkflowFinished
@@ -45,7 +45,7 @@ class Turn:
             WorkflowFinished: The instance is in a final state.
         """
         name = self.engine.definition.name
-        if NESTED not in self.configurable and self.configurable.get(THREAD_ID) in {None, ""}:
+        if not is_nested(self.configurable) and self.configurable.get(THREAD_ID) in {None, ""}:
             raise MissingThreadId(
                 f"The workflow {name} was run without a thread. Nothing was done. "
                 'Pass a config such as {"configurable": {"thread_id": "t-1"}}.'
@@ -59,7 +59,7 @@ class Turn:
         }
         data = _data(values.get("data"))
         # A resumed parent hands the same input in again, and it is not used again.
-        if not self.configurable.get(RESUMING):
+        if not is_resumed_by_parent(self.configurable):
             self._check(data)
         if data is not None:
             started["initial_data"] = data
@@ -75,7 +75,7 @@ class Turn:
                 '{"messages": [...]}, and {"data": {...}} when it starts.'
             )
         unknown = sorted(str(key) for key in given if key not in KNOWN)
-        if unknown and NESTED not in self.configurable:
+        if unknown and not is_nested(self.configurable):
             raise InvalidInput(
                 f"The workflow {name} was given {', '.join(unknown)} in its input, which it does not know. Nothing was "
                 'done; give {"messages": [...]}, and {"data": {...}} when it starts.'
@@ -84,8 +84,7 @@ class Turn:
 
     def _check(self, data: Mapping[str, Any] | None) -> None:
         name = self.engine.definition.name
-        namespace = str(self.configurable.get(CHECKPOINT_NS) or "")
-        workflow_id = workflow_id_of(self.configurable, name, namespace.split("|") if namespace else [])
+        workflow_id = workflow_id_of(self.configurable, name, segments_of(self.configurable))
         instance = self.engine.store.find(workflow_id)
         if instance is None:
             initial_data(self.engine, data)

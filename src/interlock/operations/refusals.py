@@ -5,7 +5,7 @@ from typing import Any
 
 from ..checkpointing.store import AuditKind
 from ..commands.running.engine import Engine
-from ..commands.running.scope import CHECKPOINT_NS, NESTED, THREAD_ID, WORKFLOW_ID, workflow_id_of
+from ..commands.running.scope import THREAD_ID, WORKFLOW_ID, is_nested, workflow_id_of
 from ..tools.errors import InterlockError
 from ..tools.principal import Principal
 
@@ -23,7 +23,7 @@ def record_refusal(
         by: Who tried; nobody in particular where nothing says so. Somebody of another tenant leaves no mark on the instance.
         tried: What was tried: plain JSON, and never a value that was to be written.
     """
-    if NESTED in configurable or configurable.get(CHECKPOINT_NS):
+    if is_nested(configurable):
         return
     if configurable.get(WORKFLOW_ID) is None and configurable.get(THREAD_ID) in {None, ""}:
         return

@@ -22,7 +22,7 @@ from ..commands.execution.starting import blank_instance
 from ..commands.execution.versions import keep
 from ..commands.running.checkpoint_lookup import Saved, looking_at
 from ..commands.running.engine import Engine
-from ..commands.running.scope import NESTED, workflow_id_of
+from ..commands.running.scope import is_nested, workflow_id_of
 from ..commands.waits.settling import arrive
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
@@ -43,7 +43,7 @@ def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], 
         StaleCheckpoint: It is; nothing was done.
     """
     checkpoint, thread = configurable.get("checkpoint_id"), configurable.get("thread_id")
-    if checkpoint is None or thread is None or NESTED in configurable or configurable.get("checkpoint_ns"):
+    if checkpoint is None or thread is None or is_nested(configurable):
         return
     workflow_id = workflow_id_of(configurable, engine.definition.name)
     instance = engine.store.find(workflow_id)

@@ -1,17 +1,26 @@
-"""Who acts in a run: from the server's authentication where there is one, else from the application's run context.
+"""Who acts in a run: decided here for every entry point, and by nothing that a client can write.
 
-Never from the model, the conversation or the answer to an interrupt. On LangGraph Server the run's context is part of the
-client's request, so it says nothing of who sends it; the server's own authentication does, and it wins.
+On LangGraph's server the run's context is part of the client's request, so it says nothing of who sends it. The server's own
+authentication does: it puts an object into the run's config. Where it ran without authentication it puts None there, and then
+nobody in particular acts. Elsewhere the application's run context says who acts.
+
+Never the model, the conversation, the graph's state, or the answer to an interrupt.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
+
+from langchain_core.runnables.config import var_child_runnable_config
 
 from ...tools.errors import PrincipalError
 from ...tools.principal import Principal
 
 SERVER_USER = "langgraph_auth_user"
-"""Where LangGraph Server puts the authenticated user into a run's config; no client can set it."""
+"""Where LangGraph's server puts the authenticated user into a run's config, or None where it has no authentication."""
+_JSON = (str, int, float, list, dict)
+
+logger = logging.getLogger("interlock")
 
 
 def principal_of(configurable: Mapping[str, Any], context: object) -> Principal:
@@ -19,21 +28,44 @@ def principal_of(configurable: Mapping[str, Any], context: object) -> Principal:
 
     Args:
         configurable: Of the run's config.
-        context: The run's context.
+        context: The run's context. It does not count on LangGraph's server, nor in a run that a node began there.
 
     Raises:
         PrincipalError: Neither says it in a usable way.
     """
-    user = configurable.get(SERVER_USER)
-    return Principal.coerce(context) if user is None else server_principal(user)
+    user = user_of_server(configurable)
+    return Principal.coerce(context) if user is None else user
+
+
+def user_of_server(configurable: Mapping[str, Any]) -> Principal | None:
+    """The user of LangGraph's server, or nobody in particular where it does not know; None in a run outside of it.
+
+    Raises:
+        PrincipalError: The user has no identity.
+    """
+    source = configurable if SERVER_USER in configurable else _around()
+    if SERVER_USER not in source:
+        return None
+    user = source[SERVER_USER]
+    if user is None or _part(user, "is_authenticated") is False:
+        return Principal.ANONYMOUS
+    if isinstance(user, _JSON):
+        logger.warning(
+            "%s in a run's config is plain JSON (%s), which any client can write, and not the user object of LangGraph's server. The "
+            "run goes on for nobody in particular. An application that runs the graph itself names the principal by context=Principal(...).",
+            SERVER_USER,
+            type(user).__name__,
+        )
+        return Principal.ANONYMOUS
+    return server_principal(user)
 
 
 def server_principal(user: object) -> Principal:
-    """The principal that a user of LangGraph Server is.
+    """The principal that a user of LangGraph's server is.
 
     Args:
-        user: What the server's `@auth.authenticate` handler gave, as an object or a mapping: `identity` is the
-            principal's id, `permissions` are its roles, and `tenant`, where the handler gives one, is its tenant.
+        user: What the server's `@auth.authenticate` handler gave, as an object or a mapping: `identity` is the principal's id,
+            `permissions` are its roles, and `tenant`, where the handler gives one, is its tenant.
 
     Raises:
         PrincipalError: It has no identity.
@@ -52,6 +84,12 @@ def server_principal(user: object) -> Principal:
     )
 
 
+def _around() -> Mapping[str, Any]:
+    """The config of the run that this one was begun in, by a node of the application's."""
+    around = var_child_runnable_config.get() or {}
+    return around.get("configurable") or {}
+
+
 def _part(user: object, name: str) -> Any:
     if isinstance(user, Mapping):
         return user.get(name)
@@ -65,4 +103,4 @@ def _part(user: object, name: str) -> Any:
         return None
 
 
-__all__ = ["SERVER_USER", "principal_of", "server_principal"]
+__all__ = ["SERVER_USER", "principal_of", "server_principal", "user_of_server"]

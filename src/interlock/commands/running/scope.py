@@ -24,10 +24,45 @@ CHECKPOINT_NS = "checkpoint_ns"
 THREAD_ID = "thread_id"
 WORKFLOW_ID = "workflow_id"
 SCRATCHPAD = "__pregel_scratchpad"
-NESTED = "__pregel_task_id"
-"""Set in the config of a graph that runs inside another one, whose answers come through the parent."""
-RESUMING = "__pregel_resuming"
-"""In the config of such a graph: whether the parent is being resumed."""
+_TASK_ID = "__pregel_task_id"
+_SEND = "__pregel_send"
+_RESUMING = "__pregel_resuming"
+_PREGEL = "__pregel_"
+_PLAIN = frozenset({DURABILITY, "__pregel_strict_resume", "__pregel_stream_messages_v2"})
+"""Of LangGraph's own keys those that hold plain values also in the config of an outermost run."""
+
+
+def is_nested(configurable: Mapping[str, Any]) -> bool:
+    """Whether a graph runs inside another one, whose answers come through the parent.
+
+    A task's id alone proves nothing, for a client's request can hold one; what the parent takes writes with is a function.
+    """
+    return _TASK_ID in configurable and callable(configurable.get(_SEND))
+
+
+def is_resumed_by_parent(configurable: Mapping[str, Any]) -> bool:
+    """Whether a graph runs inside another one that is being resumed: LangGraph then uses no input that comes with it."""
+    return is_nested(configurable) and bool(configurable.get(_RESUMING))
+
+
+def forged_keys(configurable: Mapping[str, Any]) -> list[str]:
+    """Keys with which plain data passes itself off as what LangGraph hands to a graph inside another one."""
+    if is_nested(configurable):
+        return []
+    return sorted(
+        key
+        for key, value in configurable.items()
+        if isinstance(key, str)
+        and key.startswith(_PREGEL)
+        and key not in _PLAIN
+        and isinstance(value, (str, int, float, list, dict))
+    )
+
+
+def segments_of(configurable: Mapping[str, Any]) -> list[str]:
+    """The nodes, with their tasks, that a graph is embedded in, as its run begins; LangGraph runs an outermost graph in none."""
+    namespace = str(configurable.get(CHECKPOINT_NS) or "")
+    return namespace.split("|") if namespace and is_nested(configurable) else []
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Admission:
     """The gate lets the proposal through, provided that a person agrees where `approval` asks for one."""
 
     edge: Edge
-    arguments: BaseModel
+    arguments: Any
     canonical: JsonObject
     fingerprint: str
     approval: Approval | None

@@ -46,6 +46,7 @@ from .errors import (
 )
 from .events import Event, EventEnvelope, timestamp
 from .ids import ApprovalId, AuditRef, EventId, IdempotencyKey, TraceId, WorkflowId, derive, mint
+from .json_schema import contract_from_schema
 from .kinds import Effect, ToolKind
 from .principal import Principal
 from .redaction import MASK, is_secret, redact
@@ -120,6 +121,7 @@ __all__ = [
     "camel",
     "canonical_json",
     "command",
+    "contract_from_schema",
     "derive",
     "digest",
     "event",

@@ -89,8 +89,8 @@ class ToolContract(Generic[P, R]):
     """Where the effect lands; None for a read, which has none."""
     description: str
     """What the model is told."""
-    input_model: type[BaseModel]
-    """Its fields are the arguments: snake_case in Python, camelCase on the wire."""
+    input_model: type[BaseModel] | None
+    """Its fields are the arguments: snake_case in Python, camelCase on the wire. None where they are known by a JSON Schema."""
     output_type: Any
     """What the function returns."""
     annotations: ToolAnnotations
@@ -106,12 +106,16 @@ class ToolContract(Generic[P, R]):
     is_marked_destructive: bool = False
     """Whether its author said that it is destructive, and not only MCP's default for what is not said."""
     is_async: bool = False
+    """Whether there is no other than an asynchronous function."""
     takes_context: bool = False
     function: Callable[P, R]
+    coroutine: Callable[..., Any] | None = None
+    """The asynchronous function, where there is one beside `function`."""
 
     _input: Input = field(repr=False)
     _output: TypeAdapter[Any] = field(repr=False)
     _context: str | None = field(repr=False, default=None)
+    _context_is_optional: bool = field(repr=False, default=False)
     _output_schema: JsonObject = field(repr=False)
     _predicates: dict[Callable[..., Any], Predicate] = field(repr=False, default_factory=dict)
 
@@ -214,12 +218,27 @@ class ToolContract(Generic[P, R]):
         Raises:
             ContextError: the function takes a context and there is none.
         """
+        return cast("Callable[..., Any]", self.function)(**self._keywords(arguments, ctx))
+
+    @property
+    def runs_async(self) -> bool:
+        """Whether there is an asynchronous function: the only one, or one beside that which is not."""
+        return self.is_async or self.coroutine is not None
+
+    async def acall(self, arguments: Any, ctx: ToolContext | None = None) -> Any:
+        """As `call`, by the asynchronous function where there is one."""
+        if not self.runs_async:
+            return self.call(arguments, ctx)
+        function = cast("Callable[..., Any]", self.coroutine or self.function)
+        return await function(**self._keywords(arguments, ctx))
+
+    def _keywords(self, arguments: Any, ctx: ToolContext | None) -> dict[str, Any]:
         keywords = self._input.keywords(arguments)
         if self._context is not None:
-            if ctx is None:
+            if ctx is None and not self._context_is_optional:
                 raise ContextError(f"{self.name} takes a ToolContext as {self._context!r}; give it one")
             keywords[self._context] = ctx
-        return cast("Callable[..., Any]", self.function)(**keywords)
+        return keywords
 
     def call_predicate(
         self, function: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None

@@ -11,10 +11,16 @@ from .errors import ContractError, Problem
 
 _MOST_PROBLEMS = 20
 _BACKTRACKS = 100_000
+_DRAFTS = {
+    "json-schema.org/draft-04/schema": jsonschema_rs.Draft4Validator,
+    "json-schema.org/draft-06/schema": jsonschema_rs.Draft6Validator,
+    "json-schema.org/draft-07/schema": jsonschema_rs.Draft7Validator,
+    "json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
+}
 
 
 class Validator:
-    """Says what is wrong with data by a schema of draft 2020-12.
+    """Says what is wrong with data by a schema: of draft 2020-12, or of the older one that its `$schema` names.
 
     References to other documents are not followed. `format` says what a text is meant to be and is not asserted. Patterns
     run in time linear in the text, save those that look around themselves, which may backtrack a fixed number of times.
@@ -36,7 +42,7 @@ class Validator:
 
     def _made(self, patterns: Any) -> Any:
         try:
-            return jsonschema_rs.Draft202012Validator(
+            return _draft_of(self.schema)(
                 self.schema, validate_formats=False, retriever=_refuse, pattern_options=patterns, mask="it"
             )
         except Exception as error:  # the library's errors have no base class of their own
@@ -67,6 +73,11 @@ class Validator:
             if len(found) >= _MOST_PROBLEMS:
                 break
         return found or [Problem(field="", problem="does not fit the schema")]
+
+
+def _draft_of(schema: JsonObject) -> Any:
+    named = str(schema.get("$schema", "")).rstrip("#").removeprefix("https://").removeprefix("http://")
+    return _DRAFTS.get(named, jsonschema_rs.Draft202012Validator)
 
 
 def _refuse(uri: str) -> NoReturn:

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ._contract import ContractShape, ToolAnnotations, ToolContract
+from ._input import Input
 from ._model_input import make_input
 from ._schema import output_schema, property_names, unwritten
 from ._shapes import closed
@@ -167,7 +168,6 @@ def _define(
     place = where(function)
     check_name(name, place)
     check_version(version, place)
-    landing = _effect(effect, place)
     signature = read_signature(function)
     made = make_input(name, function, signature, input_model)
     output_type = _output_type(signature, output_model, kind, place)
@@ -193,13 +193,76 @@ def _define(
             f"{place} returns {output_type!r}, which no JSON Schema can describe ({first_line(error)}); return plain data or a pydantic model, or give "
             "output_model="
         ) from error
+    return make_contract(
+        function,
+        kind,
+        effect,
+        place=place,
+        name=name,
+        version=version,
+        description=_description(function, description, place),
+        check=check,
+        preview=preview,
+        sensitive=sensitive,
+        annotations=annotations,
+        wire_name=wire_name,
+        retry=retry,
+        timeout=timeout,
+        given=made,
+        arguments_schema=arguments_schema,
+        input_model=made.model,
+        output_type=output_type,
+        output=output,
+        result_schema=result_schema,
+        is_async=signature.is_async,
+        takes_context=signature.context is not None,
+        context=signature.context,
+    )
+
+
+def make_contract(
+    function: Callable[P, R],
+    kind: ToolKind,
+    effect: Effect | str | None,
+    *,
+    place: str,
+    name: str,
+    version: int,
+    description: str,
+    check: Callable[..., Any] | None,
+    preview: Callable[..., Any] | None,
+    sensitive: Iterable[str],
+    annotations: Annotations,
+    wire_name: str | None,
+    retry: RetryPolicy | None,
+    timeout: float | dt.timedelta | None,
+    given: Input,
+    arguments_schema: JsonObject,
+    input_model: type[BaseModel] | None,
+    output_type: Any,
+    output: TypeAdapter[Any],
+    result_schema: JsonObject,
+    is_async: bool,
+    takes_context: bool = False,
+    context: str | None = None,
+    context_is_optional: bool = False,
+    coroutine: Callable[..., Any] | None = None,
+) -> ToolContract[P, R]:
+    """Make a contract of what is known of a tool, wherever it comes from.
+
+    Raises:
+        ContractError: something of it is unclear, or does not go together.
+    """
+    check_name(name, place)
+    check_version(version, place)
+    landing = _effect(effect, place)
     return ToolContract(
         name=name,
         version=version,
         kind=kind,
         effect=landing,
-        description=_description(function, description, place),
-        input_model=made.model,
+        description=description,
+        input_model=input_model,
         output_type=output_type,
         annotations=_annotations(annotations, kind, landing, place),
         wire_name=_wire_name(name, wire_name, place),
@@ -209,12 +272,14 @@ def _define(
         retry=_retry(retry, landing, place),
         timeout=_timeout(timeout, place),
         is_marked_destructive=_says_destructive(annotations),
-        is_async=signature.is_async,
-        takes_context=signature.context is not None,
+        is_async=is_async,
+        takes_context=takes_context,
         function=function,
-        _input=made,
+        coroutine=coroutine,
+        _input=given,
         _output=output,
-        _context=signature.context,
+        _context=context,
+        _context_is_optional=context_is_optional,
         _output_schema=result_schema,
     )
 
@@ -302,8 +367,8 @@ def _wire_name(name: str, given: str | None, place: str) -> str:
     wire = default_wire_name(name) if given is None else given
     if not isinstance(wire, str) or not WIRE_NAME.fullmatch(wire):
         raise ContractError(
-            f"{place} has the wire name {wire!r}, which not every model provider takes; it is a letter and then at "
-            "most 63 letters, digits and underscores"
+            f"{place} has the wire name {wire!r}, which not every model provider takes; it is a letter or an "
+            "underscore and then at most 63 letters, digits, underscores and dashes"
         )
     return wire
 

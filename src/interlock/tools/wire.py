@@ -1,11 +1,13 @@
 """Names on the wire: camelCase for fields, and tool names that every model provider takes.
 
 Canonical tool names have dots (``case.assign``). Providers refuse dots; what OpenAI, Anthropic and Gemini all take is
-a letter followed by at most 63 letters, digits and underscores. So each contract also has a wire name
-(``case_assign``), and within one workflow the two map both ways.
+a letter or an underscore, followed by at most 63 letters, digits, underscores and dashes. So each contract also has a wire
+name (``case_assign``), and within one workflow the two map both ways.
 """
 
+import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
@@ -13,7 +15,7 @@ from .errors import RegistryError
 
 TOOL_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 """What a canonical name looks like, within `LONGEST_NAME`."""
-WIRE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+WIRE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 """The names that every provider takes."""
 LONGEST_NAME = 64
 
@@ -21,6 +23,36 @@ LONGEST_NAME = 64
 def wire_name(name: str) -> str:
     """Make the wire name that a tool has unless its contract says otherwise: dots become underscores."""
     return name.replace(".", "_")
+
+
+def published_wire_name(name: str) -> str:
+    """Make the wire name of a tool that somebody else named: as it is where every provider takes it, else the next best.
+
+    Two tools may come out alike; a workflow that has both says so when it is compiled.
+    """
+    if WIRE_NAME.fullmatch(name):
+        return name
+    made = re.sub(r"[^A-Za-z0-9_-]", "_", _ascii(name))
+    return _within(made if re.match("[A-Za-z_]", made) else f"tool_{made}", name)
+
+
+def published_canonical_name(name: str) -> str:
+    """Make the canonical name of a tool that somebody else named: its words in lower case, the parts between dots kept."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", _ascii(name))
+    parts = (re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_").lower() for part in spaced.split("."))
+    made = ".".join(part if re.match("[a-z]", part) else f"tool_{part}" for part in parts if part)
+    return _within(made or "tool_", name)
+
+
+def _ascii(name: str) -> str:
+    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() if not name.isascii() else name
+
+
+def _within(made: str, name: str) -> str:
+    """Keep a name within what is allowed, and apart from others that begin as it does."""
+    if len(made) <= LONGEST_NAME and (len(made) > len("tool_") or name.isascii()):
+        return made
+    return f"{made[: LONGEST_NAME - 9].rstrip('._')}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def camel(name: str) -> str:

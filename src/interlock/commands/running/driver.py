@@ -107,9 +107,9 @@ async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
     match operation:
         case Ask(runnable, value, config):
             return await runnable.ainvoke(value, config)
-        case Body(attempt, owner) if attempt.contract.is_async and owner is not None:
+        case Body(attempt, owner) if attempt.contract.runs_async and owner is not None:
             return await arun_outside(attempt, owner)
-        case Body(attempt) if attempt.contract.is_async:
+        case Body(attempt) if attempt.contract.runs_async:
             return await arun_read(database, attempt)
         case Transact() if operation.contract.is_async:
             return await _atransact(store, operation)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from pydantic import BaseModel
 from sqlalchemy.engine import Connection
 
 from ...tools.context import ToolContext
@@ -38,7 +37,7 @@ class Attempt:
     """One execution of a tool's body that is ready to run."""
 
     contract: ToolContract
-    arguments: BaseModel
+    arguments: Any
     context: ToolContext
     sessions: "Sessions"
 

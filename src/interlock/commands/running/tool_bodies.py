@@ -5,10 +5,10 @@ import contextlib
 import contextvars
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as futures_wait
-from typing import Any, cast
+from typing import Any
 
 from ...checkpointing.database import Database
 from ...checkpointing.fault_points import FaultPoint, reach
@@ -70,7 +70,7 @@ async def in_time(attempt: Attempt) -> Any:
     limit = asyncio.timeout(attempt.contract.timeout)
     try:
         async with limit:
-            return await cast("Awaitable[Any]", attempt.contract.call(attempt.arguments, attempt.context))
+            return await attempt.contract.acall(attempt.arguments, attempt.context)
     except TimeoutError as error:
         if limit.expired():
             raise _out_of_time(attempt.contract) from error

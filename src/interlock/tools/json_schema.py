@@ -1,0 +1,277 @@
+"""Contracts of tools that are known by a JSON Schema alone: those of servers, of other languages, of somebody else's registry."""
+
+import copy
+import datetime as dt
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, BeforeValidator, JsonValue, TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from ._arguments import invalid, plain_arguments
+from ._contract import ToolAnnotations, ToolContract
+from ._published import published_schema
+from ._signature import is_context
+from ._validator import Validator
+from .canonical import JsonObject
+from .contracts import make_contract
+from .errors import ContractError
+from .kinds import Effect, ToolKind
+from .retry import RetryPolicy
+from .wire import LONGEST_NAME, TOOL_NAME, published_canonical_name, published_wire_name
+
+WHOLE = "arguments"
+"""The name under which a check or preview is given all arguments as one dict."""
+
+
+class SchemaInput:
+    """What a tool takes, as a JSON Schema that somebody published. The arguments are a dict, as they were given."""
+
+    def __init__(self, tool: str, schema: object, place: str) -> None:
+        self._tool = tool
+        self._validator = Validator(published_schema(schema, place))
+        self._validator.check()
+
+    def schema(self) -> JsonObject:
+        """The schema, as it was published."""
+        return self._validator.schema
+
+    def printed(self) -> JsonObject:
+        """The same."""
+        return self._validator.schema
+
+    @property
+    def _properties(self) -> list[str]:
+        own = self._validator.schema.get("properties")
+        return [name for name in own if name.isidentifier()] if isinstance(own, dict) else []
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The arguments whose names are names in Python, and all of them as `arguments`."""
+        return frozenset([*self._properties, WHOLE])
+
+    @property
+    def varying(self) -> frozenset[str]:
+        """None: what was left out stays out, for a default in a JSON Schema says only what the tool will take it for."""
+        return frozenset()
+
+    def parse(self, arguments: object) -> JsonObject:
+        """Hold the arguments of a call against the schema.
+
+        Raises:
+            InvalidArguments: They do not fit it, or cannot be kept.
+        """
+        given = plain_arguments(self._tool, arguments)
+        problems = self._validator.problems(given)
+        if problems:
+            raise invalid(self._tool, problems)
+        return given
+
+    def canonical(self, parsed: Any) -> JsonObject:
+        """Give the arguments as they were given."""
+        return cast("JsonObject", copy.deepcopy(parsed))
+
+    def values(self, parsed: Any) -> dict[str, Any]:
+        """Give the arguments by name, None for those that were left out, and all as `arguments`."""
+        return {WHOLE: parsed, **{name: parsed.get(name) for name in self._properties}}
+
+    def keywords(self, parsed: Any) -> dict[str, Any]:
+        """Give all arguments as one dict of its own."""
+        return {WHOLE: copy.deepcopy(parsed)}
+
+
+def contract_from_schema(
+    name: str,
+    input_schema: Mapping[str, Any],
+    call: Callable[..., Any],
+    *,
+    output_schema: Mapping[str, Any] | None = None,
+    kind: ToolKind | str = ToolKind.COMMAND,
+    version: int = 1,
+    effect: Effect | str = Effect.AT_MOST_ONCE,
+    description: str | None = None,
+    wire_name: str | None = None,
+    check: Callable[..., Any] | None = None,
+    preview: Callable[..., Any] | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: float | dt.timedelta | None = None,
+    sensitive: Iterable[str] = (),
+    annotations: ToolAnnotations | Mapping[str, bool] | None = None,
+) -> ToolContract:
+    """Make a contract of a tool that is known by its JSON Schema: what is published is offered, enforced, shown and run.
+
+    The schema reaches the model as it is. Arguments are held against it when a call is proposed; they are run as they were given,
+    and what was left out stays out. `format` is not asserted, as the standard has it.
+
+    Args:
+        name: What the tool is called. Where that is no canonical name (``resolve-library-id``), one is made of it
+            (``resolve_library_id``), and the model goes on calling the tool by its own where every provider takes it.
+        input_schema: JSON Schema of the arguments, draft 2020-12 unless its ``$schema`` names an older one. References stay within it.
+        call: Does it, and returns what JSON can say. A function of one parameter is given the arguments as a dict; one that
+            takes keywords (``**arguments``, or several parameters) each by its name. It may take ``ctx: ToolContext``
+            beside them, and may be async.
+        output_schema: JSON Schema of what it returns, which is then held against it.
+        kind: A command unless said otherwise; a `read` for what changes nothing.
+        version: As in `command`, as for everything below that is not explained.
+        effect: Not transactional, unless `call` does all its work through ``ctx.session``.
+        description: For the model; by default the schema's, or the docstring of `call`.
+        wire_name: What the model calls the tool by.
+        check: It can ask for arguments by name, and for all of them as ``arguments``.
+        preview: As `check`.
+        retry: As in `command`.
+        timeout: As in `command`.
+        sensitive: As in `command`.
+        annotations: As in `command`.
+
+    Raises:
+        ContractError: The schema cannot be used, or the contract is unclear; the message says how to mend it.
+    """
+    kind = ToolKind(kind)
+    place = f"the tool {name!r}"
+    if kind is ToolKind.EVENT:
+        raise ContractError(f"{place} cannot be an event tool: those return an Event; define it with @event")
+    canonical, own_wire = names_of(name, wire_name)
+    given = SchemaInput(canonical, input_schema, place)
+    output, result_schema = _output(output_schema, place)
+    function, coroutine, context = _called(call, given, place)
+    return make_contract(
+        function,
+        kind,
+        effect if kind is ToolKind.COMMAND else None,
+        place=place,
+        name=canonical,
+        version=version,
+        description=described(canonical, description, given.schema().get("description"), inspect.getdoc(call)),
+        check=check,
+        preview=preview,
+        sensitive=sensitive,
+        annotations=annotations,
+        wire_name=own_wire,
+        retry=retry,
+        timeout=timeout,
+        given=given,
+        arguments_schema=given.schema(),
+        input_model=None,
+        output_type=JsonValue,
+        output=output,
+        result_schema=result_schema,
+        is_async=coroutine,
+        takes_context=context is not None,
+        context=context,
+    )
+
+
+def names_of(name: str, wire_name: str | None) -> tuple[str, str | None]:
+    """Give the canonical name and the wire name of a tool that somebody else named; None where the usual one will do."""
+    if TOOL_NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
+        return name, wire_name
+    return published_canonical_name(name), wire_name or published_wire_name(name)
+
+
+def described(name: str, *texts: object) -> str:
+    """Give the first text that says something. Not everybody describes tools, and a model wants to be told something."""
+    for text in texts:
+        if isinstance(text, str) and text.strip():
+            return text.strip()
+    return f"The tool {name}."
+
+
+def _output(schema: Mapping[str, Any] | None, place: str) -> tuple[TypeAdapter[Any], JsonObject]:
+    if schema is None:
+        return plain_output(), {}
+    validator = Validator(published_schema(schema, f"{place}, in its output,"))
+    validator.check()
+
+    def fits(value: JsonValue) -> JsonValue:
+        problems = validator.problems(value)
+        if problems:
+            raise ValueError("; ".join(f"{one['field'] or 'the value'}: {one['problem']}" for one in problems))
+        return value
+
+    return plain_output(AfterValidator(fits)), validator.schema
+
+
+def plain_output(*also: Any) -> TypeAdapter[Any]:
+    """What a tool returns that promises no more than JSON."""
+    return TypeAdapter(Annotated[(JsonValue, BeforeValidator(_plain), *also)])
+
+
+def _plain(value: Any) -> Any:
+    return to_jsonable_python(value, by_alias=True)
+
+
+def _called(call: Callable[..., Any], given: SchemaInput, place: str) -> tuple[Callable[..., Any], bool, str | None]:
+    """Wrap what does the work as a function of `arguments` and, where it wants it, of its context."""
+    if not callable(call):
+        raise ContractError(f"{place} was given {call!r} as its call; give a function")
+    parameters = _parameters(call)
+    contexts = [one.name for one in parameters if _wants_context(call, one)]
+    others = [one for one in parameters if one.name not in contexts]
+    context = contexts[0] if contexts else None
+    taken = _by_name(others, given, place)
+    is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+
+    def filled(arguments: dict[str, Any], more: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if taken is None:
+            return (arguments,), more
+        return (), {**{name: value for name, value in arguments.items() if taken(name)}, **more}
+
+    def run(arguments: dict[str, Any], **more: Any) -> Any:
+        positional, keywords = filled(arguments, more)
+        return call(*positional, **keywords)
+
+    async def arun(arguments: dict[str, Any], **more: Any) -> Any:
+        positional, keywords = filled(arguments, more)
+        return await call(*positional, **keywords)
+
+    function: Callable[..., Any] = arun if is_async else run
+    function.__name__ = getattr(call, "__name__", type(call).__name__)
+    function.__qualname__ = getattr(call, "__qualname__", function.__name__)
+    function.__module__ = getattr(call, "__module__", __name__) or __name__
+    function.__doc__ = inspect.getdoc(call)
+    return function, is_async, context
+
+
+def _parameters(call: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return [*inspect.signature(call).parameters.values()]
+    except (TypeError, ValueError):  # a function that is not written in Python
+        return [inspect.Parameter(WHOLE, inspect.Parameter.POSITIONAL_ONLY)]
+
+
+def _wants_context(call: Callable[..., Any], parameter: inspect.Parameter) -> bool:
+    annotation: Any = parameter.annotation
+    if isinstance(annotation, str):
+        try:
+            annotation = inspect.get_annotations(inspect.unwrap(call), eval_str=True).get(parameter.name)
+        except Exception:  # names that only a type checker sees
+            return bool(str(annotation).split("[")[0].rsplit(".")[-1] == "ToolContext")
+    unsaid = annotation is inspect.Parameter.empty and parameter.name == "ctx"
+    return bool(unsaid or is_context(annotation))
+
+
+def _by_name(parameters: list[inspect.Parameter], given: SchemaInput, place: str) -> Callable[[str], bool] | None:
+    """Which arguments a function takes by their names; None where it takes all of them as one dict."""
+    positional = [one for one in parameters if one.kind not in {one.VAR_KEYWORD, one.KEYWORD_ONLY}]
+    if len(positional) == 1 and all(one.default is not one.empty for one in parameters if one is not positional[0]):
+        return None
+    own = given.schema().get("properties")
+    known = set(own) if isinstance(own, dict) else set()
+    required = given.schema().get("required")
+    needed = {str(one) for one in required} if isinstance(required, list) else set()
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    names = {one.name for one in parameters if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}}
+    wanting = {
+        one.name for one in parameters if one.name in names and one.default is one.empty and one.name not in needed
+    }
+    missing = set() if takes_any else known - names
+    if wanting or missing:
+        raise ContractError(
+            f"{place} calls a function that takes {', '.join(sorted(names)) or 'nothing'}, and its schema has {', '.join(sorted(known)) or 'nothing'} "
+            f"({', '.join(sorted(needed)) or 'nothing'} required); let it take one parameter, which is given all arguments as a dict"
+        )
+    return lambda name: takes_any or name in names
+
+
+__all__ = ["SchemaInput", "contract_from_schema", "described", "names_of", "plain_output"]

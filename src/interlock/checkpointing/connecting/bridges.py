@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent, greenlet
+import greenlet
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 from sqlalchemy.util import await_only
@@ -47,7 +47,7 @@ class Loop:
 
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call synchronous code that awaits by SQLAlchemy's means, and wait on the loop for whatever it awaits."""
-        current = getcurrent()
+        current = greenlet.getcurrent()
         if getattr(current, "__sqlalchemy_greenlet_provider__", False):
             return function(*args, **kwargs)
         child = _Waiting(function, current)
@@ -78,7 +78,10 @@ class Loop:
         return asyncio.run_coroutine_threadsafe(_awaiting(awaitable), loop).result()
 
 
-class _Waiting(greenlet):
+_Greenlet: Any = greenlet.greenlet
+
+
+class _Waiting(_Greenlet):  # type: ignore[misc]
     """What SQLAlchemy asks for before it hands over something to be awaited."""
 
     __sqlalchemy_greenlet_provider__ = True

@@ -7,6 +7,7 @@
     │   ├── ContractError             a tool or event contract is unclear
     │   └── RegistryError             contracts do not go together
     ├── WorkflowDefinitionError     while a workflow is built or compiled
+    │   └── ClaimError                a claim about it is unclear, or does not hold
     ├── RunError                    while a workflow runs
     │   ├── InputError                what the caller or the model gave cannot be used
     │   │   ├── InvalidInput            the input of a run
@@ -27,7 +28,6 @@
     │   ├── WorkflowFinished          nothing may follow a final state
     │   ├── UnknownState              the stored state is not in this definition
     │   ├── DefinitionChanged         the instance cannot go on under this definition
-    │   ├── RuleError                 a rule of the application's own broke
     │   └── ToolError                 a tool function, its own doing
     │       ├── Refused                 the tool's own no
     │       ├── InvalidOutput           it returned what its contract does not promise
@@ -114,6 +114,12 @@ class WorkflowDefinitionError(InterlockError):
     """A workflow is built in a way that cannot work; the message names the place."""
 
     default_code = "workflow_definition_error"
+
+
+class ClaimError(WorkflowDefinitionError):
+    """A claim about a workflow is unclear, or does not hold; the message has the path that breaks it."""
+
+    default_code = "claim_error"
 
 
 # Run
@@ -267,31 +273,6 @@ class DefinitionChanged(RunError):
     """The workflow's definition changed in a way that the instance cannot simply go on under, or this is an older one."""
 
     default_code = "definition_changed"
-
-
-class RuleError(RunError):
-    """A rule of the application's own (a guard, check, condition, preview, policy or `decide`) raised, or answered neither yes nor no.
-
-    A run answers it with a denial and goes on; it is raised only where rules are asked directly. Its cause is what the rule raised.
-    """
-
-    default_code = ErrorCode.RULE_ERROR
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        rule: str = "",
-        code: str | None = None,
-        retryable: bool | None = None,
-        details: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(message, code=code, retryable=retryable, details={**(details or {}), "rule": rule})
-
-    @property
-    def rule(self) -> str:
-        """Which rule it is, in words."""
-        return str(self.details["rule"])
 
 
 class ToolError(RunError):

@@ -1,0 +1,120 @@
+"""The access review: who can call what, in which state, and with whose decision; and what differs between two versions."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from ...tools.approvals import Approval
+from ..definition import Definition, Edge
+from .paths import Paths, who_may_decide
+
+
+@dataclass(frozen=True, order=True)
+class AccessRow:
+    """One thing that somebody can do."""
+
+    role: str
+    """The role that the proposer needs; empty where anybody who may propose on the instance can."""
+    tool: str
+    state: str
+    leads_to: str
+    decided_by: str
+    """Whose decision it takes: each stage in turn, with every role that it may be escalated to. Empty where nobody is asked."""
+    condition: str
+    """What else must hold: the guard and the check, by their names."""
+
+
+def access_review(definition: Definition) -> list[AccessRow]:
+    """List who can call what: one row for each edge, reads included, in the order of states."""
+    paths = Paths(definition)
+    order = {name: place for place, name in enumerate(definition.states)}
+    rows = [
+        AccessRow(
+            role=" and ".join(sorted(paths.required_roles(edge))),
+            tool=edge.tool.name,
+            state=edge.source,
+            leads_to=edge.target,
+            decided_by=_deciders(definition, edge),
+            condition=_conditions(edge),
+        )
+        for edge in definition.edges
+    ]
+    return sorted(rows, key=lambda row: (order[row.state], row.tool, row.leads_to, row))
+
+
+def as_csv(rows: Iterable[AccessRow]) -> str:
+    """Write rows as CSV with a header line. A cell that a spreadsheet would run as a formula is led by an apostrophe."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [one.name for one in fields(AccessRow)], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in asdict(row).items()})
+    return text.getvalue()
+
+
+@dataclass(frozen=True)
+class AccessChange:
+    """What differs between two versions of a workflow."""
+
+    became_possible: tuple[AccessRow, ...]
+    became_impossible: tuple[AccessRow, ...]
+    states_gone: tuple[str, ...]
+    """States of the older version that the newer one neither has nor maps: instances in them are stranded."""
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The states in which a running instance can do something else than before."""
+        return tuple(sorted({row.state for row in (*self.became_possible, *self.became_impossible)}))
+
+
+def access_changes(older: Definition, newer: Definition) -> AccessChange:
+    """Compare two versions of a workflow: what became possible, what impossible, and which instances it strands."""
+    before, after = access_review(older), access_review(newer)
+    known, now = set(before), set(after)
+    gone = [name for name in older.states if name not in newer.states and name not in newer.state_mapping]
+    return AccessChange(
+        tuple(row for row in after if row not in known),
+        tuple(row for row in before if row not in now),
+        tuple(gone),
+    )
+
+
+def _deciders(definition: Definition, edge: Edge) -> str:
+    stages = () if edge.approval is None else edge.approval.stages
+    said = ", then ".join(_decider(stage) for stage in stages)
+    if edge.approval is not None and edge.approval.when is not None:
+        said = f"{said} (when {_name(edge.approval.when)})"
+    asking = [policy.label for policy in definition.policies if policy.may_require_approval(edge.tool)]
+    return "; ".join([*filter(None, [said]), *(f"whoever the policy {label} asks" for label in asking)])
+
+
+def _decider(stage: Approval) -> str:
+    return " or, escalated, ".join(map(_one_decider, who_may_decide(stage)))
+
+
+def _one_decider(stage: Approval) -> str:
+    if stage.confirmation:
+        return "the person served"
+    who = "another person" if stage.role is None else stage.role
+    return who if stage.count == 1 else f"{stage.count} of {who}"
+
+
+def _conditions(edge: Edge) -> str:
+    named: Sequence[tuple[str, object]] = (
+        ("guard", edge.guard),
+        ("check", edge.check),
+        ("check", edge.tool.check),
+    )
+    return "; ".join(f"{kind} {_name(function)}" for kind, function in named if function is not None)
+
+
+def _name(function: object) -> str:
+    return getattr(function, "__name__", None) or str(function)
+
+
+def _cell(value: str) -> str:
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+__all__ = ["AccessChange", "AccessRow", "access_changes", "access_review", "as_csv"]

@@ -1,0 +1,183 @@
+"""Proving claims: an exhaustive search over the situations of a workflow, breadth first, so that what breaks a claim is shortest.
+
+The search visits each pair of a situation and what the claim's monitor knows once. It either visits all of them, and the claim
+is proved for every path of whatever length, or finds a path that breaks the claim, or comes to the bound and says so.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ...tools.errors import ClaimError
+from ..definition import Definition
+from ..policies import Mode
+from .language import BROKEN, Claim, Possible, Safety
+from .paths import Paths, Situation, Step
+
+BOUND = 1_000_000
+"""How many pairs of a situation and a monitor's knowledge are visited before a search gives up."""
+
+
+class Verdict(StrEnum):
+    """What came of proving a claim."""
+
+    PROVED = "proved"
+    BROKEN = "broken"
+    UNDECIDED = "undecided"
+    """The bound was reached. It counts as not proved."""
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A shortest path that breaks a claim."""
+
+    steps: tuple[Step, ...]
+    inherited_from: str | None = None
+    """The state in which an instance of an earlier version was taken over, where the path begins there."""
+    stuck: bool = False
+    """Whether what breaks the claim is that nothing it asks for can follow the path any more."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came of proving one claim."""
+
+    claim: Claim
+    verdict: Verdict
+    situations: int
+    """How many pairs of a situation and the monitor's knowledge were visited."""
+    bound: int
+    counterexample: Counterexample | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim was proved."""
+        return self.verdict is Verdict.PROVED
+
+
+@dataclass(frozen=True)
+class _Node:
+    situation: Situation
+    known: Hashable
+
+
+class _Search:
+    """The part of the product of paths and monitor that was visited, each node with how it was first come to."""
+
+    def __init__(self, paths: Paths, bound: int) -> None:
+        self.paths = paths
+        self.bound = bound
+        self.parents: dict[_Node, tuple[_Node, Step] | None] = {}
+        self.inherited: set[_Node] = set()
+        self.queue: deque[_Node] = deque()
+
+    def add(self, node: _Node, parent: tuple[_Node, Step] | None) -> None:
+        if node not in self.parents:
+            self.parents[node] = parent
+            self.queue.append(node)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.parents) > self.bound
+
+    def path_to(self, node: _Node, *last: Step, stuck: bool = False) -> Counterexample:
+        steps = [*last]
+        at = node
+        while (before := self.parents[at]) is not None:
+            at, step = before
+            steps.insert(0, step)
+        return Counterexample(tuple(steps), at.situation.state if at in self.inherited else None, stuck)
+
+
+def check(
+    definition: Definition, claims: Iterable[Claim], *, bound: int = BOUND, mode: Mode | None = None
+) -> list[Proof]:
+    """Prove claims over the edges of a workflow.
+
+    Args:
+        definition: The workflow.
+        claims: What is claimed of it.
+        bound: How many situations a search may visit; one that needs more is undecided.
+        mode: How far the workflow is rolled out; its own mode by default.
+
+    Returns:
+        For each claim whether it holds; with a shortest path that breaks it where it does not.
+
+    Raises:
+        ClaimError: A claim names a tool or state that the workflow does not have, or is incomplete.
+    """
+    shared: dict[tuple[int, ...], Paths] = {}
+    found = []
+    for claim in claims:
+        if not isinstance(claim, Claim):
+            raise ClaimError(f"{claim!r} is no claim; give never(...), before(...), at_most(...) and the like.")
+        claim.check_names(definition)
+        key = tuple(sorted(map(id, claim.assumptions)))
+        paths = shared.setdefault(key, Paths(definition, claim.assumptions, mode=mode))
+        prove = _prove_possible if isinstance(claim, Possible) else _prove_safety
+        found.append(prove(claim, _Search(paths, bound)))  # type: ignore[arg-type]
+    return found
+
+
+def _prove_safety(claim: Safety, search: _Search) -> Proof:
+    for situation, known in _beginnings(search, claim.start(), claim.unknown_past()):
+        search.add(_Node(situation, known), None)
+    while search.queue:
+        node = search.queue.popleft()
+        for move in search.paths.moves(node.situation):
+            known = claim.advance(node.known, move.step)
+            if known is BROKEN:
+                broken = search.path_to(node, move.step)
+                return Proof(claim, Verdict.BROKEN, len(search.parents), search.bound, broken)
+            search.add(_Node(move.to, known), (node, move.step))
+        if search.is_full:
+            return Proof(claim, Verdict.UNDECIDED, len(search.parents), search.bound)
+    return Proof(claim, Verdict.PROVED, len(search.parents), search.bound)
+
+
+def _prove_possible(claim: Possible, search: _Search) -> Proof:
+    """Visit everything, then go backwards from where the claim is met: what is left cannot get there."""
+    awaited = claim.after is None
+    for situation, known in _beginnings(search, awaited, True):
+        search.add(_Node(situation, known), None)
+    back: dict[_Node, list[_Node]] = {}
+    met: list[_Node] = []
+    while search.queue:
+        node = search.queue.popleft()
+        meets = claim.what.is_end and search.paths.definition.states[node.situation.state].is_final
+        for move in search.paths.moves(node.situation):
+            meets = meets or claim.what.matches(move.step)
+            known = claim.awaits(bool(node.known), move.step)
+            to = _Node(move.to, known)
+            search.add(to, (node, move.step))
+            back.setdefault(to, []).append(node)
+        if meets:
+            met.append(node)
+        if search.is_full:
+            return Proof(claim, Verdict.UNDECIDED, len(search.parents), search.bound)
+    able = set(met)
+    waiting = [*met]
+    while waiting:
+        for node in back.get(waiting.pop(), ()):
+            if node not in able:
+                able.add(node)
+                waiting.append(node)
+    for node in search.parents:  # in the order of their distance from the start
+        if node.known and node not in able:
+            stuck = search.path_to(node, stuck=True)
+            return Proof(claim, Verdict.BROKEN, len(search.parents), search.bound, stuck)
+    return Proof(claim, Verdict.PROVED, len(search.parents), search.bound)
+
+
+def _beginnings(search: _Search, start: Hashable, unknown: Hashable) -> Iterator[tuple[Situation, Hashable]]:
+    for situation in search.paths.starts():
+        yield situation, start
+    for situation in search.paths.inherited():
+        node = _Node(situation, unknown)
+        if node not in search.parents:
+            search.inherited.add(node)
+        yield situation, unknown
+
+
+__all__ = ["BOUND", "Counterexample", "Proof", "Verdict", "check"]

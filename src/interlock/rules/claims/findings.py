@@ -1,0 +1,224 @@
+"""What is suspicious in a workflow without anything being claimed: dead tools, dead ends, waits and approvals without an end."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ...tools.approvals import Approval, DecisionKind
+from ...tools.kinds import Effect, ToolKind
+from ..definition import Definition, Edge, StateKind
+from .checker import BOUND
+from .paths import Move, Paths, Situation, who_may_decide
+
+
+class FindingKind(StrEnum):
+    """What was found."""
+
+    NEVER_OFFERED = "never_offered"
+    """No path comes to a situation in which the edge can be taken."""
+    UNREACHABLE = "unreachable"
+    """No path comes to the state."""
+    DEAD_END = "dead_end"
+    """Nothing leads on from the state, and it is not final."""
+    NO_END = "no_end"
+    """No final state can be reached from the state, though the workflow has final states."""
+    WAIT_WITHOUT_DEADLINE = "wait_without_deadline"
+    """The instance stays in the wait state for ever when its events do not come."""
+    APPROVAL_WITHOUT_DEADLINE = "approval_without_deadline"
+    """The request stays open for ever when nobody decides."""
+    NOBODY_CAN_APPROVE = "nobody_can_approve"
+    """The approval takes a role that nobody has, as far as the roles are known."""
+    EDIT_ESCAPES = "edit_escapes"
+    """Whoever edits the arguments can turn the call into one that would have asked somebody else."""
+    SHADOWED = "shadowed"
+    """An earlier edge of the same tool is always taken in its place."""
+    DENIAL_LOOP = "denial_loop"
+    """Every tool of the state has a rule that may say no at once, and nothing else leads on."""
+    RETRY_NEEDS_PERSON = "retry_needs_person"
+    """Each attempt that breaks off stops the workflow until a person resolves it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to look at; it may well be meant."""
+
+    kind: FindingKind
+    where: str
+    """The state or edge."""
+    message: str
+    """What was found, and what to do about it."""
+
+
+def find(definition: Definition, *, roles: Collection[str] = (), bound: int = BOUND) -> list[Finding]:
+    """Look for what is suspicious in a workflow.
+
+    Args:
+        definition: The workflow.
+        roles: Every role that somebody has. Without them, approvals are not compared with roles.
+        bound: How many situations the search may visit.
+    """
+    paths = Paths(definition)
+    reached, moves = _visit(paths, bound)
+    found = [
+        *_edges(definition, paths, reached, moves),
+        *_states(definition, reached, moves),
+        *_approvals(definition, frozenset(roles)),
+        *_effects(definition),
+    ]
+    return sorted(found, key=lambda one: ([*FindingKind].index(one.kind), one.where))
+
+
+def _visit(paths: Paths, bound: int) -> tuple[set[Situation], list[Move]]:
+    reached: dict[Situation, None] = dict.fromkeys((*paths.starts(), *paths.inherited()))
+    waiting, moves = [*reached], []
+    while waiting and len(reached) <= bound:
+        for move in paths.moves(waiting.pop()):
+            moves.append(move)
+            if move.to not in reached:
+                reached[move.to] = None
+                waiting.append(move.to)
+    return set(reached), moves
+
+
+def _edges(definition: Definition, paths: Paths, reached: set[Situation], moves: list[Move]) -> Iterator[Finding]:
+    taken = {(move.step.source, move.step.tool, move.step.target) for move in moves if move.step.is_call}
+    states = {situation.state for situation in reached}
+    for edge in definition.edges:
+        if edge.source not in states or (edge.source, edge.tool.name, edge.target) in taken:
+            continue
+        rivals = [
+            rival
+            for rival in definition.by_source[edge.source]
+            if rival.tool.name == edge.tool.name and rival.order < edge.order
+        ]
+        if rivals:
+            yield Finding(
+                FindingKind.SHADOWED,
+                edge.label,
+                f"{rivals[0].label} is tried first and always taken, so this edge never is. Give the first one a guard, or drop "
+                "one of them.",
+            )
+        else:
+            yield Finding(
+                FindingKind.NEVER_OFFERED,
+                edge.label,
+                f"No path leads to a situation in which {edge.tool.name} may be called here. Look at its guard and at the limits, or drop "
+                "the edge.",
+            )
+    del paths
+
+
+def _states(definition: Definition, reached: set[Situation], moves: list[Move]) -> Iterator[Finding]:
+    states = {situation.state for situation in reached}
+    onward: dict[str, set[str]] = {}
+    back: dict[str, set[str]] = {}
+    for move in moves:
+        if move.step.source != move.step.target:
+            onward.setdefault(move.step.source, set()).add(move.step.target)
+            back.setdefault(move.step.target, set()).add(move.step.source)
+    finals = [name for name, state in definition.states.items() if state.is_final]
+    ending, waiting = set(finals), [*finals]
+    while waiting:
+        for source in back.get(waiting.pop(), ()):
+            if source not in ending:
+                ending.add(source)
+                waiting.append(source)
+    for name, state in definition.states.items():
+        if name not in states:
+            yield Finding(FindingKind.UNREACHABLE, name, "No path leads to this state. Add an edge to it, or drop it.")
+            continue
+        if state.is_final:
+            continue
+        if name not in onward:
+            yield Finding(
+                FindingKind.DEAD_END,
+                name,
+                "Nothing leads on from this state. Make it final (final=True), or add an edge out of it.",
+            )
+        elif finals and name not in ending:
+            yield Finding(
+                FindingKind.NO_END,
+                name,
+                f"No path from here comes to a final state ({', '.join(finals)}). Add a way out.",
+            )
+        yield from _loops(definition, name, onward)
+        wait = state.wait
+        if wait is not None and wait.seconds is None:
+            yield Finding(
+                FindingKind.WAIT_WITHOUT_DEADLINE,
+                name,
+                "It waits for ever when its events do not come. Give it within= and on_timeout=.",
+            )
+
+
+def _loops(definition: Definition, name: str, onward: dict[str, set[str]]) -> Iterator[Finding]:
+    leading = [edge for edge in definition.by_source[name] if edge.target != name]
+    has_model = definition.states[name].kind in {StateKind.REASONING, StateKind.FUNCTION, StateKind.NODE}
+    if has_model and leading and definition.states[name].wait is None and all(map(_may_deny, leading)):
+        yield Finding(
+            FindingKind.DENIAL_LOOP,
+            name,
+            "Every edge that leads on has a guard, check or approval that may say no, and nothing else ends the state: a model can be "
+            "denied here until its limit stops the run. Add an edge that is always open, such as a hand-over.",
+        )
+    del onward
+
+
+def _may_deny(edge: Edge) -> bool:
+    return any(rule is not None for rule in (edge.guard, edge.check, edge.tool.check, edge.approval))
+
+
+def _approvals(definition: Definition, roles: frozenset[str]) -> Iterator[Finding]:
+    for edge in definition.edges:
+        stages = () if edge.approval is None else edge.approval.stages
+        for stage in stages:
+            yield from _approval(edge, stage, roles)
+        first = edge.approval
+        if first is not None and first.edit is not False and first.when is not None and len(stages) == 1:
+            yield from _escapes(definition, edge)
+
+
+def _approval(edge: Edge, stage: Approval, roles: frozenset[str]) -> Iterator[Finding]:
+    if stage.within is None:
+        yield Finding(
+            FindingKind.APPROVAL_WITHOUT_DEADLINE,
+            edge.label,
+            "A request that nobody decides on stays open for ever. Give the approval within=, and on_expiry= where a rejection is not "
+            "what should follow.",
+        )
+    missing = [one.role for one in who_may_decide(stage) if one.role is not None and one.role not in roles]
+    if roles and missing and len(missing) == len(who_may_decide(stage)):
+        yield Finding(
+            FindingKind.NOBODY_CAN_APPROVE,
+            edge.label,
+            f"The approval takes the role {missing[0]!r}, which is not among {', '.join(sorted(roles))}. Nobody could decide it; correct the "
+            "role, or give it to somebody.",
+        )
+
+
+def _escapes(definition: Definition, edge: Edge) -> Iterator[Finding]:
+    """Whether another edge of the same tool asks somebody else, under a condition that an edit could change."""
+    for other in definition.by_source[edge.source]:
+        if other is edge or other.tool.name != edge.tool.name or other.approval is None:
+            continue
+        if other.approval.role != (edge.approval and edge.approval.role):
+            yield Finding(
+                FindingKind.EDIT_ESCAPES,
+                edge.label,
+                f"Its approver may edit the arguments ({DecisionKind.EDIT.value}), and {other.label} asks the role {other.approval.role!r} for "
+                "other arguments. Forbid the edit (edit=False), or name the arguments that may change.",
+            )
+
+
+def _effects(definition: Definition) -> Iterator[Finding]:
+    for edge in definition.edges:
+        if edge.tool.kind is ToolKind.COMMAND and edge.tool.effect is Effect.AT_MOST_ONCE:
+            yield Finding(
+                FindingKind.RETRY_NEEDS_PERSON,
+                edge.label,
+                f"An attempt of {edge.tool.name} whose outcome is not known stops the workflow until a person resolves it. Declare "
+                "effect='idempotent' if it is safe to repeat under ctx.idempotency_key.",
+            )
+
+
+__all__ = ["Finding", "FindingKind", "find"]

@@ -1,0 +1,325 @@
+"""The paths that a proof looks at: every situation of a workflow, and every step that may follow it.
+
+A situation is a state with the values of the fields that conditions speak about and the counts of limits per run. A step is one
+way in which an instance moves: a call that passed the gate, the end of a wait, an attempt of unknown outcome that a person
+resolves, or a fork. What the application decides by code of its own (guards, checks, conditions of approvals, policies) may
+answer yes or no at any time, unless it is a `Condition`, which is followed exactly. So a step that is not here cannot happen
+through the gate; a step that is here may still be denied by a rule that says no.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from ...tools.approvals import Approval, Escalate
+from ...tools.kinds import Effect, ToolKind
+from ..assumptions import Assumption, Assumptions
+from ..conditions import Add, All, Condition, Either, HasRole, Not, values_of
+from ..definition import Definition, Edge
+from ..limits import LimitPerPeriod, LimitPerRun, RequireRole
+from ..policies import Mode
+
+ANY = "*"
+
+
+class StepKind(StrEnum):
+    """What moves an instance."""
+
+    CALL = "call"
+    """A call that passed the gate, proposed by a model, a program or a person, or taken by an expired approval."""
+    RESOLVED = "resolved"
+    """A person says that a call of unknown outcome happened."""
+    EVENT = "event"
+    """Events ended a wait."""
+    DEADLINE = "deadline"
+    """A deadline ended a wait."""
+    FORK = "fork"
+    """A new instance goes on from a checkpoint of this one, with a ledger of its own."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Where an instance stands, as far as a proof tells situations apart."""
+
+    state: str
+    values: tuple[Any, ...] = ()
+    """The values of the fields that are followed, in the order of `Paths.fields`."""
+    counts: tuple[int, ...] = ()
+    """What each limit per run has counted, in the order of `Paths.limits`."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One way in which an instance moves from one situation to the next."""
+
+    kind: StepKind
+    source: str
+    target: str
+    edge: Edge | None = None
+    granted: tuple[Approval, ...] = ()
+    """The stages of approval that were granted before the call ran."""
+    proposer_roles: frozenset[str] = frozenset()
+    """Roles that whoever proposed certainly has."""
+    because: str = ""
+    """What it depends on: the guard that says yes, the condition that asks nobody, the event."""
+    is_last: bool = False
+    """Whether the workflow is over after it."""
+
+    @property
+    def is_call(self) -> bool:
+        """Whether a tool was carried out."""
+        return self.edge is not None
+
+    @property
+    def tool(self) -> str | None:
+        """The canonical name of the tool that was carried out."""
+        return None if self.edge is None else self.edge.tool.name
+
+    @property
+    def tool_kind(self) -> ToolKind | None:
+        """The kind of the tool that was carried out."""
+        return None if self.edge is None else self.edge.tool.kind
+
+    @property
+    def is_destructive(self) -> bool:
+        """Whether the tool's author marked it as destructive."""
+        return self.edge is not None and self.edge.tool.is_marked_destructive
+
+
+@dataclass(frozen=True)
+class Move:
+    """A step and the situation that it leads to."""
+
+    step: Step
+    to: Situation
+
+
+class Paths:
+    """All paths of one definition.
+
+    Args:
+        definition: The workflow.
+        assumptions: What may be relied on beside the definition; each is tested when the workflow runs.
+        mode: How far the workflow is rolled out; its own mode unless another one is given.
+    """
+
+    def __init__(
+        self, definition: Definition, assumptions: tuple[Assumption, ...] = (), *, mode: Mode | None = None
+    ) -> None:
+        self.definition = definition
+        self.assumed = Assumptions(assumptions)
+        self.mode = definition.mode if mode is None else mode
+        self._moves: dict[Situation, tuple[Move, ...]] = {}
+
+    # What is followed
+
+    @cached_property
+    def fields(self) -> Mapping[str, tuple[Any, ...]]:
+        """The fields that conditions and `sets` speak about, each with all its values."""
+        names: set[str] = set()
+        bounds: dict[str, int] = {}
+        for edge in self.definition.edges:
+            names |= set(edge.sets)
+            if isinstance(edge.guard, Condition):
+                names |= edge.guard.fields
+                for name, bound in edge.guard.thresholds.items():
+                    bounds[name] = max(bound, bounds.get(name, 0))
+        model = self.definition.data_model
+        return {name: values_of(model, name, bound=bounds.get(name)) for name in sorted(names)}
+
+    @cached_property
+    def limits(self) -> tuple[LimitPerRun, ...]:
+        """The limits per run that deny; they are counted exactly. One that asks a person instead can always be passed."""
+        return tuple(
+            policy
+            for policy in self.definition.policies
+            if isinstance(policy, LimitPerRun) and not isinstance(policy, LimitPerPeriod) and policy.otherwise is None
+        )
+
+    # Where paths begin
+
+    def starts(self) -> Iterator[Situation]:
+        """The situations in which a new instance of this version begins."""
+        yield from self._anywhere_in(self.definition.initial, self.assumed.starting_values, fresh=True)
+
+    def inherited(self) -> Iterator[Situation]:
+        """The situations in which an instance of an earlier version may stand when this one takes it over."""
+        is_first = self.definition.version == 1 and not self.definition.state_mapping
+        if not is_first and not self.assumed.earlier_versions_agree:
+            for target in sorted({*self.definition.state_mapping.values(), *self.definition.states}):
+                yield from self._anywhere_in(target, {}, fresh=False)
+
+    def _anywhere_in(self, state: str, known: Mapping[str, Any], *, fresh: bool) -> Iterator[Situation]:
+        choices = [(known[name],) if name in known else values for name, values in self.fields.items()]
+        counted = [(0,) if fresh else tuple(range(limit.times + 1)) for limit in self.limits]
+        for values in itertools.product(*choices):
+            for counts in itertools.product(*counted):
+                yield Situation(state, values, counts)
+
+    # What may follow
+
+    def moves(self, situation: Situation) -> tuple[Move, ...]:
+        """Every step that may follow a situation, with where it leads."""
+        found = self._moves.get(situation)
+        if found is None:
+            found = self._moves[situation] = tuple(self._all_moves(situation))
+        return found
+
+    def _all_moves(self, situation: Situation) -> Iterator[Move]:
+        if self.definition.states[situation.state].is_final:
+            return
+        yield from self._calls(situation)
+        yield from self._wait_ends(situation)
+        if self.limits and any(situation.counts) and not self.assumed.never_forked:
+            step = Step(StepKind.FORK, situation.state, situation.state, because="somebody forks the instance")
+            yield Move(step, replace(situation, counts=(0,) * len(self.limits)))
+
+    def _calls(self, situation: Situation) -> Iterator[Move]:
+        here = self.definition.by_source[situation.state]
+        for edge in here:
+            if not self._is_offered(edge, situation):
+                continue
+            for step in self._ways(edge, situation):
+                yield from self._landing(step, situation)
+                if edge.tool.effect in {Effect.IDEMPOTENT, Effect.AT_MOST_ONCE}:
+                    # The attempt may break off, and a person settles it on the first edge of the tool that is there then.
+                    for other in here:
+                        if other.tool.name == edge.tool.name:
+                            settled = replace(
+                                step, kind=StepKind.RESOLVED, target=other.target, edge=replace(edge, sets=other.sets)
+                            )
+                            yield from self._landing(self._ended(settled), situation)
+
+    def _is_offered(self, edge: Edge, situation: Situation) -> bool:
+        """Whether this edge may be the one that a call of its tool takes."""
+        if self.mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
+            return False
+        if self.mode is Mode.DRY_RUN and edge.tool.kind is not ToolKind.READ:
+            return False
+        for limit, count in zip(self.limits, situation.counts, strict=True):
+            if edge.tool.name in limit.tools and count >= limit.times:
+                return False
+        if self._answers(edge, situation) == (False,):
+            return False
+        return not any(
+            self._answers(rival, situation) == (True,)
+            for rival in self.definition.by_source[edge.source]
+            if rival.tool.name == edge.tool.name and rival.order < edge.order
+        )
+
+    def _answers(self, edge: Edge, situation: Situation) -> tuple[bool, ...]:
+        """What the guard of an edge may say in a situation, whoever proposes."""
+        if edge.guard is None or self.assumed.holds(edge.guard):
+            return (True,)
+        if isinstance(edge.guard, Condition):
+            data = dict(zip(self.fields, situation.values, strict=True))
+            known = {name: data[name] for name in edge.guard.fields}
+            roles = _roles_in(edge.guard)
+            said = {edge.guard.holds(known, chosen) for chosen in _subsets(roles)}
+            return tuple(sorted(said, reverse=True))
+        return (True, False)
+
+    def _ways(self, edge: Edge, situation: Situation) -> Iterator[Step]:
+        """The ways in which a call of an edge passes the gate: who must have proposed, and which decisions it has."""
+        roles = self.required_roles(edge)
+        guard = edge.guard
+        because = "" if guard is None or self.assumed.holds(guard) else f"{_name(guard)} says yes"
+        step = self._ended(
+            Step(StepKind.CALL, situation.state, edge.target, edge, proposer_roles=roles, because=because)
+        )
+        if edge.approval is None:
+            yield step
+            return
+        if edge.approval.when is not None and not self.assumed.is_asked(edge.approval.when):
+            unasked = f"{_name(edge.approval.when)} says that nobody needs to be asked"
+            yield replace(step, because="; ".join(filter(None, [because, unasked])))
+        for granted in itertools.product(*(who_may_decide(stage) for stage in edge.approval.stages)):
+            yield replace(step, granted=granted)
+
+    def required_roles(self, edge: Edge) -> frozenset[str]:
+        """The roles that every proposer has who gets a call of an edge through the gate."""
+        roles = {
+            policy.role
+            for policy in self.definition.policies
+            if isinstance(policy, RequireRole) and edge.tool.name in policy.tools
+        }
+        if isinstance(edge.guard, Condition):
+            roles |= edge.guard.needed_roles
+        return frozenset(roles)
+
+    def _wait_ends(self, situation: Situation) -> Iterator[Move]:
+        wait = self.definition.states[situation.state].wait
+        if wait is None:
+            return
+        ends = (
+            (StepKind.EVENT, wait.then, "its events arrive"),
+            (StepKind.EVENT, wait.on_failure, "an event says that it failed"),
+            (StepKind.DEADLINE, wait.on_timeout, "the deadline passes"),
+        )
+        for kind, target, because in ends:
+            if target is None:
+                continue
+            step = self._ended(Step(kind, situation.state, target, because=because))
+            if wait.apply is None or kind is StepKind.DEADLINE:
+                yield Move(step, replace(situation, state=target))
+                continue
+            for values in itertools.product(*self.fields.values()):
+                yield Move(step, replace(situation, state=target, values=values))
+
+    def _ended(self, step: Step) -> Step:
+        return replace(step, is_last=self.definition.states[step.target].is_final)
+
+    def _landing(self, step: Step, situation: Situation) -> Iterator[Move]:
+        assert step.edge is not None  # noqa: S101 -- only calls land here
+        values = list(situation.values)
+        for place, (name, known) in enumerate(self.fields.items()):
+            change = step.edge.sets.get(name)
+            if isinstance(change, Add):
+                values[place] = known[min(known.index(values[place]) + change.amount, len(known) - 1)]
+            elif name in step.edge.sets:
+                values[place] = change
+        counts = tuple(
+            min(count + (step.tool in limit.tools), limit.times)
+            for limit, count in zip(self.limits, situation.counts, strict=True)
+        )
+        yield Move(step, Situation(step.target, tuple(values), counts))
+
+
+def who_may_decide(stage: Approval) -> tuple[Approval, ...]:
+    """A stage as it is asked, and as it is after each escalation."""
+    found = [stage]
+    expiry = stage.on_expiry
+    while isinstance(expiry, Escalate):
+        found.append(replace(found[-1], role=expiry.role))
+        expiry = expiry.then
+    return tuple(dict.fromkeys(replace(one, on_expiry="reject", then=None, when=None) for one in found))
+
+
+def _roles_in(condition: Condition) -> frozenset[str]:
+    match condition:
+        case HasRole(role):
+            return frozenset({role})
+        case All(parts) | Either(parts):
+            return frozenset().union(*map(_roles_in, parts))
+        case Not(part):
+            return _roles_in(part)
+        case _:
+            return frozenset()
+
+
+def _subsets(roles: frozenset[str]) -> Iterator[frozenset[str]]:
+    ordered = sorted(roles)
+    for size in range(len(ordered) + 1):
+        yield from map(frozenset, itertools.combinations(ordered, size))
+
+
+def _name(function: Any) -> str:
+    if isinstance(function, Condition):
+        return f"the condition ({function})"
+    return f"the function {getattr(function, '__qualname__', repr(function))}"
+
+
+__all__ = ["Move", "Paths", "Situation", "Step", "StepKind", "who_may_decide"]

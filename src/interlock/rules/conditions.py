@@ -1,0 +1,329 @@
+"""Guards that say what they look at, so that a proof can follow them: conditions over fields of the data and over roles.
+
+Any function of the view is a guard. A condition is a guard whose meaning is known: `field("exchanged").equals(False)`. What
+the edges of a workflow then say about such a field (`sets=`) is enforced when a tool runs, and followed when claims are proved.
+"""
+
+import enum
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from ..tools.errors import WorkflowDefinitionError
+from .view import GuardView
+
+MOST_VALUES = 64
+"""How many values a field may have to be followed one by one."""
+
+
+class Condition:
+    """A guard whose meaning is known; combine conditions with `&`, `|` and `~`."""
+
+    def __call__(self, view: GuardView) -> bool:
+        """Whether it holds for a view."""
+        return self.holds({name: _read(view.data, name) for name in self.fields}, view.principal.roles)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of the data that it looks at."""
+        raise NotImplementedError
+
+    def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
+        """Whether it holds for values of those fields and for the proposer's roles."""
+        raise NotImplementedError
+
+    @property
+    def needed_roles(self) -> frozenset[str]:
+        """Roles that every proposer has for whom it holds."""
+        return frozenset()
+
+    @property
+    def thresholds(self) -> Mapping[str, int]:
+        """For each counter, the number from which on all values are alike to it."""
+        return {}
+
+    def __and__(self, other: "Condition") -> "Condition":
+        return All((self, other))
+
+    def __or__(self, other: "Condition") -> "Condition":
+        return Either((self, other))
+
+    def __invert__(self) -> "Condition":
+        return Not(self)
+
+
+@dataclass(frozen=True)
+class FieldIs(Condition):
+    """A field of the data has one of some values."""
+
+    field: str
+    values: tuple[Any, ...]
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The one field."""
+        return frozenset({self.field})
+
+    def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:  # noqa: ARG002
+        """Whether the field's value, and its type, is among the values."""
+        value = data[self.field]
+        return any(value == one and type(value) is type(one) for one in self.values)
+
+    def __str__(self) -> str:
+        return f"{self.field} is {' or '.join(map(_shown, self.values))}"
+
+
+@dataclass(frozen=True)
+class FieldBelow(Condition):
+    """A counter in the data is below a bound."""
+
+    field: str
+    bound: int
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The one field."""
+        return frozenset({self.field})
+
+    @property
+    def thresholds(self) -> Mapping[str, int]:
+        """From the bound on all values are alike."""
+        return {self.field: self.bound}
+
+    def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:  # noqa: ARG002
+        """Whether the counter is below the bound."""
+        return bool(data[self.field] < self.bound)
+
+    def __str__(self) -> str:
+        return f"{self.field} is below {self.bound}"
+
+
+@dataclass(frozen=True)
+class HasRole(Condition):
+    """The proposer has a role."""
+
+    role: str
+
+    def __call__(self, view: GuardView) -> bool:
+        """Whether the principal is known and has the role."""
+        return view.principal.has_role(self.role)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
+    @property
+    def needed_roles(self) -> frozenset[str]:
+        """The one role."""
+        return frozenset({self.role})
+
+    def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:  # noqa: ARG002
+        """Whether the role is among those of the proposer."""
+        return self.role in roles
+
+    def __str__(self) -> str:
+        return f"the proposer has the role {self.role!r}"
+
+
+@dataclass(frozen=True)
+class All(Condition):
+    """All of several conditions."""
+
+    parts: tuple[Condition, ...]
+
+    def __call__(self, view: GuardView) -> bool:
+        """Whether all of them hold."""
+        return all(part(view) for part in self.parts)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Those of all parts."""
+        return frozenset().union(*(part.fields for part in self.parts))
+
+    @property
+    def needed_roles(self) -> frozenset[str]:
+        """Those that any part needs."""
+        return frozenset().union(*(part.needed_roles for part in self.parts))
+
+    @property
+    def thresholds(self) -> Mapping[str, int]:
+        """The highest of each field."""
+        return _highest(self.parts)
+
+    def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
+        """Whether all of them hold."""
+        return all(part.holds(data, roles) for part in self.parts)
+
+    def __str__(self) -> str:
+        return " and ".join(map(str, self.parts))
+
+
+@dataclass(frozen=True)
+class Either(Condition):
+    """At least one of several conditions."""
+
+    parts: tuple[Condition, ...]
+
+    def __call__(self, view: GuardView) -> bool:
+        """Whether one of them holds."""
+        return any(part(view) for part in self.parts)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Those of all parts."""
+        return frozenset().union(*(part.fields for part in self.parts))
+
+    @property
+    def needed_roles(self) -> frozenset[str]:
+        """Those that every part needs."""
+        return frozenset.intersection(*(part.needed_roles for part in self.parts))
+
+    @property
+    def thresholds(self) -> Mapping[str, int]:
+        """The highest of each field."""
+        return _highest(self.parts)
+
+    def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
+        """Whether one of them holds."""
+        return any(part.holds(data, roles) for part in self.parts)
+
+    def __str__(self) -> str:
+        return f"({' or '.join(map(str, self.parts))})"
+
+
+@dataclass(frozen=True)
+class Not(Condition):
+    """The opposite of a condition."""
+
+    part: Condition
+
+    def __call__(self, view: GuardView) -> bool:
+        """Whether it does not hold."""
+        return not self.part(view)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Those of the condition."""
+        return self.part.fields
+
+    @property
+    def thresholds(self) -> Mapping[str, int]:
+        """Those of the condition."""
+        return self.part.thresholds
+
+    def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
+        """Whether it does not hold."""
+        return not self.part.holds(data, roles)
+
+    def __str__(self) -> str:
+        return f"not ({self.part})"
+
+
+@dataclass(frozen=True)
+class Add:
+    """What an edge does to a counter: it grows by so much, at least by zero."""
+
+    amount: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.amount, bool) or not isinstance(self.amount, int) or self.amount < 0:
+            raise WorkflowDefinitionError(f"Add({self.amount!r}): give a whole number from 0.")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the data, to say conditions about; made by `field("name")`."""
+
+    name: str
+
+    def equals(self, value: Any) -> Condition:
+        """The field has this value."""
+        return FieldIs(self.name, (value,))
+
+    def is_in(self, *values: Any) -> Condition:
+        """The field has one of these values."""
+        return FieldIs(self.name, values)
+
+    def below(self, bound: int) -> Condition:
+        """The counter is below a bound, a whole number from 1."""
+        if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+            raise WorkflowDefinitionError(f"field({self.name!r}).below({bound!r}): give a whole number from 1.")
+        return FieldBelow(self.name, bound)
+
+
+def field(name: str) -> Field:
+    """A field of the workflow's data, to say conditions about."""
+    return Field(name)
+
+
+def has_role(role: str) -> Condition:
+    """The proposer is known and has a role."""
+    return HasRole(role)
+
+
+def values_of(model: type[BaseModel] | None, name: str, *, bound: int | None) -> tuple[Any, ...]:
+    """Every value that a field can have, as a proof follows it.
+
+    Args:
+        model: The workflow's data.
+        name: The field.
+        bound: For a counter: all values from here on are alike, and this stands for them.
+
+    Raises:
+        WorkflowDefinitionError: There is no such field, or it is none that can be followed.
+    """
+    if model is None or name not in model.model_fields:
+        raise WorkflowDefinitionError(f"The data has no field {name!r}, which a condition or `sets` of an edge names.")
+    annotation = model.model_fields[name].annotation
+    if annotation is int:
+        if bound is None:
+            raise WorkflowDefinitionError(
+                f"The field {name!r} is a counter without a bound; compare it with field({name!r}).below(...)."
+            )
+        return tuple(range(bound + 1))
+    found = _finite(annotation)
+    if found is None or len(found) > MOST_VALUES:
+        raise WorkflowDefinitionError(
+            f"The field {name!r} ({annotation!r}) cannot be followed: it takes a bool, an enum, a Literal or a counter, and at most "
+            f"{MOST_VALUES} values. Use a plain function as the guard instead."
+        )
+    return found
+
+
+def _finite(annotation: Any) -> tuple[Any, ...] | None:
+    if annotation is bool:
+        return (False, True)
+    if annotation is type(None):
+        return (None,)
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return tuple(annotation)
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return get_args(annotation)
+    if origin in {Union, types.UnionType}:
+        parts = [_finite(part) for part in get_args(annotation)]
+        return None if None in parts else tuple(value for part in parts if part is not None for value in part)
+    return None
+
+
+def _highest(parts: tuple[Condition, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in parts:
+        for name, bound in part.thresholds.items():
+            found[name] = max(bound, found.get(name, 0))
+    return found
+
+
+def _read(data: Any, name: str) -> Any:
+    return getattr(data, name)
+
+
+def _shown(value: Any) -> str:
+    return repr(value.value if isinstance(value, enum.Enum) else value)
+
+
+__all__ = ["Add", "Condition", "Field", "field", "has_role", "values_of"]

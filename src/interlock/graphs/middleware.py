@@ -43,6 +43,7 @@ from ..tools.codes import ErrorCode
 from ..tools.errors import InputError
 from ..tools.ids import derive
 from ..tools.kinds import ToolKind
+from ..tools.langchain import inside
 from ..tools.principal import Principal
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -126,13 +127,15 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         """Judge a call and carry it out, asking whoever must be asked."""
         if self._foreign(request):
             return handler(request)
-        return run(self.engine.store, self._call(request, self._scope()))
+        with inside(request.runtime):
+            return run(self.engine.store, self._call(request, self._scope()))
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: AsyncHandler) -> ToolMessage | Command[Any]:
         """As `wrap_tool_call`."""
         if self._foreign(request):
             return await handler(request)
-        return await arun(self.engine.store, self._call(request, self._scope(asyncio.get_running_loop())))
+        with inside(request.runtime):
+            return await arun(self.engine.store, self._call(request, self._scope(asyncio.get_running_loop())))
 
     # The instance
 

@@ -54,7 +54,8 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
     if isinstance(error, InvalidOutput):
         return ErrorBody(
             code=ErrorCode.INVALID_OUTPUT,
-            message=f"{contract.wire_name} did not return what it promises. Nothing of it was kept.",
+            message=f"{contract.wire_name} did not return what it promises. Nothing of it was kept."
+            + (f" It {advice}." if (advice := error.details.get("advice")) else ""),
         )
     return ErrorBody(
         code=ErrorCode.TOOL_FAILED,

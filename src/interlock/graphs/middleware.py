@@ -36,11 +36,11 @@ from ..commands.running.scope import Scope, scope_of
 from ..nodes.approval import ApprovalNode
 from ..nodes.execution import ExecutionNode, handed_over, until_checkpointed
 from ..operations.instances import Instances
-from ..rules.definition import Edge, offered_edges
+from ..rules.definition import Edge
 from ..rules.gate import Denial
 from ..rules.proposals import Proposal
 from ..tools.codes import ErrorCode
-from ..tools.errors import InputError
+from ..tools.errors import InputError, RuleError
 from ..tools.ids import derive
 from ..tools.kinds import ToolKind
 from ..tools.langchain import inside
@@ -159,18 +159,16 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
     # What is offered
 
     def _edges(self, instance: Instance, requester: Principal) -> dict[str, Edge]:
-        definition = self.engine.definition
-        edges = offered_edges(
-            definition.by_source.get(instance.state, ()),
-            self.engine.view(instance, requester),
-            policies=definition.policies,
-            mode=definition.mode,
-        )
-        return {edge.tool.name: edge for edge in edges}
+        return {edge.tool.name: edge for edge in self.engine.edges(self.engine.view(instance, requester))}
 
     def _offered(self, scope: Scope, requester: Principal) -> Steps[set[str]]:
         instance = yield from self._begin({}, scope, requester)
-        return {edge.tool.wire_name for edge in self._edges(instance, requester).values()}
+        broken: dict[str, RuleError] = {}
+        edges = self.engine.edges(self.engine.view(instance, requester), broken)
+        if broken:
+            commands = Commands(self.engine, scope, node=None, head=None)
+            yield InStore(lambda connection: commands.outcomes.withheld(commands.unit(connection), requester, broken))
+        return {edge.tool.wire_name for edge in edges}
 
     def _narrowed(self, request: ModelRequest[Any], offered: set[str]) -> ModelRequest[Any]:
         tools: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.approvals.payload import payload
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.running.engine import Engine
-from ..commands.running.operations import InStore, Steps
+from ..commands.running.operations import InStore, Steps, in_store
 from ..commands.running.scope import SCRATCHPAD, Scope
 from ..rules.definition import Edge
 from ..rules.gate import Admission, Denial, binding
@@ -64,7 +64,9 @@ class ApprovalNode(WorkflowNode):
         problem: str | None = None
         asked = 0
         while True:
-            stands = yield InStore(lambda connection: self._stand(connection, commands, proposal, scope))
+            stands = yield from commands.recording(
+                proposal, in_store(lambda connection: self._stand(connection, commands, proposal, scope))
+            )
             if isinstance(stands, Asked):
                 stands = stands.approval
                 scope.emit(approval_event(payload(self.engine, stands)))
@@ -188,8 +190,11 @@ class ApprovalNode(WorkflowNode):
             return None
         rule: Approval = verdict.approval
         contract = verdict.edge.tool
+        preview = commands.preview(unit, verdict, proposal)
+        if isinstance(preview, Denial):
+            return commands.refuse(connection, proposal, preview)
         shown: JsonObject = {
-            "preview": commands.preview(unit, verdict, proposal),
+            "preview": preview,
             "reasons": [*verdict.reasons],
             "rule": rule.to_json(),
             "target": verdict.edge.target,

@@ -28,6 +28,7 @@ from ..tools.errors import RuleError, RunError, StaleCheckpoint
 from ..tools.ids import AuditRef, derive
 from ..tools.principal import Principal
 from .base import WorkflowNode
+from .conversation import missing_answers
 from .execution import answered, handed_over, streamed
 from .explaining import tell_offer
 from .models import Proposer
@@ -211,6 +212,7 @@ class StateNode(WorkflowNode):
             undecided = rule_broken(rule_error, f"What comes next in {self.state.name!r}")
             tell(rule_error, view)
             return (yield from self._undecided(undecided, view, scope))
+        before = [*missing_answers(value.get("messages", [])), *before]
         channels = self.engine.channels(instance, view.principal)
         message_key = derive("msg", scope.task_key)
         if message is not None:

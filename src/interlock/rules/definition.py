@@ -201,6 +201,7 @@ class Definition:
                         edge.source,
                         edge.tool.name,
                         edge.tool.version,
+                        edge.tool.binding_digest,
                         edge.target,
                         edge.moves,
                         edge.guard is not None,

@@ -186,6 +186,7 @@ def binding(
     bound: dict[str, Any] = {
         "tool": admission.edge.tool.name,
         "version": admission.edge.tool.version,
+        "contract": admission.edge.tool.binding_digest,
         "arguments": admission.canonical,
         "state": state,
         "target": admission.edge.target,

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -11,6 +12,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from ._arguments import invalid
 from ._input import Bound, Input
+from ._normalised import normalised
 from ._predicates import CHECK, CONDITION, PREVIEW, Predicate
 from ._sameness import same
 from ._shapes import on_wire
@@ -359,6 +361,36 @@ class ToolContract(Generic[P, R]):
         name = self.wire_name if use_wire_name else self.name
         described = {"name": name, "description": self.description, "parameters": self.offered_schema()}
         return {"type": "function", "function": described}
+
+    @cached_property
+    def definition_digest(self) -> str:
+        """A digest of all that is published of the tool, its description included: for locks and reports."""
+        return digest(
+            {
+                "name": self.name,
+                "version": self.version,
+                "kind": self.kind,
+                "effect": self.effect,
+                "description": self.description,
+                "inputSchema": self.offered_schema(),
+                "outputSchema": self.output_schema(),
+            }
+        )
+
+    @cached_property
+    def binding_digest(self) -> str:
+        """A digest of what a decision on a call rests on: name, version, effect and input schema, without titles and descriptions.
+
+        It stays the same when a docstring is mended. A workflow's fingerprint and its approvals hold it.
+        """
+        return digest(
+            {
+                "name": self.name,
+                "version": self.version,
+                "effect": self.effect,
+                "inputSchema": normalised(self._input.schema()),
+            }
+        )
 
     def as_tool(self) -> "StructuredTool":
         """Make a plain LangChain tool of the contract, without gate, approval or record; see `interlock.tools.langchain`."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # see `database`
 DRIVERS = {
     Dialect.SQLITE: ("pysqlite", "aiosqlite"),
     Dialect.POSTGRESQL: ("psycopg", "psycopg_async", "asyncpg"),
-    Dialect.MYSQL: ("pymysql", "mysqldb", "asyncmy", "aiomysql"),
+    Dialect.MYSQL: ("pymysql", "mysqldb", "asyncmy"),
 }
 """The drivers that an application's engine may have."""
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import greenlet
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
-from sqlalchemy.util import await_only
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from ..forks import renew_after_fork
 
@@ -44,9 +44,17 @@ class Loop:
         """A forked process has no such thread."""
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._here = threading.local()
 
-    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call synchronous code that awaits by SQLAlchemy's means, and wait on the loop for whatever it awaits."""
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a driver on the loop, as SQLAlchemy does in its greenlets, and wait for it."""
+        loop = self._running()
+        if getattr(self._here, "loop", None) is loop:
+            return function(*args, **kwargs)
+        return asyncio.run_coroutine_threadsafe(self._spawned(loop, function, args, kwargs), loop).result()
+
+    def lend(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call code that waits for other threads, and so must not run on the loop; what it awaits is awaited there."""
         current = greenlet.getcurrent()
         if getattr(current, "__sqlalchemy_greenlet_provider__", False):
             return function(*args, **kwargs)
@@ -55,7 +63,7 @@ class Loop:
         result = child.switch(*args, **kwargs)
         while not child.dead:
             try:
-                value = self._wait_for(result)
+                value = asyncio.run_coroutine_threadsafe(_awaiting(result), self._running()).result()
             except BaseException:
                 result = child.throw(*sys.exc_info())
             else:
@@ -69,13 +77,18 @@ class Loop:
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
 
-    def _wait_for(self, awaitable: Awaitable[Any]) -> Any:
+    def _running(self) -> asyncio.AbstractEventLoop:
         with self._guard:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=_run, args=(self._loop,), name="interlock-loop", daemon=True).start()
-            loop = self._loop
-        return asyncio.run_coroutine_threadsafe(_awaiting(awaitable), loop).result()
+            return self._loop
+
+    async def _spawned(
+        self, loop: asyncio.AbstractEventLoop, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        self._here.loop = loop
+        return await greenlet_spawn(function, *args, **kwargs)
 
 
 _Greenlet: Any = greenlet.greenlet
@@ -108,25 +121,35 @@ class _Blocking:
         object.__setattr__(self, "_loop", loop)
 
     def __getattr__(self, name: str) -> Any:
-        value = self._loop.run(getattr, self._of, name)
-        return partial(self._call, value) if callable(value) and not name.startswith("_") else value
+        value = getattr(self._of, name)
+        if (
+            not callable(value)
+            or name.startswith("_")
+            or (name in _LOCAL and not getattr(self._of, "server_side", True))
+        ):
+            return value
+        return partial(self._call, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._loop.run(setattr, self._of, name, value)
+        self._loop.call(setattr, self._of, name, value)
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        result = self._loop.run(method, *args, **kwargs)
+        result = self._loop.call(method, *args, **kwargs)
         return _Blocking(result, self._loop) if hasattr(result, "fetchone") else result
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._of)
 
     def __enter__(self) -> Any:
-        self._loop.run(self._of.__enter__)
+        self._loop.call(self._of.__enter__)
         return self
 
     def __exit__(self, *error: Any) -> Any:
-        return self._loop.run(self._of.__exit__, *error)
+        return self._loop.call(self._of.__exit__, *error)
+
+
+_LOCAL = {"fetchone", "fetchmany", "fetchall", "close"}
+"""What a cursor does with the rows that it has; one on the server asks for them."""
 
 
 class _BlockingPool(Pool):
@@ -135,7 +158,7 @@ class _BlockingPool(Pool):
     loop: Loop
 
     def connect(self) -> Any:
-        return self.loop.run(super().connect)
+        return self.loop.lend(super().connect)
 
 
 class _BlockingQueuePool(_BlockingPool, QueuePool):
@@ -152,7 +175,7 @@ def blocking(engine: "AsyncEngine", loop: Loop) -> Engine:
     theirs: Any = of.pool
 
     def connect(connection_record: ConnectionPoolEntry) -> Any:
-        return _Blocking(loop.run(theirs._invoke_creator, connection_record), loop)
+        return _Blocking(loop.call(theirs._invoke_creator, connection_record), loop)
 
     create: Any = connect  # SQLAlchemy looks at what it takes
     shared: dict[str, Any] = {

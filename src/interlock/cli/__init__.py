@@ -8,13 +8,41 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import approvals, databases, deadlines, demo, doctor, events, instances, relay, resolving, show, stats, traces
+from . import (
+    approvals,
+    checking,
+    databases,
+    deadlines,
+    demo,
+    doctor,
+    events,
+    instances,
+    relay,
+    resolving,
+    show,
+    stats,
+    traces,
+)
 from .output import InterlockGroup
 
-TOPICS = (demo, show, instances, approvals, resolving, deadlines, stats, traces, doctor, databases, relay, events)
+TOPICS = (
+    demo,
+    show,
+    checking,
+    instances,
+    approvals,
+    resolving,
+    deadlines,
+    stats,
+    traces,
+    doctor,
+    databases,
+    relay,
+    events,
+)
 
 _PANELS = {
-    "Begin here": ("demo", "show"),
+    "Begin here": ("demo", "show", "check", "access"),
     "Look": ("instances", "audit", "stats", "trace", "traces", "doctor"),
     "Act": ("approvals", "resolve", "tick", "feedback"),
 }

@@ -13,6 +13,9 @@ from pydantic import BaseModel
 from ..checkpointing.store import WorkflowStore
 from ..commands.running.engine import Engine
 from ..pictures.picture import Picture, picture_of
+from ..rules.claims.checker import BOUND, Proof, check
+from ..rules.claims.compiling import check_claim, with_claims
+from ..rules.claims.language import Claim
 from ..rules.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
 from ..rules.policies import Mode, Policy
 from ..rules.waits import Apply, Each, WaitRule
@@ -81,6 +84,7 @@ class Workflow:
         self._mode = Mode(mode)
         self._limits = limits or Limits()
         self._state_mapping = dict(state_mapping or {})
+        self._claims: list[Claim] = []
         self._states: dict[str, State] = {}
         self._edges: list[tuple[Edge, int | None]] = []
 
@@ -162,6 +166,7 @@ class Workflow:
         guard: Guard | None = None,
         check: Callable[..., Any] | None = None,
         approval: Approval | bool | None = None,
+        sets: Mapping[str, Any] | None = None,
         order: int | None = None,
     ) -> "Workflow":
         """Allow a tool in a state, and say where it leads.
@@ -173,6 +178,8 @@ class Workflow:
             guard: A pure predicate over state, data and principal: it decides whether the tool is offered.
             check: A predicate over the arguments (by name) and the system of record (through `ctx.session`).
             approval: Ask a person first: True, or an `Approval` with its rule, or a `Confirmation`.
+            sets: What a call does to fields of the data that conditions speak about: a value, or `Add(1)` for a counter. A tool that
+                changes such a field otherwise is refused.
             order: Which of several edges for this tool out of this state is tried first; the first whose guard holds is taken.
 
         A read that leads back to its own state makes no transition, unless it asks somebody or stands in an order with others.
@@ -190,7 +197,17 @@ class Workflow:
                 f"The edge {source} --{tool.name}--> {target} has approval={approval!r}; give True, an Approval or a Confirmation."
             )
         stays = tool.kind is ToolKind.READ and source == target and rule is None and order is None
-        edge = Edge(source, tool, target, moves=not stays, guard=guard, check=check, approval=rule, order=order or 0)
+        edge = Edge(
+            source,
+            tool,
+            target,
+            moves=not stays,
+            guard=guard,
+            check=check,
+            approval=rule,
+            sets=dict(sets or {}),
+            order=order or 0,
+        )
         self._edges.append((edge, order))
         return self
 
@@ -260,8 +277,44 @@ class Workflow:
         self._states[name] = State(name, StateKind.WAITING, wait=rule)
         return self
 
+    def claims(self, *claims: Claim) -> "Workflow":
+        """Claim something of every path; compiling proves it. See `interlock.rules.claims` for what can be claimed.
+
+        Returns:
+            The workflow, so that calls can be chained.
+
+        Raises:
+            ClaimError: Something is no claim, or an incomplete one.
+        """
+        for claim in claims:
+            check_claim(claim)
+        self._claims.extend(claims)
+        return self
+
+    def prove(self, *claims: Claim, bound: int = BOUND) -> list[Proof]:
+        """Prove the workflow's own claims, or others.
+
+        Args:
+            claims: What to prove; the workflow's own claims where none is given.
+            bound: How many situations a search may visit before it gives up.
+
+        Returns:
+            For each claim whether it holds, with a shortest path that breaks it where it does not.
+        """
+        return check(self.checked(), claims or self._claims, bound=bound)
+
     def definition(self) -> Definition:
-        """The workflow as plain data, checked.
+        """The workflow as plain data, checked, and its claims proved.
+
+        Raises:
+            WorkflowDefinitionError: It cannot work; the message names the place.
+            ClaimError: A claim does not hold; the message has the path that breaks it.
+        """
+        checked = self.checked()
+        return with_claims(checked, self._claims) if self._claims else checked
+
+    def checked(self) -> Definition:
+        """The workflow as plain data, checked as `definition` does, without proving its claims.
 
         Raises:
             WorkflowDefinitionError: It cannot work; the message names the place.

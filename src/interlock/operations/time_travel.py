@@ -150,6 +150,12 @@ def fork(graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, pri
         ConflictError: The new thread is in use.
     """
     engine = graph.engine
+    if engine.definition.assumptions.never_forked:
+        raise InputError(
+            f"The claims of {engine.definition.name} are proved for instances that are never forked. Nothing was done; start a new instance, "
+            "or take never_forked out of the claims.",
+            code="forks_forbidden",
+        )
     source_id = workflow_id_of(config.get("configurable", {}), engine.definition.name)
     source = engine.owned(engine.store.find(source_id), principal, source_id)
     snapshot = graph.get_state(config)

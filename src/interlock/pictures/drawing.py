@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..rules.conditions import Condition
 from ..rules.definition import Definition, Edge, State
 from ..rules.waits import WaitRule
 from ..tools.approvals import Approval
@@ -214,6 +215,8 @@ def _quoted(text: str) -> str:
 def _name_of(guard: Callable[..., Any] | None) -> str | None:
     if guard is None:
         return None
+    if isinstance(guard, Condition):
+        return str(guard)
     name = getattr(guard, "__name__", type(guard).__name__)
     return "guarded" if name == "<lambda>" else str(name)
 

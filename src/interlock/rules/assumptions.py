@@ -54,7 +54,7 @@ earlier_versions_agree = Assumption("earlier versions of the workflow kept the s
 class Assumptions:
     """Several assumptions, asked about one by one."""
 
-    def __init__(self, assumptions: Iterable[Assumption]) -> None:
+    def __init__(self, assumptions: Iterable[Assumption] = ()) -> None:
         given = tuple(assumptions)
         if wrong := [one for one in given if not isinstance(one, Assumption)]:
             raise ClaimError(

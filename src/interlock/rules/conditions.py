@@ -235,6 +235,20 @@ class Add:
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """What an edge does to a field: it has one of these values afterwards. Made by `one_of(...)`."""
+
+    values: tuple[Any, ...]
+
+
+def one_of(*values: Any) -> OneOf:
+    """A change to one of several values, where the tool decides which."""
+    if not values:
+        raise WorkflowDefinitionError("one_of() leaves a field no value; give at least one.")
+    return OneOf(values)
+
+
+@dataclass(frozen=True)
 class Field:
     """A field of the data, to say conditions about; made by `field("name")`."""
 
@@ -326,4 +340,4 @@ def _shown(value: Any) -> str:
     return repr(value.value if isinstance(value, enum.Enum) else value)
 
 
-__all__ = ["Add", "Condition", "Field", "field", "has_role", "values_of"]
+__all__ = ["Add", "Condition", "Field", "OneOf", "field", "has_role", "one_of", "values_of"]

@@ -3,7 +3,7 @@
 The builder in `graphs` makes it, and the nodes act on it. Nothing here knows of a model, a database or a clock.
 """
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -13,13 +13,14 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ValidationError
 
-from ..tools._yes_or_no import yes_or_no
 from ..tools.approvals import Approval
 from ..tools.canonical import digest
 from ..tools.contracts import ToolContract
-from ..tools.errors import DefinitionChanged, RuleError, UnknownState
+from ..tools.errors import DefinitionChanged, RunError, UnknownState
 from ..tools.kinds import ToolKind
 from ..tools.wire import WireNames
+from .assumptions import Assumptions
+from .conditions import Condition
 from .policies import Mode, Policy
 from .view import GuardView
 from .waits import WaitRule
@@ -80,6 +81,8 @@ class Edge:
     approval: Approval | None = None
     sets: Mapping[str, Any] = field(default_factory=dict)
     """What a call of this edge does to fields of the data that conditions speak about: a value, or `Add(n)`."""
+    is_relied_on: bool = False
+    """Whether a claim assumes that the guard always says yes."""
     order: int = 0
     """Which of several edges for one tool out of one state is tried first."""
     node: str = ""
@@ -95,19 +98,22 @@ class Edge:
         """The edge in words, for messages."""
         return f"{self.source} --{self.tool.name}--> {self.target}"
 
-    @property
-    def guard_label(self) -> str:
-        """The guard in words, for messages."""
-        return f"the guard of the edge {self.label}"
-
     def admits(self, view: GuardView) -> bool:
         """Whether the guard holds.
 
         Raises:
-            RuleError: The guard raised, or answered neither True nor False; it is not taken for a yes.
+            RunError: The guard itself broke; it is not taken for a yes.
         """
-        guard = self.guard
-        return guard is None or yes_or_no(self.guard_label, lambda: guard(view.apart()))
+        if self.guard is None:
+            return True
+        try:
+            return bool(self.guard(view))
+        except Exception as error:
+            raise RunError(
+                f"The guard of the edge {self.label} raised {type(error).__name__}: {error}. The workflow {view.workflow_id} stays in "
+                f"{view.state}; mend the guard (it is given state, data, principal and revision) and go on.",
+                code="guard_error",
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -120,10 +126,6 @@ class Limits:
     """Calls of the model."""
     proposals: int = 16
     """Proposals in one message; the others are denied."""
-    argument_characters: int = 200_000
-    """How long the arguments of one call may be as JSON text, about; longer ones are denied."""
-    output_characters: int = 1_000_000
-    """How long what a tool returns may be as JSON text, about; longer ones are invalid output."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,10 @@ class Definition:
     limits: Limits = field(default_factory=Limits)
     state_mapping: Mapping[str, str] = field(default_factory=dict)
     """What the states of earlier versions are called in this one, for instances that stand in them."""
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    """What the workflow's claims rely on; it is enforced."""
+    claims: tuple[str, ...] = ()
+    """The claims that were proved of this definition, as sentences; recorded when an instance starts."""
 
     @cached_property
     def by_source(self) -> Mapping[str, tuple[Edge, ...]]:
@@ -149,6 +155,12 @@ class Definition:
         for edge in self.edges:
             found[edge.source].append(edge)
         return {name: tuple(sorted(edges, key=lambda edge: edge.order)) for name, edges in found.items()}
+
+    @cached_property
+    def followed(self) -> frozenset[str]:
+        """The fields of the data that conditions and `sets` speak about: a call changes them only as its edge says."""
+        guards = [edge.guard for edge in self.edges if isinstance(edge.guard, Condition)]
+        return frozenset().union(*(edge.sets for edge in self.edges), *(guard.fields for guard in guards))
 
     @cached_property
     def waits(self) -> Mapping[str, WaitRule]:
@@ -201,7 +213,6 @@ class Definition:
                         edge.source,
                         edge.tool.name,
                         edge.tool.version,
-                        edge.tool.binding_digest,
                         edge.target,
                         edge.moves,
                         edge.guard is not None,
@@ -248,39 +259,27 @@ class Definition:
 
 
 def offered_edges(
-    edges: Sequence[Edge],
-    view: GuardView,
-    *,
-    policies: Iterable[Policy] = (),
-    mode: Mode = Mode.LIVE,
-    broken: MutableMapping[str, RuleError] | None = None,
+    edges: Sequence[Edge], view: GuardView, *, policies: Iterable[Policy] = (), mode: Mode = Mode.LIVE
 ) -> tuple[Edge, ...]:
     """The edges that may be called now: out of this state, guard and argument-free policies holding, one per tool.
-
-    A tool is not offered when a rule about it breaks, not even by an edge that would be tried later: the broken rule may have been the
-    one that asks for more.
 
     Args:
         edges: The edges out of the state, in the order in which they are tried.
         view: State, data and principal.
         policies: Asked only for the part of them that needs no arguments.
         mode: In `read_only` nothing but reads is offered.
-        broken: Told of the tools that are not offered because a rule broke.
     """
     found: dict[str, Edge] = {}
-    withheld: MutableMapping[str, RuleError] = {} if broken is None else broken
-    policies = tuple(policies)
+    closed: set[str] = set()
     for edge in edges:
-        name = edge.tool.name
-        if edge.source != view.state or name in found or name in withheld:
+        if edge.source != view.state or edge.tool.name in found or edge.tool.name in closed:
             continue
         if mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
             continue
-        try:
-            if edge.admits(view) and all(policy.hidden(edge.tool, view) is None for policy in policies):
-                found[name] = edge
-        except RuleError as error:
-            withheld[name] = error
+        if edge.admits(view) and all(policy.hides(edge.tool, view) is None for policy in policies):
+            found[edge.tool.name] = edge
+        elif edge.is_relied_on:
+            closed.add(edge.tool.name)  # a claim assumes that this guard holds: no other edge may be taken in its place
     return tuple(found.values())
 
 

@@ -11,7 +11,7 @@ from ...checkpointing.store import AuditKind, Instance, Unit
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store.audit import GENESIS
 from ...rules.definition import Definition, State
-from ...tools.canonical import JsonObject
+from ...tools.canonical import JsonObject, to_json
 from ...tools.errors import InvalidInput
 from ...tools.ids import mint
 from ...tools.principal import Principal
@@ -62,6 +62,7 @@ def ensure_instance(
             "version": definition.version,
             "state": definition.initial,
             "data": instance.data,
+            **({"claims": [*definition.claims]} if definition.claims else {}),
         },
     )
     unit.flush()
@@ -141,4 +142,11 @@ def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
             f"The data that {engine.definition.name} was started with cannot be kept as JSON: {error}. Nothing was started; the fields of "
             f"{model.__name__} are to hold plain data."
         ) from error
+    for name, value in engine.definition.assumptions.starting_values.items():
+        if data.get(name) != to_json(value):
+            raise InvalidInput(
+                f"{engine.definition.name} was started with {name} = {data.get(name)!r}, and its claims are proved for {value!r}. Nothing was "
+                f"started; start it with {value!r}, or take starts_with({name}=...) out of the claims.",
+                details={"field": name},
+            )
     return data

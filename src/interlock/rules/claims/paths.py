@@ -17,7 +17,7 @@ from typing import Any
 from ...tools.approvals import Approval, Escalate
 from ...tools.kinds import Effect, ToolKind
 from ..assumptions import Assumption, Assumptions
-from ..conditions import Add, All, Condition, Either, HasRole, Not, values_of
+from ..conditions import Add, All, Condition, Either, HasRole, Not, OneOf, values_of
 from ..definition import Definition, Edge
 from ..limits import LimitPerPeriod, LimitPerRun, RequireRole
 from ..policies import Mode
@@ -274,18 +274,27 @@ class Paths:
 
     def _landing(self, step: Step, situation: Situation) -> Iterator[Move]:
         assert step.edge is not None  # noqa: S101 -- only calls land here
-        values = list(situation.values)
-        for place, (name, known) in enumerate(self.fields.items()):
-            change = step.edge.sets.get(name)
-            if isinstance(change, Add):
-                values[place] = known[min(known.index(values[place]) + change.amount, len(known) - 1)]
-            elif name in step.edge.sets:
-                values[place] = change
+        choices = [
+            _after(step.edge.sets[name], value, known) if name in step.edge.sets else (value,)
+            for value, (name, known) in zip(situation.values, self.fields.items(), strict=True)
+        ]
         counts = tuple(
             min(count + (step.tool in limit.tools), limit.times)
             for limit, count in zip(self.limits, situation.counts, strict=True)
         )
-        yield Move(step, Situation(step.target, tuple(values), counts))
+        for values in itertools.product(*choices):
+            yield Move(step, Situation(step.target, values, counts))
+
+
+def _after(change: Any, value: Any, known: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values that a field may have after a change."""
+    match change:
+        case Add(amount):
+            return (known[min(known.index(value) + amount, len(known) - 1)],)
+        case OneOf(values):
+            return values
+        case _:
+            return (change,)
 
 
 def who_may_decide(stage: Approval) -> tuple[Approval, ...]:

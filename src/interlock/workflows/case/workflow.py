@@ -11,8 +11,20 @@ from langchain_core.language_models import BaseChatModel
 
 from ...checkpointing import Database, WorkflowStore
 from ...graphs.workflow import Workflow
+from ...rules.claims import (
+    Claim,
+    always_possible,
+    any_write,
+    approval,
+    at_most,
+    before,
+    every,
+    final,
+    never_after,
+    starts_with,
+)
+from ...rules.conditions import Add, field, one_of
 from ...rules.definition import Prompt
-from ...rules.view import GuardView
 from ...tools.approvals import Approval
 from . import tools
 from .tables import create_tables, load_sample_cases
@@ -26,14 +38,20 @@ MOST_REASSIGNMENTS = 3
 PROMPT = "You route cases to the queues of a service centre. Be brief, and say only what the tools told you."
 
 
-def may_be_moved(view: GuardView) -> bool:
-    """Whether the case may go to another queue: a few times, and not once its customer has an answer."""
-    return bool(view.data.reassigned < MOST_REASSIGNMENTS and not view.data.answered)
+IS_ANSWERED = field("answered").equals(True)
+"""The customer has an answer."""
+MAY_BE_MOVED = field("reassigned").below(MOST_REASSIGNMENTS) & ~IS_ANSWERED
+"""The case may go to another queue: a few times, and not once its customer has an answer."""
 
-
-def is_answered(view: GuardView) -> bool:
-    """Whether the customer has an answer."""
-    return bool(view.data.answered)
+CLAIMS: tuple[Claim, ...] = (
+    every(tools.reassign_case).needs(approval(role="supervisor")),
+    at_most(tools.reassign_case, MOST_REASSIGNMENTS).assuming(starts_with(reassigned=0)),
+    before(tools.close_case, tools.assign_case),
+    before(tools.close_case, tools.queue_status).assuming(starts_with(answered=False)),
+    never_after(tools.close_case, any_write),
+    always_possible(final),
+)
+"""What is proved of every path when the workflow is compiled."""
 
 
 def case_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt | None = PROMPT) -> Workflow:
@@ -48,18 +66,20 @@ def case_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt | 
     """
     flow = Workflow("case", data=tools.CaseData, model=model, prompt=prompt)
     flow.add_state(VALIDATED, tools=[tools.get_case])
-    flow.add_state(QUEUED, tools=[tools.queue_status])
+    flow.add_state(QUEUED)
+    flow.add_edge(QUEUED, tools.queue_status, QUEUED, sets={"answered": one_of(False, True)})
     flow.add_state(CLOSED, final=True)
     flow.add_edge(VALIDATED, tools.assign_case, QUEUED)
     flow.add_edge(
         QUEUED,
         tools.reassign_case,
         QUEUED,
-        guard=may_be_moved,
+        guard=MAY_BE_MOVED,
+        sets={"reassigned": Add(1)},
         approval=Approval(role="supervisor", within="24h"),
     )
-    flow.add_edge(QUEUED, tools.close_case, CLOSED, guard=is_answered)
-    return flow
+    flow.add_edge(QUEUED, tools.close_case, CLOSED, guard=IS_ANSWERED)
+    return flow.claims(*CLAIMS)
 
 
 def open_cases(database: Database | WorkflowStore) -> None:

@@ -7,6 +7,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
 
 from ...graphs.workflow import Workflow
+from ...rules.claims import Claim, always_possible, at_most, before, final, state
 from ...tools.context import ToolContext
 from ...tools.contracts import command
 from .events import Channel, MessageDelivered, MessageFailed, MessageRequested
@@ -40,6 +41,14 @@ def send_message(
     return Requested(requested=len(chosen))
 
 
+CLAIMS: tuple[Claim, ...] = (
+    at_most(send_message, 1),
+    before(state("closed") | state("escalated"), send_message),
+    always_possible(final),
+)
+"""What is proved of every path when the workflow is compiled."""
+
+
 def engagement_workflow(
     model: BaseChatModel | str | None = None, *, within: str | dt.timedelta = "2h", name: str = "engagement"
 ) -> Workflow:
@@ -68,7 +77,7 @@ def engagement_workflow(
     flow.add_state("closed", final=True)
     flow.add_state("escalated", final=True)
     flow.add_edge("draft", send_message, "dispatched", check=some_channel)
-    return flow
+    return flow.claims(*CLAIMS)
 
 
 def some_channel(channels: list[Channel]) -> bool | str:

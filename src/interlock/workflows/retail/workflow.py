@@ -31,6 +31,7 @@ from ...rules.view import GuardView
 from ...tools.approvals import Confirmation
 from ...tools.contracts import ToolContract
 from . import tools
+from .claims import CLAIMS
 from .sample_shop import sample_shop
 from .shop import Shop, create_tables, is_empty, load
 from .tools import DeskData
@@ -112,7 +113,7 @@ def retail_workflow(
         )
     for state in (UNIDENTIFIED, IDENTIFIED):
         desk.add_edge(state, tools.hand_over, HANDED_OVER)
-    return desk
+    return desk.claims(*CLAIMS)
 
 
 def customer_is_served(view: GuardView) -> bool:

@@ -1,0 +1,192 @@
+"""`interlock check` and `interlock access`: what is proved of a workflow, what is suspicious in it, and who can do what."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+from xml.etree import ElementTree
+
+import typer
+from rich.text import Text
+
+from ..graphs import Workflow
+from ..rules.claims.access import AccessRow, access_changes, access_review, as_csv
+from ..rules.claims.checker import BOUND, Proof, Verdict
+from ..rules.claims.findings import Finding, find
+from ..rules.claims.words import in_words, path_in_words
+from ..rules.definition import Definition
+from ..tools.canonical import JsonObject
+from .loading import App, AppOption, load_app
+from .output import AsJson, ExitCode, console, print_json, print_table, visible, writing
+
+_STYLES = {Verdict.PROVED: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("check")(check)
+    app.command("access")(access)
+
+
+def check(  # noqa: PLR0917 -- the options of a command
+    workflow: AppOption = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the claims as a JUnit XML report, for CI.")
+    ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            help="A role that somebody has; name all of them to find approvals that nobody could give.",
+        ),
+    ] = None,
+    bound: Annotated[
+        int,
+        typer.Option("--bound", min=1, metavar="N", help="How many situations a search may visit before it gives up."),
+    ] = BOUND,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 when something suspicious was found, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prove the claims of a workflow, and say what is suspicious in it. Exit code 1 says that a claim does not hold."""
+    app = load_app(workflow)
+    proofs, findings = _proofs(app, bound), find(_definition(app), roles=role or (), bound=bound)
+    if junit is not None:
+        with writing(junit):
+            junit.write_text(_junit(app.name, proofs), encoding="utf-8")
+    if as_json:
+        print_json({"claims": [*map(_proof_json, proofs)], "findings": [*map(_finding_json, findings)]})
+    else:
+        _print(proofs, findings)
+    if not all(proof.holds for proof in proofs) or (strict and findings):
+        raise typer.Exit(ExitCode.NO)
+
+
+def access(
+    workflow: AppOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="MODULE:WORKFLOW", help="An older version: say what became possible and what impossible."
+        ),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print who can call what, in which state, and whose decision it takes."""
+    definition = _definition(load_app(workflow))
+    if since is None:
+        _print_rows(access_review(definition), csv=csv, as_json=as_json)
+        return
+    changes = access_changes(_definition(load_app(since)), definition)
+    if as_json:
+        print_json(
+            {
+                "becamePossible": [*map(_row_json, changes.became_possible)],
+                "becameImpossible": [*map(_row_json, changes.became_impossible)],
+                "statesGone": [*changes.states_gone],
+                "statesTouched": [*changes.touches],
+            }
+        )
+        return
+    for heading, rows in (
+        ("became possible", changes.became_possible),
+        ("became impossible", changes.became_impossible),
+    ):
+        console().print(Text(heading, style="bold"))
+        _print_rows(rows, csv=csv, as_json=False)
+    if changes.states_gone:
+        console().print(Text(f"instances in these states are stranded: {', '.join(changes.states_gone)}", style="red"))
+
+
+def _definition(app: App) -> Definition:
+    """The definition without its claims proved: a claim that does not hold is what the command is to show."""
+    return app.workflow.checked() if isinstance(app.workflow, Workflow) else app.workflow.engine.definition
+
+
+def _proofs(app: App, bound: int) -> list[Proof]:
+    """What came of proving the claims; a compiled graph holds those that were proved when it was compiled."""
+    return app.workflow.prove(bound=bound) if isinstance(app.workflow, Workflow) else []
+
+
+def _print(proofs: list[Proof], findings: list[Finding]) -> None:
+    out = console()
+    for proof in proofs:
+        heading, *rest = in_words(proof).split("\n")
+        out.print(Text(visible(heading), style=_STYLES[proof.verdict]))
+        for line in rest:
+            out.print(Text(visible(line)))
+    if not proofs:
+        out.print(
+            Text(
+                "Nothing is claimed. Workflow.claims(...) takes sentences such as always_possible(final).", style="dim"
+            )
+        )
+    if proofs:
+        kept = sum(proof.holds for proof in proofs)
+        most = max(proof.situations for proof in proofs)
+        out.print(
+            Text(f"{kept} of {len(proofs)} claims proved; at most {most} situations visited for one", style="bold")
+        )
+    for finding in findings:
+        out.print(Text.assemble((f"{finding.kind}  ", "yellow"), (visible(finding.where), "bold")))
+        out.print(Text(f"  {visible(finding.message)}"))
+
+
+def _print_rows(rows: Iterable[AccessRow], *, csv: bool, as_json: bool) -> None:
+    if as_json:
+        print_json([*map(_row_json, rows)])
+    elif csv:
+        typer.echo(as_csv(rows), nl=False)
+    else:
+        print_table(
+            ("state", "tool", "leads to", "who", "decided by", "condition"),
+            (
+                (row.state, row.tool, row.leads_to, row.role or "anybody", row.decided_by or "nobody", row.condition)
+                for row in rows
+            ),
+        )
+
+
+def _row_json(row: AccessRow) -> JsonObject:
+    return {
+        "state": row.state,
+        "tool": row.tool,
+        "leadsTo": row.leads_to,
+        "role": row.role or None,
+        "decidedBy": row.decided_by or None,
+        "condition": row.condition or None,
+    }
+
+
+def _proof_json(proof: Proof) -> JsonObject:
+    path = proof.counterexample
+    return {
+        "claim": str(proof.claim),
+        "sentence": proof.claim.sentence,
+        "verdict": proof.verdict.value,
+        "assumptions": [str(one) for one in proof.claim.assumptions],
+        "situations": proof.situations,
+        "bound": proof.bound,
+        "path": None if path is None else [*path_in_words(path)],
+    }
+
+
+def _finding_json(finding: Finding) -> JsonObject:
+    return {"kind": finding.kind.value, "where": finding.where, "message": finding.message}
+
+
+def _junit(name: str, proofs: list[Proof]) -> str:
+    """A JUnit XML report: one test case for each claim."""
+    broken = sum(not proof.holds for proof in proofs)
+    suite = ElementTree.Element("testsuite", name=f"claims of {name}", tests=str(len(proofs)), failures=str(broken))
+    for proof in proofs:
+        case = ElementTree.SubElement(suite, "testcase", classname=name, name=str(proof.claim))
+        if not proof.holds:
+            failure = ElementTree.SubElement(case, "failure", message=proof.verdict.value)
+            failure.text = visible(in_words(proof))
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+__all__ = ["access", "check", "register"]

@@ -1,0 +1,57 @@
+"""The desk's policy as claims, proved of every path when the desk is compiled; and what of the policy no claim can say.
+
+The source is tau2-bench's retail policy, as `rules` names it. Each claim below keeps one of its sentences. What is left is about
+the system of record, about words, or about single orders, which a proof over states does not see:
+
+| rule of the policy | what keeps it |
+|---|---|
+| only the customer's own orders and profile | checks, which read the shop's rows (`rules`) |
+| the right status of an order; items modified or exchanged once per order; the same product type; enough on a gift card | checks, by the rules that the operations run |
+| refund to the original payment method or a gift card; only two reasons for a cancellation | the input models and checks of the tools |
+| list the details of a change before it is confirmed | the preview, which the confirmation is bound to |
+| nothing made up, no opinions, no call beside an answer | the prompt asks for it; no tool depends on it |
+| hand over only what is out of scope | the model's judgement; a hand-over is always possible, which is claimed |
+"""
+
+from ...rules.claims import (
+    Claim,
+    always_possible,
+    any_read,
+    any_write,
+    at_most,
+    before,
+    calls,
+    confirmation,
+    every,
+    final,
+    never_after,
+    state,
+)
+from . import tools
+
+IDENTIFYING = calls(tools.find_customer_by_email, tools.find_customer_by_name)
+CHANGING = calls(
+    tools.cancel_order,
+    tools.change_order_address,
+    tools.change_order_payment,
+    tools.change_order_items,
+    tools.return_order_items,
+    tools.exchange_order_items,
+    tools.change_customer_address,
+)
+
+CLAIMS: tuple[Claim, ...] = (
+    before(any_write & ~calls(tools.hand_over), IDENTIFYING).named(
+        "the customer is identified before anything is changed"
+    ),
+    before(any_read & ~IDENTIFYING, IDENTIFYING).named("the customer is identified before anything is looked up"),
+    at_most(IDENTIFYING, 1).named("one customer per conversation"),
+    every(CHANGING).needs(confirmation()).named("nothing is changed before the customer confirmed it"),
+    every(any_write & ~calls(tools.hand_over))
+    .needs(confirmation())
+    .named("every write but the hand-over is one of those changes"),
+    never_after(state("handed_over"), any_write | any_read).named("handing over ends the desk's work"),
+    always_possible(final).named("a customer can always be handed over"),
+)
+
+__all__ = ["CLAIMS"]

@@ -36,6 +36,7 @@ from interlock.checkpointing import Database, SQLCheckpointer
 from interlock.checkpointing.importing import import_checkpoints
 from interlock.checkpointing.saver import jobs
 from interlock.checkpointing.saver.tombstones import ERASED_TEXT, is_erased
+from interlock.checkpointing.serializing import TypedSerializer
 from interlock.tools.errors import ConflictError, InputError, MissingThreadId, StoreError
 
 SECRET = "only-for-your-eyes-7712"
@@ -162,6 +163,7 @@ def test_checkpointers_that_take_turns_store_each_message_once(set_up_database_u
 
 WRITER = """
 import sys
+from interlock.checkpointing.serializing import TypedSerializer
 from interlock.checkpointing import SQLCheckpointer
 from interlock.tools.errors import ConflictError
 from langchain_core.messages import AIMessage
@@ -793,18 +795,28 @@ def test_a_checkpointer_leaves_a_database_open_that_it_was_given(tmp_path: pathl
     database.close()
 
 
-def test_types_that_nobody_allowed_are_not_constructed_and_all_serializers_are_read_late(
+def test_what_strict_mode_does_not_allow_is_not_loaded_and_all_serializers_are_read_late(
     saver: SQLCheckpointer,
 ) -> None:
-    permissive = JsonPlusSerializer(allowed_msgpack_modules=True)
     put(saver, config(), {"value": Unknown(3)}, source="input")
+    lenient = saver.serde
 
-    strict = saver.get_tuple(config()).checkpoint["channel_values"]["value"]
+    saver.serde = TypedSerializer(strict=True)
+    with pytest.raises(StoreError, match=r"Unknown, which is not allowed"):
+        saver.get_tuple(config())
     allowed = saver.with_allowlist([(Unknown.__module__, "Unknown")])
-    assert strict == {"number": 3}
     assert allowed.get_tuple(config()).checkpoint["channel_values"]["value"] == Unknown(3)  # type: ignore[union-attr]
-    saver.serde = permissive
+    saver.serde = lenient
     assert saver.get_tuple(config()).checkpoint["channel_values"]["value"] == Unknown(3)
+
+
+def test_another_serializer_refuses_what_only_the_default_one_reads_as_it_is(saver: SQLCheckpointer) -> None:
+    put(saver, config(), {"value": (1, 2)}, source="input")
+
+    saver.serde = JsonPlusSerializer()
+
+    with pytest.raises(StoreError, match="another"):
+        saver.get_tuple(config())
 
 
 @dataclasses.dataclass

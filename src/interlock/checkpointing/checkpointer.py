@@ -17,21 +17,24 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from sqlalchemy.engine import URL, Engine
 
+from ..tools.errors import InputError
 from . import schema as tables
 from .checkpoint_tables import CHECKPOINT_ID_LENGTH, TASK_ID_LENGTH
 from .conversation import Conversations
 from .database import Database
+from .encryption import Encryption
 from .fault_points import FaultPoint, is_hung, reach
 from .identifiers import checked
 from .saver import history, reading, threads
 from .saver.jobs import Job, PutJob, WritesJob
 from .saver.keys import place_of
 from .saver.memory import CACHE_BYTES
+from .saver.resealing import Progress, ReencryptReport, reencrypt
 from .saver.sealing import Sealing
 from .saver.storage import Storage
+from .serializing import TypedSerializer
 from .size_report import SizeReport, size_report
 
 if TYPE_CHECKING:  # see `database`
@@ -50,9 +53,13 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         target: A database URL, an engine, or an open `Database` (which the workflow store may share).
         conversation: Another database for the conversation.
         schema: The schema that the tables are in (PostgreSQL), or the database (MySQL).
-        serde: The serializer. The default is LangGraph's, and loads only types that are known to be safe, and `allowed_types`.
-        allowed_types: Classes of yours that may be loaded, or their module and name.
-        encrypted_only: Refuse to load what is not encrypted.
+        serde: A serializer of your own, which gets every value. The default, `TypedSerializer`, gives back what it got or refuses it
+            when it is written, and calls nothing that a row names.
+        strict: Whether the default serializer refuses classes that are not allowed; as `LANGGRAPH_STRICT_MSGPACK` says if not given.
+        allowed_types: Classes of yours that are allowed in strict mode, or their module and name.
+        moved_types: Where classes are now that were moved or renamed: `{"old.module.Name": NewClass}`.
+        encryption: Keys with which everything is encrypted for its place in the database.
+        encrypted_only: Refuse to load what is not encrypted, or not bound to its place.
         fenced: Refuse a step that does not follow the newest checkpoint of its thread: another run was first. A run from a
             checkpoint that was asked for by its id may branch off, as LangGraph's time travel does.
         memory_bytes: How much of conversations is remembered between steps.
@@ -69,13 +76,27 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         conversation: "Target | None" = None,
         schema: str | None = None,
         serde: SerializerProtocol | None = None,
+        strict: bool | None = None,
         allowed_types: Sequence[type | tuple[str, ...]] = (),
+        moved_types: Mapping[str, type] | None = None,
+        encryption: Encryption | None = None,
         encrypted_only: bool = False,
         fenced: bool = True,
         memory_bytes: int = CACHE_BYTES,
         synchronous: str = "FULL",
     ) -> None:
-        super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=tuple(allowed_types) or None))
+        if serde is None:
+            serde = TypedSerializer(allowed_types=allowed_types, strict=strict, moved_types=moved_types)
+        elif strict is not None or allowed_types or moved_types:
+            raise InputError(
+                "strict, allowed_types and moved_types are for the default serializer, and another one was given. Nothing was opened. "
+                "Leave serde out, or give them to the serializer: serde=TypedSerializer(strict=True, allowed_types=[…])."
+            )
+        super().__init__(serde=serde)
+        self._encryption = encryption
+        self._encrypted_only = encrypted_only
+        self._sealings: dict[int, Sealing] = {}
+        self._sealing().check()
         self.database = Database.open(target, synchronous=synchronous, schema=schema)
         self.conversation_database = self.database
         self._closing = [] if isinstance(target, Database) else [self.database]
@@ -84,9 +105,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             if not isinstance(conversation, Database):
                 self._closing.append(self.conversation_database)
         self._storage = Storage(self.database, self.conversation_database, memory_bytes)
-        self._encrypted_only = encrypted_only
         self._fenced = fenced
-        self._sealings: dict[int, Sealing] = {}
 
     # Opening and closing
 
@@ -189,13 +208,34 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread with its whole history and its conversation."""
-        threads.copy_thread(self._storage, str(source_thread_id), str(target_thread_id))
+        threads.copy_thread(self._storage, str(source_thread_id), str(target_thread_id), self._sealing())
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete old checkpoints (`keep_latest`) or all (`delete`) of threads. Delta channels keep what they are rebuilt from."""
         threads.prune(self._storage, thread_ids, strategy, self._sealing())
 
     # Care
+
+    def reencrypt(self, progress: Progress | None = None) -> ReencryptReport:
+        """Encrypt with the newest key, and for its place, what was encrypted with older keys or not at all.
+
+        Each row is read back before it replaces the old one. It can be interrupted and run again, and workers may go on meanwhile if
+        they have the new key already. Open the checkpointer for it with `encrypted_only=False`.
+
+        Raises:
+            InputError: There is no encryption.
+            StoreError: A row cannot be read with any key that is given.
+        """
+        sealing = self._sealing()
+        if sealing.plain:
+            raise InputError(
+                "This checkpointer has no encryption, so nothing was done. Give it keys: encryption=Encryption(…)."
+            )
+        return reencrypt(self._storage, sealing, progress)
+
+    async def areencrypt(self, progress: Progress | None = None) -> ReencryptReport:
+        """As `reencrypt`."""
+        return await self.database.arun(partial(self.reencrypt, progress))
 
     def size_reports(self) -> Sequence[SizeReport]:
         """How much the tables hold, and where: one report for each database."""
@@ -327,5 +367,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         serde = self.serde
         sealing = self._sealings.get(id(serde))
         if sealing is None or sealing.serde is not serde:
-            sealing = self._sealings[id(serde)] = Sealing(serde, encrypted_only=self._encrypted_only)
+            sealing = self._sealings[id(serde)] = Sealing(
+                serde, encryption=self._encryption, encrypted_only=self._encrypted_only
+            )
         return sealing

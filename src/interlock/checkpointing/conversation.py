@@ -16,7 +16,7 @@ from .conversation_tables import conversations, messages
 from .database import Database
 from .engines import Dialect
 from .saver.messages import Message
-from .saver.sealing import Sealing
+from .saver.sealing import Sealing, message_place
 from .saver.separation import Decoder
 from .saver.storage import Storage
 from .saver.tombstones import nameless_tombstone, tombstone
@@ -131,7 +131,7 @@ class Conversations:
             with self._database.read() as connection:
                 rows = connection.execute(query.where(messages.c.position > after).limit(size)).all()
             for row in rows:
-                yield self._show(row)
+                yield self._show(row, str(thread_id))
             if len(rows) < size:
                 return
             after = rows[-1].position
@@ -229,7 +229,7 @@ class Conversations:
             erase = sa.update(messages).where(here).values(kind=sa.bindparam("as_kind"), body=sa.bindparam("as_body"))
             after = -1
             while rows := connection.execute(query.where(messages.c.position > after)).all():
-                connection.execute(erase.values(erased_at=now), [self._tombstone(row) for row in rows])
+                connection.execute(erase.values(erased_at=now), [self._tombstone(row, thread_id) for row in rows])
                 erased += len(rows)
                 after = rows[-1].position
             if erased:
@@ -241,20 +241,20 @@ class Conversations:
             _empty_the_log(database)
         return erased
 
-    def _tombstone(self, row: Any) -> dict[str, Any]:
+    def _tombstone(self, row: Any, thread_id: str) -> dict[str, Any]:
         try:
-            kind, body = tombstone(self._stored(row), self._sealing)
+            kind, body = tombstone(self._stored(row, thread_id), self._sealing)
         except Exception:
             kind, body = nameless_tombstone(row.role)
-        typ, data = self._sealing.seal(body)
+        typ, data = self._sealing.seal(body, message_place(thread_id, row.position))
         return {"at": row.position, "as_kind": kind if typ == "bytes" else f"{kind}|{typ}", "as_body": data}
 
-    def _stored(self, row: Any) -> Message:
+    def _stored(self, row: Any, thread_id: str) -> Message:
         codec, _, sealed = row.kind.partition("|")
-        plain = self._sealing.unseal(sealed or "bytes", row.body)
+        plain = self._sealing.unseal(sealed or "bytes", row.body, message_place(thread_id, row.position))
         return Message(row.position, codec, plain, row.role, row.message_id)
 
-    def _show(self, row: Any) -> ConversationMessage:
+    def _show(self, row: Any, thread_id: str) -> ConversationMessage:
         known: dict[int, Message] = {}
         decoder = Decoder(known.__getitem__, self._sealing)
         return ConversationMessage(
@@ -263,7 +263,7 @@ class Conversations:
             row.role,
             _when(row.created_at),
             None if row.erased_at is None else _when(row.erased_at),
-            decoder.message(self._stored(row)),
+            decoder.message(self._stored(row, thread_id)),
         )
 
 

@@ -10,7 +10,7 @@ from ..checkpoint_tables import channel_values, checkpoints, threads, writes
 from . import body
 from .keys import Place
 from .reading import messages_for, open_writes
-from .sealing import Sealing
+from .sealing import Sealing, checkpoint_place, value_place
 from .separation import Decoder, Encoded
 from .storage import Storage
 
@@ -39,14 +39,17 @@ def delta_channel_history(
                 parent = row.parent_id
                 if not remaining:
                     break
-                for write in reversed(open_writes(pending.get(row.checkpoint_id, ()), sealing)):
+                for write in reversed(
+                    open_writes(pending.get(row.checkpoint_id, ()), place, row.checkpoint_id, sealing)
+                ):
                     if write[1] in remaining:
                         collected[write[1]].append(write)
-                _, values, _ = body.unpack(sealing.unseal(row.kind, row.body), row.checkpoint_id)
+                where = checkpoint_place(place.thread_id, place.namespace_key, row.checkpoint_id)
+                _, values, _ = body.unpack(sealing.unseal(row.kind, row.body, where), row.checkpoint_id)
                 for channel in [channel for channel in remaining if channel in values]:
                     value = values[channel]
                     if isinstance(value, int):
-                        value = _outside(connection, thread, value, sealing)
+                        value = _outside(connection, thread, place, value, sealing)
                     seeds[channel] = value
                     remaining.discard(channel)
     everything = [encoded for found in collected.values() for _, _, encoded in found] + list(seeds.values())
@@ -111,7 +114,8 @@ def _writes(connection: sa.Connection, thread: int, checkpoint_ids: list[str]) -
     return found
 
 
-def _outside(connection: sa.Connection, thread: int, value_id: int, sealing: Sealing) -> Encoded:
+def _outside(connection: sa.Connection, thread: int, place: Place, value_id: int, sealing: Sealing) -> Encoded:
     v = channel_values.c
     row = connection.execute(sa.select(v.kind, v.body).where(v.thread == thread, v.value_id == value_id)).one()
-    return body.unpack_value(sealing.unseal(row.kind, row.body))
+    where = value_place(place.thread_id, place.namespace_key, value_id)
+    return body.unpack_value(sealing.unseal(row.kind, row.body, where))

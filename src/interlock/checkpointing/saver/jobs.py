@@ -21,7 +21,7 @@ from . import body
 from .keys import Place
 from .memory import Conversation
 from .messages import PACK, Message, can_stand_beside
-from .sealing import Sealing
+from .sealing import Sealing, checkpoint_place, message_place, value_place, writes_place
 from .separation import Encoded, Encoder
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Job:
         """The rows of the new messages: position, message_id, role, kind, body."""
         rows = []
         for message in self.new:
-            kind, data = self.sealing.seal(message.body)
+            kind, data = self.sealing.seal(message.body, message_place(self.thread_id, message.position))
             message_id = message.message_id if can_stand_beside(message.message_id) else None
             kind = message.kind if kind == "bytes" else f"{message.kind}|{kind}"
             rows.append((message.position, message_id, message.role[:32].replace("\0", ""), kind, data))
@@ -232,14 +232,16 @@ class PutJob(Job):
 
     def value_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the new large values: value_id, channel, version, kind, body."""
-        return [
-            (value_id, channel, str(version), *self.sealing.seal(body.pack_value(encoded)))
-            for value_id, channel, version, encoded in self._outside
-        ]
+        rows = []
+        for value_id, channel, version, encoded in self._outside:
+            place = value_place(self.thread_id, self.place.namespace_key, value_id)
+            rows.append((value_id, channel, str(version), *self.sealing.seal(body.pack_value(encoded), place)))
+        return rows
 
     def checkpoint_row(self) -> tuple[Any, ...]:
         """The row of the checkpoint, after the number of its thread."""
-        kind, data = self.sealing.seal(self._body)
+        place = checkpoint_place(self.thread_id, self.place.namespace_key, self.checkpoint_id)
+        kind, data = self.sealing.seal(self._body, place)
         return (
             self.checkpoint_id,
             self.place.checkpoint_id,
@@ -303,9 +305,16 @@ class WritesJob(Job):
     def part_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the parts, after the number of the thread: checkpoint_id, task_id, part, task_path, kind, body."""
         return [
-            (self.place.checkpoint_id, self._task_id, part, self._task_path, *self.sealing.seal(_pack_part(content)))
+            (self.place.checkpoint_id, self._task_id, part, self._task_path, *self._sealed(part, content))
             for part, content in self._parts.items()
         ]
+
+    def _sealed(self, part: int, content: Mapping[int, tuple[str, Encoded]]) -> tuple[str, bytes]:
+        return self.sealing.seal(_pack_part(content), self._place_of(part))
+
+    def _place_of(self, part: int) -> tuple[Any, ...]:
+        place = self.place
+        return writes_place(place.thread_id, place.namespace_key, place.checkpoint_id or "", self._task_id, part)
 
     def execute(self, cursor: Any) -> None:
         """Insert what is not there, or replace it where LangGraph wants that."""
@@ -321,9 +330,9 @@ class WritesJob(Job):
         """The task wrote before: what is there stays, what is not there is added."""
         cursor.execute(self.storage.statements.one_part, row[:4])
         kind, data = cursor.fetchone()
-        there = unpack_part(self.sealing.unseal(kind, data))
+        there = unpack_part(self.sealing.unseal(kind, data, self._place_of(ORDINARY)))
         if missing := {index: write for index, write in content.items() if index not in there}:
-            kind, data = self.sealing.seal(_pack_part({**there, **missing}))
+            kind, data = self._sealed(ORDINARY, {**there, **missing})
             cursor.execute(self.storage.statements.put_writes, (*row[:5], kind, data))
 
 

@@ -18,21 +18,30 @@ class StoredList:
     Attributes:
         messages: The messages.
         ranges: Their positions as start and count.
+        nameless: The places in the list whose messages are without an id there.
     """
 
-    __slots__ = ("_classes", "_fields", "_odd", "messages", "ranges")
+    __slots__ = ("_classes", "_fields", "_odd", "messages", "nameless", "ranges")
 
-    def __init__(self, messages: list[Message]) -> None:
+    def __init__(self, messages: list[Message], nameless: list[int]) -> None:
         self.messages: list[Message] = []
         self.ranges: list[int] = []
+        self.nameless = nameless
         self._classes: list[Any] = []
         self._fields: list[dict[str, Any]] = []
         self._odd: list[int] = []
         self._append(messages)
 
-    def followed_by(self, messages: list[Message]) -> "StoredList":
-        """This list and some more."""
+    @classmethod
+    def loaded(cls, messages: list[Message]) -> "StoredList":
+        """A list as it was read."""
+        return cls(messages, [at for at, message in enumerate(messages) if message.message_id is None])
+
+    def followed_by(self, messages: list[Message], nameless: list[int]) -> "StoredList":
+        """This list and some more, with the places of those that are without an id."""
         longer = StoredList.__new__(StoredList)
+        length = len(self.messages)
+        longer.nameless = [*self.nameless, *(length + at for at in nameless)] if nameless else self.nameless
         longer.messages, longer.ranges = self.messages.copy(), self.ranges.copy()
         longer._classes, longer._fields, longer._odd = self._classes.copy(), self._fields.copy(), self._odd.copy()
         longer._append(messages)

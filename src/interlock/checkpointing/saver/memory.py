@@ -82,6 +82,14 @@ class Conversation:
         self.size += len(message.body) + 400
         return message
 
+    def claim(self, message: Message, message_id: str) -> None:
+        """A message that was stored without an id has one now, where it stands in a list: nobody else without one is the same."""
+        key = digest(message.kind, message.body)
+        if self.by_digest.get(key) is message:
+            del self.by_digest[key]
+        message.claim(message_id)
+        self.learn_id(message, message_id)
+
     def learn_id(self, message: Message, message_id: str) -> None:
         """Remember the latest message with an id."""
         latest = self.by_id.get(message_id)

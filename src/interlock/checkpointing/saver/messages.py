@@ -25,6 +25,8 @@ from langchain_core.messages import (
 )
 from pydantic import BaseModel
 
+from ..serializing.walking import holds_buffer
+from ..serializing.writing import EXACT
 from .sealing import unreadable
 
 PACK = (
@@ -35,7 +37,7 @@ PACK = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
     | ormsgpack.OPT_REPLACE_SURROGATES
 )
-"""The options that LangGraph's serializer packs with: the same values give the same bytes."""
+"""The options that LangGraph's serializer packs with: what it made is packed again as it was."""
 UNPACK = ormsgpack.OPT_NON_STR_KEYS
 
 KNOWN: dict[type[BaseMessage], str] = {
@@ -80,10 +82,13 @@ class Message:
         body: The bytes as they are stored, before encryption.
         message_id: Its id, if it has one.
         role: What it is, for people who read the table.
+        claimable: Whether it may still be given an id: it was on its way into a channel, and no channel holds it without one.
+        foreign: Whether it was read without an id, so that another process may have given it one since.
+        seen: By what a message is recognised whose bytes say nothing, as far as that is known.
     """
 
-    __slots__ = ("_cls", "_dicts", "_exact", "_fields", "_lists", "_loaded", "_simple", "body", "claimable", "kind", "message_id",
-                 "position", "role")  # fmt: skip
+    __slots__ = ("_cls", "_dicts", "_exact", "_fields", "_lists", "_loaded", "_simple", "body", "claimable", "foreign", "kind",
+                 "message_id", "position", "role", "seen")  # fmt: skip
 
     def __init__(self, position: int, kind: str, body: bytes, role: str, message_id: str | None) -> None:
         self.position = position
@@ -92,6 +97,8 @@ class Message:
         self.role = role
         self.message_id = message_id
         self.claimable = False
+        self.foreign = False
+        self.seen: bytes | None = None
         self._loaded = False
         self._cls: type[BaseMessage] | None = None
         self._fields: dict[str, Any] | None = None
@@ -150,7 +157,7 @@ class Message:
     def claim(self, message_id: str) -> None:
         """The message was given an id since it was stored."""
         self.message_id = message_id
-        self.claimable = False
+        self.claimable = self.foreign = False
         if self._fields:
             self._fields["id"] = message_id
 
@@ -212,8 +219,11 @@ def can_stand_beside(message_id: object) -> bool:
 
 
 def fast_fields(tag: str, fields: dict[str, Any]) -> bytes | None:
-    """The bytes of a message with these fields, of which the id is None."""
+    """The bytes of a message with these fields, of which the id is None; None where msgpack would alter something."""
     try:
-        return ormsgpack.packb((tag, fields), option=PACK)
+        body = ormsgpack.packb([tag, fields], option=EXACT)
     except (TypeError, ValueError):
         return None
+    if (b"\xc4" in body or b"\xc5" in body or b"\xc6" in body) and holds_buffer(fields):
+        return None
+    return body

@@ -10,15 +10,20 @@ from typing import Any
 
 import ormsgpack
 
+from ..serializing.codes import DATA, DELTA_SNAPSHOT, LANGGRAPH_MODEL_V1, MODEL, TUPLE, VALUE
 from .messages import PACK, UNPACK
 
 MESSAGE = 120
 """The msgpack extension that stands for one message: its position, or position and form."""
 MESSAGES = 121
 """The msgpack extension that stands for a list of messages: ranges of positions, each as start and count."""
+NAMELESS = 122
+"""As `MESSAGES`, for lists of messages that have no id where they stand, or some of which have none: the ranges of positions, and the
+ranges of places in the list that are without one. Such a message may be stored as one that has an id elsewhere."""
 
-_CONTAINERS = frozenset({0, 1, 2, 3, 4, 5, 7})  # LangGraph's extensions whose payload is msgpack again
-_MODELS = frozenset({4, 5})
+_CONTAINERS = frozenset({0, 1, 2, 3, LANGGRAPH_MODEL_V1, MODEL, DELTA_SNAPSHOT, TUPLE, VALUE, DATA})
+"""The extensions whose payload is msgpack again."""
+_MODELS = frozenset({LANGGRAPH_MODEL_V1, MODEL})
 ROLES = frozenset(
     {"human", "user", "ai", "assistant", "system", "developer", "tool", "function", "chat", "placeholder",
      "AIMessageChunk", "HumanMessageChunk", "SystemMessageChunk", "ToolMessageChunk", "ChatMessageChunk",
@@ -115,8 +120,14 @@ def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
         if kind is Node:
             if value.code in _MODELS and (role := _message_role(value.content)):
                 return value if role == "remove" else reference(value, role)
+            if value.code == TUPLE:
+                items = walk(value.content, among_messages)
+                return items if type(items) is Reference else Node(TUPLE, items)
+            if value.code == VALUE:
+                # What follows the tag are parts of one value: a set of two words is no pair of role and text.
+                return Node(VALUE, [_walk_part(part, walk) for part in value.content])
             if value.code in _CONTAINERS:
-                return Node(value.code, walk(value.content, among_messages and value.code == 0))
+                return Node(value.code, walk(value.content, False))
             return value
         if kind is dict:
             if role := _like_role(value):
@@ -132,6 +143,10 @@ def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
     return pack_tree(tree) if found else None
 
 
+def _walk_part(part: Any, walk: Callable[[Any, bool], Any]) -> Any:
+    return [walk(item, False) for item in part] if type(part) is list else walk(part, False)
+
+
 def paste(data: bytes, original: Original) -> bytes:
     """Put the messages back in: the reverse of `cut`."""
 
@@ -140,6 +155,10 @@ def paste(data: bytes, original: Original) -> bytes:
             return unpack_tree(original(*position_and_form(payload)))
         if code == MESSAGES:
             return [unpack_tree(original(position, "")) for position in positions(ormsgpack.unpackb(payload))]
+        if code == NAMELESS:
+            ranges, nameless = ranges_and_nameless(payload)
+            forms = [WITHOUT_ID if at in nameless else "" for at in range(len(ranges))]
+            return [unpack_tree(original(position, form)) for position, form in zip(ranges, forms, strict=True)]
         if code in _CONTAINERS:
             return Node(code, ormsgpack.unpackb(payload, ext_hook=restore, option=UNPACK))
         return Node(code, payload)
@@ -155,6 +174,8 @@ def referenced(data: bytes, into: list[int]) -> None:
             into.extend((position_and_form(payload)[0], 1))
         elif code == MESSAGES:
             into.extend(ormsgpack.unpackb(payload))
+        elif code == NAMELESS:
+            into.extend(ormsgpack.unpackb(payload)[0])
         elif code in _CONTAINERS:
             ormsgpack.unpackb(payload, ext_hook=look, option=UNPACK)
 
@@ -176,6 +197,25 @@ def positions(ranges: list[int]) -> list[int]:
         return list(range(ranges[0], ranges[0] + ranges[1]))
     pairs = zip(ranges[::2], ranges[1::2], strict=True)
     return [position for start, count in pairs for position in range(start, start + count)]
+
+
+def ranges_and_nameless(payload: bytes) -> tuple[list[int], frozenset[int]]:
+    """What `NAMELESS` says: every position, and the places in the list that are without an id."""
+    ranges, nameless = ormsgpack.unpackb(payload)
+    return positions(ranges), frozenset(positions(nameless))
+
+
+def ranges_of(numbers: list[int]) -> list[int]:
+    """Numbers as ranges: start and count."""
+    ranges: list[int] = []
+    following = -1
+    for number in numbers:
+        if number == following:
+            ranges[-1] += 1
+        else:
+            ranges += (number, 1)
+        following = number + 1
+    return ranges
 
 
 def model_bytes(module: str, name: str, fields: dict[str, Any]) -> bytes:

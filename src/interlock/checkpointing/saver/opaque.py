@@ -43,6 +43,15 @@ def _parts(item: Any) -> Iterable[Any]:
         return list(item.__dict__.values())
     if dataclasses.is_dataclass(item) and not isinstance(item, type):
         return [getattr(item, field.name, None) for field in dataclasses.fields(item)]
-    if hasattr(item, "__dict__"):
-        return list(vars(item).values())
-    return [getattr(item, slot, None) for slot in getattr(type(item), "__slots__", ()) if isinstance(slot, str)]
+    attributes = _of(item, "__dict__")
+    if isinstance(attributes, dict):
+        return list(attributes.values())
+    return [_of(item, slot) for slot in getattr(type(item), "__slots__", ()) if isinstance(slot, str)]
+
+
+def _of(item: Any, name: str) -> Any:
+    """An attribute, without asking the class for what it has not: that may raise anything."""
+    try:
+        return object.__getattribute__(item, name)
+    except Exception:
+        return None

@@ -18,7 +18,7 @@ from .loading import load
 from .memory import Conversation
 from .messages import Message
 from .msgpack_tree import positions
-from .sealing import Sealing
+from .sealing import Sealing, checkpoint_place, value_place, writes_place
 from .separation import Decoder, Encoded, needed
 from .storage import Storage
 
@@ -109,7 +109,7 @@ def _in_several(storage: Storage, place: Place, sealing: Sealing) -> tuple[Store
         row = cursor.fetchone()
         if row is None:
             return None
-        stored = _open(storage, cursor, Row(*row), sealing)
+        stored = _open(storage, cursor, Row(*row), place, sealing)
         if not storage.together:
             return stored, None
         cursor.execute(storage.conversation_statements.find_conversation, (place.thread_id,))
@@ -125,7 +125,7 @@ def _in_one_statement(storage: Storage, place: Place, sealing: Sealing) -> tuple
     for value_id in json.loads(checkpoint.outside) if checkpoint.outside else ():
         if value_id not in there:
             _gone("channel value", value_id)
-    return open_row(checkpoint, write_rows, outside, sealing), conversation
+    return open_row(checkpoint, write_rows, outside, place, sealing), conversation
 
 
 def list_tuples(  # noqa: PLR0917 -- in LangGraph's order
@@ -183,7 +183,7 @@ def _listed(storage: Storage, place: Place, sealing: Sealing, row: Row) -> Check
     """A checkpoint of a page; None when it was deleted since the page was read."""
     try:
         with storage.database.raw_read() as cursor:
-            stored = _open(storage, cursor, row, sealing)
+            stored = _open(storage, cursor, row, place, sealing)
         return _build(storage, place, sealing, stored, remember=False)
     except StoreError as error:
         if error.code in (_MISSING_MESSAGES, _MISSING_VALUE) and not _is_there(storage, place):
@@ -195,34 +195,42 @@ def _matches(metadata: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return all(metadata.get(key) == value for key, value in wanted.items())
 
 
-def _open(storage: Storage, cursor: Any, row: Row, sealing: Sealing) -> Stored:
+def _open(storage: Storage, cursor: Any, row: Row, place: Place, sealing: Sealing) -> Stored:
     cursor.execute(storage.statements.writes_of, (row.thread, row.checkpoint_id))
     write_rows = cursor.fetchall()
     outside = []
     for value_id in json.loads(row.outside) if row.outside else ():
         cursor.execute(storage.statements.value, (row.thread, value_id))
         outside.append((value_id, *(cursor.fetchone() or _gone("channel value", value_id))))
-    return open_row(row, write_rows, outside, sealing)
+    return open_row(row, write_rows, outside, place, sealing)
 
 
-def open_row(row: Row, write_rows: Iterable[Any], outside: Iterable[Any], sealing: Sealing) -> Stored:
+def open_row(row: Row, write_rows: Iterable[Any], outside: Iterable[Any], place: Place, sealing: Sealing) -> Stored:
     """Unseal a checkpoint and what belongs to it."""
-    header, values, extras = body.unpack(sealing.unseal(row.kind, row.body), row.checkpoint_id)
+    thread_id, namespace_key = place.thread_id, place.namespace_key
+    where = checkpoint_place(thread_id, namespace_key, row.checkpoint_id)
+    header, values, extras = body.unpack(sealing.unseal(row.kind, row.body, where), row.checkpoint_id)
     return Stored(
         row,
         header,
         values,
         extras,
-        {value_id: body.unpack_value(sealing.unseal(kind, data)) for value_id, kind, data in outside},
-        open_writes(write_rows, sealing),
+        {
+            value_id: body.unpack_value(sealing.unseal(kind, data, value_place(thread_id, namespace_key, value_id)))
+            for value_id, kind, data in outside
+        },
+        open_writes(write_rows, place, row.checkpoint_id, sealing),
     )
 
 
-def open_writes(rows: Iterable[Any], sealing: Sealing) -> list[tuple[str, str, Encoded]]:
+def open_writes(
+    rows: Iterable[Any], place: Place, checkpoint_id: str, sealing: Sealing
+) -> list[tuple[str, str, Encoded]]:
     """Pending writes as (task_id, channel, value), in LangGraph's order, from rows of `writes_of`."""
     found = []
-    for task_id, _, task_path, kind, data in rows:
-        for index, (channel, encoded) in unpack_part(sealing.unseal(kind, data)).items():
+    for task_id, part, task_path, kind, data in rows:
+        where = writes_place(place.thread_id, place.namespace_key, checkpoint_id, task_id, part)
+        for index, (channel, encoded) in unpack_part(sealing.unseal(kind, data, where)).items():
             found.append((writes_sort_key(task_path, task_id, index), task_id, channel, encoded))
     found.sort(key=lambda write: write[0])
     return [write[1:] for write in found]
@@ -269,7 +277,8 @@ def messages_for(
                     storage.memory.forget(conversation)
                     continue
                 conversation.next = conversation.stored = found[2]
-            missing = [position for position in wanted if position not in conversation.messages]
+            known = conversation.messages
+            missing = [position for position in wanted if position not in known or known[position].foreign]
             if missing:
                 with storage.conversation_database.raw_query() as cursor:
                     cursor.execute(statements.messages_between, (conversation.id, min(missing), max(missing)))
@@ -307,7 +316,7 @@ def _build(
             for slot, messages in lists.items():
                 before = conversation.lists.get(slot)
                 if before is None or before.messages != messages:
-                    conversation.lists[slot] = StoredList(messages)
+                    conversation.lists[slot] = StoredList.loaded(messages)
             conversation.channels[place.namespace] = {
                 channel: (versions[channel], value) for channel, value in stored.values.items() if channel in versions
             }

@@ -1,72 +1,211 @@
 """The serializer that a checkpointer was given, seen from two sides: what it makes of a value, and how it seals bytes.
 
-LangGraph's own serializer makes msgpack, in which messages can be found and cut out. An encrypting one around it is the same
-with a seal: everything that is stored passes its cipher. Of any other serializer nothing is known but its interface.
+LangGraph's own serializer and Interlock's make msgpack, in which messages can be found and cut out. An encrypting one around it is
+the same with a seal: everything that is stored passes its cipher. Of any other serializer nothing is known but its interface: it gets
+every value, and what is stored around the values as bytes.
+
+What is sealed says for which place it was sealed, and is refused in another.
 """
 
+from hashlib import blake2b
 from typing import Any
 
+import ormsgpack
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ...tools.errors import StoreError
+from ...tools.errors import InputError, InterlockError, StoreError
+from ..encryption import Encryption, misplaced
+from ..serializing import TypedSerializer
+
+Place = tuple[Any, ...]
+"""Where bytes stand: what kind of row it is, the thread, and what names the row in it."""
+_BOUND = b"\xc1\x01"
+"""Begins what a serializer sealed for a place: a byte that msgpack never has, and a version. The digest of the place follows."""
+_DIGEST = 16
+KIND_LENGTH = 60
+"""How long the type of sealed bytes may be."""
+_PROBE = bytes(range(256))
 
 
 class Sealing:
     """One serializer.
 
+    Args:
+        serde: The serializer.
+        encryption: Encrypts what is stored, besides the serializer.
+        encrypted_only: Refuse what is not encrypted, or not bound to its place.
+
     Attributes:
         inner: What turns values into typed bytes.
-        msgpack: Whether those bytes are LangGraph's msgpack, so that messages can be found in them.
+        opaque: Whether nothing is known of those bytes. Otherwise they are msgpack, and messages can be found in them.
     """
 
-    __slots__ = ("_encrypted_only", "_plain", "inner", "msgpack", "serde")
+    __slots__ = ("_encrypted_only", "_encryption", "_kind", "_plain", "inner", "opaque", "serde")
 
-    def __init__(self, serde: SerializerProtocol, *, encrypted_only: bool = False) -> None:
+    def __init__(
+        self, serde: SerializerProtocol, *, encryption: Encryption | None = None, encrypted_only: bool = False
+    ) -> None:
         self.serde = serde
         self.inner = serde
+        self._encryption = encryption
         self._encrypted_only = encrypted_only
         if isinstance(serde, EncryptedSerializer):
             self.inner = serde.serde
-        self.msgpack = type(self.inner) is JsonPlusSerializer
-        self._plain = type(serde) is JsonPlusSerializer
+        self.opaque = type(self.inner) not in (JsonPlusSerializer, TypedSerializer)
+        self._kind: str | None = None
+        self._plain = encryption is None and type(serde) in (JsonPlusSerializer, TypedSerializer)
 
-    def seal(self, data: bytes) -> tuple[str, bytes]:
-        """Bytes as they may be stored, and their type, to be stored verbatim."""
-        if self._plain:
-            return "bytes", data
-        return self.serde.dumps_typed(data)
-
-    def unseal(self, kind: str, data: bytes) -> bytes:
-        """The bytes that were sealed.
+    def check(self) -> None:
+        """See that the serializer can do what it will be asked for.
 
         Raises:
-            StoreError: They cannot be read with this serializer, or are not encrypted although they must be.
+            InputError: It cannot.
+        """
+        if self._encryption is not None and isinstance(self.serde, EncryptedSerializer):
+            raise InputError(
+                "Two encryptions were given: an EncryptedSerializer, and encryption=. Nothing was opened. Give one of them; "
+                "only encryption= has several keys."
+            )
+        if type(self.serde) in (JsonPlusSerializer, TypedSerializer):
+            return
+        try:
+            kind, data = self.serde.dumps_typed(_PROBE)
+            again = self.serde.loads_typed((kind, data))
+        except Exception as error:
+            raise _unusable(self.serde, f"with bytes it raised {type(error).__name__}: {error}") from error
+        if not isinstance(kind, str) or not isinstance(data, (bytes, bytearray)):
+            raise _unusable(
+                self.serde, f"dumps_typed gave {type(kind).__name__} and {type(data).__name__}, not text and bytes"
+            )
+        if again != _PROBE or not isinstance(again, bytes):
+            raise _unusable(self.serde, f"bytes came back as {type(again).__name__}")
+        if len(kind) > KIND_LENGTH or not kind.isprintable() or "|" in kind:
+            raise _unusable(self.serde, f"its type {kind!r} is longer than {KIND_LENGTH}, or is not plain text")
+
+    @property
+    def kind(self) -> str:
+        """The type that sealed bytes have now."""
+        if self._kind is None:
+            plain = "bytes" if self._plain else self.serde.dumps_typed(b"")[0]
+            self._kind = self._encryption.kind if self._encryption is not None else plain
+        return self._kind
+
+    @property
+    def plain(self) -> bool:
+        """Whether bytes are stored as they are, so that they may be copied from place to place."""
+        return self._plain
+
+    def seal(self, data: bytes, place: Place) -> tuple[str, bytes]:
+        """Bytes as they may be stored at a place, and their type, to be stored verbatim."""
+        if self._plain:
+            return "bytes", data
+        if self._encryption is not None:
+            return self._encryption.encrypt(data, _packed(place), str(place[1]))
+        return self.serde.dumps_typed(_BOUND + _digest(place) + data)
+
+    def unseal(self, kind: str, data: bytes, place: Place) -> bytes:
+        """The bytes that were sealed for a place.
+
+        Raises:
+            StoreError: They cannot be read with this serializer, were sealed for another place, or are not encrypted although
+                they must be.
         """
         if self._encrypted_only and "+" not in kind:
             raise StoreError(
                 f"A stored value is not encrypted (its type is {kind!r}), and this checkpointer was told to accept only encrypted "
-                "ones. Nothing was loaded. If the value was written before encryption was turned on, open the database once "
-                "with encrypted_only=False.",
+                "ones. Nothing was loaded. If the value was written before encryption was turned on, encrypt what there is: "
+                "interlock db reencrypt.",
                 code="not_encrypted",
             )
-        if kind == "bytes":
+        if kind == "bytes" and (self._plain or self.kind != "bytes"):
             return bytes(data)
+        if kind.startswith("bytes+aesgcm:"):
+            if self._encryption is None:
+                raise StoreError(
+                    f"A stored value is encrypted ({kind!r}), and this checkpointer has no key. Nothing was loaded. "
+                    "Give the key: SQLCheckpointer(…, encryption=Encryption(…)).",
+                    code="unknown_key",
+                )
+            return self._encryption.decrypt(kind, bytes(data), _packed(place), str(place[1]))
         try:
             opened = self.serde.loads_typed((kind, bytes(data)))
+        except InterlockError:
+            raise
         except Exception as error:
             raise unreadable(kind, error) from error
         if not isinstance(opened, bytes):
             raise unreadable(kind, TypeError(f"it holds {type(opened).__name__} instead of bytes"))
+        if self._is_bound(opened):
+            if opened[len(_BOUND) : len(_BOUND) + _DIGEST] != _digest(place):
+                raise misplaced(str(place[1]))
+            return opened[len(_BOUND) + _DIGEST :]
+        if self._encrypted_only:
+            raise StoreError(
+                "A stored value is encrypted, but not for its place: it could have been moved there from another row. Nothing was "
+                "loaded. If it was written by an earlier release, bind what there is: interlock db reencrypt.",
+                code="not_bound",
+            )
         return opened
+
+    @staticmethod
+    def _is_bound(data: bytes) -> bool:
+        return data[: len(_BOUND)] == _BOUND
+
+    def is_bound(self, kind: str, data: bytes) -> bool:
+        """Whether bytes were sealed for a place, in the way in which they would be now."""
+        if self._encryption is not None or self._plain:
+            return kind == self.kind
+        try:
+            return kind == self.kind and self._is_bound(self.serde.loads_typed((kind, bytes(data))))
+        except Exception as error:
+            raise unreadable(kind, error) from error
 
     def loads(self, kind: str, data: bytes) -> Any:
         """A value from the inner serializer's typed bytes."""
         try:
             return self.inner.loads_typed((kind, data))
+        except InterlockError:
+            raise
         except Exception as error:
             raise unreadable(kind, error) from error
+
+
+def message_place(thread_id: str, position: int) -> Place:
+    """Where a message stands."""
+    return "message", thread_id, position
+
+
+def checkpoint_place(thread_id: str, namespace_key: str, checkpoint_id: str) -> Place:
+    """Where the body of a checkpoint stands."""
+    return "checkpoint", thread_id, namespace_key, checkpoint_id
+
+
+def value_place(thread_id: str, namespace_key: str, value_id: int) -> Place:
+    """Where a large value stands; its id is of its channel and version."""
+    return "value", thread_id, namespace_key, value_id
+
+
+def writes_place(thread_id: str, namespace_key: str, checkpoint_id: str, task_id: str, part: int) -> Place:
+    """Where pending writes stand; the channels are within."""
+    return "writes", thread_id, namespace_key, checkpoint_id, task_id, part
+
+
+def _packed(place: Place) -> bytes:
+    return ormsgpack.packb(place)
+
+
+def _digest(place: Place) -> bytes:
+    return blake2b(_packed(place), digest_size=_DIGEST).digest()
+
+
+def _unusable(serde: SerializerProtocol, why: str) -> InputError:
+    return InputError(
+        f"The serializer {type(serde).__name__} cannot be used: {why}. Nothing was opened. It gets every value, and bytes besides; let "
+        "dumps_typed take bytes, and loads_typed give the same bytes back.",
+        code="unusable_serializer",
+    )
 
 
 def unreadable(kind: str, error: BaseException) -> StoreError:

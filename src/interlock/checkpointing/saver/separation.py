@@ -10,7 +10,13 @@ from typing import Any
 
 import ormsgpack
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langgraph.checkpoint.serde.types import ERROR
 
+from ..serializing import TYPED
+from ..serializing.langgraph_codes import VALIDATE
+from ..serializing.refusals import Refused
+from ..serializing.walking import holds_buffer
+from ..serializing.writing import EXACT
 from .lists import StoredList
 from .memory import Conversation, digest
 from .messages import (
@@ -27,6 +33,7 @@ from .msgpack_tree import (
     BARE,
     MESSAGE,
     MESSAGES,
+    NAMELESS,
     PAIR,
     ROLE_FIRST,
     TYPE_FIRST,
@@ -40,6 +47,8 @@ from .msgpack_tree import (
     paste,
     position_and_form,
     positions,
+    ranges_and_nameless,
+    ranges_of,
     referenced,
 )
 from .opaque import holds_message
@@ -50,12 +59,18 @@ Encoded = tuple[int, str, bytes]
 """Form, type by the serializer (for PLAIN), bytes."""
 
 
+RAW_KINDS = {"msgpack": "r", TYPED: "t"}
+"""How a message is kept that only the serializer knows, by the type of its bytes."""
+RAW_TYPES = {kind: typ for typ, kind in RAW_KINDS.items()}
+
+
 class _Ranges:
     """A list of messages inside a value that is being packed."""
 
-    __slots__ = ("payload",)
+    __slots__ = ("code", "payload")
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, code: int, payload: bytes) -> None:
+        self.code = code
         self.payload = payload
 
 
@@ -68,13 +83,14 @@ class Encoder:
         refers: Whether anything refers to the conversation.
     """
 
-    __slots__ = ("_aside", "_conversation", "_namespace", "_sealing", "claimed", "lists", "new", "refers")
+    __slots__ = ("_aside", "_conversation", "_namespace", "_raw", "_sealing", "claimed", "lists", "new", "refers")
 
     def __init__(self, conversation: Conversation, sealing: Sealing, namespace: str) -> None:
         self._conversation = conversation
         self._sealing = sealing
         self._namespace = namespace
         self._aside = False
+        self._raw = "r"
         self.new: list[Message] = []
         self.claimed: list[Message] = []
         self.refers = False
@@ -89,6 +105,14 @@ class Encoder:
             aside: Whether it is on its way into a channel (input, pending write), where a reducer may give it an id.
         """
         self._aside = aside
+        self._raw = "r"
+        try:
+            return self._opaque(value, channel) if self._sealing.opaque else self._transparent(value, channel)
+        except Refused as refused:
+            raise refused.within(channel) from refused.__cause__
+
+    def _transparent(self, value: Any, channel: str) -> Encoded:
+        """The stored form where the serializer's bytes can be looked into."""
         kind = type(value)
         if kind is list:
             if value and _all_messages(value):
@@ -105,21 +129,30 @@ class Encoder:
                     return TREE, "", data
         elif is_message_type(kind):
             return TREE, "", _pack(self._one(value))
-        return self._by_serializer(value, channel)
-
-    def _by_serializer(self, value: Any, channel: str) -> Encoded:
-        if not self._sealing.msgpack and holds_message(value, channel):
-            # Nothing is known of the format: the whole value goes where messages may stand.
-            typed = self._sealing.inner.dumps_typed(value)
-            return TREE, "", _pack(self._refer(self._stored("c", ormsgpack.packb(typed), "value", None)))
+        elif channel == ERROR and isinstance(value, BaseException):
+            value = repr(value)  # what LangGraph's savers keep of the error of a task
         typ, data = self._sealing.inner.dumps_typed(value)
-        if self._sealing.msgpack:
-            if typ == "msgpack":
-                if may_hold_messages(data) and (rest := cut(data, self._keep, channel=channel)) is not None:
-                    return CUT, typ, rest
-            elif typ == "pickle" and holds_message(value, channel):
-                return TREE, "", _pack(self._refer(self._stored("c", ormsgpack.packb((typ, data)), "value", None)))
+        if typ in RAW_KINDS:
+            self._raw = RAW_KINDS[typ]
+            if may_hold_messages(data) and (rest := cut(data, self._keep, channel=channel)) is not None:
+                return CUT, typ, rest
+        elif typ == "pickle" and holds_message(value, channel):
+            return self._whole(typ, data)
         return PLAIN, typ, data
+
+    def _opaque(self, value: Any, channel: str) -> Encoded:
+        """The stored form where nothing is known of the serializer's bytes: it gets every value, and every message by itself."""
+        kind = type(value)
+        if kind is list and value and _all_messages(value):
+            return TREE, "", _pack(self._list(value, channel))
+        if is_message_type(kind):
+            return TREE, "", _pack(self._one(value))
+        typ, data = self._sealing.inner.dumps_typed(value)
+        return self._whole(typ, data) if holds_message(value, channel) else (PLAIN, typ, data)
+
+    def _whole(self, typ: str, data: bytes) -> Encoded:
+        """A value that holds messages which cannot be cut out: all of it goes where messages may stand."""
+        return TREE, "", _pack(self._refer(self._stored("c", ormsgpack.packb((typ, data)), "value", None)))
 
     def _dictionary(self, value: dict[Any, Any], channel: str) -> dict[Any, Any] | None:
         """The dictionary with references for the messages directly in it, or None when there are none."""
@@ -139,18 +172,22 @@ class Encoder:
 
     def _list(self, values: list[BaseMessage], slot: str) -> Any:
         """Ranges of positions. What stands where it stood last time is recognised without looking it up."""
-        if self._aside and any(value.id is None for value in values):
-            return [self._one(value) for value in values]
         key = (self._namespace, slot)
         before = self._conversation.lists.get(key)
         if before is not None and before.begins(values):
             rest = values[len(before.messages) :]
-            stored = before.followed_by([self._find(value) for value in rest]) if rest else before
+            stored = before.followed_by(*self._find_all(rest)) if rest else before
         else:
-            stored = StoredList([self._find(value) for value in values])
+            stored = StoredList(*self._find_all(values))
         self.lists[key] = stored
         self.refers = True
-        return _Ranges(ormsgpack.packb(stored.ranges))
+        if stored.nameless:
+            return _Ranges(NAMELESS, ormsgpack.packb([stored.ranges, ranges_of(stored.nameless)]))
+        return _Ranges(MESSAGES, ormsgpack.packb(stored.ranges))
+
+    def _find_all(self, values: list[BaseMessage]) -> tuple[list[Message], list[int]]:
+        """What is stored of messages, and which of them are without an id."""
+        return [self._find(value) for value in values], [at for at, value in enumerate(values) if value.id is None]
 
     def _one(self, value: BaseMessage) -> Reference:
         return self._refer(self._find(value), "" if value.id is not None else WITHOUT_ID)
@@ -170,12 +207,41 @@ class Encoder:
             known = conversation.by_id.get(message_id)
             if known is not None and known.same_as(value):
                 return known
-        if (body := fast_body(value)) is not None:
+        body = fast_body(value)
+        if self._sealing.opaque:
+            return self._found_opaque(value, body)
+        if body is not None:
             return self._stored("m", body, value.type, message_id)
         typ, data = self._sealing.inner.dumps_typed(value)
-        if not self._sealing.msgpack or typ != "msgpack":
+        if typ not in RAW_KINDS:
             return self._stored("c", ormsgpack.packb((typ, data)), value.type, message_id)
-        return self._stored("r", data, value.type, message_id)
+        return self._stored(RAW_KINDS[typ], data, value.type, message_id)
+
+    def _found_opaque(self, value: BaseMessage, body: bytes | None) -> Message:
+        """A message that the serializer made bytes of, perhaps others each time: it is recognised by what it is."""
+        conversation, message_id = self._conversation, value.id
+        seen = None if body is None else digest("=", body)
+        known = None
+        if message_id is not None:
+            known = conversation.by_id.get(message_id)
+            if known is not None and known.kind == "c" and known.seen is None and seen is not None:
+                known.seen = self._seen(known)
+        elif seen is not None:
+            known = conversation.by_digest.get(seen)
+        if known is not None and seen is not None and known.seen == seen:
+            return known
+        found = self._stored("c", ormsgpack.packb(self._sealing.inner.dumps_typed(value)), value.type, message_id)
+        found.seen = seen
+        if message_id is None and seen is not None:
+            conversation.by_digest[seen] = found
+        return found
+
+    def _seen(self, stored: Message) -> bytes:
+        try:
+            body = fast_body(self._sealing.loads(*ormsgpack.unpackb(stored.body)))
+        except Exception:
+            return b""
+        return b"" if body is None else digest("=", body)
 
     def _keep(self, content: Any, role: str, data: bytes) -> Reference:
         """Store a message that was found in msgpack. One of the known classes is the same as in a list."""
@@ -183,7 +249,9 @@ class Encoder:
             fields = content.content[2]
             message_id = fields.get("id")
             cls = CLASSES.get(role)
-            known = cls is not None and content.content[:2] == [cls.__module__, cls.__name__]
+            known = cls is not None and [*content.content[:2], content.content[3:]] == [
+                cls.__module__, cls.__name__, [VALIDATE]
+            ]  # fmt: skip
             if known and (message_id is None or can_stand_beside(message_id)):
                 body = fast_fields(role, {**fields, "id": None})
                 if body is not None:
@@ -198,18 +266,18 @@ class Encoder:
             message_id = content.get("id") if type(content) is dict else None
         if type(message_id) is not str:
             message_id = None
-        elif (erased := self._conversation.erased_ids.get(message_id)) is not None and erased.kind == "r":
+        elif (erased := self._conversation.erased_ids.get(message_id)) is not None and erased.kind in RAW_TYPES:
             return self._refer(erased)
-        return self._refer(self._stored("r", data, role, message_id))
+        return self._refer(self._stored(self._raw, data, role, message_id))
 
     def _stored(self, kind: str, body: bytes, role: str, message_id: str | None) -> Message:
         """What is stored of these bytes, or will be."""
         conversation = self._conversation
         if message_id is None:
             known = conversation.by_digest.get(digest(kind, body))
-            if known is not None:
+            if known is not None and known.message_id is None:
                 if not self._aside:
-                    known.claimable = False  # a list holds it as it is
+                    known.claimable = False  # a channel holds it without an id: it stays a message of its own
                 return known
         else:
             known = conversation.by_id.get(message_id)
@@ -218,8 +286,7 @@ class Encoder:
             if kind == "m":
                 nameless = conversation.by_digest.get(digest(kind, body))
                 if nameless is not None and nameless.claimable:
-                    nameless.claim(message_id)
-                    conversation.learn_id(nameless, message_id)
+                    conversation.claim(nameless, message_id)
                     self.claimed.append(nameless)
                     return nameless
         message = Message(conversation.next, kind, body, role, message_id)
@@ -244,7 +311,12 @@ def _as_message(content: Any, role: str) -> tuple[BaseMessage, str] | None:
         return None
     if type(content) is list and type(content[1]) is str:
         return cls(content[1]), PAIR + role
-    if type(content) is dict and len(content) == 2 and type(content["content"]) is str:
+    if (
+        type(content) is dict
+        and len(content) == 2
+        and type(content["content"]) is str
+        and next(iter(content)) != "content"
+    ):
         return cls(content["content"]), (ROLE_FIRST if "role" in content else TYPE_FIRST) + role
     return None
 
@@ -277,8 +349,8 @@ class Decoder:
         """A new object for a stored message."""
         if stored.kind == "m":
             return stored.load()
-        if stored.kind == "r":
-            return self._sealing.loads("msgpack", stored.body)
+        if stored.kind in RAW_TYPES:
+            return self._sealing.loads(RAW_TYPES[stored.kind], stored.body)
         typ, data = ormsgpack.unpackb(stored.body)
         return self._sealing.loads(typ, data)
 
@@ -293,11 +365,19 @@ class Decoder:
             stored = [self._messages(position) for position in positions(ormsgpack.unpackb(payload))]
             self.last_list = stored
             return [one.load() if one.kind == "m" else self.message(one) for one in stored]
+        if code == NAMELESS:
+            ranges, nameless = ranges_and_nameless(payload)
+            stored = [self._messages(position) for position in ranges]
+            self.last_list = stored
+            loaded = [self.message(one) for one in stored]
+            for at in nameless:
+                loaded[at].__dict__["id"] = None
+            return loaded
         raise ValueError(f"the extension {code} does not occur in stored values")
 
     def _original(self, position: int, form: str) -> bytes:
         stored = self._messages(position)
-        if stored.kind == "r":
+        if stored.kind in RAW_TYPES:
             return stored.body
         if stored.kind == "m":
             tag, fields = ormsgpack.unpackb(stored.body, option=UNPACK)
@@ -324,11 +404,15 @@ def _all_messages(values: list[Any]) -> bool:
 
 def _to_msgpack(value: Any) -> ormsgpack.Ext:
     if type(value) is _Ranges:
-        return ormsgpack.Ext(MESSAGES, value.payload)
+        return ormsgpack.Ext(value.code, value.payload)
     if type(value) is Reference:
         return ormsgpack.Ext(MESSAGE, value.pack())
     raise TypeError(f"{type(value).__name__} is for the serializer")
 
 
 def _pack(value: Any) -> bytes:
-    return ormsgpack.packb(value, default=_to_msgpack, option=PACK)
+    """Plain data and references; whatever else there is, and whatever msgpack would alter, is for the serializer."""
+    data = ormsgpack.packb(value, default=_to_msgpack, option=EXACT)
+    if (b"\xc4" in data or b"\xc5" in data or b"\xc6" in data) and holds_buffer(value):
+        raise TypeError("bytearray is for the serializer")
+    return data

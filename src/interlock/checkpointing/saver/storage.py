@@ -19,7 +19,7 @@ from .keys import Place
 from .line import Line, TaskWaiter, ThreadWaiter
 from .memory import Conversation, Memory
 from .messages import Message
-from .sealing import Sealing
+from .sealing import Sealing, checkpoint_place, message_place
 from .separation import Encoded
 from .statements import Statements
 
@@ -124,11 +124,14 @@ class Storage:
     def learn(conversation: Conversation, rows: list[Any], sealing: Sealing) -> None:
         """Remember rows of (position, kind, body, role, message_id, erased_at)."""
         for position, kind, data, role, message_id, erased_at in rows:
-            if position in conversation.messages:
+            if (known := conversation.messages.get(position)) is not None:
+                if known.foreign and message_id is not None:
+                    conversation.claim(known, message_id)  # another process gave it an id meanwhile
                 continue
             codec, _, sealed = kind.partition("|")
-            plain = sealing.unseal(sealed or "bytes", data)
+            plain = sealing.unseal(sealed or "bytes", data, message_place(conversation.thread_id, position))
             message = Message(position, codec, plain, role, message_id)
+            message.foreign = message_id is None and codec == "m"
             conversation.learn(message, erased=erased_at is not None)
 
     def stored_values(self, place: Place, sealing: Sealing) -> dict[str, tuple[Any, Encoded | int]]:
@@ -141,7 +144,8 @@ class Storage:
         if row is None:
             return {}
         kind, data = row[3:5]
-        header, values, _ = body.unpack(sealing.unseal(kind, data), place.checkpoint_id)
+        where = checkpoint_place(place.thread_id, place.namespace_key, place.checkpoint_id)
+        header, values, _ = body.unpack(sealing.unseal(kind, data, where), place.checkpoint_id)
         versions = header["channel_versions"]
         return {channel: (versions[channel], value) for channel, value in values.items() if channel in versions}
 

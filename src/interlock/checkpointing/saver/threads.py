@@ -1,7 +1,7 @@
 """What is done to whole threads: delete, copy, prune, and delete by run."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -12,7 +12,8 @@ from ..conversation_tables import conversations, messages
 from ..faults import is_deadlock
 from ..identifiers import checked
 from . import body
-from .sealing import Sealing
+from .resealing import copy_sealed
+from .sealing import Sealing, checkpoint_place
 from .storage import ATTEMPTS, Storage
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ def delete_for_runs(storage: Storage, run_ids: Sequence[str]) -> None:
                 _renew_head(connection, thread)
 
 
-def copy_thread(storage: Storage, source: str, target: str) -> None:
+def copy_thread(storage: Storage, source: str, target: str, sealing: Sealing) -> None:
     """Copy every checkpoint, value, write and message. The target must not have any checkpoints.
 
     Raises:
@@ -139,16 +140,20 @@ def copy_thread(storage: Storage, source: str, target: str) -> None:
             )
             number = connection.execute(copy).inserted_primary_key[0]  # type: ignore[index]
             for table in (checkpoints, channel_values, writes):
-                _copy_rows(connection, table, table.c.thread, row.id, number)
+                if sealing.plain:
+                    _copy_rows(connection, table, table.c.thread, row.id, number)
+                else:
+                    key = row.namespace_key
+                    copy_sealed(connection, table, sealing, row.id, (source, key), number, (target, key))
         if storage.together:
-            _copy_conversation(connection, source, target)
+            _copy_conversation(connection, source, target, sealing)
     if not storage.together:
         with storage.conversation_database.write() as connection:
-            _copy_conversation(connection, source, target)
+            _copy_conversation(connection, source, target, sealing)
     storage.forget_thread(target)
 
 
-def _copy_conversation(connection: sa.Connection, source: str, target: str) -> None:
+def _copy_conversation(connection: sa.Connection, source: str, target: str, sealing: Sealing) -> None:
     row = connection.execute(sa.select(conversations).where(conversations.c.thread_id == source)).first()
     _delete_conversation(connection, target)
     if row is None:
@@ -157,7 +162,10 @@ def _copy_conversation(connection: sa.Connection, source: str, target: str) -> N
         thread_id=target, epoch=row.epoch, created_at=row.created_at, erased_at=row.erased_at
     )
     number = connection.execute(copy).inserted_primary_key[0]  # type: ignore[index]
-    _copy_rows(connection, messages, messages.c.conversation, row.id, number)
+    if sealing.plain:
+        _copy_rows(connection, messages, messages.c.conversation, row.id, number)
+    else:
+        copy_sealed(connection, messages, sealing, row.id, (source,), number, (target,))
 
 
 def _copy_rows(connection: sa.Connection, table: sa.Table, owner: sa.Column[Any], source: int, target: int) -> None:
@@ -190,25 +198,34 @@ def prune(storage: Storage, thread_ids: Sequence[str], strategy: str, sealing: S
 
 def _keep_latest(connection: sa.Connection, thread: int, sealing: Sealing) -> None:
     c = checkpoints.c
+    thread_id, namespace_key = connection.execute(
+        sa.select(threads.c.thread_id, threads.c.namespace_key).where(threads.c.id == thread)
+    ).one()
     chain = {row.checkpoint_id: row for row in connection.execute(
         sa.select(c.checkpoint_id, c.parent_id, c.kind, c.body, c.metadata, c.outside).where(c.thread == thread)
     )}  # fmt: skip
     if not chain:
         return
-    kept = _needed_by(chain, max(chain), sealing)
+
+    def opened(checkpoint_id: str) -> tuple[dict[str, Any], Mapping[str, Any], Any]:
+        row = chain[checkpoint_id]
+        where = checkpoint_place(thread_id, namespace_key, checkpoint_id)
+        return body.unpack(sealing.unseal(row.kind, row.body, where), checkpoint_id)
+
+    kept = _needed_by(chain, max(chain), opened)
     _drop(connection, thread, [checkpoint_id for checkpoint_id in chain if checkpoint_id not in kept])
 
 
-def _needed_by(chain: dict[str, Any], latest: str, sealing: Sealing) -> set[str]:
+def _needed_by(chain: dict[str, Any], latest: str, opened: Callable[[str], tuple[Any, Any, Any]]) -> set[str]:
     """The newest checkpoint, and the ancestors that its delta channels are rebuilt from: back to a value of each."""
     kept = {latest}
-    header, values, _ = body.unpack(sealing.unseal(chain[latest].kind, chain[latest].body), latest)
+    header, values, _ = opened(latest)
     counters = _delta_channels(chain[latest].metadata)
     missing = {channel for channel in counters if channel in header["channel_versions"] and channel not in values}
     parent = chain[latest].parent_id
     while missing and parent in chain:
         kept.add(parent)
-        _, values, _ = body.unpack(sealing.unseal(chain[parent].kind, chain[parent].body), parent)
+        _, values, _ = opened(parent)
         missing -= values.keys()
         parent = chain[parent].parent_id
     return kept

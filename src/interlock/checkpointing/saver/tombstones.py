@@ -29,8 +29,8 @@ def tombstone(stored: Message, sealing: Sealing) -> tuple[str, bytes]:
     if stored.kind == "m":
         tag, fields = ormsgpack.unpackb(stored.body, option=UNPACK)
         return "m", ormsgpack.packb((tag, _emptied(fields)), option=PACK)
-    if stored.kind == "r":
-        return "r", pack_tree(_emptied_tree(unpack_tree(stored.body)))
+    if stored.kind in ("r", "t"):
+        return stored.kind, pack_tree(_emptied_tree(unpack_tree(stored.body)))
     try:
         message = sealing.loads(*ormsgpack.unpackb(stored.body))
     except StoreError:

@@ -1,0 +1,182 @@
+"""Rows sealed again: for another place, when a thread is copied, and with another key, when keys are rotated."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ...tools.errors import StoreError
+from ..checkpoint_tables import channel_values, checkpoints, threads, writes
+from ..conversation_tables import conversations, messages
+from ..database import Database
+from .sealing import Place, Sealing, checkpoint_place, message_place, value_place, writes_place
+from .storage import Storage
+
+BATCH = 200
+"""So many rows are sealed again in one transaction: a writer waits no longer than for these."""
+Progress = Callable[[str, int], None]
+"""Is told a table and how many of its rows were sealed again."""
+
+
+@dataclass(frozen=True)
+class ReencryptReport:
+    """What a re-encryption did."""
+
+    rows: int
+    """Rows that were encrypted again, and read back."""
+    skipped: int
+    """Rows that were encrypted with the newest key already."""
+
+
+def place_of_row(table: sa.Table, owner: Sequence[str], row: Any) -> Place:
+    """Where a row stands; the owner is the thread, and its namespace where the table has one."""
+    if table is messages:
+        return message_place(owner[0], row.position)
+    thread_id, namespace_key = owner
+    if table is checkpoints:
+        return checkpoint_place(thread_id, namespace_key, row.checkpoint_id)
+    if table is channel_values:
+        return value_place(thread_id, namespace_key, row.value_id)
+    return writes_place(thread_id, namespace_key, row.checkpoint_id, row.task_id, row.part)
+
+
+def split_kind(table: sa.Table, kind: str) -> tuple[str, str]:
+    """What stands before the type of the seal, and that type: messages have their codec there."""
+    if table is not messages:
+        return "", kind
+    codec, _, sealed = kind.partition("|")
+    return codec, sealed or "bytes"
+
+
+def join_kind(table: sa.Table, codec: str, sealed: str) -> str:
+    """The reverse of `split_kind`."""
+    if table is not messages:
+        return sealed
+    return codec if sealed == "bytes" else f"{codec}|{sealed}"
+
+
+def resealed(table: sa.Table, sealing: Sealing, row: Any, old: Place, new: Place) -> tuple[str, bytes]:
+    """The kind and body of a row, sealed for a place.
+
+    Raises:
+        StoreError: It cannot be read where it is, or what was sealed cannot be read again.
+    """
+    codec, kind = split_kind(table, row.kind)
+    plain = sealing.unseal(kind, row.body, old)
+    sealed, body = sealing.seal(plain, new)
+    if sealing.unseal(sealed, body, new) != plain:
+        raise StoreError(
+            f"A row of {table.name} was sealed again and did not read back as it was. It was left as it is. "
+            "Does the serializer give back the bytes that it got?",
+            code="not_read_back",
+        )
+    return join_kind(table, codec, sealed), body
+
+
+def copy_sealed(  # noqa: PLR0917 -- one row after the other, from here to there
+    connection: sa.Connection,
+    table: sa.Table,
+    sealing: Sealing,
+    source: int,
+    old: Sequence[str],
+    target: int,
+    new: Sequence[str],
+) -> None:
+    """Copy the rows of a thread to another, each sealed for its new place."""
+    owner = table.primary_key.columns.values()[0]
+    for rows in _batches(connection, table, owner == source):
+        copies = []
+        for row in rows:
+            kind, body = resealed(table, sealing, row, place_of_row(table, old, row), place_of_row(table, new, row))
+            copies.append({**row._mapping, owner.name: target, "kind": kind, "body": body})
+        connection.execute(sa.insert(table), copies)
+
+
+def reencrypt(storage: Storage, sealing: Sealing, progress: Progress | None = None) -> ReencryptReport:
+    """Seal every row with the newest key, where it stands. Safe beside workers that have both keys, and to run again.
+
+    Raises:
+        StoreError: A row cannot be read with any key. What was done before it stays done.
+    """
+    storage.ready()
+    done = skipped = 0
+    workflow, conversation = storage.database, storage.conversation_database
+    for number, *owner in _owners(workflow, threads.c.id, threads.c.thread_id, threads.c.namespace_key):
+        for table in (checkpoints, channel_values, writes):
+            done, skipped = _add((done, skipped), _reencrypt(workflow, table, sealing, number, owner, progress))
+    for number, thread_id in _owners(conversation, conversations.c.id, conversations.c.thread_id):
+        done, skipped = _add(
+            (done, skipped), _reencrypt(conversation, messages, sealing, number, [thread_id], progress)
+        )
+    return ReencryptReport(done, skipped)
+
+
+def _add(left: tuple[int, int], right: tuple[int, int]) -> tuple[int, int]:
+    return left[0] + right[0], left[1] + right[1]
+
+
+def _owners(database: Database, number: sa.Column[Any], *names: sa.Column[Any]) -> Iterator[Sequence[Any]]:
+    after = -1
+    while True:
+        query = sa.select(number, *names).where(number > after).order_by(number).limit(BATCH)
+        with database.read() as connection:
+            rows = connection.execute(query).all()
+        yield from rows
+        if len(rows) < BATCH:
+            return
+        after = rows[-1][0]
+
+
+def _reencrypt(  # noqa: PLR0917 -- one row after the other
+    database: Database, table: sa.Table, sealing: Sealing, number: int, owner: Sequence[str], progress: Progress | None
+) -> tuple[int, int]:
+    """Rows done and skipped, of one thread in one table."""
+    keys = table.primary_key.columns.values()
+    done = skipped = 0
+    after: tuple[Any, ...] | None = None
+    while True:
+        with database.write() as connection:
+            rows = _batch(connection, table, keys[0] == number, after, lock=True)
+            changes = []
+            for row in rows:
+                if sealing.is_bound(split_kind(table, row.kind)[1], row.body):
+                    skipped += 1
+                    continue
+                place = place_of_row(table, owner, row)
+                kind, body = resealed(table, sealing, row, place, place)
+                at = {f"at_{key.name}": row._mapping[key.name] for key in keys}
+                changes.append({**at, "new_kind": kind, "new_body": body})
+            if changes:
+                here = sa.and_(*(key == sa.bindparam(f"at_{key.name}") for key in keys))
+                update = sa.update(table).where(here)
+                connection.execute(update.values(kind=sa.bindparam("new_kind"), body=sa.bindparam("new_body")), changes)
+        done += len(changes)
+        if changes and progress is not None:
+            progress(table.name, len(changes))
+        if len(rows) < BATCH:
+            return done, skipped
+        after = tuple(rows[-1]._mapping[key.name] for key in keys)
+
+
+def _batches(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> Iterator[Sequence[Any]]:
+    keys = table.primary_key.columns.values()
+    after: tuple[Any, ...] | None = None
+    while rows := _batch(connection, table, where, after):
+        yield rows
+        after = tuple(rows[-1]._mapping[key.name] for key in keys)
+
+
+def _batch(
+    connection: sa.Connection,
+    table: sa.Table,
+    where: sa.ColumnElement[bool],
+    after: Iterable[Any] | None,
+    *,
+    lock: bool = False,
+) -> Sequence[Any]:
+    keys = table.primary_key.columns.values()
+    query = sa.select(table).where(where).order_by(*keys).limit(BATCH)
+    if after is not None:
+        query = query.where(sa.tuple_(*keys) > sa.tuple_(*after))
+    return connection.execute(query.with_for_update() if lock else query).all()

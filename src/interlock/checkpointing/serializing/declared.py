@@ -1,0 +1,74 @@
+"""The classes that schemas declare: what strict mode allows to be in a graph's channels."""
+
+import dataclasses
+import enum
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def declared_types(*schemas: Any) -> frozenset[type]:
+    """Every data class that occurs in schemas: in their fields, and in the fields of those.
+
+    Args:
+        schemas: Typed dictionaries, dataclasses, pydantic models, or any annotation.
+    """
+    found: set[type] = set()
+    seen: set[int] = set()
+    kept: list[Any] = list(schemas)  # ids are only distinct while their objects live
+    todo = list(schemas)
+    while todo:
+        item = todo.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        parts = list(_parts(item))
+        kept += parts
+        todo += parts
+        if isinstance(item, type) and _is_data(item):
+            found.add(item)
+    return frozenset(found)
+
+
+def _parts(item: Any) -> Iterable[Any]:
+    if isinstance(item, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
+        yield item.__value__
+    yield from typing.get_args(item)
+    origin = typing.get_origin(item)
+    if origin is not None and origin is not item:
+        yield origin
+    if isinstance(item, typing.TypeVar):
+        yield from (item.__bound__, *item.__constraints__)
+    if (supertype := getattr(item, "__supertype__", None)) is not None:
+        yield supertype
+    if isinstance(item, type) and (_is_data(item) or typing.is_typeddict(item)):
+        yield from _hints(item).values()
+        if issubclass(item, BaseModel):
+            yield from (field.annotation for field in item.__pydantic_fields__.values())
+            metadata = item.__pydantic_generic_metadata__
+            yield from metadata["args"]
+            yield metadata["origin"]
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except Exception:  # names that only a type checker sees
+        return dict(getattr(cls, "__annotations__", {}))
+
+
+def _is_data(cls: type) -> bool:
+    if cls.__module__ == "builtins":
+        return False
+    return (
+        issubclass(cls, (enum.Enum, BaseModel))
+        or dataclasses.is_dataclass(cls)
+        or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
+        or "__attrs_attrs__" in cls.__dict__
+        or any(
+            issubclass(cls, base) and cls is not base
+            for base in (str, int, float, bytes, list, dict, set, frozenset, tuple)
+        )
+    )

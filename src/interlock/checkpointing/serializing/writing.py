@@ -1,0 +1,116 @@
+"""One value on its way to bytes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import ormsgpack
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+from pydantic import BaseModel
+
+from . import arrays, classes, generics, langgraph_codes, states, values
+from .codes import DATA, DELTA_SNAPSHOT, MODEL, TUPLE, VALUE
+from .refusals import Refused, not_storable, too_deep
+from .walking import holds_buffer, unusual
+
+EXACT = (
+    ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+    | ormsgpack.OPT_PASSTHROUGH_TUPLE
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+)
+"""Msgpack takes what it gives back as it was, and hands over everything else."""
+_WITH_ODD_KEYS = EXACT | ormsgpack.OPT_NON_STR_KEYS
+
+
+class Writer:
+    """Packs one value.
+
+    Args:
+        kind_to_write: The kind of a data class, or a refusal.
+    """
+
+    __slots__ = ("_kind_to_write", "_made", "_refused", "extended")
+
+    def __init__(self, kind_to_write: Callable[[type], str]) -> None:
+        self._kind_to_write = kind_to_write
+        self._refused: Exception | None = None
+        self.extended = False
+        """Whether there is more in it than plain data, so that another serializer could not read it."""
+        self._made: dict[int, tuple[Any, ormsgpack.Ext]] = {}
+
+    def pack(self, value: Any) -> bytes:
+        """The bytes.
+
+        Raises:
+            InputError: Something in it has no stored form.
+        """
+        try:
+            data = ormsgpack.packb(value, default=self._extension, option=EXACT)
+        except (TypeError, ValueError):
+            self._say_what_was_refused(value)
+            return self._pack_unusual(value)
+        # Byte arrays look like bytes to msgpack. Where there are none of either, these bytes are rare.
+        if (b"\xc4" in data or b"\xc5" in data or b"\xc6" in data) and holds_buffer(value):
+            return self._pack_unusual(value)
+        return data
+
+    def _pack_unusual(self, value: Any) -> bytes:
+        """As `pack`, with everything looked at in Python, so that whatever is wrong can be named."""
+        self.extended = True
+        try:
+            return ormsgpack.packb(unusual(value, self._extension), default=self._extension, option=_WITH_ODD_KEYS)
+        except Refused:
+            raise
+        except (TypeError, ValueError, RecursionError) as error:
+            self._say_what_was_refused(value)
+            raise too_deep(type(value)) from error
+
+    def _say_what_was_refused(self, value: Any) -> None:
+        """Msgpack forgets what its hook raises."""
+        refused, self._refused = self._refused, None
+        if refused is None:
+            return
+        if isinstance(refused, Refused):
+            raise refused
+        if isinstance(refused, RecursionError):
+            raise too_deep(type(value)) from refused
+        raise not_storable(type(value), f"which cannot be read: {type(refused).__name__}: {refused}.") from refused
+
+    def _extension(self, obj: Any) -> ormsgpack.Ext:
+        """What an object is stored as. It is made once: what is unusual about one that holds it makes msgpack ask again."""
+        self.extended = True
+        made = self._made.get(id(obj))
+        if made is not None:
+            return made[1]
+        try:
+            ext = self._make(obj)
+        except Exception as error:
+            self._refused = error
+            raise
+        self._made[id(obj)] = (obj, ext)
+        return ext
+
+    def _make(self, obj: Any) -> ormsgpack.Ext:
+        cls = type(obj)
+        if cls is tuple:
+            return ormsgpack.Ext(TUPLE, self.pack(list(obj)))
+        if (write := values.WRITE.get(cls)) is not None:
+            return ormsgpack.Ext(VALUE, self.pack(write(obj)))
+        if cls is _DeltaSnapshot:
+            return ormsgpack.Ext(DELTA_SNAPSHOT, self.pack(obj.value))
+        if (parts := arrays.parts_of(obj)) is not None:
+            return ormsgpack.Ext(VALUE, self.pack(parts))
+        kind = self._kind_to_write(cls)
+        if kind == states.MODEL_V2:
+            return self._model(cls, obj)
+        state = states.state_of(obj, kind)
+        return ormsgpack.Ext(DATA, self.pack([kind, *classes.named(cls), state]))
+
+    def _model(self, cls: type[BaseModel], obj: BaseModel) -> ormsgpack.Ext:
+        if cls in langgraph_codes.MESSAGES and not obj.__pydantic_extra__ and not obj.__pydantic_private__:
+            parts = [cls.__module__, cls.__name__, obj.__dict__, langgraph_codes.VALIDATE]
+            return ormsgpack.Ext(MODEL, self.pack(parts))
+        fields, rest = states.model_state(obj)
+        return ormsgpack.Ext(MODEL, self.pack([*classes.named(cls), fields, [*rest, generics.described(cls)]]))

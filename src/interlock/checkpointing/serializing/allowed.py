@@ -1,11 +1,14 @@
 """Which classes of an application may be written and read."""
 
+import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
 
-from .classes import Name, named
+from .classes import Name, known, named
+from .declared import declared_types
+from .states import NAMED_TUPLE, SUBCLASS, kind_of
 
 _OURS = __name__.partition(".")[0] + "."
 _LIBRARIES = ("langchain_core.", "langgraph.")
@@ -19,6 +22,7 @@ class Allowed:
     strict: bool
     by_name: frozenset[Name] = frozenset()
     by_class: frozenset[type] = frozenset()
+    _seen: "weakref.WeakSet[type]" = field(default_factory=weakref.WeakSet, compare=False, repr=False)
 
     @classmethod
     def of(cls, types: Iterable[type | tuple[str, ...]], *, strict: bool) -> "Allowed":
@@ -43,19 +47,30 @@ class Allowed:
         )
 
     def allows(self, cls: type) -> bool:
-        """Whether objects of a class may be written and read."""
-        if not self.strict:
-            return True
-        module, name = named(cls)
-        return (
-            (module, name) in SAFE_MSGPACK_TYPES
-            or module.startswith((_OURS, *_LIBRARIES))
-            or self.names(cls)
-            or self._by_origin(cls)
-        )
+        """Whether objects of a class may be written and read.
 
-    def _by_origin(self, cls: type) -> bool:
-        """A parametrized pydantic model is allowed with the model that it was made of."""
-        metadata = cls.__dict__.get("__pydantic_generic_metadata__")
-        origin = metadata.get("origin") if isinstance(metadata, dict) else None
-        return isinstance(origin, type) and self.names(origin)
+        Named tuples and subclasses of built-in classes always may: they are values without more, and LangGraph does not say which of
+        them the schemas declare.
+        """
+        if not self.strict or cls in self._seen:
+            return True
+        allowed = self._allows(cls)
+        if allowed:
+            self._seen.add(cls)
+        return allowed
+
+    def _allows(self, cls: type) -> bool:
+        module, name = named(cls)
+        if (module, name) in SAFE_MSGPACK_TYPES or module.startswith((_OURS, *_LIBRARIES)) or self.names(cls):
+            return True
+        if kind_of(cls) in (NAMED_TUPLE, SUBCLASS):
+            return True
+        there = [found for pair in self.by_name if (found := known(*pair)) is not None]
+        declared = declared_types(*self.by_class, *there)  # what is allowed declares what is in its fields
+        return cls in declared or _origin_of(cls) in declared
+
+
+def _origin_of(cls: type) -> object:
+    """The model that a pydantic model with parameters was made of."""
+    metadata = cls.__dict__.get("__pydantic_generic_metadata__")
+    return metadata.get("origin") if isinstance(metadata, dict) else None

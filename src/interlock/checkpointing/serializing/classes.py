@@ -42,12 +42,7 @@ def found(module: str, name: str, moved: Mapping[str, type]) -> type:
     Raises:
         StoreError: This process has no class of that name.
     """
-    cls = moved.get(f"{module}.{name}") or _in_module(module, name)
-    if cls is None:
-        with _guard:
-            cls = _without_name.get((module, name))
-    if cls is None:
-        cls = _alive(module, name)
+    cls = moved.get(f"{module}.{name}") or known(module, name)
     if cls is None:
         where = "is not imported" if module not in sys.modules else "has no such class"
         raise not_read(
@@ -58,6 +53,15 @@ def found(module: str, name: str, moved: Mapping[str, type]) -> type:
             f'SQLCheckpointer(…, moved_types={{"{module}.{name}": NewClass}}).',
         )
     return cls
+
+
+def known(module: str, name: str) -> type | None:
+    """The class of a name, if this process has one."""
+    cls = _in_module(module, name)
+    if cls is None:
+        with _guard:
+            cls = _without_name.get((module, name))
+    return cls if cls is not None else _alive(module, name)
 
 
 def _in_module(module: str, name: str) -> type | None:

@@ -99,7 +99,7 @@ def test_those_who_write_with_such_an_engine_wait_for_each_other(which: str, tmp
         connection.exec_driver_sql("CREATE TABLE sold (number INTEGER)")
         connection.exec_driver_sql("INSERT INTO sold VALUES (0)")
     database = Database.open(engine)
-    database._write_lock = None  # as if each of them were a process of its own
+    database.write_lock = None  # as if each of them were a process of its own
 
     def sell() -> None:
         for _ in range(20):

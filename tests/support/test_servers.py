@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from tests.support import servers
+from tests.support.pgbouncer import pgbouncer
 from tests.support.servers import Server
 
 FINDERS: dict[str, tuple[Server, Callable[[], str]]] = {
@@ -73,6 +75,19 @@ def test_something_else_at_the_address_is_not_taken_for_the_server(monkeypatch: 
 
     with pytest.raises(pytest.skip.Exception, match=r"no redis answers .*began with b'INFO "):
         servers.redis_url()
+
+
+def test_a_missing_pooler_skips_the_test_or_fails_it_where_it_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_args, **_kwargs: None)
+    monkeypatch.delenv(servers.REQUIRE, raising=False)
+    with (
+        pytest.raises(pytest.skip.Exception, match="pgbouncer is not on this machine"),
+        pgbouncer(servers.POSTGRES.url),
+    ):
+        pass
+    monkeypatch.setenv(servers.REQUIRE, "redis,pgbouncer")
+    with pytest.raises(pytest.fail.Exception, match="install it"), pgbouncer(servers.POSTGRES.url):
+        pass
 
 
 def test_requiring_a_server_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, co
 from interlock.tools import (
     AuditRef,
     ContextError,
-    ContractError,
     Effect,
     Event,
     IdempotencyKey,
@@ -35,6 +34,7 @@ from interlock.tools import (
     event,
     read,
 )
+from interlock.tools.errors import RuleError
 
 
 def context(kind: ToolKind = ToolKind.COMMAND, **more: Any) -> ToolContext:
@@ -522,7 +522,8 @@ def test_a_check_that_does_not_hold_gives_its_reason() -> None:
         return False
 
     assert reason(order_is_new) == "The order is new."
-    assert reason(order_is_old) == "order_is_old"
+    assert reason(order_is_old) == "its check 'order_is_old' does not hold for these arguments"
+    assert reason(lambda order_id: order_id == "o-2") == "its check does not hold for these arguments"
     assert reason(lambda order_id: f"{order_id} is gone") == "o-1 is gone"
 
 
@@ -538,13 +539,13 @@ def test_none_holds_only_where_a_check_says_that_it_answers_it() -> None:
     forgot.__annotations__["return"] = "bool"
 
     assert reason(why_not) is None
-    with pytest.raises(ContractError, match="return True when it holds"):
+    with pytest.raises(RuleError, match="return True when it holds"):
         reason(forgot)
 
 
 @pytest.mark.parametrize("answer", [0, 1, "", [], None])
 def test_an_answer_that_is_neither_yes_nor_no_nor_a_reason_is_an_error(answer: Any) -> None:
-    with pytest.raises(ContractError, match="as a check"):
+    with pytest.raises(RuleError, match="return True when it holds"):
         reason(lambda: answer)
 
 

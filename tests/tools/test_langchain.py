@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool, ToolException, tool
 from pydantic import BaseModel, Field
 
-from interlock import Refused, ToolContext, command, read
+from interlock import Refused, ToolContext, command, contract_from_schema, read
+from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import ContextError, ContractError, InvalidArguments
 from interlock.tools.langchain import contract_from_tool
 
@@ -26,6 +29,20 @@ def stock(item_id: str, at_least: int = 0) -> Stock:
 async def later(item_id: str) -> Stock:
     """How many are left, later."""
     return Stock(item_id=item_id, count=7)
+
+
+@read("item.stock")
+def refusing(item_id: str, at_least: int = 0) -> Stock:
+    """How many are left."""
+    if item_id == "none":
+        raise Refused(f"There is no item {item_id}.")
+    return Stock(item_id=item_id, count=at_least)
+
+
+@read("item.stock")
+async def arefusing(item_id: str, at_least: int = 0) -> Stock:
+    """How many are left."""
+    return refusing(item_id, at_least)
 
 
 @command("item.reserve", effect="transactional")
@@ -48,9 +65,46 @@ async def test_a_contract_as_a_tool_runs_asynchronously_whether_its_function_doe
     assert await later.as_tool().ainvoke({"itemId": "i1"}) == {"itemId": "i1", "count": 7}
 
 
-def test_a_contract_as_a_tool_still_reads_its_arguments_strictly() -> None:
-    with pytest.raises(InvalidArguments):
-        stock.as_tool().invoke({"itemId": "i1", "atLeast": "4"})
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"itemId": "i1", "atLeast": "4"}, "atLeast"),
+        ({"itemId": 5}, "itemId"),
+        ({}, "itemId"),
+        ({"itemId": "none"}, "There is no item none."),
+    ],
+)
+async def test_what_a_contract_as_a_tool_will_not_do_is_the_tools_error_which_a_model_can_mend(
+    arguments: dict[str, Any], said: str
+) -> None:
+    tool_call = {"name": "item_stock", "args": arguments, "id": "c1", "type": "tool_call"}
+    for made in (refusing.as_tool(), arefusing.as_tool()):
+        answers = [await made.ainvoke(tool_call)]
+        if made.func is not None:
+            answers.append(made.invoke(tool_call))
+        for answer in answers:
+            assert (answer.status, said in answer.content) == ("error", True)
+
+
+def test_an_agent_goes_on_after_a_call_that_a_contract_as_a_tool_refused() -> None:
+    model = ScriptedChatModel([call("item_stock", itemId=5), call("item_stock", itemId="i1")], forever="done")
+
+    output = create_agent(model, [refusing.as_tool()]).invoke({"messages": [("user", "how many?")]})
+
+    answers = [message for message in output["messages"] if isinstance(message, ToolMessage)]
+    assert [answer.status for answer in answers] == ["error", "success"]
+
+
+def test_an_argument_may_have_a_name_that_langchain_uses_itself() -> None:
+    made = contract_from_schema(
+        "a.b", {"properties": {"config": {}, "run_manager": {}, "self": {}}}, lambda arguments: arguments
+    )
+
+    assert made.as_tool().invoke({"config": 1, "run_manager": 2, "self": 3}) == {
+        "config": 1,
+        "run_manager": 2,
+        "self": 3,
+    }
 
 
 def test_a_contract_that_takes_a_context_cannot_be_called_without_a_workflow() -> None:
@@ -115,20 +169,6 @@ def test_a_tool_with_a_json_schema_keeps_it() -> None:
     assert properties["city"] == {"type": "string", "description": "Where"}
     assert properties["unit"]["enum"] == ["C", "F"]
     assert contract.call(contract.parse({"city": "Bern", "box": {"n": 1}})) == "box,city"
-
-
-def test_a_tool_that_langgraph_would_have_to_inject_into_is_refused() -> None:
-    from typing import Annotated
-
-    from langgraph.prebuilt import InjectedState
-
-    @tool
-    def nosy(question: str, state: Annotated[dict[str, Any], InjectedState]) -> str:
-        """Look into the state."""
-        return question + str(state)
-
-    with pytest.raises(ContractError, match="state"):
-        contract_from_tool(nosy)
 
 
 def test_a_langchain_tool_is_never_taken_for_transactional() -> None:

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from langchain_core.tools import StructuredTool
 
 from interlock import ToolContract, Workflow, contract_from_schema
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import InvalidArguments
+from interlock.tools.langchain import contract_from_tool
 from interlock.tools.storable import why_not_storable
 from tests.tools.published_tools import Published, arguments_of, changed, published, servers
 
@@ -31,6 +33,21 @@ def imported(tool: Published, ran: list[Any] | None = None) -> ToolContract:
     return contract_from_schema(tool.name, tool.input_schema, work, description=tool.description)
 
 
+def as_langchain_has_it(tool: Published) -> StructuredTool:
+    """As the adapters for MCP make a tool."""
+
+    async def work(**arguments: Any) -> tuple[str, None]:
+        return str(arguments), None
+
+    return StructuredTool(
+        name=tool.name,
+        description=tool.description or "",
+        args_schema=tool.input_schema,
+        coroutine=work,
+        response_format="content_and_artifact",
+    )
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(ALL) >= 250
     assert len(servers()) >= 17
@@ -38,7 +55,7 @@ def test_there_are_enough_of_them() -> None:
 
 @pytest.mark.parametrize("tool", ALL, ids=str)
 def test_every_published_tool_is_offered_as_it_was_published(tool: Published) -> None:
-    for contract in [imported(tool)]:
+    for contract in (imported(tool), contract_from_tool(as_langchain_has_it(tool))):
         offered = contract.tool_definition()["function"]
 
         assert offered["parameters"] == tool.input_schema

@@ -61,12 +61,6 @@ async def test_an_async_function_decides_under_ainvoke_and_is_refused_under_invo
     assert (await graph.ainvoke(None, thread()))["state"] == "closed"
 
 
-def test_what_a_function_returns_in_another_shape_is_a_clear_error(memory: Home, desk: Desk) -> None:
-    graph = memory.compile(one_state(desk, decide=lambda view: {"tool": "order.refund"}))
-    with pytest.raises(RunError, match="returns \\(tool, arguments\\)"):
-        graph.invoke(said(), thread())
-
-
 def test_what_a_function_proposes_is_judged_like_anything_else(home: Home, run: Runner, desk: Desk) -> None:
     turns = iter([("order.hold", {"orderId": "1"}), None])
     output = run(home.compile(one_state(desk, decide=lambda view: next(turns))), said(), thread())

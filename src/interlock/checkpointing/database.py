@@ -18,15 +18,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.pool import NullPool
 
+from ..tools.errors import StoreError
 from . import clock
+from .connecting import packets, urls
+from .connecting.application import Application, accept, in_schema, is_asynchronous
+from .connecting.bridges import awaitable
+from .connecting.cursors import Begun, CursorBlock, OwnAutocommit, OwnTransaction, on_engine
 from .connections import Connections
 from .echoing import EchoingCursor, is_shown
-from .engines import ASYNC_DRIVERS, Dialect, create_engine, dialect_of, in_schema, prepare_sqlite, sync_url
-from .faults import translate, translated
+from .engines import Dialect, create_async_engine, create_engine, dialect_of
+from .faults import translate
 from .forks import renew_after_fork
-from .patience import READ_ONLY_POSTGRESQL, bound
+from .patience import READ_ONLY_POSTGRESQL
 from .statements import Prepared
 from .writers import WriteLock, write_lock_for
 
@@ -40,9 +44,9 @@ _begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
 _begin_reading = Prepared(sa.text("BEGIN"))
 _write_again = Prepared(sa.text("PRAGMA query_only=OFF"))
 _READ_ONLY = {
-    Dialect.SQLITE: ["PRAGMA query_only=ON", "BEGIN"],
-    Dialect.POSTGRESQL: [READ_ONLY_POSTGRESQL],
-    Dialect.MYSQL: ["START TRANSACTION READ ONLY"],
+    Dialect.SQLITE: "PRAGMA query_only=ON",
+    Dialect.POSTGRESQL: READ_ONLY_POSTGRESQL,
+    Dialect.MYSQL: "START TRANSACTION READ ONLY",
 }
 LOOKED = "interlock_looked"
 """Set in the `info` of a connection on which the application's own code was given a session to look with: what it may have done there
@@ -56,23 +60,28 @@ class Database:
 
     Args:
         engine: The synchronous engine that everything runs on.
-        owned: Whether `close` disposes of the engine.
+        address: Where it is, for an engine of Interlock's own.
+        application: The application's engine, for one that is not.
     """
 
-    def __init__(self, engine: Engine, *, owned: bool) -> None:
+    def __init__(
+        self, engine: Engine, *, address: urls.Address | None = None, application: Application | None = None
+    ) -> None:
         self.engine = engine
         self.dialect = dialect_of(engine.dialect.name)
-        self._owned = owned
+        self._address = address
+        self._application = application
         self._executor: ThreadPoolExecutor | None = None
         self._async_engine: AsyncEngine | None = None
         self._guard = threading.Lock()
         self._anchor: Any = None
-        self._connections = Connections(engine, kept=owned)
+        owned = application is None
+        self.connections = Connections(engine, kept=owned)
         # SQLite's connections commit every statement anyway, unless it stands in a transaction.
-        self._autocommitting = (
-            self._connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=owned, autocommit=True)
+        self.autocommitting = (
+            self.connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=owned, autocommit=True)
         )
-        self._write_lock = write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
+        self.write_lock = write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
         renew_after_fork(self)
 
     @classmethod
@@ -87,29 +96,35 @@ class Database:
 
         Args:
             target: A SQLAlchemy URL (`sqlite:///shop.db`, `postgresql://…`, `mysql://…`; a missing driver is filled in), an
-                engine of the application's own, or a `Database`, which is returned as it is.
+                engine of the application's own, which is used as it is, or a `Database`, which is returned as it is.
             synchronous: SQLite only, and only for URLs: `FULL` survives power loss, `NORMAL` survives a killed process.
             schema: The schema that the tables are in (PostgreSQL), or the database (MySQL); not for an open `Database`.
 
         Raises:
-            StoreError: The URL is of a database that Interlock does not know, or its driver is not installed.
+            StoreError: The URL is of a database that Interlock does not know or has an option that means nothing, its driver is
+                not installed, or the application's engine cannot be used as it is.
         """
         if isinstance(target, Database):
             return target
-        if isinstance(target, Engine):
-            return cls(in_schema(target, schema), owned=False)
-        # An AsyncEngine is opened anew, by its URL.
-        url = sync_url(target if isinstance(target, str | URL) else getattr(target, "url", ""))
-        if url.get_backend_name() == Dialect.SQLITE and url.database in (None, "", ":memory:"):
-            return cls.in_memory()  # every connection of its own would be a database of its own
-        return cls(in_schema(create_engine(url, synchronous), schema), owned=True)
+        if isinstance(target, Engine) or is_asynchronous(target):
+            application = accept(target)
+            engine = in_schema(application.engine, schema, dialect_of(application.engine.dialect.name))
+            return cls(engine, application=application)
+        address = urls.read(target)  # type: ignore[arg-type]
+        if address.dialect is Dialect.SQLITE:
+            if schema is not None:
+                raise StoreError("SQLite has no schemas: leave `schema` out, and give each of them a file of its own.")
+            if address.url.database in {None, "", ":memory:"}:
+                return cls.in_memory()  # every connection of its own would be a database of its own
+        return cls(in_schema(create_engine(address, synchronous), schema, address.dialect), address=address)
 
     @classmethod
     def in_memory(cls) -> "Database":
         """A private database in this process's memory, gone when it is closed or forgotten."""
         # The memdb VFS gives every connection the same memory with SQLite's ordinary locking; a shared cache would not.
         url = f"sqlite+pysqlite:///file:/interlock-{os.getpid()}-{next(_memory_names)}?vfs=memdb&uri=true"
-        database = cls(create_engine(make_url(url), "OFF"), owned=True)
+        address = urls.Address(make_url(url))
+        database = cls(create_engine(address, "OFF"), address=address)
         database._anchor = database.engine.raw_connection()
         weakref.finalize(database, _forget_memory, database._anchor, database.engine)
         return database
@@ -117,10 +132,13 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection in one read transaction: every statement sees the same snapshot where the database can do that."""
-        with translated(self.engine.url), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
+            if self._application is not None:
+                with self._begun(connection, write=False):
+                    yield connection
+                return
             connection.begin()
             if self.dialect is Dialect.SQLITE:
-                _end_what_was_begun(connection)
                 _begin_reading.execute(connection, {})
             yield connection
             if not connection.info.pop(LOOKED, False):
@@ -130,30 +148,70 @@ class Database:
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Connection]:
         """A connection on which the database itself refuses to write: what a read tool is given."""
-        with translated(self.engine.url), self.engine.connect() as connection, _guarded(connection, self.dialect):
-            yield connection
+        with self.translated(), self.engine.connect() as connection:
+            guard = _ReadOnly(connection, self.dialect)
+            try:
+                yield connection
+            finally:
+                guard.leave()
 
     @contextlib.asynccontextmanager
     async def aread_only(self) -> "AsyncIterator[AsyncConnection]":
         """As `read_only`, for an asynchronous read tool."""
-        with translated(self.engine.url):
-            async with self._asynchronous().connect() as connection:
-                # The connection is not pooled, so nothing needs to be set back.
-                for statement in _READ_ONLY[self.dialect]:
-                    await connection.exec_driver_sql(statement)
-                yield connection
+        engine = await self._asynchronous()
+        with self.translated():
+            async with engine.connect() as connection:
+                guard = await connection.run_sync(_ReadOnly, self.dialect)
+                try:
+                    yield connection
+                finally:
+                    await connection.run_sync(lambda _: guard.leave())
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, turn: bool = True) -> Iterator[Connection]:
         """A connection in one write transaction: committed at the end of the block, rolled back when the block raises."""
-        with translated(self.engine.url), self.turn(), self.engine.connect() as connection:
+        with self.translated(), self.turn() if turn else _NO_TURN, self.engine.connect() as connection:
+            if self._application is not None:
+                with self._begun(connection, write=True):
+                    yield connection
+                return
             connection.begin()
             if self.dialect is Dialect.SQLITE:
-                _end_what_was_begun(connection)
                 _begin_writing.execute(connection, {})
             yield connection
             connection.info.pop(LOOKED, None)
             connection.commit()
+
+    @contextlib.contextmanager
+    def _begun(self, connection: Connection, *, write: bool) -> Iterator[None]:
+        begun = Begun(connection, self.dialect, write=write)
+        try:
+            yield
+        except BaseException:
+            begun.take_back()
+            raise
+        if connection.info.pop(LOOKED, False) and not write:
+            begun.take_back()
+        else:
+            begun.commit()
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Let Interlock's errors leave the block instead of the driver's."""
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            raise self.translate(error) from error
+
+    def translate(self, error: Exception, last: tuple[str, Any] | None = None) -> StoreError:
+        """The typed error for what a driver reported.
+
+        Args:
+            error: What SQLAlchemy or the driver raised.
+            last: The statement that it ran, and its parameters, where the error does not know them.
+        """
+        explained = packets.explain(self.engine, error, last) if self.dialect is Dialect.MYSQL else None
+        return explained or translate(error, self.engine.url)
 
     @property
     def is_server(self) -> bool:
@@ -166,7 +224,7 @@ class Database:
     @property
     def keeps_connections(self) -> bool:
         """Whether the connections are Interlock's own, and not those of the application's engine."""
-        return self._owned
+        return self._application is None
 
     @property
     def schema(self) -> str | None:
@@ -175,30 +233,39 @@ class Database:
         schema: str | None = translate.get(None)
         return schema
 
-    def raw_write(self, *, turn: bool = True) -> "_RawTransaction":
+    @property
+    def takes_whole_puts(self) -> bool:
+        """Whether the statements that PostgreSQL takes for whole puts are in the words of the driver."""
+        return self.dialect is Dialect.POSTGRESQL and self.engine.dialect.driver.startswith("psycopg")
+
+    def raw_write(self, *, turn: bool = True) -> CursorBlock:
         """As `write`, on the driver's own cursor: for the few statements that run many times a second.
 
         Args:
             turn: Whether to take a turn among the writers first; a caller that holds one already says no.
         """
-        return _RawTransaction(self, write=True, turn=turn)
+        if self._application is not None:
+            return on_engine(self, write=True, turn=turn)
+        return OwnTransaction(self, write=True, turn=turn)
 
-    def raw_read(self) -> "_RawTransaction":
+    def raw_read(self) -> CursorBlock:
         """As `read`, on the driver's own cursor."""
-        return _RawTransaction(self, write=False, turn=False)
+        if self._application is not None:
+            return on_engine(self, write=False, turn=False)
+        return OwnTransaction(self, write=False, turn=False)
 
-    def raw_autocommit(self) -> "_RawAutocommit":
-        """The driver's own cursor without a transaction around it. On SQLite only where connections are kept."""
-        return _RawAutocommit(self)
+    def raw_autocommit(self) -> CursorBlock:
+        """The driver's own cursor without a transaction around it; one around all of it on an engine of the application's own."""
+        return self.raw_write() if self._application is not None else OwnAutocommit(self)
 
-    def raw_query(self) -> "_RawTransaction | _RawAutocommit":
+    def raw_query(self) -> CursorBlock:
         """The driver's own cursor for one query, which is a transaction of its own wherever that costs less."""
-        alone = self.dialect is Dialect.POSTGRESQL or (self.dialect is Dialect.SQLITE and self.keeps_connections)
+        alone = self.dialect is not Dialect.MYSQL and self.keeps_connections
         return self.raw_autocommit() if alone else self.raw_read()
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """A turn among the writers of a SQLite file in this process; nothing on other databases."""
-        return _NO_TURN if self._write_lock is None else _Turn(self._write_lock, self.engine.url)
+        return _NO_TURN if self.write_lock is None else _Turn(self.write_lock, self.engine.url)
 
     def refuse_own_turn(self) -> None:
         """See that this thread or task does not hold the turn already: whoever waits for another's commit would wait for itself.
@@ -206,20 +273,23 @@ class Database:
         Raises:
             StoreError: It does.
         """
-        if self._write_lock is not None:
-            self._write_lock.refuse_own()
+        if self.write_lock is not None:
+            self.write_lock.refuse_own()
 
     @contextlib.asynccontextmanager
     async def awrite(self) -> "AsyncIterator[AsyncConnection]":
         """As `write`, for the body of an asynchronous transactional tool, which needs an `AsyncSession`."""
-        with translated(self.engine.url):
-            async with self._aturn(), self._asynchronous().connect() as connection:
+        engine = await self._asynchronous()
+        with self.translated():
+            async with self._aturn(), engine.connect() as connection:
                 # Prepared statements go past SQLAlchemy, which begins a transaction only with a statement of its own.
-                await connection.begin()
-                if self.dialect is Dialect.SQLITE:
-                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield connection
-                await connection.commit()
+                begun = await connection.run_sync(Begun, self.dialect, write=True)
+                try:
+                    yield connection
+                except BaseException:
+                    await connection.run_sync(lambda _: begun.take_back())
+                    raise
+                await connection.run_sync(lambda _: begun.commit())
 
     async def arun(self, work: Callable[[], T]) -> T:
         """Run synchronous work in one of the database's own threads, with the caller's context variables."""
@@ -231,9 +301,11 @@ class Database:
         return clock.read(connection)
 
     def begin_anew(self) -> None:
-        """Have threads of this process's own."""
+        """Have threads of this process's own, and leave the parent's connections to it."""
         self._executor = None
         self._guard = threading.Lock()
+        if self._application is not None and self._application.loop is not None:
+            self.engine.dispose(close=False)
 
     def close(self) -> None:
         """Give back what was opened; an engine that came from the application stays open."""
@@ -242,17 +314,20 @@ class Database:
             self._async_engine = None  # its pool keeps no connection
         if executor is not None:
             executor.shutdown(wait=True)
-        self._connections.close()
-        self._autocommitting.close()
+        self.connections.close()
+        self.autocommitting.close()
         if self._anchor is not None:
             self._anchor.close()
             self._anchor = None
-        if self._owned:
+        loop = None if self._application is None else self._application.loop
+        if self._application is None or loop is not None:
             self.engine.dispose()
+        if loop is not None:
+            loop.stop()
 
     @contextlib.asynccontextmanager
     async def _aturn(self) -> AsyncIterator[None]:
-        lock = self._write_lock
+        lock = self.write_lock
         if lock is None:
             yield
             return
@@ -269,10 +344,13 @@ class Database:
         finally:
             lock.release()
 
-    def _cursor(self, connection: Any) -> Any:
+    def cursor(self, connection: Any) -> Any:
+        """A cursor of a kept connection."""
         # On PostgreSQL bytes as they are, and not as text.
         cursor = connection.cursor(binary=True) if self.dialect is Dialect.POSTGRESQL else connection.cursor()
-        return EchoingCursor(cursor, self.engine) if is_shown(self.engine) else cursor
+        if is_shown(self.engine):
+            cursor = EchoingCursor(cursor, self.engine)
+        return packets.NotedCursor(cursor) if self.dialect is Dialect.MYSQL else cursor
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._guard:
@@ -281,22 +359,22 @@ class Database:
                 weakref.finalize(self, self._executor.shutdown, wait=False)
             return self._executor
 
-    def _asynchronous(self) -> "AsyncEngine":
-        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 -- as above
+    async def _asynchronous(self) -> "AsyncEngine":
+        if self._async_engine is None:
+            # An engine of the application's own may have to connect first.
+            made = await self.arun(self._make_asynchronous)
+            with self._guard:
+                self._async_engine = self._async_engine or made
+        return self._async_engine
 
-        with self._guard:
-            if self._async_engine is None:
-                url = self.engine.url.set(drivername=ASYNC_DRIVERS[self.dialect])
-                # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
-                options = {} if self.dialect is Dialect.SQLITE else {"isolation_level": "READ COMMITTED"}
-                self._async_engine = create_async_engine(url, poolclass=NullPool, echo=self.engine.echo, **options)
-                if self.dialect is Dialect.SQLITE:
-                    prepare_sqlite(self._async_engine.sync_engine, "FULL")
-                else:
-                    bound(self._async_engine.sync_engine)
-                if self.schema is not None:
-                    self._async_engine = self._async_engine.execution_options(schema_translate_map={None: self.schema})
-            return self._async_engine
+    def _make_asynchronous(self) -> "AsyncEngine":
+        application, address = self._application, self._address
+        if application is not None and application.asynchronous is not None:
+            return application.asynchronous.execution_options(**self.engine.get_execution_options())
+        if address is None or not address.options_are_plain:
+            return awaitable(self.engine)
+        options = self.engine.get_execution_options()
+        return create_async_engine(address, echo=self.engine.echo).execution_options(**options)
 
 
 _NO_TURN = contextlib.nullcontext()
@@ -321,116 +399,20 @@ class _Turn:
         self._lock.release()
 
 
-class _RawTransaction:
-    """One transaction on a driver's cursor. What SQLAlchemy's connections add costs more than SQLite's own work."""
+class _ReadOnly:
+    """A transaction that the database itself refuses to write in; nothing of it is kept."""
 
-    __slots__ = ("_connection", "_database", "_locked", "_turn", "_write", "cursor")
+    def __init__(self, connection: Connection, dialect: Dialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._begun = Begun(connection, dialect, write=False)
+        connection.exec_driver_sql(_READ_ONLY[dialect])
 
-    def __init__(self, database: Database, *, write: bool, turn: bool) -> None:
-        self._database = database
-        self._turn = turn
-        self._write = write
-        self._locked = False
-        self._connection: Any = None
-
-    def __enter__(self) -> Any:
-        database = self._database
-        lock = database._write_lock if self._turn else None
-        try:
-            if lock is not None:
-                lock.acquire(threading.get_ident())
-                self._locked = True
-            self._connection = database._connections.take()
-            self.cursor = database._cursor(self._connection)
-            if database.dialect is Dialect.SQLITE:
-                self.cursor.execute("BEGIN IMMEDIATE" if self._write else "BEGIN")
-        except BaseException as error:
-            self._leave(error)
-            raise
-        return self.cursor
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        self._leave(error)
-
-    def _leave(self, error: BaseException | None) -> None:
-        database, connection = self._database, self._connection
-        failure: BaseException | None = None
-        try:
-            if connection is not None:
-                if error is None and self._write:
-                    connection.commit()
-                else:
-                    connection.rollback()
-        except Exception as problem:
-            failure = problem
-        finally:
-            if connection is not None:
-                database._connections.give(connection, intact=error is None and failure is None)
-            if self._locked and database._write_lock is not None:
-                self._locked = False
-                database._write_lock.release()
-        cause = error or failure
-        if isinstance(cause, Exception) and _is_of_driver(database, cause):
-            raise translate(cause, database.engine.url) from cause
-        if error is None and failure is not None:
-            raise failure
-
-
-class _RawAutocommit:
-    """A driver's cursor on which every statement is a transaction of its own: one round trip each."""
-
-    __slots__ = ("_connection", "_database")
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: Any = None
-
-    def __enter__(self) -> Any:
-        try:
-            self._connection = self._database._autocommitting.take()
-            return self._database._cursor(self._connection)
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        self._leave(error)
-
-    def _leave(self, error: BaseException | None) -> None:
-        if self._connection is not None:
-            self._database._autocommitting.give(self._connection, intact=error is None)
-        if isinstance(error, Exception) and _is_of_driver(self._database, error):
-            raise translate(error, self._database.engine.url) from error
-
-
-def _is_of_driver(database: Database, error: BaseException) -> bool:
-    driver = database.engine.dialect.loaded_dbapi
-    return isinstance(error, (sa.exc.SQLAlchemyError, driver.Error))
-
-
-@contextlib.contextmanager
-def _guarded(connection: Connection, dialect: Dialect) -> Iterator[None]:
-    connection.begin()
-    if dialect is Dialect.SQLITE:
-        _end_what_was_begun(connection)
-    for statement in _READ_ONLY[dialect]:
-        connection.exec_driver_sql(statement)
-    try:
-        yield
-    finally:
-        connection.rollback()
-        if dialect is Dialect.SQLITE:  # a setting of the connection, which goes back to the pool
-            _write_again.execute(connection, {})
-
-
-def _end_what_was_begun(connection: Connection) -> None:
-    """End the transaction, in which nothing was done yet, that an application's own engine has begun itself.
-
-    SQLAlchemy's recipe for this driver does so; and whether one reads or writes is said at the beginning.
-    """
-    driver: Any = connection.connection.dbapi_connection
-    if driver.in_transaction:
-        driver.rollback()
+    def leave(self) -> None:
+        """End it, and set back what belongs to the connection."""
+        self._begun.take_back()
+        if self._dialect is Dialect.SQLITE and not self._connection.invalidated:
+            _write_again.execute(self._connection, {})  # past SQLAlchemy, which would begin a transaction for it
 
 
 def _forget_memory(anchor: Any, engine: Engine) -> None:

@@ -1,13 +1,21 @@
 """The engines that a database is opened with, and the dialects that Interlock knows."""
 
+import contextlib
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool, QueuePool
 
 from ..tools.errors import StoreError
 from .patience import bound
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from .connecting.urls import Address
 
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for SQLite's one write lock before it gives up with `StoreUnavailable`."""
@@ -21,36 +29,11 @@ class Dialect(StrEnum):
     MYSQL = "mysql"
 
 
-ASYNC_DRIVERS = {
+_ASYNC_DRIVERS = {
     Dialect.SQLITE: "sqlite+aiosqlite",
     Dialect.POSTGRESQL: "postgresql+psycopg",
     Dialect.MYSQL: "mysql+asyncmy",
 }
-_SYNC_DRIVERS = {
-    Dialect.SQLITE: "sqlite+pysqlite",
-    Dialect.POSTGRESQL: "postgresql+psycopg",
-    Dialect.MYSQL: "mysql+pymysql",
-}
-
-
-def in_schema(engine: Engine, schema: str | None) -> Engine:
-    """An engine whose tables are in a schema."""
-    return engine if schema is None else engine.execution_options(schema_translate_map={None: schema})
-
-
-def sync_url(target: str | URL) -> URL:
-    """The URL with the synchronous driver that Interlock uses.
-
-    Raises:
-        StoreError: It is no URL, or of a database that Interlock does not know.
-    """
-    try:
-        url = make_url(target)
-    except sa.exc.ArgumentError as error:
-        raise StoreError(
-            "That is not a database URL. Give one such as sqlite:///shop.db, postgresql://user@host/db or mysql://user@host/db."
-        ) from error
-    return url.set(drivername=_SYNC_DRIVERS[dialect_of(url.get_backend_name())])
 
 
 def dialect_of(name: str) -> Dialect:
@@ -69,32 +52,69 @@ def dialect_of(name: str) -> Dialect:
         ) from None
 
 
-def create_engine(url: URL, synchronous: str) -> Engine:
+def create_engine(address: "Address", synchronous: str) -> Engine:
     """An engine of Interlock's own.
 
     Args:
-        url: With a synchronous driver.
+        address: Where the database is.
         synchronous: For SQLite: `FULL`, `NORMAL` or `OFF`.
 
     Raises:
         StoreError: The driver is not installed.
     """
-    try:
-        if url.get_backend_name() == Dialect.SQLITE:
-            engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
-            prepare_sqlite(engine, synchronous)
+    with _drivers_missed():
+        if address.dialect is Dialect.SQLITE:
+            seconds = address.arguments.get("timeout", BUSY_TIMEOUT_SECONDS)
+            engine = sa.create_engine(
+                address.url, poolclass=QueuePool, connect_args={"timeout": seconds, "check_same_thread": False}
+            )
+            prepare_sqlite(engine, synchronous, seconds)
             return engine
-        isolation = {"isolation_level": "READ COMMITTED"}
-        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=40, **isolation)
-        bound(engine)
+        engine = sa.create_engine(
+            address.url,
+            connect_args=address.arguments,
+            pool_pre_ping=True,
+            pool_size=20,
+            max_overflow=40,
+            isolation_level="READ COMMITTED",
+        )
+        bound(engine, demands_tls=address.demands_tls)
         return engine
+
+
+def create_async_engine(address: "Address", *, echo: Any) -> "AsyncEngine":
+    """An engine of Interlock's own for async tools.
+
+    Raises:
+        StoreError: The driver is not installed.
+    """
+    from sqlalchemy.ext import asyncio  # noqa: PLC0415 -- it brings SQLAlchemy's ORM along
+
+    # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
+    url = address.url.set(drivername=_ASYNC_DRIVERS[address.dialect])
+    with _drivers_missed():
+        if address.dialect is Dialect.SQLITE:
+            engine = asyncio.create_async_engine(url, poolclass=NullPool, echo=echo)
+            prepare_sqlite(engine.sync_engine, "FULL", address.arguments.get("timeout", BUSY_TIMEOUT_SECONDS))
+            return engine
+        engine = asyncio.create_async_engine(
+            url, poolclass=NullPool, echo=echo, connect_args=address.arguments, isolation_level="READ COMMITTED"
+        )
+        bound(engine.sync_engine)
+        return engine
+
+
+@contextlib.contextmanager
+def _drivers_missed() -> Iterator[None]:
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise StoreError(
             f"The driver {error.name!r} is not installed. Install langgraph-interlock[postgres] or langgraph-interlock[mysql]."
         ) from error
 
 
-def prepare_sqlite(engine: Engine, synchronous: str) -> None:
+def prepare_sqlite(engine: Engine, synchronous: str, seconds: float) -> None:
     """Set up every connection that an engine for SQLite opens from now on."""
     in_memory = "memdb" in str(engine.url)
 
@@ -106,7 +126,7 @@ def prepare_sqlite(engine: Engine, synchronous: str) -> None:
             if not in_memory:
                 cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute(f"PRAGMA synchronous={synchronous}")
-            cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_SECONDS * 1000)}")
+            cursor.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
             cursor.execute("PRAGMA foreign_keys=ON")
         finally:
             cursor.close()

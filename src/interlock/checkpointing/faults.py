@@ -1,8 +1,5 @@
 """Where a database driver's errors become Interlock's: one place, one table."""
 
-import contextlib
-from collections.abc import Iterator
-
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
@@ -12,11 +9,12 @@ _UNAVAILABLE = (
     "database is locked", "database table is locked", "database is busy", "could not connect", "connection refused",
     "server closed the connection", "terminating connection", "lost connection", "gone away", "can't connect",
     "connection is closed", "the connection is lost", "deadlock", "could not serialize access",
-    "too many connections", "too many clients", "remaining connection slots",
+    "record has changed since last read", "too many connections", "too many clients", "remaining connection slots",
     "connection reset", "broken pipe", "no route to host", "network is unreachable", "failed to resolve", "timeout expired",
     "name or service not known", "ssl connection has been closed",
     "the database system is", "consuming input failed", "connection timeout", "disk i/o error",
 )  # fmt: skip
+_TAKEN_BACK = ("deadlock", "could not serialize access", "record has changed since last read")
 _LOCKED = ("lock timeout", "lock wait timeout")
 _FULL = ("database or disk is full", "no space left", "disk full", "the table is full")
 
@@ -44,6 +42,13 @@ def translate(error: Exception, url: URL) -> StoreError:
         return StoreUnavailable(
             f"The database file behind {where} cannot be opened. Does its folder exist, and may this process write there?"
         )
+    if "unsupported startup parameter" in text:
+        return StoreError(
+            f"The pooler before the database {where} takes no `options` from its clients: {getattr(error, 'orig', None) or error}. Leave them "
+            "out of the URL and set them for the role (ALTER ROLE … SET lock_timeout = '5s'), or name them in the pooler's "
+            "ignore_startup_parameters.",
+            code="refused_by_pooler",
+        )
     if any(sign in text for sign in _FULL):
         return StoreUnavailable(
             f"The disk of {where} is full. Nothing of this step was written; free some space and run it again."
@@ -70,19 +75,10 @@ def translate(error: Exception, url: URL) -> StoreError:
 
 
 def is_deadlock(error: BaseException) -> bool:
-    """Whether the database took back a transaction because two waited for each other: it can simply be run again."""
-    return isinstance(error, StoreUnavailable) and "deadlock" in str(error).lower()
+    """Whether the database took back a transaction because of another one, for which it waited or which was first: it can simply be run again."""
+    return isinstance(error, StoreUnavailable) and any(sign in str(error).lower() for sign in _TAKEN_BACK)
 
 
 def is_locked(error: BaseException) -> bool:
     """Whether somebody else held SQLite's one write lock for longer than anybody waits for it."""
     return isinstance(error, StoreUnavailable) and "database is locked" in str(error).lower()
-
-
-@contextlib.contextmanager
-def translated(url: URL) -> Iterator[None]:
-    """Let Interlock's errors leave the block instead of the driver's."""
-    try:
-        yield
-    except sa.exc.SQLAlchemyError as error:
-        raise translate(error, url) from error

@@ -11,6 +11,9 @@ the role, for the database or for the server. An engine of the application's own
 | MariaDB | `innodb_lock_wait_timeout`, 50 s, the server's default | `idle_transaction_timeout`, 60 s |
 | MySQL | `innodb_lock_wait_timeout`, 50 s, the server's default | never: it knows no such bound; end the connection by hand |
 
+Behind a pooler (pgbouncer) nothing is bound: a setting would be that of whoever gets the server connection next. Bound the role there
+(`ALTER ROLE … SET lock_timeout = '30s'`), or the pooler (`idle_transaction_timeout`).
+
 On PostgreSQL a transaction that only reads is not thrown out. MariaDB cannot tell it from one that has locked a row and written nothing
 yet, so a read tool there must not keep `ctx.session` waiting for so long.
 """
@@ -25,10 +28,12 @@ LOCK_SECONDS = 30
 IDLE_SECONDS = 60
 """How long a transaction may send nothing before the server ends its connection and gives its locks to others."""
 
+# A pooler gives its clients a number of its own for the connection. In transaction mode the next transaction runs on another server
+# connection, and what is set on this one is set for whoever gets it then: so nothing is.
 _POSTGRESQL = f"""
-SELECT set_config(name, value, false) FROM (VALUES
+SELECT pg_backend_pid(), (SELECT count(set_config(name, value, false)) FROM (VALUES
 ('lock_timeout', '{LOCK_SECONDS}s'), ('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s')) AS bound (name, value)
-WHERE current_setting(name) = '0'"""  # noqa: S608 -- our own numbers
+WHERE current_setting(name) = '0' AND pg_backend_pid() = {{backend}})"""  # noqa: S608 -- our own numbers
 # What only MariaDB knows stands in a comment that only MariaDB reads.
 _MARIADB = f"""
 SET @interlock = 0 /*M!100301 , SESSION idle_transaction_timeout =
@@ -38,19 +43,42 @@ READ_ONLY_POSTGRESQL = "SELECT set_config('transaction_read_only', 'on', true), 
 """Begins a transaction that cannot write, and so keeps nobody waiting: it may take its time."""
 
 
-def bound(engine: Engine) -> None:
-    """Bound the waiting on every connection that an engine for a server opens from now on."""
+def bound(engine: Engine, *, demands_tls: bool = False) -> None:
+    """Bound the waiting on every connection that an engine for a server opens from now on.
+
+    Where a pooler stands before PostgreSQL, nothing is bound and nothing is prepared: neither lasts for longer than a transaction.
+
+    Args:
+        engine: One of Interlock's own.
+        demands_tls: Refuse a connection that is not encrypted: some drivers are content with one.
+    """
     on_postgresql = engine.dialect.name == "postgresql"
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         if on_postgresql:
-            # A setting that is made inside a transaction goes with it when it is rolled back.
-            before, connection.autocommit = connection.autocommit, True
+            _bound_postgresql(connection)
+            return
+        if demands_tls and not getattr(connection, "_secure", True):
+            raise engine.dialect.loaded_dbapi.OperationalError(2026, "the server offers no TLS, and the URL demands it")
         cursor = connection.cursor()
         try:
-            cursor.execute(_POSTGRESQL if on_postgresql else _MARIADB)
+            cursor.execute(_MARIADB)
         finally:
             cursor.close()
-        if on_postgresql:
-            connection.autocommit = before
+
+
+def _bound_postgresql(connection: Any) -> None:
+    driver: Any = getattr(connection, "driver_connection", connection)  # SQLAlchemy's asynchronous one has it inside
+    backend = driver.info.backend_pid
+    # A setting that is made inside a transaction goes with it when it is rolled back.
+    before, connection.autocommit = connection.autocommit, True
+    cursor = connection.cursor()
+    try:
+        cursor.execute(_POSTGRESQL.format(backend=backend))
+        served_by = cursor.fetchone()[0]
+    finally:
+        cursor.close()
+    if served_by != backend:
+        driver.prepare_threshold = None
+    connection.autocommit = before

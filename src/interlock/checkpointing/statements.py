@@ -162,6 +162,9 @@ def _part(number: int, name: str) -> str:
 
 
 def _run(connection: Connection, text: str, values: Any, take: Callable[[Any], Any]) -> Any:
+    if connection.dispatch.before_cursor_execute or connection.dispatch.after_cursor_execute:
+        # An application's listeners hear every statement, and may rewrite it.
+        return take(connection.exec_driver_sql(text, tuple(values) if isinstance(values, list) else values))
     # Past SQLAlchemy's own bookkeeping: the transaction has to be begun already.
     if is_shown(connection.engine):
         show(connection.engine, text, values)

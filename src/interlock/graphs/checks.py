@@ -13,6 +13,7 @@ from ..tools._signature import first_line
 from ..tools.contracts import ToolContract
 from ..tools.errors import RegistryError, WorkflowDefinitionError
 from .approval_checks import check_approvals
+from .rule_checks import check_rules
 from .wait_checks import check_waits
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
@@ -68,6 +69,7 @@ def check_definition(
     _mapped(definition)
     _reachable(definition)
     _way_out(definition)
+    check_rules(definition)
     check_approvals(definition)
     _one_version(definition)
     try:

@@ -24,26 +24,34 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.config import get_config
 from langgraph.types import Command
+from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import Instance
+from ..checkpointing.store import ApprovalRequest, Instance
+from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
+from ..checkpointing.store import ledger as ledger_rows
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.starting import ensure_instance
 from ..commands.running.driver import arun, run
 from ..commands.running.engine import Engine
 from ..commands.running.operations import InStore, Steps
 from ..commands.running.scope import Scope, scope_of
-from ..nodes.approval import ApprovalNode
+from ..nodes.approval import ApprovalNode, interrupt_id_of
+from ..nodes.conversation import unanswered
 from ..nodes.execution import ExecutionNode, handed_over, until_checkpointed
 from ..operations.instances import Instances
-from ..rules.definition import Edge, offered_edges
+from ..rules.calls import all_calls
+from ..rules.definition import Edge
 from ..rules.gate import Denial
 from ..rules.proposals import Proposal
 from ..tools.codes import ErrorCode
-from ..tools.errors import InputError
+from ..tools.errors import InputError, RuleError
 from ..tools.ids import derive
 from ..tools.kinds import ToolKind
+from ..tools.langchain import inside
 from ..tools.principal import Principal
+from .agent_messages import as_asked, asked_anew, key_of, keys_of, message_of, said, sent, unreadable
+from .gated_tool import GatedTool
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """The data that an instance starts with, or a function that makes it of the agent's state."""
@@ -80,8 +88,10 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         self.engine = engine
         self._initial_data = initial_data
         self._others = {others} if isinstance(others, str) else others
-        self.tools: Sequence[BaseTool] = [contract.as_tool() for contract in engine.definition.contracts.values()]
-        self._by_name = {tool.name: tool for tool in self.tools}
+        self._by_name = {
+            contract.wire_name: GatedTool.of(contract) for contract in engine.definition.contracts.values()
+        }
+        self.tools: Sequence[BaseTool] = [*self._by_name.values()]
 
     @property
     def instances(self) -> Instances:
@@ -110,29 +120,50 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> Any:
-        """Offer the model what may be called now, and nothing else."""
-        offered = run(self.engine.store, self._offered(self._scope(), self._requester(request.state)))
-        return handler(self._narrowed(request, offered))
+        """Offer the model what may be called now, and nothing else; or take up what it has called already."""
+        scope = self._scope()
+        if (open_calls := run(self.engine.store, self._left_open(request, scope))) is not None:
+            return open_calls
+        offered = run(self.engine.store, self._offered(scope, self._requester(request.state)))
+        return self._said(request, handler(self._narrowed(request, offered)), scope)
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> Any:
         """As `wrap_model_call`."""
         scope = self._scope(asyncio.get_running_loop())
+        if (open_calls := await arun(self.engine.store, self._left_open(request, scope))) is not None:
+            return open_calls
         offered = await arun(self.engine.store, self._offered(scope, self._requester(request.state)))
-        return await handler(self._narrowed(request, offered))
+        return self._said(request, await handler(self._narrowed(request, offered)), scope)
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
-        """Judge a call and carry it out, asking whoever must be asked."""
+        """Let a call go on to its end, where it is judged and carried out, asking whoever must be asked."""
         if self._foreign(request):
-            return handler(request)
-        return run(self.engine.store, self._call(request, self._scope()))
+            return handler(request) if (refusal := _not_called(request)) is None else refusal
+        scope, name = self._scope(), request.tool_call["name"]
+
+        def body(call: Any) -> ToolMessage:
+            with inside(request.runtime):
+                return run(self.engine.store, self._call(_with_call(request, call), scope))
+
+        if name not in self._by_name:
+            return body(request.tool_call)
+        return _paired(handler(request.override(tool=self._by_name[name].with_body(body))), request)
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: AsyncHandler) -> ToolMessage | Command[Any]:
         """As `wrap_tool_call`."""
         if self._foreign(request):
-            return await handler(request)
-        return await arun(self.engine.store, self._call(request, self._scope(asyncio.get_running_loop())))
+            return await handler(request) if (refusal := _not_called(request)) is None else refusal
+        scope, name = self._scope(asyncio.get_running_loop()), request.tool_call["name"]
+
+        async def body(call: Any) -> ToolMessage:
+            with inside(request.runtime):
+                return await arun(self.engine.store, self._call(_with_call(request, call), scope))
+
+        if name not in self._by_name:
+            return await body(request.tool_call)
+        return _paired(await handler(request.override(tool=self._by_name[name].with_body(body))), request)
 
     # The instance
 
@@ -156,18 +187,16 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
     # What is offered
 
     def _edges(self, instance: Instance, requester: Principal) -> dict[str, Edge]:
-        definition = self.engine.definition
-        edges = offered_edges(
-            definition.by_source.get(instance.state, ()),
-            self.engine.view(instance, requester),
-            policies=definition.policies,
-            mode=definition.mode,
-        )
-        return {edge.tool.name: edge for edge in edges}
+        return {edge.tool.name: edge for edge in self.engine.edges(self.engine.view(instance, requester))}
 
     def _offered(self, scope: Scope, requester: Principal) -> Steps[set[str]]:
         instance = yield from self._begin({}, scope, requester)
-        return {edge.tool.wire_name for edge in self._edges(instance, requester).values()}
+        broken: dict[str, RuleError] = {}
+        edges = self.engine.edges(self.engine.view(instance, requester), broken)
+        if broken:
+            commands = Commands(self.engine, scope, node=None, head=None)
+            yield InStore(lambda connection: commands.outcomes.withheld(commands.unit(connection), requester, broken))
+        return {edge.tool.wire_name for edge in edges}
 
     def _narrowed(self, request: ModelRequest[Any], offered: set[str]) -> ModelRequest[Any]:
         tools: dict[str, Any] = {}
@@ -179,7 +208,30 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
                 tools[name] = _as_noted(self._by_name[name], tool)
             elif self._lets_through(name):
                 tools[name] = tool
-        return request.override(tools=[*tools.values()])
+        return sent(request.override(tools=[*tools.values()]))
+
+    # What was called
+
+    def _said(self, request: ModelRequest[Any], response: Any, scope: Scope) -> Any:
+        return said(response, derive("msg", scope.task_key), request.state.get("messages", []))
+
+    def _left_open(self, request: ModelRequest[Any], scope: Scope) -> Steps[ModelResponse[Any] | None]:
+        """The last message again, where a message of the user came before the answers to its calls.
+
+        What is on record is taken up: an approval is asked for anew, or is void, and what was carried out is answered. Nothing else
+        is: that a message stands in the agent's state is no evidence that the model said it.
+        """
+        messages = request.state.get("messages", [])
+        found = unanswered(messages)
+        if found is None:
+            return None
+        message = cast("AIMessage", messages[found[0]])
+        calls, key = all_calls(message), key_of(message)
+        keys = {} if key is None else {number: derive("key", key, number) for number in found[1]}
+        known = yield InStore(lambda connection: _on_record(connection, scope.workflow_id, keys), write=False)
+        if not known:
+            return None
+        return asked_anew(message, [cast("ToolCall", calls[number]) for number in found[1] if number not in known])
 
     # What is called
 
@@ -195,18 +247,19 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         requester = self._requester(request.state)
         instance = yield from self._begin({}, scope, requester)
         called = request.tool_call["name"]
+        message_key, key = keys_of(request, scope.task_key)
+        problem = unreadable(request)
         proposal = Proposal(
-            # The task of this very call, the same when it is run again after an interrupt or a crash.
-            key=derive("key", scope.task_key),
-            message_key=derive("msg", scope.task_key),
+            key=key,
+            message_key=message_key,
             tool=self.engine.definition.wire_names.to_canonical(called) or called,
-            arguments=dict(request.tool_call["args"]),
+            arguments={} if problem else dict(request.tool_call["args"]),
             call_id=str(request.tool_call["id"]),
             requester=requester,
             offered=True,
             state=instance.state,
             revision=instance.revision,
-            problem=self._beyond_the_limit(request),
+            problem=problem or self._beyond_the_limit(request),
         )
         edge = self._edges(instance, requester).get(proposal.tool) if proposal.problem is None else None
         if edge is not None and edge.moves and self._follows_another(request):
@@ -218,20 +271,22 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         return (yield from self._carry_out(proposal, edge, scope))
 
     def _carry_out(self, proposal: Proposal, edge: Edge | None, scope: Scope) -> Steps[ToolMessage]:
-        sent = handed_over(proposal, None, alone=True)
+        handed = handed_over(proposal, None, alone=True)
         node = edge.node if edge is not None and edge.moves else None
         if node is not None or scope.durability != "exit":
             # An agent writes its checkpoints in the background, and whether this step follows the last command is read off them.
             yield from until_checkpointed(scope, proposal.tool)
         if edge is not None and edge.moves and self.engine.may_ask(edge):
             ends = {edge.node: "decided", edge.source: "turned down"}
-            asked = yield from ApprovalNode(self.engine, edge, ends).watched(sent, scope)
+            asked = yield from AgentsApprovalNode(self.engine, edge, ends).watched(handed, scope)
             if isinstance(asked.goto, str):
                 return _message(asked)
+            ((passed,),) = (asked.goto,)
+            handed = passed.arg
         source = proposal.state
         target = source if edge is None else edge.target
         execution = ExecutionNode(self.engine, node or source, source, {source: "", target: ""}, edge_node=node)
-        done = yield from execution.watched(sent, scope)
+        done = yield from execution.watched(handed, scope)
         return _message(done)
 
     def _follows_another(self, request: ToolCallRequest) -> bool:
@@ -248,6 +303,14 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         return f"a message may hold {limit} calls, and this one came after them"
 
 
+class AgentsApprovalNode(ApprovalNode):
+    """Asks about a call of an agent, which its state may hold again, and otherwise than it was asked about."""
+
+    def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
+        """See `as_asked`."""
+        return as_asked(proposal, approval, self.edge.tool, interrupt_id_of(scope))
+
+
 class _AgentsThreads:
     """Stands where instances expect their graph: a middleware has none, and only the agent can run its threads on."""
 
@@ -262,16 +325,47 @@ class _AgentsThreads:
         )
 
 
-def _calls_before(request: ToolCallRequest) -> list[ToolCall]:
-    """The calls of the same message that stand before this one."""
+def _calls_before(request: ToolCallRequest) -> list[Any]:
+    """The calls of the same message that stand before this one; all of the last one's, for a call that stands in none."""
+    found = message_of(request)
+    if found is not None:
+        return all_calls(found[0])[: found[1]]
     messages = request.state.get("messages", [])
     message = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
-    calls = [] if message is None else message.tool_calls
-    # Of calls with one and the same id each is taken for the last, so that none of them passes for the first.
-    place = max(
-        (number for number, call in enumerate(calls) if call["id"] == request.tool_call["id"]), default=len(calls)
-    )
-    return calls[:place]
+    return [] if message is None else [*message.tool_calls]
+
+
+def _with_call(request: ToolCallRequest, call: Any) -> ToolCallRequest:
+    """The request with the call as it came out of the other middlewares; its id is the one that is answered."""
+    made: ToolCall = {"type": "tool_call", "name": call["name"], "args": call["args"], "id": request.tool_call["id"]}
+    return request.override(tool_call=made)
+
+
+def _paired(answer: ToolMessage | Command[Any], request: ToolCallRequest) -> ToolMessage | Command[Any]:
+    """The answer, with the id of its call, whatever another middleware made of it."""
+    wanted = str(request.tool_call["id"])
+    if not isinstance(answer, ToolMessage) or answer.tool_call_id == wanted:
+        return answer
+    return answer.model_copy(update={"tool_call_id": wanted})
+
+
+def _not_called(request: ToolCallRequest) -> ToolMessage | None:
+    """The answer to a call of an ungated tool that cannot be read, which no tool is to guess at."""
+    problem = unreadable(request)
+    if problem is None:
+        return None
+    call = request.tool_call
+    return ToolMessage(f"Nothing was done: {problem}.", tool_call_id=str(call["id"]), name=call["name"], status="error")
+
+
+def _on_record(connection: Connection, workflow_id: str, keys: Mapping[int, str]) -> set[int]:
+    """The calls that an approval was asked for or that were begun, of those with these keys."""
+    return {
+        number
+        for number, key in keys.items()
+        if approval_rows.load(connection, workflow_id, key) is not None
+        or ledger_rows.load(connection, workflow_id, key) is not None
+    }
 
 
 def _one_by_one(edge: Edge) -> Denial:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from langgraph.errors import GraphInterrupt
@@ -16,7 +17,7 @@ from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.approvals.payload import payload
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.running.engine import Engine
-from ..commands.running.operations import InStore, Steps
+from ..commands.running.operations import InStore, Steps, in_store
 from ..commands.running.scope import SCRATCHPAD, Scope
 from ..rules.definition import Edge
 from ..rules.gate import Admission, Denial, binding
@@ -64,7 +65,10 @@ class ApprovalNode(WorkflowNode):
         problem: str | None = None
         asked = 0
         while True:
-            stands = yield InStore(lambda connection: self._stand(connection, commands, proposal, scope))
+            looked = partial(self._looked_at, commands=commands, proposal=proposal, scope=scope)
+            stands: Any = yield from commands.recording(proposal, in_store(looked))
+            if isinstance(stands, tuple):
+                proposal, stands = stands
             if isinstance(stands, Asked):
                 stands = stands.approval
                 scope.emit(approval_event(payload(self.engine, stands)))
@@ -96,6 +100,11 @@ class ApprovalNode(WorkflowNode):
                 goto=[Send(self.edge.node, handed_over(proposal, value.get("head")))],
             )
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
+
+    def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
+        """The proposal that a request is on record about under its key; another one where it is not the same."""
+        del approval, scope
+        return proposal
 
     def _shown(self, waiting: ApprovalRequest) -> Steps[None]:
         if _changed(waiting):
@@ -138,11 +147,26 @@ class ApprovalNode(WorkflowNode):
         declined = yield InStore(work)
         return None if declined is None else declined.message
 
-    def _stand(
+    def _looked_at(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
+    ) -> tuple[Proposal, Asked | ApprovalRequest | Outcome | Overdue | None]:
+        """Where a proposal stands; with what it is recognised as by the request on record."""
+        approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
+        if approval is not None:
+            proposal = self.recognised(proposal, approval, scope)
+            if proposal.key != approval.idempotency_key:
+                approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
+        return proposal, self._stand(connection, commands, proposal, approval, scope)
+
+    def _stand(
+        self,
+        connection: Connection,
+        commands: Commands,
+        proposal: Proposal,
+        approval: ApprovalRequest | None,
+        scope: Scope,
     ) -> Asked | ApprovalRequest | Outcome | Overdue | None:
         """The open request; or the answer, when it was denied, rejected or came too late; or None, when it may pass."""
-        approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
         if approval is None:
             return self._request(connection, commands, proposal, scope)
         if approval.status is ApprovalStatus.REQUESTED:
@@ -177,9 +201,9 @@ class ApprovalNode(WorkflowNode):
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
     ) -> Asked | ApprovalRequest | Outcome | Overdue | None:
         unit = commands.unit(connection)
-        if approval_rows.load(connection, scope.workflow_id, proposal.key) is not None:
+        if (asked := approval_rows.load(connection, scope.workflow_id, proposal.key)) is not None:
             # Before the instance was locked, another process that runs the same step asked.
-            return self._stand(connection, commands, proposal, scope)
+            return self._stand(connection, commands, proposal, asked, scope)
         commands.check_line(unit)
         verdict = commands.judge_now(unit, proposal)
         if isinstance(verdict, Denial):
@@ -188,8 +212,11 @@ class ApprovalNode(WorkflowNode):
             return None
         rule: Approval = verdict.approval
         contract = verdict.edge.tool
+        preview = commands.preview(unit, verdict, proposal)
+        if isinstance(preview, Denial):
+            return commands.refuse(connection, proposal, preview)
         shown: JsonObject = {
-            "preview": commands.preview(unit, verdict, proposal),
+            "preview": preview,
             "reasons": [*verdict.reasons],
             "rule": rule.to_json(),
             "target": verdict.edge.target,
@@ -214,7 +241,7 @@ class ApprovalNode(WorkflowNode):
             requester=proposal.requester,
             message_key=proposal.message_key,
             thread_id=scope.thread_id,
-            interrupt_id=_interrupt_id(scope),
+            interrupt_id=interrupt_id_of(scope),
             answers=0,
             requested_at=unit.now,
             expires_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
@@ -244,7 +271,7 @@ class ApprovalNode(WorkflowNode):
 
     def _reopened(self, connection: Connection, approval: ApprovalRequest, scope: Scope) -> ApprovalRequest:
         # A new turn of the conversation asks again under another interrupt.
-        interrupt_id = _interrupt_id(scope)
+        interrupt_id = interrupt_id_of(scope)
         if approval.interrupt_id == interrupt_id:
             return approval
         reopened = replace(approval, interrupt_id=interrupt_id, answers=0)
@@ -252,7 +279,8 @@ class ApprovalNode(WorkflowNode):
         return reopened
 
 
-def _interrupt_id(scope: Scope) -> str:
+def interrupt_id_of(scope: Scope) -> str:
+    """The id of the interrupts that the running task raises."""
     return Interrupt.from_ns(None, ns=scope.task_key).id
 
 
@@ -307,4 +335,4 @@ def _turned_down(approval: ApprovalRequest, edge: Edge) -> Denial:
     )
 
 
-__all__ = ["ApprovalNode", "payload"]
+__all__ = ["ApprovalNode", "interrupt_id_of", "payload"]

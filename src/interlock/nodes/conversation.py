@@ -69,6 +69,20 @@ def unanswered(messages: Sequence[BaseMessage]) -> tuple[int, list[int]] | None:
     return (last, left) if left else None
 
 
+def missing_answers(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Answers to all calls that have none, for the conversation itself: whoever reads it next may not look after that."""
+    return [
+        _told_nothing(str(call.get("id")), call.get("name") or "")
+        for place, answers in pair(messages).answers.items()
+        for call, answer in zip(all_calls(cast("AIMessage", messages[place])), answers, strict=True)
+        if answer is None
+    ]
+
+
+def _told_nothing(call_id: str, name: str) -> ToolMessage:
+    return ToolMessage(UNANSWERED, tool_call_id=call_id, name=name, status="error")
+
+
 def in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """The same messages, with each answer moved to its call. What has no partner stays where it is."""
     pairing = pair(messages)
@@ -201,7 +215,7 @@ def _says_something(message: AIMessage) -> bool:
 
 def _answer(call: Any, answer: ToolMessage | None) -> ToolMessage:
     if answer is None:
-        return ToolMessage(UNANSWERED, tool_call_id=call["id"], name=call["name"], status="error")
+        return _told_nothing(call["id"], call["name"])
     answer = _sent(answer)
     return answer if answer.tool_call_id == call["id"] else answer.model_copy(update={"tool_call_id": call["id"]})
 
@@ -230,4 +244,4 @@ def _sendable(value: Any) -> Any:
     return value
 
 
-__all__ = ["UNANSWERED", "Pairing", "for_model", "in_order", "join", "pair", "unanswered"]
+__all__ = ["UNANSWERED", "Pairing", "for_model", "in_order", "join", "missing_answers", "pair", "unanswered"]

@@ -4,6 +4,7 @@ from ..commands.running.engine import Engine
 from ..rules.definition import Edge
 from ..rules.policies import Mode
 from ..rules.view import GuardView
+from ..tools.errors import RuleError
 from ..tools.kinds import ToolKind
 from ..tracing.watch import note, watched
 
@@ -29,11 +30,14 @@ def _reason(engine: Engine, edge: Edge, view: GuardView) -> str | None:
     definition = engine.definition
     if definition.mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
         return "the workflow is in the mode read_only"
-    if not edge.admits(view):
-        guard = getattr(edge.guard, "__name__", type(edge.guard).__name__)
-        return "its guard does not hold" if guard == "<lambda>" else f"its guard {guard} does not hold"
-    hidden = ((policy.name, policy.hides(edge.tool, view)) for policy in definition.policies)
-    return next((f"the policy {name} hides it: {reason}" for name, reason in hidden if reason is not None), None)
+    try:
+        if not edge.admits(view):
+            guard = getattr(edge.guard, "__name__", type(edge.guard).__name__)
+            return "its guard does not hold" if guard == "<lambda>" else f"its guard {guard} does not hold"
+        hidden = ((policy.name, policy.hidden(edge.tool, view)) for policy in definition.policies)
+        return next((f"the policy {name} hides it: {reason}" for name, reason in hidden if reason is not None), None)
+    except RuleError as error:
+        return error.message
 
 
 __all__ = ["tell_offer", "why_not_offered"]

@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from ..rules.definition import Edge, State
 from ..rules.view import GuardView
+from ..tools._yes_or_no import odd_answer
 from ..tools.contracts import ToolContract
 from ..tools.errors import RunError
 from .conversation import for_model
@@ -18,6 +19,9 @@ from .conversation import for_model
 
 class Proposer(Protocol):
     """Asked for the next proposals of a state."""
+
+    rule: str | None
+    """What it is called where it is a rule of the application's own, whose exceptions are denials; None for what may fail as it likes."""
 
     def asked(
         self, channels: Mapping[str, Any], view: GuardView, edges: Sequence[Edge]
@@ -30,6 +34,8 @@ class Proposer(Protocol):
 
 class ModelProposer:
     """A chat model, bound to the next allowed tools of its state and to nothing else."""
+
+    rule: str | None = None
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -115,7 +121,7 @@ class FunctionProposer:
     """
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self.rule: str | None = f"the decide function of the state {state.name!r}"
         self._runnable = as_runnable(cast("Callable[..., Any]", state.decide), f"{state.name}.decide")
 
     def asked(
@@ -149,17 +155,17 @@ class FunctionProposer:
                 }
                 for tool, arguments in calls
             ]
-        except (TypeError, ValueError):
-            raise RunError(
-                f"The decide function of the state {self._state.name!r} returned {said!r}. It returns (tool, arguments), a list of those, an "
-                "AIMessage, a text, or None.",
-                code="decide_error",
-            ) from None
+        except Exception as error:  # what it returned may have methods of its own
+            raise odd_answer(
+                str(self.rule), said, "it returns (tool, arguments), a list of those, an AIMessage, a text, or None"
+            ) from error
         return [], AIMessage("", tool_calls=tool_calls)
 
 
 class NodeProposer:
     """A LangGraph node or subgraph: the tool calls of the last message that it leaves are the proposals."""
+
+    rule: str | None = None
 
     def __init__(self, state: State) -> None:
         self._state = state

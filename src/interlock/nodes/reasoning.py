@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from langchain_core.messages import AnyMessage, HumanMessage
+from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END
 from langgraph.types import Command, Send, interrupt
 from sqlalchemy.engine import Connection
@@ -13,19 +14,21 @@ from ..checkpointing.store import audit as audit_rows
 from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.starting import ensure_instance
+from ..commands.running.broken_rules import tell
 from ..commands.running.engine import Engine
-from ..commands.running.operations import Ask, InStore, Steps
+from ..commands.running.operations import Ask, InStore, Steps, in_store
 from ..commands.running.scope import Scope
 from ..rules.calls import finished, repaired
-from ..rules.definition import Edge, State, offered_edges
-from ..rules.gate import Denial, left_over
+from ..rules.definition import Edge, State
+from ..rules.gate import Denial, left_over, rule_broken
 from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of
 from ..rules.view import GuardView
 from ..tools.codes import ErrorCode
-from ..tools.errors import RunError, StaleCheckpoint
+from ..tools.errors import RuleError, RunError, StaleCheckpoint
 from ..tools.ids import AuditRef, derive
 from ..tools.principal import Principal
 from .base import WorkflowNode
+from .conversation import missing_answers
 from .execution import answered, handed_over, streamed
 from .explaining import tell_offer
 from .models import Proposer
@@ -131,7 +134,9 @@ class StateNode(WorkflowNode):
         # The first one has no edge here, or was never offered: there is no node that could carry it out.
         first = pending[0]
         commands = Commands(self.engine, scope, node=None, head=head)
-        outcome: Outcome | None = yield InStore(lambda connection: self._refused(connection, commands, first))
+        outcome: Outcome | None = yield from commands.recording(
+            first, in_store(lambda connection: self._refused(connection, commands, first))
+        )
         if outcome is None:  # the row moved since it was looked at, and there is a way for it now
             return Command(goto=self.state.name)
         scope.emit(streamed(first, outcome))
@@ -143,13 +148,7 @@ class StateNode(WorkflowNode):
 
     def _route(self, pending: list[Proposal], progress: Progress, view: GuardView) -> list[tuple[str, Proposal, bool]]:
         """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves."""
-        definition = self.engine.definition
-        edges = {
-            edge.tool.name: edge
-            for edge in offered_edges(
-                definition.by_source[self.state.name], view, policies=definition.policies, mode=definition.mode
-            )
-        }
+        edges = {edge.tool.name: edge for edge in self.engine.edges(view)}
         settled = progress.get("settled", [])
 
         def edge_of(proposal: Proposal) -> Edge | None:
@@ -195,16 +194,25 @@ class StateNode(WorkflowNode):
     ) -> Steps[Command[str]]:
         proposer = self._proposer
         assert proposer is not None  # noqa: S101 -- the caller has looked
-        edges = offered_edges(
-            self.engine.definition.by_source[self.state.name],
-            view,
-            policies=self.engine.definition.policies,
-            mode=self.engine.definition.mode,
-        )
+        broken: dict[str, RuleError] = {}
+        edges = self.engine.edges(view, broken)
+        if broken:
+            commands = Commands(self.engine, scope, node=None, head=None)
+            yield InStore(
+                lambda connection: commands.outcomes.withheld(commands.unit(connection), view.principal, broken)
+            )
         tell_offer(self.engine, view)
         runnable, asked = proposer.asked(value, view, edges)
-        said = yield Ask(runnable, asked, scope.config)
-        before, message = proposer.answered(said, value)
+        try:
+            said = yield Ask(runnable, asked, scope.config)
+            before, message = proposer.answered(said, value)
+        except Exception as error:
+            if (rule_error := _broken(proposer, error)) is None:
+                raise
+            undecided = rule_broken(rule_error, f"What comes next in {self.state.name!r}")
+            tell(rule_error, view)
+            return (yield from self._undecided(undecided, view, scope))
+        before = [*missing_answers(value.get("messages", [])), *before]
         channels = self.engine.channels(instance, view.principal)
         message_key = derive("msg", scope.task_key)
         if message is not None:
@@ -240,6 +248,16 @@ class StateNode(WorkflowNode):
                 Send(node, handed_over(proposal, progress.get("head"), alone=one or alone))
                 for node, proposal, one in goto
             ],
+        )
+
+    def _undecided(self, denial: Denial, view: GuardView, scope: Scope) -> Steps[Command[str]]:
+        """End the turn where what decides broke: nothing was proposed, and that is written down."""
+        commands = Commands(self.engine, scope, node=None, head=None)
+        outcome: Outcome = yield InStore(
+            lambda connection: commands.outcomes.undecided(commands.unit(connection), view.principal, denial)
+        )
+        return Command(
+            update={**self.engine.channels(outcome.instance, view.principal), "last_result": outcome.result}, goto=END
         )
 
     def _bounded(self, number: int, proposal: Proposal) -> Proposal:
@@ -293,6 +311,19 @@ class StateNode(WorkflowNode):
             audit_ref=audit_ref,
         )
         unit.flush()
+
+
+def _broken(proposer: Proposer, error: Exception) -> RuleError | None:
+    """The error as that of a rule, where a rule raised it; None where it is to go on as it is."""
+    if proposer.rule is None or isinstance(error, GraphBubbleUp):
+        return None
+    if isinstance(error, RunError) and error.code == "async_tool":
+        return None  # how the run was started, and not what was decided
+    if isinstance(error, RuleError):
+        return error
+    broken = RuleError(f"{proposer.rule} raised {type(error).__name__}", rule=proposer.rule)
+    broken.__cause__ = error
+    return broken
 
 
 __all__ = ["StateNode", "reads_node"]

@@ -9,6 +9,7 @@ from ..commands.running.engine import Engine
 from ..rules.definition import Definition, Edge
 from ..rules.policies import Mode
 from ..rules.view import GuardView
+from ..tools.errors import RuleError
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
 from .drawing import Drawing
@@ -101,8 +102,11 @@ def picture_of_instance(
 def _why_not(engine: Engine, edge: Edge, view: GuardView) -> str:
     if engine.definition.mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
         return "not in read-only mode"
-    if not edge.admits(view):
-        name = getattr(edge.guard, "__name__", "<lambda>")
-        return "its guard does not hold" if name == "<lambda>" else f"not {name}"
-    reasons = (policy.hides(edge.tool, view) for policy in engine.definition.policies)
-    return next((reason for reason in reasons if reason is not None), "not now")
+    try:
+        if not edge.admits(view):
+            name = getattr(edge.guard, "__name__", "<lambda>")
+            return "its guard does not hold" if name == "<lambda>" else f"not {name}"
+        reasons = (policy.hidden(edge.tool, view) for policy in engine.definition.policies)
+        return next((reason for reason in reasons if reason is not None), "not now")
+    except RuleError as error:
+        return error.message

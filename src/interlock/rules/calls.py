@@ -16,7 +16,7 @@ from ..tools.ids import derive
 
 INVALID_JSON = "INVALID_JSON"
 """The one argument of a call that could not be read, with its text; so Anthropic's documentation asks for it to be sent back."""
-MESSAGE_KEY = "interlock_message_key"
+MESSAGE_KEY = "interlock"
 """In the response metadata of a message with calls: what their idempotency keys are derived from."""
 CUT_OFF = "the message was cut off"
 """How the error of a call begins whose message the model did not finish."""

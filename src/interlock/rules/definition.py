@@ -3,7 +3,7 @@
 The builder in `graphs` makes it, and the nodes act on it. Nothing here knows of a model, a database or a clock.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -13,10 +13,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ValidationError
 
+from ..tools._yes_or_no import yes_or_no
 from ..tools.approvals import Approval
 from ..tools.canonical import digest
 from ..tools.contracts import ToolContract
-from ..tools.errors import DefinitionChanged, RunError, UnknownState
+from ..tools.errors import DefinitionChanged, RuleError, UnknownState
 from ..tools.kinds import ToolKind
 from ..tools.wire import WireNames
 from .assumptions import Assumptions
@@ -98,22 +99,19 @@ class Edge:
         """The edge in words, for messages."""
         return f"{self.source} --{self.tool.name}--> {self.target}"
 
+    @property
+    def guard_label(self) -> str:
+        """The guard in words, for messages."""
+        return f"the guard of the edge {self.label}"
+
     def admits(self, view: GuardView) -> bool:
         """Whether the guard holds.
 
         Raises:
-            RunError: The guard itself broke; it is not taken for a yes.
+            RuleError: The guard raised, or answered neither True nor False; it is not taken for a yes.
         """
-        if self.guard is None:
-            return True
-        try:
-            return bool(self.guard(view))
-        except Exception as error:
-            raise RunError(
-                f"The guard of the edge {self.label} raised {type(error).__name__}: {error}. The workflow {view.workflow_id} stays in "
-                f"{view.state}; mend the guard (it is given state, data, principal and revision) and go on.",
-                code="guard_error",
-            ) from error
+        guard = self.guard
+        return guard is None or yes_or_no(self.guard_label, lambda: guard(view.apart()))
 
 
 @dataclass(frozen=True)
@@ -126,6 +124,10 @@ class Limits:
     """Calls of the model."""
     proposals: int = 16
     """Proposals in one message; the others are denied."""
+    argument_characters: int = 200_000
+    """How long the arguments of one call may be as JSON text, about; longer ones are denied."""
+    output_characters: int = 1_000_000
+    """How long what a tool returns may be as JSON text, about; longer ones are invalid output."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ class Definition:
                         edge.source,
                         edge.tool.name,
                         edge.tool.version,
+                        edge.tool.binding_digest,
                         edge.target,
                         edge.moves,
                         edge.guard is not None,
@@ -259,27 +262,42 @@ class Definition:
 
 
 def offered_edges(
-    edges: Sequence[Edge], view: GuardView, *, policies: Iterable[Policy] = (), mode: Mode = Mode.LIVE
+    edges: Sequence[Edge],
+    view: GuardView,
+    *,
+    policies: Iterable[Policy] = (),
+    mode: Mode = Mode.LIVE,
+    broken: MutableMapping[str, RuleError] | None = None,
 ) -> tuple[Edge, ...]:
     """The edges that may be called now: out of this state, guard and argument-free policies holding, one per tool.
+
+    A tool is not offered when a rule about it breaks, not even by an edge that would be tried later: the broken rule may have been the
+    one that asks for more.
 
     Args:
         edges: The edges out of the state, in the order in which they are tried.
         view: State, data and principal.
         policies: Asked only for the part of them that needs no arguments.
         mode: In `read_only` nothing but reads is offered.
+        broken: Told of the tools that are not offered because a rule broke.
     """
     found: dict[str, Edge] = {}
+    withheld: MutableMapping[str, RuleError] = {} if broken is None else broken
+    policies = tuple(policies)
     closed: set[str] = set()
     for edge in edges:
-        if edge.source != view.state or edge.tool.name in found or edge.tool.name in closed:
+        name = edge.tool.name
+        if edge.source != view.state or name in found or name in withheld or name in closed:
             continue
         if mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
             continue
-        if edge.admits(view) and all(policy.hides(edge.tool, view) is None for policy in policies):
-            found[edge.tool.name] = edge
-        elif edge.is_relied_on:
-            closed.add(edge.tool.name)  # a claim assumes that this guard holds: no other edge may be taken in its place
+        try:
+            if edge.admits(view) and all(policy.hidden(edge.tool, view) is None for policy in policies):
+                found[name] = edge
+            elif edge.is_relied_on:
+                closed.add(name)  # a claim assumes that this guard holds: no other edge may be taken in its place
+        except RuleError as error:
+            withheld[name] = error
     return tuple(found.values())
 
 

@@ -5,20 +5,21 @@ state that the row says, was it offered when it was proposed, do its arguments f
 policies allow it, does the check hold against the system of record, and has a person decided where one must.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel
-
+from ..tools._input import Bound
 from ..tools.approvals import Approval
 from ..tools.canonical import JsonObject, digest
 from ..tools.codes import ErrorCode
 from ..tools.contracts import ToolContract
-from ..tools.errors import InvalidArguments
+from ..tools.errors import InterlockError, InvalidArguments, Refused, RuleError
 from ..tools.kinds import ToolKind
+from ..tools.storable import why_not_storable
 from .definition import Definition, Edge, offered_edges
-from .policies import Allow, Deny, History, Mode, ProposalView, RequireApproval
+from .policies import Allow, Deny, History, Mode, Policy, ProposalView, RequireApproval, Ruling
 from .proposals import Proposal
 from .view import GuardView
 
@@ -32,6 +33,8 @@ class Denial:
     details: Mapping[str, Any] = field(default_factory=dict)
     retryable: bool = False
     policy: str | None = None
+    error: Exception | None = field(default=None, compare=False)
+    """What a broken rule raised, for the log and the trace: it may say more than a caller may know."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,10 @@ class Admission:
 
 
 Verdict = Denial | Admission
-_RULINGS = {Allow: "allow", Deny: "deny", RequireApproval: "require_approval"}
-Facts = Callable[[ToolContract, BaseModel, Callable[..., Any]], str | None]
+Facts = Callable[[ToolContract, Any, Callable[..., Any]], str | None]
 """Runs a check of the application's own against the system of record; gives the reason why it does not hold, or None."""
+Condition = Callable[[ToolContract, Any, Callable[..., Any], GuardView], bool]
+"""Asks the condition of an approval, which may look at what a check looks at, and at the view."""
 
 
 def judge(
@@ -61,6 +65,7 @@ def judge(
     view: GuardView,
     *,
     facts: Facts,
+    condition: Condition | None = None,
     carried_out: Callable[[], Mapping[str, int]],
     now: int,
     history: History | None = None,
@@ -73,15 +78,23 @@ def judge(
         proposal: What the model wants.
         view: State, data and revision by the workflow row, and the principal whose run proposed it.
         facts: Runs the checks.
-        carried_out: How often each tool was carried out; asked only when there are policies.
+        condition: Asks the conditions of approvals; asked with arguments and view alone where it is not given.
+        carried_out: How often each tool was carried out; asked only when a policy looks.
         now: Microseconds since 1970 UTC.
         history: Counts what was carried out before, for policies that limit it.
         node: The execution node that the graph came to; another edge than its own is denied.
     """
+    broken: dict[str, RuleError] = {}
     allowed = offered_edges(
-        definition.by_source.get(view.state, ()), view, policies=definition.policies, mode=definition.mode
+        definition.by_source.get(view.state, ()),
+        view,
+        policies=definition.policies,
+        mode=definition.mode,
+        broken=broken,
     )
     edge = next((edge for edge in allowed if edge.tool.name == proposal.tool), None)
+    if edge is None and proposal.tool in broken:
+        return rule_broken(broken[proposal.tool], definition.contracts[proposal.tool].wire_name)
     if edge is None or not proposal.offered or (node is not None and edge.moves and edge.node != node):
         return _not_allowed(definition, proposal, view, edge, allowed)
     if proposal.problem is not None:
@@ -91,23 +104,36 @@ def judge(
             {"problems": [{"field": "", "problem": proposal.problem}]},
         )
     try:
-        arguments = edge.tool.parse(proposal.arguments)
+        return _judge_arguments(
+            definition, proposal, view, edge,
+            facts=facts, condition=condition, carried_out=carried_out, now=now, history=history,
+        )  # fmt: skip
+    except RuleError as error:
+        return rule_broken(error, _wire(edge), edge)
+
+
+def _judge_arguments(
+    definition: Definition,
+    proposal: Proposal,
+    view: GuardView,
+    edge: Edge,
+    *,
+    facts: Facts,
+    condition: Condition | None,
+    carried_out: Callable[[], Mapping[str, int]],
+    now: int,
+    history: History | None,
+) -> Verdict:
+    try:
+        bound = _read(definition, proposal, edge)
     except InvalidArguments as error:
         return Denial(ErrorCode.INVALID_ARGUMENTS, error.message, error.details)
-    canonical = edge.tool.canonical_arguments(arguments)
-    approval, reasons, rulings = _needs_approval(edge, arguments), [], []
+    approval, reasons, rulings = _needs_approval(edge, bound, condition, view), [], []
     if definition.policies:
-        seen = ProposalView(edge.tool, canonical, view, carried_out(), now, history)
+        seen = ProposalView(edge.tool, bound.canonical, view, _Counted(carried_out), now, history)
         for policy in definition.policies:
             ruling = policy.rule_on(seen)
-            rulings.append(
-                {
-                    "policy": policy.label,
-                    "version": policy.version,
-                    "ruling": _RULINGS[type(ruling)],
-                    "reason": getattr(ruling, "reason", None),
-                }
-            )
+            rulings.append(_told(policy, ruling))
             if isinstance(ruling, Deny):
                 return Denial(
                     ErrorCode.POLICY_DENIED,
@@ -122,15 +148,30 @@ def judge(
                 approval = wanted if approval is None else approval.followed_by(wanted)
                 reasons.append(f"{policy.label}: {ruling.reason}")
     for check in (edge.tool.check, edge.check):
-        reason = None if check is None else facts(edge.tool, arguments, check)
-        if reason is not None:
-            return Denial(
-                ErrorCode.CHECK_FAILED,
-                f"{_wire(edge)} cannot be done: {reason}. Nothing was changed.",
-                {"reason": reason},
-            )
-    return Admission(
-        edge, arguments, canonical, edge.tool.fingerprint_of(canonical), approval, tuple(reasons), tuple(rulings)
+        denial = None if check is None else _against(edge, bound, check, facts)
+        if denial is not None:
+            return denial
+    return Admission(edge, bound.parsed, bound.canonical, bound.fingerprint, approval, tuple(reasons), tuple(rulings))
+
+
+def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> Denial:
+    """The denial where a rule of the application's own broke: it is not taken for a yes, and what raised goes to the log."""
+    return Denial(
+        ErrorCode.RULE_ERROR,
+        f"{wire_name} could not be judged, because {error.message}. Nothing was done. The application has to be mended before it can be called; "
+        "go on without it.",
+        {"rule": error.rule} | ({} if edge is None else {"edge": edge.label}),
+        error=error,
+    )
+
+
+def said_no(refusal: Refused, wire_name: str) -> Denial:
+    """The denial where a check, or a preview, said no by raising `Refused`: that is its reason."""
+    return Denial(
+        ErrorCode.CHECK_FAILED,
+        f"{wire_name} cannot be done: {refusal.message}. Nothing was changed.",
+        {**refusal.details, "reason": refusal.message} | ({} if refusal.reason is None else {"code": refusal.reason}),
+        retryable=refusal.retryable is True,
     )
 
 
@@ -145,6 +186,7 @@ def binding(
     bound: dict[str, Any] = {
         "tool": admission.edge.tool.name,
         "version": admission.edge.tool.version,
+        "contract": admission.edge.tool.binding_digest,
         "arguments": admission.canonical,
         "state": state,
         "target": admission.edge.target,
@@ -165,11 +207,82 @@ def left_over(proposal: Proposal, *, state: str) -> Denial:
     )
 
 
-def _needs_approval(edge: Edge, arguments: BaseModel) -> Approval | None:
+def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
+    """The arguments as the tool gets them, and as they are shown and kept.
+
+    Raises:
+        InvalidArguments: They do not fit, or are more than the workflow takes.
+        RuleError: A validator of the application's own raised something that is no validation error.
+    """
+    problem = why_not_storable(proposal.arguments, longest=definition.limits.argument_characters)
+    if problem is not None:
+        raise InvalidArguments(
+            f"The arguments do not fit the tool's contract, so it was not called: {problem}. Correct them and call it again.",
+            problems=[{"field": "", "problem": problem}],
+        )
+
+    try:
+        return edge.tool.bind(proposal.arguments)
+    except InterlockError:
+        raise
+    except Exception as error:
+        rule = f"the arguments of {edge.tool.name}"
+        raise RuleError(f"reading {rule} raised {type(error).__name__}", rule=rule) from error
+
+
+def _needs_approval(edge: Edge, bound: Bound, condition: Condition | None, view: GuardView) -> Approval | None:
     rule = edge.approval
     if rule is None or rule.when is None:
         return rule
-    return rule if edge.tool.call_predicate(rule.when, arguments) is None else None
+    if condition is None:
+        return rule if edge.tool.meets(rule.when, bound.copied(), None, view.apart()) else None
+    return rule if condition(edge.tool, bound.copied(), rule.when, view.apart()) else None
+
+
+def _against(edge: Edge, bound: Bound, check: Callable[..., Any], facts: Facts) -> Denial | None:
+    try:
+        reason = facts(edge.tool, bound.copied(), check)
+    except Refused as refusal:
+        return said_no(refusal, _wire(edge))
+    if reason is None:
+        return None
+    return Denial(
+        ErrorCode.CHECK_FAILED,
+        f"{_wire(edge)} cannot be done: {reason}. Nothing was changed.",
+        {"reason": reason},
+    )
+
+
+def _told(policy: Policy, ruling: Ruling) -> JsonObject:
+    """What a policy said, for the record."""
+    match ruling:
+        case Allow():
+            said, reason = "allow", None
+        case Deny():
+            said, reason = "deny", ruling.reason
+        case RequireApproval():
+            said, reason = "require_approval", ruling.reason
+    return {"policy": policy.label, "version": policy.version, "ruling": said, "reason": reason}
+
+
+class _Counted(Mapping[str, int]):
+    """How often each tool was carried out, counted when a policy first looks: most do not."""
+
+    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
+        self._count = count
+
+    @cached_property
+    def _counts(self) -> Mapping[str, int]:
+        return self._count()
+
+    def __getitem__(self, tool: str) -> int:
+        return self._counts[tool]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._counts)
 
 
 def _not_allowed(
@@ -202,7 +315,7 @@ def _not_allowed(
         )
     here = [edge for edge in definition.by_source.get(view.state, ()) if edge.tool.name == proposal.tool]
     for policy in definition.policies:
-        if here and (reason := policy.hides(contract, view)) is not None:
+        if here and (reason := policy.hidden(contract, view)) is not None:
             return Denial(
                 ErrorCode.POLICY_DENIED,
                 f"The policy {policy.label!r} does not allow {contract.wire_name} now: {reason}. Nothing was done. "

@@ -4,14 +4,14 @@ A policy has two parts. `hides` needs no arguments, and decides what is offered;
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
+from ..tools._yes_or_no import asked, odd_answer
 from ..tools.approvals import Approval
 from ..tools.canonical import JSON
 from ..tools.contracts import ToolContract
-from ..tools.errors import InterlockError, RunError
 from .view import GuardView
 
 
@@ -118,26 +118,35 @@ class Policy:
         """What an approval is bound to: it is void when this is another one at its execution."""
         return [self.label, self.version]
 
+    @property
+    def rule(self) -> str:
+        """The policy in words, for what is said of it when it breaks."""
+        return f"the policy {self.label!r}"
+
+    def hidden(self, tool: ToolContract, view: "GuardView") -> str | None:
+        """What `hides` says.
+
+        Raises:
+            RuleError: It raised, or said something else than a reason or None; neither is taken for a yes.
+        """
+        reason = asked(self.rule, lambda: self.hides(tool, view.apart()))
+        if reason is None or (isinstance(reason, str) and reason.strip()):
+            return reason
+        raise odd_answer(self.rule, reason, "hides() returns why the tool is not offered, or None when it is")
+
     def rule_on(self, proposal: ProposalView) -> Ruling:
         """What `judge` says.
 
         Raises:
-            RunError: It broke, or said something else than a ruling; neither is taken for a yes.
+            RuleError: It raised, or said something else than a ruling; neither is taken for a yes.
         """
-        try:
-            ruling = self.judge(proposal)
-        except InterlockError:
-            raise
-        except Exception as error:
-            raise RunError(
-                f"The policy {self.label!r} raised {type(error).__name__} about {proposal.tool.name}: {error}. Nothing was done, and the "
-                f"workflow {proposal.view.workflow_id} stays in {proposal.view.state!r}; mend the policy and go on.",
-                code="policy_error",
-            ) from error
-        if not isinstance(ruling, (Allow, Deny, RequireApproval)):
-            raise RunError(
-                f"The policy {self.label!r} answered {ruling!r} about {proposal.tool.name}. Nothing was done; return Allow(), Deny(reason) or "
-                "RequireApproval(approval, reason).",
-                code="policy_error",
-            )
-        return ruling
+        ruling = asked(self.rule, lambda: self.judge(replace(proposal, view=proposal.view.apart())))
+        if isinstance(ruling, Allow):
+            return ruling
+        if isinstance(ruling, Deny) and isinstance(ruling.reason, str):
+            return replace(ruling, retryable=ruling.retryable is True)
+        if isinstance(ruling, RequireApproval) and isinstance(ruling.approval, Approval):
+            return ruling
+        raise odd_answer(
+            self.rule, ruling, "judge() returns Allow(), Deny(reason) or RequireApproval(approval, reason)"
+        )

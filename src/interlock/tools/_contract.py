@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -11,9 +12,11 @@ from typing_extensions import ParamSpec, TypeVar
 
 from ._arguments import invalid
 from ._input import Bound, Input
-from ._predicates import Predicate
+from ._normalised import normalised
+from ._predicates import CHECK, CONDITION, PREVIEW, Predicate
 from ._sameness import same
 from ._shapes import on_wire
+from ._yes_or_no import discard
 from .canonical import JSON, JsonObject, canonical_json, digest, to_json
 from .context import ToolContext
 from .errors import ContextError, InvalidArguments, InvalidOutput, NotJson, Problem
@@ -117,15 +120,15 @@ class ToolContract(Generic[P, R]):
     _context: str | None = field(repr=False, default=None)
     _context_is_optional: bool = field(repr=False, default=False)
     _output_schema: JsonObject = field(repr=False)
-    _predicates: dict[Callable[..., Any], Predicate] = field(repr=False, default_factory=dict)
+    _predicates: dict[tuple[str, int], Predicate] = field(repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for attribute in ("__doc__", "__module__", "__qualname__", "__name__"):
             object.__setattr__(self, attribute, getattr(self.function, attribute, None))
         object.__setattr__(self, "__wrapped__", self.function)
-        for role, function in (("check", self.check), ("preview", self.preview)):
+        for role, function in ((CHECK, self.check), (PREVIEW, self.preview)):
             if function is not None:
-                self._predicates[function] = self._read_predicate(function, role)
+                self._predicates[role, id(function)] = self._read_predicate(function, role)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
@@ -246,10 +249,32 @@ class ToolContract(Generic[P, R]):
         """Ask a check whether it holds: None when it does, otherwise the reason why not.
 
         Raises:
-            ContractError: it asks for something that the tool does not have, or answers neither True nor False nor a
-            reason.
+            ContractError: it asks for something that the tool does not have.
+            RuleError: it raised, or answers neither True nor False nor a reason.
+            Refused: it said no by raising it.
         """
-        return self._predicate(function, "check").reason(self._input.values(arguments), ctx)
+        return self._predicate(function, CHECK).reason(self._input.values(arguments), ctx)
+
+    def meets(
+        self, condition: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None, view: Any = None
+    ) -> bool:
+        """Ask the condition of an approval whether it holds.
+
+        Args:
+            condition: Takes parameters of the tool, the context, or the view that guards are given.
+            arguments: Of the call.
+            ctx: The context.
+            view: The view.
+
+        Raises:
+            ContractError: it asks for something that the tool does not have.
+            RuleError: it raised, or answers neither True nor False.
+        """
+        return self._predicate(condition, CONDITION).holds(self._input.values(arguments), ctx, view)
+
+    def label_of(self, function: Callable[..., Any], role: str) -> str:
+        """What a check, preview or condition is called in messages."""
+        return self._predicate(function, role).label
 
     def check_predicate(self, function: Callable[..., Any], role: str) -> None:
         """See that a function of the tool's parameters could be asked.
@@ -267,13 +292,18 @@ class ToolContract(Generic[P, R]):
         """Give what the contract's preview shows of the call, as JSON data; None where it has none."""
         if self.preview is None:
             return None
-        shown = self._predicate(self.preview, "preview")(self._input.values(arguments), ctx)
+        shown = self._predicate(self.preview, PREVIEW)(self._input.values(arguments), ctx)
+        discard(shown)
         try:
-            return to_json(on_wire(shown, to_jsonable_python(shown)))
-        except (NotJson, PydanticSerializationError) as error:
+            plain = to_json(on_wire(shown, to_jsonable_python(shown)))
+        except Exception as error:  # values have methods of their own, which may raise anything
             raise InvalidOutput(
                 f"the preview of {self.name} shows what has no JSON form ({error}); return plain data or a model"
             ) from error
+        problem = why_not_storable(plain)
+        if problem is not None:
+            raise InvalidOutput(f"the preview of {self.name} shows what cannot be kept: {problem}; show less of it")
+        return plain
 
     def dump_output(self, value: Any) -> JSON:
         """Check what the function returned against the contract, and give it as it is on the wire.
@@ -332,6 +362,36 @@ class ToolContract(Generic[P, R]):
         described = {"name": name, "description": self.description, "parameters": self.offered_schema()}
         return {"type": "function", "function": described}
 
+    @cached_property
+    def definition_digest(self) -> str:
+        """A digest of all that is published of the tool, its description included: for locks and reports."""
+        return digest(
+            {
+                "name": self.name,
+                "version": self.version,
+                "kind": self.kind,
+                "effect": self.effect,
+                "description": self.description,
+                "inputSchema": self.offered_schema(),
+                "outputSchema": self.output_schema(),
+            }
+        )
+
+    @cached_property
+    def binding_digest(self) -> str:
+        """A digest of what a decision on a call rests on: name, version, effect and input schema, without titles and descriptions.
+
+        It stays the same when a docstring is mended. A workflow's fingerprint and its approvals hold it.
+        """
+        return digest(
+            {
+                "name": self.name,
+                "version": self.version,
+                "effect": self.effect,
+                "inputSchema": normalised(self._input.schema()),
+            }
+        )
+
     def as_tool(self) -> "StructuredTool":
         """Make a plain LangChain tool of the contract, without gate, approval or record; see `interlock.tools.langchain`."""
         from .langchain import as_tool  # noqa: PLC0415 -- LangChain is imported when it is used
@@ -339,9 +399,9 @@ class ToolContract(Generic[P, R]):
         return as_tool(self)
 
     def _predicate(self, function: Callable[..., Any], role: str) -> Predicate:
-        predicate = self._predicates.get(function)
+        predicate = self._predicates.get((role, id(function)))
         if predicate is None:
-            predicate = self._predicates[function] = self._read_predicate(function, role)
+            predicate = self._predicates[role, id(function)] = self._read_predicate(function, role)
         return predicate
 
     def _read_predicate(self, function: Callable[..., Any], role: str) -> Predicate:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from ._arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_arguments
 from ._schema import input_schema, offered_schema
 from ._shapes import CLOSED, closed, on_wire, refuse_collisions, wire_keys
-from ._signature import MISSING, Parameter, Signature, where
+from ._signature import MISSING, Parameter, Signature, refuse_injected, where
 from ._validator import Validator
 from .canonical import JsonObject
 from .errors import ContractError
@@ -140,6 +140,10 @@ def _from_signature(tool: str, place: str, signature: Signature) -> ModelInput:
 def _from_model(tool: str, place: str, signature: Signature, explicit: type[BaseModel]) -> ModelInput:
     if not isinstance(explicit, type) or not issubclass(explicit, BaseModel) or issubclass(explicit, RootModel):
         raise ContractError(f"{place} was given the input_model {explicit!r}; give a subclass of pydantic.BaseModel")
+    for name, field in explicit.model_fields.items():
+        refuse_injected(
+            place, name, Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        )
     model: type[BaseModel] = _readable(explicit, place)
     match signature.parameters:
         case [Parameter(name, annotation)] if isinstance(annotation, type) and issubclass(explicit, annotation):

@@ -1,4 +1,4 @@
-"""Functions that look at a call before it runs: checks and previews."""
+"""Functions that look at a call before it runs: checks, previews, and the conditions of approvals."""
 
 import inspect
 import re
@@ -8,17 +8,22 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ._signature import is_context, where
+from ._yes_or_no import body_of, odd_answer, plain_function, why_no_rule, yes_or_no
 from .context import ToolContext
-from .errors import ContractError
+from .errors import ContractError, Refused, RuleError
 
 
 @dataclass(frozen=True)
 class Predicate:
-    """A function that takes some of a tool's parameters by name, and the context if it asks for it."""
+    """A function that takes some of a tool's parameters by name, and the context or the view if it asks for them."""
 
     function: Callable[..., Any]
+    label: str
+    """What it is called in messages: the role, the function and the tool."""
     parameters: tuple[str, ...]
     context: str | None
+    view: str | None
+    """The parameter that takes the view of the workflow that guards are given, too."""
     none_holds: bool
     """Whether None is an answer that the function says it gives (``-> str | None``), and no forgotten return."""
 
@@ -31,18 +36,16 @@ class Predicate:
         `names` are the tool's parameters, and `context` is the one of them that takes its context.
 
         Raises:
-            ContractError: it is no plain sync function, or asks for something that the tool does not have.
+            ContractError: it is no plain sync function, asks for something that the tool does not have, or says that it
+            returns something that is no answer.
         """
         place = f"{where(function)}, the {role} of {tool!r}," if callable(function) else f"the {role} of {tool!r}"
-        if not callable(function):
-            raise ContractError(f"{place} is {function!r}; give a function")
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise ContractError(
-                f"{place} is async or yields; it is read inside the transaction: give a plain def function"
-            )
+        problem = why_no_rule(function, answers=_ANSWERS[role])
+        if problem is not None:
+            raise ContractError(f"{place} {problem}")
         hints = _hints_or_text(function)
         taken: list[str] = []
-        wants: str | None = None
+        wants: dict[str, str] = {}
         for parameter in inspect.signature(function).parameters.values():
             annotation = hints.get(parameter.name)
             if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
@@ -50,56 +53,117 @@ class Predicate:
                     f"{place} has the parameter {str(parameter)!r}; name the tool's parameters that it looks at"
                 )
             if _asks_for_context(annotation) or (annotation is None and parameter.name in {"ctx", context}):
-                wants = parameter.name
+                wants["ctx"] = parameter.name
+            elif role == CONDITION and _asks_for_view(annotation, parameter.name, names):
+                wants["view"] = parameter.name
             elif parameter.name in names:
                 taken.append(parameter.name)
             elif parameter.default is parameter.empty:
+                also = "ctx: ToolContext" + (" and view: GuardView" if role == CONDITION else "")
                 raise ContractError(
                     f"{place} asks for {parameter.name!r}, which is no parameter of the tool; it can have any of "
-                    f"{', '.join(sorted(names)) or 'none'}, and ctx: ToolContext"
+                    f"{', '.join(sorted(names)) or 'none'}, and {also}"
                 )
-        return cls(function, tuple(taken), wants, _says_none(hints.get("return")))
+        name = _name(function)
+        label = f"the {role} of {tool}" if name is None else f"the {role} {name!r} of {tool}"
+        none_holds = _says_none(hints.get("return"))
+        return cls(function, label, tuple(taken), wants.get("ctx"), wants.get("view"), none_holds)
 
-    def __call__(self, arguments: Mapping[str, Any], ctx: ToolContext | None) -> Any:
-        """Call the function."""
+    def __call__(self, arguments: Mapping[str, Any], ctx: ToolContext | None, view: Any = None) -> Any:
+        """Call the function.
+
+        Raises:
+            RuleError: it raised. `Refused` goes through: it is an answer.
+        """
         keywords = {name: arguments[name] for name in self.parameters}
         if self.context is not None:
             keywords[self.context] = ctx
-        return self.function(**keywords)
+        if self.view is not None:
+            keywords[self.view] = view
+        try:
+            return self.function(**keywords)
+        except Refused:
+            raise
+        except Exception as error:
+            raise RuleError(f"{self.label} raised {type(error).__name__}", rule=self.label) from error
 
     def reason(self, arguments: Mapping[str, Any], ctx: ToolContext | None) -> str | None:
         """Say why the check does not hold, or None when it does.
 
         Raises:
-            ContractError: the function answered neither True nor False nor a reason.
+            RuleError: the function raised, or answered neither True nor False nor a reason.
+            Refused: it said no by raising it.
         """
         answer = self(arguments, ctx)
         if answer is True or (answer is None and self.none_holds):
             return None
         if answer is False:
             return self.what_it_says
-        if isinstance(answer, str) and answer:
-            return answer
-        if inspect.iscoroutine(answer):
-            answer.close()
-        raise ContractError(
-            f"{where(self.function)} answered {type(answer).__qualname__} as a check; return True when it holds, "
-            "and False or the "
-            "reason as a string when it does not (None holds only where the function is annotated -> str | None)"
+        if isinstance(answer, str) and answer.strip():
+            return str(answer)
+        raise odd_answer(
+            self.label,
+            answer,
+            "return True when it holds, and False or the reason as a string when it does not (None holds only where the "
+            "function is annotated -> str | None)",
         )
+
+    def holds(self, arguments: Mapping[str, Any], ctx: ToolContext | None, view: Any = None) -> bool:
+        """Say whether the condition holds.
+
+        Raises:
+            RuleError: the function raised, or answered neither True nor False.
+        """
+        try:
+            return yes_or_no(self.label, lambda: self(arguments, ctx, view))
+        except Refused as error:
+            raise RuleError(f"{self.label} raised Refused; it answers True or False", rule=self.label) from error
 
     @property
     def what_it_says(self) -> str:
-        """What the check demands: the first line of its docstring, or its name."""
-        text = inspect.getdoc(self.function)
-        return text.splitlines()[0].strip() if text else getattr(self.function, "__name__", repr(self.function))
+        """What the check demands: the first line of its docstring, or that a check of this name does not hold."""
+        plain = plain_function(self.function)
+        documented = plain if inspect.isroutine(plain) else type(plain)
+        text = inspect.getdoc(documented)
+        if text and text.strip():
+            return text.strip().splitlines()[0].strip()
+        name = _name(self.function)
+        return (
+            f"its check {name!r} does not hold for these arguments"
+            if name
+            else "its check does not hold for these arguments"
+        )
+
+
+CHECK, PREVIEW, CONDITION = "check", "preview", "condition"
+_ANSWERS: Mapping[str, tuple[type, ...] | None] = {
+    CHECK: (bool, str, type(None)),
+    PREVIEW: None,
+    CONDITION: (bool,),
+}
+"""What a function in each role may say that it returns."""
+
+
+def _name(function: Any) -> str | None:
+    """What a function is called; None for a lambda."""
+    plain = plain_function(function)
+    name = str(getattr(plain, "__name__", type(plain).__name__))
+    return None if name == "<lambda>" else name
+
+
+def _asks_for_view(annotation: Any, name: str, names: Collection[str]) -> bool:
+    """Whether a parameter takes the view that guards are given; its class stands above this room."""
+    if annotation is None:
+        return name == "view" and name not in names
+    told = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return told.rsplit(".")[-1] == "GuardView"
 
 
 def _hints_or_text(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return get_type_hints(function)
+        return get_type_hints(body_of(function))
     except Exception:  # names that only a type checker sees; the text is enough to find the context
-        return dict(getattr(function, "__annotations__", {}))
+        return dict(getattr(body_of(function), "__annotations__", {}))
 
 
 def _asks_for_context(annotation: Any) -> bool:

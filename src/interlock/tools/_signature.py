@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from ._foreign import injected
 from .context import ToolContext
 from .errors import ContractError
 
@@ -71,6 +72,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
                 else f"give it one, such as {parameter.name}: str"
             )
             raise ContractError(f"{place} has the parameter {parameter.name!r} without an annotation; {hint}")
+        refuse_injected(place, parameter.name, annotation)
         if is_context(annotation):
             contexts.append(parameter.name)
         else:
@@ -83,6 +85,20 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         returns=hints.get("return", MISSING),
         is_async=inspect.iscoroutinefunction(function),
     )
+
+
+def refuse_injected(place: str, name: str, annotation: Any) -> None:
+    """Refuse a parameter that LangChain would fill: here the model would be asked for it, and could choose it.
+
+    Raises:
+        ContractError: It is one.
+    """
+    found = injected(annotation)
+    if found is not None:
+        raise ContractError(
+            f"{place} has the parameter {name!r}, annotated with LangChain's {found[0]}, and a contract's function is given nothing but "
+            f"the model's arguments and its ToolContext; {found[1]}"
+        )
 
 
 def is_context(annotation: Any) -> bool:

@@ -27,6 +27,12 @@ class ErrorCode(StrEnum):
     POLICY_DENIED = "policy_denied"
     """A policy denies the proposal; `details.policy` names it. Not retryable, save where the policy says when (limits
     per period)."""
+    RULE_ERROR = "rule_error"
+    """A rule of the application (guard, check, condition, preview, policy) raised, or answered neither yes nor no;
+    `details.rule` names it. Nothing was done, and what it wrote was rolled back. Not retryable until it is mended."""
+    TOO_MANY_CALLS = "too_many_calls"
+    """The message holds more calls than the workflow takes at once, and this one came after them. Retryable: call it
+    again in a message of its own."""
     APPROVAL_REQUIRED = "approval_required"
     """Another person has to decide first, and there is no way to ask within this call. Not retryable until it was
     decided."""

@@ -28,6 +28,7 @@
     │   ├── WorkflowFinished          nothing may follow a final state
     │   ├── UnknownState              the stored state is not in this definition
     │   ├── DefinitionChanged         the instance cannot go on under this definition
+    │   ├── RuleError                 a rule of the application's own broke
     │   └── ToolError                 a tool function, its own doing
     │       ├── Refused                 the tool's own no
     │       ├── InvalidOutput           it returned what its contract does not promise
@@ -273,6 +274,31 @@ class DefinitionChanged(RunError):
     """The workflow's definition changed in a way that the instance cannot simply go on under, or this is an older one."""
 
     default_code = "definition_changed"
+
+
+class RuleError(RunError):
+    """A rule of the application's own (a guard, check, condition, preview, policy or `decide`) raised, or answered neither yes nor no.
+
+    A run answers it with a denial and goes on; it is raised only where rules are asked directly. Its cause is what the rule raised.
+    """
+
+    default_code = ErrorCode.RULE_ERROR
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        rule: str = "",
+        code: str | None = None,
+        retryable: bool | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable, details={**(details or {}), "rule": rule})
+
+    @property
+    def rule(self) -> str:
+        """Which rule it is, in words."""
+        return str(self.details["rule"])
 
 
 class ToolError(RunError):

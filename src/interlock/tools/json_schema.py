@@ -28,8 +28,19 @@ WHOLE = "arguments"
 class SchemaInput:
     """What a tool takes, as a JSON Schema that somebody published. The arguments are a dict, as they were given."""
 
-    def __init__(self, tool: str, schema: object, place: str) -> None:
+    def __init__(
+        self, tool: str, schema: object, place: str, *, passed_over: Callable[[str], bool] | None = None
+    ) -> None:
+        """Take a schema.
+
+        Args:
+            tool: The name of the tool.
+            schema: Its schema.
+            place: Names it in errors.
+            passed_over: Which arguments are left out of a call, as if they had not been given.
+        """
         self._tool = tool
+        self._passed_over = passed_over
         self._validator = Validator(published_schema(schema, place))
         self._validator.check()
 
@@ -63,6 +74,8 @@ class SchemaInput:
             InvalidArguments: They do not fit it, or cannot be kept.
         """
         given = plain_arguments(self._tool, arguments)
+        if self._passed_over is not None:
+            given = {name: item for name, item in given.items() if not self._passed_over(name)}
         problems = self._validator.problems(given)
         if problems:
             raise invalid(self._tool, problems)

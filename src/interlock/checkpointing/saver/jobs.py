@@ -89,10 +89,6 @@ class Job:
         """Run the statements for the workflow tables, in the caller's transaction."""
         raise NotImplementedError
 
-    def largest(self) -> int:
-        """The bytes of the largest message."""
-        return max((len(message.body) for message in self.new), default=0)
-
     def message_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the new messages: position, message_id, role, kind, body."""
         rows = []
@@ -226,10 +222,6 @@ class PutJob(Job):
         conversation.channels[self.place.namespace] = stored
         conversation.lists.update(encoder.lists)
 
-    def largest(self) -> int:
-        """The bytes of the largest message or value."""
-        return max(super().largest(), len(self._body), *(len(encoded[2]) for *_, encoded in self._outside), 0)
-
     def value_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the new large values: value_id, channel, version, kind, body."""
         rows = []
@@ -292,10 +284,6 @@ class WritesJob(Job):
             part[number] = (channel, encoder.encode(value, channel, aside=True))
         self.refers = encoder.refers
         self.new, self.claimed = encoder.new, encoder.claimed
-
-    def largest(self) -> int:
-        """The bytes of the largest message or part."""
-        return max(super().largest(), *(len(row[-1]) for row in self.part_rows()))
 
     @property
     def has_one_part(self) -> bool:

@@ -34,7 +34,9 @@ class Statement:
 
     def __init__(self, engine: Engine, statement: Any, columns: list[str] | None = None) -> None:
         make: Any = type(engine.dialect)
-        dialect = make(paramstyle="qmark" if engine.dialect.name == "sqlite" else "format")
+        styles = {"sqlite": "qmark", "asyncpg": "numeric_dollar"}
+        style = styles.get(engine.dialect.driver) or styles.get(engine.dialect.name, "format")
+        dialect = make(paramstyle=style)
         schema = engine.get_execution_options().get("schema_translate_map")
         compiled = statement.compile(
             dialect=dialect,

@@ -7,7 +7,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from ...tools.errors import ConflictError, StoreError, StoreUnavailable
+import sqlalchemy as sa
+
+from ...tools.errors import ConflictError, StoreUnavailable
 from .. import schema
 from ..database import Database
 from ..engines import Dialect
@@ -46,13 +48,15 @@ class Storage:
             if self.together
             else Statements(conversation_database.engine, conversation_database.dialect)
         )
-        self.conversation_integrity_error = conversation_database.engine.dialect.loaded_dbapi.IntegrityError
+        # The driver's own, or SQLAlchemy's on an engine of the application's.
+        driver = conversation_database.engine.dialect.loaded_dbapi
+        self.conversation_integrity_error = (driver.IntegrityError, sa.exc.IntegrityError)
         self._memory_bytes = memory_bytes
         self._threads: dict[tuple[str, str], int] = {}
         self._asked_for: OrderedDict[Place, None] = OrderedDict()
         self.schema_name: str | None = database.schema
         self._one_writer = database.dialect is Dialect.SQLITE
-        self.in_one_statement = self.together and database.dialect is Dialect.POSTGRESQL
+        self.in_one_statement = self.together and database.takes_whole_puts
         self.loads_at_once = self.in_one_statement or self._one_writer
         self._by_trigger = self.together and self._one_writer and database.keeps_connections
         self._ready = False
@@ -372,34 +376,13 @@ class Storage:
             with self.conversation_database.raw_write() as cursor:
                 for job in batch:
                     job.store_messages(cursor)
-        try:
-            with self.database.raw_write(turn=not self._one_writer) as cursor:
-                for job in batch:
-                    if self._by_trigger and sqlite.execute(self, cursor, job):
-                        continue
-                    job.execute(cursor)
-                    if self.together:
-                        job.store_messages(cursor)
-        except StoreUnavailable as error:
-            if self.database.dialect is Dialect.MYSQL:
-                self._refuse_too_large(max(job.largest() for job in batch), error)
-            raise
-
-    def _refuse_too_large(self, size: int, error: StoreUnavailable) -> None:
-        """MySQL hangs up on whoever sends too much, which looks as if the server were gone."""
-        if size < 1_000_000:
-            return
-        with self.database.raw_read() as cursor:
-            cursor.execute("SELECT @@max_allowed_packet")
-            limit = int(cursor.fetchone()[0])
-        if size * 1.01 + 10_000 > limit:
-            raise StoreError(
-                f"A value of {size / 1e6:.0f} MB is more than this MySQL server takes at once ({limit / 1e6:.0f} MB). Nothing of "
-                "this step was written. Set max_allowed_packet higher on the server, or keep large data elsewhere and put a "
-                "reference into the state.",
-                code="value_too_large",
-                details={"bytes": size, "limit": limit},
-            ) from error
+        with self.database.raw_write(turn=not self._one_writer) as cursor:
+            for job in batch:
+                if self._by_trigger and sqlite.execute(self, cursor, job):
+                    continue
+                job.execute(cursor)
+                if self.together:
+                    job.store_messages(cursor)
 
     def _one_by_one(self, job: Job) -> None:
         for _ in range(ATTEMPTS):

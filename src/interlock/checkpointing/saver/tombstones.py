@@ -16,6 +16,8 @@ ERASED_MARK = "interlock_erased"
 """The key in `response_metadata` by which an erased message is recognised."""
 
 _KEPT = frozenset({"id", "type", "role", "tool_call_id", "status", "tool_calls", "example", "chunk_position"})
+_KEPT_METADATA = ("interlock",)
+"""What the keys of a message's calls are derived from: an approval that is open outlives the message that it came from."""
 _TOOL_NAMED = frozenset({"tool", "function"})
 
 
@@ -57,7 +59,8 @@ def _emptied(fields: dict[str, Any]) -> dict[str, Any]:
         if name == "content":
             emptied[name] = ERASED_TEXT
         elif name == "response_metadata":
-            emptied[name] = {ERASED_MARK: True}
+            kept = {key: value[key] for key in _KEPT_METADATA if isinstance(value, dict) and key in value}
+            emptied[name] = {ERASED_MARK: True, **kept}
         elif name == "tool_calls":
             emptied[name] = _calls_without_arguments(value)
         elif name in _KEPT or (name == "name" and fields.get("type") in _TOOL_NAMED):

@@ -12,8 +12,8 @@ from ...tools.canonical import JSON
 from ...tools.codes import ErrorCode
 from ...tools.errors import ConflictError
 
-Preview = Callable[[Unit, Admission, Proposal], JSON]
-"""What the tool would show of the call now."""
+Preview = Callable[[Unit, Admission, Proposal], JSON | Denial]
+"""What the tool would show of the call now, or why it shows nothing."""
 
 
 def with_approval(
@@ -49,6 +49,8 @@ def with_approval(
             {"approvalId": approval.approval_id, "status": approval.status.value},
         )
     problem = _unlike_shown(definition, unit, admission, approval, preview)
+    if isinstance(problem, Denial):
+        return problem
     if problem is None:
         return admission
     if settle:
@@ -103,7 +105,7 @@ def as_proposal(approval: ApprovalRequest) -> Proposal:
 
 def _unlike_shown(
     definition: Definition, unit: Unit, admission: Admission, approval: ApprovalRequest, preview: Preview
-) -> str | None:
+) -> str | Denial | None:
     edited = approval.status is ApprovalStatus.EDITED
     if admission.canonical != approval.effective_arguments:
         return "the arguments differ"
@@ -111,7 +113,10 @@ def _unlike_shown(
         return "it falls under another rule of approval now"
     shown = dict(approval.shown)
     if not edited:  # who edits has seen another call than the one that will run, and wrote it themselves
-        shown["preview"] = preview(unit, admission, as_proposal(approval))
+        now_shown = preview(unit, admission, as_proposal(approval))
+        if isinstance(now_shown, Denial):
+            return now_shown
+        shown["preview"] = now_shown
     was = replace(admission, canonical=approval.arguments)
     revision = unit.instance.revision if approval.rule.strict else None
     now = binding(definition, was, state=unit.instance.state, shown=shown, revision=revision)

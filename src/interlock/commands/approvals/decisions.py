@@ -19,6 +19,7 @@ from ...tools.errors import ConflictError, InputError, InterlockError, InvalidAr
 from ...tools.principal import Principal
 from ...tools.redaction import redact
 from ..execution.commands import Commands
+from ..execution.looking import DeniedError
 from ..running.engine import Engine
 from ..running.scope import Scope
 from .binding import as_proposal, void
@@ -149,18 +150,25 @@ def _edited(
             details={"approvalId": approval.approval_id, "reason": reason},
         )
     proposal = replace(as_proposal(approval), arguments=canonical)
-    verdict = Commands(engine, scope, node=None, head=None).judge_now(unit, proposal)
+    try:
+        verdict = Commands(engine, scope, node=None, head=None).judge_now(unit, proposal)
+    except DeniedError as denied:  # nothing can be written down in this transaction any more
+        raise _denied(approval, denied.denial) from denied
     if isinstance(verdict, Denial):
-        return InvalidResume(
-            f"The edited call of {approval.tool} would be denied: {verdict.message} Nothing was decided.",
-            details={"code": verdict.code.value},
-        )
+        return _denied(approval, verdict)
     if verdict.approval is not None and verdict.approval.to_json() != approval.shown.get("rule"):
         return InvalidResume(
             f"The edited call of {approval.tool} would need an approval of its own. Nothing was decided; reject this one and let it be proposed.",
             details={"code": ErrorCode.APPROVAL_REQUIRED.value},
         )
     return canonical
+
+
+def _denied(approval: ApprovalRequest, denial: Denial) -> InvalidResume:
+    return InvalidResume(
+        f"The edited call of {approval.tool} would be denied: {denial.message} Nothing was decided.",
+        details={"code": denial.code.value},
+    )
 
 
 def _moved_on(unit: Unit, approval: ApprovalRequest) -> bool:

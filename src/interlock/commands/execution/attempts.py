@@ -1,19 +1,12 @@
 """What a command is while it is carried out, and what came of it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import Connection
-
-from ...checkpointing.database import LOOKED
 from ...checkpointing.store import ApprovalRequest, Instance, LedgerEntry, Unit
 from ...rules.gate import Admission
 from ...tools.canonical import JsonObject
 from ...tools.errors import OutcomeUnknown
 from ..running.operations import Attempt
-
-if TYPE_CHECKING:  # see `driver`
-    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True)
@@ -53,30 +46,6 @@ class Admitted(Attempt):
     """What the ledger has of it so far."""
     epoch: int = 0
     """The lease's epoch, for an effect outside the database."""
-
-
-class Looking:
-    """A session to look with in a transaction that somebody else commits: opened when it is first asked for, then closed."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._session: Session | None = None
-
-    def open(self) -> "Session":
-        """The session."""
-        if self._session is None:
-            from sqlalchemy.orm import Session  # noqa: PLC0415 -- see `driver`
-
-            self._connection.info[LOOKED] = True
-            self._session = Session(bind=self._connection, join_transaction_mode="rollback_only", autoflush=False)
-        return self._session
-
-    def __enter__(self) -> "Looking":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._session is not None:
-            self._session.close()
 
 
 def admitted(attempt: Attempt) -> Admitted:

@@ -12,9 +12,10 @@ from ...rules.proposals import Proposal
 from ...tools.canonical import JsonObject
 from ...tools.codes import ErrorCode
 from ...tools.contracts import ToolContract
-from ...tools.errors import InvalidOutput, Refused
+from ...tools.errors import InvalidOutput, ReadOnlyStore, Refused
 from ...tools.events import Event, EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, mint
+from ...tools.kinds import ToolKind
 from ...tools.redaction import redact
 from ...tools.results import ErrorBody
 from ...tools.trace_reference import current_trace
@@ -54,7 +55,14 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
     if isinstance(error, InvalidOutput):
         return ErrorBody(
             code=ErrorCode.INVALID_OUTPUT,
-            message=f"{contract.wire_name} did not return what it promises. Nothing of it was kept.",
+            message=f"{contract.wire_name} did not return what it promises. Nothing of it was kept."
+            + (f" It {advice}." if (advice := error.details.get("advice")) else ""),
+        )
+    if isinstance(error, ReadOnlyStore) and contract.kind is ToolKind.READ:
+        return ErrorBody(
+            code=ErrorCode.TOOL_FAILED,
+            message=f"{contract.wire_name} is a read, and it tried to write through its session. Nothing was written. What writes has to be "
+            "declared as @command(..., effect='transactional').",
         )
     return ErrorBody(
         code=ErrorCode.TOOL_FAILED,

@@ -27,6 +27,9 @@ class Commands(Execution):
             OutcomeUnknown: Another command of the instance waits for a person to resolve it.
             StaleCheckpoint: This run goes on from before the instance's last command.
         """
+        return (yield from self.recording(proposal, self._carry_out(proposal)))
+
+    def _carry_out(self, proposal: Proposal) -> Steps[Outcome | Broken]:
         contract = self.engine.definition.contracts.get(proposal.tool)
         if contract is None:
             refused: Outcome = yield InStore(lambda connection: self.refuse(connection, proposal))

@@ -1,5 +1,6 @@
 """What is written of a command and what it is answered with: carried out, denied, refused, or of unknown outcome."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -7,16 +8,19 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
-from ...rules.gate import Denial
+from ...checkpointing.store import audit as audit_rows
+from ...rules.gate import Denial, rule_broken
 from ...rules.proposals import Proposal
 from ...tools.canonical import JsonObject
 from ...tools.codes import ErrorCode
-from ...tools.errors import InvalidOutput
+from ...tools.errors import InvalidOutput, RuleError
 from ...tools.events import Event
-from ...tools.ids import AuditRef, WorkflowId, mint
+from ...tools.ids import AuditRef, WorkflowId, derive, mint
 from ...tools.kinds import Effect, ToolKind
+from ...tools.principal import Principal
 from ...tools.redaction import redact
 from ...tools.results import CommandResult, ErrorBody, ErrorResult
+from ...tools.storable import storable, storable_text
 from ..approvals.binding import use
 from ..running.engine import Engine
 from ..running.operations import Attempt
@@ -45,25 +49,50 @@ class Outcomes:
         """Record a denial and answer with it."""
         contract = self.engine.definition.contracts.get(proposal.tool)
         sensitive = frozenset() if contract is None else contract.sensitive
+        said = {"key": proposal.key, "arguments": redact(storable(proposal.arguments), sensitive)}
+        return self._denied(unit, proposal.requester, denial, said, tool=storable_text(proposal.tool)[:64])
+
+    def undecided(self, unit: Unit, requester: Principal, denial: Denial) -> Outcome:
+        """Record that nothing could be proposed, because what decides broke, and answer so."""
+        return self._denied(unit, requester, denial, {"key": None}, tool=None)
+
+    def withheld(self, unit: Unit, requester: Principal, broken: Mapping[str, RuleError]) -> None:
+        """Record the tools that are not offered because a rule about them broke: once for as long as the instance stays where it is."""
+        for tool, error in broken.items():
+            place = (unit.instance.workflow_id, unit.instance.revision, error.rule)
+            audit_ref = AuditRef(derive("audit", "withheld", *place))
+            if audit_rows.exists(unit.connection, unit.instance.workflow_id, audit_ref):
+                continue
+            denial = rule_broken(error, self.engine.definition.wire_names.to_wire(tool))
+            said = {"code": denial.code.value, "message": denial.message, "details": dict(denial.details)}
+            payload = {"key": None, "state": unit.instance.state, "node": self.node, "error": said}
+            unit.record(AuditKind.DENIAL, requester, payload, tool=tool, code=denial.code.value, audit_ref=audit_ref)
+        unit.flush()
+
+    def _denied(
+        self, unit: Unit, requester: Principal, denial: Denial, said: JsonObject, *, tool: str | None
+    ) -> Outcome:
         audit_ref = AuditRef(mint("audit"))
         body = ErrorBody(
-            code=denial.code, message=denial.message, retryable=denial.retryable, details=dict(denial.details)
+            code=denial.code,
+            message=storable_text(denial.message),
+            retryable=denial.retryable,
+            details=cast("JsonObject", storable(dict(denial.details))),
         )
         unit.record(
             AuditKind.DENIAL,
-            proposal.requester,
+            requester,
             {
-                "key": proposal.key,
-                "arguments": redact(proposal.arguments, sensitive),
+                **said,
                 "state": unit.instance.state,
                 "node": self.node,
                 "error": body.model_dump(mode="json", by_alias=True),
             },
-            tool=proposal.tool[:64],
+            tool=tool,
             code=denial.code.value,
             audit_ref=audit_ref,
         )
-        result = self._error(unit, proposal, body, audit_ref)
+        result = self._error(unit, requester, body, audit_ref)
         unit.answer(result)
         return Outcome(result, unit.flush())
 
@@ -77,7 +106,7 @@ class Outcomes:
     ) -> Outcome:
         """Record that a command was not carried out, for good under this key, and answer so."""
         contract = ready.contract
-        result = self._error(unit, proposal, body, ready.context.audit_ref)
+        result = self._error(unit, proposal.requester, body, ready.context.audit_ref)
         unit.record(
             AuditKind.REFUSAL,
             proposal.requester,
@@ -112,11 +141,11 @@ class Outcomes:
         unit.flush()
         return Broken(after)
 
-    def _error(self, unit: Unit, proposal: Proposal, body: ErrorBody, audit_ref: AuditRef) -> JsonObject:
+    def _error(self, unit: Unit, requester: Principal, body: ErrorBody, audit_ref: AuditRef) -> JsonObject:
         return ErrorResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
-            next_allowed_tools=self.engine.offered_for(unit.instance, proposal.requester),
+            next_allowed_tools=self.engine.offered_for(unit.instance, requester),
             audit_ref=audit_ref,
             error=body,
         ).to_json()

@@ -15,7 +15,7 @@ from ...checkpointing.store import approvals as approval_rows
 from ...rules.gate import Admission, Denial
 from ...rules.proposals import Proposal
 from ...tools.codes import ErrorCode
-from ...tools.errors import ConflictError, InvalidOutput, Refused, StoreError
+from ...tools.errors import ConflictError, InvalidOutput, NotADatabase, Refused, StoreError, StoreUnavailable
 from ...tools.ids import WorkflowId
 from ...tools.redaction import redact
 from ...tools.results import ReadResult
@@ -46,14 +46,18 @@ class Reads:
             done = yield InStore(lambda connection: self._execution.refuse(connection, proposal, denial))
             return done
         backoff = Backoff(ready.contract.retry or RetryPolicy(attempts=1))
+        failure: Exception
         while True:
             try:
                 output = yield Body(ready)
-            except (GraphBubbleUp, ConflictError, StoreError):
+            except (GraphBubbleUp, ConflictError, StoreUnavailable, NotADatabase):
                 raise
+            except (
+                StoreError
+            ) as error:  # a statement of the read's own; one that tries to write does no better the next time
+                failure, pause = error, None
             except Exception as error:
-                failure = error
-                pause = None if isinstance(error, Refused) else backoff.after(error)
+                failure, pause = error, (None if isinstance(error, Refused) else backoff.after(error))
             else:
                 done = yield InStore(partial(self._answer, attempt=ready, proposal=proposal, output=output))
                 return done

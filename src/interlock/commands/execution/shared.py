@@ -3,16 +3,14 @@
 `transactional`, `outside` and `reads` build on this; `commands` chooses between them.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
-from pydantic import BaseModel
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus, LedgerEntry, Unit
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
-from ...rules.gate import Admission, Denial, Verdict, judge
+from ...rules.gate import Admission, Denial, Verdict
 from ...rules.policies import Mode
 from ...rules.proposals import Proposal, with_arguments
 from ...tools.canonical import JSON
@@ -24,15 +22,18 @@ from ...tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
 from ...tools.kinds import Effect
 from ..approvals.binding import void, with_approval
 from ..running.engine import Engine
-from ..running.operations import Sessions
+from ..running.operations import InStore, Sessions, Steps
 from ..running.scope import Scope
-from .attempts import Admitted, Broken, Looking, Outcome
+from .attempts import Admitted, Broken, Outcome
 from .dry_run import rehearse
-from .history import LedgerHistory
+from .judging import preview_of, verdict_on
 from .ledger_status import Stands, busy, stands
 from .lineage import same_line
+from .looking import DeniedError, Looking
 from .outcomes import Outcomes
 from .versions import adopt
+
+T = TypeVar("T")
 
 
 class Execution:
@@ -97,7 +98,10 @@ class Execution:
         ready = self._admitted(unit, verdict, proposal, approval=approval, entry=entry, sessions=sessions)
         if self.engine.definition.mode is not Mode.DRY_RUN:
             return ready
-        return rehearse(self.outcomes, unit, ready, proposal, self.preview(unit, verdict, proposal))
+        preview = self.preview(unit, verdict, proposal)
+        if isinstance(preview, Denial):
+            return self.outcomes.deny(unit, proposal, preview)
+        return rehearse(self.outcomes, unit, ready, proposal, preview)
 
     def unit(self, connection: Connection) -> Unit:
         """The instance, in a write transaction, brought to this definition of the workflow.
@@ -129,39 +133,29 @@ class Execution:
         return unit
 
     def judge_now(self, unit: Unit, proposal: Proposal) -> Verdict:
-        """The gate's verdict on a proposal as things stand in this transaction."""
-        instance = unit.instance
+        """The gate's verdict on a proposal as things stand in this transaction.
 
-        def facts(contract: ToolContract, arguments: BaseModel, check: Callable[..., Any]) -> str | None:
-            with Looking(unit.connection) as looking:
-                context = self.context(unit, contract, proposal, 1, looking)
-                return contract.call_predicate(check, arguments, context)
+        Raises:
+            DeniedError: The denial has to be recorded in a transaction of its own.
+        """
+        return verdict_on(self, unit, proposal)
 
-        return judge(
-            self.engine.definition,
-            proposal,
-            self.engine.view(instance, proposal.requester),
-            facts=facts,
-            carried_out=lambda: ledger_rows.carried_out(unit.connection, instance.workflow_id),
-            now=unit.now,
-            history=LedgerHistory(
-                unit.connection,
-                workflow_id=instance.workflow_id,
-                tenant=instance.tenant,
-                principal_id=proposal.requester.id,
-                key=proposal.key,
-            ),
-            node=self.node,
-        )
+    def preview(self, unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
+        """What the tool shows an approver of the call, computed from how things stand in this transaction; or why it shows nothing.
 
-    def preview(self, unit: Unit, admission: Admission, proposal: Proposal) -> JSON:
-        """What the tool shows an approver of the call, computed from how things stand in this transaction."""
-        contract = admission.edge.tool
-        if contract.preview is None:
-            return None
-        with Looking(unit.connection) as looking:
-            context = self.context(unit, contract, proposal, 1, looking)
-            return contract.show_preview(admission.arguments, context)
+        Raises:
+            DeniedError: As for `judge_now`.
+        """
+        return preview_of(self, unit, admission, proposal)
+
+    def recording(self, proposal: Proposal, steps: Steps[T]) -> Steps[T | Outcome]:
+        """Take steps, and record the denial of the proposal where one comes out of a transaction that could not keep it."""
+        try:
+            return (yield from steps)
+        except DeniedError as denied:
+            denial = denied.denial
+        outcome: Outcome = yield InStore(lambda connection: self.refuse(connection, proposal, denial))
+        return outcome
 
     def context(
         self, unit: Unit, contract: ToolContract, proposal: Proposal, attempt: int, sessions: Sessions

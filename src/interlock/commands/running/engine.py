@@ -11,8 +11,9 @@ from ...rules.definition import Definition, Edge, offered_edges
 from ...rules.proposals import Proposal
 from ...rules.view import GuardView
 from ...tools.canonical import JsonObject, canonical_json
-from ...tools.errors import RunError
+from ...tools.errors import RuleError, RunError
 from ...tools.principal import Principal
+from .broken_rules import tell_once
 
 logger = logging.getLogger("interlock")
 
@@ -38,10 +39,27 @@ class Engine:
         """Next allowed tools, by canonical name."""
         if self.definition.state(view.state).is_final:
             return ()
+        return tuple(edge.tool.name for edge in self.edges(view))
+
+    def edges(self, view: GuardView, broken: dict[str, RuleError] | None = None) -> tuple[Edge, ...]:
+        """The edges that may be called now, one per tool. A rule that breaks withholds its tool, and the log is told.
+
+        Args:
+            view: Where the instance stands.
+            broken: Told of the tools that a broken rule withholds.
+        """
+        definition = self.definition
+        broken = {} if broken is None else broken
         edges = offered_edges(
-            self.definition.by_source[view.state], view, policies=self.definition.policies, mode=self.definition.mode
+            definition.by_source.get(view.state, ()),
+            view,
+            policies=definition.policies,
+            mode=definition.mode,
+            broken=broken,
         )
-        return tuple(edge.tool.name for edge in edges)
+        for error in broken.values():
+            tell_once(error, view)
+        return edges
 
     def offered_for(self, instance: Instance, principal: Principal) -> tuple[str, ...]:
         """Next allowed tools of an instance, by canonical name."""

@@ -23,6 +23,12 @@ class InStore:
     write: bool = True
 
 
+def in_store(work: Callable[[Connection], T], *, write: bool = True) -> "Steps[T]":
+    """Steps that run `work` in one transaction, for where steps are handed on."""
+    done: T = yield InStore(work, write)
+    return done
+
+
 @dataclass(frozen=True)
 class Ask:
     """Invoke a runnable (a model, a node, a subgraph) and give back what it returns."""

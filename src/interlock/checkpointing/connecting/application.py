@@ -1,0 +1,149 @@
+"""An application's own engine: used as it is, or refused with the reason."""
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool
+
+from ...tools.errors import StoreError
+from ..engines import Dialect, dialect_of
+from .bridges import Loop, blocking
+
+if TYPE_CHECKING:  # see `database`
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+DRIVERS = {
+    Dialect.SQLITE: ("pysqlite", "aiosqlite"),
+    Dialect.POSTGRESQL: ("psycopg", "psycopg_async", "asyncpg"),
+    Dialect.MYSQL: ("pymysql", "mysqldb", "asyncmy"),
+}
+"""The drivers that an application's engine may have."""
+
+_ONE_CONNECTION = {
+    StaticPool: "gives one connection to all threads at once, so that one would commit or take back what another is writing",
+    SingletonThreadPool: "gives a thread the same connection each time, so that it would read in the middle of its own transaction",
+    AssertionPool: "gives out one connection at a time and fails for a second thread",
+}
+
+
+class Application(NamedTuple):
+    """An application's engine in both forms."""
+
+    engine: Engine
+    asynchronous: "AsyncEngine | None"
+    """The application's own, where it has that."""
+    loop: Loop | None
+    """What an asynchronous driver runs on."""
+
+
+def is_asynchronous(target: Any) -> bool:
+    """Whether it is an `AsyncEngine`, without importing what one is."""
+    return isinstance(getattr(target, "sync_engine", None), Engine)
+
+
+def accept(target: Any) -> Application:
+    """What an application's engine is used by.
+
+    Raises:
+        StoreError: It cannot be used without losing what it was made for.
+    """
+    asynchronous: AsyncEngine | None = target if is_asynchronous(target) else None
+    engine: Engine = target if asynchronous is None else asynchronous.sync_engine
+    dialect = dialect_of(engine.dialect.name)
+    _see_that_the_driver_is_known(engine, dialect)
+    _see_that_it_has_several_connections(engine)
+    if asynchronous is None and engine.dialect.is_async:
+        raise StoreError(
+            "The engine is the synchronous side of an AsyncEngine, which works only inside of it. Give the AsyncEngine itself."
+        )
+    _see_that_nothing_is_read_uncommitted(engine, dialect)
+    loop = None if asynchronous is None else Loop()
+    if asynchronous is not None and loop is not None:
+        engine = blocking(asynchronous, loop)
+    if dialect is Dialect.SQLITE:
+        _see_that_it_is_a_file(engine)
+    if engine.get_execution_options().get("stream_results"):
+        # Interlock reads rows at once; the application's own statements stream as before.
+        engine = engine.execution_options(stream_results=False)
+    return Application(engine, asynchronous, loop)
+
+
+def in_schema(engine: Any, schema: str | None, dialect: Dialect) -> Any:
+    """The same engine, of either kind, whose tables are in a schema; what it translates besides stays.
+
+    Raises:
+        StoreError: No schema can have that name.
+    """
+    if schema is None:
+        return engine
+    if not schema or "\0" in schema or re.search("[\ud800-\udfff]", schema):
+        raise StoreError(
+            f"No schema can be called {schema!r}. Give its name, or leave `schema` out for the default one."
+        )
+    longest, size = {
+        Dialect.POSTGRESQL: (63, len(schema.encode())),
+        Dialect.MYSQL: (64, len(schema)),
+        Dialect.SQLITE: (1000, 0),
+    }[dialect]
+    if size > longest:
+        raise StoreError(
+            f"The schema's name {schema!r} is too long: {dialect} takes {longest} {'bytes' if dialect is Dialect.POSTGRESQL else 'characters'}, "
+            "and would cut the rest off. Give a shorter one."
+        )
+    translated = {**(engine.get_execution_options().get("schema_translate_map") or {}), None: schema}
+    return engine.execution_options(schema_translate_map=translated)
+
+
+def _see_that_the_driver_is_known(engine: Engine, dialect: Dialect) -> None:
+    known = DRIVERS[dialect]
+    if engine.dialect.driver not in known:
+        raise StoreError(
+            f"Interlock cannot use an engine with the driver {engine.dialect.driver!r} as it is; on {dialect} it knows "
+            f"{', '.join(sorted(known))}. Make the engine with one of those, or give a URL: it is opened with Interlock's own driver."
+        )
+
+
+def _see_that_it_has_several_connections(engine: Engine) -> None:
+    pool: Any = engine.pool
+    for kind, why in _ONE_CONNECTION.items():
+        if isinstance(pool, kind):
+            memory = dialect_of(engine.dialect.name) is Dialect.SQLITE
+            hint = " For a database in memory give the URL sqlite:// instead, or one of a file." if memory else ""
+            raise StoreError(
+                f"The engine's pool, {kind.__name__}, {why}. Make the engine with poolclass=QueuePool or NullPool.{hint}"
+            )
+    if not isinstance(pool, QueuePool | NullPool):
+        raise StoreError(
+            f"Interlock does not know the engine's pool, {type(pool).__name__}. Make the engine with poolclass=QueuePool or NullPool, or a kind of them."
+        )
+
+
+def _see_that_nothing_is_read_uncommitted(engine: Engine, dialect: Dialect) -> None:
+    level = engine.get_execution_options().get("isolation_level") or getattr(
+        engine.dialect, "_on_connect_isolation_level", None
+    )
+    if dialect is Dialect.MYSQL and str(level or "").upper().replace("_", " ") == "READ UNCOMMITTED":
+        raise StoreError(
+            "The engine reads what others have not committed (READ UNCOMMITTED): a run could go on from a checkpoint, or from a decision, that "
+            "is then taken back. Make the engine with another isolation_level, or give engine.execution_options(isolation_level='READ COMMITTED')."
+        )
+
+
+def _see_that_it_is_a_file(engine: Engine) -> None:
+    if engine.url.database not in {None, "", ":memory:"} and "mode=memory" not in str(engine.url):
+        return
+    # Where the application makes the connections itself, the URL does not say what they are to.
+    try:
+        with engine.connect() as connection:
+            files = [row[2] for row in connection.exec_driver_sql("PRAGMA database_list") if row[1] == "main"]
+    except sa.exc.SQLAlchemyError as error:
+        raise StoreError(
+            f"The engine's SQLite database cannot be opened: {getattr(error, 'orig', None) or error}."
+        ) from error
+    if not any(files):
+        raise StoreError(
+            "Each connection of this engine is to a SQLite database in memory of its own, which nobody else sees and which goes with it. "
+            "Give the URL sqlite:// instead, which all threads of this process share, or an engine for a file."
+        )

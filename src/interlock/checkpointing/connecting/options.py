@@ -1,0 +1,73 @@
+"""What the options in a URL become."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...tools.errors import StoreError
+
+
+@dataclass
+class Options:
+    """The options of one URL, in the words of the driver that Interlock opens it with."""
+
+    query: dict[str, Any] = field(default_factory=dict)
+    """Those that stand in the URL."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Those that are given to the driver as values."""
+    is_plain: bool = True
+    """Whether the asynchronous driver takes the same."""
+    demands_tls: bool = False
+    """Whether a connection without TLS is refused."""
+
+
+def single(name: str, value: Any) -> str:
+    """The value of an option that is given once."""
+    if isinstance(value, str):
+        return value
+    raise StoreError(f"The database URL gives the option {name!r} several times. Give it once.")
+
+
+def number(name: str, value: str) -> int:
+    """The value of an option that counts something."""
+    try:
+        return int(value)
+    except ValueError:
+        raise StoreError(f"The option {name!r} of the database URL is not a number: {value!r}.") from None
+
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def boolean(name: str, value: str) -> bool:
+    """The value of an option that is on or off."""
+    try:
+        return _BOOLEANS[value.lower()]
+    except KeyError:
+        raise StoreError(f"The option {name!r} of the database URL is neither true nor false: {value!r}.") from None
+
+
+def one_of(name: str, value: str, known: Iterable[str]) -> str:
+    """The value of an option that has a few."""
+    for one in known:
+        if one.lower() == value.lower():
+            return one
+    raise StoreError(f"The option {name!r} of the database URL is {value!r}; it may be {', '.join(known)}.")
+
+
+def unknown(name: str, driver: str, *, hint: str = "") -> StoreError:
+    """The error for an option that means nothing here."""
+    return StoreError(
+        f"The option {name!r} of the database URL is none that {driver} takes, which is the driver that Interlock opens it with. "
+        f"{hint or 'Leave it out, or give an engine of your own, which is used as it is.'}"
+    )
+
+
+def ours(name: str, what: str) -> StoreError:
+    """The error for an option that would change what Interlock decides."""
+    return StoreError(
+        f"The option {name!r} of the database URL changes {what}, which Interlock decides for the connections that it opens. Leave it out."
+    )
+
+
+Query = Mapping[str, Any]

@@ -1,0 +1,125 @@
+"""What a database URL means: read once, with every option that SQLAlchemy, libpq and the usual drivers take in one, or refused.
+
+A URL may name any of the usual drivers, as applications have it from elsewhere; Interlock opens it with its own (psycopg, PyMySQL,
+sqlite3), and so an option of another driver is put into the words of that one. What cannot be is refused, and named. Nothing of a
+URL that could not be read is shown: a part of the password may stand anywhere in it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from ...tools.errors import StoreError
+from ..engines import Dialect, dialect_of
+from . import mysql_options, postgresql_options, sqlite_options
+
+SYNC_DRIVERS = {
+    Dialect.SQLITE: "sqlite+pysqlite",
+    Dialect.POSTGRESQL: "postgresql+psycopg",
+    Dialect.MYSQL: "mysql+pymysql",
+}
+_EXAMPLES = "sqlite:///shop.db, postgresql://user@host/db or mysql://user@host/db"
+_OPTIONS: dict[Dialect, Callable[[str, Mapping[str, Any]], Any]] = {
+    Dialect.SQLITE: sqlite_options.read,
+    Dialect.POSTGRESQL: postgresql_options.read,
+    Dialect.MYSQL: mysql_options.read,
+}
+# A scheme, perhaps a user and a password, several hosts, and the rest.
+_SEVERAL_HOSTS = re.compile(r"(?P<head>[\w+]+://(?:[^@]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>[/?].*)?", re.DOTALL)
+_HOST = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>\d*))?")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a database is, and how to connect to it."""
+
+    url: URL
+    """With the synchronous driver of Interlock's own, and the options that this driver takes in a URL."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """What the driver takes besides, as values that are no text."""
+    options_are_plain: bool = True
+    """Whether the asynchronous driver of the same database takes the same options."""
+    demands_tls: bool = False
+    """Whether a connection without TLS is refused."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database."""
+        return dialect_of(self.url.get_backend_name())
+
+
+def read(target: str | URL) -> Address:
+    """What a URL means.
+
+    Raises:
+        StoreError: It is no URL, of a database that Interlock does not know, or has a part or an option that means nothing here.
+    """
+    url, hosts = _parse(target)
+    dialect = dialect_of(url.get_backend_name())
+    if dialect is not Dialect.SQLITE and isinstance(target, str) and "@" in (url.database or ""):
+        raise StoreError(
+            "There is an @ behind the host of the database URL, so a part of the password was taken for the host. Write @ in it as %40, "
+            "/ as %2F and : as %3A, or build the URL with sqlalchemy.URL.create(…), which needs no such care."
+        )
+    driver = url.drivername.partition("+")[2]
+    if hosts and dialect is not Dialect.POSTGRESQL:
+        raise StoreError(
+            f"The database URL names several hosts, which only PostgreSQL's driver can try one after the other, not {dialect}'s. "
+            "Name one host: that of a proxy, for instance."
+        )
+    options = _OPTIONS[dialect](driver, url.query)
+    arguments = dict(options.arguments)
+    if hosts:
+        arguments["host"] = ",".join(host for host, _ in hosts)
+        arguments["port"] = ",".join(port or "5432" for _, port in hosts)
+    elif dialect is Dialect.POSTGRESQL and url.host and "%2f" in url.host.lower():
+        # libpq's way to name the folder of a Unix socket
+        arguments["host"] = unquote(url.host)
+        url = url.set(host=None)
+    _refuse_nul(url)
+    url = url.set(drivername=SYNC_DRIVERS[dialect], query=options.query)
+    return Address(url, arguments, options.is_plain, options.demands_tls)
+
+
+def _parse(target: str | URL) -> tuple[URL, list[tuple[str, str | None]]]:
+    """The URL, and its hosts with their ports where there are several."""
+    hosts: list[tuple[str, str | None]] = []
+    if isinstance(target, str) and (found := _SEVERAL_HOSTS.fullmatch(target)):
+        for part in found["hosts"].split(","):
+            host = _HOST.fullmatch(part)
+            if host is None:
+                raise StoreError(
+                    "One of the hosts in the database URL cannot be read. Write them as host:port,host:port."
+                )
+            hosts.append((unquote(host["six"] or host["name"] or ""), host["port"]))
+        target = found["head"] + (found["rest"] or "")
+    try:
+        url = make_url(target)
+    except sa.exc.ArgumentError:
+        keywords = isinstance(target, str) and re.match(r"\s*(host|hostaddr|dbname|user|service|port)\s*=", target)
+        hint = (
+            " The keywords that libpq takes are written as a URL: postgresql://user@host/dbname?option=value."
+            if keywords
+            else ""
+        )
+        raise StoreError(f"That is not a database URL. Give one such as {_EXAMPLES}.{hint}") from None
+    except ValueError:
+        raise StoreError(
+            "The port in the database URL is not a number. Where the password has a : / or @ in it, write those as %3A, %2F and %40."
+        ) from None
+    if url.drivername.partition("+")[0] == "postgres":
+        raise StoreError(
+            "Interlock does not know the database 'postgres': SQLAlchemy calls it postgresql. Write the URL as postgresql://… instead of "
+            "postgres://…; everything after that may stay as it is."
+        )
+    return url, hosts
+
+
+def _refuse_nul(url: URL) -> None:
+    if any("\0" in (part or "") for part in (url.username, str(url.password or ""), url.host, url.database)):
+        raise StoreError("There is a NUL character in the database URL, which no database takes. Take it out.")

@@ -1,0 +1,149 @@
+"""Asking the rules of a workflow about a proposal, in the transaction that judges: nothing that a rule does escapes from here.
+
+A rule that raises, or answers neither yes nor no, is a denial. What the store itself reports while a rule asks it stays what it is:
+a database that cannot be reached says nothing about the proposal.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+
+from ...checkpointing.faults import translate
+from ...checkpointing.store import Unit
+from ...checkpointing.store import ledger as ledger_rows
+from ...rules.gate import Admission, Denial, Verdict, judge, rule_broken, said_no
+from ...rules.proposals import Proposal
+from ...rules.view import GuardView
+from ...tools._input import Bound
+from ...tools._predicates import CHECK, CONDITION, PREVIEW
+from ...tools.canonical import JSON
+from ...tools.context import ToolContext
+from ...tools.contracts import ToolContract
+from ...tools.errors import (
+    ConflictError,
+    InvalidOutput,
+    NotADatabase,
+    ReadOnlyStore,
+    Refused,
+    RuleError,
+    StoreError,
+    StoreUnavailable,
+)
+from ..running.broken_rules import tell
+from .history import LedgerHistory
+from .looking import DeniedError, Looking
+
+if TYPE_CHECKING:
+    from .shared import Execution
+
+T = TypeVar("T")
+
+
+def verdict_on(commands: "Execution", unit: Unit, proposal: Proposal) -> Verdict:
+    """The gate's verdict on a proposal as things stand in this transaction.
+
+    Raises:
+        DeniedError: A rule left the transaction in a state that nothing can be kept in: the denial is to be recorded in another one.
+    """
+    instance = unit.instance
+    asking = _Asking(commands, unit, proposal)
+    verdict = judge(
+        commands.engine.definition,
+        proposal,
+        commands.engine.view(instance, proposal.requester),
+        facts=asking.check,
+        condition=asking.condition,
+        carried_out=lambda: ledger_rows.carried_out(unit.connection, instance.workflow_id),
+        now=unit.now,
+        history=LedgerHistory(
+            unit.connection,
+            workflow_id=instance.workflow_id,
+            tenant=instance.tenant,
+            principal_id=proposal.requester.id,
+            key=proposal.key,
+        ),
+        node=commands.node,
+    )
+    return verdict if not isinstance(verdict, Denial) else asking.settled(verdict)
+
+
+def preview_of(commands: "Execution", unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
+    """What the tool shows an approver of the call, computed from how things stand in this transaction; or why it shows nothing.
+
+    Raises:
+        DeniedError: As for `verdict_on`.
+    """
+    contract = admission.edge.tool
+    if contract.preview is None:
+        return None
+    asking = _Asking(commands, unit, proposal)
+    label = contract.label_of(contract.preview, PREVIEW)
+    arguments = Bound(admission.arguments, admission.canonical, admission.fingerprint).copied()
+    try:
+        return asking.looking(contract, label, lambda context: contract.show_preview(arguments, context))
+    except Refused as refusal:
+        return asking.settled(said_no(refusal, contract.wire_name))
+    except RuleError as error:
+        return asking.settled(rule_broken(error, contract.wire_name, admission.edge))
+    except InvalidOutput as error:
+        broken = RuleError(f"{label} shows what cannot be kept", rule=label)
+        broken.__cause__ = error
+        return asking.settled(rule_broken(broken, contract.wire_name, admission.edge))
+
+
+class _Asking:
+    """Asks the rules about one proposal."""
+
+    def __init__(self, commands: "Execution", unit: Unit, proposal: Proposal) -> None:
+        self._commands = commands
+        self._unit = unit
+        self._proposal = proposal
+        self._spoiled = False
+
+    def check(self, contract: ToolContract, arguments: Any, check: Callable[..., Any]) -> str | None:
+        """Why a check does not hold, or None."""
+        label = contract.label_of(check, CHECK)
+        return self.looking(contract, label, lambda context: contract.call_predicate(check, arguments, context))
+
+    def condition(self, contract: ToolContract, arguments: Any, condition: Callable[..., Any], view: GuardView) -> bool:
+        """Whether the condition of an approval holds."""
+        label = contract.label_of(condition, CONDITION)
+        return self.looking(contract, label, lambda context: contract.meets(condition, arguments, context, view))
+
+    def looking(self, contract: ToolContract, label: str, ask: Callable[[ToolContext], T]) -> T:
+        """Ask a rule that may look at the system of record, and undo what it wrote."""
+        looking = Looking(self._unit.connection, label)
+        try:
+            with looking:
+                context = self._commands.context(self._unit, contract, self._proposal, 1, looking)
+                try:
+                    return ask(context)
+                finally:
+                    context.close()
+        finally:
+            self._spoiled = self._spoiled or looking.problem is not None
+
+    def settled(self, denial: Denial) -> Denial:
+        """The denial, told to the log and the trace where a rule broke.
+
+        Raises:
+            DeniedError: It cannot be recorded in this transaction.
+            StoreError: It was the database that broke, and not the rule.
+        """
+        if isinstance(denial.error, RuleError):
+            cause = denial.error.__cause__
+            if isinstance(cause, (StoreError, ConflictError)):
+                raise cause
+            if isinstance(cause, sa.exc.DBAPIError):
+                trouble = translate(cause, self._commands.engine.store.database.engine.url)
+                if isinstance(trouble, (StoreUnavailable, ReadOnlyStore, NotADatabase)):
+                    raise trouble from cause
+                self._spoiled = True
+            tell(denial.error, self._unit.instance)
+        if self._spoiled:
+            raise DeniedError(denial)
+        return denial
+
+
+__all__ = ["preview_of", "verdict_on"]

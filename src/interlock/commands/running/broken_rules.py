@@ -1,0 +1,62 @@
+"""Telling the log and the trace of a rule that broke, with what it raised: callers and models are told only which rule it was."""
+
+import logging
+import traceback
+from collections import OrderedDict
+from typing import Protocol
+
+from ...tools.errors import RuleError
+from ...tracing.watch import note
+
+logger = logging.getLogger("interlock")
+
+
+class Asked(Protocol):
+    """What a rule was asked about: an instance, or the view of one."""
+
+    @property
+    def workflow_id(self) -> str:
+        """Which asked."""
+
+    @property
+    def state(self) -> str:
+        """Where it stands."""
+
+    @property
+    def revision(self) -> int:
+        """How often it moved."""
+
+
+_REMEMBERED = 1024
+_told: "OrderedDict[tuple[object, ...], None]" = OrderedDict()
+
+
+def tell(error: RuleError, asked: Asked) -> None:
+    """Tell that a rule broke.
+
+    Args:
+        error: Its cause is what the rule raised, if it raised anything.
+        asked: What it was asked about.
+    """
+    cause = error.__cause__
+    logger.error(
+        "%s; nothing was done, and %s stays in %r", error.message, asked.workflow_id, asked.state, exc_info=cause
+    )
+    note(rule=error.rule, rule_error="".join(traceback.format_exception(cause or error))[-_LONGEST:])
+
+
+def tell_once(error: RuleError, asked: Asked) -> None:
+    """As `tell`, but not again for the same rule as long as the instance stays where it is: what may be called is asked all the time."""
+    key = (error.rule, type(error.__cause__), asked.workflow_id, asked.revision)
+    if key in _told:
+        return
+    _told[key] = None
+    while len(_told) > _REMEMBERED:
+        _told.popitem(last=False)
+    tell(error, asked)
+
+
+_LONGEST = 8_000
+"""How much of a traceback a trace is told."""
+
+__all__ = ["tell", "tell_once"]

@@ -1,0 +1,144 @@
+"""The messages of an agent that a workflow stands in: what its model is sent, what it said, and what it left open."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse, ToolCallRequest
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, RemoveMessage, ToolCall, ToolMessage
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
+from langgraph.types import Command
+
+from ..checkpointing.store import ApprovalRequest
+from ..nodes.conversation import for_model, in_order, missing_answers
+from ..rules.calls import INVALID_JSON, MESSAGE_KEY, all_calls, cut_off, finished, problem_of, readable, repaired
+from ..rules.proposals import Proposal
+from ..tools.contracts import ToolContract
+from ..tools.errors import InvalidArguments
+from ..tools.ids import derive
+
+BROKEN_OFF = (
+    "The conversation went on before this call was answered, and it is not known here whether anything was done by it. Look, then call it "
+    "again if it is still wanted."
+)
+"""What a model is told of a call that a new message of the user overtook, and that nothing is on record about."""
+
+
+def sent(request: ModelRequest[Any]) -> ModelRequest[Any]:
+    """The request with its messages as providers take them; the same request where they are so already."""
+    messages = cast("list[AnyMessage]", for_model(request.messages))
+    if len(messages) == len(request.messages) and all(map(_is, messages, request.messages)):
+        return request
+    return request.override(messages=messages)
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def said(
+    response: ModelResponse[Any] | AIMessage, message_key: str, known: Sequence[BaseMessage]
+) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+    """What the model said, with ids of its own for each message and call, and its calls all among the ordinary ones.
+
+    An agent answers ordinary calls only; those that cannot be read are denied where they are carried out. Where answers do not
+    stand behind their calls in the agent's state, or are not there, it is put in order along with it.
+    """
+    response = ModelResponse(result=[response]) if isinstance(response, AIMessage) else response
+    new: list[BaseMessage] = []
+    renamed: dict[str, list[str]] = defaultdict(list)
+    for message in response.result:
+        if isinstance(message, AIMessage):
+            given = finished(message)
+            done = readable(repaired(given, message_key, [*known, *new]))
+            for before, after in zip(all_calls(given), done.tool_calls, strict=True):
+                renamed[str(before.get("id"))].append(str(after["id"]))
+            new.append(done)
+        elif isinstance(message, ToolMessage) and (left := renamed.get(message.tool_call_id)):
+            # LangChain answers a call for structured output at once.
+            new.append(message.model_copy(update={"tool_call_id": left.pop(0)}))
+        else:
+            new.append(message)
+    response = ModelResponse(result=new, structured_response=response.structured_response)
+    ordered = in_order([*known, *missing_answers(known)])
+    if len(ordered) == len(known) and all(map(_is, ordered, known)):
+        return response
+    whole = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *ordered, *new]
+    return ExtendedModelResponse(model_response=response, command=Command(update={"messages": whole}))
+
+
+def asked_anew(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelResponse[Any]:
+    """A message once more, in its old place, so that the agent takes up its open calls instead of asking its model.
+
+    Args:
+        message: The last message of the model.
+        broken_off: Those of its calls that are not taken up, and are answered so.
+    """
+    told = [
+        ToolMessage(BROKEN_OFF, tool_call_id=str(call["id"]), name=call["name"], status="error") for call in broken_off
+    ]
+    return ModelResponse(result=[readable(message), *told])
+
+
+def message_of(request: ToolCallRequest) -> tuple[AIMessage, int] | None:
+    """The message that a call came in, and the call's place in it; None for a call that another middleware made."""
+    messages = request.state.get("messages", [])
+    message = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
+    calls = [] if message is None else all_calls(message)
+    # Of calls with one and the same id each is taken for the last, so that none of them passes for the first.
+    places = [number for number, call in enumerate(calls) if call["id"] == request.tool_call["id"]]
+    return (message, places[-1]) if message is not None and places else None
+
+
+def keys_of(request: ToolCallRequest, task_key: str) -> tuple[str, str]:
+    """The key of the message that a call came in, and the call's own: the same whenever the call is taken up again."""
+    found = message_of(request)
+    message_key = None if found is None else key_of(found[0])
+    if found is None or message_key is None:
+        return derive("msg", task_key), derive("key", task_key)
+    return message_key, derive("key", message_key, found[1])
+
+
+def key_of(message: AIMessage) -> str | None:
+    """What the keys of a message's calls are derived from, where this library saw it."""
+    key = message.response_metadata.get(MESSAGE_KEY)
+    return key if isinstance(key, str) else None
+
+
+def as_asked(proposal: Proposal, approval: ApprovalRequest, contract: ToolContract, interrupt_id: str) -> Proposal:
+    """A proposal that an approval is on record about: with the requester and the arguments that it was asked with.
+
+    Whoever may write the agent's state can put other arguments into a message that waits: its call is another proposal, under a key
+    of its own. In the very task that asked, it is the same one, and its approval void. Defaults that differ each time change nothing.
+    """
+    given = proposal.arguments
+    for arguments in (given, {**approval.arguments, **given}):
+        try:
+            same = contract.bind(arguments).canonical == approval.arguments
+        except InvalidArguments:
+            continue
+        if same:
+            return replace(proposal, arguments=approval.arguments, requester=approval.requester)
+    if approval.interrupt_id == interrupt_id:
+        return replace(proposal, requester=approval.requester)
+    return replace(proposal, key=derive("key", proposal.key, json.dumps(given, sort_keys=True, default=repr)))
+
+
+def unreadable(request: ToolCallRequest) -> str | None:
+    """What is wrong with a call whose arguments could not be read, or whose message was cut off."""
+    arguments: Any = request.tool_call["args"]
+    if not isinstance(arguments, dict):
+        return f"the arguments are a {type(arguments).__name__} and not an object"
+    found = message_of(request)
+    reason = None if found is None else cut_off(found[0])
+    if reason is not None:
+        return f"the message was cut off ({reason}) before this call was whole; make it again, and with less in one message"
+    if set(arguments) != {INVALID_JSON}:
+        return None
+    text = str(arguments[INVALID_JSON])
+    return problem_of({"type": "invalid_tool_call", "name": None, "id": None, "args": text, "error": None})
+
+
+__all__ = ["as_asked", "asked_anew", "key_of", "keys_of", "message_of", "said", "sent", "unreadable"]

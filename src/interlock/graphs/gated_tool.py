@@ -1,0 +1,62 @@
+"""A workflow's tool in an agent: what the model is offered, with the workflow for its body."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import StructuredTool
+from langgraph.types import Command
+from pydantic import Field
+
+from ..tools.contracts import ToolContract
+from ..tools.errors import RunError
+
+Body = Callable[[Any], ToolMessage | Command[Any] | Awaitable[ToolMessage | Command[Any]]]
+
+
+class GatedTool(StructuredTool):
+    """Offers what a contract does, and runs only through the workflow's middleware.
+
+    The middleware gives it a body for one call and lets the call go on, so that guards of other middlewares run first,
+    wherever they stand in the agent's list.
+    """
+
+    body: Body | None = Field(default=None, exclude=True, repr=False)
+    """Judges one call and carries it out; None while no call is being made."""
+
+    @classmethod
+    def of(cls, contract: ToolContract) -> Self:
+        """The tool of a contract."""
+        plain = contract.as_tool()
+        fields = {name: getattr(plain, name) for name in type(plain).model_fields}
+
+        def refused(**_: Any) -> Any:
+            raise RunError(
+                f"{plain.name} is a workflow's tool, and was called past the workflow's middleware. Nothing was done; let the agent's loop call it, "
+                "so that the call is judged.",
+                code="ungated_call",
+            )
+
+        async def arefused(**_: Any) -> Any:
+            return refused()
+
+        return cls(**{**fields, "func": refused, "coroutine": arefused})
+
+    def with_body(self, body: Body) -> Self:
+        """The same tool for one call."""
+        return self.model_copy(update={"body": body})
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:  # noqa: A002
+        """Carry one call out."""
+        return super().invoke(input, config, **more) if self.body is None else self.body(input)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:  # noqa: A002
+        """As `invoke`."""
+        if self.body is None:
+            return await super().ainvoke(input, config, **more)
+        done: Any = self.body(input)
+        return await done if isinstance(done, Awaitable) else done
+
+
+__all__ = ["GatedTool"]

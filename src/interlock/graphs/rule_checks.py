@@ -1,0 +1,64 @@
+"""What is refused of guards, checks and policies when a workflow is compiled: whatever can be seen to never give a plain yes or no."""
+
+from ..rules.definition import Definition, Edge
+from ..rules.policies import Policy
+from ..tools._predicates import CHECK
+from ..tools._signature import where
+from ..tools._yes_or_no import is_deferred, takes_one, why_no_rule
+from ..tools.canonical import digest
+from ..tools.errors import ContractError, WorkflowDefinitionError
+
+
+def check_rules(definition: Definition) -> None:
+    """See that every guard, check and policy can be asked.
+
+    Raises:
+        WorkflowDefinitionError: One cannot; the message names its edge.
+    """
+    for edge in definition.edges:
+        _check_guard(edge)
+        if edge.check is not None:
+            try:
+                edge.tool.check_predicate(edge.check, CHECK)
+            except ContractError as error:
+                raise WorkflowDefinitionError(f"The check of the edge {edge.label}: {error.message}.") from error
+    for policy in definition.policies:
+        _check_policy(definition, policy)
+
+
+def _check_guard(edge: Edge) -> None:
+    if edge.guard is None:
+        return
+    problem = why_no_rule(edge.guard)
+    if problem is None and not takes_one(edge.guard):
+        problem = "cannot be called with one argument, the view (state, data, principal, revision)"
+    if problem is None:
+        return
+    named = where(edge.guard) if callable(edge.guard) else "it"
+    raise WorkflowDefinitionError(
+        f"The guard of the edge {edge.label}: {named} {problem}. A guard returns True or False; a reason for a no is what a check gives."
+    )
+
+
+def _check_policy(definition: Definition, policy: object) -> None:
+    place = f"A policy of the workflow {definition.name!r}"
+    if not isinstance(policy, Policy):
+        given = policy.__name__ if isinstance(policy, type) else repr(policy)
+        advice = f"give an object of it: {given}(...)" if isinstance(policy, type) else "give objects of Policy classes"
+        raise WorkflowDefinitionError(f"{place} is {given}; {advice}.")
+    for part in ("hides", "judge", "may_require_approval"):
+        if is_deferred(getattr(policy, part)):
+            raise WorkflowDefinitionError(
+                f"{place}, {policy.label!r}, has an async {part}(), or one that yields. It is asked inside the transaction that judges: "
+                "make it a plain method."
+            )
+    try:
+        digest(policy.stamp())
+    except Exception as error:
+        raise WorkflowDefinitionError(
+            f"{place}, {policy.label!r}, has a stamp() that gives no JSON data ({type(error).__name__}: {error}). Approvals are bound to it: return "
+            "its name, its version and what it was given, as plain data."
+        ) from error
+
+
+__all__ = ["check_rules"]

@@ -1,0 +1,63 @@
+"""Contracts as LangChain tools."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidArguments, Refused
+
+if TYPE_CHECKING:
+    from langchain_core.tools import StructuredTool
+
+    from .._contract import ToolContract
+
+
+def as_tool(contract: "ToolContract") -> "StructuredTool":
+    """Make a plain LangChain tool of a contract: the same name for the model, description and schema, and the function.
+
+    Nothing stands between such a tool and its function but the contract's own reading of the arguments: no gate, no approval
+    and no record. Those come with a workflow, or with its middleware in an agent. Arguments that do not fit, and what the tool
+    refuses, are the tool's errors (`ToolException`, handled): an agent's model is told, and can mend the call.
+
+    Raises:
+        ContextError: When it is called, and the function takes a `ToolContext`, which only a workflow can give.
+    """
+    from langchain_core.tools import ToolException  # noqa: PLC0415 -- heavy, and not everybody's
+
+    def run(arguments: Any) -> Any:
+        try:
+            return contract.dump_output(contract.call(contract.parse(arguments)))
+        except (InvalidArguments, Refused) as error:
+            raise ToolException(error.message) from error
+
+    async def arun(arguments: Any) -> Any:
+        try:
+            return contract.dump_output(await contract.acall(contract.parse(arguments)))
+        except (InvalidArguments, Refused) as error:
+            raise ToolException(error.message) from error
+
+    return _tool_class()(
+        name=contract.wire_name,
+        description=contract.description,
+        args_schema=contract.offered_schema(),
+        func=None if contract.is_async else run,
+        coroutine=arun if contract.runs_async else None,
+        handle_tool_error=True,
+        metadata={"interlock": contract.name, "version": contract.version},
+    )
+
+
+@cache
+def _tool_class() -> "type[StructuredTool]":
+    from langchain_core.tools import StructuredTool  # noqa: PLC0415 -- see above
+
+    class ContractTool(StructuredTool):
+        """Hands its arguments on as one dict, so that one of them may be called `config` or `run_manager`."""
+
+        def _to_args_and_kwargs(
+            self,
+            tool_input: str | dict[str, Any],
+            tool_call_id: str | None,  # noqa: ARG002 -- LangChain's
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return (tool_input,), {}
+
+    return ContractTool

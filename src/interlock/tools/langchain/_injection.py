@@ -1,0 +1,188 @@
+"""Which of a LangChain tool's parameters the application fills, and with what. A model is never offered them, and cannot give them."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from pydantic import BaseModel
+
+from ..context import ToolContext
+from ..errors import ContextError, ContractError
+from . import _surroundings
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+Fill = Callable[[ToolContext], Any]
+"""Gives what one parameter is filled with, for one call."""
+
+
+class Source(StrEnum):
+    """Where the value of a parameter comes from."""
+
+    CALL_ID = "the id of the call"
+    STATE = "the state of a graph"
+    STORE = "the store of a graph"
+    RUNTIME = "the ToolRuntime of a graph"
+    APPLICATION = "a value of the application's"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter that is filled for the model."""
+
+    name: str
+    source: Source
+    field: str | None = None
+    """The field of the state, where it is not all of it."""
+    is_optional: bool = False
+
+
+class Injection:
+    """Fills the parameters of one tool."""
+
+    def __init__(self, tool: "BaseTool", fills: Mapping[str, Fill | Any]) -> None:
+        self._tool = tool.name
+        self._parameters = {parameter.name: parameter for parameter in _parameters(tool)}
+        self._fills = dict(fills)
+        unknown = sorted({*fills} - {*self._parameters})
+        if unknown:
+            raise ContractError(
+                f"The LangChain tool {tool.name!r} was given inject= for {', '.join(unknown)}, which is no injected parameter of it; those are "
+                f"{', '.join(sorted(self._parameters)) or 'none'}. Annotate it with InjectedToolArg, or leave it out."
+            )
+        for parameter in self._parameters.values():
+            if parameter.source is Source.APPLICATION and not parameter.is_optional and parameter.name not in fills:
+                raise ContractError(
+                    f"The LangChain tool {tool.name!r} takes {parameter.name!r} from the application (InjectedToolArg), and nobody says what it is. "
+                    f'Give inject={{"{parameter.name}": lambda ctx: ...}}, a function of the ToolContext, which knows the principal and the workflow.'
+                )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The parameters that are filled."""
+        return frozenset(self._parameters)
+
+    def values(self, ctx: ToolContext | None) -> dict[str, Any]:
+        """Give what the parameters are filled with, for one call.
+
+        Raises:
+            ContextError: The tool runs where there is nothing to fill one of them with.
+        """
+        values: dict[str, Any] = {}
+        for parameter in self._parameters.values():
+            try:
+                values[parameter.name] = self._value(parameter, ctx)
+            except LookupError:
+                if not parameter.is_optional:
+                    raise ContextError(
+                        f"{self._tool} takes {parameter.name!r}, {parameter.source}, and it was called where there is none. It did not run. Run it in a "
+                        f'graph, or say what it is with inject={{"{parameter.name}": lambda ctx: ...}}.'
+                    ) from None
+        return values
+
+    def _value(self, parameter: Parameter, ctx: ToolContext | None) -> Any:
+        if parameter.name in self._fills:
+            fill = self._fills[parameter.name]
+            if not callable(fill):
+                return fill
+            if ctx is None:
+                raise LookupError
+            return fill(ctx)
+        match parameter.source:
+            case Source.CALL_ID:
+                return call_id(ctx)
+            case Source.STATE:
+                return _of_state(_surroundings.state(), parameter.field)
+            case Source.STORE:
+                return _surroundings.store()
+            case Source.RUNTIME:
+                return _surroundings.tool_runtime(call_id(ctx))
+            case Source.APPLICATION:
+                raise LookupError
+
+
+def call_id(ctx: ToolContext | None) -> str:
+    """The id that a tool is called under: the same at every attempt of a call, however often its graph is run again."""
+    return "interlock" if ctx is None else str(ctx.idempotency_key)
+
+
+def _of_state(state: Any, field: str | None) -> Any:
+    if field is None:
+        return state
+    if isinstance(state, Mapping):
+        return state[field]
+    try:
+        return getattr(state, field)
+    except AttributeError:
+        raise LookupError from None
+
+
+def _parameters(tool: "BaseTool") -> Iterator[Parameter]:
+    annotations, optional = _annotations(tool)
+    for name, annotation in annotations.items():
+        found = _marked(annotation)
+        if found is not None:
+            source, field = found
+            yield Parameter(name, source, field, name in optional)
+
+
+def functions_of(tool: "BaseTool") -> list[Callable[..., Any]]:
+    """The functions that do a tool's work."""
+    own = [getattr(tool, "func", None), getattr(tool, "coroutine", None)]
+    return [one for one in own if one is not None] or [tool._run, tool._arun]
+
+
+def _annotations(tool: "BaseTool") -> tuple[dict[str, Any], set[str]]:
+    """The annotations of everything that a tool takes, by its schema and by its functions, and what may be left out."""
+    from langchain_core.tools.base import get_all_basemodel_annotations  # noqa: PLC0415 -- heavy, and not everybody's
+
+    annotations: dict[str, Any] = {}
+    optional: set[str] = set()
+    for function in functions_of(tool):
+        try:
+            hints = get_type_hints(function, include_extras=True)
+        except Exception:  # names that only a type checker sees: LangChain finds none then, either
+            hints = {}
+        for name, parameter in inspect.signature(function).parameters.items():
+            annotations.setdefault(name, hints.get(name, parameter.annotation))
+            if parameter.default is not parameter.empty:
+                optional.add(name)
+    if isinstance(tool.args_schema, type):
+        annotations |= get_all_basemodel_annotations(tool.args_schema)
+        model: Any = tool.args_schema
+        fields: Any = model.model_fields if issubclass(model, BaseModel) else model.__fields__
+        for name, info in fields.items():
+            required = info.is_required() if callable(getattr(info, "is_required", None)) else bool(info.required)
+            (optional.discard if required else optional.add)(name)
+    return annotations, optional
+
+
+def _marked(annotation: Any) -> tuple[Source, str | None] | None:
+    """Whether an annotation says that the application fills it, and from where."""
+    from langchain_core.tools import InjectedToolArg, InjectedToolCallId  # noqa: PLC0415 -- see above
+    from langgraph.prebuilt import InjectedState, InjectedStore, ToolRuntime  # noqa: PLC0415
+
+    for one in (annotation, *_within(annotation)):
+        kind = one if isinstance(one, type) else getattr(one, "__origin__", None) or type(one)
+        if not isinstance(kind, type):
+            continue
+        if issubclass(kind, ToolRuntime):
+            return Source.RUNTIME, None
+        if issubclass(kind, InjectedState):
+            return Source.STATE, getattr(one, "field", None) if not isinstance(one, type) else None
+        if issubclass(kind, InjectedStore):
+            return Source.STORE, None
+        if issubclass(kind, InjectedToolCallId):
+            return Source.CALL_ID, None
+        if issubclass(kind, InjectedToolArg) or "_DirectlyInjectedToolArg" in {base.__name__ for base in kind.__mro__}:
+            return Source.APPLICATION, None
+    return None
+
+
+def _within(annotation: Any) -> Iterator[Any]:
+    for one in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):
+        yield one
+        yield from _within(one)

@@ -1,0 +1,87 @@
+"""Running a LangChain tool as an agent would, and taking what it answers."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from ..context import ToolContext
+from ..errors import ContractError, InvalidOutput, Refused
+from ._injection import Injection, call_id, functions_of
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+_NO_COMMANDS = (
+    "returns a Command, which would change the state of a graph and send it elsewhere; in a workflow only edges do that. Return the result "
+    "itself, and let the workflow's edge say where it leads"
+)
+
+
+class Running:
+    """Runs one tool."""
+
+    def __init__(self, tool: "BaseTool", injection: Injection) -> None:
+        self._tool = tool
+        self._injection = injection
+
+    def run(self, arguments: dict[str, Any], ctx: ToolContext | None = None) -> Any:
+        """Run the tool, and give the content of what it answers."""
+        from langchain_core.tools import ToolException  # noqa: PLC0415 -- heavy, and not everybody's
+
+        try:
+            return self._content(self._tool.invoke(self._call(arguments, ctx)))
+        except ToolException as error:
+            raise Refused(str(error)) from error
+
+    async def arun(self, arguments: dict[str, Any], ctx: ToolContext | None = None) -> Any:
+        """As `run`, by the tool's asynchronous function."""
+        from langchain_core.tools import ToolException  # noqa: PLC0415 -- see above
+
+        try:
+            return self._content(await self._tool.ainvoke(self._call(arguments, ctx)))
+        except ToolException as error:
+            raise Refused(str(error)) from error
+
+    def _call(self, arguments: dict[str, Any], ctx: ToolContext | None) -> dict[str, Any]:
+        given = {**arguments, **self._injection.values(ctx)}
+        return {"name": self._tool.name, "args": given, "id": call_id(ctx), "type": "tool_call"}
+
+    def _content(self, answer: Any) -> Any:
+        from langgraph.types import Command  # noqa: PLC0415 -- see above
+
+        answers = answer if isinstance(answer, list) else [answer]
+        if any(isinstance(one, Command) for one in answers):
+            raise InvalidOutput(
+                f"{self._tool.name} {_NO_COMMANDS}.", details={"tool": self._tool.name, "advice": _NO_COMMANDS}
+            )
+        # A tool may answer with several messages; the model is told what the one for its call says.
+        message = next((one for one in answers if getattr(one, "tool_call_id", None) is not None), answer)
+        if getattr(message, "status", "success") == "error":
+            raise Refused(str(message.text) or str(message.content))
+        return getattr(message, "content", message)
+
+
+def refuse_commands(tool: "BaseTool") -> None:
+    """Refuse a tool that says that it returns a Command.
+
+    Raises:
+        ContractError: It does.
+    """
+    from langgraph.types import Command  # noqa: PLC0415 -- see above
+
+    for function in functions_of(tool):
+        for one in _within(_returned(function)):
+            if isinstance(one, type) and issubclass(one, Command):
+                raise ContractError(f"The LangChain tool {tool.name!r} {_NO_COMMANDS}.")
+
+
+def _returned(function: Callable[..., Any]) -> Any:
+    try:
+        return get_type_hints(function).get("return")
+    except Exception:  # names that only a type checker sees
+        return None
+
+
+def _within(annotation: Any) -> Iterator[Any]:
+    yield getattr(annotation, "__origin__", None) or annotation
+    for one in get_args(annotation):
+        yield from _within(one)

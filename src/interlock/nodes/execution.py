@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, interrupt
 
@@ -123,7 +124,7 @@ def _is_there(saver: Saved, config: RunnableConfig) -> bool:
 def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, Any]:
     """What the graph is told of an outcome: the answer in the conversation, a picture of the row, and that it is done."""
     return {
-        "messages": [engine.answer(proposal, outcome.result)],
+        "messages": [_with_artifact(engine.answer(proposal, outcome.result), outcome)],
         "last_result": outcome.result,
         "progress": [
             (
@@ -137,6 +138,10 @@ def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, 
         ],
         **engine.channels(outcome.instance, proposal.requester),
     }
+
+
+def _with_artifact(message: ToolMessage, outcome: Outcome) -> ToolMessage:
+    return message if outcome.artifact is None else message.model_copy(update={"artifact": outcome.artifact})
 
 
 def streamed(proposal: Proposal, outcome: Outcome) -> JsonObject:

@@ -39,6 +39,9 @@ class ToolContext(Generic[DataT]):
     """1 for the first attempt."""
     emitted: list[Event]
     """What was emitted so far."""
+    artifact: Any
+    """What the tool gives the application beside its output, such as the documents that it read. It stands on the tool's message in the
+    conversation, as with LangChain's tools; neither the model nor the workflow's record has it."""
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class ToolContext(Generic[DataT]):
         self.principal = principal
         self.attempt = attempt
         self.emitted = []
+        self.artifact = None
         self._session = session
         self._no_session = no_session
         self._closed = False

@@ -1,6 +1,7 @@
 """What a command is while it is carried out, and what came of it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...checkpointing.store import ApprovalRequest, Instance, LedgerEntry, Unit
 from ...rules.gate import Admission
@@ -19,6 +20,8 @@ class Outcome:
     replayed: bool = False
     head: str | None = None
     """The checkpoint of the instance's last command, where this line of history follows it: what the graph is to remember."""
+    artifact: Any = None
+    """What the tool gave the application beside its output, in this very run."""
 
     @property
     def ok(self) -> bool:

@@ -107,7 +107,8 @@ class Outside:
             )
             return Failed(error)
         try:
-            return (yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output)))
+            done = yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output))
+            return replace(done, artifact=ready.context.artifact) if isinstance(done, Outcome) else done
         except InvalidOutput as error:  # the effect has happened, and what it answered is of no use
             work = partial(self._unknown, ready=ready, proposal=proposal, problem=error.message)
             return (yield from self._settled(work))

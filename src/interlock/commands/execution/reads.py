@@ -60,7 +60,7 @@ class Reads:
                 failure, pause = error, (None if isinstance(error, Refused) else backoff.after(error))
             else:
                 done = yield InStore(partial(self._answer, attempt=ready, proposal=proposal, output=output))
-                return done
+                return replace(done, artifact=ready.context.artifact)
             if pause is None:
                 done = yield InStore(partial(self._failed, ready=ready, proposal=proposal, error=failure))
                 return done

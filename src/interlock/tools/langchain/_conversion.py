@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, JsonValue
 
 from .._contract import ToolAnnotations, ToolContract
+from .._schema import property_names
 from ..contracts import make_contract
 from ..errors import ContractError
 from ..json_schema import described, names_of, plain_output
@@ -93,7 +94,10 @@ def contract_from_tool(
         description=described(canonical, description, tool.description, given.schema().get("description")),
         check=check,
         preview=preview,
-        sensitive=sensitive,
+        # What pydantic masks (a SecretStr) is never written down in the clear, whether or not somebody thought of it.
+        sensitive=sensitive
+        if isinstance(sensitive, str)
+        else {*sensitive, *property_names(given.schema(), only="writeOnly")},
         annotations=annotations,
         wire_name=wire_name or published_wire_name(tool.name),
         retry=retry,

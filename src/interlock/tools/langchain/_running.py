@@ -28,7 +28,7 @@ class Running:
         from langchain_core.tools import ToolException  # noqa: PLC0415 -- heavy, and not everybody's
 
         try:
-            return self._content(self._tool.invoke(self._call(arguments, ctx)))
+            return self._content(self._tool.invoke(self._call(arguments, ctx)), ctx)
         except ToolException as error:
             raise Refused(str(error)) from error
 
@@ -37,7 +37,7 @@ class Running:
         from langchain_core.tools import ToolException  # noqa: PLC0415 -- see above
 
         try:
-            return self._content(await self._tool.ainvoke(self._call(arguments, ctx)))
+            return self._content(await self._tool.ainvoke(self._call(arguments, ctx)), ctx)
         except ToolException as error:
             raise Refused(str(error)) from error
 
@@ -45,7 +45,7 @@ class Running:
         given = {**arguments, **self._injection.values(ctx)}
         return {"name": self._tool.name, "args": given, "id": call_id(ctx), "type": "tool_call"}
 
-    def _content(self, answer: Any) -> Any:
+    def _content(self, answer: Any, ctx: ToolContext | None) -> Any:
         from langgraph.types import Command  # noqa: PLC0415 -- see above
 
         answers = answer if isinstance(answer, list) else [answer]
@@ -57,7 +57,21 @@ class Running:
         message = next((one for one in answers if getattr(one, "tool_call_id", None) is not None), answer)
         if getattr(message, "status", "success") == "error":
             raise Refused(str(message.text) or str(message.content))
+        artifact = getattr(message, "artifact", None)
+        if ctx is not None and artifact is not None and _can_be_kept(artifact):
+            ctx.artifact = artifact
         return getattr(message, "content", message)
+
+
+def _can_be_kept(artifact: Any) -> bool:
+    """Whether a checkpointer can write it. What a tool gives beside its answer must not undo the answer."""
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: PLC0415 -- see above
+
+    try:
+        JsonPlusSerializer().dumps_typed(artifact)
+    except Exception:  # of whatever kind: it is left out
+        return False
+    return True
 
 
 def refuse_commands(tool: "BaseTool") -> None:

@@ -1,6 +1,7 @@
 """The node of a state: it works off the proposals that wait, and when none does, asks whoever proposes here for the next ones."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from langchain_core.messages import AnyMessage, HumanMessage
@@ -148,11 +149,23 @@ class StateNode(WorkflowNode):
 
     def _route(self, pending: list[Proposal], progress: Progress, view: GuardView) -> list[tuple[str, Proposal, bool]]:
         """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves."""
-        edges = {edge.tool.name: edge for edge in self.engine.edges(view)}
+        known: list[tuple[Principal, dict[str, Edge]]] = []
+
+        def edges_for(requester: Principal) -> dict[str, Edge]:
+            # By who proposed, as the gate judges it: it may be somebody else's turn by now, who is offered other tools.
+            for one, edges in known:
+                if one == requester:
+                    return edges
+            offered = self.engine.edges(replace(view, principal=requester))
+            known.append((requester, {edge.tool.name: edge for edge in offered}))
+            return known[-1][1]
+
         settled = progress.get("settled", [])
 
         def edge_of(proposal: Proposal) -> Edge | None:
-            return edges.get(proposal.tool) if proposal.offered and proposal.problem is None else None
+            if not proposal.offered or proposal.problem is not None:
+                return None
+            return edges_for(proposal.requester).get(proposal.tool)
 
         asking = [
             (edge.approval_node, proposal, False)

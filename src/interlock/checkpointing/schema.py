@@ -138,7 +138,12 @@ def _alone(database: Database) -> Iterator[Connection]:
 
 
 def _migrate(run: Run) -> None:
-    if run.schema is not None and run.connection.dialect.name == "postgresql":
+    # A role that may create tables in a schema need not be one that may create schemas.
+    if (
+        run.schema is not None
+        and run.connection.dialect.name == "postgresql"
+        and run.schema not in sa.inspect(run.connection).get_schema_names()
+    ):
         run.connection.execute(sa.schema.CreateSchema(run.schema, if_not_exists=True))
     from alembic import command  # noqa: PLC0415 -- a quarter of a second that only a migration needs
     from alembic.config import Config  # noqa: PLC0415

@@ -83,9 +83,9 @@ def size_report(database: Database, *, groups: Sequence[str] = GROUPS, threads_s
 
 def _bytes(database: Database, connection: Connection, table: sa.Table) -> int:
     if database.dialect is Dialect.POSTGRESQL:
-        name = database.engine.dialect.identifier_preparer.quote(table.name)
-        if database.schema is not None:
-            name = f"{database.engine.dialect.identifier_preparer.quote(database.schema)}.{name}"
+        # A value, and not a part of the statement: SQLAlchemy's own quoting would double a % in it.
+        schema = "" if database.schema is None else '"' + database.schema.replace('"', '""') + '".'
+        name = schema + table.name
         size = sa.func.pg_total_relation_size(sa.cast(name, sa.Text).op("::")(sa.text("regclass")))
         return int(connection.scalar(sa.select(size)) or 0)
     if database.dialect is Dialect.MYSQL:
@@ -117,8 +117,10 @@ def _free(database: Database, connection: Connection) -> int:
         )
         return int(free) * int(size)
     if database.dialect is Dialect.MYSQL:
-        sizes = sa.text("SELECT SUM(data_free) FROM information_schema.tables WHERE table_schema = DATABASE()")
-        return int(connection.scalar(sizes) or 0)
+        sizes = sa.text(
+            "SELECT SUM(data_free) FROM information_schema.tables WHERE table_schema = COALESCE(:schema, DATABASE())"
+        )
+        return int(connection.scalar(sizes, {"schema": database.schema}) or 0)
     return 0
 
 

@@ -182,11 +182,12 @@ class Begun:
         self._connection.commit()
 
     def take_back(self) -> None:
-        """Roll back; a connection that is lost has nothing to be taken back."""
-        if self._in_words and not self._connection.invalidated and not self._connection.closed:
-            with contextlib.suppress(sa.exc.SQLAlchemyError):
+        """Roll back; what that fails with is not why, and a connection that is lost has nothing to be taken back."""
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            if self._in_words and not self._connection.invalidated and not self._connection.closed:
                 self._connection.exec_driver_sql("ROLLBACK")
-        self._connection.rollback()
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            self._connection.rollback()
 
 
 def _commits_by_itself(driver: Any, dialect: Dialect) -> bool:

@@ -52,8 +52,12 @@ def explain(engine: Engine, error: BaseException, last: tuple[str, Any] | None) 
         error: SQLAlchemy's, which knows its statement, or the driver's.
         last: The statement and its parameters, where the error does not know them.
     """
-    if isinstance(error, sa.exc.DBAPIError) and error.statement is not None:
-        last = error.statement, error.params
+    before: BaseException | None = error
+    while before is not None:  # a rollback that failed as well hides why
+        if isinstance(before, sa.exc.DBAPIError) and before.statement is not None:
+            error, last = before, (before.statement, before.params)
+            break
+        before = before.__context__
     if last is None:
         return None
     cause = getattr(error, "orig", None) or error

@@ -13,7 +13,17 @@ from langgraph.types import Command
 
 from ..checkpointing.store import ApprovalRequest
 from ..nodes.conversation import for_model, in_order, missing_answers
-from ..rules.calls import INVALID_JSON, MESSAGE_KEY, all_calls, cut_off, finished, problem_of, readable, repaired
+from ..rules.calls import (
+    INVALID_JSON,
+    MESSAGE_KEY,
+    all_calls,
+    cut_off,
+    finished,
+    problem_of,
+    readable,
+    repaired,
+    used_of_the_providers,
+)
 from ..rules.proposals import Proposal
 from ..tools.contracts import ToolContract
 from ..tools.errors import InvalidArguments
@@ -67,6 +77,12 @@ def said(
         return response
     whole = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *ordered, *new]
     return ExtendedModelResponse(model_response=response, command=Command(update={"messages": whole}))
+
+
+def ungated(made: ModelResponse[Any] | ExtendedModelResponse[Any]) -> list[dict[str, Any]]:
+    """What tools of its own the model's provider ran for a response."""
+    response = made.model_response if isinstance(made, ExtendedModelResponse) else made
+    return [used for one in response.result if isinstance(one, AIMessage) for used in used_of_the_providers(one)]
 
 
 def asked_anew(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelResponse[Any]:
@@ -141,4 +157,4 @@ def unreadable(request: ToolCallRequest) -> str | None:
     return problem_of({"type": "invalid_tool_call", "name": None, "id": None, "args": text, "error": None})
 
 
-__all__ = ["as_asked", "asked_anew", "key_of", "keys_of", "message_of", "said", "sent", "unreadable"]
+__all__ = ["as_asked", "asked_anew", "key_of", "keys_of", "message_of", "said", "sent", "ungated", "unreadable"]

@@ -11,7 +11,9 @@ from ..rules.definition import Definition, Edge, Limits, State, StateKind
 from ..rules.policies import Mode, Policy
 from ..tools._signature import first_line
 from ..tools.contracts import ToolContract
-from ..tools.errors import RegistryError, WorkflowDefinitionError
+from ..tools.errors import ContractError, RegistryError, WorkflowDefinitionError
+from ..tools.model_answers import Answers
+from ..tools.strict import strict_schema
 from .approval_checks import check_approvals
 from .rule_checks import check_rules
 from .wait_checks import check_waits
@@ -37,6 +39,7 @@ def check_definition(
     policies: tuple[Policy, ...],
     mode: Mode,
     limits: Limits,
+    answers: Answers = Answers.ENVELOPE,
     state_mapping: Mapping[str, str] | None = None,
 ) -> Definition:
     """Make a definition of what the builder gathered.
@@ -64,12 +67,14 @@ def check_definition(
         policies=policies,
         mode=mode,
         limits=limits,
+        answers=answers,
         state_mapping=dict(state_mapping or {}),
     )
     _mapped(definition)
     _reachable(definition)
     _way_out(definition)
     check_rules(definition)
+    _strict(definition)
     check_approvals(definition)
     _one_version(definition)
     try:
@@ -212,3 +217,13 @@ def _node_names(definition: Definition) -> None:
         names = [edge.node for edge in definition.by_source[state.name] if edge.moves]
         if len(set(names)) < len(names):
             raise WorkflowDefinitionError(f"Two edges out of {state.name!r} would share one node: {sorted(names)}.")
+
+
+def _strict(definition: Definition) -> None:
+    """Refuse tools without a strict schema in states that ask for one."""
+    for state in definition.states.values():
+        for edge in definition.by_source[state.name] if state.is_strict else ():
+            try:
+                strict_schema(edge.tool.name, edge.tool.offered_schema())
+            except ContractError as error:
+                raise WorkflowDefinitionError(f"The state {state.name!r} asks for strict schemas: {error}") from error

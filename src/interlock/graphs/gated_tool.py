@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ..tools.contracts import ToolContract
 from ..tools.errors import RunError
+from ..tools.strict import strict_schema
 
 Body = Callable[[Any], ToolMessage | Command[Any] | Awaitable[ToolMessage | Command[Any]]]
 
@@ -26,22 +27,23 @@ class GatedTool(StructuredTool):
     """Judges one call and carries it out; None while no call is being made."""
 
     @classmethod
-    def of(cls, contract: ToolContract) -> Self:
-        """The tool of a contract."""
+    def of(cls, contract: ToolContract, *, strict: bool = False) -> Self:
+        """The tool of a contract, with its schema or the strict form of that."""
         plain = contract.as_tool()
         fields = {name: getattr(plain, name) for name in type(plain).model_fields}
 
-        def refused(**_: Any) -> Any:
+        def refused(*_: Any, **__: Any) -> Any:
             raise RunError(
                 f"{plain.name} is a workflow's tool, and was called past the workflow's middleware. Nothing was done; let the agent's loop call it, "
                 "so that the call is judged.",
                 code="ungated_call",
             )
 
-        async def arefused(**_: Any) -> Any:
+        async def arefused(*_: Any, **__: Any) -> Any:
             return refused()
 
-        return cls(**{**fields, "func": refused, "coroutine": arefused})
+        schema = strict_schema(contract.name, contract.offered_schema()) if strict else fields["args_schema"]
+        return cls(**{**fields, "args_schema": schema, "func": refused, "coroutine": arefused})
 
     def with_body(self, body: Body) -> Self:
         """The same tool for one call."""

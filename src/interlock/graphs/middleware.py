@@ -44,13 +44,15 @@ from ..rules.calls import all_calls
 from ..rules.definition import Edge
 from ..rules.gate import Denial
 from ..rules.proposals import Proposal
+from ..tools.canonical import JsonObject
 from ..tools.codes import ErrorCode
 from ..tools.errors import InputError, RuleError
 from ..tools.ids import derive
 from ..tools.kinds import ToolKind
 from ..tools.langchain import inside
 from ..tools.principal import Principal
-from .agent_messages import as_asked, asked_anew, key_of, keys_of, message_of, said, sent, unreadable
+from ..tools.strict import without_nulls
+from .agent_messages import as_asked, asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
 from .gated_tool import GatedTool
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -77,20 +79,31 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         initial_data: What an instance starts with.
         others: Tools that the workflow does not know and that are let through, ungated: all of them (True), or those with these
             names. The rest are neither offered nor run.
+        strict: Whether tools are offered with strict schemas.
+
+    Raises:
+        ContractError: A tool has no strict schema, and is to have one.
     """
 
     state_schema = WorkflowState
 
     def __init__(
-        self, engine: Engine, *, initial_data: InitialData | None = None, others: bool | Collection[str] = False
+        self,
+        engine: Engine,
+        *,
+        initial_data: InitialData | None = None,
+        others: bool | Collection[str] = False,
+        strict: bool = False,
     ) -> None:
         super().__init__()
         self.engine = engine
         self._initial_data = initial_data
         self._others = {others} if isinstance(others, str) else others
         self._by_name = {
-            contract.wire_name: GatedTool.of(contract) for contract in engine.definition.contracts.values()
+            contract.wire_name: GatedTool.of(contract, strict=strict)
+            for contract in engine.definition.contracts.values()
         }
+        self._strict = strict
         self.tools: Sequence[BaseTool] = [*self._by_name.values()]
 
     @property
@@ -125,7 +138,8 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         if (open_calls := run(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
         offered = run(self.engine.store, self._offered(scope, self._requester(request.state)))
-        return self._said(request, handler(self._narrowed(request, offered)), scope)
+        response = handler(self._narrowed(request, offered))
+        return run(self.engine.store, self._said(request, response, scope))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
@@ -135,7 +149,8 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         if (open_calls := await arun(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
         offered = await arun(self.engine.store, self._offered(scope, self._requester(request.state)))
-        return self._said(request, await handler(self._narrowed(request, offered)), scope)
+        response = await handler(self._narrowed(request, offered))
+        return await arun(self.engine.store, self._said(request, response, scope))
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
         """Let a call go on to its end, where it is judged and carried out, asking whoever must be asked."""
@@ -208,12 +223,23 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
                 tools[name] = _as_noted(self._by_name[name], tool)
             elif self._lets_through(name):
                 tools[name] = tool
-        return sent(request.override(tools=[*tools.values()]))
+        settings = {**request.model_settings, "strict": True} if self._strict and tools else request.model_settings
+        return sent(request.override(tools=[*tools.values()], model_settings=settings))
 
     # What was called
 
-    def _said(self, request: ModelRequest[Any], response: Any, scope: Scope) -> Any:
-        return said(response, derive("msg", scope.task_key), request.state.get("messages", []))
+    def _said(self, request: ModelRequest[Any], response: Any, scope: Scope) -> Steps[Any]:
+        made = said(response, derive("msg", scope.task_key), request.state.get("messages", []))
+        if used := ungated(made):
+            outcomes = Commands(self.engine, scope, node=None, head=None).outcomes
+            by = self._requester(request.state)
+
+            def record(connection: Connection) -> None:
+                if (unit := self.engine.store.unit(connection, scope.workflow_id)) is not None:
+                    outcomes.ungated(unit, by, used)
+
+            yield InStore(record)
+        return made
 
     def _left_open(self, request: ModelRequest[Any], scope: Scope) -> Steps[ModelResponse[Any] | None]:
         """The last message again, where a message of the user came before the answers to its calls.
@@ -253,7 +279,7 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
             key=key,
             message_key=message_key,
             tool=self.engine.definition.wire_names.to_canonical(called) or called,
-            arguments={} if problem else dict(request.tool_call["args"]),
+            arguments={} if problem else self._arguments(request),
             call_id=str(request.tool_call["id"]),
             requester=requester,
             offered=True,
@@ -269,6 +295,15 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
             )
             return self.engine.answer(proposal, outcome.result)
         return (yield from self._carry_out(proposal, edge, scope))
+
+    def _arguments(self, request: ToolCallRequest) -> JsonObject:
+        contract = self.engine.definition.contracts.get(
+            self.engine.definition.wire_names.to_canonical(request.tool_call["name"]) or ""
+        )
+        given = dict(request.tool_call["args"])
+        if not self._strict or contract is None:
+            return given
+        return cast("JsonObject", without_nulls(given, contract.offered_schema()))
 
     def _carry_out(self, proposal: Proposal, edge: Edge | None, scope: Scope) -> Steps[ToolMessage]:
         handed = handed_over(proposal, None, alone=True)

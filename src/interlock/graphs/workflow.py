@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from ..checkpointing.store import WorkflowStore
 from ..commands.running.engine import Engine
+from ..nodes.model_binding import check_model
 from ..pictures.picture import Picture, picture_of
 from ..rules.claims.checker import BOUND, Proof, check
 from ..rules.claims.compiling import check_claim, with_claims
@@ -24,6 +26,7 @@ from ..tools.contracts import ToolContract
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.events import Event
 from ..tools.kinds import ToolKind
+from ..tools.model_answers import Answers, answers_of
 from .checks import check_definition, check_name
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
@@ -45,6 +48,8 @@ class Workflow:
         policies: Rules over every proposal, asked in this order.
         mode: `live`, or how far the workflow is rolled out.
         limits: Bounds on one turn.
+        answers: What models are told back of a call, where its contract does not say it: the whole result (`"envelope"`), or the
+            output as it is (`"plain"`); denials and moves to another state are told whole.
         state_mapping: Where instances of earlier versions go on: the name that their state had, and a state of this version. Needed
             where a state is gone, or its edges are not what they were.
 
@@ -62,6 +67,7 @@ class Workflow:
         policies: Iterable[Policy] = (),
         mode: Mode | str = Mode.LIVE,
         limits: Limits | None = None,
+        answers: Answers | str = Answers.ENVELOPE,
         state_mapping: Mapping[str, str] | None = None,
     ) -> None:
         check_name("workflow", name)
@@ -74,7 +80,7 @@ class Workflow:
                 f"The workflow {name!r} is given data={data!r}; give the class of its data, a pydantic model, such as data=CaseData. What an "
                 'instance starts with is given with its first input: {"messages": [...], "data": {...}}.'
             )
-        _check_model(model, f"the workflow {name!r}")
+        check_model(model, f"the workflow {name!r}")
         self.name = name
         self.version = version
         self._data = data
@@ -83,6 +89,7 @@ class Workflow:
         self._policies = tuple(policies)
         self._mode = Mode(mode)
         self._limits = limits or Limits()
+        self._answers = answers_of(answers, f"the workflow {name!r}")
         self._state_mapping = dict(state_mapping or {})
         self._claims: list[Claim] = []
         self._states: dict[str, State] = {}
@@ -98,6 +105,8 @@ class Workflow:
         decide: Callable[..., Any] | None = None,
         node: Runnable[Any, Any] | Callable[..., Any] | None = None,
         final: bool = False,
+        model_settings: Mapping[str, Any] | None = None,
+        provider_tools: Iterable[Mapping[str, Any]] = (),
     ) -> "Workflow":
         """Add a state.
 
@@ -110,6 +119,10 @@ class Workflow:
                 those, a text, or None.
             node: A LangGraph node or subgraph; the tool calls of the last message that it leaves are its proposals.
             final: The workflow ends here.
+            model_settings: Options of each request to the model here, such as `tool_choice`, `parallel_tool_calls` or `temperature`;
+                `strict=True` offers the tools with strict schemas.
+            provider_tools: Tools that the model's provider runs itself, such as `{"type": "web_search"}`. They are offered, and recorded
+                when they were used; nothing gates them.
 
         Returns:
             The workflow, so that calls can be chained.
@@ -132,13 +145,14 @@ class Workflow:
             raise WorkflowDefinitionError(
                 f"The state {name!r} is given {shown} alone as its tools; give a list: tools=[...]."
             )
-        _check_model(model, f"the state {name!r}")
-        tools = tuple(tools)
+        check_model(model, f"the state {name!r}")
+        tools, provider_tools = tuple(tools), tuple(provider_tools)
         if final and (given or tools):
             raise WorkflowDefinitionError(
                 f"The state {name!r} is final and cannot have {'tools' if tools else given[0]}; the workflow is over there."
             )
         chosen = model if model is not None else self._model
+        _check_settings(name, model_settings, provider_tools, asks=chosen is not None and not (final or decide or node))
         if final:
             state = State(name, StateKind.FINAL)
         elif decide is not None:
@@ -147,7 +161,12 @@ class Workflow:
             state = State(name, StateKind.NODE, node=node)  # type: ignore[arg-type]
         elif chosen is not None:
             state = State(
-                name, StateKind.REASONING, model=chosen, prompt=prompt if prompt is not None else self._prompt
+                name,
+                StateKind.REASONING,
+                model=chosen,
+                prompt=prompt if prompt is not None else self._prompt,
+                model_settings=dict(model_settings or {}),
+                provider_tools=provider_tools,
             )
         else:
             state = State(name, StateKind.RESTING)
@@ -328,6 +347,7 @@ class Workflow:
             policies=self._policies,
             mode=self._mode,
             limits=self._limits,
+            answers=self._answers,
             state_mapping=self._state_mapping,
         )
 
@@ -365,6 +385,8 @@ class Workflow:
         workflow_store: WorkflowStore | None = None,
         initial_data: "InitialData | None" = None,
         others: bool | Collection[str] = False,
+        answers: Answers | str | None = None,
+        strict: bool = False,
     ) -> "WorkflowMiddleware":
         """Make a middleware for LangChain's `create_agent` of the workflow: its gate, approvals, ledger and audit.
 
@@ -373,6 +395,8 @@ class Workflow:
             initial_data: The data that an instance starts with, or a function that makes it of the agent's state.
             others: Tools that the workflow does not know and that are let through, ungated: all of them (True), or those with
                 these names, such as `["write_todos"]`. The rest are neither offered nor run.
+            answers: As in `Workflow`; by default as the workflow has it.
+            strict: Whether the tools are offered with strict schemas.
 
         Raises:
             WorkflowDefinitionError: The workflow cannot work, or LangChain is not installed.
@@ -383,8 +407,11 @@ class Workflow:
             raise WorkflowDefinitionError(
                 "A middleware for create_agent takes LangChain. Install langgraph-interlock[langchain]."
             ) from error
-        engine = Engine(self.definition(), workflow_store or WorkflowStore.in_memory())
-        return WorkflowMiddleware(engine, initial_data=initial_data, others=others)
+        definition = self.definition()
+        if answers is not None:
+            definition = replace(definition, answers=answers_of(answers, f"the middleware of {self.name!r}"))
+        engine = Engine(definition, workflow_store or WorkflowStore.in_memory())
+        return WorkflowMiddleware(engine, initial_data=initial_data, others=others, strict=strict)
 
     def picture(self) -> Picture:
         """The workflow as a picture: shown by notebooks, and saved with `picture().save("workflow.svg")`.
@@ -414,18 +441,23 @@ class Workflow:
         return dict(self._states)
 
 
-def _check_model(model: object, place: str) -> None:
-    if model is None or isinstance(model, str):
-        return
-    if isinstance(model, type):
+def _check_settings(
+    name: str, settings: Mapping[str, Any] | None, tools: tuple[Mapping[str, Any], ...], *, asks: bool
+) -> None:
+    if (settings or tools) and not asks:
         raise WorkflowDefinitionError(
-            f"{place[0].upper()}{place[1:]} is given the class {model.__name__} as its model; give an object of it: {model.__name__}(...)."
+            f"The state {name!r} is given {'model_settings' if settings else 'provider_tools'} and has no model to use them; give it a model, or leave them out."
         )
-    if not callable(getattr(model, "bind_tools", None)):
+    if settings and "tools" in settings:
         raise WorkflowDefinitionError(
-            f"{place[0].upper()}{place[1:]} is given a {type(model).__name__} as its model, which takes no tools. Give a LangChain chat model, or the "
-            "name of one such as 'openai:gpt-5'; for a function that proposes there is decide=, and for a graph node=."
+            f"The state {name!r} is given tools in its model_settings. Its tools are those on its edges; provider_tools=[...] takes a provider's own."
         )
+    for tool in tools:
+        if not isinstance(tool, Mapping) or tool.get("type") in {None, "function", "custom"} or "function" in tool:
+            raise WorkflowDefinitionError(
+                f"The state {name!r} is given {tool!r} among its provider_tools. Those are tools that the provider runs, such as "
+                '{"type": "web_search"}; make a contract of a tool that this application runs, and give it in tools= or on an edge.'
+            )
 
 
 def _check_contract(tool: object, place: str) -> None:

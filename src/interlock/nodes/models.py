@@ -14,7 +14,9 @@ from ..rules.view import GuardView
 from ..tools._yes_or_no import odd_answer
 from ..tools.contracts import ToolContract
 from ..tools.errors import RunError
+from ..tools.strict import strict_schema
 from .conversation import for_model
+from .model_binding import with_tools
 
 
 class Proposer(Protocol):
@@ -63,11 +65,20 @@ class ModelProposer:
         key = tuple(f"{tool.name}@{tool.version}" for tool in tools)
         bound = self._bound.get(key)
         if bound is None:
-            model = self._resolved()
-            # Without tools nothing is bound: some providers refuse an empty list.
-            bound = model.bind_tools([tool.tool_definition() for tool in tools]) if tools else model
+            offered = [self._definition(tool) for tool in tools]
+            names = {tool.name: tool.wire_name for tool in tools}
+            bound = with_tools(
+                self._resolved(), [*offered, *self._state.provider_tools], self._state.model_settings, names
+            )
             self._bound[key] = bound
         return bound
+
+    def _definition(self, tool: ToolContract) -> dict[str, Any]:
+        definition = tool.tool_definition()
+        if self._state.is_strict:
+            strict = strict_schema(tool.name, tool.offered_schema())
+            definition["function"] |= {"parameters": strict, "strict": True}
+        return definition
 
     def _resolved(self) -> Any:
         if self._model is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from langchain_core.messages import AnyMessage, HumanMessage
@@ -14,20 +15,22 @@ from ..checkpointing.store import AuditKind, Instance
 from ..checkpointing.store import audit as audit_rows
 from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import Commands, Outcome
+from ..commands.execution.outcomes import Outcomes
 from ..commands.execution.starting import ensure_instance
 from ..commands.running.broken_rules import tell
 from ..commands.running.engine import Engine
 from ..commands.running.operations import Ask, InStore, Steps, in_store
 from ..commands.running.scope import Scope
-from ..rules.calls import finished, repaired
+from ..rules.calls import finished, repaired, used_of_the_providers
 from ..rules.definition import Edge, State
 from ..rules.gate import Denial, left_over, rule_broken
-from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of
+from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of, with_arguments
 from ..rules.view import GuardView
 from ..tools.codes import ErrorCode
 from ..tools.errors import RuleError, RunError, StaleCheckpoint
 from ..tools.ids import AuditRef, derive
 from ..tools.principal import Principal
+from ..tools.strict import without_nulls
 from .base import WorkflowNode
 from .conversation import missing_answers
 from .execution import answered, handed_over, streamed
@@ -230,6 +233,9 @@ class StateNode(WorkflowNode):
         message_key = derive("msg", scope.task_key)
         if message is not None:
             message = repaired(finished(message), message_key, [*value.get("messages", []), *before])
+            if used := used_of_the_providers(message):
+                outcomes = Commands(self.engine, scope, node=None, head=None).outcomes
+                yield InStore(partial(self._ungated, outcomes=outcomes, by=view.principal, used=used, scope=scope))
         if message is None or not (message.tool_calls or message.invalid_tool_calls):
             spoken = [*before, *([] if message is None else [message])]
             return Command(update={**channels, "messages": spoken}, goto=END)
@@ -242,6 +248,8 @@ class StateNode(WorkflowNode):
             state=self.state.name,
             revision=instance.revision,
         )
+        if self.state.is_strict:
+            proposals = [self._relaxed(proposal) for proposal in proposals]
         op = (
             "propose",
             {
@@ -272,6 +280,20 @@ class StateNode(WorkflowNode):
         return Command(
             update={**self.engine.channels(outcome.instance, view.principal), "last_result": outcome.result}, goto=END
         )
+
+    def _ungated(
+        self, connection: Connection, *, outcomes: Outcomes, by: Principal, used: list[dict[str, Any]], scope: Scope
+    ) -> None:
+        unit = self.engine.store.unit(connection, scope.workflow_id)
+        if unit is not None:
+            outcomes.ungated(unit, by, used)
+
+    def _relaxed(self, proposal: Proposal) -> Proposal:
+        """The proposal without the nulls that a strict schema asks a model for."""
+        contract = self.engine.definition.contracts.get(proposal.tool)
+        if contract is None:
+            return proposal
+        return with_arguments(proposal, without_nulls(proposal.arguments, contract.offered_schema()))
 
     def _bounded(self, number: int, proposal: Proposal) -> Proposal:
         limit = self.engine.definition.limits.proposals

@@ -33,6 +33,8 @@ _BLOCKS: Mapping[str, str] = {
     "custom_tool_call": "call_id",
 }
 """Content blocks that repeat a call, and where each has the call's id."""
+_RUN_BY_PROVIDERS = frozenset({"server_tool_use", "mcp_tool_use", "server_tool_call", "executable_code"})
+"""Content blocks of tools that a provider ran itself; the Responses API's end in `_call`."""
 _ENDINGS = (
     "finish_reason",
     "finishReason",
@@ -228,6 +230,25 @@ def problem_of(call: InvalidToolCall) -> str:
     return f"the arguments could not be read as JSON: {error or call.get('args')}"[:500]
 
 
+def used_of_the_providers(message: AIMessage) -> list[dict[str, Any]]:
+    """What tools of its own the provider ran for this message: each with its name, and its id and input where they are told."""
+    content: Any = message.content
+    blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, list) else []
+    raw = message.additional_kwargs.get("tool_outputs")
+    blocks += [block for block in raw if isinstance(block, Mapping)] if isinstance(raw, list) else []
+    found = []
+    for block in blocks:
+        kind = str(block.get("type"))
+        if is_call_block(block) or not (kind in _RUN_BY_PROVIDERS or kind.endswith("_call")):
+            continue
+        name = block.get("name") or kind.removesuffix("_call")
+        given = next((block[key] for key in ("input", "args", "action", "arguments", "queries") if key in block), None)
+        found.append({"tool": str(name), "id": block.get("id"), "input": given})
+    if message.response_metadata.get("grounding_metadata"):
+        found.append({"tool": "google_search", "id": None, "input": None})
+    return found
+
+
 def readable(message: AIMessage) -> AIMessage:
     """The message with its invalid calls among the others, each with its text as the one argument `INVALID_JSON`.
 
@@ -255,5 +276,6 @@ __all__ = [
     "readable",
     "renamed",
     "repaired",
+    "used_of_the_providers",
     "with_own_ids",
 ]

@@ -19,6 +19,7 @@ from ..tools.canonical import digest
 from ..tools.contracts import ToolContract
 from ..tools.errors import DefinitionChanged, RuleError, UnknownState
 from ..tools.kinds import ToolKind
+from ..tools.model_answers import Answers
 from ..tools.wire import WireNames
 from .assumptions import Assumptions
 from .conditions import Condition
@@ -61,6 +62,15 @@ class State:
     decide: Decide | None = None
     node: Runnable[Any, Any] | None = None
     wait: WaitRule | None = None
+    model_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Options of each request to the model."""
+    provider_tools: tuple[Mapping[str, Any], ...] = ()
+    """Tools that the model's provider runs, which nothing gates."""
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether tools are offered with strict schemas."""
+        return self.model_settings.get("strict") is True
 
     @property
     def is_final(self) -> bool:
@@ -143,6 +153,8 @@ class Definition:
     policies: tuple[Policy, ...] = ()
     mode: Mode = Mode.LIVE
     limits: Limits = field(default_factory=Limits)
+    answers: Answers = Answers.ENVELOPE
+    """What a model is told back, where a contract does not say it."""
     state_mapping: Mapping[str, str] = field(default_factory=dict)
     """What the states of earlier versions are called in this one, for instances that stand in them."""
     assumptions: Assumptions = field(default_factory=Assumptions)
@@ -200,6 +212,14 @@ class Definition:
         """Every field that some tool says is to be redacted before it is written down."""
         return frozenset().union(*(contract.sensitive for contract in self.contracts.values()))
 
+    def _ungated(self) -> dict[str, Any]:
+        named = {
+            name: sorted(str(tool.get("name") or tool.get("type")) for tool in state.provider_tools)
+            for name, state in self.states.items()
+            if state.provider_tools
+        }
+        return {"ungated": named} if named else {}
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of everything that decides what may happen: states, edges, contracts and limits."""
@@ -209,6 +229,7 @@ class Definition:
                 "version": self.version,
                 "initial": self.initial,
                 "states": {name: state.kind.value for name, state in self.states.items()},
+                **self._ungated(),
                 **({"waits": {name: wait.to_json() for name, wait in self.waits.items()}} if self.waits else {}),
                 "edges": sorted(
                     [

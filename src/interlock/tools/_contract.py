@@ -21,6 +21,7 @@ from .canonical import JSON, JsonObject, canonical_json, digest, to_json
 from .context import ToolContext
 from .errors import ContextError, InvalidArguments, InvalidOutput, NotJson, Problem
 from .kinds import Effect, ToolKind
+from .model_answers import Answers
 from .redaction import redact
 from .retry import RetryPolicy
 from .storable import why_not_storable
@@ -99,6 +100,8 @@ class ToolContract(Generic[P, R]):
     annotations: ToolAnnotations
     wire_name: str
     """What the model calls it by: ``case_assign``."""
+    answers: Answers | None = None
+    """What the model is told back; None where the workflow says it."""
     check: Callable[..., Any] | None = None
     preview: Callable[..., Any] | None = None
     sensitive: frozenset[str] = frozenset()

@@ -19,6 +19,7 @@ from .canonical import JsonObject
 from .errors import ContractError
 from .events import Event, check_name, check_version
 from .kinds import Effect, ToolKind
+from .model_answers import Answers, answers_of
 from .retry import RetryPolicy
 from .wire import WIRE_NAME, camel
 from .wire import wire_name as default_wire_name
@@ -45,6 +46,7 @@ def read(
     input_model: type[BaseModel] | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
+    answers: Answers | str | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
     """Define a tool that changes no business data.
 
@@ -65,6 +67,8 @@ def read(
             instance of it, or its fields.
         output_model: A type in place of the return annotation.
         wire_name: What the model calls the tool by; by default the name with underscores for dots.
+        answers: What the model is told back: the whole result (`"envelope"`), or the output as it is (`"plain"`). By default as
+            the workflow says.
 
     Raises:
         ContractError: the contract is unclear; the message says how to mend it.
@@ -87,6 +91,7 @@ def command(
     input_model: type[BaseModel] | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
+    answers: Answers | str | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
     """Define a tool that moves a process forward.
 
@@ -105,6 +110,7 @@ def command(
         input_model: See `read`.
         output_model: See `read`.
         wire_name: See `read`.
+        answers: See `read`. A result that moves the workflow on is always told whole.
 
     Raises:
         ContractError: the contract is unclear; the message says how to mend it.
@@ -124,6 +130,7 @@ def event(
     input_model: type[BaseModel] | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
+    answers: Answers | str | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
     """Define a tool that states an intent: its function returns an `Event`, which is emitted in the transition's
     transaction.
@@ -162,6 +169,7 @@ def _define(
     input_model: type[BaseModel] | None,
     output_model: Any,
     wire_name: str | None,
+    answers: Answers | str | None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
 ) -> ToolContract[P, R]:
@@ -206,6 +214,7 @@ def _define(
         sensitive=sensitive,
         annotations=annotations,
         wire_name=wire_name,
+        answers=answers,
         retry=retry,
         timeout=timeout,
         given=made,
@@ -234,6 +243,7 @@ def make_contract(
     sensitive: Iterable[str],
     annotations: Annotations,
     wire_name: str | None,
+    answers: Answers | str | None,
     retry: RetryPolicy | None,
     timeout: float | dt.timedelta | None,
     given: Input,
@@ -266,6 +276,7 @@ def make_contract(
         output_type=output_type,
         annotations=_annotations(annotations, kind, landing, place),
         wire_name=_wire_name(name, wire_name, place),
+        answers=None if answers is None else answers_of(answers, place),
         check=check,
         preview=preview,
         sensitive=_sensitive(sensitive, arguments_schema, result_schema, place),

@@ -18,6 +18,7 @@ from .canonical import JsonObject
 from .contracts import make_contract
 from .errors import ContractError
 from .kinds import Effect, ToolKind
+from .model_answers import Answers
 from .retry import RetryPolicy
 from .wire import LONGEST_NAME, TOOL_NAME, published_canonical_name, published_wire_name
 
@@ -105,6 +106,7 @@ def contract_from_schema(
     effect: Effect | str = Effect.AT_MOST_ONCE,
     description: str | None = None,
     wire_name: str | None = None,
+    answers: Answers | str | None = None,
     check: Callable[..., Any] | None = None,
     preview: Callable[..., Any] | None = None,
     retry: RetryPolicy | None = None,
@@ -134,6 +136,7 @@ def contract_from_schema(
         preview: As `check`.
         retry: As in `command`.
         timeout: As in `command`.
+        answers: As in `read`.
         sensitive: As in `command`.
         annotations: As in `command`.
 
@@ -161,6 +164,7 @@ def contract_from_schema(
         sensitive=sensitive,
         annotations=annotations,
         wire_name=own_wire,
+        answers=answers,
         retry=retry,
         timeout=timeout,
         given=given,

@@ -40,6 +40,8 @@ class AuditKind(StrEnum):
     """The tool itself said no, or failed; nothing of it was kept."""
     READ = "read"
     """A read was answered and nothing moved."""
+    UNGATED = "ungated"
+    """A model's provider ran a tool of its own, which nothing gates."""
     APPROVAL = "approval"
     """A person's decision was asked for."""
     DECISION = "decision"

@@ -1,6 +1,6 @@
 """What is written of a command and what it is answered with: carried out, denied, refused, or of unknown outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -44,6 +44,15 @@ class Outcomes:
         self.engine = engine
         self.scope = scope
         self.node = node
+
+    def ungated(self, unit: Unit, by: Principal, used: Sequence[Mapping[str, Any]]) -> None:
+        """Record tools that a model's provider ran itself."""
+        for one in used:
+            payload = {"tool": one["tool"], "id": one["id"], "input": one["input"], "state": unit.instance.state}
+            unit.record(
+                AuditKind.UNGATED, by, cast("JsonObject", storable(payload)), tool=storable_text(one["tool"])[:64]
+            )
+        unit.flush()
 
     def deny(self, unit: Unit, proposal: Proposal, denial: Denial) -> Outcome:
         """Record a denial and answer with it."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import ToolMessage
+from pydantic import JsonValue
 
 from ...checkpointing.store import Instance, WorkflowStore
 from ...rules.definition import Definition, Edge, offered_edges
@@ -12,6 +13,7 @@ from ...rules.proposals import Proposal
 from ...rules.view import GuardView
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import RuleError, RunError
+from ...tools.model_answers import Answers, moved, plain_content, read_once
 from ...tools.principal import Principal
 from .broken_rules import tell_once
 
@@ -107,8 +109,19 @@ class Engine:
     def answer(self, proposal: Proposal, result: JsonObject) -> ToolMessage:
         """The answer to a proposal in the conversation."""
         return ToolMessage(
-            content=self.for_model(result),
+            content=self._content(proposal, result),
             tool_call_id=proposal.call_id,
             name=self.definition.wire_names.get(proposal.tool, proposal.tool),
             status="success" if result.get("ok") else "error",
         )
+
+    def _content(self, proposal: Proposal, result: JsonObject) -> Any:
+        contract = self.definition.contracts.get(proposal.tool)
+        if contract is None or not result.get("ok"):
+            return self.for_model(result)
+        output = result.get("output")
+        if (contract.answers or self.definition.answers) is Answers.PLAIN and not moved(result):
+            return plain_content(output)
+        # LangChain writes a dict as JSON text; inside the result it is not written as text once more.
+        once = read_once(output) if contract.output_type is JsonValue else output
+        return self.for_model(result if once is output else {**result, "output": once})

@@ -12,6 +12,7 @@ from ..contracts import make_contract
 from ..errors import ContractError
 from ..json_schema import described, names_of, plain_output
 from ..kinds import Effect, ToolKind
+from ..model_answers import Answers
 from ..retry import RetryPolicy
 from ..wire import published_canonical_name, published_wire_name
 from ._arguments import input_of
@@ -31,6 +32,7 @@ def contract_from_tool(
     effect: Effect | str = Effect.AT_MOST_ONCE,
     description: str | None = None,
     wire_name: str | None = None,
+    answers: Answers | str | None = None,
     check: Callable[..., Any] | None = None,
     preview: Callable[..., Any] | None = None,
     retry: RetryPolicy | None = None,
@@ -60,6 +62,7 @@ def contract_from_tool(
         preview: As in `command`.
         retry: As in `command`, and in `read`.
         timeout: As in `command`, and in `read`.
+        answers: As in `read`.
         sensitive: As in `command`.
         annotations: As in `command`.
         inject: What parameters marked `InjectedToolArg` are filled with: for each its value, or a function of the
@@ -100,6 +103,7 @@ def contract_from_tool(
         else {*sensitive, *property_names(given.schema(), only="writeOnly")},
         annotations=annotations,
         wire_name=wire_name or published_wire_name(tool.name),
+        answers=answers,
         retry=retry,
         timeout=timeout,
         given=given,

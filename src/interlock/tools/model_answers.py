@@ -1,0 +1,64 @@
+"""What a model is told of a result: the whole of it, or the tool's output as a plain agent would tell it."""
+
+import json
+from enum import StrEnum
+from typing import Any
+
+from .canonical import JSON, JsonObject
+from .errors import ContractError
+
+
+class Answers(StrEnum):
+    """What a model is told of a call that was carried out. Denials and moves to another state are always told whole."""
+
+    ENVELOPE = "envelope"
+    """The result with its state, its next allowed tools and its audit reference."""
+    PLAIN = "plain"
+    """The output alone, as LangChain would write it."""
+
+
+def answers_of(given: Answers | str, place: str) -> Answers:
+    """Read what somebody gave as `answers=`.
+
+    Raises:
+        ContractError: It is none of them.
+    """
+    try:
+        return Answers(given)
+    except ValueError:
+        raise ContractError(f"{place} is given answers={given!r}; give {' or '.join(map(repr, Answers))}") from None
+
+
+def moved(result: JsonObject) -> bool:
+    """Whether a result tells of a move to another state."""
+    return "previousState" in result and result["previousState"] != result["currentState"]
+
+
+def plain_content(output: JSON) -> Any:
+    """The output as the content of a message: text and content blocks as they are, everything else as JSON text."""
+    from langchain_core.tools.base import TOOL_MESSAGE_BLOCK_TYPES  # noqa: PLC0415 -- heavy, and not everybody's
+
+    if isinstance(output, str):
+        return output
+    blocks = [isinstance(item, dict) and item.get("type") in TOOL_MESSAGE_BLOCK_TYPES for item in _list(output)]
+    if blocks and all(blocks):
+        return output
+    return json.dumps(output, ensure_ascii=False)
+
+
+def _list(output: JSON) -> list[JSON]:
+    return output if isinstance(output, list) else []
+
+
+def read_once(output: JSON) -> JSON:
+    """The output of a LangChain tool without LangChain's own JSON text around it, so that it is encoded once."""
+    if isinstance(output, str) and output[:1] in {"{", "["}:
+        try:
+            read: JSON = json.loads(output)
+        except ValueError:
+            return output
+        return read
+    return output
+
+
+__all__ = ["Answers", "answers_of", "moved", "plain_content", "read_once"]

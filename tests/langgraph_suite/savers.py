@@ -1,7 +1,4 @@
-"""The checkpointers that LangGraph's own test-suite is run with: `make suite`.
-
-LangGraph's tests store classes of their own without naming them, so the serializer is the permissive one that its savers have.
-"""
+"""The checkpointers that LangGraph's own test-suite is run with: `make suite`. The serializer is the default one."""
 
 import contextlib
 import os
@@ -11,7 +8,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from interlock.checkpointing import SQLCheckpointer
 
@@ -32,9 +28,7 @@ def sqlite() -> Iterator[SQLCheckpointer]:
     """A checkpointer on a fresh SQLite file."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        SQLCheckpointer(
-            f"sqlite:///{pathlib.Path(folder, 'suite.db')}", serde=JsonPlusSerializer(), synchronous="NORMAL"
-        ) as saver,
+        SQLCheckpointer(f"sqlite:///{pathlib.Path(folder, 'suite.db')}", synchronous="NORMAL") as saver,
     ):
         yield saver
 
@@ -54,7 +48,7 @@ def postgres() -> Iterator[SQLCheckpointer]:
     with psycopg.connect(plain, autocommit=True) as server:
         server.execute(f'CREATE SCHEMA "{schema}"')
     try:
-        with SQLCheckpointer(POSTGRES, schema=schema, serde=JsonPlusSerializer()) as saver:
+        with SQLCheckpointer(POSTGRES, schema=schema) as saver:
             saver.setup()
             yield saver
     finally:

@@ -2,6 +2,8 @@
 
 from .checkpointer import SQLCheckpointer
 from .database import Database
+from .encryption import Encryption
+from .serializing import TypedSerializer, declared_types
 from .store import ApprovalRequest, ApprovalStatus, AuditKind, AuditRecord, Instance, WorkflowStore
 
 __all__ = [
@@ -10,7 +12,10 @@ __all__ = [
     "AuditKind",
     "AuditRecord",
     "Database",
+    "Encryption",
     "Instance",
     "SQLCheckpointer",
+    "TypedSerializer",
     "WorkflowStore",
+    "declared_types",
 ]

@@ -1,4 +1,6 @@
-"""`interlock db`: the tables made or brought up to this release, how much they hold, and threads brought over from LangGraph's savers."""
+"""`interlock db`: the tables made or brought up to this release, how much they hold, threads brought over from LangGraph's savers, and
+what is encrypted with an older key encrypted again.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,12 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from ..checkpointing import SQLCheckpointer
+from ..checkpointing.encryption import ENVIRONMENT, Encryption
 from ..checkpointing.importing import import_checkpoints, langgraph_saver
 from ..checkpointing.size_report import SizeReport
+from ..tools.errors import InputError
 from .loading import DbOption, database_url
 from .output import AsJson, console, print_json, print_table, visible
 
-topic = typer.Typer(no_args_is_help=True, help="The database: upgrade, stats, import.")
+topic = typer.Typer(no_args_is_help=True, help="The database: upgrade, stats, import, reencrypt.")
 
 ConversationOption = Annotated[
     str | None,
@@ -100,6 +104,44 @@ def import_threads(
     there = f" {report.skipped} were there already." if report.skipped else ""
     console().print(
         f"{report.threads} threads with {report.checkpoints} checkpoints were brought over and read back.{there}",
+        markup=False,
+    )
+
+
+@topic.command("reencrypt")
+def reencrypt(
+    *,
+    db: DbOption = None,
+    conversation: ConversationOption = None,
+    schema: SchemaOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Encrypt with the first key of INTERLOCK_ENCRYPTION_KEYS what is encrypted with another one, or not at all.
+
+    Every row is read back before it takes the place of the old one. Run it again to go on after an interruption. Workers may run
+    meanwhile if they have the new key already.
+    """
+    encryption = Encryption.from_environment()
+    if encryption is None:
+        raise InputError(
+            f"There is no key in {ENVIRONMENT}, so nothing was encrypted. Set it to name=base64 of 32 bytes, the key that writes first, "
+            "the older ones after it."
+        )
+    with _checkpointer(db, conversation, schema, encryption=encryption) as saver:
+        done = 0
+
+        def tell(table: str, rows: int) -> None:
+            nonlocal done
+            done += rows
+            if not as_json:
+                console(stderr=True).print(f"{done} rows, now in {table}", markup=False)
+
+        report = saver.reencrypt(tell)
+    if as_json:
+        print_json({"rows": report.rows, "skipped": report.skipped, "key": encryption.writes_with})
+        return
+    console().print(
+        f"{report.rows} rows were encrypted with the key {encryption.writes_with} and read back. {report.skipped} were already.",
         markup=False,
     )
 

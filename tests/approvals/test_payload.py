@@ -232,7 +232,7 @@ class TestWhatIsShown:
         graph.instances.decide(approval_id, {"type": "edit", "args": {"orderId": "1", "amount": "4"}}, by=BEN)
         (shown,) = asked(graph.invoke(None, thread(), context=ADA))
         assert shown["arguments"]["amount"] == "4"
-        assert shown["preview"] is None
+        assert shown["preview"] == {"balance": {"from": "100", "to": "96"}}
         assert '"amount": "5"' in shown["action_requests"][0]["description"]
 
     def test_a_confirmation_and_a_dry_run_say_so(self, shop: Shop, home: Home) -> None:

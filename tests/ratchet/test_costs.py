@@ -27,8 +27,8 @@ STATEMENTS = {
 }
 COMMITS = {"begin": 1, "read": 1, "command": 1, "asked": 1, "approved": 2}
 BYTES = {
-    "graph": {"begin": 981, "read": 760, "command": 1657, "asked": 1660, "approved": 3525},
-    "middleware": {"begin": 981, "read": 760, "command": 1657, "asked": 1660, "approved": 3563},
+    "graph": {"begin": 981, "read": 760, "command": 1657, "asked": 1746, "approved": 3697},
+    "middleware": {"begin": 981, "read": 760, "command": 1657, "asked": 1746, "approved": 3735},
 }
 SAVES = {
     "graph": {"begin": 5, "read": 9, "command": 9, "asked": 6, "approved": 6},

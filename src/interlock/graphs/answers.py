@@ -13,14 +13,17 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest
 from ..checkpointing.store import approvals as approval_rows
+from ..checkpointing.store import ledger as ledger_rows
 from ..commands.approvals.decisions import Declined, decide, record_refused
+from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown
 from ..commands.execution.resolution import parse_resolution, resolve
 from ..commands.running.scope import CHECKPOINTER, is_nested, outside_scope, workflow_id_of
-from ..nodes.execution import OUTCOME_UNKNOWN
+from ..nodes.execution import OUTCOME_UNKNOWN, unknown_payload
 from ..operations.compiled import CompiledWorkflow
 from ..operations.refusals import record_refusal
 from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Decision
+from ..tools.canonical import same_json
 from ..tools.errors import InputError, InvalidInput, InvalidResume, MissingThreadId, ResumeError
 from ..tools.principal import Principal
 
@@ -118,8 +121,21 @@ class Answers:
                 left[interrupt_id] = answer
                 continue
             resolution = replace(parse_resolution(answer), attempt=shown["attempt"])
-            with self.graph.engine.store.write() as connection:
-                resolve(self.graph.engine, connection, shown["workflowId"], shown["key"], resolution, by=self.principal)
+            engine, about = self.graph.engine, (str(shown["workflowId"]), str(shown["key"]))
+            tampered: InvalidResume | None = None
+            with engine.store.write() as connection:
+                entry = ledger_rows.load(connection, *about)
+                if (
+                    entry is not None
+                    and entry.attempt == shown["attempt"]
+                    and not same_json(shown, unknown_payload(entry))
+                ):
+                    tampered = _not_what_broke_off(entry.tool)
+                    record_refused(engine, connection, entry.workflow_id, by=self.principal, error=tampered)
+                else:
+                    resolve(engine, connection, *about, resolution, by=self.principal)
+            if tampered is not None:
+                raise tampered
         return left
 
     def _check_waiting(self, found: Mapping[str, Interrupt]) -> None:
@@ -131,9 +147,9 @@ class Answers:
 
     def _read(
         self, answers: Mapping[str, Any], found: Mapping[str, Interrupt], resume: Any
-    ) -> tuple[list[tuple[str, Decision]], dict[str, Any]]:
+    ) -> tuple[list[tuple[str, Decision, Any]], dict[str, Any]]:
         """The decisions on approvals among the answers, and the answers that LangGraph is to hand on."""
-        decisions: list[tuple[str, Decision]] = []
+        decisions: list[tuple[str, Decision, Any]] = []
         left: dict[str, Any] = {}
         for interrupt_id, answer in answers.items():
             shown = found[interrupt_id].value
@@ -145,7 +161,7 @@ class Answers:
                     _refuse_nameless(shown)
                 if decision.seen is None:  # the interrupt is what was shown, whatever became of the request since
                     decision = replace(decision, seen=shown.get("arguments"))
-                decisions.append((shown["approvalId"], decision))
+                decisions.append((shown["approvalId"], decision, shown))
             else:
                 left[interrupt_id] = answer
         return decisions, left
@@ -176,13 +192,13 @@ class Answers:
             )
         return {next(iter(found)): resume}
 
-    def _decide(self, decisions: list[tuple[str, Decision]]) -> None:
+    def _decide(self, decisions: list[tuple[str, Decision, Any]]) -> None:
         """Take each decision for itself: one that is declined does not keep the others from counting."""
         engine = self.graph.engine
         declined: list[Declined] = []
-        for approval_id, decision in decisions:
+        for approval_id, decision, shown in decisions:
             with engine.store.write() as connection:
-                taken = self._one(connection, approval_id, decision)
+                taken = self._one(connection, approval_id, decision, shown)
             if isinstance(taken, Declined):
                 declined.append(taken)
         if declined:
@@ -191,12 +207,18 @@ class Answers:
             error.details.setdefault("decided", len(decisions) - len(declined))
             raise error
 
-    def _one(self, connection: Connection, approval_id: str, decision: Decision) -> ApprovalRequest | Declined:
+    def _one(
+        self, connection: Connection, approval_id: str, decision: Decision, shown: Any
+    ) -> ApprovalRequest | Declined:
         approval = approval_rows.load_by_id(connection, approval_id)
         if approval is None:
             return Declined(
                 InputError(f"There is no approval {approval_id}. Nothing was decided.", code="unknown_approval")
             )
+        if not is_what_was_shown(self.graph.engine, approval, shown):
+            error = not_what_was_shown(approval)
+            record_refused(self.graph.engine, connection, approval.workflow_id, by=self.principal, error=error)
+            return Declined(error)
         scope = outside_scope(approval.workflow_id, self.principal)
         return decide(self.graph.engine, connection, approval_id, decision, by=self.principal, scope=scope)
 
@@ -213,6 +235,13 @@ def _refuse_nameless(shown: Mapping[str, Any]) -> None:
     rule = shown.get("rule")
     if isinstance(rule, Mapping) and rule.get("named"):
         raise InvalidResume(nameless(shown["tool"], shown["approvalId"]), details={"waiting": [shown["approvalId"]]})
+
+
+def _not_what_broke_off(tool: str) -> InvalidResume:
+    return InvalidResume(
+        f"What the thread shows of the attempt of {tool} is not what the ledger has of it: its checkpoint was changed. Nothing was resolved. "
+        "Find out who can write the checkpoints; then run the thread on, which shows what broke off, and answer that."
+    )
 
 
 def _only_messages(update: Any) -> bool:

@@ -11,20 +11,21 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, approval_listing
 from ..checkpointing.store import approvals as approval_rows
-from ..commands.approvals.binding import void
+from ..commands.approvals.binding import bind, shown_of, void
 from ..commands.approvals.deadlines import lapse, take
 from ..commands.approvals.decisions import Declined, decide, record_refused
-from ..commands.approvals.payload import payload
+from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown, noted, payload
 from ..commands.execution.commands import Commands, Outcome
+from ..commands.running.checkpoint_lookup import looking_at
 from ..commands.running.engine import Engine
-from ..commands.running.operations import InStore, Steps, in_store
+from ..commands.running.operations import InStore, Look, Steps, in_store
 from ..commands.running.scope import SCRATCHPAD, Scope
 from ..rules.definition import Edge
-from ..rules.gate import Admission, Denial, binding
+from ..rules.gate import Denial
 from ..rules.proposals import Proposal
 from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Approval, Decision
-from ..tools.canonical import JsonObject, digest
+from ..tools.canonical import digest
 from ..tools.codes import ErrorCode
 from ..tools.errors import InputError, InterlockError, InvalidResume
 from ..tools.ids import derive
@@ -32,6 +33,9 @@ from ..tools.redaction import redact
 from .base import WorkflowNode
 from .execution import answered, handed_over, streamed
 from .streaming import approval_event
+
+INTERRUPT = "__interrupt__"
+"""LangGraph's channel of pending interrupts."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class ApprovalNode(WorkflowNode):
             try:
                 answer = interrupt(payload(self.engine, waiting, problem))
             except GraphInterrupt:
-                yield from self._shown(waiting)
+                yield from self._shown(waiting, problem)
                 raise
             asked += 1
             if asked > stands.answers:  # the others were taken when this task ran before, each on behalf of its sender
@@ -106,9 +110,10 @@ class ApprovalNode(WorkflowNode):
         del approval, scope
         return proposal
 
-    def _shown(self, waiting: ApprovalRequest) -> Steps[None]:
-        if _changed(waiting):
-            yield InStore(lambda connection: _note_shown(connection, waiting))
+    def _shown(self, waiting: ApprovalRequest, problem: str | None) -> Steps[None]:
+        after = noted(self.engine, _as_asked(waiting), problem)
+        if after.shown != waiting.shown:
+            yield InStore(lambda connection: approval_rows.update(connection, waiting, after))
 
     def _take(
         self, answer: Any, waiting: ApprovalRequest, scope: Scope, *, number: int, by_id: bool
@@ -121,6 +126,8 @@ class ApprovalNode(WorkflowNode):
         except InputError as problem:
             error = problem
 
+        tampered = yield Look(lambda: not all(self._is_shown(shown, waiting) for shown in _interrupts(scope)))
+
         def work(connection: Connection) -> InterlockError | None:
             refused = error
             if refused is None and not by_id and approval_listing.count_pending(connection, scope.workflow_id) > 1:
@@ -128,8 +135,10 @@ class ApprovalNode(WorkflowNode):
                     "Several approvals wait, and the answer does not say which of them it is about. Nothing was decided; answer each by "
                     "its id: Command(resume={id: answer, ...})."
                 )
+            if refused is None and tampered:
+                refused = not_what_was_shown(waiting)
             if refused is None and _changed(waiting):
-                _note_shown(connection, waiting)
+                approval_rows.update(connection, waiting, _as_asked(waiting))
                 refused = InvalidResume(
                     f"{waiting.tool} was edited by somebody else since it was shown, and the answer was about what it was before. Nothing was "
                     "decided; look at it again."
@@ -146,6 +155,11 @@ class ApprovalNode(WorkflowNode):
 
         declined = yield InStore(work)
         return None if declined is None else declined.message
+
+    def _is_shown(self, shown: list[Any], waiting: ApprovalRequest) -> bool:
+        """Whether a checkpoint shows of the request what was asked; one that shows nothing of the task misleads nobody."""
+        ours = [is_what_was_shown(self.engine, waiting, one) for one in shown if _is_about(one, waiting)]
+        return not shown or (bool(ours) and all(ours))
 
     def _looked_at(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
@@ -215,12 +229,7 @@ class ApprovalNode(WorkflowNode):
         preview = commands.preview(unit, verdict, proposal)
         if isinstance(preview, Denial):
             return commands.refuse(connection, proposal, preview)
-        shown: JsonObject = {
-            "preview": preview,
-            "reasons": [*verdict.reasons],
-            "rule": rule.to_json(),
-            "target": verdict.edge.target,
-        }
+        shown = shown_of(verdict, preview)
         approval = ApprovalRequest(
             approval_id=derive("apr", scope.workflow_id, proposal.key),
             workflow_id=scope.workflow_id,
@@ -231,7 +240,9 @@ class ApprovalNode(WorkflowNode):
             tool_version=contract.version,
             arguments=verdict.canonical,
             edited_arguments=None,
-            digest=self._digest(verdict, shown, unit.instance.state, unit.instance.revision),
+            digest=bind(
+                self.engine.definition, unit, verdict, requester=proposal.requester, shown=shown, strict=rule.strict
+            ),
             state=unit.instance.state,
             revision=unit.instance.revision,
             shown=shown,
@@ -248,6 +259,7 @@ class ApprovalNode(WorkflowNode):
             decided_at=None,
             used_at=None,
         )
+        approval = noted(self.engine, approval)
         approval_rows.insert(connection, approval)
         unit.record(
             AuditKind.APPROVAL,
@@ -263,11 +275,6 @@ class ApprovalNode(WorkflowNode):
         )
         unit.flush()
         return Asked(approval)
-
-    def _digest(self, verdict: Admission, shown: JsonObject, state: str, revision: int) -> str:
-        rule = verdict.approval
-        strict = rule is not None and rule.strict
-        return binding(self.engine.definition, verdict, state=state, shown=shown, revision=revision if strict else None)
 
     def _reopened(self, connection: Connection, approval: ApprovalRequest, scope: Scope) -> ApprovalRequest:
         # A new turn of the conversation asks again under another interrupt.
@@ -299,9 +306,36 @@ def _changed(approval: ApprovalRequest) -> bool:
     return bool(approval.shown.get("asked", digest(approval.arguments)) != digest(approval.effective_arguments))
 
 
-def _note_shown(connection: Connection, approval: ApprovalRequest) -> None:
-    shown = {**approval.shown, "asked": digest(approval.effective_arguments)}
-    approval_rows.update(connection, approval, replace(approval, shown=shown))
+def _as_asked(approval: ApprovalRequest) -> ApprovalRequest:
+    """The request with a note that it is asked about as it is now."""
+    if not _changed(approval):
+        return approval
+    return replace(approval, shown={**approval.shown, "asked": digest(approval.effective_arguments)})
+
+
+def _interrupts(scope: Scope) -> list[list[Any]]:
+    """What the checkpoints of a thread show of this task: that of the outermost graph, and that of the workflow's own."""
+    saver, thread = scope.checkpointer, scope.thread_id
+    if saver is None or thread is None:
+        return []
+    tasks = {segment.rpartition(":")[2] for segment in scope.task_key.split("|")}
+    found: list[list[Any]] = []
+    for namespace, checkpoint in {"": scope.root_checkpoint, scope.namespace: scope.own_checkpoint}.items():
+        saved = None if checkpoint is None else saver.get_tuple(looking_at(thread, namespace, checkpoint))
+        writes = [] if saved is None else saved.pending_writes or []
+        asked = [
+            one for task, channel, value in writes if channel == INTERRUPT and task in tasks for one in _listed(value)
+        ]
+        found.append([getattr(one, "value", None) for one in asked])
+    return found
+
+
+def _is_about(shown: Any, waiting: ApprovalRequest) -> bool:
+    return isinstance(shown, Mapping) and shown.get("approvalId") == waiting.approval_id
+
+
+def _listed(value: Any) -> list[Any]:
+    return [*value] if isinstance(value, (list, tuple)) else [value]
 
 
 def _moved_on(approval: ApprovalRequest, state: str, edge: Edge) -> Denial:

@@ -250,6 +250,8 @@ class StateNode(WorkflowNode):
         )
         if self.state.is_strict:
             proposals = [self._relaxed(proposal) for proposal in proposals]
+        # What the model left out is fixed now, so that what is asked about later is what was proposed.
+        proposals = [self.engine.completed(proposal) for proposal in proposals]
         op = (
             "propose",
             {

@@ -5,18 +5,19 @@ state that the row says, was it offered when it was proposed, do its arguments f
 policies allow it, does the check hold against the system of record, and has a person decided where one must.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ..tools._input import Bound
 from ..tools.approvals import Approval
 from ..tools.canonical import JsonObject, digest
 from ..tools.codes import ErrorCode
-from ..tools.contracts import ToolContract
+from ..tools.contracts import Bound, ToolContract
 from ..tools.errors import InterlockError, InvalidArguments, Refused, RuleError
 from ..tools.kinds import ToolKind
+from ..tools.principal import Principal
 from ..tools.storable import why_not_storable
 from .definition import Definition, Edge, offered_edges
 from .policies import Allow, Deny, History, Mode, Policy, ProposalView, RequireApproval, Ruling
@@ -42,14 +43,28 @@ class Admission:
     """The gate lets the proposal through, provided that a person agrees where `approval` asks for one."""
 
     edge: Edge
-    arguments: Any
-    canonical: JsonObject
-    fingerprint: str
+    bound: Bound
+    """What was judged, is shown, and runs."""
     approval: Approval | None
     reasons: tuple[str, ...] = ()
     """Why the approval is asked for."""
     rulings: tuple[JsonObject, ...] = ()
     """What each policy said, in their order, for the audit record."""
+
+    @property
+    def arguments(self) -> Any:
+        """The arguments for whoever looks at them or runs on them: a copy for each, so that nobody changes another's."""
+        return self.bound.copied()
+
+    @property
+    def canonical(self) -> JsonObject:
+        """The arguments as they are shown and stored."""
+        return self.bound.canonical
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of tool, version and arguments."""
+        return self.bound.fingerprint
 
 
 Verdict = Denial | Admission
@@ -130,8 +145,9 @@ def _judge_arguments(
         return Denial(ErrorCode.INVALID_ARGUMENTS, error.message, error.details)
     approval, reasons, rulings = _needs_approval(edge, bound, condition, view), [], []
     if definition.policies:
-        seen = ProposalView(edge.tool, bound.canonical, view, _Counted(carried_out), now, history)
+        counts = _Counted(carried_out)
         for policy in definition.policies:
+            seen = ProposalView(edge.tool, copy.deepcopy(bound.canonical), view, counts, now, history)
             ruling = policy.rule_on(seen)
             rulings.append(_told(policy, ruling))
             if isinstance(ruling, Deny):
@@ -151,7 +167,7 @@ def _judge_arguments(
         denial = None if check is None else _against(edge, bound, check, facts)
         if denial is not None:
             return denial
-    return Admission(edge, bound.parsed, bound.canonical, bound.fingerprint, approval, tuple(reasons), tuple(rulings))
+    return Admission(edge, bound, approval, tuple(reasons), tuple(rulings))
 
 
 def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> Denial:
@@ -176,22 +192,37 @@ def said_no(refusal: Refused, wire_name: str) -> Denial:
 
 
 def binding(
-    definition: Definition, admission: Admission, *, state: str, shown: JsonObject, revision: int | None
+    definition: Definition,
+    admission: Admission,
+    *,
+    requester: Principal,
+    state: str,
+    shown: JsonObject,
+    revision: int | None,
 ) -> str:
-    """The digest that binds an approval to exactly what was shown: tool, version, canonical arguments, state, policies, preview.
+    """The digest that binds an approval to exactly what was shown, and to what it was judged by.
+
+    Descriptions are left out: another wording does not void what was decided.
 
     Args:
+        definition: The workflow.
+        admission: What the gate let through.
+        requester: Whose proposal it is.
+        state: Where the instance stands.
+        shown: What the approver is shown beside the arguments.
         revision: Given where the rule is strict: the approval is then void as soon as the instance moves.
     """
     bound: dict[str, Any] = {
-        "tool": admission.edge.tool.name,
-        "version": admission.edge.tool.version,
-        "contract": admission.edge.tool.binding_digest,
+        "tool": admission.edge.tool.binding_digest,
         "arguments": admission.canonical,
+        "requester": {"id": requester.id, "tenant": requester.tenant},
+        "mode": definition.mode.value,
         "state": state,
         "target": admission.edge.target,
         "policies": [policy.stamp() for policy in definition.policies],
         "preview": shown.get("preview"),
+        "reasons": shown.get("reasons"),
+        "rule": shown.get("rule"),
         "revision": revision,
     }
     return digest(bound)

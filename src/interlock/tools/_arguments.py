@@ -71,32 +71,41 @@ def invalid(tool: str, problems: Iterable[Problem]) -> InvalidArguments:
     )
 
 
-def as_spelled_on_the_wire(given: JSON, read: Any) -> JSON:
-    """Give what was given with the names that its fields have on the wire, where models also take those of Python.
+def as_spelled_on_the_wire(given: JSON, read: Any, written: JSON) -> JSON:
+    """Give what was given with the names that its fields have on the wire, where those of Python are taken as well.
 
     Args:
         given: What was given.
         read: What it was read as.
+        written: What that is on the wire, in full.
     """
     if isinstance(read, RootModel):
-        return as_spelled_on_the_wire(given, read.root)
+        return as_spelled_on_the_wire(given, read.root, written)
     if isinstance(given, dict):
-        if isinstance(read, BaseModel):
-            keys = wire_keys(type(read))
-            names = {key: name for name, key in keys.items()} | {name: name for name in keys}
-            return {
-                keys.get(names.get(key, ""), key): as_spelled_on_the_wire(
-                    item, getattr(read, names.get(key, key), None)
-                )
-                for key, item in given.items()
-            }
-        if dataclasses.is_dataclass(read):
-            return {camel(key): as_spelled_on_the_wire(item, getattr(read, key, None)) for key, item in given.items()}
-        if isinstance(read, Mapping):
-            return {key: as_spelled_on_the_wire(item, read.get(key)) for key, item in given.items()}
-    if isinstance(given, list) and isinstance(read, (list, tuple)) and len(given) == len(read):
-        return [as_spelled_on_the_wire(item, inner) for item, inner in zip(given, read, strict=True)]
-    return given
+        beside = written if isinstance(written, dict) else {}
+        made: JsonObject = {}
+        for key, item in given.items():
+            name, spelled = _spelled(key, read, beside)
+            inner = read.get(name) if isinstance(read, Mapping) else getattr(read, name, None)
+            made[spelled] = as_spelled_on_the_wire(item, inner, beside.get(spelled))
+        return made
+    if not (isinstance(given, list) and isinstance(read, (list, tuple)) and isinstance(written, list)):
+        return given
+    if not len(given) == len(read) == len(written):
+        return given
+    return [as_spelled_on_the_wire(*one) for one in zip(given, read, written, strict=True)]
+
+
+def _spelled(key: str, read: Any, written: Mapping[str, JSON]) -> tuple[str, str]:
+    """The name of a given field in Python, and on the wire."""
+    if isinstance(read, BaseModel):
+        keys = wire_keys(type(read))
+        name = key if key in keys else next((name for name, wire in keys.items() if wire == key), key)
+        return name, keys.get(name, key)
+    if dataclasses.is_dataclass(read):
+        return key, camel(key)
+    # A TypedDict is a dict when it is read; the keys of other dicts are data, and written as they are.
+    return key, camel(key) if key not in written and camel(key) in written else key
 
 
 def _problem(item: Any, keys: Mapping[str, str]) -> Problem:

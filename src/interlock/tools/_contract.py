@@ -14,10 +14,11 @@ from ._arguments import invalid
 from ._input import Bound, Input
 from ._normalised import normalised
 from ._predicates import CHECK, CONDITION, PREVIEW, Predicate
+from ._refill import refilled
 from ._sameness import same
 from ._shapes import on_wire
 from ._yes_or_no import discard
-from .canonical import JSON, JsonObject, canonical_json, digest, to_json
+from .canonical import JSON, JsonObject, digest, same_json, to_json
 from .context import ToolContext
 from .errors import ContextError, InvalidArguments, InvalidOutput, NotJson, Problem
 from .kinds import Effect, ToolKind
@@ -152,28 +153,40 @@ class ToolContract(Generic[P, R]):
             InvalidArguments: They do not fit, with each field named as it is on the wire; or they cannot be kept, or not
                 be written down as they would run.
         """
+        return self._bound(arguments)[1]
+
+    def complete(self, arguments: JsonObject, *, before: JsonObject | None = None) -> JsonObject:
+        """Give arguments in full, with the defaults that differ each time fixed: for a proposal, when it is made.
+
+        Arguments that do not fit are given as they are; the gate says what is wrong with them.
+
+        Args:
+            arguments: As they were proposed.
+            before: What the same call was completed to before, where it was: its defaults that differ each time are taken.
+        """
+        try:
+            first, bound = self._bound(arguments)
+            if before is None or same_json(bound.canonical, before):
+                return bound.canonical
+            again = cast("JsonObject", refilled(first, bound.canonical, before))
+            return bound.canonical if again == bound.canonical else self.bind(again).canonical
+        except Exception:  # whatever is wrong with them, or with a validator, is for the gate to say
+            return arguments
+
+    def _bound(self, arguments: object) -> tuple[Any, Bound]:
+        """The arguments as they were first read, which knows what was given, and what is used of them."""
         first = self._input.parse(arguments)
         canonical = self._written(first)
         try:
             again = self._input.parse(canonical)
             differing = self._differing(first, again)
-            if not differing and canonical_json(self._written(again)) != canonical_json(canonical):
+            if not differing and not same_json(self._written(again), canonical):
                 differing = [""]
         except InvalidArguments as error:
             differing = [problem["field"] for problem in error.problems]
         if differing:
             raise invalid(self.name, [Problem(field=name, problem=_LOSSY) for name in dict.fromkeys(differing)])
-        return Bound(again, canonical, self.fingerprint_of(canonical))
-
-    def complete(self, arguments: JsonObject) -> JsonObject:
-        """Give arguments in full, with the defaults that differ each time fixed: for a proposal, when it is made.
-
-        Arguments that do not fit are given as they are; the gate says what is wrong with them.
-        """
-        try:
-            return self.bind(arguments).canonical
-        except InvalidArguments:
-            return arguments
+        return first, Bound(again, canonical, self.fingerprint_of(canonical))
 
     def parse(self, arguments: object) -> Any:
         """Read the arguments of a call, as `bind` does: camelCase, or snake_case; strict as far as JSON goes.
@@ -198,10 +211,13 @@ class ToolContract(Generic[P, R]):
         return canonical
 
     def _differing(self, first: Any, again: Any) -> list[str]:
-        if same(first, again):
-            return []
-        before, after = self._input.values(first), self._input.values(again)
-        return [camel(name) for name, value in before.items() if not same(value, after.get(name))] or [""]
+        try:
+            if same(first, again):
+                return []
+            before, after = self._input.values(first), self._input.values(again)
+            return [camel(name) for name, value in before.items() if not same(value, after.get(name))] or [""]
+        except Exception:  # a comparison of the values' own class
+            return [""]
 
     def fingerprint(self, arguments: Any) -> str:
         """Digest what would run: tool, version and canonical arguments."""
@@ -210,11 +226,6 @@ class ToolContract(Generic[P, R]):
     def fingerprint_of(self, canonical: JsonObject) -> str:
         """As `fingerprint`, of canonical arguments."""
         return digest({"tool": self.name, "version": self.version, "arguments": canonical})
-
-    @property
-    def varying(self) -> frozenset[str]:
-        """The arguments, by their names on the wire, whose default is another one each time."""
-        return self._input.varying
 
     # Calling
 

@@ -1,16 +1,22 @@
 """What pydantic says of a type in JSON Schema, where it says another thing than what is read."""
 
+from enum import Enum
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+_WRITTEN_OUT = 6
+"""How many decimal places Python writes out before it uses an exponent."""
 _EXPONENT = "([eE][+-]?[0-9]{1,3})?"
 _KEYS = {
     "int": "^-?(0|[1-9][0-9]{0,17})$",
     "float": "^-?[0-9]{1,300}([.][0-9]{1,300})?([eE][+-]?[0-9]{1,2})?$",
     "bool": "^(true|false)$",
 }
+_NO_KEYS = frozenset(
+    ["tuple", "list", "set", "frozenset", "dict", "model", "dataclass", "dataclass-args", "typed-dict"]
+)
 
 
 class Generator(GenerateJsonSchema):
@@ -23,9 +29,8 @@ class Generator(GenerateJsonSchema):
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
         """Describe a Decimal: a number, or a number as text."""
         made = super().decimal_schema(schema)
-        if schema.get("max_digits") is None and schema.get("decimal_places") is None:
-            text = made["anyOf"][-1] if "anyOf" in made else made
-            text["pattern"] = _decimal_pattern(schema)
+        text = made["anyOf"][-1] if "anyOf" in made else made
+        text["pattern"] = _decimal_pattern(schema)
         return made
 
     def set_schema(self, schema: core_schema.SetSchema) -> JsonSchemaValue:
@@ -36,13 +41,35 @@ class Generator(GenerateJsonSchema):
         """Describe a frozenset."""
         return _items_may_recur(super().frozenset_schema(schema))
 
+    def generator_schema(self, schema: core_schema.GeneratorSchema) -> JsonSchemaValue:
+        """Refuse what is read only while somebody iterates over it: nobody could be shown what it holds."""
+        return self.handle_invalid_for_json_schema(schema, "an Iterable, which is read only once: take a list")
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        """Describe literals. Members of an enum among them are not read from their values, and so refused."""
+        if any(isinstance(one, Enum) for one in schema["expected"]):
+            return self.handle_invalid_for_json_schema(
+                schema, "a Literal of an enum's members: take the enum, or their values"
+            )
+        return super().literal_schema(schema)
+
+    def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
+        """Refuse classes, which JSON does not have."""
+        return self.handle_invalid_for_json_schema(schema, "a class")
+
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         """Describe a dict, with what its keys look like."""
         made = super().dict_schema(schema)
         keys: Any = schema.get("keys_schema", {})
-        pattern = _KEYS.get(keys.get("type"))
-        if pattern is not None:
-            made["propertyNames"] = {"pattern": pattern}
+        kind = keys.get("type")
+        if kind in _NO_KEYS:
+            return self.handle_invalid_for_json_schema(schema, "a dict whose keys are no text, number, date or enum")
+        if kind in _KEYS:
+            made["propertyNames"] = {"pattern": _KEYS[kind]}
+        if kind == "enum":
+            made["propertyNames"] = {"enum": [str(member.value) for member in keys["members"]]}
+        if kind == "literal" and not all(isinstance(one, str) for one in keys["expected"]):
+            return self.handle_invalid_for_json_schema(schema, "a dict whose keys are literals other than text")
         return made
 
 
@@ -57,5 +84,12 @@ def _decimal_pattern(schema: core_schema.DecimalSchema) -> str:
     lowest = [bound for bound in (schema.get("ge"), schema.get("gt")) if bound is not None]
     positive = (above := schema.get("gt")) is not None and above >= 0
     sign = "[+]?" if lowest and max(lowest) >= 0 and (positive or max(lowest) > 0) else "[+-]?"
+    most, places = schema.get("max_digits"), schema.get("decimal_places")
+    if most is not None or places is not None:
+        whole = "*" if most is None else f"{{0,{max(most - (places or 0), 0)}}}"
+        part = f"{{1,{most if places is None else places}}}"
+        fraction = "" if places == 0 else f"([.][0-9]{part})?"
+        tiny = "([eE]-[0-9]{1,3})?" if places is None or places > _WRITTEN_OUT else ""
+        return f"^{sign}0*([0-9]{whole}{fraction}){tiny}$"
     digits = "([0-9]*[1-9][0-9]*[.]?[0-9]*|[0-9]*[.][0-9]*[1-9][0-9]*)" if positive else "([0-9]+[.]?[0-9]*|[.][0-9]+)"
     return f"^{sign}{digits}{_EXPONENT}$"

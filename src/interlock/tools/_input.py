@@ -27,11 +27,6 @@ class Input(Protocol):
         """What a check or preview can ask for."""
         ...
 
-    @property
-    def varying(self) -> frozenset[str]:
-        """The arguments, by their names on the wire, whose default is another one each time."""
-        ...
-
     def parse(self, arguments: object) -> Any:
         """Read the arguments of a call.
 

@@ -3,22 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 
 from ._arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_arguments
+from ._core_schema import imports_code, models_in
+from ._docstring import described_parameters
 from ._schema import input_schema, offered_schema
-from ._shapes import CLOSED, closed, on_wire, refuse_collisions, wire_keys
+from ._shapes import CLOSED, ExtraValues, closed, on_wire, refuse_collisions, wire_keys
 from ._signature import MISSING, Parameter, Signature, refuse_injected, where
 from ._validator import Validator
 from .canonical import JsonObject
 from .errors import ContractError
 from .wire import camel
-
-_CONSTANT = frozenset([list, dict, set, frozenset, tuple, str, int, float, bool])
-"""What makes an equal default each time."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,6 @@ class ModelInput:
         fields = frozenset(self.model.model_fields)
         return fields if self.whole is None else fields | {self.whole}
 
-    @cached_property
-    def varying(self) -> frozenset[str]:
-        """The arguments, by their names on the wire, whose default is another one each time."""
-        keys, fields = wire_keys(self.model), self.model.model_fields.items()
-        return frozenset(keys[name] for name, field in fields if field.default_factory not in {None, *_CONSTANT})
-
     def parse(self, arguments: object) -> BaseModel:
         """Read the arguments of a call: camelCase, or snake_case; strict as far as JSON goes.
 
@@ -68,14 +61,24 @@ class ModelInput:
         parsed = parse_arguments(self.tool, self.model, given)
         # A type may read more than its schema says. Then the schema holds, for the model knows nothing else.
         if not self._validator.fits(given):
-            problems = self._validator.problems(as_spelled_on_the_wire(given, parsed))
+            spelled = as_spelled_on_the_wire(given, parsed, self._written(parsed))
+            problems = self._validator.problems(spelled)
             if problems:
                 raise invalid(self.tool, problems)
         return parsed
 
+    def _written(self, parsed: BaseModel) -> JsonObject:
+        try:
+            return self.canonical(parsed)
+        except Exception:  # a serializer of the tool's own; `bind` says so
+            return {}
+
     def canonical(self, parsed: Any) -> JsonObject:
         """Write arguments down in full, without the optional ones that are None: leaving them out says the same."""
-        dumped = cast("JsonObject", on_wire(parsed, parsed.model_dump(mode="json", by_alias=True, warnings="none")))
+        dumped = cast(
+            "JsonObject",
+            on_wire(parsed, parsed.model_dump(mode="json", by_alias=True, warnings="none", round_trip=True)),
+        )
         for key in self._left_out:
             if dumped.get(key) is None:
                 dumped.pop(key, None)
@@ -98,29 +101,63 @@ class ModelInput:
 
 
 def make_input(
-    tool: str, function: Callable[..., Any], signature: Signature, explicit: type[BaseModel] | None
+    tool: str,
+    function: Callable[..., Any],
+    signature: Signature,
+    explicit: type[BaseModel] | None,
+    extra: ExtraValues | None = None,
 ) -> ModelInput:
     """Make the input of a tool from its signature, or from the model it was given.
+
+    Args:
+        tool: The tool's name.
+        function: Its function.
+        signature: What that takes.
+        explicit: The model, where there is one.
+        extra: What becomes of unknown keys; by default as the model says, and they are refused where nothing says it.
 
     Raises:
         ContractError: a parameter is unclear, or the two do not fit each other.
     """
     place = where(function)
     made = (
-        _from_signature(tool, place, signature) if explicit is None else _from_model(tool, place, signature, explicit)
+        _from_signature(tool, function, signature, extra)
+        if explicit is None
+        else _from_model(tool, place, signature, explicit, extra)
     )
     refuse_collisions(made.model, place)
-    for name, key in wire_keys(made.model).items():
-        if name in made.model.model_fields and made.model.model_fields[name].validation_alias != key:
+    core = made.model.__pydantic_core_schema__
+    for model in {made.model, *models_in(core)}:
+        _check_aliases(model, place)
+    if imports_code(core):
+        raise ContractError(
+            f"{place} takes an ImportString, and so would import whatever module a model names; take a string, or an enum of "
+            "what may be meant"
+        )
+    return made
+
+
+def _check_aliases(model: type[BaseModel], place: str) -> None:
+    for name, key in wire_keys(model).items():
+        field = model.model_fields.get(name)
+        if field is not None and (field.validation_alias or name) != key:
             raise ContractError(
                 f"{place} does not read {name!r} under the name {key!r} that it has on the wire; give it one alias, "
                 "with Field(alias=…)"
             )
-    return made
 
 
-def _from_signature(tool: str, place: str, signature: Signature) -> ModelInput:
+def _from_signature(
+    tool: str, function: Callable[..., Any], signature: Signature, extra: ExtraValues | None
+) -> ModelInput:
+    place = where(function)
+    if extra == "allow":
+        raise ContractError(
+            f"{place} names its parameters and has extra='allow': it could not be given what else is sent. Take extra='ignore', or one "
+            "dict among the parameters"
+        )
     fields: dict[str, Any] = {}
+    descriptions = described_parameters(function)
     for parameter in signature.parameters:
         _check_name(parameter.name, place)
         if parameter.annotation in {Any, object}:
@@ -128,23 +165,28 @@ def _from_signature(tool: str, place: str, signature: Signature) -> ModelInput:
                 f"{place} takes {parameter.name!r} as {parameter.annotation!r}, which tells the model nothing; give "
                 "it a type (pydantic.JsonValue when it really may be anything)"
             )
-        fields[parameter.name] = (_readable(parameter.annotation, place), _default(parameter, place))
+        fields[parameter.name] = (
+            _described(_readable(parameter.annotation, place, extra), descriptions.get(parameter.name)),
+            _default(parameter, place),
+        )
     title = "".join(part.capitalize() for part in tool.replace(".", "_").split("_"))
-    config = ConfigDict(**CLOSED, frozen=True, protected_namespaces=())
+    config = ConfigDict({**CLOSED, "extra": extra or "forbid", "frozen": True, "protected_namespaces": ()})
     try:
         return ModelInput(tool, create_model(f"{title}Arguments", __config__=config, __module__=__name__, **fields))
     except Exception as error:
         raise ContractError(f"{place} has a parameter that cannot be read from JSON: {error}") from error
 
 
-def _from_model(tool: str, place: str, signature: Signature, explicit: type[BaseModel]) -> ModelInput:
+def _from_model(
+    tool: str, place: str, signature: Signature, explicit: type[BaseModel], extra: ExtraValues | None
+) -> ModelInput:
     if not isinstance(explicit, type) or not issubclass(explicit, BaseModel) or issubclass(explicit, RootModel):
         raise ContractError(f"{place} was given the input_model {explicit!r}; give a subclass of pydantic.BaseModel")
     for name, field in explicit.model_fields.items():
         refuse_injected(
             place, name, Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         )
-    model: type[BaseModel] = _readable(explicit, place)
+    model: type[BaseModel] = _readable(_with_extra(explicit, extra), place, extra)
     match signature.parameters:
         case [Parameter(name, annotation)] if isinstance(annotation, type) and issubclass(explicit, annotation):
             return ModelInput(tool, model, whole=name)
@@ -155,12 +197,34 @@ def _from_model(tool: str, place: str, signature: Signature, explicit: type[Base
             f"{place} and its input_model {explicit.__name__} differ in {difference}; give the function one parameter "
             f"annotated with {explicit.__name__}, or one for each of its fields"
         )
+    if model.model_config.get("extra") == "allow":
+        raise ContractError(
+            f"{place} takes the fields of {explicit.__name__} one by one, and the model allows others, which it could not be given. Let it take "
+            f"one parameter annotated with {explicit.__name__}, or give extra='ignore'"
+        )
     return ModelInput(tool, model)
 
 
-def _readable(annotation: Any, place: str) -> Any:
+def _described(annotation: Any, description: str | None) -> Any:
+    if description is None:
+        return annotation
+    # Before what the annotation says itself, which then counts.
+    said = Field(description=description)
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        return Annotated[(inner, said, *metadata)]
+    return Annotated[annotation, said]
+
+
+def _with_extra(model: type[BaseModel], extra: ExtraValues | None) -> type[BaseModel]:
+    if extra is None or model.model_config.get("extra") == extra:
+        return model
+    return type(model.__name__, (model,), {"__module__": model.__module__, "model_config": ConfigDict(extra=extra)})
+
+
+def _readable(annotation: Any, place: str, extra: ExtraValues | None) -> Any:
     try:
-        return closed(annotation)
+        return closed(annotation, extra=extra)
     except ContractError as error:
         raise ContractError(f"{place} takes {annotation!r}: {error.message}") from None
     except Exception as error:

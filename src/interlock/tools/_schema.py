@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from ._core_schema import excluded_fields
 from ._generator import Generator
 
 Schema = dict[str, Any]
@@ -51,30 +52,7 @@ def output_schema(adapter: TypeAdapter[Any]) -> Schema:
 def unwritten(model: type[BaseModel]) -> set[str]:
     """Name the fields, at any depth, that are read from JSON but never written back, or only masked."""
     masked = property_names(model.model_json_schema(mode="validation"), only="writeOnly")
-    return masked | _excluded(model.__pydantic_core_schema__)
-
-
-def _excluded(schema: Any) -> set[str]:
-    """Name the fields of a core schema, at any depth, that are left out of what is written."""
-    found: set[str] = set()
-    waiting, seen = [schema], set[int]()
-    while waiting:
-        item = waiting.pop()
-        if not isinstance(item, (dict, list, tuple)) or id(item) in seen:
-            continue
-        seen.add(id(item))
-        if isinstance(item, dict):
-            fields = item.get("fields")
-            named = fields.items() if isinstance(fields, dict) else [(None, one) for one in fields or ()]
-            found.update(
-                str(name or one["name"])
-                for name, one in named
-                if isinstance(one, dict) and one.get("serialization_exclude")
-            )
-            waiting.extend(item.values())
-        else:
-            waiting.extend(item)
-    return found
+    return masked | excluded_fields(model.__pydantic_core_schema__)
 
 
 def property_names(schema: Any, only: str | None = None) -> set[str]:

@@ -1,29 +1,49 @@
 """Models as they are on the wire: camelCase, closed to unknown keys; and data written the same way."""
 
+import copy
 import dataclasses
 import functools
+import sys
 import types
 from collections.abc import Mapping, Sequence, Set
-from typing import Annotated, Any, ForwardRef, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, ForwardRef, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, RootModel
 from pydantic.fields import FieldInfo
+from typing_extensions import TypeAliasType, TypedDict, is_typeddict
 
 from .canonical import JSON, canonical_json
 from .errors import ContractError
 from .wire import camel
 
+ExtraValues = Literal["allow", "ignore", "forbid"]
+"""What becomes of keys that a model does not know."""
 CLOSED = ConfigDict(extra="forbid", alias_generator=camel, populate_by_name=True, allow_inf_nan=False)
 """Takes camelCase, and snake_case too; refuses unknown keys, NaN and infinities."""
 
 
-def closed(annotation: Any) -> Any:
+_BASE = "__interlock_closed__"
+
+
+class _Seen(dict[Any, Any]):
+    """The types that were closed already, and how those are that do not say it themselves."""
+
+    def __init__(self, config: ConfigDict) -> None:
+        super().__init__()
+        self.config = config
+
+
+def closed(annotation: Any, *, extra: ExtraValues | None = None) -> Any:
     """Turn a type into one that reads the wire: every model and dataclass in it becomes a subclass of itself that is
     `CLOSED`.
 
     What a model decides by itself (an alias generator, what becomes of extra keys, aliases of fields) stays so.
+
+    Args:
+        annotation: The type.
+        extra: What becomes of unknown keys in a model that does not say it itself; `forbid` where it is None.
     """
-    seen: dict[Any, Any] = {}
+    seen = _Seen(CLOSED if extra is None else ConfigDict({**CLOSED, "extra": extra}))
     made = _closed(annotation, seen)
     models = {base: new for base, new in seen.items() if isinstance(new, type) and issubclass(new, BaseModel)}
     names = {_reference(base): new for base, new in models.items()}
@@ -32,15 +52,10 @@ def closed(annotation: Any) -> Any:
     return made
 
 
-def _closed(annotation: Any, seen: dict[Any, Any]) -> Any:
+def _closed(annotation: Any, seen: _Seen) -> Any:
     origin = get_origin(annotation)
     if origin is None:
-        if isinstance(annotation, type):
-            if issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
-                return _closed_model(annotation, seen)
-            if dataclasses.is_dataclass(annotation):
-                return _closed_dataclass(annotation, seen)
-        return annotation
+        return _closed_class(annotation, seen)
     if origin is Literal:
         return annotation
     arguments = get_args(annotation)
@@ -55,14 +70,36 @@ def _closed(annotation: Any, seen: dict[Any, Any]) -> Any:
     return origin[inner_arguments] if hasattr(origin, "__class_getitem__") else annotation.copy_with(inner_arguments)
 
 
-def _closed_model(model: type[BaseModel], seen: dict[Any, Any]) -> Any:
+def _closed_class(annotation: Any, seen: _Seen) -> Any:
+    if isinstance(annotation, TypeAliasType):
+        if annotation in seen:  # it contains itself, and stays as it is
+            return annotation
+        seen[annotation] = annotation
+        inner = _closed(annotation.__value__, seen)
+        return annotation if inner is annotation.__value__ else inner
+    if is_typeddict(annotation):
+        return _closed_typed_dict(annotation, seen)
+    if not isinstance(annotation, type):
+        return annotation
+    if issubclass(annotation, RootModel):
+        return _closed_root(annotation, seen)
+    if issubclass(annotation, BaseModel):
+        return _closed_model(annotation, seen)
+    if dataclasses.is_dataclass(annotation):
+        return _closed_dataclass(annotation, seen)
+    if issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
+        return _closed_named_tuple(annotation, seen)
+    return annotation
+
+
+def _closed_model(model: type[BaseModel], seen: _Seen) -> Any:
     if model in seen:
         return seen[model]
     # A model that holds itself, itself or through another, meets this name; `closed` resolves it when all are made.
     seen[model] = ForwardRef(_reference(model))
     own = model.model_config
     config = ConfigDict(populate_by_name=True)
-    for key, value in CLOSED.items():
+    for key, value in seen.config.items():
         if key not in own:
             config[key] = value  # type: ignore[literal-required]
     namespace: dict[str, Any] = {
@@ -92,6 +129,63 @@ def _closed_model(model: type[BaseModel], seen: dict[Any, Any]) -> Any:
     return derived
 
 
+def _closed_root(model: type[RootModel[Any]], seen: _Seen) -> Any:
+    if model in seen:
+        return seen[model]
+    seen[model] = model  # one that contains itself stays as it is
+    field = model.model_fields["root"]
+    inner = _closed(field.annotation, seen)
+    if inner is not field.annotation:
+        namespace = {
+            **_passing_for(model),
+            "__module__": model.__module__,
+            "__qualname__": model.__qualname__,
+            "__doc__": model.__doc__,
+            "__annotations__": {"root": inner},
+            "root": _with_annotation(field, inner),
+        }
+        seen[model] = types.new_class(model.__name__, (model,), exec_body=lambda body: body.update(namespace))
+    return seen[model]
+
+
+def _closed_typed_dict(kind: Any, seen: _Seen) -> Any:
+    if kind in seen:
+        return seen[kind]
+    seen[kind] = kind  # one that contains itself stays as it is
+    hints = get_type_hints(kind, include_extras=True)
+    inner = {name: _closed(hint, seen) for name, hint in hints.items()}
+    # pydantic takes those of `typing` only from Python 3.12 on.
+    is_old = sys.version_info < (3, 12) and type(kind).__module__ == "typing"
+    if is_old or any(inner[name] is not hint for name, hint in hints.items()):
+        made = TypedDict(kind.__name__, inner, total=kind.__total__)  # type: ignore[misc]
+        for name in ("__module__", "__qualname__", "__doc__", "__pydantic_config__"):
+            if hasattr(kind, name):
+                setattr(made, name, getattr(kind, name))
+        # Whether a key is required may stand in a class above, and not in the hints.
+        made.__required_keys__, made.__optional_keys__ = kind.__required_keys__, kind.__optional_keys__
+        seen[kind] = made
+    return seen[kind]
+
+
+def _closed_named_tuple(kind: type, seen: _Seen) -> Any:
+    if kind in seen:
+        return seen[kind]
+    seen[kind] = kind  # one that contains itself stays as it is
+    hints = get_type_hints(kind, include_extras=True)
+    inner = {name: _closed(hint, seen) for name, hint in hints.items()}
+    if any(inner[name] is not hint for name, hint in hints.items()):
+        namespace = {
+            "__module__": kind.__module__,
+            "__qualname__": kind.__qualname__,
+            "__doc__": kind.__doc__,
+            "__annotations__": inner,
+            "__slots__": (),
+            _BASE: kind,
+        }
+        seen[kind] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
+    return seen[kind]
+
+
 def _reference(model: type[BaseModel]) -> str:
     return f"Closed{id(model)}"
 
@@ -113,18 +207,34 @@ def _with_annotation(field: FieldInfo, annotation: Any) -> FieldInfo:
     return copied
 
 
-def _closed_dataclass(kind: type, seen: dict[Any, Any]) -> Any:
+def _closed_dataclass(kind: Any, seen: _Seen) -> Any:
     if kind not in seen:
-        config = {**CLOSED, **getattr(kind, "__pydantic_config__", {}), "populate_by_name": True}
+        seen[kind] = kind  # one that contains itself stays as it is
+        config = {**seen.config, **getattr(kind, "__pydantic_config__", {}), "populate_by_name": True}
         namespace = {
             **_passing_for(kind),
             "__module__": kind.__module__,
-            "__doc__": kind.__doc__,
+            "__doc__": _own_docstring(kind),
             "__pydantic_config__": config,
             "__slots__": (),
         }
+        hints = get_type_hints(kind, include_extras=True)
+        fields = dict(kind.__dataclass_fields__)
+        inner = {name: _closed(hints[name], seen) for name in fields}
+        changed = {name: hint for name, hint in inner.items() if hint is not hints[name]}
+        if changed:
+            for name, hint in changed.items():
+                fields[name] = copy.copy(fields[name])
+                fields[name].type = hint
+            namespace |= {"__annotations__": changed, "__dataclass_fields__": fields}
         seen[kind] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
     return seen[kind]
+
+
+def _own_docstring(kind: type) -> str | None:
+    """The docstring of a dataclass, unless it is the one that `dataclass` writes."""
+    text = kind.__doc__
+    return None if text is None or text.startswith(f"{kind.__name__}(") else text
 
 
 def _blank(kind: Any) -> Any:
@@ -144,9 +254,6 @@ def _passing_for(base: type) -> dict[str, Any]:
         return _blank, (base,), self.__getstate__()
 
     return {"__eq__": __eq__, "__hash__": base.__hash__, "__reduce__": __reduce__, _BASE: base}
-
-
-_BASE = "__interlock_closed__"
 
 
 def as_written(kind: type) -> type:

@@ -44,6 +44,11 @@ def digest(value: object) -> str:
     return f"sha256:{hashlib.sha256(canonical_json(value).encode()).hexdigest()}"
 
 
+def same_json(one: object, other: object) -> bool:
+    """Whether two values are the same JSON: ``True`` is not ``1``, but ``1.0`` is."""
+    return canonical_json(one) == canonical_json(other)
+
+
 def to_json(value: object) -> JSON:
     """Turn `value` into plain JSON data.
 

@@ -1,7 +1,6 @@
 """The decorators that make tool contracts of plain functions."""
 
 import datetime as dt
-import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType, UnionType
@@ -10,10 +9,11 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ._contract import ContractShape, ToolAnnotations, ToolContract
-from ._input import Input
+from ._docstring import described_tool
+from ._input import Bound, Input
 from ._model_input import make_input
 from ._schema import output_schema, property_names, unwritten
-from ._shapes import closed
+from ._shapes import ExtraValues, closed
 from ._signature import MISSING, Signature, first_line, read_signature, where
 from .canonical import JsonObject
 from .errors import ContractError
@@ -24,7 +24,7 @@ from .retry import RetryPolicy
 from .wire import WIRE_NAME, camel
 from .wire import wire_name as default_wire_name
 
-__all__ = ["ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]
+__all__ = ["Bound", "ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,6 +44,7 @@ def read(
     sensitive: Iterable[str] = (),
     annotations: Annotations = None,
     input_model: type[BaseModel] | None = None,
+    extra: ExtraValues | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
     answers: Answers | str | None = None,
@@ -53,7 +54,8 @@ def read(
     Args:
         name: Canonical: lower-case words joined by dots.
         version: A positive integer; a change that would break callers is a new one.
-        description: For the model; by default the first paragraph of the docstring.
+        description: For the model, as it is; by default the docstring, less what it says of single parameters: that becomes
+            the descriptions of the parameters.
         check: A predicate over arguments and the system of record. It takes any of the tool's parameters by name, and
             ``ctx: ToolContext``, and returns True, or False or the reason why not. It decides at the gate.
         preview: A function of the same parameters that shows an approver what the call would change.
@@ -65,6 +67,8 @@ def read(
         annotations: Hints that replace those that follow from kind and effect.
         input_model: A pydantic model in place of the one that is made from the parameters. The function takes an
             instance of it, or its fields.
+        extra: What becomes of arguments that the tool does not know: "forbid" refuses the call, "ignore" leaves them out, "allow" hands
+            them on to a function that takes a whole model. By default as the pydantic model says, and "forbid" where nothing says it.
         output_model: A type in place of the return annotation.
         wire_name: What the model calls the tool by; by default the name with underscores for dots.
         answers: What the model is told back: the whole result (`"envelope"`), or the output as it is (`"plain"`). By default as
@@ -89,6 +93,7 @@ def command(
     sensitive: Iterable[str] = (),
     annotations: Annotations = None,
     input_model: type[BaseModel] | None = None,
+    extra: ExtraValues | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
     answers: Answers | str | None = None,
@@ -108,6 +113,7 @@ def command(
         sensitive: See `read`.
         annotations: See `read`.
         input_model: See `read`.
+        extra: See `read`.
         output_model: See `read`.
         wire_name: See `read`.
         answers: See `read`. A result that moves the workflow on is always told whole.
@@ -128,6 +134,7 @@ def event(
     sensitive: Iterable[str] = (),
     annotations: Annotations = None,
     input_model: type[BaseModel] | None = None,
+    extra: ExtraValues | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
     answers: Answers | str | None = None,
@@ -167,6 +174,7 @@ def _define(
     sensitive: Iterable[str],
     annotations: Annotations,
     input_model: type[BaseModel] | None,
+    extra: ExtraValues | None,
     output_model: Any,
     wire_name: str | None,
     answers: Answers | str | None,
@@ -177,7 +185,7 @@ def _define(
     check_name(name, place)
     check_version(version, place)
     signature = read_signature(function)
-    made = make_input(name, function, signature, input_model)
+    made = make_input(name, function, signature, input_model, _extra(extra, place))
     output_type = _output_type(signature, output_model, kind, place)
     output: TypeAdapter[Any]
     try:
@@ -295,6 +303,12 @@ def make_contract(
     )
 
 
+def _extra(extra: ExtraValues | None, place: str) -> ExtraValues | None:
+    if extra is None or extra in get_args(ExtraValues):
+        return extra
+    raise ContractError(f"{place} has extra={extra!r}; it is one of {', '.join(get_args(ExtraValues))}")
+
+
 def _effect(effect: Effect | str | None, place: str) -> Effect | None:
     if effect is None:
         return None
@@ -305,13 +319,13 @@ def _effect(effect: Effect | str | None, place: str) -> Effect | None:
 
 
 def _description(function: Callable[..., Any], description: str | None, place: str) -> str:
-    text = inspect.getdoc(function) if description is None else description
+    text = described_tool(function) if description is None else description
     if not isinstance(text, str) or not text.strip():
         raise ContractError(
             f"{place} has no description, and the model would not know what it is for; begin it with a docstring, "
             "or give description="
         )
-    return " ".join(text.strip().split("\n\n")[0].split())
+    return text
 
 
 def _output_type(signature: Signature, explicit: Any, kind: ToolKind, place: str) -> Any:

@@ -7,10 +7,12 @@ from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, U
 from ...checkpointing.store import approvals as approval_rows
 from ...rules.definition import Definition
 from ...rules.gate import Admission, Denial, binding
-from ...rules.proposals import Proposal
-from ...tools.canonical import JSON
+from ...rules.proposals import Proposal, with_arguments
+from ...tools.canonical import JSON, JsonObject, same_json
 from ...tools.codes import ErrorCode
+from ...tools.contracts import ToolContract
 from ...tools.errors import ConflictError
+from ...tools.principal import Principal
 
 Preview = Callable[[Unit, Admission, Proposal], JSON | Denial]
 """What the tool would show of the call now, or why it shows nothing."""
@@ -20,9 +22,10 @@ def with_approval(
     definition: Definition,
     unit: Unit,
     admission: Admission,
+    proposal: Proposal,
     approval: ApprovalRequest | None,
-    preview: Preview,
     *,
+    preview: Preview,
     settle: bool = True,
 ) -> Admission | Denial:
     """Let an admission pass when the approval that it needs was given for exactly this.
@@ -31,6 +34,7 @@ def with_approval(
         definition: The workflow.
         unit: The instance, in a transaction.
         admission: What the gate let through.
+        proposal: What it let through, as it was proposed.
         approval: The approval of the proposal, if there is one.
         preview: Shows the call as things stand.
         settle: Whether an approval that no longer fits is marked void; False in a transaction that only reads.
@@ -48,7 +52,7 @@ def with_approval(
             f"The approval of {tool} is {approval.status.value} and cannot be used. Nothing was done; propose it again.",
             {"approvalId": approval.approval_id, "status": approval.status.value},
         )
-    problem = _unlike_shown(definition, unit, admission, approval, preview)
+    problem = _unlike_shown(definition, unit, admission, proposal, approval, preview=preview)
     if isinstance(problem, Denial):
         return problem
     if problem is None:
@@ -103,23 +107,64 @@ def as_proposal(approval: ApprovalRequest) -> Proposal:
     )
 
 
+def decided_on(proposal: Proposal, approval: ApprovalRequest | None, contract: ToolContract) -> Proposal:
+    """The proposal with the arguments that were decided on: as somebody edited them, or completed as they were shown."""
+    if approval is None:
+        return proposal
+    if approval.status is ApprovalStatus.REQUESTED or approval.edited_arguments is None:
+        return with_arguments(proposal, contract.complete(proposal.arguments, before=approval.arguments))
+    return with_arguments(proposal, approval.edited_arguments)
+
+
+def shown_of(admission: Admission, preview: JSON) -> JsonObject:
+    """What an approver is shown beside the arguments."""
+    rule = admission.approval
+    return {
+        "preview": preview,
+        "reasons": [*admission.reasons],
+        "rule": None if rule is None else rule.to_json(),
+        "target": admission.edge.target,
+    }
+
+
+def bind(
+    definition: Definition, unit: Unit, admission: Admission, *, requester: Principal, shown: JsonObject, strict: bool
+) -> str:
+    """The digest of what is approved, as things stand."""
+    instance = unit.instance
+    revision = instance.revision if strict else None
+    return binding(definition, admission, requester=requester, state=instance.state, shown=shown, revision=revision)
+
+
 def _unlike_shown(
-    definition: Definition, unit: Unit, admission: Admission, approval: ApprovalRequest, preview: Preview
+    definition: Definition,
+    unit: Unit,
+    admission: Admission,
+    proposal: Proposal,
+    approval: ApprovalRequest,
+    *,
+    preview: Preview,
 ) -> str | Denial | None:
-    edited = approval.status is ApprovalStatus.EDITED
-    if admission.canonical != approval.effective_arguments:
+    if not same_json(admission.canonical, approval.effective_arguments):
         return "the arguments differ"
-    if admission.approval is not None and admission.approval.to_json() != approval.shown.get("rule"):
+    if not _same_person(proposal.requester, approval.requester):
+        return "somebody else proposes it"
+    previewed = preview(unit, admission, proposal)
+    if isinstance(previewed, Denial):
+        return previewed
+    now = shown_of(admission, previewed)
+    if admission.approval is None:  # it would pass without an approval now, and what was asked for is more than that
+        now = {**now, "rule": approval.shown.get("rule"), "reasons": approval.shown.get("reasons")}
+    elif not same_json(now["rule"], approval.shown.get("rule")):
         return "it falls under another rule of approval now"
-    shown = dict(approval.shown)
-    if not edited:  # who edits has seen another call than the one that will run, and wrote it themselves
-        now_shown = preview(unit, admission, as_proposal(approval))
-        if isinstance(now_shown, Denial):
-            return now_shown
-        shown["preview"] = now_shown
-    was = replace(admission, canonical=approval.arguments)
-    revision = unit.instance.revision if approval.rule.strict else None
-    now = binding(definition, was, state=unit.instance.state, shown=shown, revision=revision)
-    if now == approval.digest:
+    for key, what in {"preview": "the preview", "reasons": "what asks for the approval"}.items():
+        if not same_json(now[key], approval.shown.get(key)):
+            return f"{what} changed since it was shown"
+    digest = bind(definition, unit, admission, requester=proposal.requester, shown=now, strict=approval.rule.strict)
+    if digest == approval.digest:
         return None
-    return "the state, the tool's version, the policies or the preview changed since it was shown"
+    return "the state, the tool, the policies or the mode changed since it was shown"
+
+
+def _same_person(one: Principal, other: Principal) -> bool:
+    return (one.id, one.tenant) == (other.id, other.tenant)

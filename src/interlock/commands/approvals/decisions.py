@@ -13,7 +13,7 @@ from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, S
 from ...checkpointing.store import approvals as approval_rows
 from ...rules.gate import Denial
 from ...tools.approvals import Decision, DecisionKind
-from ...tools.canonical import JsonObject
+from ...tools.canonical import same_json
 from ...tools.codes import ErrorCode
 from ...tools.errors import ConflictError, InputError, InterlockError, InvalidArguments, InvalidResume, PrincipalError
 from ...tools.principal import Principal
@@ -22,7 +22,7 @@ from ..execution.commands import Commands
 from ..execution.looking import DeniedError
 from ..running.engine import Engine
 from ..running.scope import Scope
-from .binding import as_proposal, void
+from .binding import as_proposal, bind, shown_of, void
 from .deadlines import lapse
 
 
@@ -66,7 +66,8 @@ def decide(
     checked = _checked(engine, unit, approval, decision, by=by, standing=standing, scope=scope)
     if isinstance(checked, InterlockError):
         return _declined(engine, unit, approval, decision, by=by, error=checked)
-    after = approval_rows.settle(connection, approval, checked, by, now=unit.now, standing=standing)
+    taken, approval = checked
+    after = approval_rows.settle(connection, approval, taken, by, now=unit.now, standing=standing)
     if after is None:
         raise ConflictError(
             f"Somebody else decided on {approval_id} at the same moment. Nothing was changed; look again."
@@ -74,7 +75,12 @@ def decide(
     unit.record(
         AuditKind.DECISION,
         by,
-        {**_said(engine, approval, checked), "status": after.status.value, "stage": standing.stage},
+        {
+            **_said(engine, approval, taken),
+            "status": after.status.value,
+            "stage": standing.stage,
+            **_shown_anew(taken, after),
+        },
         tool=approval.tool,
     )
     unit.flush()
@@ -101,8 +107,8 @@ def _checked(
     by: Principal,
     standing: Standing,
     scope: Scope,
-) -> Decision | InterlockError:
-    """The decision in its canonical form, or why it cannot be taken."""
+) -> tuple[Decision, ApprovalRequest] | InterlockError:
+    """The decision in its canonical form, and what it binds the approval to; or why it cannot be taken."""
     reason = approval.rule.why_not(
         requester=approval.requester,
         by=by,
@@ -116,27 +122,30 @@ def _checked(
             code="not_entitled",
             details={"approvalId": approval.approval_id, "reason": reason},
         )
-    if decision.kind.agrees and decision.seen is not None and decision.seen != approval.effective_arguments:
+    if (
+        decision.kind.agrees
+        and decision.seen is not None
+        and not same_json(decision.seen, approval.effective_arguments)
+    ):
         return ConflictError(
             f"{approval.tool} ({approval.approval_id}) is not what was decided on: its arguments are others than those that were shown. "
             "Nothing was decided; look at it again (run the thread on, or list the approvals), then decide.",
             details={"approvalId": approval.approval_id},
         )
     if decision.kind is not DecisionKind.EDIT:
-        return decision
-    edited = _edited(engine, unit, approval, decision, scope)
-    return edited if isinstance(edited, InterlockError) else replace(decision, arguments=edited)
+        return decision, approval
+    return _edited(engine, unit, approval, decision, scope)
 
 
 def _edited(
     engine: Engine, unit: Unit, approval: ApprovalRequest, decision: Decision, scope: Scope
-) -> JsonObject | InterlockError:
-    """The edited arguments in canonical form, or why they cannot stand: an edit goes through the same gate as a proposal."""
+) -> tuple[Decision, ApprovalRequest] | InterlockError:
+    """The edit, and the approval bound to it: judged and previewed as a proposal is; or why it cannot stand."""
     contract = engine.definition.contracts.get(approval.tool)
     if contract is None:
         return InvalidResume(f"This workflow has no tool {approval.tool} any more. Nothing was decided.")
     try:
-        canonical = contract.canonical_arguments(contract.parse(decision.arguments or {}))
+        canonical = contract.bind(decision.arguments or {}).canonical
     except InvalidArguments as error:
         return InvalidResume(
             f"The edited arguments do not fit {approval.tool}: {error.message} Nothing was decided.",
@@ -150,18 +159,30 @@ def _edited(
             details={"approvalId": approval.approval_id, "reason": reason},
         )
     proposal = replace(as_proposal(approval), arguments=canonical)
+    commands = Commands(engine, scope, node=None, head=None)
     try:
-        verdict = Commands(engine, scope, node=None, head=None).judge_now(unit, proposal)
+        verdict = commands.judge_now(unit, proposal)
+        preview = None if isinstance(verdict, Denial) else commands.preview(unit, verdict, proposal)
     except DeniedError as denied:  # nothing can be written down in this transaction any more
         raise _denied(approval, denied.denial) from denied
     if isinstance(verdict, Denial):
         return _denied(approval, verdict)
+    if isinstance(preview, Denial):
+        return _denied(approval, preview)
     if verdict.approval is not None and verdict.approval.to_json() != approval.shown.get("rule"):
         return InvalidResume(
             f"The edited call of {approval.tool} would need an approval of its own. Nothing was decided; reject this one and let it be proposed.",
             details={"code": ErrorCode.APPROVAL_REQUIRED.value},
         )
-    return canonical
+    shown = {
+        **approval.shown,
+        **shown_of(verdict, preview),
+        "rule": approval.shown.get("rule"),
+    }
+    digest = bind(
+        engine.definition, unit, verdict, requester=approval.requester, shown=shown, strict=approval.rule.strict
+    )
+    return replace(decision, arguments=canonical), replace(approval, shown=shown, digest=digest)
 
 
 def _denied(approval: ApprovalRequest, denial: Denial) -> InvalidResume:
@@ -241,6 +262,11 @@ def _said(engine: Engine, approval: ApprovalRequest, decision: Decision) -> dict
         "arguments": None if decision.arguments is None else redact(decision.arguments, sensitive),
         "message": decision.message,
     }
+
+
+def _shown_anew(decision: Decision, approval: ApprovalRequest) -> dict[str, Any]:
+    """For the record of an edit: what it is bound to now."""
+    return {"digest": approval.digest} if decision.kind is DecisionKind.EDIT else {}
 
 
 __all__ = ["Declined", "decide", "record_refused"]

@@ -2,13 +2,18 @@
 
 import datetime as dt
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 
 from ...checkpointing.store import ApprovalRequest
 from ...rules.policies import Mode
 from ...tools.approvals import Approval, Escalate, Take
-from ...tools.canonical import JSON, JsonObject
+from ...tools.canonical import JSON, JsonObject, digest
+from ...tools.errors import InvalidResume, NotJson
 from ...tools.events import timestamp
 from ..running.engine import Engine
+
+_PRESENTED = "presented"
 
 
 def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> JsonObject:
@@ -41,7 +46,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
         "toolVersion": approval.tool_version,
         "arguments": arguments,
         "proposedArguments": approval.arguments if edited else None,
-        "preview": None if edited else approval.shown.get("preview"),
+        "preview": approval.shown.get("preview"),
         "requestedBy": approval.requester.id,
         "reasons": approval.shown.get("reasons", []),
         "rule": rule.to_json(),
@@ -73,6 +78,36 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
     }
 
 
+def noted(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> ApprovalRequest:
+    """The request with a note of what is shown of it, for its row: an answer counts only where that is what was shown."""
+    shown = {**approval.shown, _PRESENTED: digest(payload(engine, approval, problem))}
+    return replace(approval, shown=shown)
+
+
+def is_what_was_shown(engine: Engine, approval: ApprovalRequest, shown: object) -> bool:
+    """Whether what a thread shows of a request, as a whole, is what was put there when it was asked.
+
+    A thread's checkpoints are no evidence: whoever can write them could show an approver another call than the one that runs.
+    """
+    expected = approval.shown.get(_PRESENTED)
+    if expected is None:  # asked by a release that took no note
+        problem = shown.get("problem") if isinstance(shown, Mapping) else None
+        expected = digest(payload(engine, approval, problem))
+    try:
+        return digest(shown) == expected
+    except NotJson:
+        return False
+
+
+def not_what_was_shown(approval: ApprovalRequest) -> InvalidResume:
+    """The error for an answer to something else than what was asked."""
+    return InvalidResume(
+        f"What the thread shows of {approval.tool} ({approval.approval_id}) is not what was asked: its checkpoint was changed. Nothing was "
+        "decided. Find out who can write the checkpoints; then run the thread on, which shows what is asked, and answer that.",
+        details={"approvalId": approval.approval_id},
+    )
+
+
 def moment(microseconds: int) -> str:
     """A point in time of the database, as it is on the wire."""
     return timestamp(dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC))
@@ -87,7 +122,7 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
         parts.append("This is a dry run: nothing is carried out whatever is decided.")
     if approval.edited_arguments is not None:
         parts.append(f"Its arguments were edited; proposed was: {_pretty(approval.arguments)}")
-    elif approval.shown.get("preview") is not None:
+    if approval.shown.get("preview") is not None:
         parts.append(f"What it would change: {_pretty(approval.shown['preview'])}")
     asked = f"Asked by {approval.requester.id} in {approval.state!r} of {approval.workflow}."
     reasons = approval.shown.get("reasons")
@@ -119,4 +154,4 @@ def _pretty(value: JSON) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
-__all__ = ["moment", "payload"]
+__all__ = ["is_what_was_shown", "moment", "not_what_was_shown", "noted", "payload"]

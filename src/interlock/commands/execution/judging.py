@@ -15,7 +15,6 @@ from ...checkpointing.store import ledger as ledger_rows
 from ...rules.gate import Admission, Denial, Verdict, judge, rule_broken, said_no
 from ...rules.proposals import Proposal
 from ...rules.view import GuardView
-from ...tools._input import Bound
 from ...tools._predicates import CHECK, CONDITION, PREVIEW
 from ...tools.canonical import JSON
 from ...tools.context import ToolContext
@@ -79,9 +78,8 @@ def preview_of(commands: "Execution", unit: Unit, admission: Admission, proposal
         return None
     asking = _Asking(commands, unit, proposal)
     label = contract.label_of(contract.preview, PREVIEW)
-    arguments = Bound(admission.arguments, admission.canonical, admission.fingerprint).copied()
     try:
-        return asking.looking(contract, label, lambda context: contract.show_preview(arguments, context))
+        return asking.looking(contract, label, lambda context: contract.show_preview(admission.arguments, context))
     except Refused as refusal:
         return asking.settled(said_no(refusal, contract.wire_name))
     except RuleError as error:

@@ -76,11 +76,11 @@ def _same(entry: LedgerEntry, contract: ToolContract, proposal: Proposal) -> boo
     if entry.tool != proposal.tool:
         return False
     try:
-        arguments = contract.parse(proposal.arguments)
+        bound = contract.bind(contract.complete(proposal.arguments, before=entry.arguments))
     except InvalidArguments:
         return False
     if entry.tool_version == contract.version:
-        return entry.fingerprint == contract.fingerprint(arguments)
+        return entry.fingerprint == bound.fingerprint
     # Another release began it: what it called these arguments is what its fingerprint says.
-    before = {"tool": entry.tool, "version": entry.tool_version, "arguments": contract.canonical_arguments(arguments)}
+    before = {"tool": entry.tool, "version": entry.tool_version, "arguments": bound.canonical}
     return entry.fingerprint == digest(before)

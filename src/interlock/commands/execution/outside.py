@@ -153,7 +153,7 @@ class Outside:
         unit = self._own(connection, ready)
         context = self._execution.context(unit, ready.contract, proposal, ready.context.attempt + 1, later := Later())
         again = Admitted(
-            ready.contract, ready.arguments, context, later, unit, ready.admission, ready.approval, ready.entry, ready.epoch
+            ready.contract, ready.admission.arguments, context, later, unit, ready.admission, ready.approval, ready.entry, ready.epoch
         )  # fmt: skip
         self._record_attempt(unit, again, proposal, after=problem)
         again.entry = self._execution.outcomes.enter(unit, again, proposal, LedgerStatus.STARTED, None)

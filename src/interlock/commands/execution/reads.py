@@ -10,7 +10,7 @@ from typing import Any
 from langgraph.errors import GraphBubbleUp
 from sqlalchemy.engine import Connection
 
-from ...checkpointing.store import AuditKind
+from ...checkpointing.store import ApprovalRequest, AuditKind
 from ...checkpointing.store import approvals as approval_rows
 from ...rules.gate import Admission, Denial
 from ...rules.proposals import Proposal
@@ -20,7 +20,7 @@ from ...tools.ids import WorkflowId
 from ...tools.redaction import redact
 from ...tools.results import ReadResult
 from ...tools.retry import RetryPolicy
-from ..approvals.binding import with_approval
+from ..approvals.binding import decided_on, use, with_approval
 from ..running.backoff import Backoff
 from ..running.engine import logger
 from ..running.operations import Attempt, Body, InStore, Pause, Steps
@@ -78,21 +78,28 @@ class Reads:
         )
         later = Later()
         context = self._execution.context(ready.unit, ready.contract, proposal, ready.context.attempt + 1, later)
-        return replace(ready, context=context, sessions=later)
+        return replace(ready, arguments=ready.admission.arguments, context=context, sessions=later)
 
     def _look(self, connection: Connection, proposal: Proposal) -> Admitted | Denial:
         execution = self._execution
         unit = execution.looked_at(connection)
         execution.check_line(unit)
+        approval: ApprovalRequest | None = None
         verdict = execution.judge_now(unit, proposal)
         if isinstance(verdict, Admission) and verdict.approval is not None:
             approval = approval_rows.load(connection, unit.instance.workflow_id, proposal.key)
-            verdict = with_approval(self._engine.definition, unit, verdict, approval, execution.preview, settle=False)
+            decided = decided_on(proposal, approval, verdict.edge.tool)
+            if decided.arguments != proposal.arguments:
+                verdict = execution.judge_now(unit, decided)
+            if isinstance(verdict, Admission):
+                verdict = with_approval(
+                    self._engine.definition, unit, verdict, decided, approval, preview=execution.preview, settle=False
+                )
         if isinstance(verdict, Denial):
             return verdict
         later = Later()
         context = execution.context(unit, verdict.edge.tool, proposal, 1, later)
-        return Admitted(verdict.edge.tool, verdict.arguments, context, later, unit, verdict, None, None)
+        return Admitted(verdict.edge.tool, verdict.arguments, context, later, unit, verdict, approval, None)
 
     def _answer(self, connection: Connection, attempt: Attempt, proposal: Proposal, output: Any) -> Outcome:
         execution, ready = self._execution, admitted(attempt)
@@ -116,6 +123,8 @@ class Reads:
                 )
             execution.check_idle(unit, proposal)
             return execution.outcomes.transition(unit, ready, proposal, output)
+        if ready.approval is not None:
+            use(unit, ready.approval)
         result = ReadResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,

@@ -14,6 +14,7 @@ from ...rules.definition import Edge, offered_edges
 from ...rules.gate import Admission
 from ...rules.proposals import Proposal
 from ...tools.codes import ErrorCode
+from ...tools.contracts import Bound
 from ...tools.errors import ConflictError, InProgress, InputError, InvalidOutput, InvalidResume
 from ...tools.events import Event
 from ...tools.principal import Principal
@@ -190,7 +191,7 @@ def _as_attempted(engine: Engine, commands: Commands, unit: Unit, entry: LedgerE
     later = Later()
     context = commands.context(unit, edge.tool, proposal, entry.attempt, later)
     # What it was called with is in the ledger without its secrets, which is all that is written down again.
-    admission = Admission(edge, None, entry.arguments, entry.fingerprint, None)
+    admission = Admission(edge, Bound(None, entry.arguments, entry.fingerprint), None)
     approval = approval_rows.load(unit.connection, entry.workflow_id, entry.idempotency_key)
     granted = approval if approval is not None and approval.status.is_granted else None
     return Admitted(edge.tool, admission.arguments, context, later, unit, admission, granted, entry), proposal

@@ -3,16 +3,17 @@
 `transactional`, `outside` and `reads` build on this; `commands` chooses between them.
 """
 
+from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 
-from ...checkpointing.store import ApprovalRequest, ApprovalStatus, LedgerEntry, Unit
+from ...checkpointing.store import ApprovalRequest, LedgerEntry, Unit
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
 from ...rules.gate import Admission, Denial, Verdict
 from ...rules.policies import Mode
-from ...rules.proposals import Proposal, with_arguments
+from ...rules.proposals import Proposal
 from ...tools.canonical import JSON
 from ...tools.codes import ErrorCode
 from ...tools.context import ToolContext
@@ -20,7 +21,7 @@ from ...tools.contracts import ToolContract
 from ...tools.errors import RevisionConflict, StaleCheckpoint, StoreError
 from ...tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
 from ...tools.kinds import Effect
-from ..approvals.binding import void, with_approval
+from ..approvals.binding import decided_on, void, with_approval
 from ..running.engine import Engine
 from ..running.operations import InStore, Sessions, Steps
 from ..running.scope import Scope
@@ -76,9 +77,8 @@ class Execution:
             The attempt; or the stored result, or the denial; or what a person has to resolve.
         """
         unit, entry, approval = self.unit_for(connection, proposal)
-        if approval is not None and approval.edited_arguments and approval.status is not ApprovalStatus.REQUESTED:
-            proposal = with_arguments(proposal, approval.edited_arguments)
         contract = self.engine.definition.contracts[proposal.tool]
+        proposal = decided_on(proposal, approval, contract)
         match stands(unit, entry, contract, proposal):
             case Stands.STORED:
                 return self.replayed(unit, entry)
@@ -90,7 +90,7 @@ class Execution:
         self._check_free(unit, proposal)
         verdict = self.judge_now(unit, proposal)
         if isinstance(verdict, Admission):
-            verdict = with_approval(self.engine.definition, unit, verdict, approval, self.preview)
+            verdict = with_approval(self.engine.definition, unit, verdict, proposal, approval, preview=self.preview)
         if isinstance(verdict, Denial):
             if approval is not None and approval.status.is_granted and verdict.code is not ErrorCode.APPROVAL_VOID:
                 void(unit, approval, verdict.message)
@@ -244,8 +244,8 @@ class Execution:
                 unit, entry, proposal, "the attempt broke off, and the tool has no edge here any more"
             )
         # It was admitted before it began, and nothing moved since. Asking the gate again could say no to what may have happened.
-        arguments = contract.parse(proposal.arguments)
-        admission = Admission(edge, arguments, contract.canonical_arguments(arguments), entry.fingerprint, None)
+        bound = contract.bind(contract.complete(proposal.arguments, before=entry.arguments))
+        admission = Admission(edge, replace(bound, fingerprint=entry.fingerprint), None)
         return self._admitted(unit, admission, proposal, approval=approval, entry=entry, sessions=sessions)
 
     def _admitted(

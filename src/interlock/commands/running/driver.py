@@ -16,7 +16,7 @@ from ...checkpointing.faults import translate
 from ...checkpointing.store import WorkflowStore
 from ...tools.contracts import ToolContract
 from ...tools.errors import ContextError, InvalidOutput, NotADatabase, ReadOnlyStore, RunError, StoreUnavailable
-from .operations import Ask, Attempt, Await, Body, InStore, Operation, Pause, Startable, Steps, Transact
+from .operations import Ask, Attempt, Await, Body, InStore, Look, Operation, Pause, Startable, Steps, Transact
 from .sessions import AsynchronousSession, SyncSession
 from .tool_bodies import arun_outside, arun_read, in_time, run_outside, run_read, timed
 
@@ -94,6 +94,8 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
             if not store.wait_until(done, seconds):
                 raise error()
             return None
+        case Look(work):
+            return work()
         case Pause(seconds):
             store.wait_until(lambda: False, seconds)
             return None

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from ...checkpointing.store import Instance, WorkflowStore
 from ...rules.definition import Definition, Edge, offered_edges
-from ...rules.proposals import Proposal
+from ...rules.proposals import Proposal, with_arguments
 from ...rules.view import GuardView
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import RuleError, RunError
@@ -86,6 +86,13 @@ class Engine:
                 code="unknown_instance",
             )
         return instance
+
+    def completed(self, proposal: Proposal) -> Proposal:
+        """The proposal with its arguments in full, the defaults that differ each time among them, where they fit its tool."""
+        contract = self.definition.contracts.get(proposal.tool)
+        if contract is None or proposal.problem is not None:
+            return proposal
+        return with_arguments(proposal, contract.complete(proposal.arguments))
 
     def channels(self, instance: Instance, principal: Principal) -> dict[str, Any]:
         """What the graph's output shows of the workflow row."""

@@ -88,6 +88,13 @@ class Await:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Call a function that reads checkpoints, away from the event loop, and give back what it returns."""
+
+    work: Callable[[], Any]
+
+
+@dataclass(frozen=True)
 class Pause:
     """Wait before the next attempt."""
 
@@ -101,7 +108,7 @@ class Startable:
     contract: ToolContract
 
 
-Operation = InStore | Ask | Body | Transact | Await | Pause | Startable
+Operation = InStore | Ask | Body | Transact | Await | Look | Pause | Startable
 
 
 class Sessions(Protocol):

@@ -1,0 +1,47 @@
+"""What pydantic's core schema of a type tells that its JSON Schema does not."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def excluded_fields(schema: Any) -> set[str]:
+    """Name the fields, at any depth, that are left out of what is written."""
+    found: set[str] = set()
+    for part in _parts(schema):
+        fields = part.get("fields")
+        named = fields.items() if isinstance(fields, dict) else [(None, one) for one in fields or ()]
+        for name, one in named:
+            if isinstance(one, dict) and (one.get("serialization_exclude") or one.get("serialization_exclude_if")):
+                found.add(str(name or one["name"]))
+    return found
+
+
+def models_in(schema: Any) -> set[type[BaseModel]]:
+    """Give the models of a schema, at any depth."""
+    return {part["cls"] for part in _parts(schema) if part.get("type") == "model"}
+
+
+def imports_code(schema: Any) -> bool:
+    """Whether reading a value of the type imports what it names (pydantic's `ImportString`)."""
+    for part in _parts(schema):
+        function = part.get("function")
+        called = function.get("function") if isinstance(function, dict) else None
+        if getattr(called, "__name__", None) == "import_string":
+            return True
+    return False
+
+
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+    waiting, seen = [schema], set[int]()
+    while waiting:
+        item = waiting.pop()
+        if not isinstance(item, (dict, list, tuple)) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            yield item
+            waiting.extend(item.values())
+        else:
+            waiting.extend(item)

@@ -1,0 +1,70 @@
+"""What a docstring says: of the tool as a whole, and of each parameter. Styles of Google, NumPy and Sphinx."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import docstring_parser
+
+_SECTION = re.compile(r"(Args|Arguments|Parameters|Params|Keyword Args|Keyword Arguments|Other Parameters):\s*")
+_UNDERLINED = re.compile(r"(Parameters|Other Parameters)\s*")
+_UNDERLINE = re.compile(r"-{3,}\s*")
+_FIELD = re.compile(r":(param|parameter|arg|argument|key|keyword|type)\b[^:]*:")
+
+
+def described_parameters(function: Callable[..., Any]) -> dict[str, str]:
+    """Give what the docstring of a function says of its parameters, by their names."""
+    text = inspect.getdoc(function)
+    if not text:
+        return {}
+    try:
+        parameters = docstring_parser.parse(text).params
+    except docstring_parser.ParseError:
+        return {}
+    said = {item.arg_name.lstrip("*"): " ".join((item.description or "").split()) for item in parameters}
+    return {name: description for name, description in said.items() if description}
+
+
+def described_tool(function: Callable[..., Any]) -> str | None:
+    """Give the docstring of a function without what it says of single parameters; None where it has none.
+
+    The first paragraph becomes one line; what follows stays as it is written.
+    """
+    text = inspect.getdoc(function)
+    if not text or not text.strip():
+        return None
+    if described_parameters(function):
+        text = "\n".join(_without_parameters(text.splitlines()))
+    first, _, rest = text.strip().partition("\n\n")
+    first = " ".join(first.split())
+    rest = re.sub(r"\n{3,}", "\n\n", rest).strip("\n")
+    return f"{first}\n\n{rest}" if rest.strip() else first
+
+
+def _without_parameters(lines: list[str]) -> Iterator[str]:
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        following = lines[number + 1] if number + 1 < len(lines) else ""
+        if _SECTION.fullmatch(line) or _FIELD.match(line):
+            number = _after_indented(lines, number + 1)
+        elif _UNDERLINED.fullmatch(line) and _UNDERLINE.fullmatch(following):
+            number = _after_underlined(lines, number + 2)
+        else:
+            yield line
+            number += 1
+
+
+def _after_indented(lines: list[str], number: int) -> int:
+    while number < len(lines) and (not lines[number].strip() or lines[number][0].isspace()):
+        number += 1
+    return number
+
+
+def _after_underlined(lines: list[str], number: int) -> int:
+    while number < len(lines):
+        if number + 1 < len(lines) and lines[number].strip() and _UNDERLINE.fullmatch(lines[number + 1]):
+            break
+        number += 1
+    return number

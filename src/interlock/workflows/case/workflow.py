@@ -18,10 +18,13 @@ from ...rules.claims import (
     approval,
     at_most,
     before,
+    calls,
     every,
     final,
+    never,
     never_after,
     starts_with,
+    state,
 )
 from ...rules.conditions import Add, field, one_of
 from ...rules.definition import Prompt
@@ -48,7 +51,10 @@ CLAIMS: tuple[Claim, ...] = (
     at_most(tools.reassign_case, MOST_REASSIGNMENTS).assuming(starts_with(reassigned=0)),
     before(tools.close_case, tools.assign_case),
     before(tools.close_case, tools.queue_status).assuming(starts_with(answered=False)),
+    never(state(CLOSED) & ~calls(tools.close_case)),
     never_after(tools.close_case, any_write),
+    at_most(tools.assign_case, 1),
+    before(calls(tools.queue_status, tools.reassign_case), tools.assign_case),
     always_possible(final),
 )
 """What is proved of every path when the workflow is compiled."""

@@ -24,6 +24,7 @@ from ...rules.claims import (
     confirmation,
     every,
     final,
+    never,
     never_after,
     state,
 )
@@ -50,6 +51,7 @@ CLAIMS: tuple[Claim, ...] = (
     every(any_write & ~calls(tools.hand_over))
     .needs(confirmation())
     .named("every write but the hand-over is one of those changes"),
+    never(state("handed_over") & ~calls(tools.hand_over)).named("only a hand-over hands over"),
     never_after(state("handed_over"), any_write | any_read).named("handing over ends the desk's work"),
     always_possible(final).named("a customer can always be handed over"),
 )

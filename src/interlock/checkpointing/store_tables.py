@@ -45,6 +45,8 @@ instances = sa.Table(
     sa.Column("lease_until", instant(), nullable=True),
     sa.Column("trace_id", ident(64), nullable=False),
     sa.Column("started_by", text(), nullable=False, comment="the principal that started it, as JSON"),
+    sa.Column("proposer", text(), nullable=False, comment="the principal whose turn it is, as JSON"),
+    sa.Column("seal", ident(64), nullable=False, comment="what waiting proposals are signed with; shown nowhere"),
     sa.Column("last_result", text(), nullable=True),
     sa.Column("audit_count", sa.BigInteger, nullable=False),
     sa.Column("audit_head", ident(80), nullable=False, comment="hash of the last audit record"),

@@ -17,6 +17,7 @@ from ..checkpointing.store import ledger as ledger_rows
 from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown
 from ..commands.execution.resolution import parse_resolution, resolve
+from ..commands.running.proposing import take_turn
 from ..commands.running.scope import CHECKPOINTER, is_nested, outside_scope, workflow_id_of
 from ..nodes.execution import OUTCOME_UNKNOWN, unknown_payload
 from ..operations.compiled import CompiledWorkflow
@@ -62,7 +63,10 @@ class Answers:
             raise MissingThreadId(
                 'The workflow was resumed without a thread. Nothing was done; pass {"configurable": {"thread_id": ...}}, the one that it was started with.'
             )
-        wanted = {"thread_id": thread, "checkpoint_ns": self.configurable.get("checkpoint_ns", "")}
+        wanted = {
+            "thread_id": thread,
+            "checkpoint_ns": "",
+        }  # an outermost graph runs in no namespace, whatever a config says
         if self.configurable.get("checkpoint_id"):
             wanted["checkpoint_id"] = self.configurable["checkpoint_id"]
         return {"configurable": wanted}
@@ -93,6 +97,8 @@ class Answers:
                 channels=sorted(map(str, update)),
             )
             raise error
+        if command.update is not None:
+            self._take_turn()
         if command.resume is None:
             return command
         try:
@@ -108,6 +114,13 @@ class Answers:
         return (
             Command(resume=left, update=command.update) if left else command.update and Command(update=command.update)
         )
+
+    def _take_turn(self) -> None:
+        """Who adds messages proposes from now on; a decision alone makes nobody the proposer."""
+        engine = self.graph.engine
+        instance = engine.store.find(workflow_id_of(self.configurable, engine.definition.name))
+        if instance is not None:
+            take_turn(engine.store, instance, self.principal)
 
     def _resolved(self, answers: Mapping[str, Any], found: Mapping[str, Interrupt]) -> dict[str, Any]:
         """Resolve attempts of unknown outcome, each in its own transaction; give the answers that are for LangGraph.

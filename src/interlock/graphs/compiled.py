@@ -16,7 +16,8 @@ from langgraph.types import Command
 from ..commands.running.checkpoint_lookup import FromThreads
 from ..commands.running.engine import Engine
 from ..commands.running.principals import principal_of, user_of_server
-from ..commands.running.scope import CHECKPOINTER, RUNTIME, forged_keys
+from ..commands.running.proposing import take_turn
+from ..commands.running.scope import CHECKPOINTER, RUNTIME, forged_keys, segments_of, workflow_id_of
 from ..nodes.channels import OWN_CHANNELS, Input
 from ..operations.instances import Instances
 from ..operations.refusals import record_refusal
@@ -141,6 +142,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         self._check_keys(config, user_of_server(self._merged(config)))
         self._check_updates(supersteps, config)
         check_travel(self.engine, self._saver(config), self._merged(config))
+        self._take_turn(config)
         return super().bulk_update_state(config, supersteps)
 
     async def abulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]]) -> RunnableConfig:
@@ -154,6 +156,7 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         await arun(lambda: self._check_keys(config, user_of_server(self._merged(config))))
         await arun(lambda: self._check_updates(supersteps, config))
         await self._acheck_travel(config)
+        await arun(lambda: self._take_turn(config))
         return await super().abulk_update_state(config, supersteps)
 
     def _principal(self, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> Principal:
@@ -212,6 +215,17 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def _turn(self, config: RunnableConfig | None, principal: Principal) -> Turn:
         return Turn(self.engine, self._merged(config), principal)
+
+    def _take_turn(self, config: RunnableConfig | None) -> None:
+        """On LangGraph's server, who changes the conversation proposes from now on. Elsewhere the application itself changes it."""
+        around = self._merged(config)
+        user = user_of_server(around)
+        if user is None:
+            return
+        workflow_id = workflow_id_of(around, self.engine.definition.name, segments_of(around))
+        instance = self.engine.store.find(workflow_id)
+        if instance is not None:
+            take_turn(self.engine.store, self.engine.owned(instance, user, workflow_id), user)
 
     def _check_updates(self, supersteps: Sequence[Sequence[Any]], config: RunnableConfig | None) -> None:
         for update in (update for superstep in supersteps for update in superstep):

@@ -294,7 +294,7 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
                 lambda connection: commands.refuse(connection, proposal, _one_by_one(edge))
             )
             return self.engine.answer(proposal, outcome.result)
-        return (yield from self._carry_out(proposal, edge, scope))
+        return (yield from self._carry_out(instance, proposal, edge, scope))
 
     def _arguments(self, request: ToolCallRequest) -> JsonObject:
         contract = self.engine.definition.contracts.get(
@@ -305,8 +305,8 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
             return given
         return cast("JsonObject", without_nulls(given, contract.offered_schema()))
 
-    def _carry_out(self, proposal: Proposal, edge: Edge | None, scope: Scope) -> Steps[ToolMessage]:
-        handed = handed_over(proposal, None, alone=True)
+    def _carry_out(self, instance: Instance, proposal: Proposal, edge: Edge | None, scope: Scope) -> Steps[ToolMessage]:
+        handed = handed_over(self.engine.sealed(instance, proposal), None, alone=True)
         node = edge.node if edge is not None and edge.moves else None
         if node is not None or scope.durability != "exit":
             # An agent writes its checkpoints in the background, and whether this step follows the last command is read off them.

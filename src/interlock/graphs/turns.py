@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from ..checkpointing.store import Instance
 from ..commands.execution.starting import initial_data
 from ..commands.running.engine import Engine
+from ..commands.running.proposing import take_turn
 from ..commands.running.scope import THREAD_ID, is_nested, is_resumed_by_parent, segments_of, workflow_id_of
 from ..nodes.channels import Channels, Input
 from ..tools.canonical import JsonObject
@@ -102,6 +103,7 @@ class Turn:
                 "out of the input, and change data through tools.",
                 details={"workflowId": workflow_id},
             )
+        take_turn(self.engine.store, instance, self.principal)
 
     def _same(self, data: Mapping[str, Any], instance: Instance) -> bool:
         # A parent graph that shares the channel hands back in every turn what the workflow gave it.

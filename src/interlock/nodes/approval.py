@@ -198,6 +198,8 @@ class ApprovalNode(WorkflowNode):
         scope: Scope,
     ) -> ApprovalRequest | Outcome | Overdue:
         unit = commands.unit(connection)
+        if commands.forged(unit, proposal) is not None:
+            return commands.refuse(connection, proposal)
         if approval.is_due(unit.now):
             approval = lapse(unit, approval)
             if approval.is_due(unit.now):

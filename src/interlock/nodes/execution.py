@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, interrupt
 
 from ..checkpointing.store import LedgerEntry
+from ..checkpointing.store.instances import HEAD
 from ..commands.execution.commands import Broken, Commands, Outcome
 from ..commands.execution.resolution import parse_resolution, resolve
 from ..commands.running.checkpoint_lookup import Saved, looking_at
@@ -132,7 +133,7 @@ def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, 
                 {
                     "key": proposal.key,
                     "ok": outcome.ok,
-                    "head": outcome.head,
+                    "head": _head_mark(outcome),
                 },
             )
         ],
@@ -142,6 +143,11 @@ def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, 
 
 def _with_artifact(message: ToolMessage, outcome: Outcome) -> ToolMessage:
     return message if outcome.artifact is None else message.model_copy(update={"artifact": outcome.artifact})
+
+
+def _head_mark(outcome: Outcome) -> str | None:
+    instance = outcome.instance
+    return None if outcome.head is None else instance.seal.mark(HEAD, instance.workflow_id, outcome.head)
 
 
 def streamed(proposal: Proposal, outcome: Outcome) -> JsonObject:

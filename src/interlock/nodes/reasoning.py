@@ -28,7 +28,7 @@ from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals
 from ..rules.view import GuardView
 from ..tools.codes import ErrorCode
 from ..tools.errors import RuleError, RunError, StaleCheckpoint
-from ..tools.ids import AuditRef, derive
+from ..tools.ids import AuditRef, derive, mint
 from ..tools.principal import Principal
 from ..tools.strict import without_nulls
 from .base import WorkflowNode
@@ -63,8 +63,8 @@ class StateNode(WorkflowNode):
     def steps(self, value: Any, scope: Scope) -> Steps[Command[str]]:
         """Work off what waits, or ask for more."""
         progress: Progress = cast("Progress", value.get("progress") or {})
-        requester = Principal.from_json(progress["requester"]) if "requester" in progress else scope.principal
-        instance: Instance = yield from self._instance(value, progress, requester, scope)
+        instance: Instance = yield from self._instance(value, progress, scope)
+        requester = proposer_of(instance, progress, scope)
         if instance.state != self.state.name:
             # Moved from outside, or this is an older checkpoint: the row is the truth, and the graph follows it.
             self.engine.definition.state(instance.state)
@@ -87,9 +87,7 @@ class StateNode(WorkflowNode):
 
     # The instance
 
-    def _instance(
-        self, value: Mapping[str, Any], progress: Progress, requester: Principal, scope: Scope
-    ) -> Steps[Instance]:
+    def _instance(self, value: Mapping[str, Any], progress: Progress, scope: Scope) -> Steps[Instance]:
         found = yield InStore(lambda connection: instance_rows.load(connection, scope.workflow_id), write=False)
         remembered = progress.get("workflow_id")
         if remembered is not None and remembered != scope.workflow_id:
@@ -106,8 +104,10 @@ class StateNode(WorkflowNode):
                     code="unknown_instance",
                 )
             given = value.get("initial_data")
-            found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))
-        instance = self.engine.owned(found, requester, scope.workflow_id)
+            found = yield InStore(
+                lambda connection: ensure_instance(self.engine, connection, scope, scope.principal, given)
+            )
+        instance = self.engine.owned(found, scope.principal, scope.workflow_id)
         if instance.workflow != self.engine.definition.name:
             raise RunError(
                 f"{scope.workflow_id} is an instance of the workflow {instance.workflow!r}, and this is {self.engine.definition.name!r}. "
@@ -230,7 +230,8 @@ class StateNode(WorkflowNode):
             return (yield from self._undecided(undecided, view, scope))
         before = [*missing_answers(value.get("messages", [])), *before]
         channels = self.engine.channels(instance, view.principal)
-        message_key = derive("msg", scope.task_key)
+        # New each time: when a model is asked again after a crash, what it says then never stands under the keys of before.
+        message_key = mint("msg")
         if message is not None:
             message = repaired(finished(message), message_key, [*value.get("messages", []), *before])
             if used := used_of_the_providers(message):
@@ -256,7 +257,10 @@ class StateNode(WorkflowNode):
             "propose",
             {
                 "workflow_id": instance.workflow_id,
-                "proposals": [self._bounded(number, proposal).to_json() for number, proposal in enumerate(proposals)],
+                "proposals": [
+                    self.engine.sealed(instance, self._bounded(number, proposal)).to_json()
+                    for number, proposal in enumerate(proposals)
+                ],
             },
         )
         update = {**channels, "messages": [*before, message], "progress": [op]}
@@ -301,8 +305,7 @@ class StateNode(WorkflowNode):
         limit = self.engine.definition.limits.proposals
         if number < limit:
             return proposal
-        values = {**proposal.to_json(), "problem": f"a message may hold {limit} calls, and this one came after them"}
-        return Proposal.from_json(values)
+        return replace(proposal, problem=f"a message may hold {limit} calls, and this one came after them")
 
     # Bounds
 
@@ -361,6 +364,16 @@ def _broken(proposer: Proposer, error: Exception) -> RuleError | None:
     broken = RuleError(f"{proposer.rule} raised {type(error).__name__}", rule=proposer.rule)
     broken.__cause__ = error
     return broken
+
+
+def proposer_of(instance: Instance, progress: Progress, scope: Scope) -> Principal:
+    """Who proposes now: whose turn it is by the row where the graph remembers the same, and else whoever runs this.
+
+    On a resume they differ, and who decides never becomes who asks. What the graph remembers proves nothing by itself, for it is plain
+    data; so somebody else's turn is gone on with only where the row says that it still is the one.
+    """
+    proposer = instance.proposer
+    return proposer if progress.get("requester") == proposer.to_json() else scope.principal
 
 
 __all__ = ["StateNode", "reads_node"]

@@ -171,7 +171,7 @@ class Instances(ApprovalDesk):
             self._engine,
             outside_scope(workflow_id, by),
             node=None,
-            head=instance.head_checkpoint,
+            head=instance.head_mark,
             revision=instance.revision if revision is None else revision,
         )
         definition = self._engine.definition

@@ -14,6 +14,9 @@ from ..tools.trace_reference import current_trace
 from ..tools.wire import WireNames
 from .calls import problem_of
 
+PROPOSAL = "proposal"
+"""What an instance's seal is asked about a proposal."""
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -31,6 +34,8 @@ class Proposal:
         offered: Whether the tool was among the next allowed tools when it was proposed.
         state: The state it was proposed in.
         revision: The revision it was proposed at.
+        mark: The instance's signature of all this, where it waits in a channel.
+        is_claim: Whether it was read from plain data: it is then believed only with its signature.
     """
 
     key: str
@@ -44,17 +49,26 @@ class Proposal:
     revision: int
     problem: str | None = None
     trace: JsonObject | None = None
+    mark: str | None = None
+    is_claim: bool = False
 
     def to_json(self) -> JsonObject:
         """The proposal as plain data, to wait in a channel."""
         values = dict(self.__dict__)
+        del values["is_claim"]
         values["requester"] = self.requester.to_json()
+        return values
+
+    def signed(self) -> JsonObject:
+        """What its signature is about: all of it, as plain data."""
+        values = self.to_json()
+        del values["mark"]
         return values
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Proposal":
         """Read what `to_json` gave."""
-        values = dict(data)
+        values = {**data, "is_claim": True}
         values["requester"] = Principal.from_json(values["requester"])
         return cls(**values)
 

@@ -13,6 +13,8 @@ class ErrorCode(StrEnum):
     TOOL_NOT_ALLOWED = "tool_not_allowed"
     """The tool exists, but no edge out of the current state carries it, or it was not offered. Not retryable: choose
     a next allowed tool."""
+    NOT_PROPOSED = "not_proposed"
+    """The call was not made by the workflow's model, or is not what it was then. Not retryable: it is to be proposed."""
     UNKNOWN_TOOL = "unknown_tool"
     """The workflow knows no tool of this name. Not retryable: choose a next allowed tool."""
     INVALID_ARGUMENTS = "invalid_arguments"

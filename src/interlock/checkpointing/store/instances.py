@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,10 @@ from ...tools.principal import Principal
 from ..statements import Call, Prepared
 from ..store_tables import instances
 from ._json import read_json, write_json
+from .seal import Seal
+
+HEAD = "head"
+"""What a seal is asked about the checkpoint of an instance's last command."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,11 @@ class Instance:
     lease_until: int | None
     trace_id: str
     started_by_text: str
+    proposer_text: str
+    seal: Seal = field(repr=False, compare=False)
+    """Signs what waits in checkpoints for this instance."""
     last_result_text: str | None
-    """As JSON: both are in every row that is read, and hardly ever looked at."""
+    """As JSON: such texts are in every row that is read, and hardly ever looked at."""
     audit_count: int
     audit_head: str
     created_at: int
@@ -48,6 +55,16 @@ class Instance:
     def started_by(self) -> Principal:
         """Who started it."""
         return Principal.from_json(read_json(self.started_by_text))
+
+    @property
+    def proposer(self) -> Principal:
+        """Whose turn it is: who began it, whoever decides or lets it go on since."""
+        return Principal.from_json(read_json(self.proposer_text))
+
+    @property
+    def head_mark(self) -> str | None:
+        """What the graph's channels remember the last command's checkpoint by."""
+        return None if self.head_checkpoint is None else self.seal.mark(HEAD, self.workflow_id, self.head_checkpoint)
 
     @property
     def last_result(self) -> JsonObject | None:
@@ -66,7 +83,7 @@ class Instance:
 
 
 _COLUMNS = {
-    column.name + ("_text" if column.name in {"started_by", "last_result"} else ""): column.name
+    column.name + ("_text" if column.name in {"started_by", "proposer", "last_result"} else ""): column.name
     for column in instances.columns
 }
 """The column of each field, in the order of the table."""
@@ -76,8 +93,8 @@ _select = Prepared(_by_id)
 _select_locked = Prepared(_by_id.with_for_update())
 _insert = Prepared(sa.insert(instances))
 _CHANGING = (
-    "workflow_version", "definition", "state", "revision", "head_checkpoint", "running_key", "last_result_text", "lease_owner", "lease_epoch",
-    "lease_until", "audit_count", "audit_head",
+    "workflow_version", "definition", "state", "revision", "head_checkpoint", "running_key", "proposer_text", "last_result_text", "lease_owner",
+    "lease_epoch", "lease_until", "audit_count", "audit_head",
 )  # fmt: skip
 
 
@@ -144,6 +161,7 @@ def from_row(row: Any) -> Instance:
     values = dict(zip(_COLUMNS, row, strict=False))
     values["data"] = read_json(values["data"])
     values["finished"] = bool(values["finished"])
+    values["seal"] = Seal(values["seal"])
     return Instance(**values)
 
 
@@ -151,4 +169,5 @@ def _values(instance: Instance) -> Mapping[str, Any]:
     values = {_COLUMNS[name]: value for name, value in instance.__dict__.items()}
     values["data"] = write_json(instance.data)
     values["finished"] = int(instance.finished)
+    values["seal"] = instance.seal.column()
     return values

@@ -107,7 +107,7 @@ def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
         return None
     proposal = _instead(engine, approval, edge, instance.revision)
     scope = outside_scope(approval.workflow_id, approval.requester)
-    commands = Commands(engine, scope, node=None, head=instance.head_checkpoint)
+    commands = Commands(engine, scope, node=None, head=instance.head_mark)
     outcome: Outcome | Broken = yield from commands.carry_out(proposal)
     about = (approval.approval_id, approval.workflow_id, approval.tool)
     if isinstance(outcome, Broken):

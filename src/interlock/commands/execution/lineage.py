@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 
 from ...checkpointing.store import Instance
+from ...checkpointing.store import instances as instance_rows
 from ..running.checkpoint_lookup import Saved, looking_at
 from ..running.scope import Scope
 
@@ -24,11 +25,13 @@ def same_line(scope: Scope, instance: Instance, head: str | None) -> bool:
     Args:
         scope: Where the step runs.
         instance: The row.
-        head: The last command's checkpoint as the graph's own channels remember it. It gets there only by running on from it,
-            so when it is the row's nobody needs to walk.
+        head: What the graph's own channels remember the last command's checkpoint by (`Instance.head_mark`). It gets there only
+            by running on from it, so when it is the row's nobody needs to walk.
     """
     wanted = instance.head_checkpoint
-    if wanted is None or wanted in {head, scope.root_checkpoint}:
+    if wanted is None or wanted == scope.root_checkpoint:
+        return True
+    if instance.seal.fits(head, instance_rows.HEAD, instance.workflow_id, wanted):
         return True
     if scope.checkpointer is None or scope.thread_id is None or scope.root_checkpoint is None:
         return False

@@ -27,7 +27,7 @@ from ..running.operations import Attempt, Body, InStore, Pause, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Outcome, admitted
 from .audit_payloads import error_body, facts_of
-from .shared import Execution
+from .shared import Execution, of_somebody_else
 
 
 class Reads:
@@ -88,6 +88,9 @@ class Reads:
         verdict = execution.judge_now(unit, proposal)
         if isinstance(verdict, Admission) and verdict.approval is not None:
             approval = approval_rows.load(connection, unit.instance.workflow_id, proposal.key)
+            if (foreign := of_somebody_else(proposal, None, approval)) is not None:
+                return foreign
+            proposal = replace(proposal, is_claim=False)
             decided = decided_on(proposal, approval, verdict.edge.tool)
             if decided.arguments != proposal.arguments:
                 verdict = execution.judge_now(unit, decided)
@@ -143,6 +146,8 @@ class Reads:
             tool=contract.name,
             audit_ref=ready.context.audit_ref,
         )
+        if ready.approval is not None:
+            use(unit, ready.approval)
         return Outcome(result, unit.flush())
 
     def _failed(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Exception) -> Outcome:

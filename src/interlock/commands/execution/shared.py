@@ -13,7 +13,7 @@ from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
 from ...rules.gate import Admission, Denial, Verdict
 from ...rules.policies import Mode
-from ...rules.proposals import Proposal
+from ...rules.proposals import PROPOSAL, Proposal
 from ...tools.canonical import JSON
 from ...tools.codes import ErrorCode
 from ...tools.context import ToolContext
@@ -61,6 +61,8 @@ class Execution:
     def refuse(self, connection: Connection, proposal: Proposal, denial: Denial | None = None) -> Outcome:
         """Answer a proposal with a denial, the gate's own unless one is given, and record it."""
         unit = self.unit(connection)
+        if (forged := self.forged(unit, proposal)) is not None:
+            denial, proposal = forged, self.as_tried(proposal)
         if denial is None:
             verdict = self.judge_now(unit, proposal)
             if not isinstance(verdict, Denial):
@@ -77,6 +79,11 @@ class Execution:
             The attempt; or the stored result, or the denial; or what a person has to resolve.
         """
         unit, entry, approval = self.unit_for(connection, proposal)
+        if (forged := self.forged(unit, proposal)) is not None:
+            return self.outcomes.deny(unit, self.as_tried(proposal), forged)
+        if (foreign := of_somebody_else(proposal, entry, approval)) is not None:
+            return self.outcomes.deny(unit, proposal, foreign)
+        proposal = replace(proposal, is_claim=False)
         contract = self.engine.definition.contracts[proposal.tool]
         proposal = decided_on(proposal, approval, contract)
         match stands(unit, entry, contract, proposal):
@@ -132,13 +139,31 @@ class Execution:
         adopt(self.engine.definition, unit, self.scope.principal)
         return unit
 
+    def forged(self, unit: Unit, proposal: Proposal) -> Denial | None:
+        """The denial of a proposal that was read from plain data and is not as it was made on this instance."""
+        instance = unit.instance
+        if not proposal.is_claim or instance.seal.fits(
+            proposal.mark, PROPOSAL, instance.workflow_id, proposal.signed()
+        ):
+            return None
+        return Denial(
+            ErrorCode.NOT_PROPOSED,
+            f"A call of {proposal.tool} was found that was not proposed in the workflow {instance.workflow_id}, or was changed since. Nothing was "
+            "done. Somebody wrote into the graph's state, its checkpoints or its config; what is wanted is to be proposed.",
+        )
+
+    def as_tried(self, proposal: Proposal) -> Proposal:
+        """A forged proposal as it is recorded: of whoever ran it."""
+        return replace(proposal, requester=self.scope.principal, is_claim=False)
+
     def judge_now(self, unit: Unit, proposal: Proposal) -> Verdict:
         """The gate's verdict on a proposal as things stand in this transaction.
 
         Raises:
             DeniedError: The denial has to be recorded in a transaction of its own.
         """
-        return verdict_on(self, unit, proposal)
+        forged = self.forged(unit, proposal)
+        return verdict_on(self, unit, proposal) if forged is None else forged
 
     def preview(self, unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
         """What the tool shows an approver of the call, computed from how things stand in this transaction; or why it shows nothing.
@@ -263,6 +288,24 @@ class Execution:
         return Admitted(contract, admission.arguments, context, sessions, unit, admission, approval, entry)
 
 
+def of_somebody_else(proposal: Proposal, entry: LedgerEntry | None, approval: ApprovalRequest | None) -> Denial | None:
+    """The denial of a call under the key of somebody else's: neither their approval nor their result is for it."""
+    who = (proposal.requester.tenant, proposal.requester.id)
+    if approval is not None and (approval.requester.tenant, approval.requester.id) != who:
+        return Denial(
+            ErrorCode.APPROVAL_REQUIRED,
+            f"The approval under this key was asked for by somebody else, and only their call of {approval.tool} can use it. Nothing was done; "
+            "propose it under a key of your own.",
+            {"approvalId": approval.approval_id},
+        )
+    if entry is not None and entry.principal_id not in {None, proposal.requester.id}:
+        return Denial(
+            ErrorCode.IDEMPOTENCY_MISMATCH,
+            f"The idempotency key {proposal.key} was used by somebody else. Nothing was done; use a key of your own.",
+        )
+    return None
+
+
 def stale(workflow_id: str, state: str, revision: int) -> StaleCheckpoint:
     """The error for going on from before the last command."""
     return StaleCheckpoint(
@@ -278,4 +321,4 @@ def _there(entry: LedgerEntry | None) -> LedgerEntry:
     return entry
 
 
-__all__ = ["Execution", "stale"]
+__all__ = ["Execution", "of_somebody_else", "stale"]

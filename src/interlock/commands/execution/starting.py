@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import AuditKind, Instance, Unit
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store.audit import GENESIS
+from ...checkpointing.store.seal import Seal
 from ...rules.definition import Definition, State
 from ...tools.canonical import JsonObject, to_json
 from ...tools.errors import InvalidInput
@@ -108,6 +109,8 @@ def blank_instance(
         lease_until=None,
         trace_id=mint("trace"),
         started_by_text=instance_rows.principal_text(started_by),
+        proposer_text=instance_rows.principal_text(started_by),
+        seal=Seal.make(),
         last_result_text=None,
         audit_count=0,
         audit_head=GENESIS,

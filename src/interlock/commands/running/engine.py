@@ -1,7 +1,7 @@
 """What everything that acts on the instances of one compiled workflow shares: its definition and its store."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from ...checkpointing.store import Instance, WorkflowStore
 from ...rules.definition import Definition, Edge, offered_edges
-from ...rules.proposals import Proposal, with_arguments
+from ...rules.proposals import PROPOSAL, Proposal, with_arguments
 from ...rules.view import GuardView
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import RuleError, RunError
@@ -93,6 +93,11 @@ class Engine:
         if contract is None or proposal.problem is not None:
             return proposal
         return with_arguments(proposal, contract.complete(proposal.arguments))
+
+    def sealed(self, instance: Instance, proposal: Proposal) -> Proposal:
+        """A proposal as it may wait in a channel: signed with what only this instance's row holds."""
+        mark = instance.seal.mark(PROPOSAL, instance.workflow_id, proposal.signed())
+        return replace(proposal, mark=mark)
 
     def channels(self, instance: Instance, principal: Principal) -> dict[str, Any]:
         """What the graph's output shows of the workflow row."""

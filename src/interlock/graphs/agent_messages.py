@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -49,12 +49,21 @@ def _is(one: object, other: object) -> bool:
 
 
 def said(
-    response: ModelResponse[Any] | AIMessage, message_key: str, known: Sequence[BaseMessage]
+    response: ModelResponse[Any] | AIMessage,
+    message_key: str,
+    known: Sequence[BaseMessage],
+    sign: Callable[[AIMessage], AIMessage],
 ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
     """What the model said, with ids of its own for each message and call, and its calls all among the ordinary ones.
 
     An agent answers ordinary calls only; those that cannot be read are denied where they are carried out. Where answers do not
     stand behind their calls in the agent's state, or are not there, it is put in order along with it.
+
+    Args:
+        response: As the model, and whatever stands between it and us, gave it.
+        message_key: Makes new ids, and the idempotency keys of the calls.
+        known: The messages before it.
+        sign: Signs the calls of a message as they are now.
     """
     response = ModelResponse(result=[response]) if isinstance(response, AIMessage) else response
     new: list[BaseMessage] = []
@@ -65,7 +74,7 @@ def said(
             done = readable(repaired(given, message_key, [*known, *new]))
             for before, after in zip(all_calls(given), done.tool_calls, strict=True):
                 renamed[str(before.get("id"))].append(str(after["id"]))
-            new.append(done)
+            new.append(sign(done))
         elif isinstance(message, ToolMessage) and (left := renamed.get(message.tool_call_id)):
             # LangChain answers a call for structured output at once.
             new.append(message.model_copy(update={"tool_call_id": left.pop(0)}))
@@ -130,7 +139,7 @@ def as_asked(proposal: Proposal, approval: ApprovalRequest, contract: ToolContra
     of its own. In the very task that asked, it is the same one, and its approval void. Defaults that differ each time change nothing.
     """
     given = proposal.arguments
-    for arguments in (given, {**approval.arguments, **given}):
+    for arguments in (given, {**approval.arguments, **given}) if approval.tool == proposal.tool else ():
         try:
             same = contract.bind(arguments).canonical == approval.arguments
         except InvalidArguments:

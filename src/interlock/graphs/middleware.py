@@ -8,15 +8,14 @@ What a middleware before this one took out of the request stays out, and what it
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Annotated, Any, NotRequired, cast
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from langchain.agents.middleware.types import (
     AgentMiddleware,
     AgentState,
     ModelRequest,
     ModelResponse,
-    PrivateStateAttr,
     ToolCallRequest,
 )
 from langchain_core.messages import AIMessage, ToolCall, ToolMessage
@@ -26,7 +25,7 @@ from langgraph.config import get_config
 from langgraph.types import Command
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, Instance
+from ..checkpointing.store import Instance
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store import ledger as ledger_rows
@@ -36,9 +35,8 @@ from ..commands.running.driver import arun, run
 from ..commands.running.engine import Engine
 from ..commands.running.operations import InStore, Steps
 from ..commands.running.scope import Scope, scope_of
-from ..nodes.approval import ApprovalNode, interrupt_id_of
 from ..nodes.conversation import unanswered
-from ..nodes.execution import ExecutionNode, handed_over, until_checkpointed
+from ..nodes.execution import handed_over, until_checkpointed
 from ..operations.instances import Instances
 from ..rules.calls import all_calls
 from ..rules.definition import Edge
@@ -47,12 +45,15 @@ from ..rules.proposals import Proposal
 from ..tools.canonical import JsonObject
 from ..tools.codes import ErrorCode
 from ..tools.errors import InputError, RuleError
-from ..tools.ids import derive
+from ..tools.ids import derive, mint
 from ..tools.kinds import ToolKind
 from ..tools.langchain import inside
 from ..tools.principal import Principal
 from ..tools.strict import without_nulls
-from .agent_messages import as_asked, asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
+from .agent_calls import Offer, SignedCall, signed_call
+from .agent_messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
+from .agent_nodes import AgentsApprovalNode, AgentsExecutionNode
+from .agent_runs import AgentRuns
 from .gated_tool import GatedTool
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -61,15 +62,12 @@ Handler = Callable[[ToolCallRequest], ToolMessage | Command[Any]]
 AsyncHandler = Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
 
 
-class WorkflowState(AgentState[Any]):
-    """What the middleware keeps in the agent's state, hidden from its input and output."""
-
-    interlock_requester: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
-    """Whose turn it is: on a resume the run's context is the approver's."""
-
-
-class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
+class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     """Puts a workflow between an agent's model and its tools; made by `Workflow.as_middleware`.
+
+    Nothing in the agent's state is believed: the calls of the model's message are signed as it comes by, with whose turn it is. What
+    another middleware makes of the message before that, or of a call on its way to its end, is what counts; a call that no model made,
+    or that was changed in the state, is denied.
 
     Calls of one message run as tasks of their own and in no certain order, so of several that would move the workflow only the
     first is carried out, and the others are refused as retryable.
@@ -85,8 +83,6 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         ContractError: A tool has no strict schema, and is to have one.
     """
 
-    state_schema = WorkflowState
-
     def __init__(
         self,
         engine: Engine,
@@ -98,6 +94,7 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         super().__init__()
         self.engine = engine
         self._initial_data = initial_data
+        self._runs = AgentRuns()
         self._others = {others} if isinstance(others, str) else others
         self._by_name = {
             contract.wire_name: GatedTool.of(contract, strict=strict)
@@ -116,19 +113,17 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         """The middleware's name among the agent's nodes."""
         return f"interlock-{self.engine.definition.name}"
 
-    def before_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
-        """Begin the workflow instance, and keep whose turn it is."""
+    def before_agent(self, state: Any, runtime: Any) -> None:
+        """Begin the workflow instance."""
         del runtime
         scope = self._scope()
         run(self.engine.store, self._begin(state, scope, scope.principal))
-        return {"interlock_requester": scope.principal.to_json()}
 
-    async def abefore_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
+    async def abefore_agent(self, state: Any, runtime: Any) -> None:
         """As `before_agent`."""
         del runtime
         scope = self._scope(asyncio.get_running_loop())
         await arun(self.engine.store, self._begin(state, scope, scope.principal))
-        return {"interlock_requester": scope.principal.to_json()}
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -137,9 +132,9 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         scope = self._scope()
         if (open_calls := run(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
-        offered = run(self.engine.store, self._offered(scope, self._requester(request.state)))
-        response = handler(self._narrowed(request, offered))
-        return run(self.engine.store, self._said(request, response, scope))
+        offer = run(self.engine.store, self._offered(scope))
+        response = handler(self._narrowed(request, offer.tools))
+        return run(self.engine.store, self._said(request, response, offer, scope))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
@@ -148,9 +143,9 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         scope = self._scope(asyncio.get_running_loop())
         if (open_calls := await arun(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
-        offered = await arun(self.engine.store, self._offered(scope, self._requester(request.state)))
-        response = await handler(self._narrowed(request, offered))
-        return await arun(self.engine.store, self._said(request, response, scope))
+        offer = await arun(self.engine.store, self._offered(scope))
+        response = await handler(self._narrowed(request, offer.tools))
+        return await arun(self.engine.store, self._said(request, response, offer, scope))
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
         """Let a call go on to its end, where it is judged and carried out, asking whoever must be asked."""
@@ -186,10 +181,6 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         config: RunnableConfig = get_config()
         return scope_of(config, self.engine.definition.name, loop)
 
-    def _requester(self, state: Any) -> Principal:
-        kept = state.get("interlock_requester")
-        return self._scope().principal if kept is None else Principal.from_json(kept)
-
     def _begin(self, state: Any, scope: Scope, requester: Principal) -> Steps[Instance]:
         found: Instance | None = yield InStore(
             lambda connection: instance_rows.load(connection, scope.workflow_id), write=False
@@ -204,16 +195,17 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
     def _edges(self, instance: Instance, requester: Principal) -> dict[str, Edge]:
         return {edge.tool.name: edge for edge in self.engine.edges(self.engine.view(instance, requester))}
 
-    def _offered(self, scope: Scope, requester: Principal) -> Steps[set[str]]:
+    def _offered(self, scope: Scope) -> Steps[Offer]:
+        requester = self._runs.proposer(scope)
         instance = yield from self._begin({}, scope, requester)
         broken: dict[str, RuleError] = {}
         edges = self.engine.edges(self.engine.view(instance, requester), broken)
         if broken:
             commands = Commands(self.engine, scope, node=None, head=None)
             yield InStore(lambda connection: commands.outcomes.withheld(commands.unit(connection), requester, broken))
-        return {edge.tool.wire_name for edge in edges}
+        return Offer(instance, requester, frozenset(edge.tool.wire_name for edge in edges))
 
-    def _narrowed(self, request: ModelRequest[Any], offered: set[str]) -> ModelRequest[Any]:
+    def _narrowed(self, request: ModelRequest[Any], offered: Collection[str]) -> ModelRequest[Any]:
         tools: dict[str, Any] = {}
         for tool in request.tools:
             name = _name_of(tool)
@@ -228,15 +220,15 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
 
     # What was called
 
-    def _said(self, request: ModelRequest[Any], response: Any, scope: Scope) -> Steps[Any]:
-        made = said(response, derive("msg", scope.task_key), request.state.get("messages", []))
+    def _said(self, request: ModelRequest[Any], response: Any, offer: Offer, scope: Scope) -> Steps[Any]:
+        # A key that is new each time: what a model says that is asked again after a crash never stands under the keys of before.
+        made = said(response, mint("msg"), request.state.get("messages", []), offer.sign)
         if used := ungated(made):
             outcomes = Commands(self.engine, scope, node=None, head=None).outcomes
-            by = self._requester(request.state)
 
             def record(connection: Connection) -> None:
                 if (unit := self.engine.store.unit(connection, scope.workflow_id)) is not None:
-                    outcomes.ungated(unit, by, used)
+                    outcomes.ungated(unit, offer.requester, used)
 
             yield InStore(record)
         return made
@@ -270,25 +262,13 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
         return self._others if isinstance(self._others, bool) else name in self._others
 
     def _call(self, request: ToolCallRequest, scope: Scope) -> Steps[ToolMessage]:
-        requester = self._requester(request.state)
-        instance = yield from self._begin({}, scope, requester)
-        called = request.tool_call["name"]
-        message_key, key = keys_of(request, scope.task_key)
-        problem = unreadable(request)
-        proposal = Proposal(
-            key=key,
-            message_key=message_key,
-            tool=self.engine.definition.wire_names.to_canonical(called) or called,
-            arguments={} if problem else self._arguments(request),
-            call_id=str(request.tool_call["id"]),
-            requester=requester,
-            offered=True,
-            state=instance.state,
-            revision=instance.revision,
-            problem=problem or self._beyond_the_limit(request),
-        )
+        instance = yield from self._begin({}, scope, scope.principal)
+        found = message_of(request)
+        known = None if found is None else signed_call(*found, instance)
+        proposal = self._proposal(request, known, instance, scope)
+        requester = proposal.requester
         edge = self._edges(instance, requester).get(proposal.tool) if proposal.problem is None else None
-        if edge is not None and edge.moves and self._follows_another(request):
+        if known is not None and edge is not None and edge.moves and self._moves(known.before):
             commands = Commands(self.engine, scope, node=None, head=None)
             outcome: Outcome = yield InStore(
                 lambda connection: commands.refuse(connection, proposal, _one_by_one(edge))
@@ -305,45 +285,67 @@ class WorkflowMiddleware(AgentMiddleware[WorkflowState, Any]):
             return given
         return cast("JsonObject", without_nulls(given, contract.offered_schema()))
 
+    def _proposal(
+        self, request: ToolCallRequest, known: SignedCall | None, instance: Instance, scope: Scope
+    ) -> Proposal:
+        """The call as it is to be judged: signed where the model made it, and else a claim that only a request on record bears out."""
+        called, problem = request.tool_call, unreadable(request)
+        message_key, key = keys_of(request, scope.task_key)
+        proposal = Proposal(
+            key=key,
+            message_key=message_key,
+            tool=self.engine.definition.wire_names.to_canonical(called["name"]) or called["name"],
+            arguments={} if problem else self._arguments(request),
+            call_id=str(called["id"]),
+            requester=scope.principal if known is None else known.requester,
+            offered=known is None or known.offered,
+            state=instance.state if known is None else known.state,
+            revision=instance.revision if known is None else known.revision,
+            problem=problem or (None if known is None else self._beyond_the_limit(known)),
+            is_claim=True,
+        )
+        if known is None:
+            return proposal
+        # A call that a middleware rewrote on its way cannot be told from one that was sent to the tools past the message. It counts for
+        # whoever runs this, who is judged by it; on a resume by somebody else only what is on record does.
+        is_as_made = (called["name"], called["args"]) == (known.name, known.arguments)
+        return self.engine.sealed(instance, proposal) if is_as_made or known.requester == scope.principal else proposal
+
     def _carry_out(self, instance: Instance, proposal: Proposal, edge: Edge | None, scope: Scope) -> Steps[ToolMessage]:
-        handed = handed_over(self.engine.sealed(instance, proposal), None, alone=True)
+        handed = handed_over(proposal, None, alone=True)
         node = edge.node if edge is not None and edge.moves else None
         if node is not None or scope.durability != "exit":
             # An agent writes its checkpoints in the background, and whether this step follows the last command is read off them.
             yield from until_checkpointed(scope, proposal.tool)
         if edge is not None and edge.moves and self.engine.may_ask(edge):
             ends = {edge.node: "decided", edge.source: "turned down"}
-            asked = yield from AgentsApprovalNode(self.engine, edge, ends).watched(handed, scope)
+            asking = AgentsApprovalNode(self.engine, edge, ends, instance)
+            asked = yield from asking.watched(handed, scope)
+            if asking.answered:
+                self._runs.goes_on(scope, proposal.requester)
             if isinstance(asked.goto, str):
                 return _message(asked)
             ((passed,),) = (asked.goto,)
             handed = passed.arg
-        source = proposal.state
-        target = source if edge is None else edge.target
-        execution = ExecutionNode(self.engine, node or source, source, {source: "", target: ""}, edge_node=node)
+        ends = {instance.state: "", instance.state if edge is None else edge.target: ""}
+        execution = AgentsExecutionNode(self.engine, node or instance.state, instance.state, ends, edge_node=node)
         done = yield from execution.watched(handed, scope)
+        if execution.answered:
+            self._runs.goes_on(scope, proposal.requester)
         return _message(done)
 
-    def _follows_another(self, request: ToolCallRequest) -> bool:
-        """Whether an earlier call of the same message is one that moves the workflow."""
+    def _moves(self, calls: Iterable[Any]) -> bool:
+        """Whether one of these calls is of a tool that moves the workflow."""
         contracts, names = self.engine.definition.contracts, self.engine.definition.wire_names
-        before = (contracts.get(names.to_canonical(call["name"]) or "") for call in _calls_before(request))
-        return any(contract is not None and contract.kind is not ToolKind.READ for contract in before)
+        called = (contracts.get(names.to_canonical(call["name"] or "") or "") for call in calls)
+        return any(contract is not None and contract.kind is not ToolKind.READ for contract in called)
 
-    def _beyond_the_limit(self, request: ToolCallRequest) -> str | None:
+    def _beyond_the_limit(self, known: SignedCall) -> str | None:
         """What is wrong with a call that is more than the workflow takes in one message."""
         limit = self.engine.definition.limits.proposals
-        if len(_calls_before(request)) < limit:
+        if len(known.before) < limit:
             return None
         return f"a message may hold {limit} calls, and this one came after them"
-
-
-class AgentsApprovalNode(ApprovalNode):
-    """Asks about a call of an agent, which its state may hold again, and otherwise than it was asked about."""
-
-    def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
-        """See `as_asked`."""
-        return as_asked(proposal, approval, self.edge.tool, interrupt_id_of(scope))
 
 
 class _AgentsThreads:
@@ -358,16 +360,6 @@ class _AgentsThreads:
             "decided or carried out stands; run the agent on: agent.invoke(None, config).",
             code="no_thread",
         )
-
-
-def _calls_before(request: ToolCallRequest) -> list[Any]:
-    """The calls of the same message that stand before this one; all of the last one's, for a call that stands in none."""
-    found = message_of(request)
-    if found is not None:
-        return all_calls(found[0])[: found[1]]
-    messages = request.state.get("messages", [])
-    message = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
-    return [] if message is None else [*message.tool_calls]
 
 
 def _with_call(request: ToolCallRequest, call: Any) -> ToolCallRequest:

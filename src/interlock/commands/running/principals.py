@@ -11,8 +11,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.runnables.config import var_child_runnable_config
-
 from ...tools.errors import PrincipalError
 from ...tools.principal import Principal
 
@@ -28,7 +26,7 @@ def principal_of(configurable: Mapping[str, Any], context: object) -> Principal:
 
     Args:
         configurable: Of the run's config.
-        context: The run's context. It does not count on LangGraph's server, nor in a run that a node began there.
+        context: The run's context. It does not count on LangGraph's server.
 
     Raises:
         PrincipalError: Neither says it in a usable way.
@@ -43,10 +41,9 @@ def user_of_server(configurable: Mapping[str, Any]) -> Principal | None:
     Raises:
         PrincipalError: The user has no identity.
     """
-    source = configurable if SERVER_USER in configurable else _around()
-    if SERVER_USER not in source:
+    if SERVER_USER not in configurable:
         return None
-    user = source[SERVER_USER]
+    user = configurable[SERVER_USER]
     if user is None or _part(user, "is_authenticated") is False:
         return Principal.ANONYMOUS
     if isinstance(user, _JSON):
@@ -82,12 +79,6 @@ def server_principal(user: object) -> Principal:
         roles=frozenset(_part(user, "permissions") or ()),
         **({} if tenant is None else {"tenant": tenant}),
     )
-
-
-def _around() -> Mapping[str, Any]:
-    """The config of the run that this one was begun in, by a node of the application's."""
-    around = var_child_runnable_config.get() or {}
-    return around.get("configurable") or {}
 
 
 def _part(user: object, name: str) -> Any:

@@ -1,0 +1,121 @@
+"""The calls of an agent's message, signed when the model made them, so that what reaches the tools is known to be the model's.
+
+The signatures stand in the message's response metadata, which no provider is sent. Whoever changes a call afterwards, or writes
+a message of their own, has none that fits.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from ..checkpointing.store import Instance
+from ..rules.calls import all_calls
+from ..tools.errors import PrincipalError
+from ..tools.ids import derive
+from ..tools.principal import Principal
+from .agent_messages import key_of
+
+_CALL = "call"
+"""What an instance's seal is asked about a call."""
+Sign = Callable[[AIMessage], AIMessage]
+
+
+@dataclass(frozen=True)
+class SignedCall:
+    """What is known of a call that the model made."""
+
+    name: str
+    arguments: Any
+    key: str
+    """Its idempotency key."""
+    message_key: str
+    requester: Principal
+    """Whose turn it was."""
+    offered: bool
+    """Whether its tool was offered to the model then."""
+    state: str
+    revision: int
+    before: Sequence[Any]
+    """The calls of the same message that stand before it."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What the model is offered, and on whose behalf it is asked.
+
+    Attributes:
+        instance: As it stands when the model is asked.
+        requester: Whose turn it is.
+        tools: The wire names of the workflow's tools.
+    """
+
+    instance: Instance
+    requester: Principal
+    tools: Collection[str]
+
+    def sign(self, message: AIMessage) -> AIMessage:
+        """A model's message with the signatures of its calls."""
+        calls = all_calls(message)
+        if not calls:
+            return message
+        made = {
+            "requester": self.requester.to_json(),
+            "state": self.instance.state,
+            "revision": self.instance.revision,
+            "offered": sorted({str(call["name"]) for call in calls} & {*self.tools}),
+        }
+        key = key_of(message)
+        marks = [
+            self.instance.seal.mark(_CALL, *_parts(self.instance, key, made, calls, place))
+            for place in range(len(calls))
+        ]
+        metadata = {**message.response_metadata, _place_of(self.instance): {**made, "marks": marks}}
+        return message.model_copy(update={"response_metadata": metadata})
+
+
+def signed_call(message: AIMessage, place: int, instance: Instance) -> SignedCall | None:
+    """What is known of a message's call in this place; None where no model made it so for this instance."""
+    noted, calls, key = message.response_metadata.get(_place_of(instance)), all_calls(message), key_of(message)
+    if key is None or not isinstance(noted, Mapping):
+        return None
+    marks = noted.get("marks")
+    if not isinstance(marks, list) or len(marks) != len(calls):
+        return None
+    made = {name: noted.get(name) for name in ("requester", "state", "revision", "offered")}
+    if not instance.seal.fits(marks[place], _CALL, *_parts(instance, key, made, calls, place)):
+        return None
+    try:
+        requester = Principal.from_json(made["requester"] or {})
+    except PrincipalError:  # another release signed it
+        return None
+    call = calls[place]
+    return SignedCall(
+        name=str(call["name"]),
+        arguments=call["args"],
+        key=derive("key", key, place),
+        message_key=key,
+        requester=requester,
+        offered=call["name"] in (made["offered"] or ()),
+        state=str(made["state"]),
+        revision=int(made["revision"] or 0),
+        before=calls[:place],
+    )
+
+
+def _parts(
+    instance: Instance, message_key: str | None, made: Mapping[str, Any], calls: Sequence[Any], place: int
+) -> list[Any]:
+    call = calls[place]
+    before = [one["name"] for one in calls[:place]]
+    return [
+        instance.workflow_id, message_key, dict(made), place, len(calls), before, call["name"], call["args"], call["id"],
+    ]  # fmt: skip
+
+
+def _place_of(instance: Instance) -> str:
+    return f"interlock:{instance.workflow}"
+
+
+__all__ = ["Offer", "Sign", "SignedCall", "signed_call"]

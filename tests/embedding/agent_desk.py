@@ -152,7 +152,7 @@ def _(it: Attacked) -> None:
     it.asked()
     evil = {**it.write.arguments, **it.other_arguments()}
     replace_call(it, evil)
-    assert bool(it.desk.goes_on()) == it.permits(evil), "it is another proposal: asked about, or denied"
+    assert not it.desk.goes_on(), "no model made that call: it is denied, whatever is permitted"
     it.desk.goes_on(Command(goto="tools"))
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=desks.CUSTOMER)
 
@@ -163,7 +163,7 @@ def _(it: Attacked) -> None:
     it.confirmed()
     evil = {**it.write.arguments, **it.other_arguments()}
     replace_call(it, evil)
-    assert bool(it.desk.goes_on()) == it.permits(evil), "it is another proposal: asked about, or denied"
+    assert not it.desk.goes_on(), "no model made that call: it is denied, whatever is permitted"
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, evil, principal=desks.CUSTOMER)
 
 

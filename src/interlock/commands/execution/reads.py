@@ -146,8 +146,6 @@ class Reads:
             tool=contract.name,
             audit_ref=ready.context.audit_ref,
         )
-        if ready.approval is not None:
-            use(unit, ready.approval)
         return Outcome(result, unit.flush())
 
     def _failed(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Exception) -> Outcome:

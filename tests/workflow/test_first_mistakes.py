@@ -157,7 +157,7 @@ def test_a_tool_that_puts_something_into_the_data_that_cannot_be_kept(caplog: py
     graph = anything(put).compile()
     output = graph.invoke(SAID, HERE)
     assert (output["state"], output["last_result"]["error"]["code"]) == ("open", "invalid_output")
-    assert "left something in the workflow's data that cannot be kept as JSON" in caplog.text
+    assert "the workflow's data as the tool left it cannot be kept as JSON" in caplog.text
 
 
 def test_a_tool_whose_result_cannot_be_written() -> None:

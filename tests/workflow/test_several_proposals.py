@@ -109,5 +109,5 @@ def test_a_message_with_too_many_calls_is_carried_out_up_to_the_bound(memory: Ho
     message = [call("note.add", text=str(number)) for number in range(6)]
     flow = desk.workflow(ScriptedChatModel([message, "done"]), limits=Limits(proposals=4))
     output = memory.compile(flow).invoke(said(), thread())
-    assert codes(output) == ["ok"] * 4 + ["invalid_arguments"] * 2
+    assert sorted(codes(output)) == ["ok"] * 4 + ["too_many_calls"] * 2
     assert output["data"]["notes"] == 4

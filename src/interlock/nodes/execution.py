@@ -1,6 +1,6 @@
 """The nodes that carry proposals out: one per moving edge, and one per state for the reads that stay in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -148,6 +148,13 @@ def _with_artifact(message: ToolMessage, outcome: Outcome) -> ToolMessage:
 def _head_mark(outcome: Outcome) -> str | None:
     instance = outcome.instance
     return None if outcome.head is None else instance.seal.mark(HEAD, instance.workflow_id, outcome.head)
+
+
+def answered_all(engine: Engine, proposals: Sequence[Proposal], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """As `answered`, of several proposals that were answered together; there is one at least."""
+    updates = [answered(engine, *pair) for pair in zip(proposals, outcomes, strict=True)]
+    together = {name: [item for update in updates for item in update[name]] for name in ("messages", "progress")}
+    return {**updates[-1], **together}
 
 
 def streamed(proposal: Proposal, outcome: Outcome) -> JsonObject:

@@ -1,6 +1,7 @@
 """The node of a state: it works off the proposals that wait, and when none does, asks whoever proposes here for the next ones."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -19,11 +20,12 @@ from ..commands.execution.outcomes import Outcomes
 from ..commands.execution.starting import ensure_instance
 from ..commands.running.broken_rules import tell
 from ..commands.running.engine import Engine
-from ..commands.running.operations import Ask, InStore, Steps, in_store
+from ..commands.running.operations import Ask, InStore, Steps
 from ..commands.running.scope import Scope
 from ..rules.calls import finished, repaired, used_of_the_providers
 from ..rules.definition import Edge, State
-from ..rules.gate import Denial, left_over, rule_broken
+from ..rules.gate import Denial, left_over, rule_broken, too_many
+from ..rules.keepable import keepable
 from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of, with_arguments
 from ..rules.view import GuardView
 from ..tools.codes import ErrorCode
@@ -33,7 +35,7 @@ from ..tools.principal import Principal
 from ..tools.strict import without_nulls
 from .base import WorkflowNode
 from .conversation import missing_answers
-from .execution import answered, handed_over, streamed
+from .execution import answered_all, handed_over, streamed
 from .explaining import tell_offer
 from .models import Proposer
 
@@ -135,41 +137,37 @@ class StateNode(WorkflowNode):
                     for node, proposal, alone in goto
                 ]
             )
-        # The first one has no edge here, or was never offered: there is no node that could carry it out.
-        first = pending[0]
+        # The first ones have no edge here, or were never offered: there is no node that could carry them out.
+        edge_of = self._edge_finder(view)
+        lost = list(itertools.takewhile(lambda proposal: edge_of(proposal) is None, pending))
         commands = Commands(self.engine, scope, node=None, head=head)
-        outcome: Outcome | None = yield from commands.recording(
-            first, in_store(lambda connection: self._refused(connection, commands, first))
-        )
-        if outcome is None:  # the row moved since it was looked at, and there is a way for it now
+        outcomes: list[Outcome] = yield InStore(lambda connection: self._refused(connection, commands, lost))
+        if not outcomes:  # the row moved since it was looked at, and there is a way for it now
             return Command(goto=self.state.name)
-        scope.emit(streamed(first, outcome))
-        return Command(update=answered(self.engine, first, outcome), goto=self.state.name)
+        return self._answered(lost[: len(outcomes)], outcomes, scope, goto=self.state.name)
 
-    def _refused(self, connection: Connection, commands: Commands, proposal: Proposal) -> Outcome | None:
-        verdict = commands.judge_now(commands.unit(connection), proposal)
-        return commands.refuse(connection, proposal, verdict) if isinstance(verdict, Denial) else None
+    def _refused(self, connection: Connection, commands: Commands, proposals: Sequence[Proposal]) -> list[Outcome]:
+        """Deny proposals up to the first one that there is a way for."""
+        outcomes = []
+        unit = commands.unit(connection)
+        for proposal in proposals:
+            verdict = commands.judge_now(unit, proposal)
+            if not isinstance(verdict, Denial):
+                break
+            outcomes.append(commands.outcomes.deny(unit, proposal, verdict))
+        return outcomes
+
+    def _answered(
+        self, proposals: Sequence[Proposal], outcomes: Sequence[Outcome], scope: Scope, *, goto: str
+    ) -> Command[str]:
+        for proposal, outcome in zip(proposals, outcomes, strict=True):
+            scope.emit(streamed(proposal, outcome))
+        return Command(update=answered_all(self.engine, proposals, outcomes), goto=goto)
 
     def _route(self, pending: list[Proposal], progress: Progress, view: GuardView) -> list[tuple[str, Proposal, bool]]:
         """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves."""
-        known: list[tuple[Principal, dict[str, Edge]]] = []
-
-        def edges_for(requester: Principal) -> dict[str, Edge]:
-            # By who proposed, as the gate judges it: it may be somebody else's turn by now, who is offered other tools.
-            for one, edges in known:
-                if one == requester:
-                    return edges
-            offered = self.engine.edges(replace(view, principal=requester))
-            known.append((requester, {edge.tool.name: edge for edge in offered}))
-            return known[-1][1]
-
         settled = progress.get("settled", [])
-
-        def edge_of(proposal: Proposal) -> Edge | None:
-            if not proposal.offered or proposal.problem is not None:
-                return None
-            return edges_for(proposal.requester).get(proposal.tool)
-
+        edge_of = self._edge_finder(view)
         asking = [
             (edge.approval_node, proposal, False)
             for proposal in pending
@@ -192,16 +190,41 @@ class StateNode(WorkflowNode):
         # The approval node stands on the only way to the execution, and lets what was decided pass.
         return [(edge.approval_node, first, True)] if self._may_ask(edge) else [(edge.node, first, True)]
 
+    def _edge_finder(self, view: GuardView) -> Callable[[Proposal], Edge | None]:
+        """Finds the edge that there is now for a proposal."""
+        known: list[tuple[Principal, dict[str, Edge]]] = []
+
+        def edges_for(requester: Principal) -> dict[str, Edge]:
+            # By who proposed, as the gate judges it: it may be somebody else's turn by now, who is offered other tools.
+            for one, edges in known:
+                if one == requester:
+                    return edges
+            offered = self.engine.edges(replace(view, principal=requester))
+            known.append((requester, {edge.tool.name: edge for edge in offered}))
+            return known[-1][1]
+
+        def edge_of(proposal: Proposal) -> Edge | None:
+            if not proposal.offered or proposal.problem is not None:
+                return None
+            return edges_for(proposal.requester).get(proposal.tool)
+
+        return edge_of
+
     def _may_ask(self, edge: Edge) -> bool:
         return edge.approval_node in self.destinations
 
     def _answer_left_over(self, pending: list[Proposal], scope: Scope) -> Steps[Command[str]]:
-        first, rest = pending[0], pending[1:]
         commands = Commands(self.engine, scope, node=None, head=None)
-        outcome: Outcome = yield InStore(
-            lambda connection: commands.refuse(connection, first, left_over(first, state=self.state.name))
-        )
-        return Command(update=answered(self.engine, first, outcome), goto=self.state.name if rest else END)
+
+        def work(connection: Connection) -> list[Outcome]:
+            unit = commands.unit(connection)
+            return [
+                commands.outcomes.deny(unit, proposal, left_over(proposal, state=self.state.name))
+                for proposal in pending
+            ]
+
+        outcomes = yield InStore(work)
+        return self._answered(pending, outcomes, scope, goto=END)
 
     # What comes next
 
@@ -233,7 +256,8 @@ class StateNode(WorkflowNode):
         # New each time: when a model is asked again after a crash, what it says then never stands under the keys of before.
         message_key = mint("msg")
         if message is not None:
-            message = repaired(finished(message), message_key, [*value.get("messages", []), *before])
+            message = keepable(finished(message), longest=self.engine.definition.limits.argument_characters)
+            message = repaired(message, message_key, [*value.get("messages", []), *before])
             if used := used_of_the_providers(message):
                 outcomes = Commands(self.engine, scope, node=None, head=None).outcomes
                 yield InStore(partial(self._ungated, outcomes=outcomes, by=view.principal, used=used, scope=scope))
@@ -251,19 +275,23 @@ class StateNode(WorkflowNode):
         )
         if self.state.is_strict:
             proposals = [self._relaxed(proposal) for proposal in proposals]
+        limit = self.engine.definition.limits.proposals
+        proposals, beyond = proposals[:limit], proposals[limit:]
         # What the model left out is fixed now, so that what is asked about later is what was proposed.
         proposals = [self.engine.completed(proposal) for proposal in proposals]
-        op = (
-            "propose",
-            {
-                "workflow_id": instance.workflow_id,
-                "proposals": [
-                    self.engine.sealed(instance, self._bounded(number, proposal)).to_json()
-                    for number, proposal in enumerate(proposals)
-                ],
-            },
-        )
-        update = {**channels, "messages": [*before, message], "progress": [op]}
+        turned_away = yield from self._turn_away(beyond, limit + len(beyond), scope)
+        told = {
+            "workflow_id": instance.workflow_id,
+            "proposals": [self.engine.sealed(instance, proposal).to_json() for proposal in proposals],
+            **({"denied": len(beyond)} if beyond else {}),
+        }
+        op = ("propose", told)
+        update = {
+            **channels,
+            **turned_away,
+            "messages": [*before, message, *turned_away.get("messages", ())],
+            "progress": [op],
+        }
         after = advance(progress, [op])
         goto = self._route(pending_of(after), after, view)
         if not goto:
@@ -301,11 +329,19 @@ class StateNode(WorkflowNode):
             return proposal
         return with_arguments(proposal, without_nulls(proposal.arguments, contract.offered_schema()))
 
-    def _bounded(self, number: int, proposal: Proposal) -> Proposal:
-        limit = self.engine.definition.limits.proposals
-        if number < limit:
-            return proposal
-        return replace(proposal, problem=f"a message may hold {limit} calls, and this one came after them")
+    def _turn_away(self, beyond: Sequence[Proposal], calls: int, scope: Scope) -> Steps[dict[str, Any]]:
+        """Answer the calls that are more than the workflow takes in one message, all in one step."""
+        if not beyond:
+            return {}
+        denial = too_many(calls - len(beyond), calls)
+        commands = Commands(self.engine, scope, node=None, head=None)
+        outcomes = yield InStore(
+            lambda connection: commands.outcomes.deny_all(commands.unit(connection), beyond, denial)
+        )
+        for proposal, outcome in zip(beyond, outcomes, strict=True):
+            scope.emit(streamed(proposal, outcome))
+        answers = [self.engine.answer(*pair) for pair in zip(beyond, (done.result for done in outcomes), strict=True)]
+        return {"messages": answers, "last_result": outcomes[-1].result}
 
     # Bounds
 

@@ -18,7 +18,7 @@ from ..tools.contracts import Bound, ToolContract
 from ..tools.errors import InterlockError, InvalidArguments, Refused, RuleError
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
-from ..tools.storable import why_not_storable
+from ..tools.storable import storable_text, why_not_storable
 from .definition import Definition, Edge, offered_edges
 from .policies import Allow, Deny, History, Mode, Policy, ProposalView, RequireApproval, Ruling
 from .proposals import Proposal
@@ -68,6 +68,7 @@ class Admission:
 
 
 Verdict = Denial | Admission
+_LONGEST_NAME = 100
 Facts = Callable[[ToolContract, Any, Callable[..., Any]], str | None]
 """Runs a check of the application's own against the system of record; gives the reason why it does not hold, or None."""
 Condition = Callable[[ToolContract, Any, Callable[..., Any], GuardView], bool]
@@ -228,6 +229,17 @@ def binding(
     return digest(bound)
 
 
+def too_many(limit: int, calls: int) -> Denial:
+    """The answer to the calls of a message that came after as many as the workflow takes in one."""
+    return Denial(
+        ErrorCode.TOO_MANY_CALLS,
+        f"A message may hold {limit} calls, and this one, of a message of {calls}, came after them. Nothing was done; call it again in a message of "
+        "its own if it is still wanted.",
+        {"limit": limit, "calls": calls},
+        retryable=True,
+    )
+
+
 def left_over(proposal: Proposal, *, state: str) -> Denial:
     """The answer to a proposal that still waited when the workflow came to a state where nothing of it can be done."""
     return Denial(
@@ -324,7 +336,7 @@ def _not_allowed(
     if contract is None:
         return Denial(
             ErrorCode.UNKNOWN_TOOL,
-            f"There is no tool {proposal.tool!r}. Nothing was done. Tools that may be called now: {now}.",
+            f"There is no tool {storable_text(proposal.tool)[:_LONGEST_NAME]!r}. Nothing was done. Tools that may be called now: {now}.",
         )
     if edge is not None and not proposal.offered:
         return Denial(

@@ -13,6 +13,7 @@ from ..tools.principal import Principal
 from ..tools.trace_reference import current_trace
 from ..tools.wire import WireNames
 from .calls import problem_of
+from .keepable import said_by
 
 PROPOSAL = "proposal"
 """What an instance's seal is asked about a proposal."""
@@ -89,7 +90,7 @@ def proposals_of(
         (call["name"], call["args"], cast("str", call["id"]), None) for call in message.tool_calls
     ]
     calls += [
-        (broken.get("name") or "", {}, cast("str", broken["id"]), problem_of(broken))
+        (broken.get("name") or "", said_by(broken), cast("str", broken["id"]), problem_of(broken))
         for broken in message.invalid_tool_calls
     ]
     found = []
@@ -144,6 +145,7 @@ def advance(progress: Progress | None, ops: Sequence[Sequence[Any]]) -> Progress
                 new["requester"], new["calls"], new["denials"] = op[1], 0, 0
             case "propose":
                 new["pending"] = [*new.get("pending", []), *op[1]["proposals"]]
+                new["denials"] = new.get("denials", 0) + op[1].get("denied", 0)
                 new["calls"] = new.get("calls", 0) + 1
                 new["workflow_id"] = op[1]["workflow_id"]
             case "settle":

@@ -1,16 +1,18 @@
 """A tool contract: what a tool is called, takes, returns and may do, and the function that does it."""
 
 import copy
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 from typing_extensions import ParamSpec, TypeVar
 
 from ._arguments import invalid
+from ._finite import not_finite
 from ._input import Bound, Input
 from ._normalised import normalised
 from ._predicates import CHECK, CONDITION, PREVIEW, Predicate
@@ -20,12 +22,12 @@ from ._shapes import on_wire
 from ._yes_or_no import discard
 from .canonical import JSON, JsonObject, digest, same_json, to_json
 from .context import ToolContext
-from .errors import ContextError, InvalidArguments, InvalidOutput, NotJson, Problem
+from .errors import ContextError, InvalidArguments, InvalidOutput, Problem
 from .kinds import Effect, ToolKind
 from .model_answers import Answers
 from .redaction import redact
 from .retry import RetryPolicy
-from .storable import why_not_storable
+from .storable import LONGEST, storable_text, why_not_storable
 from .wire import camel
 
 if TYPE_CHECKING:
@@ -314,26 +316,36 @@ class ToolContract(Generic[P, R]):
             raise InvalidOutput(
                 f"the preview of {self.name} shows what has no JSON form ({error}); return plain data or a model"
             ) from error
-        problem = why_not_storable(plain)
+        problem = why_not_storable(plain) or not_finite(shown)
         if problem is not None:
             raise InvalidOutput(f"the preview of {self.name} shows what cannot be kept: {problem}; show less of it")
         return plain
 
-    def dump_output(self, value: Any) -> JSON:
+    def dump_output(self, value: Any, *, longest: int = LONGEST) -> JSON:
         """Check what the function returned against the contract, and give it as it is on the wire.
 
+        Args:
+            value: What the function returned.
+            longest: How many characters it may have as JSON text, about.
+
         Raises:
-            InvalidOutput: it is not what the contract promises.
+            InvalidOutput: it is not what the contract promises, or cannot be kept and read back as it is.
         """
+        if inspect.iscoroutine(value):
+            value.close()
         try:
             valid = self._output.validate_python(value)
-            return to_json(
+            plain = to_json(
                 on_wire(valid, self._output.dump_python(valid, mode="json", by_alias=True, warnings="error"))
             )
+            problem = why_not_storable(plain, longest=longest) or not_finite(valid)
+            if problem is None:
+                return plain
+            wrong = [{"field": "", "problem": problem}]
         except ValidationError as error:
             wrong = [{"field": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()]
-        except (PydanticSerializationError, NotJson) as error:
-            wrong = [{"field": "", "problem": str(error)}]
+        except Exception as error:  # validators and serializers of the tool's own may raise anything
+            wrong = [{"field": "", "problem": storable_text(error)}]
         told = "; ".join(f"{item['field'] or 'the value'}: {item['problem']}" for item in wrong)
         raise InvalidOutput(
             f"{self.name} returned what its contract does not promise ({told}); mend the tool or its return annotation",

@@ -60,6 +60,9 @@ def storable(value: object) -> JSON:
 
 def storable_text(text: object) -> str:
     """Turn anything into text that every database keeps unchanged, cut off where it is long."""
+    if isinstance(text, Exception):
+        with contextlib.suppress(Exception):  # an exception's own __str__
+            return _text(str(text)) or type(text).__name__
     return _text(text if isinstance(text, str) else _told(text))
 
 

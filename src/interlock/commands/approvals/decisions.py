@@ -18,6 +18,7 @@ from ...tools.codes import ErrorCode
 from ...tools.errors import ConflictError, InputError, InterlockError, InvalidArguments, InvalidResume, PrincipalError
 from ...tools.principal import Principal
 from ...tools.redaction import redact
+from ...tools.storable import storable, why_not_storable
 from ..execution.commands import Commands
 from ..execution.looking import DeniedError
 from ..running.engine import Engine
@@ -94,7 +95,12 @@ def record_refused(
     unit = engine.store.unit(connection, workflow_id)
     if unit is None:
         return
-    unit.record(AuditKind.DECISION_REFUSED, by, {"reason": error.message, "details": error.details}, code=error.code)
+    unit.record(
+        AuditKind.DECISION_REFUSED,
+        by,
+        {"reason": storable(error.message), "details": storable(error.details)},
+        code=error.code,
+    )
     unit.flush()
 
 
@@ -109,6 +115,9 @@ def _checked(
     scope: Scope,
 ) -> tuple[Decision, ApprovalRequest] | InterlockError:
     """The decision in its canonical form, and what it binds the approval to; or why it cannot be taken."""
+    said = {"message": decision.message, "arguments": decision.arguments}
+    if (unkept := why_not_storable(said, longest=engine.definition.limits.argument_characters)) is not None:
+        return InvalidResume(f"The decision on {approval.tool} cannot be kept: {unkept}. Nothing was decided.")
     reason = approval.rule.why_not(
         requester=approval.requester,
         by=by,
@@ -245,7 +254,7 @@ def _declined(
     unit.record(
         AuditKind.DECISION_REFUSED,
         by,
-        {**_said(engine, approval, decision), "reason": error.message},
+        {**_said(engine, approval, decision), "reason": storable(error.message)},
         tool=approval.tool,
         code=code or error.code,
     )
@@ -259,8 +268,8 @@ def _said(engine: Engine, approval: ApprovalRequest, decision: Decision) -> dict
     return {
         "approvalId": approval.approval_id,
         "decision": decision.kind.value,
-        "arguments": None if decision.arguments is None else redact(decision.arguments, sensitive),
-        "message": decision.message,
+        "arguments": None if decision.arguments is None else redact(storable(decision.arguments), sensitive),
+        "message": storable(decision.message),
     }
 
 

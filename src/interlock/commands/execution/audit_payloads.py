@@ -1,15 +1,14 @@
 """What is written down of a command, and what is said of it: audit payloads, error bodies, event envelopes."""
 
 import datetime as dt
-import json
-from typing import Any
+from typing import Any, cast
 
 from langgraph.errors import GraphInterrupt
 
 from ...checkpointing.store import Unit
 from ...rules.gate import Admission
 from ...rules.proposals import Proposal
-from ...tools.canonical import JsonObject
+from ...tools.canonical import JsonObject, to_json
 from ...tools.codes import ErrorCode
 from ...tools.contracts import ToolContract
 from ...tools.errors import InvalidOutput, ReadOnlyStore, Refused
@@ -18,6 +17,7 @@ from ...tools.ids import EventId, TraceId, WorkflowId, mint
 from ...tools.kinds import ToolKind
 from ...tools.redaction import redact
 from ...tools.results import ErrorBody
+from ...tools.storable import storable, storable_text, why_not_storable
 from ...tools.trace_reference import current_trace
 from ..running.tool_bodies import OutOfTimeError
 
@@ -38,12 +38,7 @@ def facts_of(proposal: Proposal, admission: Admission, node: str | None) -> dict
 def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
     """What a caller and the model are told of an exception that a tool's body raised."""
     if isinstance(error, Refused):
-        return ErrorBody(
-            code=ErrorCode.REFUSED,
-            message=error.message,
-            retryable=error.retryable,
-            details=plain_object(error.details),
-        )
+        return _refusal(contract, error)
     if isinstance(error, OutOfTimeError):
         return ErrorBody(
             code=ErrorCode.TIMEOUT,
@@ -55,8 +50,9 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
     if isinstance(error, InvalidOutput):
         return ErrorBody(
             code=ErrorCode.INVALID_OUTPUT,
-            message=f"{contract.wire_name} did not return what it promises. Nothing of it was kept."
+            message=f"{contract.wire_name} did not leave behind what it promises. Nothing of it was kept."
             + (f" It {advice}." if (advice := error.details.get("advice")) else ""),
+            details=cast("JsonObject", storable({"problems": error.details.get("problems", [])})),
         )
     if isinstance(error, ReadOnlyStore) and contract.kind is ToolKind.READ:
         return ErrorBody(
@@ -68,6 +64,24 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
         code=ErrorCode.TOOL_FAILED,
         # The exception's own text may hold secrets of the system behind the tool; it is in the log, not in the conversation.
         message=f"{contract.wire_name} failed unexpectedly ({type(error).__name__}). Nothing of it was kept.",
+    )
+
+
+def _refusal(contract: ToolContract, refusal: Refused) -> ErrorBody:
+    """A refusal as it is told; its details have to be kept as they are, as everything that a tool leaves behind."""
+    message = refusal.message if why_not_storable(refusal.message) is None else storable_text(refusal.message)
+    problem = why_not_storable(refusal.details)
+    if problem is None:
+        return ErrorBody(
+            code=ErrorCode.REFUSED,
+            message=message,
+            retryable=refusal.retryable is True,
+            details=cast("JsonObject", to_json(refusal.details)),
+        )
+    return ErrorBody(
+        code=ErrorCode.INVALID_OUTPUT,
+        message=f"{contract.wire_name} refused ({message}), with details that cannot be kept: {problem}. Nothing of it was kept.",
+        details={"problems": [{"field": "", "problem": problem}]},
     )
 
 
@@ -103,9 +117,3 @@ def envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContrac
             ),
         },
     )
-
-
-def plain_object(value: Any) -> JsonObject:
-    """A JSON object of its own, with nothing shared and nothing that JSON does not know."""
-    plain: JsonObject = json.loads(json.dumps(value, default=str))
-    return plain

@@ -4,17 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
-
 from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
 from ...checkpointing.store import audit as audit_rows
 from ...rules.gate import Denial, rule_broken
 from ...rules.proposals import Proposal
 from ...tools.canonical import JsonObject
 from ...tools.codes import ErrorCode
-from ...tools.errors import InvalidOutput, RuleError
-from ...tools.events import Event
+from ...tools.contracts import ToolContract
+from ...tools.errors import RuleError
 from ...tools.ids import AuditRef, WorkflowId, derive, mint
 from ...tools.kinds import Effect, ToolKind
 from ...tools.principal import Principal
@@ -22,13 +19,12 @@ from ...tools.redaction import redact
 from ...tools.results import CommandResult, ErrorBody, ErrorResult
 from ...tools.storable import storable, storable_text
 from ..approvals.binding import use
-from ..running.engine import Engine
-from ..running.operations import Attempt
+from ..running.engine import Engine, logger
 from ..running.scope import Scope
 from ..waits.settling import arrive
 from .attempts import Admitted, Broken, Outcome
-from .audit_payloads import envelope, facts_of
-from .followed import check_followed
+from .audit_payloads import facts_of
+from .left_behind import left_behind
 
 
 class Outcomes:
@@ -56,10 +52,7 @@ class Outcomes:
 
     def deny(self, unit: Unit, proposal: Proposal, denial: Denial) -> Outcome:
         """Record a denial and answer with it."""
-        contract = self.engine.definition.contracts.get(proposal.tool)
-        sensitive = frozenset() if contract is None else contract.sensitive
-        said = {"key": proposal.key, "arguments": redact(storable(proposal.arguments), sensitive)}
-        return self._denied(unit, proposal.requester, denial, said, tool=storable_text(proposal.tool)[:64])
+        return self._denied(unit, proposal.requester, denial, self._said(proposal), tool=self._tool(proposal))
 
     def undecided(self, unit: Unit, requester: Principal, denial: Denial) -> Outcome:
         """Record that nothing could be proposed, because what decides broke, and answer so."""
@@ -78,9 +71,48 @@ class Outcomes:
             unit.record(AuditKind.DENIAL, requester, payload, tool=tool, code=denial.code.value, audit_ref=audit_ref)
         unit.flush()
 
+    def deny_all(self, unit: Unit, proposals: Sequence[Proposal], denial: Denial) -> list[Outcome]:
+        """Record one denial of each of several proposals, and answer each, all written together."""
+        if not proposals:
+            return []
+        requester = proposals[0].requester
+        allowed = self.engine.offered_for(unit.instance, requester)
+        results = []
+        for proposal in proposals:
+            results.append(
+                self._record(unit, requester, denial, self._said(proposal), tool=self._tool(proposal), allowed=allowed)
+            )
+        unit.answer(results[-1])
+        instance = unit.flush()
+        return [Outcome(result, instance) for result in results]
+
+    def _said(self, proposal: Proposal) -> JsonObject:
+        contract = self.engine.definition.contracts.get(proposal.tool)
+        sensitive = frozenset() if contract is None else contract.sensitive
+        return {"key": proposal.key, "arguments": redact(storable(proposal.arguments), sensitive)}
+
+    def _tool(self, proposal: Proposal) -> str:
+        return storable_text(proposal.tool)[:64]
+
     def _denied(
         self, unit: Unit, requester: Principal, denial: Denial, said: JsonObject, *, tool: str | None
     ) -> Outcome:
+        allowed = self.engine.offered_for(unit.instance, requester)
+        result = self._record(unit, requester, denial, said, tool=tool, allowed=allowed)
+        unit.answer(result)
+        return Outcome(result, unit.flush())
+
+    def _record(
+        self,
+        unit: Unit,
+        requester: Principal,
+        denial: Denial,
+        said: JsonObject,
+        *,
+        tool: str | None,
+        allowed: tuple[str, ...],
+    ) -> JsonObject:
+        """Record a denial, and give the answer to it."""
         audit_ref = AuditRef(mint("audit"))
         body = ErrorBody(
             code=denial.code,
@@ -88,22 +120,16 @@ class Outcomes:
             retryable=denial.retryable,
             details=cast("JsonObject", storable(dict(denial.details))),
         )
-        unit.record(
-            AuditKind.DENIAL,
-            requester,
-            {
-                **said,
-                "state": unit.instance.state,
-                "node": self.node,
-                "error": body.model_dump(mode="json", by_alias=True),
-            },
-            tool=tool,
-            code=denial.code.value,
+        error = body.model_dump(mode="json", by_alias=True)
+        payload = {**said, "state": unit.instance.state, "node": self.node, "error": error}
+        unit.record(AuditKind.DENIAL, requester, payload, tool=tool, code=denial.code.value, audit_ref=audit_ref)
+        return ErrorResult(
+            workflow_id=WorkflowId(unit.instance.workflow_id),
+            current_state=unit.instance.state,
+            next_allowed_tools=allowed,
             audit_ref=audit_ref,
-        )
-        result = self._error(unit, requester, body, audit_ref)
-        unit.answer(result)
-        return Outcome(result, unit.flush())
+            error=body,
+        ).to_json()
 
     def refused(
         self,
@@ -159,29 +185,45 @@ class Outcomes:
             error=body,
         ).to_json()
 
-    def transition(self, unit: Unit, ready: Admitted, proposal: Proposal, output: Any) -> Outcome:
+    def transition(
+        self, unit: Unit, ready: Admitted, proposal: Proposal, output: Any, *, happened: bool = False
+    ) -> Outcome:
         """Write everything that follows from a command's having been carried out.
 
+        Args:
+            unit: The instance.
+            ready: The attempt.
+            proposal: What was carried out.
+            output: What the tool returned.
+            happened: Whether its effect is outside the database, and so has happened whatever it left behind: what cannot be kept of
+                that is left out then, and said so.
+
         Raises:
-            InvalidOutput: The output, or the data, is not what was promised; nothing may be committed.
+            InvalidOutput: What the tool left behind cannot be kept; nothing may be committed.
         """
         contract, context, edge = ready.contract, ready.context, ready.admission.edge
-        shown = contract.dump_output(output)
+        left = left_behind(self.engine.definition, unit, ready, proposal, output)
+        if not happened:
+            left = left.sound(contract)
         before = unit.instance
         unit.move(
             state=edge.target,
-            data=self.data_after(ready, unit),
+            data=left.data,
             finished=self.engine.definition.state(edge.target).is_final,
         )
         allowed = self.engine.offered_for(unit.instance, proposal.requester)
-        result = CommandResult(
-            workflow_id=WorkflowId(before.workflow_id),
-            previous_state=before.state,
-            current_state=edge.target,
-            next_allowed_tools=allowed,
-            audit_ref=context.audit_ref,
-            output=shown,
-        ).to_json()
+        result = (
+            self._happened(unit, contract, left.problems, allowed, context.audit_ref)
+            if left.problems
+            else CommandResult(
+                workflow_id=WorkflowId(before.workflow_id),
+                previous_state=before.state,
+                current_state=edge.target,
+                next_allowed_tools=allowed,
+                audit_ref=context.audit_ref,
+                output=left.output,
+            ).to_json()
+        )
         unit.record(
             AuditKind.TRANSITION,
             proposal.requester,
@@ -190,52 +232,56 @@ class Outcomes:
                 "previousState": before.state,
                 "currentState": edge.target,
                 "nextAllowedTools": [*allowed],
-                "output": redact(shown, contract.sensitive),
+                "output": redact(left.output, contract.sensitive),
                 "data": redact(unit.instance.data, contract.sensitive),
                 "approvalId": None if ready.approval is None else ready.approval.approval_id,
                 "attempt": context.attempt,
+                **({"problems": [*left.problems]} if left.problems else {}),
             },
             tool=contract.name,
+            code=ErrorCode.INVALID_OUTPUT.value if left.problems else None,
             audit_ref=context.audit_ref,
         )
         if contract.kind is not ToolKind.READ:
             self.enter(unit, ready, proposal, LedgerStatus.COMPLETED, result)
         if ready.approval is not None:
             use(unit, ready.approval)
-        stated = [output] if contract.kind is ToolKind.EVENT and isinstance(output, Event) else []
-        for event in [*context.emitted, *stated]:
-            unit.emit(envelope(event, unit, proposal, contract), proposal.requester)
+        for event in left.events:
+            unit.emit(event, proposal.requester)
         unit.answer(result)
         if self.scope.root_checkpoint is not None:
             unit.set(head_checkpoint=self.scope.root_checkpoint)
         unit.flush()
         return Outcome(result, arrive(self.engine, unit), head=self.scope.root_checkpoint)
 
-    def data_after(self, attempt: Attempt, unit: Unit) -> JsonObject:
-        """The workflow's data as the tool left it.
-
-        Raises:
-            InvalidOutput: Its model refuses it.
-        """
-        if self.engine.definition.data_model is None:
-            return unit.instance.data
-        try:
-            # Assignments to a model are not validated as they are made.
-            checked = self.engine.definition.data_model.model_validate(attempt.context.data.model_dump())
-        except ValidationError as error:
-            raise InvalidOutput(
-                f"The tool {attempt.contract.name} left the workflow's data in a shape that its model refuses: "
-                f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}. Nothing of this call was kept; mend the tool."
-            ) from error
-        try:
-            data: JsonObject = checked.model_dump(mode="json")
-        except PydanticSerializationError as error:
-            raise InvalidOutput(
-                f"The tool {attempt.contract.name} left something in the workflow's data that cannot be kept as JSON: {error}. Nothing of this call "
-                "was kept; mend the tool."
-            ) from error
-        check_followed(self.engine.definition, attempt, unit.instance.data, data)
-        return data
+    def _happened(
+        self,
+        unit: Unit,
+        contract: ToolContract,
+        problems: Sequence[str],
+        allowed: tuple[str, ...],
+        audit_ref: AuditRef,
+    ) -> JsonObject:
+        """The answer to a command that was carried out outside, and left behind what cannot be kept."""
+        body = ErrorBody(
+            code=ErrorCode.INVALID_OUTPUT,
+            message=f"{contract.wire_name} was carried out, and the workflow moved on; but part of what it left behind cannot be kept: "
+            f"{'; '.join(problems)}. Do not call it again for the same purpose.",
+            details={"happened": True, "problems": [{"field": "", "problem": problem} for problem in problems]},
+        )
+        logger.error(
+            "%s in %s was carried out and left behind what cannot be kept: %s",
+            contract.name,
+            unit.instance.workflow_id,
+            "; ".join(problems),
+        )
+        return ErrorResult(
+            workflow_id=WorkflowId(unit.instance.workflow_id),
+            current_state=unit.instance.state,
+            next_allowed_tools=allowed,
+            audit_ref=audit_ref,
+            error=body,
+        ).to_json()
 
     def enter(
         self, unit: Unit, ready: Admitted, proposal: Proposal, status: LedgerStatus, result: JsonObject | None

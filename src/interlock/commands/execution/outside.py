@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import AuditKind, LedgerStatus, Unit, leases
 from ...rules.proposals import Proposal
 from ...tools.contracts import ToolContract
-from ...tools.errors import InvalidOutput, LeaseLost, Refused, StoreUnavailable
+from ...tools.errors import LeaseLost, Refused, StoreUnavailable
 from ...tools.kinds import Effect
 from ...tools.retry import RetryPolicy
 from ..running.backoff import Backoff
@@ -106,12 +106,8 @@ class Outside:
                 exc_info=error,
             )
             return Failed(error)
-        try:
-            done = yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output))
-            return replace(done, artifact=ready.context.artifact) if isinstance(done, Outcome) else done
-        except InvalidOutput as error:  # the effect has happened, and what it answered is of no use
-            work = partial(self._unknown, ready=ready, proposal=proposal, problem=error.message)
-            return (yield from self._settled(work))
+        done = yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output))
+        return replace(done, artifact=ready.context.artifact) if isinstance(done, Outcome) else done
 
     def _settled(self, work: Callable[[Connection], Outcome | Broken]) -> Steps[Outcome | Broken]:
         """Write down what came of the effect, also when the database is away for a moment: nobody else knows it."""
@@ -164,7 +160,7 @@ class Outside:
     def _finish(self, connection: Connection, ready: Admitted, proposal: Proposal, output: Any) -> Outcome:
         unit = self._own(connection, ready)
         _release(unit)
-        return self._execution.outcomes.transition(unit, ready, proposal, output)
+        return self._execution.outcomes.transition(unit, ready, proposal, output, happened=True)
 
     def _refused(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Refused) -> Outcome:
         unit = self._own(connection, ready)

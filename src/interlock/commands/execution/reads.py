@@ -27,6 +27,7 @@ from ..running.operations import Attempt, Body, InStore, Pause, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Outcome, admitted
 from .audit_payloads import error_body, facts_of
+from .left_behind import data_after, output_of
 from .shared import Execution, of_somebody_else
 
 
@@ -109,8 +110,8 @@ class Reads:
         contract = ready.contract
         unit = execution.unit(connection)
         try:
-            shown = contract.dump_output(output)
-            data = execution.outcomes.data_after(ready, unit)
+            shown = output_of(self._engine.definition, contract, output)
+            data = data_after(self._engine.definition, unit, ready)
         except InvalidOutput as error:
             return self._failed(connection, ready, proposal, error)
         if ready.admission.edge.moves or data != ready.unit.instance.data:

@@ -13,12 +13,14 @@ from ...checkpointing.store import ledger as ledger_rows
 from ...rules.definition import Edge, offered_edges
 from ...rules.gate import Admission
 from ...rules.proposals import Proposal
+from ...rules.stored_data import NotKeptError, stored
 from ...tools.codes import ErrorCode
 from ...tools.contracts import Bound
 from ...tools.errors import ConflictError, InProgress, InputError, InvalidOutput, InvalidResume
 from ...tools.events import Event
 from ...tools.principal import Principal
 from ...tools.results import ErrorBody
+from ...tools.storable import why_not_storable
 from ..running.engine import Engine
 from ..running.scope import outside_scope
 from ..running.sessions import Later
@@ -95,6 +97,9 @@ def resolve(
         InputError: There is no such command, or the output or data do not fit.
         ConflictError: It is running, was resolved already, or another attempt was made since.
     """
+    unkept = why_not_storable({"note": resolution.note})
+    if unkept is not None:
+        raise InputError(f"The note on the attempt cannot be kept: {unkept}. Nothing was resolved.")
     commands = Commands(engine, outside_scope(workflow_id, by), node=None, head=None)
     unit = commands.unit(connection)
     entry = _waiting(unit, key, resolution)
@@ -128,7 +133,7 @@ def resolve(
         )
         return commands.outcomes.refused(unit, ready, proposal, body)
     if resolution.data is not None:
-        ready.context.data = engine.definition.parse_data(resolution.data)
+        ready.context.data = _data(engine, entry, resolution.data)
     ready.context.emitted.extend(resolution.events)
     try:
         return commands.outcomes.transition(unit, ready, proposal, _output(ready, resolution.output))
@@ -137,6 +142,17 @@ def resolve(
             f"The result that was given for {entry.tool} is not what it returns: {error.message}. Nothing was resolved.",
             details=error.details,
         ) from error
+
+
+def _data(engine: Engine, entry: LedgerEntry, given: Mapping[str, Any]) -> Any:
+    """The workflow's data as a person says that the tool would have left it."""
+    model = engine.definition.data_model
+    if model is None:
+        return None
+    try:
+        return model.model_validate(stored(model, given))
+    except NotKeptError as error:
+        raise InputError(f"The data that was given for {entry.tool} {error}. Nothing was resolved.") from error
 
 
 def _waiting(unit: Unit, key: str | None, resolution: Resolution) -> LedgerEntry:

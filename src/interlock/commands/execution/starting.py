@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import AuditKind, Instance, Unit
@@ -12,6 +10,7 @@ from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store.audit import GENESIS
 from ...checkpointing.store.seal import Seal
 from ...rules.definition import Definition, State
+from ...rules.stored_data import NotKeptError, stored
 from ...tools.canonical import JsonObject, to_json
 from ...tools.errors import InvalidInput
 from ...tools.ids import mint
@@ -134,16 +133,11 @@ def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
             )
         return {}
     try:
-        data: JsonObject = model.model_validate(given or {}).model_dump(mode="json")
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        data = stored(model, given or {})
+    except NotKeptError as error:
         raise InvalidInput(
-            f"The data that {engine.definition.name} was started with does not fit {model.__name__}: {wrong}. Nothing was started."
-        ) from error
-    except PydanticSerializationError as error:
-        raise InvalidInput(
-            f"The data that {engine.definition.name} was started with cannot be kept as JSON: {error}. Nothing was started; the fields of "
-            f"{model.__name__} are to hold plain data."
+            f"The data that {engine.definition.name} was started with {error}. Nothing was started; it is to fit {model.__name__}, whose fields are to "
+            "hold plain data."
         ) from error
     for name, value in engine.definition.assumptions.starting_values.items():
         if data.get(name) != to_json(value):

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import AuditKind, Instance, Unit
@@ -17,6 +16,7 @@ from ...checkpointing.store import waits as wait_rows
 from ...checkpointing.store.inbox import InboxStatus
 from ...checkpointing.store.waits import Wait, WaitItem, WaitStatus
 from ...events.envelopes import envelope_of, moment_text, source_of
+from ...rules.stored_data import NotKeptError, stored
 from ...rules.waits import Ending, Role, WaitRule, ending
 from ...tools.canonical import JsonObject
 from ...tools.errors import ConflictError, RunError
@@ -250,11 +250,10 @@ def _apply(engine: Engine, unit: Unit, rule: WaitRule, event: Any) -> None:
     data = engine.definition.parse_data(unit.instance.data)
     rule.apply(data, event)
     try:
-        after = model.model_validate(data.model_dump()).model_dump(mode="json")
-    except ValidationError as error:
+        after = stored(model, data)
+    except NotKeptError as error:
         raise RunError(
-            f"apply= of the wait {rule.state!r} left the workflow's data in a shape that its model refuses: "
-            f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}. Nothing of the event was kept; mend apply, then deliver it again.",
+            f"apply= of the wait {rule.state!r} left data behind that {error}. Nothing of the event was kept; mend apply, then deliver it again.",
             code="wait_error",
         ) from error
     if after != unit.instance.data:

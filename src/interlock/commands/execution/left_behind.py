@@ -1,0 +1,117 @@
+"""What a tool leaves behind, checked before it is kept: its output, the workflow's data, and what it emitted."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...checkpointing.store import Unit
+from ...rules.definition import Definition
+from ...rules.proposals import Proposal
+from ...rules.stored_data import NotKeptError, stored
+from ...tools._finite import not_finite
+from ...tools.canonical import JSON, JsonObject
+from ...tools.contracts import ToolContract
+from ...tools.errors import InvalidOutput
+from ...tools.events import Event, EventEnvelope
+from ...tools.kinds import ToolKind
+from ...tools.storable import storable_text, why_not_storable
+from ..running.operations import Attempt
+from .audit_payloads import envelope
+from .followed import check_followed
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """What a tool left behind, as far as it can be kept."""
+
+    output: JSON
+    data: JsonObject
+    events: tuple[EventEnvelope, ...]
+    problems: tuple[str, ...] = field(default=())
+    """What of it cannot be kept, and why."""
+
+    def sound(self, contract: ToolContract) -> "LeftBehind":
+        """The same, provided that all of it can be kept.
+
+        Raises:
+            InvalidOutput: Something cannot.
+        """
+        if self.problems:
+            raise invalid(contract, self.problems)
+        return self
+
+
+def left_behind(definition: Definition, unit: Unit, attempt: Attempt, proposal: Proposal, output: Any) -> LeftBehind:
+    """Look at what a tool left behind."""
+    problems: list[str] = []
+    shown: JSON = None
+    data = unit.instance.data
+    try:
+        shown = output_of(definition, attempt.contract, output)
+    except InvalidOutput as error:
+        problems += _told(error)
+    try:
+        data = data_after(definition, unit, attempt)
+    except InvalidOutput as error:
+        problems += _told(error)
+    stated = [output] if attempt.contract.kind is ToolKind.EVENT and isinstance(output, Event) else []
+    envelopes: list[EventEnvelope] = []
+    for event in [*attempt.context.emitted, *stated]:
+        kept = _in_envelope(event, unit, proposal, attempt.contract)
+        if isinstance(kept, str):
+            problems.append(kept)
+        else:
+            envelopes.append(kept)
+    return LeftBehind(shown, data, tuple(envelopes), tuple(problems))
+
+
+def output_of(definition: Definition, contract: ToolContract, output: Any) -> JSON:
+    """The output as it is on the wire.
+
+    Raises:
+        InvalidOutput: It is not what the contract promises, or cannot be kept.
+    """
+    return contract.dump_output(output, longest=definition.limits.output_characters)
+
+
+def data_after(definition: Definition, unit: Unit, attempt: Attempt) -> JsonObject:
+    """The workflow's data as the tool left it.
+
+    Raises:
+        InvalidOutput: It cannot be kept.
+    """
+    if definition.data_model is None:
+        return unit.instance.data
+    try:
+        data = stored(definition.data_model, attempt.context.data)
+    except NotKeptError as error:
+        raise invalid(attempt.contract, [f"the workflow's data as the tool left it {error}"]) from error
+    check_followed(definition, attempt, unit.instance.data, data)
+    return data
+
+
+def invalid(contract: ToolContract, problems: Iterable[str]) -> InvalidOutput:
+    """The error for what cannot be kept of what a tool left behind."""
+    told = [*problems]
+    return InvalidOutput(
+        f"{contract.name} left behind what cannot be kept: {'; '.join(told)}. Mend the tool.",
+        details={"tool": contract.name, "problems": [{"field": "", "problem": problem} for problem in told]},
+    )
+
+
+def _told(error: InvalidOutput) -> list[str]:
+    problems = error.details.get("problems") or [{"field": "", "problem": error.message}]
+    return [f"{item['field']}: {item['problem']}" if item["field"] else str(item["problem"]) for item in problems]
+
+
+def _in_envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContract) -> EventEnvelope | str:
+    name = type(event).__qualname__
+    try:
+        wrapped = envelope(event, unit, proposal, contract)
+        problem = why_not_storable(wrapped.to_json()) or not_finite(event)
+    except Exception as error:  # serializers of the event's own may raise anything
+        return f"the event {name} cannot be written ({type(error).__name__}: {storable_text(error)[:300]})"
+    return wrapped if problem is None else f"the event {name} cannot be kept: {problem}"
+
+
+__all__ = ["LeftBehind", "data_after", "invalid", "left_behind", "output_of"]

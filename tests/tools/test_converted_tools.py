@@ -16,6 +16,7 @@ from langchain_core.tools import (
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
+from interlock import read
 from interlock.tools import MASK
 from interlock.tools.errors import InvalidArguments
 from interlock.tools.langchain import contract_from_tool
@@ -205,3 +206,33 @@ def test_what_pydantic_masks_is_redacted_without_being_named() -> None:
 
     assert contract.call(bound.parsed) == "ann by hunter2"
     assert contract.redacted(bound.canonical) == {"user": "ann", "password": MASK}
+
+
+class Left(BaseModel):
+    inner: Left | Right | None = None
+    left: int
+
+
+class Right(BaseModel):
+    inner: Left | Right | None = None
+    right: int
+
+
+def test_a_model_that_doubles_the_work_at_each_level_is_checked_no_longer_than_is_reasonable() -> None:
+    @tool
+    def descend(tree: Left | Right) -> str:
+        """Descend."""
+        return "deep"
+
+    def native(tree: Left | Right) -> str:
+        """Descend."""
+        return "deep"
+
+    wrong: dict[str, Any] = {}
+    for _ in range(40):
+        wrong = {"inner": wrong}
+
+    for contract in (contract_from_tool(descend), read("tree.descend")(native)):
+        with pytest.raises(InvalidArguments):
+            contract.bind({"tree": wrong})
+        assert contract.bind({"tree": {"left": 1, "inner": {"right": 2}}}).canonical

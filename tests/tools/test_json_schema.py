@@ -170,6 +170,52 @@ def test_a_pattern_that_would_take_for_ever_does_not() -> None:
         made.bind({"x": "a" * 50_000 + "b"})
 
 
+ARMS = [{"properties": {"x": {"$ref": "#/$defs/n"}}, "required": [name]} for name in ("y", "z")]
+
+
+@pytest.mark.parametrize("key", ["anyOf", "oneOf", "allOf"])
+@pytest.mark.parametrize("right", [False, True], ids=["wrong", "right"])
+def test_a_schema_that_doubles_the_work_at_each_level_is_checked_no_longer_than_is_reasonable(
+    key: str, right: bool
+) -> None:
+    made = contract({"properties": {"t": {"$ref": "#/$defs/n"}}, "$defs": {"n": {key: ARMS}}})
+    leaf: dict[str, Any] = {}
+    shallow: dict[str, Any] = {"y": 1} if right else {}
+    for _ in range(50):
+        leaf = {"x": leaf, **({"y": 1, "z": 1} if right else {})}
+
+    with pytest.raises(InvalidArguments, match="too deeply"):
+        made.bind({"t": leaf})
+    if right and key != "allOf":
+        assert made.bind({"t": shallow}).canonical == {"t": shallow}
+
+
+def test_the_same_holds_where_no_part_of_the_schema_contains_itself() -> None:
+    parts = {
+        f"d{n}": {"oneOf": [{"properties": {"x": {"$ref": f"#/$defs/d{n + 1}"}}, "required": [y]} for y in ("y", "z")]}
+        for n in range(50)
+    }
+    made = contract({"properties": {"t": {"$ref": "#/$defs/d0"}}, "$defs": {**parts, "d50": {"type": "object"}}})
+    leaf: dict[str, Any] = {}
+    for _ in range(50):
+        leaf = {"x": leaf}
+
+    with pytest.raises(InvalidArguments, match="too deeply"):
+        made.bind({"t": leaf})
+
+
+def test_what_fits_such_a_schema_is_taken_as_deep_as_it_is_reasonable() -> None:
+    made = contract({"properties": {"t": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"anyOf": ARMS}}})
+    leaf: dict[str, Any] = {"y": 1}
+    for _ in range(10):
+        leaf = {"x": leaf, "y": 1}
+
+    assert made.bind({"t": leaf}).canonical == {"t": leaf}
+    leaf["x"]["x"]["y"] = leaf["x"]["x"].pop("x")
+    with pytest.raises(InvalidArguments):
+        made.bind({"t": {"x": leaf}})
+
+
 # The function
 
 

@@ -58,6 +58,8 @@ class ModelInput:
             InvalidArguments: They do not fit the schema, or cannot be kept.
         """
         given = plain_arguments(self.tool, arguments)
+        if problems := self._validator.check_cost(given):
+            raise invalid(self.tool, problems)
         parsed = parse_arguments(self.tool, self.model, given)
         # A type may read more than its schema says. Then the schema holds, for the model knows nothing else.
         if not self._validator.fits(given):

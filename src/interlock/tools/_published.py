@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ._cost import Cost
 from .canonical import JsonObject, canonical_json, to_json
 from .errors import ContractError, NotJson
 
@@ -12,7 +13,7 @@ DEEPEST = 64
 """How many lists and objects may stand inside each other in a schema."""
 LONGEST = 500_000
 """How many characters a schema may have."""
-MOST_AT_ONCE = 10_000
+MOST_AT_ONCE = 1_000
 """How many schemas may have to be held against one and the same value."""
 
 _ONE = ("not", "if", "then", "else")
@@ -45,6 +46,11 @@ def published_schema(schema: object, place: str) -> JsonObject:
     _check_size(plain, place)
     _References(plain, place).check()
     return plain
+
+
+def cost_of(schema: JsonObject, place: str) -> Cost | None:
+    """Give what counts the cost of a schema; None for one without references, whose cost is bounded by its size and the data's."""
+    return _References(schema, place).cost()
 
 
 def _check_size(schema: JsonObject, place: str) -> None:
@@ -85,6 +91,11 @@ class _References:
                     f"{self._place} has a schema that holds more than {MOST_AT_ONCE:,} schemas against one value, by references inside "
                     "each other; write it with fewer"
                 )
+
+    def cost(self) -> Cost | None:
+        if not any(key in item for item in self._all for key in _REFERENCES):
+            return None
+        return Cost({id(item): [*self._beside(item)] for item in self._all})
 
     def _target(self, reference: object) -> Any:
         if not isinstance(reference, str) or not reference.startswith("#"):

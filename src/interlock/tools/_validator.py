@@ -6,11 +6,14 @@ from typing import Any, NoReturn
 
 import jsonschema_rs
 
+from ._cost import LONGEST, LONGEST_TOLD, Cost
+from ._published import cost_of
 from .canonical import JSON, JsonObject
 from .errors import ContractError, Problem
 
 _MOST_PROBLEMS = 20
 _BACKTRACKS = 100_000
+_TOO_DEEP = Problem(field="", problem="is nested too deeply for the tool's schema to be checked; give less at once")
 _DRAFTS = {
     "json-schema.org/draft-04/schema": jsonschema_rs.Draft4Validator,
     "json-schema.org/draft-06/schema": jsonschema_rs.Draft6Validator,
@@ -59,14 +62,32 @@ class Validator:
         """
         self._validator  # noqa: B018 -- made on first use
 
+    @cached_property
+    def _cost(self) -> Cost | None:
+        return cost_of(self.schema, "the tool")
+
+    def _costs(self, value: JSON) -> int:
+        return 0 if self._cost is None else self._cost.of(self.schema, value)
+
+    def check_cost(self, value: JSON) -> list[Problem]:
+        """Say that data would take too long to check, where it would; whatever else checks it takes about as long."""
+        return [] if self._costs(value) <= LONGEST else [_TOO_DEEP]
+
     def fits(self, value: JSON) -> bool:
-        """Whether data fits the schema."""
-        return bool(self._validator.is_valid(value))
+        """Whether data fits the schema; what would take too long to check does not."""
+        return self._costs(value) <= LONGEST and bool(self._validator.is_valid(value))
 
     def problems(self, value: JSON) -> list[Problem]:
         """Say what is wrong with data, place by place; nothing when it fits. The data itself is not repeated."""
-        if self.fits(value):
+        costs = self._costs(value)
+        if costs > LONGEST:
+            return [
+                Problem(field="", problem="is nested too deeply for the tool's schema to be checked; give less at once")
+            ]
+        if self._validator.is_valid(value):
             return []
+        if costs > LONGEST_TOLD:
+            return [Problem(field="", problem="does not fit the tool's schema")]
         found: list[Problem] = []
         for error in self._validator.iter_errors(value):
             found.append(Problem(field=_path(error.instance_path), problem=str(error.message)))

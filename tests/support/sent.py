@@ -20,7 +20,7 @@ def check_sent(messages: Sequence[BaseMessage]) -> None:
         Refused: What the provider would say.
     """
     check_request({"model": "m", "messages": openai_form(messages)})
-    check_anthropic_messages(_format_messages(list(messages), model="claude-sonnet-4-5")[1])
+    check_anthropic_messages(_format_messages(list(messages), model="claude-sonnet-5")[1])
 
 
 def openai_form(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:

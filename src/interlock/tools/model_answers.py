@@ -2,14 +2,15 @@
 
 import json
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from .canonical import JSON, JsonObject
+from .codes import ErrorCode
 from .errors import ContractError
 
 
 class Answers(StrEnum):
-    """What a model is told of a call that was carried out. Denials and moves to another state are always told whole."""
+    """What a model is told of a call. Denials and moves to another state are always told whole."""
 
     ENVELOPE = "envelope"
     """The result with its state, its next allowed tools and its audit reference."""
@@ -26,18 +27,27 @@ def answers_of(given: Answers | str, place: str) -> Answers:
     try:
         return Answers(given)
     except ValueError:
-        raise ContractError(f"{place} is given answers={given!r}; give {' or '.join(map(repr, Answers))}") from None
+        raise ContractError(f"{place} is given answers={given!r}; give {' or '.join((repr(str(one)) for one in Answers))}") from None
 
 
-def moved(result: JsonObject) -> bool:
-    """Whether a result tells of a move to another state."""
-    return "previousState" in result and result["previousState"] != result["currentState"]
+def is_plain(result: JsonObject) -> bool:
+    """Whether a result tells of nothing but the tool: its output, or its own no; not of a denial or a move to another state."""
+    if not result.get("ok"):
+        error = result.get("error")
+        return isinstance(error, dict) and error.get("code") == ErrorCode.REFUSED.value
+    return result.get("previousState", result["currentState"]) == result["currentState"]
 
 
-def plain_content(output: JSON) -> Any:
-    """The output as the content of a message: text and content blocks as they are, everything else as JSON text."""
+def plain_content(result: JsonObject) -> Any:
+    """The output as the content of a message: text and content blocks as they are, everything else as JSON text.
+
+    Of a refusal it is what the tool said.
+    """
     from langchain_core.tools.base import TOOL_MESSAGE_BLOCK_TYPES  # noqa: PLC0415 -- heavy, and not everybody's
 
+    if not result.get("ok"):
+        return cast("JsonObject", result["error"])["message"]
+    output = result.get("output")
     if isinstance(output, str):
         return output
     blocks = [isinstance(item, dict) and item.get("type") in TOOL_MESSAGE_BLOCK_TYPES for item in _list(output)]
@@ -61,4 +71,4 @@ def read_once(output: JSON) -> JSON:
     return output
 
 
-__all__ = ["Answers", "answers_of", "moved", "plain_content", "read_once"]
+__all__ = ["Answers", "answers_of", "is_plain", "plain_content", "read_once"]

@@ -13,7 +13,7 @@ from ...rules.proposals import PROPOSAL, Proposal, with_arguments
 from ...rules.view import GuardView
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import RuleError, RunError
-from ...tools.model_answers import Answers, moved, plain_content, read_once
+from ...tools.model_answers import Answers, is_plain, plain_content, read_once
 from ...tools.principal import Principal
 from .broken_rules import tell_once
 
@@ -129,11 +129,11 @@ class Engine:
 
     def _content(self, proposal: Proposal, result: JsonObject) -> Any:
         contract = self.definition.contracts.get(proposal.tool)
-        if contract is None or not result.get("ok"):
+        if contract is None:
             return self.for_model(result)
-        output = result.get("output")
-        if (contract.answers or self.definition.answers) is Answers.PLAIN and not moved(result):
-            return plain_content(output)
+        if (contract.answers or self.definition.answers) is Answers.PLAIN and is_plain(result):
+            return plain_content(result)
         # LangChain writes a dict as JSON text; inside the result it is not written as text once more.
+        output = result.get("output")
         once = read_once(output) if contract.output_type is JsonValue else output
         return self.for_model(result if once is output else {**result, "output": once})

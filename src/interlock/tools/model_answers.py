@@ -27,7 +27,9 @@ def answers_of(given: Answers | str, place: str) -> Answers:
     try:
         return Answers(given)
     except ValueError:
-        raise ContractError(f"{place} is given answers={given!r}; give {' or '.join((repr(str(one)) for one in Answers))}") from None
+        raise ContractError(
+            f"{place} is given answers={given!r}; give {' or '.join(repr(str(one)) for one in Answers)}"
+        ) from None
 
 
 def is_plain(result: JsonObject) -> bool:

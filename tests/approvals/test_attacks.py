@@ -113,7 +113,7 @@ class TestRefusedAndWrittenDown:
         self, shop: Shop, home: Home
     ) -> None:
         """Who runs the thread on does not become who asked, and so who asked cannot approve after them."""
-        graph = home.compile(shop.workflow([refund()], approval=True))
+        graph = home.compile(shop.workflow([refund()], approval=True, run_by="supervisor"))
         graph.invoke(said(), thread(), context=ADA)
         graph.invoke(None, thread(), context=BEN)
         with pytest.raises(PrincipalError, match="nobody approves their own request"):
@@ -321,7 +321,9 @@ def named_although_not_offered(shop: Shop, home: Home) -> None:
     graph = home.compile(shop.workflow([call("order.refund", orderId="1", amount="5")] * 2, approval=RULE))
     graph.instances  # noqa: B018
     graph.invoke(said(), thread(), context=ADA)
-    graph.instances.execute(thread(), "order.refund", {"orderId": "1", "amount": "5"}, principal=Principal("ben"))
+    graph.instances.execute(thread(), "order.refund", {"orderId": "1", "amount": "5"}, principal=ADA)
+    with pytest.raises(PrincipalError):
+        graph.instances.execute(thread(), "order.refund", {"orderId": "1", "amount": "5"}, principal=Principal("ben"))
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Life:
                 self.home.clock.advance(25 * HOUR)
                 self.graph.instances.tick(poke=False)
             case "void":
-                self.graph.instances.execute(thread(), "desk.park", {"orderId": "1"}, principal=BEN)
+                self.graph.instances.execute(thread(), "desk.park", {"orderId": "1"}, principal=ADA)
                 with pytest.raises(InterlockError):
                     self.decide(APPROVE)
             case "used":

@@ -132,7 +132,8 @@ class TestSpending:
 
 class TestRolesAndHours:
     def test_a_role_decides_what_is_offered(self, shop: Shop, home: Home) -> None:
-        graph = home.compile(shop.workflow([refund()], policies=[RequireRole("supervisor", [shop.refund])]))
+        policies = [RequireRole("supervisor", [shop.refund])]
+        graph = home.compile(shop.workflow([refund()], policies=policies, run_by="tenant"))
         output = graph.invoke(said(), thread(), context=ADA)
         assert answers(output) == ["policy_denied"]
         assert "order.refund" not in output["next_allowed_tools"]

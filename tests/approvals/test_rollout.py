@@ -79,8 +79,8 @@ class TestDryRun:
         output = graph.invoke(said(), thread(), context=ADA)
         assert output["last_result"]["dryRun"]["wouldMoveTo"] == "done"
         assert ran == []
-        first = graph.instances.execute(thread(), "door.open", {"name": "b"}, idempotency_key="k")
-        again = graph.instances.execute(thread(), "door.open", {"name": "b"}, idempotency_key="k")
+        first = graph.instances.execute(thread(), "door.open", {"name": "b"}, principal=ADA, idempotency_key="k")
+        again = graph.instances.execute(thread(), "door.open", {"name": "b"}, principal=ADA, idempotency_key="k")
         assert again == {**first, "replayed": True}
         assert ran == []
 

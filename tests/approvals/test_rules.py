@@ -132,7 +132,7 @@ class TestFourEyes:
         assert status(graph, approval_id) == "requested"
         assert refusals(graph, thread()) == ["conflict"]
         # Run on, the thread shows what would run now.
-        (now,) = graph.invoke(None, thread(), context=CAT)["__interrupt__"]
+        (now,) = graph.instances.go_on(thread())["__interrupt__"]
         assert now.value["arguments"]["amount"] == "3"
         graph.invoke(Command(resume={now.id: {"type": "approve"}}), thread(), context=CAT)
         assert shop.ran == ["refund 1 3"]

@@ -230,7 +230,7 @@ def test_a_deadline_is_in_the_audit_trail_as_the_clocks(desk: Desk) -> None:
 
     (moved,) = desk.graph.instances.audit(workflow_id)[-1:]
 
-    assert moved.principal_id == "clock"
+    assert moved.principal_id == "interlock:clock"
     assert moved.payload["ended"] == "timed_out"  # type: ignore[index]
 
 

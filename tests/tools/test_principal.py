@@ -138,3 +138,43 @@ def test_langgraph_takes_it_as_its_context_schema(context: Any) -> None:
 
     assert graph.invoke({"seen": ""}, context=context) == {"seen": "ada ['clerk']"}
     assert set((graph.get_context_jsonschema() or {})["properties"]) == {"id", "roles", "tenant", "attributes"}
+
+
+@pytest.mark.parametrize("field", ["id", "tenant"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Zo\u00e9", "Zoe\u0301"),  # composed, and letter and accent
+        ("\u212bngstr\u00f6m", "\u00c5ngstro\u0308m"),  # the sign of the unit, and the letter
+        ("\uac00", "\u1100\u1161"),  # Hangul
+        ("ada", "  ada"),
+        ("ada", "ada\t\n"),
+        ("ada", "\u2003ada\u00a0"),  # spaces of typesetting
+    ],
+)
+def test_names_that_look_the_same_are_the_same(field: str, one: str, other: str) -> None:
+    values: dict[str, Any] = {"id": "somebody"}
+    made = Principal.from_json({**values, field: one})
+
+    assert made == Principal.from_json({**values, field: other}) == Principal(**{**values, field: other})
+    assert getattr(made, field) == getattr(Principal.coerce({**values, field: other}), field)
+    assert Principal("ada", roles={other}).has_role(one)  # type: ignore[arg-type]
+    assert Principal("ada", roles={one}).has_role(other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [" ", "\u00a0", "\t", "a\u200bb", "a\x00b"])
+def test_a_name_that_is_only_space_or_cannot_be_seen_is_refused(name: str) -> None:
+    for values in ({"id": name}, {"id": "ada", "tenant": name}):
+        with pytest.raises(PrincipalError):
+            Principal(**values)  # type: ignore[arg-type]
+    with pytest.raises(PrincipalError):
+        Principal("ada", roles={" "})  # type: ignore[arg-type]
+
+
+def test_nobody_in_particular_cannot_be_spelled_to_be_somebody() -> None:
+    assert not Principal(" anonymous ", roles={"supervisor"}).has_role("supervisor")  # type: ignore[arg-type]
+
+
+@given(PRINCIPALS)
+def test_a_name_is_spelled_once_and_stays_so(principal: Principal) -> None:
+    assert Principal(principal.id, roles=principal.roles, tenant=principal.tenant).id == principal.id

@@ -237,7 +237,7 @@ def test_nothing_is_decided_on_what_the_workflow_has_moved_on_from(home: Home, r
     flow = desk.workflow(ScriptedChatModel([REFUND, "I see"]), approval=True)
     graph = home.compile(flow)
     run(graph, said(), thread(), context=ADA)
-    assert graph.instances.execute(thread(), "order.hold", {"orderId": "1"})["ok"]
+    assert graph.instances.execute(thread(), "order.hold", {"orderId": "1"}, principal=ADA)["ok"]
     with pytest.raises(ConflictError, match=r"moved on while order\.refund"):
         run(graph, Command(resume="approve"), thread(), context=BEN)
     output = run(graph, None, thread())

@@ -36,7 +36,7 @@ def test_a_guard_that_does_not_hold_denies_what_is_proposed_anyway(home: Home, r
 
 def test_a_guard_over_the_principal_offers_to_each_what_they_may(home: Home, run: Runner, desk: Desk) -> None:
     model = ScriptedChatModel(["hello", "hello"])
-    graph = home.compile(guarded(desk, model, lambda s: s.principal.has_role("supervisor")))
+    graph = home.compile(guarded(desk, model, lambda s: s.principal.has_role("supervisor"), run_by="tenant"))
     assert run(graph, said(), thread(), context=ADA)["next_allowed_tools"] == ["note.add"]
     assert run(graph, said(), thread(), context=BEN)["next_allowed_tools"] == ["note.add", "order.refund"]
 
@@ -88,7 +88,7 @@ class AtMost(Policy):
 
 def test_a_policy_hides_a_tool_and_denies_it_all_the_same(home: Home, run: Runner, desk: Desk) -> None:
     model = ScriptedChatModel([REFUND, "I see", "hello"])
-    graph = home.compile(guarded(desk, model, None, policies=[OnlySupervisors()]))
+    graph = home.compile(guarded(desk, model, None, policies=[OnlySupervisors()], run_by="supervisor"))
     output = run(graph, said(), thread(), context=ADA)
     assert (model.offered[0], codes(output)) == (["note_add"], ["policy_denied"])
     assert answers(output)[0]["error"]["details"]["policy"] == "only-supervisors"

@@ -47,6 +47,12 @@ instances = sa.Table(
     sa.Column("started_by", text(), nullable=False, comment="the principal that started it, as JSON"),
     sa.Column("proposer", text(), nullable=False, comment="the principal whose turn it is, as JSON"),
     sa.Column("seal", ident(64), nullable=False, comment="what waiting proposals are signed with; shown nowhere"),
+    sa.Column(
+        "served", ident(255), nullable=True, comment="the id of the person whom it is for; NULL: nobody in particular"
+    ),
+    sa.Column(
+        "run_by", text(), nullable=True, comment="who else may propose on it, as JSON; NULL: the person served alone"
+    ),
     sa.Column("last_result", text(), nullable=True),
     sa.Column("audit_count", sa.BigInteger, nullable=False),
     sa.Column("audit_head", ident(80), nullable=False, comment="hash of the last audit record"),

@@ -14,9 +14,11 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalRequest
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import ledger as ledger_rows
-from ..commands.approvals.decisions import Declined, decide, record_refused
+from ..commands.approvals.decisions import Declined, decide, may_see, record_refused, unknown_approval
 from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown
 from ..commands.execution.resolution import parse_resolution, resolve
+from ..commands.running.access import Access, meant, ownership_of
+from ..commands.running.entrances import is_move
 from ..commands.running.proposing import take_turn
 from ..commands.running.scope import CHECKPOINTER, is_nested, outside_scope, workflow_id_of
 from ..nodes.execution import OUTCOME_UNKNOWN, unknown_payload
@@ -25,7 +27,7 @@ from ..operations.refusals import record_refusal
 from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Decision
 from ..tools.canonical import same_json
-from ..tools.errors import InputError, InvalidInput, InvalidResume, MissingThreadId, ResumeError
+from ..tools.errors import InvalidInput, InvalidResume, MissingThreadId, ResumeError
 from ..tools.principal import Principal
 
 INTERRUPT = "__interrupt__"
@@ -39,19 +41,22 @@ class Answers:
     graph: CompiledWorkflow
     configurable: Mapping[str, Any]
     principal: Principal
+    entered: Access
 
     def take(self, command: Command[Any]) -> Any:
         """Decide what the command answers, and give what the graph is to run on with."""
         if is_nested(self.configurable):
             return command
-        found = self._interrupts(self._saver().get_tuple(self._config()))
+        config = self._config()
+        found = {} if self.entered.is_foreign else self._interrupts(self._saver().get_tuple(config))
         return self._decided(command, found)
 
     async def atake(self, command: Command[Any]) -> Any:
         """As `take`."""
         if is_nested(self.configurable):
             return command
-        found = self._interrupts(await self._saver().aget_tuple(self._config()))
+        config = self._config()
+        found = {} if self.entered.is_foreign else self._interrupts(await self._saver().aget_tuple(config))
         return await self.graph.engine.store.database.arun(lambda: self._decided(command, found))
 
     def _saver(self) -> Any:
@@ -63,10 +68,8 @@ class Answers:
             raise MissingThreadId(
                 'The workflow was resumed without a thread. Nothing was done; pass {"configurable": {"thread_id": ...}}, the one that it was started with.'
             )
-        wanted = {
-            "thread_id": thread,
-            "checkpoint_ns": "",
-        }  # an outermost graph runs in no namespace, whatever a config says
+        # An outermost graph runs in no namespace, whatever a config says.
+        wanted = {"thread_id": thread, "checkpoint_ns": ""}
         if self.configurable.get("checkpoint_id"):
             wanted["checkpoint_id"] = self.configurable["checkpoint_id"]
         return {"configurable": wanted}
@@ -82,7 +85,7 @@ class Answers:
         return found
 
     def _decided(self, command: Command[Any], found: dict[str, Interrupt]) -> Any:
-        if command.goto or (command.update is not None and not _only_messages(command.update)):
+        if is_move(command):
             error = InvalidInput(
                 "A workflow is moved by its tools, not by Command(goto=...) or Command(update=...) of its channels. Nothing was done; resume it with "
                 "Command(resume=...), or send messages."
@@ -106,7 +109,13 @@ class Answers:
             decisions, left = self._read(self._by_interrupt(command.resume, found), found, command.resume)
         except ResumeError as error:
             self._record_refused(error)
+            if found and self.entered.refused is not None and not self._is_asked():
+                raise self.entered.refused from None  # who has no business here is not told what waits
             raise
+        if left and self.entered.refused is not None:
+            # Only decisions are judged by a rule of their own; every other answer goes on with the run.
+            record_refusal(self.graph.engine, self.configurable, self.entered.refused, by=self.principal)
+            raise self.entered.refused
         if decisions:
             self._decide(decisions)
         left = self._resolved(left, found)
@@ -225,9 +234,7 @@ class Answers:
     ) -> ApprovalRequest | Declined:
         approval = approval_rows.load_by_id(connection, approval_id)
         if approval is None:
-            return Declined(
-                InputError(f"There is no approval {approval_id}. Nothing was decided.", code="unknown_approval")
-            )
+            return Declined(unknown_approval(approval_id))
         if not is_what_was_shown(self.graph.engine, approval, shown):
             error = not_what_was_shown(approval)
             record_refused(self.graph.engine, connection, approval.workflow_id, by=self.principal, error=error)
@@ -235,10 +242,19 @@ class Answers:
         scope = outside_scope(approval.workflow_id, self.principal)
         return decide(self.graph.engine, connection, approval_id, decision, by=self.principal, scope=scope)
 
+    def _is_asked(self) -> bool:
+        """Whether one of the approvals that wait here asks whoever answers."""
+        instance = self.entered.instance
+        if instance is None:
+            return False
+        ownership = ownership_of(self.graph.engine, instance)
+        pending = self.graph.engine.store.pending_approvals(instance.workflow_id)
+        return any(may_see(approval, ownership, self.principal) for approval in pending)
+
     def _record_refused(self, error: ResumeError) -> None:
         """Write down an answer that is about nothing here, or says what it may not."""
         engine = self.graph.engine
-        workflow_id = workflow_id_of(self.configurable, engine.definition.name)
+        workflow_id = meant(engine, self.configurable)
         with engine.store.write() as connection:
             record_refused(engine, connection, workflow_id, by=self.principal, error=error)
 
@@ -255,10 +271,6 @@ def _not_what_broke_off(tool: str) -> InvalidResume:
         f"What the thread shows of the attempt of {tool} is not what the ledger has of it: its checkpoint was changed. Nothing was resolved. "
         "Find out who can write the checkpoints; then run the thread on, which shows what broke off, and answer that."
     )
-
-
-def _only_messages(update: Any) -> bool:
-    return isinstance(update, Mapping) and update.keys() <= {"messages"}
 
 
 def _places(goto: Any) -> list[str]:

@@ -13,6 +13,7 @@ from ..tools._signature import first_line
 from ..tools.contracts import ToolContract
 from ..tools.errors import ContractError, RegistryError, WorkflowDefinitionError
 from ..tools.model_answers import Answers
+from ..tools.ownership import RunBy
 from ..tools.strict import strict_schema
 from .approval_checks import check_approvals
 from .rule_checks import check_rules
@@ -41,6 +42,7 @@ def check_definition(
     limits: Limits,
     answers: Answers = Answers.ENVELOPE,
     state_mapping: Mapping[str, str] | None = None,
+    run_by: RunBy = RunBy.SERVED,
 ) -> Definition:
     """Make a definition of what the builder gathered.
 
@@ -69,6 +71,7 @@ def check_definition(
         limits=limits,
         answers=answers,
         state_mapping=dict(state_mapping or {}),
+        run_by=run_by,
     )
     _mapped(definition)
     _reachable(definition)

@@ -13,11 +13,13 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
+from ..commands.running.access import Access, meant
 from ..commands.running.checkpoint_lookup import FromThreads
 from ..commands.running.engine import Engine
+from ..commands.running.entrances import enter
 from ..commands.running.principals import principal_of, user_of_server
 from ..commands.running.proposing import take_turn
-from ..commands.running.scope import CHECKPOINTER, RUNTIME, forged_keys, segments_of, workflow_id_of
+from ..commands.running.scope import CHECKPOINTER, RUNTIME, forged_keys
 from ..nodes.channels import OWN_CHANNELS, Input
 from ..operations.instances import Instances
 from ..operations.refusals import record_refusal
@@ -29,6 +31,7 @@ from ..pictures.side_by_side import Panes, panes_of
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
+from .guarded_state import GuardedState
 from .traced_run import traced_run
 from .turns import Turn
 
@@ -36,7 +39,7 @@ COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpo
 """A config that has one of these stands for a thread of its own, wherever it is used."""
 
 
-class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
+class WorkflowGraph(GuardedState):
     """A compiled workflow: a `CompiledStateGraph`, and so a Runnable, with every method that users of LangGraph know."""
 
     @classmethod
@@ -60,21 +63,27 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
         Raises:
             InputError: The input, the config or the answer cannot be used; nothing was done.
+            RunError: There is no such instance for the principal's tenant.
+            PrincipalError: The workflow serves somebody else.
             WorkflowFinished: The instance is in a final state; nothing was done.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
             ConflictError: Somebody else decided first.
         """
         kwargs["durability"] = kwargs.get("durability") or self._durability(config)
         kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
-        principal = self._principal(config, kwargs)
+        principal, is_named = self._principal(config, kwargs)
         self._check_keys(config, principal)
         self._check_saver(config)
         answered = isinstance(input, Command)
         run = traced_run(self, config, self._merged(config), input)
         with run.before():
-            check_travel(self.engine, self._saver(config), self._merged(config), by=principal)
+            saver, around = self._saver(config), self._merged(config)
+            entered = enter(self.engine, saver, around, principal, input, by_application=not is_named)
+            check_travel(self.engine, saver, around, entered, by=principal)
             given = (
-                self._answers(config, principal).take(input) if answered else self._turn(config, principal).begin(input)
+                self._answers(config, principal, entered).take(input)
+                if answered
+                else self._turn(config, principal, entered).begin(input)
             )
         yield from run.drive(super().stream(given, run.config, **kwargs))
 
@@ -89,18 +98,22 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """
         kwargs["durability"] = kwargs.get("durability") or self._durability(config)
         kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
-        principal = self._principal(config, kwargs)
+        principal, is_named = self._principal(config, kwargs)
         arun = self.engine.store.database.arun
         await arun(lambda: self._check_keys(config, principal))
         self._check_saver(config)
         answered = isinstance(input, Command)
         run = await arun(lambda: traced_run(self, config, self._merged(config), input))
         with run.before():
-            await self._acheck_travel(config, principal)
+            saver, around = self._asaver(config), self._merged(config)
+            entered = await arun(
+                lambda: enter(self.engine, saver, around, principal, input, by_application=not is_named)
+            )
+            await arun(lambda: check_travel(self.engine, saver, around, entered, by=principal))
             if answered:
-                given = await self._answers(config, principal).atake(input)
+                given = await self._answers(config, principal, entered).atake(input)
             else:
-                given = await arun(lambda: self._turn(config, principal).begin(input))
+                given = await arun(lambda: self._turn(config, principal, entered).begin(input))
         async for chunk in run.adrive(super().astream(given, run.config, **kwargs)):
             yield chunk
 
@@ -112,14 +125,25 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         """Go through one thread step by step; in a notebook it shows where the workflow stands after each."""
         return Stepper(self, config, context)
 
-    def panes(self, config: RunnableConfig) -> Panes:
-        """The conversation of a thread beside where its workflow stands: two things, kept in two places."""
-        messages = self.get_state(config).values.get("messages", [])
-        return panes_of(messages, self.instances.snapshot(config).to_json())
+    def panes(self, config: RunnableConfig, *, by: Principal | None = None) -> Panes:
+        """The conversation of a thread beside where its workflow stands: two things, kept in two places.
 
-    def compare(self, before: RunnableConfig, after: RunnableConfig) -> Comparison:
-        """What differs between two checkpoints, each named by a config with its `checkpoint_id`."""
-        return compare(self.get_state(before), self.get_state(after))
+        Args:
+            config: The thread.
+            by: Who looks; without one it is the application.
+        """
+        messages = self.get_state(config, by=by).values.get("messages", [])
+        return panes_of(messages, self.instances.snapshot(config, by=by).to_json())
+
+    def compare(self, before: RunnableConfig, after: RunnableConfig, *, by: Principal | None = None) -> Comparison:
+        """What differs between two checkpoints, each named by a config with its `checkpoint_id`.
+
+        Args:
+            before: The one.
+            after: The other.
+            by: Who looks; without one it is the application.
+        """
+        return compare(self.get_state(before, by=by), self.get_state(after, by=by))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
         # LangGraph's own asks a web service for a PNG, which fails offline and sends the workflow to a third party.
@@ -132,38 +156,48 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         given = {name: value for name, value in schema.get("properties", {}).items() if name in Input.__annotations__}
         return {**schema, "properties": given}
 
-    def bulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]]) -> RunnableConfig:
+    def bulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
+    ) -> RunnableConfig:
         """As LangGraph's, for the messages; the workflow's own channels follow its row and cannot be set.
 
         Raises:
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
-        self._check_keys(config, user_of_server(self._merged(config)))
-        self._check_updates(supersteps, config)
-        check_travel(self.engine, self._saver(config), self._merged(config))
-        self._take_turn(config)
-        return super().bulk_update_state(config, supersteps)
+        by = by or user_of_server(self._merged(config))
+        self._check_keys(config, by)
+        self._let_in(config, by)
+        self._check_updates(supersteps, config, by)
+        check_travel(self.engine, self._saver(config), self._merged(config), by=by)
+        self._take_turn(config, by)
+        return CompiledStateGraph.bulk_update_state(self, config, supersteps)
 
-    async def abulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]]) -> RunnableConfig:
+    async def abulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
+    ) -> RunnableConfig:
         """As `bulk_update_state`.
 
         Raises:
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
-        arun = self.engine.store.database.arun
-        await arun(lambda: self._check_keys(config, user_of_server(self._merged(config))))
-        await arun(lambda: self._check_updates(supersteps, config))
-        await self._acheck_travel(config)
-        await arun(lambda: self._take_turn(config))
-        return await super().abulk_update_state(config, supersteps)
+        arun, saver, around = self.engine.store.database.arun, self._asaver(config), self._merged(config)
+        by = by or user_of_server(around)
+        await arun(lambda: self._check_keys(config, by))
+        await arun(lambda: self._let_in(config, by))
+        await arun(lambda: self._check_updates(supersteps, config, by))
+        await arun(lambda: check_travel(self.engine, saver, around, by=by))
+        await arun(lambda: self._take_turn(config, by))
+        return await CompiledStateGraph.abulk_update_state(self, config, supersteps)
 
-    def _principal(self, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> Principal:
+    def _principal(self, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> tuple[Principal, bool]:
+        """Who runs it, and whether anybody was named: by the run's context, or by the server."""
         around = self._merged(config)
         context = kwargs.get("context")
-        runtime = around.get(RUNTIME)
-        return principal_of(around, getattr(runtime, "context", None) if context is None else context)
+        if context is None:
+            context = getattr(around.get(RUNTIME), "context", None)
+        return principal_of(around, context), context is not None or user_of_server(around) is not None
 
     def _check_keys(self, config: RunnableConfig | None, principal: Principal | None) -> None:
         """Refuse a config in which plain data stands where only LangGraph puts something, and write the attempt down."""
@@ -196,13 +230,12 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         # A parent without a checkpointer takes its children's away, and LangGraph warns of a durability that has no effect.
         return None if CHECKPOINTER in around and around[CHECKPOINTER] is None else "sync"
 
-    async def _acheck_travel(self, config: RunnableConfig | None, by: Principal | None = None) -> None:
-        saver = FromThreads(self._saver(config), asyncio.get_running_loop())
-        around = self._merged(config)
-        await self.engine.store.database.arun(lambda: check_travel(self.engine, saver, around, by=by))
+    def _asaver(self, config: RunnableConfig | None) -> FromThreads | None:
+        saver = self._saver(config)
+        return FromThreads(saver, asyncio.get_running_loop()) if saver else None
 
-    def _answers(self, config: RunnableConfig | None, principal: Principal) -> Answers:
-        return Answers(self, self._merged(config), principal)
+    def _answers(self, config: RunnableConfig | None, principal: Principal, entered: Access) -> Answers:
+        return Answers(self, self._merged(config), principal, entered)
 
     def _merged(self, config: RunnableConfig | None) -> dict[str, Any]:
         own = (self.config or {}).get("configurable", {})
@@ -213,21 +246,21 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
         around = var_child_runnable_config.get() or {}
         return {**(around.get("configurable") or {}), **given}
 
-    def _turn(self, config: RunnableConfig | None, principal: Principal) -> Turn:
-        return Turn(self.engine, self._merged(config), principal)
+    def _turn(self, config: RunnableConfig | None, principal: Principal, entered: Access) -> Turn:
+        return Turn(self.engine, self._merged(config), principal, entered)
 
-    def _take_turn(self, config: RunnableConfig | None) -> None:
-        """On LangGraph's server, who changes the conversation proposes from now on. Elsewhere the application itself changes it."""
-        around = self._merged(config)
-        user = user_of_server(around)
-        if user is None:
+    def _take_turn(self, config: RunnableConfig | None, by: Principal | None) -> None:
+        """Who changes the conversation proposes from now on; not the application, which changes it for nobody."""
+        if by is None:
             return
-        workflow_id = workflow_id_of(around, self.engine.definition.name, segments_of(around))
+        workflow_id = meant(self.engine, self._merged(config))
         instance = self.engine.store.find(workflow_id)
         if instance is not None:
-            take_turn(self.engine.store, self.engine.owned(instance, user, workflow_id), user)
+            take_turn(self.engine.store, self.engine.owned(instance, by, workflow_id), by)
 
-    def _check_updates(self, supersteps: Sequence[Sequence[Any]], config: RunnableConfig | None) -> None:
+    def _check_updates(
+        self, supersteps: Sequence[Sequence[Any]], config: RunnableConfig | None, by: Principal | None
+    ) -> None:
         for update in (update for superstep in supersteps for update in superstep):
             values, node = update[0], update[1] if len(update) > 1 else None
             touched = sorted(OWN_CHANNELS & set(values)) if isinstance(values, Mapping) else []
@@ -245,7 +278,6 @@ class WorkflowGraph(CompiledStateGraph[Any, Any, Any, Any]):
                 )
             if error is not None:
                 around = self._merged(config)
-                by = user_of_server(around)
                 as_node = None if node is None else str(node)
                 record_refusal(self.engine, around, error, by=by, channels=touched, asNode=as_node)
                 raise error

@@ -31,6 +31,7 @@ from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store import ledger as ledger_rows
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.starting import ensure_instance
+from ..commands.running.access import refuse_strangers
 from ..commands.running.driver import arun, run
 from ..commands.running.engine import Engine
 from ..commands.running.operations import InStore, Steps
@@ -188,7 +189,11 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if found is None:
             given = self._initial_data(state) if callable(self._initial_data) else self._initial_data
             found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))
-        return self.engine.owned(found, requester, scope.workflow_id)
+        if scope.principal.is_known:  # who resumes it, where somebody was named; otherwise it is the application
+            self.engine.owned(found, scope.principal, scope.workflow_id)
+        instance = self.engine.owned(found, requester, scope.workflow_id)
+        yield from refuse_strangers(self.engine, instance, requester)
+        return instance
 
     # What is offered
 

@@ -13,9 +13,10 @@ from pydantic import BaseModel
 
 from ..checkpointing.store import Instance
 from ..commands.execution.starting import initial_data
+from ..commands.running.access import Access, meant
 from ..commands.running.engine import Engine
 from ..commands.running.proposing import take_turn
-from ..commands.running.scope import THREAD_ID, is_nested, is_resumed_by_parent, segments_of, workflow_id_of
+from ..commands.running.scope import THREAD_ID, is_nested, is_resumed_by_parent
 from ..nodes.channels import Channels, Input
 from ..tools.canonical import JsonObject
 from ..tools.errors import InvalidInput, MissingThreadId, WorkflowFinished
@@ -32,11 +33,13 @@ class Turn:
         engine: The workflow.
         configurable: Where it runs.
         principal: Whose turn it is.
+        entered: The instance, as it was found when the run was let in.
     """
 
     engine: Engine
     configurable: Mapping[str, Any]
     principal: Principal
+    entered: Access
 
     def begin(self, given: Any) -> Any:
         """The input as the graph's start takes it: with whose turn it is, and nothing that only nodes may write.
@@ -85,12 +88,11 @@ class Turn:
 
     def _check(self, data: Mapping[str, Any] | None) -> None:
         name = self.engine.definition.name
-        workflow_id = workflow_id_of(self.configurable, name, segments_of(self.configurable))
-        instance = self.engine.store.find(workflow_id)
+        workflow_id, instance = self.entered.workflow_id, self.entered.instance
         if instance is None:
+            meant(self.engine, self.configurable)
             initial_data(self.engine, data)
             return
-        self.engine.owned(instance, self.principal, workflow_id)
         if instance.finished:
             raise WorkflowFinished(
                 f"The workflow {workflow_id} is over: it ended in {instance.state!r}. Nothing was done, and the message was not kept. "

@@ -27,6 +27,7 @@ from ..tools.errors import WorkflowDefinitionError
 from ..tools.events import Event
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers, answers_of
+from ..tools.ownership import RunBy
 from .checks import check_definition, check_name
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
@@ -52,6 +53,8 @@ class Workflow:
             output as it is (`"plain"`); denials and moves to another state are told whole.
         state_mapping: Where instances of earlier versions go on: the name that their state had, and a state of this version. Needed
             where a state is gone, or its edges are not what they were.
+        run_by: Who may propose on an instance beside the person whom it serves: `"served"` (nobody else), `"tenant"` (everybody of its
+            tenant), the name of a role, or several. An instance that nobody in particular began may be run by its tenant.
 
     The first state that is added is the initial one.
     """
@@ -69,6 +72,7 @@ class Workflow:
         limits: Limits | None = None,
         answers: Answers | str = Answers.ENVELOPE,
         state_mapping: Mapping[str, str] | None = None,
+        run_by: str | Collection[str] = "served",
     ) -> None:
         check_name("workflow", name)
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -92,6 +96,7 @@ class Workflow:
         self._answers = answers_of(answers, f"the workflow {name!r}")
         self._state_mapping = dict(state_mapping or {})
         self._claims: list[Claim] = []
+        self._run_by = RunBy.of(run_by)
         self._states: dict[str, State] = {}
         self._edges: list[tuple[Edge, int | None]] = []
 
@@ -349,6 +354,7 @@ class Workflow:
             limits=self._limits,
             answers=self._answers,
             state_mapping=self._state_mapping,
+            run_by=self._run_by,
         )
 
     def compile(

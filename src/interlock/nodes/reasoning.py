@@ -18,6 +18,7 @@ from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.outcomes import Outcomes
 from ..commands.execution.starting import ensure_instance
+from ..commands.running.access import refuse_strangers, why_not_run
 from ..commands.running.broken_rules import tell
 from ..commands.running.engine import Engine
 from ..commands.running.operations import Ask, InStore, Steps
@@ -31,7 +32,7 @@ from ..rules.view import GuardView
 from ..tools.codes import ErrorCode
 from ..tools.errors import RuleError, RunError, StaleCheckpoint
 from ..tools.ids import AuditRef, derive, mint
-from ..tools.principal import Principal
+from ..tools.principal import Principal, RuntimeActor
 from ..tools.strict import without_nulls
 from .base import WorkflowNode
 from .conversation import missing_answers
@@ -109,6 +110,9 @@ class StateNode(WorkflowNode):
             found = yield InStore(
                 lambda connection: ensure_instance(self.engine, connection, scope, scope.principal, given)
             )
+            # Of two that begin at once, one finds the other's.
+            began = self.engine.owned(found, scope.principal, scope.workflow_id)
+            yield from refuse_strangers(self.engine, began, scope.principal)
         instance = self.engine.owned(found, scope.principal, scope.workflow_id)
         if instance.workflow != self.engine.definition.name:
             raise RunError(
@@ -370,7 +374,9 @@ class StateNode(WorkflowNode):
                 "handed to it), or send a new message.",
             }
         )
-        told: list[AnyMessage] = [HumanMessage(answer)] if isinstance(answer, str) and answer else []
+        # Whoever resumes a parent graph may let it go on; words for the model are only theirs who may propose here.
+        heard = isinstance(answer, str) and answer and why_not_run(self.engine, instance, scope.principal) is None
+        told: list[AnyMessage] = [HumanMessage(answer)] if heard else []
         return Command(update={"messages": told, "progress": [("reset", None)]}, goto=self.state.name)
 
     def _record_stop(self, connection: Connection, reason: str, scope: Scope) -> None:
@@ -409,6 +415,8 @@ def proposer_of(instance: Instance, progress: Progress, scope: Scope) -> Princip
     data; so somebody else's turn is gone on with only where the row says that it still is the one.
     """
     proposer = instance.proposer
+    if isinstance(scope.principal, RuntimeActor):
+        return proposer  # the library lets it go on, and proposes nothing
     return proposer if progress.get("requester") == proposer.to_json() else scope.principal
 
 

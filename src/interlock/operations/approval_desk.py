@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -11,21 +11,21 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page, approval_listing, learning
 from ..checkpointing.store import approvals as approval_rows
 from ..commands.approvals.deadlines import Lapsed, lapse_one
-from ..commands.approvals.decisions import Declined, decide
+from ..commands.approvals.decisions import Declined, decide, may_see, unknown_approval
 from ..commands.approvals.payload import moment, payload
+from ..commands.running.access import looked_at, ownership_of, record_denial
 from ..commands.running.driver import arun, run
 from ..commands.running.engine import logger
 from ..commands.running.scope import outside_scope, workflow_id_of
-from ..commands.waits.settling import CLOCK
 from ..tools.answers import parse_answer
 from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JSON, JsonObject
-from ..tools.errors import ConflictError, InputError, OutcomeUnknown
+from ..tools.errors import ConflictError, InputError, OutcomeUnknown, PrincipalError
 from ..tools.principal import Principal
 from ..tools.redaction import redact
 from .compiled import CompiledWorkflow
 from .deliveries import Deliveries, Ticked
-from .resuming import AnyGraph
+from .resuming import AnyGraph, going_on
 
 BATCH = 100
 """How many overdue approvals are read at once."""
@@ -69,31 +69,42 @@ class ApprovalDesk:
         tool: str | None = None,
         limit: int = 50,
         after: str | None = None,
+        by: Principal | None = None,
     ) -> Page:
         """A page of this workflow's approvals, oldest first: by default of those that wait for a decision.
 
         Args:
-            tenant: Whose; None for everybody's.
+            tenant: Whose; None for everybody's. Where somebody looks, it is theirs.
             status: Where they stand; None for any.
             tool: Of which tool; None for any.
             limit: How many at most, from 1 to 1000.
             after: The `next` of the page before.
+            by: Who looks: a page then holds only what they may run, requested themselves, or are asked about; without one it is
+                the application.
 
         Raises:
             InputError: `after` is not what a page gave, or the limit is out of bounds.
         """
-        return self._engine.store.approvals(
-            tenant=tenant, status=status, workflow=self._engine.definition.name, tool=tool, limit=limit, after=after
-        )
+        store, name = self._engine.store, self._engine.definition.name
+        tenant = tenant if by is None else by.tenant
+        page = store.approvals(tenant=tenant, status=status, workflow=name, tool=tool, limit=limit, after=after)
+        if by is None:
+            return page
+        return replace(page, approvals=tuple(one for one in page.approvals if self._sees(one, by)))
 
-    def approval(self, approval_id: str) -> JsonObject:
+    def approval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
         """One approval as an approver is shown it, with the decisions that were taken on it.
 
+        Args:
+            approval_id: Which one.
+            by: Who looks; without one it is the application.
+
         Raises:
-            InputError: There is none of this id.
+            InputError: There is none of this id in this workflow, or it is another tenant's than that of `by`.
+            PrincipalError: It asks somebody else than `by`.
         """
         store = self._engine.store
-        request = store.approval(approval_id)
+        request = self._request(approval_id, by)
         decided: list[JSON] = [
             {
                 "decision": one.kind.value,
@@ -104,6 +115,29 @@ class ApprovalDesk:
             for one in store.decisions(approval_id)
         ]
         return {**payload(self._engine, request), "status": request.status.value, "decisions": decided}
+
+    def _request(self, approval_id: str, by: Principal | None) -> ApprovalRequest:
+        with self._engine.store.read() as connection:
+            request = approval_rows.load_by_id(connection, approval_id)
+        if request is None or request.workflow != self._engine.definition.name:
+            raise unknown_approval(approval_id)
+        if by is None:
+            return request
+        if request.tenant != by.tenant:
+            raise unknown_approval(approval_id)
+        if not self._sees(request, by):
+            error = PrincipalError(
+                f"{by.id} may not see the approval {approval_id}: it asks somebody else, about a workflow that serves somebody else. Nothing was done.",
+                code="not_entitled",
+                details={"approvalId": approval_id},
+            )
+            record_denial(self._engine, request.workflow_id, error, by=by, approvalId=approval_id)
+            raise error
+        return request
+
+    def _sees(self, request: ApprovalRequest, by: Principal) -> bool:
+        instance = self._engine.store.find(request.workflow_id)
+        return instance is not None and may_see(request, ownership_of(self._engine, instance), by)
 
     # Deciding
 
@@ -150,11 +184,7 @@ class ApprovalDesk:
     ) -> ApprovalRequest | Declined:
         approval = approval_rows.load_by_id(connection, approval_id)
         if approval is None or approval.workflow != self._engine.definition.name:
-            raise InputError(
-                f"There is no approval {approval_id} in the workflow {self._engine.definition.name}. Nothing was decided; list those that "
-                "are pending.",
-                code="unknown_approval",
-            )
+            raise unknown_approval(approval_id)
         if isinstance(decision, DecisionKind):
             decision = decision.value
         if not isinstance(decision, Decision):
@@ -207,29 +237,33 @@ class ApprovalDesk:
 
     # Going on
 
-    def go_on(self, which: str | RunnableConfig) -> dict[str, Any]:
+    def go_on(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
         """Run the thread of an instance on, from where it waits: after a decision that was taken outside the graph.
 
         Args:
             which: The workflow id, or the config that its thread runs with.
+            by: Who is shown the output; without one it is the application. The run itself goes on as those who proposed.
 
         Returns:
             The output of the run.
 
         Raises:
+            RunError: There is no such instance for the tenant of `by`.
+            PrincipalError: It serves somebody else than `by`.
             InputError: The instance has no thread of its own: it was made without one, or its graph is part of another one.
         """
-        config, principal = self._thread_of(which)
-        return dict(self._graph.invoke(None, config, context=principal))
+        return dict(self._graph.invoke(None, self._thread_of(which, by)))
 
-    async def ago_on(self, which: str | RunnableConfig) -> dict[str, Any]:
+    async def ago_on(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
         """As `go_on`."""
-        config, principal = await self._engine.store.database.arun(lambda: self._thread_of(which))
-        return dict(await self._graph.ainvoke(None, config, context=principal))
+        config = await self._engine.store.database.arun(lambda: self._thread_of(which, by))
+        return dict(await self._graph.ainvoke(None, config))
 
-    def _thread_of(self, which: str | RunnableConfig) -> tuple[RunnableConfig, Principal]:
+    def _thread_of(self, which: str | RunnableConfig, by: Principal | None) -> RunnableConfig:
         name = self._engine.definition.name
         workflow_id = which if isinstance(which, str) else workflow_id_of(which.get("configurable", {}), name)
+        if by is not None:
+            looked_at(self._engine, {"workflow_id": workflow_id}, by)
         instance = self._engine.store.get(workflow_id)
         if instance.thread_id is None or instance.checkpoint_ns:
             raise InputError(
@@ -244,8 +278,7 @@ class ApprovalDesk:
         configurable: dict[str, Any] = {"thread_id": instance.thread_id}
         if workflow_id_of(configurable, name) != workflow_id:
             configurable["workflow_id"] = workflow_id
-        # Whoever lets it go on decides nothing: proposals stay those of the turn that made them.
-        return {"configurable": configurable}, Principal(CLOCK, tenant=instance.tenant)
+        return going_on(configurable, instance)
 
     # Learning
 

@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
 from ..commands.running.engine import Engine
+from ..tools.principal import Principal
 
 
 class HasEngine(Protocol):
@@ -32,7 +33,9 @@ class CompiledWorkflow(HasEngine, Protocol):
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run the graph."""
 
-    def get_state(self, config: RunnableConfig) -> StateSnapshot:
+    def get_state(
+        self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
+    ) -> StateSnapshot:
         """Look at a thread."""
 
     @property

@@ -4,14 +4,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from sqlalchemy.engine import Connection
 
 from ..checkpointing.identifiers import named
 from ..checkpointing.store import AuditRecord, Instance
+from ..checkpointing.store import instances as instance_rows
 from ..commands.approvals.payload import payload
 from ..commands.execution.commands import Broken, Commands, Outcome, unresolved
 from ..commands.execution.resolution import Found, Resolution, resolve
+from ..commands.running.access import looked_at, refuse_strangers
 from ..commands.running.driver import arun, run
-from ..commands.running.operations import Steps
+from ..commands.running.operations import InStore, Steps
 from ..commands.running.scope import outside_scope, workflow_id_of
 from ..commands.waits.settling import open_wait
 from ..pictures.card import ApprovalCard
@@ -41,17 +44,38 @@ class Instances(ApprovalDesk):
             return which
         return workflow_id_of(which.get("configurable", {}), self._engine.definition.name)
 
-    def get(self, which: Which) -> Instance:
+    def get(self, which: Which, *, by: Principal | None = None) -> Instance:
         """The row of an instance.
+
+        Args:
+            which: The instance.
+            by: Who looks; without one it is the application.
 
         Raises:
             InputError: There is none.
+            RunError: There is none for the tenant of `by`.
+            PrincipalError: It serves somebody else than `by`.
         """
-        return self._engine.store.get(self.id_of(which))
+        workflow_id = self.id_of(which)
+        return self._engine.store.get(workflow_id) if by is None else self._looked_at(which, by)
 
-    def snapshot(self, which: Which, *, principal: Principal | None = None) -> InstanceSnapshot:
-        """Where an instance stands, for a principal (by default the one who started it)."""
-        instance = self.get(which)
+    def snapshot(
+        self, which: Which, *, principal: Principal | None = None, by: Principal | None = None
+    ) -> InstanceSnapshot:
+        """Where an instance stands.
+
+        Args:
+            which: The instance.
+            principal: For whom: the next allowed tools are theirs. By default who looks, or who started it.
+            by: Who looks; by default the principal, and without one it is the application.
+
+        Raises:
+            RunError: There is no such instance for the tenant of who looks.
+            PrincipalError: It serves somebody else.
+        """
+        by = by or principal
+        instance = self.get(which, by=by)
+        principal = principal or by
         return InstanceSnapshot(
             workflow_id=WorkflowId(instance.workflow_id),
             workflow=instance.workflow,
@@ -69,9 +93,11 @@ class Instances(ApprovalDesk):
             trace_id=TraceId(instance.trace_id),
         )
 
-    def picture(self, which: Which, *, principal: Principal | None = None) -> Picture:
-        """The workflow with this instance's state lit, for a principal (by default the one who started it)."""
-        instance = self.get(which)
+    def picture(self, which: Which, *, principal: Principal | None = None, by: Principal | None = None) -> Picture:
+        """The workflow with this instance's state lit; the arguments are those of `snapshot`."""
+        by = by or principal
+        instance = self.get(which, by=by)
+        principal = principal or by
         return picture_of_instance(self._engine, instance, self.audit(which), principal or instance.started_by)
 
     def card(self, approval_id: str, *, by: Principal, go_on: bool = True) -> ApprovalCard:
@@ -83,18 +109,31 @@ class Instances(ApprovalDesk):
             go_on: Whether the thread runs on after a decision.
 
         Raises:
-            InputError: There is no such approval.
+            InputError: There is no such approval, or it is another tenant's.
+            PrincipalError: It asks somebody else.
         """
-        self.approval(approval_id)
+        self.approval(approval_id, by=by)
         return ApprovalCard(self, approval_id, by, go_on=go_on)
 
-    def timeline(self, which: Which) -> Timeline:
-        """What happened to an instance, in order: a figure in a notebook, and rows for pandas."""
-        workflow_id = self.id_of(which)
-        return timeline_of(self.get(which).workflow, workflow_id, self.audit(which))
+    def timeline(self, which: Which, *, by: Principal | None = None) -> Timeline:
+        """What happened to an instance, in order: a figure in a notebook, and rows for pandas.
 
-    def audit(self, which: Which) -> list[AuditRecord]:
-        """The audit trail of an instance, oldest first."""
+        Args:
+            which: The instance.
+            by: Who looks; without one it is the application.
+        """
+        workflow_id = self.id_of(which)
+        return timeline_of(self.get(which, by=by).workflow, workflow_id, self.audit(which))
+
+    def audit(self, which: Which, *, by: Principal | None = None) -> list[AuditRecord]:
+        """The audit trail of an instance, oldest first.
+
+        Args:
+            which: The instance.
+            by: Who looks; without one it is the application.
+        """
+        if by is not None:
+            self._looked_at(which, by)
         return self._engine.store.audit(self.id_of(which))
 
     def execute(
@@ -113,7 +152,7 @@ class Instances(ApprovalDesk):
             which: The instance, which must have been started.
             tool: One of its next allowed tools.
             arguments: As on the wire.
-            principal: Who asks; nobody in particular by default.
+            principal: Who proposes it; nobody in particular by default. The instance must serve them, or its workflow let them run it.
             idempotency_key: The caller's own, of at most 128 characters: the same key and arguments give the stored result again.
             revision: The revision that the caller decided by; by default the one at the time of the call. The command runs on no other.
 
@@ -121,6 +160,8 @@ class Instances(ApprovalDesk):
             The command result, read result or error, as on the wire.
 
         Raises:
+            RunError: There is no such instance for the principal's tenant.
+            PrincipalError: It serves somebody else.
             InputError: The key is empty, too long, or one that some database would take for another.
             ConflictError: Somebody else was first.
             OutcomeUnknown: An attempt broke off in mid-effect.
@@ -153,7 +194,8 @@ class Instances(ApprovalDesk):
     ) -> Steps[Outcome]:
         workflow_id = self.id_of(which)
         key, revision = once
-        instance = self._engine.owned(self._engine.store.find(workflow_id), by, workflow_id)
+        instance: Instance = yield InStore(lambda connection: self._run_by(connection, workflow_id, by), write=False)
+        yield from refuse_strangers(self._engine, instance, by)
         name = tool.name if isinstance(tool, ToolContract) else tool
         proposal = Proposal(
             key=mint("key") if key is None else named("idempotency_key", key, 128),
@@ -229,12 +271,31 @@ class Instances(ApprovalDesk):
             outcome = resolve(self._engine, connection, workflow_id, key, resolution, by=by)
         return None if outcome is None else outcome.result
 
-    def head(self, config: RunnableConfig) -> RunnableConfig:
+    def _run_by(self, connection: Connection, workflow_id: str, by: Principal) -> Instance:
+        return self._engine.owned(instance_rows.load(connection, workflow_id), by, workflow_id)
+
+    def _looked_at(self, which: Which, by: Principal) -> Instance:
+        """The instance, for somebody who may see it.
+
+        Raises:
+            RunError: There is none for their tenant.
+            PrincipalError: It serves somebody else; that is recorded.
+        """
+        configurable = {"workflow_id": which} if isinstance(which, str) else which.get("configurable", {})
+        return looked_at(self._engine, configurable, by)
+
+    def head(self, config: RunnableConfig, *, by: Principal | None = None) -> RunnableConfig:
         """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
+
+        Args:
+            config: The thread.
+            by: Who looks; without one it is the application.
 
         Raises:
             InputError: The thread has no such checkpoint any more.
         """
+        if by is not None:
+            self._looked_at(config, by)
         return head(self._graph, config)
 
     def rejoin(self, config: RunnableConfig, *, principal: Principal | None = None) -> RunnableConfig:
@@ -244,7 +305,7 @@ class Instances(ApprovalDesk):
 
         Args:
             config: The thread, and the `workflow_id` of the instance where another thread had it.
-            principal: Who asks for it.
+            principal: Who asks for it; without one it is the application.
 
         Returns:
             The config to go on with.
@@ -253,7 +314,7 @@ class Instances(ApprovalDesk):
             RunError: There is no such instance for the principal's tenant.
             ConflictError: Nothing is lost: the checkpoint of the last command is there.
         """
-        return rejoin(self._graph, config, principal=principal or Principal.ANONYMOUS)
+        return rejoin(self._graph, config, principal=principal)
 
     def fork(
         self, config: RunnableConfig, *, thread_id: str | None = None, principal: Principal | None = None
@@ -266,7 +327,7 @@ class Instances(ApprovalDesk):
         Args:
             config: The thread, and the checkpoint with its `checkpoint_id` (the newest one without).
             thread_id: A new thread for it; by default one is named.
-            principal: Who asks for it.
+            principal: Who asks for it; without one it is the application. The new instance serves whom the other one serves.
 
         Returns:
             The config of the new thread; `graph.invoke(None, config)` goes on with it.
@@ -275,5 +336,4 @@ class Instances(ApprovalDesk):
             InputError: There is no such checkpoint.
             ConflictError: The new thread is in use.
         """
-        by = principal or Principal.ANONYMOUS
-        return fork(self._graph, config, thread_id=thread_id or mint("thread"), principal=by)
+        return fork(self._graph, config, thread_id=thread_id or mint("thread"), principal=principal)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..checkpointing.store import AuditKind
+from ..commands.running.access import has_thread, meant, record_denial
 from ..commands.running.engine import Engine
-from ..commands.running.scope import THREAD_ID, WORKFLOW_ID, is_nested, workflow_id_of
+from ..commands.running.scope import is_nested
 from ..tools.errors import InterlockError
 from ..tools.principal import Principal
 
@@ -23,23 +23,9 @@ def record_refusal(
         by: Who tried; nobody in particular where nothing says so. Somebody of another tenant leaves no mark on the instance.
         tried: What was tried: plain JSON, and never a value that was to be written.
     """
-    if is_nested(configurable):
+    if is_nested(configurable) or not has_thread(configurable):
         return
-    if configurable.get(WORKFLOW_ID) is None and configurable.get(THREAD_ID) in {None, ""}:
-        return
-    workflow_id = workflow_id_of(configurable, engine.definition.name)
-    with engine.store.write() as connection:
-        unit = engine.store.unit(connection, workflow_id)
-        if unit is None:
-            return
-        by = by or Principal.anonymous(unit.instance.tenant)
-        if unit.instance.tenant != by.tenant:
-            return
-        said = {"code": error.code, "message": error.message}
-        unit.record(
-            AuditKind.DENIAL, by, {"state": unit.instance.state, "node": None, **tried, "error": said}, code=error.code
-        )
-        unit.flush()
+    record_denial(engine, meant(engine, configurable), error, by=by, **tried)
 
 
 __all__ = ["record_refusal"]

@@ -18,10 +18,10 @@ from ..checkpointing.store import ApprovalStatus, Instance, approval_listing
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import waits as wait_rows
 from ..commands.running.engine import logger
+from ..commands.running.principals import ACTOR
 from ..commands.running.scope import workflow_id_of
-from ..commands.waits.settling import CLOCK
 from ..tools.errors import ConflictError
-from ..tools.principal import Principal
+from ..tools.principal import RuntimeActor
 from .compiled import CompiledWorkflow, HasEngine
 
 AnyGraph = CompiledStateGraph[Any, Any, Any, Any]
@@ -53,7 +53,6 @@ class _Poke:
     workflow_id: str
     config: RunnableConfig
     runner: AnyGraph
-    context: dict[str, Any]
 
 
 class _Stands(Enum):
@@ -103,7 +102,7 @@ class Poker:
             try:
                 stands = self._stands(poke.runner.get_state(poke.config), poke.stop)
                 if stands in {_Stands.WAITS, _Stands.LEFT}:
-                    poke.runner.invoke(None, poke.config, **poke.context)
+                    poke.runner.invoke(None, poke.config)
                     poked.append(poke.workflow_id)
                 if stands is not _Stands.RUNS:
                     self._mark(poke.stop)
@@ -122,7 +121,7 @@ class Poker:
             try:
                 stands = self._stands(await poke.runner.aget_state(poke.config), stop)
                 if stands in {_Stands.WAITS, _Stands.LEFT}:
-                    await poke.runner.ainvoke(None, poke.config, **poke.context)
+                    await poke.runner.ainvoke(None, poke.config)
                     poked.append(poke.workflow_id)
                 if stands is not _Stands.RUNS:
                     await database.arun(lambda stop=stop: self._mark(stop))  # type: ignore[misc]
@@ -147,7 +146,7 @@ class Poker:
             derived = workflow_id_of(configurable, self._engine.definition.name)
             if derived != instance.workflow_id:
                 configurable["workflow_id"] = instance.workflow_id
-        return _Poke(stop, instance.workflow_id, {"configurable": configurable}, runner, _context(runner, instance))
+        return _Poke(stop, instance.workflow_id, going_on(configurable, instance), runner)
 
     def _stands(self, state: Any, stop: Stop) -> _Stands:
         """Where a thread stands as seen from a stop."""
@@ -182,11 +181,13 @@ def _stopped(connection: Connection, stop: Stop) -> str | None:
     return approval.workflow_id
 
 
-def _context(runner: AnyGraph, instance: Instance) -> dict[str, Any]:
-    """Whoever lets it go on decides nothing: proposals stay those of the turn that made them."""
-    if runner.context_schema not in (None, Principal):
-        return {}  # a context of the application's own, which nobody else can make
-    return {"context": Principal(CLOCK, tenant=instance.tenant)}
+def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableConfig:
+    """The config that the library lets a thread go on with: as itself, which decides nothing.
+
+    Proposals stay those of the turn that made them. It stands in the config because a parent graph's context may be of a class that
+    nobody else can make.
+    """
+    return {"configurable": {**configurable, ACTOR: RuntimeActor.clock(instance.tenant)}}
 
 
 def _log(poke: _Poke, error: Exception) -> None:
@@ -202,4 +203,4 @@ def _log(poke: _Poke, error: Exception) -> None:
     )
 
 
-__all__ = ["BATCH", "LEFT_SECONDS", "AnyGraph", "Kind", "Poker", "Stop"]
+__all__ = ["BATCH", "LEFT_SECONDS", "AnyGraph", "Kind", "Poker", "Stop", "going_on"]

@@ -22,7 +22,7 @@ class Stepper:
     Args:
         graph: The compiled workflow.
         config: Names the thread.
-        context: Who acts.
+        context: Who acts, and looks; without anybody the application looks, and nobody in particular acts.
     """
 
     def __init__(self, graph: CompiledWorkflow, config: RunnableConfig, context: Principal | None = None) -> None:
@@ -52,12 +52,12 @@ class Stepper:
     @property
     def next(self) -> tuple[str, ...]:
         """The nodes that come next; none when the turn is over."""
-        return self._graph.get_state(self._config).next
+        return self._graph.get_state(self._config, by=self._context).next
 
     @property
     def waits_for(self) -> tuple[Any, ...]:
         """What is waited for: the values of the pending interrupts."""
-        return tuple(one.value for one in self._graph.get_state(self._config).interrupts)
+        return tuple(one.value for one in self._graph.get_state(self._config, by=self._context).interrupts)
 
     def run(self) -> Iterator["Stepper"]:
         """Step until the turn is over or somebody has to answer, giving the stepper after each step."""
@@ -78,7 +78,7 @@ class Stepper:
 
     def picture(self) -> Picture:
         """The workflow with the current state lit."""
-        return Instances(self._graph).picture(self._config)
+        return Instances(self._graph).picture(self._config, by=self._context)
 
     def _take(self, given: Any, by: Principal | None = None) -> "Stepper":
         self.last = self._graph.invoke(given, self._config, context=by or self._context, interrupt_after="*")

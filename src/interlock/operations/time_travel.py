@@ -20,8 +20,10 @@ from ..commands.execution.commands import stale
 from ..commands.execution.lineage import descends, parents_of
 from ..commands.execution.starting import blank_instance
 from ..commands.execution.versions import keep
+from ..commands.running.access import Access, looked_at
 from ..commands.running.checkpoint_lookup import Saved, looking_at
 from ..commands.running.engine import Engine
+from ..commands.running.entrances import enter
 from ..commands.running.scope import is_nested, workflow_id_of
 from ..commands.waits.settling import arrive
 from ..tools.errors import ConflictError, InputError
@@ -30,13 +32,21 @@ from .compiled import CompiledWorkflow
 from .refusals import record_refusal
 
 
-def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], *, by: Principal | None = None) -> None:
+def check_travel(
+    engine: Engine,
+    saver: Saved | None,
+    configurable: Mapping[str, Any],
+    entered: Access | None = None,
+    *,
+    by: Principal | None = None,
+) -> None:
     """Refuse a run, or an update, at a checkpoint from before the workflow's last command, and write the attempt down.
 
     Args:
         engine: The workflow.
         saver: Where its checkpoints are.
         configurable: Of the run.
+        entered: What was found of the instance already.
         by: Who runs it; nobody in particular where nothing says so.
 
     Raises:
@@ -46,9 +56,14 @@ def check_travel(engine: Engine, saver: Saved, configurable: Mapping[str, Any], 
     if checkpoint is None or thread is None or is_nested(configurable):
         return
     workflow_id = workflow_id_of(configurable, engine.definition.name)
-    instance = engine.store.find(workflow_id)
+    instance = engine.store.find(workflow_id) if entered is None else entered.instance
     wanted = None if instance is None else instance.head_checkpoint
-    if instance is None or wanted is None or descends(str(checkpoint), wanted, parents_of(saver, str(thread))):
+    if (
+        saver is None
+        or instance is None
+        or wanted is None
+        or descends(str(checkpoint), wanted, parents_of(saver, str(thread)))
+    ):
         return
     error = stale(workflow_id, instance.state, instance.revision)
     record_refusal(engine, configurable, error, by=by, checkpoint=str(checkpoint))
@@ -89,26 +104,28 @@ def head(graph: CompiledWorkflow, config: RunnableConfig) -> RunnableConfig:
     )
 
 
-def rejoin(graph: CompiledWorkflow, config: RunnableConfig, *, principal: Principal) -> RunnableConfig:
+def rejoin(graph: CompiledWorkflow, config: RunnableConfig, *, principal: Principal | None) -> RunnableConfig:
     """Let a thread whose checkpoints were lost go on with its instance, from where the row stands.
 
     Args:
         graph: The workflow.
         config: The thread, and the `workflow_id` of the instance where another thread had it.
-        principal: Who asks for it.
+        principal: Who asks for it; None for the application.
 
     Returns:
         The config to go on with.
 
     Raises:
         RunError: There is no such instance for the principal's tenant.
+        PrincipalError: It serves somebody else.
         ConflictError: Nothing is lost: the checkpoint of the last command is there.
     """
     engine, saver = graph.engine, cast("Any", graph.checkpointer)
     plain: RunnableConfig = {"configurable": {**config.get("configurable", {})}}
     plain["configurable"].pop("checkpoint_id", None)
-    workflow_id = workflow_id_of(plain["configurable"], engine.definition.name)
-    wanted = engine.owned(engine.store.find(workflow_id), principal, workflow_id).head_checkpoint
+    instance = _looked_at(engine, plain, principal)
+    workflow_id, wanted = instance.workflow_id, instance.head_checkpoint
+    by = principal or Principal.anonymous(instance.tenant)
     thread = plain["configurable"].get("thread_id")
     if wanted is None:
         return plain
@@ -121,16 +138,18 @@ def rejoin(graph: CompiledWorkflow, config: RunnableConfig, *, principal: Princi
         )
     with engine.store.write() as connection:
         unit = engine.store.unit(connection, workflow_id)
-        engine.owned(None if unit is None else unit.instance, principal, workflow_id)
+        engine.owned(None if unit is None else unit.instance, by, workflow_id)
         assert unit is not None  # noqa: S101 -- `owned` has refused None
         if unit.instance.head_checkpoint == wanted:
             unit.set(head_checkpoint=None)
-            unit.record(AuditKind.REJOINED, principal, {"thread": thread, "lost": wanted, "state": unit.instance.state})
+            unit.record(AuditKind.REJOINED, by, {"thread": thread, "lost": wanted, "state": unit.instance.state})
             unit.flush()
     return plain
 
 
-def fork(graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, principal: Principal) -> RunnableConfig:
+def fork(
+    graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, principal: Principal | None
+) -> RunnableConfig:
     """Begin an instance of its own from a checkpoint of another one.
 
     State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there are
@@ -140,12 +159,14 @@ def fork(graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, pri
         graph: The workflow.
         config: The thread, and the checkpoint with its `checkpoint_id` (the newest one without).
         thread_id: A new thread for it.
-        principal: Who asks for it.
+        principal: Who asks for it; None for the application. The new instance serves whom the other one serves.
 
     Returns:
         The config of the new thread; `graph.invoke(None, config)` goes on with it.
 
     Raises:
+        RunError: There is no such instance, or the new thread is in use, for another tenant than the principal's.
+        PrincipalError: One of them serves somebody else.
         InputError: There is no such checkpoint.
         ConflictError: The new thread is in use.
     """
@@ -156,8 +177,8 @@ def fork(graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, pri
             "or take never_forked out of the claims.",
             code="forks_forbidden",
         )
-    source_id = workflow_id_of(config.get("configurable", {}), engine.definition.name)
-    source = engine.owned(engine.store.find(source_id), principal, source_id)
+    source = _looked_at(engine, config, principal)
+    source_id = source.workflow_id
     snapshot = graph.get_state(config)
     checkpoint = snapshot.config.get("configurable", {}).get("checkpoint_id")
     if not snapshot.values or checkpoint is None:
@@ -166,6 +187,10 @@ def fork(graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, pri
             code="unknown_checkpoint",
         )
     target: RunnableConfig = {"configurable": {"thread_id": thread_id}}
+    if principal is not None:
+        enter(engine, None, target["configurable"], principal, {})
+    by = principal or Principal.anonymous(source.tenant)
+    requester = principal or source.started_by
     values = snapshot.values
     began = {
         "from": source_id,
@@ -174,21 +199,26 @@ def fork(graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, pri
         "revision": values.get("revision", 0),
     }
     with engine.store.write() as connection:
-        instance = _begin(
-            engine, connection, source, thread_id=thread_id, values=values, began=began, principal=principal
-        )
+        instance = _begin(engine, connection, source, thread_id=thread_id, values=values, began=began, principal=by)
     if graph.get_state(target).values:
         return target  # made before, by a call that broke off after this
     copied = {
         "messages": values.get("messages", []),
-        "progress": [("turn", principal.to_json())],
-        **engine.channels(instance, principal),
+        "progress": [("turn", requester.to_json())],
+        **engine.channels(instance, requester),
     }
     # Not through the guarded door of the workflow: these are its own channels, following the row that was just written.
     CompiledStateGraph.bulk_update_state(
         cast("CompiledStateGraph[Any, Any, Any, Any]", graph), target, [[StateUpdate(values=copied, as_node=START)]]
     )
     return target
+
+
+def _looked_at(engine: Engine, config: RunnableConfig, principal: Principal | None) -> Instance:
+    configurable = config.get("configurable", {})
+    if principal is not None:
+        return looked_at(engine, configurable, principal)
+    return engine.store.get(workflow_id_of(configurable, engine.definition.name))
 
 
 def _begin(
@@ -219,6 +249,7 @@ def _begin(
         namespace=None,
         tenant=source.tenant,
         started_by=principal,
+        served=source.served,
         now=now,
     )
     if not instance_rows.insert(connection, instance):

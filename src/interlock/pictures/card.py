@@ -23,7 +23,7 @@ _WIDTH, _LINE, _LETTERS, _VALUES = 640.0, 18.0, 76, 118.0
 class Desk(Protocol):
     """Where a card reads its approval and takes the decision: `graph.instances`."""
 
-    def approval(self, approval_id: str) -> JsonObject:
+    def approval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
         """The approval as an approver is shown it."""
 
     def decide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
@@ -55,7 +55,7 @@ class ApprovalCard:
     @property
     def shown(self) -> JsonObject:
         """What the approver is shown, as it stands now."""
-        return self._desk.approval(self._approval_id)
+        return self._desk.approval(self._approval_id, by=self._by)
 
     def approve(self) -> str:
         """Run it exactly as shown.

@@ -20,6 +20,7 @@ from ..tools.contracts import ToolContract
 from ..tools.errors import DefinitionChanged, RuleError, UnknownState
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers
+from ..tools.ownership import RunBy
 from ..tools.wire import WireNames
 from .assumptions import Assumptions
 from .conditions import Condition
@@ -161,6 +162,8 @@ class Definition:
     """What the workflow's claims rely on; it is enforced."""
     claims: tuple[str, ...] = ()
     """The claims that were proved of this definition, as sentences; recorded when an instance starts."""
+    run_by: RunBy = RunBy.SERVED
+    """Who may propose on an instance beside the person whom it serves."""
 
     @cached_property
     def by_source(self) -> Mapping[str, tuple[Edge, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from .canonical import JsonObject, to_json
+from .canonical import JsonObject, is_same_json, to_json
 from .errors import ContractError, NotJson
 from .principal import Principal
 
@@ -217,8 +217,9 @@ class Approval:
         requester: Principal,
         by: Principal,
         kind: DecisionKind,
+        served: str | None = None,
         earlier: Sequence[str] = (),
-        later_stage: bool = False,
+        stages: Sequence[Sequence[str]] = (),
     ) -> str | None:
         """Why a principal may not take a decision, or None when they may.
 
@@ -226,20 +227,35 @@ class Approval:
             requester: Whose run proposed the call.
             by: Who decides.
             kind: What they decide.
-            earlier: The ids of those who already agreed to what would run now.
-            later_stage: Whether others have agreed before these are asked.
+            served: The id of the person whom the instance serves; None where that is nobody in particular, and then whoever
+                requested confirms.
+            earlier: The ids of those who already agreed to what would run now, of those who are asked at this stage.
+            stages: The same for each stage before this one.
         """
         if by.tenant != requester.tenant:
             return "it belongs to another tenant"
+        served = requester.id if served is None else served
         if self.confirmation:
-            if by.id != requester.id:
-                return "only the person served can confirm their own request"
+            if by.id != served:
+                return "only the person served can confirm it"
         elif (reason := self._why_not_another(requester, by, kind, earlier)) is not None:
+            return reason
+        if kind.agrees and (reason := self._why_not_again(by, served, stages)) is not None:
             return reason
         if kind is DecisionKind.EDIT and self.edit is False:
             return "its arguments may not be edited"
-        if kind is DecisionKind.EDIT and later_stage:
+        if kind is DecisionKind.EDIT and stages:
             return "others agreed to it as it is; reject it, and let it be proposed anew"
+        return None
+
+    def _why_not_again(self, by: Principal, served: str, stages: Sequence[Sequence[str]]) -> str | None:
+        """Why somebody may not agree at this stage of a chain: each takes a person of its own."""
+        if not self.confirmation and not by.is_known and (stages or self.then is not None):
+            return "each stage takes another person, and who decides is not known"
+        if by.is_known and any(by.id in agreed for agreed in stages):
+            return "the same person agreed at an earlier stage; each stage takes another one"
+        if not self.confirmation and by.id == served and any(stage.confirmation for stage in self.stages):
+            return "only they can confirm it at a later stage, and each stage takes another person"
         return None
 
     def _why_not_another(
@@ -263,7 +279,11 @@ class Approval:
         if self.edit is True:
             return None
         allowed: frozenset[str] = frozenset() if self.edit is False else self.edit
-        changed = {name for name in {*shown, *edited} if shown.get(name) != edited.get(name)}
+        changed = {
+            name
+            for name in {*shown, *edited}
+            if name not in shown or name not in edited or not is_same_json(shown[name], edited[name])
+        }
         if not changed <= allowed:
             return f"{', '.join(sorted(changed - allowed))} may not be edited"
         return None

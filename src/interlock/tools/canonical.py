@@ -71,6 +71,21 @@ def to_canonical(value: object) -> JSON:
     return _converted(value, integral=True)
 
 
+def is_same_json(one: JSON, other: JSON) -> bool:
+    """Whether two JSON values are the same in type as well: 1, 1.0, True and "1" are four values, and 0.0 and -0.0 are two."""
+    if type(one) is not type(other):
+        return False
+    match one, other:
+        case dict(), dict():
+            return one.keys() == other.keys() and all(is_same_json(value, other[name]) for name, value in one.items())
+        case list(), list():
+            return len(one) == len(other) and all(map(is_same_json, one, other))
+        case float(), float():
+            return one == other and math.copysign(1, one) == math.copysign(1, other)
+        case _:
+            return one == other
+
+
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 
 

@@ -1,6 +1,7 @@
 """Who acts."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, cast
 
@@ -29,15 +30,21 @@ class Principal:
 
     ANONYMOUS: ClassVar["Principal"]
     """Nobody in particular: what acts when the application says nothing."""
+    _RESERVED: ClassVar[tuple[str, ...]] = ("interlock:", "event:")
+    """How the ids begin that the library itself acts under."""
 
     def __post_init__(self) -> None:
         for name in ("id", "tenant"):
-            _check_name(name, getattr(self, name))
+            object.__setattr__(self, name, _checked_name(name, getattr(self, name)))
+        if self.id.startswith(self._RESERVED):
+            raise PrincipalError(
+                f"Principal.id is {self.id!r}; ids that begin with {' or '.join(map(repr, self._RESERVED))} are Interlock's own. Give another id."
+            )
         roles: object = self.roles
         if isinstance(roles, str) or not isinstance(roles, Iterable):
             raise PrincipalError(f"Principal.roles is {roles!r}; give a set of strings, such as {{'supervisor'}}")
-        roles = frozenset(roles)
-        if not all(isinstance(role, str) and role for role in roles):
+        roles = frozenset(name_of(role) if isinstance(role, str) else "" for role in roles)
+        if "" in roles:
             raise PrincipalError(
                 "Principal.roles holds something that is not a non-empty string; give a set of strings"
             )
@@ -61,7 +68,7 @@ class Principal:
 
     def has_role(self, role: str) -> bool:
         """Whether the principal is known and has the role: an unknown one has none, whatever it claims."""
-        return self.is_known and role in self.roles
+        return self.is_known and name_of(role) in self.roles
 
     def to_json(self) -> JsonObject:
         """Give the fields as JSON data; `from_json` reads them back."""
@@ -118,9 +125,35 @@ class Principal:
         return cls.coerce(inner)
 
 
-def _check_name(name: str, value: object) -> None:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST or not value.isprintable():
+class RuntimeActor(Principal):
+    """The library itself, where it lets a workflow go on: at a deadline, on an event, after a decision.
+
+    It is a runtime object. Nothing that is read from JSON becomes one, whatever it calls itself, so no client can name it.
+    """
+
+    _RESERVED: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def clock(cls, tenant: str) -> "RuntimeActor":
+        """What keeps deadlines and lets threads go on, within a tenant."""
+        return cls("interlock:clock", tenant=tenant)
+
+    @classmethod
+    def event(cls, source: str, tenant: str) -> "RuntimeActor":
+        """An event that came in, by its source."""
+        return cls(f"event:{source}"[:_LONGEST], tenant=tenant)
+
+
+def name_of(text: str) -> str:
+    """The one spelling of an id, a tenant or a role: in Unicode's composed form (NFC), without spaces around it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _checked_name(name: str, value: object) -> str:
+    spelled = name_of(value) if isinstance(value, str) else ""
+    if not 0 < len(spelled) <= _LONGEST or not spelled.isprintable():
         raise PrincipalError(f"Principal.{name} is {value!r}; give a printable string of 1 to {_LONGEST} characters")
+    return spelled
 
 
 _ANONYMOUS_ID = "anonymous"

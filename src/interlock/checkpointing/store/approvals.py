@@ -130,8 +130,13 @@ class Standing:
     """How many were taken at all."""
     agreed: tuple[str, ...]
     """Who agreed to what would run now, of those who are asked at this stage."""
-    stage: int
-    """How many rules were met before."""
+    before: tuple[tuple[str, ...], ...] = ()
+    """Who agreed to it at each of the stages before."""
+
+    @property
+    def stage(self) -> int:
+        """How many rules were met before."""
+        return len(self.before)
 
 
 _COLUMNS = [column.name for column in approvals.columns]
@@ -242,8 +247,11 @@ def standing(connection: Connection, approval: ApprovalRequest) -> Standing:
     stage = len(stages) - len(approval.rule.stages)
     last_edit = max((number for number, one in enumerate(decided) if one.kind is DecisionKind.EDIT), default=0)
     agreeing = [one.principal.id for one in decided[last_edit:] if one.kind.agrees]
-    before = sum(one.count for one in stages[:stage])
-    return Standing(len(decided), tuple(agreeing[before:]), stage)
+    before: list[tuple[str, ...]] = []
+    for one in stages[:stage]:
+        before.append(tuple(agreeing[: one.count]))
+        del agreeing[: one.count]
+    return Standing(len(decided), tuple(agreeing), tuple(before))
 
 
 def settle(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
+from ...tools.ownership import Ownership, RunBy
 from ...tools.principal import Principal
 from ..statements import Call, Prepared
 from ..store_tables import instances
@@ -44,6 +45,9 @@ class Instance:
     proposer_text: str
     seal: Seal = field(repr=False, compare=False)
     """Signs what waits in checkpoints for this instance."""
+    served: str | None
+    """The id of the person whom it is for; None where that is nobody in particular."""
+    run_by_text: str | None
     last_result_text: str | None
     """As JSON: such texts are in every row that is read, and hardly ever looked at."""
     audit_count: int
@@ -67,6 +71,11 @@ class Instance:
         return None if self.head_checkpoint is None else self.seal.mark(HEAD, self.workflow_id, self.head_checkpoint)
 
     @property
+    def ownership(self) -> Ownership:
+        """Whose it is, and who may propose on it by what its workflow said when it began."""
+        return Ownership(self.tenant, self.served, run_by_of(self.run_by_text))
+
+    @property
     def last_result(self) -> JsonObject | None:
         """What the last call was answered with."""
         result: JsonObject | None = None if self.last_result_text is None else read_json(self.last_result_text)
@@ -83,7 +92,7 @@ class Instance:
 
 
 _COLUMNS = {
-    column.name + ("_text" if column.name in {"started_by", "proposer", "last_result"} else ""): column.name
+    column.name + ("_text" if column.name in {"started_by", "proposer", "run_by", "last_result"} else ""): column.name
     for column in instances.columns
 }
 """The column of each field, in the order of the table."""
@@ -91,6 +100,13 @@ _COLUMNS = {
 _by_id = sa.select(instances).where(instances.c.workflow_id == sa.bindparam("workflow_id"))
 _select = Prepared(_by_id)
 _select_locked = Prepared(_by_id.with_for_update())
+_select_on_thread = Prepared(
+    sa.select(instances).where(
+        sa.or_(
+            instances.c.workflow_id == sa.bindparam("workflow_id"), instances.c.thread_id == sa.bindparam("thread_id")
+        )
+    )
+)
 _insert = Prepared(sa.insert(instances))
 _CHANGING = (
     "workflow_version", "definition", "state", "revision", "head_checkpoint", "running_key", "proposer_text", "last_result_text", "lease_owner",
@@ -116,6 +132,12 @@ def load(connection: Connection, workflow_id: str, *, lock: bool = False) -> Ins
     """Read an instance, and on servers lock its row until the transaction ends when `lock` is set."""
     row = (_select_locked if lock else _select).first(connection, {"workflow_id": workflow_id})
     return None if row is None else from_row(row)
+
+
+def on_thread(connection: Connection, workflow_id: str, thread_id: str) -> list[Instance]:
+    """An instance, and all the others that have the same thread, of whatever workflow."""
+    rows = _select_on_thread.all(connection, {"workflow_id": workflow_id, "thread_id": thread_id})
+    return [from_row(row) for row in rows]
 
 
 def insert(connection: Connection, instance: Instance) -> bool:
@@ -154,6 +176,16 @@ def updating(before: Instance, after: Instance) -> Call:
 def principal_text(principal: Principal) -> str:
     """A principal as its column has it."""
     return write_json(principal.to_json())
+
+
+def run_by_text(run_by: RunBy) -> str | None:
+    """Who else may propose, as its column has it: NULL, where that is nobody, costs nothing."""
+    return None if run_by == RunBy.SERVED else write_json(run_by.to_json())
+
+
+def run_by_of(text: str | None) -> RunBy:
+    """Read what `run_by_text` gave."""
+    return RunBy.SERVED if text is None else RunBy.of(read_json(text))
 
 
 def from_row(row: Any) -> Instance:

@@ -16,6 +16,7 @@ from ...tools.approvals import Decision, DecisionKind
 from ...tools.canonical import same_json
 from ...tools.codes import ErrorCode
 from ...tools.errors import ConflictError, InputError, InterlockError, InvalidArguments, InvalidResume, PrincipalError
+from ...tools.ownership import Ownership
 from ...tools.principal import Principal
 from ...tools.redaction import redact
 from ...tools.storable import storable, why_not_storable
@@ -32,6 +33,33 @@ class Declined:
     """A decision that was not taken: recorded, and an error to raise once that is committed."""
 
     error: InterlockError
+
+
+def unknown_approval(approval_id: str) -> InputError:
+    """The answer where there is no such approval, and where it is another tenant's: to them it is not there."""
+    return InputError(
+        f"There is no approval {approval_id!r} here. Nothing was decided; graph.instances.approvals() lists those that wait.",
+        code="unknown_approval",
+    )
+
+
+def may_see(approval: ApprovalRequest, ownership: Ownership, by: Principal) -> bool:
+    """Whether somebody is shown an approval: who may run the instance, who requested it, and whoever it asks now or later.
+
+    Args:
+        approval: The request.
+        ownership: Of its instance.
+        by: Who looks.
+    """
+    if not ownership.has(by):
+        return False
+    is_requester = by.is_known and by.id == approval.requester.id
+    if is_requester or ownership.why_not_run(by) is None:
+        return True
+    return any(
+        rule.why_not(requester=approval.requester, by=by, kind=DecisionKind.REJECT, served=ownership.served) is None
+        for rule in (approval.rule, *approval.first_rule.stages)
+    )
 
 
 def decide(
@@ -53,10 +81,12 @@ def decide(
     unit = engine.store.unit(connection, scope.workflow_id)
     approval = approval_rows.load_by_id(connection, approval_id)
     if unit is None or approval is None or approval.workflow_id != scope.workflow_id:
-        return Declined(_unknown(approval_id))
+        return Declined(unknown_approval(approval_id))
     if approval.tenant != by.tenant:
         # Whoever it was is told nothing; the tenant whose it is finds it in the record.
-        return _declined(engine, unit, approval, decision, by=by, error=_unknown(approval_id), code="not_entitled")
+        return _declined(
+            engine, unit, approval, decision, by=by, error=unknown_approval(approval_id), code="not_entitled"
+        )
     approval = lapse(unit, approval)
     if (problem := _closed(unit, approval)) is not None:
         return _declined(engine, unit, approval, decision, by=by, error=problem)
@@ -122,8 +152,9 @@ def _checked(
         requester=approval.requester,
         by=by,
         kind=decision.kind,
+        served=unit.instance.served,
         earlier=standing.agreed,
-        later_stage=standing.stage > 0,
+        stages=standing.before,
     )
     if reason is not None:
         return PrincipalError(
@@ -234,13 +265,6 @@ def _void(unit: Unit, approval: ApprovalRequest) -> ConflictError:
     )
 
 
-def _unknown(approval_id: str) -> InputError:
-    return InputError(
-        f"There is no approval {approval_id} here. Nothing was decided; list those that are pending.",
-        code="unknown_approval",
-    )
-
-
 def _declined(
     engine: Engine,
     unit: Unit,
@@ -278,4 +302,4 @@ def _shown_anew(decision: Decision, approval: ApprovalRequest) -> dict[str, Any]
     return {"digest": approval.digest} if decision.kind is DecisionKind.EDIT else {}
 
 
-__all__ = ["Declined", "decide", "record_refused"]
+__all__ = ["Declined", "decide", "may_see", "record_refused", "unknown_approval"]

@@ -27,7 +27,7 @@ def ensure_instance(
     """Make the instance of a scope, in a write transaction; or find the one that somebody else has just made.
 
     Args:
-        requester: Who starts it.
+        requester: Who starts it; it serves them, unless the scope says whom.
         given: Its data, if any.
 
     Raises:
@@ -48,6 +48,7 @@ def ensure_instance(
         namespace=scope.namespace or None,
         tenant=requester.tenant,
         started_by=requester,
+        served=served_by_default(requester) if scope.served is None else scope.served,
         now=now,
     )
     if not instance_rows.insert(connection, instance):
@@ -63,10 +64,16 @@ def ensure_instance(
             "state": definition.initial,
             "data": instance.data,
             **({"claims": [*definition.claims]} if definition.claims else {}),
+            **({} if instance.served == served_by_default(requester) else {"served": instance.served}),
         },
     )
     unit.flush()
     return arrive(engine, unit)
+
+
+def served_by_default(requester: Principal) -> str | None:
+    """Whom an instance serves that this principal begins: themselves, and nobody in particular where they are not known."""
+    return requester.id if requester.is_known else None
 
 
 def blank_instance(
@@ -79,6 +86,7 @@ def blank_instance(
     namespace: str | None,
     tenant: str,
     started_by: Principal,
+    served: str | None,
     now: int,
 ) -> Instance:
     """The row of an instance to which nothing has happened yet.
@@ -87,6 +95,7 @@ def blank_instance(
         state: Where it stands.
         data: Its data, as its model has it.
         namespace: The checkpoint namespace of its graph, where that is embedded.
+        served: The id of the person whom it serves.
         now: Microseconds since 1970 UTC, by the database's clock.
     """
     return Instance(
@@ -110,6 +119,8 @@ def blank_instance(
         started_by_text=instance_rows.principal_text(started_by),
         proposer_text=instance_rows.principal_text(started_by),
         seal=Seal.make(),
+        served=served,
+        run_by_text=instance_rows.run_by_text(definition.run_by),
         last_result_text=None,
         audit_count=0,
         audit_head=GENESIS,

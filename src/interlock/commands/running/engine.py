@@ -20,6 +20,15 @@ from .broken_rules import tell_once
 logger = logging.getLogger("interlock")
 
 
+def unknown_instance(workflow_id: str, by: Principal) -> RunError:
+    """The answer where there is no such instance, and where it is another tenant's: to them it is not there."""
+    return RunError(
+        f"There is no workflow instance {workflow_id} for the tenant {by.tenant!r}. Nothing was done; check the thread, the database and the "
+        "principal of the run.",
+        code="unknown_instance",
+    )
+
+
 @dataclass(frozen=True)
 class Engine:
     """What the nodes of one compiled workflow share."""
@@ -79,12 +88,8 @@ class Engine:
         Raises:
             RunError: It is not there, or it belongs to another tenant.
         """
-        if instance is None or instance.tenant != principal.tenant:
-            raise RunError(
-                f"There is no workflow instance {workflow_id} for the tenant {principal.tenant!r}. Nothing was done; check the "
-                "thread, the database and the principal of the run.",
-                code="unknown_instance",
-            )
+        if instance is None or not instance.ownership.has(principal):
+            raise unknown_instance(workflow_id, principal)
         return instance
 
     def completed(self, proposal: Proposal) -> Proposal:

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...tools.errors import PrincipalError
-from ...tools.principal import Principal
+from ...tools.principal import Principal, RuntimeActor, name_of
 
 SERVER_USER = "langgraph_auth_user"
 """Where LangGraph's server puts the authenticated user into a run's config, or None where it has no authentication."""
+ACTOR = "__interlock_actor"
+"""Where the library puts itself into a run's config when it lets a thread go on; it counts as an object, and not as anything
+that JSON can say."""
 _JSON = (str, int, float, list, dict)
 
 logger = logging.getLogger("interlock")
@@ -31,6 +34,9 @@ def principal_of(configurable: Mapping[str, Any], context: object) -> Principal:
     Raises:
         PrincipalError: Neither says it in a usable way.
     """
+    actor = configurable.get(ACTOR)
+    if isinstance(actor, RuntimeActor):
+        return actor
     user = user_of_server(configurable)
     return Principal.coerce(context) if user is None else user
 
@@ -55,6 +61,40 @@ def user_of_server(configurable: Mapping[str, Any]) -> Principal | None:
         )
         return Principal.ANONYMOUS
     return server_principal(user)
+
+
+def served_of(configurable: Mapping[str, Any], context: object) -> str | None:
+    """The id of the person whom an instance is to serve that begins in a run, where the application says so.
+
+    It says so in the run's context, as an attribute or a key `served` beside `principal`: the person's id, or their `Principal`. On
+    LangGraph Server the context is part of the client's request and says nothing.
+
+    Raises:
+        PrincipalError: It says so in no usable way, or of somebody of another tenant.
+    """
+    if context is None or isinstance(context, Principal) or user_of_server(configurable) is not None:
+        return None
+    given = context.get("served") if isinstance(context, Mapping) else getattr(context, "served", None)
+    return None if given is None else served_by(given, principal_of(configurable, context))
+
+
+def served_by(given: object, principal: Principal) -> str | None:
+    """The id of a person served, as the application gives it; None for nobody in particular.
+
+    Raises:
+        PrincipalError: It is neither an id nor a principal, or a principal of another tenant than who acts.
+    """
+    person = given if isinstance(given, Principal) else None
+    if person is None:
+        if not isinstance(given, str) or not name_of(given):
+            raise PrincipalError(f"served is {given!r}; give the id of the person served, or their Principal")
+        person = Principal(given, tenant=principal.tenant)
+    if person.tenant != principal.tenant:
+        raise PrincipalError(
+            f"{person.id} is to be served in the tenant {principal.tenant!r} and belongs to {person.tenant!r}. Nothing was started; a workflow "
+            "instance and the person it serves are of one tenant."
+        )
+    return person.id if person.is_known else None
 
 
 def server_principal(user: object) -> Principal:

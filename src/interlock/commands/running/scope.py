@@ -13,7 +13,7 @@ from ...tools.errors import MissingThreadId
 from ...tools.ids import derive
 from ...tools.principal import Principal
 from .checkpoint_lookup import FromThreads, Saved
-from .principals import principal_of
+from .principals import principal_of, served_of
 
 # Keys that LangGraph keeps in `configurable`. It has no public names for them; they are tested against each supported version.
 RUNTIME = "__pregel_runtime"
@@ -77,6 +77,8 @@ class Scope:
     """Unique to this task of this checkpoint, and the same when it is run again after a crash or an interrupt."""
     principal: Principal
     """Who runs it: the requester, or on a resume the approver."""
+    served: str | None
+    """The id of the person whom an instance that begins here is to serve, where the application says so."""
     root_checkpoint: str | None
     """The checkpoint of the outermost graph that this step runs on."""
     own_checkpoint: str | None
@@ -108,12 +110,14 @@ def scope_of(config: RunnableConfig, workflow: str, loop: asyncio.AbstractEventL
     runtime = configurable.get(RUNTIME)
     saver = configurable.get(CHECKPOINTER)
     roots = configurable.get(CHECKPOINT_MAP) or {}
+    context = None if runtime is None else runtime.context
     return Scope(
         workflow_id=workflow_id_of(configurable, workflow, segments),
         thread_id=None if (thread := configurable.get(THREAD_ID)) is None else str(thread),
         namespace="|".join(segments),
         task_key=task_key,
-        principal=principal_of(configurable, None if runtime is None else runtime.context),
+        principal=principal_of(configurable, context),
+        served=served_of(configurable, context),
         # Without a checkpointer these are kept nowhere, and no later run can follow them.
         root_checkpoint=roots.get("") if isinstance(saver, BaseCheckpointSaver) else None,
         own_checkpoint=roots.get("|".join(segments)),
@@ -137,6 +141,7 @@ def outside_scope(workflow_id: str, principal: Principal) -> Scope:
         namespace="",
         task_key="",
         principal=principal,
+        served=None,
         root_checkpoint=None,
         own_checkpoint=None,
         durability="sync",

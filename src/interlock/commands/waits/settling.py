@@ -23,12 +23,9 @@ from ...tools.errors import ConflictError, RunError
 from ...tools.events import EventEnvelope
 from ...tools.ids import derive
 from ...tools.kinds import ItemStatus
-from ...tools.principal import Principal
+from ...tools.principal import Principal, RuntimeActor
 from ...tools.redaction import redact
 from ..running.engine import Engine
-
-CLOCK = "clock"
-"""The id of the principal that a deadline acts as."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def count(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait, envelope: Even
     )
     if now_at is None:
         raise _raced(wait)
-    by = Principal(f"event:{source_of(envelope)}"[:255], tenant=unit.instance.tenant)
+    by = RuntimeActor.event(source_of(envelope), unit.instance.tenant)
     unit.record(
         AuditKind.EVENT_IN,
         by,
@@ -157,7 +154,7 @@ def expire(engine: Engine, unit: Unit, wait: Wait) -> bool:
         return False
     if unit.instance.state != wait.state or unit.instance.running_key is not None:
         return False
-    by = Principal(CLOCK, tenant=unit.instance.tenant)
+    by = RuntimeActor.clock(unit.instance.tenant)
     _end(engine, unit, wait, WaitStatus.TIMED_OUT, rule.on_timeout, by=by, because={"dueAt": wait.due_at})
     return True
 
@@ -311,4 +308,4 @@ def _item(item: WaitItem) -> JsonObject:
     }
 
 
-__all__ = ["CLOCK", "Counted", "arrive", "count", "expire", "open_wait", "payload", "take_kept"]
+__all__ = ["Counted", "arrive", "count", "expire", "open_wait", "payload", "take_kept"]

@@ -1,0 +1,93 @@
+"""The way into a compiled workflow: whose thread it is, before LangGraph reads or writes anything of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.types import Command
+
+from ...tools.principal import Principal
+from .access import Access, access, has_thread, record_denial
+from .checkpoint_lookup import Saved
+from .engine import Engine, unknown_instance
+from .scope import CHECKPOINT_NS, THREAD_ID, is_nested, is_resumed_by_parent
+
+
+def enter(
+    engine: Engine,
+    saver: Saved | None,
+    configurable: Mapping[str, Any],
+    by: Principal,
+    given: Any,
+    *,
+    by_application: bool = False,
+) -> Access:
+    """Let a run in, or refuse it; a refusal of somebody of the tenant is recorded.
+
+    An answer is let in from everybody of the tenant: whether it counts is for the rule of what it answers. Inside another graph,
+    what goes on without a new input is that graph's run, and its application's to guard.
+
+    Args:
+        engine: The workflow.
+        saver: Where its checkpoints are.
+        configurable: Of the run.
+        by: Who runs it.
+        given: The input, a command, or None.
+        by_application: Whether nobody was named: then it is the application that lets the thread go on.
+
+    Raises:
+        RunError: The instance or its thread is another tenant's; or there is nothing to go on with.
+        PrincipalError: The workflow serves somebody else.
+    """
+    if not has_thread(configurable):
+        return Access("", None)  # said by whoever needs the thread
+    found = access(engine, configurable, by)
+    if is_nested(configurable):
+        if found.is_foreign:
+            raise unknown_instance(found.workflow_id, by)
+        goes_on = given is None or isinstance(given, Command) or is_resumed_by_parent(configurable)
+        return found if goes_on else _admitted(engine, found, by)
+    if isinstance(given, Command) and is_move(given):
+        return found  # refused whoever it is
+    is_free = found.instance is None and found.refused is None
+    if isinstance(given, Command) and given.resume is not None and (given.update is None or is_free):
+        return found  # told what waits, which is nothing where nothing of it is theirs
+    goes_on = given is None or isinstance(given, Command)
+    if found.is_foreign or (goes_on and found.instance is None and not _is_begun(saver, configurable)):
+        raise unknown_instance(found.workflow_id, by)
+    return found if given is None and by_application else _admitted(engine, found, by)
+
+
+def is_move(command: Command[Any]) -> bool:
+    """Whether a command would move the graph, or write another of its channels than the messages."""
+    update = command.update
+    return bool(command.goto) or not (update is None or (isinstance(update, Mapping) and update.keys() <= {"messages"}))
+
+
+def may_look(engine: Engine, configurable: Mapping[str, Any], by: Principal) -> bool:
+    """Whether somebody is shown what a thread holds; to another tenant it is as if there were nothing.
+
+    Raises:
+        PrincipalError: It is their tenant's, and serves somebody else.
+    """
+    if not has_thread(configurable):
+        return True
+    found = access(engine, configurable, by)
+    return not found.is_foreign and _admitted(engine, found, by) is found
+
+
+def _admitted(engine: Engine, found: Access, by: Principal) -> Access:
+    if found.refused is not None:
+        record_denial(engine, found.workflow_id, found.refused, by=by)
+        raise found.refused
+    return found
+
+
+def _is_begun(saver: Saved | None, configurable: Mapping[str, Any]) -> bool:
+    """Whether a thread has a checkpoint, though its instance has not begun: its first run broke off before that."""
+    thread = configurable.get(THREAD_ID)
+    if saver is None or thread in {None, ""}:
+        return False
+    return saver.get_tuple({"configurable": {THREAD_ID: thread, CHECKPOINT_NS: ""}}) is not None
+
+
+__all__ = ["enter", "is_move", "may_look"]

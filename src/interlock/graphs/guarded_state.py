@@ -1,0 +1,148 @@
+"""LangGraph's ways to look at and change a thread's state, guarded where they are called for somebody.
+
+Called without anybody they are the trusted application's. `by=` says for whom they are called; on LangGraph Server the
+authenticated user does.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateSnapshot, StateUpdate
+
+from ..commands.running.entrances import enter, may_look
+from ..commands.running.principals import user_of_server
+from ..tools.principal import Principal
+
+if TYPE_CHECKING:
+    from ..commands.running.engine import Engine
+
+
+class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
+    """The part of a compiled workflow that shows and changes the state of its threads."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def engine(self) -> "Engine":
+            """The workflow's definition and its store."""
+
+        def _merged(self, config: RunnableConfig | None) -> dict[str, Any]: ...
+
+        def bulk_update_state(
+            self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
+        ) -> RunnableConfig:
+            """Checked and written by the compiled workflow."""
+
+        async def abulk_update_state(
+            self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
+        ) -> RunnableConfig:
+            """As `bulk_update_state`."""
+
+    def get_state(
+        self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
+    ) -> StateSnapshot:
+        """As LangGraph's.
+
+        Args:
+            config: The thread, and a checkpoint of it.
+            subgraphs: Whether to show the states of graphs inside it.
+            by: Who looks; without one it is the application.
+
+        Returns:
+            The state; an empty one where there is no such thread, or where it is another tenant's.
+
+        Raises:
+            PrincipalError: The workflow serves somebody else.
+        """
+        return super().get_state(config, subgraphs=subgraphs) if self._shows(config, by) else _nothing(config)
+
+    async def aget_state(
+        self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
+    ) -> StateSnapshot:
+        """As `get_state`."""
+        if not await self.engine.store.database.arun(lambda: self._shows(config, by)):
+            return _nothing(config)
+        return await super().aget_state(config, subgraphs=subgraphs)
+
+    def get_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 -- LangGraph's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+        by: Principal | None = None,
+    ) -> Iterator[StateSnapshot]:
+        """As LangGraph's, newest first; nothing where there is no such thread, or where it is another tenant's.
+
+        Raises:
+            PrincipalError: The workflow serves somebody else than `by`.
+        """
+        if self._shows(config, by):
+            yield from super().get_state_history(config, filter=filter, before=before, limit=limit)
+
+    async def aget_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+        by: Principal | None = None,
+    ) -> AsyncIterator[StateSnapshot]:
+        """As `get_state_history`."""
+        if await self.engine.store.database.arun(lambda: self._shows(config, by)):
+            async for one in super().aget_state_history(config, filter=filter, before=before, limit=limit):
+                yield one
+
+    def update_state(
+        self,
+        config: RunnableConfig,
+        values: dict[str, Any] | Any | None,
+        as_node: str | None = None,
+        task_id: str | None = None,
+        *,
+        by: Principal | None = None,
+    ) -> RunnableConfig:
+        """As LangGraph's, for the messages.
+
+        Raises:
+            RunError: There is no such instance for the tenant of `by`.
+            PrincipalError: The workflow serves somebody else than `by`.
+            InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
+        """
+        return self.bulk_update_state(config, [[StateUpdate(values, as_node, task_id)]], by=by)
+
+    async def aupdate_state(
+        self,
+        config: RunnableConfig,
+        values: dict[str, Any] | Any,
+        as_node: str | None = None,
+        task_id: str | None = None,
+        *,
+        by: Principal | None = None,
+    ) -> RunnableConfig:
+        """As `update_state`."""
+        return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]], by=by)
+
+    def _let_in(self, config: RunnableConfig, by: Principal | None) -> None:
+        around = self._merged(config)
+        if (by := by or user_of_server(around)) is not None:
+            enter(self.engine, None, around, by, {})
+
+    def _shows(self, config: RunnableConfig, by: Principal | None) -> bool:
+        around = self._merged(config)
+        by = by or user_of_server(around)
+        return by is None or may_look(self.engine, around, by)
+
+
+def _nothing(config: RunnableConfig) -> StateSnapshot:
+    """What LangGraph gives for a thread that is not there."""
+    return StateSnapshot(
+        values={}, next=(), config=config, metadata=None, created_at=None, parent_config=None, tasks=(), interrupts=()
+    )
+
+
+__all__ = ["GuardedState"]

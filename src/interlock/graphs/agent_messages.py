@@ -53,6 +53,7 @@ def said(
     message_key: str,
     known: Sequence[BaseMessage],
     sign: Callable[[AIMessage], AIMessage],
+    keep: Callable[[AIMessage], AIMessage],
 ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
     """What the model said, with ids of its own for each message and call, and its calls all among the ordinary ones.
 
@@ -64,13 +65,14 @@ def said(
         message_key: Makes new ids, and the idempotency keys of the calls.
         known: The messages before it.
         sign: Signs the calls of a message as they are now.
+        keep: Brings a message into a form that can be kept.
     """
     response = ModelResponse(result=[response]) if isinstance(response, AIMessage) else response
     new: list[BaseMessage] = []
     renamed: dict[str, list[str]] = defaultdict(list)
     for message in response.result:
         if isinstance(message, AIMessage):
-            given = finished(message)
+            given = keep(finished(message))
             done = readable(repaired(given, message_key, [*known, *new]))
             for before, after in zip(all_calls(given), done.tool_calls, strict=True):
                 renamed[str(before.get("id"))].append(str(after["id"]))

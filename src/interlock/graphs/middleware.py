@@ -38,10 +38,12 @@ from ..commands.running.operations import InStore, Steps
 from ..commands.running.scope import Scope, scope_of
 from ..nodes.conversation import unanswered
 from ..nodes.execution import handed_over, until_checkpointed
+from ..nodes.stopping import stop, why_stopped
 from ..operations.instances import Instances
 from ..rules.calls import all_calls
 from ..rules.definition import Edge
 from ..rules.gate import Denial
+from ..rules.keepable import keepable
 from ..rules.proposals import Proposal
 from ..tools.canonical import JsonObject
 from ..tools.codes import ErrorCode
@@ -52,6 +54,7 @@ from ..tools.langchain import inside
 from ..tools.principal import Principal
 from ..tools.strict import without_nulls
 from .agent_calls import Offer, SignedCall, signed_call
+from .agent_limits import AFTER_STOP, turn_away, turn_of, with_told
 from .agent_messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
 from .agent_nodes import AgentsApprovalNode, AgentsExecutionNode
 from .agent_runs import AgentRuns
@@ -134,8 +137,9 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if (open_calls := run(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
         offer = run(self.engine.store, self._offered(scope))
-        response = handler(self._narrowed(request, offer.tools))
-        return run(self.engine.store, self._said(request, response, offer, scope))
+        told = run(self.engine.store, self._within_limits(request, offer, scope))
+        response = handler(self._narrowed(with_told(request, told), offer.tools))
+        return run(self.engine.store, self._said(request, response, offer, scope, told))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
@@ -145,8 +149,9 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if (open_calls := await arun(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
         offer = await arun(self.engine.store, self._offered(scope))
-        response = await handler(self._narrowed(request, offer.tools))
-        return await arun(self.engine.store, self._said(request, response, offer, scope))
+        told = await arun(self.engine.store, self._within_limits(request, offer, scope))
+        response = await handler(self._narrowed(with_told(request, told), offer.tools))
+        return await arun(self.engine.store, self._said(request, response, offer, scope, told))
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
         """Let a call go on to its end, where it is judged and carried out, asking whoever must be asked."""
@@ -225,9 +230,28 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
 
     # What was called
 
-    def _said(self, request: ModelRequest[Any], response: Any, offer: Offer, scope: Scope) -> Steps[Any]:
+    def _within_limits(self, request: ModelRequest[Any], offer: Offer, scope: Scope) -> Steps[str | None]:
+        """Stop where a turn goes round in circles; what the run was resumed with then, and None where it did not stop."""
+        turn = turn_of(request.state.get("messages", []), self._lets_through)
+        reason = why_stopped(self.engine.definition.limits, denials=turn.denials, calls=turn.calls)
+        if reason is None:
+            return None
+        return (yield from stop(self.engine, offer.instance, scope, reason, denials=turn.denials, calls=turn.calls))
+
+    def _said(
+        self, request: ModelRequest[Any], response: Any, offer: Offer, scope: Scope, told: str | None
+    ) -> Steps[Any]:
+        longest = self.engine.definition.limits.argument_characters
+
+        def keep(message: AIMessage) -> AIMessage:
+            kept = keepable(message, longest=longest, foreign=self._lets_through)
+            if told is None:
+                return kept
+            return kept.model_copy(update={"response_metadata": {**kept.response_metadata, AFTER_STOP: True}})
+
         # A key that is new each time: what a model says that is asked again after a crash never stands under the keys of before.
-        made = said(response, mint("msg"), request.state.get("messages", []), offer.sign)
+        made = said(response, mint("msg"), request.state.get("messages", []), offer.sign, keep)
+        made = yield from turn_away(self.engine, scope, offer, made, self._lets_through)
         if used := ungated(made):
             outcomes = Commands(self.engine, scope, node=None, head=None).outcomes
 

@@ -9,16 +9,15 @@ from typing import Any, cast
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END
-from langgraph.types import Command, Send, interrupt
+from langgraph.types import Command, Send
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import AuditKind, Instance
-from ..checkpointing.store import audit as audit_rows
+from ..checkpointing.store import Instance
 from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.outcomes import Outcomes
 from ..commands.execution.starting import ensure_instance
-from ..commands.running.access import refuse_strangers, why_not_run
+from ..commands.running.access import refuse_strangers
 from ..commands.running.broken_rules import tell
 from ..commands.running.engine import Engine
 from ..commands.running.operations import Ask, InStore, Steps
@@ -29,9 +28,8 @@ from ..rules.gate import Denial, left_over, rule_broken, too_many
 from ..rules.keepable import keepable
 from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of, with_arguments
 from ..rules.view import GuardView
-from ..tools.codes import ErrorCode
 from ..tools.errors import RuleError, RunError, StaleCheckpoint
-from ..tools.ids import AuditRef, derive, mint
+from ..tools.ids import mint
 from ..tools.principal import Principal, RuntimeActor
 from ..tools.strict import without_nulls
 from .base import WorkflowNode
@@ -39,6 +37,7 @@ from .conversation import missing_answers
 from .execution import answered_all, handed_over, streamed
 from .explaining import tell_offer
 from .models import Proposer
+from .stopping import stop, why_stopped
 
 
 def reads_node(state: str) -> str:
@@ -351,48 +350,13 @@ class StateNode(WorkflowNode):
 
     def _stopped(self, progress: Progress) -> str | None:
         limits = self.engine.definition.limits
-        if progress.get("denials", 0) >= limits.denials:
-            return f"{progress['denials']} proposals in a row were denied or refused"
-        if progress.get("calls", 0) >= limits.calls:
-            return f"the model was called {progress['calls']} times in one turn"
-        return None
+        return why_stopped(limits, denials=progress.get("denials", 0), calls=progress.get("calls", 0))
 
     def _stop(self, reason: str, progress: Progress, instance: Instance, scope: Scope) -> Steps[Command[str]]:
-        yield InStore(lambda connection: self._record_stop(connection, reason, scope))
-        answer = interrupt(
-            {
-                "type": "stopped",
-                "schemaVersion": 1,
-                "code": ErrorCode.LIMIT_REACHED.value,
-                "workflowId": instance.workflow_id,
-                "state": self.state.name,
-                "reason": reason,
-                "denials": progress.get("denials", 0),
-                "calls": progress.get("calls", 0),
-                "lastResult": instance.last_result,
-                "description": f"The run stopped in {self.state.name}: {reason}. Nothing is lost. Resume with any answer to let the model go on (text is "
-                "handed to it), or send a new message.",
-            }
-        )
-        # Whoever resumes a parent graph may let it go on; words for the model are only theirs who may propose here.
-        heard = isinstance(answer, str) and answer and why_not_run(self.engine, instance, scope.principal) is None
-        told: list[AnyMessage] = [HumanMessage(answer)] if heard else []
+        done = {"denials": progress.get("denials", 0), "calls": progress.get("calls", 0)}
+        text = yield from stop(self.engine, instance, scope, reason, **done)
+        told: list[AnyMessage] = [HumanMessage(text)] if text else []
         return Command(update={"messages": told, "progress": [("reset", None)]}, goto=self.state.name)
-
-    def _record_stop(self, connection: Connection, reason: str, scope: Scope) -> None:
-        # The node runs again when it is resumed, and would write the same thing again.
-        audit_ref = AuditRef(derive("audit", "stopped", scope.workflow_id, scope.task_key))
-        unit = self.engine.store.unit(connection, scope.workflow_id)
-        if unit is None or audit_rows.exists(connection, scope.workflow_id, audit_ref):
-            return
-        unit.record(
-            AuditKind.LIMIT,
-            scope.principal,
-            {"reason": reason, "state": self.state.name},
-            code=ErrorCode.LIMIT_REACHED.value,
-            audit_ref=audit_ref,
-        )
-        unit.flush()
 
 
 def _broken(proposer: Proposer, error: Exception) -> RuleError | None:

@@ -5,7 +5,7 @@ call that holds such a thing is put among the calls that could not be read, wher
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall
@@ -17,21 +17,24 @@ from .calls import is_call_block
 LONGEST_NAME = 64
 """How many characters of a tool's name are kept; no tool has a longer one."""
 _DEEPEST = 64
+_ANY_LENGTH = 10**12
 _CUT = "…"
 
 
-def keepable(message: AIMessage, *, longest: int) -> AIMessage:
+def keepable(message: AIMessage, *, longest: int, foreign: Callable[[str], bool] | None = None) -> AIMessage:
     """The message in a form that can be kept, with every call that could not be kept as it is among the invalid ones.
 
     Args:
         message: What the model said.
         longest: How many characters the arguments of one call may have as JSON text, about.
+        foreign: Whether a tool is none of the workflow's, which says nothing about how long its arguments may be.
     """
     whole: list[ToolCall] = []
     broken: list[InvalidToolCall] = [_kept(call) for call in message.invalid_tool_calls]
     for call in message.tool_calls:
-        problem = why_not_storable(call["args"], longest=longest)
         named = name_of(call["name"])
+        most = _ANY_LENGTH if foreign is not None and foreign(named) else longest
+        problem = why_not_storable(call["args"], longest=most)
         if problem is None:
             whole.append(call if named == call["name"] else {**call, "name": named})
             continue

@@ -4,7 +4,9 @@ The row keeps the outermost checkpoint of its last command. Time travel to befor
 it among their ancestors; everything after it does. Comparing revisions would miss a thread whose channels are still empty.
 """
 
+import threading
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable
 
 from ...checkpointing.store import Instance
@@ -35,7 +37,7 @@ def same_line(scope: Scope, instance: Instance, head: str | None) -> bool:
         return True
     if scope.checkpointer is None or scope.thread_id is None or scope.root_checkpoint is None:
         return False
-    return descends(scope.root_checkpoint, wanted, parents_of(scope.checkpointer, scope.thread_id))
+    return _known.descends(scope.root_checkpoint, wanted, parents_of(scope.checkpointer, scope.thread_id))
 
 
 def descends(checkpoint: str | None, wanted: str, parent: Parent) -> bool:
@@ -45,6 +47,42 @@ def descends(checkpoint: str | None, wanted: str, parent: Parent) -> bool:
             return False
         checkpoint = parent(checkpoint)
     return checkpoint == wanted
+
+
+class _Known:
+    """Checkpoints that are known to descend from another one, which never changes: so that nobody walks the same way twice.
+
+    An agent's state may be written by anybody, so nothing in it could say this; without it the walk back to the last command would be
+    longer with every step that is not one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._below: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
+
+    def descends(self, checkpoint: str, wanted: str, parent: Parent) -> bool:
+        """As `descends`."""
+        with self._lock:
+            known = frozenset(self._below.get(wanted, ()))
+        walked = descends(checkpoint, wanted, lambda one: wanted if one in known else parent(one))
+        if walked:
+            self._remember(checkpoint, wanted)
+        return walked
+
+    def _remember(self, checkpoint: str, wanted: str) -> None:
+        with self._lock:
+            below = self._below.setdefault(wanted, OrderedDict())
+            self._below.move_to_end(wanted)
+            below[checkpoint] = None
+            below.move_to_end(checkpoint)
+            while len(below) > _REMEMBERED:
+                below.popitem(last=False)
+            while len(self._below) > _LINES:
+                self._below.popitem(last=False)
+
+
+_REMEMBERED, _LINES = 32, 4_096
+_known = _Known()
 
 
 def parents_of(saver: Saved, thread_id: str) -> Parent:

@@ -1,0 +1,109 @@
+"""The limits of a workflow in an agent: how much one message may hold, and how long a turn may go round in circles."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from ..commands.execution.commands import Commands
+from ..commands.running.engine import Engine
+from ..commands.running.operations import InStore, Steps
+from ..commands.running.scope import Scope
+from ..rules.calls import all_calls
+from ..rules.gate import too_many
+from ..rules.proposals import Proposal
+from ..tools.ids import derive
+from .agent_calls import Offer
+from .agent_messages import key_of
+
+AFTER_STOP = "interlock_after_stop"
+"""In the response metadata of the first message after a run that had stopped was resumed: what is counted begins anew with it."""
+
+Foreign = Callable[[str], bool]
+"""Whether a tool is none of the workflow's, and let through."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How far a turn has come."""
+
+    calls: int
+    """How often the model was called."""
+    denials: int
+    """How many calls in a row were denied or refused, up to now."""
+
+
+def turn_of(messages: Sequence[BaseMessage], foreign: Foreign) -> Turn:
+    """Count what happened since the user's last message, or since a run that had stopped was resumed."""
+    calls = denials = 0
+    unbroken = True
+    for message in reversed(messages):
+        if isinstance(message, HumanMessage):
+            break
+        if isinstance(message, ToolMessage) and not foreign(message.name or ""):
+            unbroken = unbroken and message.status == "error"
+            denials += unbroken
+        elif isinstance(message, AIMessage):
+            calls += 1
+            if message.response_metadata.get(AFTER_STOP) is True:
+                break
+    return Turn(calls, denials)
+
+
+def with_told(request: ModelRequest[Any], told: str | None) -> ModelRequest[Any]:
+    """The request with the text that a run which had stopped was resumed with."""
+    return request.override(messages=[*request.messages, HumanMessage(told)]) if told else request
+
+
+def turn_away(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Foreign) -> Steps[Any]:
+    """Answer the calls that are more than the workflow takes in one message, all in one step and beside the message."""
+    response = made.model_response if isinstance(made, ExtendedModelResponse) else made
+    limit = engine.definition.limits.proposals
+    answered = {message.tool_call_id for message in response.result if isinstance(message, ToolMessage)}
+    beyond: list[Proposal] = []
+    number_of_calls = 0
+    for message in response.result:
+        if not isinstance(message, AIMessage) or len(calls := all_calls(message)) <= limit:
+            continue
+        number_of_calls = len(calls)
+        message_key = key_of(message) or derive("msg", scope.task_key)
+        beyond += [
+            Proposal(
+                key=derive("key", message_key, number),
+                message_key=message_key,
+                tool=engine.definition.wire_names.to_canonical(name) or name,
+                arguments=arguments if isinstance(arguments := call.get("args"), dict) else {},
+                call_id=str(call["id"]),
+                requester=offer.requester,
+                offered=True,
+                state=offer.instance.state,
+                revision=offer.instance.revision,
+            )
+            for number, call in enumerate(calls[limit:], start=limit)
+            if not foreign(name := str(call.get("name") or "")) and str(call["id"]) not in answered
+        ]
+    if not beyond:
+        return made
+    commands = Commands(engine, scope, node=None, head=None)
+    denial = too_many(limit, number_of_calls)
+    outcomes = yield InStore(lambda connection: commands.outcomes.deny_all(commands.unit(connection), beyond, denial))
+    answers = [engine.answer(proposal, outcome.result) for proposal, outcome in zip(beyond, outcomes, strict=True)]
+    return _with(made, answers)
+
+
+def _with(made: Any, answers: Sequence[ToolMessage]) -> Any:
+    """What the model said, with answers behind it."""
+    if not isinstance(made, ExtendedModelResponse):
+        return ModelResponse(result=[*made.result, *answers], structured_response=made.structured_response)
+    inner = made.model_response
+    response = ModelResponse(result=[*inner.result, *answers], structured_response=inner.structured_response)
+    command = made.command
+    if command is not None and isinstance(command.update, dict) and "messages" in command.update:
+        whole = {**command.update, "messages": [*command.update["messages"], *answers]}
+        command = type(command)(update=whole)
+    return ExtendedModelResponse(model_response=response, command=command)
+
+
+__all__ = ["AFTER_STOP", "Turn", "turn_away", "turn_of", "with_told"]

@@ -91,9 +91,9 @@ def as_spelled_on_the_wire(given: JSON, read: Any, written: JSON) -> JSON:
         return made
     if not (isinstance(given, list) and isinstance(read, (list, tuple)) and isinstance(written, list)):
         return given
-    if not len(given) == len(read) == len(written):
+    if len(given) > min(len(read), len(written)):  # fewer were given where a named tuple has defaults
         return given
-    return [as_spelled_on_the_wire(*one) for one in zip(given, read, written, strict=True)]
+    return [as_spelled_on_the_wire(*one) for one in zip(given, read, written, strict=False)]
 
 
 def _spelled(key: str, read: Any, written: Mapping[str, JSON]) -> tuple[str, str]:

@@ -30,6 +30,19 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+USERS = """
+from langgraph_sdk import Auth
+
+auth = Auth()
+
+
+@auth.authenticate
+async def who(authorization: str | None) -> dict:
+    return {"identity": (authorization or "Bearer nobody").removeprefix("Bearer "), "permissions": ["customer"]}
+"""
+"""Who acts: on the server only its own authentication says so."""
+
+
 class Served:
     """A running server, and the folder that it keeps its database in."""
 
@@ -38,6 +51,8 @@ class Served:
         self.database = f"sqlite:///{folder / 'served.db'}"
         config = json.loads((ROOT / "langgraph.json").read_text("utf-8"))
         config["dependencies"] = [str(folder)]  # the package itself is installed already
+        config["auth"] = {"path": "./users.py:auth"}
+        (folder / "users.py").write_text(USERS, "utf-8")
         (folder / "langgraph.json").write_text(json.dumps(config), "utf-8")
         shutil.copy(ROOT / "README.md", folder)
         with socket.socket() as probe:
@@ -93,16 +108,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
-@pytest.fixture
-async def client(served: Served) -> AsyncIterator[Any]:
+def as_user(served: Served, name: str) -> Any:
+    """A client that the server knows as this user."""
     from langgraph_sdk import get_client
 
-    async with get_client(url=served.url) as client:
+    return get_client(url=served.url, headers={"Authorization": f"Bearer {name}"})
+
+
+@pytest.fixture
+async def client(served: Served) -> AsyncIterator[Any]:
+    async with as_user(served, CASE.customer_id) as client:
         yield client
 
 
 CASE = next(case for case in CASES if case.key == "cancel")
-CUSTOMER = {"id": CASE.customer_id, "roles": ["customer"]}
 
 
 def _status(served: Served, order_id: str) -> str:
@@ -120,7 +139,7 @@ async def test_the_sdk_starts_a_run_meets_the_approval_and_resumes_it(served: Se
     thread = (await client.threads.create())["thread_id"]
     said: Any = {"messages": [{"role": "user", "content": CASE.turns[0].says}]}
 
-    asked: Any = await client.runs.wait(thread, "retail-desk", input=said, context=CUSTOMER)
+    asked: Any = await client.runs.wait(thread, "retail-desk", input=said)
 
     shown = asked["__interrupt__"][0]["value"]
     assert (shown["tool"], shown["type"]) == ("order.cancel", "confirmation")
@@ -130,7 +149,7 @@ async def test_the_sdk_starts_a_run_meets_the_approval_and_resumes_it(served: Se
     assert state["tasks"][0]["interrupts"][0]["value"]["approvalId"] == shown["approvalId"]
 
     answer: Any = {"resume": {shown["approvalId"]: {"decisions": [{"type": "approve"}]}}}
-    done: Any = await client.runs.wait(thread, "retail-desk", command=answer, context=CUSTOMER)
+    done: Any = await client.runs.wait(thread, "retail-desk", command=answer)
 
     assert done["last_result"]["ok"] is True
     assert done["state"] == "identified"
@@ -142,20 +161,21 @@ async def test_the_sdk_starts_a_run_meets_the_approval_and_resumes_it(served: Se
     store.close()
 
 
-async def test_an_answer_of_somebody_else_is_refused_and_the_approval_still_waits(served: Served, client: Any) -> None:
-    thread = (await client.threads.create())["thread_id"]
+async def test_an_answer_of_somebody_else_is_refused_and_the_approval_still_waits(served: Served) -> None:
     exchange = next(case for case in CASES if case.key == "exchange")
     said: Any = {"messages": [{"role": "user", "content": exchange.turns[0].says}]}
-    customer = {"id": exchange.customer_id, "roles": ["customer"]}
-    asked: Any = await client.runs.wait(thread, "retail-desk", input=said, context=customer)
-    approval_id = asked["__interrupt__"][0]["value"]["approvalId"]
+    async with as_user(served, exchange.customer_id) as client, as_user(served, "mallory") as other:
+        thread = (await client.threads.create())["thread_id"]
+        asked: Any = await client.runs.wait(thread, "retail-desk", input=said)
+        approval_id = asked["__interrupt__"][0]["value"]["approvalId"]
 
-    answer: Any = {"resume": {approval_id: {"type": "approve"}}}
-    with pytest.raises(Exception, match="PrincipalError"):
-        await client.runs.wait(thread, "retail-desk", command=answer, context={"id": "mallory"})
+        answer: Any = {"resume": {approval_id: {"type": "approve"}}}
+        claimed = {"id": exchange.customer_id, "roles": ["customer"]}
+        with pytest.raises(Exception, match="PrincipalError"):
+            await other.runs.wait(thread, "retail-desk", command=answer, context=claimed)
 
-    state: Any = await client.threads.get_state(thread)
-    assert state["tasks"][0]["interrupts"]
+        state: Any = await client.threads.get_state(thread)
+        assert state["tasks"][0]["interrupts"]
 
 
 async def test_studio_can_draw_the_graph_and_its_inputs(served: Served, client: Any) -> None:

@@ -20,8 +20,8 @@ class Principal:
     roles={"supervisor"}))``. LangGraph also builds it from a dict of the same fields.
     """
 
-    id: str
-    """Stable and unique within the application."""
+    id: str = "anonymous"
+    """Stable and unique within the application; nobody in particular by default, which is what LangGraph's server builds of no context."""
     roles: frozenset[str] = frozenset()
     tenant: str = "default"
     """Whose data the principal works on."""

@@ -11,11 +11,12 @@ from typing import Any
 from langgraph.types import Command, Interrupt
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest
+from ..checkpointing.store import ApprovalRequest, LedgerEntry
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import ledger as ledger_rows
 from ..commands.approvals.decisions import Declined, decide, may_see, record_refused, unknown_approval
 from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown
+from ..commands.execution.audit_payloads import interrupted
 from ..commands.execution.resolution import parse_resolution, resolve
 from ..commands.running.access import Access, meant, ownership_of
 from ..commands.running.entrances import is_move
@@ -27,6 +28,7 @@ from ..operations.refusals import record_refusal
 from ..tools.answers import nameless, parse_answer
 from ..tools.approvals import Decision
 from ..tools.canonical import same_json
+from ..tools.contracts import ToolContract
 from ..tools.errors import InvalidInput, InvalidResume, MissingThreadId, ResumeError
 from ..tools.principal import Principal
 
@@ -150,7 +152,7 @@ class Answers:
                 if (
                     entry is not None
                     and entry.attempt == shown["attempt"]
-                    and not same_json(shown, unknown_payload(entry))
+                    and not _is_what_broke_off(shown, entry, engine.definition.contracts.get(entry.tool))
                 ):
                     tampered = _not_what_broke_off(entry.tool)
                     record_refused(engine, connection, entry.workflow_id, by=self.principal, error=tampered)
@@ -264,6 +266,12 @@ def _refuse_nameless(shown: Mapping[str, Any]) -> None:
     rule = shown.get("rule")
     if isinstance(rule, Mapping) and rule.get("named"):
         raise InvalidResume(nameless(shown["tool"], shown["approvalId"]), details={"waiting": [shown["approvalId"]]})
+
+
+def _is_what_broke_off(shown: Mapping[str, Any], entry: LedgerEntry, contract: ToolContract | None) -> bool:
+    """Whether what a thread shows of an attempt is what the ledger has of it, with the advice that there may be."""
+    said = [None] if contract is None else [None, interrupted(contract)]
+    return any(same_json(shown, unknown_payload(entry, advice)) for advice in said)
 
 
 def _not_what_broke_off(tool: str) -> InvalidResume:

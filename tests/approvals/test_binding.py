@@ -145,7 +145,7 @@ class TestWhatItIsBoundTo:
         assert answers(output) == (["approval_void"] if reason else ["ok"])
 
     def test_nobody_else_runs_on_it(self, home: Home) -> None:
-        graph = home.compile(one_edge(self.note(), [call("order.note", text="a")]))
+        graph = home.compile(one_edge(self.note(), [call("order.note", text="a")], run_by="tenant"))
         graph.invoke(said(), thread(), context=ADA)
         approval_id = pending(graph, thread())
         graph.instances.decide(approval_id, "approve", by=BEN)

@@ -93,6 +93,19 @@ def test_an_instance_of_another_tenant_cannot_be_told_from_none(home: Home, run:
     assert len(graph.get_state(thread()).values["messages"]) == 2
 
 
+@pytest.mark.parametrize("answer", [Command(resume=None), Command()])
+def test_an_answer_that_says_nothing_is_refused_and_the_thread_still_waits(
+    home: Home, run: Runner, desk: Desk, answer: Any
+) -> None:
+    graph = home.compile(
+        desk.workflow(ScriptedChatModel([call("order.refund", orderId="1", amount="5")]), approval=True)
+    )
+    run(graph, said(), thread(), context=ADA)
+    with pytest.raises(ResumeError, match="answers nothing"):
+        run(graph, answer, thread(), context=BEN)
+    assert run(graph, Command(resume="approve"), thread(), context=BEN)["state"] == "closed"
+
+
 def test_an_answer_that_nobody_waits_for_is_refused(home: Home, run: Runner, desk: Desk) -> None:
     graph = home.compile(desk.workflow(ScriptedChatModel(["hello"])))
     with pytest.raises(ResumeError, match="nothing to resume"):

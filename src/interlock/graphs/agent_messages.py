@@ -18,7 +18,6 @@ from ..rules.calls import (
     MESSAGE_KEY,
     all_calls,
     cut_off,
-    finished,
     problem_of,
     readable,
     repaired,
@@ -65,14 +64,14 @@ def said(
         message_key: Makes new ids, and the idempotency keys of the calls.
         known: The messages before it.
         sign: Signs the calls of a message as they are now.
-        keep: Brings a message into a form that can be kept.
+        keep: Takes out what the model did not finish, and brings the message into a form that can be kept.
     """
     response = ModelResponse(result=[response]) if isinstance(response, AIMessage) else response
     new: list[BaseMessage] = []
     renamed: dict[str, list[str]] = defaultdict(list)
     for message in response.result:
         if isinstance(message, AIMessage):
-            given = keep(finished(message))
+            given = keep(message)
             done = readable(repaired(given, message_key, [*known, *new]))
             for before, after in zip(all_calls(given), done.tool_calls, strict=True):
                 renamed[str(before.get("id"))].append(str(after["id"]))

@@ -104,10 +104,15 @@ class Answers:
             raise error
         if command.update is not None:
             self._take_turn()
-        if command.resume is None:
+        if command.resume is None and command.update is not None:
             return command
         try:
             self._check_waiting(found)
+            if command.resume is None:
+                raise InvalidResume(
+                    f"Command(resume=None) answers nothing. Nothing was decided; the thread waits for {_waiting(found)}. Resume it with an answer, or "
+                    "run it on with invoke(None, config)."
+                )
             decisions, left = self._read(self._by_interrupt(command.resume, found), found, command.resume)
         except ResumeError as error:
             self._record_refused(error)

@@ -39,8 +39,9 @@ from ..commands.running.scope import Scope, scope_of
 from ..nodes.conversation import unanswered
 from ..nodes.execution import handed_over, until_checkpointed
 from ..nodes.stopping import stop, why_stopped
+from ..nodes.streamed_arguments import StreamedArguments, listening
 from ..operations.instances import Instances
-from ..rules.calls import all_calls
+from ..rules.calls import all_calls, finished
 from ..rules.definition import Edge
 from ..rules.gate import Denial
 from ..rules.keepable import keepable
@@ -138,8 +139,9 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             return open_calls
         offer = run(self.engine.store, self._offered(scope))
         told = run(self.engine.store, self._within_limits(request, offer, scope))
-        response = handler(self._narrowed(with_told(request, told), offer.tools))
-        return run(self.engine.store, self._said(request, response, offer, scope, told))
+        with listening() as heard:
+            response = handler(self._narrowed(with_told(request, told), offer.tools))
+        return run(self.engine.store, self._said(request, response, offer, heard, scope, told=told))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
@@ -150,8 +152,9 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             return open_calls
         offer = await arun(self.engine.store, self._offered(scope))
         told = await arun(self.engine.store, self._within_limits(request, offer, scope))
-        response = await handler(self._narrowed(with_told(request, told), offer.tools))
-        return await arun(self.engine.store, self._said(request, response, offer, scope, told))
+        with listening() as heard:
+            response = await handler(self._narrowed(with_told(request, told), offer.tools))
+        return await arun(self.engine.store, self._said(request, response, offer, heard, scope, told=told))
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
         """Let a call go on to its end, where it is judged and carried out, asking whoever must be asked."""
@@ -239,12 +242,19 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         return (yield from stop(self.engine, offer.instance, scope, reason, denials=turn.denials, calls=turn.calls))
 
     def _said(
-        self, request: ModelRequest[Any], response: Any, offer: Offer, scope: Scope, told: str | None
+        self,
+        request: ModelRequest[Any],
+        response: Any,
+        offer: Offer,
+        heard: StreamedArguments,
+        scope: Scope,
+        *,
+        told: str | None,
     ) -> Steps[Any]:
         longest = self.engine.definition.limits.argument_characters
 
         def keep(message: AIMessage) -> AIMessage:
-            kept = keepable(message, longest=longest, foreign=self._lets_through)
+            kept = keepable(finished(message, heard.of(message)), longest=longest, foreign=self._lets_through)
             if told is None:
                 return kept
             return kept.model_copy(update={"response_metadata": {**kept.response_metadata, AFTER_STOP: True}})

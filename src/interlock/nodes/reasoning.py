@@ -38,6 +38,7 @@ from .execution import answered_all, handed_over, streamed
 from .explaining import tell_offer
 from .models import Proposer
 from .stopping import stop, why_stopped
+from .streamed_arguments import listening
 
 
 def reads_node(state: str) -> str:
@@ -246,7 +247,8 @@ class StateNode(WorkflowNode):
         tell_offer(self.engine, view)
         runnable, asked = proposer.asked(value, view, edges)
         try:
-            said = yield Ask(runnable, asked, scope.config)
+            with listening() as heard:
+                said = yield Ask(runnable, asked, scope.config)
             before, message = proposer.answered(said, value)
         except Exception as error:
             if (rule_error := _broken(proposer, error)) is None:
@@ -259,7 +261,9 @@ class StateNode(WorkflowNode):
         # New each time: when a model is asked again after a crash, what it says then never stands under the keys of before.
         message_key = mint("msg")
         if message is not None:
-            message = keepable(finished(message), longest=self.engine.definition.limits.argument_characters)
+            message = keepable(
+                finished(message, heard.of(message)), longest=self.engine.definition.limits.argument_characters
+            )
             message = repaired(message, message_key, [*value.get("messages", []), *before])
             if used := used_of_the_providers(message):
                 outcomes = Commands(self.engine, scope, node=None, head=None).outcomes

@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-SUITE ?= ../shared/checks/langgraph_suite
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test suite test-full retest lint format types bench chaos attacks notebooks test-lowest test-newest build clean
@@ -60,8 +59,8 @@ notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the no
 	$(BIN)/python -m tests.notebooks.execution
 	$(BIN)/python -m tests.docs.error_page
 
-suite: $(VENV)/ready ## run LangGraph's own test-suite with the checkpointer (SUITE=path of the runner)
-	scripts/langgraph_suite $(SUITE) $(BIN)/python $(WORKERS)
+suite: $(VENV)/ready ## run LangGraph's own test-suite with the checkpointer (ARGS="--variants sqlite" for a part)
+	$(BIN)/python scripts/langgraph_suite.py -n $(WORKERS) $(ARGS)
 
 test-lowest: ## run the tests against the lowest supported LangGraph 1.x
 	scripts/test_against lowest $(PYTHON)

@@ -120,7 +120,8 @@ def _ends_with_its_call(messages: Sequence[BaseMessage], answered: set[str]) -> 
         if not isinstance(message, AIMessage):
             return False
         called = [_answered_as(call.get("id")) for call in all_calls(message)]
-        return answered <= set(behind) and [one for one in called if one in behind] == behind[::-1]
+        known = set(behind)  # a message may hold thousands of calls
+        return answered <= known and [one for one in called if one in known] == behind[::-1]
     return False
 
 

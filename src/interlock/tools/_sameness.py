@@ -1,6 +1,7 @@
 """Whether two readings of a call's arguments are the same arguments."""
 
 import dataclasses
+from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
@@ -34,6 +35,8 @@ def same(one: Any, other: Any, depth: int = _DEEPEST) -> bool:
             return len(one) == len(other) and _same_parts(one, other, depth)
         case str() | bytes() | Set():
             return bool(one == other)
+        case deque():
+            return one.maxlen == other.maxlen and same(list(one), list(other), depth - 1)
         case Sequence():
             pairs = zip(one, other, strict=False)
             return len(one) == len(other) and all(same(mine, theirs, depth - 1) for mine, theirs in pairs)

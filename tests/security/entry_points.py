@@ -40,6 +40,7 @@ class Place:
 
     begun: bool = True
     options: dict[str, Any] = field(default_factory=dict)
+    tenant: str = "acme"
     ran: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -57,7 +58,11 @@ class Place:
         flow.add_edge("open", refund, "closed", approval=Approval(role="supervisor"))
         self.graph: WorkflowGraph = flow.compile()
         if self.begun:
-            self.graph.invoke({"messages": [("user", "A-SECRET, please refund")]}, THREAD, context=ADA)
+            self.graph.invoke(
+                {"messages": [("user", "A-SECRET, please refund")]},
+                THREAD,
+                context=Principal("ada", tenant=self.tenant),
+            )
 
     @property
     def approval_id(self) -> str:
@@ -66,14 +71,14 @@ class Place:
 
     @property
     def pending(self) -> str:
-        (waiting,) = self.graph.instances.approvals(tenant="acme").approvals
+        (waiting,) = self.graph.instances.approvals(tenant=self.tenant).approvals
         return waiting.approval_id
 
     def stands(self) -> tuple[Any, ...]:
         """All that somebody could have moved."""
         instance = self.graph.instances.get(THREAD)
         said = [message.text for message in self.graph.get_state(THREAD).values["messages"]]
-        waiting = [one.approval_id for one in self.graph.instances.approvals(tenant="acme").approvals]
+        waiting = [one.approval_id for one in self.graph.instances.approvals(tenant=self.tenant).approvals]
         return instance.state, instance.revision, said, waiting, list(self.ran)
 
     def refusals_of(self, by: Principal) -> int:
@@ -292,7 +297,7 @@ LISTED = {
     "card.outcome": "as card.shown",
     "card.rows": "as card.shown",
     "card.svg": "as card.shown",
-    "deliveries.deliver": "an event is of one tenant (test_an_event_of_another_tenant_moves_nothing)",
+    "deliveries.deliver": "an event is of one tenant",
     "deliveries.adeliver": "as deliver",
     "deliveries.again": "the application's: delivers again what stands in the inbox",
     "deliveries.poke": "the application's: lets graphs go on as the library itself",
@@ -323,4 +328,4 @@ MIDDLEWARE = words(
     awrap_model_call wrap_tool_call awrap_tool_call instances name state_schema tools trace_policy transformers
     """
 )
-"""Of the middleware: what an agent calls (tests/security/test_agents.py), and what is about it."""
+"""Of the middleware: what an agent calls (tests/security/test_forged_values.py), and what is about it."""

@@ -122,13 +122,13 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         """Begin the workflow instance."""
         del runtime
         scope = self._scope()
-        run(self.engine.store, self._begin(state, scope, scope.principal))
+        run(self.engine.store, self._begin(state, scope, scope.principal, enters=True))
 
     async def abefore_agent(self, state: Any, runtime: Any) -> None:
         """As `before_agent`."""
         del runtime
         scope = self._scope(asyncio.get_running_loop())
-        await arun(self.engine.store, self._begin(state, scope, scope.principal))
+        await arun(self.engine.store, self._begin(state, scope, scope.principal, enters=True))
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -190,18 +190,26 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         config: RunnableConfig = get_config()
         return scope_of(config, self.engine.definition.name, loop)
 
-    def _begin(self, state: Any, scope: Scope, requester: Principal) -> Steps[Instance]:
+    def _begin(self, state: Any, scope: Scope, requester: Principal, *, enters: bool = False) -> Steps[Instance]:
+        """The instance, begun where there is none.
+
+        Args:
+            state: The agent's state, of which the data that it starts with may be made.
+            scope: Where.
+            requester: Whose turn it is.
+            enters: Whether a new turn is let in. On a resume an answer is judged by the rule of what it answers.
+        """
         found: Instance | None = yield InStore(
             lambda connection: instance_rows.load(connection, scope.workflow_id), write=False
         )
         if found is None:
             given = self._initial_data(state) if callable(self._initial_data) else self._initial_data
             found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))
+        elif enters:
+            yield from refuse_strangers(self.engine, self.engine.owned(found, requester, scope.workflow_id), requester)
         if scope.principal.is_known:  # who resumes it, where somebody was named; otherwise it is the application
             self.engine.owned(found, scope.principal, scope.workflow_id)
-        instance = self.engine.owned(found, requester, scope.workflow_id)
-        yield from refuse_strangers(self.engine, instance, requester)
-        return instance
+        return self.engine.owned(found, requester, scope.workflow_id)
 
     # What is offered
 

@@ -112,7 +112,8 @@ class StateNode(WorkflowNode):
             )
             # Of two that begin at once, one finds the other's.
             began = self.engine.owned(found, scope.principal, scope.workflow_id)
-            yield from refuse_strangers(self.engine, began, scope.principal)
+            if began.started_by != scope.principal:
+                yield from refuse_strangers(self.engine, began, scope.principal)
         instance = self.engine.owned(found, scope.principal, scope.workflow_id)
         if instance.workflow != self.engine.definition.name:
             raise RunError(

@@ -1,6 +1,7 @@
 """Why a tool is not offered: the question that a person on call asks first, answered in the trace."""
 
 from ..commands.running.engine import Engine
+from ..rules.conditions import Condition
 from ..rules.definition import Edge
 from ..rules.policies import Mode
 from ..rules.view import GuardView
@@ -32,7 +33,11 @@ def _reason(engine: Engine, edge: Edge, view: GuardView) -> str | None:
         return "the workflow is in the mode read_only"
     try:
         if not edge.admits(view):
-            guard = getattr(edge.guard, "__name__", type(edge.guard).__name__)
+            guard = (
+                str(edge.guard)
+                if isinstance(edge.guard, Condition)
+                else getattr(edge.guard, "__name__", type(edge.guard).__name__)
+            )
             return "its guard does not hold" if guard == "<lambda>" else f"its guard {guard} does not hold"
         hidden = ((policy.name, policy.hidden(edge.tool, view)) for policy in definition.policies)
         return next((f"the policy {name} hides it: {reason}" for name, reason in hidden if reason is not None), None)

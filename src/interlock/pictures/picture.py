@@ -6,6 +6,7 @@ from typing import Any
 
 from ..checkpointing.store import AuditKind, AuditRecord, Instance
 from ..commands.running.engine import Engine
+from ..rules.conditions import Condition
 from ..rules.definition import Definition, Edge
 from ..rules.policies import Mode
 from ..rules.view import GuardView
@@ -104,7 +105,7 @@ def _why_not(engine: Engine, edge: Edge, view: GuardView) -> str:
         return "not in read-only mode"
     try:
         if not edge.admits(view):
-            name = getattr(edge.guard, "__name__", "<lambda>")
+            name = str(edge.guard) if isinstance(edge.guard, Condition) else getattr(edge.guard, "__name__", "<lambda>")
             return "its guard does not hold" if name == "<lambda>" else f"not {name}"
         reasons = (policy.hidden(edge.tool, view) for policy in engine.definition.policies)
         return next((reason for reason in reasons if reason is not None), "not now")

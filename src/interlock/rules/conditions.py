@@ -45,6 +45,10 @@ class Condition:
         """For each counter, the number from which on all values are alike to it."""
         return {}
 
+    def named(self, name: str) -> "Condition":
+        """The same condition under a name, which pictures and messages show."""
+        return Named(name, self)
+
     def __and__(self, other: "Condition") -> "Condition":
         return All((self, other))
 
@@ -221,6 +225,40 @@ class Not(Condition):
 
     def __str__(self) -> str:
         return f"not ({self.part})"
+
+
+@dataclass(frozen=True)
+class Named(Condition):
+    """A condition under a name."""
+
+    name: str
+    part: Condition
+
+    def __call__(self, view: GuardView) -> bool:
+        """Whether it holds."""
+        return self.part(view)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Those of the condition."""
+        return self.part.fields
+
+    @property
+    def needed_roles(self) -> frozenset[str]:
+        """Those of the condition."""
+        return self.part.needed_roles
+
+    @property
+    def thresholds(self) -> Mapping[str, int]:
+        """Those of the condition."""
+        return self.part.thresholds
+
+    def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
+        """Whether it holds."""
+        return self.part.holds(data, roles)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)

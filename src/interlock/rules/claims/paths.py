@@ -17,7 +17,7 @@ from typing import Any
 from ...tools.approvals import Approval, Escalate
 from ...tools.kinds import Effect, ToolKind
 from ..assumptions import Assumption, Assumptions
-from ..conditions import Add, All, Condition, Either, HasRole, Not, OneOf, values_of
+from ..conditions import Add, All, Condition, Either, HasRole, Named, Not, OneOf, values_of
 from ..definition import Definition, Edge
 from ..limits import LimitPerPeriod, LimitPerRun, RequireRole
 from ..policies import Mode
@@ -313,7 +313,7 @@ def _roles_in(condition: Condition) -> frozenset[str]:
             return frozenset({role})
         case All(parts) | Either(parts):
             return frozenset().union(*map(_roles_in, parts))
-        case Not(part):
+        case Not(part) | Named(part=part):
             return _roles_in(part)
         case _:
             return frozenset()

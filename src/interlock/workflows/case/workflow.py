@@ -41,9 +41,9 @@ MOST_REASSIGNMENTS = 3
 PROMPT = "You route cases to the queues of a service centre. Be brief, and say only what the tools told you."
 
 
-IS_ANSWERED = field("answered").equals(True)
+IS_ANSWERED = field("answered").equals(True).named("is_answered")
 """The customer has an answer."""
-MAY_BE_MOVED = field("reassigned").below(MOST_REASSIGNMENTS) & ~IS_ANSWERED
+MAY_BE_MOVED = (field("reassigned").below(MOST_REASSIGNMENTS) & ~IS_ANSWERED).named("may_be_moved")
 """The case may go to another queue: a few times, and not once its customer has an answer."""
 
 CLAIMS: tuple[Claim, ...] = (

@@ -57,7 +57,7 @@ async def adeliver(
 
 
 def _app() -> "WorkflowGraph":
-    from .cli.loading import load_app  # noqa: PLC0415 -- the command line is only needed for this
+    from .cli.support.loading import load_app  # noqa: PLC0415 -- the command line is only needed for this
 
     return load_app(os.environ.get("INTERLOCK_APP")).graph(os.environ.get("INTERLOCK_DB"))
 

@@ -13,7 +13,7 @@ from langgraph.types import Command
 
 from interlock import Approval, ConflictError, Policy, Principal, ProposalView, RequireApproval
 from interlock.checkpointing.store import approvals as approval_rows
-from interlock.checkpointing.store_tables import approvals as table
+from interlock.checkpointing.tables.workflow import approvals as table
 from interlock.rules.policies import Allow, Ruling
 from interlock.testing import call
 from interlock.tools import InterlockError, InvalidInput, InvalidResume, PrincipalError, ResumeError

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from interlock.checkpointing import Database, schema
-from interlock.checkpointing.columns import metadata
+from interlock.checkpointing.tables.columns import metadata
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database
 
 

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
-from interlock.checkpointing import SQLCheckpointer, engines, fault_points
+from interlock.checkpointing import SQLCheckpointer, fault_points
+from interlock.checkpointing.connecting import engines
 from interlock.checkpointing.saver import line as lines
 from interlock.checkpointing.saver.jobs import Job, PutJob, WritesJob
 from interlock.checkpointing.saver.keys import Place

@@ -15,8 +15,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from interlock.checkpointing import Database, SQLCheckpointer, schema, store_tables
-from interlock.checkpointing.columns import metadata
+from interlock.checkpointing import Database, SQLCheckpointer, schema
+from interlock.checkpointing.tables import workflow as store_tables
+from interlock.checkpointing.tables.columns import metadata
 from interlock.tools.errors import SchemaMismatch
 
 SETUP = "import sys; from interlock.checkpointing import Database, schema; schema.setup(Database.open(sys.argv[1]))"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from interlock.cli import asking
+from interlock.cli.support import asking
 from interlock.tools.approvals import DecisionKind
 
 REQUEST: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from interlock import __version__
 from interlock.cli import TOPICS, build_app
-from interlock.cli.output import program, short, visible
+from interlock.cli.support.output import program, short, visible
 from interlock.tools.errors import StoreUnavailable
 from tests.cli.support import lines, run, run_apart
 

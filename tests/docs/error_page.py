@@ -5,7 +5,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 
-from interlock.cli.output import ExitCode
+from interlock.cli.support.output import ExitCode
 from interlock.tools import codes, errors
 from tests.docs.blocks import ROOT
 

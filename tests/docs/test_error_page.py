@@ -3,7 +3,7 @@
 import pytest
 
 from interlock import ErrorCode
-from interlock.cli.output import ExitCode
+from interlock.cli.support.output import ExitCode
 from interlock.tools import errors
 from tests.docs.error_page import _EXIT_WORDS, PAGE, page
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from interlock import SQLCheckpointer, ToolContext, Workflow, command
-from interlock.checkpointing import engines, patience
+from interlock.checkpointing.connecting import engines, patience
 from interlock.operations.resuming import LEFT_SECONDS
 from interlock.testing import Child, EventPoint, FaultPoint, reach
 from tests.docs.blocks import ROOT, Block, blocks_of

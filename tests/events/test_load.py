@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from interlock import WorkflowStore
 from interlock.checkpointing.store import outbox
 from interlock.checkpointing.store.outbox import OutboxStatus
-from interlock.checkpointing.store_tables import outbox as table
+from interlock.checkpointing.tables.workflow import outbox as table
 from interlock.events import Message, Relay, RelayOptions
 from interlock.events.brokers import open_bus
 from tests.events.conftest import Broker

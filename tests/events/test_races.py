@@ -13,7 +13,7 @@ from interlock import DeliveryStatus, SQLCheckpointer, WorkflowStore
 from interlock.checkpointing.store import AuditKind
 from interlock.checkpointing.store import waits as wait_rows
 from interlock.checkpointing.store.waits import WaitStatus
-from interlock.commands.execution.starting import ensure_instance
+from interlock.commands.instances.starting import ensure_instance
 from interlock.commands.waits.delivery import settle, take_in
 from interlock.tools import Principal
 from tests.events.support import Answered, Desk, ask, envelope, waiting_flow

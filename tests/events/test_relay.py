@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from interlock import WorkflowStore
 from interlock.checkpointing.store import outbox
 from interlock.checkpointing.store.outbox import OutboxStatus
-from interlock.checkpointing.store_tables import relay_lanes
+from interlock.checkpointing.tables.workflow import relay_lanes
 from interlock.events import InProcessBus, Message, Relay, RelayOptions, RelayThread, WireFormat
 from interlock.events.cloudevents import read
 from interlock.tools.errors import BusUnavailable, PublishRefused

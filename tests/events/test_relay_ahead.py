@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from interlock import WorkflowStore
 from interlock.checkpointing.store import outbox
 from interlock.checkpointing.store.outbox import OutboxStatus
-from interlock.checkpointing.store_tables import outbox as table
-from interlock.checkpointing.store_tables import relay_lanes
+from interlock.checkpointing.tables.workflow import outbox as table
+from interlock.checkpointing.tables.workflow import relay_lanes
 from interlock.events import InProcessBus, Message, Relay
 from interlock.tools.errors import BusUnavailable, PublishRefused, StoreUnavailable
 from tests.events.support import Clock, Recording, emit_many, relayed

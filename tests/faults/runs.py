@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from interlock import EventEnvelope, Principal, WorkflowGraph
-from interlock.checkpointing.store_tables import ledger, outbox
+from interlock.checkpointing.tables.workflow import ledger, outbox
 from interlock.operations import Deliveries
 from interlock.testing import injected
 from interlock.tools import (

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 from langgraph.types import Command
 
 from interlock import Principal, SQLCheckpointer, Workflow, WorkflowStore
-from interlock.checkpointing.store_tables import ledger, outbox
+from interlock.checkpointing.tables.workflow import ledger, outbox
 from interlock.testing import Child, ScriptedChatModel, call, injected
 
 from .kills import PRELOAD

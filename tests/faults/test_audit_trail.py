@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from interlock import Principal, SQLCheckpointer, Workflow, WorkflowStore, command
 from interlock.checkpointing.store import trail
-from interlock.checkpointing.store_tables import audit, instances
+from interlock.checkpointing.tables.workflow import audit, instances
 from interlock.tools import InputError
 
 HERE = {"configurable": {"thread_id": "t-1", "workflow_id": "wf_1"}}

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, WorkflowGraph, command
-from interlock.checkpointing import engines
+from interlock.checkpointing.connecting import engines
 from interlock.testing import Child, Fault, FaultPoint, delay, injected
 from interlock.tools import StoreError, StoreUnavailable
 from tests.support.servers import temporary_postgres_database

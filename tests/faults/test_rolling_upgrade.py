@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from interlock import SQLCheckpointer
-from interlock.checkpointing.columns import metadata
+from interlock.checkpointing.tables.columns import metadata
 from interlock.events import InProcessBus, Message, Relay
 from interlock.tools import SchemaMismatch
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database

@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from interlock import ConflictError, Database, SQLCheckpointer, WorkflowGraph, WorkflowStore
-from interlock.checkpointing import engines, patience
+from interlock.checkpointing.connecting import engines, patience
 from interlock.testing import Child, FaultPoint
 from interlock.tools import LeaseLost, StaleCheckpoint, StoreUnavailable
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database

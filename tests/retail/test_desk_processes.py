@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.store import AuditKind
-from interlock.checkpointing.store_tables import ledger, outbox
+from interlock.checkpointing.tables.workflow import ledger, outbox
 from interlock.testing import Child, FaultPoint
 from interlock.tools.errors import InterlockError
 from interlock.workflows.retail import open_shop

@@ -21,21 +21,21 @@ from sqlalchemy.engine import URL, Engine
 
 from ..tools.errors import InputError
 from . import schema as tables
-from .checkpoint_tables import CHECKPOINT_ID_LENGTH, TASK_ID_LENGTH
 from .conversation import Conversations
 from .database import Database
 from .encryption import Encryption
 from .fault_points import FaultPoint, is_hung, reach
 from .identifiers import checked
 from .saver import history, reading, threads
+from .saver.encoding.sealing import Sealing
 from .saver.jobs import Job, PutJob, WritesJob
 from .saver.keys import place_of
 from .saver.memory import CACHE_BYTES
 from .saver.resealing import Progress, ReencryptReport, reencrypt
-from .saver.sealing import Sealing
 from .saver.storage import Storage
 from .serializing import TypedSerializer
 from .size_report import SizeReport, size_report
+from .tables.checkpoints import CHECKPOINT_ID_LENGTH, TASK_ID_LENGTH
 
 if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine

@@ -12,14 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 from langchain_core.messages import BaseMessage, message_to_dict
 
-from .conversation_tables import conversations, messages
+from .connecting.engines import Dialect
 from .database import Database
-from .engines import Dialect
-from .saver.messages import Message
-from .saver.sealing import Sealing, message_place
-from .saver.separation import Decoder
+from .saver.encoding.messages import Message
+from .saver.encoding.sealing import Sealing, message_place
+from .saver.encoding.separation import Decoder
 from .saver.storage import Storage
 from .saver.tombstones import nameless_tombstone, tombstone
+from .tables.conversations import conversations, messages
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH = 500

@@ -24,15 +24,15 @@ from . import clock
 from .connecting import packets, urls
 from .connecting.application import Application, accept, in_schema, is_asynchronous
 from .connecting.bridges import awaitable
+from .connecting.connections import Connections
 from .connecting.cursors import Begun, CursorBlock, OwnAutocommit, OwnTransaction, on_engine
-from .connections import Connections
-from .echoing import EchoingCursor, is_shown
-from .engines import Dialect, create_async_engine, create_engine, dialect_of
+from .connecting.echoing import EchoingCursor, is_shown
+from .connecting.engines import Dialect, create_async_engine, create_engine, dialect_of
+from .connecting.forks import renew_after_fork
+from .connecting.patience import READ_ONLY_POSTGRESQL
+from .connecting.writers import WriteLock, write_lock_for
 from .faults import translate
-from .forks import renew_after_fork
-from .patience import READ_ONLY_POSTGRESQL
 from .statements import Prepared
-from .writers import WriteLock, write_lock_for
 
 if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ..tools.errors import SchemaMismatch
+from .connecting.engines import Dialect
 from .database import Database
-from .engines import Dialect
 
 HEAD = "0001"
 """The version of the schema that this release works with: the newest migration."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from .echoing import is_shown, show
+from .connecting.echoing import is_shown, show
 
 Row = tuple[Any, ...]
 """The columns of one row, in the order in which the statement names them."""

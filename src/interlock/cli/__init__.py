@@ -23,7 +23,7 @@ from . import (
     stats,
     traces,
 )
-from .output import InterlockGroup
+from .support.output import InterlockGroup
 
 TOPICS = (
     demo,

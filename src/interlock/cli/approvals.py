@@ -21,9 +21,9 @@ from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError, PrincipalError
 from ..tools.principal import Principal
-from .asking import show_request
-from .loading import AppOption, DbOption, load_app, open_store
-from .output import AsJson, ExitCode, console, print_error, print_json, short
+from .support.asking import show_request
+from .support.loading import AppOption, DbOption, load_app, open_store
+from .support.output import AsJson, ExitCode, console, print_error, print_json, short
 
 topic = typer.Typer(no_args_is_help=True, help="What waits for a person: list, show, approve, edit, reject, respond.")
 

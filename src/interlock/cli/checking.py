@@ -15,8 +15,8 @@ from ..rules.claims.findings import Finding, find
 from ..rules.claims.words import in_words, path_in_words
 from ..rules.definition import Definition
 from ..tools.canonical import JsonObject
-from .loading import App, AppOption, load_app
-from .output import AsJson, ExitCode, console, print_json, print_table, visible, writing
+from .support.loading import App, AppOption, load_app
+from .support.output import AsJson, ExitCode, console, print_json, print_table, visible, writing
 
 _STYLES = {Verdict.PROVED: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
 

@@ -13,8 +13,8 @@ from ..checkpointing.encryption import ENVIRONMENT, Encryption
 from ..checkpointing.importing import import_checkpoints, langgraph_saver
 from ..checkpointing.size_report import SizeReport
 from ..tools.errors import InputError
-from .loading import DbOption, database_url
-from .output import AsJson, console, print_json, print_table, visible
+from .support.loading import DbOption, database_url
+from .support.output import AsJson, console, print_json, print_table, visible
 
 topic = typer.Typer(no_args_is_help=True, help="The database: upgrade, stats, import, reencrypt.")
 

@@ -9,9 +9,9 @@ from ..graphs import WorkflowGraph
 from ..operations.approval_desk import Tick
 from ..operations.resuming import AnyGraph
 from ..tools.canonical import JsonObject
-from .durations import seconds_of
-from .loading import AppOption, DbOption, RootOption, load_app, load_root
-from .output import AsJson, console, print_json
+from .support.durations import seconds_of
+from .support.loading import AppOption, DbOption, RootOption, load_app, load_root
+from .support.output import AsJson, console, print_json
 
 
 def register(app: typer.Typer) -> None:

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from ..checkpointing import schema
 from ..tools.errors import InterlockError
-from .loading import DbOption, open_store
-from .output import AsJson, ExitCode, console, print_json
+from .support.loading import DbOption, open_store
+from .support.output import AsJson, ExitCode, console, print_json
 
 _SECONDS = 5.0
 _PORTS = {"amqp": 5672, "amqps": 5671, "nats": 4222, "redis": 6379, "rediss": 6379, "kafka": 9092}

@@ -19,9 +19,9 @@ from ..events.schemas import breaking_changes, export, known_events
 from ..operations import Deliveries
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
-from .durations import seconds_of
-from .loading import AppOption, DbOption, load_app, open_store
-from .output import AsJson, ExitCode, console, print_json, print_table, short, writing
+from .support.durations import seconds_of
+from .support.loading import AppOption, DbOption, load_app, open_store
+from .support.output import AsJson, ExitCode, console, print_json, print_table, short, writing
 
 topic = typer.Typer(no_args_is_help=True, help="Events out and in: list, show, retry, check, export, trim.")
 

@@ -11,9 +11,9 @@ from ..checkpointing.store import Instance
 from ..checkpointing.store.audit import Broken
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
-from .exports import check_export, erase_payloads, write_export
-from .loading import DbOption, open_store
-from .output import AsJson, ExitCode, console, print_json, print_table, short
+from .support.exports import check_export, erase_payloads, write_export
+from .support.loading import DbOption, open_store
+from .support.output import AsJson, ExitCode, console, print_json, print_table, short
 from .traces import print_traced
 from .trail import moment, print_trail
 

@@ -11,8 +11,8 @@ from ..events.brokers import open_bus
 from ..events.running import until_stopped
 from ..operations import EventService
 from ..operations.event_service import event_names
-from .loading import AppOption, DbOption, RootOption, load_app, load_root, open_store
-from .output import AsJson, ExitCode, console, print_json
+from .support.loading import AppOption, DbOption, RootOption, load_app, load_root, open_store
+from .support.output import AsJson, ExitCode, console, print_json
 
 BusOption = Annotated[
     str,

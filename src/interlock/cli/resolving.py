@@ -12,8 +12,8 @@ from ..commands.execution.resolution import Found
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
-from .loading import AppOption, DbOption, load_app, open_store
-from .output import AsJson, ExitCode, console, print_error, print_json, print_table
+from .support.loading import AppOption, DbOption, load_app, open_store
+from .support.output import AsJson, ExitCode, console, print_error, print_json, print_table
 from .trail import moment
 
 

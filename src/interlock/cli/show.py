@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..pictures.drawing import Drawing, DrawnEdge, DrawnState
-from .loading import load_app
-from .output import AsJson, console, print_json
+from .support.loading import load_app
+from .support.output import AsJson, console, print_json
 
 KINDS = {"read": "cyan", "command": "yellow", "event": "magenta"}
 """The colour of each kind of tool; the word stands beside it."""

@@ -9,9 +9,9 @@ import typer
 
 from ..checkpointing.store import learning
 from ..graphs import WorkflowGraph
-from .durations import seconds_of
-from .loading import AppOption, DbOption, load_app
-from .output import AsJson, console, print_json, print_table, writing
+from .support.durations import seconds_of
+from .support.loading import AppOption, DbOption, load_app
+from .support.output import AsJson, console, print_json, print_table, writing
 
 
 def register(app: typer.Typer) -> None:

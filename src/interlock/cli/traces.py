@@ -17,8 +17,8 @@ from ..tracing._sink import TraceSink
 from ..tracing.feedback import FeedbackSender
 from ..tracing.reference import TraceReference
 from ..tracing.trail import records_of, reference_in
-from .loading import DbOption, open_store
-from .output import AsJson, ExitCode, console, print_json, print_table, short
+from .support.loading import DbOption, open_store
+from .support.output import AsJson, ExitCode, console, print_json, print_table, short
 from .trail import moment, print_trail
 
 

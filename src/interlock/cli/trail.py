@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ..checkpointing.store import AuditKind, AuditRecord
 from ..tools.approvals import Approval
-from .output import console, short
+from .support.output import console, short
 
 _STYLES = {
     AuditKind.DENIAL: "red",

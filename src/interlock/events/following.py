@@ -12,7 +12,7 @@ from ..checkpointing.store import outbox as outbox_rows
 from ..checkpointing.store import waits as wait_rows
 from ..checkpointing.store.audit import AuditKind
 from ..checkpointing.store.audit import read as read_audit
-from ..checkpointing.store_tables import instances
+from ..checkpointing.tables.workflow import instances
 from ..tools.canonical import JsonObject
 from .envelopes import moment_text
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..tools._schema import tidy
-from ..tools._shapes import closed, wire_keys
 from ..tools.errors import ContractError
 from ..tools.events import Event
+from ..tools.schemas.schema import tidy
+from ..tools.schemas.shapes import closed, wire_keys
 
 Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

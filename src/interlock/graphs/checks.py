@@ -9,12 +9,12 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
 from ..rules.definition import Definition, Edge, Limits, State, StateKind
 from ..rules.policies import Mode, Policy
-from ..tools._signature import first_line
 from ..tools.contracts import ToolContract
 from ..tools.errors import ContractError, RegistryError, WorkflowDefinitionError
 from ..tools.model_answers import Answers
 from ..tools.ownership import RunBy
-from ..tools.strict import strict_schema
+from ..tools.schemas.signature import first_line
+from ..tools.schemas.strict import strict_schema
 from .approval_checks import check_approvals
 from .rule_checks import check_rules
 from .wait_checks import check_waits

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ..tools.contracts import ToolContract
 from ..tools.errors import RunError
-from ..tools.strict import strict_schema
+from ..tools.schemas.strict import strict_schema
 
 Body = Callable[[Any], ToolMessage | Command[Any] | Awaitable[ToolMessage | Command[Any]]]
 

@@ -30,7 +30,7 @@ from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store import ledger as ledger_rows
 from ..commands.execution.commands import Commands, Outcome
-from ..commands.execution.starting import ensure_instance
+from ..commands.instances.starting import ensure_instance
 from ..commands.running.access import refuse_strangers
 from ..commands.running.driver import arun, run
 from ..commands.running.engine import Engine
@@ -53,7 +53,7 @@ from ..tools.ids import derive, mint
 from ..tools.kinds import ToolKind
 from ..tools.langchain import inside
 from ..tools.principal import Principal
-from ..tools.strict import without_nulls
+from ..tools.schemas.strict import without_nulls
 from .agent_calls import Offer, SignedCall, signed_call
 from .agent_limits import AFTER_STOP, turn_away, turn_of, with_told
 from .agent_messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable

@@ -2,11 +2,11 @@
 
 from ..rules.definition import Definition, Edge
 from ..rules.policies import Policy
-from ..tools._predicates import CHECK
-from ..tools._signature import where
-from ..tools._yes_or_no import is_deferred, takes_one, why_no_rule
 from ..tools.canonical import digest
+from ..tools.contracts.predicates import CHECK
+from ..tools.contracts.yes_or_no import is_deferred, takes_one, why_no_rule
 from ..tools.errors import ContractError, WorkflowDefinitionError
+from ..tools.schemas.signature import where
 
 
 def check_rules(definition: Definition) -> None:

@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 from pydantic import BaseModel
 
 from ..checkpointing.store import Instance
-from ..commands.execution.starting import initial_data
+from ..commands.instances.starting import initial_data
 from ..commands.running.access import Access, meant
 from ..commands.running.engine import Engine
 from ..commands.running.proposing import take_turn

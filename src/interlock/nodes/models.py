@@ -11,10 +11,10 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from ..rules.definition import Edge, State
 from ..rules.view import GuardView
-from ..tools._yes_or_no import odd_answer
 from ..tools.contracts import ToolContract
+from ..tools.contracts.yes_or_no import odd_answer
 from ..tools.errors import RunError
-from ..tools.strict import strict_schema
+from ..tools.schemas.strict import strict_schema
 from .conversation import for_model
 from .model_binding import with_tools
 

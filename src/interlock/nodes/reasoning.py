@@ -16,7 +16,7 @@ from ..checkpointing.store import Instance
 from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.outcomes import Outcomes
-from ..commands.execution.starting import ensure_instance
+from ..commands.instances.starting import ensure_instance
 from ..commands.running.access import refuse_strangers
 from ..commands.running.broken_rules import tell
 from ..commands.running.engine import Engine
@@ -31,7 +31,7 @@ from ..rules.view import GuardView
 from ..tools.errors import RuleError, RunError, StaleCheckpoint
 from ..tools.ids import mint
 from ..tools.principal import Principal, RuntimeActor
-from ..tools.strict import without_nulls
+from ..tools.schemas.strict import without_nulls
 from .base import WorkflowNode
 from .conversation import missing_answers
 from .execution import answered_all, handed_over, streamed

@@ -17,9 +17,9 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import AuditKind, Instance, Unit
 from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import stale
-from ..commands.execution.lineage import descends, parents_of
-from ..commands.execution.starting import blank_instance
-from ..commands.execution.versions import keep
+from ..commands.instances.lineage import descends, parents_of
+from ..commands.instances.starting import blank_instance
+from ..commands.instances.versions import keep
 from ..commands.running.access import Access, looked_at
 from ..commands.running.checkpoint_lookup import Saved, looking_at
 from ..commands.running.engine import Engine

@@ -13,10 +13,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ValidationError
 
-from ..tools._yes_or_no import yes_or_no
 from ..tools.approvals import Approval
 from ..tools.canonical import digest
 from ..tools.contracts import ToolContract
+from ..tools.contracts.yes_or_no import yes_or_no
 from ..tools.errors import DefinitionChanged, RuleError, UnknownState
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ..tools._yes_or_no import asked, odd_answer
 from ..tools.approvals import Approval
 from ..tools.canonical import JSON
 from ..tools.contracts import ToolContract
+from ..tools.contracts.yes_or_no import asked, odd_answer
 from .view import GuardView
 
 

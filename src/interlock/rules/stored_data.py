@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ..tools._sameness import same
-from ..tools._signature import first_line
 from ..tools.canonical import JsonObject
+from ..tools.schemas.sameness import same
+from ..tools.schemas.signature import first_line
 from ..tools.storable import LONGEST, storable_text, why_not_storable
 
 

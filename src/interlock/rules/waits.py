@@ -9,11 +9,11 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from ..tools._shapes import closed, wire_keys
 from ..tools.canonical import JSON, JsonObject, digest
 from ..tools.errors import InvalidInput, RunError, WorkflowDefinitionError
 from ..tools.events import Event, EventEnvelope
 from ..tools.kinds import ItemStatus
+from ..tools.schemas.shapes import closed, wire_keys
 
 Each = str | Callable[[Any], Iterable[str]]
 Apply = Callable[[Any, Any], None]

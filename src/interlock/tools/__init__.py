@@ -7,6 +7,9 @@ from .canonical import JSON, JsonObject, canonical_json, digest, to_json
 from .codes import ErrorCode
 from .context import ToolContext
 from .contracts import ContractShape, ToolAnnotations, ToolContract, command, event, read
+from .contracts.json_schema import contract_from_schema
+from .contracts.registry import ToolRegistry
+from .contracts.retry import RetryPolicy
 from .errors import (
     ConflictError,
     ContextError,
@@ -46,13 +49,10 @@ from .errors import (
 )
 from .events import Event, EventEnvelope, timestamp
 from .ids import ApprovalId, AuditRef, EventId, IdempotencyKey, TraceId, WorkflowId, derive, mint
-from .json_schema import contract_from_schema
 from .kinds import Effect, ToolKind
 from .principal import Principal
 from .redaction import MASK, is_secret, redact
-from .registry import ToolRegistry
 from .results import CommandResult, ErrorBody, ErrorResult, InstanceSnapshot, ReadResult, parse_result
-from .retry import RetryPolicy
 from .wire import WireNames, camel, wire_name
 
 __all__ = [

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ._shapes import on_wire, refuse_collisions, wire_keys
 from .canonical import JsonObject, to_json
 from .errors import ContractError, InvalidInput
 from .ids import EventId, TraceId, WorkflowId
+from .schemas.shapes import on_wire, refuse_collisions, wire_keys
 from .wire import LONGEST_NAME, TOOL_NAME, camel
 
 _ENVELOPE = ("eventName", "eventId", "occurredAt", "traceId", "workflowId", "metadata")

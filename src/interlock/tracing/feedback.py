@@ -17,10 +17,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.feedback_tables import feedback
 from ..checkpointing.store.audit import AuditEntry, AuditKind
 from ..checkpointing.store.workflow_store import WorkflowStore
-from ..checkpointing.store_tables import audit, instances
+from ..checkpointing.tables.feedback import feedback
+from ..checkpointing.tables.workflow import audit, instances
 from ..tools.canonical import JsonObject, canonical_json
 from .outgoing import Outgoing, default_outgoing
 from .reference import TraceReference

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store.audit import AuditRecord
 from ..checkpointing.store.workflow_store import WorkflowStore
-from ..checkpointing.store_tables import audit, instances
+from ..checkpointing.tables.workflow import audit, instances
 from .reference import TraceReference
 
 _LOOKED_BACK = 20

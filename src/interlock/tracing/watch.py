@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import outbox as outbox_rows
 from ..checkpointing.store.audit import AuditEntry, AuditKind, listeners
-from ..checkpointing.store_tables import outbox
+from ..checkpointing.tables.workflow import outbox
 from ..tools.canonical import JsonObject
 from ..tools.trace_reference import current_trace
 from . import feedback, story, telemetry

@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 from typing_extensions import TypedDict
 
 from interlock.checkpointing import Encryption, SQLCheckpointer, TypedSerializer
-from interlock.checkpointing.checkpoint_tables import channel_values, checkpoints, threads, writes
-from interlock.checkpointing.conversation_tables import conversations, messages
+from interlock.checkpointing.tables.checkpoints import channel_values, checkpoints, threads, writes
+from interlock.checkpointing.tables.conversations import conversations, messages
 from interlock.cli import app
 from interlock.tools.errors import InputError, StoreError
 

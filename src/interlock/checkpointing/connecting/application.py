@@ -8,8 +8,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool
 
 from ...tools.errors import StoreError
-from ..engines import Dialect, dialect_of
 from .bridges import Loop, blocking
+from .engines import Dialect, dialect_of
 
 if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from ..forks import renew_after_fork
+from .forks import renew_after_fork
 
 if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..engines import Dialect
+from .engines import Dialect
 
 if TYPE_CHECKING:
     from ..database import Database

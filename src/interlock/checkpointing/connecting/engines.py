@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool, QueuePool
 
-from ..tools.errors import StoreError
+from ...tools.errors import StoreError
 from .patience import bound
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from .connecting.urls import Address
+    from .urls import Address
 
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for SQLite's one write lock before it gives up with `StoreUnavailable`."""

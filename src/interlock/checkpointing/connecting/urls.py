@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from ...tools.errors import StoreError
-from ..engines import Dialect, dialect_of
 from . import mysql_options, postgresql_options, sqlite_options
+from .engines import Dialect, dialect_of
 
 SYNC_DRIVERS = {
     Dialect.SQLITE: "sqlite+pysqlite",

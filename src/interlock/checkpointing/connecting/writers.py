@@ -8,7 +8,7 @@ import weakref
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from ..tools.errors import StoreError
+from ...tools.errors import StoreError
 from . import engines
 from .forks import renew_after_fork
 

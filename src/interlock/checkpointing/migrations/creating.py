@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from ..columns import TABLE_OPTIONS
 from ..schema import Run
+from ..tables.columns import TABLE_OPTIONS
 
 NAMES = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 """The naming rules of the metadata, so that constraints get the same names by migration."""

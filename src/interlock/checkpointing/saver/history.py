@@ -6,12 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 
-from ..checkpoint_tables import channel_values, checkpoints, threads, writes
-from . import body
+from ..tables.checkpoints import channel_values, checkpoints, threads, writes
+from .encoding import body
+from .encoding.sealing import Sealing, checkpoint_place, value_place
+from .encoding.separation import Decoder, Encoded
 from .keys import Place
 from .reading import messages_for, open_writes
-from .sealing import Sealing, checkpoint_place, value_place
-from .separation import Decoder, Encoded
 from .storage import Storage
 
 STEP = 100

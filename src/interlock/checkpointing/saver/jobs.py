@@ -17,12 +17,12 @@ from langgraph.checkpoint.base import (
 )
 
 from ...tools.errors import ConflictError, InputError
-from . import body
+from .encoding import body
+from .encoding.messages import PACK, Message, can_stand_beside
+from .encoding.sealing import Sealing, checkpoint_place, message_place, value_place, writes_place
+from .encoding.separation import Encoded, Encoder
 from .keys import Place
 from .memory import Conversation
-from .messages import PACK, Message, can_stand_beside
-from .sealing import Sealing, checkpoint_place, message_place, value_place, writes_place
-from .separation import Encoded, Encoder
 
 if TYPE_CHECKING:
     from .line import Waiter

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from langchain_core.runnables import RunnableConfig
 
 from ...tools.errors import MissingThreadId
-from ..checkpoint_tables import CHECKPOINT_ID_LENGTH, NAMESPACE_KEY_LENGTH, THREAD_ID_LENGTH
 from ..identifiers import checked, unusable_nul
+from ..tables.checkpoints import CHECKPOINT_ID_LENGTH, NAMESPACE_KEY_LENGTH, THREAD_ID_LENGTH
 
 
 class Place(NamedTuple):

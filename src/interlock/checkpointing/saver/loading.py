@@ -3,7 +3,7 @@
 import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..engines import Dialect
+from ..connecting.engines import Dialect
 from .names import named
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from .lists import StoredList
-from .messages import Message
+from .encoding.lists import StoredList
+from .encoding.messages import Message
 
 if TYPE_CHECKING:
     from .line import Line

@@ -2,8 +2,8 @@
 
 import functools
 
-from ..checkpoint_tables import channel_values, checkpoints, threads, writes
-from ..conversation_tables import conversations, messages
+from ..tables.checkpoints import channel_values, checkpoints, threads, writes
+from ..tables.conversations import conversations, messages
 
 _TABLES = tuple(table.name for table in (threads, checkpoints, channel_values, writes, conversations, messages))
 

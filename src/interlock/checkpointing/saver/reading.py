@@ -9,17 +9,17 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, PendingWrite, writes_sort_key
 
 from ...tools.errors import StoreError
-from ..checkpoint_tables import checkpoints, threads
-from . import body
+from ..tables.checkpoints import checkpoints, threads
+from .encoding import body
+from .encoding.lists import StoredList
+from .encoding.messages import Message
+from .encoding.msgpack_tree import positions
+from .encoding.sealing import Sealing, checkpoint_place, value_place, writes_place
+from .encoding.separation import Decoder, Encoded, needed
 from .jobs import unpack_part
 from .keys import Place, place_of
-from .lists import StoredList
 from .loading import load
 from .memory import Conversation
-from .messages import Message
-from .msgpack_tree import positions
-from .sealing import Sealing, checkpoint_place, value_place, writes_place
-from .separation import Decoder, Encoded, needed
 from .storage import Storage
 
 LOOKING = "__interlock_looking"

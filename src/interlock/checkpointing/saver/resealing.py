@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from ...tools.errors import StoreError
-from ..checkpoint_tables import channel_values, checkpoints, threads, writes
-from ..conversation_tables import conversations, messages
 from ..database import Database
-from .sealing import Place, Sealing, checkpoint_place, message_place, value_place, writes_place
+from ..tables.checkpoints import channel_values, checkpoints, threads, writes
+from ..tables.conversations import conversations, messages
+from .encoding.sealing import Place, Sealing, checkpoint_place, message_place, value_place, writes_place
 from .storage import Storage
 
 BATCH = 200

@@ -11,19 +11,20 @@ import sqlalchemy as sa
 
 from ...tools.errors import ConflictError, StoreUnavailable
 from .. import schema
+from ..connecting.engines import Dialect
+from ..connecting.forks import renew_after_fork
 from ..database import Database
-from ..engines import Dialect
 from ..faults import is_deadlock, is_locked
-from ..forks import renew_after_fork
-from . import body, postgres, sqlite
+from .databases import postgres, sqlite
+from .databases.statements import Statements
+from .encoding import body
+from .encoding.messages import Message
+from .encoding.sealing import Sealing, checkpoint_place, message_place
+from .encoding.separation import Encoded
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
 from .line import Line, TaskWaiter, ThreadWaiter
 from .memory import Conversation, Memory
-from .messages import Message
-from .sealing import Sealing, checkpoint_place, message_place
-from .separation import Encoded
-from .statements import Statements
 
 ATTEMPTS = 5
 _THREADS_REMEMBERED = 10_000

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from ...tools.errors import InputError, StoreUnavailable
-from ..checkpoint_tables import THREAD_ID_LENGTH, channel_values, checkpoints, threads, writes
-from ..conversation_tables import conversations, messages
 from ..faults import is_deadlock
 from ..identifiers import checked
-from . import body
+from ..tables.checkpoints import THREAD_ID_LENGTH, channel_values, checkpoints, threads, writes
+from ..tables.conversations import conversations, messages
+from .encoding import body
+from .encoding.sealing import Sealing, checkpoint_place
 from .resealing import copy_sealed
-from .sealing import Sealing, checkpoint_place
 from .storage import ATTEMPTS, Storage
 
 T = TypeVar("T")

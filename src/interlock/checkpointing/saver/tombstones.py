@@ -6,9 +6,9 @@ import ormsgpack
 from langchain_core.messages import BaseMessage
 
 from ...tools.errors import StoreError
-from .messages import CLASSES, KNOWN, PACK, UNPACK, Message
-from .msgpack_tree import Node, pack_tree, unpack_tree
-from .sealing import Sealing
+from .encoding.messages import CLASSES, KNOWN, PACK, UNPACK, Message
+from .encoding.msgpack_tree import Node, pack_tree, unpack_tree
+from .encoding.sealing import Sealing
 
 ERASED_TEXT = "[erased]"
 """What stands in place of the text of an erased message."""

@@ -7,9 +7,9 @@ from sqlalchemy.engine import Connection
 
 from ...tools.errors import InputError
 from ..statements import Prepared
-from ..store_tables import approvals
-from ._embedding import on_its_own
+from ..tables.workflow import approvals
 from .approvals import ApprovalRequest, ApprovalStatus, from_row
+from .sql.embedding import on_its_own
 
 _oldest_first = (approvals.c.requested_at, approvals.c.approval_id)
 _pending = Prepared(

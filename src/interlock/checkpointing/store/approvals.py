@@ -11,8 +11,8 @@ from ...tools.approvals import Approval, Decision, DecisionKind
 from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
 from ..statements import Prepared
-from ..store_tables import approvals, decisions
-from ._json import read_json, write_json
+from ..tables.workflow import approvals, decisions
+from .sql.json_text import read_json, write_json
 
 
 class ApprovalStatus(StrEnum):

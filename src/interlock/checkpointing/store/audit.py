@@ -19,8 +19,8 @@ from ...tools.ids import AuditRef
 from ...tools.principal import Principal
 from ...tools.trace_reference import current_trace
 from ..statements import Call, Prepared
-from ..store_tables import audit
-from ._json import read_json, write_json
+from ..tables.workflow import audit
+from .sql.json_text import read_json, write_json
 
 SCHEMA_VERSION = 1
 GENESIS = "sha256:" + "0" * 64

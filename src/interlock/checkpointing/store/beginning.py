@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from .. import clock
 from ..statements import Prepared
-from ..store_tables import approvals, instances, ledger
+from ..tables.workflow import approvals, instances, ledger
 from .approvals import ApprovalRequest
 from .approvals import from_row as approval_from_row
 from .instances import Instance, from_row, load

@@ -7,8 +7,8 @@ from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject, canonical_json
 from ..statements import Prepared
-from ..store_tables import definitions
-from ._insert import insert_or_ignore
+from ..tables.workflow import definitions
+from .sql.insert import insert_or_ignore
 
 _where = (
     definitions.c.workflow == sa.bindparam("workflow"),

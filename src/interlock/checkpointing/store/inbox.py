@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from ...tools.errors import InvalidInput
 from ..identifiers import problem_of
-from ..store_tables import inbox
-from ._insert import insert_or_ignore
+from ..tables.workflow import inbox
+from .sql.insert import insert_or_ignore
 
 
 class InboxStatus(StrEnum):

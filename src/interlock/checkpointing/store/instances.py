@@ -12,9 +12,9 @@ from ...tools.canonical import JsonObject
 from ...tools.ownership import Ownership, RunBy
 from ...tools.principal import Principal
 from ..statements import Call, Prepared
-from ..store_tables import instances
-from ._json import read_json, write_json
+from ..tables.workflow import instances
 from .seal import Seal
+from .sql.json_text import read_json, write_json
 
 HEAD = "head"
 """What a seal is asked about the checkpoint of an instance's last command."""

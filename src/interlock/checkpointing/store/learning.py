@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from ...tools.approvals import DecisionKind
 from ...tools.canonical import JsonObject
-from ..store_tables import approvals, audit, decisions, instances, ledger
+from ..tables.workflow import approvals, audit, decisions, instances, ledger
 from .approvals import ApprovalStatus
 from .audit import AuditKind
 

@@ -25,7 +25,7 @@ from sqlalchemy.engine import Connection
 
 from ...tools.errors import StoreError
 from ..statements import Prepared
-from ..store_tables import instances
+from ..tables.workflow import instances
 
 SECONDS = 30.0
 """How long a lease lasts unless it is renewed."""

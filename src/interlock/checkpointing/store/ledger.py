@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
 from ..statements import Call, Prepared
-from ..store_tables import ledger
-from ._json import read_json, write_json
+from ..tables.workflow import ledger
+from .sql.json_text import read_json, write_json
 
 
 class LedgerStatus(StrEnum):

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JsonObject
-from ..store_tables import ledger, turns
+from ..tables.workflow import ledger, turns
 from .ledger import LedgerStatus
 
 _COUNTED = [LedgerStatus.COMPLETED.value, LedgerStatus.STARTED.value, LedgerStatus.UNKNOWN.value]

@@ -17,8 +17,8 @@ from sqlalchemy.engine import Connection, RowMapping
 from ...tools.canonical import canonical_json
 from ...tools.events import EventEnvelope
 from ..statements import Prepared
-from ..store_tables import outbox, relay_lanes
-from ._insert import insert_or_ignore
+from ..tables.workflow import outbox, relay_lanes
+from .sql.insert import insert_or_ignore
 
 T = TypeVar("T")
 

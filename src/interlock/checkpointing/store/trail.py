@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import InputError
 from ...tools.principal import Principal
-from ..store_tables import audit
+from ..tables.workflow import audit
 from .audit import GENESIS, AuditKind, Broken, chain_hash, payload_digest
 from .unit import Unit
 

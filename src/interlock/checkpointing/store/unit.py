@@ -13,10 +13,10 @@ from ...tools.principal import Principal
 from ..fault_points import FaultPoint, reach
 from ..statements import Call, write_all
 from . import audit, instances, ledger, outbox
-from ._json import write_json
 from .audit import AuditEntry, AuditKind
 from .instances import Instance
 from .ledger import LedgerEntry
+from .sql.json_text import write_json
 
 
 class Unit:

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from ...tools.kinds import ItemStatus
-from ..store_tables import inbox, wait_events, wait_items, waits
-from ._embedding import on_its_own
+from ..tables.workflow import inbox, wait_events, wait_items, waits
 from .inbox import WAITING
+from .sql.embedding import on_its_own
 
 
 class WaitStatus(StrEnum):

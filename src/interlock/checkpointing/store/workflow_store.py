@@ -13,7 +13,7 @@ from ...tools.errors import InputError
 from ...tools.principal import Principal
 from ..database import Database
 from ..fault_points import FaultPoint, reach
-from ..store_tables import instances as instances_table
+from ..tables.workflow import instances as instances_table
 from . import approval_listing, approvals, audit, instances, leases, ledger, trail
 from .approval_listing import Page
 from .approvals import ApprovalRequest, ApprovalStatus, DecisionRow

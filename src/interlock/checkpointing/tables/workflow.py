@@ -6,7 +6,7 @@ No message text stands in any of them; what a tool was called with and what it a
 import sqlalchemy as sa
 
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_where, text
-from .feedback_tables import feedback  # noqa: F401 -- one of the workflow's tables
+from .feedback import feedback  # noqa: F401 -- one of the workflow's tables
 
 definitions = sa.Table(
     "workflow_definitions",

@@ -9,9 +9,9 @@ import typer
 
 from ...tools.canonical import JsonObject
 from ...tools.errors import InputError
-from ..asking import ask
-from ..loading import database_url
-from ..output import AsJson, ExitCode
+from ..support.asking import ask
+from ..support.loading import database_url
+from ..support.output import AsJson, ExitCode
 
 DEFAULT_DB = "interlock-demo.db"
 

@@ -8,7 +8,7 @@ from typing_extensions import override
 from ...checkpointing.store import AuditRecord, Instance
 from ...checkpointing.store.audit import Broken
 from ...tools.canonical import JsonObject
-from ..output import print_json
+from ..support.output import print_json
 from .cases import Case
 from .desk import Desk
 from .playing import Teller

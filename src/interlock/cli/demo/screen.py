@@ -12,9 +12,9 @@ from typing_extensions import override
 from ...checkpointing.store import AuditRecord, Instance
 from ...checkpointing.store.audit import Broken
 from ...tools.canonical import JsonObject
-from ..asking import show_request
 from ..instances import print_verdict
-from ..output import console, program, short, visible
+from ..support.asking import show_request
+from ..support.output import console, program, short, visible
 from ..trail import print_trail, reason_of
 from .cases import Case
 from .desk import Desk

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..tools.canonical import JsonObject
+from ...tools.canonical import JsonObject
 from .output import console, short, visible
 
 Answer = JsonObject

@@ -1,7 +1,7 @@
 """Durations as options of commands: `10s`, `1h30m`, `7d`."""
 
-from ..tools.approvals import duration
-from ..tools.errors import ContractError, InputError
+from ...tools.approvals import duration
+from ...tools.errors import ContractError, InputError
 
 
 def seconds_of(option: str, text: str) -> float:

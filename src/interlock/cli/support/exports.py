@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from ..checkpointing.store import WorkflowStore
-from ..checkpointing.store import trail as trails
-from ..checkpointing.store.audit import Broken
-from ..tools.errors import InputError
-from ..tools.principal import Principal
+from ...checkpointing.store import WorkflowStore
+from ...checkpointing.store import trail as trails
+from ...checkpointing.store.audit import Broken
+from ...tools.errors import InputError
+from ...tools.principal import Principal
 from .output import console, print_json
 
 

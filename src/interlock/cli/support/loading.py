@@ -13,11 +13,11 @@ from langgraph.graph.state import CompiledStateGraph
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from ..checkpointing import SQLCheckpointer, WorkflowStore
-from ..graphs import Workflow, WorkflowGraph
-from ..operations.resuming import AnyGraph
-from ..rules.definition import Definition
-from ..tools.errors import InputError, InterlockError
+from ...checkpointing import SQLCheckpointer, WorkflowStore
+from ...graphs import Workflow, WorkflowGraph
+from ...operations.resuming import AnyGraph
+from ...rules.definition import Definition
+from ...tools.errors import InputError, InterlockError
 
 READY_MADE = {
     "retail": "interlock.workflows.retail.workflow:retail_workflow",

@@ -24,7 +24,7 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from ..tools.errors import InputError, InterlockError
+from ...tools.errors import InputError, InterlockError
 
 if TYPE_CHECKING:
     from rich.console import Console

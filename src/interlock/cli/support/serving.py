@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from ..checkpointing import SQLCheckpointer, WorkflowStore
-from ..graphs import WorkflowGraph
-from ..testing import Answer, ScriptedChatModel
-from ..workflows.retail import open_shop, retail_workflow
-from .demo.cases import CASES, next_step
+from ...checkpointing import SQLCheckpointer, WorkflowStore
+from ...graphs import WorkflowGraph
+from ...testing import Answer, ScriptedChatModel
+from ...workflows.retail import open_shop, retail_workflow
+from ..demo.cases import CASES, next_step
 
 DATABASE = "INTERLOCK_DB"
 MODEL = "INTERLOCK_MODEL"

@@ -15,10 +15,10 @@ from ...checkpointing.store import ledger as ledger_rows
 from ...rules.gate import Admission, Denial, Verdict, judge, rule_broken, said_no
 from ...rules.proposals import Proposal
 from ...rules.view import GuardView
-from ...tools._predicates import CHECK, CONDITION, PREVIEW
 from ...tools.canonical import JSON
 from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract
+from ...tools.contracts.predicates import CHECK, CONDITION, PREVIEW
 from ...tools.errors import (
     ConflictError,
     InvalidOutput,

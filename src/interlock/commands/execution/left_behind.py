@@ -8,12 +8,12 @@ from ...checkpointing.store import Unit
 from ...rules.definition import Definition
 from ...rules.proposals import Proposal
 from ...rules.stored_data import NotKeptError, stored
-from ...tools._finite import not_finite
 from ...tools.canonical import JSON, JsonObject
 from ...tools.contracts import ToolContract
 from ...tools.errors import InvalidOutput
 from ...tools.events import Event, EventEnvelope
 from ...tools.kinds import ToolKind
+from ...tools.schemas.finite import not_finite
 from ...tools.storable import storable_text, why_not_storable
 from ..running.operations import Attempt
 from .audit_payloads import envelope

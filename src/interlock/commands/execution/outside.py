@@ -16,9 +16,9 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import AuditKind, LedgerStatus, Unit, leases
 from ...rules.proposals import Proposal
 from ...tools.contracts import ToolContract
+from ...tools.contracts.retry import RetryPolicy
 from ...tools.errors import LeaseLost, Refused, StoreUnavailable
 from ...tools.kinds import Effect
-from ...tools.retry import RetryPolicy
 from ..running.backoff import Backoff
 from ..running.engine import logger
 from ..running.operations import Body, InStore, Pause, Steps

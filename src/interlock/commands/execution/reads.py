@@ -15,11 +15,11 @@ from ...checkpointing.store import approvals as approval_rows
 from ...rules.gate import Admission, Denial
 from ...rules.proposals import Proposal
 from ...tools.codes import ErrorCode
+from ...tools.contracts.retry import RetryPolicy
 from ...tools.errors import ConflictError, InvalidOutput, NotADatabase, Refused, StoreError, StoreUnavailable
 from ...tools.ids import WorkflowId
 from ...tools.redaction import redact
 from ...tools.results import ReadResult
-from ...tools.retry import RetryPolicy
 from ..approvals.binding import decided_on, use, with_approval
 from ..running.backoff import Backoff
 from ..running.engine import logger

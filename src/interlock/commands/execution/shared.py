@@ -22,6 +22,8 @@ from ...tools.errors import RevisionConflict, StaleCheckpoint, StoreError
 from ...tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
 from ...tools.kinds import Effect
 from ..approvals.binding import decided_on, void, with_approval
+from ..instances.lineage import same_line
+from ..instances.versions import adopt
 from ..running.engine import Engine
 from ..running.operations import InStore, Sessions, Steps
 from ..running.scope import Scope
@@ -29,10 +31,8 @@ from .attempts import Admitted, Broken, Outcome
 from .dry_run import rehearse
 from .judging import preview_of, verdict_on
 from .ledger_status import Stands, busy, stands
-from .lineage import same_line
 from .looking import DeniedError, Looking
 from .outcomes import Outcomes
-from .versions import adopt
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 import tenacity
 
-from ...tools.retry import RetryPolicy
+from ...tools.contracts.retry import RetryPolicy
 
 
 class Backoff:

@@ -11,24 +11,24 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 from typing_extensions import ParamSpec, TypeVar
 
-from ._arguments import invalid
-from ._finite import not_finite
-from ._input import Bound, Input
-from ._normalised import normalised
-from ._predicates import CHECK, CONDITION, PREVIEW, Predicate
-from ._refill import refilled
-from ._sameness import same
-from ._shapes import on_wire
-from ._yes_or_no import discard
-from .canonical import JSON, JsonObject, digest, same_json, to_json
-from .context import ToolContext
-from .errors import ContextError, InvalidArguments, InvalidOutput, Problem
-from .kinds import Effect, ToolKind
-from .model_answers import Answers
-from .redaction import redact
+from ..canonical import JSON, JsonObject, digest, same_json, to_json
+from ..context import ToolContext
+from ..errors import ContextError, InvalidArguments, InvalidOutput, Problem
+from ..kinds import Effect, ToolKind
+from ..model_answers import Answers
+from ..redaction import redact
+from ..schemas.arguments import invalid
+from ..schemas.finite import not_finite
+from ..schemas.input import Bound, Input
+from ..schemas.normalised import normalised
+from ..schemas.refill import refilled
+from ..schemas.sameness import same
+from ..schemas.shapes import on_wire
+from ..storable import LONGEST, storable_text, why_not_storable
+from ..wire import camel
+from .predicates import CHECK, CONDITION, PREVIEW, Predicate
 from .retry import RetryPolicy
-from .storable import LONGEST, storable_text, why_not_storable
-from .wire import camel
+from .yes_or_no import discard
 
 if TYPE_CHECKING:
     from langchain_core.tools import StructuredTool
@@ -420,7 +420,7 @@ class ToolContract(Generic[P, R]):
 
     def as_tool(self) -> "StructuredTool":
         """Make a plain LangChain tool of the contract, without gate, approval or record; see `interlock.tools.langchain`."""
-        from .langchain import as_tool  # noqa: PLC0415 -- LangChain is imported when it is used
+        from ..langchain import as_tool  # noqa: PLC0415 -- LangChain is imported when it is used
 
         return as_tool(self)
 

@@ -8,21 +8,21 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from ._contract import ContractShape, ToolAnnotations, ToolContract
-from ._docstring import described_tool
-from ._input import Bound, Input
-from ._model_input import make_input
-from ._schema import output_schema, property_names, unwritten
-from ._shapes import ExtraValues, closed
-from ._signature import MISSING, Signature, first_line, read_signature, where
-from .canonical import JsonObject
-from .errors import ContractError
-from .events import Event, check_name, check_version
-from .kinds import Effect, ToolKind
-from .model_answers import Answers, answers_of
+from ..canonical import JsonObject
+from ..errors import ContractError
+from ..events import Event, check_name, check_version
+from ..kinds import Effect, ToolKind
+from ..model_answers import Answers, answers_of
+from ..schemas.docstring import described_tool
+from ..schemas.input import Bound, Input
+from ..schemas.model_input import make_input
+from ..schemas.schema import output_schema, property_names, unwritten
+from ..schemas.shapes import ExtraValues, closed
+from ..schemas.signature import MISSING, Signature, first_line, read_signature, where
+from ..wire import WIRE_NAME, camel
+from ..wire import wire_name as default_wire_name
+from .contract import ContractShape, ToolAnnotations, ToolContract
 from .retry import RetryPolicy
-from .wire import WIRE_NAME, camel
-from .wire import wire_name as default_wire_name
 
 __all__ = ["Bound", "ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]
 

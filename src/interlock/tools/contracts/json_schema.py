@@ -9,18 +9,18 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BeforeValidator, JsonValue, TypeAdapter
 from pydantic_core import to_jsonable_python
 
-from ._arguments import invalid, plain_arguments
-from ._contract import ToolAnnotations, ToolContract
-from ._published import published_schema
-from ._signature import is_context
-from ._validator import Validator
-from .canonical import JsonObject
-from .contracts import make_contract
-from .errors import ContractError
-from .kinds import Effect, ToolKind
-from .model_answers import Answers
+from ..canonical import JsonObject
+from ..errors import ContractError
+from ..kinds import Effect, ToolKind
+from ..model_answers import Answers
+from ..schemas.arguments import invalid, plain_arguments
+from ..schemas.published import published_schema
+from ..schemas.signature import is_context
+from ..schemas.validator import Validator
+from ..wire import LONGEST_NAME, TOOL_NAME, published_canonical_name, published_wire_name
+from .contract import ToolAnnotations, ToolContract
+from .decorators import make_contract
 from .retry import RetryPolicy
-from .wire import LONGEST_NAME, TOOL_NAME, published_canonical_name, published_wire_name
 
 WHOLE = "arguments"
 """The name under which a check or preview is given all arguments as one dict."""

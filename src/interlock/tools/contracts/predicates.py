@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from ._signature import is_context, where
-from ._yes_or_no import body_of, odd_answer, plain_function, why_no_rule, yes_or_no
-from .context import ToolContext
-from .errors import ContractError, Refused, RuleError
+from ..context import ToolContext
+from ..errors import ContractError, Refused, RuleError
+from ..schemas.signature import is_context, where
+from .yes_or_no import body_of, odd_answer, plain_function, why_no_rule, yes_or_no
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ._contract import ToolContract
-from .errors import RegistryError
-from .wire import WireNames
+from ..errors import RegistryError
+from ..wire import WireNames
+from .contract import ToolContract
 
 
 class ToolRegistry:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .errors import ContractError
+from ..errors import ContractError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from .errors import RuleError
+from ..errors import RuleError
 
 
 def yes_or_no(rule: str, question: Callable[[], Any]) -> bool:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, RootModel, ValidationError, create_model
 
-from .._arguments import invalid, plain_arguments
-from .._input import Input
-from .._sameness import same
-from .._schema import offered_schema, tidy
-from .._validator import Validator
 from ..canonical import JsonObject, canonical_json
+from ..contracts.json_schema import SchemaInput
 from ..errors import ContractError, Problem
-from ..json_schema import SchemaInput
+from ..schemas.arguments import invalid, plain_arguments
+from ..schemas.input import Input
+from ..schemas.sameness import same
+from ..schemas.schema import offered_schema, tidy
+from ..schemas.validator import Validator
 from ._injection import functions_of
 
 if TYPE_CHECKING:

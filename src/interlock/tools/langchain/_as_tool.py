@@ -8,7 +8,7 @@ from ..errors import InvalidArguments, Refused
 if TYPE_CHECKING:
     from langchain_core.tools import StructuredTool
 
-    from .._contract import ToolContract
+    from ..contracts.contract import ToolContract
 
 
 def as_tool(contract: "ToolContract") -> "StructuredTool":

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
 
-from .._contract import ToolAnnotations, ToolContract
-from .._schema import property_names
-from ..contracts import make_contract
+from ..contracts.contract import ToolAnnotations, ToolContract
+from ..contracts.decorators import make_contract
+from ..contracts.json_schema import described, names_of, plain_output
+from ..contracts.retry import RetryPolicy
 from ..errors import ContractError
-from ..json_schema import described, names_of, plain_output
 from ..kinds import Effect, ToolKind
 from ..model_answers import Answers
-from ..retry import RetryPolicy
+from ..schemas.schema import property_names
 from ..wire import published_canonical_name, published_wire_name
 from ._arguments import input_of
 from ._injection import Fill, Injection

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from pydantic import BaseModel, RootModel, ValidationError
 
-from ._shapes import wire_keys
-from .canonical import JSON, JsonObject, to_canonical
-from .errors import InvalidArguments, NotJson, Problem
-from .storable import why_not_storable
-from .wire import camel
+from ..canonical import JSON, JsonObject, to_canonical
+from ..errors import InvalidArguments, NotJson, Problem
+from ..storable import why_not_storable
+from ..wire import camel
+from .shapes import wire_keys
 
 
 def plain_arguments(tool: str, arguments: object) -> JsonObject:

@@ -7,8 +7,8 @@ doubles the work. Nobody can see that by the schema alone or by the data alone; 
 from collections.abc import Iterator
 from typing import Any
 
-from .canonical import JSON
-from .wire import camel
+from ..canonical import JSON
+from ..wire import camel
 
 LONGEST = 100_000
 """How many schemas may be held against the values of one call, in all."""

@@ -4,7 +4,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .canonical import JsonObject
+from ..canonical import JsonObject
 
 
 class Input(Protocol):

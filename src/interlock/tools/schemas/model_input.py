@@ -8,16 +8,16 @@ from typing import Annotated, Any, cast, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 
-from ._arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_arguments
-from ._core_schema import imports_code, models_in
-from ._docstring import described_parameters
-from ._schema import input_schema, offered_schema
-from ._shapes import CLOSED, ExtraValues, closed, on_wire, refuse_collisions, wire_keys
-from ._signature import MISSING, Parameter, Signature, refuse_injected, where
-from ._validator import Validator
-from .canonical import JsonObject
-from .errors import ContractError
-from .wire import camel
+from ..canonical import JsonObject
+from ..errors import ContractError
+from ..wire import camel
+from .arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_arguments
+from .core_schema import imports_code, models_in
+from .docstring import described_parameters
+from .schema import input_schema, offered_schema
+from .shapes import CLOSED, ExtraValues, closed, on_wire, refuse_collisions, wire_keys
+from .signature import MISSING, Parameter, Signature, refuse_injected, where
+from .validator import Validator
 
 
 @dataclass(frozen=True)

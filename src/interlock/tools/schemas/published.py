@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ._cost import Cost
-from .canonical import JsonObject, canonical_json, to_json
-from .errors import ContractError, NotJson
+from ..canonical import JsonObject, canonical_json, to_json
+from ..errors import ContractError, NotJson
+from .cost import Cost
 
 Schema = dict[str, Any]
 

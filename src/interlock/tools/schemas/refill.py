@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
-from ._shapes import wire_keys
-from .canonical import JSON
+from ..canonical import JSON
+from .shapes import wire_keys
 
 _CONSTANT = frozenset([list, dict, set, frozenset, tuple, str, int, float, bool])
 """What makes an equal default each time."""

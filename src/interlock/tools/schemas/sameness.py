@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ._shapes import as_written
+from .shapes import as_written
 
 _DEEPEST = 200
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from ._core_schema import excluded_fields
-from ._generator import Generator
+from .core_schema import excluded_fields
+from .generator import Generator
 
 Schema = dict[str, Any]
 

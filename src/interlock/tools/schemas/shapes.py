@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, RootModel
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType, TypedDict, is_typeddict
 
-from .canonical import JSON, canonical_json
-from .errors import ContractError
-from .wire import camel
+from ..canonical import JSON, canonical_json
+from ..errors import ContractError
+from ..wire import camel
 
 ExtraValues = Literal["allow", "ignore", "forbid"]
 """What becomes of keys that a model does not know."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from ._foreign import injected
-from .context import ToolContext
-from .errors import ContractError
+from ..context import ToolContext
+from ..errors import ContractError
+from .foreign import injected
 
 MISSING: Any = inspect.Parameter.empty
 

@@ -6,10 +6,10 @@ from typing import Any, NoReturn
 
 import jsonschema_rs
 
-from ._cost import LONGEST, LONGEST_TOLD, Cost
-from ._published import cost_of
-from .canonical import JSON, JsonObject
-from .errors import ContractError, Problem
+from ..canonical import JSON, JsonObject
+from ..errors import ContractError, Problem
+from .cost import LONGEST, LONGEST_TOLD, Cost
+from .published import cost_of
 
 _MOST_PROBLEMS = 20
 _BACKTRACKS = 100_000

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy import Column, Connection, Engine, ForeignKey, MetaData, Table
 
-from ...checkpointing.columns import TABLE_OPTIONS, ident
+from ...checkpointing.tables.columns import TABLE_OPTIONS, ident
 
 metadata = MetaData()
 

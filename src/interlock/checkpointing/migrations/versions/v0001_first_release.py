@@ -4,9 +4,11 @@ Until there is a first release this makes the tables as the code has them. `scri
 migration must not change with the code; from then on, migrations are added.
 """
 
-from interlock.checkpointing import checkpoint_tables, conversation_tables, store_tables
-from interlock.checkpointing.columns import metadata
 from interlock.checkpointing.migrations.creating import create_table
+from interlock.checkpointing.tables import checkpoints as checkpoint_tables
+from interlock.checkpointing.tables import conversations as conversation_tables
+from interlock.checkpointing.tables import workflow as store_tables
+from interlock.checkpointing.tables.columns import metadata
 
 revision = "0001"
 down_revision = None

@@ -9,12 +9,12 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
-from .names import named
+from ..jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
+from ..names import named
 
 if TYPE_CHECKING:
-    from .memory import Conversation
-    from .storage import Storage
+    from ..memory import Conversation
+    from ..storage import Storage
 
 # Those that are there are only read: their rows may be held.
 _THREADS = """

@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
-from .memory import Conversation
+from ..jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
+from ..memory import Conversation
 
 if TYPE_CHECKING:
-    from .storage import Storage
+    from ..storage import Storage
 
 _MESSAGE = ("conversation", "epoch", "position", "message_id", "role", "message_kind", "message_body", "created_at",
             "named_id", "named_position")  # fmt: skip

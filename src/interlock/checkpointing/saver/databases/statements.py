@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Engine
 
-from ..checkpoint_tables import channel_values, checkpoints, threads, writes
-from ..conversation_tables import conversations, messages
-from ..engines import Dialect
+from ...connecting.engines import Dialect
+from ...tables.checkpoints import channel_values, checkpoints, threads, writes
+from ...tables.conversations import conversations, messages
 
 _INSERTS: dict[Dialect, Any] = {
     Dialect.SQLITE: sqlite.insert,

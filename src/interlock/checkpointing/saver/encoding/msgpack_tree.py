@@ -10,7 +10,7 @@ from typing import Any
 
 import ormsgpack
 
-from ..serializing.codes import DATA, DELTA_SNAPSHOT, LANGGRAPH_MODEL_V1, MODEL, TUPLE, VALUE
+from ...serializing.codes import DATA, DELTA_SNAPSHOT, LANGGRAPH_MODEL_V1, MODEL, TUPLE, VALUE
 from .messages import PACK, UNPACK
 
 MESSAGE = 120

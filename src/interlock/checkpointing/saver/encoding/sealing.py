@@ -15,9 +15,9 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ...tools.errors import InputError, InterlockError, StoreError
-from ..encryption import Encryption, misplaced
-from ..serializing import TypedSerializer
+from ....tools.errors import InputError, InterlockError, StoreError
+from ...encryption import Encryption, misplaced
+from ...serializing import TypedSerializer
 
 Place = tuple[Any, ...]
 """Where bytes stand: what kind of row it is, the thread, and what names the row in it."""

@@ -12,13 +12,13 @@ import ormsgpack
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.serde.types import ERROR
 
-from ..serializing import TYPED
-from ..serializing.langgraph_codes import VALIDATE
-from ..serializing.refusals import Refused
-from ..serializing.walking import holds_buffer
-from ..serializing.writing import EXACT
+from ...serializing import TYPED
+from ...serializing.langgraph_codes import VALIDATE
+from ...serializing.refusals import Refused
+from ...serializing.walking import holds_buffer
+from ...serializing.writing import EXACT
+from ..memory import Conversation, digest
 from .lists import StoredList
-from .memory import Conversation, digest
 from .messages import (
     CLASSES,
     PACK,

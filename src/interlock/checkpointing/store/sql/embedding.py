@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..store_tables import instances
+from ...tables.workflow import instances
 
 
 def on_its_own(workflow_id: sa.Column[Any]) -> sa.ColumnElement[bool]:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-from ....checkpointing.columns import TABLE_OPTIONS, ident
+from ....checkpointing.tables.columns import TABLE_OPTIONS, ident
 
 metadata = MetaData()
 

@@ -1,0 +1,1 @@
+"""Small pieces of SQL that several tables' modules share."""

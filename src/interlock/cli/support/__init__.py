@@ -1,0 +1,1 @@
+"""What several commands share: loading a workflow, asking a person, and printing."""

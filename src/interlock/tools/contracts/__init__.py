@@ -1,0 +1,10 @@
+"""Tool contracts: what a tool is called, takes, returns and may do, and how one is made of a function or a schema.
+
+Open `contract.py` first.
+"""
+
+from ..schemas.input import Bound
+from .contract import ContractShape, ToolAnnotations, ToolContract
+from .decorators import command, event, read
+
+__all__ = ["Bound", "ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]

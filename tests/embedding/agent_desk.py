@@ -11,7 +11,7 @@ from langgraph.types import Command, Send
 
 from interlock import Limits, Principal, WorkflowStore
 from interlock.commands.running.engine import Engine
-from interlock.graphs.middleware import WorkflowMiddleware
+from interlock.graphs.agents.middleware import WorkflowMiddleware
 from interlock.operations.instances import Instances
 from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
 from tests.retail import attacks

@@ -20,7 +20,7 @@ from langgraph.types import Command
 from pydantic import PrivateAttr
 
 from interlock import Principal, Workflow, WorkflowStore, command, read
-from interlock.graphs.agent_messages import BROKEN_OFF
+from interlock.graphs.agents.messages import BROKEN_OFF
 from interlock.nodes.conversation import UNANSWERED
 from interlock.tools.errors import RunError
 from tests.support.sent import check_sent

@@ -11,7 +11,7 @@ import typer.main
 
 from interlock import EventService, Principal, WorkflowGraph
 from interlock.cli import build_app
-from interlock.graphs.middleware import WorkflowMiddleware
+from interlock.graphs.agents.middleware import WorkflowMiddleware
 from interlock.operations.deliveries import Deliveries
 from interlock.operations.instances import Instances
 from interlock.operations.stepping import Stepper

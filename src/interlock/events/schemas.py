@@ -11,7 +11,7 @@ from typing import Any
 
 from ..tools.errors import ContractError
 from ..tools.events import Event
-from ..tools.schemas.schema import tidy
+from ..tools.schemas.offered.schema import tidy
 from ..tools.schemas.shapes import closed, wire_keys
 
 Schema = dict[str, Any]

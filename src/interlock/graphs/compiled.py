@@ -30,8 +30,8 @@ from ..pictures.picture import Picture, picture_of
 from ..pictures.side_by_side import Panes, panes_of
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
+from .agents.guarded_state import GuardedState
 from .answers import Answers
-from .guarded_state import GuardedState
 from .traced_run import traced_run
 from .turns import Turn
 

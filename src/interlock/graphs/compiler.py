@@ -22,7 +22,7 @@ from ..rules.definition import Definition, Edge, State, StateKind
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.principal import Principal
 from ..tracing.outgoing import register_sensitive
-from .approval_checks import check_kept, check_proposers, edges_taken
+from .checks.approvals import check_kept, check_proposers, edges_taken
 from .compiled import WorkflowGraph
 
 END_OF_TURN = "end of turn"

@@ -28,12 +28,12 @@ from ..tools.events import Event
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers, answers_of
 from ..tools.ownership import RunBy
-from .checks import check_definition, check_name
+from .checks.definition import check_definition, check_name
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
 
 if TYPE_CHECKING:
-    from .middleware import InitialData, WorkflowMiddleware
+    from .agents.middleware import InitialData, WorkflowMiddleware
 
 
 class Workflow:
@@ -408,7 +408,7 @@ class Workflow:
             WorkflowDefinitionError: The workflow cannot work, or LangChain is not installed.
         """
         try:
-            from .middleware import WorkflowMiddleware  # noqa: PLC0415 -- an extra, imported when it is used
+            from .agents.middleware import WorkflowMiddleware  # noqa: PLC0415 -- an extra, imported when it is used
         except ImportError as error:
             raise WorkflowDefinitionError(
                 "A middleware for create_agent takes LangChain. Install langgraph-interlock[langchain]."

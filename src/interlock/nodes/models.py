@@ -14,7 +14,7 @@ from ..rules.view import GuardView
 from ..tools.contracts import ToolContract
 from ..tools.contracts.yes_or_no import odd_answer
 from ..tools.errors import RunError
-from ..tools.schemas.strict import strict_schema
+from ..tools.schemas.offered.strict import strict_schema
 from .conversation import for_model
 from .model_binding import with_tools
 

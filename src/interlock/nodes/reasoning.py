@@ -31,7 +31,7 @@ from ..rules.view import GuardView
 from ..tools.errors import RuleError, RunError, StaleCheckpoint
 from ..tools.ids import mint
 from ..tools.principal import Principal, RuntimeActor
-from ..tools.schemas.strict import without_nulls
+from ..tools.schemas.offered.strict import without_nulls
 from .base import WorkflowNode
 from .conversation import missing_answers
 from .execution import answered_all, handed_over, streamed

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..checkpointing.store import ApprovalRequest, Instance, LedgerEntry
-from ..commands.running.engine import Engine
-from ..commands.running.operations import Steps
-from ..commands.running.scope import Scope
-from ..nodes.approval import ApprovalNode, interrupt_id_of
-from ..nodes.execution import ExecutionNode
-from ..rules.definition import Edge
-from ..rules.proposals import PROPOSAL, Proposal
-from .agent_messages import as_asked
+from ...checkpointing.store import ApprovalRequest, Instance, LedgerEntry
+from ...commands.running.engine import Engine
+from ...commands.running.operations import Steps
+from ...commands.running.scope import Scope
+from ...nodes.approval import ApprovalNode, interrupt_id_of
+from ...nodes.execution import ExecutionNode
+from ...rules.definition import Edge
+from ...rules.proposals import PROPOSAL, Proposal
+from .messages import as_asked
 
 
 class AgentsApprovalNode(ApprovalNode):

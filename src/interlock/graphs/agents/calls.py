@@ -10,12 +10,12 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
-from ..checkpointing.store import Instance
-from ..rules.calls import all_calls
-from ..tools.errors import PrincipalError
-from ..tools.ids import derive
-from ..tools.principal import Principal
-from .agent_messages import key_of
+from ...checkpointing.store import Instance
+from ...rules.calls import all_calls
+from ...tools.errors import PrincipalError
+from ...tools.ids import derive
+from ...tools.principal import Principal
+from .messages import key_of
 
 _CALL = "call"
 """What an instance's seal is asked about a call."""

@@ -9,9 +9,9 @@ from langchain_core.tools import StructuredTool
 from langgraph.types import Command
 from pydantic import Field
 
-from ..tools.contracts import ToolContract
-from ..tools.errors import RunError
-from ..tools.schemas.strict import strict_schema
+from ...tools.contracts import ToolContract
+from ...tools.errors import RunError
+from ...tools.schemas.offered.strict import strict_schema
 
 Body = Callable[[Any], ToolMessage | Command[Any] | Awaitable[ToolMessage | Command[Any]]]
 

@@ -11,12 +11,12 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot, StateUpdate
 
-from ..commands.running.entrances import enter, may_look
-from ..commands.running.principals import user_of_server
-from ..tools.principal import Principal
+from ...commands.running.entrances import enter, may_look
+from ...commands.running.principals import user_of_server
+from ...tools.principal import Principal
 
 if TYPE_CHECKING:
-    from ..commands.running.engine import Engine
+    from ...commands.running.engine import Engine
 
 
 class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):

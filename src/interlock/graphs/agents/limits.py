@@ -7,16 +7,16 @@ from typing import Any
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from ..commands.execution.commands import Commands
-from ..commands.running.engine import Engine
-from ..commands.running.operations import InStore, Steps
-from ..commands.running.scope import Scope
-from ..rules.calls import all_calls
-from ..rules.gate import too_many
-from ..rules.proposals import Proposal
-from ..tools.ids import derive
-from .agent_calls import Offer
-from .agent_messages import key_of
+from ...commands.execution.commands import Commands
+from ...commands.running.engine import Engine
+from ...commands.running.operations import InStore, Steps
+from ...commands.running.scope import Scope
+from ...rules.calls import all_calls
+from ...rules.gate import too_many
+from ...rules.proposals import Proposal
+from ...tools.ids import derive
+from .calls import Offer
+from .messages import key_of
 
 AFTER_STOP = "interlock_after_stop"
 """In the response metadata of the first message after a run that had stopped was resumed: what is counted begins anew with it."""

@@ -11,9 +11,9 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, RemoveMe
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command
 
-from ..checkpointing.store import ApprovalRequest
-from ..nodes.conversation import for_model, in_order, missing_answers
-from ..rules.calls import (
+from ...checkpointing.store import ApprovalRequest
+from ...nodes.conversation import for_model, in_order, missing_answers
+from ...rules.calls import (
     INVALID_JSON,
     MESSAGE_KEY,
     all_calls,
@@ -23,10 +23,10 @@ from ..rules.calls import (
     repaired,
     used_of_the_providers,
 )
-from ..rules.proposals import Proposal
-from ..tools.contracts import ToolContract
-from ..tools.errors import InvalidArguments
-from ..tools.ids import derive
+from ...rules.proposals import Proposal
+from ...tools.contracts import ToolContract
+from ...tools.errors import InvalidArguments
+from ...tools.ids import derive
 
 BROKEN_OFF = (
     "The conversation went on before this call was answered, and it is not known here whether anything was done by it. Look, then call it "

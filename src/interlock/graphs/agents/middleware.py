@@ -25,41 +25,41 @@ from langgraph.config import get_config
 from langgraph.types import Command
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import Instance
-from ..checkpointing.store import approvals as approval_rows
-from ..checkpointing.store import instances as instance_rows
-from ..checkpointing.store import ledger as ledger_rows
-from ..commands.execution.commands import Commands, Outcome
-from ..commands.instances.starting import ensure_instance
-from ..commands.running.access import refuse_strangers
-from ..commands.running.driver import arun, run
-from ..commands.running.engine import Engine
-from ..commands.running.operations import InStore, Steps
-from ..commands.running.scope import Scope, scope_of
-from ..nodes.conversation import unanswered
-from ..nodes.execution import handed_over, until_checkpointed
-from ..nodes.stopping import stop, why_stopped
-from ..nodes.streamed_arguments import StreamedArguments, listening
-from ..operations.instances import Instances
-from ..rules.calls import all_calls, finished
-from ..rules.definition import Edge
-from ..rules.gate import Denial
-from ..rules.keepable import keepable
-from ..rules.proposals import Proposal
-from ..tools.canonical import JsonObject
-from ..tools.codes import ErrorCode
-from ..tools.errors import InputError, RuleError
-from ..tools.ids import derive, mint
-from ..tools.kinds import ToolKind
-from ..tools.langchain import inside
-from ..tools.principal import Principal
-from ..tools.schemas.strict import without_nulls
-from .agent_calls import Offer, SignedCall, signed_call
-from .agent_limits import AFTER_STOP, turn_away, turn_of, with_told
-from .agent_messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
+from ...checkpointing.store import Instance
+from ...checkpointing.store import approvals as approval_rows
+from ...checkpointing.store import instances as instance_rows
+from ...checkpointing.store import ledger as ledger_rows
+from ...commands.execution.commands import Commands, Outcome
+from ...commands.instances.starting import ensure_instance
+from ...commands.running.access import refuse_strangers
+from ...commands.running.driver import arun, run
+from ...commands.running.engine import Engine
+from ...commands.running.operations import InStore, Steps
+from ...commands.running.scope import Scope, scope_of
+from ...nodes.conversation import unanswered
+from ...nodes.execution import handed_over, until_checkpointed
+from ...nodes.stopping import stop, why_stopped
+from ...nodes.streamed_arguments import StreamedArguments, listening
+from ...operations.instances import Instances
+from ...rules.calls import all_calls, finished
+from ...rules.definition import Edge
+from ...rules.gate import Denial
+from ...rules.keepable import keepable
+from ...rules.proposals import Proposal
+from ...tools.canonical import JsonObject
+from ...tools.codes import ErrorCode
+from ...tools.errors import InputError, RuleError
+from ...tools.ids import derive, mint
+from ...tools.kinds import ToolKind
+from ...tools.langchain import inside
+from ...tools.principal import Principal
+from ...tools.schemas.offered.strict import without_nulls
 from .agent_nodes import AgentsApprovalNode, AgentsExecutionNode
-from .agent_runs import AgentRuns
+from .calls import Offer, SignedCall, signed_call
 from .gated_tool import GatedTool
+from .limits import AFTER_STOP, turn_away, turn_of, with_told
+from .messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
+from .runs import AgentRuns
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """The data that an instance starts with, or a function that makes it of the agent's state."""

@@ -9,8 +9,8 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-from ..commands.running.scope import RUNTIME, Scope
-from ..tools.principal import Principal
+from ...commands.running.scope import RUNTIME, Scope
+from ...tools.principal import Principal
 
 _KEPT = 1_000
 """Of so many runs at most; in one that is forgotten, whoever runs it proposes."""

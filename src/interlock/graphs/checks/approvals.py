@@ -2,9 +2,9 @@
 
 import logging
 
-from ..rules.definition import Definition, Edge, StateKind
-from ..tools.approvals import Approval, Escalate, Take
-from ..tools.errors import ContractError, WorkflowDefinitionError
+from ...rules.definition import Definition, Edge, StateKind
+from ...tools.approvals import Approval, Escalate, Take
+from ...tools.errors import ContractError, WorkflowDefinitionError
 
 logger = logging.getLogger("interlock")
 

@@ -7,17 +7,17 @@ from dataclasses import replace
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
-from ..rules.definition import Definition, Edge, Limits, State, StateKind
-from ..rules.policies import Mode, Policy
-from ..tools.contracts import ToolContract
-from ..tools.errors import ContractError, RegistryError, WorkflowDefinitionError
-from ..tools.model_answers import Answers
-from ..tools.ownership import RunBy
-from ..tools.schemas.signature import first_line
-from ..tools.schemas.strict import strict_schema
-from .approval_checks import check_approvals
-from .rule_checks import check_rules
-from .wait_checks import check_waits
+from ...rules.definition import Definition, Edge, Limits, State, StateKind
+from ...rules.policies import Mode, Policy
+from ...tools.contracts import ToolContract
+from ...tools.errors import ContractError, RegistryError, WorkflowDefinitionError
+from ...tools.model_answers import Answers
+from ...tools.ownership import RunBy
+from ...tools.schemas.offered.strict import strict_schema
+from ...tools.schemas.signature import first_line
+from .approvals import check_approvals
+from .rules import check_rules
+from .waits import check_waits
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
 

@@ -1,12 +1,12 @@
 """What is refused of guards, checks and policies when a workflow is compiled: whatever can be seen to never give a plain yes or no."""
 
-from ..rules.definition import Definition, Edge
-from ..rules.policies import Policy
-from ..tools.canonical import digest
-from ..tools.contracts.predicates import CHECK
-from ..tools.contracts.yes_or_no import is_deferred, takes_one, why_no_rule
-from ..tools.errors import ContractError, WorkflowDefinitionError
-from ..tools.schemas.signature import where
+from ...rules.definition import Definition, Edge
+from ...rules.policies import Policy
+from ...tools.canonical import digest
+from ...tools.contracts.predicates import CHECK
+from ...tools.contracts.yes_or_no import is_deferred, takes_one, why_no_rule
+from ...tools.errors import ContractError, WorkflowDefinitionError
+from ...tools.schemas.signature import where
 
 
 def check_rules(definition: Definition) -> None:

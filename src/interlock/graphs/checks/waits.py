@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from ..rules.definition import State
-from ..rules.waits import WaitRule, check_rule
-from ..tools.errors import WorkflowDefinitionError
+from ...rules.definition import State
+from ...rules.waits import WaitRule, check_rule
+from ...tools.errors import WorkflowDefinitionError
 
 
 def check_waits(name: str, states: Mapping[str, State], data_model: type[BaseModel] | None) -> None:

@@ -20,7 +20,7 @@ from ..redaction import redact
 from ..schemas.arguments import invalid
 from ..schemas.finite import not_finite
 from ..schemas.input import Bound, Input
-from ..schemas.normalised import normalised
+from ..schemas.offered.normalised import normalised
 from ..schemas.refill import refilled
 from ..schemas.sameness import same
 from ..schemas.shapes import on_wire

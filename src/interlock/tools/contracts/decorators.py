@@ -16,7 +16,7 @@ from ..model_answers import Answers, answers_of
 from ..schemas.docstring import described_tool
 from ..schemas.input import Bound, Input
 from ..schemas.model_input import make_input
-from ..schemas.schema import output_schema, property_names, unwritten
+from ..schemas.offered.schema import output_schema, property_names, unwritten
 from ..schemas.shapes import ExtraValues, closed
 from ..schemas.signature import MISSING, Signature, first_line, read_signature, where
 from ..wire import WIRE_NAME, camel

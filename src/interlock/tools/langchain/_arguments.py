@@ -14,8 +14,8 @@ from ..contracts.json_schema import SchemaInput
 from ..errors import ContractError, Problem
 from ..schemas.arguments import invalid, plain_arguments
 from ..schemas.input import Input
+from ..schemas.offered.schema import offered_schema, tidy
 from ..schemas.sameness import same
-from ..schemas.schema import offered_schema, tidy
 from ..schemas.validator import Validator
 from ._injection import functions_of
 

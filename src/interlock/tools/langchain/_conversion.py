@@ -13,7 +13,7 @@ from ..contracts.retry import RetryPolicy
 from ..errors import ContractError
 from ..kinds import Effect, ToolKind
 from ..model_answers import Answers
-from ..schemas.schema import property_names
+from ..schemas.offered.schema import property_names
 from ..wire import published_canonical_name, published_wire_name
 from ._arguments import input_of
 from ._injection import Fill, Injection

@@ -12,9 +12,9 @@ from ..canonical import JsonObject
 from ..errors import ContractError
 from ..wire import camel
 from .arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_arguments
-from .core_schema import imports_code, models_in
 from .docstring import described_parameters
-from .schema import input_schema, offered_schema
+from .offered.core_schema import imports_code, models_in
+from .offered.schema import input_schema, offered_schema
 from .shapes import CLOSED, ExtraValues, closed, on_wire, refuse_collisions, wire_keys
 from .signature import MISSING, Parameter, Signature, refuse_injected, where
 from .validator import Validator

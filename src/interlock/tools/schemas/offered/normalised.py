@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..canonical import JsonObject, canonical_json
+from ...canonical import JsonObject, canonical_json
 
 _DESCRIBING = frozenset(
     ["title", "description", "examples", "example", "$comment", "$schema", "$id", "deprecated", "readOnly", "writeOnly", "markdownDescription"]

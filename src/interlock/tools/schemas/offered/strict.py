@@ -7,8 +7,8 @@ gives for it means that it was left out.
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from ..canonical import JsonObject
-from ..errors import ContractError
+from ...canonical import JsonObject
+from ...errors import ContractError
 
 _UNKNOWN = ("oneOf", "allOf", "not", "if", "patternProperties", "dependentRequired", "dependentSchemas", "prefixItems")
 """Keywords that strict schemas do not have."""

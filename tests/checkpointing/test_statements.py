@@ -18,7 +18,7 @@ from interlock import SQLCheckpointer, ToolContext, Workflow, WorkflowStore, com
 from interlock.checkpointing import Database
 from interlock.checkpointing.statements import Prepared, write_all
 from interlock.checkpointing.store import ledger as store_ledger
-from interlock.commands.execution.attempts import Looking
+from interlock.commands.execution.looking import Looking
 from interlock.tools.canonical import JsonObject
 from interlock.tools.contracts import ToolContract
 from tests.support.servers import temporary_postgres_database
@@ -285,7 +285,7 @@ def test_what_a_command_writes_is_one_statement_that_psycopg_parses_only_once(
 
 
 def test_what_a_look_writes_is_not_kept_by_a_read(database: Database) -> None:
-    with database.read() as connection, Looking(connection) as looking:
+    with database.read() as connection, Looking(connection, "check") as looking:
         looking.open().execute(sa.insert(counters).values(name="a", value=1))
     with database.read() as connection:
         assert everything.all(connection, {}) in ([], ())

@@ -94,7 +94,7 @@ def test_a_model_is_offered_the_tool_as_a_plain_agent_offers_it(made: BaseTool) 
         (Shop(), {"limit": 1}, "q"),
         (Tool.from_function(lambda q: q, name="single", description="One."), {"tool_input": "a"}, "__arg1"),
     ],
-    ids=str,
+    ids=ids,
 )  # fmt: skip
 def test_what_its_schema_or_its_model_forbids_is_refused_before_anything_runs(
     made: BaseTool, arguments: dict[str, Any], said: str
@@ -115,7 +115,7 @@ def test_what_its_schema_or_its_model_forbids_is_refused_before_anything_runs(
         (keywords, {"q": "a"}, {"q": "a"}),
         (plain, {"q": "a", "unknown": 1}, {"q": "a", "limit": 30, "note": None}),
     ],
-    ids=str,
+    ids=ids,
 )  # fmt: skip
 def test_what_is_shown_is_what_the_tool_is_called_with(
     made: BaseTool, arguments: dict[str, Any], canonical: dict[str, Any]

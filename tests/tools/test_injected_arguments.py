@@ -306,7 +306,7 @@ NATIVE = [
 
 
 @pytest.mark.parametrize("decorator", [read, command, event], ids=lambda one: one.__name__)
-@pytest.mark.parametrize("annotation", NATIVE, ids=str)
+@pytest.mark.parametrize("annotation", NATIVE, ids=[str(number) for number in range(len(NATIVE))])
 def test_a_function_that_wants_something_injected_is_told_what_to_take_instead(annotation: Any, decorator: Any) -> None:
     def work(order: str, given: Any = None) -> str:
         """Work."""

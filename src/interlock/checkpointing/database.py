@@ -27,7 +27,7 @@ from .connecting.bridges import awaitable
 from .connecting.connections import Connections
 from .connecting.cursors import Begun, CursorBlock, OwnAutocommit, OwnTransaction, on_engine
 from .connecting.echoing import EchoingCursor, is_shown
-from .connecting.engines import Dialect, create_async_engine, create_engine, dialect_of
+from .connecting.engines import Address, Dialect, create_async_engine, create_engine, dialect_of
 from .connecting.forks import renew_after_fork
 from .connecting.patience import READ_ONLY_POSTGRESQL
 from .connecting.writers import WriteLock, write_lock_for
@@ -65,7 +65,7 @@ class Database:
     """
 
     def __init__(
-        self, engine: Engine, *, address: urls.Address | None = None, application: Application | None = None
+        self, engine: Engine, *, address: Address | None = None, application: Application | None = None
     ) -> None:
         self.engine = engine
         self.dialect = dialect_of(engine.dialect.name)
@@ -123,7 +123,7 @@ class Database:
         """A private database in this process's memory, gone when it is closed or forgotten."""
         # The memdb VFS gives every connection the same memory with SQLite's ordinary locking; a shared cache would not.
         url = f"sqlite+pysqlite:///file:/interlock-{os.getpid()}-{next(_memory_names)}?vfs=memdb&uri=true"
-        address = urls.Address(make_url(url))
+        address = Address(make_url(url))
         database = cls(create_engine(address, "OFF"), address=address)
         database._anchor = database.engine.raw_connection()
         weakref.finalize(database, _forget_memory, database._anchor, database.engine)

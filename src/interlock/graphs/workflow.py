@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import BaseModel
 
@@ -29,6 +28,7 @@ from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers, answers_of
 from ..tools.ownership import RunBy
 from .checks.definition import check_definition, check_name
+from .checks.given import check_contract, check_settings
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
 
@@ -157,7 +157,7 @@ class Workflow:
                 f"The state {name!r} is final and cannot have {'tools' if tools else given[0]}; the workflow is over there."
             )
         chosen = model if model is not None else self._model
-        _check_settings(name, model_settings, provider_tools, asks=chosen is not None and not (final or decide or node))
+        check_settings(name, model_settings, provider_tools, asks=chosen is not None and not (final or decide or node))
         if final:
             state = State(name, StateKind.FINAL)
         elif decide is not None:
@@ -177,7 +177,7 @@ class Workflow:
             state = State(name, StateKind.RESTING)
         self._states[name] = state
         for tool in tools:
-            _check_contract(tool, f"the state {name!r}")
+            check_contract(tool, f"the state {name!r}")
             self._edges.append((Edge(name, tool, name, moves=tool.kind is not ToolKind.READ), None))
         return self
 
@@ -214,7 +214,7 @@ class Workflow:
         Raises:
             WorkflowDefinitionError: The tool is not a contract.
         """
-        _check_contract(tool, f"the edge from {source!r} to {target!r}")
+        check_contract(tool, f"the edge from {source!r} to {target!r}")
         rule = Approval() if approval is True else (approval or None)
         if rule is not None and not isinstance(rule, Approval):
             raise WorkflowDefinitionError(
@@ -445,42 +445,3 @@ class Workflow:
     def states(self) -> Mapping[str, State]:
         """The states by name, in the order in which they were added."""
         return dict(self._states)
-
-
-def _check_settings(
-    name: str, settings: Mapping[str, Any] | None, tools: tuple[Mapping[str, Any], ...], *, asks: bool
-) -> None:
-    if (settings or tools) and not asks:
-        raise WorkflowDefinitionError(
-            f"The state {name!r} is given {'model_settings' if settings else 'provider_tools'} and has no model to use them; give it a model, or leave them out."
-        )
-    if settings and "tools" in settings:
-        raise WorkflowDefinitionError(
-            f"The state {name!r} is given tools in its model_settings. Its tools are those on its edges; provider_tools=[...] takes a provider's own."
-        )
-    for tool in tools:
-        if not isinstance(tool, Mapping) or tool.get("type") in {None, "function", "custom"} or "function" in tool:
-            raise WorkflowDefinitionError(
-                f"The state {name!r} is given {tool!r} among its provider_tools. Those are tools that the provider runs, such as "
-                '{"type": "web_search"}; make a contract of a tool that this application runs, and give it in tools= or on an edge.'
-            )
-
-
-def _check_contract(tool: object, place: str) -> None:
-    if isinstance(tool, ToolContract):
-        return
-    start = f"{place[0].upper()}{place[1:]} is given"
-    if isinstance(tool, BaseTool):
-        raise WorkflowDefinitionError(
-            f"{start} the LangChain tool {tool.name!r}. Make a contract of it, which says what kind it is: "
-            f'interlock.tools.langchain.contract_from_tool({tool.name}, kind="read").'
-        )
-    if callable(tool) and not isinstance(tool, type):
-        raise WorkflowDefinitionError(
-            f'{start} the function {getattr(tool, "__name__", tool)!r} as a tool. Make a contract of it: decorate it with @read("some.name"), '
-            "@command(...) or @event(...)."
-        )
-    raise WorkflowDefinitionError(
-        f"{start} {tool!r} as a tool. Give a contract: a function decorated with @read, @command or @event. An edge is "
-        "add_edge(source, tool, target)."
-    )

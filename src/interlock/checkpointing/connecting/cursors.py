@@ -5,15 +5,38 @@ SQLAlchemy on an engine of the application's own, so that its listeners hear wha
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from ...tools.errors import StoreError
 from .engines import Dialect
 
-if TYPE_CHECKING:
-    from ..database import Database
+
+class Opened(Protocol):
+    """An open database, as these cursors need it."""
+
+    dialect: Dialect
+    engine: Any
+    write_lock: Any
+    """A turn among the writers of a SQLite file; None elsewhere."""
+    connections: Any
+    """The driver's connections, where they are Interlock's own."""
+    autocommitting: Any
+    """Those that commit each statement by itself."""
+
+    def cursor(self, connection: Any) -> Any:
+        """A cursor on a driver's connection."""
+
+    def translate(self, error: Any, last: Any = None) -> StoreError:
+        """A driver's error as one of Interlock's."""
+
+    def read(self) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction that only reads."""
+
+    def write(self, *, turn: bool = ...) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction that writes."""
 
 
 CursorBlock: TypeAlias = contextlib.AbstractContextManager[Any]
@@ -25,7 +48,7 @@ class OwnTransaction:
 
     __slots__ = ("_connection", "_database", "_locked", "_turn", "_write", "cursor")
 
-    def __init__(self, database: "Database", *, write: bool, turn: bool) -> None:
+    def __init__(self, database: Opened, *, write: bool, turn: bool) -> None:
         self._database = database
         self._turn = turn
         self._write = write
@@ -81,7 +104,7 @@ class OwnAutocommit:
 
     __slots__ = ("_connection", "_database")
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: Opened) -> None:
         self._database = database
         self._connection: Any = None
 
@@ -103,7 +126,7 @@ class OwnAutocommit:
             raise self._database.translate(error) from error
 
 
-def _is_of_driver(database: "Database", error: BaseException) -> bool:
+def _is_of_driver(database: Opened, error: BaseException) -> bool:
     driver = database.engine.dialect.loaded_dbapi
     return isinstance(error, (sa.exc.SQLAlchemyError, driver.Error))
 
@@ -143,7 +166,7 @@ class EngineCursor:
 
 
 @contextlib.contextmanager
-def on_engine(database: "Database", *, write: bool, turn: bool) -> Iterator[EngineCursor]:
+def on_engine(database: Opened, *, write: bool, turn: bool) -> Iterator[EngineCursor]:
     """One transaction on an engine of the application's own."""
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(database.write(turn=turn) if write else database.read())

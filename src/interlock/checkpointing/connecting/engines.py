@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import NullPool, QueuePool
 
 from ...tools.errors import StoreError
@@ -15,7 +16,6 @@ from .patience import bound
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from .urls import Address
 
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for SQLite's one write lock before it gives up with `StoreUnavailable`."""
@@ -52,7 +52,26 @@ def dialect_of(name: str) -> Dialect:
         ) from None
 
 
-def create_engine(address: "Address", synchronous: str) -> Engine:
+@dataclass(frozen=True)
+class Address:
+    """Where a database is, and how to connect to it."""
+
+    url: URL
+    """With the synchronous driver of Interlock's own, and the options that this driver takes in a URL."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """What the driver takes besides, as values that are no text."""
+    options_are_plain: bool = True
+    """Whether the asynchronous driver of the same database takes the same options."""
+    demands_tls: bool = False
+    """Whether a connection without TLS is refused."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database."""
+        return dialect_of(self.url.get_backend_name())
+
+
+def create_engine(address: Address, synchronous: str) -> Engine:
     """An engine of Interlock's own.
 
     Args:
@@ -82,7 +101,7 @@ def create_engine(address: "Address", synchronous: str) -> Engine:
         return engine
 
 
-def create_async_engine(address: "Address", *, echo: Any) -> "AsyncEngine":
+def create_async_engine(address: Address, *, echo: Any) -> "AsyncEngine":
     """An engine of Interlock's own for async tools.
 
     Raises:

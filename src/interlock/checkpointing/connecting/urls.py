@@ -7,7 +7,6 @@ URL that could not be read is shown: a part of the password may stand anywhere i
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,7 +15,7 @@ from sqlalchemy.engine import URL, make_url
 
 from ...tools.errors import StoreError
 from . import mysql_options, postgresql_options, sqlite_options
-from .engines import Dialect, dialect_of
+from .engines import Address, Dialect, dialect_of
 
 SYNC_DRIVERS = {
     Dialect.SQLITE: "sqlite+pysqlite",
@@ -32,25 +31,6 @@ _OPTIONS: dict[Dialect, Callable[[str, Mapping[str, Any]], Any]] = {
 # A scheme, perhaps a user and a password, several hosts, and the rest.
 _SEVERAL_HOSTS = re.compile(r"(?P<head>[\w+]+://(?:[^@]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>[/?].*)?", re.DOTALL)
 _HOST = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>\d*))?")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a database is, and how to connect to it."""
-
-    url: URL
-    """With the synchronous driver of Interlock's own, and the options that this driver takes in a URL."""
-    arguments: dict[str, Any] = field(default_factory=dict)
-    """What the driver takes besides, as values that are no text."""
-    options_are_plain: bool = True
-    """Whether the asynchronous driver of the same database takes the same options."""
-    demands_tls: bool = False
-    """Whether a connection without TLS is refused."""
-
-    @property
-    def dialect(self) -> Dialect:
-        """The database."""
-        return dialect_of(self.url.get_backend_name())
 
 
 def read(target: str | URL) -> Address:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ormsgpack
 from langchain_core.runnables import RunnableConfig
@@ -23,10 +23,7 @@ from .encoding.sealing import Sealing, checkpoint_place, message_place, value_pl
 from .encoding.separation import Encoded, Encoder
 from .keys import Place
 from .memory import Conversation
-
-if TYPE_CHECKING:
-    from .line import Waiter
-    from .storage import Storage
+from .protocols import Home, Waiter
 
 INLINE_BYTES = 256
 """Values up to this size stand in the checkpoint itself, again with each checkpoint; larger ones once, in a row of their own."""
@@ -51,7 +48,7 @@ class Job:
     conversation: Conversation
     joined_with: Conversation
     """The conversation that it stood in line with; it may be prepared again with another, which knows better."""
-    waiter: "Waiter"
+    waiter: Waiter
     new: list[Message]
     claimed: list[Message]
     refers: bool
@@ -60,7 +57,7 @@ class Job:
     urgent: bool
     """Whether it is to be committed now."""
 
-    def __init__(self, storage: "Storage", place: Place, sealing: Sealing) -> None:
+    def __init__(self, storage: Home, place: Place, sealing: Sealing) -> None:
         self.storage = storage
         self.place = place
         self.sealing = sealing
@@ -142,7 +139,7 @@ class PutJob(Job):
 
     def __init__(  # noqa: PLR0917 -- in LangGraph's order
         self,
-        storage: "Storage",
+        storage: Home,
         place: Place,
         sealing: Sealing,
         config: RunnableConfig,
@@ -260,7 +257,7 @@ class WritesJob(Job):
 
     def __init__(  # noqa: PLR0917 -- in LangGraph's order
         self,
-        storage: "Storage",
+        storage: Home,
         place: Place,
         sealing: Sealing,
         writes: Sequence[tuple[str, Any]],

@@ -9,12 +9,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from enum import Enum
 from functools import partial
-from typing import Protocol
 
 from .helpers import Helpers
 from .jobs import Job, PutJob
+from .protocols import Told, Waiter
 
 MOST = 64
 """At most so many jobs in one commit."""
@@ -26,24 +25,6 @@ IMPATIENT_FOR = 3
 """So many times they do not wait after they waited in vain."""
 MOST_APART = 16
 """At most so many jobs of tasks are done by themselves at once: each needs a connection."""
-
-
-class Told(Enum):
-    """What whoever waits for a job is told."""
-
-    DONE = 1
-    """It is committed, or has failed."""
-    APART = 2
-    """It is to be done by itself, by its own waiter."""
-    LEAD = 3
-    """Whoever led has other things to do: its waiter is to lead."""
-
-
-class Waiter(Protocol):
-    """Who waits for a job: a thread or a task."""
-
-    def tell(self, what: Told) -> None:
-        """From any thread, and never again before the last was heard."""
 
 
 class Line:

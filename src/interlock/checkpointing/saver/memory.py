@@ -8,13 +8,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .encoding.lists import StoredList
 from .encoding.messages import Message
-
-if TYPE_CHECKING:
-    from .line import Line
 
 CACHE_BYTES = 128 * 1024 * 1024
 
@@ -50,7 +47,8 @@ class Conversation:
     def __init__(self, thread_id: str) -> None:
         self.thread_id = thread_id
         self.lock = threading.RLock()
-        self.line: Line | None = None
+        self.line: Any = None
+        """The line of its thread; None until something of it waits."""
         self.in_line = 0
         self.id: int | None = None
         self.epoch = 0

@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -311,7 +311,7 @@ class Storage:
                 conversation.line = self._lines.get(conversation.thread_id)
                 if conversation.line is None:
                     conversation.line = self._lines[conversation.thread_id] = self._new_line()
-        return conversation.line
+        return cast("Line", conversation.line)
 
     def _new_line(self) -> Line:
         return Line(self.database.turn, self._commit_together, self._one_by_one, self._fail)

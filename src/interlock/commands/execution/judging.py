@@ -5,7 +5,7 @@ a database that cannot be reached says nothing about the proposal.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
@@ -30,16 +30,27 @@ from ...tools.errors import (
     StoreUnavailable,
 )
 from ..running.broken_rules import tell
+from ..running.engine import Engine
+from ..running.operations import Sessions
 from .history import LedgerHistory
 from .looking import DeniedError, Looking
-
-if TYPE_CHECKING:
-    from .shared import Execution
 
 T = TypeVar("T")
 
 
-def verdict_on(commands: "Execution", unit: Unit, proposal: Proposal) -> Verdict:
+class Asking(Protocol):
+    """Who asks the rules about a proposal: the one that carries it out, on one instance."""
+
+    engine: Engine
+    node: str | None
+
+    def context(
+        self, unit: Unit, contract: ToolContract, proposal: Proposal, attempt: int, sessions: Sessions
+    ) -> ToolContext:
+        """What a rule is given beside the arguments."""
+
+
+def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
     """The gate's verdict on a proposal as things stand in this transaction.
 
     Raises:
@@ -67,7 +78,7 @@ def verdict_on(commands: "Execution", unit: Unit, proposal: Proposal) -> Verdict
     return verdict if not isinstance(verdict, Denial) else asking.settled(verdict)
 
 
-def preview_of(commands: "Execution", unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
+def preview_of(commands: Asking, unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
     """What the tool shows an approver of the call, computed from how things stand in this transaction; or why it shows nothing.
 
     Raises:
@@ -93,7 +104,7 @@ def preview_of(commands: "Execution", unit: Unit, admission: Admission, proposal
 class _Asking:
     """Asks the rules about one proposal."""
 
-    def __init__(self, commands: "Execution", unit: Unit, proposal: Proposal) -> None:
+    def __init__(self, commands: Asking, unit: Unit, proposal: Proposal) -> None:
         self._commands = commands
         self._unit = unit
         self._proposal = proposal

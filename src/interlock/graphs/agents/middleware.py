@@ -59,6 +59,7 @@ from .calls import Offer, SignedCall, signed_call
 from .gated_tool import GatedTool
 from .limits import AFTER_STOP, turn_away, turn_of, with_told
 from .messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
+from .requests import as_noted, name_of, not_called, paired, with_call
 from .runs import AgentRuns
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -159,30 +160,30 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
         """Let a call go on to its end, where it is judged and carried out, asking whoever must be asked."""
         if self._foreign(request):
-            return handler(request) if (refusal := _not_called(request)) is None else refusal
+            return handler(request) if (refusal := not_called(request)) is None else refusal
         scope, name = self._scope(), request.tool_call["name"]
 
         def body(call: Any) -> ToolMessage:
             with inside(request.runtime):
-                return run(self.engine.store, self._call(_with_call(request, call), scope))
+                return run(self.engine.store, self._call(with_call(request, call), scope))
 
         if name not in self._by_name:
             return body(request.tool_call)
-        return _paired(handler(request.override(tool=self._by_name[name].with_body(body))), request)
+        return paired(handler(request.override(tool=self._by_name[name].with_body(body))), request)
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: AsyncHandler) -> ToolMessage | Command[Any]:
         """As `wrap_tool_call`."""
         if self._foreign(request):
-            return await handler(request) if (refusal := _not_called(request)) is None else refusal
+            return await handler(request) if (refusal := not_called(request)) is None else refusal
         scope, name = self._scope(asyncio.get_running_loop()), request.tool_call["name"]
 
         async def body(call: Any) -> ToolMessage:
             with inside(request.runtime):
-                return await arun(self.engine.store, self._call(_with_call(request, call), scope))
+                return await arun(self.engine.store, self._call(with_call(request, call), scope))
 
         if name not in self._by_name:
             return await body(request.tool_call)
-        return _paired(await handler(request.override(tool=self._by_name[name].with_body(body))), request)
+        return paired(await handler(request.override(tool=self._by_name[name].with_body(body))), request)
 
     # The instance
 
@@ -229,11 +230,11 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     def _narrowed(self, request: ModelRequest[Any], offered: Collection[str]) -> ModelRequest[Any]:
         tools: dict[str, Any] = {}
         for tool in request.tools:
-            name = _name_of(tool)
+            name = name_of(tool)
             if name in tools:
                 continue  # the application may have given the agent a tool of the workflow's as well
             if name in offered:
-                tools[name] = _as_noted(self._by_name[name], tool)
+                tools[name] = as_noted(self._by_name[name], tool)
             elif self._lets_through(name):
                 tools[name] = tool
         settings = {**request.model_settings, "strict": True} if self._strict and tools else request.model_settings
@@ -409,29 +410,6 @@ class _AgentsThreads:
         )
 
 
-def _with_call(request: ToolCallRequest, call: Any) -> ToolCallRequest:
-    """The request with the call as it came out of the other middlewares; its id is the one that is answered."""
-    made: ToolCall = {"type": "tool_call", "name": call["name"], "args": call["args"], "id": request.tool_call["id"]}
-    return request.override(tool_call=made)
-
-
-def _paired(answer: ToolMessage | Command[Any], request: ToolCallRequest) -> ToolMessage | Command[Any]:
-    """The answer, with the id of its call, whatever another middleware made of it."""
-    wanted = str(request.tool_call["id"])
-    if not isinstance(answer, ToolMessage) or answer.tool_call_id == wanted:
-        return answer
-    return answer.model_copy(update={"tool_call_id": wanted})
-
-
-def _not_called(request: ToolCallRequest) -> ToolMessage | None:
-    """The answer to a call of an ungated tool that cannot be read, which no tool is to guess at."""
-    problem = unreadable(request)
-    if problem is None:
-        return None
-    call = request.tool_call
-    return ToolMessage(f"Nothing was done: {problem}.", tool_call_id=str(call["id"]), name=call["name"], status="error")
-
-
 def _on_record(connection: Connection, workflow_id: str, keys: Mapping[int, str]) -> set[int]:
     """The calls that an approval was asked for or that were begun, of those with these keys."""
     return {
@@ -455,16 +433,3 @@ def _message(command: Command[str]) -> ToolMessage:
     update: Any = command.update
     message: ToolMessage = update["messages"][0]
     return message
-
-
-def _name_of(tool: Any) -> str:
-    """A tool's name; a provider's own tool has sometimes only a type."""
-    if isinstance(tool, dict):
-        return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type"))
-    return str(tool.name)
-
-
-def _as_noted(tool: BaseTool, given: Any) -> BaseTool:
-    """The workflow's tool with what another middleware noted on the one in the request, such as how a provider is to load it."""
-    noted = given.extras if isinstance(given, BaseTool) else None
-    return tool if noted in (None, tool.extras) else tool.model_copy(update={"extras": noted})

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
 from ..names import named
+from ..protocols import Home
 
 if TYPE_CHECKING:
     from ..memory import Conversation
-    from ..storage import Storage
 
 # Those that are there are only read: their rows may be held.
 _THREADS = """
@@ -119,7 +119,7 @@ class _Entry:
         return self.place.checkpoint_id or (self.put.checkpoint_id if self.put else "")
 
 
-def commit(storage: "Storage", batch: Sequence[Job], *, waits: bool = False) -> Sequence[Job]:
+def commit(storage: Home, batch: Sequence[Job], *, waits: bool = False) -> Sequence[Job]:
     """Commit jobs in one statement; the line has at most one thread of each conversation in a batch, and its checkpoint last.
 
     Args:
@@ -161,7 +161,7 @@ def _fits(entry: _Entry) -> bool:
 
 
 def _write(
-    storage: "Storage", cursor: Any, entries: list[_Entry], schema: str | None, *, waits: bool
+    storage: Home, cursor: Any, entries: list[_Entry], schema: str | None, *, waits: bool
 ) -> tuple[list[_Entry], Sequence[WritesJob]]:
     """Run the statement.
 
@@ -277,7 +277,7 @@ def _text(schema: str | None, waits: bool, many: bool, *flags: bool) -> str:
     return named(schema, whole.replace(" SKIP LOCKED", "") if waits else whole)
 
 
-def _know_threads(storage: "Storage", cursor: Any, entries: Sequence[_Entry], schema: str | None) -> None:
+def _know_threads(storage: Home, cursor: Any, entries: Sequence[_Entry], schema: str | None) -> None:
     """The number of each entry's thread; what is not there yet is begun. None where somebody else begins it at this moment."""
     unknown = {}
     for entry in entries:

@@ -10,13 +10,11 @@ import functools
 import itertools
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..jobs import Job, PositionsTaken, PutJob, WritesJob, microseconds
 from ..memory import Conversation
-
-if TYPE_CHECKING:
-    from ..storage import Storage
+from ..protocols import Home
 
 _MESSAGE = ("conversation", "epoch", "position", "message_id", "role", "message_kind", "message_body", "created_at",
             "named_id", "named_position")  # fmt: skip
@@ -77,7 +75,7 @@ _DEFINITION = (
 Row = tuple[Any, ...]
 
 
-def commit(storage: "Storage", batch: Sequence[Job]) -> bool:
+def commit(storage: Home, batch: Sequence[Job]) -> bool:
     """Do jobs in one statement, which is committed then, if they need only one.
 
     Returns:
@@ -93,7 +91,7 @@ def commit(storage: "Storage", batch: Sequence[Job]) -> bool:
         return _insert(cursor, rows)
 
 
-def execute(storage: "Storage", cursor: Any, job: Job) -> bool:
+def execute(storage: Home, cursor: Any, job: Job) -> bool:
     """Do a job in the caller's transaction, in as few statements as there can be.
 
     Returns:
@@ -162,7 +160,7 @@ class _Prepared(NamedTuple):
     """What there is to insert besides: statements and their rows."""
 
 
-def _prepared(storage: "Storage", job: Job, before: WritesJob | None = None) -> _Prepared | None:
+def _prepared(storage: Home, job: Job, before: WritesJob | None = None) -> _Prepared | None:
     """What a job is in one row, with what a task wrote before it; None where it has to go the ordinary way."""
     thread = storage.remembered_thread((job.place.thread_id, job.place.namespace_key))
     conversation = job.conversation

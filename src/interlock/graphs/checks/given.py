@@ -1,0 +1,58 @@
+"""What a builder method refuses at once: tools that are no contracts, and settings that no model would use."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.tools import BaseTool
+
+from ...tools.contracts import ToolContract
+from ...tools.errors import WorkflowDefinitionError
+
+
+def check_settings(
+    name: str, settings: Mapping[str, Any] | None, tools: tuple[Mapping[str, Any], ...], *, asks: bool
+) -> None:
+    """Refuse settings and provider-side tools of a state that has no model to use them.
+
+    Raises:
+        WorkflowDefinitionError: It has none, or they are not what they should be.
+    """
+    if (settings or tools) and not asks:
+        raise WorkflowDefinitionError(
+            f"The state {name!r} is given {'model_settings' if settings else 'provider_tools'} and has no model to use them; give it a model, or leave them out."
+        )
+    if settings and "tools" in settings:
+        raise WorkflowDefinitionError(
+            f"The state {name!r} is given tools in its model_settings. Its tools are those on its edges; provider_tools=[...] takes a provider's own."
+        )
+    for tool in tools:
+        if not isinstance(tool, Mapping) or tool.get("type") in {None, "function", "custom"} or "function" in tool:
+            raise WorkflowDefinitionError(
+                f"The state {name!r} is given {tool!r} among its provider_tools. Those are tools that the provider runs, such as "
+                '{"type": "web_search"}; make a contract of a tool that this application runs, and give it in tools= or on an edge.'
+            )
+
+
+def check_contract(tool: object, place: str) -> None:
+    """Refuse what is no contract, with how to make one of it.
+
+    Raises:
+        WorkflowDefinitionError: It is something else.
+    """
+    if isinstance(tool, ToolContract):
+        return
+    start = f"{place[0].upper()}{place[1:]} is given"
+    if isinstance(tool, BaseTool):
+        raise WorkflowDefinitionError(
+            f"{start} the LangChain tool {tool.name!r}. Make a contract of it, which says what kind it is: "
+            f'interlock.tools.langchain.contract_from_tool({tool.name}, kind="read").'
+        )
+    if callable(tool) and not isinstance(tool, type):
+        raise WorkflowDefinitionError(
+            f'{start} the function {getattr(tool, "__name__", tool)!r} as a tool. Make a contract of it: decorate it with @read("some.name"), '
+            "@command(...) or @event(...)."
+        )
+    raise WorkflowDefinitionError(
+        f"{start} {tool!r} as a tool. Give a contract: a function decorated with @read, @command or @event. An edge is "
+        "add_edge(source, tool, target)."
+    )

@@ -10,6 +10,7 @@ import typer
 from .._version import __version__
 from . import (
     approvals,
+    audit_heads,
     checking,
     databases,
     deadlines,
@@ -30,6 +31,7 @@ TOPICS = (
     show,
     checking,
     instances,
+    audit_heads,
     approvals,
     resolving,
     deadlines,
@@ -43,7 +45,7 @@ TOPICS = (
 
 _PANELS = {
     "Begin here": ("demo", "show", "check", "access"),
-    "Look": ("instances", "audit", "stats", "trace", "traces", "doctor"),
+    "Look": ("instances", "audit", "audit-heads", "stats", "trace", "traces", "doctor"),
     "Act": ("approvals", "resolve", "tick", "feedback"),
 }
 """Which commands stand together in the help; the others follow after them."""

@@ -9,11 +9,12 @@ from rich.text import Text
 
 from ..checkpointing.store import Instance
 from ..checkpointing.store.audit import Broken
+from ..checkpointing.store.heads import HeadSigner, HeadVerifier
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
-from .support.exports import check_export, erase_payloads, write_export
+from .support.exports import check_export, erase_payloads, read_heads, read_key, write_export
 from .support.loading import DbOption, open_store
-from .support.output import AsJson, ExitCode, console, print_json, print_table, short
+from .support.output import AsJson, ExitCode, console, print_json, print_table, short, visible
 from .traces import print_traced
 from .trail import moment, print_trail
 
@@ -73,6 +74,20 @@ def audit(
             "--head", metavar="HASH", help="With --verify or --check: a hash noted elsewhere that it must hold."
         ),
     ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", metavar="FILE", help="With --verify or --check: signed heads that it must hold."),
+    ] = None,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option("--key", metavar="PEM", help="With --heads or --check: a public key that signs them."),
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign", metavar="PEM", help="With --export: the private key (Ed25519) to sign its last line with."
+        ),
+    ] = None,
     erase: Annotated[
         str | None,
         typer.Option("--erase", metavar="REASON", help="Instead: erase the payloads, and record why. Needs --as."),
@@ -85,8 +100,14 @@ def audit(
 
     Exit code 1 says that a record was changed, removed, inserted or moved after it was written.
     """
+    known = [] if heads is None else read_heads(heads)
+    verifier = HeadVerifier(*map(read_key, key)) if key else None
+    if known and verifier is None:
+        raise InputError(
+            "Signed heads were given without --key. Nothing was checked; give the public key.", code="usage"
+        )
     if check is not None:
-        broken, count = check_export(check, head)
+        broken, count = check_export(check, head, heads=known, verifier=verifier)
         _tell(count, broken, {"file": str(check)}, as_json=as_json)
         return
     if (instance is None) is (trace is None):
@@ -97,18 +118,18 @@ def audit(
         print_traced(str(trace), db, as_json=as_json)
         return
     with closing(open_store(db)) as store:
+        broken = store.verify(instance, head=head, heads=known, verifier=verifier)
+        records = store.audit(instance)
+        if verify and (records or known):
+            _tell(len(records), broken, {"workflowId": instance}, as_json=as_json)
+            return
         row = store.get(instance)
         if export is not None:
-            write_export(store, row.workflow_id, export)
+            write_export(store, row.workflow_id, export, signer=None if sign is None else HeadSigner(read_key(sign)))
             return
         if erase is not None:
             erase_payloads(store, row.workflow_id, reason=erase, actor=actor, tenant=tenant, as_json=as_json)
             return
-        records = store.audit(row.workflow_id)
-        broken = store.verify(row.workflow_id, head=head)
-    if verify:
-        _tell(len(records), broken, {"workflowId": row.workflow_id}, as_json=as_json)
-        return
     if as_json:
         for record in records:
             print_json(record.to_json())
@@ -138,7 +159,7 @@ def print_verdict(count: int, broken: list[Broken]) -> None:
         return
     out.print(Text("✗ The trail does not verify.", style="bold red"))
     for one in broken:
-        out.print(Text(f"  record {one.number} {one.problem}"))
+        out.print(Text(f"  record {one.number} {visible(one.problem)}"))
     out.print(Text("Somebody wrote to the database beside Interlock. Compare with a backup or an export.", style="dim"))
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ..checkpointing.store import AuditKind, AuditRecord
 from ..tools.approvals import Approval
+from ..tools.errors import InterlockError
 from .support.output import console, short
 
 _STYLES = {
@@ -45,7 +46,10 @@ def print_trail(records: Iterable[AuditRecord]) -> None:
 
 def moment(microseconds: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """A time of the workflow store, in UTC."""
-    return dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC).strftime(form)
+    try:
+        return dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC).strftime(form)
+    except (ValueError, TypeError, OverflowError, OSError):
+        return short(f"no time: {microseconds!r}", 30)  # somebody wrote into the row
 
 
 def _what(record: AuditRecord) -> str:
@@ -53,7 +57,10 @@ def _what(record: AuditRecord) -> str:
     if payload is None:
         return "erased; the digest of it stands"
     tell = _TOLD.get(record.kind)
-    return tell(record, payload) if tell is not None else record.code or ""
+    try:
+        return tell(record, payload) if tell is not None else record.code or ""
+    except (ValueError, TypeError, KeyError, AttributeError, InterlockError):
+        return "its payload is not as it was written"
 
 
 def _started(record: AuditRecord, payload: Mapping[str, Any]) -> str:

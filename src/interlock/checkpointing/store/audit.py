@@ -5,6 +5,7 @@ digest. So a payload can be erased without breaking the chain, and the digest th
 """
 
 import hashlib
+import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.ids import AuditRef
 from ...tools.principal import Principal
+from ...tools.storable import storable_text
 from ...tools.trace_reference import current_trace
 from ..statements import Call, Prepared
 from ..tables.workflow import audit
-from .sql.json_text import read_json, write_json
+from .sql.json_text import write_json
 
 SCHEMA_VERSION = 1
 GENESIS = "sha256:" + "0" * 64
@@ -245,6 +247,25 @@ def _sha(text: str) -> str:
 
 def _record(row: Mapping[Any, Any]) -> AuditRecord:
     values = dict(row)
-    values["kind"] = AuditKind(values["kind"])
-    values["payload"] = None if values["payload"] is None else read_json(values["payload"])
+    values["kind"] = _kind(values["kind"])
+    values["payload"] = None if values["payload"] is None else _payload(values["payload"])
     return AuditRecord(**values)
+
+
+def _kind(stored: Any) -> AuditKind:
+    """The kind of a record; one that this release does not know is a member of its own, so that the rest can be read."""
+    try:
+        return AuditKind(stored)
+    except ValueError:
+        other = str.__new__(AuditKind, str(stored))
+        other._name_, other._value_ = "OTHER", str(stored)
+        return other
+
+
+def _payload(stored: Any) -> JsonObject:
+    """A payload as it is read back; a check tells what is wrong with one that somebody spoiled."""
+    try:
+        payload = json.loads(stored)
+    except (ValueError, TypeError, RecursionError):
+        payload = None
+    return payload if isinstance(payload, dict) else {"unreadable": storable_text(stored)}

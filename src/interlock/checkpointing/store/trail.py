@@ -5,7 +5,8 @@ Checking and exporting are functions of plain records, so that an export can be 
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,7 +14,8 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import InputError
 from ...tools.principal import Principal
-from ..tables.workflow import audit
+from ...tools.storable import storable, storable_text
+from ..tables.workflow import audit, instances
 from .audit import GENESIS, AuditKind, Broken, chain_hash, payload_digest
 from .unit import Unit
 
@@ -38,12 +40,46 @@ _FIELDS = {
 
 def rows(connection: Connection, workflow_id: str) -> list[Mapping[str, Any]]:
     """The records of an instance as they are stored, oldest first."""
-    statement = sa.select(audit).where(audit.c.workflow_id == workflow_id).order_by(audit.c.number)
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    try:
+        return _read(connection, workflow_id, audit.columns)
+    except sa.exc.OperationalError as error:
+        if "decode" not in str(error).lower():
+            raise
+        # SQLite keeps bytes as text, whatever they are; those that are none are told as such.
+        return _read(
+            connection,
+            workflow_id,
+            [
+                sa.type_coerce(sa.cast(column, sa.LargeBinary), sa.LargeBinary).label(column.name)
+                if isinstance(column.type, sa.String)
+                else column
+                for column in audit.columns
+            ],
+        )
 
 
-def check(records: Iterable[Mapping[str, Any]], *, count: int | None = None, head: str | None = None) -> list[Broken]:
+def _read(connection: Connection, workflow_id: str, columns: Iterable[Any]) -> list[Mapping[str, Any]]:
+    statement = sa.select(*columns).where(audit.c.workflow_id == workflow_id).order_by(audit.c.number)
+    return [
+        {
+            name: value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+            for name, value in row.items()
+        }
+        for row in connection.execute(statement).mappings()
+    ]
+
+
+def end_of(workflow_id: str) -> sa.Select[Any]:
+    """Reads how many records an instance's row says there are, the hash of the last one, and whose the instance is."""
+    return sa.select(instances.c.audit_count, instances.c.audit_head, instances.c.tenant).where(
+        instances.c.workflow_id == workflow_id
+    )
+
+
+def check(records: Iterable[Mapping[str, Any]], *, count: Any = None, head: Any = None) -> list[Broken]:
     """Find every place where a record was changed, removed, inserted, moved or emptied.
+
+    A row may hold anything, for somebody else may have written it: whatever it is, it is told and never raised.
 
     Args:
         records: As `rows` and `read_export` give them.
@@ -51,25 +87,31 @@ def check(records: Iterable[Mapping[str, Any]], *, count: int | None = None, hea
         head: The hash of the last one, likewise.
     """
     broken: list[Broken] = []
-    previous, expected = GENESIS, 0
+    previous: Any = GENESIS
+    expected = 0
+    about: Any = None
     emptied: list[int] = []
     erased: set[int] = set()
     for row in records:
         expected += 1
         number = row["number"]
-        if number != expected:
+        if not is_number(number):
+            broken.append(Broken(expected, f"has {shown(number)} in place of a number"))
+            number = expected
+        elif number != expected:
             broken.append(Broken(expected, f"record {expected} is missing; {number} stands in its place"))
             expected = number
+        about = row["workflow_id"] if about is None else about
+        if row["workflow_id"] != about:
+            broken.append(Broken(number, f"is of another instance, {shown(row['workflow_id'])}"))
         if row["previous_hash"] != previous:
             broken.append(Broken(number, "does not follow the record before it"))
-        if chain_hash(row) != row["hash"]:
+        if _hash_of(row) != row["hash"]:
             broken.append(Broken(number, "was changed after it was written"))
         if row["payload"] is None:
             emptied.append(number)
-        elif payload_digest(row["payload"]) != row["payload_digest"]:
-            broken.append(Broken(number, "has another payload than it was written with"))
-        elif row["kind"] == AuditKind.ERASURE.value:
-            erased.update(json.loads(row["payload"])["numbers"])
+        else:
+            broken += [Broken(number, problem) for problem in _payload_problems(row, erased)]
         previous = row["hash"]
     broken += [
         Broken(number, "lost its payload, and no record says that it was erased")
@@ -77,43 +119,163 @@ def check(records: Iterable[Mapping[str, Any]], *, count: int | None = None, hea
         if number not in erased
     ]
     if (count is not None and expected != count) or (head is not None and previous != head):
-        said = f"; there have to be {count}" if count is not None else ", which is not the end that is known"
+        said = f"; there have to be {shown(count)}" if count is not None else ", which is not the end that is known"
         broken.append(Broken(expected + 1, f"the trail ends at record {expected}{said}"))
     return broken
 
 
-def export(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The records as JSON Lines, with all that it takes to check them elsewhere."""
+def is_number(value: object) -> TypeGuard[int]:
+    """Whether a stored value is a whole number."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def shown(value: object) -> str:
+    """A stored value of any kind, short enough for a line."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _hash_of(row: Mapping[str, Any]) -> str | None:
+    """The hash that a record has to have; None for values that no record is written with."""
+    try:
+        return chain_hash(row)
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _payload_problems(row: Mapping[str, Any], erased: set[int]) -> Iterator[str]:
+    """What is wrong with a payload that is there; what it says was erased is added to `erased`."""
+    text = row["payload"]
+    if not isinstance(text, str) or _digest_of(text) != row["payload_digest"]:
+        yield "has another payload than it was written with"
+        return
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError):
+        payload = None
+    if not isinstance(payload, dict):
+        yield "has a payload that is no JSON object"
+        return
+    if row["kind"] == AuditKind.ERASURE.value:
+        numbers = payload.get("numbers")
+        if isinstance(numbers, list) and all(map(is_number, numbers)):
+            erased.update(numbers)
+        else:
+            yield "is an erasure that does not say which payloads were erased"
+    trace = payload.get("trace")
+    written_under = trace.get("trace") if isinstance(trace, dict) else None
+    if "trace_run" in row and row["trace_run"] != written_under:
+        yield f"is filed under the trace {shown(row['trace_run'])}, and its payload says {shown(written_under)}"
+
+
+def _digest_of(text: str) -> str | None:
+    try:
+        return payload_digest(text)
+    except ValueError:  # half of a surrogate pair
+        return None
+
+
+def export(records: Iterable[Mapping[str, Any]], *, head: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """The records as JSON Lines, with all that it takes to check them elsewhere; the last line says how many there are.
+
+    Args:
+        records: As `rows` gives them.
+        head: The line that ends it, where it is signed (`SignedHead.to_json`).
+    """
+    number, last, workflow_id = 0, GENESIS, ""
     for row in records:
+        number, last, workflow_id = number + 1, row["hash"], row["workflow_id"]
         line: dict[str, Any] = {name: row[column] for column, name in _FIELDS.items()}
-        payload = None if row["payload"] is None else json.loads(row["payload"])
-        salt = None if payload is None else payload.pop("salt", None)
-        yield canonical_json({**line, "payload": payload, "salt": salt})
+        payload = None if row["payload"] is None else _payload_of(row["payload"])
+        salt = payload.pop("salt", None) if isinstance(payload, dict) else None
+        yield _line({**line, "payload": payload, "salt": salt})
+    yield _line(head or {"auditHead": 1, "workflowId": workflow_id, "number": number, "hash": last})
 
 
-def read_export(lines: Iterable[str]) -> list[Mapping[str, Any]]:
-    """Read what `export` wrote, for `check`.
+def _payload_of(text: Any) -> Any:
+    """A payload as it is exported: one that somebody spoiled goes out as the text that it is, and is told by a check."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return storable_text(text)
+
+
+def _line(line: Mapping[str, Any]) -> str:
+    try:
+        return canonical_json(line)
+    except InputError:
+        return canonical_json(storable(line))
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export as it was read."""
+
+    records: list[Mapping[str, Any]]
+    end: Mapping[str, Any] | None
+    """Its last line, which says how many records there are; None where it is missing."""
+
+    def check(self, *, head: str | None = None) -> list[Broken]:
+        """Find what is wrong with it, an end that is missing included.
+
+        Args:
+            head: A hash that somebody noted elsewhere, which one of its records has to have.
+        """
+        end = self.end
+        number, last = (None, None) if end is None else (end.get("number"), end.get("hash"))
+        broken = check(self.records, count=number, head=last)
+        after = len(self.records) + 1
+        if end is None:
+            broken.append(
+                Broken(
+                    after,
+                    "the export ends without the line that says how many records there are: it was cut, or is of an older release",
+                )
+            )
+        elif self.records and end.get("workflowId") != self.records[0]["workflow_id"]:
+            broken.append(
+                Broken(after, f"the export ends with the line of another instance, {shown(end.get('workflowId'))}")
+            )
+        if not self.records:
+            broken.append(
+                Broken(1, "there is no record: a trail begins with one that says that the instance was started")
+            )
+        if head is not None and head not in {row["hash"] for row in self.records}:
+            broken.append(Broken(after, f"there is no record with the hash {shown(head)}, which was noted elsewhere"))
+        return broken
+
+
+def read_export(lines: Iterable[str]) -> Export:
+    """Read what `export` wrote.
 
     Raises:
         InputError: It is something else.
     """
     found: list[Mapping[str, Any]] = []
+    end: Mapping[str, Any] | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             data: JsonObject = json.loads(line)
+            if end is not None:
+                raise ValueError("it stands after the line that ends the export")
+            if "auditHead" in data:
+                end = data
+                continue
             row: dict[str, Any] = {column: data[name] for column, name in _FIELDS.items()}
             payload: Any = data["payload"]
-            row["payload"] = None if payload is None else canonical_json({**payload, "salt": data["salt"]})
-        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(payload, dict):
+                payload = canonical_json({**payload, "salt": data["salt"]})
+            row["payload"] = payload
+        except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
             raise InputError(
                 f"Line {number} is not a record of an audit trail ({type(error).__name__}: {error}). Nothing was checked; give a file that "
-                "`interlock audit --export` wrote.",
+                "`interlock audit --export` wrote. A line that is not whole says that the file was cut.",
                 code="not_an_export",
             ) from error
         found.append(row)
-    return found
+    return Export(found, end)
 
 
 def erase(unit: Unit, by: Principal, *, reason: str, numbers: Iterable[int] | None = None) -> int:

@@ -1,6 +1,7 @@
 """The workflow store: one door to instances, ledger, approvals, audit trail and outbox."""
 
 import contextlib
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,15 +11,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
 from ...tools.errors import InputError
+from ...tools.events import EventEnvelope
+from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from ..database import Database
 from ..fault_points import FaultPoint, reach
 from ..tables.workflow import instances as instances_table
-from . import approval_listing, approvals, audit, instances, leases, ledger, trail
+from . import approval_listing, approvals, audit, instances, leases, ledger, outbox, trail
 from .approval_listing import Page
 from .approvals import ApprovalRequest, ApprovalStatus, DecisionRow
 from .audit import AuditKind, AuditRecord, Broken
 from .beginning import Begun, begin, begin_under
+from .heads import HeadSigner, HeadVerifier, SignedHead, compare
 from .instances import Instance
 from .ledger import LedgerEntry
 from .unit import Unit
@@ -150,27 +154,95 @@ class WorkflowStore:
         with self.read() as connection:
             return ledger.unsettled(connection, tenant, limit)
 
-    def verify(self, workflow_id: str, *, head: str | None = None) -> list[Broken]:
+    def verify(
+        self,
+        workflow_id: str,
+        *,
+        head: str | None = None,
+        heads: Iterable[SignedHead] = (),
+        verifier: HeadVerifier | None = None,
+    ) -> list[Broken]:
         """Find every place where the audit trail of an instance was tampered with; an empty list means that it is whole.
+
+        It raises nothing for what stands in a row: whoever wrote it may have written anything.
 
         Args:
             workflow_id: The instance.
             head: The hash of a record that somebody noted elsewhere, which the trail has to hold still: who can write to the whole
                 database could otherwise write a whole trail anew.
+            heads: Signed heads that were kept elsewhere, likewise; those of other instances are left out.
+            verifier: Whose signatures count, where there are heads.
+
+        Raises:
+            InputError: There are heads and no verifier.
         """
+        if verifier is None and (heads := tuple(heads)):
+            raise InputError("Signed heads were given without the public key to check them with. Nothing was checked.")
         with self.read() as connection:
-            instance = instances.load(connection, workflow_id)
-            count, last = (0, audit.GENESIS) if instance is None else (instance.audit_count, instance.audit_head)
+            row = connection.execute(trail.end_of(workflow_id)).first()
             records = trail.rows(connection, workflow_id)
-        broken = trail.check(records, count=count, head=last)
-        if head is not None and head not in {row["hash"] for row in records}:
+        broken = trail.check(records, **({} if row is None else {"count": row[0], "head": row[1]}))
+        if row is None:
+            broken.append(
+                Broken(len(records) + 1, "the instance has no row any more, which would say where its trail ends")
+            )
+        if head is not None and head not in {record["hash"] for record in records}:
             broken.append(Broken(len(records), f"is not followed from {head}, which was noted elsewhere"))
+        if verifier is not None:
+            broken += compare(records, heads, verifier, workflow_id=workflow_id)
         return broken
 
-    def export_audit(self, workflow_id: str) -> list[str]:
-        """The audit trail of an instance as JSON Lines, which can be checked without the database (`interlock audit --check`)."""
+    def signed_head(self, workflow_id: str, signer: HeadSigner) -> SignedHead:
+        """Sign the head of an instance's audit trail as it stands, for somebody to keep it where the database cannot be written from.
+
+        Raises:
+            InputError: There is no such instance.
+        """
         with self.read() as connection:
-            return [*trail.export(trail.rows(connection, workflow_id))]
+            row = connection.execute(trail.end_of(workflow_id)).first()
+            now = self.now(connection)
+        if row is None:
+            self.get(workflow_id)  # says that it is not there
+        assert row is not None  # noqa: S101 -- `get` has refused None
+        count, last, tenant = row
+        return signer.sign(workflow_id=workflow_id, tenant=tenant, number=count, last=last, at=now)
+
+    def emit_head(self, workflow_id: str, signer: HeadSigner) -> SignedHead:
+        """As `signed_head`, and put it into the outbox as an event (`interlock.audit.head.signed.v1`), once for each head."""
+        head = self.signed_head(workflow_id, signer)
+        with self.write() as connection:
+            instance = instances.load(connection, workflow_id)
+            event_id = EventId(derive("evt", workflow_id, head.number, head.hash, head.key_id))
+            if instance is not None and outbox.find(connection, event_id) is None:
+                envelope = EventEnvelope.wrap(
+                    head.to_event(),
+                    event_id=event_id,
+                    occurred_at=dt.datetime.fromtimestamp(head.signed_at / 1_000_000, dt.UTC),
+                    trace_id=TraceId(instance.trace_id),
+                    workflow_id=WorkflowId(workflow_id),
+                    metadata={"source": "/interlock/audit", "tenant": head.tenant},
+                )
+                outbox.append(connection, [envelope], tenant=head.tenant, now=self.now(connection))
+        return head
+
+    def export_audit(self, workflow_id: str, *, signer: HeadSigner | None = None) -> list[str]:
+        """The audit trail of an instance as JSON Lines, which can be checked without the database (`interlock audit --check`).
+
+        Args:
+            workflow_id: The instance.
+            signer: Signs the last line, which says how many records there are.
+        """
+        with self.read() as connection:
+            records = trail.rows(connection, workflow_id)
+            now = self.now(connection)
+        head = None
+        if signer is not None and records:
+            last = records[-1]
+            signed = signer.sign(
+                workflow_id=workflow_id, tenant=last["tenant"], number=len(records), last=last["hash"], at=now
+            )
+            head = signed.to_json()
+        return [*trail.export(records, head=head)]
 
     def erase_audit(self, workflow_id: str, *, by: Principal, reason: str, numbers: Iterable[int] | None = None) -> int:
         """Erase payloads of an instance's audit records: arguments, results, data, previews, and who acted with which roles.

@@ -1,23 +1,26 @@
 """Audit trails out of the database: exported, checked without it, and erased in part."""
 
+import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ...checkpointing.store import WorkflowStore
 from ...checkpointing.store import trail as trails
 from ...checkpointing.store.audit import Broken
+from ...checkpointing.store.heads import HeadSigner, HeadVerifier, SignedHead, compare
 from ...tools.errors import InputError
 from ...tools.principal import Principal
 from .output import console, print_json
 
 
-def write_export(store: WorkflowStore, workflow_id: str, file: Path) -> None:
+def write_export(store: WorkflowStore, workflow_id: str, file: Path, *, signer: HeadSigner | None = None) -> None:
     """Write a trail as JSON Lines to a file that is not there yet, or to standard output for `-`.
 
     Raises:
         InputError: The file is there, or cannot be written.
     """
-    lines = store.export_audit(workflow_id)
+    lines = store.export_audit(workflow_id, signer=signer)
     if str(file) == "-":
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return
@@ -29,15 +32,19 @@ def write_export(store: WorkflowStore, workflow_id: str, file: Path) -> None:
             f"The file {str(file)!r} was not written: {error.strerror}. Give the path of a new file.",
             code="not_written",
         ) from error
-    console(stderr=True).print(f"{len(lines)} records written to {file}.")
+    console(stderr=True).print(f"{len(lines) - 1} records written to {file}.")
 
 
-def check_export(file: Path, head: str | None) -> tuple[list[Broken], int]:
+def check_export(
+    file: Path, head: str | None, *, heads: Iterable[SignedHead] = (), verifier: HeadVerifier | None = None
+) -> tuple[list[Broken], int]:
     """Check a file that `write_export` wrote.
 
     Args:
         file: Where it is.
-        head: The hash of its last record, when somebody noted it.
+        head: The hash of one of its records, when somebody noted it.
+        heads: Signed heads that it has to hold.
+        verifier: Whose signatures count; with one, the last line of the file has to be signed.
 
     Returns:
         Where the trail is broken, and how many records it has.
@@ -45,12 +52,58 @@ def check_export(file: Path, head: str | None) -> tuple[list[Broken], int]:
     Raises:
         InputError: It cannot be read, or is something else.
     """
+    found = trails.read_export(_text_of(file).splitlines())
+    broken = found.check(head=head)
+    if verifier is not None and found.records:
+        workflow_id = str(found.records[0]["workflow_id"])
+        signed = [*heads]
+        if found.end is not None and "signature" in found.end:
+            signed.append(SignedHead.from_json(found.end))
+        elif not signed:
+            broken.append(Broken(len(found.records) + 1, "the last line of the export is not signed"))
+        broken += compare(found.records, signed, verifier, workflow_id=workflow_id)
+    return broken, len(found.records)
+
+
+def read_heads(file: Path) -> list[SignedHead]:
+    """Read a file of signed heads, one to a line: what `interlock audit-heads` wrote, or events that carry them.
+
+    Raises:
+        InputError: It cannot be read, or is something else.
+    """
+    found = []
+    for number, line in enumerate(_text_of(file).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError):
+            data = None
+        if not isinstance(data, dict):
+            raise InputError(
+                f"Line {number} of {str(file)!r} is no JSON object. Nothing was checked.", code="not_a_head"
+            )
+        found.append(SignedHead.from_json(data))
+    return found
+
+
+def read_key(file: Path) -> bytes:
+    """Read the PEM of a key.
+
+    Raises:
+        InputError: It cannot be read.
+    """
     try:
-        text = file.read_text("utf-8")
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"The key {str(file)!r} cannot be read: {error.strerror}. Nothing was done.") from error
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The file {str(file)!r} cannot be read: {error}. Nothing was checked.") from error
-    records = trails.read_export(text.splitlines())
-    return trails.check(records, head=head), len(records)
 
 
 def erase_payloads(

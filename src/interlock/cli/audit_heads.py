@@ -1,0 +1,47 @@
+"""`interlock audit-heads`: the heads of audit trails, signed, for somebody to keep where the database cannot be written from."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..checkpointing.store.heads import KEY_ENVIRONMENT, HeadSigner
+from .support.exports import read_key
+from .support.loading import DbOption, open_store
+from .support.output import AsJson, console, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("audit-heads")(audit_heads)
+
+
+def audit_heads(
+    instance: Annotated[
+        list[str] | None, typer.Argument(metavar="INSTANCE...", help="Which; those that changed last by default.")
+    ] = None,
+    *,
+    key: Annotated[
+        Path,
+        typer.Option("--key", envvar=KEY_ENVIRONMENT, metavar="PEM", help="The private key (Ed25519) to sign with."),
+    ],
+    db: DbOption = None,
+    emit: Annotated[bool, typer.Option("--emit", help="Put each into the outbox as well, as an event.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many instances.")] = 1_000,
+    as_json: AsJson = False,
+) -> None:
+    """Sign where audit trails end now, and print one line of JSON for each.
+
+    Append them to a file that who writes to the database cannot reach. `interlock audit INSTANCE --verify --heads FILE --key PEM` finds a
+    trail that was cut or written anew since.
+    """
+    signer = HeadSigner(read_key(key))
+    with closing(open_store(db)) as store:
+        wanted = instance or [one.workflow_id for one in store.instances(tenant=tenant, limit=limit)]
+        for workflow_id in wanted:
+            head = store.emit_head(workflow_id, signer) if emit else store.signed_head(workflow_id, signer)
+            print_json(head.to_json())
+    if emit and not as_json:
+        console(stderr=True).print(f"{len(wanted)} put into the outbox.")

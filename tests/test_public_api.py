@@ -38,6 +38,79 @@ DOORS = [
 ]
 
 
+PUBLIC = [
+    "Allow",
+    "Approval",
+    "ApprovalEvent",
+    "CommandResult",
+    "Confirmation",
+    "ConflictError",
+    "Database",
+    "Decision",
+    "DecisionKind",
+    "DecisionView",
+    "Delivery",
+    "DeliveryStatus",
+    "DenialEvent",
+    "Deny",
+    "Effect",
+    "ErrorCode",
+    "ErrorResult",
+    "Escalate",
+    "Event",
+    "EventEnvelope",
+    "EventService",
+    "GuardView",
+    "InProcessBus",
+    "InstanceSnapshot",
+    "Instances",
+    "InterlockError",
+    "LimitPerPeriod",
+    "LimitPerRun",
+    "Limits",
+    "Mode",
+    "Per",
+    "Policy",
+    "Principal",
+    "ProposalView",
+    "ReadEvent",
+    "ReadResult",
+    "Refused",
+    "Relay",
+    "RequireApproval",
+    "RequireRole",
+    "RetryPolicy",
+    "SQLCheckpointer",
+    "SpendingCap",
+    "StreamEvent",
+    "Take",
+    "ToolContext",
+    "ToolContract",
+    "ToolRegistry",
+    "TransitionEvent",
+    "Workflow",
+    "WorkflowGraph",
+    "WorkflowStore",
+    "WorkingHours",
+    "__version__",
+    "adeliver",
+    "command",
+    "contract_from_schema",
+    "deliver",
+    "event",
+    "next_allowed_tools",
+    "parse_event",
+    "parse_result",
+    "read",
+    "reply",
+]
+"""Every public name of `interlock`. To add or remove one is a decision: it belongs into the changelog."""
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert sorted(interlock.__all__) == PUBLIC
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_every_name_of_a_door_is_there_and_said_once(door: str) -> None:
     module = importlib.import_module(door)

@@ -1,7 +1,8 @@
 """Whole histories, ids included, are the same as with the in-memory saver: over channels, turns, forks, processes and databases.
 
-What differs on purpose is left out: the in-memory saver makes lists of tuples. The ids in pending writes are left out as well: a
-reducer gives them to the very objects that are being stored, so that they depend on who is first, with every saver.
+What differs on purpose is left out: the in-memory saver makes lists of tuples. Reducers give ids to the very messages that are being
+stored as input and as pending writes. With threads it depends on who is first, with every saver, so that these ids are compared only
+between asynchronous runs, where a put begins before the run goes on.
 """
 
 from __future__ import annotations
@@ -171,17 +172,15 @@ def plain(value: Any, *, ids: bool = True) -> Any:
     return getattr(value, "value", value)
 
 
-def history(saver: Any) -> list[Any]:
+def history(saver: Any, *, on_the_way: bool) -> list[Any]:
+    """Every checkpoint, with the ids of messages on their way into a channel or without."""
     found = []
     for one in saver.list({"configurable": {"thread_id": "t"}}):
-        values = {name: value for name, value in sorted(one.checkpoint["channel_values"].items()) if name[:2] != "__"}
-        pending = [
-            [channel, plain(value, ids=False)] for _, channel, value in one.pending_writes if channel[:2] != "__"
-        ]
+        channels = sorted(one.checkpoint["channel_values"].items())
+        values = [[name, plain(value, ids=on_the_way or name != "__start__")] for name, value in channels]
+        pending = [[channel, plain(value, ids=on_the_way)] for _, channel, value in one.pending_writes]
         namespace = one.config["configurable"]["checkpoint_ns"].partition(":")[0]
-        found.append(
-            [namespace, one.metadata["step"], one.metadata["source"], plain(values), sorted(pending, key=repr)]
-        )
+        found.append([namespace, one.metadata["step"], one.metadata["source"], values, sorted(pending, key=repr)])
     return (
         sorted(found, key=lambda one: one[0] != "") if all(one[0] == "" for one in found) else sorted(found, key=repr)
     )
@@ -203,7 +202,26 @@ def played(first: Any, turns: list[Any], again: Callable[[Any], Any]) -> list[An
             graph.update_state(states[told % len(states)].config, {"log": ["fork"]}, as_node="last")
         saver = again(saver)
         seen.append(plain(graph_over(saver).get_state(HERE).values))
-    return [*seen, history(saver)]
+    return [*seen, history(saver, on_the_way=False)]
+
+
+async def aplayed(first: Any, turns: list[Any], again: Callable[[Any], Any]) -> list[Any]:
+    """As `played`, in an event loop."""
+    saver, seen = first, []
+    for kind, told in copy.deepcopy(turns):
+        graph = graph_over(saver)
+        if kind == "invoke":
+            await graph.ainvoke(told, HERE, durability="sync")
+        elif kind == "resume" and (await graph.aget_state(HERE)).next:
+            await graph.ainvoke(Command(resume=told), HERE, durability="sync")
+        elif kind == "update":
+            await graph.aupdate_state(HERE, told, as_node="last")
+        elif kind == "fork":
+            states = [one async for one in graph.aget_state_history(HERE)]
+            await graph.aupdate_state(states[told % len(states)].config, {"log": ["fork"]}, as_node="last")
+        saver = again(saver)
+        seen.append(plain((await graph_over(saver).aget_state(HERE)).values))
+    return [*seen, history(saver, on_the_way=True)]
 
 
 @pytest.fixture
@@ -223,19 +241,45 @@ def same_ids(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lambda seed: monkeypatch.setattr(langgraph_messages, "uuid", Drawn(seed))
 
 
-@pytest.mark.parametrize("process", ["one", "forgetting", "two"])
+def reopened(process: str, first: SQLCheckpointer, second: SQLCheckpointer) -> Callable[[Any], Any]:
+    """Who goes on after each turn: the same, one that remembers nothing, or the other of two."""
+    others: dict[str, Callable[[Any], Any]] = {
+        "one": lambda _: first, "two": lambda saver: second if saver is first else first,
+        "forgetting": lambda _: SQLCheckpointer(first.database),
+    }  # fmt: skip
+    return others[process]
+
+
+PROCESSES = ["one", "forgetting", "two"]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("seed", range(4))
 def test_a_history_is_the_same_as_in_memory(
     set_up_database_url: str, same_ids: Callable[[int], None], seed: int, process: str
 ) -> None:
-    seed = seed * 3 + ["one", "forgetting", "two"].index(process)
+    seed = seed * 3 + PROCESSES.index(process)
     turns = Writer(seed).turns()
     same_ids(seed)
     expected = played(InMemorySaver(), turns, lambda saver: saver)
 
     with SQLCheckpointer(set_up_database_url) as first, SQLCheckpointer(set_up_database_url) as second:
-        others = {"one": lambda _: first, "two": lambda saver: second if saver is first else first,
-                  "forgetting": lambda _: SQLCheckpointer(first.database)}  # fmt: skip
         same_ids(seed)
 
-        assert played(first, turns, others[process]) == expected
+        assert played(first, turns, reopened(process, first, second)) == expected
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("seed", range(4))
+async def test_an_asynchronous_history_is_the_same_as_in_memory_with_every_id(
+    set_up_database_url: str, same_ids: Callable[[int], None], seed: int, process: str
+) -> None:
+    seed = 100 + seed * 3 + PROCESSES.index(process)
+    turns = Writer(seed).turns()
+    same_ids(seed)
+    expected = await aplayed(InMemorySaver(), turns, lambda saver: saver)
+
+    with SQLCheckpointer(set_up_database_url) as first, SQLCheckpointer(set_up_database_url) as second:
+        same_ids(seed)
+
+        assert await aplayed(first, turns, reopened(process, first, second)) == expected

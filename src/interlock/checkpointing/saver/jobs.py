@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ormsgpack
@@ -63,6 +63,7 @@ class Job:
         self.sealing = sealing
         self.urgent = False
         self.error: BaseException | None = None
+        self._taken: tuple[Conversation, dict[Any, Encoded]] | None = None
 
     @property
     def thread_id(self) -> str:
@@ -77,6 +78,28 @@ class Job:
     def is_ready(self, conversation: Conversation) -> bool:  # noqa: ARG002 -- for those that do
         """Whether `prepare` will not have to ask the database. The lock of the conversation is held."""
         return True
+
+    def take(self) -> None:
+        """Encode the values before anything is waited for: whoever put them may change them from then on.
+
+        LangGraph goes on while its input is being stored, and reducers give the messages in it their ids. What is stored is what was put.
+        """
+        if self._taken is None:
+            conversation = Conversation(self.place.thread_id)
+            encoder = Encoder(conversation, self.sealing, self.place.namespace)
+            values = {key: encoder.encode(value, name, aside=aside) for key, name, value, aside in self.new_values()}
+            self._taken = conversation, values
+
+    def new_values(self) -> Iterator[tuple[Any, str, Any, bool]]:
+        """The values to encode: what each is known by, its channel, itself, and whether it is on its way into the channel."""
+        raise NotImplementedError
+
+    def encoded(self, encoder: Encoder, key: Any, channel: str, value: Any, *, aside: bool) -> Encoded:
+        """The stored form of a value as it was when it was put."""
+        if self._taken is not None and key in self._taken[1]:
+            conversation, values = self._taken
+            return encoder.again(values[key], conversation.messages, aside=aside)
+        return encoder.encode(value, channel, aside=aside)
 
     def prepare(self, conversation: Conversation) -> None:
         """Encode. The lock of the conversation is held."""
@@ -179,9 +202,17 @@ class PutJob(Job):
             if channel in values and channel not in self._new_versions
         )
 
+    def new_values(self) -> Iterator[tuple[Any, str, Any, bool]]:
+        """The channels that changed."""
+        values = self._checkpoint["channel_values"]
+        for channel in self._checkpoint["channel_versions"]:
+            if channel in values and channel in self._new_versions:
+                yield channel, channel, values[channel], channel == INPUT
+
     def prepare(self, conversation: Conversation) -> None:
         """Encode the values that are new, and the header."""
         self.conversation = conversation
+        made: dict[Any, Encoded] = {}
         encoder = Encoder(conversation, self.sealing, self.place.namespace)
         checkpoint = self._checkpoint
         versions, values = checkpoint["channel_versions"], checkpoint["channel_values"]
@@ -202,7 +233,8 @@ class PutJob(Job):
                 if before is not None:
                     stored[channel] = before
                     continue
-            encoded = encoder.encode(values[channel], channel, aside=channel == INPUT)
+            encoded = self.encoded(encoder, channel, channel, values[channel], aside=channel == INPUT)
+            made[channel] = encoded
             if len(encoded[2]) <= INLINE_BYTES:
                 stored[channel] = (version, encoded)
             else:
@@ -216,6 +248,7 @@ class PutJob(Job):
         self.new, self.claimed = encoder.new, encoder.claimed
         ids = [value for _, value in stored.values() if isinstance(value, int)]
         self._outside_ids = _to_json(ids) if ids else None
+        self._taken = conversation, made
         conversation.channels[self.place.namespace] = stored
         conversation.lists.update(encoder.lists)
 
@@ -269,16 +302,24 @@ class WritesJob(Job):
         self._task_id = task_id
         self._task_path = task_path
 
+    def new_values(self) -> Iterator[tuple[Any, str, Any, bool]]:
+        """Every write."""
+        for index, (channel, value) in enumerate(self._writes):
+            yield index, channel, value, True
+
     def prepare(self, conversation: Conversation) -> None:
         """Encode every write, the ordinary ones into one part."""
         self.conversation = conversation
         encoder = Encoder(conversation, self.sealing, self.place.namespace)
         self.replaces = all(channel in WRITES_IDX_MAP for channel, _ in self._writes)
         self._parts: dict[int, dict[int, tuple[str, Encoded]]] = {}
-        for index, (channel, value) in enumerate(self._writes):
+        made: dict[Any, Encoded] = {}
+        for index, channel, value, aside in self.new_values():
             number = WRITES_IDX_MAP.get(channel, index)
             part = self._parts.setdefault(min(number, ORDINARY), {})
-            part[number] = (channel, encoder.encode(value, channel, aside=True))
+            made[index] = self.encoded(encoder, index, channel, value, aside=aside)
+            part[number] = (channel, made[index])
+        self._taken = conversation, made
         self.refers = encoder.refers
         self.new, self.claimed = encoder.new, encoder.claimed
 

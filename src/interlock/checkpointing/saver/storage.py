@@ -264,18 +264,25 @@ class Storage:
         Raises:
             InterlockError: It is not, and nothing of it was written.
         """
-        self.ready()
+        if not self._ready:
+            job.take()
+            self.ready()
         self.database.refuse_own_turn()
         waiter = ThreadWaiter()
         while True:
             conversation = self.memory.of(job.place.thread_id)
-            with conversation.lock:
+            if not (conversation.opened and conversation.lock.acquire(blocking=False)):
+                job.take()
+                conversation.lock.acquire()
+            try:
                 if conversation.dead:
                     continue
                 self._prepare(job, conversation)
                 line = self._line_of(conversation)
                 line.join(job, waiter)
                 break
+            finally:
+                conversation.lock.release()
         line.settle(job, waiter)
         self._settled(job)
 
@@ -287,9 +294,11 @@ class Storage:
         """
         conversation, line = self.memory.of(job.place.thread_id), self._line
         if line is None or not self._ready or not conversation.lock.acquire(blocking=False):
+            job.take()
             return False
         try:
             if conversation.dead or not conversation.opened or not job.is_ready(conversation):
+                job.take()
                 return False
             self.database.refuse_own_turn()
             self._prepare(job, conversation)

@@ -166,6 +166,32 @@ def paste(data: bytes, original: Original) -> bytes:
     return pack_tree(ormsgpack.unpackb(data, ext_hook=restore, option=UNPACK))
 
 
+def renumbered(data: bytes, place: Callable[[int, bool], int]) -> bytes:
+    """The same bytes with other positions.
+
+    Args:
+        data: Bytes with references, as `cut` and the fast encoders make them.
+        place: Takes a position and whether its message is without an id here; gives the position that it has from now on.
+    """
+
+    def another(code: int, payload: bytes) -> Any:
+        if code == MESSAGE:
+            position, form = position_and_form(payload)
+            return Reference(place(position, bool(form)), form)
+        if code == MESSAGES:
+            there = [place(position, False) for position in positions(ormsgpack.unpackb(payload))]
+            return Node(code, ormsgpack.packb(ranges_of(there)))
+        if code == NAMELESS:
+            ranges, nameless = ranges_and_nameless(payload)
+            there = [place(position, at in nameless) for at, position in enumerate(ranges)]
+            return Node(code, ormsgpack.packb([ranges_of(there), ranges_of(sorted(nameless))]))
+        if code in _CONTAINERS:
+            return Node(code, ormsgpack.unpackb(payload, ext_hook=another, option=UNPACK))
+        return Node(code, payload)
+
+    return pack_tree(ormsgpack.unpackb(data, ext_hook=another, option=UNPACK))
+
+
 def referenced(data: bytes, into: list[int]) -> None:
     """Collect the ranges of positions that bytes with references refer to, as start and count."""
 

@@ -5,7 +5,7 @@ for the common values: a list of messages, one message, a dictionary with such. 
 in the place of messages.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ormsgpack
@@ -50,6 +50,7 @@ from .msgpack_tree import (
     ranges_and_nameless,
     ranges_of,
     referenced,
+    renumbered,
 )
 from .opaque import holds_message
 from .sealing import Sealing, unreadable
@@ -110,6 +111,35 @@ class Encoder:
             return self._opaque(value, channel) if self._sealing.opaque else self._transparent(value, channel)
         except Refused as refused:
             raise refused.within(channel) from refused.__cause__
+
+    def again(self, encoded: Encoded, messages: Mapping[int, Message], *, aside: bool) -> Encoded:
+        """A stored form for this conversation, from one that was made for another memory of it.
+
+        Args:
+            encoded: What `encode` gave there. The value itself may have been changed since.
+            messages: The messages there, by their positions.
+            aside: As for `encode`.
+        """
+        form, typ, data = encoded
+        if form == PLAIN:
+            return encoded
+        self._aside = aside
+
+        def place(position: int, nameless: bool) -> int:
+            message = messages[position]
+            message_id = None if nameless else message.message_id
+            self.refers = True
+            erased = self._conversation.erased_ids.get(message_id) if message_id is not None else None
+            if erased is not None and (message.kind == "m" or erased.kind in RAW_TYPES):
+                return erased.position
+            same = self._stored(message.kind, message.body, message.role, message_id)
+            if message.seen is not None and same.seen is None:
+                same.seen = message.seen
+                if message_id is None:
+                    self._conversation.by_digest[message.seen] = same
+            return same.position
+
+        return form, typ, renumbered(data, place)
 
     def _transparent(self, value: Any, channel: str) -> Encoded:
         """The stored form where the serializer's bytes can be looked into."""

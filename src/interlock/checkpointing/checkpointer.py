@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -33,7 +33,7 @@ from .saver.keys import place_of
 from .saver.memory import CACHE_BYTES
 from .saver.resealing import Progress, ReencryptReport, reencrypt
 from .saver.storage import Storage
-from .serializing import TypedSerializer
+from .serializing import TypedSerializer, declared_types
 from .size_report import SizeReport, size_report
 from .tables.checkpoints import CHECKPOINT_ID_LENGTH, TASK_ID_LENGTH
 
@@ -55,7 +55,8 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         schema: The schema that the tables are in (PostgreSQL), or the database (MySQL).
         serde: A serializer of your own, which gets every value. The default, `TypedSerializer`, gives back what it got or refuses it
             when it is written, and calls nothing that a row names.
-        strict: Whether the default serializer refuses classes that are not allowed; as `LANGGRAPH_STRICT_MSGPACK` says if not given.
+        strict: Whether the default serializer refuses classes that are not allowed. If not given, `LANGGRAPH_STRICT_MSGPACK` says, and
+            a compiled workflow is strict with what it declares.
         allowed_types: Classes of yours that are allowed in strict mode, or their module and name.
         moved_types: Where classes are now that were moved or renamed: `{"old.module.Name": NewClass}`.
         encryption: Keys with which everything is encrypted for its place in the database.
@@ -106,6 +107,17 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
                 self._closing.append(self.conversation_database)
         self._storage = Storage(self.database, self.conversation_database, memory_bytes)
         self._fenced = fenced
+
+    def declaring(self, *schemas: Any) -> "SQLCheckpointer":
+        """This checkpointer in strict mode, with what schemas declare (see `declared_types`) allowed besides what was.
+
+        It stays as it is where `strict=False` or a serializer of your own was given. `Workflow.compile` calls it; for a graph of your
+        own: `builder.compile(checkpointer=saver.declaring(builder))`.
+        """
+        if not isinstance(self.serde, TypedSerializer) or self.serde.is_permissive:
+            return self
+        declared = declared_types(*schemas)
+        return cast("SQLCheckpointer", self.with_allowlist(cast("Any", declared)))
 
     # Opening and closing
 

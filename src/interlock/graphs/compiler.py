@@ -69,9 +69,22 @@ def compile_graph(
     if checkpointer is None and not store.is_durable:
         checkpointer = InMemorySaver()
     # Beside a durable store, none of its own: the host has one. Checkpoints in memory would be lost before the rows are.
+    if isinstance(checkpointer, SQLCheckpointer):
+        checkpointer = checkpointer.declaring(builder, *_declared(definition))
     compiled = builder.compile(checkpointer=checkpointer, **options)
     _exact(definition, compiled)
     return WorkflowGraph.adopt(compiled)
+
+
+def _declared(definition: Definition) -> list[Any]:
+    """Where the types are declared that the workflow's values may have: strict mode takes no others."""
+    contracts = definition.contracts.values()
+    return [
+        definition.data_model,
+        *(contract.input_model for contract in contracts),
+        *(contract.output_type for contract in contracts),
+        *(state.node for state in definition.states.values()),
+    ]
 
 
 def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:

@@ -8,10 +8,14 @@ import sys
 from typing import Annotated, Any, NotRequired, Optional
 
 import pytest
-from langgraph.graph import START, StateGraph
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph.message import add_messages
 from langgraph.types import Send
 from typing_extensions import TypedDict
 
+from interlock import Workflow, command
 from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.serializing import TypedSerializer, declared_types
 from interlock.tools.errors import InputError, StoreError
@@ -79,6 +83,91 @@ def test_a_saver_takes_what_schemas_declare() -> None:
         values = run(saver, update)
 
     assert {name: values[name] for name in update} == update
+
+
+class Within(TypedDict, total=False):
+    messages: Annotated[list[Any], add_messages]
+    job: Job
+    value: Any
+
+
+def around(update: dict[str, Any]) -> StateGraph[Any]:
+    """A graph whose subgraph writes the update."""
+    inner = StateGraph(Within)
+    inner.add_node("n", lambda _: update)
+    inner.add_node("m", lambda _: {"messages": [AIMessage("done", id="done")]})
+    inner.add_edge(START, "n")
+    inner.add_edge("n", "m")
+    outer = StateGraph(MessagesState)
+    outer.add_node("within", inner.compile())
+    outer.add_edge(START, "within")
+    return outer
+
+
+def test_what_a_graph_and_its_subgraphs_declare_is_found() -> None:
+    assert {Job} <= declared_types(around({}))
+    assert {Job} <= declared_types(around({}).compile())
+
+
+HERE: Any = {"configurable": {"thread_id": "t"}}
+
+
+def test_a_checkpointer_is_strict_with_what_a_graph_declares() -> None:
+    with SQLCheckpointer("sqlite://") as saver:
+        allowed, refused = around({"job": Job(1)}), around({"value": Item(name="x")})
+
+        allowed.compile(checkpointer=saver.declaring(allowed)).invoke({"messages": []}, HERE)
+        with pytest.raises(InputError) as caught:
+            refused.compile(checkpointer=saver.declaring(refused)).invoke({"messages": []}, HERE)
+
+        assert (caught.value.code, caught.value.details["channel"]) == ("type_not_allowed", "value")
+
+
+def test_a_checkpointer_that_is_not_to_be_strict_stays_so() -> None:
+    with (
+        SQLCheckpointer("sqlite://", strict=False) as saver,
+        SQLCheckpointer("sqlite://", serde=JsonPlusSerializer()) as own,
+    ):
+        assert saver.declaring(Declared) is saver
+        assert own.declaring(Declared) is own
+
+
+@command("desk.close")
+def close() -> str:
+    """Close the desk."""
+    return "closed"
+
+
+def desk(update: dict[str, Any]) -> Workflow:
+    within = around(update).nodes["within"].runnable
+    flow = Workflow("desk")
+    flow.add_state("open", node=within)
+    flow.add_state("closed", final=True)
+    flow.add_edge("open", close, "closed")
+    return flow
+
+
+def test_a_compiled_workflow_is_strict_and_takes_what_its_nodes_declare() -> None:
+    with SQLCheckpointer("sqlite://") as saver:
+        output = desk({"job": Job(1)}).compile(saver).invoke({"messages": [("user", "hi")]}, HERE)
+
+        assert output["messages"][-1].content == "done"
+        assert saver.serde.strict is False  # another graph on the same checkpointer declares something else
+
+
+@pytest.mark.parametrize(
+    ("options", "is_taken"), [({}, False), ({"strict": False}, True), ({"allowed_types": [Item]}, True)]
+)
+def test_a_compiled_workflow_refuses_what_nobody_declares(options: dict[str, Any], is_taken: bool) -> None:
+    with SQLCheckpointer("sqlite://", **options) as saver:
+        graph = desk({"value": Item(name="x")}).compile(saver)
+
+        if is_taken:
+            graph.invoke({"messages": [("user", "hi")]}, HERE)
+        else:
+            with pytest.raises(InputError) as caught:
+                graph.invoke({"messages": [("user", "hi")]}, HERE)
+            assert (caught.value.code, caught.value.details["channel"]) == ("type_not_allowed", "value")
 
 
 PROGRAM = """

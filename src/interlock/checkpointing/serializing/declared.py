@@ -13,7 +13,8 @@ def declared_types(*schemas: Any) -> frozenset[type]:
     """Every data class that occurs in schemas: in their fields, and in the fields of those.
 
     Args:
-        schemas: Typed dictionaries, dataclasses, pydantic models, or any annotation.
+        schemas: Typed dictionaries, dataclasses, pydantic models, any annotation, or a graph of LangGraph's, compiled or not: what its state,
+            its nodes and the graphs within it declare.
     """
     found: set[type] = set()
     seen: set[int] = set()
@@ -33,6 +34,8 @@ def declared_types(*schemas: Any) -> frozenset[type]:
 
 
 def _parts(item: Any) -> Iterable[Any]:
+    if not isinstance(item, type) and typing.get_origin(item) is None:
+        yield from _of_graph(item)
     if isinstance(item, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
         yield item.__value__
     yield from typing.get_args(item)
@@ -50,6 +53,31 @@ def _parts(item: Any) -> Iterable[Any]:
             metadata = item.__pydantic_generic_metadata__
             yield from metadata["args"]
             yield metadata["origin"]
+
+
+def _of_graph(item: Any) -> Iterable[Any]:
+    """What a graph, a node of one, or a runnable around one consists of: LangGraph looks for subgraphs in the same places."""
+    if not any(cls.__module__.startswith(_GRAPHS) for cls in type(item).__mro__):
+        return
+    for name in ("builder", "runnable", "bound", "input_schema", "context_schema"):
+        if (part := _attribute(item, name)) is not None:
+            yield part
+    for name in ("schemas", "nodes", "steps", "deps"):
+        parts = _attribute(item, name)
+        if isinstance(parts, dict):
+            yield from parts if name == "schemas" else parts.values()
+        elif isinstance(parts, (list, tuple)):
+            yield from parts
+
+
+_GRAPHS = ("langgraph.", "langchain_core.")
+
+
+def _attribute(item: Any, name: str) -> Any:
+    try:
+        return object.__getattribute__(item, name)
+    except Exception:  # not there, or a property that needs what this one has not
+        return None
 
 
 def _hints(cls: type) -> dict[str, Any]:

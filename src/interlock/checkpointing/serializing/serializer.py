@@ -28,7 +28,8 @@ class TypedSerializer(JsonPlusSerializer):
     Args:
         allowed_types: Classes of yours, or their module and name. In strict mode only these are written and read; else they may
             also run their default factories, for fields that they were given since.
-        strict: Whether to refuse classes that are not allowed, when they are written and when they are read.
+        strict: Whether to refuse classes that are not allowed, when they are written and when they are read. If it is not given, the
+            environment says, and so does a graph that hands over what it declares.
         moved_types: Where classes are now that were moved or renamed: the old module and name, and the new class.
         pickle_fallback: Whether to pickle values that have no other stored form. Whoever can write to the database can then run
             code in your process.
@@ -44,6 +45,7 @@ class TypedSerializer(JsonPlusSerializer):
     ) -> None:
         given = tuple(allowed_types)
         super().__init__(pickle_fallback=pickle_fallback, allowed_msgpack_modules=given or None)
+        self.is_permissive = strict is False
         strict = langgraph_types.STRICT_MSGPACK_ENABLED if strict is None else strict
         self._begin(Allowed.of(given, strict=strict), dict(moved_types or {}))
 
@@ -52,6 +54,9 @@ class TypedSerializer(JsonPlusSerializer):
         self._moved = moved
         self._kinds: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
         self._derived: dict[Any, TypedSerializer] = {}
+
+    is_permissive: bool
+    """Whether `strict=False` was asked for."""
 
     @property
     def strict(self) -> bool:

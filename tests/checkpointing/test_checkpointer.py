@@ -485,6 +485,39 @@ def test_pruning_keeps_what_delta_channels_are_rebuilt_from(saver: SQLCheckpoint
     assert len(before["items"]) == 2 * turns
 
 
+@pytest.mark.parametrize("gone", [[0], [1], [0, 1], [1, 0], [0, 2]])
+def test_deleting_runs_changes_nothing_that_is_built_on_them(gone: list[int], saver: SQLCheckpointer) -> None:
+    graph = StateGraph(DeltaState)
+    graph.add_node("add", lambda state: {"items": [f"after {len(state['items'])}"]})
+    graph.add_edge(START, "add")
+    compiled = graph.compile(checkpointer=saver)
+    states = []
+    for number in range(4):
+        compiled.invoke({"items": [number]}, {**config(), "metadata": {"run_id": f"run-{number}"}})
+        states.append(compiled.get_state(config()))
+
+    for number in gone:
+        saver.delete_for_runs([f"run-{number}"])
+
+    for number, state in enumerate(states):
+        if number not in gone:
+            assert compiled.get_state(state.config).values == state.values
+    compiled.invoke({"items": ["later"]}, config())
+    assert compiled.get_state(config()).values["items"][:-2] == states[-1].values["items"]
+
+
+def test_deleting_runs_drops_what_nothing_newer_is_built_on(saver: SQLCheckpointer) -> None:
+    graph = chat(saver)
+    for number in range(3):
+        graph.invoke({"messages": [("user", "q")]}, {**config(), "metadata": {"run_id": f"run-{number}"}})
+    before = graph.get_state(config())
+
+    saver.delete_for_runs(["run-0", "run-1"])
+
+    assert {one.metadata["run_id"] for one in saver.list(config())} == {"run-2"}
+    assert graph.get_state(config()).values == before.values
+
+
 def test_pruning_drops_large_values_that_nobody_needs_any_more(saver: SQLCheckpointer) -> None:
     at = config()
     for number in range(4):

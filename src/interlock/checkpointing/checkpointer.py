@@ -30,6 +30,8 @@ from .saver import history, reading, threads
 from .saver.encoding.sealing import Sealing
 from .saver.jobs import Job, PutJob, WritesJob
 from .saver.keys import place_of
+from .saver.looking import indexes
+from .saver.looking.listing import list_tuples
 from .saver.memory import CACHE_BYTES
 from .saver.resealing import Progress, ReencryptReport, reencrypt
 from .saver.storage import Storage
@@ -39,6 +41,9 @@ from .tables.checkpoints import CHECKPOINT_ID_LENGTH, TASK_ID_LENGTH
 
 if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+_SERIALIZERS = 64
+"""Of so many serializers it is remembered what they can do."""
 
 Target: TypeAlias = "str | URL | Engine | AsyncEngine | Database"
 
@@ -64,6 +69,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         fenced: Refuse a step that does not follow the newest checkpoint of its thread: another run was first. A run from a
             checkpoint that was asked for by its id may branch off, as LangGraph's time travel does.
         memory_bytes: How much of conversations is remembered between steps.
+        metadata_index: Keys of the metadata by which `list` and `threads` find checkpoints through an index. `setup` makes the indexes.
         synchronous: On SQLite: `FULL` survives power loss, `NORMAL` survives a killed process.
 
     Raises:
@@ -84,6 +90,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         encrypted_only: bool = False,
         fenced: bool = True,
         memory_bytes: int = CACHE_BYTES,
+        metadata_index: Sequence[str] = (),
         synchronous: str = "FULL",
     ) -> None:
         if serde is None:
@@ -94,6 +101,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
                 "Leave serde out, or give them to the serializer: serde=TypedSerializer(strict=True, allowed_types=[…])."
             )
         super().__init__(serde=serde)
+        keys = indexes.checked_keys(metadata_index)
         self._encryption = encryption
         self._encrypted_only = encrypted_only
         self._sealings: dict[int, Sealing] = {}
@@ -105,7 +113,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             self.conversation_database = Database.open(conversation, synchronous=synchronous, schema=schema)
             if not isinstance(conversation, Database):
                 self._closing.append(self.conversation_database)
-        self._storage = Storage(self.database, self.conversation_database, memory_bytes)
+        self._storage = Storage(self.database, self.conversation_database, memory_bytes, keys)
         self._fenced = fenced
 
     def declaring(self, *schemas: Any) -> "SQLCheckpointer":
@@ -125,6 +133,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         """Create the tables, or bring them up to this release. Safe to call again, and by several processes at once."""
         for database, groups in self._storage.databases():
             tables.setup(database, groups=groups)
+        indexes.create(self.database, self._storage.metadata_keys)
 
     async def asetup(self) -> None:
         """As `setup`."""
@@ -166,8 +175,15 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Checkpoints, newest first. Nothing is locked between two of them."""
-        return reading.list_tuples(self._storage, self._sealing(), config, filter, before, limit)
+        """Checkpoints, newest first. Nothing is locked between two of them.
+
+        The filter is on the metadata and means what it means to LangGraph's saver for the database: on PostgreSQL and MySQL the metadata
+        contain it, on SQLite each value is equal, and a dot in a key goes deeper.
+
+        Raises:
+            StoreError: A row is damaged; the error names it.
+        """
+        return list_tuples(self._storage, self._sealing(), config, filter, before, limit)
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -215,8 +231,11 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         threads.delete_thread(self._storage, str(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete the checkpoints that these runs made."""
-        threads.delete_for_runs(self._storage, run_ids)
+        """Delete the checkpoints that these runs made.
+
+        What is newer stays as it was: a checkpoint that the delta channels of another run's checkpoint are rebuilt from is kept.
+        """
+        threads.delete_for_runs(self._storage, run_ids, self._sealing())
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread with its whole history and its conversation."""
@@ -379,6 +398,8 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         serde = self.serde
         sealing = self._sealings.get(id(serde))
         if sealing is None or sealing.serde is not serde:
+            if len(self._sealings) >= _SERIALIZERS:
+                self._sealings.clear()  # LangGraph makes one for each graph that is compiled in strict mode
             sealing = self._sealings[id(serde)] = Sealing(
                 serde, encryption=self._encryption, encrypted_only=self._encrypted_only
             )

@@ -22,6 +22,7 @@ from .encoding.messages import PACK, Message, can_stand_beside
 from .encoding.sealing import Sealing, checkpoint_place, message_place, value_place, writes_place
 from .encoding.separation import Encoded, Encoder
 from .keys import Place
+from .looking.indexes import check_indexable
 from .memory import Conversation
 from .protocols import Home, Waiter
 
@@ -184,6 +185,8 @@ class PutJob(Job):
                 f"The metadata of a checkpoint cannot be stored as JSON: {error}. Nothing was written. "
                 "Put strings, numbers, booleans, lists and dictionaries into the metadata of the config, and nothing else."
             ) from error
+        if storage.metadata_keys:
+            check_indexable(described)
         run_id = described.get("run_id")
         self._run_id = run_id if isinstance(run_id, str) and len(run_id) <= 255 else None
         # Updates by hand and forks may branch, and the inputs of subgraphs when their parent is replayed. Without a parent,
@@ -249,8 +252,7 @@ class PutJob(Job):
         ids = [value for _, value in stored.values() if isinstance(value, int)]
         self._outside_ids = _to_json(ids) if ids else None
         self._taken = conversation, made
-        conversation.channels[self.place.namespace] = stored
-        conversation.lists.update(encoder.lists)
+        conversation.hold(self.place.namespace, stored, encoder.lists)
 
     def value_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the new large values: value_id, channel, version, kind, body."""

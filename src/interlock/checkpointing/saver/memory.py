@@ -14,6 +14,11 @@ from .encoding.lists import StoredList
 from .encoding.messages import Message
 
 CACHE_BYTES = 128 * 1024 * 1024
+NAMESPACES = 32
+"""Of so many namespaces of a thread it is remembered what their newest checkpoints have: each run of a subgraph has one of its own."""
+# What Python needs for each, measured: an empty conversation, a message beside its bytes (which are there twice once it was compared),
+# a channel beside the bytes of its value, a list of messages, and one message in it.
+_CONVERSATION, _MESSAGE, _CHANNEL, _LIST, _IN_LIST = 2_000, 1_000, 400, 500, 32
 
 
 class Conversation:
@@ -27,6 +32,7 @@ class Conversation:
         "by_digest",
         "by_id",
         "channels",
+        "counted",
         "dead",
         "epoch",
         "erased_ids",
@@ -56,7 +62,8 @@ class Conversation:
         self.stored = 0
         self.opened = False
         self.dead = False
-        self.size = 0
+        self.size = _CONVERSATION
+        self.counted = 0
         self.impatient = 0
         self.messages: dict[int, Message] = {}
         self.by_id: dict[str, Message] = {}
@@ -77,8 +84,34 @@ class Conversation:
             self.learn_id(message, message.message_id)
             if erased:
                 self.erased_ids[message.message_id] = message
-        self.size += len(message.body) + 400
+        self.size += 2 * len(message.body) + _MESSAGE
         return message
+
+    def hold(
+        self,
+        namespace: str,
+        channels: dict[str, tuple[Any, Any]],
+        lists: dict[tuple[str, str], StoredList],
+    ) -> None:
+        """Remember the stored values of a namespace's newest checkpoint, and its lists. Namespaces that were not used for longest go."""
+        before = self.channels.pop(namespace, None)
+        if before is not None:
+            self.size -= _size_of(before)
+        self.channels[namespace] = channels  # as the last of them
+        self.size += _size_of(channels)
+        for slot, stored in lists.items():
+            known = self.lists.get(slot)
+            self.size += len(stored.messages) * _IN_LIST + _LIST
+            if known is not None:
+                self.size -= len(known.messages) * _IN_LIST + _LIST
+            self.lists[slot] = stored
+        while len(self.channels) > NAMESPACES:
+            self._let_go(next(iter(self.channels)))
+
+    def _let_go(self, namespace: str) -> None:
+        self.size -= _size_of(self.channels.pop(namespace))
+        for slot in [slot for slot in self.lists if slot[0] == namespace]:
+            self.size -= len(self.lists.pop(slot).messages) * _IN_LIST + _LIST
 
     def claim(self, message: Message, message_id: str) -> None:
         """A message that was stored without an id has one now, where it stands in a list: nobody else without one is the same."""
@@ -95,26 +128,36 @@ class Conversation:
             self.by_id[message_id] = message
 
 
+def _size_of(channels: dict[str, tuple[Any, Any]]) -> int:
+    return sum(_CHANNEL if type(value) is int else _CHANNEL + len(value[2]) for _, value in channels.values())
+
+
 def digest(kind: str, body: bytes) -> bytes:
     """What a message without an id is recognised by."""
     return blake2b(body, digest_size=16, person=kind[:16].encode()).digest()
 
 
 class Memory:
-    """The conversations that are remembered, the latest used last, bounded by bytes."""
+    """The conversations that are remembered, the latest used last, bounded by the bytes of all that is remembered of them."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
         self._guard = threading.Lock()
         self._known: OrderedDict[str, Conversation] = OrderedDict()
-        self._used = 0
+        self._total = 0
+
+    @property
+    def size(self) -> int:
+        """The bytes that are remembered, as they are counted."""
+        return self._total
 
     def of(self, thread_id: str) -> Conversation:
         """The conversation of a thread, perhaps not opened yet."""
         with self._guard:
             conversation = self._known.get(thread_id)
             if conversation is None or conversation.dead:
-                conversation = self._known[thread_id] = Conversation(thread_id)
+                conversation = Conversation(thread_id)
+                self._let_in(conversation)
             else:
                 self._known.move_to_end(thread_id)
             return conversation
@@ -122,41 +165,60 @@ class Memory:
     def replace(self, conversation: Conversation) -> None:
         """From now on this is what is known of its thread."""
         with self._guard:
-            known = self._known.pop(conversation.thread_id, None)
-            if known is not None:
-                known.dead = True
-            self._known[conversation.thread_id] = conversation
+            self._let_in(conversation)
 
     def forget(self, conversation: Conversation) -> None:
         """Believe nothing of it any more; whoever comes next asks the database."""
         with self._guard:
             conversation.dead = True
             if self._known.get(conversation.thread_id) is conversation:
-                del self._known[conversation.thread_id]
+                self._let_go(conversation.thread_id)
 
     def forget_threads(self, which: Callable[[str], bool]) -> None:
         """Forget every conversation whose thread is meant."""
         with self._guard:
             for thread_id in [known for known in self._known if which(known)]:
-                self._known.pop(thread_id).dead = True
+                self._let_go(thread_id)
 
-    def used(self) -> None:
-        """Something was stored: from time to time, see that there is not too much."""
-        self._used += 1
-        if self._used >= max(64, len(self._known) // 8):  # it costs as much as there are conversations
-            self._used = 0
-            self.trim()
+    def used(self, conversation: Conversation) -> None:
+        """Something of it was read or stored: count what it has now, and see that there is not too much of all together."""
+        with self._guard:
+            if self._known.get(conversation.thread_id) is not conversation:
+                return
+            self._total += conversation.size - conversation.counted
+            conversation.counted = conversation.size
+            if self._total > self._limit:
+                self._trim()
 
     def trim(self) -> None:
         """Forget the conversations that were not used for longest, as long as there is too much; not those of which something is in line."""
         with self._guard:
-            total = sum(conversation.size for conversation in self._known.values())
-            if total <= self._limit:
-                return
-            for thread_id, conversation in list(self._known.items())[:-1]:
-                if total <= self._limit:
-                    return
-                if not conversation.in_line:
-                    del self._known[thread_id]
-                    conversation.dead = True
-                    total -= conversation.size
+            for conversation in self._known.values():
+                self._total += conversation.size - conversation.counted
+                conversation.counted = conversation.size
+            self._trim()
+
+    def _trim(self) -> None:
+        """The latest stays, however large it is: it would be read again at its next step."""
+        left, going = self._total, []
+        latest = next(reversed(self._known), None)
+        for thread_id, conversation in self._known.items():
+            if left <= self._limit or thread_id == latest:
+                break
+            if not conversation.in_line:
+                going.append(thread_id)
+                left -= conversation.counted
+        for thread_id in going:
+            self._let_go(thread_id)
+
+    def _let_in(self, conversation: Conversation) -> None:
+        if conversation.thread_id in self._known:
+            self._let_go(conversation.thread_id)
+        conversation.counted = conversation.size
+        self._total += conversation.counted
+        self._known[conversation.thread_id] = conversation
+
+    def _let_go(self, thread_id: str) -> None:
+        conversation = self._known.pop(thread_id)
+        conversation.dead = True
+        self._total -= conversation.counted

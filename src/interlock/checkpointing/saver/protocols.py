@@ -3,6 +3,7 @@
 `storage` is the home of jobs and builds on all of them, so they know it only by this.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Protocol
 
@@ -39,6 +40,8 @@ class Home(Protocol):
     conversation_integrity_error: Any
     """What the conversations' driver raises where a row is there already."""
     schema_name: str | None
+    metadata_keys: Sequence[str]
+    """The keys of the metadata that are indexed."""
 
     def stored_values(self, place: Place, sealing: Any) -> dict[str, tuple[Any, Any]]:
         """The version and the stored value of each channel in the checkpoint at a place."""

@@ -1,15 +1,13 @@
 """Checkpoints as LangGraph gets them: rows, their messages, and the values built from both."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, PendingWrite, writes_sort_key
 
-from ...tools.errors import StoreError
-from ..tables.checkpoints import checkpoints, threads
+from ...tools.errors import StoreError, StoreUnavailable
+from .damage import damaged, damaged_at, parsed
 from .encoding import body
 from .encoding.lists import StoredList
 from .encoding.messages import Message
@@ -17,7 +15,7 @@ from .encoding.msgpack_tree import positions
 from .encoding.sealing import Sealing, checkpoint_place, value_place, writes_place
 from .encoding.separation import Decoder, Encoded, needed
 from .jobs import unpack_part
-from .keys import Place, place_of
+from .keys import Place
 from .loading import load
 from .memory import Conversation
 from .storage import Storage
@@ -25,9 +23,8 @@ from .storage import Storage
 LOOKING = "__interlock_looking"
 """Set in a config by who only looks at a checkpoint, and will not go on from it: the fence stays as it is."""
 
-PAGE = 50
 ATTEMPTS = 3
-_MISSING_MESSAGES, _MISSING_VALUE = "missing_messages", "missing_value"
+MISSING_MESSAGES, MISSING_VALUE = "missing_messages", "missing_value"
 Found = tuple[int, int, int] | None
 """The id, epoch and next position of a conversation, as they were read together with a checkpoint."""
 
@@ -79,7 +76,7 @@ def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: Runnable
     if place.checkpoint_id is not None and not config.get("configurable", {}).get(LOOKING):
         storage.asked_for(place)
     for attempt in range(1, ATTEMPTS + 1):
-        found = (_in_one_statement if storage.loads_at_once else _in_several)(storage, place, sealing)
+        found = _read(storage, place, sealing)
         if found is None:
             return None
         stored, conversation = found
@@ -88,12 +85,26 @@ def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: Runnable
             return _build(storage, place, sealing, stored, remember=remember, config=config, found=conversation)
         except StoreError as error:
             # The messages are read after the checkpoint: the thread may have been deleted, or begun anew, in between.
-            if error.code != _MISSING_MESSAGES or attempt == ATTEMPTS:
+            if error.code != MISSING_MESSAGES or attempt == ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
 
 
-def _is_there(storage: Storage, place: Place) -> bool:
+def _read(storage: Storage, place: Place, sealing: Sealing) -> "tuple[Stored, Found] | None":
+    if storage.loads_at_once:
+        try:
+            return _in_one_statement(storage, place, sealing)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            if "threadId" in error.details:
+                raise
+            # The database could not read a column that the statement looks into: row by row, it can be named.
+    return _in_several(storage, place, sealing)
+
+
+def is_there(storage: Storage, place: Place) -> bool:
+    """Whether there is a checkpoint at a place."""
     with storage.database.raw_query() as cursor:
         cursor.execute(storage.statements.exactly, (place.thread_id, place.namespace_key, place.checkpoint_id))
         return cursor.fetchone() is not None
@@ -122,105 +133,63 @@ def _in_one_statement(storage: Storage, place: Place, sealing: Sealing) -> tuple
         return None
     checkpoint = Row(*row)
     there = {value_id for value_id, *_ in outside}
-    for value_id in json.loads(checkpoint.outside) if checkpoint.outside else ():
+    for value_id in outside_ids(checkpoint, place):
         if value_id not in there:
-            _gone("channel value", value_id)
+            raise _gone(value_id, place, checkpoint.checkpoint_id)
     return open_row(checkpoint, write_rows, outside, place, sealing), conversation
-
-
-def list_tuples(  # noqa: PLR0917 -- in LangGraph's order
-    storage: Storage,
-    sealing: Sealing,
-    config: RunnableConfig | None,
-    metadata_filter: dict[str, Any] | None,
-    before: RunnableConfig | None,
-    limit: int | None,
-) -> Iterator[CheckpointTuple]:
-    """Checkpoints, newest first, page by page: between pages no connection is held."""
-    storage.ready()
-    c, t = checkpoints.c, threads.c
-    query = sa.select(
-        t.thread_id, sa.func.coalesce(t.long_namespace, t.namespace_key), c.thread, c.checkpoint_id, c.parent_id, c.kind,
-        c.body, c.metadata, c.outside,
-    ).join_from(checkpoints, threads, t.id == c.thread)  # fmt: skip
-    if config is not None:
-        place = place_of(config)
-        query = query.where(t.thread_id == place.thread_id)
-        if config["configurable"].get("checkpoint_ns") is not None:
-            query = query.where(t.namespace_key == place.namespace_key)
-        if place.checkpoint_id is not None:
-            query = query.where(c.checkpoint_id == place.checkpoint_id)
-    if before is not None and (bound := (before.get("configurable") or {}).get("checkpoint_id")):
-        query = query.where(c.checkpoint_id < str(bound))
-    query = query.order_by(c.checkpoint_id.desc(), c.thread.desc()).limit(PAGE)
-    after: tuple[str, int] | None = None
-    while limit is None or limit > 0:
-        page = query
-        if after is not None:
-            page = query.where(
-                sa.or_(c.checkpoint_id < after[0], sa.and_(c.checkpoint_id == after[0], c.thread < after[1]))
-            )
-        with storage.database.read() as connection:
-            rows = connection.execute(page).all()
-        for thread_id, namespace, *rest in rows:
-            row = Row(*rest)
-            if metadata_filter and not _matches(json.loads(row.metadata), metadata_filter):
-                continue
-            found = _listed(storage, Place(thread_id, namespace, row.checkpoint_id), sealing, row)
-            if found is None:
-                continue
-            yield found
-            if limit is not None:
-                limit -= 1
-                if limit <= 0:
-                    return
-        if len(rows) < PAGE:
-            return
-        after = (rows[-1].checkpoint_id, rows[-1].thread)
-
-
-def _listed(storage: Storage, place: Place, sealing: Sealing, row: Row) -> CheckpointTuple | None:
-    """A checkpoint of a page; None when it was deleted since the page was read."""
-    try:
-        with storage.database.raw_read() as cursor:
-            stored = _open(storage, cursor, row, place, sealing)
-        return _build(storage, place, sealing, stored, remember=False)
-    except StoreError as error:
-        if error.code in (_MISSING_MESSAGES, _MISSING_VALUE) and not _is_there(storage, place):
-            return None
-        raise
-
-
-def _matches(metadata: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return all(metadata.get(key) == value for key, value in wanted.items())
 
 
 def _open(storage: Storage, cursor: Any, row: Row, place: Place, sealing: Sealing) -> Stored:
     cursor.execute(storage.statements.writes_of, (row.thread, row.checkpoint_id))
     write_rows = cursor.fetchall()
     outside = []
-    for value_id in json.loads(row.outside) if row.outside else ():
+    for value_id in outside_ids(row, place):
         cursor.execute(storage.statements.value, (row.thread, value_id))
-        outside.append((value_id, *(cursor.fetchone() or _gone("channel value", value_id))))
+        found = cursor.fetchone()
+        outside.append(value_id if found is None else (value_id, *found))
     return open_row(row, write_rows, outside, place, sealing)
 
 
+def outside_ids(row: Row, place: Place) -> list[int]:
+    """The ids of the large values of a checkpoint."""
+    if not row.outside:
+        return []
+    ids: list[int] = parsed(row.outside, "list of large values", place._replace(checkpoint_id=row.checkpoint_id), list)
+    return ids
+
+
 def open_row(row: Row, write_rows: Iterable[Any], outside: Iterable[Any], place: Place, sealing: Sealing) -> Stored:
-    """Unseal a checkpoint and what belongs to it."""
+    """Unseal a checkpoint and what belongs to it.
+
+    Args:
+        row: The checkpoint.
+        write_rows: Its pending writes, as `writes_of` gives them.
+        outside: Its large values as id, kind and body; the id alone where there is none.
+        place: Where it is.
+        sealing: Reads it.
+
+    Raises:
+        StoreError: One of the rows cannot be read; the error names it.
+    """
     thread_id, namespace_key = place.thread_id, place.namespace_key
-    where = checkpoint_place(thread_id, namespace_key, row.checkpoint_id)
-    header, values, extras = body.unpack(sealing.unseal(row.kind, row.body, where), row.checkpoint_id)
-    return Stored(
-        row,
-        header,
-        values,
-        extras,
-        {
-            value_id: body.unpack_value(sealing.unseal(kind, data, value_place(thread_id, namespace_key, value_id)))
-            for value_id, kind, data in outside
-        },
-        open_writes(write_rows, place, row.checkpoint_id, sealing),
-    )
+    here = place._replace(checkpoint_id=row.checkpoint_id)
+    try:
+        where = checkpoint_place(thread_id, namespace_key, row.checkpoint_id)
+        header, values, extras = body.unpack(sealing.unseal(row.kind, row.body, where), row.checkpoint_id)
+    except Exception as error:
+        raise damaged_at(error, "body of a checkpoint", here) from error
+    large: dict[int, Encoded] = {}
+    for found in outside:
+        if isinstance(found, int):
+            raise _gone(found, place, row.checkpoint_id)
+        value_id, kind, data = found
+        try:
+            opened = sealing.unseal(kind, data, value_place(thread_id, namespace_key, value_id))
+            large[value_id] = body.unpack_value(opened)
+        except Exception as error:
+            channel = next((name for name, value in values.items() if value == value_id), None)
+            raise damaged_at(error, "value of a channel", here, valueId=value_id, channel=channel) from error
+    return Stored(row, header, values, extras, large, open_writes(write_rows, place, row.checkpoint_id, sealing))
 
 
 def open_writes(
@@ -230,8 +199,12 @@ def open_writes(
     found = []
     for task_id, part, task_path, kind, data in rows:
         where = writes_place(place.thread_id, place.namespace_key, checkpoint_id, task_id, part)
-        for index, (channel, encoded) in unpack_part(sealing.unseal(kind, data, where)).items():
-            found.append((writes_sort_key(task_path, task_id, index), task_id, channel, encoded))
+        try:
+            for index, (channel, encoded) in unpack_part(sealing.unseal(kind, data, where)).items():
+                found.append((writes_sort_key(task_path, task_id, index), task_id, channel, encoded))
+        except Exception as error:
+            here = place._replace(checkpoint_id=checkpoint_id)
+            raise damaged_at(error, "pending writes of a task", here, taskId=task_id, part=part) from error
     found.sort(key=lambda write: write[0])
     return [write[1:] for write in found]
 
@@ -300,46 +273,108 @@ def _build(
     config: RunnableConfig | None = None,
     found: Found = None,
 ) -> CheckpointTuple:
-    conversation, known = messages_for(storage, place.thread_id, stored.encoded(), sealing, found)
-    decoder = Decoder(known.__getitem__, sealing)
-    row = stored.row
-    values: dict[str, Any] = {}
-    lists = {}
-    for channel, value in stored.values.items():
-        values[channel] = decoder.decode(stored.outside[value] if isinstance(value, int) else value)
-        if decoder.last_list is not None:
-            lists[place.namespace, channel] = decoder.last_list
-            decoder.last_list = None
+    try:
+        values = list(stored.encoded())
+        conversation, known = messages_for(storage, place.thread_id, values, sealing, found)
+    except StoreError:
+        raise
+    except Exception as error:
+        here = place._replace(checkpoint_id=stored.row.checkpoint_id)
+        raise damaged_at(error, "body of a checkpoint", here) from error
+    built, lists = build(sealing, place, stored, known, config)
     if remember and conversation is not None and not conversation.dead:
         with conversation.lock:
             versions = stored.header["channel_versions"]
-            for slot, messages in lists.items():
-                before = conversation.lists.get(slot)
-                if before is None or before.messages != messages:
-                    conversation.lists[slot] = StoredList.loaded(messages)
-            conversation.channels[place.namespace] = {
-                channel: (versions[channel], value) for channel, value in stored.values.items() if channel in versions
-            }
+            known_lists = conversation.lists
+            conversation.hold(
+                place.namespace,
+                {
+                    channel: (versions[channel], value)
+                    for channel, value in stored.values.items()
+                    if channel in versions
+                },
+                {
+                    slot: StoredList.loaded(messages)
+                    for slot, messages in lists.items()
+                    if slot not in known_lists or known_lists[slot].messages != messages
+                },
+            )
+    if conversation is not None:
+        storage.memory.used(conversation)
+    return built
+
+
+def build(
+    sealing: Sealing, place: Place, stored: Stored, known: Mapping[int, Message], config: RunnableConfig | None = None
+) -> tuple[CheckpointTuple, dict[tuple[str, str], list[Message]]]:
+    """A checkpoint as LangGraph gets it, and the lists of messages in it.
+
+    Raises:
+        StoreError: Something of it cannot be read, or messages are missing; the error names which.
+    """
+    decoder = Decoder(known.__getitem__, sealing)
+    row = stored.row
+    here = place._replace(checkpoint_id=row.checkpoint_id)
+
+    def decoded(value: Encoded, what: str, **where: Any) -> Any:
+        try:
+            return decoder.decode(value)
+        except Exception as error:
+            if (missing := _unreadable_message(value, known, decoder, place.thread_id)) is not None:
+                raise missing from error
+            raise damaged_at(error, what, here, **where) from error
+
+    values: dict[str, Any] = {}
+    lists = {}
+    for channel, value in stored.values.items():
+        whole = stored.outside.get(value) if isinstance(value, int) else value
+        if whole is None:
+            raise _gone(value, place, row.checkpoint_id)
+        values[channel] = decoded(whole, "value of a channel", channel=channel)
+        if decoder.last_list is not None:
+            lists[place.namespace, channel] = decoder.last_list
+            decoder.last_list = None
     checkpoint = {**stored.header, "channel_values": values}
     for name, extra in stored.extras.items():
-        checkpoint[name] = decoder.decode(encoded(extra)) if is_encoded(extra) else extra
+        checkpoint[name] = decoded(encoded(extra), name) if is_encoded(extra) else extra
     pending: list[PendingWrite] = [
-        (task_id, channel, decoder.decode(value)) for task_id, channel, value in stored.writes
+        (task_id, channel, decoded(value, "pending write of a task", taskId=task_id, channel=channel))
+        for task_id, channel, value in stored.writes
     ]
-    return CheckpointTuple(
+    built = CheckpointTuple(
         config if config is not None and place.checkpoint_id is not None else place.config(row.checkpoint_id),
         checkpoint,  # type: ignore[arg-type]
-        json.loads(row.metadata),
+        parsed(row.metadata, "metadata", here),
         place.config(row.parent_id) if row.parent_id else None,
         pending,
     )
+    return built, lists
 
 
-def _gone(what: str, name: Any) -> Any:
-    raise StoreError(
-        f"The {what} {name} that a checkpoint refers to is not in the database. Nothing was loaded. "
-        "Restore the database from a backup, or go on from an older checkpoint of the thread.",
-        code=_MISSING_VALUE,
+def _unreadable_message(
+    value: Encoded, known: Mapping[int, Message], decoder: Decoder, thread_id: str
+) -> StoreError | None:
+    """Why a value cannot be built, where that is because of a message that it refers to."""
+    try:
+        at = positions(needed([value]))
+    except Exception:
+        return None
+    for position in at:
+        if position not in known:
+            return _lost(thread_id)
+        try:
+            decoder.message(known[position])
+        except Exception as error:
+            return damaged(error, "message", thread_id, position=position)
+    return None
+
+
+def _gone(value_id: Any, place: Place, checkpoint_id: str) -> StoreError:
+    return StoreError(
+        f"The channel value {value_id} that the checkpoint {checkpoint_id} of the thread {place.thread_id!r} refers to is not in the "
+        "database. Nothing was loaded. Restore the database from a backup, or go on from an older checkpoint of the thread.",
+        code=MISSING_VALUE,
+        details={"threadId": place.thread_id, "checkpointId": checkpoint_id, "valueId": value_id},
     )
 
 
@@ -347,6 +382,6 @@ def _lost(thread_id: str) -> StoreError:
     return StoreError(
         f"Messages that a checkpoint of the thread {thread_id!r} refers to are not in the conversation tables. Nothing was "
         "loaded. Was the thread deleted a moment ago, or is this another conversation database than the one that was written?",
-        code=_MISSING_MESSAGES,
+        code=MISSING_MESSAGES,
         details={"threadId": thread_id},
     )

@@ -18,13 +18,14 @@ from ..faults import is_deadlock, is_locked
 from .databases import postgres, sqlite
 from .databases.statements import Statements
 from .encoding import body
-from .encoding.messages import Message
-from .encoding.sealing import Sealing, checkpoint_place, message_place
+from .encoding.sealing import Sealing, checkpoint_place
 from .encoding.separation import Encoded
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
 from .line import Line, TaskWaiter, ThreadWaiter
+from .looking import indexes
 from .memory import Conversation, Memory
+from .rows import read_message
 
 ATTEMPTS = 5
 _THREADS_REMEMBERED = 10_000
@@ -37,9 +38,18 @@ class Storage:
         database: Where the workflow tables are.
         conversation_database: Where the conversation tables are, most often the same.
         memory_bytes: How much of conversations is remembered.
+        metadata_keys: The keys of the metadata that have indexes, or are to have them.
     """
 
-    def __init__(self, database: Database, conversation_database: Database, memory_bytes: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        conversation_database: Database,
+        memory_bytes: int,
+        metadata_keys: Sequence[str] = (),
+    ) -> None:
+        self.metadata_keys = metadata_keys
+        self.indexed: Sequence[str] = ()
         self.database = database
         self.conversation_database = conversation_database
         self.together = conversation_database is database
@@ -54,7 +64,7 @@ class Storage:
         self.conversation_integrity_error = (driver.IntegrityError, sa.exc.IntegrityError)
         self._memory_bytes = memory_bytes
         self._threads: dict[tuple[str, str], int] = {}
-        self._asked_for: OrderedDict[Place, None] = OrderedDict()
+        self._asked_for: OrderedDict[tuple[str, str, str | None], None] = OrderedDict()
         self.schema_name: str | None = database.schema
         self._one_writer = database.dialect is Dialect.SQLITE
         self.in_one_statement = self.together and database.takes_whole_puts
@@ -88,6 +98,9 @@ class Storage:
             if not self._ready:
                 for database, groups in self.databases():
                     (schema.setup if database.dialect is Dialect.SQLITE else schema.check)(database, groups=groups)
+                if self._one_writer:
+                    indexes.create(self.database, self.metadata_keys)
+                self.indexed = indexes.present(self.database, self.metadata_keys)
                 self._ready = True
 
     def databases(self) -> list[tuple[Database, tuple[str, ...]]]:
@@ -128,16 +141,12 @@ class Storage:
     @staticmethod
     def learn(conversation: Conversation, rows: list[Any], sealing: Sealing) -> None:
         """Remember rows of (position, kind, body, role, message_id, erased_at)."""
-        for position, kind, data, role, message_id, erased_at in rows:
-            if (known := conversation.messages.get(position)) is not None:
-                if known.foreign and message_id is not None:
-                    conversation.claim(known, message_id)  # another process gave it an id meanwhile
+        for row in rows:
+            if (known := conversation.messages.get(row[0])) is not None:
+                if known.foreign and row[4] is not None:
+                    conversation.claim(known, row[4])  # another process gave it an id meanwhile
                 continue
-            codec, _, sealed = kind.partition("|")
-            plain = sealing.unseal(sealed or "bytes", data, message_place(conversation.thread_id, position))
-            message = Message(position, codec, plain, role, message_id)
-            message.foreign = message_id is None and codec == "m"
-            conversation.learn(message, erased=erased_at is not None)
+            conversation.learn(read_message(conversation.thread_id, row, sealing), erased=row[5] is not None)
 
     def stored_values(self, place: Place, sealing: Sealing) -> dict[str, tuple[Any, Encoded | int]]:
         """The version and the stored value of each channel in the checkpoint at a place; none when it is not there."""
@@ -164,7 +173,7 @@ class Storage:
 
     def asked_for(self, place: Place) -> None:
         """A run asked for this checkpoint by its id: it means to go on from there, whatever came after it."""
-        self._asked_for[place] = None
+        self._asked_for[_short(place)] = None
         if len(self._asked_for) > _THREADS_REMEMBERED:
             with contextlib.suppress(KeyError):
                 self._asked_for.popitem(last=False)
@@ -198,7 +207,9 @@ class Storage:
             thread, head, deleted = row
             if deleted is not None and (parent or checkpoint_id) <= deleted:
                 raise late(place)
-            may_branch = parent is not None and (place in self._asked_for or self._newest_is(cursor, thread, parent))
+            may_branch = parent is not None and (
+                _short(place) in self._asked_for or self._newest_is(cursor, thread, parent)
+            )
             if fenced and head is not None and head != parent and not may_branch:
                 raise ConflictError(
                     f"Another run wrote to the thread {place.thread_id!r} since this step began: its newest checkpoint is "
@@ -328,7 +339,7 @@ class Storage:
     def _settled(self, job: Job) -> None:
         if job.error is not None:
             raise job.error
-        self.memory.used()
+        self.memory.used(job.conversation)
 
     def _prepare(self, job: Job, conversation: Conversation) -> None:
         """Encode, with the conversation's lock held: the order of positions is the order of commits."""
@@ -423,6 +434,11 @@ class Storage:
     def _fail(self, job: Job, error: BaseException) -> None:
         self.memory.forget(job.conversation)
         job.error = error if isinstance(error, Exception) else _interrupted(error)
+
+
+def _short(place: Place) -> tuple[str, str, str | None]:
+    """A place by its keys: a namespace may have any length, and many places are remembered."""
+    return place.thread_id, place.namespace_key, place.checkpoint_id
 
 
 def _contended(place: Place) -> ConflictError:

@@ -1,7 +1,7 @@
 """What is done to whole threads: delete, copy, prune, and delete by run."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -11,8 +11,8 @@ from ..faults import is_deadlock
 from ..identifiers import checked
 from ..tables.checkpoints import THREAD_ID_LENGTH, channel_values, checkpoints, threads, writes
 from ..tables.conversations import conversations, messages
-from .encoding import body
-from .encoding.sealing import Sealing, checkpoint_place
+from .ancestors import chain, needed_by
+from .encoding.sealing import Sealing
 from .resealing import copy_sealed
 from .storage import ATTEMPTS, Storage
 
@@ -43,12 +43,12 @@ def _delete(storage: Storage, thread_id: str) -> None:
     with storage.database.write() as connection:
         if storage.in_one_statement:
             _lock_conversation(connection, thread_id)  # in the order in which a put in one statement locks
-        numbers = _locked(connection, mine)
+        numbers = locked(connection, mine)
         _delete_checkpoints(connection, numbers)
         if storage.together:
             _delete_conversation(connection, thread_id)
             # Namespaces that began before the conversation was held refer to messages that are gone now.
-            _delete_checkpoints(connection, _locked(connection, sa.and_(mine, threads.c.id.not_in(numbers))))
+            _delete_checkpoints(connection, locked(connection, sa.and_(mine, threads.c.id.not_in(numbers))))
 
 
 def _delete_checkpoints(connection: sa.Connection, numbers: Iterable[int]) -> None:
@@ -66,7 +66,7 @@ def _delete_checkpoints(connection: sa.Connection, numbers: Iterable[int]) -> No
             connection.execute(sa.update(threads).values(head=None, deleted_up_to=last).where(threads.c.id == number))
 
 
-def _locked(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[int]:
+def locked(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[int]:
     """The numbers of threads that nobody else writes to until this transaction ends: every put moves the head in their row.
 
     Without that, a checkpoint that is put meanwhile would outlive the messages and large values that it refers to.
@@ -100,18 +100,21 @@ def revive(storage: Storage, thread_id: str) -> None:
         connection.execute(sa.update(threads).values(deleted_up_to=None).where(deleted))
 
 
-def delete_for_runs(storage: Storage, run_ids: Sequence[str]) -> None:
-    """Delete the checkpoints of runs with their pending writes."""
+def delete_for_runs(storage: Storage, run_ids: Sequence[str], sealing: Sealing) -> None:
+    """Delete the checkpoints of runs with their pending writes, but for those that checkpoints of other runs are rebuilt from."""
     storage.ready()
-    for some in _slices([str(run_id) for run_id in run_ids]):
+    for some in slices([str(run_id) for run_id in run_ids]):
+        c = checkpoints.c
+        with storage.database.read() as connection:
+            found = list(connection.scalars(sa.select(c.thread).where(c.run_id.in_(some)).distinct()))
         with storage.database.write() as connection:
-            of_runs = sa.select(checkpoints.c.thread, checkpoints.c.checkpoint_id).where(checkpoints.c.run_id.in_(some))
-            by_thread: dict[int, list[str]] = {}
-            for thread, checkpoint_id in connection.execute(of_runs):
-                by_thread.setdefault(thread, []).append(checkpoint_id)
-            for thread in _locked(connection, threads.c.id.in_(by_thread)):
-                checkpoint_ids = by_thread[thread]
-                _drop(connection, thread, checkpoint_ids)
+            for thread in locked(connection, threads.c.id.in_(found)):
+                # Read under the lock, so that nothing is put on top of them meanwhile.
+                mine = sa.select(c.checkpoint_id).where(c.thread == thread, c.run_id.in_(some))
+                going = set(connection.scalars(mine))
+                links = chain(connection, thread, owner_of(connection, thread), sealing)
+                kept = needed_by(links, links.keys() - going)
+                drop(connection, thread, sorted(going - kept))
                 _renew_head(connection, thread)
 
 
@@ -192,60 +195,33 @@ def prune(storage: Storage, thread_ids: Sequence[str], strategy: str, sealing: S
     storage.ready()
     for thread_id in thread_ids:
         with storage.database.write() as connection:
-            for number in _locked(connection, threads.c.thread_id == str(thread_id)):
+            for number in locked(connection, threads.c.thread_id == str(thread_id)):
                 _keep_latest(connection, number, sealing)
 
 
 def _keep_latest(connection: sa.Connection, thread: int, sealing: Sealing) -> None:
-    c = checkpoints.c
-    thread_id, namespace_key = connection.execute(
-        sa.select(threads.c.thread_id, threads.c.namespace_key).where(threads.c.id == thread)
-    ).one()
-    chain = {row.checkpoint_id: row for row in connection.execute(
-        sa.select(c.checkpoint_id, c.parent_id, c.kind, c.body, c.metadata, c.outside).where(c.thread == thread)
-    )}  # fmt: skip
-    if not chain:
-        return
-
-    def opened(checkpoint_id: str) -> tuple[dict[str, Any], Mapping[str, Any], Any]:
-        row = chain[checkpoint_id]
-        where = checkpoint_place(thread_id, namespace_key, checkpoint_id)
-        return body.unpack(sealing.unseal(row.kind, row.body, where), checkpoint_id)
-
-    kept = _needed_by(chain, max(chain), opened)
-    _drop(connection, thread, [checkpoint_id for checkpoint_id in chain if checkpoint_id not in kept])
+    links = chain(connection, thread, owner_of(connection, thread), sealing)
+    if links:
+        drop(connection, thread, sorted(links.keys() - needed_by(links, [max(links)])))
 
 
-def _needed_by(chain: dict[str, Any], latest: str, opened: Callable[[str], tuple[Any, Any, Any]]) -> set[str]:
-    """The newest checkpoint, and the ancestors that its delta channels are rebuilt from: back to a value of each."""
-    kept = {latest}
-    header, values, _ = opened(latest)
-    counters = _delta_channels(chain[latest].metadata)
-    missing = {channel for channel in counters if channel in header["channel_versions"] and channel not in values}
-    parent = chain[latest].parent_id
-    while missing and parent in chain:
-        kept.add(parent)
-        _, values, _ = opened(parent)
-        missing -= values.keys()
-        parent = chain[parent].parent_id
-    return kept
+def owner_of(connection: sa.Connection, thread: int) -> tuple[str, str]:
+    """The thread id and namespace key of a thread's number."""
+    t = threads.c
+    thread_id, namespace_key = connection.execute(sa.select(t.thread_id, t.namespace_key).where(t.id == thread)).one()
+    return thread_id, namespace_key
 
 
-def _delta_channels(metadata: str) -> Iterable[str]:
-    counters = json.loads(metadata).get("counters_since_delta_snapshot")
-    return counters if isinstance(counters, dict) else ()
-
-
-def _drop(connection: sa.Connection, thread: int, checkpoint_ids: Sequence[str]) -> None:
+def drop(connection: sa.Connection, thread: int, checkpoint_ids: Sequence[str]) -> None:
     """Delete checkpoints, their writes, and the large values that no checkpoint of the thread refers to any more."""
-    for some in _slices(checkpoint_ids):
+    for some in slices(checkpoint_ids):
         for table in (checkpoints, writes):
             connection.execute(sa.delete(table).where(table.c.thread == thread, table.c.checkpoint_id.in_(some)))
     left = sa.select(checkpoints.c.outside).where(checkpoints.c.thread == thread, checkpoints.c.outside.is_not(None))
     used = {value_id for outside in connection.scalars(left) for value_id in json.loads(outside)}
     there = sa.select(channel_values.c.value_id).where(channel_values.c.thread == thread)
     unused = [value_id for value_id in connection.scalars(there) if value_id not in used]
-    for some in _slices(unused):
+    for some in slices(unused):
         connection.execute(
             sa.delete(channel_values).where(channel_values.c.thread == thread, channel_values.c.value_id.in_(some))
         )
@@ -256,6 +232,7 @@ def _renew_head(connection: sa.Connection, thread: int) -> None:
     connection.execute(sa.update(threads).values(head=connection.scalar(newest)).where(threads.c.id == thread))
 
 
-def _slices(items: Sequence[T]) -> Iterable[Sequence[T]]:
+def slices(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    """Ids in as many as go into one statement."""
     for start in range(0, len(items), _IN):
         yield items[start : start + _IN]

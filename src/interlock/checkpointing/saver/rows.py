@@ -1,0 +1,26 @@
+"""Messages out of their rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...tools.errors import StoreError
+from .damage import damaged
+from .encoding.messages import Message
+from .encoding.sealing import Sealing, message_place
+
+
+def read_message(thread_id: str, row: Sequence[Any], sealing: Sealing) -> Message:
+    """A message from a row of (position, kind, body, role, message_id, …).
+
+    Raises:
+        StoreError: It cannot be read; the error names it.
+    """
+    position, kind, data, role, message_id = row[:5]
+    codec, _, sealed = kind.partition("|")
+    try:
+        plain = sealing.unseal(sealed or "bytes", data, message_place(thread_id, position))
+    except StoreError as error:
+        raise damaged(error, "message", thread_id, position=position) from error
+    message = Message(position, codec, plain, role, message_id)
+    message.foreign = message_id is None and codec == "m"
+    return message

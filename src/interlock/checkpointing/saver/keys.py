@@ -23,6 +23,11 @@ class Place(NamedTuple):
         return namespace_key(self.namespace)
 
     @property
+    def short(self) -> tuple[str, str, str | None]:
+        """The place by its keys: a namespace may have any length, and many places are remembered."""
+        return self.thread_id, self.namespace_key, self.checkpoint_id
+
+    @property
     def long_namespace(self) -> str | None:
         """The namespace where the key is only a digest."""
         return self.namespace if len(self.namespace) >= NAMESPACE_KEY_LENGTH else None

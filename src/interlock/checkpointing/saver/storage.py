@@ -173,7 +173,7 @@ class Storage:
 
     def asked_for(self, place: Place) -> None:
         """A run asked for this checkpoint by its id: it means to go on from there, whatever came after it."""
-        self._asked_for[_short(place)] = None
+        self._asked_for[place.short] = None
         if len(self._asked_for) > _THREADS_REMEMBERED:
             with contextlib.suppress(KeyError):
                 self._asked_for.popitem(last=False)
@@ -208,7 +208,7 @@ class Storage:
             if deleted is not None and (parent or checkpoint_id) <= deleted:
                 raise late(place)
             may_branch = parent is not None and (
-                _short(place) in self._asked_for or self._newest_is(cursor, thread, parent)
+                place.short in self._asked_for or self._newest_is(cursor, thread, parent)
             )
             if fenced and head is not None and head != parent and not may_branch:
                 raise ConflictError(
@@ -434,11 +434,6 @@ class Storage:
     def _fail(self, job: Job, error: BaseException) -> None:
         self.memory.forget(job.conversation)
         job.error = error if isinstance(error, Exception) else _interrupted(error)
-
-
-def _short(place: Place) -> tuple[str, str, str | None]:
-    """A place by its keys: a namespace may have any length, and many places are remembered."""
-    return place.thread_id, place.namespace_key, place.checkpoint_id
 
 
 def _contended(place: Place) -> ConflictError:

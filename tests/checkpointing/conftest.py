@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from interlock.checkpointing import Database, schema
+from interlock.checkpointing import Database, SQLCheckpointer, schema
 from interlock.checkpointing.tables.columns import metadata
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database
 
@@ -50,3 +50,10 @@ def set_up_database_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) 
         yield url
     finally:
         database.close()
+
+
+@pytest.fixture
+def saver(set_up_database_url: str) -> Iterator[SQLCheckpointer]:
+    """A checkpointer on each of the three in turn."""
+    with SQLCheckpointer(set_up_database_url) as checkpointer:
+        yield checkpointer

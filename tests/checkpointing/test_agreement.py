@@ -10,7 +10,6 @@ import copy
 import os
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -171,12 +170,6 @@ def _shown(value: Any, erased: set[str]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_shown(item, erased) for item in value]
     return ERASED_TEXT if isinstance(value, str) and value in erased else value
-
-
-@pytest.fixture
-def saver(set_up_database_url: str) -> Any:
-    with SQLCheckpointer(set_up_database_url) as checkpointer:
-        yield checkpointer
 
 
 def test_every_history_is_the_same_as_in_memory(saver: SQLCheckpointer) -> None:

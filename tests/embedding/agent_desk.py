@@ -14,9 +14,11 @@ from interlock.commands.running.engine import Engine
 from interlock.graphs.agents.middleware import WorkflowMiddleware
 from interlock.operations.instances import Instances
 from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
-from tests.retail import attacks
+from tests.retail import attack_range
 from tests.retail import desk as desks
-from tests.retail.attacks import ATTACKS, Attacked, Result, Tampering, Write
+from tests.retail.attack_range import Result
+from tests.retail.attacked import Attacked, Tampering, Write
+from tests.retail.attacks import ATTACKS
 from tests.retail.desk import Desk, Run, Script
 
 APPROVE = {"type": "approve"}
@@ -247,10 +249,10 @@ NOT_THERE = "resumed from an old checkpoint: where it was approved and had not r
 
 def plan(share: int | None) -> list[tuple[str, Write]]:
     """Which attack is made on which writes, as for the desk; without those that an agent answers otherwise, or cannot suffer."""
-    return [(name, write) for name, write in attacks.plan(share) if name not in {IDEMPOTENT, NOT_THERE}]
+    return [(name, write) for name, write in attack_range.plan(share) if name not in {IDEMPOTENT, NOT_THERE}]
 
 
-class AgentRange(attacks.Range):
+class AgentRange(attack_range.Range):
     """An agent with the desk as its middleware, to be attacked, filled anew each time."""
 
     def __init__(self) -> None:

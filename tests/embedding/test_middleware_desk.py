@@ -27,9 +27,9 @@ from interlock.checkpointing.store import AuditKind
 from interlock.tools.errors import InputError, Refused
 from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
 from tests.embedding.agent_desk import IDEMPOTENT, AgentRange, make_agent_desk, plan
-from tests.retail import attacks, tau2
+from tests.retail import attacked, tau2
 from tests.retail import desk as desks
-from tests.retail.attacks import SEED, Write
+from tests.retail.attacked import SEED, Write
 from tests.retail.desk import CUSTOMER, AsyncRun, Desk, Run, Script
 from tests.retail.test_desk_replay import assert_as_expected, by_id, replay
 
@@ -86,7 +86,7 @@ def test_an_attack_on_an_agent_comes_to_nothing(name: str, write: Write, shootin
     assert result.audit_is_whole
 
 
-@pytest.mark.parametrize("write", some(attacks.writes(), 3), ids=str)
+@pytest.mark.parametrize("write", some(attacked.writes(), 3), ids=str)
 def test_going_on_again_from_where_it_was_asked_tells_the_stored_result_and_does_nothing(
     write: Write, shooting_range: AgentRange
 ) -> None:
@@ -100,7 +100,7 @@ def test_going_on_again_from_where_it_was_asked_tells_the_stored_result_and_does
 
 
 def test_an_approval_is_decided_from_outside_and_the_agent_goes_on(shooting_range: AgentRange) -> None:
-    write = attacks.writes()[0]
+    write = attacked.writes()[0]
     desk = shooting_range.prepared(write)
     with desks.counted() as reached:
         desk.says(desks.identification(write.owner), desks.proposal(write.name, write.arguments))
@@ -118,7 +118,7 @@ def test_an_approval_is_decided_from_outside_and_the_agent_goes_on(shooting_rang
 def test_more_calls_than_the_desk_takes_in_one_message_are_denied() -> None:
     desk = make_agent_desk()  # with the desk's own limit: one
     desks.fill(desk.store.database)
-    write = attacks.writes()[0]
+    write = attacked.writes()[0]
     with desks.counted() as reached:
         order = desks.proposal("list_all_product_types", {})
         desk.says(desks.identification(write.owner), [order, order])
@@ -212,7 +212,7 @@ def test_what_a_hostile_model_achieves_without_the_line_and_with_it(name: str, s
     store = WorkflowStore(shop.database)
     carried_out = {"without": 0, "with": 0}
     reached = dict(carried_out)
-    writes = some([write for write in attacks.writes() if not write.before], 2)
+    writes = some([write for write in attacked.writes() if not write.before], 2)
     for number, write in enumerate(writes):
         for which in carried_out:
             desks.fill(shop.database)
@@ -236,7 +236,7 @@ def test_what_a_hostile_model_achieves_without_the_line_and_with_it(name: str, s
 
 @pytest.mark.parametrize("how", ["invoke", "ainvoke"])
 def test_with_the_line_what_the_rules_permit_is_done_once_it_is_confirmed(how: str, shop: Shop) -> None:
-    write = next(write for write in attacks.writes() if not write.before)
+    write = next(write for write in attacked.writes() if not write.before)
     desks.fill(shop.database)
     agent = shop.agent(retail_workflow().as_middleware(workflow_store=WorkflowStore(shop.database)))
     config: Any = {"configurable": {"thread_id": f"permitted-{how}"}}

@@ -17,8 +17,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.embedding import agent_desk
-from tests.retail import attacks, peers, tau2
-from tests.retail.attacks import SEED, Write
+from tests.retail import attack_range, attacked, attacks, peers, tau2
+from tests.retail.attacked import SEED, Write
 from tests.retail.peers import Approver, Row
 
 
@@ -56,7 +56,7 @@ def on_peers(row: Row, writes: list[Write], approver: Approver) -> Cell:
     return cell
 
 
-def on_range(desk: attacks.Range, plan: list[tuple[str, Write]], what: str) -> dict[str, Cell]:
+def on_range(desk: attack_range.Range, plan: list[tuple[str, Write]], what: str) -> dict[str, Cell]:
     """Make every attack on the desk, or on an agent that has it as its middleware."""
     cells: dict[str, Cell] = {}
     for name, write in plan:
@@ -86,8 +86,8 @@ def main() -> int:
         print(f"the tau2-bench retail data is not in {tau2.FOLDER}: set INTERLOCK_TAU2_DIR")
         return 2
     started = time.perf_counter()
-    desk, agent = attacks.Range(), agent_desk.AgentRange()
-    cells = on_range(desk, attacks.plan(share), "desk")
+    desk, agent = attack_range.Range(), agent_desk.AgentRange()
+    cells = on_range(desk, attack_range.plan(share), "desk")
     in_agent = on_range(agent, agent_desk.plan(share), "agent")
     for used in (desk, agent):
         used.close()
@@ -96,7 +96,7 @@ def main() -> int:
     print("| attack | " + " | ".join(f"LangChain: {approver}" for approver in Approver) + " | desk | middleware |")
     print("|---|" + "---|" * (len(Approver) + 2))
     for row in peers.ROWS:
-        writes = [write for write in attacks.writes() if row.on(write)]
+        writes = [write for write in attacked.writes() if row.on(write)]
         if share is not None and share < len(writes):
             writes = random.Random(f"{SEED}/{row.title}").sample(writes, share)
         found = [on_peers(row, writes, approver) for approver in Approver]

@@ -25,9 +25,9 @@ from interlock import Database
 from interlock.testing import Call
 from interlock.tools.errors import Refused
 from interlock.workflows.retail import BY_TAU2_NAME
-from tests.retail import attacks, tau2
+from tests.retail import attacked, attacks, tau2
 from tests.retail import desk as desks
-from tests.retail.attacks import SEED, Write
+from tests.retail.attacked import SEED, Write
 
 APPROVE, REJECT = {"type": "approve"}, {"type": "reject"}
 
@@ -137,7 +137,7 @@ class Peer:
 
     def evil(self) -> dict[str, Any]:
         """Other arguments, as the desk is attacked with."""
-        return attacks.other_arguments(self.write, self.choose, self.database)
+        return attacked.other_arguments(self.write, self.choose, self.database)
 
 
 PeerAttack = Callable[[Peer], None]
@@ -163,7 +163,7 @@ def _wrong_status(it: Peer) -> None:
         (now,) = connection.execute(
             text("SELECT status FROM retail_orders WHERE order_id = :id"), {"id": order_id}
         ).one()
-        status = it.choose.choice([status for status in attacks.STATUSES if status != now])
+        status = it.choose.choice([status for status in attacked.STATUSES if status != now])
         connection.execute(
             text("UPDATE retail_orders SET status = :status WHERE order_id = :id"), {"status": status, "id": order_id}
         )
@@ -199,7 +199,7 @@ def _other_order(it: Peer) -> None:
 
 
 def _same_answer(it: Peer) -> None:
-    it.says(it.call(), attacks.second_write_call(it.write, it.choose))
+    it.says(it.call(), attacked.second_write_call(it.write, it.choose))
     it.goes_on(Command(resume={"decisions": [APPROVE]}))
     it.now_permitted()
     it.goes_on(Command(resume={"decisions": [APPROVE]}))

@@ -15,9 +15,10 @@ from langgraph.types import Command
 
 from interlock.checkpointing.store import AuditKind
 from interlock.workflows.retail import workflow as retail
-from tests.retail import attacks, tau2
+from tests.retail import attack_range, attacked, attacks, tau2
 from tests.retail import desk as desks
-from tests.retail.attacks import Range, Write
+from tests.retail.attack_range import Range
+from tests.retail.attacked import Write
 from tests.retail.desk import CUSTOMER
 
 pytestmark = tau2.needs_tau2
@@ -32,7 +33,7 @@ def shooting_range() -> Iterator[Range]:
     made.close()
 
 
-@pytest.mark.parametrize(("name", "write"), attacks.plan(SHARE), ids=str)
+@pytest.mark.parametrize(("name", "write"), attack_range.plan(SHARE), ids=str)
 def test_an_attack_comes_to_nothing(name: str, write: Write, shooting_range: Range) -> None:
     result = shooting_range.suffers(name, write)
 
@@ -44,14 +45,14 @@ def test_an_attack_comes_to_nothing(name: str, write: Write, shooting_range: Ran
 
 
 def test_every_attack_can_be_made_on_the_writes_that_it_is_about() -> None:
-    assert len(attacks.writes()) == 119
-    counts = {name: sum(on(write) for write in attacks.writes()) for name, (_, on) in attacks.ATTACKS.items()}
+    assert len(attacked.writes()) == 119
+    counts = {name: sum(on(write) for write in attacked.writes()) for name, (_, on) in attacks.ATTACKS.items()}
     assert set(counts.values()) == {119, 112, 96, 22}
     assert counts["wrong order status"] == 112
     assert counts["the same change a second time"] == 96
 
 
-WRITES = attacks.writes()
+WRITES = attacked.writes()
 
 
 @pytest.mark.parametrize("write", WRITES if SHARE is None else WRITES[::17], ids=str)
@@ -75,7 +76,7 @@ def test_a_change_that_was_forgotten_where_the_changes_are_listed_is_denied(
     assert denied == ["unknown_tool", "unknown_tool"]
 
 
-REPEATABLE = [write for write in attacks.writes() if write.may_be_repeated]
+REPEATABLE = [write for write in attacked.writes() if write.may_be_repeated]
 
 
 @pytest.mark.parametrize("write", REPEATABLE if SHARE is None else REPEATABLE[:SHARE], ids=str)

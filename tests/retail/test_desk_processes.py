@@ -26,9 +26,9 @@ from interlock.testing import Child, FaultPoint
 from interlock.tools.errors import InterlockError
 from interlock.workflows.retail import open_shop
 from interlock.workflows.retail.shop import Shop
-from tests.retail import attacks, tau2
+from tests.retail import attacked, tau2
 from tests.retail import desk as desks
-from tests.retail.attacks import APPROVE, SEED, Write
+from tests.retail.attacked import APPROVE, SEED, Write
 from tests.retail.desk import Desk
 from tests.retail.processes import PRELOAD, READY, answer, opened
 from tests.support.servers import temporary_postgres_database
@@ -50,7 +50,7 @@ POINTS = [
 
 
 def some(share: int, name: str) -> list[Write]:
-    every = attacks.writes()
+    every = attacked.writes()
     return every if ALL else random.Random(f"{SEED}/{name}").sample(every, share) if every else []
 
 
@@ -150,7 +150,7 @@ def goes_on(it: Asked) -> None:
 @pytest.mark.parametrize("write", some(9, "kill"), ids=str)
 def test_a_desk_that_is_killed_in_a_write_carries_it_out_once(write: Write, file: str) -> None:
     it = asked(file, write)
-    place = POINTS[attacks.writes().index(write) % len(POINTS)] if ALL else POINTS[some(9, "kill").index(write)]
+    place = POINTS[attacked.writes().index(write) % len(POINTS)] if ALL else POINTS[some(9, "kill").index(write)]
 
     with Child(answer, it.url, it.thread, it.interrupt_id, APPROVE, kill_at=place, preload=PRELOAD) as child:
         assert child.ended() == -signal.SIGKILL
@@ -217,7 +217,7 @@ def test_of_a_yes_and_a_no_at_once_one_counts(write: Write, file: str) -> None:
 def of_each_customer() -> list[Write]:
     """A write of each customer who has one that nothing has to come before, so that one database serves all."""
     found: dict[str, Write] = {}
-    for write in attacks.writes():
+    for write in attacked.writes():
         if not write.before:
             found.setdefault(write.owner, write)
     return [*found.values()] if ALL else [*found.values()][:4]

@@ -13,30 +13,21 @@ from sqlalchemy.orm import Session
 from interlock.tools.context import ToolContext
 from interlock.tools.contracts import ToolContract
 from interlock.tools.errors import InvalidArguments, Refused
-from interlock.tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId
 from interlock.tools.kinds import Effect, ToolKind
 from interlock.tools.principal import Principal
 from interlock.workflows.retail import tools
 from interlock.workflows.retail.shop import read_shop
 from interlock.workflows.retail.tools import BY_TAU2_NAME, DeskData
 from tests.retail import tau2
+from tests.tools.support import context
 
 Contract = ToolContract[..., Any]
 COMMANDS = [contract for contract in BY_TAU2_NAME.values() if contract.kind is ToolKind.COMMAND]
 
 
-def context(session: Session, contract: Contract, customer_id: str | None) -> ToolContext[DeskData]:
-    return ToolContext(
-        kind=contract.kind,
-        workflow_id=WorkflowId("wf_1"),
-        state="serving",
-        revision=1,
-        trace_id=TraceId("trace_1"),
-        audit_ref=AuditRef("audit_1"),
-        idempotency_key=IdempotencyKey("key_1"),
-        data=DeskData(customer_id=customer_id, served=Principal.ANONYMOUS.id),
-        session=session,
-    )
+def in_transaction(session: Session, contract: Contract, customer_id: str | None) -> ToolContext[DeskData]:
+    data = DeskData(customer_id=customer_id, served=Principal.ANONYMOUS.id)
+    return context(contract.kind, state="serving", data=data, session=session)
 
 
 class Desk:
@@ -48,7 +39,7 @@ class Desk:
         self.emitted: list[Any] = []
 
     def _asked(self, contract: Contract, arguments: dict[str, Any]) -> tuple[BaseModel, ToolContext[DeskData]]:
-        return contract.parse(arguments), context(self.session, contract, self.customer_id)
+        return contract.parse(arguments), in_transaction(self.session, contract, self.customer_id)
 
     def why_not(self, contract: Contract, **arguments: Any) -> str | None:
         return contract.failed_check(*self._asked(contract, arguments))

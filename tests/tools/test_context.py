@@ -8,16 +8,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from interlock.tools import (
-    AuditRef,
     ContextError,
     Event,
-    IdempotencyKey,
     Principal,
-    ToolContext,
     ToolKind,
-    TraceId,
-    WorkflowId,
 )
+from tests.tools.support import context
 
 
 class CaseData(BaseModel):
@@ -26,19 +22,6 @@ class CaseData(BaseModel):
 
 class CaseAssigned(Event, name="case.assigned"):
     case_id: str
-
-
-def context(kind: ToolKind = ToolKind.COMMAND, **more: Any) -> ToolContext:
-    return ToolContext(
-        kind=kind,
-        workflow_id=WorkflowId("wf_1"),
-        state="open",
-        revision=1,
-        trace_id=TraceId("trace_1"),
-        audit_ref=AuditRef("audit_1"),
-        idempotency_key=IdempotencyKey("key_1"),
-        **more,
-    )
 
 
 def test_it_says_where_the_workflow_stands_and_who_asked() -> None:

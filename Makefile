@@ -25,8 +25,8 @@ setup: $(VENV)/ready ## set up the development environment in .venv
 demo: $(VENV)/ready-demo ## run the main job: cases of the retail desk, with approvals in the terminal (ARGS=--yes for scripts)
 	$(BIN)/interlock demo $(ARGS)
 
-test: $(VENV)/ready ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+test: $(VENV)/ready ## run the tests; the slowest 20 and the time of all stand at the end
+	$(BIN)/python -m pytest -n $(WORKERS) --durations 20 $(ARGS)
 
 test-full: $(VENV)/ready ## run the tests in every setting, not only in the share that `make test` takes
 	INTERLOCK_FULL=1 INTERLOCK_ATTACKS=all HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

@@ -2,12 +2,12 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..tools.approvals import Approval, duration
-from ..tools.canonical import JSON
+from ..tools.canonical import JSON, amount_in, as_amount
 from ..tools.contracts import ToolContract
 from ..tools.errors import ContractError
 from .policies import Allow, Deny, History, Per, Policy, ProposalView, RequireApproval, Ruling
@@ -174,7 +174,7 @@ class SpendingCap(_Counting):
     ) -> None:
         given = [tools] if isinstance(tools, (str, ToolContract)) else list(tools)
         super().__init__(given, within=within, per=per, otherwise=otherwise, name=name)
-        bound = _number(str(amount) if isinstance(amount, (int, Decimal)) else amount)
+        bound = as_amount(str(amount) if isinstance(amount, (int, Decimal)) else amount)
         if bound is None:
             raise ContractError(f"SpendingCap({amount!r}): give a number, such as Decimal('500').")
         self.amount = bound
@@ -187,17 +187,13 @@ class SpendingCap(_Counting):
             )
 
     def _against(self, proposal: ProposalView) -> str | None:
-        asked = _number(_at(proposal.arguments, self.field) or 0)
+        asked = amount_in(proposal.arguments, self.field)
         if asked is None:
             return f"{self.field} is not an amount"
-        spent = Decimal(0)
-        for amount in _history(self, proposal).amounts(
-            self.tools, self.field, per=self.per, since=self._since(proposal.now)
-        ):
-            number = _number(amount or 0)
-            if number is None:
-                return f"an earlier {self.field} cannot be read, so the sum is not known"
-            spent += max(number, Decimal(0))
+        history, since = _history(self, proposal), self._since(proposal.now)
+        spent = history.total(self.tools, self.field, per=self.per, since=since)
+        if spent is None:
+            return f"an earlier {self.field} cannot be read, so the sum is not known"
         if spent + max(asked, Decimal(0)) <= self.amount:
             return None
         return f"{self.field} may come to {self.amount} {self._over}; {spent} was spent, and this would be {asked} more"
@@ -300,23 +296,6 @@ def _count(times: int, what: str) -> int:
     if isinstance(times, bool) or not isinstance(times, int) or times < 0:
         raise ContractError(f"{what}({times!r}): give a whole number from 0.")
     return times
-
-
-def _number(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        return None
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def _at(arguments: object, path: str) -> JSON:
-    found = arguments
-    for part in path.split("."):
-        found = found.get(part) if hasattr(found, "get") else None
-    return found  # type: ignore[return-value]  # arguments are JSON
 
 
 def _names(tools: Iterable[str]) -> str:

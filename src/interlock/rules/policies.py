@@ -5,6 +5,7 @@ A policy has two parts. `hides` needs no arguments, and decides what is offered;
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -66,8 +67,14 @@ class History(Protocol):
     def times(self, tools: Collection[str], *, per: Per, since: int | None) -> int:
         """How many times any of these tools was carried out since then (microseconds since 1970 UTC)."""
 
+    def total(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Decimal | None:
+        """The sum of that field of their arguments, where a negative one counts as nothing; None when one of them is no number.
+
+        It costs the same however many there are, as `times` does.
+        """
+
     def amounts(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Iterable[JSON]:
-        """What each of these calls had in that field of its arguments."""
+        """What each of these calls had in that field of its arguments; it reads every one of them."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import json
 import math
 import uuid
 from collections.abc import Mapping, Sequence, Set
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -42,6 +42,25 @@ def canonical_json(value: object) -> str:
 def digest(value: object) -> str:
     """Digest the canonical JSON of `value`: ``"sha256:<64 hex digits>"``."""
     return f"sha256:{hashlib.sha256(canonical_json(value).encode()).hexdigest()}"
+
+
+def amount_in(arguments: object, path: str) -> Decimal | None:
+    """The amount that stands at a path with dots in a call's arguments: 0 where nothing does, None where it is no number."""
+    found: Any = arguments
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return as_amount(found or 0)
+
+
+def as_amount(value: object) -> Decimal | None:
+    """A finite number out of JSON, where amounts are often strings; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def same_json(one: object, other: object) -> bool:

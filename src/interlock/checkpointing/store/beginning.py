@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from .. import clock
 from ..statements import Prepared
-from ..tables.workflow import approvals, instances, ledger
+from ..tables.workflow import approvals, counters, instances, ledger
 from .approvals import ApprovalRequest
 from .approvals import from_row as approval_from_row
 from .instances import Instance, from_row, load
@@ -26,6 +26,8 @@ class Begun(NamedTuple):
     """What the ledger has under the key in question."""
     approval: ApprovalRequest | None = None
     """The approval of the proposal of this key."""
+    counting: bool = True
+    """Whether there is any counter of the ledger; True where nobody looked."""
 
 
 def begin(connection: Connection, workflow_id: str) -> Begun | None:
@@ -43,12 +45,13 @@ def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | N
     instance, is_together, rest = from_row(row[:_INSTANCE]), row[_INSTANCE], row[_INSTANCE + 1 :]
     if not is_together:
         (rest,) = _under_key.all(connection, names)
-    now, entry, approval = rest[0], rest[1 : 1 + _ENTRY], rest[1 + _ENTRY :]
+    now, counting, entry, approval = rest[0], rest[1], rest[2 : 2 + _ENTRY], rest[2 + _ENTRY :]
     return Begun(
         instance,
         int(now),
         None if entry[0] is None else entry_from_row(entry),
         None if approval[0] is None else approval_from_row(approval),
+        bool(counting),
     )
 
 
@@ -65,9 +68,13 @@ def _with_key(source: sa.FromClause) -> sa.FromClause:
     return source
 
 
+def _has_counters() -> sa.ColumnElement[Any]:
+    return sa.exists(sa.select(sa.literal_column("1")).select_from(counters)).label("counting")
+
+
 def _select_under_key(dialect: str) -> sa.Select[Any]:
     moment = sa.select(clock.now_on(dialect).label("now")).subquery("moment")
-    return sa.select(moment.c.now, *ledger.columns, *approvals.columns).select_from(_with_key(moment))
+    return sa.select(moment.c.now, _has_counters(), *ledger.columns, *approvals.columns).select_from(_with_key(moment))
 
 
 def _select_locked_with_key(dialect: str) -> sa.Select[Any]:
@@ -88,7 +95,7 @@ def _select_locked_with_key(dialect: str) -> sa.Select[Any]:
         )
         is_together = sa.literal_column(f"{instances.name}.xmin") == writer.scalar_subquery()
     return (
-        sa.select(instances, is_together, clock.now_on(dialect), *ledger.columns, *approvals.columns)
+        sa.select(instances, is_together, clock.now_on(dialect), _has_counters(), *ledger.columns, *approvals.columns)
         .select_from(_with_key(instances))
         .where(is_here)
         .with_for_update(of=instances)

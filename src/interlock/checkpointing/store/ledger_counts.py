@@ -1,21 +1,57 @@
-"""Counting in the ledger, for limits over many workflow instances."""
+"""Counting in the ledger, for limits and spending caps: what they ask costs the same however much there is to count.
 
+A counter belongs to one instance, one principal or one tenant, to one tool, and to one of its arguments where that is added up. The
+first policy that asks for a counter has it made out of the ledger. From then on every command that writes an entry which counts keeps
+it, in the transaction of the entry, whether or not its own workflow has a policy that counts. So the row of a counter is also the lock
+that makes two transactions wait for each other that would both be the last one, and a transaction that looks at an older state of the
+database cannot overwrite it, whatever its isolation level.
+
+A policy that counts within a period asks for a counter by time: the counter as it was after each entry is kept as well, and what came
+within the period is what it is now, less what it was when the period began.
+"""
+
+import dataclasses
+import functools
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from ...tools.canonical import JsonObject
-from ..tables.workflow import ledger, turns
-from .ledger import LedgerStatus
+from ...tools.canonical import JsonObject, amount_in
+from ..statements import Call, Prepared
+from ..tables.workflow import counted, counters, ledger
+from .ledger import LedgerEntry, LedgerStatus
+from .sql.json_text import read_json
 
-_COUNTED = [LedgerStatus.COMPLETED.value, LedgerStatus.STARTED.value, LedgerStatus.UNKNOWN.value]
+_COUNTED = (LedgerStatus.COMPLETED, LedgerStatus.STARTED, LedgerStatus.UNKNOWN)
 """Effects that are under way, or may have happened, count as well: a limit that let them pass would be none."""
+_LONGEST_FIELD = 255
+_PRECISE = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Amounts are whatever numbers somebody asked for; to add them up must not fail."""
+
+
+class Tally(NamedTuple):
+    """What was counted."""
+
+    number: int = 0
+    """How many entries."""
+    total: Decimal = Decimal(0)
+    """The sum of their amounts; a negative amount adds nothing."""
+    unreadable: int = 0
+    """How many of them have something there that is no amount."""
+
+    def plus(self, other: "Tally", times: int = 1) -> "Tally":
+        """Both together, or with `times=-1` what is left of this one without the other."""
+        return Tally(
+            self.number + times * other.number,
+            _PRECISE.add(self.total, _PRECISE.multiply(times, other.total)),
+            self.unreadable + times * other.unreadable,
+        )
 
 
 @dataclass(frozen=True)
@@ -30,13 +66,28 @@ class Scope:
     """Those that one principal proposed only."""
     since: int | None = None
     """Microseconds since 1970 UTC."""
-    but: tuple[str, str] | None = None
-    """Not the entry of this instance under this idempotency key."""
+
+    @property
+    def name(self) -> str:
+        """What its counters are kept under."""
+        return self.workflow_id or _digest(self.tenant, self.principal_id)
+
+    def holds(self, entry: LedgerEntry) -> bool:
+        """Whether an entry counts here."""
+        return (
+            entry.status in _COUNTED
+            and (entry.tenant, entry.tool in self.tools) == (self.tenant, True)
+            and self.workflow_id in {None, entry.workflow_id}
+            and self.principal_id in {None, entry.principal_id}
+            and (self.since is None or entry.started_at > self.since)
+        )
 
     def select(self, *columns: Any) -> sa.Select[Any]:
-        """The statement that reads some columns of them."""
+        """The statement that reads some columns of them, the oldest first."""
         statement = sa.select(*columns).where(
-            ledger.c.tenant == self.tenant, ledger.c.tool.in_(sorted(self.tools)), ledger.c.status.in_(_COUNTED)
+            ledger.c.tenant == self.tenant,
+            ledger.c.tool.in_(sorted(self.tools)),
+            ledger.c.status.in_([status.value for status in _COUNTED]),
         )
         if self.workflow_id is not None:
             statement = statement.where(ledger.c.workflow_id == self.workflow_id)
@@ -44,31 +95,249 @@ class Scope:
             statement = statement.where(ledger.c.principal_id == self.principal_id)
         if self.since is not None:
             statement = statement.where(ledger.c.started_at > self.since)
-        if self.but is not None:
-            workflow_id, key = self.but
-            statement = statement.where(sa.or_(ledger.c.workflow_id != workflow_id, ledger.c.idempotency_key != key))
-        return statement
+        return statement.order_by(ledger.c.started_at)
 
 
-def count(connection: Connection, scope: Scope) -> int:
-    """How many entries there are."""
-    return int(connection.execute(scope.select(sa.func.count())).scalar_one())
+def count(connection: Connection, scope: Scope, field: str = "", *, keep: bool = True) -> Tally:
+    """How many entries there are, and what a field of their arguments comes to; without a field, how many alone.
+
+    Args:
+        connection: In the transaction of the judgement. Whoever counts the same waits until it has ended.
+        scope: Which entries.
+        field: The argument, a path with dots for one inside another.
+        keep: Whether a counter may be made where there is none; not in a transaction that only reads.
+    """
+    found = Tally()
+    for tool in sorted(scope.tools):
+        one = dataclasses.replace(scope, tools=frozenset({tool}))
+        counter = _counter(connection, one, tool, field, keep=keep) if len(field) <= _LONGEST_FIELD else None
+        if counter is None:
+            found = found.plus(_from_ledger(connection, one, field))
+            continue
+        found = found.plus(counter.tally)
+        if scope.since is not None:
+            key = {"scope": counter.scope, "tool": tool, "field": field, "since": scope.since}
+            row = _before.first(connection, key)
+            found = found if row is None else found.plus(_tally(row), -1)
+    return found
 
 
-def arguments(connection: Connection, scope: Scope) -> Iterator[JsonObject]:
-    """The arguments of each entry, without what is sensitive."""
-    for (text,) in connection.execute(scope.select(ledger.c.arguments)):
-        yield json.loads(str(text))
+def arguments(connection: Connection, scope: Scope) -> Iterator[tuple[tuple[str, str], JsonObject]]:
+    """The instance and the key of each entry, and its arguments, without what is sensitive."""
+    statement = scope.select(ledger.c.workflow_id, ledger.c.idempotency_key, ledger.c.arguments)
+    for workflow_id, key, text in connection.execute(statement):
+        yield (workflow_id, key), read_json(str(text))
 
 
-def take_turn(connection: Connection, name: str) -> None:
-    """Wait until every other transaction that counts the same has ended; on SQLite there is only one writer anyway."""
-    key = hashlib.sha256(name.encode()).hexdigest()
-    if connection.dialect.name == "postgresql":
-        insert = postgresql.insert(turns).values(name=key)
-        connection.execute(insert.on_conflict_do_update(index_elements=[turns.c.name], set_={"name": key}))
-    elif connection.dialect.name in {"mysql", "mariadb"}:
-        connection.execute(mysql.insert(turns).values(name=key).on_duplicate_key_update(name=key))
+def keeping(connection: Connection, entered: Iterable[tuple[LedgerEntry | None, LedgerEntry]], now: int) -> list[Call]:
+    """The statements that keep the counters which there are, for entries that are about to be written."""
+    changes: list[tuple[LedgerEntry, int]] = []
+    for before, after in entered:
+        was, is_ = before is not None and before.status in _COUNTED, after.status in _COUNTED
+        if before is not None and was and not is_:
+            changes.append((before, -1))
+        elif is_ and not was:
+            changes.append((after, 1))
+    changes.sort(key=lambda change: change[1])  # what is taken back first: it changes rows that are there already
+    kept: dict[tuple[str, str, str], _Counter] = {}
+    rows: list[Call] = []
+    for entry, times in changes:
+        for read in _for_entry(connection, entry):
+            counter = kept.get(read.key, read)
+            tally = counter.tally.plus(_of(entry.arguments, counter.field), times)
+            last_at = counter.last_at
+            if counter.by_time and times > 0:
+                # They stand in the order in which they were counted, whatever the clock does.
+                last_at = max(now, last_at + 1)
+                rows.append(_insert_counted.given(counter.identity | _columns(tally) | _entry(entry) | {"at": last_at}))
+            elif counter.by_time:
+                _take_back(connection, counter, entry)
+            kept[read.key] = counter._replace(tally=tally, last_at=last_at)
+    return [*(counter.writing() for counter in kept.values()), *rows]
 
 
-__all__ = ["Scope", "arguments", "count", "take_turn"]
+class _Counter(NamedTuple):
+    scope: str
+    tool: str
+    field: str
+    tally: Tally
+    by_time: bool
+    last_at: int
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.scope, self.tool, self.field
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"scope": self.scope, "tool": self.tool, "field": self.field}
+
+    def writing(self) -> Call:
+        identity = {f"by_{name}": value for name, value in self.identity.items()}
+        return _update.given(identity | _columns(self.tally) | {"by_time": int(self.by_time), "last_at": self.last_at})
+
+
+def _counter(connection: Connection, scope: Scope, tool: str, field: str, *, keep: bool) -> _Counter | None:
+    """A counter, locked until the transaction ends, and made where there was none; None where it may not be made."""
+    key = {"scope": scope.name, "tool": tool, "field": field}
+    by_time = scope.since is not None
+    if not keep:
+        row = _select.first(connection, key)
+        found = None if row is None else _read(row)
+        return None if found is None or (by_time and not found.by_time) else found
+    # On MySQL to look for a row that is not there would lock the gap that others put theirs into, so it is put there first.
+    row = None if _is_mysql(connection) else _select_locked.first(connection, key)
+    if row is None:
+        _put.execute(connection, key)
+        row = _select_locked.first(connection, key)
+        assert row is not None  # noqa: S101 -- it was put there, and nobody takes any away from under its lock
+    found = _read(row)
+    if found.tally.number >= 0 and (found.by_time or not by_time):
+        return found
+    return _made(connection, scope, found._replace(by_time=by_time))
+
+
+def _made(connection: Connection, scope: Scope, counter: _Counter) -> _Counter:
+    """Count what the ledger has, for the first time."""
+    entire = dataclasses.replace(scope, since=None)
+    if not counter.by_time:
+        counter = counter._replace(tally=_from_ledger(connection, entire, counter.field))
+    else:
+        tally, at, rows = Tally(), 0, []
+        columns = (ledger.c.started_at, ledger.c.arguments, ledger.c.workflow_id, ledger.c.idempotency_key)
+        for moment, text, workflow_id, key in connection.execute(entire.select(*columns)):
+            tally, at = tally.plus(_of(read_json(str(text)), counter.field)), max(int(moment), at + 1)
+            whose = {"workflow_id": workflow_id, "idempotency_key": key}
+            rows.append(counter.identity | _columns(tally) | whose | {"at": at})
+        _insert_counted.execute_many(connection, rows)
+        counter = counter._replace(tally=tally, last_at=at)
+    statement, parameters = counter.writing()
+    statement.execute(connection, parameters)
+    return counter
+
+
+def _from_ledger(connection: Connection, scope: Scope, field: str) -> Tally:
+    if not field:
+        statement = scope.select(sa.func.count()).order_by(None)
+        return Tally(int(connection.execute(statement).scalar_one()))
+    return functools.reduce(lambda sum_, entry: sum_.plus(_of(entry[1], field)), arguments(connection, scope), Tally())
+
+
+def _for_entry(connection: Connection, entry: LedgerEntry) -> list[_Counter]:
+    """The counters that an entry counts in, locked."""
+    somebody = _digest(entry.tenant, entry.principal_id)
+    names = {"run": entry.workflow_id, "principal": somebody, "whole": _digest(entry.tenant, None), "tool": entry.tool}
+    return [_read(row) for row in _select_for_entry.all(connection, names)]
+
+
+def _take_back(connection: Connection, counter: _Counter, entry: LedgerEntry) -> None:
+    """Take an entry that turned out not to have happened out of what was counted since it was."""
+    key = counter.identity | _entry(entry) | {"started_at": entry.started_at}
+    for at, *row in _since.all(connection, key):
+        tally = _tally(row).plus(_of(entry.arguments, counter.field), -1)
+        identity = {f"by_{name}": value for name, value in counter.identity.items()} | {"by_at": at}
+        _update_counted.execute(connection, identity | _columns(tally))
+
+
+def _entry(entry: LedgerEntry) -> dict[str, Any]:
+    return {"workflow_id": entry.workflow_id, "idempotency_key": entry.idempotency_key}
+
+
+def _of(entry: JsonObject, field: str) -> Tally:
+    """What one entry counts."""
+    if not field:
+        return Tally(1)
+    amount = amount_in(entry, field)
+    return Tally(1, unreadable=1) if amount is None else Tally(1, max(amount, Decimal(0)))
+
+
+def _read(row: Sequence[Any]) -> _Counter:
+    scope, tool, field, number, total, unreadable, by_time, last_at = row
+    return _Counter(scope, tool, field, _tally((number, total, unreadable)), bool(by_time), int(last_at))
+
+
+def _tally(row: Sequence[Any]) -> Tally:
+    number, total, unreadable = row
+    return Tally(int(number), Decimal(total), int(unreadable))
+
+
+def _columns(tally: Tally) -> dict[str, Any]:
+    return {"number": tally.number, "total": str(tally.total), "unreadable": tally.unreadable}
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest(tenant: str, principal_id: str | None) -> str:
+    whose = f"{len(tenant)}/{tenant}/" + ("*" if principal_id is None else f"/{principal_id}")
+    return hashlib.sha256(whose.encode()).hexdigest()
+
+
+def _is_mysql(connection: Connection) -> bool:
+    return connection.dialect.name not in {"sqlite", "postgresql"}
+
+
+_KEY = ("scope", "tool", "field")
+_AMOUNTS = ("number", "total", "unreadable")
+
+
+def _keyed(table: sa.Table, prefix: str = "") -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == sa.bindparam(prefix + name) for name in _KEY]
+
+
+def _putting(dialect: str) -> Any:
+    empty = {"number": -1, "total": "0", "unreadable": 0, "by_time": 0, "last_at": 0}
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in _KEY} | {
+        name: sa.literal(value) for name, value in empty.items()
+    }
+    match dialect:
+        case "sqlite":
+            return sqlite.insert(counters).values(values).on_conflict_do_nothing()
+        case "postgresql":
+            return postgresql.insert(counters).values(values).on_conflict_do_nothing()
+        case _:
+            return mysql.insert(counters).values(values).on_duplicate_key_update(tool=counters.c.tool)
+
+
+_put = Prepared(_putting)
+_select = Prepared(sa.select(counters).where(*_keyed(counters)))
+_select_locked = Prepared(sa.select(counters).where(*_keyed(counters)).with_for_update())
+_select_for_entry = Prepared(
+    sa.select(counters)
+    .where(
+        counters.c.scope.in_([sa.bindparam("run"), sa.bindparam("principal"), sa.bindparam("whole")]),
+        counters.c.tool == sa.bindparam("tool"),
+    )
+    .order_by(counters.c.scope, counters.c.field)
+    .with_for_update()
+)
+_update = Prepared(
+    sa.update(counters)
+    .where(*_keyed(counters, "by_"))
+    .values({name: sa.bindparam(name) for name in (*_AMOUNTS, "by_time", "last_at")})
+)
+_before = Prepared(
+    sa.select(*(counted.c[name] for name in _AMOUNTS))
+    .where(*_keyed(counted), counted.c.at <= sa.bindparam("since"))
+    .order_by(counted.c.at.desc())
+    .limit(1)
+)
+_own = counted.alias("own")
+_since = Prepared(
+    sa.select(counted.c.at, *(counted.c[name] for name in _AMOUNTS)).where(
+        *_keyed(counted),
+        counted.c.at
+        >= sa.select(sa.func.max(_own.c.at))
+        .where(
+            *(_own.c[name] == sa.bindparam(name) for name in (*_KEY, "workflow_id", "idempotency_key")),
+            _own.c.at >= sa.bindparam("started_at"),
+        )
+        .scalar_subquery(),
+    )
+)
+_insert_counted = Prepared(sa.insert(counted))
+_update_counted = Prepared(
+    sa.update(counted)
+    .where(*_keyed(counted, "by_"), counted.c.at == sa.bindparam("by_at"))
+    .values({name: sa.bindparam(name) for name in _AMOUNTS})
+)
+
+__all__ = ["Scope", "Tally", "arguments", "count", "keeping"]

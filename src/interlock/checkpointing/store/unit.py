@@ -12,7 +12,7 @@ from ...tools.ids import AuditRef, mint
 from ...tools.principal import Principal
 from ..fault_points import FaultPoint, reach
 from ..statements import Call, write_all
-from . import audit, instances, ledger, outbox
+from . import audit, instances, ledger, ledger_counts, outbox
 from .audit import AuditEntry, AuditKind
 from .instances import Instance
 from .ledger import LedgerEntry
@@ -29,11 +29,17 @@ class Unit:
         connection: In a write transaction that the caller commits.
         instance: The row as it was read in this transaction.
         now: The database's clock, in microseconds since 1970 UTC.
+        counting: Whether the database has counters of what commands do.
+        writes: Whether the transaction may write.
     """
 
-    def __init__(self, connection: Connection, instance: Instance, now: int) -> None:
+    def __init__(
+        self, connection: Connection, instance: Instance, now: int, *, counting: bool = True, writes: bool = True
+    ) -> None:
         self.connection = connection
         self.now = now
+        self.counting = counting
+        self.writes = writes
         self.instance = instance
         self._before = instance
         self._entries: list[AuditEntry] = []
@@ -91,13 +97,16 @@ class Unit:
         if moved:
             self.set(updated_at=self.now)
             calls.append(instances.updating(self._before, self.instance))
+        own = len(calls)
+        if self.counting and self._entered:
+            calls += ledger_counts.keeping(self.connection, self._entered, self.now)
         if self._entered:
             reach(FaultPoint.BEFORE_LEDGER)
         written = write_all(self.connection, calls)
         for (_, entry), rows in zip(self._entered, written, strict=False):
             if rows != 1:
                 raise _taken_over(entry)
-        if moved and written[-1] != 1:
+        if moved and written[own - 1] != 1:
             raise _moved_elsewhere(self._before)
         # By themselves, for the order in which they go in is the order in which they go out.
         outbox.append(self.connection, self._events, tenant=self.instance.tenant, now=self.now)

@@ -104,7 +104,7 @@ class WorkflowStore:
 
     def _unit(self, connection: Connection, begun: Begun) -> Unit:
         now = begun.now if self._clock is None else self._clock(connection)
-        return Unit(connection, begun.instance, now)
+        return Unit(connection, begun.instance, now, counting=begun.counting)
 
     def now(self, connection: Connection) -> int:
         """The time in microseconds since 1970 UTC."""

@@ -1,4 +1,5 @@
-"""The tables of the workflow store: definitions, instances, ledger, approvals and decisions, audit trail, outbox.
+"""The tables of the workflow store: definitions, instances, ledger and its counters, approvals and decisions, audit
+trail, outbox.
 
 No message text stands in any of them; what a tool was called with and what it answered does, for that is workflow data.
 """
@@ -94,12 +95,41 @@ ledger = sa.Table(
     **TABLE_OPTIONS,
 )
 
-turns = sa.Table(
-    "workflow_turns",
+counters = sa.Table(
+    "workflow_counters",
     metadata,
     sa.Column(
-        "name", ident(64), primary_key=True, comment="digest of what is counted; its row is locked while it is counted"
+        "scope",
+        ident(64),
+        primary_key=True,
+        comment="an instance's id; or a digest of a tenant, or of one of its people",
     ),
+    sa.Column("tool", ident(64), primary_key=True),
+    sa.Column("field", ident(255), primary_key=True, comment="the argument that is added up; empty: calls alone"),
+    sa.Column(
+        "number", sa.BigInteger, nullable=False, comment="how many entries of the ledger count; -1 until counted"
+    ),
+    sa.Column("total", text(), nullable=False, comment="the sum of the field, as a decimal number"),
+    sa.Column("unreadable", sa.BigInteger, nullable=False, comment="how many have something else than a number there"),
+    sa.Column(
+        "by_time", sa.SmallInteger, nullable=False, comment="1: workflow_counted has what it was after each entry"
+    ),
+    sa.Column("last_at", instant(), nullable=False, comment="of the newest row there"),
+    **TABLE_OPTIONS,
+)
+
+counted = sa.Table(
+    "workflow_counted",
+    metadata,
+    sa.Column("scope", ident(64), primary_key=True),
+    sa.Column("tool", ident(64), primary_key=True),
+    sa.Column("field", ident(255), primary_key=True),
+    sa.Column("at", instant(), primary_key=True, autoincrement=False),
+    sa.Column("workflow_id", ident(64), nullable=False, comment="with the key: the entry of the ledger"),
+    sa.Column("idempotency_key", ident(128), nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False, comment="the counter after this entry"),
+    sa.Column("total", text(), nullable=False),
+    sa.Column("unreadable", sa.BigInteger, nullable=False),
     **TABLE_OPTIONS,
 )
 

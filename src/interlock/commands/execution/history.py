@@ -1,56 +1,75 @@
 """What was carried out before, by the command ledger: what limits and spending caps count."""
 
 from collections.abc import Collection, Iterable
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.engine import Connection
-
-from ...checkpointing.store import ledger_counts
+from ...checkpointing.store import LedgerEntry, Unit, ledger_counts
+from ...checkpointing.store import ledger as ledger_rows
+from ...checkpointing.store.ledger_counts import Scope, Tally
 from ...rules.policies import Per
-from ...tools.canonical import JSON
+from ...tools.canonical import JSON, amount_in
 
 
 class LedgerHistory:
     """Counts in the transaction that judges, so that two who would both be the last one wait for each other.
 
     Args:
-        connection: In the transaction of the judgement.
-        workflow_id: The instance.
-        tenant: Whose it is.
+        unit: The instance, in the transaction of the judgement.
         principal_id: Who proposes.
         key: The proposal itself, which is not counted when an attempt of it is repeated.
     """
 
-    def __init__(self, connection: Connection, *, workflow_id: str, tenant: str, principal_id: str, key: str) -> None:
-        self._connection = connection
-        self._workflow_id = workflow_id
-        self._tenant = tenant
+    def __init__(self, unit: Unit, *, principal_id: str, key: str) -> None:
+        self._unit = unit
         self._principal_id = principal_id
         self._key = key
+        self._own: tuple[LedgerEntry | None] | None = None
 
     def times(self, tools: Collection[str], *, per: Per, since: int | None) -> int:
         """How many times any of these tools was carried out."""
-        return ledger_counts.count(self._connection, self._scope(tools, per, since))
+        scope = self._scope(tools, per, since)
+        own = self._own_entry()
+        return self._count(scope).number - int(own is not None and scope.holds(own))
+
+    def total(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Decimal | None:
+        """The sum of that field of their arguments; None when one of them has no number there."""
+        scope = self._scope(tools, per, since)
+        found, own = self._count(scope, field), self._own_entry()
+        if own is not None and scope.holds(own):
+            amount = amount_in(own.arguments, field)
+            found = found.plus(Tally(1, unreadable=1) if amount is None else Tally(1, max(amount, Decimal(0))), -1)
+        return None if found.unreadable else found.total
 
     def amounts(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Iterable[JSON]:
         """What each of these calls had in that field of its arguments."""
-        for arguments in ledger_counts.arguments(self._connection, self._scope(tools, per, since)):
+        scope = self._scope(tools, per, since)
+        self._count(scope)  # for its lock
+        for key, arguments in ledger_counts.arguments(self._unit.connection, scope):
+            if key == (self._unit.instance.workflow_id, self._key):
+                continue
             found: Any = arguments
             for part in field.split("."):
                 found = found.get(part) if isinstance(found, dict) else None
             yield found
 
-    def _scope(self, tools: Collection[str], per: Per, since: int | None) -> ledger_counts.Scope:
-        if per is not Per.RUN:
-            who = self._principal_id if per is Per.PRINCIPAL else "*"
-            ledger_counts.take_turn(self._connection, f"{self._tenant}/{who}/{','.join(sorted(tools))}")
-        return ledger_counts.Scope(
-            tenant=self._tenant,
+    def _count(self, scope: Scope, field: str = "") -> Tally:
+        self._unit.counting |= self._unit.writes  # the counter may be the first one
+        return ledger_counts.count(self._unit.connection, scope, field, keep=self._unit.writes)
+
+    def _own_entry(self) -> LedgerEntry | None:
+        if self._own is None:
+            self._own = (ledger_rows.load(self._unit.connection, self._unit.instance.workflow_id, self._key),)
+        return self._own[0]
+
+    def _scope(self, tools: Collection[str], per: Per, since: int | None) -> Scope:
+        instance = self._unit.instance
+        return Scope(
+            tenant=instance.tenant,
             tools=frozenset(tools),
-            workflow_id=self._workflow_id if per is Per.RUN else None,
+            workflow_id=instance.workflow_id if per is Per.RUN else None,
             principal_id=self._principal_id if per is Per.PRINCIPAL else None,
             since=since,
-            but=(self._workflow_id, self._key),
         )
 
 

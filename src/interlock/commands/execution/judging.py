@@ -66,13 +66,7 @@ def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
         condition=asking.condition,
         carried_out=lambda: ledger_rows.carried_out(unit.connection, instance.workflow_id),
         now=unit.now,
-        history=LedgerHistory(
-            unit.connection,
-            workflow_id=instance.workflow_id,
-            tenant=instance.tenant,
-            principal_id=proposal.requester.id,
-            key=proposal.key,
-        ),
+        history=LedgerHistory(unit, principal_id=proposal.requester.id, key=proposal.key),
         node=commands.node,
     )
     return verdict if not isinstance(verdict, Denial) else asking.settled(verdict)

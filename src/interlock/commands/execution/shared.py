@@ -135,7 +135,7 @@ class Execution:
         """The instance, as `unit` gives it, for a transaction that only looks."""
         instance = instance_rows.load(connection, self.scope.workflow_id)
         instance = self.engine.owned(instance, self.scope.principal, self.scope.workflow_id)
-        unit = Unit(connection, instance, self.engine.store.now(connection))
+        unit = Unit(connection, instance, self.engine.store.now(connection), writes=False)
         adopt(self.engine.definition, unit, self.scope.principal)
         return unit
 

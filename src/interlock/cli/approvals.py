@@ -21,6 +21,7 @@ from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError, PrincipalError
 from ..tools.principal import Principal
+from ..tools.sinks import line
 from .support.asking import show_request
 from .support.loading import AppOption, DbOption, load_app, open_store
 from .support.output import AsJson, ExitCode, console, print_error, print_json, short
@@ -98,9 +99,9 @@ def show(approval: ApprovalId, app: AppOption = None, db: DbOption = None, as_js
         return
     show_request(shown)
     out = console()
-    out.print(str(shown["action_requests"][0]["description"]), markup=False)  # type: ignore[index,call-overload]
+    out.print(str(shown["action_requests"][0]["description"]))  # type: ignore[index,call-overload]
     for one in shown["decisions"]:  # type: ignore[union-attr]
-        out.print(f"{one['by']} decided: {one['decision']} {one['message'] or ''}", markup=False)  # type: ignore[index,call-overload]
+        out.print(line(f"{one['by']} decided: {one['decision']} {one['message'] or ''}"))  # type: ignore[index,call-overload]
     out.print(f"It is {shown['status']}.", style="dim")
 
 
@@ -212,9 +213,9 @@ def _decide(
         print_json({"ok": True, **_row(after), "state": state or after.state})
         return
     left = "More people must agree." if after.status is ApprovalStatus.REQUESTED else ""
-    console().print(f"{after.tool} ({approval_id}) is {after.status.value}. {left}", markup=False)
+    console().print(f"{after.tool} ({approval_id}) is {after.status.value}. {left}")
     if went_on is not None:
-        console().print(f"The workflow went on, and is in {went_on.get('state')}.", markup=False)
+        console().print(f"The workflow went on, and is in {went_on.get('state')}.")
     elif after.status is not ApprovalStatus.REQUESTED:
         console().print("The thread finds it when it is run on (--go-on does it at once).", style="dim")
 

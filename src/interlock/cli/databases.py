@@ -48,7 +48,7 @@ def upgrade(
         print_json([{"database": one.database, "schemaVersion": one.schema_version} for one in reports])
         return
     for one in reports:
-        console().print(f"{visible(one.database)} has schema version {one.schema_version}.", markup=False)
+        console().print(f"{visible(one.database)} has schema version {one.schema_version}.")
 
 
 @topic.command("stats")
@@ -134,7 +134,7 @@ def reencrypt(
             nonlocal done
             done += rows
             if not as_json:
-                console(stderr=True).print(f"{done} rows, now in {table}", markup=False)
+                console(stderr=True).print(f"{done} rows, now in {table}")
 
         report = saver.reencrypt(tell)
     if as_json:
@@ -179,7 +179,7 @@ def _bar(*, shown: bool) -> Iterator[Callable[[int, int, str], None]]:
 
 def _print_report(report: SizeReport) -> None:
     out = console()
-    out.print(f"{visible(report.database)}, schema version {report.schema_version}", markup=False)
+    out.print(f"{visible(report.database)}, schema version {report.schema_version}")
     filled = [table for table in report.tables if table.rows]
     print_table(
         ("table", "rows", "size"),
@@ -194,7 +194,7 @@ def _print_report(report: SizeReport) -> None:
         )
     out.print()
     for line in report.advice or ("There is nothing to do.",):
-        out.print(visible(line), markup=False)
+        out.print(visible(line))
 
 
 def _size(number: int) -> str:

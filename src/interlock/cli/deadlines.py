@@ -9,6 +9,7 @@ from ..graphs import WorkflowGraph
 from ..operations.approval_desk import Tick
 from ..operations.resuming import AnyGraph
 from ..tools.canonical import JsonObject
+from ..tools.sinks import line
 from .support.durations import seconds_of
 from .support.loading import AppOption, DbOption, RootOption, load_app, load_root
 from .support.output import AsJson, console, print_json
@@ -57,11 +58,11 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
     out = console()
     for one in done.lapsed:
         to = f" ({one.to})" if one.to else ""
-        out.print(f"{one.tool} in {one.workflow_id}: {one.outcome}{to}", markup=False)
+        out.print(line(f"{one.tool} in {one.workflow_id}: {one.outcome}{to}"))
     for workflow_id in done.ended:
-        out.print(f"the wait of {workflow_id} ended", markup=False)
+        out.print(f"the wait of {workflow_id} ended")
     for workflow_id in done.poked:
-        out.print(f"{workflow_id} went on", markup=False)
+        out.print(f"{workflow_id} went on")
     if not quiet and not (done.lapsed or done.ended or done.poked):
         out.print("Nothing is overdue.", style="dim")
 

@@ -91,7 +91,7 @@ def resolve(
     if as_json:
         print_json({"ok": True, "workflowId": instance, "found": chosen[0].value, "result": result})
         return
-    console().print(f"{instance}: {_TOLD[chosen[0]]} The thread goes on from there when it is run on.", markup=False)
+    console().print(f"{instance}: {_TOLD[chosen[0]]} The thread goes on from there when it is run on.")
 
 
 _TOLD = {

@@ -48,7 +48,7 @@ def stats(
     console().print()
     _print_tools(tools)
     if written is not None:
-        console().print(f"{written} examples were written to {export}.", markup=False)
+        console().print(f"{written} examples were written to {export}.")
 
 
 def _export(graph: WorkflowGraph, path: Path, tenant: str, since: dt.datetime | None) -> int:

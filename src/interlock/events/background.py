@@ -1,12 +1,13 @@
 """Asynchronous work beside a program that is not asynchronous."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
-logger = logging.getLogger("interlock.events")
+from ..tools.sinks import logger_of
+
+logger = logger_of("interlock.events")
 
 
 class Background:

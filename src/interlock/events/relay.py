@@ -8,7 +8,6 @@ transaction. A lane that stopped in one batch is left out of the next, so that a
 """
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,11 +23,12 @@ from ..checkpointing.store import outbox as rows
 from ..checkpointing.store.outbox import DueEvent
 from ..tools.errors import BusUnavailable, InterlockError, StoreUnavailable
 from ..tools.ids import mint
+from ..tools.sinks import logger_of
 from .background import Background
 from .bus import Bus, Message, WireFormat, message_of_text
 from .points import EventPoint
 
-logger = logging.getLogger("interlock.relay")
+logger = logger_of("interlock.relay")
 T = TypeVar("T")
 
 

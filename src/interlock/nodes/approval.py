@@ -29,7 +29,6 @@ from ..tools.canonical import digest
 from ..tools.codes import ErrorCode
 from ..tools.errors import InputError, InterlockError, InvalidResume
 from ..tools.ids import derive
-from ..tools.redaction import redact
 from .base import WorkflowNode
 from .execution import answered, handed_over, streamed
 from .streaming import approval_event
@@ -269,8 +268,8 @@ class ApprovalNode(WorkflowNode):
             {
                 "approvalId": approval.approval_id,
                 "digest": approval.digest,
-                "arguments": redact(verdict.canonical, contract.sensitive),
-                "shown": redact(shown, contract.sensitive),
+                "arguments": unit.hide(verdict.canonical, contract.sensitive),
+                "shown": unit.hide(shown, contract.sensitive),
                 "policies": [*verdict.rulings],
             },
             tool=proposal.tool,

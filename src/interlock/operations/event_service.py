@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -13,12 +12,13 @@ from ..events.bus import Bus, Handler, Message
 from ..events.in_process import InProcessBus
 from ..events.relay import Relay, RelayOptions
 from ..tools.errors import BusUnavailable, InputError, StoreUnavailable
+from ..tools.sinks import logger_of
 from .compiled import CompiledWorkflow
 from .deliveries import Deliveries
 from .instances import Instances
 from .resuming import AnyGraph
 
-logger = logging.getLogger("interlock.events")
+logger = logger_of("interlock.events")
 
 
 class EventService:

@@ -256,7 +256,7 @@ def _begin(
         return _begin(engine, connection, source, thread_id=thread_id, values=values, began=began, principal=principal)
     unit = Unit(connection, instance, now)
     keep(definition, unit)
-    unit.record(AuditKind.FORK, principal, {**began, "data": instance.data})
+    unit.record(AuditKind.FORK, principal, {**began, "data": unit.hide(instance.data, engine.definition.sensitive)})
     unit.flush()
     return arrive(engine, unit)
 

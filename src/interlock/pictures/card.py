@@ -7,12 +7,14 @@ nothing.
 import json
 import textwrap
 from collections.abc import Mapping
-from html import escape
 from typing import Any, Protocol
 
 from ..tools.canonical import JsonObject
 from ..tools.errors import InterlockError
 from ..tools.principal import Principal
+from ..tools.sinks import line as one_line
+from ..tools.sinks import svg as escape
+from ..tools.sinks import terminal
 from .card_text import about, outcome_of, rows_of, then_of
 from .drawing import in_words
 from .svg import FONT, C
@@ -103,7 +105,7 @@ class ApprovalCard:
     @property
     def outcome(self) -> str:
         """Where the approval stands, in a sentence."""
-        return outcome_of(self.shown)
+        return one_line(outcome_of(self.shown))
 
     def answer(self, request: Mapping[str, Any]) -> str:
         """Do what a click asked for, and say in a sentence what came of it; errors are said, not raised."""
@@ -118,16 +120,19 @@ class ApprovalCard:
                 case _:
                     return self.outcome
         except InterlockError as error:
-            return error.message
+            return one_line(error.message)
         except (ValueError, TypeError) as error:
-            return f"The edited arguments are not a JSON object: {error}. Nothing was decided."
+            return one_line(f"The edited arguments are not a JSON object: {error}. Nothing was decided.")
 
     def __str__(self) -> str:
         """The card in words."""
         shown = self.shown
-        lines = [f"{shown['type']}: {shown['tool']} v{shown['toolVersion']} ({shown['status']})", about(shown)]
-        lines += [f"  {label:<14}{line}" for label, line in _lines(self.rows)]
-        return "\n".join([*lines, "", "card.approve()   card.edit(name=value)   card.reject('why')"])
+        lines = [
+            one_line(f"{shown['type']}: {shown['tool']} v{shown['toolVersion']} ({shown['status']})"),
+            about(shown),
+        ]
+        lines += [f"  {label:<14}{text}" for label, text in _lines(self.rows)]
+        return terminal("\n".join([*lines, "", "card.approve()   card.edit(name=value)   card.reject('why')"]))
 
     def __repr__(self) -> str:
         return str(self)
@@ -160,9 +165,9 @@ class ApprovalCard:
             _text(16, 48, _cut(about(shown)), 12.5, C.line),
             f'<path d="M16 58 H{_WIDTH - 16:g}" fill="none" stroke="{C.rule}"/>',
         ]
-        for number, (label, line) in enumerate(lines):
+        for number, (label, text) in enumerate(lines):
             y = 78 + number * _LINE
-            parts += [_text(16, y, label, 11.5, C.faint), _text(_VALUES, y, line, 12.5, C.ink)]
+            parts += [_text(16, y, label, 11.5, C.faint), _text(_VALUES, y, text, 12.5, C.ink)]
         return "\n".join([*parts, "</svg>"])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
@@ -179,9 +184,9 @@ class ApprovalCard:
 
 def _lines(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [
-        (label if number == 0 else "", line)
+        (label if number == 0 else "", part)
         for label, text in rows
-        for number, line in enumerate(textwrap.wrap(text, _LETTERS, subsequent_indent="  ") or [""])
+        for number, part in enumerate(textwrap.wrap(one_line(text), _LETTERS, subsequent_indent="  ") or [""])
     ]
 
 

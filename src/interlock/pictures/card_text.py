@@ -4,12 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..tools.sinks import line
+
 
 def about(shown: Mapping[str, Any]) -> str:
     """What the tool is for, in a line."""
     paragraphs = str(shown["action_requests"][0]["description"]).split("\n\n")
-    # Before it stands, where there is one, what was wrong with the answer before.
-    return " ".join(paragraphs[0 if shown["problem"] is None else 1].split())
+    # Before it stands, where there is one, what was wrong with the answer before: one paragraph, whatever it quotes.
+    said = paragraphs[0 if shown["problem"] is None else 1 : 2]
+    return " ".join(line(" ".join(said[:1])).split())
 
 
 def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[str, str]]:
@@ -33,7 +36,7 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
     rows.append(("decided by", who + (f", {rule['count']} of them" if rule["count"] > 1 else "")))
     rows.append(("if approved", f"runs exactly as shown, then {following['approve']}"))
     rows.append(("if rejected", f"does not run, stays in {following['reject']}"))
-    return rows
+    return [(line(label), line(text)) for label, text in rows]
 
 
 def outcome_of(shown: Mapping[str, Any]) -> str:
@@ -69,6 +72,5 @@ def _plain(value: Any) -> str:
 
 
 def then_of(shown: Mapping[str, Any]) -> str:
-    """What follows when nobody decides in time."""
     """What follows when nobody decides in time."""
     return {"reject": "it is rejected"}.get(str(shown["next"]["expiry"]), str(shown["next"]["expiry"]))

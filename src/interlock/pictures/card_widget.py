@@ -1,5 +1,6 @@
 """The buttons of an approval card: a widget with its code inline, which only says what was clicked."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
@@ -7,6 +8,7 @@ import anywidget
 import traitlets
 
 from ..tools.canonical import JsonObject
+from ..tools.sinks import json_line, line
 from .card_text import about, rows_of
 
 
@@ -44,7 +46,7 @@ function render({ model, el }) {
   let text, reason;
   const draw = () => {
     const shown = model.get("shown"), open = model.get("waiting");
-    text = text ?? JSON.stringify(shown.arguments, null, 2);
+    text = text ?? shown.text;
     reason = reason ?? "";
     card.replaceChildren();
     card.style.borderColor = open ? "#0b6bcb" : "#cbd2d9";
@@ -141,9 +143,10 @@ def _drawn(shown: JsonObject) -> dict[str, Any]:
     open_until = [] if until is None else [("open until", until[:16].replace("T", " ") + " UTC")]
     return {
         "type": shown["type"],
-        "tool": shown["tool"],
+        "tool": line(shown["tool"]),
         "about": about(shown),
         "rows": [*rows_of(shown, arguments=False), *open_until],
         "arguments": shown["arguments"],
+        "text": "\n".join(map(json_line, json.dumps(shown["arguments"], ensure_ascii=False, indent=2).split("\n"))),
         "decisions": config["allowed_decisions"],
     }

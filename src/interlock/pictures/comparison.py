@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langgraph.types import StateSnapshot
 
+from ..tools.sinks import line, short, terminal
+from ..tools.sinks import svg as escape
 from .side_by_side import words_of
 from .svg import FONT, C
 
@@ -47,10 +48,10 @@ class Comparison:
     def __str__(self) -> str:
         """A line for each difference."""
         lines = [f"from {self.before} to {self.after}"]
-        lines += [f"  {change.path}: {change.before!r} -> {change.after!r}" for change in self.changes]
-        lines += [f"  + {message.type}: {words_of(message)}" for message in self.said]
-        lines += [f"  - {message.type}: {words_of(message)}" for message in self.unsaid]
-        return "\n".join(lines if len(lines) > 1 else [*lines, "  nothing differs"])
+        lines += [line(f"  {change.path}: {change.before!r} -> {change.after!r}") for change in self.changes]
+        lines += [line(f"  + {message.type}: {words_of(message)}") for message in self.said]
+        lines += [line(f"  - {message.type}: {words_of(message)}") for message in self.unsaid]
+        return terminal("\n".join(lines if len(lines) > 1 else [*lines, "  nothing differs"]))
 
     def __repr__(self) -> str:
         return str(self)
@@ -114,7 +115,7 @@ def _changes(path: str, before: Any, after: Any) -> list[Change]:
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return _cut(" ".join(text.split()), _LETTERS) or "(nothing)"
+    return short(text, _LETTERS) or "(nothing)"
 
 
 def _cut(text: str, most: int) -> str:

@@ -12,6 +12,7 @@ from ..rules.definition import Definition, Edge, State
 from ..rules.waits import WaitRule
 from ..tools.approvals import Approval
 from ..tools.canonical import JsonObject
+from ..tools.sinks import mermaid as _quoted
 
 
 @dataclass(frozen=True)
@@ -204,12 +205,6 @@ def asked(rule: Approval) -> str:
 def _label(edge: DrawnEdge) -> str:
     marks = [mark for mark in (edge.guard and f"[{edge.guard}]", edge.approval and f"({edge.approval})") if mark]
     return " ".join([edge.tool, *marks])
-
-
-def _quoted(text: str) -> str:
-    # Colons end a label, and quotation marks and angle brackets a text; Mermaid takes them as entities.
-    entities = {'"': "#quot;", ":": "#58;", ";": "#59;", "<": "#lt;", ">": "#gt;"}
-    return "".join(entities.get(letter, letter) for letter in text)
 
 
 def _name_of(guard: Callable[..., Any] | None) -> str | None:

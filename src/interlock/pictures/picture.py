@@ -13,6 +13,7 @@ from ..rules.view import GuardView
 from ..tools.errors import RuleError
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
+from ..tools.sinks import line, terminal
 from .drawing import Drawing
 from .svg import Standing, to_svg
 
@@ -51,7 +52,9 @@ class Picture:
         head = f"workflow {self.drawing.workflow} v{self.drawing.version}"
         if self.standing is not None:
             head += f", now in {self.standing.state}"
-        return "\n".join([head, *(self._line(number) for number in range(len(self.drawing.states)))])
+        return terminal(
+            "\n".join([line(head), *(line(self._line(number)) for number in range(len(self.drawing.states)))])
+        )
 
     def __repr__(self) -> str:
         return str(self)

@@ -4,12 +4,13 @@ import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ToolMessage
 
 from ..tools.canonical import JsonObject
+from ..tools.sinks import svg as escape
+from ..tools.sinks import terminal
 from .svg import FONT, C
 
 _LINE, _PANE, _GAP = 16.0, 404.0, 16.0
@@ -57,7 +58,7 @@ class Panes:
         """Both, one after the other."""
         said = "\n".join(f"  {text}" for text, _ in self._said())
         stands = "\n".join(f"  {text}" for text, _ in self._stands())
-        return f"conversation\n{said}\nworkflow\n{stands}"
+        return terminal(f"conversation\n{said}\nworkflow\n{stands}")
 
     def __repr__(self) -> str:
         return str(self)
@@ -117,5 +118,6 @@ def _answer(text: str) -> str:
 
 
 def _wrapped(text: str, most: int) -> list[str]:
-    lines = textwrap.wrap(text, _LETTERS, subsequent_indent="    ") or [""]
+    # A line feed is told as a blank: what somebody said begins no line of its own.
+    lines = textwrap.wrap(terminal(text), _LETTERS, subsequent_indent="    ") or [""]
     return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: _LETTERS - 1] + "…"]

@@ -6,9 +6,9 @@ marker or font of its own, an opaque background, and nothing that only a colour 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from itertools import pairwise
 
+from ..tools.sinks import svg as escape
 from .drawing import Drawing, DrawnEdge, DrawnState
 from .layout import Size, lay_out
 

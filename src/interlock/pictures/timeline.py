@@ -3,11 +3,12 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from ..checkpointing.store import AuditKind, AuditRecord
 from ..tools.errors import InputError
+from ..tools.sinks import line, short, terminal
+from ..tools.sinks import svg as escape
 from .svg import FONT, C, text_width
 
 _ROW, _LEFT, _WIDTH = 24.0, 96.0, 860.0
@@ -95,12 +96,12 @@ class Timeline:
 
     def __str__(self) -> str:
         """A line for each entry."""
-        head = f"{self.workflow} {self.workflow_id}"
+        head = line(f"{self.workflow} {self.workflow_id}")
         lines = [
-            f"{entry.number:>4} {_ago(entry.seconds):>8}  {entry.kind:<16} {entry.tool or '':<24} {entry.detail}"
+            f"{entry.number:>4} {_ago(entry.seconds):>8}  {entry.kind:<16} {line(entry.tool or ''):<24} {line(entry.detail)}"
             for entry in self.entries
         ]
-        return "\n".join([head, *lines])
+        return terminal("\n".join([head, *lines]))
 
     def __repr__(self) -> str:
         return str(self)
@@ -166,7 +167,7 @@ def _detail(record: AuditRecord, payload: dict[str, Any]) -> str:
 def _line(entry: Entry, y: float, longest: float) -> list[str]:
     mark, colour = _LOOKS.get(AuditKind(entry.kind), ("·", C.faint))
     bar = 56 * (entry.seconds / longest) ** 0.5
-    detail = entry.detail if len(entry.detail) <= 76 else entry.detail[:75] + "…"
+    detail = short(entry.detail, 76)
     return [
         f'<rect x="{_LEFT - 6 - bar:.1f}" y="{y + 4:g}" width="{bar:.1f}" height="4" rx="2" fill="{C.rule}"/>',
         _text(_LEFT - 6, y, _ago(entry.seconds), 10, C.faint, anchor="end"),

@@ -1,14 +1,14 @@
 """The last door before LangSmith: a client that lets nothing out but what may go out."""
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from ..tools.sinks import logger_of
 from .outgoing import WITHHELD, Memory, Outgoing
 
-logger = logging.getLogger("interlock.tracing")
+logger = logger_of("interlock.tracing")
 
 _TRACES_REMEMBERED = 64
 

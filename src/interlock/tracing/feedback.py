@@ -7,7 +7,6 @@ nor gets lost when it is down, and what is sent twice stands there once.
 import datetime as dt
 import inspect
 import json
-import logging
 import random
 import uuid
 from dataclasses import dataclass
@@ -22,10 +21,11 @@ from ..checkpointing.store.workflow_store import WorkflowStore
 from ..checkpointing.tables.feedback import feedback
 from ..checkpointing.tables.workflow import audit, instances
 from ..tools.canonical import JsonObject, canonical_json
+from ..tools.sinks import logger_of
 from .outgoing import Outgoing, default_outgoing
 from .reference import TraceReference
 
-logger = logging.getLogger("interlock.tracing")
+logger = logger_of("interlock.tracing")
 
 KEY = "approval"
 """What the feedback is called in LangSmith."""

@@ -1,7 +1,6 @@
 """A command that is carried out from outside the graph, as it is traced: a run of its own, below whatever calls it."""
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -10,12 +9,13 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langgraph.types import Command
 
+from ..tools.sinks import logger_of
 from .runs import tracers_of, with_tracers
 from .story import NODE_KIND
 from .tracer import InterlockTracer
 from .watch import watching
 
-logger = logging.getLogger("interlock.tracing")
+logger = logger_of("interlock.tracing")
 
 Tell = Callable[[Mapping[str, Any]], None]
 """Tells what came of the command: its result, as on the wire."""

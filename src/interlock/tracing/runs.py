@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -15,6 +14,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.tracers.context import tracing_v2_callback_var
 from langchain_core.tracers.langchain import LangChainTracer
 
+from ..tools.sinks import logger_of
 from ..tools.trace_reference import current_trace
 from . import telemetry
 from .outgoing import default_outgoing
@@ -22,7 +22,7 @@ from .reference import TraceReference
 from .story import resumed
 from .tracer import InterlockTracer
 
-logger = logging.getLogger("interlock.tracing")
+logger = logger_of("interlock.tracing")
 
 _SHOWN_CONFIGURABLE = frozenset({"thread_id", "workflow_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
 _DECISIONS = {

@@ -21,7 +21,6 @@ Nothing of OpenTelemetry is imported, and nothing is measured, until the program
 """
 
 import contextlib
-import logging
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -31,10 +30,11 @@ from typing import Any
 from langgraph.errors import GraphBubbleUp
 
 from ..tools.errors import InterlockError
+from ..tools.sinks import logger_of
 from .reference import TraceReference
 from .story import NODE_KIND, WORKFLOW, beginning
 
-logger = logging.getLogger("interlock.tracing")
+logger = logger_of("interlock.tracing")
 
 _UNKNOWN = "unknown"
 _OVERRIDES = frozenset({"edit", "reject", "respond"})

@@ -1,6 +1,5 @@
 """A LangSmith tracer that knows workflows: interrupts are no errors, every run says where it stands, nothing secret goes out."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -10,11 +9,12 @@ from langchain_core.tracers.schemas import Run
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from typing_extensions import override
 
+from ..tools.sinks import logger_of
 from .client import GuardedClient, guarded
 from .outgoing import Outgoing, default_outgoing
 from .story import NODE_KIND, OUTPUTS, beginning, node_inputs
 
-logger = logging.getLogger("interlock.tracing")
+logger = logger_of("interlock.tracing")
 
 
 class InterlockTracer(LangChainTracer):

@@ -1,7 +1,6 @@
 """Watching a node run: which trace it is part of, what is told of it, and how long it took. Nothing here decides anything."""
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,13 +17,14 @@ from ..checkpointing.store import outbox as outbox_rows
 from ..checkpointing.store.audit import AuditEntry, AuditKind, listeners
 from ..checkpointing.tables.workflow import outbox
 from ..tools.canonical import JsonObject
+from ..tools.sinks import logger_of
 from ..tools.trace_reference import current_trace
 from . import feedback, story, telemetry
 from .client import GuardedClient
 from .reference import TraceReference, reference_of, runs_of
 from .runs import run_waits
 
-logger = logging.getLogger("interlock.tracing")
+logger = logger_of("interlock.tracing")
 
 _MEASURED = 500
 """Of so many events of one round the lag is measured; SQL statements have an end."""

@@ -10,7 +10,6 @@ the process, or the attempt within this process, is gone.
 import contextlib
 import functools
 import hashlib
-import logging
 import os
 import secrets
 import threading
@@ -24,6 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.errors import StoreError
+from ...tools.sinks import logger_of
 from ..statements import Prepared
 from ..tables.workflow import instances
 
@@ -32,7 +32,7 @@ SECONDS = 30.0
 _BEATS = 3
 """How many times a lease is renewed before it would run out."""
 
-logger = logging.getLogger("interlock")
+logger = logger_of("interlock")
 
 
 class Standing(Enum):

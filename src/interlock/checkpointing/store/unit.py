@@ -1,15 +1,17 @@
 """A unit of work: everything that one transaction changes about one workflow instance, written together at its end."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from ...tools.canonical import JsonObject
+from ...tools.canonical import JSON, JsonObject
 from ...tools.errors import InProgress, RevisionConflict
 from ...tools.events import EventEnvelope
 from ...tools.ids import AuditRef, mint
 from ...tools.principal import Principal
+from ...tools.redaction import Secrets
 from ..fault_points import FaultPoint, reach
 from ..statements import Call, write_all
 from . import audit, instances, ledger, ledger_counts, outbox
@@ -41,6 +43,8 @@ class Unit:
         self.counting = counting
         self.writes = writes
         self.instance = instance
+        self.secrets = Secrets()
+        """What stood in the masked fields of what was recorded: it is masked as well wherever else a record quotes it."""
         self._before = instance
         self._entries: list[AuditEntry] = []
         self._events: list[EventEnvelope] = []
@@ -60,6 +64,10 @@ class Unit:
         audit_ref = audit_ref or AuditRef(mint("audit"))
         self._entries.append(AuditEntry(kind, principal, payload, tool, code, audit_ref))
         return audit_ref
+
+    def hide(self, value: JSON, sensitive: Collection[str] = ()) -> Any:
+        """Data as it is recorded: with its sensitive fields masked, and their values in everything that is recorded with it."""
+        return self.secrets.redacted(value, sensitive)
 
     def emit(self, envelope: EventEnvelope, principal: Principal) -> None:
         """Let an event leave when the transaction commits."""
@@ -122,7 +130,7 @@ class Unit:
         before = self.instance
         calls, count, head = audit.appending(
             self.connection,
-            self._entries,
+            [self._masked(entry) for entry in self._entries],
             workflow_id=before.workflow_id,
             tenant=before.tenant,
             trace_id=before.trace_id,
@@ -133,6 +141,22 @@ class Unit:
         )
         self.set(audit_count=count, audit_head=head)
         return calls
+
+    def _masked(self, entry: AuditEntry) -> AuditEntry:
+        if not self.secrets:
+            return entry
+        payload = {name: value if name in _OURS else self.secrets.value(value) for name, value in entry.payload.items()}
+        return replace(entry, payload=payload)
+
+
+_OURS = frozenset(
+    {
+        "approvalId", "attempt", "claims", "code", "currentState", "decision", "definition", "digest", "eventId", "eventName", "key",
+        "nextAllowedTools", "node", "number", "policies", "previousState", "proposedIn", "stage", "state", "status", "toolVersion",
+        "version", "waitId", "workflow", "wouldMoveTo",
+    }
+)  # fmt: skip
+"""What our own code writes into records: no secret stands there, and a short word that is somebody's must not make it unreadable."""
 
 
 def _moved_elsewhere(before: Instance) -> RevisionConflict:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...tools.canonical import JsonObject
+from ...tools.sinks import line, quoted
 from .output import console, short, visible
 
 Answer = JsonObject
@@ -22,8 +23,8 @@ def show_request(request: Mapping[str, Any]) -> None:
     if request.get("preview") is not None:
         parts += [Text(), Text("what changes", style="bold"), _pairs(_beside(request["arguments"], request["preview"]))]
     if request.get("reasons"):
-        parts += [Text(), Text(f"asked for because {'; '.join(map(visible, request['reasons']))}")]
-    title = Text.assemble((visible(request["tool"]), "bold yellow"), f" for {visible(request['requestedBy'])}")
+        parts += [Text(), Text(f"asked for because {'; '.join(map(quoted, request['reasons']))}")]
+    title = Text.assemble((line(request["tool"]), "bold yellow"), f" for {line(request['requestedBy'])}")
     console().print(
         Panel(Group(*parts), title=title, title_align="left", box=ROUNDED, border_style="yellow", padding=(0, 1))
     )
@@ -84,7 +85,7 @@ def _edited(arguments: Mapping[str, Any]) -> JsonObject:
     """Ask for every argument anew; an empty line leaves it as it is."""
     edited: JsonObject = {}
     for name, value in arguments.items():
-        said = _read(f"    {visible(name)} [{visible(_plain(value))}]: ")
+        said = _read(f"    {line(name)} [{line(_plain(value))}]: ")
         edited[name] = _parsed(said, value) if said else value
     return edited
 
@@ -108,7 +109,8 @@ def _pairs(lines: Any) -> Table:
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for name, value in lines:
-        table.add_row(Text(visible(name)), Text(visible(value)))
+        # Lines of a text are told as such: none of them can pass for another row.
+        table.add_row(Text(line(name)), Text(visible(value).replace("\n", "\n| ")))
     return table
 
 

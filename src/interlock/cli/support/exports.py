@@ -11,6 +11,7 @@ from ...checkpointing.store.audit import Broken
 from ...checkpointing.store.heads import HeadSigner, HeadVerifier, SignedHead, compare
 from ...tools.errors import InputError
 from ...tools.principal import Principal
+from ...tools.sinks import json_line
 from .output import console, print_json
 
 
@@ -20,7 +21,7 @@ def write_export(store: WorkflowStore, workflow_id: str, file: Path, *, signer: 
     Raises:
         InputError: The file is there, or cannot be written.
     """
-    lines = store.export_audit(workflow_id, signer=signer)
+    lines = [json_line(one) for one in store.export_audit(workflow_id, signer=signer)]
     if str(file) == "-":
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return

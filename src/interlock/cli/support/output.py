@@ -10,11 +10,9 @@
 """
 
 import contextlib
-import json
 import os
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -25,6 +23,7 @@ from typer.core import TyperGroup
 from typing_extensions import override
 
 from ...tools.errors import InputError, InterlockError
+from ...tools.sinks import json_text, short, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,8 +41,6 @@ class ExitCode(IntEnum):
 
 
 _JSON = "interlock.json"
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-"""Controls, formats (among them those that turn the direction of text), and what no font shows."""
 
 
 def _remember(context: typer.Context, wanted: bool) -> bool:
@@ -87,10 +84,14 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console for text; it has colours only on a terminal that shows them."""
-    from rich.console import Console  # noqa: PLC0415 -- a script that asks for JSON need not wait for it
+    """A console for text; it has colours only on a terminal that shows them.
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    Nothing that is printed on it is markup, and whatever a terminal would obey is made visible on its way out, also where nobody
+    thought of it.
+    """
+    from ._terminal import SafeConsole  # noqa: PLC0415 -- a script that asks for JSON need not wait for it
+
+    return SafeConsole(stderr=stderr)
 
 
 def program() -> str:
@@ -104,26 +105,9 @@ def program() -> str:
     return os.path.relpath(called)
 
 
-def visible(value: object) -> str:
-    """Text that came from a model or a tool, with every control character made visible.
-
-    A terminal obeys escape sequences, and what an approver is shown must be what would run: such text could repaint it.
-    """
-    return "".join(
-        letter if letter == "\n" or unicodedata.category(letter) not in _HIDDEN else f"\\u{ord(letter):04x}"
-        for letter in str(value)
-    )
-
-
-def short(value: object, longest: int = 200) -> str:
-    """The same on one line, and not endless."""
-    text = " ".join(visible(value).split())
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
 def print_json(value: Any) -> None:
     """One JSON document on one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(value) + "\n")
     sys.stdout.flush()  # whoever reads the lines acts on each as it comes
 
 

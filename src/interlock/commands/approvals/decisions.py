@@ -5,6 +5,7 @@ else than what waits.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -18,7 +19,7 @@ from ...tools.codes import ErrorCode
 from ...tools.errors import ConflictError, InputError, InterlockError, InvalidArguments, InvalidResume, PrincipalError
 from ...tools.ownership import Ownership
 from ...tools.principal import Principal
-from ...tools.redaction import redact
+from ...tools.redaction import hide_fields, is_named
 from ...tools.storable import storable, why_not_storable
 from ..execution.commands import Commands
 from ..execution.looking import DeniedError
@@ -107,7 +108,7 @@ def decide(
         AuditKind.DECISION,
         by,
         {
-            **_said(engine, approval, taken),
+            **_said(engine, unit, approval, taken),
             "status": after.status.value,
             "stage": standing.stage,
             **_shown_anew(taken, after),
@@ -128,7 +129,12 @@ def record_refused(
     unit.record(
         AuditKind.DECISION_REFUSED,
         by,
-        {"reason": storable(error.message), "details": storable(error.details)},
+        {
+            "reason": hide_fields(
+                str(storable(error.message)), partial(is_named, sensitive=engine.definition.sensitive)
+            ),
+            "details": unit.hide(storable(error.details), engine.definition.sensitive),
+        },
         code=error.code,
     )
     unit.flush()
@@ -278,7 +284,7 @@ def _declined(
     unit.record(
         AuditKind.DECISION_REFUSED,
         by,
-        {**_said(engine, approval, decision), "reason": storable(error.message)},
+        {**_said(engine, unit, approval, decision), "reason": storable(error.message)},
         tool=approval.tool,
         code=code or error.code,
     )
@@ -286,13 +292,14 @@ def _declined(
     return Declined(error)
 
 
-def _said(engine: Engine, approval: ApprovalRequest, decision: Decision) -> dict[str, Any]:
+def _said(engine: Engine, unit: Unit, approval: ApprovalRequest, decision: Decision) -> dict[str, Any]:
     contract = engine.definition.contracts.get(approval.tool)
     sensitive = frozenset[str]() if contract is None else contract.sensitive
+    unit.secrets.learn_from(approval.effective_arguments, sensitive)
     return {
         "approvalId": approval.approval_id,
         "decision": decision.kind.value,
-        "arguments": None if decision.arguments is None else redact(storable(decision.arguments), sensitive),
+        "arguments": None if decision.arguments is None else unit.hide(storable(decision.arguments), sensitive),
         "message": storable(decision.message),
     }
 

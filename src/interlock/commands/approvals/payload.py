@@ -1,7 +1,6 @@
 """What an approver is shown, in a form that today's user interfaces draw as it is."""
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from ...tools.approvals import Approval, Escalate, Take
 from ...tools.canonical import JSON, JsonObject, digest
 from ...tools.errors import InvalidResume, NotJson
 from ...tools.events import timestamp
+from ...tools.sinks import line, quoted, quoted_json
 from ..running.engine import Engine
 
 _PRESENTED = "presented"
@@ -117,17 +117,17 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
     rule = approval.rule
     parts = [description]
     if problem is not None:
-        parts.insert(0, f"The last answer did not count: {problem}")
+        parts.insert(0, f"The last answer did not count: {line(problem)}")
     if engine.definition.mode is Mode.DRY_RUN:
         parts.append("This is a dry run: nothing is carried out whatever is decided.")
     if approval.edited_arguments is not None:
-        parts.append(f"Its arguments were edited; proposed was: {_pretty(approval.arguments)}")
+        parts.append(f"Its arguments were edited; proposed was: {quoted_json(approval.arguments)}")
     if approval.shown.get("preview") is not None:
-        parts.append(f"What it would change: {_pretty(approval.shown['preview'])}")
-    asked = f"Asked by {approval.requester.id} in {approval.state!r} of {approval.workflow}."
+        parts.append(f"What it would change: {quoted_json(approval.shown['preview'])}")
+    asked = f"Asked by {line(approval.requester.id)} in {approval.state!r} of {approval.workflow}."
     reasons = approval.shown.get("reasons")
     if isinstance(reasons, list) and reasons:
-        asked += f" Why: {'; '.join(map(str, reasons))}."
+        asked += f" Why: {'; '.join(map(quoted, reasons))}."
     parts.append(asked)
     who = "the person served" if rule.confirmation else f"somebody with the role {rule.role!r}" if rule.role else None
     if who is not None:
@@ -148,10 +148,6 @@ def _expiry(rule: Approval) -> str:
             return f"call {tool} instead"
         case _:
             return "reject"
-
-
-def _pretty(value: JSON) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 __all__ = ["is_what_was_shown", "moment", "not_what_was_shown", "noted", "payload"]

@@ -1,38 +1,72 @@
 """What is written down of a command, and what is said of it: audit payloads, error bodies, event envelopes."""
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any, cast
 
 from langgraph.errors import GraphInterrupt
 
 from ...checkpointing.store import Unit
+from ...rules.definition import Definition
 from ...rules.gate import Admission
 from ...rules.proposals import Proposal
-from ...tools.canonical import JsonObject, to_json
+from ...tools.canonical import JSON, JsonObject, to_json
 from ...tools.codes import ErrorCode
 from ...tools.contracts import ToolContract
 from ...tools.errors import InvalidOutput, ReadOnlyStore, Refused
 from ...tools.events import Event, EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, mint
 from ...tools.kinds import ToolKind
-from ...tools.redaction import redact
+from ...tools.redaction import MASK, Secrets
 from ...tools.results import ErrorBody
 from ...tools.storable import storable, storable_text, why_not_storable
 from ...tools.trace_reference import current_trace
 from ..running.tool_bodies import OutOfTimeError
 
 
-def facts_of(proposal: Proposal, admission: Admission, node: str | None) -> dict[str, Any]:
+def facts_of(unit: Unit, proposal: Proposal, admission: Admission, node: str | None) -> dict[str, Any]:
     """What every record about a call says of it."""
     contract = admission.edge.tool
     return {
         "key": proposal.key,
         "toolVersion": contract.version,
-        "arguments": redact(admission.canonical, contract.sensitive),
+        "arguments": unit.hide(admission.canonical, contract.sensitive),
         "proposedIn": proposal.state,
         "node": node,
         "policies": [*admission.rulings],
     }
+
+
+def said_by(definition: Definition, unit: Unit, proposal: Proposal) -> JSON:
+    """The arguments of a proposal that was not admitted, for its record.
+
+    What its tool does not know may be a sensitive field under a wrong name, or the field of another tool; so where the tool has any,
+    what it does not know is not written down.
+    """
+    contract = definition.contracts.get(proposal.tool)
+    sensitive = definition.sensitive if contract is None else contract.sensitive
+    unit.secrets.learn_from(unit.instance.data, definition.sensitive)
+    unit.secrets.learn_from(cast("JSON", proposal.arguments), sensitive)
+    said = storable(proposal.arguments)
+    if contract is not None and contract.sensitive and isinstance(said, dict):
+        known = set(cast("JsonObject", contract.input_schema().get("properties") or {}))
+        unknown = [name for name in said if name not in known]
+        unit.secrets.learn([said[name] for name in unknown])
+        said = said | {name: MASK for name in unknown if said[name] is not None}
+    return cast("JSON", unit.hide(said, sensitive))
+
+
+def secrets_of(contract: ToolContract, arguments: JSON) -> Secrets:
+    """What a log is not to quote of a call."""
+    secrets = Secrets()
+    secrets.learn_from(arguments, contract.sensitive)
+    return secrets
+
+
+def masked(unit: Unit, body: ErrorBody, sensitive: Collection[str]) -> ErrorBody:
+    """An error without what is sensitive: neither in its details nor where its text quotes what stood in such a field."""
+    details = unit.hide(body.details, sensitive)
+    return body.model_copy(update={"message": unit.secrets.text(body.message), "details": details})
 
 
 def error_body(contract: ToolContract, error: Exception) -> ErrorBody:

@@ -4,7 +4,6 @@ from ...checkpointing.store import AuditKind, LedgerStatus, Unit
 from ...rules.proposals import Proposal
 from ...tools.canonical import JSON
 from ...tools.ids import WorkflowId
-from ...tools.redaction import redact
 from ...tools.results import CommandResult
 from ..approvals.binding import use
 from .attempts import Admitted, Outcome
@@ -27,9 +26,9 @@ def rehearse(outcomes: Outcomes, unit: Unit, ready: Admitted, proposal: Proposal
         AuditKind.REHEARSAL,
         proposal.requester,
         {
-            **facts_of(proposal, ready.admission, outcomes.node),
+            **facts_of(unit, proposal, ready.admission, outcomes.node),
             "wouldMoveTo": edge.target,
-            "preview": redact(preview, contract.sensitive),
+            "preview": unit.hide(preview, contract.sensitive),
             "approvalId": None if ready.approval is None else ready.approval.approval_id,
         },
         tool=contract.name,

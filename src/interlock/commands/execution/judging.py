@@ -29,9 +29,11 @@ from ...tools.errors import (
     StoreError,
     StoreUnavailable,
 )
+from ...tools.redaction import Secrets
 from ..running.broken_rules import tell
 from ..running.engine import Engine
 from ..running.operations import Sessions
+from .audit_payloads import secrets_of
 from .history import LedgerHistory
 from .looking import DeniedError, Looking
 
@@ -143,7 +145,10 @@ class _Asking:
                 if isinstance(trouble, (StoreUnavailable, ReadOnlyStore, NotADatabase)):
                     raise trouble from cause
                 self._spoiled = True
-            tell(denial.error, self._unit.instance)
+            contract = self._commands.engine.definition.contracts.get(self._proposal.tool)
+            secrets = Secrets() if contract is None else secrets_of(contract, self._proposal.arguments)
+            secrets.learn_from(self._unit.instance.data, self._commands.engine.definition.sensitive)
+            tell(denial.error, self._unit.instance, secrets)
         if self._spoiled:
             raise DeniedError(denial)
         return denial

@@ -23,7 +23,7 @@ from ..running.engine import Engine, logger
 from ..running.scope import Scope
 from ..waits.settling import arrive
 from .attempts import Admitted, Broken, Outcome
-from .audit_payloads import facts_of
+from .audit_payloads import facts_of, masked, said_by
 from .left_behind import left_behind
 
 
@@ -52,7 +52,7 @@ class Outcomes:
 
     def deny(self, unit: Unit, proposal: Proposal, denial: Denial) -> Outcome:
         """Record a denial and answer with it."""
-        return self._denied(unit, proposal.requester, denial, self._said(proposal), tool=self._tool(proposal))
+        return self._denied(unit, proposal.requester, denial, self._said(unit, proposal), tool=self._tool(proposal))
 
     def undecided(self, unit: Unit, requester: Principal, denial: Denial) -> Outcome:
         """Record that nothing could be proposed, because what decides broke, and answer so."""
@@ -80,16 +80,16 @@ class Outcomes:
         results = []
         for proposal in proposals:
             results.append(
-                self._record(unit, requester, denial, self._said(proposal), tool=self._tool(proposal), allowed=allowed)
+                self._record(
+                    unit, requester, denial, self._said(unit, proposal), tool=self._tool(proposal), allowed=allowed
+                )
             )
         unit.answer(results[-1])
         instance = unit.flush()
         return [Outcome(result, instance) for result in results]
 
-    def _said(self, proposal: Proposal) -> JsonObject:
-        contract = self.engine.definition.contracts.get(proposal.tool)
-        sensitive = frozenset() if contract is None else contract.sensitive
-        return {"key": proposal.key, "arguments": redact(storable(proposal.arguments), sensitive)}
+    def _said(self, unit: Unit, proposal: Proposal) -> JsonObject:
+        return {"key": proposal.key, "arguments": said_by(self.engine.definition, unit, proposal)}
 
     def _tool(self, proposal: Proposal) -> str:
         return storable_text(proposal.tool)[:64]
@@ -120,6 +120,7 @@ class Outcomes:
             retryable=denial.retryable,
             details=cast("JsonObject", storable(dict(denial.details))),
         )
+        body = masked(unit, body, self.engine.definition.sensitive)
         error = body.model_dump(mode="json", by_alias=True)
         payload = {**said, "state": unit.instance.state, "node": self.node, "error": error}
         unit.record(AuditKind.DENIAL, requester, payload, tool=tool, code=denial.code.value, audit_ref=audit_ref)
@@ -141,12 +142,15 @@ class Outcomes:
     ) -> Outcome:
         """Record that a command was not carried out, for good under this key, and answer so."""
         contract = ready.contract
+        facts = facts_of(unit, proposal, ready.admission, self.node)
+        unit.secrets.learn_from(unit.instance.data, self.engine.definition.sensitive)
+        body = masked(unit, body, contract.sensitive)
         result = self._error(unit, proposal.requester, body, ready.context.audit_ref)
         unit.record(
             AuditKind.REFUSAL,
             proposal.requester,
             {
-                **facts_of(proposal, ready.admission, self.node),
+                **facts,
                 "error": body.model_dump(mode="json", by_alias=True),
                 "exception": None if error is None else type(error).__name__,
             },
@@ -228,12 +232,12 @@ class Outcomes:
             AuditKind.TRANSITION,
             proposal.requester,
             {
-                **facts_of(proposal, ready.admission, self.node),
+                **facts_of(unit, proposal, ready.admission, self.node),
                 "previousState": before.state,
                 "currentState": edge.target,
                 "nextAllowedTools": [*allowed],
-                "output": redact(left.output, contract.sensitive),
-                "data": redact(unit.instance.data, contract.sensitive),
+                "output": unit.hide(left.output, contract.sensitive),
+                "data": unit.hide(unit.instance.data, contract.sensitive | self.engine.definition.sensitive),
                 "approvalId": None if ready.approval is None else ready.approval.approval_id,
                 "attempt": context.attempt,
                 **({"problems": [*left.problems]} if left.problems else {}),

@@ -19,12 +19,13 @@ from ...tools.contracts import ToolContract
 from ...tools.contracts.retry import RetryPolicy
 from ...tools.errors import LeaseLost, Refused, StoreUnavailable
 from ...tools.kinds import Effect
+from ...tools.sinks import hiding
 from ..running.backoff import Backoff
 from ..running.engine import logger
 from ..running.operations import Body, InStore, Pause, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Broken, Outcome
-from .audit_payloads import error_body, facts_of, interrupted
+from .audit_payloads import error_body, facts_of, interrupted, secrets_of
 from .shared import Execution
 
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
@@ -85,7 +86,8 @@ class Outside:
             if isinstance(stop, GraphInterrupt) and ready.contract.effect is Effect.AT_MOST_ONCE:
                 # What the body did before it asked is not known, and must not be done again with the answer.
                 advice = interrupted(ready.contract)
-                logger.error("%s", advice, exc_info=stop)
+                secrets = secrets_of(ready.contract, ready.admission.canonical)
+                logger.error("%s", advice, exc_info=stop, extra=hiding(secrets))
                 work = partial(self._unknown, ready=ready, proposal=proposal, problem=advice)
                 broken = yield from self._settled(work)
                 return replace(broken, advice=advice) if isinstance(broken, Broken) else broken
@@ -104,6 +106,7 @@ class Outside:
                 ready.contract.name,
                 self._execution.scope.workflow_id,
                 exc_info=error,
+                extra=hiding(secrets_of(ready.contract, ready.admission.canonical)),
             )
             return Failed(error)
         done = yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output))
@@ -179,7 +182,7 @@ class Outside:
         unit.flush()
 
     def _record_attempt(self, unit: Unit, ready: Admitted, proposal: Proposal, after: str | None = None) -> None:
-        facts = facts_of(proposal, ready.admission, self._execution.node)
+        facts = facts_of(unit, proposal, ready.admission, self._execution.node)
         unit.record(
             AuditKind.ATTEMPT,
             proposal.requester,

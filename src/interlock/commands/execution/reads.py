@@ -18,15 +18,15 @@ from ...tools.codes import ErrorCode
 from ...tools.contracts.retry import RetryPolicy
 from ...tools.errors import ConflictError, InvalidOutput, NotADatabase, Refused, StoreError, StoreUnavailable
 from ...tools.ids import WorkflowId
-from ...tools.redaction import redact
 from ...tools.results import ReadResult
+from ...tools.sinks import hiding
 from ..approvals.binding import decided_on, use, with_approval
 from ..running.backoff import Backoff
 from ..running.engine import logger
 from ..running.operations import Attempt, Body, InStore, Pause, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Outcome, admitted
-from .audit_payloads import error_body, facts_of
+from .audit_payloads import error_body, facts_of, secrets_of
 from .left_behind import data_after, output_of
 from .shared import Execution, of_somebody_else
 
@@ -76,6 +76,7 @@ class Reads:
             ready.contract.name,
             self._execution.scope.workflow_id,
             exc_info=problem,
+            extra=hiding(secrets_of(ready.contract, ready.admission.canonical)),
         )
         later = Later()
         context = self._execution.context(ready.unit, ready.contract, proposal, ready.context.attempt + 1, later)
@@ -140,9 +141,9 @@ class Reads:
             AuditKind.READ,
             proposal.requester,
             {
-                **facts_of(proposal, ready.admission, execution.node),
+                **facts_of(unit, proposal, ready.admission, execution.node),
                 **({"attempt": ready.context.attempt} if ready.context.attempt > 1 else {}),
-                "output": redact(shown, contract.sensitive),
+                "output": unit.hide(shown, contract.sensitive),
             },
             tool=contract.name,
             audit_ref=ready.context.audit_ref,
@@ -153,5 +154,11 @@ class Reads:
         execution = self._execution
         unit = execution.unit(connection)
         if not isinstance(error, Refused):
-            logger.error("the tool %s failed in %s", ready.contract.name, unit.instance.workflow_id, exc_info=error)
+            logger.error(
+                "the tool %s failed in %s",
+                ready.contract.name,
+                unit.instance.workflow_id,
+                exc_info=error,
+                extra=hiding(secrets_of(ready.contract, ready.admission.canonical)),
+            )
         return execution.outcomes.refused(unit, ready, proposal, error_body(ready.contract, error), error)

@@ -9,10 +9,11 @@ from ...checkpointing.store import LedgerStatus
 from ...rules.proposals import Proposal
 from ...tools.contracts import ToolContract
 from ...tools.errors import ConflictError, Refused, StoreError
+from ...tools.sinks import hiding
 from ..running.engine import logger
 from ..running.operations import Attempt, Steps, Transact
 from .attempts import Broken, Outcome, admitted
-from .audit_payloads import error_body
+from .audit_payloads import error_body, secrets_of
 from .shared import Execution
 
 
@@ -50,7 +51,13 @@ class Transactional:
                 unit, entry
             )  # everything was rolled back, and somebody else came in between
         if not isinstance(error, Refused):
-            logger.error("the tool %s failed in %s", attempt.contract.name, unit.instance.workflow_id, exc_info=error)
+            logger.error(
+                "the tool %s failed in %s",
+                attempt.contract.name,
+                unit.instance.workflow_id,
+                exc_info=error,
+                extra=hiding(secrets_of(attempt.contract, proposal.arguments)),
+            )
         return self._execution.outcomes.refused(
             unit, admitted(attempt), proposal, error_body(attempt.contract, error), error
         )

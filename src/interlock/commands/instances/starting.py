@@ -62,7 +62,7 @@ def ensure_instance(
             "workflow": definition.name,
             "version": definition.version,
             "state": definition.initial,
-            "data": instance.data,
+            "data": unit.hide(instance.data, definition.sensitive),
             **({"claims": [*definition.claims]} if definition.claims else {}),
             **({} if instance.served == served_by_default(requester) else {"served": instance.served}),
         },

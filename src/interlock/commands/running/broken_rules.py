@@ -1,14 +1,15 @@
 """Telling the log and the trace of a rule that broke, with what it raised: callers and models are told only which rule it was."""
 
-import logging
 import traceback
 from collections import OrderedDict
 from typing import Protocol
 
 from ...tools.errors import RuleError
+from ...tools.redaction import Secrets
+from ...tools.sinks import hiding, logger_of
 from ...tracing.watch import note
 
-logger = logging.getLogger("interlock")
+logger = logger_of("interlock")
 
 
 class Asked(Protocol):
@@ -31,18 +32,25 @@ _REMEMBERED = 1024
 _told: "OrderedDict[tuple[object, ...], None]" = OrderedDict()
 
 
-def tell(error: RuleError, asked: Asked) -> None:
+def tell(error: RuleError, asked: Asked, secrets: Secrets | None = None) -> None:
     """Tell that a rule broke.
 
     Args:
         error: Its cause is what the rule raised, if it raised anything.
         asked: What it was asked about.
+        secrets: What neither is to quote.
     """
     cause = error.__cause__
+    secrets = secrets or Secrets()
     logger.error(
-        "%s; nothing was done, and %s stays in %r", error.message, asked.workflow_id, asked.state, exc_info=cause
+        "%s; nothing was done, and %s stays in %r",
+        error.message,
+        asked.workflow_id,
+        asked.state,
+        exc_info=cause,
+        extra=hiding(secrets),
     )
-    note(rule=error.rule, rule_error="".join(traceback.format_exception(cause or error))[-_LONGEST:])
+    note(rule=error.rule, rule_error=secrets.text("".join(traceback.format_exception(cause or error)))[-_LONGEST:])
 
 
 def tell_once(error: RuleError, asked: Asked) -> None:

@@ -1,6 +1,5 @@
 """What everything that acts on the instances of one compiled workflow shares: its definition and its store."""
 
-import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +14,10 @@ from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import RuleError, RunError
 from ...tools.model_answers import Answers, is_plain, plain_content, read_once
 from ...tools.principal import Principal
+from ...tools.sinks import logger_of
 from .broken_rules import tell_once
 
-logger = logging.getLogger("interlock")
+logger = logger_of("interlock")
 
 
 def unknown_instance(workflow_id: str, by: Principal) -> RunError:

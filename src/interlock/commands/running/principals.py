@@ -7,12 +7,12 @@ nobody in particular acts. Elsewhere the application's run context says who acts
 Never the model, the conversation, the graph's state, or the answer to an interrupt.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from ...tools.errors import PrincipalError
 from ...tools.principal import Principal, RuntimeActor, name_of
+from ...tools.sinks import logger_of
 
 SERVER_USER = "langgraph_auth_user"
 """Where LangGraph's server puts the authenticated user into a run's config, or None where it has no authentication."""
@@ -21,7 +21,7 @@ ACTOR = "__interlock_actor"
 that JSON can say."""
 _JSON = (str, int, float, list, dict)
 
-logger = logging.getLogger("interlock")
+logger = logger_of("interlock")
 
 
 def principal_of(configurable: Mapping[str, Any], context: object) -> Principal:

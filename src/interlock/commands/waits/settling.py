@@ -24,7 +24,6 @@ from ...tools.events import EventEnvelope
 from ...tools.ids import derive
 from ...tools.kinds import ItemStatus
 from ...tools.principal import Principal, RuntimeActor
-from ...tools.redaction import redact
 from ..running.engine import Engine
 
 
@@ -284,7 +283,7 @@ def _end(
             "currentState": target,
             "nextAllowedTools": [*engine.offered_for(unit.instance, before.started_by)],
             "progress": {standing.value: number for standing, number in progress.items()},
-            "data": redact(before.data, engine.definition.sensitive),
+            "data": unit.hide(before.data, engine.definition.sensitive),
         },
     )
     unit.flush()

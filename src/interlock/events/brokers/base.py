@@ -4,7 +4,6 @@ import abc
 import asyncio
 import contextlib
 import importlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import ModuleType, TracebackType
 from typing import Any, ClassVar, Self
@@ -12,11 +11,12 @@ from urllib.parse import unquote
 
 from ...checkpointing.fault_points import reach
 from ...tools.errors import BusError, BusUnavailable, InputError, PublishRefused
+from ...tools.sinks import logger_of
 from ..bus import Handler, Message, handle
 from ..cloudevents import PREFIXES
 from ..points import EventPoint
 
-logger = logging.getLogger("interlock.bus")
+logger = logger_of("interlock.bus")
 
 
 class FastStreamBus(abc.ABC):

@@ -1,12 +1,11 @@
 """What is refused of approvals when a workflow is compiled: conditions and expiries that could not work, and destruction unasked."""
 
-import logging
-
 from ...rules.definition import Definition, Edge, StateKind
 from ...tools.approvals import Approval, Escalate, Take
 from ...tools.errors import ContractError, WorkflowDefinitionError
+from ...tools.sinks import logger_of
 
-logger = logging.getLogger("interlock")
+logger = logger_of("interlock")
 
 
 def check_approvals(definition: Definition) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ...tools.approvals import Approval
+from ...tools.sinks import csv_cell
 from ..definition import Definition, Edge
 from .paths import Paths, who_may_decide
 
@@ -49,7 +50,7 @@ def as_csv(rows: Iterable[AccessRow]) -> str:
     writer = csv.DictWriter(text, [one.name for one in fields(AccessRow)], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _cell(value) for name, value in asdict(row).items()})
+        writer.writerow({name: csv_cell(value) for name, value in asdict(row).items()})
     return text.getvalue()
 
 
@@ -111,10 +112,6 @@ def _conditions(edge: Edge) -> str:
 
 def _name(function: object) -> str:
     return getattr(function, "__name__", None) or str(function)
-
-
-def _cell(value: str) -> str:
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 __all__ = ["AccessChange", "AccessRow", "access_changes", "access_review", "as_csv"]

@@ -16,7 +16,7 @@ from ..context import ToolContext
 from ..errors import ContextError, InvalidArguments, InvalidOutput, Problem
 from ..kinds import Effect, ToolKind
 from ..model_answers import Answers
-from ..redaction import redact
+from ..redaction import Secrets, redact
 from ..schemas.arguments import invalid
 from ..schemas.finite import not_finite
 from ..schemas.input import Bound, Input
@@ -155,7 +155,13 @@ class ToolContract(Generic[P, R]):
             InvalidArguments: They do not fit, with each field named as it is on the wire; or they cannot be kept, or not
                 be written down as they would run.
         """
-        return self._bound(arguments)[1]
+        try:
+            return self._bound(arguments)[1]
+        except InvalidArguments as error:
+            masked = self._masked(error, arguments)
+            if masked is error:
+                raise
+        raise masked  # without its cause, which quotes them as well
 
     def complete(self, arguments: JsonObject, *, before: JsonObject | None = None) -> JsonObject:
         """Give arguments in full, with the defaults that differ each time fixed: for a proposal, when it is made.
@@ -220,6 +226,17 @@ class ToolContract(Generic[P, R]):
             return [camel(name) for name, value in before.items() if not same(value, after.get(name))] or [""]
         except Exception:  # a comparison of the values' own class
             return [""]
+
+    def _masked(self, error: InvalidArguments, arguments: object) -> InvalidArguments:
+        """The error without what stood in sensitive fields, which a validator may quote; the same one where it quotes nothing."""
+        secrets = Secrets()
+        secrets.learn_from(cast("JSON", arguments), self.sensitive)
+        message, details = secrets.text(error.message), secrets.value(error.details)
+        if (message, details) == (error.message, error.details):
+            return error
+        return InvalidArguments(
+            message, tool=error.tool, problems=details.pop("problems"), code=error.code, details=details
+        )
 
     def fingerprint(self, arguments: Any) -> str:
         """Digest what would run: tool, version and canonical arguments."""

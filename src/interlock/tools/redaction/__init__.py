@@ -1,0 +1,11 @@
+"""Keeping secrets out of what is shown and written down: by the fields that they stand in, and by their values elsewhere.
+
+Here: which fields are masked (`_fields`), where such a field stands in a text (`_quoted`), and what was once seen in one (`_values`).
+Not here: what is done with a text so that it can be shown at all, which is `sinks`. Open `_fields` first.
+"""
+
+from ._fields import hidden_fields, is_named, is_secret, redact
+from ._quoted import MASK, hide_fields
+from ._values import SHORTEST_LEARNED, Secrets
+
+__all__ = ["MASK", "SHORTEST_LEARNED", "Secrets", "hidden_fields", "hide_fields", "is_named", "is_secret", "redact"]

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from ._visible import escaped, is_live, text_of, visible
+from ._visible import escaped, text_of, visible
 
 _SHORT = 200
 _FORMULA = re.compile(r"[\s'\"]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]")
@@ -49,8 +49,7 @@ def json_text(value: object) -> str:
 
 def json_line(written: object) -> str:
     """JSON that was written already, with what is live in it in escapes of JSON's own: it is read as the same value."""
-    text = text_of(written)
-    return text if text.isascii() and text.isprintable() else "".join(map(_in_json, text))
+    return visible(written, lines=False, write=_in_json)
 
 
 def quoted(value: object) -> str:
@@ -71,8 +70,6 @@ def quoted_json(value: Any) -> str:
 
 
 def _in_json(letter: str) -> str:
-    if not is_live(letter) and letter != "\n":
-        return letter
     number = ord(letter)
     if number <= 0xFFFF:
         return escaped(letter)

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import unicodedata
+from collections.abc import Callable
 
 _LIVE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """Controls, formats (among them those that turn the direction of text, and what has no width), halves of pairs, private use, separators."""
@@ -16,7 +17,7 @@ _ORDINARY = re.compile(
 """Most text is made of these alone: they are shown by every place as they are."""
 
 
-def visible(value: object, *, lines: bool = True) -> str:
+def visible(value: object, *, lines: bool = True, write: Callable[[str], str] | None = None) -> str:
     r"""Give the text of anything with whatever a place would obey, or nobody would see, written as an escape such as ``\u202e``.
 
     It is total (an object whose `__str__` raises is told by its type), and doing it twice changes nothing more.
@@ -24,6 +25,7 @@ def visible(value: object, *, lines: bool = True) -> str:
     Args:
         value: What is shown.
         lines: Whether line feeds stay; else each is written as ``\n``.
+        write: How an escape is written where it is not as Python does.
     """
     text = text_of(value)
     if not lines and "\n" in text:
@@ -37,7 +39,7 @@ def visible(value: object, *, lines: bool = True) -> str:
         marks = marks + 1 if category[0] == "M" else 0
         # A mark at the beginning would sit on whatever of ours stands before it.
         too_many = marks > _MARKS_IN_A_ROW or (marks and not before)
-        shown.append(escaped(letter) if too_many or is_live(letter, before, category) else letter)
+        shown.append((write or escaped)(letter) if too_many or is_live(letter, before, category) else letter)
         before = letter
     return "".join(shown)
 

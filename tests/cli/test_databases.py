@@ -102,3 +102,30 @@ def test_a_source_that_is_not_there_is_not_made(tmp_path: Path):
     result = run("db", "import", str(tmp_path / "missing.db"), "--db", str(tmp_path / "own.db"))
     assert result.exit_code == 2
     assert not (tmp_path / "missing.db").exists()
+
+
+def test_prune_says_what_would_go_and_then_deletes_it(tmp_path: Path):
+    database = tmp_path / "workflows.db"
+    with SQLCheckpointer(f"sqlite:///{database}") as saver:
+        for thread in ("one", "two"):
+            for _ in range(2):
+                _chat(saver).invoke({"messages": [("user", "hello")]}, {"configurable": {"thread_id": thread}})
+    kept = ["--last-threads", "1", "--last-checkpoints", "1"]
+
+    (rehearsed,) = lines(run("db", "prune", "--db", str(database), *kept, "--dry-run", "--json").stdout)
+    assert rehearsed == {"threads": 2, "deletedThreads": 1, "deletedCheckpoints": 5, "dryRun": True}
+    shown = run("db", "prune", "--db", str(database), *kept).stdout
+    assert "Of 2 threads 1 were deleted, and 5 checkpoints of the others." in " ".join(shown.split())
+    with SQLCheckpointer(f"sqlite:///{database}") as saver:
+        (left,) = saver.list(None)
+        assert left.config["configurable"]["thread_id"] == "two"
+        assert len(left.checkpoint["channel_values"]["messages"]) == 4
+
+
+def test_prune_that_keeps_everything_or_nonsense_is_refused(tmp_path: Path):
+    database = tmp_path / "workflows.db"
+    SQLCheckpointer(f"sqlite:///{database}").setup()
+    for wrong in ([], ["--threads-newer-than", "soon"], ["--last-threads", "0"]):
+        result = run("db", "prune", "--db", str(database), *wrong)
+        assert result.exit_code != 0
+        assert "Nothing was deleted" in " ".join((result.stdout + result.stderr).split())

@@ -3,6 +3,7 @@
 from .checkpointer import SQLCheckpointer
 from .database import Database
 from .encryption import Encryption
+from .saver.keeping.policy import Retention, RetentionReport
 from .serializing import TypedSerializer, declared_types
 from .store import ApprovalRequest, ApprovalStatus, AuditKind, AuditRecord, Instance, WorkflowStore
 
@@ -14,6 +15,8 @@ __all__ = [
     "Database",
     "Encryption",
     "Instance",
+    "Retention",
+    "RetentionReport",
     "SQLCheckpointer",
     "TypedSerializer",
     "WorkflowStore",

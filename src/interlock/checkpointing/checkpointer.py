@@ -29,6 +29,9 @@ from .identifiers import checked
 from .saver import history, reading, threads
 from .saver.encoding.sealing import Sealing
 from .saver.jobs import Job, PutJob, WritesJob
+from .saver.keeping.policy import Progress as RetentionProgress
+from .saver.keeping.policy import Retention, RetentionReport, given
+from .saver.keeping.retention import retain as carry_out
 from .saver.keys import place_of
 from .saver.looking import indexes
 from .saver.looking.listing import list_tuples
@@ -70,6 +73,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             checkpoint that was asked for by its id may branch off, as LangGraph's time travel does.
         memory_bytes: How much of conversations is remembered between steps.
         metadata_index: Keys of the metadata by which `list` and `threads` find checkpoints through an index. `setup` makes the indexes.
+        retention: What `retain` keeps. It is carried out when that is called, by a job of yours or `interlock db prune`.
         synchronous: On SQLite: `FULL` survives power loss, `NORMAL` survives a killed process.
 
     Raises:
@@ -91,6 +95,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         fenced: bool = True,
         memory_bytes: int = CACHE_BYTES,
         metadata_index: Sequence[str] = (),
+        retention: Retention | None = None,
         synchronous: str = "FULL",
     ) -> None:
         if serde is None:
@@ -102,6 +107,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             )
         super().__init__(serde=serde)
         keys = indexes.checked_keys(metadata_index)
+        self.retention = retention
         self._encryption = encryption
         self._encrypted_only = encrypted_only
         self._sealings: dict[int, Sealing] = {}
@@ -226,8 +232,19 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         if writes:
             self._commit(job)
 
-    def delete_thread(self, thread_id: str) -> None:
-        """Delete everything of a thread, its conversation included. Late writes of runs that still go on are refused."""
+    def delete_thread(self, thread_id: str, *, instance: bool = False) -> None:
+        """Delete everything of a thread, its conversation included. Late writes of runs that still go on are refused.
+
+        Args:
+            thread_id: The thread.
+            instance: Whether its workflow instances in this database are erased with it: all but their audit records, which stay without
+                payloads and verify. A new run on the thread begins anew.
+
+        Raises:
+            InProgress: An effect outside the database is under way on an instance. The thread stays.
+        """
+        if instance:
+            self._erase_instances(str(thread_id))
         threads.delete_thread(self._storage, str(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
@@ -244,6 +261,34 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete old checkpoints (`keep_latest`) or all (`delete`) of threads. Delta channels keep what they are rebuilt from."""
         threads.prune(self._storage, thread_ids, strategy, self._sealing())
+
+    def retain(
+        self,
+        policy: Retention | None = None,
+        *,
+        dry_run: bool = False,
+        progress: RetentionProgress | None = None,
+        after: str | None = None,
+    ) -> RetentionReport:
+        """Delete what a retention does not keep, thread by thread, beside running workers. Run it again to go on after a stop.
+
+        Args:
+            policy: What is kept; the checkpointer's own `retention` if not given.
+            dry_run: Only say what would go.
+            progress: Told of each thread.
+            after: Begin after this thread, in the order of their ids.
+        """
+        chosen, erase = given(policy or self.retention), self._erase_instances
+        return carry_out(self._storage, self._sealing(), chosen, erase, dry_run=dry_run, progress=progress, after=after)
+
+    async def aretain(self, policy: Retention | None = None, *, dry_run: bool = False) -> RetentionReport:
+        """As `retain`."""
+        return await self.database.arun(partial(self.retain, policy, dry_run=dry_run))
+
+    def _erase_instances(self, thread_id: str) -> int:
+        from .erasing import erase_instances  # noqa: PLC0415 -- the workflow store, which a saver alone does without
+
+        return erase_instances(self.database, thread_id)
 
     # Care
 
@@ -334,9 +379,9 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         if writes:
             await self._acommit(job)
 
-    async def adelete_thread(self, thread_id: str) -> None:
+    async def adelete_thread(self, thread_id: str, *, instance: bool = False) -> None:
         """As `delete_thread`."""
-        await self.database.arun(partial(self.delete_thread, thread_id))
+        await self.database.arun(partial(self.delete_thread, thread_id, instance=instance))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""

@@ -18,6 +18,7 @@ from .saver.encoding.messages import Message
 from .saver.encoding.sealing import Sealing, message_place
 from .saver.encoding.separation import Decoder
 from .saver.storage import Storage
+from .saver.threads import empty_the_log
 from .saver.tombstones import nameless_tombstone, tombstone
 from .tables.conversations import conversations, messages
 
@@ -238,7 +239,7 @@ class Conversations:
                 connection.execute(raised.values(epoch=epoch, erased_at=now))
         self._storage.memory.forget_threads(lambda known: known == thread_id)
         if erased and database.dialect is Dialect.SQLITE:
-            _empty_the_log(database)
+            empty_the_log(database)
         return erased
 
     def _tombstone(self, row: Any, thread_id: str) -> dict[str, Any]:
@@ -269,9 +270,3 @@ class Conversations:
 
 def _when(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def _empty_the_log(database: Database) -> None:
-    """Move what was written out of SQLite's log, where the old text still stands. Readers may delay it; the next one does it."""
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

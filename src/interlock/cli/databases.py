@@ -11,12 +11,13 @@ import typer
 from ..checkpointing import SQLCheckpointer
 from ..checkpointing.encryption import ENVIRONMENT, Encryption
 from ..checkpointing.importing import import_checkpoints, langgraph_saver
+from ..checkpointing.saver.keeping.policy import Retention
 from ..checkpointing.size_report import SizeReport
 from ..tools.errors import InputError
 from .support.loading import DbOption, database_url
 from .support.output import AsJson, console, print_json, print_table, visible
 
-topic = typer.Typer(no_args_is_help=True, help="The database: upgrade, stats, import, reencrypt.")
+topic = typer.Typer(no_args_is_help=True, help="The database: upgrade, stats, import, prune, reencrypt.")
 
 ConversationOption = Annotated[
     str | None,
@@ -104,6 +105,50 @@ def import_threads(
     there = f" {report.skipped} were there already." if report.skipped else ""
     console().print(
         f"{report.threads} threads with {report.checkpoints} checkpoints were brought over and read back.{there}",
+        markup=False,
+    )
+
+
+@topic.command("prune")
+def prune(
+    *,
+    db: DbOption = None,
+    conversation: ConversationOption = None,
+    schema: SchemaOption = None,
+    threads_newer_than: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Keep threads that were used within this time: 90d, 12h.")
+    ] = None,
+    last_threads: Annotated[int | None, typer.Option(help="Keep so many threads, the latest used.")] = None,
+    checkpoints_newer_than: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Of each thread, keep checkpoints within this time.")
+    ] = None,
+    last_checkpoints: Annotated[int | None, typer.Option(help="Of each thread, keep so many checkpoints.")] = None,
+    instances: Annotated[
+        bool, typer.Option("--instances", help="Erase the workflow instances of threads that go, but for their trails.")
+    ] = False,
+    after: Annotated[
+        str | None, typer.Option(metavar="THREAD", help="Begin after this thread, in the order of their ids.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete threads and checkpoints that are too old or too many. What delta channels are rebuilt from stays.
+
+    Each thread is done in a transaction of its own, beside running workers. Run it again to go on after an interruption.
+    """
+    policy = Retention(threads_newer_than, last_threads, checkpoints_newer_than, last_checkpoints, instances)
+    with (
+        _checkpointer(db, conversation, schema, encryption=Encryption.from_environment()) as saver,
+        _bar(shown=not as_json) as progress,
+    ):
+        report = saver.retain(policy, dry_run=dry_run, progress=progress, after=after)
+    if as_json:
+        print_json({"threads": report.threads, "deletedThreads": report.deleted_threads,
+                    "deletedCheckpoints": report.deleted_checkpoints, "dryRun": report.dry_run})  # fmt: skip
+        return
+    done = "would be deleted" if dry_run else "were deleted"
+    console().print(
+        f"Of {report.threads} threads {report.deleted_threads} {done}, and {report.deleted_checkpoints} checkpoints of the others.",
         markup=False,
     )
 

@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from ...tools.errors import InputError, StoreUnavailable
+from ..connecting.engines import Dialect
+from ..database import Database
 from ..faults import is_deadlock
 from ..identifiers import checked
 from ..tables.checkpoints import THREAD_ID_LENGTH, channel_values, checkpoints, threads, writes
 from ..tables.conversations import conversations, messages
-from .ancestors import chain, needed_by
 from .encoding.sealing import Sealing
+from .keeping.ancestors import chain, needed_by
 from .resealing import copy_sealed
 from .storage import ATTEMPTS, Storage
 
@@ -22,12 +24,22 @@ _IN = 500
 """How many ids go into one statement."""
 
 
-def delete_thread(storage: Storage, thread_id: str) -> None:
-    """Delete everything of a thread. Its number stays, as the sign that late writes are to be refused."""
+def delete_thread(storage: Storage, thread_id: str, *, unless_newer_than: str | None = None) -> bool:
+    """Delete everything of a thread. Its number stays, as the sign that late writes are to be refused.
+
+    Args:
+        storage: Where.
+        thread_id: The thread.
+        unless_newer_than: The newest checkpoint that may be there; with a newer one somebody uses the thread, and it stays.
+
+    Returns:
+        Whether it was deleted.
+    """
     storage.ready()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _delete(storage, thread_id)
+            if not _delete(storage, thread_id, unless_newer_than):
+                return False
             break
         except StoreUnavailable as error:
             if attempt == ATTEMPTS or not is_deadlock(error):
@@ -36,19 +48,29 @@ def delete_thread(storage: Storage, thread_id: str) -> None:
         with storage.conversation_database.write() as connection:
             _delete_conversation(connection, thread_id)
     storage.forget_thread(thread_id)
+    if storage.conversation_database.dialect is Dialect.SQLITE:
+        empty_the_log(storage.conversation_database)
+    return True
 
 
-def _delete(storage: Storage, thread_id: str) -> None:
+def _delete(storage: Storage, thread_id: str, unless_newer_than: str | None) -> bool:
     mine = threads.c.thread_id == thread_id
     with storage.database.write() as connection:
+        if storage.database.dialect is Dialect.SQLITE:
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")  # the text is overwritten, not only unlinked
         if storage.in_one_statement:
             _lock_conversation(connection, thread_id)  # in the order in which a put in one statement locks
         numbers = locked(connection, mine)
+        if unless_newer_than is not None:
+            newest = connection.scalar(sa.select(sa.func.max(threads.c.head)).where(mine))
+            if newest is None or newest > unless_newer_than:
+                return False
         _delete_checkpoints(connection, numbers)
         if storage.together:
             _delete_conversation(connection, thread_id)
             # Namespaces that began before the conversation was held refer to messages that are gone now.
             _delete_checkpoints(connection, locked(connection, sa.and_(mine, threads.c.id.not_in(numbers))))
+    return True
 
 
 def _delete_checkpoints(connection: sa.Connection, numbers: Iterable[int]) -> None:
@@ -87,6 +109,12 @@ def _delete_conversation(connection: sa.Connection, thread_id: str) -> None:
     if number is not None:
         connection.execute(sa.delete(messages).where(messages.c.conversation == number))
         connection.execute(sa.delete(conversations).where(conversations.c.id == number))
+
+
+def empty_the_log(database: Database) -> None:
+    """Move what was written out of SQLite's log, where the old text still stands. Readers may delay it; the next one does it."""
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def revive(storage: Storage, thread_id: str) -> None:

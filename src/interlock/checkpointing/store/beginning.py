@@ -10,7 +10,7 @@ from ..statements import Prepared
 from ..tables.workflow import approvals, counters, instances, ledger
 from .approvals import ApprovalRequest
 from .approvals import from_row as approval_from_row
-from .instances import Instance, from_row, load
+from .instances import ERASED, Instance, from_row, load
 from .ledger import LedgerEntry
 from .ledger import from_row as entry_from_row
 
@@ -84,7 +84,7 @@ def _select_locked_with_key(dialect: str) -> sa.Select[Any]:
     was before it waited: then the row is of another transaction than the one that the statement saw first. (Whoever writes under a key
     writes the instance's row with it.) MySQL and MariaDB cannot lock one table of several alike, and read it in a statement of its own.
     """
-    is_here = instances.c.workflow_id == sa.bindparam("workflow_id")
+    is_here = sa.and_(instances.c.workflow_id == sa.bindparam("workflow_id"), instances.c.definition != ERASED)
     if dialect not in {"sqlite", "postgresql"}:
         return sa.select(instances, sa.literal_column("0")).where(is_here).with_for_update()
     is_together: sa.ColumnElement[Any] = sa.literal_column("1")

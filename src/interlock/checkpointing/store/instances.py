@@ -19,6 +19,9 @@ from .sql.json_text import read_json, write_json
 HEAD = "head"
 """What a seal is asked about the checkpoint of an instance's last command."""
 
+ERASED = "erased"
+"""What stands as the definition of an instance that was erased: its row holds the end of its trail, and nobody finds it."""
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -97,14 +100,17 @@ _COLUMNS = {
 }
 """The column of each field, in the order of the table."""
 
-_by_id = sa.select(instances).where(instances.c.workflow_id == sa.bindparam("workflow_id"))
+_any_by_id = sa.select(instances).where(instances.c.workflow_id == sa.bindparam("workflow_id"))
+_by_id = _any_by_id.where(instances.c.definition != ERASED)
+_select_erased = Prepared(_any_by_id.where(instances.c.definition == ERASED).with_for_update())
 _select = Prepared(_by_id)
 _select_locked = Prepared(_by_id.with_for_update())
 _select_on_thread = Prepared(
     sa.select(instances).where(
         sa.or_(
             instances.c.workflow_id == sa.bindparam("workflow_id"), instances.c.thread_id == sa.bindparam("thread_id")
-        )
+        ),
+        instances.c.definition != ERASED,
     )
 )
 _insert = Prepared(sa.insert(instances))
@@ -152,6 +158,24 @@ def insert(connection: Connection, instance: Instance) -> bool:
     except sa.exc.IntegrityError:
         return False
     return True
+
+
+def revive(connection: Connection, instance: Instance) -> Instance | None:
+    """Begin an instance where one of the same id was erased: its trail goes on, and its revision. None where none was."""
+    row = _select_erased.first(connection, {"workflow_id": instance.workflow_id})
+    if row is None:
+        return None
+    erased = from_row(row)
+    begun = instance.changed(
+        revision=erased.revision,
+        lease_epoch=erased.lease_epoch,
+        audit_count=erased.audit_count,
+        audit_head=erased.audit_head,
+        trace_id=erased.trace_id,
+    )
+    here = sa.update(instances).where(instances.c.workflow_id == instance.workflow_id)
+    connection.execute(here.values({name: value for name, value in _values(begun).items() if name != "workflow_id"}))
+    return begun
 
 
 def updating(before: Instance, after: Instance) -> Call:

@@ -136,7 +136,12 @@ class WorkflowStore:
     def instances(self, *, workflow: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Instance]:
         """The instances that changed last, newest first."""
         table = instances_table
-        statement = sa.select(table).order_by(table.c.updated_at.desc(), table.c.workflow_id).limit(limit)
+        statement = (
+            sa.select(table)
+            .where(table.c.definition != instances.ERASED)
+            .order_by(table.c.updated_at.desc(), table.c.workflow_id)
+            .limit(limit)
+        )
         if workflow is not None:
             statement = statement.where(table.c.workflow == workflow)
         if tenant is not None:

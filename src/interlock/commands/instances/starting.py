@@ -52,7 +52,10 @@ def ensure_instance(
         now=now,
     )
     if not instance_rows.insert(connection, instance):
-        return ensure_instance(engine, connection, scope, requester, given)
+        revived = instance_rows.revive(connection, instance)
+        if revived is None:
+            return ensure_instance(engine, connection, scope, requester, given)
+        instance = revived
     unit = Unit(connection, instance, now)
     keep(definition, unit)
     unit.record(

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from ..tables.checkpoints import checkpoints
-from .encoding import body
-from .encoding.sealing import Sealing, checkpoint_place
+from ...tables.checkpoints import checkpoints
+from ..encoding import body
+from ..encoding.sealing import Sealing, checkpoint_place
 
 _BATCH = 200
 

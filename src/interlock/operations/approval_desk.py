@@ -3,13 +3,14 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page, approval_listing, learning
 from ..checkpointing.store import approvals as approval_rows
+from ..checkpointing.store import instances as instance_rows
 from ..commands.approvals.deadlines import Lapsed, lapse_one
 from ..commands.approvals.decisions import Declined, decide, may_see, unknown_approval
 from ..commands.approvals.payload import moment, payload
@@ -22,7 +23,7 @@ from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JSON, JsonObject
 from ..tools.errors import ConflictError, InputError, OutcomeUnknown, PrincipalError
 from ..tools.principal import Principal
-from ..tools.redaction import redact
+from ..tools.redaction import Secrets, redact
 from .compiled import CompiledWorkflow
 from .deliveries import Deliveries, Ticked
 from .resuming import AnyGraph, going_on
@@ -114,7 +115,24 @@ class ApprovalDesk:
             }
             for one in store.decisions(approval_id)
         ]
-        return {**payload(self._engine, request), "status": request.status.value, "decisions": decided}
+        shown: JsonObject = {**payload(self._engine, request), "status": request.status.value, "decisions": decided}
+        return shown if by is None or self._may_decide(request, by) else self._masked(request, shown)
+
+    def _may_decide(self, request: ApprovalRequest, by: Principal) -> bool:
+        with self._engine.store.read() as connection:
+            instance = instance_rows.load(connection, request.workflow_id)
+        served = None if instance is None else instance.served
+        rules = (request.rule, *request.first_rule.stages)
+        kind = DecisionKind.REJECT
+        return any(rule.why_not(requester=request.requester, by=by, kind=kind, served=served) is None for rule in rules)
+
+    def _masked(self, request: ApprovalRequest, shown: JsonObject) -> JsonObject:
+        """What somebody is shown who may look and not decide: without the values of sensitive fields, wherever they are quoted."""
+        contract = self._engine.definition.contracts.get(request.tool)
+        secrets, sensitive = Secrets(), frozenset[str]() if contract is None else contract.sensitive
+        for arguments in (request.arguments, request.edited_arguments):
+            secrets.learn_from(arguments, sensitive)
+        return cast("JsonObject", secrets.redacted(shown, sensitive))
 
     def _request(self, approval_id: str, by: Principal | None) -> ApprovalRequest:
         with self._engine.store.read() as connection:

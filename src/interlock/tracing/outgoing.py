@@ -19,7 +19,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
-from ..tools.redaction import MASK, is_secret
+from ..tools.redaction import MASK, Secrets, hide_fields, is_secret
 
 WITHHELD = "(withheld)"
 """What stands in place of conversation text that is kept out, and of values that are not on the allow-list."""
@@ -28,7 +28,6 @@ _DATA = frozenset({"args", "arguments", "data", "output", "initial_data", "edite
 """Where the application's own values stand: what the allow-list is about."""
 _TEXTS = frozenset({"content", "text", "reasoning_content", "refusal", "prompt", "prompts", "description", "preview"})
 """Where the text of a conversation stands, in messages and in what models give."""
-_SHORTEST_LEARNED = 6
 _SHORT = 100
 """Texts below this length are mostly names and ids, which come again and again."""
 _REMEMBERED = 2000
@@ -37,8 +36,9 @@ _SECRET_TEXT = re.compile(
     r"(?P<keep>\b(?:bearer|basic)\s+|://[^\s:/@]+:|\b(?:password|passwd|secret|api[_-]?key|token)\s*[=:]\s*)"
     r"(?!\*\*\*)[^\s\"',;&@]{4,}"
     r"|\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}|\blsv2_[a-z]{2}_[A-Za-z0-9_]{16,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    # Only where such a token begins: text that begins one again and again is read once.
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
     re.IGNORECASE,
 )
 
@@ -98,7 +98,7 @@ def default_outgoing() -> Outgoing:
 class Memory:
     """What is remembered while one trace goes out."""
 
-    learned: set[str] = dataclasses.field(default_factory=set)
+    learned: Secrets = dataclasses.field(default_factory=Secrets)
     """Values that stood in masked fields."""
     seen: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     """What comes again and again, messages and tool definitions, as it was and as it went out."""
@@ -123,7 +123,7 @@ class Mask:
 
     def value(self, value: Any) -> Any:
         """Inputs, outputs and whatever else is data."""
-        return self._clean(value, (), closed=False)
+        return self._twice(value)
 
     def text(self, text: str) -> str:
         """An error, or another text by itself."""
@@ -135,8 +135,14 @@ class Mask:
     def metadata(self, values: Mapping[str, Any], withheld: Collection[str] = ()) -> dict[str, Any]:
         """Metadata, without the names that are withheld."""
         kept = {name: value for name, value in values.items() if name not in withheld}
-        cleaned: dict[str, Any] = self._clean(kept, (), closed=False)
+        cleaned: dict[str, Any] = self._twice(kept)
         return cleaned
+
+    def _twice(self, value: Any) -> Any:
+        """Cleaned, and once more where a secret was first seen on the way: it may be quoted before the field that holds it."""
+        before = len(self._learned)
+        cleaned = self._clean(value, (), closed=False)
+        return cleaned if len(self._learned) == before else self._clean(value, (), closed=False)
 
     def _clean(self, value: Any, path: tuple[str, ...], *, closed: bool) -> Any:
         # The kinds that nearly everything is made of come first: this runs for every value of every run.
@@ -194,23 +200,24 @@ class Mask:
 
     def _fields(self, value: Mapping[Any, Any], path: tuple[str, ...], *, closed: bool) -> dict[str, Any]:
         cleaned: dict[str, Any] = {}
+        told = self._told_by(value)
         plainly = not closed and not self._paths and not self._learned and self._outgoing.conversation
         for key, item in value.items():
             name = key if type(key) is str else str(key)
-            hidden = self._hidden.get(name)
-            if hidden is None:
-                hidden = self._hidden[name] = _plain(name) in self._names or _secret(name)
+            hidden = self._is_hidden(name) or name == told
+            if self._learned:
+                name = self._learned.text(name)
             if plainly and not hidden:
                 kind = type(item)
                 if item is None or kind is bool or kind is int:
                     cleaned[name] = item
                     continue
-                if kind is str and len(item) < _SHORT and item[:1] not in {"{", "["}:
+                if kind is str and len(item) < _SHORT and ":" not in item and "=" not in item:
                     cleaned[name] = _short_without_credentials(item)
                     continue
             below = (*path, _plain(name))
             if item is not None and (hidden or any(below[-len(end) :] == end for end in self._paths)):
-                self._learn(item)
+                self._learned.learn(item)
                 plainly = False
                 cleaned[name] = MASK
             elif not self._outgoing.conversation and name in _TEXTS and item not in (None, "", []):
@@ -218,6 +225,20 @@ class Mask:
             else:
                 cleaned[name] = self._clean(item, below, closed=closed or (self._allow is not None and name in _DATA))
         return cleaned
+
+    def _is_hidden(self, name: str) -> bool:
+        hidden = self._hidden.get(name)
+        if hidden is None:
+            hidden = self._hidden[name] = _plain(name) in self._names or _secret(name)
+        return hidden
+
+    def _told_by(self, value: Mapping[Any, Any]) -> str | None:
+        """The key of what a hidden field holds, where the field is told as a pair of name and value."""
+        held = next((key for key in ("value", "values") if key in value), None)
+        if held is None:
+            return None
+        named = (value.get(key) for key in ("name", "key", "field", "header"))
+        return held if any(type(name) is str and self._is_hidden(name) for name in named) else None
 
     def _items(self, items: list[Any], path: tuple[str, ...], *, closed: bool) -> list[Any]:
         if not self._outgoing.conversation and path and path[-1] == "messages":
@@ -235,7 +256,7 @@ class Mask:
 
     def _string(self, text: str, path: tuple[str, ...], *, closed: bool) -> str:
         # Tool messages and tool calls carry JSON inside texts.
-        if text[:1] in {"{", "["} and len(text) < _LONGEST_PARSED:
+        if len(text) < _LONGEST_PARSED and text.lstrip()[:1] in {"{", "["}:
             try:
                 parsed = json.loads(text)
             except ValueError:
@@ -248,29 +269,15 @@ class Mask:
         return self._text(text)
 
     def _text(self, text: str) -> str:
-        for secret in self._learned:
-            if secret in text:
-                text = text.replace(secret, MASK)
+        found: list[Any] = []
+        text = hide_fields(text, self._is_hidden, found)
+        for one in found:
+            self._learned.learn(one)
+        text = self._learned.text(text)
         return _short_without_credentials(text) if len(text) < _SHORT else _without_credentials(text)
 
     def _allowed(self, path: tuple[str, ...]) -> bool:
         return bool(path) and self._allow is not None and path[-1] in self._allow
-
-    def _learn(self, value: Any) -> None:
-        match value:
-            case str():
-                if len(value) >= _SHORTEST_LEARNED and value != MASK:
-                    self._learned.add(value)
-            case bool() | None:
-                pass
-            case int() | float() | decimal.Decimal():
-                self._learn(str(value))
-            case Mapping():
-                for item in value.values():
-                    self._learn(item)
-            case list() | tuple():
-                for item in value:
-                    self._learn(item)
 
 
 def _identity(value: Mapping[Any, Any]) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, RemoveMessage, SystemMessage, ToolMessage
 from langgraph.graph.message import add_messages
 
-from ..rules.calls import INVALID_JSON, all_calls, block_matches, is_call_block, readable, with_own_ids
+from ..rules.calls import INVALID_JSON, NAMELESS, all_calls, block_matches, is_call_block, readable, with_own_ids
 from ..tools.ids import derive
 
 UNANSWERED = "There is no answer to this call: what became of it is not in this conversation."
@@ -188,7 +188,7 @@ def _with_names_and_arguments(message: AIMessage) -> AIMessage:
 def _name(given: Any) -> str:
     """A name that providers take back, whatever a model called."""
     name = _NOT_IN_NAMES.sub("_", given if isinstance(given, str) else str(given or ""))[:_LONGEST_NAME]
-    return name or "unknown"
+    return name or NAMELESS
 
 
 def _arguments(given: Any) -> dict[str, Any]:

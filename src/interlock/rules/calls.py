@@ -18,6 +18,8 @@ INVALID_JSON = "INVALID_JSON"
 """The one argument of a call that could not be read, with its text; so Anthropic's documentation asks for it to be sent back."""
 MESSAGE_KEY = "interlock"
 """In the response metadata of a message with calls: what their idempotency keys are derived from."""
+NAMELESS = "unknown"
+"""The name of a call that has none, in what a provider is sent back."""
 CUT_OFF = "the message was cut off"
 """How the error of a call begins whose message the model did not finish."""
 
@@ -76,7 +78,7 @@ def finished(message: AIMessage, texts: Mapping[str, str] | None = None) -> AIMe
         message: As the client package gave it; of a chunk a message is made.
         texts: The arguments of its calls as the provider streamed them, by the call's id, where they are known.
     """
-    streamed = dict(texts or {})
+    message, streamed = well_formed(message), dict(texts or {})
     if isinstance(message, AIMessageChunk):
         streamed |= {chunk["id"]: chunk["args"] or "" for chunk in message.tool_call_chunks if chunk["id"]}
         message = cast("AIMessage", message_chunk_to_message(message))
@@ -104,6 +106,49 @@ def finished(message: AIMessage, texts: Mapping[str, str] | None = None) -> AIMe
     kwargs = {name: value for name, value in message.additional_kwargs.items() if name != "tool_calls"}
     invalid = [*message.invalid_tool_calls, *broken]
     return message.model_copy(update={"tool_calls": whole, "invalid_tool_calls": invalid, "additional_kwargs": kwargs})
+
+
+def well_formed(message: AIMessage) -> AIMessage:
+    """The message with the shape that its class says: client packages, proxies and models of one's own copy messages past its checks.
+
+    A call without a name is called `unknown`, which every provider takes back; what is no call at all is one that could not be read.
+    """
+    content: Any = message.content
+    calls: Any = message.tool_calls
+    invalid: Any = message.invalid_tool_calls
+    if (
+        isinstance(content, (str, list))
+        and _is_list(calls, invalid)
+        and all(map(_is_call, calls))
+        and all(isinstance(call, Mapping) and call.get("name") and call.get("args") is not None for call in invalid)
+    ):
+        return message
+    whole = [{"args": {}, **_named(call, "tool_call")} for call in _listed(calls) if isinstance(call, Mapping)]
+    unread = [call for call in (*_listed(invalid), *_listed(calls)) if not isinstance(call, Mapping)]
+    broken = [_named(call, "invalid_tool_call") for call in _listed(invalid) if isinstance(call, Mapping)]
+    broken += [_named({"args": repr(call)}, "invalid_tool_call") for call in unread]
+    shape = {
+        "content": content if isinstance(content, (str, list)) else "" if content is None else str(content),
+        "tool_calls": whole,
+        "invalid_tool_calls": [{"error": None, **call, "args": call.get("args") or ""} for call in broken],
+    }
+    return message.model_copy(update=shape)
+
+
+def _is_call(call: Any) -> bool:
+    return isinstance(call, Mapping) and bool(call.get("name")) and {"args", "id", "type"} <= call.keys()
+
+
+def _is_list(*values: Any) -> bool:
+    return all(isinstance(value, list) for value in values)
+
+
+def _listed(calls: Any) -> list[Any]:
+    return [*calls] if isinstance(calls, (list, tuple)) else [] if calls is None else [calls]
+
+
+def _named(call: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    return {"id": None, **call, "type": kind, "name": call.get("name") or NAMELESS}
 
 
 def _is_object(text: str) -> bool:

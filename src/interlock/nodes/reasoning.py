@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from langchain_core.messages import AnyMessage, HumanMessage
+from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END
 from langgraph.types import Command, Send
@@ -36,7 +36,7 @@ from .base import WorkflowNode
 from .conversation import missing_answers
 from .execution import answered_all, handed_over, streamed
 from .explaining import tell_offer
-from .models import Proposer
+from .models import ModelProposer, Proposer
 from .stopping import stop, why_stopped
 from .streamed_arguments import listening
 
@@ -80,6 +80,8 @@ class StateNode(WorkflowNode):
             return (yield from self.rest(instance, requester, scope))
         if (stopped := self._stopped(progress)) is not None:
             return (yield from self._stop(stopped, progress, instance, scope))
+        if isinstance(self._proposer, ModelProposer) and self._is_answered(value.get("messages", [])):
+            return (yield from self.rest(instance, requester, scope))
         return (yield from self._ask(value, progress, instance, view, scope))
 
     def rest(self, instance: Instance, requester: Principal, scope: Scope) -> Steps[Command[str]]:
@@ -87,6 +89,17 @@ class StateNode(WorkflowNode):
         del scope
         yield from ()
         return Command(update=self.engine.channels(instance, requester), goto=END)
+
+    def _is_answered(self, messages: Sequence[AnyMessage]) -> bool:
+        """Whether the last thing said are answers that no model is to put into words (`return_direct`), and none is a refusal."""
+        definition = self.engine.definition
+        answers = [*itertools.takewhile(lambda message: isinstance(message, ToolMessage), reversed(messages))]
+        names = [definition.wire_names.to_canonical(answer.name or "") or "" for answer in answers]
+        contracts = [definition.contracts.get(name) for name in names]
+        return bool(answers) and all(
+            contract is not None and contract.return_direct and getattr(answer, "status", None) == "success"
+            for answer, contract in zip(answers, contracts, strict=True)
+        )
 
     # The instance
 

@@ -76,7 +76,7 @@ def _same(entry: LedgerEntry, contract: ToolContract, proposal: Proposal) -> boo
     if entry.tool != proposal.tool:
         return False
     try:
-        bound = contract.bind(contract.complete(proposal.arguments, before=entry.arguments))
+        bound = contract.bind_again(proposal.arguments, entry.arguments)
     except InvalidArguments:
         return False
     if entry.tool_version == contract.version:

@@ -269,7 +269,11 @@ class Execution:
                 unit, entry, proposal, "the attempt broke off, and the tool has no edge here any more"
             )
         # It was admitted before it began, and nothing moved since. Asking the gate again could say no to what may have happened.
-        bound = contract.bind(contract.complete(proposal.arguments, before=entry.arguments))
+        bound = contract.bind_again(proposal.arguments, entry.arguments)
+        if not contract.remembers(bound):
+            return self.outcomes.unknown(
+                unit, entry, proposal, "the attempt broke off, and a sensitive default that it ran with is on no record"
+            )
         admission = Admission(edge, replace(bound, fingerprint=entry.fingerprint), None)
         return self._admitted(unit, admission, proposal, approval=approval, entry=entry, sessions=sessions)
 

@@ -4,7 +4,8 @@ Open `contract.py` first.
 """
 
 from ..schemas.input import Bound
-from .contract import ContractShape, ToolAnnotations, ToolContract
+from .contract import ToolContract
 from .decorators import command, event, read
+from .published_shape import ContractShape, ToolAnnotations
 
 __all__ = ["Bound", "ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]

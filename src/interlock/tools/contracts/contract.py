@@ -3,11 +3,11 @@
 import copy
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 from typing_extensions import ParamSpec, TypeVar
 
@@ -21,12 +21,13 @@ from ..schemas.arguments import invalid
 from ..schemas.finite import not_finite
 from ..schemas.input import Bound, Input
 from ..schemas.offered.normalised import normalised
-from ..schemas.refill import refilled
+from ..schemas.refill import as_given, refilled
 from ..schemas.sameness import same
 from ..schemas.shapes import on_wire
 from ..storable import LONGEST, storable_text, why_not_storable
 from ..wire import camel
 from .predicates import CHECK, CONDITION, PREVIEW, Predicate
+from .published_shape import ContractShape, ToolAnnotations
 from .retry import RetryPolicy
 from .yes_or_no import discard
 
@@ -40,45 +41,6 @@ _LOSSY = (
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
-
-
-class ToolAnnotations(BaseModel):
-    """Hints about a tool, those of the Model Context Protocol."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True, strict=True)
-
-    read_only_hint: bool | None = None
-    """It changes nothing."""
-    destructive_hint: bool | None = None
-    """It may overwrite or end something, rather than only add."""
-    idempotent_hint: bool | None = None
-    """Calling it again with the same arguments changes nothing more."""
-    open_world_hint: bool | None = None
-    """It reaches beyond the workflow store's database."""
-
-    def to_json(self) -> JsonObject:
-        """Give the hints that are set."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-class ContractShape(BaseModel):
-    """A tool contract on the wire."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True)
-
-    name: str
-    version: int = Field(ge=1)
-    kind: ToolKind
-    description: str
-    input_schema: JsonObject
-    """JSON Schema of the arguments."""
-    output_schema: JsonObject
-    """JSON Schema of the output."""
-    annotations: ToolAnnotations
-
-    def to_json(self) -> JsonObject:
-        """Give the shape exactly as it is on the wire."""
-        return {**self.model_dump(mode="json", by_alias=True), "annotations": self.annotations.to_json()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -112,6 +74,8 @@ class ToolContract(Generic[P, R]):
     retry: RetryPolicy | None = None
     timeout: float | None = None
     """Seconds that one attempt may take."""
+    return_direct: bool = False
+    """Whether what it answers ends the turn, and no model is asked to put it into words; LangChain's word for it."""
     is_marked_destructive: bool = False
     """Whether its author said that it is destructive, and not only MCP's default for what is not said."""
     is_async: bool = False
@@ -173,13 +137,32 @@ class ToolContract(Generic[P, R]):
             before: What the same call was completed to before, where it was: its defaults that differ each time are taken.
         """
         try:
-            first, bound = self._bound(arguments)
-            if before is None or same_json(bound.canonical, before):
-                return bound.canonical
-            again = cast("JsonObject", refilled(first, bound.canonical, before))
-            return bound.canonical if again == bound.canonical else self.bind(again).canonical
+            return (self.bind(arguments) if before is None else self.bind_again(arguments, before)).canonical
         except Exception:  # whatever is wrong with them, or with a validator, is for the gate to say
             return arguments
+
+    def bind_again(self, arguments: object, before: JsonObject) -> Bound:
+        """As `bind`, for a call that was made before: its defaults that differ each time are taken, where they are on record.
+
+        Args:
+            arguments: As they were proposed again.
+            before: What is on record of the call's canonical arguments.
+
+        Raises:
+            InvalidArguments: As `bind`.
+        """
+        first, bound = self._bound(arguments)
+        if same_json(bound.canonical, before):
+            return bound
+        again = cast("JsonObject", refilled(self._input.read(first), bound.canonical, before))
+        if again == bound.canonical:
+            return bound
+        refound = self.bind(again)
+        return replace(refound, fingerprint=self._fingerprint(first, refound.canonical))
+
+    def remembers(self, bound: Bound) -> bool:
+        """Whether all that a call runs with is known again from its record: no sensitive default of it differs each time."""
+        return bound.fingerprint == self.fingerprint_of(bound.canonical)
 
     def _bound(self, arguments: object) -> tuple[Any, Bound]:
         """The arguments as they were first read, which knows what was given, and what is used of them."""
@@ -194,7 +177,12 @@ class ToolContract(Generic[P, R]):
             differing = [problem["field"] for problem in error.problems]
         if differing:
             raise invalid(self.name, [Problem(field=name, problem=_LOSSY) for name in dict.fromkeys(differing)])
-        return first, Bound(again, canonical, self.fingerprint_of(canonical))
+        return first, Bound(again, canonical, self._fingerprint(first, canonical))
+
+    def _fingerprint(self, first: Any, canonical: JsonObject) -> str:
+        """Digest what was given and what is on record: a sensitive default that differs each time is neither."""
+        given = as_given(self._input.read(first), canonical, redact(canonical, self.sensitive))
+        return self.fingerprint_of(cast("JsonObject", given))
 
     def parse(self, arguments: object) -> Any:
         """Read the arguments of a call, as `bind` does: camelCase, or snake_case; strict as far as JSON goes.

@@ -21,7 +21,8 @@ from ..schemas.shapes import ExtraValues, closed
 from ..schemas.signature import MISSING, Signature, first_line, read_signature, where
 from ..wire import WIRE_NAME, camel
 from ..wire import wire_name as default_wire_name
-from .contract import ContractShape, ToolAnnotations, ToolContract
+from .contract import ToolContract
+from .published_shape import ContractShape, ToolAnnotations
 from .retry import RetryPolicy
 
 __all__ = ["Bound", "ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]
@@ -265,6 +266,7 @@ def make_contract(
     context: str | None = None,
     context_is_optional: bool = False,
     coroutine: Callable[..., Any] | None = None,
+    return_direct: bool = False,
 ) -> ToolContract[P, R]:
     """Make a contract of what is known of a tool, wherever it comes from.
 
@@ -290,6 +292,7 @@ def make_contract(
         sensitive=_sensitive(sensitive, arguments_schema, result_schema, place),
         retry=_retry(retry, landing, place),
         timeout=_timeout(timeout, place),
+        return_direct=return_direct,
         is_marked_destructive=_says_destructive(annotations),
         is_async=is_async,
         takes_context=takes_context,

@@ -18,8 +18,9 @@ from ..schemas.published import published_schema
 from ..schemas.signature import is_context
 from ..schemas.validator import Validator
 from ..wire import LONGEST_NAME, TOOL_NAME, published_canonical_name, published_wire_name
-from .contract import ToolAnnotations, ToolContract
+from .contract import ToolContract
 from .decorators import make_contract
+from .published_shape import ToolAnnotations
 from .retry import RetryPolicy
 
 WHOLE = "arguments"
@@ -93,6 +94,10 @@ class SchemaInput:
     def keywords(self, parsed: Any) -> dict[str, Any]:
         """Give all arguments as one dict of its own."""
         return {WHOLE: copy.deepcopy(parsed)}
+
+    def read(self, parsed: Any) -> Any:
+        """Give the arguments: no default is filled in here."""
+        return parsed
 
 
 def contract_from_schema(

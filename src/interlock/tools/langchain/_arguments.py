@@ -122,6 +122,10 @@ class ModelledInput:
         """Give what LangChain is to read."""
         return {"arguments": copy.deepcopy(parsed.given)}
 
+    def read(self, parsed: Any) -> Any:
+        """Give the model that was read."""
+        return parsed.model
+
     def _spelled(self, given: JsonObject) -> JsonObject:
         """Give arguments without those that only the application gives, and under their names in JSON."""
         return {

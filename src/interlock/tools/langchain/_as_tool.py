@@ -42,6 +42,7 @@ def as_tool(contract: "ToolContract") -> "StructuredTool":
         func=None if contract.is_async else run,
         coroutine=arun if contract.runs_async else None,
         handle_tool_error=True,
+        return_direct=contract.return_direct,
         metadata={"interlock": contract.name, "version": contract.version},
     )
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
 
-from ..contracts.contract import ToolAnnotations, ToolContract
+from ..contracts.contract import ToolContract
 from ..contracts.decorators import make_contract
 from ..contracts.json_schema import described, names_of, plain_output
+from ..contracts.published_shape import ToolAnnotations
 from ..contracts.retry import RetryPolicy
 from ..errors import ContractError
 from ..kinds import Effect, ToolKind
@@ -116,6 +117,7 @@ def contract_from_tool(
         context="ctx",
         context_is_optional=True,
         coroutine=running.arun if has_sync and has_async else None,
+        return_direct=tool.return_direct,
     )
 
 

@@ -47,6 +47,10 @@ class Input(Protocol):
         """Give what the function is called with."""
         ...
 
+    def read(self, parsed: Any) -> Any:
+        """Give what knows which of its values were given, and which are defaults: the pydantic model, where there is one."""
+        ...
+
 
 @dataclass(frozen=True)
 class Bound:

@@ -101,6 +101,10 @@ class ModelInput:
         """Give what the function is called with."""
         return self.values(parsed) if self.whole is None else {self.whole: parsed}
 
+    def read(self, parsed: Any) -> Any:
+        """Give the model that was read."""
+        return parsed
+
 
 def make_input(
     tool: str,

@@ -1,16 +1,22 @@
-"""Defaults that differ each time, taken from where the same call was completed before."""
+"""Defaults that differ each time, taken from where the same call was completed before.
+
+Where a default is sensitive, what was written down before holds a mask in its place: it cannot be taken from there.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, RootModel
+from pydantic import AliasChoices, BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from ..canonical import JSON
+from ..redaction import MASK
 from .shapes import wire_keys
 
 _CONSTANT = frozenset([list, dict, set, frozenset, tuple, str, int, float, bool])
 """What makes an equal default each time."""
+LEFT_OUT: JSON = {"interlock": "left out"}
+"""Stands for a sensitive default that differs each time, where two calls are compared by what they gave."""
 
 
 def refilled(read: Any, canonical: JSON, before: JSON) -> JSON:
@@ -36,15 +42,65 @@ def refilled(read: Any, canonical: JSON, before: JSON) -> JSON:
 
 
 def _of_model(read: BaseModel, canonical: Mapping[str, JSON], before: Mapping[str, JSON]) -> dict[str, JSON]:
-    fields = type(read).model_fields
     found: dict[str, JSON] = {}
-    for name, key in wire_keys(type(read)).items():
-        if key not in before or name not in fields:
+    for name, field in type(read).model_fields.items():
+        key = _key_of(type(read), name, before)
+        if key is None:
             continue
         if name in read.model_fields_set and key in canonical:
             found[key] = refilled(getattr(read, name), canonical[key], before[key])
-        elif name not in read.model_fields_set and _varies(fields[name]):
+        elif name not in read.model_fields_set and _varies(field) and not _is_masked(before[key]):
             found[key] = before[key]
+    return found
+
+
+def _key_of(model: type[BaseModel], name: str, written: Mapping[str, JSON]) -> str | None:
+    """The name that a field is written under: on the wire, or in JSON of a model that is not read by the wire's names."""
+    field = model.model_fields[name]
+    alias = field.validation_alias
+    others = alias.choices if isinstance(alias, AliasChoices) else [alias, field.alias]
+    names = [wire_keys(model)[name], *others, name]
+    return next((key for key in names if isinstance(key, str) and key in written), None)
+
+
+def _is_masked(value: JSON) -> bool:
+    if isinstance(value, dict):
+        return any(map(_is_masked, value.values()))
+    return any(map(_is_masked, value)) if isinstance(value, list) else value == MASK
+
+
+def as_given(read: Any, canonical: JSON, redacted: JSON) -> JSON:
+    """Give canonical arguments with `LEFT_OUT` in place of sensitive defaults that differ each time.
+
+    Args:
+        read: The arguments as they were read, which knows what was given.
+        canonical: The same, written down.
+        redacted: The same, with what is sensitive masked.
+    """
+    if isinstance(read, RootModel):
+        return as_given(read.root, canonical, redacted)
+    if isinstance(canonical, dict) and isinstance(redacted, dict):
+        if isinstance(read, BaseModel):
+            return {**canonical, **_left_out(read, canonical, redacted)}
+        if isinstance(read, Mapping):
+            return {key: as_given(read.get(key), item, redacted.get(key)) for key, item in canonical.items()}
+    if not (isinstance(canonical, list) and isinstance(redacted, list) and isinstance(read, (list, tuple))):
+        return canonical
+    if not len(canonical) == len(redacted) == len(read):
+        return canonical
+    return [as_given(*one) for one in zip(read, canonical, redacted, strict=True)]
+
+
+def _left_out(read: BaseModel, canonical: Mapping[str, JSON], redacted: Mapping[str, JSON]) -> dict[str, JSON]:
+    found: dict[str, JSON] = {}
+    for name, field in type(read).model_fields.items():
+        key = _key_of(type(read), name, canonical)
+        if key is None:
+            continue
+        if name in read.model_fields_set:
+            found[key] = as_given(getattr(read, name), canonical[key], redacted.get(key))
+        elif _varies(field) and redacted.get(key) != canonical[key]:
+            found[key] = LEFT_OUT
     return found
 
 

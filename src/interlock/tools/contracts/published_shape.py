@@ -1,0 +1,46 @@
+"""What is published of a tool contract, as it is on the wire."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..canonical import JsonObject
+from ..kinds import ToolKind
+from ..wire import camel
+
+
+class ToolAnnotations(BaseModel):
+    """Hints about a tool, those of the Model Context Protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True, strict=True)
+
+    read_only_hint: bool | None = None
+    """It changes nothing."""
+    destructive_hint: bool | None = None
+    """It may overwrite or end something, rather than only add."""
+    idempotent_hint: bool | None = None
+    """Calling it again with the same arguments changes nothing more."""
+    open_world_hint: bool | None = None
+    """It reaches beyond the workflow store's database."""
+
+    def to_json(self) -> JsonObject:
+        """Give the hints that are set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class ContractShape(BaseModel):
+    """A tool contract on the wire."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True)
+
+    name: str
+    version: int = Field(ge=1)
+    kind: ToolKind
+    description: str
+    input_schema: JsonObject
+    """JSON Schema of the arguments."""
+    output_schema: JsonObject
+    """JSON Schema of the output."""
+    annotations: ToolAnnotations
+
+    def to_json(self) -> JsonObject:
+        """Give the shape exactly as it is on the wire."""
+        return {**self.model_dump(mode="json", by_alias=True), "annotations": self.annotations.to_json()}

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test suite test-full retest lint format types bench chaos attacks notebooks test-lowest test-newest build clean
+.PHONY: help setup demo test suite test-full retest lint format types bench service chaos attacks notebooks test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ types: $(VENV)/ready ## check types, strictly
 
 bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer measured in the same run
 	$(BIN)/python -m tests.benchmarks
+
+service: $(VENV)/ready ## run many threads of a long-running service and print its memory after each tenth (ARGS=100000 for the whole)
+	$(BIN)/python -m tests.benchmarks.service $(ARGS)
 
 chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (ARGS="--kills 100" for fewer)
 	$(BIN)/python -m tests.faults $(ARGS)

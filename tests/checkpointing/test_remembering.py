@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from interlock import SQLCheckpointer
 from interlock.checkpointing.serializing import TypedSerializer
+from tests.benchmarks import service
 
 
 class Plain(TypedDict, total=False):
@@ -132,3 +133,14 @@ def test_serializers_that_were_replaced_leave_nothing_behind(saver: SQLCheckpoin
         saver.serde = TypedSerializer()
         saver._sealing()
     assert len(saver._sealings) <= 64
+
+
+def test_a_small_share_of_a_long_running_service_remembers_no_more_at_its_end_than_its_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "LIVE", 10)
+    monkeypatch.setattr(service, "LEAST", 300_000)
+    tenths = [remembered for _, remembered in service.run(60)]
+    assert len(tenths) == 10
+    assert max(tenths) <= 300_000
+    assert min(tenths[1:]) > 200_000  # it is the bound that keeps it there

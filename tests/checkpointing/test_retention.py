@@ -351,3 +351,18 @@ def test_a_retention_takes_the_instances_of_threads_that_go(set_up_database_url:
         saver.retain(Retention(last_threads=1, instances=True))
         assert _where_the_mark_is(saver) == set()
         assert threads_of(saver) == {"newer"}
+
+
+def test_deleting_the_newest_run_leaves_nothing_of_it_behind(saver: SQLCheckpointer) -> None:
+    graph = StateGraph(DeltaState)
+    graph.add_node("add", lambda state: {"items": [f"after {len(state['items'])}"]})
+    graph.add_edge(START, "add")
+    compiled = graph.compile(checkpointer=saver)
+    states = []
+    for number in range(3):
+        compiled.invoke({"items": [number]}, {**config(), "metadata": {"run_id": f"run-{number}"}})
+        states.append(compiled.get_state(config()))
+    saver.delete_for_runs(["run-2"])
+    assert compiled.get_state(config()) == states[1]
+    saver.delete_for_runs(["run-1"])
+    assert compiled.get_state(config()) == states[0]

@@ -134,3 +134,11 @@ def test_own_fields_cannot_pose_as_the_envelope() -> None:
             workflow_id=WorkflowId("w"),
             fields={"traceId": "forged"},
         )
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_moment_that_utc_has_not_is_refused(moment: str) -> None:
+    said = {"eventName": "a.v1", "eventId": "e", "traceId": "t", "workflowId": "w", "metadata": {}}
+
+    with pytest.raises(InvalidInput, match="no moment of UTC"):
+        EventEnvelope.from_json({**said, "occurredAt": moment})

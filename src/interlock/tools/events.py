@@ -97,6 +97,13 @@ class EventEnvelope(BaseModel):
             raise InvalidInput(
                 "an event's occurredAt has no time zone; give an aware datetime, such as datetime.now(UTC)"
             )
+        try:
+            self.occurred_at.astimezone(dt.UTC)
+        except OverflowError:
+            raise InvalidInput(
+                f"An event occurred at {self.occurred_at.isoformat()}, which is no moment of UTC: it is before the year 1 or after 9999. "
+                "Mend its sender."
+            ) from None
         taken = sorted(self.fields.keys() & set(_ENVELOPE))
         if taken:
             raise InvalidInput(

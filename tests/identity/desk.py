@@ -36,6 +36,7 @@ class Desk:
 
     ran: list[str] = field(default_factory=list)
     store: WorkflowStore = field(default_factory=WorkflowStore.in_memory)
+    run_by: str = "served"
 
     def workflow(self, model: Any = None) -> Workflow:
         """Anybody may look and note; wiping needs an administrator, and a refund a supervisor's approval."""
@@ -59,7 +60,7 @@ class Desk:
             ran.append(f"refund {order_id} {amount}")
             return f"{amount} refunded"
 
-        flow = Workflow("desk", model=model, policies=[RequireRole("admin", [wipe])])
+        flow = Workflow("desk", model=model, policies=[RequireRole("admin", [wipe])], run_by=self.run_by)
         flow.add_state("open", tools=[get_order])
         flow.add_edge("open", wipe, "open")
         flow.add_edge("open", refund, "open", approval=Approval(role="supervisor"))
@@ -91,6 +92,7 @@ class Desk:
 
 FORMS: dict[str, Callable[..., Any]] = {"graph": Desk.graph, "agent": Desk.agent}
 WIPE = call("order.wipe")
+GET = call("order.get", orderId="W1")
 REFUND = call("order.refund", orderId="W1", amount="5")
 
 

@@ -15,8 +15,8 @@ from langgraph.types import Command, Send
 from interlock import Principal
 from interlock.checkpointing.store.seal import Seal
 from interlock.testing import call
-from interlock.tools.errors import InterlockError
-from tests.identity.desk import ADA, BEN, EVE, REFUND, ROOT, WIPE, Desk, config, forged_proposal, said
+from interlock.tools.errors import InterlockError, PrincipalError
+from tests.identity.desk import ADA, BEN, EVE, GET, REFUND, ROOT, WIPE, Desk, config, forged_proposal, said
 
 KEYS: dict[str, Any] = {
     "__pregel_task_id": "x",
@@ -266,7 +266,7 @@ def test_a_call_that_is_sent_to_an_agents_tools_is_denied(messages: list[Any]) -
 
 @pytest.mark.parametrize("entrance", ["input", "update", "goto", "update_state"])
 def test_an_agents_state_does_not_say_who_proposes(entrance: str) -> None:
-    desk = Desk()
+    desk = Desk(run_by="tenant")
     agent = desk.agent("Hello.", WIPE)
     agent.invoke(said(), config(), context=ROOT)  # an administrator's turn comes first
     forged: dict[str, Any] = {"interlock_requester": ROOT.to_json()}
@@ -282,6 +282,25 @@ def test_an_agents_state_does_not_say_who_proposes(entrance: str) -> None:
             agent.invoke(None, config(), context=EVE)
     assert desk.ran == []
     assert desk.trail()[-1] == ("denial", "eve", "policy_denied")
+
+
+@pytest.mark.parametrize("entrance", ["input", "update", "goto", "update_state"])
+def test_a_stranger_is_refused_wherever_they_begin_in_an_agent(entrance: str) -> None:
+    desk = Desk()
+    agent = desk.agent("Hello.", GET)
+    agent.invoke(said(), config(), context=ADA)
+    if entrance == "update_state":
+        agent.update_state(config(), said(), as_node="interlock-desk.before_agent")
+    given = {
+        "input": said(),
+        "update": Command(update=said(), goto="model"),
+        "goto": Command(goto="model"),
+        "update_state": None,
+    }
+    with pytest.raises(PrincipalError, match="may not run or see"):
+        agent.invoke(given[entrance], config(), context=EVE)
+    assert desk.ran == []
+    assert desk.trail()[-1] == ("denial", "eve", "not_entitled")
 
 
 def test_who_decides_in_an_agent_never_becomes_who_asks() -> None:

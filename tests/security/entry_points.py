@@ -202,19 +202,15 @@ def looks() -> Iterator[Entry]:
     yield Entry("graph.aget_state", lambda p, by: asyncio.run(p.graph.aget_state(THREAD, by=by)))
     yield Entry("graph.get_state_history", lambda p, by: collected(p.graph.get_state_history(THREAD, by=by)))
     yield Entry("graph.aget_state_history", lambda p, by: acollected(p.graph.aget_state_history(THREAD, by=by)))
-    yield Entry("graph.update_state", lambda p, by: p.graph.update_state(THREAD, HELLO, by=by), begins=True)
-    yield Entry(
-        "graph.aupdate_state", lambda p, by: asyncio.run(p.graph.aupdate_state(THREAD, HELLO, by=by)), begins=True
-    )
+    yield Entry("graph.update_state", lambda p, by: p.graph.update_state(THREAD, HELLO, by=by))
+    yield Entry("graph.aupdate_state", lambda p, by: asyncio.run(p.graph.aupdate_state(THREAD, HELLO, by=by)))
     yield Entry(
         "graph.bulk_update_state",
         lambda p, by: p.graph.bulk_update_state(THREAD, [[StateUpdate(HELLO)]], by=by),
-        begins=True,
     )
     yield Entry(
         "graph.abulk_update_state",
         lambda p, by: asyncio.run(p.graph.abulk_update_state(THREAD, [[StateUpdate(HELLO)]], by=by)),
-        begins=True,
     )
     yield Entry("graph.panes", lambda p, by: str(p.graph.panes(THREAD, by=by)))
     yield Entry("graph.compare", lambda p, by: str(p.graph.compare(THREAD, THREAD, by=by)._repr_mimebundle_()))

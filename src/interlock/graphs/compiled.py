@@ -17,7 +17,7 @@ from ..commands.running.access import Access, meant
 from ..commands.running.checkpoint_lookup import FromThreads
 from ..commands.running.engine import Engine
 from ..commands.running.entrances import enter
-from ..commands.running.principals import principal_of, user_of_server
+from ..commands.running.principals import is_named, principal_of
 from ..commands.running.proposing import take_turn
 from ..commands.running.scope import CHECKPOINTER, RUNTIME, forged_keys
 from ..nodes.channels import OWN_CHANNELS, Input
@@ -165,9 +165,9 @@ class WorkflowGraph(GuardedState):
             InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
-        by = by or user_of_server(self._merged(config))
+        by = self._for(config, by)
         self._check_keys(config, by)
-        self._let_in(config, by)
+        self._let_in(config, by, self._saver(config))
         self._check_updates(supersteps, config, by)
         check_travel(self.engine, self._saver(config), self._merged(config), by=by)
         self._take_turn(config, by)
@@ -183,9 +183,9 @@ class WorkflowGraph(GuardedState):
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
         arun, saver, around = self.engine.store.database.arun, self._asaver(config), self._merged(config)
-        by = by or user_of_server(around)
+        by = self._for(config, by)
         await arun(lambda: self._check_keys(config, by))
-        await arun(lambda: self._let_in(config, by))
+        await arun(lambda: self._let_in(config, by, saver))
         await arun(lambda: self._check_updates(supersteps, config, by))
         await arun(lambda: check_travel(self.engine, saver, around, by=by))
         await arun(lambda: self._take_turn(config, by))
@@ -197,7 +197,7 @@ class WorkflowGraph(GuardedState):
         context = kwargs.get("context")
         if context is None:
             context = getattr(around.get(RUNTIME), "context", None)
-        return principal_of(around, context), context is not None or user_of_server(around) is not None
+        return principal_of(around, context), is_named(around, context)
 
     def _check_keys(self, config: RunnableConfig | None, principal: Principal | None) -> None:
         """Refuse a config in which plain data stands where only LangGraph puts something, and write the attempt down."""

@@ -78,6 +78,9 @@ class StateNode(WorkflowNode):
             return (yield from self._work_off(pending, progress, view, scope))
         if self._proposer is None:
             return (yield from self.rest(instance, requester, scope))
+        if scope.is_named and requester != instance.proposer:
+            # A graph around this one can be run at any of its nodes, past where a turn is let in.
+            yield from refuse_strangers(self.engine, instance, requester)
         if (stopped := self._stopped(progress)) is not None:
             return (yield from self._stop(stopped, progress, instance, scope))
         if isinstance(self._proposer, ModelProposer) and self._is_answered(value.get("messages", [])):

@@ -177,6 +177,7 @@ def fork(
             "or take never_forked out of the claims.",
             code="forks_forbidden",
         )
+    saver = graph.checkpointer or None
     source = _looked_at(engine, config, principal)
     source_id = source.workflow_id
     snapshot = graph.get_state(config)
@@ -188,7 +189,7 @@ def fork(
         )
     target: RunnableConfig = {"configurable": {"thread_id": thread_id}}
     if principal is not None:
-        enter(engine, None, target["configurable"], principal, {})
+        enter(engine, saver, target["configurable"], principal, {})
     by = principal or Principal.anonymous(source.tenant)
     requester = principal or source.started_by
     values = snapshot.values

@@ -31,7 +31,11 @@ def same_line(scope: Scope, instance: Instance, head: str | None) -> bool:
             by running on from it, so when it is the row's nobody needs to walk.
     """
     wanted = instance.head_checkpoint
-    if wanted is None or wanted == scope.root_checkpoint:
+    if wanted is None:
+        return True
+    if scope.namespace and _nodes(scope.namespace) != _nodes(instance.checkpoint_ns):
+        return False  # it says that it runs inside of other nodes than the instance does, and what the outermost checkpoint is
+    if wanted == scope.root_checkpoint:
         return True
     if instance.seal.fits(head, instance_rows.HEAD, instance.workflow_id, wanted):
         return True
@@ -94,6 +98,11 @@ def parents_of(saver: Saved, thread_id: str) -> Parent:
         return None if above is None else str(above["configurable"]["checkpoint_id"])
 
     return parent
+
+
+def _nodes(namespace: str | None) -> list[str]:
+    """The nodes of a namespace, without their tasks, which are other ones in each turn."""
+    return [segment.split(":", 1)[0] for segment in (namespace or "").split("|")]
 
 
 def _long_before(checkpoint: str, wanted: str) -> bool:

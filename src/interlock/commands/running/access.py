@@ -15,6 +15,8 @@ from ...checkpointing.store import instances as instance_rows
 from ...tools.errors import InterlockError, PrincipalError
 from ...tools.ownership import Ownership
 from ...tools.principal import Principal
+from .beginnings import begun_by
+from .checkpoint_lookup import Saved
 from .engine import Engine, unknown_instance
 from .operations import InStore, Steps
 from .scope import THREAD_ID, WORKFLOW_ID, is_nested, segments_of, workflow_id_of
@@ -31,15 +33,18 @@ class Access:
     """Whether another tenant has the instance or its thread: nothing of it is there."""
     refused: PrincipalError | None = None
     """Why the principal may not propose on it, or see it."""
+    is_begun: bool = False
+    """Whether the thread has a checkpoint though the instance has none: its first run broke off, or was held, before that."""
 
 
-def access(engine: Engine, configurable: Mapping[str, Any], by: Principal) -> Access:
+def access(engine: Engine, configurable: Mapping[str, Any], by: Principal, saver: Saved | None = None) -> Access:
     """Look at whose the instance and the thread are that a config means.
 
     Args:
         engine: The workflow.
         configurable: Of the run or the look-up. What it says of namespaces counts only within another graph's run.
         by: Who acts.
+        saver: Where the thread's checkpoints are; needed where there may be some before there is an instance.
 
     Raises:
         MissingThreadId: It names neither a thread nor an instance.
@@ -59,7 +64,22 @@ def access(engine: Engine, configurable: Mapping[str, Any], by: Principal) -> Ac
     for one in _counting(found, instance):
         if (refused := why_not_run(engine, one, by)) is not None:
             return Access(workflow_id, instance, refused=refused)
-    return Access(workflow_id, instance)
+    if instance is not None or saver is None or is_nested(configurable) or thread in {None, ""}:
+        return Access(workflow_id, instance)
+    return _before_its_instance(engine, workflow_id, begun_by(saver, str(thread)), by, decides=not found)
+
+
+def _before_its_instance(
+    engine: Engine, workflow_id: str, begun: tuple[bool, Principal | None], by: Principal, *, decides: bool
+) -> Access:
+    """What may be done on a thread whose instance has not begun: what holds once it has, for whoever's input stands there."""
+    is_begun, starter = begun
+    if starter is None or not decides:
+        return Access(workflow_id, None, is_begun=is_begun)
+    ownership = Ownership(starter.tenant, starter.id if starter.is_known else None, engine.definition.run_by)
+    if not ownership.has(by):
+        return Access(workflow_id, None, is_foreign=True)
+    return Access(workflow_id, None, refused=_not_entitled(ownership, workflow_id, by), is_begun=is_begun)
 
 
 def meant(engine: Engine, configurable: Mapping[str, Any]) -> str:
@@ -80,14 +100,18 @@ def ownership_of(engine: Engine, instance: Instance) -> Ownership:
 
 def why_not_run(engine: Engine, instance: Instance, by: Principal) -> PrincipalError | None:
     """The error that a principal is refused with who may not propose on an instance, or None when they may."""
-    reason = ownership_of(engine, instance).why_not_run(by)
+    return _not_entitled(ownership_of(engine, instance), instance.workflow_id, by)
+
+
+def _not_entitled(ownership: Ownership, workflow_id: str, by: Principal) -> PrincipalError | None:
+    reason = ownership.why_not_run(by)
     if reason is None:
         return None
     return PrincipalError(
-        f"{by.id} may not run or see the workflow {instance.workflow_id}: {reason}. Nothing was done. Run it as somebody who may, or say in the "
+        f"{by.id} may not run or see the workflow {workflow_id}: {reason}. Nothing was done. Run it as somebody who may, or say in the "
         "workflow who else does: Workflow(..., run_by='tenant'), or the name of a role.",
         code="not_entitled",
-        details={"workflowId": instance.workflow_id, "reason": reason},
+        details={"workflowId": workflow_id, "reason": reason},
     )
 
 

@@ -9,7 +9,7 @@ from ...tools.principal import Principal
 from .access import Access, access, has_thread, record_denial
 from .checkpoint_lookup import Saved
 from .engine import Engine, unknown_instance
-from .scope import CHECKPOINT_NS, THREAD_ID, is_nested, is_resumed_by_parent
+from .scope import is_nested, is_resumed_by_parent
 
 
 def enter(
@@ -40,7 +40,7 @@ def enter(
     """
     if not has_thread(configurable):
         return Access("", None)  # said by whoever needs the thread
-    found = access(engine, configurable, by)
+    found = access(engine, configurable, by, saver)
     if is_nested(configurable):
         if found.is_foreign:
             raise unknown_instance(found.workflow_id, by)
@@ -52,9 +52,11 @@ def enter(
     if isinstance(given, Command) and given.resume is not None and (given.update is None or is_free):
         return found  # told what waits, which is nothing where nothing of it is theirs
     goes_on = given is None or isinstance(given, Command)
-    if found.is_foreign or (goes_on and found.instance is None and not _is_begun(saver, configurable)):
+    if found.is_foreign or (goes_on and found.instance is None and not found.is_begun):
         raise unknown_instance(found.workflow_id, by)
-    return found if given is None and by_application else _admitted(engine, found, by)
+    # Where no instance has begun, it would begin as nobody's with somebody's words.
+    is_applications = given is None and by_application and found.instance is not None
+    return found if is_applications else _admitted(engine, found, by)
 
 
 def is_move(command: Command[Any]) -> bool:
@@ -63,7 +65,24 @@ def is_move(command: Command[Any]) -> bool:
     return bool(command.goto) or not (update is None or (isinstance(update, Mapping) and update.keys() <= {"messages"}))
 
 
-def may_look(engine: Engine, configurable: Mapping[str, Any], by: Principal) -> bool:
+def may_change(engine: Engine, saver: Saved | None, configurable: Mapping[str, Any], by: Principal) -> None:
+    """Let somebody change the conversation of an instance, or refuse them.
+
+    A thread without an instance is nobody's yet: whoever wrote into it would speak in the conversation of whoever begins there.
+
+    Raises:
+        RunError: There is no instance, or it or its thread is another tenant's.
+        PrincipalError: The workflow serves somebody else.
+    """
+    if not has_thread(configurable):
+        return  # said by LangGraph, which needs the thread
+    found = access(engine, configurable, by, saver)
+    if found.is_foreign or (found.instance is None and found.refused is None):
+        raise unknown_instance(found.workflow_id, by)
+    _admitted(engine, found, by)
+
+
+def may_look(engine: Engine, saver: Saved | None, configurable: Mapping[str, Any], by: Principal) -> bool:
     """Whether somebody is shown what a thread holds; to another tenant it is as if there were nothing.
 
     Raises:
@@ -71,7 +90,7 @@ def may_look(engine: Engine, configurable: Mapping[str, Any], by: Principal) -> 
     """
     if not has_thread(configurable):
         return True
-    found = access(engine, configurable, by)
+    found = access(engine, configurable, by, saver)
     return not found.is_foreign and _admitted(engine, found, by) is found
 
 
@@ -82,12 +101,4 @@ def _admitted(engine: Engine, found: Access, by: Principal) -> Access:
     return found
 
 
-def _is_begun(saver: Saved | None, configurable: Mapping[str, Any]) -> bool:
-    """Whether a thread has a checkpoint, though its instance has not begun: its first run broke off before that."""
-    thread = configurable.get(THREAD_ID)
-    if saver is None or thread in {None, ""}:
-        return False
-    return saver.get_tuple({"configurable": {THREAD_ID: thread, CHECKPOINT_NS: ""}}) is not None
-
-
-__all__ = ["enter", "is_move", "may_look"]
+__all__ = ["enter", "is_move", "may_change", "may_look"]

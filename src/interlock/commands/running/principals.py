@@ -7,8 +7,11 @@ nobody in particular acts. Elsewhere the application's run context says who acts
 Never the model, the conversation, the graph's state, or the answer to an interrupt.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
+
+from langchain_core.runnables.config import var_child_runnable_config
 
 from ...tools.errors import PrincipalError
 from ...tools.principal import Principal, RuntimeActor, name_of
@@ -61,6 +64,28 @@ def user_of_server(configurable: Mapping[str, Any]) -> Principal | None:
         )
         return Principal.ANONYMOUS
     return server_principal(user)
+
+
+def user_of_request(configurable: Mapping[str, Any]) -> Principal | None:
+    """The user for whom LangGraph's server shows or changes a thread's state; None where it is not the server that asks.
+
+    The server puts its user into the config of a run, and into none with which it looks at or changes a state: there only the
+    request that it is in the middle of knows. What looks from inside of a run is the application's own code.
+
+    Raises:
+        PrincipalError: The user has no identity.
+    """
+    user = user_of_server(configurable)
+    if user is not None or var_child_runnable_config.get() is not None:
+        return user
+    server = sys.modules.get("langgraph_api.utils")  # there only in the server's own process
+    known = getattr(server, "get_auth_ctx", lambda: None)()
+    return None if known is None else user_of_server({SERVER_USER: known.user})
+
+
+def is_named(configurable: Mapping[str, Any], context: object) -> bool:
+    """Whether anybody was named who acts in a run, if only as nobody in particular; otherwise it is the application that does."""
+    return context is not None or SERVER_USER in configurable or isinstance(configurable.get(ACTOR), RuntimeActor)
 
 
 def served_of(configurable: Mapping[str, Any], context: object) -> str | None:
@@ -134,4 +159,4 @@ def _part(user: object, name: str) -> Any:
         return None
 
 
-__all__ = ["SERVER_USER", "principal_of", "server_principal", "user_of_server"]
+__all__ = ["SERVER_USER", "is_named", "principal_of", "server_principal", "user_of_request", "user_of_server"]

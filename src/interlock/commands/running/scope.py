@@ -13,7 +13,7 @@ from ...tools.errors import MissingThreadId
 from ...tools.ids import derive
 from ...tools.principal import Principal
 from .checkpoint_lookup import FromThreads, Saved
-from .principals import principal_of, served_of
+from .principals import is_named, principal_of, served_of
 
 # Keys that LangGraph keeps in `configurable`. It has no public names for them; they are tested against each supported version.
 RUNTIME = "__pregel_runtime"
@@ -86,6 +86,8 @@ class Scope:
     durability: str
     checkpointer: Saved | None
     config: RunnableConfig
+    is_named: bool = True
+    """Whether anybody was named who acts, if only as nobody in particular; otherwise it is the application."""
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Send a typed event to whoever streams in the mode `custom`."""
@@ -124,6 +126,7 @@ def scope_of(config: RunnableConfig, workflow: str, loop: asyncio.AbstractEventL
         durability=str(configurable.get(DURABILITY) or "async"),
         checkpointer=_saved(saver, loop),
         config=config,
+        is_named=is_named(configurable, context),
     )
 
 

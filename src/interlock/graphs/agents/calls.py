@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from ...checkpointing.store import Instance
 from ...rules.calls import all_calls
@@ -104,6 +104,13 @@ def signed_call(message: AIMessage, place: int, instance: Instance) -> SignedCal
     )
 
 
+def is_turn_of(requester: Principal, messages: Sequence[BaseMessage], instance: Instance) -> bool:
+    """Whether nothing but answers of tools stands behind the last calls, which the model made in this principal's turn."""
+    said = next((message for message in reversed(messages) if not isinstance(message, ToolMessage)), None)
+    known = signed_call(said, 0, instance) if isinstance(said, AIMessage) and all_calls(said) else None
+    return known is not None and known.requester == requester
+
+
 def _parts(
     instance: Instance, message_key: str | None, made: Mapping[str, Any], calls: Sequence[Any], place: int
 ) -> list[Any]:
@@ -118,4 +125,4 @@ def _place_of(instance: Instance) -> str:
     return f"interlock:{instance.workflow}"
 
 
-__all__ = ["Offer", "Sign", "SignedCall", "signed_call"]
+__all__ = ["Offer", "Sign", "SignedCall", "is_turn_of", "signed_call"]

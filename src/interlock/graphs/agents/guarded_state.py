@@ -11,8 +11,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot, StateUpdate
 
-from ...commands.running.entrances import enter, may_look
-from ...commands.running.principals import user_of_server
+from ...commands.running.checkpoint_lookup import FromThreads
+from ...commands.running.entrances import may_change, may_look
+from ...commands.running.principals import user_of_request
 from ...tools.principal import Principal
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
             """The workflow's definition and its store."""
 
         def _merged(self, config: RunnableConfig | None) -> dict[str, Any]: ...
+        def _saver(self, config: RunnableConfig | None) -> Any: ...
+        def _asaver(self, config: RunnableConfig | None) -> FromThreads | None: ...
 
         def bulk_update_state(
             self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
@@ -56,13 +59,15 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         Raises:
             PrincipalError: The workflow serves somebody else.
         """
-        return super().get_state(config, subgraphs=subgraphs) if self._shows(config, by) else _nothing(config)
+        shows = self._shows(config, self._for(config, by), self._saver(config))
+        return super().get_state(config, subgraphs=subgraphs) if shows else _nothing(config)
 
     async def aget_state(
         self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
     ) -> StateSnapshot:
         """As `get_state`."""
-        if not await self.engine.store.database.arun(lambda: self._shows(config, by)):
+        by, saver = self._for(config, by), self._asaver(config)
+        if not await self.engine.store.database.arun(lambda: self._shows(config, by, saver)):
             return _nothing(config)
         return await super().aget_state(config, subgraphs=subgraphs)
 
@@ -80,7 +85,7 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         Raises:
             PrincipalError: The workflow serves somebody else than `by`.
         """
-        if self._shows(config, by):
+        if self._shows(config, self._for(config, by), self._saver(config)):
             yield from super().get_state_history(config, filter=filter, before=before, limit=limit)
 
     async def aget_state_history(
@@ -93,7 +98,8 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         by: Principal | None = None,
     ) -> AsyncIterator[StateSnapshot]:
         """As `get_state_history`."""
-        if await self.engine.store.database.arun(lambda: self._shows(config, by)):
+        by, saver = self._for(config, by), self._asaver(config)
+        if await self.engine.store.database.arun(lambda: self._shows(config, by, saver)):
             async for one in super().aget_state_history(config, filter=filter, before=before, limit=limit):
                 yield one
 
@@ -127,15 +133,16 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         """As `update_state`."""
         return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]], by=by)
 
-    def _let_in(self, config: RunnableConfig, by: Principal | None) -> None:
-        around = self._merged(config)
-        if (by := by or user_of_server(around)) is not None:
-            enter(self.engine, None, around, by, {})
+    def _for(self, config: RunnableConfig | None, by: Principal | None) -> Principal | None:
+        """Who looks or changes something; None where it is the application. To be asked on the caller's own thread."""
+        return by or user_of_request(self._merged(config))
 
-    def _shows(self, config: RunnableConfig, by: Principal | None) -> bool:
-        around = self._merged(config)
-        by = by or user_of_server(around)
-        return by is None or may_look(self.engine, around, by)
+    def _let_in(self, config: RunnableConfig, by: Principal | None, saver: Any) -> None:
+        if by is not None:
+            may_change(self.engine, saver, self._merged(config), by)
+
+    def _shows(self, config: RunnableConfig, by: Principal | None, saver: Any) -> bool:
+        return by is None or may_look(self.engine, saver, self._merged(config), by)
 
 
 def _nothing(config: RunnableConfig) -> StateSnapshot:

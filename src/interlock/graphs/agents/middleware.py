@@ -55,7 +55,7 @@ from ...tools.langchain import inside
 from ...tools.principal import Principal
 from ...tools.schemas.offered.strict import without_nulls
 from .agent_nodes import AgentsApprovalNode, AgentsExecutionNode
-from .calls import Offer, SignedCall, signed_call
+from .calls import Offer, SignedCall, is_turn_of, signed_call
 from .gated_tool import GatedTool
 from .limits import AFTER_STOP, turn_away, turn_of, with_told
 from .messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
@@ -138,7 +138,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         scope = self._scope()
         if (open_calls := run(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
-        offer = run(self.engine.store, self._offered(scope))
+        offer = run(self.engine.store, self._offered(request, scope))
         told = run(self.engine.store, self._within_limits(request, offer, scope))
         with listening() as heard:
             response = handler(self._narrowed(with_told(request, told), offer.tools))
@@ -151,7 +151,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         scope = self._scope(asyncio.get_running_loop())
         if (open_calls := await arun(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
-        offer = await arun(self.engine.store, self._offered(scope))
+        offer = await arun(self.engine.store, self._offered(request, scope))
         told = await arun(self.engine.store, self._within_limits(request, offer, scope))
         with listening() as heard:
             response = await handler(self._narrowed(with_told(request, told), offer.tools))
@@ -217,9 +217,13 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     def _edges(self, instance: Instance, requester: Principal) -> dict[str, Edge]:
         return {edge.tool.name: edge for edge in self.engine.edges(self.engine.view(instance, requester))}
 
-    def _offered(self, scope: Scope) -> Steps[Offer]:
+    def _offered(self, request: ModelRequest[Any], scope: Scope) -> Steps[Offer]:
         requester = self._runs.proposer(scope)
         instance = yield from self._begin({}, scope, requester)
+        if requester != scope.principal and not is_turn_of(requester, request.state.get("messages", []), instance):
+            requester = scope.principal  # whoever decides and says something as well begins a turn of their own
+        if scope.is_named:  # a run can be begun at the model, past where a turn is let in
+            yield from refuse_strangers(self.engine, instance, requester)
         broken: dict[str, RuleError] = {}
         edges = self.engine.edges(self.engine.view(instance, requester), broken)
         if broken:

@@ -1,0 +1,48 @@
+"""Whose input stands on a thread whose instance has not begun: LangGraph writes an input before the first node makes the instance.
+
+The row of the instance says whose a thread is. Until there is one, the checkpoint is all that tells; it was written by a run that
+was let in, and holds whose turn that was.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...checkpointing.saver.reading import LOOKING
+from ...rules.proposals import advance
+from ...tools.errors import PrincipalError
+from ...tools.principal import Principal
+from .checkpoint_lookup import Saved
+from .scope import CHECKPOINT_NS, THREAD_ID
+
+_INPUT = "__start__"
+"""LangGraph's channel of an input that no step has taken yet."""
+
+
+def begun_by(saver: Saved, thread_id: str) -> tuple[bool, Principal | None]:
+    """Whether a thread has a checkpoint, and whose turn it holds; None where it says nothing of that."""
+    saved = saver.get_tuple({"configurable": {THREAD_ID: thread_id, CHECKPOINT_NS: "", LOOKING: True}})
+    if saved is None:
+        return False, None
+    values: Mapping[str, Any] = saved.checkpoint.get("channel_values") or {}
+    return True, _requester(values.get("progress")) or _of_input(values.get(_INPUT))
+
+
+def _of_input(given: Any) -> Principal | None:
+    ops = given.get("progress") if isinstance(given, Mapping) else None
+    try:
+        return _requester(advance(None, ops or []))
+    except (ValueError, TypeError, LookupError):  # another graph's channel of that name
+        return None
+
+
+def _requester(progress: Any) -> Principal | None:
+    requester = progress.get("requester") if isinstance(progress, Mapping) else None
+    if not isinstance(requester, Mapping):
+        return None
+    try:
+        return Principal.from_json(requester)
+    except PrincipalError:
+        return None
+
+
+__all__ = ["begun_by"]

@@ -278,7 +278,7 @@ def words(text: str) -> frozenset[str]:
 
 LISTED = {
     "instances.approvals": "lists what they are asked about, of their tenant (test_a_list_holds_what_concerns_who_looks)",
-    "instances.resolve": "an operator's, of the tenant (test_only_the_tenant_resolves)",
+    "instances.resolve": "an operator's, of the tenant (tests/security/test_resolving.py)",
     "instances.id_of": "counts the id from the config and reads nothing",
     "instances.tick": "the application's: keeps deadlines as the library itself",
     "instances.atick": "as tick",

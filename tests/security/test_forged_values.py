@@ -119,12 +119,6 @@ def test_a_card_that_was_handed_on_shows_nothing() -> None:
     assert place.ran == []
 
 
-def test_only_the_tenant_resolves() -> None:
-    place = Place()
-    with pytest.raises(InterlockError, match="There is no workflow instance"):
-        place.graph.instances.resolve(THREAD, "failed", by=FOREIGN)
-
-
 def test_only_the_person_served_confirms_what_another_one_proposed() -> None:
     ran: list[str] = []
 

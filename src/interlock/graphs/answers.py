@@ -18,7 +18,7 @@ from ..commands.approvals.decisions import Declined, decide, may_see, record_ref
 from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown
 from ..commands.execution.audit_payloads import interrupted
 from ..commands.execution.resolution import parse_resolution, resolve
-from ..commands.running.access import Access, meant, ownership_of
+from ..commands.running.access import Access, meant, ownership_of, why_not_resolve
 from ..commands.running.entrances import is_move
 from ..commands.running.proposing import take_turn
 from ..commands.running.scope import CHECKPOINTER, is_nested, outside_scope, workflow_id_of
@@ -152,6 +152,7 @@ class Answers:
             resolution = replace(parse_resolution(answer), attempt=shown["attempt"])
             engine, about = self.graph.engine, (str(shown["workflowId"]), str(shown["key"]))
             tampered: InvalidResume | None = None
+            self._check_resolver()
             with engine.store.write() as connection:
                 entry = ledger_rows.load(connection, *about)
                 if (
@@ -166,6 +167,14 @@ class Answers:
             if tampered is not None:
                 raise tampered
         return left
+
+    def _check_resolver(self) -> None:
+        """Refuse, and record, whoever may not say what became of an attempt."""
+        engine, instance = self.graph.engine, self.entered.instance
+        refused = None if instance is None else why_not_resolve(engine, instance, self.principal)
+        if refused is not None:
+            record_refusal(engine, self.configurable, refused, by=self.principal)
+            raise refused
 
     def _check_waiting(self, found: Mapping[str, Interrupt]) -> None:
         if not found:

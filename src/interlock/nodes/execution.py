@@ -7,19 +7,23 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, interrupt
+from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import LedgerEntry
+from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store.instances import HEAD
 from ..commands.execution.commands import Broken, Commands, Outcome
-from ..commands.execution.resolution import parse_resolution, resolve
+from ..commands.execution.resolution import Resolution, parse_resolution, resolve
+from ..commands.running.access import note_denial, why_not_run
 from ..commands.running.checkpoint_lookup import Saved, looking_at
 from ..commands.running.engine import Engine
 from ..commands.running.operations import Await, InStore, Steps
 from ..commands.running.scope import Scope
 from ..rules.proposals import Proposal
 from ..tools.canonical import JsonObject
-from ..tools.errors import ConflictError, DurabilityError, InputError, StoreUnavailable
+from ..tools.errors import ConflictError, DurabilityError, InputError, PrincipalError, StoreUnavailable
 from ..tools.kinds import ToolKind
+from ..tools.principal import Principal
 from .base import WorkflowNode
 from .streaming import outcome_event
 
@@ -80,14 +84,27 @@ class ExecutionNode(WorkflowNode):
             resolution = parse_resolution(answer)
             if resolution.attempt is None:
                 return f'Say which attempt is meant: add "attempt": {entry.attempt} to the answer.'
+            yield InStore(lambda connection: self._resolve(connection, entry, resolution, scope.principal))
+        except PrincipalError as error:
+            refused = error
             yield InStore(
-                lambda connection: resolve(
-                    self.engine, connection, entry.workflow_id, entry.idempotency_key, resolution, by=scope.principal
-                )
+                lambda connection: note_denial(self.engine, connection, entry.workflow_id, refused, by=scope.principal)
             )
+            return error.message
         except (InputError, ConflictError) as error:
             return error.message
         return None
+
+    def _resolve(self, connection: Connection, entry: LedgerEntry, resolution: Resolution, by: Principal) -> None:
+        """Resolve an attempt for somebody who may run the instance: no door of ours looked at who answers.
+
+        Raises:
+            PrincipalError: They may not.
+        """
+        instance = instance_rows.load(connection, entry.workflow_id)
+        if instance is not None and (refused := why_not_run(self.engine, instance, by)) is not None:
+            raise refused
+        resolve(self.engine, connection, entry.workflow_id, entry.idempotency_key, resolution, by=by)
 
 
 def until_checkpointed(scope: Scope, tool: str) -> Steps[None]:

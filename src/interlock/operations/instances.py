@@ -12,7 +12,7 @@ from ..checkpointing.store import instances as instance_rows
 from ..commands.approvals.payload import payload
 from ..commands.execution.commands import Broken, Commands, Outcome, unresolved
 from ..commands.execution.resolution import Found, Resolution, resolve
-from ..commands.running.access import looked_at, refuse_strangers
+from ..commands.running.access import looked_at, record_denial, refuse_strangers
 from ..commands.running.driver import arun, run
 from ..commands.running.operations import InStore, Steps
 from ..commands.running.scope import outside_scope, workflow_id_of
@@ -23,6 +23,7 @@ from ..pictures.timeline import Timeline, timeline_of
 from ..rules.proposals import Proposal
 from ..tools.canonical import JsonObject
 from ..tools.contracts import ToolContract
+from ..tools.errors import PrincipalError
 from ..tools.events import Event
 from ..tools.ids import TraceId, WorkflowId, mint
 from ..tools.principal import Principal
@@ -250,7 +251,7 @@ class Instances(ApprovalDesk):
             which: The instance.
             found: `"happened"` (it counts as carried out, with this output), `"retry"` (it did not, and is to be tried again) or
                 `"failed"` (it did not, and is not to be tried again).
-            by: Who says so.
+            by: Who says so: somebody of the tenant other than the person served, unless they have a role that runs it.
             key: The command's idempotency key; by default the one that the instance waits for.
             output: What the tool would have returned: as Python has it, or with the names on the wire.
             data: The workflow's data as the tool would have left it, whole; by default it changed nothing.
@@ -262,13 +263,18 @@ class Instances(ApprovalDesk):
             The command result, or the error where it failed, as on the wire; None when it is to be tried again.
 
         Raises:
+            PrincipalError: It serves them, or who they are is not known.
             InputError: Nothing waits to be resolved, or output or data do not fit.
             ConflictError: It is running, was resolved already, or was tried again since.
         """
         resolution = Resolution(Found(found), output, data, tuple(events), note, attempt)
         workflow_id = self.id_of(which)
-        with self._engine.store.write() as connection:
-            outcome = resolve(self._engine, connection, workflow_id, key, resolution, by=by)
+        try:
+            with self._engine.store.write() as connection:
+                outcome = resolve(self._engine, connection, workflow_id, key, resolution, by=by)
+        except PrincipalError as error:
+            record_denial(self._engine, workflow_id, error, by=by)
+            raise
         return None if outcome is None else outcome.result
 
     def _run_by(self, connection: Connection, workflow_id: str, by: Principal) -> Instance:

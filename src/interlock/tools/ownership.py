@@ -90,5 +90,19 @@ class Ownership:
             return None
         return f"it is run by {self.run_by}" + ("" if principal.is_known else ", and who acts here is not known")
 
+    def why_not_resolve(self, principal: Principal) -> str | None:
+        """Why a principal may not say what became of an attempt, or None when they may.
+
+        Whoever says it gives the result and the data as the tool would have left them. So the person served does not, unless they
+        have a role that runs it.
+        """
+        if not self.has(principal):
+            return "it belongs to another tenant"
+        if self.served is None or any(principal.has_role(role) for role in self.run_by.roles):
+            return None
+        if not principal.is_known:
+            return "who acts here is not known"
+        return "it serves them" if principal.id == self.served else None
+
 
 __all__ = ["Ownership", "RunBy"]

@@ -21,6 +21,7 @@ from ...tools.events import Event
 from ...tools.principal import Principal
 from ...tools.results import ErrorBody
 from ...tools.storable import why_not_storable
+from ..running.access import why_not_resolve
 from ..running.engine import Engine
 from ..running.scope import outside_scope
 from ..running.sessions import Later
@@ -94,6 +95,7 @@ def resolve(
         What the command came to; None when it is to be tried again.
 
     Raises:
+        PrincipalError: It serves them, or who they are is not known; the caller records it.
         InputError: There is no such command, or the output or data do not fit.
         ConflictError: It is running, was resolved already, or another attempt was made since.
     """
@@ -102,6 +104,8 @@ def resolve(
         raise InputError(f"The note on the attempt cannot be kept: {unkept}. Nothing was resolved.")
     commands = Commands(engine, outside_scope(workflow_id, by), node=None, head=None)
     unit = commands.unit(connection)
+    if (refused := why_not_resolve(engine, unit.instance, by)) is not None:
+        raise refused
     entry = _waiting(unit, key, resolution)
     unit.record(
         AuditKind.RESOLUTION,

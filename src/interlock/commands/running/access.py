@@ -115,6 +115,19 @@ def _not_entitled(ownership: Ownership, workflow_id: str, by: Principal) -> Prin
     )
 
 
+def why_not_resolve(engine: Engine, instance: Instance, by: Principal) -> PrincipalError | None:
+    """The error that a principal is refused with who may not say what became of an attempt, or None when they may."""
+    reason = ownership_of(engine, instance).why_not_resolve(by)
+    if reason is None:
+        return None
+    return PrincipalError(
+        f"{by.id} may not say what became of an attempt in the workflow {instance.workflow_id}: {reason}. Nothing was resolved. It takes somebody "
+        "else of the tenant who looked into it: graph.instances.resolve(..., by=...), or `interlock resolve`.",
+        code="not_entitled",
+        details={"workflowId": instance.workflow_id, "reason": reason},
+    )
+
+
 def looked_at(engine: Engine, configurable: Mapping[str, Any], by: Principal) -> Instance:
     """The instance that a config means, for somebody who may propose on it; a refusal is recorded.
 
@@ -206,5 +219,6 @@ __all__ = [
     "ownership_of",
     "record_denial",
     "refuse_strangers",
+    "why_not_resolve",
     "why_not_run",
 ]

@@ -16,6 +16,8 @@ auth = Auth()
 USERS: dict[str, Any] = {
     "mallory": {"identity": "mallory", "permissions": ["supervisor"], "tenant": "acme"},
     "ben": {"identity": "ben", "permissions": ["supervisor"], "tenant": "acme"},
+    "stranger": {"identity": "stranger", "permissions": [], "tenant": "acme"},
+    "eve": {"identity": "eve", "permissions": ["supervisor"], "tenant": "bank"},
 }
 
 

@@ -60,7 +60,9 @@ class Server:
             stdout=self._output,
             stderr=subprocess.STDOUT,
         )
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS)
+        # A connection that is kept may be closed by the server in the moment that it is used again.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS, limits=limits)
         self._wait()
         self.store = WorkflowStore(self.database)
 
@@ -93,16 +95,24 @@ class Server:
     def thread(self) -> str:
         return str(self._post("/threads", {}).json()["thread_id"])
 
-    def run(self, thread: str, **body: Any) -> Any:
+    def run(self, thread: str, *, by: str = "mallory", **body: Any) -> Any:
         """One run, waited for: what came out, or what it was refused with."""
-        return self._post(f"/threads/{thread}/runs/wait", body).json()
+        return self._post(f"/threads/{thread}/runs/wait", body, by).json()
 
-    def _post(self, path: str, body: Any) -> httpx.Response:
-        headers = {"Authorization": "Bearer mallory"} if self.with_auth else {}
-        return self.client.post(path, json=body, headers=headers)
+    def _post(self, path: str, body: Any, by: str = "mallory") -> httpx.Response:
+        return self.client.post(path, json=body, headers=self._headers(by))
 
-    def update(self, thread: str, values: Any, **more: Any) -> httpx.Response:
-        return self._post(f"/threads/{thread}/state", {"values": values, **more})
+    def _headers(self, by: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {by}"} if self.with_auth else {}
+
+    def update(self, thread: str, values: Any, *, by: str = "mallory", **more: Any) -> httpx.Response:
+        return self._post(f"/threads/{thread}/state", {"values": values, **more}, by)
+
+    def look(self, thread: str, where: str, *, by: str = "mallory") -> httpx.Response:
+        """What the server shows of a thread's state."""
+        if where == "history":
+            return self._post(f"/threads/{thread}/history", {"limit": 10}, by)
+        return self.client.get(f"/threads/{thread}/{where}", headers=self._headers(by))
 
     def trail(self, thread: str) -> list[tuple[str, str, str | None]]:
         """Kind, principal and code of every record of the thread's instance."""
@@ -223,3 +233,66 @@ def test_an_assistants_own_config_says_nothing_of_who_acts(server: Server) -> No
     thread = server.thread()
     server.run(thread, assistant_id=made.json()["assistant_id"], input=says("wipe"))
     assert server.trail(thread) == [("started", server.who, None), ("denial", server.who, "policy_denied")]
+
+
+LOOKS = ["state", "history"]
+with_users = pytest.mark.parametrize("server", ["with authentication"], indirect=True)
+"""Without authentication every client is the same nobody."""
+
+
+@pytest.fixture
+def served(server: Server) -> str:
+    """A thread of the compiled graph that serves mallory."""
+    thread = server.thread()
+    server.run(thread, assistant_id="desk", input=says("my secret: refund"))
+    assert "secret" in server.look(thread, "state").text
+    return thread
+
+
+@with_users
+@pytest.mark.parametrize("by", ["eve", "stranger"])
+@pytest.mark.parametrize("where", LOOKS)
+def test_a_state_is_shown_to_nobody_else(server: Server, served: str, where: str, by: str) -> None:
+    said = server.look(served, where, by=by).text
+    assert "secret" not in said
+    assert "W1" not in said
+
+
+@with_users
+@pytest.mark.parametrize("by", ["eve", "stranger"])
+def test_a_state_is_updated_by_nobody_else(server: Server, served: str, by: str) -> None:
+    answer = server.update(served, says("evil"), by=by)
+    assert answer.status_code >= 400
+    assert "evil" not in server.look(served, "state").text
+    refused = [("denial", "stranger", "not_entitled")] if by == "stranger" else []
+    assert [one for one in server.trail(served) if one[1] == by] == refused
+
+
+@with_users
+def test_a_state_is_updated_by_whom_it_serves(server: Server, served: str) -> None:
+    assert server.update(served, says("and this")).status_code == 200
+    assert "and this" in server.look(served, "state").text
+
+
+@with_users
+@pytest.mark.parametrize("by", ["eve", "stranger"])
+@pytest.mark.parametrize("given", ["input", "nothing", "a jump"])
+def test_a_thread_is_run_by_nobody_else(server: Server, served: str, given: str, by: str) -> None:
+    body: dict[str, Any] = {"input": says("evil")} if given == "input" else {"input": None}
+    if given == "a jump":
+        body = {"command": {"update": says("evil")}}
+    out = server.run(served, by=by, assistant_id="desk", **body)
+    assert "__error__" in out
+    assert "secret" not in json.dumps(out)
+    assert "evil" not in server.look(served, "state").text
+
+
+@with_users
+@pytest.mark.parametrize("by", ["eve", "stranger"])
+def test_an_agents_model_is_asked_for_nobody_else(server: Server, by: str) -> None:
+    thread = server.thread()
+    server.run(thread, assistant_id="agent", input=says("hello"))
+    server.run(thread, by=by, assistant_id="agent", command={"update": says("refund"), "goto": "model"})
+    trail = server.trail(thread)
+    assert {kind for kind, _, _ in trail} <= {"started", "denial"}
+    assert [one for one in trail if one[1] == by] == ([("denial", by, "not_entitled")] if by == "stranger" else [])

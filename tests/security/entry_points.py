@@ -187,8 +187,18 @@ def runs() -> Iterator[Entry]:
     yield Entry(
         "graph.astream_events", lambda p, by: acollected(p.graph.astream_events(None, THREAD, context=by, version="v2"))
     )
+    yield Entry(
+        "graph.stream_events",
+        lambda p, by: collected(iter(p.graph.stream_events(None, THREAD, context=by, version="v3"))),
+    )
+    yield Entry("graph.astream_events", lambda p, by: asyncio.run(_third(p.graph, by)), "of the third version")
     yield Entry("graph.astream_log", lambda p, by: acollected(p.graph.astream_log(None, THREAD, context=by)))
     yield Entry("graph.with_config", lambda p, by: p.graph.with_config(THREAD).invoke(None, context=by), "and then run")
+
+
+async def _third(graph: WorkflowGraph, by: Principal) -> list[str]:
+    run: Any = await graph.astream_events(None, THREAD, context=by, version="v3")
+    return [str(one) async for one in run]
 
 
 async def _aiter(values: list[Any]) -> Any:

@@ -257,7 +257,7 @@ async def test_an_approval_that_was_decided_from_outside_is_used_when_the_user_g
 async def test_an_approval_is_void_where_the_workflow_moved_on_while_it_waited(how: str) -> None:
     agent = Agent(calling(tool_call("order_refund", sku="A")), how=how)
     await agent.say()
-    agent.middleware.instances.execute(agent.config, close, {}, principal=BOB)
+    agent.middleware.instances.execute(agent.config, close, {}, principal=ANN)
 
     done = await agent.say("and?")
 

@@ -19,6 +19,8 @@ from .messages import key_of
 
 _CALL = "call"
 """What an instance's seal is asked about a call."""
+_WORDS = "words"
+"""What it is asked about everything that was said, but for the model and by tools."""
 Sign = Callable[[AIMessage], AIMessage]
 
 
@@ -49,11 +51,13 @@ class Offer:
         instance: As it stands when the model is asked.
         requester: Whose turn it is.
         tools: The wire names of the workflow's tools.
+        messages: The conversation so far.
     """
 
     instance: Instance
     requester: Principal
     tools: Collection[str]
+    messages: Sequence[BaseMessage] = ()
 
     def sign(self, message: AIMessage) -> AIMessage:
         """A model's message with the signatures of its calls."""
@@ -72,7 +76,8 @@ class Offer:
             for place in range(len(calls))
         ]
         metadata = {**message.response_metadata, _place_of(self.instance): {**made, "marks": marks}}
-        return message.model_copy(update={"response_metadata": metadata})
+        signed = message.model_copy(update={"response_metadata": metadata})
+        return with_words(signed, self.requester, self.messages, self.instance)
 
 
 def signed_call(message: AIMessage, place: int, instance: Instance) -> SignedCall | None:
@@ -104,11 +109,31 @@ def signed_call(message: AIMessage, place: int, instance: Instance) -> SignedCal
     )
 
 
+def with_words(
+    message: AIMessage, requester: Principal, messages: Sequence[BaseMessage], instance: Instance
+) -> AIMessage:
+    """A message of the model with a signed note of what had been said in this principal's turn when its calls were made or taken up."""
+    noted = message.response_metadata.get(_place_of(instance))
+    told = {
+        **(noted if isinstance(noted, Mapping) else {}),
+        _WORDS: instance.seal.mark(_WORDS, *_words(message, requester, messages, instance)),
+    }
+    metadata = {**message.response_metadata, _place_of(instance): told}
+    return message.model_copy(update={"response_metadata": metadata})
+
+
 def is_turn_of(requester: Principal, messages: Sequence[BaseMessage], instance: Instance) -> bool:
-    """Whether nothing but answers of tools stands behind the last calls, which the model made in this principal's turn."""
-    said = next((message for message in reversed(messages) if not isinstance(message, ToolMessage)), None)
-    known = signed_call(said, 0, instance) if isinstance(said, AIMessage) and all_calls(said) else None
-    return known is not None and known.requester == requester
+    """Whether nobody has said anything since the last calls, which the model made in this principal's turn."""
+    said = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
+    noted = None if said is None else said.response_metadata.get(_place_of(instance))
+    if said is None or not isinstance(noted, Mapping):
+        return False
+    return instance.seal.fits(noted.get(_WORDS), _WORDS, *_words(said, requester, messages, instance))
+
+
+def _words(message: AIMessage, requester: Principal, messages: Sequence[BaseMessage], instance: Instance) -> list[Any]:
+    words = [[one.type, str(one.content)] for one in messages if not isinstance(one, (AIMessage, ToolMessage))]
+    return [instance.workflow_id, key_of(message), requester.to_json(), words]
 
 
 def _parts(
@@ -125,4 +150,4 @@ def _place_of(instance: Instance) -> str:
     return f"interlock:{instance.workflow}"
 
 
-__all__ = ["Offer", "Sign", "SignedCall", "is_turn_of", "signed_call"]
+__all__ = ["Offer", "Sign", "SignedCall", "is_turn_of", "signed_call", "with_words"]

@@ -55,7 +55,7 @@ from ...tools.langchain import inside
 from ...tools.principal import Principal
 from ...tools.schemas.offered.strict import without_nulls
 from .agent_nodes import AgentsApprovalNode, AgentsExecutionNode
-from .calls import Offer, SignedCall, is_turn_of, signed_call
+from .calls import Offer, SignedCall, is_turn_of, signed_call, with_words
 from .gated_tool import GatedTool
 from .limits import AFTER_STOP, turn_away, turn_of, with_told
 from .messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
@@ -229,7 +229,8 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if broken:
             commands = Commands(self.engine, scope, node=None, head=None)
             yield InStore(lambda connection: commands.outcomes.withheld(commands.unit(connection), requester, broken))
-        return Offer(instance, requester, frozenset(edge.tool.wire_name for edge in edges))
+        tools = frozenset(edge.tool.wire_name for edge in edges)
+        return Offer(instance, requester, tools, request.state.get("messages", []))
 
     def _narrowed(self, request: ModelRequest[Any], offered: Collection[str]) -> ModelRequest[Any]:
         tools: dict[str, Any] = {}
@@ -301,6 +302,8 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         known = yield InStore(lambda connection: _on_record(connection, scope.workflow_id, keys), write=False)
         if not known:
             return None
+        instance = yield from self._begin({}, scope, scope.principal)
+        message = with_words(message, scope.principal, messages, instance)  # theirs is the turn in which it is taken up
         return asked_anew(message, [cast("ToolCall", calls[number]) for number in found[1] if number not in known])
 
     # What is called

@@ -12,6 +12,7 @@ from ...nodes.approval import ApprovalNode, interrupt_id_of
 from ...nodes.execution import ExecutionNode
 from ...rules.definition import Edge
 from ...rules.proposals import PROPOSAL, Proposal
+from ...tools.principal import Principal
 from .messages import as_asked
 
 
@@ -23,6 +24,8 @@ class AgentsApprovalNode(ApprovalNode):
     def __init__(self, engine: Engine, edge: Edge, destinations: Mapping[str, str], instance: Instance) -> None:
         super().__init__(engine, edge, destinations)
         self._instance = instance
+        self.requester: Principal | None = None
+        """Who proposed what an answer was about, by the request on record."""
 
     def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
         """See `as_asked`. What is on record was stored when it was made, and is believed; a claim that is not stays one."""
@@ -37,6 +40,7 @@ class AgentsApprovalNode(ApprovalNode):
     def _take(self, answer: Any, waiting: ApprovalRequest, scope: Scope, **how: Any) -> Steps[str | None]:
         problem = yield from super()._take(answer, waiting, scope, **how)
         self.answered = self.answered or problem is None
+        self.requester = waiting.requester
         return problem
 
 

@@ -377,7 +377,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             asking = AgentsApprovalNode(self.engine, edge, ends, instance)
             asked = yield from asking.watched(handed, scope)
             if asking.answered:
-                self._runs.goes_on(scope, proposal.requester)
+                self._runs.goes_on(scope, asking.requester or proposal.requester)
             if isinstance(asked.goto, str):
                 return _message(asked)
             ((passed,),) = (asked.goto,)

@@ -56,7 +56,7 @@ chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (A
 	$(BIN)/python -m tests.faults $(ARGS)
 
 attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, and an agent with its middleware, side by side (ARGS="--share 5" for a few)
-	$(BIN)/python -m tests.retail.attacks_report $(ARGS)
+	$(BIN)/python -m tests.workflows.retail.attacks_report $(ARGS)
 
 notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the notebooks, the page of errors
 	$(BIN)/python -m tests.notebooks.execution

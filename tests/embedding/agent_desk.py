@@ -14,12 +14,12 @@ from interlock.commands.running.engine import Engine
 from interlock.graphs.agents.middleware import WorkflowMiddleware
 from interlock.operations.instances import Instances
 from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
-from tests.retail import attack_range
-from tests.retail import desk as desks
-from tests.retail.attack_range import Result
-from tests.retail.attacked import Attacked, Tampering, Write
-from tests.retail.attacks import ATTACKS
-from tests.retail.desk import Desk, Run, Script
+from tests.workflows.retail import attack_range
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail.attack_range import Result
+from tests.workflows.retail.attacked import Attacked, Tampering, Write
+from tests.workflows.retail.attacks import ATTACKS
+from tests.workflows.retail.desk import Desk, Run, Script
 
 APPROVE = {"type": "approve"}
 

@@ -1,6 +1,6 @@
 """The retail desk as a middleware of `create_agent`: the benchmark's tasks, hostile replays, and an agent with it beside one without.
 
-The attacks are those on the compiled desk (`tests/retail/attacks.py`), and they are judged in the same way: nothing is carried
+The attacks are those on the compiled desk (`tests/workflows/retail/attacks.py`), and they are judged in the same way: nothing is carried
 out, no tool's body is reached, somebody is told with a structured error, the audit trail has it, and the shop is as it was. Tasks
 and writes are a share that the seed chooses, or all of them with `INTERLOCK_ATTACKS=all`.
 """
@@ -27,11 +27,11 @@ from interlock.checkpointing.store import AuditKind
 from interlock.tools.errors import InputError, Refused
 from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
 from tests.embedding.agent_desk import IDEMPOTENT, AgentRange, make_agent_desk, plan
-from tests.retail import attacked, tau2
-from tests.retail import desk as desks
-from tests.retail.attacked import SEED, Write
-from tests.retail.desk import CUSTOMER, AsyncRun, Desk, Run, Script
-from tests.retail.test_desk_replay import assert_as_expected, by_id, replay
+from tests.workflows.retail import attacked, tau2
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail.attacked import SEED, Write
+from tests.workflows.retail.desk import CUSTOMER, AsyncRun, Desk, Run, Script
+from tests.workflows.retail.test_desk_replay import assert_as_expected, by_id, replay
 
 pytestmark = tau2.needs_tau2
 

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from interlock import Limits, WorkflowStore
 from interlock.checkpointing.store import AuditKind
-from tests.retail import desk as desks
-from tests.retail import tau2
-from tests.retail.attacked import SEED, Attacked, Tampering, Write, writes
-from tests.retail.attacks import ATTACKS, Attack
-from tests.retail.desk import CUSTOMER, Desk
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail import tau2
+from tests.workflows.retail.attacked import SEED, Attacked, Tampering, Write, writes
+from tests.workflows.retail.attacks import ATTACKS, Attack
+from tests.workflows.retail.desk import CUSTOMER, Desk
 
 REFUSALS = {AuditKind.DENIAL, AuditKind.REFUSAL, AuditKind.DECISION_REFUSED, AuditKind.VOID}
 

@@ -17,9 +17,9 @@ from interlock import Database, Decision, DecisionKind, Principal
 from interlock.testing import Call
 from interlock.tools.errors import InterlockError
 from interlock.workflows.retail import BY_TAU2_NAME
-from tests.retail import desk as desks
-from tests.retail import tau2
-from tests.retail.desk import CUSTOMER, Desk
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail import tau2
+from tests.workflows.retail.desk import CUSTOMER, Desk
 
 SEED = 2026
 STRANGER = Principal("somebody-else")

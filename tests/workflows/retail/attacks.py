@@ -16,10 +16,10 @@ from sqlalchemy import text
 
 from interlock.checkpointing.store import AuditKind
 from interlock.workflows.retail import BY_TAU2_NAME
-from tests.retail import desk as desks
-from tests.retail import tau2
-from tests.retail.attacked import APPROVE, STATUSES, STRANGER, Attacked, Tampering, Write
-from tests.retail.desk import CUSTOMER
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail import tau2
+from tests.workflows.retail.attacked import APPROVE, STATUSES, STRANGER, Attacked, Tampering, Write
+from tests.workflows.retail.desk import CUSTOMER
 
 Attack = Callable[[Attacked], None]
 ATTACKS: dict[str, tuple[Attack, Callable[[Write], bool]]] = {}

@@ -1,7 +1,7 @@
 """Print what becomes of the attacks, on LangChain's own stack, on the desk, and on an agent with the desk as its middleware.
 
-    python -m tests.retail.attacks_report            # all 119 writes under every attack: some minutes
-    python -m tests.retail.attacks_report --share 5  # five writes of each attack, chosen by the seed
+    python -m tests.workflows.retail.attacks_report            # all 119 writes under every attack: some minutes
+    python -m tests.workflows.retail.attacks_report --share 5  # five writes of each attack, chosen by the seed
 
 Cells: carried out / attempts, and how many reached the tool's body where none is carried out. Each attack is made on one write
 alone, with the shop as it is just before that write in its task.
@@ -17,9 +17,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.embedding import agent_desk
-from tests.retail import attack_range, attacked, attacks, peers, tau2
-from tests.retail.attacked import SEED, Write
-from tests.retail.peers import Approver, Row
+from tests.workflows.retail import attack_range, attacked, attacks, peers, tau2
+from tests.workflows.retail.attacked import SEED, Write
+from tests.workflows.retail.peers import Approver, Row
 
 
 @dataclass

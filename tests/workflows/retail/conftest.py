@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from interlock.workflows.retail.sample_shop import load_sample_shop
 from interlock.workflows.retail.shop import create_tables, load
-from tests.retail import tau2
+from tests.workflows.retail import tau2
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from interlock.testing import Answer, Call, ScriptedChatModel, call
 from interlock.tools.kinds import ToolKind
 from interlock.workflows.retail import BY_TAU2_NAME, open_shop, retail_workflow
 from interlock.workflows.retail.shop import Shop
-from tests.retail import tau2
+from tests.workflows.retail import tau2
 
 CUSTOMER = Principal("customer-at-the-desk")
 """Who talks to the desk, as the application knows them."""

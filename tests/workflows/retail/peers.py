@@ -25,9 +25,9 @@ from interlock import Database
 from interlock.testing import Call
 from interlock.tools.errors import Refused
 from interlock.workflows.retail import BY_TAU2_NAME
-from tests.retail import attacked, attacks, tau2
-from tests.retail import desk as desks
-from tests.retail.attacked import SEED, Write
+from tests.workflows.retail import attacked, attacks, tau2
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail.attacked import SEED, Write
 
 APPROVE, REJECT = {"type": "approve"}, {"type": "reject"}
 

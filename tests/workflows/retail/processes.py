@@ -11,12 +11,18 @@ from langgraph.types import Command
 from interlock.checkpointing import SQLCheckpointer
 from interlock.testing import reach
 from interlock.tools.errors import InterlockError
-from tests.retail import desk as desks
-from tests.retail.desk import Desk
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail.desk import Desk
 
 READY = "answer.ready"
 """A fault point right before an answer is sent, so that several processes can be let go at once."""
-PRELOAD = ("tests.retail.processes", "interlock.workflows.retail", "langgraph.checkpoint.memory", "psycopg", "pytest")
+PRELOAD = (
+    "tests.workflows.retail.processes",
+    "interlock.workflows.retail",
+    "langgraph.checkpoint.memory",
+    "psycopg",
+    "pytest",
+)
 
 
 @contextmanager

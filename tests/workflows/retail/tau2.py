@@ -24,7 +24,7 @@ from interlock.workflows.retail import calculator, lookups, operations
 from interlock.workflows.retail.shop import Address, metadata
 
 FOLDER = Path(
-    os.environ.get("INTERLOCK_TAU2_DIR") or Path(__file__).resolve().parents[3] / "shared" / "data" / "retail"
+    os.environ.get("INTERLOCK_TAU2_DIR") or Path(__file__).resolve().parents[4] / "shared" / "data" / "retail"
 )
 PRESENT = (FOLDER / "db.json").is_file() and (FOLDER / "tasks.json").is_file()
 

@@ -29,8 +29,8 @@ from interlock.workflows.retail import (
     retail_workflow,
     sample_shop,
 )
-from tests.retail import desk as desks
-from tests.retail.desk import Desk
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail.desk import Desk
 
 TOVE = call("customer.find_by_email", email=sample_shop().users["tove_marklund"].email)
 CANCEL = call("order.cancel", orderId="#W1001", reason="no longer needed")

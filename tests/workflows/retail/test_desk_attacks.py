@@ -15,11 +15,11 @@ from langgraph.types import Command
 
 from interlock.checkpointing.store import AuditKind
 from interlock.workflows.retail import workflow as retail
-from tests.retail import attack_range, attacked, attacks, tau2
-from tests.retail import desk as desks
-from tests.retail.attack_range import Range
-from tests.retail.attacked import Write
-from tests.retail.desk import CUSTOMER
+from tests.workflows.retail import attack_range, attacked, attacks, tau2
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail.attack_range import Range
+from tests.workflows.retail.attacked import Write
+from tests.workflows.retail.desk import CUSTOMER
 
 pytestmark = tau2.needs_tau2
 

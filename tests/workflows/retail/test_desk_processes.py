@@ -26,12 +26,12 @@ from interlock.testing import Child, FaultPoint
 from interlock.tools.errors import InterlockError
 from interlock.workflows.retail import open_shop
 from interlock.workflows.retail.shop import Shop
-from tests.retail import attacked, tau2
-from tests.retail import desk as desks
-from tests.retail.attacked import APPROVE, SEED, Write
-from tests.retail.desk import Desk
-from tests.retail.processes import PRELOAD, READY, answer, opened
 from tests.support.servers import temporary_postgres_database
+from tests.workflows.retail import attacked, tau2
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail.attacked import APPROVE, SEED, Write
+from tests.workflows.retail.desk import Desk
+from tests.workflows.retail.processes import PRELOAD, READY, answer, opened
 
 pytestmark = tau2.needs_tau2
 

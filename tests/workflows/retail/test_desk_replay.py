@@ -1,6 +1,6 @@
 """The benchmark's tasks through the compiled desk: a scripted model proposes, the customer confirms each write as shown.
 
-The data is that of tau2-bench, repository sierra-research/tau2-bench, commit a2c0247 (MIT); `tests/retail/tau2.py` says
+The data is that of tau2-bench, repository sierra-research/tau2-bench, commit a2c0247 (MIT); `tests/workflows/retail/tau2.py` says
 which files, and where they are looked for (`INTERLOCK_TAU2_DIR`). Without them these tests are skipped.
 """
 
@@ -22,9 +22,9 @@ from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.store import AuditKind
 from interlock.workflows.retail import BY_TAU2_NAME, open_shop
 from interlock.workflows.retail.shop import Shop, load, metadata, record
-from tests.retail import desk as desks
-from tests.retail import tau2
-from tests.retail.desk import Desk, Run
+from tests.workflows.retail import desk as desks
+from tests.workflows.retail import tau2
+from tests.workflows.retail.desk import Desk, Run
 
 pytestmark = tau2.needs_tau2
 

@@ -18,8 +18,8 @@ from interlock.tools.principal import Principal
 from interlock.workflows.retail import tools
 from interlock.workflows.retail.shop import read_shop
 from interlock.workflows.retail.tools import BY_TAU2_NAME, DeskData
-from tests.retail import tau2
 from tests.tools.support import context
+from tests.workflows.retail import tau2
 
 Contract = ToolContract[..., Any]
 COMMANDS = [contract for contract in BY_TAU2_NAME.values() if contract.kind is ToolKind.COMMAND]

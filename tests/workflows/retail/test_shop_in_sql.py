@@ -29,7 +29,7 @@ from interlock.workflows.retail.shop import (
     record,
 )
 from interlock.workflows.retail.shop.tables import exchange_items, payment_methods
-from tests.retail import tau2
+from tests.workflows.retail import tau2
 
 
 def test_the_sample_shop_reads_back_as_it_was_loaded(any_engine: Engine) -> None:

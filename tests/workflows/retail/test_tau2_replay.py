@@ -1,6 +1,6 @@
 """The benchmark's tasks, replayed on the shop without any workflow around it.
 
-The data is that of tau2-bench, repository sierra-research/tau2-bench, commit a2c0247 (MIT); `tests/retail/tau2.py` says
+The data is that of tau2-bench, repository sierra-research/tau2-bench, commit a2c0247 (MIT); `tests/workflows/retail/tau2.py` says
 which files, and where they are looked for. Without them these tests are skipped.
 """
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from interlock.tools.errors import Refused
 from interlock.workflows.retail.shop import read_order, read_shop, record
-from tests.retail import tau2
+from tests.workflows.retail import tau2
 
 pytestmark = tau2.needs_tau2
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from interlock.checkpointing import SQLCheckpointer
-from tests.checkpointing.line.support import Scene
+from tests.checkpointing.saver.line.support import Scene
 
 
 @pytest.fixture

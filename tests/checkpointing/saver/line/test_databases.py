@@ -21,7 +21,7 @@ from interlock.checkpointing.connecting import engines
 from interlock.checkpointing.saver.jobs import Job, WritesJob
 from interlock.checkpointing.saver.memory import Conversation
 from interlock.tools.errors import ConflictError, InterlockError, StoreUnavailable
-from tests.checkpointing.line.support import gathering, wait_until
+from tests.checkpointing.saver.line.support import gathering, wait_until
 from tests.checkpointing.support import config, put
 
 

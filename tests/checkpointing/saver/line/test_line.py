@@ -15,7 +15,7 @@ from interlock.checkpointing.saver.jobs import Job
 from interlock.checkpointing.saver.line import ThreadWaiter
 from interlock.checkpointing.saver.memory import Conversation
 from interlock.tools.errors import StoreUnavailable
-from tests.checkpointing.line.support import Scene, checkpoint, wait_until, writes
+from tests.checkpointing.saver.line.support import Scene, checkpoint, wait_until, writes
 
 
 def test_whoever_waits_at_the_same_moment_is_committed_together(scene: Scene, threads: ThreadPoolExecutor) -> None:

@@ -15,7 +15,7 @@ from interlock.checkpointing.saver import line as lines
 from interlock.checkpointing.saver.jobs import Job
 from interlock.checkpointing.saver.line import TaskWaiter
 from interlock.checkpointing.saver.memory import Conversation
-from tests.checkpointing.line.support import Scene, checkpoint, writes
+from tests.checkpointing.saver.line.support import Scene, checkpoint, writes
 
 
 async def settle(scene: Scene, job: Job) -> None:

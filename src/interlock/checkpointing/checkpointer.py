@@ -119,6 +119,8 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             self.conversation_database = Database.open(conversation, synchronous=synchronous, schema=schema)
             if not isinstance(conversation, Database):
                 self._closing.append(self.conversation_database)
+        if encryption is not None:
+            self.database.protect(encryption, encrypted_only=encrypted_only)
         self._storage = Storage(self.database, self.conversation_database, memory_bytes, keys)
         self._fenced = fenced
 

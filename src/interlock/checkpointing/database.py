@@ -31,8 +31,10 @@ from .connecting.engines import Address, Dialect, create_async_engine, create_en
 from .connecting.forks import renew_after_fork
 from .connecting.patience import READ_ONLY_POSTGRESQL
 from .connecting.writers import WriteLock, write_lock_for
+from .encryption import Encryption
 from .faults import translate
 from .statements import Prepared
+from .vault import Vault, protect, vault_of
 
 if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -73,6 +75,7 @@ class Database:
         self._application = application
         self._executor: ThreadPoolExecutor | None = None
         self._async_engine: AsyncEngine | None = None
+        self._vault: Vault | None = None
         self._guard = threading.Lock()
         self._anchor: Any = None
         owned = application is None
@@ -212,6 +215,18 @@ class Database:
         """
         explained = packets.explain(self.engine, error, last) if self.dialect is Dialect.MYSQL else None
         return explained or translate(error, self.engine.url)
+
+    def protect(self, encryption: Encryption, *, encrypted_only: bool = False) -> None:
+        """Encrypt the protected columns of the workflow's tables from now on, on every connection of this database's engine."""
+        self._vault = Vault(encryption, encrypted_only=encrypted_only)
+        protect(self.engine.dialect, self._vault)
+        if self._async_engine is not None:
+            protect(self._async_engine.sync_engine.dialect, self._vault)
+
+    @property
+    def vault(self) -> Vault | None:
+        """What encrypts the protected columns, if anything does."""
+        return vault_of(self.engine.dialect)
 
     @property
     def is_server(self) -> bool:
@@ -365,6 +380,8 @@ class Database:
             made = await self.arun(self._make_asynchronous)
             with self._guard:
                 self._async_engine = self._async_engine or made
+                if self._vault is not None:
+                    protect(self._async_engine.sync_engine.dialect, self._vault)
         return self._async_engine
 
     def _make_asynchronous(self) -> "AsyncEngine":

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from .connecting.echoing import is_shown, show
+from .vault import Protected, vault_of
 
 Row = tuple[Any, ...]
 """The columns of one row, in the order in which the statement names them."""
@@ -27,8 +28,15 @@ class _Text(NamedTuple):
     positions: list[str] | None
     """The parameters in their order; None where the driver takes them by name."""
     defaults: dict[str, Any]
+    sealed: dict[str, str]
+    """The columns of the parameters that are encrypted where there are keys."""
+    opened: list[tuple[int, str]]
+    """The places of such columns in a row that it finds, and their names."""
 
-    def values(self, parameters: Mapping[str, Any]) -> Any:
+    def values(self, parameters: Mapping[str, Any], dialect: Dialect) -> Any:
+        if self.sealed and (vault := vault_of(dialect)) is not None:
+            hidden = {name: parameters[name] for name in self.sealed if parameters.get(name) is not None}
+            parameters = {**parameters, **{name: vault.seal(text, self.sealed[name]) for name, text in hidden.items()}}
         given = {**self.defaults, **parameters} if self.defaults else parameters
         return given if self.positions is None else [given[name] for name in self.positions]
 
@@ -66,27 +74,38 @@ class Prepared:
             self.execute(connection, rows[0])
         elif rows:
             text = self._for(connection)
-            connection.exec_driver_sql(
-                text.text, [row if text.positions is None else tuple(row) for row in map(text.values, rows)]
-            )
+            values = [text.values(row, connection.dialect) for row in rows]
+            connection.exec_driver_sql(text.text, values if text.positions is None else list(map(tuple, values)))
 
     def first(self, connection: Connection, parameters: Mapping[str, Any]) -> Row | None:
         """The first row that it finds."""
         found: Row | None = self._run(connection, parameters, lambda cursor: cursor.fetchone())
-        return found
+        return found if found is None else self._opened(connection, [found])[0]
 
     def all(self, connection: Connection, parameters: Mapping[str, Any]) -> list[Row]:
         """Every row that it finds."""
-        found: list[Row] = self._run(connection, parameters, lambda cursor: cursor.fetchall())
-        return found
+        return self._opened(connection, self._run(connection, parameters, lambda cursor: cursor.fetchall()))
 
     def given(self, parameters: Mapping[str, Any]) -> "Call":
         """The statement with its parameters, to be run with others by `write_all`."""
         return Call(self, parameters)
 
+    def _opened(self, connection: Connection, rows: list[Row]) -> list[Row]:
+        columns, vault = self._for(connection).opened, vault_of(connection.dialect)
+        if vault is None or not columns:
+            return rows
+        opened = []
+        for row in rows:
+            values = list(row)
+            for at, column in columns:
+                if values[at] is not None:
+                    values[at] = vault.open(values[at], column)
+            opened.append(tuple(values))
+        return opened
+
     def _run(self, connection: Connection, parameters: Mapping[str, Any], take: Callable[[Any], Any]) -> Any:
         text = self._for(connection)
-        return _run(connection, text.text, text.values(parameters), take)
+        return _run(connection, text.text, text.values(parameters, connection.dialect), take)
 
     def _for(self, connection: Connection) -> _Text:
         dialect = connection.dialect
@@ -99,7 +118,12 @@ class Prepared:
             compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=self._columns, **where))
             positions = [*(compiled.positiontup or ())] if compiled.positional else None
             defaults = {name: value for name, value in compiled.params.items() if value is not None}
-            found = self._texts[key] = _Text(str(compiled), positions, defaults)
+            sealed = {
+                name: bind.type.column for bind, name in compiled.bind_names.items() if isinstance(bind.type, Protected)
+            }
+            results = enumerate(compiled._result_columns)
+            opened = [(at, column.type.column) for at, column in results if isinstance(column.type, Protected)]
+            found = self._texts[key] = _Text(str(compiled), positions, defaults, sealed, opened)
         return found
 
 
@@ -134,7 +158,7 @@ def _write_in_one(connection: Connection, calls: Sequence[Call]) -> list[int]:
     values = {
         _part(number, name): value
         for number, (text, call) in enumerate(zip(texts, calls, strict=True))
-        for name, value in text.values(call.parameters).items()
+        for name, value in text.values(call.parameters, connection.dialect).items()
     }
     counts: Row = _run(
         connection, _in_one(tuple(text.text for text in texts)), values, lambda cursor: cursor.fetchone()

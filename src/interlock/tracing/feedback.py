@@ -20,6 +20,7 @@ from ..checkpointing.store.audit import AuditEntry, AuditKind
 from ..checkpointing.store.workflow_store import WorkflowStore
 from ..checkpointing.tables.feedback import feedback
 from ..checkpointing.tables.workflow import audit, instances
+from ..checkpointing.vault import placed
 from ..tools.canonical import JsonObject, canonical_json
 from ..tools.sinks import logger_of
 from .outgoing import Outgoing, default_outgoing
@@ -74,19 +75,18 @@ def queue(connection: Connection, workflow_id: str, entry: AuditEntry, now: int)
         },
     }
     tenant = connection.execute(sa.select(instances.c.tenant).where(instances.c.workflow_id == workflow_id)).scalar()
-    connection.execute(
-        sa.insert(feedback).values(
-            feedback_id=str(uuid.uuid5(_NAMESPACE, entry.audit_ref)),
-            workflow_id=workflow_id,
-            tenant=tenant or "default",
-            audit_ref=entry.audit_ref,
-            body=canonical_json(body),
-            status=FeedbackStatus.PENDING.value,
-            attempts=0,
-            next_attempt_at=now,
-            created_at=now,
-        )
-    )
+    row = {
+        "feedback_id": str(uuid.uuid5(_NAMESPACE, entry.audit_ref)),
+        "workflow_id": workflow_id,
+        "tenant": tenant or "default",
+        "audit_ref": entry.audit_ref,
+        "body": canonical_json(body),
+        "status": FeedbackStatus.PENDING.value,
+        "attempts": 0,
+        "next_attempt_at": now,
+        "created_at": now,
+    }
+    connection.execute(sa.insert(feedback).values(placed(feedback, row)))
     return True
 
 

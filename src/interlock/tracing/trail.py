@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store.audit import AuditRecord
 from ..checkpointing.store.workflow_store import WorkflowStore
 from ..checkpointing.tables.workflow import audit, instances
+from ..checkpointing.vault import vault_of
 from .reference import TraceReference
 
 _LOOKED_BACK = 20
@@ -70,10 +71,14 @@ def _instances(connection: Connection, identity: str) -> Iterator[str]:
     found = [row[0] for row in connection.execute(indexed)]
     if not found:
         pattern = "".join(letter for letter in identity if letter.isalnum() or letter == "-")
-        found = [
-            row[0]
-            for row in connection.execute(
-                sa.select(audit.c.workflow_id).distinct().where(audit.c.payload.like(f"%{pattern}%"))
-            )
-        ]
+        found = _holding(connection, pattern)
     yield from found
+
+
+def _holding(connection: Connection, pattern: str) -> list[str]:
+    """The instances whose records hold a text in their payloads; the database cannot look into what is encrypted."""
+    asked = sa.select(audit.c.workflow_id).distinct()
+    if vault_of(connection.dialect) is None:
+        return [row[0] for row in connection.execute(asked.where(audit.c.payload.like(f"%{pattern}%")))]
+    every = connection.execute(sa.select(audit.c.workflow_id, audit.c.payload).where(audit.c.payload.is_not(None)))
+    return [workflow_id for workflow_id, payload in every if pattern in payload.lower()]

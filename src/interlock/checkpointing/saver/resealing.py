@@ -8,8 +8,11 @@ import sqlalchemy as sa
 
 from ...tools.errors import StoreError
 from ..database import Database
+from ..encryption import misplaced
 from ..tables.checkpoints import channel_values, checkpoints, threads, writes
 from ..tables.conversations import conversations, messages
+from ..tables.workflow import PROTECTED
+from ..vault import Placed, Vault
 from .encoding.sealing import Place, Sealing, checkpoint_place, message_place, value_place, writes_place
 from .storage import Storage
 
@@ -109,7 +112,60 @@ def reencrypt(storage: Storage, sealing: Sealing, progress: Progress | None = No
         done, skipped = _add(
             (done, skipped), _reencrypt(conversation, messages, sealing, number, [thread_id], progress)
         )
+    for table in PROTECTED:
+        done, skipped = _add((done, skipped), reencrypt_texts(workflow, table, progress))
     return ReencryptReport(done, skipped)
+
+
+def reencrypt_texts(database: Database, table: sa.Table, progress: Progress | None = None) -> tuple[int, int]:
+    """Encrypt the protected columns of one of the workflow's tables with the newest key. Rows done, and rows that were already."""
+    vault = database.vault
+    if vault is None or not sa.inspect(database.engine).has_table(table.name, schema=database.schema):
+        return 0, 0
+    keys, protected = table.primary_key.columns.values(), [table.c[name] for name in table.info["protected"]]
+    # As they are stored: their type would decrypt them.
+    stored = [sa.type_coerce(column, sa.Text()).label(f"stored_{column.name}") for column in protected]
+    query = sa.select(*keys, *(table.c[name].label(f"place_{name}") for name in table.info["place"]), *stored)
+    query = query.order_by(*keys).limit(BATCH).with_for_update()
+    done = skipped = 0
+    after: tuple[Any, ...] | None = None
+    while True:
+        changed = 0
+        with database.write() as connection:
+            page = query if after is None else query.where(sa.tuple_(*keys) > sa.tuple_(*after))
+            rows = [dict(row) for row in connection.execute(page).mappings()]
+            for row in rows:
+                changes = {}
+                for column in protected:
+                    text = row[f"stored_{column.name}"]
+                    if text is not None and not vault.is_current(text):
+                        place = [row[f"place_{name}"] for name in table.info["place"]]
+                        changes[column.name] = Placed(_same_place(vault, column, text, place), place)
+                if changes:
+                    here = sa.and_(*(key == row[key.name] for key in keys))
+                    connection.execute(sa.update(table).where(here).values(changes))
+                    changed += 1
+        done, skipped = done + changed, skipped + len(rows) - changed
+        if changed and progress is not None:
+            progress(table.name, changed)
+        if len(rows) < BATCH:
+            return done, skipped
+        after = tuple(rows[-1][key.name] for key in keys)
+
+
+def _same_place(vault: Vault, column: sa.Column[Any], text: str, place: Sequence[Any]) -> str:
+    """The text of a row, once it is known to be this row's, and to read back when it is encrypted anew."""
+    name = f"{column.table.name}.{column.name}"
+    opened = vault.open(text, name)
+    was = getattr(opened, "place", None)
+    if was and was != tuple(place):
+        raise misplaced(str(place[0]))
+    if vault.open(vault.seal(Placed(opened, place), name), name) != opened:
+        raise StoreError(
+            f"A text of {name} was encrypted again and did not read back as it was. It was left as it is.",
+            code="not_read_back",
+        )
+    return opened
 
 
 def _add(left: tuple[int, int], right: tuple[int, int]) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Approvals in SQL: requested, decided by one or more people, expired, void, used once."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -10,8 +11,9 @@ from sqlalchemy.engine import Connection
 from ...tools.approvals import Approval, Decision, DecisionKind
 from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
-from ..statements import Prepared
+from ..statements import Prepared, Row
 from ..tables.workflow import approvals, decisions
+from ..vault import check_place, placed
 from .sql.json_text import read_json, write_json
 
 
@@ -234,10 +236,16 @@ def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:
             message=message,
             decided_at=decided_at,
         )
-        for number, kind, principal, arguments, message, decided_at in _decisions.all(
-            connection, {"approval_id": approval_id}
-        )
+        for number, kind, principal, arguments, message, decided_at in _decided(connection, approval_id)
     ]
+
+
+def _decided(connection: Connection, approval_id: str) -> Iterator[Row]:
+    for row in _decisions.all(connection, {"approval_id": approval_id}):
+        number, _, _, arguments, message, _ = row
+        named = {"approval_id": approval_id, "number": number}
+        check_place(decisions, {**named, "arguments": arguments, "message": message})
+        yield row
 
 
 def standing(connection: Connection, approval: ApprovalRequest) -> Standing:
@@ -301,16 +309,19 @@ def settle(
         return None
     _insert_decision.execute(
         connection,
-        {
-            "approval_id": approval.approval_id,
-            "number": standing.decisions + 1,
-            "kind": decision.kind.value,
-            "principal_id": by.id,
-            "principal": write_json(by.to_json()),
-            "arguments": None if decision.arguments is None else write_json(decision.arguments),
-            "message": decision.message,
-            "decided_at": now,
-        },
+        placed(
+            decisions,
+            {
+                "approval_id": approval.approval_id,
+                "number": standing.decisions + 1,
+                "kind": decision.kind.value,
+                "principal_id": by.id,
+                "principal": write_json(by.to_json()),
+                "arguments": None if decision.arguments is None else write_json(decision.arguments),
+                "message": decision.message,
+                "decided_at": now,
+            },
+        ),
     )
     return after
 
@@ -318,6 +329,7 @@ def settle(
 def from_row(row: Any) -> ApprovalRequest:
     """Build an approval from the columns of its row, in the order of the table."""
     values = dict(zip(_COLUMNS, row, strict=False))
+    check_place(approvals, values)
     for name in ("arguments", "edited_arguments", "shown"):
         values[name] = None if values[name] is None else read_json(values[name])
     values["rule"] = Approval.from_json(read_json(values["rule"]))
@@ -337,4 +349,4 @@ def _values(approval: ApprovalRequest) -> dict[str, Any]:
     values["rule"] = write_json(approval.rule.to_json())
     values["status"] = approval.status.value
     values["requester"] = write_json(approval.requester.to_json())
-    return values
+    return placed(approvals, values)

@@ -22,6 +22,7 @@ from ...tools.storable import storable_text
 from ...tools.trace_reference import current_trace
 from ..statements import Call, Prepared
 from ..tables.workflow import audit
+from ..vault import check_place, placed
 from .sql.json_text import write_json
 
 SCHEMA_VERSION = 1
@@ -211,7 +212,7 @@ def appending(
         head = row["hash"] = chain_hash(row)
         row["payload"] = payload
         row["trace_run"] = None if reference is None else reference.get("trace")
-        calls.append(_insert.given(row))
+        calls.append(_insert.given(placed(audit, row)))
     return calls, count, head
 
 
@@ -247,6 +248,7 @@ def _sha(text: str) -> str:
 
 def _record(row: Mapping[Any, Any]) -> AuditRecord:
     values = dict(row)
+    check_place(audit, values)
     values["kind"] = _kind(values["kind"])
     values["payload"] = None if values["payload"] is None else _payload(values["payload"])
     return AuditRecord(**values)

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from ...tools.errors import InvalidInput
 from ..identifiers import problem_of
 from ..tables.workflow import inbox
+from ..vault import check_place, placed
 from .sql.insert import insert_or_ignore
 
 
@@ -71,7 +72,7 @@ def insert(connection: Connection, event: InboxEvent) -> bool:
             raise InvalidInput(
                 f"The event's {name} {problem}. Nothing was kept of it; mend its sender.", details={"field": name}
             )
-    if insert_or_ignore(connection, inbox, values):
+    if insert_or_ignore(connection, inbox, placed(inbox, values)):
         return True
     connection.execute(_same(event).values(repeats=inbox.c.repeats + 1))
     return False
@@ -166,5 +167,6 @@ def _same(event: InboxEvent) -> sa.Update:
 
 def _event(row: RowMapping) -> InboxEvent:
     values = dict(row)
+    check_place(inbox, values)
     values["status"] = InboxStatus(values["status"])
     return InboxEvent(**values)

@@ -13,6 +13,7 @@ from ...tools.ownership import Ownership, RunBy
 from ...tools.principal import Principal
 from ..statements import Call, Prepared
 from ..tables.workflow import instances
+from ..vault import check_place, placed
 from .seal import Seal
 from .sql.json_text import read_json, write_json
 
@@ -187,6 +188,7 @@ def updating(before: Instance, after: Instance) -> Call:
         changes["data"] = write_json(after.data)
     if after.finished is not before.finished:
         changes["finished"] = int(after.finished)
+    placed(instances, changes, {"workflow_id": before.workflow_id})
     return _update(tuple(changes)).given(
         {
             **changes,
@@ -215,6 +217,7 @@ def run_by_of(text: str | None) -> RunBy:
 def from_row(row: Any) -> Instance:
     """Build an instance from the columns of its row, in the order of the table."""
     values = dict(zip(_COLUMNS, row, strict=False))
+    check_place(instances, {**values, "last_result": values["last_result_text"]})
     values["data"] = read_json(values["data"])
     values["finished"] = bool(values["finished"])
     values["seal"] = Seal(values["seal"])
@@ -226,4 +229,4 @@ def _values(instance: Instance) -> Mapping[str, Any]:
     values["data"] = write_json(instance.data)
     values["finished"] = int(instance.finished)
     values["seal"] = instance.seal.column()
-    return values
+    return placed(instances, values)

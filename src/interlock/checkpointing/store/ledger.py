@@ -11,6 +11,7 @@ from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
 from ..statements import Call, Prepared
 from ..tables.workflow import ledger
+from ..vault import check_place, placed
 from .sql.json_text import read_json, write_json
 
 
@@ -130,12 +131,13 @@ def _values(entry: LedgerEntry) -> dict[str, Any]:
     values["requester"] = None if entry.requester is None else write_json(entry.requester.to_json())
     values["arguments"] = write_json(entry.arguments)
     values["result"] = None if entry.result is None else write_json(entry.result)
-    return values
+    return placed(ledger, values)
 
 
 def from_row(row: Any) -> LedgerEntry:
     """Build an entry from the columns of its row, in the order of the table."""
     values = dict(zip(_COLUMNS, row, strict=False))
+    check_place(ledger, values)
     values["status"] = LedgerStatus(values["status"])
     values["requester"] = None if values["requester"] is None else Principal.from_json(read_json(values["requester"]))
     values["arguments"] = read_json(values["arguments"])

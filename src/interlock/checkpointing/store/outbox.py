@@ -18,6 +18,7 @@ from ...tools.canonical import canonical_json
 from ...tools.events import EventEnvelope
 from ..statements import Prepared
 from ..tables.workflow import outbox, relay_lanes
+from ..vault import placed
 from .sql.insert import insert_or_ignore
 
 T = TypeVar("T")
@@ -118,7 +119,7 @@ def append(connection: Connection, envelopes: list[EventEnvelope], *, tenant: st
 
 
 def _values(envelope: EventEnvelope, *, tenant: str, now: int) -> dict[str, Any]:
-    return {
+    values = {
         "event_id": envelope.event_id,
         "workflow_id": envelope.workflow_id,
         "tenant": tenant,
@@ -130,6 +131,7 @@ def _values(envelope: EventEnvelope, *, tenant: str, now: int) -> dict[str, Any]
         "next_attempt_at": now,
         "created_at": now,
     }
+    return placed(outbox, values)
 
 
 def any_pending(connection: Connection) -> bool:

@@ -15,6 +15,7 @@ from ...tools.events import EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from ..database import Database
+from ..encryption import Encryption
 from ..fault_points import FaultPoint, reach
 from ..tables.workflow import instances as instances_table
 from . import approval_listing, approvals, audit, instances, leases, ledger, outbox, trail
@@ -40,6 +41,9 @@ class WorkflowStore:
     Args:
         target: A database URL, an engine, or the `Database` of a checkpointer to share.
         clock: For tests: what gives the time instead of the database.
+        encryption: Keys with which arguments, results, data, previews, payloads and events are encrypted for their rows. The keys of a
+            checkpointer that shares the `Database` or the engine protect them already.
+        encrypted_only: Refuse to load such a text when it is not encrypted.
         lease_seconds: How long a process that carries out an effect outside the database may be silent before another one takes over.
     """
 
@@ -49,8 +53,12 @@ class WorkflowStore:
         *,
         clock: Clock | None = None,
         lease_seconds: float = leases.SECONDS,
+        encryption: Encryption | None = None,
+        encrypted_only: bool = False,
     ) -> None:
         self.database = Database.open(target)
+        if encryption is not None:
+            self.database.protect(encryption, encrypted_only=encrypted_only)
         self.is_durable = "vfs=memdb" not in str(self.database.engine.url)
         self.lease_seconds = lease_seconds
         self._clock = clock

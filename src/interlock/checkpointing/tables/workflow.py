@@ -6,8 +6,9 @@ No message text stands in any of them; what a tool was called with and what it a
 
 import sqlalchemy as sa
 
+from ..vault import Protected
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_where, text
-from .feedback import feedback  # noqa: F401 -- one of the workflow's tables
+from .feedback import feedback
 
 definitions = sa.Table(
     "workflow_definitions",
@@ -35,7 +36,7 @@ instances = sa.Table(
     sa.Column("definition", ident(80), nullable=False, comment="fingerprint of states, edges and contracts"),
     sa.Column("state", ident(), nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False, comment="count of transitions and data changes"),
-    sa.Column("data", text(), nullable=False, comment="the typed business data, as JSON"),
+    sa.Column("data", Protected("workflow_instances.data"), nullable=False, comment="the typed business data, as JSON"),
     sa.Column("finished", sa.SmallInteger, nullable=False),
     sa.Column("thread_id", ident(255), nullable=True),
     sa.Column("checkpoint_ns", text(), nullable=True),
@@ -54,7 +55,7 @@ instances = sa.Table(
     sa.Column(
         "run_by", text(), nullable=True, comment="who else may propose on it, as JSON; NULL: the person served alone"
     ),
-    sa.Column("last_result", text(), nullable=True),
+    sa.Column("last_result", Protected("workflow_instances.last_result"), nullable=True),
     sa.Column("audit_count", sa.BigInteger, nullable=False),
     sa.Column("audit_head", ident(80), nullable=False, comment="hash of the last audit record"),
     sa.Column("created_at", instant(), nullable=False),
@@ -63,6 +64,7 @@ instances = sa.Table(
     sa.Index("ix_workflow_instances_listing", "tenant", "workflow"),
     sa.Index("ix_workflow_instances_thread", "thread_id"),
     sa.Index("ix_workflow_instances_trace", "trace_id"),
+    info={"place": ("workflow_id",), "protected": ("data", "last_result")},
     **TABLE_OPTIONS,
 )
 
@@ -85,13 +87,14 @@ ledger = sa.Table(
         comment="the principal who proposed it, as JSON; while it may have to be resolved",
     ),
     sa.Column("owner", ident(64), nullable=True, comment="the attempt's process, and the attempt"),
-    sa.Column("arguments", text(), nullable=False),
-    sa.Column("result", text(), nullable=True),
+    sa.Column("arguments", Protected("workflow_ledger.arguments"), nullable=False),
+    sa.Column("result", Protected("workflow_ledger.result"), nullable=True),
     sa.Column("audit_ref", ident(64), nullable=False),
     sa.Column("started_at", instant(), nullable=False),
     sa.Column("finished_at", instant(), nullable=True),
     sa.Index("ix_workflow_ledger_unsettled", "status", "started_at", **only_where("status IN ('started', 'unknown')")),
     sa.Index("ix_workflow_ledger_limits", "tenant", "tool", "started_at"),
+    info={"place": ("workflow_id", "idempotency_key"), "protected": ("arguments", "result")},
     **TABLE_OPTIONS,
 )
 
@@ -143,12 +146,19 @@ approvals = sa.Table(
     sa.Column("workflow", ident(), nullable=False),
     sa.Column("tool", ident(64), nullable=False),
     sa.Column("tool_version", sa.Integer, nullable=False),
-    sa.Column("arguments", text(), nullable=False, comment="canonical arguments as shown"),
-    sa.Column("edited_arguments", text(), nullable=True),
+    sa.Column(
+        "arguments", Protected("workflow_approvals.arguments"), nullable=False, comment="canonical arguments as shown"
+    ),
+    sa.Column("edited_arguments", Protected("workflow_approvals.edited_arguments"), nullable=True),
     sa.Column("digest", ident(80), nullable=False, comment="binds the decision to what was shown"),
     sa.Column("state", ident(), nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
-    sa.Column("shown", text(), nullable=False, comment="everything the approver was shown, as JSON"),
+    sa.Column(
+        "shown",
+        Protected("workflow_approvals.shown"),
+        nullable=False,
+        comment="everything the approver was shown, as JSON",
+    ),
     sa.Column("rule", text(), nullable=False, comment="who may decide and how, as JSON"),
     sa.Column(
         "status",
@@ -156,7 +166,7 @@ approvals = sa.Table(
         nullable=False,
         comment="requested, approved, edited, rejected, responded, expired, void, used",
     ),
-    sa.Column("message", text(), nullable=True),
+    sa.Column("message", Protected("workflow_approvals.message"), nullable=True),
     sa.Column("requester", text(), nullable=False, comment="the principal whose run proposed it, as JSON"),
     sa.Column("message_key", ident(80), nullable=False, comment="the message whose proposals belong together"),
     sa.Column("thread_id", ident(255), nullable=True),
@@ -183,6 +193,7 @@ approvals = sa.Table(
         "interrupt_id",
         **only_where("status = 'expired' AND interrupt_id IS NOT NULL"),
     ),
+    info={"place": ("approval_id",), "protected": ("arguments", "edited_arguments", "shown", "message")},
     **TABLE_OPTIONS,
 )
 
@@ -194,9 +205,10 @@ decisions = sa.Table(
     sa.Column("kind", ident(16), nullable=False, comment="approve, edit, reject, respond"),
     sa.Column("principal_id", ident(255), nullable=False),
     sa.Column("principal", text(), nullable=False),
-    sa.Column("arguments", text(), nullable=True),
-    sa.Column("message", text(), nullable=True),
+    sa.Column("arguments", Protected("workflow_decisions.arguments"), nullable=True),
+    sa.Column("message", Protected("workflow_decisions.message"), nullable=True),
     sa.Column("decided_at", instant(), nullable=False),
+    info={"place": ("approval_id", "number"), "protected": ("arguments", "message")},
     **TABLE_OPTIONS,
 )
 
@@ -214,7 +226,7 @@ audit = sa.Table(
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("trace_id", ident(64), nullable=False),
     sa.Column("principal_id", ident(255), nullable=False),
-    sa.Column("payload", text(), nullable=True, comment="NULL once erased"),
+    sa.Column("payload", Protected("workflow_audit.payload"), nullable=True, comment="NULL once erased"),
     sa.Column("payload_digest", ident(80), nullable=False),
     sa.Column("previous_hash", ident(80), nullable=False),
     sa.Column("hash", ident(80), nullable=False),
@@ -222,6 +234,7 @@ audit = sa.Table(
     sa.Column("schema_version", sa.SmallInteger, nullable=False),
     sa.Column("trace_run", ident(64), nullable=True, comment="LangSmith's trace, for looking up; not in the hash"),
     sa.Index("ix_workflow_audit_trace_run", "trace_run", **only_where("trace_run IS NOT NULL")),
+    info={"place": ("workflow_id", "number"), "protected": ("payload",)},
     **TABLE_OPTIONS,
 )
 
@@ -234,7 +247,7 @@ outbox = sa.Table(
     sa.Column("tenant", ident(), nullable=False),
     sa.Column("event_name", ident(), nullable=False),
     sa.Column("trace_id", ident(64), nullable=False),
-    sa.Column("envelope", text(), nullable=False),
+    sa.Column("envelope", Protected("workflow_outbox.envelope"), nullable=False),
     sa.Column("status", ident(16), nullable=False, comment="pending, published, dead"),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_attempt_at", instant(), nullable=False),
@@ -246,6 +259,7 @@ outbox = sa.Table(
     sa.Index("ix_workflow_outbox_due", "status", "position"),
     sa.Index("ix_workflow_outbox_workflow", "workflow_id", "position"),
     sa.Index("ix_workflow_outbox_trace", "trace_id"),
+    info={"place": ("event_id",), "protected": ("envelope",)},
     **TABLE_OPTIONS,
 )
 
@@ -280,7 +294,7 @@ inbox = sa.Table(
     sa.Column("workflow_id", ident(64), nullable=True, comment="the instance that the event names"),
     sa.Column("correlation", ident(96), nullable=True, comment="what waits are found by; NULL when no wait expects it"),
     sa.Column("trace_id", ident(64), nullable=False),
-    sa.Column("envelope", text(), nullable=False),
+    sa.Column("envelope", Protected("workflow_inbox.envelope"), nullable=False),
     sa.Column("status", ident(16), nullable=False, comment="taken, kept, late, unmatched, failed"),
     sa.Column("note", text(), nullable=True, comment="why it stands so"),
     sa.Column("repeats", sa.Integer, nullable=False, comment="how often it came again"),
@@ -290,6 +304,7 @@ inbox = sa.Table(
     sa.Index("ix_workflow_inbox_kept", "consumer", "correlation", "event_name", "status"),
     sa.Index("ix_workflow_inbox_listing", "status", "position"),
     sa.Index("ix_workflow_inbox_trace", "trace_id"),
+    info={"place": ("consumer", "source", "event_id"), "protected": ("envelope",)},
     **TABLE_OPTIONS,
 )
 
@@ -342,3 +357,6 @@ wait_items = sa.Table(
     sa.Index("ix_workflow_wait_items_event", "event_id"),
     **TABLE_OPTIONS,
 )
+
+PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feedback)
+"""The tables with columns that are encrypted where there are keys."""

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from ...checkpointing import SQLCheckpointer, WorkflowStore
+from ...checkpointing.encryption import Encryption
 from ...graphs import Workflow, WorkflowGraph
 from ...operations.resuming import AnyGraph
 from ...rules.definition import Definition
@@ -77,7 +78,7 @@ class App:
                     code="already_compiled",
                 )
             return self.workflow
-        return self.workflow.compile(SQLCheckpointer(database_url(url)))
+        return self.workflow.compile(SQLCheckpointer(database_url(url), encryption=Encryption.from_environment()))
 
 
 def load_app(spec: str | None) -> App:
@@ -138,7 +139,7 @@ def open_store(url: str | None) -> WorkflowStore:
         InputError: No database was named, or the URL cannot be read.
         StoreError: It cannot be opened, or the file does not exist.
     """
-    return WorkflowStore(database_url(url))
+    return WorkflowStore(database_url(url), encryption=Encryption.from_environment())
 
 
 def database_url(url: str | None, *, must_exist: bool = True) -> str:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from ...checkpointing import SQLCheckpointer, WorkflowStore
+from ...checkpointing.encryption import Encryption
 from ...graphs import WorkflowGraph
 from ...testing import Answer, ScriptedChatModel
 from ...workflows.retail import open_shop, retail_workflow
@@ -38,7 +39,7 @@ async def retail() -> WorkflowGraph:
 
 @functools.cache
 def _retail() -> WorkflowGraph:
-    store = WorkflowStore(database_url())
+    store = WorkflowStore(database_url(), encryption=Encryption.from_environment())
     open_shop(store)
     desk = retail_workflow(os.environ.get(MODEL) or ScriptedChatModel(forever=_play))
     return desk.compile(workflow_store=store)

@@ -1,8 +1,29 @@
 """JSON as it stands in the columns of the workflow's tables."""
 
 import json
+from typing import Any
+
+from ....tools.errors import StoreError
+from ...vault import MARK
 
 write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """Writes plain JSON data. (`json.dumps` would make an encoder for each value.)"""
-read_json = json.loads
-"""Reads it."""
+
+
+def read_json(text: str) -> Any:
+    """Read it.
+
+    Raises:
+        StoreError: It is encrypted, and nobody gave a key.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        if not text.startswith(MARK):
+            raise
+        raise StoreError(
+            f"A row of the workflow store is encrypted with the key {text.split(':')[1]!r}, and this store has no key. Nothing was loaded. "
+            "Give it: SQLCheckpointer(…, encryption=Encryption(…)), WorkflowStore(…, encryption=…), or INTERLOCK_ENCRYPTION_KEYS on the "
+            "command line.",
+            code="unknown_key",
+        ) from error

@@ -97,6 +97,11 @@ class Sealing:
         """Whether bytes are stored as they are, so that they may be copied from place to place."""
         return self._plain
 
+    @property
+    def reads_plain(self) -> bool:
+        """Whether bytes that are not sealed are read as they are."""
+        return self._plain and not self._encrypted_only
+
     def seal(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes as they may be stored at a place, and their type, to be stored verbatim."""
         if self._plain:

@@ -115,10 +115,7 @@ class Encoder:
     def again(self, encoded: Encoded, messages: Mapping[int, Message], *, aside: bool) -> Encoded:
         """A stored form for this conversation, from one that was made for another memory of it.
 
-        Args:
-            encoded: What `encode` gave there. The value itself may have been changed since.
-            messages: The messages there, by their positions.
-            aside: As for `encode`.
+        `messages` are those there, by their positions. The value itself may have been changed since.
         """
         form, typ, data = encoded
         if form == PLAIN:
@@ -132,6 +129,11 @@ class Encoder:
             erased = self._conversation.erased_ids.get(message_id) if message_id is not None else None
             if erased is not None and (message.kind == "m" or erased.kind in RAW_TYPES):
                 return erased.position
+            if message.seen is not None:  # its bytes differ each time
+                known = self._conversation
+                there = known.by_digest.get(message.seen) if message_id is None else known.by_id.get(message_id)
+                if there is not None and there.seen == message.seen:
+                    return there.position
             same = self._stored(message.kind, message.body, message.role, message_id)
             if message.seen is not None and same.seen is None:
                 same.seen = message.seen

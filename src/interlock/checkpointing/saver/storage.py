@@ -141,9 +141,8 @@ class Storage:
     @staticmethod
     def learn(conversation: Conversation, rows: list[Any], sealing: Sealing) -> None:
         """Remember rows of (position, kind, body, role, message_id, erased_at)."""
-        some = bool(conversation.messages)
         for row in rows:
-            if some and (known := conversation.messages.get(row[0])) is not None:
+            if (known := conversation.messages.get(row[0])) is not None:
                 if known.foreign and row[4] is not None:
                     conversation.claim(known, row[4])  # another process gave it an id meanwhile
                 continue

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pathlib
+import sys
 from typing import Any
 
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.graph import START, MessagesState, StateGraph
+
+from interlock.checkpointing import SQLCheckpointer
+from interlock.tools.errors import ConflictError
 
 SECRET = "only-for-your-eyes-7712"
 
@@ -43,3 +50,20 @@ def say(graph: Any, text: str = "question", thread_id: str = "t") -> Any:
 
 def texts(graph: Any, thread_id: str = "t") -> list[str]:
     return [message.text for message in graph.get_state(config(thread_id)).values["messages"]]
+
+
+def take_turns(url: str, name: str, threads: int, turns: int, errors: str) -> None:
+    """Have turns on each of these threads, in a process of its own, again where another was faster; keep what it complains of."""
+    with pathlib.Path(errors).open("wb") as kept:
+        os.dup2(kept.fileno(), sys.stderr.fileno())
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", lambda _: {"messages": [AIMessage(f"answer of {name}")]})
+    graph.add_edge(START, "answer")
+    with SQLCheckpointer(url) as saver:
+        compiled = graph.compile(checkpointer=saver)
+        for turn in range(turns):
+            for thread in range(threads):
+                while True:
+                    with contextlib.suppress(ConflictError):
+                        compiled.invoke({"messages": [("user", f"{name}.{turn}")]}, config(str(thread)))
+                        break

@@ -58,7 +58,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "much too deep": (nested(100_000), "nested too deeply"),
     "a list that holds itself": (endless(), "nested too deeply"),
     "too long": ("x" * 1_000_001, "longer than"),
-    "too many": ([[]] * 500_000, "longer than"),
+    "too many": ([[]] * 350_000, "longer than"),
     "a long key": ({"k" * 1_001: 1}, "key of more than"),
     "a key that is no text": ({1: 2}, "only strings"),
     "an object": (object(), "no JSON form"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,8 +12,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from interlock.checkpointing import SQLCheckpointer
+from interlock.testing import Child
 from interlock.tools.errors import ConflictError
-from tests.checkpointing.support import chat, config, put, say, texts
+from tests.checkpointing.support import chat, config, put, say, take_turns, texts
 
 
 def test_a_step_that_does_not_follow_the_head_is_a_conflict(saver: SQLCheckpointer) -> None:
@@ -95,46 +94,22 @@ def test_checkpointers_that_take_turns_store_each_message_once(set_up_database_u
         assert len(list(one.conversations.messages("t", every_version=True))) == 12
 
 
-WRITER = """
-import sys
-from interlock.checkpointing.serializing import TypedSerializer
-from interlock.checkpointing import SQLCheckpointer
-from interlock.tools.errors import ConflictError
-from langchain_core.messages import AIMessage
-from langgraph.graph import START, MessagesState, StateGraph
-url, name, threads, turns = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-graph = StateGraph(MessagesState)
-graph.add_node("answer", lambda state: {"messages": [AIMessage("answer of " + name)]})
-graph.add_edge(START, "answer")
-with SQLCheckpointer(url) as saver:
-    compiled = graph.compile(checkpointer=saver)
-    for turn in range(turns):
-        for thread in range(threads):
-            while True:
-                try:
-                    compiled.invoke({"messages": [("user", f"{name}.{turn}")]}, {"configurable": {"thread_id": str(thread)}})
-                except ConflictError:
-                    print("conflict")
-                    continue
-                break
-"""
-
-
-def test_processes_on_the_same_threads_lose_no_step_and_conflict_by_type(set_up_database_url: str) -> None:
+def test_processes_on_the_same_threads_lose_no_step_and_conflict_by_type(
+    set_up_database_url: str, tmp_path: pathlib.Path
+) -> None:
     processes = 8 if set_up_database_url.startswith("postgresql") else 2
     turns, threads = 3, 3
+    said = [tmp_path / f"p{number}" for number in range(processes)]
     running = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, set_up_database_url, f"p{number}", str(threads), str(turns)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(processes)
+        Child(take_turns, set_up_database_url, path.name, threads, turns, str(path), preload=["langgraph.graph"])
+        for path in said
     ]
-    outcomes = [(process.communicate(timeout=300), process.returncode) for process in running]
+    for child in running:
+        child.result(300)
 
-    assert [(errors, code) for (_, errors), code in outcomes] == [("", 0)] * processes
+    assert [(path.read_text("utf-8"), child.ended()) for path, child in zip(said, running, strict=True)] == [
+        ("", 0)
+    ] * processes
     with SQLCheckpointer(set_up_database_url) as saver:
         for thread in range(threads):
             state = saver.get_tuple(config(str(thread)))

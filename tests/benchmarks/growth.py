@@ -1,26 +1,51 @@
 """What grows and what must not: many bad calls in one message, and the later steps of one instance, as ratios.
 
-python -m tests.benchmarks.growth calls            # 100, 1,000 and 10,000 bad calls in one message
-python -m tests.benchmarks.growth steps [cap]      # steps 10, 500 and 2,000 of one instance, with a spending cap or without
+python -m tests.benchmarks.growth calls [middleware]          # 100, 1,000 and 10,000 bad calls in one message
+python -m tests.benchmarks.growth steps [middleware] [cap]    # steps 10, 500 and 2,000 of one instance
+python -m tests.benchmarks.growth turns [cap]                 # the same, as turns of a graph with its model
+
+Options of `steps` and `turns`: `cap` (a spending cap of the instance), `tenant` (of the tenant), `period` (a limit per day). A step of a
+graph is one command (`instances.execute`); a middleware has no such door, and its step is a turn of the agent: a message, a call, an
+answer. A turn begins a new conversation, for whatever is sent to a model is read and sent whole, and that is not what is measured here.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import pathlib
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from interlock import SpendingCap, SQLCheckpointer, Workflow, command
-from interlock.testing import ScriptedChatModel
+from interlock import (
+    LimitPerPeriod,
+    LimitPerRun,
+    Policy,
+    Principal,
+    SpendingCap,
+    SQLCheckpointer,
+    Workflow,
+    WorkflowStore,
+    command,
+)
+from interlock.testing import ScriptedChatModel, call
 
 LIMIT = 1.3
+WARM_UP = 30
+LAST = 2_000
+AT = (10, 500, LAST)
+AROUND = 40
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+ADA: Any = Principal("ada")
 
 
 @command("order.note", effect="transactional")
@@ -29,49 +54,84 @@ def note(order_id: str, amount: Decimal = Decimal(1)) -> str:
     return order_id
 
 
-def graph(script: list[Any], folder: str, *, capped: bool = False) -> Any:
-    policies = [SpendingCap(10**12, "amount", [note])] if capped else []
-    flow = Workflow("desk", model=ScriptedChatModel(script, forever="Done."), policies=policies)
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "cap": lambda: SpendingCap(10**12, "amount", [note]),
+    "tenant": lambda: SpendingCap(10**12, "amount", [note], per="tenant"),
+    "run": lambda: LimitPerRun(10**9, [note]),
+    "period": lambda: LimitPerPeriod(10**9, "24h", [note]),
+}
+
+
+def desk(model: Any, options: tuple[str, ...]) -> Workflow:
+    flow = Workflow("desk", model=model, policies=[POLICIES[name]() for name in options if name in POLICIES])
     flow.add_state("open").add_edge("open", note, "open")
-    return flow.compile(SQLCheckpointer(f"sqlite:///{pathlib.Path(folder) / 'growth.db'}"))
+    return flow
 
 
-def bad_calls(number: int) -> float:
-    """Seconds that a message of so many calls of a tool that is not there takes."""
+def made(script: list[Any], folder: str, options: tuple[str, ...]) -> Any:
+    """The desk as a graph, or as a middleware of an agent."""
+    saver = SQLCheckpointer(f"sqlite:///{pathlib.Path(folder) / 'growth.db'}")
+    model = ScriptedChatModel(script, forever="Done.")
+    if "middleware" not in options:
+        return desk(model, options).compile(saver)
+    middleware = desk(None, options).as_middleware(workflow_store=WorkflowStore(saver.database))
+    return create_agent(model, [], middleware=[middleware], checkpointer=saver, context_schema=Principal)
+
+
+def bad_calls(number: int, options: tuple[str, ...]) -> float:
+    """Seconds of this process that a message of so many calls of a tool that is not there takes."""
     calls = [
         {"name": "order_wipe", "args": {"i": place}, "id": f"c{place}", "type": "tool_call"} for place in range(number)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        made = graph([AIMessage("", tool_calls=calls)], folder)
+        runnable = made(["Hello.", AIMessage("", tool_calls=calls)], folder, options)
+        runnable.invoke({"messages": [("user", "hello")]}, CONFIG, context=ADA)  # tables, imports, the instance
+        gc.collect()
         began = time.process_time()
-        made.invoke({"messages": [("user", "hello")]}, {"configurable": {"thread_id": "t"}})
+        runnable.invoke({"messages": [("user", "wipe it all")]}, CONFIG, context=ADA)
         return time.process_time() - began
 
 
-def steps(*, capped: bool) -> dict[int, float]:
-    """Median seconds of the steps around the 10th, the 500th and the 2,000th of one instance."""
+def steps(options: tuple[str, ...], *, by_turns: bool) -> dict[int, float]:
+    """Median seconds of this process for the steps around the 10th, the 500th and the 2,000th of one instance."""
     taken: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        made, config = graph([], folder, capped=capped), {"configurable": {"thread_id": "t"}}
-        made.invoke({"messages": [("user", "hello")]}, config)
-        for _ in range(2_020):
-            began = time.process_time()
-            made.instances.execute(config, "order.note", {"orderId": "1", "amount": "1"})
-            taken.append(time.process_time() - began)
-    return {at: statistics.median(taken[at - 10 : at + 20]) for at in (10, 500, 2_000)}
+        script = [
+            said
+            for _ in range(LAST + AROUND + WARM_UP)
+            for said in (call("order.note", orderId="1", amount="1"), "Noted.")
+        ]
+        runnable = made(script if by_turns else [], folder, options)
+
+        def turn(config: Any) -> None:
+            anew = [RemoveMessage(id=REMOVE_ALL_MESSAGES), HumanMessage("note it")]
+            runnable.invoke({"messages": anew}, config, context=ADA)
+
+        def step(config: Any) -> None:
+            runnable.instances.execute(config, "order.note", {"orderId": "1", "amount": "1"}, principal=ADA)
+
+        for config in ({"configurable": {"thread_id": "warm-up"}}, CONFIG):
+            runnable.invoke({"messages": [("user", "hello")]}, config, context=ADA) if not by_turns else turn(config)
+            for _ in range(WARM_UP if config is not CONFIG else LAST + AROUND):
+                began = time.process_time()
+                (turn if by_turns else step)(config)
+                if config is CONFIG:
+                    taken.append(time.process_time() - began)
+    return {at: statistics.median(taken[at - 5 : at + AROUND - 5]) for at in AT}
 
 
-def main(what: str, *more: str) -> int:
+def main(what: str, *options: str) -> int:
     """Print the figures, and say whether they are within the limit."""
     logging.disable(logging.CRITICAL)
     if what == "calls":
-        costs = {number: bad_calls(number) / number for number in (100, 1_000, 10_000)}
+        bad_calls(100, options)
+        costs = {number: bad_calls(number, options) / number for number in (100, 1_000, 10_000)}
         ratios = [costs[1_000] / costs[100], costs[10_000] / costs[1_000]]
     else:
-        costs = steps(capped="cap" in more)
-        ratios = [costs[500] / costs[10], costs[2_000] / costs[10]]
+        costs = steps(options, by_turns=what == "turns" or "middleware" in options)
+        ratios = [costs[at] / costs[AT[0]] for at in AT[1:]]
     for at, seconds in costs.items():
-        print(f"{what} {at:6d}: {seconds * 1000:.3f} ms each")
+        print(f"{' '.join([what, *options])} {at:6d}: {seconds * 1000:.3f} ms each")
     print("ratios:", ", ".join(f"{ratio:.2f}" for ratio in ratios), f"(limit {LIMIT})")
     return 0 if max(ratios) <= LIMIT else 1
 

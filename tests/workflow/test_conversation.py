@@ -18,8 +18,17 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from interlock.nodes.conversation import UNANSWERED, for_model, in_order, join, unanswered
-from interlock.rules.calls import INVALID_JSON, all_calls, cut_off, finished, repaired
+from interlock.nodes.conversation import (
+    UNANSWERED,
+    for_model,
+    in_order,
+    join,
+    missing_answers,
+    pair,
+    put_in_order,
+    unanswered,
+)
+from interlock.rules.calls import INVALID_JSON, all_calls, cut_off, finished, repaired, with_own_ids
 from tests.support.sent import check_sent
 
 IDS: list[Any] = ["c0", "c1", "functions.get:0", "", None, "two words", "x" * 300, "None", "\ud800"]
@@ -116,6 +125,40 @@ def test_each_call_is_followed_by_its_own_answer_whatever_ids_recur(conversation
 @given(runs())
 def test_nothing_is_lost_where_answers_are_put_in_order(conversation: list[BaseMessage]) -> None:
     assert sorted(map(id, in_order(conversation))) == sorted(map(id, conversation))
+
+
+@settings(max_examples=300, deadline=None)
+@given(conversations)
+def test_the_last_message_alone_says_which_of_its_calls_have_no_answer(conversation: list[BaseMessage]) -> None:
+    last = max((place for place, one in enumerate(conversation) if isinstance(one, AIMessage)), default=-1)
+    answers = pair(conversation).answers.get(last, [])
+    left = [number for number, answer in enumerate(answers) if answer is None]
+
+    assert unanswered(conversation) == ((last, left) if left else None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(conversations, runs()))
+def test_only_a_conversation_that_is_out_of_order_is_put_in_order(conversation: list[BaseMessage]) -> None:
+    ordered = in_order([*conversation, *missing_answers(conversation)])
+    is_same = list(map(id, ordered)) == list(map(id, conversation))
+
+    put = put_in_order(conversation)
+
+    assert put is None if is_same else [*map(type, put or [])] == [*map(type, ordered)]
+    assert put is None or pair(put).is_in_order
+
+
+def test_the_ids_of_a_whole_conversation_are_not_gone_through_for_each_of_its_messages() -> None:
+    class Ids(set[str]):
+        def __iter__(self) -> Any:
+            raise AssertionError("went through all ids")
+
+    message = AIMessage("", tool_calls=[tool_call("c1"), tool_call("c2"), tool_call("c2")])
+
+    made = with_own_ids(message, Ids({"c1"}), lambda number: f"new{number}")
+
+    assert [call["id"] for call in made.tool_calls] == ["new1", "c2", "new3"]
 
 
 def test_a_conversation_that_is_in_order_is_sent_message_by_message_as_it_is() -> None:

@@ -32,6 +32,15 @@ class Pairing:
     """For each message with calls, the place of the answer to each of them."""
 
     @property
+    def is_in_order(self) -> bool:
+        """Whether every call has its answer, directly behind it."""
+        return all(
+            answer == place + number
+            for place, answers in self.answers.items()
+            for number, answer in enumerate(answers, start=1)
+        )
+
+    @property
     def paired(self) -> frozenset[int]:
         """The places of all answers that have a call."""
         return frozenset(place for places in self.answers.values() for place in places if place is not None)
@@ -65,8 +74,18 @@ def unanswered(messages: Sequence[BaseMessage]) -> tuple[int, list[int]] | None:
     last = next((place for place in reversed(range(len(messages))) if isinstance(messages[place], AIMessage)), None)
     if last is None:
         return None
-    left = [number for number, answer in enumerate(pair(messages).answers.get(last, [])) if answer is None]
+    # Answers behind it belong to it before any other message: the rest of the conversation need not be looked at.
+    left = [number for number, answer in enumerate(pair(messages[last:]).answers.get(0, [])) if answer is None]
     return (last, left) if left else None
+
+
+def put_in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
+    """The messages in order, with an answer to every call; None where they are so already, as they nearly always are."""
+    if pair(messages).is_in_order:
+        return None
+    ordered = in_order([*messages, *missing_answers(messages)])
+    is_same = len(ordered) == len(messages) and all(one is other for one, other in zip(ordered, messages, strict=True))
+    return None if is_same else ordered
 
 
 def missing_answers(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -245,4 +264,14 @@ def _sendable(value: Any) -> Any:
     return value
 
 
-__all__ = ["UNANSWERED", "Pairing", "for_model", "in_order", "join", "missing_answers", "pair", "unanswered"]
+__all__ = [
+    "UNANSWERED",
+    "Pairing",
+    "for_model",
+    "in_order",
+    "join",
+    "missing_answers",
+    "pair",
+    "put_in_order",
+    "unanswered",
+]

@@ -192,12 +192,14 @@ def with_own_ids(message: AIMessage, taken: Collection[str], mint: Callable[[int
         taken: Ids that others have.
         mint: Makes the id of the call of that number, from 1.
     """
-    seen = set(taken)
+    seen: set[str] = (
+        set()
+    )  # those that are taken may be those of a whole conversation, which is not copied for each message
     ids: list[str] = []
     for number, call in enumerate(all_calls(message), start=1):
         given: Any = call.get("id")
         usable = isinstance(given, str) and len(given) <= _LONGEST_ID and _USABLE_ID.fullmatch(given)
-        ids.append(given if usable and given not in seen else mint(number))
+        ids.append(given if usable and given not in seen and given not in taken else mint(number))
         seen.add(ids[-1])
     return renamed(message, ids)
 

@@ -12,7 +12,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command
 
 from ...checkpointing.store import ApprovalRequest
-from ...nodes.conversation import for_model, in_order, missing_answers
+from ...nodes.conversation import for_model, put_in_order
 from ...rules.calls import (
     INVALID_JSON,
     MESSAGE_KEY,
@@ -82,8 +82,8 @@ def said(
         else:
             new.append(message)
     response = ModelResponse(result=new, structured_response=response.structured_response)
-    ordered = in_order([*known, *missing_answers(known)])
-    if len(ordered) == len(known) and all(map(_is, ordered, known)):
+    ordered = put_in_order(known)
+    if ordered is None:
         return response
     whole = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *ordered, *new]
     return ExtendedModelResponse(model_response=response, command=Command(update={"messages": whole}))

@@ -32,7 +32,7 @@ from .connecting.forks import renew_after_fork
 from .connecting.patience import READ_ONLY_POSTGRESQL
 from .connecting.writers import WriteLock, write_lock_for
 from .encryption import Encryption
-from .faults import translate
+from .faults import translate, translate_commit
 from .statements import Prepared
 from .vault import Vault, protect, vault_of
 
@@ -183,7 +183,8 @@ class Database:
                 _begin_writing.execute(connection, {})
             yield connection
             connection.info.pop(LOOKED, None)
-            connection.commit()
+            with self.committing():
+                connection.commit()
 
     @contextlib.contextmanager
     def _begun(self, connection: Connection, *, write: bool) -> Iterator[None]:
@@ -195,8 +196,17 @@ class Database:
             raise
         if connection.info.pop(LOOKED, False) and not write:
             begun.take_back()
-        else:
+            return
+        with self.committing() if write else _NO_TURN:
             begun.commit()
+
+    @contextlib.contextmanager
+    def committing(self) -> Iterator[None]:
+        """Tell a commit whose answer was lost from one that failed, of what is raised in the block."""
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            raise translate_commit(error, self.engine.url) from error
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
@@ -304,7 +314,8 @@ class Database:
                 except BaseException:
                     await connection.run_sync(lambda _: begun.take_back())
                     raise
-                await connection.run_sync(lambda _: begun.commit())
+                with self.committing():
+                    await connection.run_sync(lambda _: begun.commit())
 
     async def arun(self, work: Callable[[], T]) -> T:
         """Run synchronous work in one of the database's own threads, with the caller's context variables."""

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from ..tools.errors import NotADatabase, ReadOnlyStore, StoreError, StoreUnavailable
+from ..tools.errors import CommitUnknown, NotADatabase, ReadOnlyStore, StoreError, StoreUnavailable
 
 _UNAVAILABLE = (
     "database is locked", "database table is locked", "database is busy", "could not connect", "connection refused",
@@ -15,6 +15,7 @@ _UNAVAILABLE = (
     "the database system is", "consuming input failed", "connection timeout", "disk i/o error",
 )  # fmt: skip
 _TAKEN_BACK = ("deadlock", "could not serialize access", "record has changed since last read")
+_BUSY = ("database is locked", "database table is locked", "database is busy")
 _LOCKED = ("lock timeout", "lock wait timeout")
 _FULL = ("database or disk is full", "no space left", "disk full", "the table is full")
 
@@ -72,6 +73,24 @@ def translate(error: Exception, url: URL) -> StoreError:
             "Nothing of this step was kept; run it again."
         )
     return StoreError(f"The database {where} refused a statement: {getattr(error, 'orig', None) or error}.")
+
+
+def translate_commit(error: Exception, url: URL) -> StoreError:
+    """As `translate`, for what was reported of a COMMIT: a connection that broke says nothing about what became of it."""
+    found = translate(error, url)
+    text = str(getattr(error, "orig", None) or error).lower()
+    is_answer = any(sign in text for sign in (*_TAKEN_BACK, *_LOCKED, *_FULL, *_BUSY))
+    if is_answer or not isinstance(found, StoreUnavailable):
+        return found
+    return commit_unknown(url, getattr(error, "orig", None) or error)
+
+
+def commit_unknown(url: URL, why: object) -> CommitUnknown:
+    """The error for a transaction whose commit was sent and not answered."""
+    return CommitUnknown(
+        f"The connection to {url.render_as_string(hide_password=True)} broke while a transaction was being committed: {why}. "
+        "Whether it was kept is unknown. Look at where things stand before this is done again."
+    )
 
 
 def is_deadlock(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ from ..pictures.timeline import Timeline, timeline_of
 from ..rules.proposals import Proposal
 from ..tools.canonical import JsonObject
 from ..tools.contracts import ToolContract
-from ..tools.errors import PrincipalError
+from ..tools.errors import CommitUnknown, PrincipalError
 from ..tools.events import Event
 from ..tools.ids import TraceId, WorkflowId, mint
 from ..tools.principal import Principal
@@ -226,7 +226,11 @@ class Instances(ApprovalDesk):
             "tool": name,
         }
         with outside_call(facts, proposal.to_json()) as tell:
-            outcome = yield from commands.carry_out(proposal)
+            try:
+                outcome = yield from commands.carry_out(proposal)
+            except CommitUnknown as error:
+                error.retryable = key is not None  # without the key that the error gives, it would be another call
+                raise
             if isinstance(outcome, Broken):
                 raise unresolved(outcome.entry)
             tell(outcome.result)

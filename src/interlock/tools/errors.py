@@ -35,6 +35,7 @@
     │       └── ContextError            it used its ToolContext in a way that is not possible
     ├── StoreError                  the database
     │   ├── StoreUnavailable          retryable: not reached, or locked
+    │   │   └── CommitUnknown           the answer to a COMMIT was lost
     │   ├── NotADatabase
     │   ├── ReadOnlyStore
     │   └── SchemaMismatch            tables of another release
@@ -361,8 +362,18 @@ class StoreError(InterlockError):
 class StoreUnavailable(StoreError):
     """The database cannot be reached, or is locked. Nothing was written."""
 
-    default_code = ErrorCode.STORE_UNAVAILABLE
+    default_code: ClassVar[str] = ErrorCode.STORE_UNAVAILABLE
     default_retryable = True
+
+
+class CommitUnknown(StoreUnavailable):
+    """The answer to a COMMIT was lost: whether the transaction was kept is not known.
+
+    A command is looked up in the ledger before this is raised. Where that could not be done either, `details` has its
+    `idempotencyKey`: the same call under that key gives the stored result, or is carried out now.
+    """
+
+    default_code = "commit_unknown"
 
 
 class NotADatabase(StoreError):

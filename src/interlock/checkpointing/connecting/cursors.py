@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...tools.errors import StoreError
+from ..faults import translate_commit
 from .engines import Dialect
 
 
@@ -78,9 +79,11 @@ class OwnTransaction:
     def _leave(self, error: BaseException | None) -> None:
         database, connection = self._database, self._connection
         failure: BaseException | None = None
+        committing = False
         try:
             if connection is not None:
                 if error is None and self._write:
+                    committing = True
                     connection.commit()
                 else:
                     connection.rollback()
@@ -94,6 +97,8 @@ class OwnTransaction:
                 database.write_lock.release()
         cause = error or failure
         if isinstance(cause, Exception) and _is_of_driver(database, cause):
+            if committing:
+                raise translate_commit(cause, database.engine.url) from cause
             raise database.translate(cause, getattr(self.cursor, "last", None)) from cause
         if error is None and failure is not None:
             raise failure

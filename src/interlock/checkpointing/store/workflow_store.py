@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
-from ...tools.errors import InputError
+from ...tools.errors import InputError, StoreUnavailable
 from ...tools.events import EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from ..database import Database
 from ..encryption import Encryption
 from ..fault_points import FaultPoint, reach
+from ..faults import commit_unknown
 from ..tables.workflow import instances as instances_table
 from . import approval_listing, approvals, audit, instances, leases, ledger, outbox, trail
 from .approval_listing import Page
@@ -96,7 +97,18 @@ class WorkflowStore:
         with self.database.write() as connection:
             yield connection
             reach(FaultPoint.BEFORE_COMMIT)
-        reach(FaultPoint.AFTER_COMMIT)
+        self.answered()
+
+    def answered(self) -> None:
+        """Pass the fault point after a commit: a connection that a test drops there has lost the answer to it.
+
+        Raises:
+            CommitUnknown: It was dropped.
+        """
+        try:
+            reach(FaultPoint.AFTER_COMMIT)
+        except StoreUnavailable as error:
+            raise commit_unknown(self.database.engine.url, error.message) from error
 
     def unit(self, connection: Connection, workflow_id: str) -> Unit | None:
         """Begin work on one instance in a write transaction; None when there is no such instance."""

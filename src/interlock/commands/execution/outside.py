@@ -17,7 +17,7 @@ from ...checkpointing.store import AuditKind, LedgerStatus, Unit, leases
 from ...rules.proposals import Proposal
 from ...tools.contracts import ToolContract
 from ...tools.contracts.retry import RetryPolicy
-from ...tools.errors import LeaseLost, Refused, StoreUnavailable
+from ...tools.errors import CommitUnknown, LeaseLost, Refused, StoreUnavailable
 from ...tools.kinds import Effect
 from ...tools.sinks import hiding
 from ..running.backoff import Backoff
@@ -26,6 +26,7 @@ from ..running.operations import Body, InStore, Pause, Steps
 from ..running.sessions import Later
 from .attempts import Admitted, Broken, Outcome
 from .audit_payloads import error_body, facts_of, interrupted, secrets_of
+from .lost_answers import look, unknown
 from .shared import Execution
 
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
@@ -50,13 +51,43 @@ class Outside:
         """Announce the effect, run it, and settle what came of it."""
         with leases.held() as owner:
             began = leases.clock()
-            ready = yield InStore(lambda connection: self._announce(connection, proposal, owner))
+            ready = yield from self._announced(proposal, owner)
             if not isinstance(ready, Admitted):
-                return ready  # type: ignore[no-any-return]
+                return ready
             leases.granted(owner, seconds=self._store.lease_seconds, at=began)
             epoch, seconds = ready.epoch, self._store.lease_seconds
             with leases.kept(lambda: self._renewed(owner, epoch), seconds=seconds):
                 return (yield from self._run(contract, ready, proposal, owner))
+
+    def _announced(self, proposal: Proposal, owner: str) -> Steps[Admitted | Outcome | Broken]:
+        """Announce the effect. Where the answer to that was lost, it is looked up whether it is announced: nobody has begun it."""
+        made: list[Admitted | Outcome | Broken] = []
+
+        def announce(connection: Connection) -> Admitted | Outcome | Broken:
+            made[:] = [self._announce(connection, proposal, owner)]
+            return made[0]
+
+        def is_ours(connection: Connection) -> bool:
+            unit, entry, _ = self._execution.unit_for(connection, proposal)
+            return (
+                entry is not None
+                and entry.status is LedgerStatus.STARTED
+                and unit.instance.lease_owner == owner == entry.owner
+            )
+
+        try:
+            ready: Admitted | Outcome | Broken = yield InStore(announce)
+        except CommitUnknown as lost:
+            if not isinstance(made[-1], Admitted):
+                raise
+            try:
+                announced = yield InStore(is_ours)
+            except StoreUnavailable:
+                raise unknown(self._execution, proposal, lost) from lost
+            if not announced:
+                raise
+            return made[-1]
+        return ready
 
     def _run(self, contract: ToolContract, ready: Admitted, proposal: Proposal, owner: str) -> Steps[Outcome | Broken]:
         repeats = contract.effect is Effect.IDEMPOTENT
@@ -70,7 +101,9 @@ class Outside:
             pause = 0.0 if isinstance(tried.error, leases.NotBegun) else backoff.after(tried.error)
             if pause is None:
                 return (
-                    yield from self._settled(partial(self._unknown, ready=ready, proposal=proposal, problem=problem))
+                    yield from self._settled(
+                        partial(self._unknown, ready=ready, proposal=proposal, problem=problem), proposal
+                    )
                 )
             yield Pause(pause)
             began = leases.clock()
@@ -89,7 +122,7 @@ class Outside:
                 secrets = secrets_of(ready.contract, ready.admission.canonical)
                 logger.error("%s", advice, exc_info=stop, extra=hiding(secrets))
                 work = partial(self._unknown, ready=ready, proposal=proposal, problem=advice)
-                broken = yield from self._settled(work)
+                broken = yield from self._settled(work, proposal)
                 return replace(broken, advice=advice) if isinstance(broken, Broken) else broken
             # The tool stops the graph and means to be run again: to the ledger nothing has happened yet.
             yield InStore(partial(self._withdraw, ready=ready, proposal=proposal))
@@ -98,7 +131,7 @@ class Outside:
             return Failed(error)
         except Refused as error:
             work = partial(self._refused, ready=ready, proposal=proposal, error=error)
-            return (yield from self._settled(work))
+            return (yield from self._settled(work, proposal))
         except Exception as error:
             logger.warning(
                 "attempt %d of %s in %s failed, and its outcome is not known",
@@ -109,15 +142,20 @@ class Outside:
                 extra=hiding(secrets_of(ready.contract, ready.admission.canonical)),
             )
             return Failed(error)
-        done = yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output))
+        done = yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output), proposal)
         return replace(done, artifact=ready.context.artifact) if isinstance(done, Outcome) else done
 
-    def _settled(self, work: Callable[[Connection], Outcome | Broken]) -> Steps[Outcome | Broken]:
+    def _settled(self, work: Callable[[Connection], Outcome | Broken], proposal: Proposal) -> Steps[Outcome | Broken]:
         """Write down what came of the effect, also when the database is away for a moment: nobody else knows it."""
         backoff = Backoff(_SETTLING)
         while True:
             try:
                 done: Outcome | Broken = yield InStore(work)
+            except CommitUnknown as lost:
+                found = yield from look(self._execution, proposal, lost)
+                if found is not None:
+                    return found
+                # Nothing was kept: it is written down now.
             except StoreUnavailable as error:
                 pause = backoff.after(error)
                 if pause is None:

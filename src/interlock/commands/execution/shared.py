@@ -18,7 +18,7 @@ from ...tools.canonical import JSON
 from ...tools.codes import ErrorCode
 from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract
-from ...tools.errors import RevisionConflict, StaleCheckpoint, StoreError
+from ...tools.errors import CommitUnknown, RevisionConflict, StaleCheckpoint, StoreError
 from ...tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
 from ...tools.kinds import Effect
 from ..approvals.binding import decided_on, void, with_approval
@@ -32,6 +32,7 @@ from .dry_run import rehearse
 from .judging import preview_of, verdict_on
 from .ledger_status import Stands, busy, stands
 from .looking import DeniedError, Looking
+from .lost_answers import looked_up
 from .outcomes import Outcomes
 
 T = TypeVar("T")
@@ -173,12 +174,21 @@ class Execution:
         """
         return preview_of(self, unit, admission, proposal)
 
-    def recording(self, proposal: Proposal, steps: Steps[T]) -> Steps[T | Outcome]:
-        """Take steps, and record the denial of the proposal where one comes out of a transaction that could not keep it."""
+    def recording(self, proposal: Proposal, steps: Steps[T]) -> Steps[T | Outcome | Broken]:
+        """Take steps, and record the denial of the proposal where one comes out of a transaction that could not keep it.
+
+        Where the answer to a COMMIT was lost, what became of the proposal is looked up.
+
+        Raises:
+            CommitUnknown: It could not be looked up.
+            StoreUnavailable: It was looked up, and nothing of it was kept.
+        """
         try:
             return (yield from steps)
         except DeniedError as denied:
             denial = denied.denial
+        except CommitUnknown as error:
+            return (yield from looked_up(self, proposal, error))
         outcome: Outcome = yield InStore(lambda connection: self.refuse(connection, proposal, denial))
         return outcome
 

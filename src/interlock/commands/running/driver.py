@@ -181,7 +181,7 @@ async def _atransact(store: WorkflowStore, operation: Transact) -> Any:
 
             done = await connection.run_sync(finish)
             reach(FaultPoint.BEFORE_COMMIT)
-        reach(FaultPoint.AFTER_COMMIT)
+        store.answered()
         return done
     except BodyFailedError as failure:
         failed = failure

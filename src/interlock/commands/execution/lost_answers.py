@@ -1,0 +1,100 @@
+"""What became of a command whose COMMIT was not answered: the ledger knows it, under the key of the call.
+
+The look takes the lock on the instance's row, so that it waits for a transaction that the server has not ended yet: what it finds is
+final.
+"""
+
+from dataclasses import replace
+from typing import Protocol
+
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import ApprovalRequest, LedgerEntry, LedgerStatus, Unit
+from ...rules.proposals import Proposal
+from ...tools.contracts.retry import RetryPolicy
+from ...tools.errors import CommitUnknown, StoreUnavailable
+from ..running.backoff import Backoff
+from ..running.operations import InStore, Pause, Steps
+from ..running.scope import Scope
+from .attempts import Broken, Outcome
+
+LOOKING = RetryPolicy(attempts=4, initial=0.1, maximum=2.0)
+"""How often the database is asked, while it cannot be reached."""
+
+
+class Execution(Protocol):
+    """Who carries out a proposal on one instance."""
+
+    scope: Scope
+
+    def unit_for(
+        self, connection: Connection, proposal: Proposal
+    ) -> tuple[Unit, LedgerEntry | None, ApprovalRequest | None]:
+        """The instance, locked, with what stands in the ledger under the proposal's key."""
+
+    def replayed(self, unit: Unit, entry: LedgerEntry | None) -> Outcome:
+        """The stored result of a command."""
+
+
+def looked_up(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> Steps[Outcome | Broken]:
+    """What the ledger has of a proposal whose COMMIT was not answered.
+
+    Raises:
+        CommitUnknown: The database could not be asked.
+        StoreUnavailable: Nothing of it was kept.
+    """
+    found = yield from look(execution, proposal, lost)
+    if found is None:
+        key, workflow_id = proposal.key, execution.scope.workflow_id
+        raise StoreUnavailable(
+            f"The connection broke while {proposal.tool} was being committed in {workflow_id}, and the ledger has nothing under its key {key}: "
+            "the command was not carried out. Run it again under that key.",
+            details={"workflowId": workflow_id, "idempotencyKey": key},
+        ) from lost
+    return found
+
+
+def look(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> Steps[Outcome | Broken | None]:
+    """As `looked_up`; None where nothing of it was kept, or it was announced and not settled.
+
+    Raises:
+        CommitUnknown: The database could not be asked.
+    """
+    backoff = Backoff(LOOKING)
+    while True:
+        try:
+            found: Outcome | Broken | None = yield InStore(lambda connection: _stored(execution, connection, proposal))
+        except StoreUnavailable as error:
+            pause = backoff.after(error)
+            if pause is None:
+                raise unknown(execution, proposal, lost) from error
+            yield Pause(pause)
+        else:
+            return found
+
+
+def unknown(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> CommitUnknown:
+    """The error for a command of which nobody can say whether it was carried out."""
+    key, workflow_id = proposal.key, execution.scope.workflow_id
+    return CommitUnknown(
+        f"The connection broke while {proposal.tool} was being committed in {workflow_id}, and the database could not be asked since: whether "
+        f"it was carried out is unknown. Its idempotency key is {key}: the same call under that key gives the stored result, or is "
+        f"carried out then. ({lost.message})",
+        details={"workflowId": workflow_id, "idempotencyKey": key, "tool": proposal.tool},
+    )
+
+
+def _stored(execution: Execution, connection: Connection, proposal: Proposal) -> Outcome | Broken | None:
+    unit, entry, _ = execution.unit_for(connection, proposal)
+    if entry is None:
+        return None
+    if entry.status is LedgerStatus.UNKNOWN:
+        return Broken(entry)
+    if entry.status is LedgerStatus.STARTED or entry.result is None:
+        return None
+    # It was carried out by this very call, so that nothing is replayed.
+    outcome = execution.replayed(unit, entry)
+    return replace(outcome, result=entry.result, replayed=False)
+
+
+__all__ = ["look", "looked_up", "unknown"]

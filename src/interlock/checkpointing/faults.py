@@ -10,6 +10,7 @@ _UNAVAILABLE = (
     "server closed the connection", "terminating connection", "lost connection", "gone away", "can't connect",
     "connection is closed", "the connection is lost", "deadlock", "could not serialize access",
     "record has changed since last read", "too many connections", "too many clients", "remaining connection slots",
+    "connection was closed", "connection_lost", "connection does not exist",
     "connection reset", "broken pipe", "no route to host", "network is unreachable", "failed to resolve", "timeout expired",
     "name or service not known", "ssl connection has been closed",
     "the database system is", "consuming input failed", "connection timeout", "disk i/o error",

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -211,15 +212,28 @@ def trim(
     ],
     db: DbOption = None,
     batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows in one transaction.")] = 5_000,
+    kept: Annotated[
+        bool,
+        typer.Option(
+            "--kept", help="Also those that are kept for waits which have not begun; they cannot be taken any more."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete events that were published, and those that were taken in, longer ago than that. Nothing that is under way is touched."""
+    """Delete events that were published, and those that came in, longer ago than that: taken, late, unmatched and failed ones.
+
+    Nothing that is under way is touched.
+    """
     seconds = seconds_of("--older-than", older_than)
     with closing(open_store(db)) as store:
         with store.read() as connection:
             before = store.now(connection) - int(seconds * 1_000_000)
         counts = {"published": 0, "taken": 0, "waits": 0}
-        for name, step in (("published", outbox_rows.trim), ("taken", inbox_rows.trim), ("waits", wait_rows.trim)):
+        for name, step in (
+            ("published", outbox_rows.trim),
+            ("taken", partial(inbox_rows.trim, kept=kept)),
+            ("waits", wait_rows.trim),
+        ):
             while True:
                 with store.write() as connection:
                     deleted = step(connection, before=before, limit=batch)
@@ -230,7 +244,7 @@ def trim(
         print_json(counts)
     else:
         console().print(
-            f"Deleted {counts['published']} published, {counts['taken']} taken in, {counts['waits']} waits."
+            f"Deleted {counts['published']} published, {counts['taken']} that came in, {counts['waits']} waits."
         )
 
 

@@ -251,6 +251,7 @@ class Workflow:
         delivered_by: type[Event] | None = None,
         failed_by: type[Event] | None = None,
         on_failure: str | None = None,
+        sources: Iterable[str] | None = None,
     ) -> "Workflow":
         """Add a state that an event or a deadline ends, whichever comes first by the database's clock.
 
@@ -272,6 +273,7 @@ class Workflow:
             delivered_by: An event that says that something expected is on its way; `for_event` then acknowledges it.
             failed_by: An event that says that something expected will not come.
             on_failure: The state that follows when too much has failed.
+            sources: Whose events count: the sources that they name (`/shop`, `/workflows/desk`). Anybody's by default.
 
         Returns:
             The workflow, so that calls can be chained.
@@ -295,6 +297,7 @@ class Workflow:
             key=tuple((pair, pair) if isinstance(pair, str) else pair for pair in pairs),
             apply=apply,
             delivered_by=delivered_by,
+            sources=None if sources is None else frozenset([sources] if isinstance(sources, str) else sources),
             failed_by=failed_by,
             on_failure=on_failure,
         )

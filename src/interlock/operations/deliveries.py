@@ -1,6 +1,7 @@
 """Events into workflows, from outside their graphs: delivered, deadlines kept, and the graphs poked to go on."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from ..tools.canonical import canonical_json
 from ..tools.errors import InvalidInput
 from ..tools.events import Event, EventEnvelope
 from ..tools.ids import EventId, TraceId, WorkflowId, derive, mint
+from ..tools.storable import storable_text
 from .compiled import CompiledWorkflow
 from .resuming import AnyGraph, Kind, Poker, Stop
 
@@ -29,6 +31,10 @@ class Ticked:
     """The instances whose waits it ended."""
     poked: list[str] = field(default_factory=list)
     """The instances whose graphs went on."""
+
+
+KEPT_BYTES = 65_536
+"""How much of a message that cannot be taken in is kept."""
 
 
 class Deliveries:
@@ -109,23 +115,28 @@ class Deliveries:
         return await self._poker.apoke([Stop(Kind.WAIT, wait_id) for wait_id in wait_ids])
 
     def keep_unreadable(self, body: bytes, *, name: str, problem: str) -> None:
-        """Write something into the inbox that came over a bus and is no event, so that a person can look at it."""
-        text = body.decode("utf-8", errors="replace")
+        """Write something into the inbox that came over a bus and cannot be taken in, so that a person can look at it.
+
+        Of a long one the beginning is kept, with its length and its digest.
+        """
+        text = body[:KEPT_BYTES].decode("utf-8", errors="replace")
+        digest = hashlib.sha256(body).hexdigest()
+        cut = {"bytes": len(body), "sha256": digest} if len(body) > KEPT_BYTES else {}
         with self._engine.store.write() as connection:
             now = self._engine.store.now(connection)
             event = InboxEvent(
                 position=0,
                 consumer=self._engine.definition.name,
                 source="/unreadable",
-                event_id=derive("evt", name, text),
+                event_id=derive("evt", name, digest),
                 tenant="default",
-                event_name=name[:128].replace("\0", "").rstrip(),
+                event_name=storable_text(name)[:128].rstrip(),
                 workflow_id=None,
                 correlation=None,
                 trace_id="",
-                envelope=canonical_json({"body": text}),
+                envelope=canonical_json({"body": text.replace("\0", "\ufffd"), **cut}),
                 status=InboxStatus.FAILED,
-                note=problem,
+                note=storable_text(problem)[:2_000],
                 repeats=0,
                 received_at=now,
                 settled_at=now,

@@ -11,7 +11,7 @@ from ..events.background import Background
 from ..events.bus import Bus, Handler, Message
 from ..events.in_process import InProcessBus
 from ..events.relay import Relay, RelayOptions
-from ..tools.errors import BusUnavailable, InputError, StoreUnavailable
+from ..tools.errors import BusUnavailable, InputError, InterlockError, StoreUnavailable
 from ..tools.sinks import logger_of
 from .compiled import CompiledWorkflow
 from .deliveries import Deliveries
@@ -159,8 +159,15 @@ def handler_of(deliveries: Deliveries) -> Handler:
             if deliveries.needs_loop:
                 return await deliveries.adeliver(envelope)
             return await asyncio.to_thread(deliveries.deliver, envelope)
+        except (StoreUnavailable, BusUnavailable):
+            raise  # that passes: the message comes again
         except InputError as error:
             problem = error.message
+        except (
+            Exception
+        ) as error:  # whatever it is, it would be the same when the message came again, and others wait behind it
+            logger.exception("the event %s (%s) cannot be taken in", message.event_id, message.event_name)
+            problem = error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
         await asyncio.to_thread(deliveries.keep_unreadable, message.body, name=message.event_name, problem=problem)
         return None
 

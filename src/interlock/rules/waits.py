@@ -53,6 +53,7 @@ class WaitRule:
         delivered_by: Says that something is on its way.
         failed_by: Says that something will not come.
         on_failure: The state that follows when so much has failed that enough cannot be settled any more.
+        sources: Whose events count, by what they say of their source; None for anybody's.
     """
 
     state: str
@@ -68,6 +69,11 @@ class WaitRule:
     delivered_by: type[Event] | None = None
     failed_by: type[Event] | None = None
     on_failure: str | None = None
+    sources: frozenset[str] | None = None
+
+    def trusts(self, source: str) -> bool:
+        """Whether events from a source count."""
+        return self.sources is None or source in self.sources
 
     @cached_property
     def roles(self) -> Mapping[str, Role]:
@@ -198,6 +204,7 @@ class WaitRule:
             "then": self.then,
             "onTimeout": self.on_timeout,
             "onFailure": self.on_failure,
+            **({} if self.sources is None else {"sources": [*sorted(self.sources)]}),
         }
 
 
@@ -255,6 +262,8 @@ def _problems(rule: WaitRule, data_model: type[Any] | None) -> Iterable[str]:
         yield "is given one event for two purposes; each event either settles, or delivers, or fails."
     if not rule.events and (rule.seconds is None or rule.delivered_by or rule.failed_by):
         yield "waits for nothing: give for_event=, or a deadline with within= and on_timeout=."
+    if rule.sources is not None and not rule.sources:
+        yield "trusts no source, so that no event can end it: name those whose events count, or leave sources= out."
     if rule.events and rule.then is None:
         yield "has no state that follows its events; give then=."
     if not rule.events and rule.then is not None:

@@ -137,10 +137,15 @@ def listing(
     return [_event(row) for row in connection.execute(statement).mappings()]
 
 
-def trim(connection: Connection, *, before: int, limit: int) -> int:
-    """Delete at most `limit` events that were taken, or came late, before a moment.
+def trim(connection: Connection, *, before: int, limit: int, kept: bool = False) -> int:
+    """Delete at most `limit` events that were taken, came late, fitted nothing or failed before a moment.
 
     An event that comes again after it was trimmed is taken for a new one: keep them longer than brokers redeliver.
+
+    Args:
+        before: Microseconds since 1970 UTC.
+        limit: How many at most.
+        kept: Also those that are kept for waits that have not begun, which can then not take them any more.
 
     Returns:
         How many were deleted.
@@ -149,7 +154,10 @@ def trim(connection: Connection, *, before: int, limit: int) -> int:
         row[0]
         for row in connection.execute(
             sa.select(inbox.c.position)
-            .where(inbox.c.status.in_([InboxStatus.TAKEN.value, InboxStatus.LATE.value]), inbox.c.settled_at < before)
+            .where(
+                inbox.c.status.in_([status.value for status in InboxStatus if kept or status is not InboxStatus.KEPT]),
+                sa.func.coalesce(inbox.c.settled_at, inbox.c.received_at) < before,
+            )
             .order_by(inbox.c.position)
             .limit(limit)
         )

@@ -1,6 +1,7 @@
 """A unit of work: everything that one transaction changes about one workflow instance, written together at its end."""
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -91,6 +92,21 @@ class Unit:
     def answer(self, result: JsonObject) -> None:
         """Keep what a call is answered with as the instance's last result."""
         self.set(last_result_text=write_json(result))
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[None]:
+        """A block that is taken back as a whole when it raises: what it wrote, and what it made of the instance here.
+
+        What was gathered before the block has to be flushed.
+        """
+        stood = self.instance, self._before
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            self.instance, self._before = stood
+            self._entries, self._events, self._entered = [], [], []
+            raise
 
     def flush(self) -> Instance:
         """Write everything that was gathered.

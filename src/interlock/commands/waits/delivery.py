@@ -14,10 +14,11 @@ from ...checkpointing.store.waits import Wait, WaitStatus
 from ...events.envelopes import source_of, tenant_of
 from ...rules.waits import WaitRule
 from ...tools.canonical import canonical_json
-from ...tools.errors import BusError, InputError, InterlockError, InvalidInput, StoreError
+from ...tools.errors import BusError, InputError, InvalidInput, StoreError, StoreUnavailable
 from ...tools.events import EventEnvelope
+from ...tools.storable import storable_text
 from ..running.engine import Engine, logger
-from .settling import Counted, arrive, count, expire
+from .settling import Counted, arrive, count, expire, why
 
 
 class DeliveryStatus(StrEnum):
@@ -49,6 +50,9 @@ class Delivery:
     """The instances whose waits took it."""
     ended: tuple[str, ...] = ()
     """The waits that it ended."""
+
+
+NOT_TRUSTED = "it comes from a source that no wait for it trusts"
 
 
 @dataclass
@@ -83,16 +87,19 @@ def _attempt(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) 
             return _deliver(engine, connection, envelope, known)
     except (StoreError, BusError):
         raise
-    except InputError:
-        raise
+    except InputError as error:
+        if known is None:
+            raise
+        note = error.message
     except Exception as error:
         logger.exception("taking in the event %s (%s) failed", envelope.event_id, envelope.event_name)
-        note = error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
+        note = why(error)
     with engine.store.write() as connection:
         now = engine.store.now(connection)
         event = known or _event(engine, envelope, now)
         if known is None and not inbox_rows.insert(connection, event):
             return Delivery(envelope.event_id, engine.definition.name, DeliveryStatus.DUPLICATE)
+        note = storable_text(note)
         inbox_rows.settle(connection, event, InboxStatus.FAILED, note=note, now=now, correlation=None)
     return Delivery(envelope.event_id, engine.definition.name, DeliveryStatus.FAILED, note)
 
@@ -152,6 +159,8 @@ def _look(
         )
         if wait.tenant == tenant_of(envelope)
     ]
+    if not any(one.trusts(source_of(envelope)) for one in rules.values()):
+        return _Found(InboxStatus.UNMATCHED, NOT_TRUSTED)
     found = _Found(InboxStatus.LATE, "what it is about was settled already")
     looked = False
     # In one order everywhere, so that two events never wait for each other's instances.
@@ -180,7 +189,7 @@ def _count(
         return None
     if unit.instance.running_key is not None or unit.instance.state != fresh.state:
         return None
-    if expire(engine, unit, fresh):
+    if expire(engine, unit, fresh) or not rule.trusts(source_of(envelope)):
         return None
     return count(engine, unit, rule, fresh, envelope)
 
@@ -224,7 +233,18 @@ def settle_due(engine: Engine, *, limit: int = 1_000) -> list[Wait]:
         now = engine.store.now(connection)
         due = wait_rows.due(connection, workflow=engine.definition.name, now=now, limit=limit)
         missed = wait_rows.missed(connection, workflow=engine.definition.name, limit=limit)
-    return [ended for wait in [*due, *missed] if (ended := settle(engine, wait)) is not None]
+    ended = []
+    for wait in [*due, *missed]:
+        try:
+            after = settle(engine, wait)
+        except StoreUnavailable:
+            raise
+        except Exception:  # one wait that cannot be settled must not keep the others waiting
+            logger.exception("the wait %s of %s could not be settled", wait.wait_id, wait.workflow_id)
+            continue
+        if after is not None:
+            ended.append(after)
+    return ended
 
 
 def settle(engine: Engine, wait: Wait) -> Wait | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import AuditKind, Instance, Unit
@@ -19,12 +20,13 @@ from ...events.envelopes import envelope_of, moment_text, source_of
 from ...rules.stored_data import NotKeptError, stored
 from ...rules.waits import Ending, Role, WaitRule, ending
 from ...tools.canonical import JsonObject
-from ...tools.errors import ConflictError, RunError
+from ...tools.errors import ConflictError, InterlockError, RunError, StoreError
 from ...tools.events import EventEnvelope
 from ...tools.ids import derive
 from ...tools.kinds import ItemStatus
 from ...tools.principal import Principal, RuntimeActor
-from ..running.engine import Engine
+from ...tools.storable import storable_text
+from ..running.engine import Engine, logger
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,30 @@ def take_kept(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait) -> None:
     ):
         if event.tenant != unit.instance.tenant:
             continue
-        counted = count(engine, unit, rule, wait, envelope_of(event.envelope))
+        try:
+            envelope = envelope_of(event.envelope)
+            if not rule.trusts(source_of(envelope)):
+                continue
+            with unit.trial():
+                counted = count(engine, unit, rule, wait, envelope)
+        except (StoreError, ConflictError, sa.exc.SQLAlchemyError):
+            raise
+        except Exception as error:  # one that cannot be taken in must not keep the workflow from coming here
+            logger.exception("the event %s that was kept for %s could not be taken in", event.event_id, rule.state)
+            inbox_rows.settle(
+                unit.connection, event, InboxStatus.FAILED, note=why(error), now=unit.now, correlation=None
+            )
+            continue
         status = InboxStatus.TAKEN if counted.taken else InboxStatus.LATE
         note = None if counted.taken else "what it is about was settled already"
         inbox_rows.settle(unit.connection, event, status, note=note, now=unit.now, correlation=correlation)
         if counted.ended:
             return
+
+
+def why(error: Exception) -> str:
+    """Why an event could not be taken in, as it is kept beside it."""
+    return storable_text(error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}")
 
 
 def count(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait, envelope: EventEnvelope) -> Counted:
@@ -307,4 +327,4 @@ def _item(item: WaitItem) -> JsonObject:
     }
 
 
-__all__ = ["Counted", "arrive", "count", "expire", "open_wait", "payload", "take_kept"]
+__all__ = ["Counted", "arrive", "count", "expire", "open_wait", "payload", "take_kept", "why"]

@@ -4,17 +4,22 @@ It works through LangGraph's interface, so any saver can be the source. A thread
 left alone: an import that was interrupted goes on where it was.
 """
 
+import copy
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core import messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ..tools.errors import StoreError
 from .checkpointer import SQLCheckpointer
+from .serializing import TypedSerializer
 
 Progress = Callable[[int, int, str], None]
 """Is told how many threads are done, how many there are, and which was done last."""
@@ -43,7 +48,8 @@ def import_checkpoints(
     """Copy threads from another saver.
 
     Args:
-        source: Any saver whose `list` works. It is only read.
+        source: Any saver whose `list` works. It is only read. LangGraph's default serializer imports modules and calls what a row names,
+            so one that has it is read with the target's rules for classes instead.
         target: Where the threads go.
         progress: Is told after each thread.
         thread_ids: Only these; otherwise all.
@@ -52,6 +58,7 @@ def import_checkpoints(
         StoreError: What was read back is not what was written, or the target has another thread of that name. The message
             says which; threads before it are complete.
     """
+    source = strictly(source, target)
     names = sorted(set(map(str, thread_ids)) if thread_ids is not None else _threads_of(source))
     threads = skipped = checkpoints = 0
     for done, thread_id in enumerate(names, start=1):
@@ -71,6 +78,72 @@ def import_checkpoints(
         if progress is not None:
             progress(done, len(names), thread_id)
     return ImportReport(threads, skipped, checkpoints)
+
+
+def strictly(source: BaseCheckpointSaver[Any], target: SQLCheckpointer) -> BaseCheckpointSaver[Any]:
+    """The source, read by a serializer that imports and calls nothing that a row names; the source itself stays as it is.
+
+    A serializer that the application gave its saver is its own choice, and is kept.
+    """
+    if type(source.serde) is not JsonPlusSerializer:
+        return source
+    rules = target.serde
+    reading = copy.copy(source)
+    reading.serde = LangGraphReader(rules if isinstance(rules, TypedSerializer) else TypedSerializer())
+    return reading
+
+
+class LangGraphReader(TypedSerializer):
+    """Reads what LangGraph's default serializer wrote, as bytes that somebody else may have written.
+
+    Args:
+        rules: Which classes may be read.
+    """
+
+    def __init__(self, rules: TypedSerializer) -> None:
+        super().__init__()
+        self.__dict__.update(rules.__dict__)
+        self.pickle_fallback = False
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """The value of a type and bytes.
+
+        Raises:
+            StoreError: It is of a class that is not read, or stored in a way that would run code.
+        """
+        kind, content = data
+        if kind == "json":  # of LangGraph's first releases
+            try:
+                return json.loads(content, object_hook=_no_object)
+            except (ValueError, RecursionError) as error:
+                raise _not_read(f"is no JSON ({type(error).__name__})") from error
+        try:
+            return super().loads_typed(data)
+        except NotImplementedError as error:
+            raise _not_read(f"is stored as {kind!r}") from error
+
+
+def _no_object(value: dict[str, Any]) -> Any:
+    """A message, which is what first releases wrote as an object; nothing else that a row names is made."""
+    if "lc" not in value or "type" not in value:
+        return value
+    path = value.get("id")
+    kind = getattr(messages, str(path[-1]), None) if isinstance(path, list) and "messages" in path else None
+    if value["type"] != "constructor" or not (isinstance(kind, type) and issubclass(kind, messages.BaseMessage)):
+        raise _not_read(f"names an object to be made, {str(path)[:80]}")
+    try:
+        return kind(**value.get("kwargs", {}))
+    except (TypeError, ValueError) as error:
+        raise _not_read(f"is no {kind.__name__} ({type(error).__name__})") from error
+
+
+def _not_read(problem: str) -> StoreError:
+    return StoreError(
+        f"A value of the source {problem}. Reading it could run code that somebody put there, so it was not read. What was imported so far is "
+        "complete, thread by thread. If you trust the source, open its saver in Python with a serializer of your own, and give it to "
+        "interlock.checkpointing.importing.import_checkpoints.",
+        code="type_not_allowed",
+    )
 
 
 @contextmanager

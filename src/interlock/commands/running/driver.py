@@ -127,7 +127,7 @@ async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
 def _transact(store: WorkflowStore, operation: Transact) -> Any:
     try:
         with store.write() as connection:
-            sessions = SyncSession(lambda: connection)
+            sessions = SyncSession(lambda: connection, guarded=True)
             attempt = operation.begin(connection, sessions)
             if not isinstance(attempt, Attempt):
                 return attempt
@@ -139,11 +139,11 @@ def _transact(store: WorkflowStore, operation: Transact) -> Any:
                     sessions.session.flush()
                 reach(FaultPoint.AFTER_EFFECT)
             except Exception as error:
+                _abandon_ended(connection, transaction)
                 raise _body_failed(attempt, error, store.database) from error
             finally:
                 attempt.context.close()
-                if sessions.session is not None:
-                    sessions.session.close()
+                sessions.close()
             _still_open(connection, transaction, attempt.contract)
             return _finished(operation, connection, attempt, output)
     except BodyFailedError as failure:
@@ -156,7 +156,7 @@ async def _atransact(store: WorkflowStore, operation: Transact) -> Any:
     await store.database.arun(store.setup)
     try:
         async with store.database.awrite() as connection:
-            sessions = AsynchronousSession(lambda: connection)
+            sessions = AsynchronousSession(lambda: connection, guarded=True)
             attempt = await connection.run_sync(lambda sync: operation.begin(sync, sessions))
             if not isinstance(attempt, Attempt):
                 return attempt
@@ -168,11 +168,11 @@ async def _atransact(store: WorkflowStore, operation: Transact) -> Any:
                     await sessions.session.flush()
                 reach(FaultPoint.AFTER_EFFECT)
             except Exception as error:
+                await connection.run_sync(lambda sync: _abandon_ended(sync, transaction))
                 raise _body_failed(attempt, error, store.database) from error
             finally:
                 attempt.context.close()
-                if sessions.session is not None:
-                    await sessions.session.close()
+                await sessions.close()
             ready = attempt
 
             def finish(sync: Connection) -> Any:
@@ -209,8 +209,19 @@ def _body_failed(attempt: Attempt, error: Exception, database: Database) -> Exce
     return BodyFailedError(attempt, error)
 
 
+def _is_ended(connection: Connection, transaction: Any) -> bool:
+    return transaction is None or not transaction.is_active or connection.get_transaction() is not transaction
+
+
+def _abandon_ended(connection: Connection, transaction: Any) -> None:
+    """Give up a connection whose transaction a body tried to end: nobody may commit later what it still holds."""
+    if _is_ended(connection, transaction):
+        connection.invalidate()
+
+
 def _still_open(connection: Connection, transaction: Any, contract: ToolContract) -> None:
-    if transaction is None or not transaction.is_active or connection.get_transaction() is not transaction:
+    if _is_ended(connection, transaction):
+        connection.invalidate()
         raise ContextError(
             f"The tool {contract.name} ended the transaction that it was given: do not call commit() or rollback() on ctx.session. "
             "Nothing of this call was kept; raise interlock.Refused to undo what the tool wrote."

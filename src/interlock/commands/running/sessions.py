@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.database import Database
 from ...tools.errors import ContextError
 from .operations import Attempt, Sessions
+from .unended import guard, unguard
 
 if TYPE_CHECKING:  # SQLAlchemy's ORM is imported for the first tool that asks for its session
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -18,8 +19,9 @@ if TYPE_CHECKING:  # SQLAlchemy's ORM is imported for the first tool that asks f
 class SyncSession:
     """The Session of a connection."""
 
-    def __init__(self, connection: Callable[[], Connection]) -> None:
+    def __init__(self, connection: Callable[[], Connection], *, guarded: bool = False) -> None:
         self._connection = connection
+        self._guarded = guarded
         self.session: Session | None = None
 
     def open(self) -> "Session":
@@ -27,15 +29,26 @@ class SyncSession:
         if self.session is None:
             from sqlalchemy.orm import Session  # noqa: PLC0415 -- see above
 
-            self.session = Session(bind=self._connection(), join_transaction_mode="rollback_only")
+            connection = self._connection()
+            self.session = Session(bind=connection, join_transaction_mode="rollback_only")
+            if self._guarded:
+                guard(connection)
         return self.session
+
+    def close(self) -> None:
+        """End the session; the transaction is its owner's again."""
+        if self.session is not None:
+            if self._guarded:
+                unguard(self._connection())
+            self.session.close()
 
 
 class AsynchronousSession:
     """The AsyncSession of a connection, for an async tool."""
 
-    def __init__(self, connection: "Callable[[], AsyncConnection]") -> None:
+    def __init__(self, connection: "Callable[[], AsyncConnection]", *, guarded: bool = False) -> None:
         self._connection = connection
+        self._guarded = guarded
         self.session: AsyncSession | None = None
 
     def open(self) -> "AsyncSession":
@@ -43,8 +56,18 @@ class AsynchronousSession:
         if self.session is None:
             from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- see above
 
-            self.session = AsyncSession(bind=self._connection(), join_transaction_mode="rollback_only")
+            connection = self._connection()
+            self.session = AsyncSession(bind=connection, join_transaction_mode="rollback_only")
+            if self._guarded:
+                guard(connection.sync_connection)  # type: ignore[arg-type]  # it is open
         return self.session
+
+    async def close(self) -> None:
+        """End the session; the transaction is its owner's again."""
+        if self.session is not None:
+            if self._guarded:
+                unguard(self._connection().sync_connection)  # type: ignore[arg-type]  # as above
+            await self.session.close()
 
 
 @contextlib.contextmanager

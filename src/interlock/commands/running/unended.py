@@ -1,0 +1,48 @@
+"""A transaction that a tool's body is given to write in, and that it cannot end: what it would commit by itself, nobody could take back."""
+
+import re
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from ...tools.errors import ContextError
+
+_ENDS = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
+    r"(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_COMMITS_ON_MYSQL = re.compile(
+    r"\s*(?:CREATE(?!\s+TEMPORARY)|ALTER|DROP(?!\s+TEMPORARY)|TRUNCATE|RENAME|GRANT|REVOKE|LOCK\s+TABLES|SET\s+autocommit)\b",
+    re.IGNORECASE,
+)
+
+
+def guard(connection: Connection) -> None:
+    """Refuse from now on what would end the transaction of a connection."""
+    event.listen(connection, "commit", _refuse)
+    event.listen(connection, "before_cursor_execute", _look)
+
+
+def unguard(connection: Connection) -> None:
+    """Let it be ended again, by whom it belongs to."""
+    event.remove(connection, "commit", _refuse)
+    event.remove(connection, "before_cursor_execute", _look)
+
+
+def _look(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+    on_mysql = connection.dialect.name in {"mysql", "mariadb"}
+    if _ENDS.match(statement) or (on_mysql and _COMMITS_ON_MYSQL.match(statement)):
+        _refuse(connection)
+
+
+def _refuse(_connection: Connection) -> None:
+    raise ContextError(
+        "The tool would have ended the transaction that it was given: neither commit() nor rollback() is called in it, no statement that "
+        "begins or ends one is run, and on MySQL and MariaDB no statement that commits by itself, such as CREATE TABLE. Nothing of this call "
+        "was kept; raise interlock.Refused to undo what the tool wrote, and use begin_nested() for a part of it."
+    )
+
+
+__all__ = ["guard", "unguard"]

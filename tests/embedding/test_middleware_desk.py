@@ -126,7 +126,7 @@ def test_more_calls_than_the_desk_takes_in_one_message_are_denied() -> None:
     desk.store.close()
 
     assert [answer["ok"] for answer in told] == [True, True, False]
-    assert "a message may hold 1 calls" in told[-1]["error"]["message"]
+    assert "A message may hold 1 calls" in told[-1]["error"]["message"]
     assert reached == {}
 
 

@@ -74,7 +74,7 @@ def go(name: str, url: str, address: Address, thread: str) -> str:
                 return "unknown"
             waits = bool(graph.engine.store.pending_approvals(instance.workflow_id))
             answer = Command(resume={asked.id: {"type": "approve"}}) if waits else None
-            _run(graph, answer, config, BOSS)
+            _run(graph, answer, config, BOSS if waits else CLERK)  # whoever decides does not speak for the clerk
         elif name == "waits" and Deliveries(graph, left_seconds=0).tick().poked:
             continue  # what was poked before the crash is nobody else's to take up
         elif snapshot.tasks:  # `next` leaves out a task that has ended and whose step has not
@@ -132,8 +132,7 @@ def look_into(name: str, url: str, world: World, thread: str) -> None:
     asked = graph.get_state(config).interrupts[0]
     keys = [key for tool, key in world.calls(thread) if tool == AT_MOST_ONCE]
     if asked.value["key"] not in keys:
-        answer = {"type": "retry", "note": "they know nothing of it"}
-        graph.invoke(Command(resume={asked.id: answer}), config, context=BOSS)
+        graph.instances.resolve(config, "retry", by=BOSS, note="they know nothing of it")
         return
     data = graph.instances.get(config).data
     graph.instances.resolve(

@@ -26,8 +26,9 @@ from .database import Database
 from .encryption import Encryption
 from .fault_points import FaultPoint, is_hung, reach
 from .identifiers import checked
+from .reports.size_report import SizeReport, size_report
 from .saver import history, reading, threads
-from .saver.encoding.sealing import Sealing
+from .saver.encoding.sealing import Sealing, Sealings
 from .saver.jobs import Job, PutJob, WritesJob
 from .saver.keeping.policy import Progress as RetentionProgress
 from .saver.keeping.policy import Retention, RetentionReport, given
@@ -39,14 +40,10 @@ from .saver.memory import CACHE_BYTES
 from .saver.resealing import Progress, ReencryptReport, reencrypt
 from .saver.storage import Storage
 from .serializing import TypedSerializer, declared_types
-from .size_report import SizeReport, size_report
 from .tables.checkpoints import CHECKPOINT_ID_LENGTH, TASK_ID_LENGTH
 
 if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-_SERIALIZERS = 64
-"""Of so many serializers it is remembered what they can do."""
 
 Target: TypeAlias = "str | URL | Engine | AsyncEngine | Database"
 
@@ -108,9 +105,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         keys = indexes.checked_keys(metadata_index)
         self.retention = retention
-        self._encryption = encryption
-        self._encrypted_only = encrypted_only
-        self._sealings: dict[int, Sealing] = {}
+        self._sealings = Sealings(encryption, encrypted_only=encrypted_only)
         self._sealing().check()
         self.database = Database.open(target, synchronous=synchronous, schema=schema)
         self.conversation_database = self.database
@@ -442,12 +437,4 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
 
     def _sealing(self) -> Sealing:
         """The serializer as it is now: LangGraph and its users replace it after construction."""
-        serde = self.serde
-        sealing = self._sealings.get(id(serde))
-        if sealing is None or sealing.serde is not serde:
-            if len(self._sealings) >= _SERIALIZERS:
-                self._sealings.clear()  # LangGraph makes one for each graph that is compiled in strict mode
-            sealing = self._sealings[id(serde)] = Sealing(
-                serde, encryption=self._encryption, encrypted_only=self._encrypted_only
-            )
-        return sealing
+        return self._sealings.of(self.serde)

@@ -11,8 +11,8 @@ import typer
 from ..checkpointing import SQLCheckpointer
 from ..checkpointing.encryption import ENVIRONMENT, Encryption
 from ..checkpointing.importing import import_checkpoints, langgraph_saver
+from ..checkpointing.reports.size_report import SizeReport
 from ..checkpointing.saver.keeping.policy import Retention
-from ..checkpointing.size_report import SizeReport
 from ..tools.errors import InputError
 from .support.loading import DbOption, database_url
 from .support.output import AsJson, console, print_json, print_table, visible

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..checkpointing.store import learning
+from ..checkpointing.reports import learning
 from ..graphs import WorkflowGraph
 from .support.durations import seconds_of
 from .support.loading import AppOption, DbOption, load_app

@@ -8,7 +8,8 @@ from typing import Any, cast
 from langchain_core.runnables import RunnableConfig
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page, approval_listing, learning
+from ..checkpointing.reports import learning
+from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page, approval_listing
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
 from ..commands.approvals.deadlines import Lapsed, lapse_one

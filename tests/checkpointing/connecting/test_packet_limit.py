@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 
-from interlock import SQLCheckpointer, ToolContext, Workflow, command
+from interlock import Limits, SQLCheckpointer, ToolContext, Workflow, command
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import StoreError
 
@@ -86,7 +86,9 @@ def test_a_tools_arguments_are_no_exception(limit: int, mysql_worker_database: s
         """Note something."""
         return len(text)
 
-    flow = Workflow("notes", model=ScriptedChatModel([call("note.add", text="'" * int(limit * 0.9)), "noted"]))
+    # A workflow that takes more than its database does: what the packet is spent on is what counts here.
+    model = ScriptedChatModel([call("note.add", text="'" * int(limit * 0.9)), "noted"])
+    flow = Workflow("notes", model=model, limits=Limits(argument_characters=2 * limit))
     flow.add_state("open")
     flow.add_edge("open", add, "open")
     with SQLCheckpointer(mysql_worker_database) as saver:

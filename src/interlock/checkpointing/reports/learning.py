@@ -15,9 +15,9 @@ from sqlalchemy.engine import Connection
 
 from ...tools.approvals import DecisionKind
 from ...tools.canonical import JsonObject
+from ..store.approvals import ApprovalStatus
+from ..store.audit import AuditKind
 from ..tables.workflow import approvals, audit, decisions, instances, ledger
-from .approvals import ApprovalStatus
-from .audit import AuditKind
 
 BY = ("tool", "state", "approver")
 """What outcomes can be grouped by."""

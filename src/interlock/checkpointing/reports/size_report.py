@@ -7,11 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from .connecting.engines import Dialect
-from .database import Database
-from .schema import GROUPS, version
-from .tables.checkpoints import checkpoints, threads
-from .tables.columns import metadata
+from ..connecting.engines import Dialect
+from ..database import Database
+from ..schema import GROUPS, version
+from ..tables.checkpoints import checkpoints, threads
+from ..tables.columns import metadata
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,30 @@ class Sealing:
             raise unreadable(kind, error) from error
 
 
+class Sealings:
+    """The sealings of the serializers that a checkpointer was given one after the other; a few of them are remembered."""
+
+    MOST = 64
+
+    def __init__(self, encryption: Encryption | None, *, encrypted_only: bool) -> None:
+        self._encryption = encryption
+        self._encrypted_only = encrypted_only
+        self._known: dict[int, Sealing] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, serde: SerializerProtocol) -> Sealing:
+        """The sealing of a serializer."""
+        sealing = self._known.get(id(serde))
+        if sealing is None or sealing.serde is not serde:
+            if len(self._known) >= self.MOST:
+                self._known.clear()  # LangGraph makes one for each graph that is compiled in strict mode
+            made = Sealing(serde, encryption=self._encryption, encrypted_only=self._encrypted_only)
+            sealing = self._known[id(serde)] = made
+        return sealing
+
+
 def message_place(thread_id: str, position: int) -> Place:
     """Where a message stands."""
     return "message", thread_id, position

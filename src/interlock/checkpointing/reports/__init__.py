@@ -1,0 +1,1 @@
+"""What is counted up from the tables for people to look at: how large they are, and how approvals were decided."""

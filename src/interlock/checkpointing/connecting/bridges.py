@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import greenlet
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 from sqlalchemy.util import await_only, greenlet_spawn
 
@@ -175,7 +176,11 @@ def blocking(engine: "AsyncEngine", loop: Loop) -> Engine:
     theirs: Any = of.pool
 
     def connect(connection_record: ConnectionPoolEntry) -> Any:
-        return _Blocking(loop.call(theirs._invoke_creator, connection_record), loop)
+        try:
+            return _Blocking(loop.call(theirs._invoke_creator, connection_record), loop)
+        except OSError as error:
+            # A driver on an event loop lets the operating system's own errors through, which the others wrap: the server is away.
+            raise OperationalError(None, None, error, connection_invalidated=True) from error
 
     create: Any = connect  # SQLAlchemy looks at what it takes
     shared: dict[str, Any] = {

@@ -47,7 +47,7 @@ def test_a_run_from_before_the_last_command_is_refused_and_writes_nothing(
     checkpoints = len(list(graph.get_state_history(HERE)))
 
     with pytest.raises(StaleCheckpoint, match="fork"):
-        graph.invoke(given, past)
+        graph.invoke(given, past, context=CLERK)
 
     assert len(list(graph.get_state_history(HERE))) == checkpoints
     assert done(graph) == ["open", "tea"]
@@ -55,7 +55,7 @@ def test_a_run_from_before_the_last_command_is_refused_and_writes_nothing(
 
 async def test_an_async_run_from_before_the_last_command_is_refused(graph: WorkflowGraph) -> None:
     with pytest.raises(StaleCheckpoint):
-        await graph.ainvoke(None, before(graph, "closed/till.open"))
+        await graph.ainvoke(None, before(graph, "closed/till.open"), context=CLERK)
 
 
 def test_an_update_of_the_past_is_refused(graph: WorkflowGraph) -> None:

@@ -57,7 +57,7 @@ def go(url: str, thread: str) -> dict[str, Any]:
             elif state.interrupts:
                 waits = store.pending_approvals(gate.instances.id_of(config))
                 answer = Command(resume={state.interrupts[0].id: {"type": "approve"}}) if waits else None
-                agent.invoke(answer, config, context=BOSS)
+                agent.invoke(answer, config, context=BOSS if waits else CLERK)
             elif state.tasks:
                 agent.invoke(None, config, context=CLERK)
             else:

@@ -22,7 +22,7 @@ def refund() -> str:
 
 def test_a_call_that_waits_is_still_asked_about_in_the_turn_of_somebody_who_is_not_offered_its_tool() -> None:
     model = ScriptedChatModel([call("order.refund"), "Done."])
-    flow = Workflow("desk", model=model, policies=[RequireRole("agent", [refund])])
+    flow = Workflow("desk", model=model, policies=[RequireRole("agent", [refund])], run_by="tenant")
     flow.add_state("open")
     flow.add_edge("open", refund, "open", approval=Approval(role="boss"))
     graph = flow.compile()

@@ -374,6 +374,8 @@ class CommitUnknown(StoreUnavailable):
     """
 
     default_code = "commit_unknown"
+    default_retryable = False
+    """Done again under another key it may happen twice: look first, or repeat it under the key that is given."""
 
 
 class NotADatabase(StoreError):

@@ -6,6 +6,7 @@ nothing more. Where a rule leaves the transaction in a state that nothing can be
 PostgreSQL), what it was about is denied in a transaction of its own.
 """
 
+import contextlib
 import re
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,10 @@ class Looking:
             self.problem = self._undo()
         except sa.exc.SQLAlchemyError as failure:
             self.problem = f"left its transaction in a state that cannot be undone ({type(failure).__name__})"
+        if self.problem is not None:
+            # SQLAlchemy knows of no transaction any more, and would hand the connection on with the driver's own still open.
+            with contextlib.suppress(Exception):
+                _driver(self._connection).rollback()
         if self.problem is not None and error is None:
             raise RuleError(f"{self._rule} {self.problem}", rule=self._rule)
 

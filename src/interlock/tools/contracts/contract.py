@@ -24,7 +24,7 @@ from ..schemas.offered.normalised import normalised
 from ..schemas.refill import as_given, refilled
 from ..schemas.sameness import same
 from ..schemas.shapes import on_wire
-from ..storable import LONGEST, storable_text, why_not_storable
+from ..storable import LONGEST, storable, storable_text, why_not_storable
 from ..wire import camel
 from .predicates import CHECK, CONDITION, PREVIEW, Predicate
 from .published_shape import ContractShape, ToolAnnotations
@@ -218,7 +218,7 @@ class ToolContract(Generic[P, R]):
     def _masked(self, error: InvalidArguments, arguments: object) -> InvalidArguments:
         """The error without what stood in sensitive fields, which a validator may quote; the same one where it quotes nothing."""
         secrets = Secrets()
-        secrets.learn_from(cast("JSON", arguments), self.sensitive)
+        secrets.learn_from(storable(arguments), self.sensitive)  # they may be anything at all
         message, details = secrets.text(error.message), secrets.value(error.details)
         if (message, details) == (error.message, error.details):
             return error

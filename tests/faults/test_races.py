@@ -221,10 +221,10 @@ def _several(what: str, url: str, thread: str, revision: int) -> list[str]:
         works: dict[str, Callable[[], Any]] = {
             "answer": lambda: graph.invoke(Command(resume={"type": "approve"}), here, context=BOSS),
             "command": lambda: graph.instances.execute(
-                here, "till.sell", {"what": "tea", "amount": "1.00"}, revision=revision
+                here, "till.sell", {"what": "tea", "amount": "1.00"}, revision=revision, principal=CLERK
             ),
             "key": lambda: graph.instances.execute(
-                here, "till.sell", {"what": "tea", "amount": "1.00"}, idempotency_key="once"
+                here, "till.sell", {"what": "tea", "amount": "1.00"}, idempotency_key="once", principal=CLERK
             ),
         }
         reach("race.ready")

@@ -102,7 +102,7 @@ def test_an_answer_that_says_nothing_is_refused_and_the_thread_still_waits(
     )
     run(graph, said(), thread(), context=ADA)
     with pytest.raises(ResumeError, match="answers nothing"):
-        run(graph, answer, thread(), context=BEN)
+        run(graph, answer, thread(), context=ADA)
     assert run(graph, Command(resume="approve"), thread(), context=BEN)["state"] == "closed"
 
 

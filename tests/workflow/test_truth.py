@@ -79,7 +79,8 @@ def test_a_command_whose_process_dies_around_its_checkpoint_happens_once(
     assert isinstance(sql.saver, SQLCheckpointer)
     model = ScriptedChatModel([HOLD, "held"])
     graph = sql.compile(desk.workflow(model))
-    real = sql.saver.put_writes
+    saver: Any = graph.checkpointer  # one of its own, which knows the types that the workflow declares
+    real = saver.put_writes
 
     def dies(config: Any, writes: Any, *rest: Any) -> None:
         if desk.ran:
@@ -89,7 +90,7 @@ def test_a_command_whose_process_dies_around_its_checkpoint_happens_once(
         real(config, writes, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(sql.saver, "put_writes", dies)
+        patched.setattr(saver, "put_writes", dies)
         with pytest.raises(Crash):
             graph.invoke(said(), thread())
     assert graph.instances.get(thread()).state == "held"

@@ -14,6 +14,7 @@ import pytest
 from langgraph.types import Command
 
 from interlock.checkpointing.store import AuditKind
+from interlock.tools.errors import ClaimError
 from interlock.workflows.retail import workflow as retail
 from tests.workflows.retail import attack_range, attacked, attacks, tau2
 from tests.workflows.retail import desk as desks
@@ -63,6 +64,9 @@ def test_a_change_that_was_forgotten_where_the_changes_are_listed_is_denied(
     desk = shooting_range.prepared(write)
     before = desk.shop()
     monkeypatch.setattr(retail, "CHANGING", [tool for tool in retail.CHANGING if tool.name != write.tool])
+    with pytest.raises(ClaimError, match="does not have"):
+        desks.make_desk(store=desk.store)  # the desk's claims name the change, so it does not even compile
+    monkeypatch.setattr(retail, "CLAIMS", ())
     with desks.counted() as reached:
         forgetful = desks.make_desk(store=desk.store)
         forgetful.config = {"configurable": {"thread_id": f"forgotten-{write}"}}

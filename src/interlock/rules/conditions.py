@@ -4,6 +4,7 @@ Any function of the view is a guard. A condition is a guard whose meaning is kno
 the edges of a workflow then say about such a field (`sets=`) is enforced when a tool runs, and followed when claims are proved.
 """
 
+import abc
 import enum
 import types
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ MOST_VALUES = 64
 """How many values a field may have to be followed one by one."""
 
 
-class Condition:
+class Condition(abc.ABC):
     """A guard whose meaning is known; combine conditions with `&`, `|` and `~`."""
 
     def __call__(self, view: GuardView) -> bool:
@@ -27,13 +28,13 @@ class Condition:
         return self.holds({name: _read(view.data, name) for name in self.fields}, view.principal.roles)
 
     @property
+    @abc.abstractmethod
     def fields(self) -> frozenset[str]:
         """The fields of the data that it looks at."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def holds(self, data: Mapping[str, Any], roles: frozenset[str]) -> bool:
         """Whether it holds for values of those fields and for the proposer's roles."""
-        raise NotImplementedError
 
     @property
     def needed_roles(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ gets to what is claimed. The terms are those of Dwyer, Avrunin and Corbett, "Pat
 finite-state verification" (ICSE 1999): absence, precedence, bounded existence, response.
 """
 
+import abc
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -23,21 +24,21 @@ BROKEN = object()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(abc.ABC):
     """A sentence about all paths of a workflow."""
 
     assumptions: tuple[Assumption, ...] = ()
     name: str = ""
 
     @property
+    @abc.abstractmethod
     def sentence(self) -> str:
         """The claim in words."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def selectors(self) -> tuple[Selector, ...]:
         """What it is about."""
-        raise NotImplementedError
 
     def assuming(self, *assumptions: Assumption) -> Self:
         """The same claim, proved only under these assumptions, which are tested when the workflow runs."""
@@ -72,9 +73,9 @@ class Safety(Claim):
         """What the monitor has to fear of an instance whose past this version does not know."""
         return self.start()
 
+    @abc.abstractmethod
     def advance(self, known: Any, step: Step) -> Hashable:
         """What the monitor knows after a step, or `BROKEN`."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,18 @@
 """What a claim can ask of the decisions on a call: an approval by a role, a confirmation, and combinations."""
 
+import abc
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...tools.approvals import Approval
 
 
-class Requirement:
+class Requirement(abc.ABC):
     """What must have been decided on a call before it ran; combine with `|` and `&`."""
 
+    @abc.abstractmethod
     def is_met(self, granted: Iterable[Approval]) -> bool:
         """Whether the stages that were granted meet it."""
-        raise NotImplementedError
 
     def __or__(self, other: "Requirement") -> "Requirement":
         return AnyOf((self, other))

@@ -25,7 +25,7 @@ class Condition(abc.ABC):
 
     def __call__(self, view: GuardView) -> bool:
         """Whether it holds for a view."""
-        return self.holds({name: _read(view.data, name) for name in self.fields}, view.principal.roles)
+        return self.holds({name: getattr(view.data, name) for name in self.fields}, view.principal.roles)
 
     @property
     @abc.abstractmethod
@@ -369,10 +369,6 @@ def _highest(parts: tuple[Condition, ...]) -> dict[str, int]:
         for name, bound in part.thresholds.items():
             found[name] = max(bound, found.get(name, 0))
     return found
-
-
-def _read(data: Any, name: str) -> Any:
-    return getattr(data, name)
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from .checker import Counterexample, Proof, check
 from .findings import Finding, find
 from .language import Claim, always_possible, at_most, before, every, never, never_after, only, possible_after
 from .requirements import Requirement, approval, confirmation
-from .selectors import Selector, any_read, any_write, arriving, calls, destructive, final, state
+from .selectors import Selector, any_read, any_write, calls, destructive, final, state
 
 __all__ = [
     "AccessRow",
@@ -25,7 +25,6 @@ __all__ = [
     "any_read",
     "any_write",
     "approval",
-    "arriving",
     "asked",
     "at_most",
     "before",

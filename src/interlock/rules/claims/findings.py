@@ -60,7 +60,7 @@ def find(definition: Definition, *, roles: Collection[str] = (), bound: int = BO
     paths = Paths(definition)
     reached, moves = _visit(paths, bound)
     found = [
-        *_edges(definition, paths, reached, moves),
+        *_edges(definition, reached, moves),
         *_states(definition, reached, moves),
         *_approvals(definition, frozenset(roles)),
         *_effects(definition),
@@ -80,7 +80,7 @@ def _visit(paths: Paths, bound: int) -> tuple[set[Situation], list[Move]]:
     return set(reached), moves
 
 
-def _edges(definition: Definition, paths: Paths, reached: set[Situation], moves: list[Move]) -> Iterator[Finding]:
+def _edges(definition: Definition, reached: set[Situation], moves: list[Move]) -> Iterator[Finding]:
     taken = {(move.step.source, move.step.tool, move.step.target) for move in moves if move.step.is_call}
     states = {situation.state for situation in reached}
     for edge in definition.edges:
@@ -105,7 +105,6 @@ def _edges(definition: Definition, paths: Paths, reached: set[Situation], moves:
                 f"No path leads to a situation in which {edge.tool.name} may be called here. Look at its guard and at the limits, or drop "
                 "the edge.",
             )
-    del paths
 
 
 def _states(definition: Definition, reached: set[Situation], moves: list[Move]) -> Iterator[Finding]:
@@ -141,7 +140,7 @@ def _states(definition: Definition, reached: set[Situation], moves: list[Move]) 
                 name,
                 f"No path from here comes to a final state ({', '.join(finals)}). Add a way out.",
             )
-        yield from _loops(definition, name, onward)
+        yield from _loops(definition, name)
         wait = state.wait
         if wait is not None and wait.seconds is None:
             yield Finding(
@@ -151,7 +150,7 @@ def _states(definition: Definition, reached: set[Situation], moves: list[Move]) 
             )
 
 
-def _loops(definition: Definition, name: str, onward: dict[str, set[str]]) -> Iterator[Finding]:
+def _loops(definition: Definition, name: str) -> Iterator[Finding]:
     leading = [edge for edge in definition.by_source[name] if edge.target != name]
     has_model = definition.states[name].kind in {StateKind.REASONING, StateKind.FUNCTION, StateKind.NODE}
     if has_model and leading and definition.states[name].wait is None and all(map(_may_deny, leading)):
@@ -161,7 +160,6 @@ def _loops(definition: Definition, name: str, onward: dict[str, set[str]]) -> It
             "Every edge that leads on has a guard, check or approval that may say no, and nothing else ends the state: a model can be "
             "denied here until its limit stops the run. Add an edge that is always open, such as a hand-over.",
         )
-    del onward
 
 
 def _may_deny(edge: Edge) -> bool:

@@ -195,10 +195,8 @@ class Paths:
 
     def _is_offered(self, edge: Edge, situation: Situation) -> bool:
         """Whether this edge may be the one that a call of its tool takes."""
-        if self.mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
-            return False
-        if self.mode is Mode.DRY_RUN and edge.tool.kind is not ToolKind.READ:
-            return False
+        if self.mode is not Mode.LIVE and edge.tool.kind is not ToolKind.READ:
+            return False  # not offered in read-only mode, and not carried out in a dry run
         for limit, count in zip(self.limits, situation.counts, strict=True):
             if edge.tool.name in limit.tools and count >= limit.times:
                 return False

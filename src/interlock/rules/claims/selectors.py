@@ -98,8 +98,6 @@ def state(name: str) -> Selector:
     return Selector(f"an arrival in {name!r}", lambda step: step.target == name, states=frozenset({name}))
 
 
-arriving = state
-
 any_write = Selector("any command or event", lambda step: step.is_call and step.tool_kind is not ToolKind.READ)
 any_read = Selector("any read", lambda step: step.is_call and step.tool_kind is ToolKind.READ)
 destructive = Selector("any destructive tool", lambda step: step.is_call and step.is_destructive)
@@ -111,7 +109,6 @@ __all__ = [
     "Steps",
     "any_read",
     "any_write",
-    "arriving",
     "calls",
     "destructive",
     "final",

@@ -34,7 +34,7 @@ test-full: $(VENV)/ready ## run the tests in every setting, not only in the shar
 retest: $(VENV)/ready ## run what failed last time once more, one test at a time
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -n 0 $(ARGS)
 
-lint: $(VENV)/ready ## check style, and that imports between the rooms run one way
+lint: $(VENV)/ready ## check style, and that imports between the packages run one way
 	$(BIN)/ruff check src tests notebooks scripts
 	$(BIN)/ruff format --check src tests notebooks scripts
 	$(BIN)/lint-imports

@@ -105,7 +105,7 @@ print(graph.instances.get(config).data)
 # What was said is one thing, and what is so is another. Erase the left side, and the right side still stands.
 
 # %%
-graph.panes(config)
+graph.side_by_side(config)
 
 # %% [markdown]
 # ## What is known afterwards

@@ -96,7 +96,7 @@ graph.instances.resolve(
     output=Receipt(number="R-77"),
     note="seen in the bank's books",
 )
-done = graph.instances.go_on(config)
+done = graph.instances.resume(config)
 print(done["state"], "- calls to the bank:", len(charged))
 
 # %% [markdown]
@@ -204,7 +204,7 @@ second.invoke({"messages": [("user", "Check out W2.")]}, again, context=Principa
 bank_answers = True
 known = {"output": Receipt(number="R-78")} if FOUND == "happened" else {}
 second.instances.resolve(again, FOUND, by=Principal("op"), **known)
-second.instances.go_on(again)
+second.instances.resume(again)
 print(second.instances.get(again).state, "- calls to the bank:", len(charged))
 
 # %%

@@ -1,4 +1,4 @@
-"""The public doors are exact, and imports between the rooms go one way only."""
+"""The public doors are exact, and imports between the packages go one way only."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ ORDER = [
     "graphs",
     "workflows",
 ]
-"""The rooms from the left to the right: a room knows those before it."""
+"""The packages from the left to the right: a package knows those before it."""
 SIDE_BY_SIDE = {("events", "tracing"), ("tracing", "events")}
 DOORS = [
     "interlock",
     "interlock.testing",
-    *(f"interlock.{room}" for room in ORDER if room not in {"commands", "pictures", "workflows"}),
+    *(f"interlock.{package}" for package in ORDER if package not in {"commands", "pictures", "workflows"}),
     "interlock.workflows.retail",
     "interlock.workflows.case",
 ]
@@ -83,7 +83,7 @@ PUBLIC = [
     "SQLCheckpointer",
     "SpendingCap",
     "StreamEvent",
-    "Take",
+    "TakeEdge",
     "ToolContext",
     "ToolContract",
     "ToolRegistry",
@@ -132,7 +132,7 @@ def test_a_door_has_no_name_that_it_does_not_announce(door: str) -> None:
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """The rooms that a module imports from when it is loaded, each with the line that does."""
+    """The packages that a module imports from when it is loaded, each with the line that does."""
     package = path.relative_to(ROOT).parts[:-1]
     tree = ast.parse(path.read_text())
     for node in tree.body:
@@ -144,13 +144,13 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
                 yield inside.split(".")[0], f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
-def test_rooms_import_only_what_stands_to_their_left() -> None:
+def test_packages_import_only_what_stands_to_their_left() -> None:
     wrong = []
-    for position, room in enumerate(ORDER):
-        for path in sorted((ROOT / room).rglob("*.py")):
+    for position, package in enumerate(ORDER):
+        for path in sorted((ROOT / package).rglob("*.py")):
             for imported, place in imports(path):
-                known = imported in {"_version", room, *ORDER[:position]}
-                if not known or (room, imported) in SIDE_BY_SIDE:
+                known = imported in {"_version", package, *ORDER[:position]}
+                if not known or (package, imported) in SIDE_BY_SIDE:
                     wrong.append(f"{place} imports from {imported or 'the face'}")
     assert wrong == []
 

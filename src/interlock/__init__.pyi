@@ -27,7 +27,7 @@ from .tools import EventEnvelope as EventEnvelope
 from .tools.approvals import Approval as Approval
 from .tools.approvals import Confirmation as Confirmation
 from .tools.approvals import Escalate as Escalate
-from .tools.approvals import Take as Take
+from .tools.approvals import TakeEdge as TakeEdge
 from .tools.approvals import Decision as Decision
 from .tools.approvals import DecisionKind as DecisionKind
 from .rules import Policy as Policy

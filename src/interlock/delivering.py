@@ -18,7 +18,7 @@ def deliver(
     workflow_id: str | None = None,
     source: str = "/application",
     root: AnyGraph | None = None,
-    poke: bool = True,
+    resume: bool = True,
 ) -> Delivery:
     """Take an event in, once, and let the workflow instance that waits for it go on.
 
@@ -31,7 +31,7 @@ def deliver(
         workflow_id: For a bare `Event`: the instance that it is for.
         source: For a bare `Event`: who says so, as a URI reference.
         root: The graph that the workflow is a part of, where it runs inside another one.
-        poke: Whether the graph goes on at once, in this call; otherwise the next tick lets it.
+        resume: Whether the graph goes on at once, in this call; otherwise the next tick lets it.
 
     Returns:
         What became of it.
@@ -40,7 +40,7 @@ def deliver(
         InvalidInput: It is no event. Nothing was kept.
         StoreError: The database could not do it. Nothing was kept; deliver it again.
     """
-    return Deliveries(to or _app(), root).deliver(event, workflow_id=workflow_id, source=source, poke=poke)
+    return Deliveries(to or _app(), root).deliver(event, workflow_id=workflow_id, source=source, resume=resume)
 
 
 async def adeliver(
@@ -50,10 +50,10 @@ async def adeliver(
     workflow_id: str | None = None,
     source: str = "/application",
     root: AnyGraph | None = None,
-    poke: bool = True,
+    resume: bool = True,
 ) -> Delivery:
     """As `deliver`."""
-    return await Deliveries(to or _app(), root).adeliver(event, workflow_id=workflow_id, source=source, poke=poke)
+    return await Deliveries(to or _app(), root).adeliver(event, workflow_id=workflow_id, source=source, resume=resume)
 
 
 def _app() -> "WorkflowGraph":

@@ -26,10 +26,10 @@ def main(database: str, hours: str, what: str, *who: str) -> str:
                 by = Principal(who[0], roles=frozenset({who[1]}))
                 return graph.instances.decide(pending(graph, thread()), "approve", by=by).status.value
             case "tick":
-                lapsed = graph.instances.tick(poke=False).lapsed
+                lapsed = graph.instances.tick(resume=False).lapsed
                 return "; ".join(f"{one.outcome} to {one.to}" for one in lapsed) or "nothing"
             case "go on":
-                state = graph.instances.go_on(thread())["state"]
+                state = graph.instances.resume(thread())["state"]
                 return f"{', '.join(shop.ran)}; {state}"
             case _:
                 records = graph.instances.audit(thread())

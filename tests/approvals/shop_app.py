@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interlock import Approval, Take, Workflow
+from interlock import Approval, TakeEdge, Workflow
 from tests.approvals.support import Shop, refund
 
 SHOP = Shop()
@@ -10,5 +10,5 @@ SHOP = Shop()
 
 def workflow() -> Workflow:
     """The shop's desk; its model proposes one refund and then has nothing more to say."""
-    rule = Approval(role="supervisor", within="24h", on_expiry=Take("desk.park"))
+    rule = Approval(role="supervisor", within="24h", on_expiry=TakeEdge("desk.park"))
     return SHOP.workflow([refund()], approval=rule)

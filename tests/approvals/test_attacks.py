@@ -72,7 +72,7 @@ class TestRefusedAndWrittenDown:
         with graph.engine.store.write() as connection:
             statement = sa.update(table).where(table.c.approval_id == approval_id)
             connection.execute(statement.values(arguments='{"orderId": "1", "amount": "500"}'))
-        output = graph.instances.go_on(thread())
+        output = graph.instances.resume(thread())
         assert shop.ran == []
         assert answers(output) == ["approval_void"]
         assert kinds(graph, thread())[-2:] == ["void", "denial"]
@@ -87,7 +87,7 @@ class TestRefusedAndWrittenDown:
             "", tool_calls=[{"name": "order_refund", "args": {"orderId": "1", "amount": "500"}, "id": "x"}]
         )
         graph.update_state(thread(), {"messages": [forged]})
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert shop.ran in ([], ["refund 1 5"])
 
     def test_something_else_under_the_same_preview_after_the_approval(self, shop: Shop, home: Home) -> None:
@@ -95,7 +95,7 @@ class TestRefusedAndWrittenDown:
         graph.invoke(said(), thread(), context=ADA)
         graph.instances.decide(pending(graph, thread()), "approve", by=BEN)
         shop.balance -= 60  # somebody else took money out: what was shown is not what would happen
-        output = graph.instances.go_on(thread())
+        output = graph.instances.resume(thread())
         assert shop.ran == []
         assert answers(output) == ["approval_void"]
 
@@ -205,7 +205,7 @@ class TestRefusedAndWrittenDown:
             )
             approval_rows.update(connection, row, edited)
             connection.execute(sa.update(table).values(digest="sha256:forged"))
-        assert answers(graph.instances.go_on(thread())) == ["approval_void"]
+        assert answers(graph.instances.resume(thread())) == ["approval_void"]
         assert shop.ran == []
 
     def test_nothing_of_it_breaks_the_trail(self, shop: Shop, home: Home) -> None:

@@ -52,7 +52,7 @@ def test_one_is_shown_with_what_it_would_change(db: str) -> None:
 
 def test_approved_by_somebody_with_the_role_and_run_on(db: str) -> None:
     approval_id = waiting(db)["approvalId"]
-    done = run("approvals", "approve", approval_id, *APP, "--db", db, "--as", "ben", "--role", "supervisor", "--go-on")
+    done = run("approvals", "approve", approval_id, *APP, "--db", db, "--as", "ben", "--role", "supervisor", "--resume")
     assert done.exit_code == 0, done.output
     assert shop_app.SHOP.ran == ["refund 1 5"]
     assert waiting(db)["approvalId"] != approval_id  # the model, run anew, has proposed its refund again
@@ -86,7 +86,7 @@ def test_an_edit_names_what_changes_and_keeps_the_rest(db: str) -> None:
     approval_id = waiting(db)["approvalId"]
     wrong = run("approvals", "edit", approval_id, "amount=4", *APP, "--db", db, *who)
     assert wrong.exit_code == 2
-    done = run("approvals", "edit", approval_id, '{"amount": "4"}', *APP, "--db", db, *who, "--go-on")
+    done = run("approvals", "edit", approval_id, '{"amount": "4"}', *APP, "--db", db, *who, "--resume")
     assert done.exit_code == 0, done.output
     assert shop_app.SHOP.ran == ["refund 1 4"]
 
@@ -130,7 +130,7 @@ def test_the_tick_settles_what_is_overdue_and_says_so(db: str) -> None:
     saver.close()
     (done,) = lines(run("tick", *APP, "--db", db, "--json").output)
     assert [(one["outcome"], one["to"]) for one in done["lapsed"]] == [("taken", "desk.park")]
-    assert len(done["poked"]) == 1
+    assert len(done["resumed"]) == 1
     assert shop_app.SHOP.ran == ["park 1"]
 
 
@@ -149,9 +149,9 @@ def test_the_tick_lets_the_graph_around_go_on_where_it_is_told_of_it(
     with saver.database.write() as connection:
         connection.exec_driver_sql("UPDATE workflow_approvals SET expires_at = 1")
     (alone,) = lines(run("tick", *APP, "--db", db, "--json").output)
-    assert (len(alone["lapsed"]), alone["poked"]) == (1, [])
+    assert (len(alone["lapsed"]), alone["resumed"]) == (1, [])
     (told,) = lines(run("tick", *APP, "--db", db, "--root", "tests.approvals.shop_app:around", "--json").output)
-    assert (told["lapsed"], len(told["poked"])) == ([], 1)
+    assert (told["lapsed"], len(told["resumed"])) == ([], 1)
     assert root.get_state(thread()).next == ()
     saver.close()
 

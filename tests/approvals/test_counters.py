@@ -85,7 +85,7 @@ class Run:
                 self.counted_at[after.idempotency_key] = self.now
 
     def _entered(self) -> tuple[LedgerEntry | None, LedgerEntry]:
-        going = [entry for entry in self.entries.values() if entry.status not in {"completed", "rehearsed"}]
+        going = [entry for entry in self.entries.values() if entry.status not in {"completed", "dry_run"}]
         if going and self.random.random() < 0.4:
             before = self.random.choice(going)
             after = dataclasses.replace(before, status=self._status(), attempt=before.attempt + 1)

@@ -64,7 +64,7 @@ def test_a_life_with_everything_in_it(shop: Shop, home: Home) -> None:
         graph.instances.decide(approval_id, "approve", by=CAT)
     board = type(BEN)("eve", roles=frozenset({"board"}))
     graph.instances.decide(approval_id, "approve", by=board)
-    graph.instances.go_on(thread())
+    graph.instances.resume(thread())
     assert shop.ran == ["refund ünö 4"]
     assert status(graph, approval_id) == "used"
     assert [one.principal.id for one in graph.engine.store.decisions(approval_id)] == ["ben", "dan", "eve"]
@@ -112,7 +112,7 @@ def test_a_resume_and_a_decision_outside_race_and_one_wins(shop: Shop, home: Hom
     assert isinstance(lost[0], ConflictError | ResumeError)
     assert shop.ran == ([] if lost[0] is resumed else ["refund 1 5"])
     if lost[0] is resumed:
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert shop.ran == []
     assert kinds(graph, thread()).count("decision") == 1
     assert kinds(graph, thread()).count("decision_refused") == 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from langgraph.types import Command
 
-from interlock import Approval, Confirmation, ConflictError, Escalate, EventService, Take
+from interlock import Approval, Confirmation, ConflictError, Escalate, EventService, TakeEdge
 from interlock.commands.approvals.deadlines import expire
 from interlock.tools import PrincipalError, WorkflowDefinitionError
 from tests.approvals.support import (
@@ -74,7 +74,7 @@ class TestRejecting:
         home.clock.advance(25 * HOUR)
         done = graph.instances.tick()
         assert [(one.approval_id, one.outcome) for one in done.lapsed] == [(approval_id, "expired")]
-        assert done.poked == [graph.instances.id_of(thread())]
+        assert done.resumed == [graph.instances.id_of(thread())]
         assert graph.get_state(thread()).values["messages"][-1].content == "then not"
         assert graph.instances.tick().lapsed == []
 
@@ -92,7 +92,7 @@ class TestRejecting:
         graph.instances.decide(pending(graph, thread()), "approve", by=BEN)
         home.clock.advance(100 * HOUR)
         assert graph.instances.tick().lapsed == []
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert shop.ran == ["refund 1 5"]
 
 
@@ -108,11 +108,11 @@ class TestEscalating:
         home.clock.advance(25 * HOUR)
         done = graph.instances.tick()
         assert [(one.outcome, one.to) for one in done.lapsed] == [("escalated", "manager")]
-        assert done.poked == []
+        assert done.resumed == []
         with pytest.raises(PrincipalError):
             graph.instances.decide(approval_id, "approve", by=BEN)
         graph.instances.decide(approval_id, "approve", by=DAN)
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert shop.ran == ["refund 1 5"]
         assert "escalated" in kinds(graph, thread())
 
@@ -121,7 +121,7 @@ class TestEscalating:
         graph.invoke(said(), thread(), context=ADA)
         home.clock.advance(25 * HOUR)
         graph.instances.decide(pending(graph, thread()), "approve", by=DAN)
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert shop.ran == ["refund 1 5"]
 
     def test_the_new_role_has_its_own_time_and_then_it_is_over(self, shop: Shop, home: Home) -> None:
@@ -141,7 +141,7 @@ class TestEscalating:
         rule = Approval(
             role="supervisor",
             within="1h",
-            on_expiry=Escalate("manager", then=Escalate("board", then=Take("desk.park"))),
+            on_expiry=Escalate("manager", then=Escalate("board", then=TakeEdge("desk.park"))),
         )
         graph = home.compile(shop.workflow([refund()], approval=rule))
         graph.invoke(said(), thread(), context=ADA)
@@ -163,7 +163,7 @@ class TestEscalating:
 
 
 class TestAnotherEdge:
-    RULE = Approval(role="supervisor", within="24h", on_expiry=Take("desk.park"))
+    RULE = Approval(role="supervisor", within="24h", on_expiry=TakeEdge("desk.park"))
 
     def test_its_tool_is_called_on_behalf_of_who_proposed_with_what_it_knows_of_the_call(
         self, shop: Shop, home: Home
@@ -249,7 +249,7 @@ class TestAnotherEdge:
         assert shop.ran == ["park 1"]
 
     def test_arguments_of_its_own_are_used_where_they_are_given(self, shop: Shop, home: Home) -> None:
-        rule = Confirmation(within="5m", on_expiry=Take("desk.park", {"orderId": "lost and found"}))
+        rule = Confirmation(within="5m", on_expiry=TakeEdge("desk.park", {"orderId": "lost and found"}))
         graph = home.compile(shop.workflow([refund()], approval=rule))
         graph.invoke(said(), thread(), context=ADA)
         home.clock.advance(301)
@@ -266,28 +266,28 @@ class TestAnotherEdge:
         [("desk.burn", "no other edge"), ("order.refund", "no other edge"), ("order.get", "only reads")],
     )
     def test_an_edge_that_is_not_there_is_refused_at_compile_time(self, shop: Shop, tool: str, reason: str) -> None:
-        rule = Approval(within="1h", on_expiry=Take(tool))
+        rule = Approval(within="1h", on_expiry=TakeEdge(tool))
         with pytest.raises(WorkflowDefinitionError, match=reason):
             shop.workflow([], approval=rule).compile()
 
     def test_an_edge_that_asks_itself_is_refused_at_compile_time(self, shop: Shop) -> None:
-        rule = Approval(within="1h", on_expiry=Take("order.cancel"))
+        rule = Approval(within="1h", on_expiry=TakeEdge("order.cancel"))
         with pytest.raises(WorkflowDefinitionError, match="asks for an approval itself"):
             shop.workflow([], approval=rule, cancel_approval=True).compile()
 
 
 class TestManyAtOnce:
     def test_several_ticks_at_once_settle_each_request_once(self, shop: Shop, home: Home) -> None:
-        rule = Approval(within="1h", on_expiry=Take("desk.park"))
+        rule = Approval(within="1h", on_expiry=TakeEdge("desk.park"))
         graphs = [home.compile(shop.workflow([refund()] * 12, approval=rule)) for _ in range(4)]
         for number in range(12):
             graphs[0].invoke(said(), thread(f"t-{number}"), context=ADA)
         home.clock.advance(2 * HOUR)
         with ThreadPoolExecutor(4) as pool:
-            done = list(pool.map(lambda graph: graph.instances.tick(poke=False), graphs))
+            done = list(pool.map(lambda graph: graph.instances.tick(resume=False), graphs))
         settled = [one.approval_id for tick in done for one in tick.lapsed]
         # What two of them were at together may be left for the next tick; nothing is done twice.
-        settled += [one.approval_id for one in graphs[0].instances.tick(poke=False).lapsed]
+        settled += [one.approval_id for one in graphs[0].instances.tick(resume=False).lapsed]
         assert len(settled) == len(set(settled)) == 12
         assert sorted(shop.ran) == ["park 1"] * 12
 
@@ -299,7 +299,7 @@ class TestManyAtOnce:
         for number in range(8):
             graph.invoke(said(), thread(f"t-{number}"), context=ADA)
         home.clock.advance(25 * HOUR)
-        assert len(graph.instances.tick(poke=False).lapsed) == 8
+        assert len(graph.instances.tick(resume=False).lapsed) == 8
 
     def test_what_cannot_be_settled_does_not_keep_the_others_waiting(
         self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch
@@ -318,7 +318,7 @@ class TestManyAtOnce:
             return lapse_one(engine, approval_id, workflow_id)  # type: ignore[arg-type]
 
         monkeypatch.setattr("interlock.operations.approval_desk.lapse_one", lapse)
-        assert len(graph.instances.tick(poke=False).lapsed) == 2
+        assert len(graph.instances.tick(resume=False).lapsed) == 2
 
 
 def test_two_people_and_an_escalation_across_process_restarts(tmp_path: Path) -> None:

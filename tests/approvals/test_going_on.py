@@ -17,7 +17,7 @@ from interlock import (
     EventService,
     Principal,
     SQLCheckpointer,
-    Take,
+    TakeEdge,
     WorkflowGraph,
     WorkflowStore,
 )
@@ -49,18 +49,18 @@ class TestInsideAnotherGraph:
         home.clock.advance(25 * HOUR)
         done = inner.instances.tick(root=root)
         assert [(one.approval_id, one.outcome) for one in done.lapsed] == [(approval_id, "expired")]
-        assert done.poked == [done.lapsed[0].workflow_id]
+        assert done.resumed == [done.lapsed[0].workflow_id]
         state = root.get_state(thread())
         assert (state.next, state.values["messages"][-1].content) == ((), "then not")
-        assert inner.instances.tick(root=root).poked == []
+        assert inner.instances.tick(root=root).resumed == []
 
     def test_the_parent_goes_on_when_another_edge_was_taken(self, shop: Shop, home: Home) -> None:
-        rule = Approval(role="supervisor", within="24h", on_expiry=Take("desk.park"))
+        rule = Approval(role="supervisor", within="24h", on_expiry=TakeEdge("desk.park"))
         inner = home.compile(shop.workflow([refund("7")], approval=rule))
         root = inside(inner)
         waiting_inside(home, root)
         home.clock.advance(25 * HOUR)
-        assert len(inner.instances.tick(root=root).poked) == 1
+        assert len(inner.instances.tick(root=root).resumed) == 1
         assert (shop.ran, root.get_state(thread()).next) == (["park 7"], ())
 
     async def test_so_it_does_when_the_tick_is_awaited(self, shop: Shop, home: Home) -> None:
@@ -68,7 +68,7 @@ class TestInsideAnotherGraph:
         root = inside(inner)
         await root.ainvoke(said(), thread(), context=ADA)
         home.clock.advance(25 * HOUR)
-        assert len((await inner.instances.atick(root=root)).poked) == 1
+        assert len((await inner.instances.atick(root=root)).resumed) == 1
         assert (await root.aget_state(thread())).values["messages"][-1].content == "then not"
 
     def test_so_it_does_by_a_service_that_knows_the_parent(self, shop: Shop, home: Home) -> None:
@@ -85,10 +85,10 @@ class TestInsideAnotherGraph:
         waiting_inside(home, root)
         home.clock.advance(25 * HOUR)
         alone = inner.instances.tick()
-        assert ([one.outcome for one in alone.lapsed], alone.poked) == (["expired"], [])
+        assert ([one.outcome for one in alone.lapsed], alone.resumed) == (["expired"], [])
         assert root.get_state(thread()).interrupts
         then = inner.instances.tick(root=root)
-        assert ([one.outcome for one in then.lapsed], len(then.poked)) == ([], 1)
+        assert ([one.outcome for one in then.lapsed], len(then.resumed)) == ([], 1)
         assert root.get_state(thread()).next == ()
 
     @pytest.mark.parametrize("schema", [None, Principal])
@@ -97,7 +97,7 @@ class TestInsideAnotherGraph:
         root = inside(inner, schema=schema)
         waiting_inside(home, root, by=Principal("ada", tenant="acme"))
         home.clock.advance(25 * HOUR)
-        assert len(inner.instances.tick(root=root).poked) == 1
+        assert len(inner.instances.tick(root=root).resumed) == 1
         assert root.get_state(thread()).next == ()
 
     def test_an_agent_whose_middleware_it_is_goes_on_as_well(self, shop: Shop, home: Home) -> None:
@@ -108,8 +108,8 @@ class TestInsideAnotherGraph:
         agent.invoke(said(), thread(), context=ADA)
         assert agent.get_state(thread()).interrupts
         home.clock.advance(25 * HOUR)
-        assert middleware.instances.tick().poked == []
-        assert len(middleware.instances.tick(root=agent).poked) == 1
+        assert middleware.instances.tick().resumed == []
+        assert len(middleware.instances.tick(root=agent).resumed) == 1
         assert agent.get_state(thread()).values["messages"][-1].content == "then not"
 
 
@@ -118,13 +118,13 @@ class TestSettledAndNotGoneOn:
         graph = home.compile(shop.workflow([refund(), "then not"], approval=RULE))
         graph.invoke(said(), thread(), context=ADA)
         home.clock.advance(25 * HOUR)
-        assert len(graph.instances.tick(poke=False).lapsed) == 1
+        assert len(graph.instances.tick(resume=False).lapsed) == 1
         assert graph.get_state(thread()).interrupts
         after = home.compile(shop.workflow(["then not"], approval=RULE))
         done = after.instances.tick()
-        assert (done.lapsed, done.poked) == ([], [after.instances.id_of(thread())])
+        assert (done.lapsed, done.resumed) == ([], [after.instances.id_of(thread())])
         assert after.get_state(thread()).values["messages"][-1].content == "then not"
-        assert after.instances.tick().poked == []
+        assert after.instances.tick().resumed == []
 
     def test_so_it_does_when_a_late_decision_found_out(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund(), "then not"], approval=RULE))
@@ -132,7 +132,7 @@ class TestSettledAndNotGoneOn:
         home.clock.advance(25 * HOUR)
         with pytest.raises(ConflictError):
             graph.instances.decide(pending(graph, thread()), "approve", by=BEN)
-        assert len(graph.instances.tick().poked) == 1
+        assert len(graph.instances.tick().resumed) == 1
         assert graph.get_state(thread()).next == ()
 
     def test_a_graph_that_could_not_go_on_does_so_by_the_next_tick(
@@ -143,8 +143,8 @@ class TestSettledAndNotGoneOn:
         home.clock.advance(25 * HOUR)
         with monkeypatch.context() as patch:
             patch.setattr(type(graph), "invoke", _broken)
-            assert graph.instances.tick().poked == []
-        assert len(graph.instances.tick().poked) == 1
+            assert graph.instances.tick().resumed == []
+        assert len(graph.instances.tick().resumed) == 1
         assert graph.get_state(thread()).next == ()
 
     def test_a_graph_that_has_gone_on_by_itself_is_left_alone(
@@ -156,7 +156,7 @@ class TestSettledAndNotGoneOn:
         graph.invoke(None, thread(), context=ADA)
         monkeypatch.setattr(type(graph), "invoke", _broken)
         for _ in range(2):
-            assert graph.instances.tick().poked == []
+            assert graph.instances.tick().resumed == []
 
     def test_two_that_expired_in_one_thread_are_one_run(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([[refund("1"), refund("2")], "then not"], approval=RULE))
@@ -164,7 +164,7 @@ class TestSettledAndNotGoneOn:
         assert len(graph.get_state(thread()).interrupts) == 2
         home.clock.advance(25 * HOUR)
         done = graph.instances.tick()
-        assert (len(done.lapsed), len(done.poked)) == (2, 1)
+        assert (len(done.lapsed), len(done.resumed)) == (2, 1)
         assert graph.get_state(thread()).values["messages"][-1].content == "then not"
 
     def test_more_than_one_tick_takes_at_once_all_go_on(
@@ -175,8 +175,8 @@ class TestSettledAndNotGoneOn:
         for number in range(5):
             graph.invoke(said(), thread(f"t-{number}"), context=ADA)
         home.clock.advance(25 * HOUR)
-        poked = [one for _ in range(3) for one in graph.instances.tick().poked]
-        assert len(set(poked)) == 5
+        resumed = [one for _ in range(3) for one in graph.instances.tick().resumed]
+        assert len(set(resumed)) == 5
 
 
 def _broken(*_: Any, **__: Any) -> Any:
@@ -203,7 +203,7 @@ def test_a_tick_that_is_killed_anywhere_is_made_up_for_by_those_after_it(
 ) -> None:
     start = 1_800_000_000_000_000
     late = start + 25 * HOUR * 1_000_000
-    monkeypatch.setattr("interlock.operations.resuming.LEFT_SECONDS", 0.0)
+    monkeypatch.setattr("interlock.operations.resuming.ABANDONED_AFTER", 0.0)
 
     def waiting(name: str) -> str:
         home = Home(f"sqlite:///{tmp_path}/{name}.db", Clock(start))

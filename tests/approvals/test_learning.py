@@ -29,7 +29,7 @@ def graph(shop: Shop, home: Home) -> WorkflowGraph:
     for number, answer in enumerate(answers):
         if number == 5:
             home.clock.advance(25 * HOUR)
-            graph.instances.tick(poke=False)
+            graph.instances.tick(resume=False)
         graph.invoke(said(), thread(f"t-{number}"), context=ADA)
         if answer is not None:
             by, decision, minutes = answer

@@ -61,7 +61,7 @@ class Life:
                 self.decide(RESPOND)
             case "expired":
                 self.home.clock.advance(25 * HOUR)
-                self.graph.instances.tick(poke=False)
+                self.graph.instances.tick(resume=False)
             case "void":
                 self.graph.instances.execute(thread(), "desk.park", {"orderId": "1"}, principal=ADA)
                 with pytest.raises(InterlockError):
@@ -109,7 +109,7 @@ def test_what_is_closed_takes_no_further_decision(life: Life, closed: str, decis
 @pytest.mark.parametrize("closed", CLOSED)
 def test_the_graph_goes_on_from_every_status(life: Life, closed: str) -> None:
     life.to(closed)
-    life.graph.instances.go_on(thread())
+    life.graph.instances.resume(thread())
     runs = {"approved": ["refund 1 5"], "edited": ["refund 1 4"], "used": ["refund 1 5"], "void": ["park 1"]}
     assert life.shop.ran == runs.get(closed, [])
     assert life.status == {"approved": "used", "edited": "used"}.get(closed, closed)
@@ -118,9 +118,9 @@ def test_the_graph_goes_on_from_every_status(life: Life, closed: str) -> None:
 @pytest.mark.parametrize("closed", ["rejected", "responded", "expired", "void", "used"])
 def test_nothing_runs_on_an_approval_that_was_not_granted_or_was_used(life: Life, closed: str) -> None:
     life.to(closed)
-    life.graph.instances.go_on(thread())
+    life.graph.instances.resume(thread())
     ran = list(life.shop.ran)
-    life.graph.instances.go_on(thread())
+    life.graph.instances.resume(thread())
     life.graph.instances.tick()
     assert life.shop.ran == ran
 

@@ -245,7 +245,7 @@ class TestInTheRecord:
         other.invoke(said(), thread("b"), context=MALLORY)
         other.invoke(Command(resume="approve"), thread("b"), context=BEN)
         shop.ran.clear()
-        assert answers(graph.instances.go_on(thread("a"))) == ["approval_void"]
+        assert answers(graph.instances.resume(thread("a"))) == ["approval_void"]
         assert shop.ran == []
 
     def test_a_rule_that_was_tightened_voids_what_was_approved_under_the_old_one(self, shop: Shop, home: Home) -> None:
@@ -253,7 +253,7 @@ class TestInTheRecord:
         (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
         graph.instances.decide(shown["approvalId"], "approve", by=BEN)
         tightened = home.compile(shop.workflow([], approval=Approval(role="manager")))
-        assert answers(tightened.instances.go_on(thread())) == ["approval_void"]
+        assert answers(tightened.instances.resume(thread())) == ["approval_void"]
         assert shop.ran == []
 
     def test_another_limit_is_another_policy_and_voids_what_was_approved_under_the_first(
@@ -263,7 +263,7 @@ class TestInTheRecord:
         (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
         graph.instances.decide(shown["approvalId"], "approve", by=BEN)
         changed = home.compile(shop.workflow([], approval=True, policies=[LimitPerRun(2, [shop.refund])]))
-        assert answers(changed.instances.go_on(thread())) == ["approval_void"]
+        assert answers(changed.instances.resume(thread())) == ["approval_void"]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_langgraph_8026_an_approval_is_bound_to_what_was_shown(shop: Shop, home:
     assert row.expires_at is not None
     assert (decision.kind, decision.principal.id) == ("approve", "ben")
     shop.balance = shop.balance - 1  # a material change of what the approver saw
-    assert answers(graph.instances.go_on(thread())) == ["approval_void"]
+    assert answers(graph.instances.resume(thread())) == ["approval_void"]
     assert shop.ran == []
 
 

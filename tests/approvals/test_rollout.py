@@ -39,7 +39,7 @@ class TestDryRun:
         assert (result["ok"], result["previousState"], result["currentState"]) == (True, "open", "open")
         assert (output["state"], output["revision"], output["data"]["refunded"]) == ("open", 0, "0")
         assert shop.ran == []
-        assert kinds(graph, thread()) == ["started", "rehearsal"]
+        assert kinds(graph, thread()) == ["started", "dry_run"]
 
     def test_it_is_gated(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund("unpaid")], mode=Mode.DRY_RUN))

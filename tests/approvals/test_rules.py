@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langgraph.types import Command
 
-from interlock import Approval, Confirmation, ConflictError, Escalate, Principal, Take
+from interlock import Approval, Confirmation, ConflictError, Escalate, Principal, TakeEdge
 from interlock.tools import ContractError, InvalidResume, PrincipalError, WorkflowDefinitionError
 from interlock.tools.approvals import duration
 from tests.approvals.support import (
@@ -107,7 +107,7 @@ class TestFourEyes:
         assert shown["proposedArguments"] == {"orderId": "1", "amount": "5"}
         graph.instances.decide(approval_id, "approve", by=CAT)
         assert status(graph, approval_id) == "edited"
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert shop.ran == ["refund 1 3"]
 
     def test_an_edit_by_the_second_is_agreed_to_by_somebody_else_again(self, shop: Shop, home: Home) -> None:
@@ -118,7 +118,7 @@ class TestFourEyes:
         graph.instances.decide(approval_id, {"type": "edit", "args": {"orderId": "1", "amount": "3"}}, by=CAT)
         assert status(graph, approval_id) == "requested"
         graph.instances.decide(approval_id, "approve", by=BEN)
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert shop.ran == ["refund 1 3"]
 
     def test_an_answer_to_the_call_before_it_was_edited_does_not_count(self, shop: Shop, home: Home) -> None:
@@ -132,7 +132,7 @@ class TestFourEyes:
         assert status(graph, approval_id) == "requested"
         assert refusals(graph, thread()) == ["conflict"]
         # Run on, the thread shows what would run now.
-        (now,) = graph.instances.go_on(thread())["__interrupt__"]
+        (now,) = graph.instances.resume(thread())["__interrupt__"]
         assert now.value["arguments"]["amount"] == "3"
         graph.invoke(Command(resume={now.id: {"type": "approve"}}), thread(), context=CAT)
         assert shop.ran == ["refund 1 3"]
@@ -219,7 +219,7 @@ class TestEdits:
             assert status(graph, approval_id) == "requested"
             return
         graph.instances.decide(approval_id, {"type": "edit", "args": arguments}, by=BEN)
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert shop.ran == ran
 
     @pytest.mark.parametrize(
@@ -283,8 +283,8 @@ class TestRulesThatCannotBe:
             lambda: Approval(then=Approval(when=lambda amount: amount > 1)),
             lambda: Escalate(""),
             lambda: Escalate("manager", within="never"),
-            lambda: Take(""),
-            lambda: Take("desk.park", {"orderId": object()}),
+            lambda: TakeEdge(""),
+            lambda: TakeEdge("desk.park", {"orderId": object()}),
         ],
     )
     def test_they_are_refused_where_they_are_written(self, make: Any) -> None:
@@ -296,8 +296,8 @@ class TestRulesThatCannotBe:
         [
             Approval(),
             Approval(role="a", count=2, within="1h30m", edit=frozenset({"x", "y"}), strict=True),
-            Confirmation(within="5m", on_expiry=Take("desk.park", {"orderId": "1"})),
-            Approval(within="1h", on_expiry=Escalate("b", "2h", Escalate("c", then=Take("desk.park")))),
+            Confirmation(within="5m", on_expiry=TakeEdge("desk.park", {"orderId": "1"})),
+            Approval(within="1h", on_expiry=Escalate("b", "2h", Escalate("c", then=TakeEdge("desk.park")))),
             Approval(within="1d", on_expiry="escalate:manager", then=Approval(role="c", then=Confirmation())),
         ],
     )

@@ -178,5 +178,5 @@ class TestEdits:
         with pytest.raises(PrincipalError, match="value may not be edited"):
             graph.instances.decide(approval_id, {"type": "edit", "args": {"value": edited, "note": "b"}}, by=BEN)
         graph.instances.decide(approval_id, {"type": "edit", "args": {"value": proposed, "note": "b"}}, by=BEN)
-        graph.instances.go_on(thread())
+        graph.instances.resume(thread())
         assert [repr(one) for one in ran] == [repr(proposed)]

@@ -3,7 +3,7 @@
     python -m tests.benchmarks imports
     INTERLOCK_BENCH_ROUNDS=15                        more rounds
 
-`import interlock` loads no room before one of its names is used, so what a program that builds a workflow pays stands beside it. The
+`import interlock` loads no package before one of its names is used, so what a program that builds a workflow pays stands beside it. The
 peer is what such a program imports anyway.
 """
 

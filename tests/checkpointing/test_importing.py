@@ -122,11 +122,11 @@ def test_a_thread_that_went_on_since_it_was_imported_is_left_alone(
     source = _source(tmp_path / "langgraph.db")
     import_checkpoints(source, saver)
     say(chat(saver), "goes on", "t0")
-    gone_on = texts(chat(saver), "t0")
+    resumed = texts(chat(saver), "t0")
 
     assert import_checkpoints(source, saver).skipped == 2
 
-    assert texts(chat(saver), "t0") == gone_on
+    assert texts(chat(saver), "t0") == resumed
     source.conn.close()
 
 

@@ -195,7 +195,7 @@ def wait_for(process: "subprocess.Popen[str]", line_with: str) -> None:
     raise AssertionError(f"it ended and never said {line_with!r}: {process.stderr and process.stderr.read()}")
 
 
-def goes_on(path: Path, undisturbed: Path) -> list[dict[str, Any]]:
+def resumes(path: Path, undisturbed: Path) -> list[dict[str, Any]]:
     """Run it again to the end, and compare with a run that nobody stopped."""
     code, out, err = run_apart("demo", "--yes", "--json", "--db", path.name, cwd=path.parent)
     assert (code, err) == (0, "")
@@ -221,7 +221,7 @@ def test_killed_anywhere_it_goes_on_where_it_was_and_nothing_happens_twice(tmp_p
         process.kill()
         code, _, _ = finish(process)
     assert code == -signal.SIGKILL
-    told = goes_on(path, undisturbed)
+    told = resumes(path, undisturbed)
     assert told[0]["resumed"] is True
 
 
@@ -234,7 +234,7 @@ def test_ctrl_c_while_it_asks_stops_it_and_says_so(tmp_path: Path, undisturbed: 
     assert code == 130
     assert "All that happened is kept" in out
     assert err == ""
-    goes_on(path, undisturbed)
+    resumes(path, undisturbed)
 
 
 def test_ctrl_c_in_the_middle_of_a_step_loses_nothing(tmp_path: Path, undisturbed: Path):
@@ -245,7 +245,7 @@ def test_ctrl_c_in_the_middle_of_a_step_loses_nothing(tmp_path: Path, undisturbe
         code, _, err = finish(process)
     assert code == 130
     assert "Traceback" not in err
-    goes_on(path, undisturbed)
+    resumes(path, undisturbed)
 
 
 def test_scripted_it_ends_within_15_seconds(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The architecture page and CONTRIBUTING name files and functions that are there, and every room."""
+"""The architecture page and CONTRIBUTING name files and functions that are there, and every package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.docs.blocks import ROOT
 PAGES = ("docs/architecture.md", "CONTRIBUTING.md")
 NAMED = re.compile(r"`(src/interlock/[\w/]+\.py)` \(((?:`[\w.]+`(?:, )?)+)")
 PATHS = re.compile(r"`((?:src/interlock|tests)/[\w/.]+)`")
-ROOMS = re.compile(r"`(\w+)/`")
+PACKAGES = re.compile(r"`(\w+)/`")
 
 
 def names_in(path: str) -> set[str]:
@@ -43,9 +43,9 @@ def test_the_trip_of_a_proposal_names_what_its_files_define() -> None:
     assert [(path, name) for path, name in named if name not in names_in(path)] == []
 
 
-def test_the_page_has_every_room() -> None:
-    rooms = set(ROOMS.findall((ROOT / "docs/architecture.md").read_text("utf-8")))
+def test_the_page_has_every_package() -> None:
+    packages = set(PACKAGES.findall((ROOT / "docs/architecture.md").read_text("utf-8")))
     package = ROOT / "src/interlock"
     there = {one.name for one in package.iterdir() if one.is_dir() and not one.name.startswith(("_", "."))}
 
-    assert there - {"testing"} <= rooms
+    assert there - {"testing"} <= packages

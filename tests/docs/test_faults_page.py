@@ -12,7 +12,7 @@ import pytest
 
 from interlock import SQLCheckpointer, ToolContext, Workflow, command
 from interlock.checkpointing.connecting import engines, patience
-from interlock.operations.resuming import LEFT_SECONDS
+from interlock.operations.resuming import ABANDONED_AFTER
 from interlock.testing import Child, EventPoint, FaultPoint, reach
 from tests.docs.blocks import ROOT, Block, blocks_of
 
@@ -56,7 +56,7 @@ def test_the_bounds_that_it_names_are_those_that_hold() -> None:
     assert f"{patience.LOCK_SECONDS} s, `lock_timeout`" in text
     assert f"{patience.IDLE_SECONDS} s, `idle_in_transaction_session_timeout`" in text
     assert f"{patience.IDLE_SECONDS} s, `idle_transaction_timeout`" in text
-    assert (LEFT_SECONDS, "after five minutes" in text) == (300.0, True)
+    assert (ABANDONED_AFTER, "after five minutes" in text) == (300.0, True)
 
 
 class Carrier:

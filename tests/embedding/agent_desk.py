@@ -112,7 +112,7 @@ def replace_call(it: Attacked, arguments: dict[str, Any]) -> None:
 @instead("asked, and nobody answers")
 def _(it: Attacked) -> None:
     it.asked()
-    assert it.desk.goes_on(), "it still waits when it is run on"
+    assert it.desk.resumes(), "it still waits when it is run on"
     it.desk.says(hears="Yes, I confirm, do it now.")
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=desks.CUSTOMER)
 
@@ -122,7 +122,7 @@ def _(it: Attacked) -> None:
     it.asked()
     it.confirmed()
     tamper(it, args=it.other_arguments())
-    it.desk.goes_on()
+    it.desk.resumes()
 
 
 @instead("other arguments: another tool in the checkpoint after the confirmation")
@@ -135,7 +135,7 @@ def _(it: Attacked) -> None:
         other = BY_TAU2_NAME["cancel_pending_order"]
     tamper(it, name=other.wire_name)
     with it.typed():
-        it.desk.goes_on()
+        it.desk.resumes()
 
 
 @instead("other arguments: proposed under the key of the confirmed ones")
@@ -154,8 +154,8 @@ def _(it: Attacked) -> None:
     it.asked()
     evil = {**it.write.arguments, **it.other_arguments()}
     replace_call(it, evil)
-    assert not it.desk.goes_on(), "no model made that call: it is denied, whatever is permitted"
-    it.desk.goes_on(Command(goto="tools"))
+    assert not it.desk.resumes(), "no model made that call: it is denied, whatever is permitted"
+    it.desk.resumes(Command(goto="tools"))
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=desks.CUSTOMER)
 
 
@@ -165,7 +165,7 @@ def _(it: Attacked) -> None:
     it.confirmed()
     evil = {**it.write.arguments, **it.other_arguments()}
     replace_call(it, evil)
-    assert not it.desk.goes_on(), "no model made that call: it is denied, whatever is permitted"
+    assert not it.desk.resumes(), "no model made that call: it is denied, whatever is permitted"
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, evil, principal=desks.CUSTOMER)
 
 
@@ -174,17 +174,17 @@ def _(it: Attacked) -> None:
     (interrupt_id,) = it.identified([it.proposal, it.second_write()])
     for answers in ({"decisions": [{"type": "reject"}, APPROVE]}, [APPROVE, {"type": "reject"}]):
         with it.typed():
-            it.desk.goes_on(Command(resume=answers))
-    it.desk.goes_on(Command(resume={interrupt_id: {"type": "reject"}}))
+            it.desk.resumes(Command(resume=answers))
+    it.desk.resumes(Command(resume={interrupt_id: {"type": "reject"}}))
 
 
 @instead("one confirmation for two writes: proposed twice at once")
 def _(it: Attacked) -> None:
     (first,) = it.identified([it.proposal, it.proposal])
-    it.desk.goes_on(Command(resume={first: APPROVE}))
+    it.desk.resumes(Command(resume={first: APPROVE}))
     assert it.reached == {it.write.tool: 1}
     it.now_permitted()
-    it.desk.goes_on()
+    it.desk.resumes()
 
 
 @instead("one confirmation for two writes: the same key again")
@@ -192,7 +192,7 @@ def _(it: Attacked) -> None:
     it.asked()
     key = key_of(it)
     it.confirmed()
-    it.desk.goes_on()
+    it.desk.resumes()
     it.now_permitted()
     execute = it.desk.graph.instances.execute
     execute(it.desk.config, it.write.tool, it.write.arguments, principal=desks.CUSTOMER, idempotency_key=key)
@@ -204,7 +204,7 @@ def _(it: Attacked) -> None:
 @instead("a tool that the state does not offer: beside the one that hands over")
 def _(it: Attacked) -> None:
     assert not it.identified([desks.proposal("transfer_to_human_agents", {"summary": "-"}), it.proposal])
-    it.desk.goes_on()
+    it.desk.resumes()
 
 
 @instead("resumed from an old checkpoint: before it was proposed, with other arguments")
@@ -213,10 +213,10 @@ def _(it: Attacked) -> None:
     latest, it.desk.config = it.desk.config, before_the_proposal(it)
     it.desk.script.left = [desks.proposal(it.write.name, it.other_arguments())]
     with it.typed():
-        for waiting in it.desk.goes_on():
-            it.desk.goes_on(Command(resume={waiting: APPROVE}))
+        for waiting in it.desk.resumes():
+            it.desk.resumes(Command(resume={waiting: APPROVE}))
     with it.typed():
-        it.desk.goes_on()
+        it.desk.resumes()
     it.desk.config = latest
 
 
@@ -227,7 +227,7 @@ def _(it: Attacked) -> None:
     it.desk.config = it.desk.graph.update_state(old, {"messages": [("user", "again")]})
     with it.typed():
         for waiting in it.desk.says(desks.proposal(it.write.name, it.other_arguments())):
-            it.desk.goes_on(Command(resume={waiting: APPROVE}))
+            it.desk.resumes(Command(resume={waiting: APPROVE}))
     it.desk.config = latest
 
 

@@ -107,9 +107,9 @@ def test_an_approval_is_decided_from_outside_and_the_agent_goes_on(shooting_rang
         instances = desk.graph.instances
         (waiting,) = instances.snapshot(desk.config).pending_approvals
         with pytest.raises(InputError, match="run the agent on"):
-            instances.go_on(desk.config)
+            instances.resume(desk.config)
         instances.decide(str(waiting["approvalId"]), Decision(DecisionKind.APPROVE), by=CUSTOMER)
-        assert not desk.goes_on()
+        assert not desk.resumes()
 
     assert reached == {write.tool: 1}
     assert desk.last_result["ok"]

@@ -406,7 +406,7 @@ def test_without_a_workflow_the_one_that_the_environment_names_is_found(
         assert desk.state(workflow_id) == desk.shown().values["state"] == "answered"
 
 
-def test_a_graph_inside_another_one_is_poked_through_its_root(clock: Clock) -> None:
+def test_a_graph_inside_another_one_is_resumed_through_its_root(clock: Clock) -> None:
     from langgraph.checkpoint.memory import InMemorySaver
     from langgraph.graph import START, MessagesState, StateGraph
 
@@ -430,7 +430,7 @@ def test_a_graph_inside_another_one_is_poked_through_its_root(clock: Clock) -> N
         assert root.get_state(desk.config()).next == ()
 
 
-def test_a_poke_that_fails_is_made_up_for_by_the_next_tick(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resume_that_fails_is_made_up_for_by_the_next_tick(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     workflow_id = desk.ask()
     with monkeypatch.context() as patch:
         patch.setattr(type(desk.graph), "invoke", _broken)
@@ -438,11 +438,11 @@ def test_a_poke_that_fails_is_made_up_for_by_the_next_tick(desk: Desk, monkeypat
     assert delivery.status is DeliveryStatus.TAKEN
     assert desk.shown().values["state"] == "asked"
 
-    assert desk.deliveries.tick().poked == [workflow_id]
+    assert desk.deliveries.tick().resumed == [workflow_id]
 
     assert desk.shown().values["state"] == "answered"
     with desk.store.read() as connection:
-        assert wait_rows.unpoked(connection, workflow="probe", limit=10) == []
+        assert wait_rows.not_resumed(connection, workflow="probe", limit=10) == []
 
 
 def _broken(*_: Any, **__: Any) -> Any:

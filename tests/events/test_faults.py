@@ -270,20 +270,20 @@ async def test_a_poison_event_coming_in_does_not_hold_up_its_neighbours(nats: Br
     desk.close()
 
 
-def test_a_process_that_dies_between_settling_and_poking_is_made_up_for(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'poke.db'}"
+def test_a_process_that_dies_between_settling_and_resuming_is_made_up_for(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'resume.db'}"
     first = Desk(waiting_flow(), url, None)
     workflow_id = first.ask()
-    first.deliveries.deliver(envelope(Answered(), workflow_id), poke=False)
+    first.deliveries.deliver(envelope(Answered(), workflow_id), resume=False)
     first.close()
 
     second = Desk(waiting_flow(), url, None)
     assert second.shown().values["state"] == "asked"
-    assert second.deliveries.tick().poked == [workflow_id]
+    assert second.deliveries.tick().resumed == [workflow_id]
     assert second.shown().values["state"] == "answered"
-    assert second.deliveries.tick().poked == []
+    assert second.deliveries.tick().resumed == []
     with second.store.read() as connection:
-        assert wait_rows.unpoked(connection, workflow="probe", limit=9) == []
+        assert wait_rows.not_resumed(connection, workflow="probe", limit=9) == []
     second.close()
 
 

@@ -54,7 +54,7 @@ def test_it_keeps_deadlines_when_the_answer_never_comes() -> None:
 
 
 def test_an_answer_that_is_quicker_than_the_graph_is_not_missed() -> None:
-    """Moved from outside: the graph learns of it when it comes to the wait, or when it is poked."""
+    """Moved from outside: the graph learns of it when it comes to the wait, or when it is resumed."""
     desk = Desk(waiting_flow())
     service = EventService(desk.graph, tick=0.01, options=QUICK)
     service.on([Asked.name_on_wire], answering(service), consumer="answers")

@@ -77,7 +77,7 @@ def test_the_deadline_ends_it_by_the_clock_of_the_database(desk: Desk) -> None:
     desk.clock.forward(minutes=1)
     ticked = desk.deliveries.tick()
 
-    assert ticked.ended == ticked.poked == [workflow_id]
+    assert ticked.ended == ticked.resumed == [workflow_id]
     assert desk.state(workflow_id) == desk.shown().values["state"] == "overdue"
     assert desk.deliveries.tick().ended == []
 
@@ -116,7 +116,7 @@ def test_a_strangers_answer_changes_nothing(desk: Desk, answer: Any) -> None:
 
 def test_a_strangers_answer_after_the_row_has_moved_lets_the_graph_follow_it(desk: Desk) -> None:
     workflow_id = desk.ask()
-    desk.deliveries.deliver(envelope(Answered(), workflow_id), poke=False)
+    desk.deliveries.deliver(envelope(Answered(), workflow_id), resume=False)
 
     output = desk.graph.invoke(Command(resume="anything"), desk.config())
 
@@ -159,7 +159,7 @@ def test_a_command_may_lead_out_of_it_and_ends_it(clock: Clock) -> None:
         desk.graph.instances.execute(workflow_id, give_up, {})
         clock.forward(hours=3)
 
-        assert desk.deliveries.tick().poked == [workflow_id]
+        assert desk.deliveries.tick().resumed == [workflow_id]
         assert desk.state(workflow_id) == desk.shown().values["state"] == "given_up"
         assert desk.deliveries.deliver(envelope(Answered(), workflow_id)).status is DeliveryStatus.LATE
 

@@ -75,8 +75,8 @@ def go(name: str, url: str, address: Address, thread: str) -> str:
             waits = bool(graph.engine.store.pending_approvals(instance.workflow_id))
             answer = Command(resume={asked.id: {"type": "approve"}}) if waits else None
             _run(graph, answer, config, BOSS if waits else CLERK)  # whoever decides does not speak for the clerk
-        elif name == "waits" and Deliveries(graph, left_seconds=0).tick().poked:
-            continue  # what was poked before the crash is nobody else's to take up
+        elif name == "waits" and Deliveries(graph, abandoned_after=0).tick().resumed:
+            continue  # what was resumed before the crash is nobody else's to take up
         elif snapshot.tasks:  # `next` leaves out a task that has ended and whose step has not
             _run(graph, None, config, CLERK)
         else:

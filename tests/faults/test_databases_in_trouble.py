@@ -42,7 +42,7 @@ def nothing_happened(graph: WorkflowGraph) -> None:
     assert [record.kind.value for record in graph.instances.audit(HERE)] == ["started"]
 
 
-def goes_on(graph: WorkflowGraph) -> None:
+def resumes(graph: WorkflowGraph) -> None:
     assert graph.instances.execute(HERE, "till.open", {})["ok"]
     assert graph.instances.execute(HERE, "till.close", {})["ok"]
     assert booked(graph) == ["open", "close"]
@@ -66,7 +66,7 @@ def test_a_connection_that_the_server_ends_in_mid_command_leaves_nothing(point: 
 
     assert raised.value.retryable
     nothing_happened(graph)
-    goes_on(graph)
+    resumes(graph)
 
 
 @command("till.insist", effect="transactional")
@@ -122,7 +122,7 @@ def test_a_file_that_is_locked_for_longer_than_the_busy_timeout_is_a_retryable_e
             assert raised.value.retryable
             other.execute("ROLLBACK")
         nothing_happened(graph)
-        goes_on(graph)
+        resumes(graph)
 
 
 def test_a_file_that_may_not_grow_any_more_keeps_what_it_had(sqlite_url: str) -> None:
@@ -144,7 +144,7 @@ def test_a_file_that_may_not_grow_any_more_keeps_what_it_had(sqlite_url: str) ->
         limit["pages"] = 0
         assert graph.instances.get(HERE).state == "closed"
         assert booked(graph) == []
-        goes_on(graph)
+        resumes(graph)
 
 
 class SmallDisk:
@@ -197,7 +197,7 @@ def test_a_disk_that_fills_up_in_mid_command_keeps_nothing_of_it(point: str, sma
         with pytest.raises(StoreUnavailable, match="full"):
             graph.instances.execute(HERE, "till.open", {})
         small_disk.free()
-        goes_on(graph)
+        resumes(graph)
 
 
 @pytest.mark.parametrize("point", FaultPoint)
@@ -249,7 +249,7 @@ def write_up_to(url: str, spare: int) -> tuple[str, list[str], int]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert graph.instances.get(HERE).state == "closed"
         assert booked(graph) == []
-        goes_on(graph)
+        resumes(graph)
         return told, booked(graph), len(graph.instances.audit(HERE))
 
 

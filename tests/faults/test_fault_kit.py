@@ -75,12 +75,12 @@ def test_drop_raises_what_a_lost_database_raises_or_what_it_is_told_to() -> None
 
 
 def test_delay_holds_one_thread_until_it_is_let_go_and_no_longer_than_it_may() -> None:
-    go_on, over = threading.Event(), threading.Event()
-    with injected(delay(go_on, "a")), ThreadPoolExecutor(1) as pool:
+    resume, over = threading.Event(), threading.Event()
+    with injected(delay(resume, "a")), ThreadPoolExecutor(1) as pool:
         held = pool.submit(lambda: (walk(["a"]), over.set()))
         assert walk(["a"]) == "arrived", "the second time it is reached nobody waits"
         assert not over.is_set()
-        go_on.set()
+        resume.set()
         held.result(30)
     with injected(delay(threading.Event(), "a", seconds=0.01)):
         assert walk(["a"]) == "arrived"
@@ -99,7 +99,7 @@ def test_stop_keeps_the_process_where_it_is_until_it_is_let_go_on() -> None:
         assert child.stopped()
         with pytest.raises(TimeoutError):
             child.result(seconds=0.05)
-        child.go_on()
+        child.resume()
         assert child.result() == "arrived"
     with Child(walk, ["a"], stop_at=("b", 1)) as child:
         assert not child.stopped(), "it has ended"

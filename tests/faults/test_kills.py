@@ -70,7 +70,7 @@ def only_tick(url: str, thread: str) -> str:
     """Do nothing but what a service does again and again, a few times."""
     graph = built("waits", url, NOWHERE)
     for _ in range(6):
-        Deliveries(graph, left_seconds=0).tick()
+        Deliveries(graph, abandoned_after=0).tick()
     return str(graph.get_state({"configurable": {"thread_id": thread}}).values["state"])
 
 

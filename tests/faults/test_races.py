@@ -242,7 +242,7 @@ def raced(what: str, url: str, thread: str, revision: int = 0) -> Counter[str]:
     try:
         assert all(child.stopped() for child in children)
         for child in children:
-            child.go_on()
+            child.resume()
         return Counter(outcome for child in children for outcome in child.result())
     finally:
         for child in children:

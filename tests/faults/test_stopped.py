@@ -70,7 +70,7 @@ def test_a_stopped_process_is_refused_when_another_one_has_gone_on(
         wait_for_lease(name, prepared_url, outside.address, thread)
         with Child(recover, name, prepared_url, outside, thread) as other:
             left = other.result()
-        stopped.go_on()
+        stopped.resume()
         with pytest.raises((ConflictError, StaleCheckpoint)):
             stopped.result()
 
@@ -94,7 +94,7 @@ def test_an_effect_that_may_not_be_repeated_is_asked_about_when_its_process_stop
         wait_for_lease(*arguments)
         with Child(recover, "effects", prepared_url, outside, thread) as other:
             left = other.result()
-        stopped.go_on()
+        stopped.resume()
         with pytest.raises(LeaseLost, match="was taken over"):
             stopped.result()
 
@@ -154,7 +154,7 @@ def test_a_process_that_stops_in_mid_transaction_loses_it_and_another_one_goes_o
     with Child(run, "transactions", impatient, outside.address, thread, stop_at=(point, 1), preload=PRELOAD) as stopped:
         assert stopped.stopped()
         left = recover("transactions", server_url, outside, thread)
-        stopped.go_on()
+        stopped.resume()
         with pytest.raises((StoreUnavailable, ConflictError)):
             stopped.result()
 
@@ -178,7 +178,7 @@ def test_a_process_that_stops_with_the_files_write_lock_keeps_others_out_for_no_
             graph.instances.execute(config, "till.open", {})
         assert raised.value.retryable
         assert graph.instances.get(config).state == "closed"
-        stopped.go_on()
+        stopped.resume()
         assert stopped.result() == "open"
 
     monkeypatch.undo()
@@ -246,7 +246,7 @@ def test_a_process_that_stops_before_an_effect_does_not_begin_it_once_a_person_h
             person.result()
         with Child(recover, "effects", prepared_url, outside, thread) as other:
             left = other.result()
-        stopped.go_on()
+        stopped.resume()
         with pytest.raises(LeaseLost, match="was taken over"):
             stopped.result()
 
@@ -264,7 +264,7 @@ def test_a_process_that_stops_before_an_effect_and_was_not_missed_begins_it_unde
     with Child(hand_over, *arguments, stop_at=(FaultPoint.BEFORE_EFFECT, 1)) as stopped:
         assert stopped.stopped()
         wait_for_lease(*arguments)
-        stopped.go_on()
+        stopped.resume()
         assert stopped.result() == "over"
 
     assert [tool for tool, _ in outside.calls(thread)] == ["label.buy", "parcel.hand_over"]

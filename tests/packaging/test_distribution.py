@@ -92,8 +92,8 @@ import sys
 for extra in ("langchain", "langchain_openai", "psycopg", "psycopg_pool", "pymysql", "asyncmy", "pytest", "hypothesis"):
     sys.modules[extra] = None
 import interlock, interlock.testing
-for room in ("tools", "checkpointing", "nodes", "graphs"):
-    __import__("interlock." + room)
+for package in ("tools", "checkpointing", "nodes", "graphs"):
+    __import__("interlock." + package)
 """
     assert _run_from_the_wheel(distribution, program, tmp_path) == ""
 

@@ -1,4 +1,4 @@
-"""What importing Interlock costs: rooms are imported when they are used, extras only with what needs them."""
+"""What importing Interlock costs: packages are imported when they are used, extras only with what needs them."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ for name in set(sys.modules) - before:
     return set(done.stdout.split())
 
 
-def test_importing_interlock_loads_no_room_and_nothing_of_others() -> None:
+def test_importing_interlock_loads_no_package_and_nothing_of_others() -> None:
     assert loaded_by("") == {"interlock", "interlock._version", "lazy_loader"}
 
 
 def test_declaring_a_tool_loads_the_tools_alone() -> None:
-    rooms = {name.split(".")[1] for name in loaded_by("interlock.command") if name.startswith("interlock.")}
-    assert rooms == {"_version", "tools"}
+    packages = {name.split(".")[1] for name in loaded_by("interlock.command") if name.startswith("interlock.")}
+    assert packages == {"_version", "tools"}
 
 
 def test_all_that_the_door_shows_loads_no_extra() -> None:

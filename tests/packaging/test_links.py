@@ -1,4 +1,4 @@
-"""The rooms of the package, shown at the top of the repository: links to look through, not to import through."""
+"""The packages of the package, shown at the top of the repository: links to look through, not to import through."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "interlock"
-ROOMS = {
+PACKAGES = {
     "tools",
     "checkpointing",
     "events",
@@ -22,45 +22,45 @@ ROOMS = {
     "operations",
     "workflows",
 }
-"""The rooms that the house was laid out with."""
+"""The packages of the plan."""
 FACE = {"cli", "testing"}
-"""Folders of the package that belong to its face and are no rooms."""
+"""Folders of the package that belong to the public face and are not listed."""
 
 pytestmark = pytest.mark.skipif(
-    not any((ROOT / room).is_symlink() for room in ROOMS) and not (ROOT / ".git").exists(),
+    not any((ROOT / package).is_symlink() for package in PACKAGES) and not (ROOT / ".git").exists(),
     reason="an unpacked sdist: the links are the repository's, and are not shipped",
 )
 
 
-def _rooms() -> set[str]:
+def _packages() -> set[str]:
     folders = {
         folder.name for folder in PACKAGE.iterdir() if folder.is_dir() and not folder.name.startswith(("_", "."))
     }
-    return ROOMS | (folders - FACE)
+    return PACKAGES | (folders - FACE)
 
 
-@pytest.mark.parametrize("room", sorted(_rooms()))
-def test_every_room_is_shown_by_a_relative_link(room: str) -> None:
-    link = ROOT / room
+@pytest.mark.parametrize("package", sorted(_packages()))
+def test_every_package_is_shown_by_a_relative_link(package: str) -> None:
+    link = ROOT / package
 
     assert link.is_symlink(), (
-        f"run `ln -s src/interlock/{room} {room}` at the top of the repository and commit the link"
+        f"run `ln -s src/interlock/{package} {package}` at the top of the repository and commit the link"
     )
-    assert link.readlink() == Path("src", "interlock", room)
-    assert link.resolve() == PACKAGE / room
+    assert link.readlink() == Path("src", "interlock", package)
+    assert link.resolve() == PACKAGE / package
     assert link.is_dir()
 
 
 def test_there_are_no_other_links_at_the_top() -> None:
-    assert {entry.name for entry in ROOT.iterdir() if entry.is_symlink()} == _rooms()
+    assert {entry.name for entry in ROOT.iterdir() if entry.is_symlink()} == _packages()
 
 
 def test_the_links_are_committed_as_links() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     listed = subprocess.run(
-        ["git", "ls-files", "--stage", "--", *sorted(_rooms())], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--stage", "--", *sorted(_packages())], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
 
     modes = {line.split("\t")[1]: line.split(" ")[0] for line in listed}
-    assert modes == dict.fromkeys(_rooms(), "120000")
+    assert modes == dict.fromkeys(_packages(), "120000")

@@ -63,7 +63,7 @@ def test_editing_changes_only_what_is_named() -> None:
 def test_a_card_can_decide_without_running_on() -> None:
     graph, approval_id = asked()
 
-    graph.instances.card(approval_id, by=BOB, go_on=False).reject("too much")
+    graph.instances.card(approval_id, by=BOB, resume=False).reject("too much")
 
     assert status(graph, approval_id) == "rejected"
     assert graph.instances.get(CONFIG).state == "open"

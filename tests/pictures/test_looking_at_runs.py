@@ -138,7 +138,7 @@ def test_without_pandas_the_table_says_what_to_install(monkeypatch: pytest.Monke
 
 
 def test_the_conversation_stands_beside_the_workflow_as_another_thing() -> None:
-    panes = ran().panes(CONFIG)
+    panes = ran().side_by_side(CONFIG)
 
     ET.fromstring(panes.svg)
     assert [panes.messages[0].type, panes.messages[-1].text] == ["human", "refunded"]

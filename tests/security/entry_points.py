@@ -222,7 +222,7 @@ def looks() -> Iterator[Entry]:
         "graph.abulk_update_state",
         lambda p, by: asyncio.run(p.graph.abulk_update_state(THREAD, [[StateUpdate(HELLO)]], by=by)),
     )
-    yield Entry("graph.panes", lambda p, by: str(p.graph.panes(THREAD, by=by)))
+    yield Entry("graph.side_by_side", lambda p, by: str(p.graph.side_by_side(THREAD, by=by)))
     yield Entry("graph.compare", lambda p, by: str(p.graph.compare(THREAD, THREAD, by=by)._repr_mimebundle_()))
     for which, how in ((THREAD, "by thread"), (None, "by id")):
 
@@ -244,8 +244,8 @@ def looks() -> Iterator[Entry]:
         )
         yield Entry("instances.timeline", lambda p, by, at=at: p.graph.instances.timeline(at(p), by=by), how)
         yield Entry("instances.audit", lambda p, by, at=at: p.graph.instances.audit(at(p), by=by), how)
-        yield Entry("instances.go_on", lambda p, by, at=at: p.graph.instances.go_on(at(p), by=by), how)
-        yield Entry("instances.ago_on", lambda p, by, at=at: asyncio.run(p.graph.instances.ago_on(at(p), by=by)), how)
+        yield Entry("instances.resume", lambda p, by, at=at: p.graph.instances.resume(at(p), by=by), how)
+        yield Entry("instances.aresume", lambda p, by, at=at: asyncio.run(p.graph.instances.aresume(at(p), by=by)), how)
         yield Entry(
             "instances.execute",
             lambda p, by, at=at: p.graph.instances.execute(at(p), "order.refund", {"orderId": "W-78"}, principal=by),
@@ -306,8 +306,8 @@ LISTED = {
     "deliveries.deliver": "an event is of one tenant",
     "deliveries.adeliver": "as deliver",
     "deliveries.again": "the application's: delivers again what stands in the inbox",
-    "deliveries.poke": "the application's: lets graphs go on as the library itself",
-    "deliveries.apoke": "as poke",
+    "deliveries.resume": "the application's: lets graphs go on as the library itself",
+    "deliveries.aresume": "as resume",
     "deliveries.tick": "the application's: keeps deadlines as the library itself",
     "deliveries.atick": "as tick",
     "deliveries.envelope": "reads an event and no instance but the one that the application names",

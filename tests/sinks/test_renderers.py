@@ -62,9 +62,9 @@ def test_what_a_notebook_shows_of_a_run_is_whole_and_obeys_nothing(evil: str) ->
     out = graph.invoke({"messages": [("user", f"hello {evil}")]}, config, context=ADA)
     card = graph.instances.card(out["__interrupt__"][0].value["approvalId"], by=BEN)
     before = graph.get_state(config)
-    figures = [card, graph.panes(config), graph.instances.timeline(config)]
+    figures = [card, graph.side_by_side(config), graph.instances.timeline(config)]
     card.reject(f"no {evil}")
-    figures += [card, graph.panes(config), graph.instances.timeline(config)]
+    figures += [card, graph.side_by_side(config), graph.instances.timeline(config)]
     figures.append(graph.compare(before.config, graph.get_state(config).config) if hasattr(graph, "compare") else card)
 
     for figure in figures:

@@ -1,4 +1,4 @@
-"""The room's one public door."""
+"""The package's one public door."""
 
 import ast
 import inspect
@@ -31,12 +31,12 @@ def test_every_exported_class_and_function_is_documented() -> None:
     assert undocumented == []
 
 
-def test_nothing_in_the_room_imports_what_lies_outside_of_it() -> None:
-    room = Path(inspect.getfile(interlock.tools)).parent
+def test_nothing_in_the_package_imports_what_lies_outside_of_it() -> None:
+    package = Path(inspect.getfile(interlock.tools)).parent
 
     outside = {
         f"{path.name}: {ast.unparse(node)}"
-        for path in room.glob("*.py")
+        for path in package.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.ImportFrom) and node.level > 1
     }
@@ -44,8 +44,8 @@ def test_nothing_in_the_room_imports_what_lies_outside_of_it() -> None:
     assert outside == set()
 
 
-def test_the_room_stands_without_langgraph_and_sqlalchemy() -> None:
-    # The package's own face is kept out: it imports the other rooms.
+def test_the_package_stands_without_langgraph_and_sqlalchemy() -> None:
+    # The package's own face is kept out: it imports the other packages.
     code = """
 import sys, types
 sys.modules["interlock"] = types.ModuleType("interlock")

@@ -72,7 +72,7 @@ def flow(tool: Any, *, limits: Limits | None = None, data: Any = None, look: Any
     return made.add_edge("open", tool, "next").add_edge("next", tool, "done")
 
 
-def goes_on(graph: WorkflowGraph, run: Runner) -> None:
+def resumes(graph: WorkflowGraph, run: Runner) -> None:
     """See that the instance can still be used, by everything that reads it."""
     output = run(graph, said("and now?"), thread(), context=ADA)
     assert output["messages"][-1].text == "Still here."
@@ -101,7 +101,7 @@ def test_an_output_that_cannot_be_kept_is_invalid_and_never_done_twice(memory: H
     assert output["last_result"]["error"]["details"].get("happened", False) is not inside
     kinds = [record.kind.value for record in graph.instances.audit(thread())]
     assert ("transition" in kinds) is not inside
-    goes_on(graph, Runner("invoke"))
+    resumes(graph, Runner("invoke"))
     assert ran == [1]
 
 
@@ -116,7 +116,7 @@ def test_a_refusal_with_details_that_cannot_be_kept_is_invalid_output(home: Home
     output = run(graph, said(), thread(), context=ADA)
     assert (codes(output), output["state"]) == (["invalid_output"], "open")
     assert "no, not now" in answers(output)[0]["error"]["message"]
-    goes_on(graph, run)
+    resumes(graph, run)
 
 
 def test_a_refusal_keeps_its_details_as_they_are(home: Home, run: Runner) -> None:
@@ -153,7 +153,7 @@ def test_an_event_that_cannot_be_kept_is_invalid_output_and_does_not_go_out(
     assert codes(output) == ["invalid_output"]
     sent = [record for record in graph.instances.audit(thread()) if record.kind.value == "event_out"]
     assert len(sent) == (0 if effect == "transactional" else 1)
-    goes_on(graph, Runner("invoke"))
+    resumes(graph, Runner("invoke"))
 
 
 class Loss(BaseModel):
@@ -195,7 +195,7 @@ def test_data_that_would_not_read_back_equal_is_invalid_output(memory: Home, wha
     assert codes(output) == ["invalid_output"]
     assert output["state"] == ("open" if effect == "transactional" else "next")
     assert graph.instances.get(thread()).data["value"] is None
-    goes_on(graph, Runner("invoke"))
+    resumes(graph, Runner("invoke"))
 
 
 @pytest.mark.parametrize("given", [None, {"value": 1}, "text", 5])
@@ -209,7 +209,7 @@ def test_data_that_was_put_in_another_ones_place_is_checked_as_well(memory: Home
     graph = memory.compile(flow(do, data=Loss))
     expected = ["ok"] if isinstance(given, dict) else ["invalid_output"]
     assert codes(graph.invoke(said(), thread(), context=ADA)) == expected
-    goes_on(graph, Runner("invoke"))
+    resumes(graph, Runner("invoke"))
 
 
 def test_data_that_reads_back_equal_is_kept_as_it_is(home: Home, run: Runner) -> None:

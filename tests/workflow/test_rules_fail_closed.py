@@ -266,7 +266,7 @@ def test_what_a_rule_writes_is_rolled_back_whatever_it_says(sql: Home, rule: str
     if "__interrupt__" in output:
         approval = output["__interrupt__"][0].value["approvalId"]
         graph.instances.decide(approval, "approve", by=BEN)
-        output = graph.instances.go_on(thread())
+        output = graph.instances.resume(thread())
         assert rows(sql) == 0
     assert graph.instances.get(thread()).data["spent"] in {0, 5}
     assert graph.instances.get(thread()).data["payees"] == []
@@ -350,7 +350,7 @@ def test_a_rule_does_not_change_what_the_next_rule_or_the_tool_sees(memory: Home
     graph = memory.compile(flow)
     output = graph.invoke(said(), thread(), context=ADA)
     graph.instances.decide(output["__interrupt__"][0].value["approvalId"], "approve", by=BEN)
-    assert graph.instances.go_on(thread())["last_result"]["output"] == [5]
+    assert graph.instances.resume(thread())["last_result"]["output"] == [5]
     assert {tuple(amounts) for amounts in seen} == {(5,)}
 
 

@@ -39,7 +39,7 @@ Roles = Annotated[
 ]
 Tenant = Annotated[str, typer.Option(help="Whose it is.")]
 Message = Annotated[str | None, typer.Option("--message", "-m", help="Why, for the record and for the model.")]
-GoOn = Annotated[bool, typer.Option("--go-on", help="Run the thread on at once, from where it waits.")]
+ResumeAfter = Annotated[bool, typer.Option("--resume", help="Run the thread on at once, from where it waits.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -115,12 +115,12 @@ def approve(
     role: Roles = None,
     tenant: Tenant = "default",
     message: Message = None,
-    go_on: GoOn = False,
+    resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
     """Let it run exactly as shown."""
     decision = Decision(DecisionKind.APPROVE, message=message)
-    _decide(app, db, approval, decision, by=_principal(who, role, tenant), go_on=go_on, as_json=as_json)
+    _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
 
 
 @topic.command()
@@ -134,7 +134,7 @@ def edit(
     role: Roles = None,
     tenant: Tenant = "default",
     message: Message = None,
-    go_on: GoOn = False,
+    resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
     """Let it run with other arguments."""
@@ -150,7 +150,7 @@ def edit(
         request = graph.engine.store.approval(approval)
         now = request.effective_arguments
         decision = Decision(DecisionKind.EDIT, arguments={**now, **changed}, message=message, seen=now)
-    _decide(app, db, approval, decision, by=_principal(who, role, tenant), go_on=go_on, as_json=as_json)
+    _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
 
 
 @topic.command()
@@ -163,12 +163,12 @@ def reject(
     role: Roles = None,
     tenant: Tenant = "default",
     message: Message = None,
-    go_on: GoOn = False,
+    resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
     """Do not let it run."""
     decision = Decision(DecisionKind.REJECT, message=message)
-    _decide(app, db, approval, decision, by=_principal(who, role, tenant), go_on=go_on, as_json=as_json)
+    _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
 
 
 @topic.command()
@@ -181,12 +181,12 @@ def respond(
     who: As = None,
     role: Roles = None,
     tenant: Tenant = "default",
-    go_on: GoOn = False,
+    resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
     """Do not let it run, and tell the model something instead."""
     decision = Decision(DecisionKind.RESPOND, message=message)
-    _decide(app, db, approval, decision, by=_principal(who, role, tenant), go_on=go_on, as_json=as_json)
+    _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
 
 
 def _decide(
@@ -196,7 +196,7 @@ def _decide(
     decision: Decision,
     *,
     by: Principal,
-    go_on: bool,
+    resume: bool,
     as_json: bool,
 ) -> None:
     with _graph(app, db) as graph:
@@ -207,7 +207,7 @@ def _decide(
                 raise
             print_error(error, as_json=as_json)
             raise typer.Exit(ExitCode.NO) from None
-        went_on = graph.instances.go_on(after.workflow_id) if go_on else None
+        went_on = graph.instances.resume(after.workflow_id) if resume else None
     if as_json:
         state = None if went_on is None else went_on.get("state")
         print_json({"ok": True, **_row(after), "state": state or after.state})
@@ -217,7 +217,7 @@ def _decide(
     if went_on is not None:
         console().print(f"The workflow went on, and is in {went_on.get('state')}.")
     elif after.status is not ApprovalStatus.REQUESTED:
-        console().print("The thread finds it when it is run on (--go-on does it at once).", style="dim")
+        console().print("The thread finds it when it is run on (--resume does it at once).", style="dim")
 
 
 @contextmanager

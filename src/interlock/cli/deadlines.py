@@ -29,7 +29,7 @@ def tick(
         str | None,
         typer.Option(metavar="DURATION", help="Again and again, with such pauses (such as 10s), until Ctrl-C."),
     ] = None,
-    poke: Annotated[bool, typer.Option(help="Let the graphs go on that stood there.")] = True,
+    resume: Annotated[bool, typer.Option(help="Let the graphs go on that stood there.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Let what is overdue happen: approvals expire, are escalated or another edge is taken, and waits end."""
@@ -37,18 +37,18 @@ def tick(
     graph, parent = load_app(app).graph(db), load_root(root)
     never = threading.Event()
     while True:
-        _print(_once(graph, parent, poke), as_json=as_json, quiet=pause is not None)
+        _print(_once(graph, parent, resume), as_json=as_json, quiet=pause is not None)
         if pause is None:
             break
         never.wait(pause)
 
 
-def _once(graph: WorkflowGraph, root: AnyGraph | None, poke: bool) -> Tick:
+def _once(graph: WorkflowGraph, root: AnyGraph | None, resume: bool) -> Tick:
     if any(contract.is_async for contract in graph.engine.definition.contracts.values()):
         import asyncio  # noqa: PLC0415 -- a graph with async tools runs in a loop only
 
-        return asyncio.run(graph.instances.atick(poke=poke, root=root))
-    return graph.instances.tick(poke=poke, root=root)
+        return asyncio.run(graph.instances.atick(resume=resume, root=root))
+    return graph.instances.tick(resume=resume, root=root)
 
 
 def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
@@ -61,9 +61,9 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
         out.print(line(f"{one.tool} in {one.workflow_id}: {one.outcome}{to}"))
     for workflow_id in done.ended:
         out.print(f"the wait of {workflow_id} ended")
-    for workflow_id in done.poked:
+    for workflow_id in done.resumed:
         out.print(f"{workflow_id} went on")
-    if not quiet and not (done.lapsed or done.ended or done.poked):
+    if not quiet and not (done.lapsed or done.ended or done.resumed):
         out.print("Nothing is overdue.", style="dim")
 
 
@@ -80,5 +80,5 @@ def _json(done: Tick) -> JsonObject:
             for one in done.lapsed
         ],
         "ended": [*done.ended],
-        "poked": [*done.poked],
+        "resumed": [*done.resumed],
     }

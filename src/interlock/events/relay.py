@@ -194,7 +194,7 @@ class Relay:
             if total.unavailable is None and following is not None and following.lanes:
                 published, batch = batch, following
             else:  # Nothing is under way: write it down, and look again.
-                batch = await self._finish(batch, following, total, go_on=not stop.is_set())
+                batch = await self._finish(batch, following, total, more=not stop.is_set())
                 published = None
         return total
 
@@ -211,9 +211,9 @@ class Relay:
         _, following = await _both(self._publish(batch), beside)
         return following
 
-    async def _finish(self, batch: _Batch, following: _Batch | None, total: Round, *, go_on: bool) -> _Batch | None:
+    async def _finish(self, batch: _Batch, following: _Batch | None, total: Round, *, more: bool) -> _Batch | None:
         """Write down a batch, give back what was claimed after it, and claim what is due now unless the bus is away."""
-        ahead = go_on and total.unavailable is None
+        ahead = more and total.unavailable is None
         return await self._in_store(
             lambda until: self._settle(total, batch, unused=following, ahead=ahead, until=until), batch, following
         )

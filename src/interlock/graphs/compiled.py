@@ -27,7 +27,7 @@ from ..operations.stepping import Stepper
 from ..operations.time_travel import check_travel
 from ..pictures.comparison import Comparison, compare
 from ..pictures.picture import Picture, picture_of
-from ..pictures.side_by_side import Panes, panes_of
+from ..pictures.side_by_side import SideBySide, side_by_side
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .agents.guarded_state import GuardedState
@@ -125,7 +125,7 @@ class WorkflowGraph(GuardedState):
         """Go through one thread step by step; in a notebook it shows where the workflow stands after each."""
         return Stepper(self, config, context)
 
-    def panes(self, config: RunnableConfig, *, by: Principal | None = None) -> Panes:
+    def side_by_side(self, config: RunnableConfig, *, by: Principal | None = None) -> SideBySide:
         """The conversation of a thread beside where its workflow stands: two things, kept in two places.
 
         Args:
@@ -133,7 +133,7 @@ class WorkflowGraph(GuardedState):
             by: Who looks; without one it is the application.
         """
         messages = self.get_state(config, by=by).values.get("messages", [])
-        return panes_of(messages, self.instances.snapshot(config, by=by).to_json())
+        return side_by_side(messages, self.instances.snapshot(config, by=by).to_json())
 
     def compare(self, before: RunnableConfig, after: RunnableConfig, *, by: Principal | None = None) -> Comparison:
         """What differs between two checkpoints, each named by a config with its `checkpoint_id`.

@@ -26,7 +26,7 @@ def traced_run(
     """
     engine = graph.engine
     resume = given.resume if isinstance(given, Command) else None
-    goes_on = given is None or resume is not None
+    resumes = given is None or resume is not None
 
     def instance() -> str | None:
         if configurable.get("workflow_id") is not None:
@@ -36,7 +36,7 @@ def traced_run(
         return workflow_id_of(configurable, engine.definition.name)
 
     def cause() -> TraceReference | None:
-        known = instance() if goes_on else None
+        known = instance() if resumes else None
         return None if known is None else last_reference(engine.store, known)
 
     return graph_run(
@@ -45,7 +45,7 @@ def traced_run(
         workflow=engine.definition.name,
         version=engine.definition.version,
         resume=resume,
-        goes_on=goes_on,
+        resumes=resumes,
         workflow_id=instance,
         cause=cause,
     )

@@ -1,6 +1,6 @@
 """The node of a wait state: it interrupts the graph until the workflow row says that the wait is over.
 
-What ends a wait is decided in SQL, by `delivery` and `settling`; the graph is then poked (`invoke(None)`), runs this node again,
+What ends a wait is decided in SQL, by `delivery` and `settling`; the graph is then resumed (`invoke(None)`), runs this node again,
 and follows the row. Whatever it is resumed with changes nothing.
 """
 

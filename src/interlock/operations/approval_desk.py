@@ -41,7 +41,7 @@ class Tick:
     """What followed the deadlines of approvals."""
     ended: list[str] = field(default_factory=list)
     """The instances whose waits ended."""
-    poked: list[str] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
     """The instances whose graphs went on."""
 
     def add(self, lapsed: Lapsed | None) -> None:
@@ -51,7 +51,7 @@ class Tick:
 
     def with_waits(self, waits: Ticked) -> "Tick":
         """The same, with what happened to waits."""
-        return Tick(self.lapsed, waits.ended, waits.poked)
+        return Tick(self.lapsed, waits.ended, waits.resumed)
 
 
 class ApprovalDesk:
@@ -167,7 +167,7 @@ class ApprovalDesk:
         *,
         by: Principal,
     ) -> ApprovalRequest:
-        """Take a decision on an approval, without the graph; it finds it when it goes on (`go_on`, or `graph.invoke(None, config)`).
+        """Take a decision on an approval, without the graph; it finds it when it goes on (`resume`, or `graph.invoke(None, config)`).
 
         Args:
             approval_id: Which approval.
@@ -214,13 +214,13 @@ class ApprovalDesk:
 
     # Deadlines
 
-    def tick(self, *, poke: bool = True, root: AnyGraph | None = None) -> Tick:
+    def tick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
         """Let what is overdue happen: requests expire, are escalated or another edge is taken, and waits end.
 
         It may run in as many processes as one likes, and beside the graph: each of these happens once.
 
         Args:
-            poke: Whether to let the graphs go on that stand at what is settled: by this call, or by one before that was killed.
+            resume: Whether to let the graphs go on that stand at what is settled: by this call, or by one before that was killed.
             root: The graph that the workflow runs inside of, if it does; let go on in its place.
 
         Returns:
@@ -234,9 +234,9 @@ class ApprovalDesk:
                     done.add(run(self._engine.store, lapse_one(self._engine, approval_id, workflow_id)))
                 except (ConflictError, OutcomeUnknown) as error:
                     _log_skipped(approval_id, error)
-        return done.with_waits(Deliveries(self._graph, root).tick(poke=poke))
+        return done.with_waits(Deliveries(self._graph, root).tick(resume=resume))
 
-    async def atick(self, *, poke: bool = True, root: AnyGraph | None = None) -> Tick:
+    async def atick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
         """As `tick`; to be awaited by an application now and then."""
         done, seen = Tick(), set[str]()
         while overdue := await self._engine.store.database.arun(lambda: self._overdue(seen)):
@@ -246,7 +246,7 @@ class ApprovalDesk:
                     done.add(await arun(self._engine.store, lapse_one(self._engine, approval_id, workflow_id)))
                 except (ConflictError, OutcomeUnknown) as error:
                     _log_skipped(approval_id, error)
-        return done.with_waits(await Deliveries(self._graph, root).atick(poke=poke))
+        return done.with_waits(await Deliveries(self._graph, root).atick(resume=resume))
 
     def _overdue(self, seen: set[str]) -> list[tuple[str, str]]:
         store, name = self._engine.store, self._engine.definition.name
@@ -256,7 +256,7 @@ class ApprovalDesk:
 
     # Going on
 
-    def go_on(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
+    def resume(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
         """Run the thread of an instance on, from where it waits: after a decision that was taken outside the graph.
 
         Args:
@@ -273,8 +273,8 @@ class ApprovalDesk:
         """
         return dict(self._graph.invoke(None, self._thread_of(which, by)))
 
-    async def ago_on(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
-        """As `go_on`."""
+    async def aresume(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
+        """As `resume`."""
         config = await self._engine.store.database.arun(lambda: self._thread_of(which, by))
         return dict(await self._graph.ainvoke(None, config))
 

@@ -1,4 +1,4 @@
-"""Events into workflows, from outside their graphs: delivered, deadlines kept, and the graphs poked to go on."""
+"""Events into workflows, from outside their graphs: delivered, deadlines kept, and the graphs resumed."""
 
 import datetime as dt
 import hashlib
@@ -17,7 +17,7 @@ from ..tools.events import Event, EventEnvelope
 from ..tools.ids import EventId, TraceId, WorkflowId, derive, mint
 from ..tools.storable import storable_text
 from .compiled import CompiledWorkflow
-from .resuming import AnyGraph, Kind, Poker, Stop
+from .resuming import AnyGraph, Kind, Resumer, Stop
 
 Deliverable = EventEnvelope | Event | Mapping[str, Any] | str | bytes
 """An event in any form: an envelope, the wire shape, a CloudEvent, their JSON text, or a bare `Event` with `workflow_id=`."""
@@ -29,7 +29,7 @@ class Ticked:
 
     ended: list[str] = field(default_factory=list)
     """The instances whose waits it ended."""
-    poked: list[str] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
     """The instances whose graphs went on."""
 
 
@@ -42,17 +42,17 @@ class Deliveries:
 
     Args:
         graph: The compiled workflow.
-        root: The graph that it is a part of, where it runs inside another one; poked in its place.
-        left_seconds: How long a run that was poked may be without a checkpoint before it counts as left by a process that died.
+        root: The graph that it is a part of, where it runs inside another one; resumed in its place.
+        abandoned_after: How long a run that was resumed may be without a checkpoint before it counts as left by a process that died.
             A run that is only slow, and is taken up beside, does no business twice; one of the two ends with a `ConflictError`.
             By default five minutes.
     """
 
     def __init__(
-        self, graph: CompiledWorkflow, root: AnyGraph | None = None, *, left_seconds: float | None = None
+        self, graph: CompiledWorkflow, root: AnyGraph | None = None, *, abandoned_after: float | None = None
     ) -> None:
         self._engine = graph.engine
-        self._poker = Poker(graph, root, left_seconds=left_seconds)
+        self._resumer = Resumer(graph, root, abandoned_after=abandoned_after)
 
     @property
     def needs_loop(self) -> bool:
@@ -60,59 +60,59 @@ class Deliveries:
         return any(contract.is_async for contract in self._engine.definition.contracts.values())
 
     def deliver(
-        self, event: Deliverable, *, workflow_id: str | None = None, source: str = "/application", poke: bool = True
+        self, event: Deliverable, *, workflow_id: str | None = None, source: str = "/application", resume: bool = True
     ) -> Delivery:
         """Take an event in, once, and let the workflows that wait for it go on. See `interlock.deliver`."""
         delivery = take_in(self._engine, self.envelope(event, workflow_id, source))
-        if poke:
-            self.poke(delivery.ended)
+        if resume:
+            self.resume(delivery.ended)
         return delivery
 
     async def adeliver(
-        self, event: Deliverable, *, workflow_id: str | None = None, source: str = "/application", poke: bool = True
+        self, event: Deliverable, *, workflow_id: str | None = None, source: str = "/application", resume: bool = True
     ) -> Delivery:
         """As `deliver`."""
         database = self._engine.store.database
         envelope = await database.arun(lambda: self.envelope(event, workflow_id, source))
         delivery = await database.arun(lambda: take_in(self._engine, envelope))
-        if poke:
-            await self.apoke(delivery.ended)
+        if resume:
+            await self.aresume(delivery.ended)
         return delivery
 
-    def again(self, event: InboxEvent, *, poke: bool = True) -> Delivery:
+    def again(self, event: InboxEvent, *, resume: bool = True) -> Delivery:
         """Deliver an event of the inbox again that no wait has taken."""
         delivery = take_again(self._engine, event, envelope_of(event.envelope))
-        if poke:
-            self.poke(delivery.ended)
+        if resume:
+            self.resume(delivery.ended)
         return delivery
 
-    def tick(self, *, poke: bool = True) -> Ticked:
-        """Keep the deadlines: end the waits that are due, and poke every graph that has not gone on from what was settled."""
+    def tick(self, *, resume: bool = True) -> Ticked:
+        """Keep the deadlines: end the waits that are due, and resume every graph that has not gone on from what was settled."""
         done = Ticked(ended=[wait.workflow_id for wait in settle_due(self._engine)])
-        if poke:
-            done.poked = self._poker.poke(self._poker.all())
+        if resume:
+            done.resumed = self._resumer.resume(self._resumer.all())
         return done
 
-    async def atick(self, *, poke: bool = True) -> Ticked:
+    async def atick(self, *, resume: bool = True) -> Ticked:
         """As `tick`."""
         database = self._engine.store.database
         ended = await database.arun(lambda: settle_due(self._engine))
         done = Ticked(ended=[wait.workflow_id for wait in ended])
-        if poke:
-            done.poked = await self._poker.apoke(await database.arun(self._poker.all))
+        if resume:
+            done.resumed = await self._resumer.aresume(await database.arun(self._resumer.all))
         return done
 
-    def poke(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
+    def resume(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
         """Let the graphs that stand at these ended waits go on.
 
         Returns:
             The instances whose graphs went on. One whose graph could not is left for the next tick, and logged.
         """
-        return self._poker.poke([Stop(Kind.WAIT, wait_id) for wait_id in wait_ids])
+        return self._resumer.resume([Stop(Kind.WAIT, wait_id) for wait_id in wait_ids])
 
-    async def apoke(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
-        """As `poke`."""
-        return await self._poker.apoke([Stop(Kind.WAIT, wait_id) for wait_id in wait_ids])
+    async def aresume(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
+        """As `resume`."""
+        return await self._resumer.aresume([Stop(Kind.WAIT, wait_id) for wait_id in wait_ids])
 
     def keep_unreadable(self, body: bytes, *, name: str, problem: str) -> None:
         """Write something into the inbox that came over a bus and cannot be taken in, so that a person can look at it.

@@ -101,20 +101,20 @@ class Instances(ApprovalDesk):
         principal = principal or by
         return picture_of_instance(self._engine, instance, self.audit(which), principal or instance.started_by)
 
-    def card(self, approval_id: str, *, by: Principal, go_on: bool = True) -> ApprovalCard:
+    def card(self, approval_id: str, *, by: Principal, resume: bool = True) -> ApprovalCard:
         """An approval as a card for a notebook: with buttons where there are widgets, and functions to call everywhere.
 
         Args:
             approval_id: Which one.
             by: Who decides.
-            go_on: Whether the thread runs on after a decision.
+            resume: Whether the thread runs on after a decision.
 
         Raises:
             InputError: There is no such approval, or it is another tenant's.
             PrincipalError: It asks somebody else.
         """
         self.approval(approval_id, by=by)
-        return ApprovalCard(self, approval_id, by, go_on=go_on)
+        return ApprovalCard(self, approval_id, by, resume=resume)
 
     def timeline(self, which: Which, *, by: Principal | None = None) -> Timeline:
         """What happened to an instance, in order: a figure in a notebook, and rows for pandas.

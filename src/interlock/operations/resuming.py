@@ -1,6 +1,6 @@
 """Letting graphs go on from where something was settled: an ended wait, or an approval whose time was over.
 
-What ends a wait or lets a request expire is committed in SQL first. The poke only lets the graph see it; one that fails, or that
+What ends a wait or lets a request expire is committed in SQL first. Resuming only lets the graph see it; one that fails, or that
 a killed process never made, is made up for by the next tick. So a stop is struck off only once its thread was seen to have gone on.
 """
 
@@ -26,8 +26,8 @@ from .compiled import CompiledWorkflow, HasEngine
 
 AnyGraph = CompiledStateGraph[Any, Any, Any, Any]
 
-LEFT_SECONDS = 300.0
-"""After so long without a checkpoint a run that was poked counts as left by a process that died, and the tick takes it up."""
+ABANDONED_AFTER = 300.0
+"""After so long without a checkpoint a run that was resumed counts as left by a process that died, and the tick takes it up."""
 BATCH = 1_000
 """How many stops of a kind one tick looks at."""
 
@@ -48,37 +48,37 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class _Poke:
+class _Resumption:
     stop: Stop
     workflow_id: str
     config: RunnableConfig
     runner: AnyGraph
 
 
-class _Stands(Enum):
+class _Standing(Enum):
     WAITS = "waits"
     RUNS = "runs"
     LEFT = "left"
     ELSEWHERE = "elsewhere"
 
 
-class Poker:
+class Resumer:
     """Lets the graphs of one workflow go on.
 
     Args:
         graph: The compiled workflow; or a middleware's stand-in for one.
-        root: The graph that it is a part of, where it runs inside another one; poked in its place.
-        left_seconds: How long a run that was poked may be without a checkpoint before it counts as left by a process that died.
+        root: The graph that it is a part of, where it runs inside another one; resumed in its place.
+        abandoned_after: How long a run that was resumed may be without a checkpoint before it counts as left by a process that died.
     """
 
     def __init__(
-        self, graph: CompiledWorkflow | HasEngine, root: AnyGraph | None, *, left_seconds: float | None = None
+        self, graph: CompiledWorkflow | HasEngine, root: AnyGraph | None, *, abandoned_after: float | None = None
     ) -> None:
         self._engine = graph.engine
         # A middleware has no graph of its own: its threads are those of the agent.
         self._own: AnyGraph | None = graph if isinstance(graph, CompiledStateGraph) else root
         self._root = root
-        self._left_seconds = LEFT_SECONDS if left_seconds is None else left_seconds
+        self._abandoned_after = ABANDONED_AFTER if abandoned_after is None else abandoned_after
 
     def all(self) -> list[Stop]:
         """Where graphs have not gone on yet, as far as is known."""
@@ -87,49 +87,49 @@ class Poker:
         # Those inside another graph, which nobody has told us of, find out when that is run again.
         name, inside = self._engine.definition.name, self._root is not None
         with self._engine.store.read() as connection:
-            waits = wait_rows.unpoked(connection, workflow=name, inside=inside, limit=BATCH)
-            expired = approval_listing.unpoked(connection, workflow=name, inside=inside, limit=BATCH)
+            waits = wait_rows.not_resumed(connection, workflow=name, inside=inside, limit=BATCH)
+            expired = approval_listing.not_resumed(connection, workflow=name, inside=inside, limit=BATCH)
         return [*(Stop(Kind.APPROVAL, one) for one in expired), *(Stop(Kind.WAIT, one.wait_id) for one in waits)]
 
-    def poke(self, stops: list[Stop]) -> list[str]:
+    def resume(self, stops: list[Stop]) -> list[str]:
         """Let the graphs that stand there go on.
 
         Returns:
             The instances whose graphs went on. One whose graph could not is left for the next tick, and logged.
         """
-        poked: list[str] = []
-        for poke in filter(None, map(self._poke_of, stops)):
+        resumed: list[str] = []
+        for due in filter(None, map(self._resumption_of, stops)):
             try:
-                stands = self._stands(poke.runner.get_state(poke.config), poke.stop)
-                if stands in {_Stands.WAITS, _Stands.LEFT}:
-                    poke.runner.invoke(None, poke.config)
-                    poked.append(poke.workflow_id)
-                if stands is not _Stands.RUNS:
-                    self._mark(poke.stop)
+                standing = self._standing(due.runner.get_state(due.config), due.stop)
+                if standing in {_Standing.WAITS, _Standing.LEFT}:
+                    due.runner.invoke(None, due.config)
+                    resumed.append(due.workflow_id)
+                if standing is not _Standing.RUNS:
+                    self._mark(due.stop)
             except Exception as error:
-                _log(poke, error)
-        return list(dict.fromkeys(poked))
+                _log(due, error)
+        return list(dict.fromkeys(resumed))
 
-    async def apoke(self, stops: list[Stop]) -> list[str]:
-        """As `poke`."""
-        poked: list[str] = []
+    async def aresume(self, stops: list[Stop]) -> list[str]:
+        """As `resume`."""
+        resumed: list[str] = []
         database = self._engine.store.database
         for stop in stops:
-            poke = await database.arun(lambda stop=stop: self._poke_of(stop))  # type: ignore[misc]
-            if poke is None:
+            due = await database.arun(lambda stop=stop: self._resumption_of(stop))  # type: ignore[misc]
+            if due is None:
                 continue
             try:
-                stands = self._stands(await poke.runner.aget_state(poke.config), stop)
-                if stands in {_Stands.WAITS, _Stands.LEFT}:
-                    await poke.runner.ainvoke(None, poke.config)
-                    poked.append(poke.workflow_id)
-                if stands is not _Stands.RUNS:
+                standing = self._standing(await due.runner.aget_state(due.config), stop)
+                if standing in {_Standing.WAITS, _Standing.LEFT}:
+                    await due.runner.ainvoke(None, due.config)
+                    resumed.append(due.workflow_id)
+                if standing is not _Standing.RUNS:
                     await database.arun(lambda stop=stop: self._mark(stop))  # type: ignore[misc]
             except Exception as error:
-                _log(poke, error)
-        return list(dict.fromkeys(poked))
+                _log(due, error)
+        return list(dict.fromkeys(resumed))
 
-    def _poke_of(self, stop: Stop) -> _Poke | None:
+    def _resumption_of(self, stop: Stop) -> _Resumption | None:
         with self._engine.store.read() as connection:
             workflow_id = _stopped(connection, stop)
         instance = None if workflow_id is None else self._engine.store.find(workflow_id)
@@ -146,35 +146,35 @@ class Poker:
             derived = workflow_id_of(configurable, self._engine.definition.name)
             if derived != instance.workflow_id:
                 configurable["workflow_id"] = instance.workflow_id
-        return _Poke(stop, instance.workflow_id, going_on(configurable, instance), runner)
+        return _Resumption(stop, instance.workflow_id, going_on(configurable, instance), runner)
 
-    def _stands(self, state: Any, stop: Stop) -> _Stands:
+    def _standing(self, state: Any, stop: Stop) -> _Standing:
         """Where a thread stands as seen from a stop."""
         shown = [interrupt.value for interrupt in state.interrupts]
         if any(isinstance(value, Mapping) and value.get(stop.kind.value) == stop.id for value in shown):
-            return _Stands.WAITS
+            return _Standing.WAITS
         # `next` leaves out a task that has ended and whose step has not.
         if shown or not state.tasks:
-            return _Stands.ELSEWHERE
+            return _Standing.ELSEWHERE
         # A run that is under way looks at the row by itself. One whose process died is under way for ever.
         if state.created_at is None:  # a saver that does not say when
-            return _Stands.RUNS
+            return _Standing.RUNS
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(state.created_at)
-        return _Stands.LEFT if age.total_seconds() >= self._left_seconds else _Stands.RUNS
+        return _Standing.LEFT if age.total_seconds() >= self._abandoned_after else _Standing.RUNS
 
     def _mark(self, stop: Stop) -> None:
         with self._engine.store.write() as connection:
             if stop.kind is Kind.WAIT:
-                wait_rows.mark_poked(connection, stop.id)
+                wait_rows.mark_resumed(connection, stop.id)
             else:
-                approval_rows.mark_gone_on(connection, stop.id)
+                approval_rows.mark_resumed(connection, stop.id)
 
 
 def _stopped(connection: Connection, stop: Stop) -> str | None:
     """The instance whose graph has not gone on from a stop; None when it has, or is not to."""
     if stop.kind is Kind.WAIT:
         wait = wait_rows.load(connection, stop.id)
-        return None if wait is None or wait.poked else wait.workflow_id
+        return None if wait is None or wait.resumed else wait.workflow_id
     approval = approval_rows.load_by_id(connection, stop.id)
     if approval is None or approval.status is not ApprovalStatus.EXPIRED or approval.interrupt_id is None:
         return None
@@ -184,23 +184,23 @@ def _stopped(connection: Connection, stop: Stop) -> str | None:
 def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableConfig:
     """The config that the library lets a thread go on with: as itself, which decides nothing.
 
-    Proposals stay those of the turn that made them. It stands in the config because a parent graph's context may be of a class that
+    Proposals stay those of the turn that made them. It standing in the config because a parent graph's context may be of a class that
     nobody else can make.
     """
     return {"configurable": {**configurable, ACTOR: RuntimeActor.clock(instance.tenant)}}
 
 
-def _log(poke: _Poke, error: Exception) -> None:
+def _log(due: _Resumption, error: Exception) -> None:
     if isinstance(error, ConflictError):
-        logger.info("somebody else runs the thread of %s: %s", poke.workflow_id, error)
+        logger.info("somebody else runs the thread of %s: %s", due.workflow_id, error)
         return
     logger.error(
         "the %s %s of %s is settled, and its graph could not go on; the next tick tries again",
-        poke.stop.kind.name.lower(),
-        poke.stop.id,
-        poke.workflow_id,
+        due.stop.kind.name.lower(),
+        due.stop.id,
+        due.workflow_id,
         exc_info=error,
     )
 
 
-__all__ = ["BATCH", "LEFT_SECONDS", "AnyGraph", "Kind", "Poker", "Stop", "going_on"]
+__all__ = ["ABANDONED_AFTER", "BATCH", "AnyGraph", "Kind", "Resumer", "Stop", "going_on"]

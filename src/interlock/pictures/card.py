@@ -31,7 +31,7 @@ class Desk(Protocol):
     def decide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
         """Take a decision; gives the approval after it."""
 
-    def go_on(self, which: str) -> dict[str, Any]:
+    def resume(self, which: str) -> dict[str, Any]:
         """Resume the thread of the instance."""
 
 
@@ -42,14 +42,14 @@ class ApprovalCard:
         desk: The approvals of the workflow.
         approval_id: Which one.
         by: Who decides.
-        go_on: Whether the thread runs on after a decision.
+        resume: Whether the thread runs on after a decision.
     """
 
-    def __init__(self, desk: Desk, approval_id: str, by: Principal, *, go_on: bool = True) -> None:
+    def __init__(self, desk: Desk, approval_id: str, by: Principal, *, resume: bool = True) -> None:
         self._desk = desk
         self._approval_id = approval_id
         self._by = by
-        self._go_on = go_on
+        self._resume = resume
         self._widget: Any = None
         self.output: dict[str, Any] | None = None
         """What the thread answered with when it ran on after the decision."""
@@ -98,8 +98,8 @@ class ApprovalCard:
 
     def _decide(self, answer: Mapping[str, Any]) -> str:
         after = self._desk.decide(self._approval_id, dict(answer), by=self._by)
-        if self._go_on and after.status.value != "requested":
-            self.output = self._desk.go_on(after.workflow_id)
+        if self._resume and after.status.value != "requested":
+            self.output = self._desk.resume(after.workflow_id)
         return self.outcome
 
     @property

@@ -18,7 +18,7 @@ _LETTERS = 58
 
 
 @dataclass(frozen=True)
-class Panes:
+class SideBySide:
     """What was said, and what is so."""
 
     messages: tuple[AnyMessage, ...]
@@ -85,9 +85,9 @@ class Panes:
         return lines
 
 
-def panes_of(messages: Sequence[AnyMessage], standing: JsonObject) -> Panes:
+def side_by_side(messages: Sequence[AnyMessage], standing: JsonObject) -> SideBySide:
     """Put a conversation beside where its workflow stands."""
-    return Panes(tuple(messages), standing)
+    return SideBySide(tuple(messages), standing)
 
 
 def words_of(message: BaseMessage) -> str:

@@ -24,7 +24,7 @@ class Child(Generic[T]):
         function: Importable by its name, as its arguments are to be picklable: the process begins without anything of this one.
         arguments: What it is called with.
         kill_at: Kill the process there: a fault point, and the how manyth time it is reached; None for any point.
-        stop_at: Stop it there, until `go_on`.
+        stop_at: Stop it there, until `resume`.
         preload: Modules to import before processes are forked, which saves their importing each time.
     """
 
@@ -86,7 +86,7 @@ class Child(Generic[T]):
             self.process.join(0.005)
         return False
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Let a stopped process go on."""
         self._signal(signal.SIGCONT)
 

@@ -68,7 +68,7 @@ class Escalate:
 
 
 @dataclass(frozen=True)
-class Take:
+class TakeEdge:
     """When the time is over, take another edge out of the state: carry out its tool, on behalf of who proposed.
 
     Attributes:
@@ -83,15 +83,17 @@ class Take:
     def __post_init__(self) -> None:
         object.__setattr__(self, "tool", getattr(self.tool, "name", self.tool))
         if not isinstance(self.tool, str) or not self.tool:
-            raise ContractError(f"Take({self.tool!r}): give the canonical name of a tool, such as 'case.park'.")
+            raise ContractError(f"TakeEdge({self.tool!r}): give the canonical name of a tool, such as 'case.park'.")
         if self.arguments is not None:
             try:
                 object.__setattr__(self, "arguments", to_json(self.arguments))
             except NotJson as error:
-                raise ContractError(f"Take({self.tool!r}) has arguments that cannot be kept: {error.message}") from None
+                raise ContractError(
+                    f"TakeEdge({self.tool!r}) has arguments that cannot be kept: {error.message}"
+                ) from None
 
 
-Expiry = Literal["reject"] | Escalate | Take
+Expiry = Literal["reject"] | Escalate | TakeEdge
 """What follows when nobody decided in time."""
 
 
@@ -108,7 +110,7 @@ class Approval:
         confirmation: Ask the person served, who decides on their own request, instead of another person.
         strict: Void the approval whenever the instance's revision moved, and not only when what was shown differs.
         on_expiry: What follows the deadline: `"reject"`, `Escalate(role)` (or, in short, `"escalate:ROLE"`), or
-            `Take(tool)`.
+            `TakeEdge(tool)`.
         then: The rule of who is asked next, once these have agreed. They see the same call, and cannot edit it.
         named: Take only answers that say what they are about: under the approval's or the interrupt's id, or with the
             call that was shown. A bare yes that comes a second time is otherwise an answer to whatever waits then.
@@ -149,9 +151,9 @@ class Approval:
             return "reject"
         if isinstance(expiry, str) and (found := re.fullmatch(r"escalate:(\S+)", expiry)):
             expiry = Escalate(found[1])
-        if not isinstance(expiry, Escalate | Take):
+        if not isinstance(expiry, Escalate | TakeEdge):
             raise ContractError(
-                f"Approval(on_expiry={self.on_expiry!r}): give 'reject', Escalate('ROLE') or Take('the.tool')."
+                f"Approval(on_expiry={self.on_expiry!r}): give 'reject', Escalate('ROLE') or TakeEdge('the.tool')."
             )
         if self.within is None:
             raise ContractError("Approval(on_expiry=...) without a deadline would never happen: give within= as well.")
@@ -294,7 +296,7 @@ def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflow
     within: Within = None,
     edit: bool | frozenset[str] = False,
     when: Callable[..., bool] | None = None,
-    on_expiry: Literal["reject"] | Take = "reject",
+    on_expiry: Literal["reject"] | TakeEdge = "reject",
     then: Approval | None = None,
     named: bool = False,
 ) -> Approval:
@@ -349,7 +351,7 @@ def _expiry_to_json(expiry: Expiry | str) -> str | JsonObject:
         case Escalate(role, within, then):
             seconds = None if within is None else duration(within)
             return {"escalate": role, "seconds": seconds, "then": _expiry_to_json(then)}
-        case Take(tool, arguments):
+        case TakeEdge(tool, arguments):
             return {"take": tool, "arguments": None if arguments is None else dict(arguments)}
         case _:
             return "reject"
@@ -359,7 +361,7 @@ def _expiry_from_json(data: Any) -> Expiry:
     if data == "reject":
         return "reject"
     if "take" in data:
-        return Take(data["take"], data["arguments"])
+        return TakeEdge(data["take"], data["arguments"])
     return Escalate(data["escalate"], _within(data["seconds"]), _expiry_from_json(data["then"]))
 
 
@@ -370,6 +372,6 @@ __all__ = [
     "DecisionKind",
     "Escalate",
     "Expiry",
-    "Take",
+    "TakeEdge",
     "duration",
 ]

@@ -54,7 +54,7 @@ class CommandResult(_Result):
     output: JSON = None
     """As `ToolContract.dump_output` gives it."""
     dry_run: JsonObject | None = None
-    """What would have happened (`wouldMoveTo`, `preview`), in a workflow that only rehearses; only on the wire there."""
+    """What would have happened (`wouldMoveTo`, `preview`), in a dry run; only on the wire there."""
     replayed: bool = False
     """The stored result of an earlier attempt; only on the wire when true."""
 

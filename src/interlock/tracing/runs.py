@@ -134,7 +134,7 @@ def graph_run(
     workflow: str,
     version: int,
     resume: Any = None,
-    goes_on: bool = False,
+    resumes: bool = False,
     workflow_id: Callable[[], str | None],
     cause: Callable[[], TraceReference | None],
 ) -> GraphRun:
@@ -146,7 +146,7 @@ def graph_run(
         workflow: The workflow's name.
         version: Its version.
         resume: What it is resumed with, or None.
-        goes_on: Whether it goes on from where it stood, with an answer or without.
+        resumes: Whether it goes on from where it stood, with an answer or without.
         workflow_id: Gives the instance; asked only when somebody traces.
         cause: Gives what the run goes on from, or was woken by; asked only when somebody traces.
     """
@@ -157,7 +157,7 @@ def graph_run(
             workflow=workflow,
             version=version,
             resume=resume,
-            goes_on=goes_on,
+            resumes=resumes,
             workflow_id=workflow_id,
             cause=cause,
         )
@@ -173,7 +173,7 @@ def _prepared(
     workflow: str,
     version: int,
     resume: Any,
-    goes_on: bool,
+    resumes: bool,
     workflow_id: Callable[[], str | None],
     cause: Callable[[], TraceReference | None],
 ) -> GraphRun:
@@ -194,7 +194,7 @@ def _prepared(
             version=version,
             workflow_id=instance,
             thread_id=thread_id,
-            resumed=goes_on,
+            resumed=resumes,
             caused_by=caused,
         )
     traceparent = None if run.span is None else run.span.traceparent
@@ -219,7 +219,7 @@ def _prepared(
     traced_config = dict(config or {})
     traced_config["callbacks"] = with_tracers(callbacks, replaced)
     traced_config["run_id"] = run_id
-    if goes_on and effective.get("run_name") is None:
+    if resumes and effective.get("run_name") is None:
         traced_config["run_name"] = (
             f"{workflow}: continued" if resume is None else resumed(workflow, decisions_in(resume))
         )

@@ -135,7 +135,7 @@ class Attacked:
     def carried_out(self) -> None:
         """Let the write happen as the rules permit it: confirmed as shown. From here on it must not happen again."""
         interrupt_id, _ = self.asked()
-        self.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+        self.desk.resumes(Command(resume={interrupt_id: APPROVE}))
         self.now_permitted()
 
     def now_permitted(self) -> None:

@@ -79,7 +79,7 @@ def _(it: Attacked) -> None:
     with it.desk.store.write() as connection:
         _set_status(it, connection, "processed")
     it.stands = it.desk.shop()
-    it.desk.goes_on()
+    it.desk.resumes()
 
 
 def _set_status(it: Attacked, connection: Any, status: str) -> None:
@@ -118,7 +118,7 @@ def _(it: Attacked) -> None:
 @attack("asked, and nobody answers")
 def _(it: Attacked) -> None:
     it.asked()
-    assert it.desk.goes_on(), "it still waits when it is run on"
+    assert it.desk.resumes(), "it still waits when it is run on"
     assert it.desk.says(hears="Yes, I confirm, do it now."), "a message is no confirmation"
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=CUSTOMER)
 
@@ -126,8 +126,8 @@ def _(it: Attacked) -> None:
 @attack("rejected")
 def _(it: Attacked) -> None:
     interrupt_id, _ = it.asked()
-    it.desk.goes_on(Command(resume={interrupt_id: {"type": "reject"}}))
-    it.desk.goes_on()
+    it.desk.resumes(Command(resume={interrupt_id: {"type": "reject"}}))
+    it.desk.resumes()
 
 
 @attack("confirmed by somebody else")
@@ -135,9 +135,9 @@ def _(it: Attacked) -> None:
     interrupt_id, _ = it.asked()
     it.desk.by = STRANGER
     with it.typed():
-        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+        it.desk.resumes(Command(resume={interrupt_id: APPROVE}))
     with it.typed():
-        it.desk.goes_on()
+        it.desk.resumes()
 
 
 @attack("somebody else goes on in the conversation, and confirms")
@@ -153,7 +153,7 @@ def _(it: Attacked) -> None:
     it.asked()
     it.confirmed()
     _tamper(it, it.other_arguments())
-    it.desk.goes_on()
+    it.desk.resumes()
 
 
 @attack("other arguments: another tool in the checkpoint after the confirmation")
@@ -168,15 +168,15 @@ def _(it: Attacked) -> None:
         other = BY_TAU2_NAME["cancel_pending_order"]
     saver.tamper = lambda value: _mangled(value, it.write.tool, tool=other.name)
     with it.typed():
-        it.desk.goes_on()
+        it.desk.resumes()
 
 
 @attack("other arguments: an edit in the answer")
 def _(it: Attacked) -> None:
     interrupt_id, _ = it.asked()
     with it.typed():
-        it.desk.goes_on(Command(resume={interrupt_id: {"type": "edit", "args": it.other_arguments()}}))
-    assert it.desk.goes_on(), "it still waits"
+        it.desk.resumes(Command(resume={interrupt_id: {"type": "edit", "args": it.other_arguments()}}))
+    assert it.desk.resumes(), "it still waits"
 
 
 @attack("other arguments: the answer turns the call into another tool's")
@@ -185,8 +185,8 @@ def _(it: Attacked) -> None:
     evil = it.second_write()
     action = {"name": "desk.hand_over", "args": dict(evil.arguments)}
     with it.typed():
-        it.desk.goes_on(Command(resume={interrupt_id: {"type": "edit", "edited_action": action}}))
-    assert it.desk.goes_on(), "it still waits"
+        it.desk.resumes(Command(resume={interrupt_id: {"type": "edit", "edited_action": action}}))
+    assert it.desk.resumes(), "it still waits"
 
 
 @attack("other arguments: proposed under the key of the confirmed ones")
@@ -210,9 +210,9 @@ def _(it: Attacked) -> None:
     with it.typed():
         it.desk.graph.update_state(it.desk.config, {"messages": []}, as_node=f"identified/{it.write.tool}")
     with it.typed():
-        it.desk.goes_on(Command(goto=f"identified/{it.write.tool}"))
+        it.desk.resumes(Command(goto=f"identified/{it.write.tool}"))
     with it.typed():
-        it.desk.goes_on(Command(update={"progress": progress}))
+        it.desk.resumes(Command(update={"progress": progress}))
     it.desk.graph.instances.execute(it.desk.config, it.write.tool, it.write.arguments, principal=CUSTOMER)
 
 
@@ -226,17 +226,17 @@ def _(it: Attacked) -> None:
         with it.typed():
             it.desk.graph.update_state(it.desk.config, {"messages": [replaced]})
     with it.typed():
-        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+        it.desk.resumes(Command(resume={interrupt_id: APPROVE}))
     with it.typed():
-        it.desk.goes_on()
+        it.desk.resumes()
     ((waiting, question),) = it.desk.says().items()
     assert question["arguments"] == shown["arguments"], "nobody is asked about anything else"
-    it.desk.goes_on(Command(resume={waiting: APPROVE}))
+    it.desk.resumes(Command(resume={waiting: APPROVE}))
     moves = [record for record in it.desk.audit if record.kind is AuditKind.TRANSITION and record.tool == it.write.tool]
     assert [record.payload["arguments"] for record in moves if record.payload] == [shown["arguments"]]
     it.now_permitted()
     with it.typed():
-        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+        it.desk.resumes(Command(resume={interrupt_id: APPROVE}))
 
 
 def _with_other_calls(it: Attacked, arguments: dict[str, Any]) -> list[AIMessage]:
@@ -252,11 +252,11 @@ def _(it: Attacked) -> None:
     waiting = it.identified([it.proposal, it.second_write()])
     assert len(waiting) == 2
     with it.typed():
-        it.desk.goes_on(Command(resume={"decisions": [{"type": "reject"}, APPROVE]}))
+        it.desk.resumes(Command(resume={"decisions": [{"type": "reject"}, APPROVE]}))
     with it.typed():
-        it.desk.goes_on(Command(resume=[APPROVE, {"type": "reject"}]))
+        it.desk.resumes(Command(resume=[APPROVE, {"type": "reject"}]))
     swapped = dict(zip(waiting, [{"type": "reject"}] * 2, strict=True))
-    it.desk.goes_on(Command(resume=dict(reversed(swapped.items()))))
+    it.desk.resumes(Command(resume=dict(reversed(swapped.items()))))
 
 
 # Once
@@ -266,39 +266,39 @@ def _(it: Attacked) -> None:
 def _(it: Attacked) -> None:
     interrupt_id, shown = it.asked()
     it.desk.script.left = [it.second_write()]
-    waiting = it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+    waiting = it.desk.resumes(Command(resume={interrupt_id: APPROVE}))
     it.now_permitted()
     assert waiting, "the second write is asked about"
     for name in (interrupt_id, shown["approvalId"]):
         with it.typed():
-            it.desk.goes_on(Command(resume={name: APPROVE}))
+            it.desk.resumes(Command(resume={name: APPROVE}))
 
 
 @attack("one confirmation for two writes: a bare yes that comes twice")
 def _(it: Attacked) -> None:
     interrupt_id, _ = it.asked()
     with it.typed():
-        it.desk.goes_on(Command(resume=APPROVE))
+        it.desk.resumes(Command(resume=APPROVE))
     it.desk.script.left = [it.second_write()]
-    assert it.desk.goes_on(Command(resume={interrupt_id: APPROVE})), "the second write is asked about"
+    assert it.desk.resumes(Command(resume={interrupt_id: APPROVE})), "the second write is asked about"
     it.now_permitted()
     for bare in (APPROVE, "approve", True, {"decisions": [APPROVE]}):
         with it.typed():
-            it.desk.goes_on(Command(resume=bare))
-    assert it.desk.goes_on(), "it still waits"
+            it.desk.resumes(Command(resume=bare))
+    assert it.desk.resumes(), "it still waits"
 
 
 @attack("one confirmation for two writes: proposed twice at once")
 def _(it: Attacked) -> None:
     first, second = it.identified([it.proposal, it.proposal])
-    assert it.desk.goes_on(Command(resume={first: APPROVE})), "the second one is still asked about"
+    assert it.desk.resumes(Command(resume={first: APPROVE})), "the second one is still asked about"
     with it.typed():
-        it.desk.goes_on(Command(resume={first: APPROVE}))
+        it.desk.resumes(Command(resume={first: APPROVE}))
     assert it.reached == {}, "nothing runs before everything of the message is answered"
-    it.desk.goes_on(Command(resume={second: {"type": "reject"}}))
+    it.desk.resumes(Command(resume={second: {"type": "reject"}}))
     assert it.reached == {it.write.tool: 1}
     it.now_permitted()
-    it.desk.goes_on()
+    it.desk.resumes()
 
 
 @attack("one confirmation for two writes: the same key again")
@@ -306,7 +306,7 @@ def _(it: Attacked) -> None:
     it.asked()
     key = _key_of(it)
     it.confirmed()
-    it.desk.goes_on()
+    it.desk.resumes()
     it.now_permitted()
     execute = it.desk.graph.instances.execute
     execute(it.desk.config, it.write.tool, it.write.arguments, principal=CUSTOMER, idempotency_key=key)
@@ -332,7 +332,7 @@ def _(it: Attacked) -> None:
     it.identified([desks.proposal("transfer_to_human_agents", {"summary": "-"}), it.proposal])
     with it.typed():
         it.confirmed()
-    it.desk.goes_on()
+    it.desk.resumes()
 
 
 @attack("a tool that nobody has")
@@ -344,13 +344,13 @@ def _(it: Attacked) -> None:
 def _(it: Attacked) -> None:
     interrupt_id, _ = it.asked()
     old = it.desk.graph.get_state(it.desk.config).config
-    it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+    it.desk.resumes(Command(resume={interrupt_id: APPROVE}))
     it.now_permitted()
     latest, it.desk.config = it.desk.config, old
     with it.typed():
-        it.desk.goes_on(Command(resume={interrupt_id: APPROVE}))
+        it.desk.resumes(Command(resume={interrupt_id: APPROVE}))
     with it.typed():
-        it.desk.goes_on()
+        it.desk.resumes()
     it.desk.config = latest
 
 
@@ -360,10 +360,10 @@ def _(it: Attacked) -> None:
     latest, it.desk.config = it.desk.config, _before_the_proposal(it)
     it.desk.script.left = [desks.proposal(it.write.name, it.other_arguments())]
     with it.typed():
-        for waiting in it.desk.goes_on():
-            it.desk.goes_on(Command(resume={waiting: APPROVE}))
+        for waiting in it.desk.resumes():
+            it.desk.resumes(Command(resume={waiting: APPROVE}))
     with it.typed():
-        it.desk.goes_on()
+        it.desk.resumes()
     it.desk.config = latest
 
 
@@ -376,7 +376,7 @@ def _(it: Attacked) -> None:
         it.desk.config = it.desk.graph.update_state(old, {"messages": [("user", "again")]}, as_node="identified")
     with it.typed():
         for waiting in it.desk.says(desks.proposal(it.write.name, it.other_arguments())):
-            it.desk.goes_on(Command(resume={waiting: APPROVE}))
+            it.desk.resumes(Command(resume={waiting: APPROVE}))
     it.desk.config = latest
 
 
@@ -387,9 +387,9 @@ def _(it: Attacked) -> None:
     history = list(it.desk.graph.get_state_history(it.desk.config))
     latest, it.desk.config = it.desk.config, next(state.config for state in history if state.next == (node,))
     with it.typed():
-        it.desk.goes_on()
+        it.desk.resumes()
     with it.typed():
-        it.desk.goes_on(Command(resume=APPROVE))
+        it.desk.resumes(Command(resume=APPROVE))
     with it.typed():
         it.desk.says(it.proposal)
     it.desk.config = latest
@@ -403,7 +403,7 @@ def _(it: Attacked) -> None:
         it.desk.config = state.config
         it.desk.script.left = [it.proposal]
         with it.typed():
-            it.desk.goes_on()
+            it.desk.resumes()
     it.desk.config = latest
 
 

@@ -203,7 +203,7 @@ class Desk:
         self.script.left = list(answers)
         return self.run(self.graph, {"messages": [("user", hears)]}, self.config, self.by)
 
-    def goes_on(self, given: Any = None) -> dict[str, dict[str, Any]]:
+    def resumes(self, given: Any = None) -> dict[str, dict[str, Any]]:
         """Let it run on."""
         return self.run(self.graph, given, self.config, self.by)
 

@@ -115,9 +115,9 @@ class Peer:
     def says(self, *answers: Any) -> list[Any]:
         """Let the model say these; what waits then."""
         self.script.left = list(answers)
-        return self.goes_on({"messages": [("user", "Please.")]})
+        return self.resumes({"messages": [("user", "Please.")]})
 
-    def goes_on(self, given: Any = None, config: Any = None) -> list[Any]:
+    def resumes(self, given: Any = None, config: Any = None) -> list[Any]:
         """Let it run on."""
         return list(self.agent.invoke(given, config or self.config).get("__interrupt__", ()))
 
@@ -129,7 +129,7 @@ class Peer:
                 APPROVE if self.approver is Approver.YES_TO_ALL or (request["name"], request["args"]) == own else REJECT
                 for request in waiting[0].value["action_requests"]
             ]
-            waiting = self.goes_on(Command(resume={"decisions": decisions}))
+            waiting = self.resumes(Command(resume={"decisions": decisions}))
 
     def now_permitted(self) -> None:
         """Take what has happened so far as permitted."""
@@ -180,7 +180,7 @@ def _again(it: Peer) -> None:
 def _edit(it: Peer) -> None:
     it.says(it.call())
     edited = {"type": "edit", "edited_action": {"name": it.write.name, "args": it.evil()}}
-    it.goes_on(Command(resume={"decisions": [edited]}))
+    it.resumes(Command(resume={"decisions": [edited]}))
 
 
 def _replaced(it: Peer) -> None:
@@ -189,28 +189,28 @@ def _replaced(it: Peer) -> None:
     assert isinstance(pending, AIMessage)
     evil = pending.model_copy(update={"tool_calls": [{**pending.tool_calls[0], "args": it.evil()}]})
     it.agent.update_state(it.config, {"messages": [evil]}, as_node="model")
-    it.goes_on()
-    it.goes_on(Command(resume={"decisions": [APPROVE]}))
+    it.resumes()
+    it.resumes(Command(resume={"decisions": [APPROVE]}))
 
 
 def _other_order(it: Peer) -> None:
     it.says([it.call(), it.call(it.evil())])
-    it.goes_on(Command(resume={"decisions": [REJECT, APPROVE]}))
+    it.resumes(Command(resume={"decisions": [REJECT, APPROVE]}))
 
 
 def _same_answer(it: Peer) -> None:
     it.says(it.call(), attacked.second_write_call(it.write, it.choose))
-    it.goes_on(Command(resume={"decisions": [APPROVE]}))
+    it.resumes(Command(resume={"decisions": [APPROVE]}))
     it.now_permitted()
-    it.goes_on(Command(resume={"decisions": [APPROVE]}))
+    it.resumes(Command(resume={"decisions": [APPROVE]}))
 
 
 def _old_checkpoint(it: Peer) -> None:
     it.says(it.call())
     old = it.agent.get_state(it.config).config
-    it.goes_on(Command(resume={"decisions": [APPROVE]}))
+    it.resumes(Command(resume={"decisions": [APPROVE]}))
     it.now_permitted()
-    it.goes_on(Command(resume={"decisions": [APPROVE]}), old)
+    it.resumes(Command(resume={"decisions": [APPROVE]}), old)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def answer(url: str, thread: str, interrupt_id: str, given: dict[str, Any]) -> t
         desk.graph.get_state(desk.config)  # connections are open and statements prepared: the race is about the answer
         reach(READY)
         try:
-            desk.goes_on(Command(resume={interrupt_id: given}))
+            desk.resumes(Command(resume={interrupt_id: given}))
         except InterlockError as error:
             return reached, str(error.code)
     return reached, None

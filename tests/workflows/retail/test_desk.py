@@ -150,7 +150,7 @@ def test_of_several_calls_in_one_message_only_the_first_counts(desk: Desk) -> No
     waiting = desk.says([CANCEL, call("order.change_payment", orderId="#W1001", paymentMethodId="gift_tove")])
 
     assert [shown["tool"] for shown in waiting.values()] == ["order.cancel"]
-    desk.goes_on(Command(resume={next(iter(waiting)): {"type": "approve"}}))
+    desk.resumes(Command(resume={next(iter(waiting)): {"type": "approve"}}))
     assert status_of(desk, "#W1001") == "cancelled"
     assert codes(desk) == ["too_many_calls"]
 
@@ -164,7 +164,7 @@ def test_the_customer_sees_and_decides_and_the_record_knows_it(desk: Desk) -> No
     assert shown["requestedBy"] == desks.CUSTOMER.id
     assert shown["preview"]["changes"]["status"] == {"from": "pending", "to": "cancelled"}
     assert status_of(desk, "#W1001") == "pending"
-    desk.goes_on(Command(resume={interrupt_id: {"type": "approve"}}))
+    desk.resumes(Command(resume={interrupt_id: {"type": "approve"}}))
     assert status_of(desk, "#W1001") == "cancelled"
     (decision,) = [record for record in desk.audit if record.kind is AuditKind.DECISION]
     assert decision.principal_id == desks.CUSTOMER.id
@@ -174,11 +174,11 @@ def test_a_yes_says_what_it_is_about_by_an_id_or_by_the_call_that_was_shown(desk
     ((_, shown),) = desk.says(TOVE, CANCEL).items()
     for bare in ({"type": "approve"}, "approve", True, {"decisions": [{"type": "approve"}]}):
         with pytest.raises(InvalidResume, match="does not say that it is about"):
-            desk.goes_on(Command(resume=bare))
+            desk.resumes(Command(resume=bare))
     assert [record.kind for record in desk.audit].count(AuditKind.DECISION_REFUSED) == 4
     assert status_of(desk, "#W1001") == "pending"
 
-    desk.goes_on(Command(resume={"type": "approve", "action": {"name": shown["tool"], "args": shown["arguments"]}}))
+    desk.resumes(Command(resume={"type": "approve", "action": {"name": shown["tool"], "args": shown["arguments"]}}))
 
     assert status_of(desk, "#W1001") == "cancelled"
 
@@ -220,10 +220,10 @@ def test_two_conversations_cannot_both_use_up_one_order(desk: Desk) -> None:
     desk.begin()
     ((asked_second, _),) = desk.says(TOVE, CANCEL).items()
 
-    desk.goes_on(Command(resume={asked_second: {"type": "approve"}}))
+    desk.resumes(Command(resume={asked_second: {"type": "approve"}}))
     desk.config = first
     with desks.counted() as reached:
-        desk.goes_on(Command(resume={asked_first: {"type": "approve"}}))
+        desk.resumes(Command(resume={asked_first: {"type": "approve"}}))
 
     assert reached == {}
     assert desk.last_result["error"]["code"] in {"check_failed", "approval_void"}
@@ -266,7 +266,7 @@ def test_a_shop_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
         desk = desks.make_desk(checkpointer)
         open_shop(desk.store)
         ((asked, _),) = desk.says(TOVE, CANCEL).items()
-        desk.goes_on(Command(resume={asked: {"type": "approve"}}))
+        desk.resumes(Command(resume={asked: {"type": "approve"}}))
 
         open_shop(checkpointer.database)
 

@@ -93,7 +93,7 @@ def test_what_may_be_done_twice_is_done_twice_with_two_confirmations(write: Writ
             answers = [desks.identification(write.owner), proposal] if number == 1 else [proposal]
             ((interrupt_id, shown),) = desk.says(*answers).items()
             assert shown["arguments"]["address1"] == f"{number} New Street"
-            desk.goes_on(Command(resume={interrupt_id: {"type": "approve"}}))
+            desk.resumes(Command(resume={interrupt_id: {"type": "approve"}}))
             assert desk.last_result["ok"]
 
     assert reached == {write.tool: 2}

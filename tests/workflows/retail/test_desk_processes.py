@@ -138,12 +138,12 @@ def may_be_refused(*codes: str) -> Iterator[None]:
             raise
 
 
-def goes_on(it: Asked) -> None:
+def resumes(it: Asked) -> None:
     """What an operator does after a crash: send the answer again, and let the conversation go on."""
     with it.opened() as desk:
         with may_be_refused("resume_error", "conflict"):
-            desk.goes_on(Command(resume={it.interrupt_id: APPROVE}))
-        desk.goes_on()
+            desk.resumes(Command(resume={it.interrupt_id: APPROVE}))
+        desk.resumes()
         assert not desk.graph.get_state(desk.config).tasks
 
 
@@ -155,14 +155,14 @@ def test_a_desk_that_is_killed_in_a_write_carries_it_out_once(write: Write, file
     with Child(answer, it.url, it.thread, it.interrupt_id, APPROVE, kill_at=place, preload=PRELOAD) as child:
         assert child.ended() == -signal.SIGKILL
     assert it.shop() in (it.before, it.after), "a write is done as a whole or not at all"
-    goes_on(it)
+    resumes(it)
 
     assert_carried_out_once(it)
     with it.opened() as desk:
         for state in list(desk.graph.get_state_history(desk.config)):
             desk.config = state.config
             with may_be_refused("stale_checkpoint", "conflict"):
-                desk.goes_on()
+                desk.resumes()
     assert_carried_out_once(it)
 
 
@@ -175,7 +175,7 @@ def race(it: Asked, answers: list[dict[str, str]]) -> tuple[int, list[str | None
     try:
         assert all(child.stopped() for child in children)
         for child in children:
-            child.go_on()
+            child.resume()
         results = [child.result() for child in children]
     finally:
         for child in children:
@@ -192,7 +192,7 @@ def test_of_two_processes_that_answer_at_once_one_carries_the_write_out(write: W
     assert reached == 1
     assert set(codes) <= {None, "conflict", "in_progress", "resume_error"}
     assert codes.count(None) == 1, "the other one is told"
-    goes_on(it)
+    resumes(it)
     assert_carried_out_once(it)
 
 
@@ -208,7 +208,7 @@ def test_of_a_yes_and_a_no_at_once_one_counts(write: Write, file: str) -> None:
     assert codes.count(None) >= 1
     assert decision.payload is not None
     if decision.payload["status"] == "approved":
-        goes_on(it)
+        resumes(it)
         assert_carried_out_once(it)
     else:
         assert (reached, it.shop()) == (0, it.before)
@@ -234,5 +234,5 @@ def test_it_is_so_on_postgresql_as_well(number: int, write: Write, server: str) 
         reached, codes = race(it, [APPROVE, APPROVE])
         assert reached == 1
         assert codes.count(None) == 1
-    goes_on(it)
+    resumes(it)
     assert_carried_out_once(it)

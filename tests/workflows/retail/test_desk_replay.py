@@ -71,7 +71,7 @@ def replay(desk: Desk, task: dict[str, Any]) -> None:
             assert (shown["type"], shown["tool"]) == ("confirmation", contract.name)
             assert shown["arguments"] == contract.canonical_arguments(contract.parse(write["arguments"]))
             assert "changes" in shown["preview"], "the customer is shown what would change"
-            waiting = desk.goes_on(Command(resume={interrupt_id: {"type": "approve"}}))
+            waiting = desk.resumes(Command(resume={interrupt_id: {"type": "approve"}}))
 
     assert not waiting
     assert not desk.script.left

@@ -117,14 +117,14 @@ def tools(connection: Connection, over: Over) -> list[Row]:
     rows: dict[str, Row] = {}
 
     def row(tool: str) -> Row:
-        empty = {"carried_out": 0, "reads": 0, "failed": 0, "unknown": 0, "rehearsed": 0, "retries": 0, "denied": 0}
+        empty = {"carried_out": 0, "reads": 0, "failed": 0, "unknown": 0, "dry_run": 0, "retries": 0, "denied": 0}
         return rows.setdefault(tool, {"tool": tool, **empty, "denials": {}, "seconds_mean": None, "seconds_max": None})
 
     spent = ledger.c.finished_at - ledger.c.started_at
     counted = sa.select(
         ledger.c.tool, ledger.c.status, sa.func.count(), sa.func.sum(ledger.c.attempt - 1), sa.func.sum(spent), sa.func.max(spent)
     ).group_by(ledger.c.tool, ledger.c.status)  # fmt: skip
-    names = {"completed": "carried_out", "failed": "failed", "unknown": "unknown", "rehearsed": "rehearsed"}
+    names = {"completed": "carried_out", "failed": "failed", "unknown": "unknown", "dry_run": "dry_run"}
     for tool, status, number, again, total, most in connection.execute(_over(counted, ledger, over, "started_at")):
         found = row(tool)
         if status in names:

@@ -107,7 +107,7 @@ def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[
     return [(str(row[0]), str(row[1])) for row in connection.execute(statement)]
 
 
-def unpoked(connection: Connection, *, workflow: str, limit: int, inside: bool) -> list[str]:
+def not_resumed(connection: Connection, *, workflow: str, limit: int, inside: bool) -> list[str]:
     """The ids of expired requests whose graph has not gone on yet, as far as is known.
 
     Args:
@@ -138,4 +138,4 @@ def _cursor(text: str) -> tuple[int, str]:
     return int(at), approval_id
 
 
-__all__ = ["Page", "count_pending", "due", "page", "pending", "unpoked"]
+__all__ = ["Page", "count_pending", "due", "not_resumed", "page", "pending"]

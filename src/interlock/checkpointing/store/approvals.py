@@ -220,7 +220,7 @@ def count_answer(connection: Connection, approval_id: str, number: int) -> None:
     _count_answer.execute(connection, {"by_approval_id": approval_id, "answers": number})
 
 
-def mark_gone_on(connection: Connection, approval_id: str) -> None:
+def mark_resumed(connection: Connection, approval_id: str) -> None:
     """Write down that the graph has gone on after a request had expired."""
     _mark_gone_on.execute(connection, {"by_approval_id": approval_id})
 

@@ -55,7 +55,7 @@ class AuditKind(StrEnum):
     """Nobody decided in time, and another role is asked."""
     VOID = "void"
     """An approval came to nothing: expired, or what it was bound to has changed."""
-    REHEARSAL = "rehearsal"
+    DRY_RUN = "dry_run"
     """A command was gated and approved in a dry run, and not carried out."""
     ATTEMPT = "attempt"
     """An effect outside the database begins."""

@@ -23,7 +23,7 @@ class LedgerStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     """It surely had no effect: the tool said no, or a person found so. Without a result it may be tried again."""
-    REHEARSED = "rehearsed"
+    DRY_RUN = "dry_run"
     """A dry run: it was gated and approved, and not carried out."""
     UNKNOWN = "unknown"
     """An attempt broke off in mid-effect; a person has to say what happened."""

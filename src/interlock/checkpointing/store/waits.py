@@ -42,7 +42,7 @@ class Wait:
     total: int
     settled: int
     failed: int
-    poked: int
+    resumed: int
     opened_at: int
     due_at: int | None
     ended_at: int | None
@@ -163,7 +163,7 @@ def missed(connection: Connection, *, workflow: str, limit: int) -> list[Wait]:
     return [_wait(row) for row in connection.execute(statement).mappings()]
 
 
-def unpoked(connection: Connection, *, workflow: str, limit: int, inside: bool = True) -> list[Wait]:
+def not_resumed(connection: Connection, *, workflow: str, limit: int, inside: bool = True) -> list[Wait]:
     """Ended waits whose graph has not gone on yet, as far as is known.
 
     Args:
@@ -173,7 +173,7 @@ def unpoked(connection: Connection, *, workflow: str, limit: int, inside: bool =
     """
     statement = (
         sa.select(waits)
-        .where(waits.c.workflow == workflow, waits.c.poked == 0, waits.c.status != WaitStatus.OPEN.value)
+        .where(waits.c.workflow == workflow, waits.c.resumed == 0, waits.c.status != WaitStatus.OPEN.value)
         .order_by(waits.c.ended_at)
         .limit(limit)
     )
@@ -182,9 +182,9 @@ def unpoked(connection: Connection, *, workflow: str, limit: int, inside: bool =
     return [_wait(row) for row in connection.execute(statement).mappings()]
 
 
-def mark_poked(connection: Connection, wait_id: str) -> None:
+def mark_resumed(connection: Connection, wait_id: str) -> None:
     """Write down that the graph has gone on from an ended wait."""
-    connection.execute(sa.update(waits).where(waits.c.wait_id == wait_id).values(poked=1))
+    connection.execute(sa.update(waits).where(waits.c.wait_id == wait_id).values(resumed=1))
 
 
 def mark_item(connection: Connection, item: WaitItem, status: ItemStatus, *, event_id: str, now: int) -> bool:
@@ -217,7 +217,7 @@ def end(
     status: WaitStatus,
     *,
     now: int,
-    poked: bool,
+    resumed: bool,
     timed_out: Sequence[ItemStatus] = (),
 ) -> bool:
     """End an open wait: a compare-and-set, so that of an event and a deadline only one gets through.
@@ -227,7 +227,7 @@ def end(
         wait_id: The wait.
         status: What ended it.
         now: Microseconds since 1970 UTC.
-        poked: Whether the graph needs no poke to go on.
+        resumed: Whether the graph needs no resuming.
         timed_out: Items that stand so are written down as timed out.
 
     Returns:
@@ -236,7 +236,7 @@ def end(
     statement = (
         sa.update(waits)
         .where(waits.c.wait_id == wait_id, waits.c.status == WaitStatus.OPEN.value)
-        .values(status=status.value, ended_at=now, poked=int(poked))
+        .values(status=status.value, ended_at=now, resumed=int(resumed))
     )
     if connection.execute(statement).rowcount != 1:
         return False
@@ -307,7 +307,7 @@ def trim(connection: Connection, *, before: int, limit: int) -> int:
         row[0]
         for row in connection.execute(
             sa.select(waits.c.wait_id)
-            .where(waits.c.status != WaitStatus.OPEN.value, waits.c.poked == 1, waits.c.ended_at < before)
+            .where(waits.c.status != WaitStatus.OPEN.value, waits.c.resumed == 1, waits.c.ended_at < before)
             .limit(limit)
         )
     ]

@@ -187,7 +187,7 @@ approvals = sa.Table(
     sa.Index("ix_workflow_approvals_pending", "tenant", "status", "requested_at", "approval_id"),
     sa.Index("ix_workflow_approvals_due", "status", "expires_at"),
     sa.Index(
-        "ix_workflow_approvals_poke",
+        "ix_workflow_approvals_resume",
         "workflow",
         "status",
         "interrupt_id",
@@ -322,13 +322,15 @@ waits = sa.Table(
     sa.Column("total", sa.Integer, nullable=False),
     sa.Column("settled", sa.Integer, nullable=False),
     sa.Column("failed", sa.Integer, nullable=False),
-    sa.Column("poked", sa.SmallInteger, nullable=False, comment="0 while the graph has not gone on from an ended wait"),
+    sa.Column(
+        "resumed", sa.SmallInteger, nullable=False, comment="0 while the graph has not gone on from an ended wait"
+    ),
     sa.Column("opened_at", instant(), nullable=False),
     sa.Column("due_at", instant(), nullable=True),
     sa.Column("ended_at", instant(), nullable=True),
     sa.Index("ix_workflow_waits_instance", "workflow_id", "status"),
     sa.Index("ix_workflow_waits_due", "workflow", "status", "due_at"),
-    sa.Index("ix_workflow_waits_poke", "workflow", "poked"),
+    sa.Index("ix_workflow_waits_resume", "workflow", "resumed"),
     **TABLE_OPTIONS,
 )
 

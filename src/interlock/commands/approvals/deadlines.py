@@ -12,7 +12,7 @@ from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, U
 from ...checkpointing.store import approvals as approval_rows
 from ...checkpointing.store import instances as instance_rows
 from ...rules.proposals import Proposal
-from ...tools.approvals import Escalate, Take
+from ...tools.approvals import Escalate, TakeEdge
 from ...tools.canonical import JsonObject
 from ...tools.codes import ErrorCode
 from ...tools.ids import derive
@@ -45,7 +45,7 @@ def lapse(unit: Unit, approval: ApprovalRequest) -> ApprovalRequest:
     if not approval.is_due(unit.now):
         return approval
     expiry = approval.rule.on_expiry
-    if isinstance(expiry, Take) and unit.instance.state == approval.state:
+    if isinstance(expiry, TakeEdge) and unit.instance.state == approval.state:
         return approval
     if isinstance(expiry, Escalate):
         rule = approval.rule.escalated(expiry)
@@ -100,7 +100,7 @@ def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
         OutcomeUnknown: The tool broke off, and a person has to resolve it first.
     """
     edge = approval.rule.on_expiry
-    if not isinstance(edge, Take):
+    if not isinstance(edge, TakeEdge):
         raise TypeError("the approval is not followed by another edge")
     instance = yield InStore(lambda connection: instance_rows.load(connection, approval.workflow_id), write=False)
     if instance is None:
@@ -143,7 +143,7 @@ def _lapsed(
     return Lapsed(approval_id, workflow_id, before.tool, "escalated", after.rule.role)
 
 
-def _instead(engine: Engine, approval: ApprovalRequest, edge: Take, revision: int) -> Proposal:
+def _instead(engine: Engine, approval: ApprovalRequest, edge: TakeEdge, revision: int) -> Proposal:
     arguments = edge.arguments
     if arguments is None:
         contract = engine.definition.contracts.get(edge.tool)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...checkpointing.store import ApprovalRequest
 from ...rules.policies import Mode
-from ...tools.approvals import Approval, Escalate, Take
+from ...tools.approvals import Approval, Escalate, TakeEdge
 from ...tools.canonical import JSON, JsonObject, digest
 from ...tools.errors import InvalidResume, NotJson
 from ...tools.events import timestamp
@@ -144,7 +144,7 @@ def _expiry(rule: Approval) -> str:
     match rule.on_expiry:
         case Escalate(role):
             return f"ask the role {role!r}"
-        case Take(tool):
+        case TakeEdge(tool):
             return f"call {tool} instead"
         case _:
             return "reject"

@@ -11,7 +11,7 @@ from .audit_payloads import facts_of
 from .outcomes import Outcomes
 
 
-def rehearse(outcomes: Outcomes, unit: Unit, ready: Admitted, proposal: Proposal, preview: JSON) -> Outcome:
+def dry_run(outcomes: Outcomes, unit: Unit, ready: Admitted, proposal: Proposal, preview: JSON) -> Outcome:
     """Answer with what would happen. The tool's body does not run, and the workflow stays where it is."""
     contract, edge = ready.contract, ready.admission.edge
     result = CommandResult(
@@ -23,7 +23,7 @@ def rehearse(outcomes: Outcomes, unit: Unit, ready: Admitted, proposal: Proposal
         dry_run={"wouldMoveTo": edge.target, "preview": preview},
     ).to_json()
     unit.record(
-        AuditKind.REHEARSAL,
+        AuditKind.DRY_RUN,
         proposal.requester,
         {
             **facts_of(unit, proposal, ready.admission, outcomes.node),
@@ -34,11 +34,11 @@ def rehearse(outcomes: Outcomes, unit: Unit, ready: Admitted, proposal: Proposal
         tool=contract.name,
         audit_ref=ready.context.audit_ref,
     )
-    outcomes.enter(unit, ready, proposal, LedgerStatus.REHEARSED, result)
+    outcomes.enter(unit, ready, proposal, LedgerStatus.DRY_RUN, result)
     if ready.approval is not None:
         use(unit, ready.approval)
     unit.answer(result)
     return Outcome(result, unit.flush(), head=unit.instance.head_checkpoint)
 
 
-__all__ = ["rehearse"]
+__all__ = ["dry_run"]

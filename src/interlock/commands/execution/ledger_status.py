@@ -10,7 +10,7 @@ from ...tools.errors import ConflictError, IdempotencyError, InProgress, Invalid
 from .attempts import unresolved
 
 
-class Stands(Enum):
+class EntryState(Enum):
     """What stands under a key."""
 
     NOTHING = "nothing"
@@ -23,7 +23,7 @@ class Stands(Enum):
     """A person has to resolve it."""
 
 
-def stands(unit: Unit, entry: LedgerEntry | None, contract: ToolContract, proposal: Proposal) -> Stands:
+def entry_state(unit: Unit, entry: LedgerEntry | None, contract: ToolContract, proposal: Proposal) -> EntryState:
     """What the ledger's entry means for the proposal.
 
     Raises:
@@ -31,7 +31,7 @@ def stands(unit: Unit, entry: LedgerEntry | None, contract: ToolContract, propos
         InProgress: The same command is running elsewhere.
     """
     if entry is None:
-        return Stands.NOTHING
+        return EntryState.NOTHING
     if not _same(entry, contract, proposal):
         raise IdempotencyError(
             f"The idempotency key {proposal.key} was used for {entry.tool} with other arguments. Nothing was done; "
@@ -40,13 +40,13 @@ def stands(unit: Unit, entry: LedgerEntry | None, contract: ToolContract, propos
         )
     match entry.status:
         case LedgerStatus.UNKNOWN:
-            return Stands.UNKNOWN
+            return EntryState.UNKNOWN
         case LedgerStatus.STARTED:
             if is_running(unit, entry):
                 raise _in_progress(entry, "The same command is still running elsewhere")
-            return Stands.BROKEN_OFF
-        case LedgerStatus.COMPLETED | LedgerStatus.FAILED | LedgerStatus.REHEARSED:
-            return Stands.NOTHING if entry.result is None else Stands.STORED
+            return EntryState.BROKEN_OFF
+        case LedgerStatus.COMPLETED | LedgerStatus.FAILED | LedgerStatus.DRY_RUN:
+            return EntryState.NOTHING if entry.result is None else EntryState.STORED
 
 
 def is_running(unit: Unit, entry: LedgerEntry) -> bool:

@@ -28,9 +28,9 @@ from ..running.engine import Engine
 from ..running.operations import InStore, Sessions, Steps
 from ..running.scope import Scope
 from .attempts import Admitted, Broken, Outcome
-from .dry_run import rehearse
+from .dry_run import dry_run
 from .judging import preview_of, verdict_on
-from .ledger_status import Stands, busy, stands
+from .ledger_status import EntryState, busy, entry_state
 from .looking import DeniedError, Looking
 from .lost_answers import looked_up
 from .outcomes import Outcomes
@@ -87,12 +87,12 @@ class Execution:
         proposal = replace(proposal, is_claim=False)
         contract = self.engine.definition.contracts[proposal.tool]
         proposal = decided_on(proposal, approval, contract)
-        match stands(unit, entry, contract, proposal):
-            case Stands.STORED:
+        match entry_state(unit, entry, contract, proposal):
+            case EntryState.STORED:
                 return self.replayed(unit, entry)
-            case Stands.UNKNOWN:
+            case EntryState.UNKNOWN:
                 return Broken(_there(entry))
-            case Stands.BROKEN_OFF:
+            case EntryState.BROKEN_OFF:
                 return self._again(unit, _there(entry), proposal, approval=approval, sessions=sessions)
         self.check_line(unit)
         self._check_free(unit, proposal)
@@ -109,7 +109,7 @@ class Execution:
         preview = self.preview(unit, verdict, proposal)
         if isinstance(preview, Denial):
             return self.outcomes.deny(unit, proposal, preview)
-        return rehearse(self.outcomes, unit, ready, proposal, preview)
+        return dry_run(self.outcomes, unit, ready, proposal, preview)
 
     def unit(self, connection: Connection) -> Unit:
         """The instance, in a write transaction, brought to this definition of the workflow.

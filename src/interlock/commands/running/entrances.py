@@ -44,15 +44,15 @@ def enter(
     if is_nested(configurable):
         if found.is_foreign:
             raise unknown_instance(found.workflow_id, by)
-        goes_on = given is None or isinstance(given, Command) or is_resumed_by_parent(configurable)
-        return found if goes_on else _admitted(engine, found, by)
+        resumes = given is None or isinstance(given, Command) or is_resumed_by_parent(configurable)
+        return found if resumes else _admitted(engine, found, by)
     if isinstance(given, Command) and is_move(given):
         return found  # refused whoever it is
     is_free = found.instance is None and found.refused is None
     if isinstance(given, Command) and given.resume is not None and (given.update is None or is_free):
         return found  # told what waits, which is nothing where nothing of it is theirs
-    goes_on = given is None or isinstance(given, Command)
-    if found.is_foreign or (goes_on and found.instance is None and not found.is_begun):
+    resumes = given is None or isinstance(given, Command)
+    if found.is_foreign or (resumes and found.instance is None and not found.is_begun):
         raise unknown_instance(found.workflow_id, by)
     # Where no instance has begun, it would begin as nobody's with somebody's words.
     is_applications = given is None and by_application and found.instance is not None

@@ -52,7 +52,7 @@ def arrive(engine: Engine, unit: Unit) -> Instance:
         return unit.instance
     wait = wait_rows.open_of(unit.connection, unit.instance.workflow_id)
     if wait is not None and wait.state != unit.instance.state:
-        wait_rows.end(unit.connection, wait.wait_id, WaitStatus.LEFT, now=unit.now, poked=False)
+        wait_rows.end(unit.connection, wait.wait_id, WaitStatus.LEFT, now=unit.now, resumed=False)
         wait = None
     rule = engine.definition.waits.get(unit.instance.state)
     if rule is None:
@@ -233,7 +233,7 @@ def _begin(engine: Engine, unit: Unit, rule: WaitRule) -> Wait:
         total=len(expected),
         settled=0,
         failed=0,
-        poked=0,
+        resumed=0,
         opened_at=unit.now,
         due_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
         ended_at=None,
@@ -287,7 +287,7 @@ def _end(
     because: JsonObject,
 ) -> None:
     timed_out = engine.definition.waits[wait.state].unsettled if status is WaitStatus.TIMED_OUT else ()
-    if not wait_rows.end(unit.connection, wait.wait_id, status, now=unit.now, poked=False, timed_out=timed_out):
+    if not wait_rows.end(unit.connection, wait.wait_id, status, now=unit.now, resumed=False, timed_out=timed_out):
         raise _raced(wait)
     before = unit.instance
     unit.move(state=target, data=before.data, finished=engine.definition.state(target).is_final)

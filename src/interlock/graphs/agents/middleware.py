@@ -377,7 +377,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             asking = AgentsApprovalNode(self.engine, edge, ends, instance)
             asked = yield from asking.watched(handed, scope)
             if asking.answered:
-                self._runs.goes_on(scope, asking.requester or proposal.requester)
+                self._runs.resumes(scope, asking.requester or proposal.requester)
             if isinstance(asked.goto, str):
                 return _message(asked)
             ((passed,),) = (asked.goto,)
@@ -386,7 +386,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         execution = AgentsExecutionNode(self.engine, node or instance.state, instance.state, ends, edge_node=node)
         done = yield from execution.watched(handed, scope)
         if execution.answered:
-            self._runs.goes_on(scope, proposal.requester)
+            self._runs.resumes(scope, proposal.requester)
         return _message(done)
 
     def _moves(self, calls: Iterable[Any]) -> bool:

@@ -24,7 +24,7 @@ class AgentRuns:
         # With the object itself, so that its number is not given to another one meanwhile.
         self._turns: OrderedDict[tuple[int, str], tuple[Any, Principal]] = OrderedDict()
 
-    def goes_on(self, scope: Scope, proposer: Principal) -> None:
+    def resumes(self, scope: Scope, proposer: Principal) -> None:
         """Note that a decision was taken in this run on what this principal had proposed."""
         control = _control(scope)
         if control is None:

@@ -1,7 +1,7 @@
 """What is refused of approvals when a workflow is compiled: conditions and expiries that could not work, and destruction unasked."""
 
 from ...rules.definition import Definition, Edge, StateKind
-from ...tools.approvals import Approval, Escalate, Take
+from ...tools.approvals import Approval, Escalate, TakeEdge
 from ...tools.errors import ContractError, WorkflowDefinitionError
 from ...tools.sinks import logger_of
 
@@ -32,7 +32,7 @@ def taken_by(rule: Approval) -> list[str]:
     expiry = rule.on_expiry
     while isinstance(expiry, Escalate):
         expiry = expiry.then
-    return [expiry.tool] if isinstance(expiry, Take) else []
+    return [expiry.tool] if isinstance(expiry, TakeEdge) else []
 
 
 def edges_taken(definition: Definition, edge: Edge) -> list[Edge]:

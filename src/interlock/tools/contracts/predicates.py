@@ -152,7 +152,7 @@ def _name(function: Any) -> str | None:
 
 
 def _asks_for_view(annotation: Any, name: str, names: Collection[str]) -> bool:
-    """Whether a parameter takes the view that guards are given; its class stands above this room."""
+    """Whether a parameter takes the view that guards are given; its class stands above this package."""
     if annotation is None:
         return name == "view" and name not in names
     told = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")

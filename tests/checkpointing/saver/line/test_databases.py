@@ -214,7 +214,7 @@ def test_a_message_that_is_on_its_way_is_not_taken_for_one_that_somebody_else_st
 def test_a_checkpoint_does_not_overtake_what_its_task_wrote_while_that_is_prepared_anew(
     postgres_worker_database: str, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached, go_on = _held_when_prepared_anew(monkeypatch, "message_rows")
+    reached, resume = _held_when_prepared_anew(monkeypatch, "message_rows")
     with SQLCheckpointer(postgres_worker_database) as saver, SQLCheckpointer(postgres_worker_database) as other:
         saver.setup()
         first = put(saver, config("overtaken"), said("question"), source="input")
@@ -227,7 +227,7 @@ def test_a_checkpoint_does_not_overtake_what_its_task_wrote_while_that_is_prepar
         assert reached.wait(10)
         put(saver, config("another"), said("question"), source="input")  # whoever leads finds it in line
         in_line = len(saver._storage._line or ())
-        go_on.set()
+        resume.set()
         for one in waiting:
             one.result(10)
 
@@ -323,7 +323,7 @@ async def test_what_a_cancelled_task_put_is_stored_when_the_checkpointer_is_clos
 def test_what_is_prepared_after_a_job_that_is_prepared_anew_is_committed_after_it(
     mysql_worker_database: str, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached, go_on = _held_when_prepared_anew(monkeypatch, "execute")
+    reached, resume = _held_when_prepared_anew(monkeypatch, "execute")
     with SQLCheckpointer(mysql_worker_database) as saver, SQLCheckpointer(mysql_worker_database) as other:
         saver.setup()
         first = put(saver, config("anew"), said("question"), source="input")
@@ -334,7 +334,7 @@ def test_what_is_prepared_after_a_job_that_is_prepared_anew_is_committed_after_i
         line = saver._storage._line_of(saver._storage.memory.of("anew"))
         wait_until(lambda: len(line) > 0 or waiting[1].done())
         found = other.get_tuple(config("anew"))
-        go_on.set()
+        resume.set()
         for one in waiting:
             one.result(10)
 
@@ -345,7 +345,7 @@ def test_what_is_prepared_after_a_job_that_is_prepared_anew_is_committed_after_i
 
 def _held_when_prepared_anew(monkeypatch: pytest.MonkeyPatch, where: str) -> tuple[threading.Event, threading.Event]:
     """What a task wrote comes to a stop there after it was prepared for the second time: when it does, and until when."""
-    reached, go_on = threading.Event(), threading.Event()
+    reached, resume = threading.Event(), threading.Event()
     prepared: list[Job] = []
     prepare, held = WritesJob.prepare, getattr(WritesJob, where)
 
@@ -356,12 +356,12 @@ def _held_when_prepared_anew(monkeypatch: pytest.MonkeyPatch, where: str) -> tup
     def stopped(job: WritesJob, *arguments: Any) -> Any:
         if prepared.count(job) == 2 and not reached.is_set():
             reached.set()
-            go_on.wait(10)
+            resume.wait(10)
         return held(job, *arguments)
 
     monkeypatch.setattr(WritesJob, "prepare", counted)
     monkeypatch.setattr(WritesJob, where, stopped)
-    return reached, go_on
+    return reached, resume
 
 
 def _chat(saver: SQLCheckpointer) -> Any:

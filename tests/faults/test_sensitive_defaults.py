@@ -15,7 +15,7 @@ from interlock import Principal, Workflow, WorkflowStore, command
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import IdempotencyError, OutcomeUnknown
 from interlock.tools.langchain import contract_from_tool
-from tests.approvals.support import Clock
+from tests.commands.approvals.support import Clock
 
 HERE: Any = {"configurable": {"thread_id": "t-1"}}
 ADA, BEN = Principal("ada"), Principal("ben")

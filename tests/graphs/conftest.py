@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.support import SETTINGS, Desk, Home, Runner
+from tests.graphs.support import SETTINGS, Desk, Home, Runner
 
 
 @pytest.fixture(params=SETTINGS, ids="-".join)

@@ -24,7 +24,7 @@ from interlock.tools.errors import (
     StoreError,
     WorkflowFinished,
 )
-from tests.workflow.support import ADA, BEN, Desk, Home, Runner, interrupts, said, shown, thread, trail
+from tests.graphs.support import ADA, BEN, Desk, Home, Runner, interrupts, said, shown, thread, trail
 
 REFUND = call("order.refund", orderId="1", amount="5")
 

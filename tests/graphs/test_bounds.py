@@ -6,7 +6,7 @@ from langgraph.types import Command
 
 from interlock.rules import Limits
 from interlock.testing import ScriptedChatModel, call
-from tests.workflow.support import Desk, Home, Runner, codes, dangling, interrupts, said, shown, thread, trail
+from tests.graphs.support import Desk, Home, Runner, codes, dangling, interrupts, said, shown, thread, trail
 
 
 def test_a_model_that_keeps_proposing_what_is_not_allowed_is_stopped(home: Home, run: Runner, desk: Desk) -> None:

@@ -16,7 +16,7 @@ from interlock import Approval, Deny, Policy, RequireApproval, ToolContract, Wor
 from interlock.rules import GuardView
 from interlock.testing import ScriptedChatModel
 from interlock.tools.errors import WorkflowDefinitionError
-from tests.workflow.support import ADA, Desk, DeskData, Done
+from tests.graphs.support import ADA, Desk, DeskData, Done
 
 
 def tool(name: str, kind: Any = command, version: int = 1, **more: Any) -> ToolContract:

@@ -19,7 +19,7 @@ from langgraph.types import Command
 from interlock import Principal, WorkflowGraph
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import WorkflowFinished
-from tests.workflow.support import ADA, BEN, Desk, Home, Runner, codes, interrupts, said, shown, thread
+from tests.graphs.support import ADA, BEN, Desk, Home, Runner, codes, interrupts, said, shown, thread
 
 REFUND = call("order.refund", orderId="1", amount="5")
 HOLD = call("order.hold", orderId="1")

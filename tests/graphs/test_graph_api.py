@@ -9,7 +9,7 @@ from langgraph.types import Command
 
 from interlock import WorkflowGraph
 from interlock.testing import ScriptedChatModel, call
-from tests.workflow.support import ADA, BEN, Desk, Home, interrupts, said, shown, thread
+from tests.graphs.support import ADA, BEN, Desk, Home, interrupts, said, shown, thread
 
 REFUND = call("order.refund", orderId="1", amount="5")
 HOLD = call("order.hold", orderId="1")

@@ -9,7 +9,7 @@ import pytest
 
 from interlock import Approval, Deny, GuardView, Mode, Policy, Principal, RequireApproval, Workflow
 from interlock.testing import ScriptedChatModel, call
-from tests.workflow.support import ADA, BEN, Desk, DeskData, Home, Runner, answers, codes, said, shown, thread, trail
+from tests.graphs.support import ADA, BEN, Desk, DeskData, Home, Runner, answers, codes, said, shown, thread, trail
 
 NOTE = call("note.add", text="a")
 REFUND = call("order.refund", orderId="1", amount="5")

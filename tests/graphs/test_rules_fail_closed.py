@@ -30,7 +30,7 @@ from interlock import (
 )
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import WorkflowDefinitionError
-from tests.workflow.support import ADA, BEN, Home, Runner, answers, codes, said, thread
+from tests.graphs.support import ADA, BEN, Home, Runner, answers, codes, said, thread
 
 notes = sa.Table("notes", sa.MetaData(), sa.Column("text", sa.String(40)))
 PAY = call("pay.out", amount="5")

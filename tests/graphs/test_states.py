@@ -13,7 +13,7 @@ from interlock import DecisionView, Workflow
 from interlock.rules import GuardView
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import RunError, WorkflowFinished
-from tests.workflow.support import ADA, Desk, DeskData, Home, Runner, codes, dangling, interrupts, said, thread
+from tests.graphs.support import ADA, Desk, DeskData, Home, Runner, codes, dangling, interrupts, said, thread
 
 REFUND = ("order.refund", {"orderId": "1", "amount": "5"})
 

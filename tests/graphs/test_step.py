@@ -8,7 +8,7 @@ import pytest
 
 from interlock import Workflow
 from interlock.testing import ScriptedChatModel, call
-from tests.workflow.support import Desk, Home, Runner, answers, codes, dangling, said, thread, trail
+from tests.graphs.support import Desk, Home, Runner, answers, codes, dangling, said, thread, trail
 
 
 def test_the_model_is_offered_the_tools_of_its_state_and_nothing_else(home: Home, run: Runner, desk: Desk) -> None:

@@ -16,7 +16,7 @@ from langgraph.types import Command
 from interlock import SQLCheckpointer, Workflow, WorkflowStore
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import RunError, StaleCheckpoint, UnknownState
-from tests.workflow.support import ADA, BEN, Desk, Home, Runner, codes, dangling, interrupts, said, shown, thread, trail
+from tests.graphs.support import ADA, BEN, Desk, Home, Runner, codes, dangling, interrupts, said, shown, thread, trail
 
 REFUND = call("order.refund", orderId="1", amount="5")
 HOLD = call("order.hold", orderId="1")

@@ -10,7 +10,7 @@ from langgraph.types import Command
 from interlock import Approval, ConflictError, Decision, DecisionKind, GuardView, command
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import PrincipalError
-from tests.workflow.support import (
+from tests.graphs.support import (
     ADA,
     BEN,
     Desk,

@@ -6,7 +6,7 @@ from langgraph.types import Command
 
 from interlock import SQLCheckpointer
 from interlock.testing import ScriptedChatModel, call
-from tests.workflow.support import ADA, BEN, Desk, Home, Runner, said, shown, thread
+from tests.graphs.support import ADA, BEN, Desk, Home, Runner, said, shown, thread
 
 
 def test_a_workflow_whose_conversation_was_erased_goes_on_where_it_was(sql: Home, run: Runner, desk: Desk) -> None:

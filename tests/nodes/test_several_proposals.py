@@ -7,7 +7,7 @@ import threading
 from interlock import Workflow, read
 from interlock.rules import Limits
 from interlock.testing import ScriptedChatModel, call
-from tests.workflow.support import Desk, Home, Note, Runner, answers, codes, dangling, said, thread, trail
+from tests.graphs.support import Desk, Home, Note, Runner, answers, codes, dangling, said, thread, trail
 
 
 def test_reads_of_one_message_run_at_the_same_time(memory: Home) -> None:

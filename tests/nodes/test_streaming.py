@@ -20,7 +20,7 @@ from interlock import (
 from interlock.nodes.channels import Output
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import InvalidInput
-from tests.workflow.support import ADA, BEN, Desk, Home, said, thread
+from tests.graphs.support import ADA, BEN, Desk, Home, said, thread
 
 REFUND = call("order.refund", orderId="1", amount="5")
 

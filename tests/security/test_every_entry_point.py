@@ -96,7 +96,7 @@ COMMANDS = words(
     """
 )
 """The command line is the operator's, who has the database. Who decides or resolves there is named with `--as` and `--tenant`, and judged
-as everywhere: tests/approvals/test_command_line.py, tests/cli/test_resolve.py."""
+as everywhere: tests/commands/approvals/test_command_line.py, tests/cli/test_resolve.py."""
 
 
 class TestAnotherTenant:

@@ -172,8 +172,8 @@ def test_a_compiled_workflow_refuses_what_nobody_declares(options: dict[str, Any
 
 PROGRAM = """
 from pydantic import BaseModel
-from tests.checkpointing.types.test_strict import Declared, run
-from tests.checkpointing.types.values import *
+from tests.checkpointing.serializing.test_strict import Declared, run
+from tests.checkpointing.serializing.values import *
 from interlock.checkpointing import SQLCheckpointer
 with SQLCheckpointer("sqlite://") as saver:
     values = run(saver, {"job": Job((1,)), "outer": Outer(), "colour": Colour.RED, "page": Page[Turn](inner=Turn(role="a", content="b"))})

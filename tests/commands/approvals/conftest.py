@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.approvals.support import Home, Shop
+from tests.commands.approvals.support import Home, Shop
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 from interlock import Approval, Escalate, Principal
 from interlock.tools import InterlockError
-from tests.approvals.support import ADA, HOUR, Clock, Home, Shop, asked, pending, refund, said, thread
+from tests.commands.approvals.support import ADA, HOUR, Clock, Home, Shop, asked, pending, refund, said, thread
 
 RULE = Approval(role="supervisor", count=2, within="24h", on_expiry=Escalate("manager", within="24h"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from interlock import Approval, TakeEdge, Workflow
-from tests.approvals.support import Shop, refund
+from tests.commands.approvals.support import Shop, refund
 
 SHOP = Shop()
 

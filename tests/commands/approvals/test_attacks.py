@@ -17,7 +17,7 @@ from interlock.checkpointing.tables.workflow import approvals as table
 from interlock.rules.policies import Allow, Ruling
 from interlock.testing import call
 from interlock.tools import InterlockError, InvalidInput, InvalidResume, PrincipalError, ResumeError
-from tests.approvals.support import (
+from tests.commands.approvals.support import (
     ADA,
     BEN,
     HOUR,

@@ -15,7 +15,20 @@ from pydantic import BaseModel, Field
 from interlock import Allow, Approval, Mode, Policy, Principal, RequireApproval, Workflow, WorkflowStore, command, read
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools import ToolContract
-from tests.approvals.support import ADA, BEN, CAT, RULE, Home, Shop, answers, asked, pending, refund, said, thread
+from tests.commands.approvals.support import (
+    ADA,
+    BEN,
+    CAT,
+    RULE,
+    Home,
+    Shop,
+    answers,
+    asked,
+    pending,
+    refund,
+    said,
+    thread,
+)
 
 TWICE = Approval(role="supervisor", count=2)
 

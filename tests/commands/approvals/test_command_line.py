@@ -11,11 +11,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from interlock import SQLCheckpointer
-from tests.approvals import shop_app
-from tests.approvals.support import ADA, said, thread
 from tests.cli.support import lines, run, run_apart
+from tests.commands.approvals import shop_app
+from tests.commands.approvals.support import ADA, said, thread
 
-APP = ("--app", "tests.approvals.shop_app:workflow")
+APP = ("--app", "tests.commands.approvals.shop_app:workflow")
 
 
 @pytest.fixture
@@ -150,7 +150,9 @@ def test_the_tick_lets_the_graph_around_go_on_where_it_is_told_of_it(
         connection.exec_driver_sql("UPDATE workflow_approvals SET expires_at = 1")
     (alone,) = lines(run("tick", *APP, "--db", db, "--json").output)
     assert (len(alone["lapsed"]), alone["resumed"]) == (1, [])
-    (told,) = lines(run("tick", *APP, "--db", db, "--root", "tests.approvals.shop_app:around", "--json").output)
+    (told,) = lines(
+        run("tick", *APP, "--db", db, "--root", "tests.commands.approvals.shop_app:around", "--json").output
+    )
     assert (told["lapsed"], len(told["resumed"])) == ([], 1)
     assert root.get_state(thread()).next == ()
     saver.close()
@@ -160,8 +162,8 @@ def test_the_tick_lets_the_graph_around_go_on_where_it_is_told_of_it(
     ("root", "what"),
     [
         ("nowhere", "module:graph"),
-        ("tests.approvals.shop_app:none", "has no 'none'"),
-        ("tests.approvals.shop_app:SHOP", "is a Shop"),
+        ("tests.commands.approvals.shop_app:none", "has no 'none'"),
+        ("tests.commands.approvals.shop_app:SHOP", "is a Shop"),
     ],
 )
 def test_a_graph_around_that_is_none_is_refused(db: str, root: str, what: str) -> None:
@@ -186,7 +188,7 @@ def test_a_duration_that_is_none_is_bad_input(db: str, command: tuple[str, ...],
 def test_a_place_that_cannot_be_written_is_bad_input(db: str, command: tuple[str, ...]) -> None:
     database = () if command[0] == "events" else ("--db", db)
     # In a process of its own: what is exported is every event that a process knows, and other tests define many.
-    code, out, _ = run_apart(*command, "/dev/null/here", *APP, *database, "--json", cwd=Path(__file__).parents[2])
+    code, out, _ = run_apart(*command, "/dev/null/here", *APP, *database, "--json", cwd=Path(__file__).parents[3])
     assert (code, lines(out)[0]["error"]["code"]) == (2, "not_written")
 
 

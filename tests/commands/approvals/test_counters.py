@@ -27,7 +27,7 @@ from interlock import (
 from interlock.checkpointing.store import LedgerEntry, LedgerStatus, ledger, ledger_counts
 from interlock.checkpointing.store.ledger_counts import Scope, Tally
 from interlock.testing import ScriptedChatModel
-from tests.approvals.support import ADA, HOUR, MALLORY, Home, Shop, answers, refund, said, thread
+from tests.commands.approvals.support import ADA, HOUR, MALLORY, Home, Shop, answers, refund, said, thread
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database
 
 COUNTED = {"started", "completed", "unknown"}

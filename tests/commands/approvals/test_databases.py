@@ -13,7 +13,7 @@ from langgraph.types import Command
 
 from interlock import Approval, Escalate, LimitPerPeriod, SpendingCap, WorkflowGraph
 from interlock.tools import ConflictError, InterlockError, ResumeError
-from tests.approvals.support import (
+from tests.commands.approvals.support import (
     ADA,
     BEN,
     CAT,

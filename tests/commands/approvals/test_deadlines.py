@@ -14,7 +14,7 @@ from langgraph.types import Command
 from interlock import Approval, Confirmation, ConflictError, Escalate, EventService, TakeEdge
 from interlock.commands.approvals.deadlines import expire
 from interlock.tools import PrincipalError, WorkflowDefinitionError
-from tests.approvals.support import (
+from tests.commands.approvals.support import (
     ADA,
     BEN,
     CAT,
@@ -35,7 +35,7 @@ from tests.approvals.support import (
 )
 from tests.events.support import eventually
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class TestRejecting:
@@ -326,7 +326,7 @@ def test_two_people_and_an_escalation_across_process_restarts(tmp_path: Path) ->
 
     def step(hours: float, *what: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.approvals.one_step", str(tmp_path / "shop.db"), str(hours), *what],
+            [sys.executable, "-m", "tests.commands.approvals.one_step", str(tmp_path / "shop.db"), str(hours), *what],
             cwd=ROOT,
             capture_output=True,
             text=True,

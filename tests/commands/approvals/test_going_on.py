@@ -22,7 +22,20 @@ from interlock import (
     WorkflowStore,
 )
 from interlock.testing import Child, ScriptedChatModel, injected
-from tests.approvals.support import ADA, BEN, HOUR, RULE, Clock, Home, Shop, pending, refund, said, status, thread
+from tests.commands.approvals.support import (
+    ADA,
+    BEN,
+    HOUR,
+    RULE,
+    Clock,
+    Home,
+    Shop,
+    pending,
+    refund,
+    said,
+    status,
+    thread,
+)
 from tests.events.support import eventually
 
 

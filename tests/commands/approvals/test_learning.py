@@ -9,7 +9,20 @@ import pytest
 
 from interlock import Approval, WorkflowGraph
 from interlock.tools import InputError
-from tests.approvals.support import ADA, BEN, CAT, HOUR, MINUTE, RULE, Home, Shop, pending, refund, said, thread
+from tests.commands.approvals.support import (
+    ADA,
+    BEN,
+    CAT,
+    HOUR,
+    MINUTE,
+    RULE,
+    Home,
+    Shop,
+    pending,
+    refund,
+    said,
+    thread,
+)
 
 
 @pytest.fixture

@@ -13,7 +13,20 @@ from interlock import WorkflowGraph
 from interlock.checkpointing.store import FOLLOWS, ApprovalStatus
 from interlock.checkpointing.store import approvals as approval_rows
 from interlock.tools import InterlockError
-from tests.approvals.support import ADA, BEN, HOUR, RULE, Home, Shop, kinds, pending, refund, said, status, thread
+from tests.commands.approvals.support import (
+    ADA,
+    BEN,
+    HOUR,
+    RULE,
+    Home,
+    Shop,
+    kinds,
+    pending,
+    refund,
+    said,
+    status,
+    thread,
+)
 
 APPROVE: Any = {"type": "approve"}
 EDIT: Any = {"type": "edit", "args": {"orderId": "1", "amount": "4"}}

@@ -14,7 +14,7 @@ from interlock import WorkflowGraph
 from interlock.checkpointing.store import ApprovalRequest
 from interlock.checkpointing.store import approvals as approval_rows
 from interlock.tools import InputError
-from tests.approvals.support import ADA, BEN, RULE, STRANGER, Home, Shop, pending, refund, said, thread
+from tests.commands.approvals.support import ADA, BEN, RULE, STRANGER, Home, Shop, pending, refund, said, thread
 
 
 def everything(graph: WorkflowGraph, limit: int, **filters: Any) -> list[ApprovalRequest]:

@@ -11,7 +11,7 @@ from langgraph.types import Command
 from interlock import Approval, Confirmation, Mode
 from interlock.tools import InvalidResume
 from interlock.tools.answers import parse_answer
-from tests.approvals.support import ADA, BEN, RULE, Home, Shop, asked, pending, refund, said, thread
+from tests.commands.approvals.support import ADA, BEN, RULE, Home, Shop, asked, pending, refund, said, thread
 
 
 @pytest.fixture

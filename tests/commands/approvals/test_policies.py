@@ -25,7 +25,7 @@ from interlock import (
 )
 from interlock.testing import call
 from interlock.tools import ContractError
-from tests.approvals.support import ADA, BEN, HOUR, MALLORY, Home, Shop, answers, asked, refund, said, thread
+from tests.commands.approvals.support import ADA, BEN, HOUR, MALLORY, Home, Shop, answers, asked, refund, said, thread
 
 
 def outcome(home: Home, shop: Shop, steps: list[Any], *policies: Policy, name: str = "t-1", by: Principal = ADA) -> Any:

@@ -11,7 +11,20 @@ from langgraph.types import Command
 from interlock import Principal
 from interlock.commands.running.principals import server_principal
 from interlock.tools import PrincipalError
-from tests.approvals.support import ADA, BEN, RULE, Home, Shop, asked, pending, refund, refusals, said, status, thread
+from tests.commands.approvals.support import (
+    ADA,
+    BEN,
+    RULE,
+    Home,
+    Shop,
+    asked,
+    pending,
+    refund,
+    refusals,
+    said,
+    status,
+    thread,
+)
 
 
 class WebApp:

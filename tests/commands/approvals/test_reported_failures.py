@@ -14,7 +14,7 @@ from langgraph.types import Command
 from interlock import ConflictError
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools import InvalidResume, ResumeError
-from tests.approvals.support import ADA, BEN, RULE, Home, Shop, answers, asked, kinds, refund, said, thread
+from tests.commands.approvals.support import ADA, BEN, RULE, Home, Shop, answers, asked, kinds, refund, said, thread
 
 
 def test_langgraph_6208_what_was_answered_is_not_run_again_while_others_wait(shop: Shop, home: Home) -> None:

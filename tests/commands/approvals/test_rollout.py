@@ -11,7 +11,7 @@ from langgraph.types import Command
 from interlock import Approval, Confirmation, Mode, SQLCheckpointer, Workflow, WorkflowStore, command
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools import WorkflowDefinitionError
-from tests.approvals.support import ADA, BEN, RULE, Home, Shop, answers, asked, kinds, refund, said, thread
+from tests.commands.approvals.support import ADA, BEN, RULE, Home, Shop, answers, asked, kinds, refund, said, thread
 
 
 class TestReadOnly:

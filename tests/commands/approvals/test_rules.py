@@ -11,7 +11,7 @@ from langgraph.types import Command
 from interlock import Approval, Confirmation, ConflictError, Escalate, Principal, TakeEdge
 from interlock.tools import ContractError, InvalidResume, PrincipalError, WorkflowDefinitionError
 from interlock.tools.approvals import duration
-from tests.approvals.support import (
+from tests.commands.approvals.support import (
     ADA,
     BEN,
     CAT,

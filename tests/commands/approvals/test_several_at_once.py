@@ -14,7 +14,7 @@ from interlock import Approval, Principal
 from interlock.nodes.channels import Channels
 from interlock.testing import call
 from interlock.tools import ResumeError
-from tests.approvals.support import (
+from tests.commands.approvals.support import (
     ADA,
     BEN,
     RULE,

@@ -12,8 +12,21 @@ from interlock import Approval, Confirmation, Principal, ToolContext, Workflow, 
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools import PrincipalError
 from interlock.tools.canonical import JSON, is_same_json
-from tests.approvals.support import ADA, BEN, CAT, DAN, Home, Shop, pending, refund, refusals, said, status, thread
-from tests.approvals.test_rules import decided_by
+from tests.commands.approvals.support import (
+    ADA,
+    BEN,
+    CAT,
+    DAN,
+    Home,
+    Shop,
+    pending,
+    refund,
+    refusals,
+    said,
+    status,
+    thread,
+)
+from tests.commands.approvals.test_rules import decided_by
 
 BOTH = Principal("bo", roles=frozenset({"supervisor", "manager"}))
 OTHER = Principal("olga", roles=frozenset({"supervisor", "manager"}))

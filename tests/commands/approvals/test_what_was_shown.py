@@ -16,7 +16,7 @@ from interlock import Approval, Workflow, WorkflowStore, command
 from interlock.nodes.channels import Channels
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools import InvalidResume
-from tests.approvals.support import ADA, BEN, said, thread
+from tests.commands.approvals.support import ADA, BEN, said, thread
 
 RULE = Approval(role="supervisor", count=1)
 RAN: list[str] = []

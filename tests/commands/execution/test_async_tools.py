@@ -14,7 +14,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from interlock import Refused, SQLCheckpointer, ToolContext, Workflow, WorkflowStore, command, read
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import RunError
-from tests.workflow.support import Done, Note, codes, said, thread
+from tests.graphs.support import Done, Note, codes, said, thread
 
 notes = sa.table("notes", sa.column("text"))
 

@@ -11,7 +11,7 @@ from langgraph.types import Command, interrupt
 
 from interlock import Principal, ToolContract, Workflow, WorkflowStore, command, read
 from interlock.testing import ScriptedChatModel, call
-from tests.workflow.support import Done, Home, Runner, answers, codes, interrupts, said, thread
+from tests.graphs.support import Done, Home, Runner, answers, codes, interrupts, said, thread
 
 
 class Mail:

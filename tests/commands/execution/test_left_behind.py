@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer
 from interlock import Event, Limits, Refused, ToolContext, Workflow, WorkflowGraph, command, read
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import InvalidInput
-from tests.workflow.support import ADA, Home, Runner, answers, codes, said, thread
+from tests.graphs.support import ADA, Home, Runner, answers, codes, said, thread
 
 EFFECTS = ["transactional", "idempotent", "at_most_once"]
 

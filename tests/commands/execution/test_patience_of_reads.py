@@ -13,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from interlock import Principal, Refused, RetryPolicy, ToolContext, ToolContract, Workflow, WorkflowStore, command, read
 from interlock.testing import ScriptedChatModel, call
-from tests.workflow.support import Done, Home, Note, Runner, answers, codes, said, thread, trail
+from tests.graphs.support import Done, Home, Note, Runner, answers, codes, said, thread, trail
 
 AGAIN = RetryPolicy(attempts=3, initial=0)
 

@@ -13,7 +13,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
 from interlock import Principal, SQLCheckpointer
-from tests.embedding.test_middleware_messages import (
+from tests.graphs.agents.test_middleware_messages import (
     ANN,
     BOB,
     HAPPENS,

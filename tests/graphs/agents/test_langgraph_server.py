@@ -21,7 +21,7 @@ from interlock import WorkflowStore
 from interlock.cli.demo.cases import CASES
 from interlock.workflows.retail import read_order
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECONDS = 90
 
 pytestmark = pytest.mark.skipif(

@@ -29,7 +29,7 @@ from pydantic import BaseModel
 from interlock import Principal, WorkflowStore
 from interlock.checkpointing.store import AuditKind
 from interlock.testing import ScriptedChatModel, call
-from tests.embedding.test_middleware import ANN, BOB, desk, ran
+from tests.graphs.agents.test_middleware import ANN, BOB, desk, ran
 
 APPROVE = Command(resume={"decisions": [{"type": "approve"}]})
 REFUND = call("order.refund", order_id="1", amount="5")

@@ -26,7 +26,7 @@ from interlock import Database, Decision, DecisionKind, Principal, WorkflowStore
 from interlock.checkpointing.store import AuditKind
 from interlock.tools.errors import InputError, Refused
 from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
-from tests.embedding.agent_desk import IDEMPOTENT, AgentRange, make_agent_desk, plan
+from tests.graphs.agents.agent_desk import IDEMPOTENT, AgentRange, make_agent_desk, plan
 from tests.workflows.retail import attacked, tau2
 from tests.workflows.retail import desk as desks
 from tests.workflows.retail.attacked import SEED, Write

@@ -22,7 +22,7 @@ from interlock.testing import ScriptedChatModel, call
 from interlock.tools.langchain import contract_from_tool
 from tests.support.anthropic_provider import anthropic_provider
 from tests.support.provider import KEY, Provider
-from tests.tools.langchain_tools import DIFFERING, RUNS
+from tests.tools.langchain.langchain_tools import DIFFERING, RUNS
 
 ANN, BOB = Principal("ann"), Principal("bob")
 

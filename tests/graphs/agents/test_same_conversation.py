@@ -15,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from interlock import Workflow, WorkflowStore, command
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.langchain import contract_from_tool
-from tests.tools.langchain_tools import RUNS
+from tests.tools.langchain.langchain_tools import RUNS
 
 CALLS: list[tuple[BaseTool, dict[str, Any]]] = [*{made.name: (made, arguments) for made, arguments in RUNS}.values()]
 """One call of each tool. That it ends when a tool has answered (`return_direct`) is an agent's matter, and not followed."""

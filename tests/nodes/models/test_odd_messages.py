@@ -12,10 +12,10 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from tests.embedding.test_middleware_messages import Says
-from tests.support.sent import check_sent
 
 from interlock import Principal, Workflow, WorkflowStore, command, read
+from tests.graphs.agents.test_middleware_messages import Says
+from tests.support.sent import check_sent
 
 ANN = Principal("ann")
 A, B = {"sku": "A"}, {"sku": "BB"}

@@ -16,9 +16,9 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
-from tests.support.provider import KEY, Provider
 
 from interlock.testing import Call, ScriptedChatModel, call
+from tests.support.provider import KEY, Provider
 
 
 def client(provider: Provider) -> ChatOpenAI:

@@ -11,10 +11,10 @@ import pytest
 from langchain_openai import ChatOpenAI
 from langgraph.types import Command
 from pydantic import BaseModel, SecretStr
-from tests.support.provider import KEY, Provider
 
 from interlock import Principal, Workflow, command, read
 from interlock.testing import call
+from tests.support.provider import KEY, Provider
 
 ANN, BOB = Principal(id="ann"), Principal(id="bob")
 

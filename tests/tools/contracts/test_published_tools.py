@@ -16,7 +16,7 @@ from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import InvalidArguments
 from interlock.tools.langchain import contract_from_tool
 from interlock.tools.storable import why_not_storable
-from tests.tools.published_tools import Published, arguments_of, changed, published, servers
+from tests.tools.contracts.published_tools import Published, arguments_of, changed, published, servers
 
 ALL = published()
 CALLS = 25 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 2

@@ -25,7 +25,7 @@ from interlock import SQLCheckpointer, Workflow, WorkflowStore
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import ContractError, InvalidArguments, InvalidOutput, Refused
 from interlock.tools.langchain import contract_from_tool
-from tests.tools.langchain_tools import (
+from tests.tools.langchain.langchain_tools import (
     booking,
     by_name,
     by_name_async,

@@ -20,7 +20,7 @@ from interlock import read
 from interlock.tools import MASK
 from interlock.tools.errors import InvalidArguments
 from interlock.tools.langchain import contract_from_tool
-from tests.tools.langchain_tools import (
+from tests.tools.langchain.langchain_tools import (
     DIFFERING,
     PUBLISHED,
     RUNS,

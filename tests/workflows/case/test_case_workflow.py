@@ -15,7 +15,7 @@ from interlock.testing import ScriptedChatModel, call
 from interlock.workflows.case import case_workflow, open_cases
 from interlock.workflows.case.tables import cases
 from interlock.workflows.case.tools import assign_case
-from tests.workflow.support import Runner, codes, said, shown, thread, trail
+from tests.graphs.support import Runner, codes, said, shown, thread, trail
 
 SUPERVISOR = Principal("ben", roles=frozenset({"supervisor"}))
 ASSIGN = call("case.assign", caseId="77", queueId="billing")

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.embedding import agent_desk
+from tests.graphs.agents import agent_desk
 from tests.workflows.retail import attack_range, attacked, attacks, peers, tau2
 from tests.workflows.retail.attacked import SEED, Write
 from tests.workflows.retail.peers import Approver, Row

@@ -24,6 +24,7 @@ ORDER = [
     "nodes",
     "pictures",
     "operations",
+    "mcp",
     "graphs",
     "workflows",
 ]

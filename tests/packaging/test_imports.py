@@ -21,6 +21,7 @@ EXTRAS = [
     "ipywidgets",
     "langchain",
     "langchain_openai",
+    "mcp",
     "numpy",
     "openai",
     "opentelemetry",

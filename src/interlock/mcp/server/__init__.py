@@ -1,0 +1,1 @@
+"""Workflows offered to MCP clients. Nothing here calls other servers."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from interlock import Limits, Principal, Workflow, WorkflowStore, command, read
+from interlock.checkpointing.store.seal import Seal
+from interlock.graphs.agents.calls import Offer, signed_call
+from interlock.nodes.conversation import for_model
+from interlock.rules.calls import MESSAGE_KEY
 from interlock.testing import ScriptedChatModel, call
 
 ADA = Principal("ada")
@@ -70,6 +74,57 @@ def test_the_calls_beyond_the_limit_are_answered_in_one_step_with_a_code_of_thei
     assert records.count("too_many_calls") == 37
     assert output["messages"][-1].text == "Still here."
     assert invoke(made, hello("more"))["messages"][-1].text == "Still here."
+
+
+def test_the_calls_beyond_the_limit_stay_in_the_message_and_are_sent_back_with_their_answers() -> None:
+    made, _ = agent(bad_calls(40), limits=Limits(proposals=3, denials=100))
+    output = invoke(made, hello())
+    said = next(message for message in output["messages"] if message.type == "ai")
+    # Where an agent does not look for the answer of each among all answers.
+    assert ([call["id"] for call in said.tool_calls], len(said.invalid_tool_calls)) == (["c0", "c1", "c2"], 37)
+    assert json.loads(said.invalid_tool_calls[0]["args"] or "") == {"i": 3}
+    sent = for_model(output["messages"])
+    place = next(number for number, message in enumerate(sent) if isinstance(message, AIMessage))
+    called = [call["id"] for call in cast("AIMessage", sent[place]).tool_calls]
+    answered = [cast("ToolMessage", message).tool_call_id for message in sent[place + 1 : place + 41]]
+    assert called == answered == [f"c{number}" for number in range(40)]
+
+
+def test_what_is_signed_of_a_call_does_not_grow_with_the_calls_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed: list[int] = []
+    mark = Seal.mark
+
+    def counted(self: Seal, purpose: str, *parts: Any) -> str:
+        signed.append(len(json.dumps(parts, default=repr)))
+        return mark(self, purpose, *parts)
+
+    monkeypatch.setattr(Seal, "mark", counted)
+    cost = {}
+    for number in (100, 2_000):
+        signed.clear()
+        made, _ = agent(bad_calls(number), limits=Limits(proposals=3, denials=100))
+        invoke(made, hello())
+        cost[number] = sum(signed) / number
+    assert cost[2_000] <= 1.3 * cost[100]
+
+
+@pytest.mark.parametrize("changed", ["earlier name", "order"])
+def test_a_signed_call_is_nobodys_once_the_calls_before_it_are_others(changed: str) -> None:
+    calls = [
+        {"name": name, "args": {}, "id": f"c{place}", "type": "tool_call"}
+        for place, name in enumerate(("a", "bc", "d"))
+    ]
+    made, store = agent()
+    invoke(made, hello())
+    (instance,) = store.instances()
+    message = AIMessage("", tool_calls=calls, response_metadata={MESSAGE_KEY: "m"})
+    said = Offer(instance, ADA, ["d"]).sign(message)
+    assert signed_call(said, 2, instance) is not None
+    # The same letters, cut elsewhere; the same calls, in another order.
+    others = (
+        [{**calls[0], "name": "ab"}, {**calls[1], "name": "c"}] if changed == "earlier name" else [calls[1], calls[0]]
+    )
+    assert signed_call(said.model_copy(update={"tool_calls": [*others, calls[2]]}), 2, instance) is None
 
 
 def test_a_turn_that_is_denied_again_and_again_stops_and_can_be_resumed() -> None:

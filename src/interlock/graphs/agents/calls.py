@@ -4,7 +4,8 @@ The signatures stand in the message's response metadata, which no provider is se
 a message of their own, has none that fits.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +73,8 @@ class Offer:
         }
         key = key_of(message)
         marks = [
-            self.instance.seal.mark(_CALL, *_parts(self.instance, key, made, calls, place))
-            for place in range(len(calls))
+            self.instance.seal.mark(_CALL, *_parts(self.instance, {**made, "key": key}, calls, place, before))
+            for place, before in enumerate(_digests(call["name"] for call in calls))
         ]
         metadata = {**message.response_metadata, _place_of(self.instance): {**made, "marks": marks}}
         signed = message.model_copy(update={"response_metadata": metadata})
@@ -89,7 +90,8 @@ def signed_call(message: AIMessage, place: int, instance: Instance) -> SignedCal
     if not isinstance(marks, list) or len(marks) != len(calls):
         return None
     made = {name: noted.get(name) for name in ("requester", "state", "revision", "offered")}
-    if not instance.seal.fits(marks[place], _CALL, *_parts(instance, key, made, calls, place)):
+    before = _digest(call["name"] for call in calls[:place])
+    if not instance.seal.fits(marks[place], _CALL, *_parts(instance, {**made, "key": key}, calls, place, before)):
         return None
     try:
         requester = Principal.from_json(made["requester"] or {})
@@ -136,14 +138,27 @@ def _words(message: AIMessage, requester: Principal, messages: Sequence[BaseMess
     return [instance.workflow_id, key_of(message), requester.to_json(), words]
 
 
-def _parts(
-    instance: Instance, message_key: str | None, made: Mapping[str, Any], calls: Sequence[Any], place: int
-) -> list[Any]:
+def _parts(instance: Instance, made: Mapping[str, Any], calls: Sequence[Any], place: int, before: str) -> list[Any]:
     call = calls[place]
-    before = [one["name"] for one in calls[:place]]
-    return [
-        instance.workflow_id, message_key, dict(made), place, len(calls), before, call["name"], call["args"], call["id"],
-    ]  # fmt: skip
+    return [instance.workflow_id, dict(made), place, len(calls), before, call["name"], call["args"], call["id"]]
+
+
+def _digests(names: Iterable[object]) -> Iterator[str]:
+    """For each call the digest of the names that stand before it: one pass, however many calls a message has."""
+    so_far = hashlib.sha256()
+    for name in names:
+        yield so_far.hexdigest()
+        so_far.update(_framed(name))
+
+
+def _digest(names: Iterable[object]) -> str:
+    return hashlib.sha256(b"".join(map(_framed, names))).hexdigest()
+
+
+def _framed(name: object) -> bytes:
+    # With its length, so that no two lists of names read the same; a name may be anything that a model said.
+    text = str(name).encode("utf-8", "surrogatepass")
+    return b"%d:%s" % (len(text), text)
 
 
 def _place_of(instance: Instance) -> str:

@@ -1,18 +1,19 @@
 """The limits of a workflow in an agent: how much one message may hold, and how long a turn may go round in circles."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, InvalidToolCall, ToolMessage
 
 from ...commands.execution.commands import Commands
 from ...commands.running.engine import Engine
 from ...commands.running.operations import InStore, Steps
 from ...commands.running.scope import Scope
 from ...rules.calls import all_calls
-from ...rules.gate import too_many
+from ...rules.gate import Denial, too_many
 from ...rules.proposals import Proposal
 from ...tools.ids import derive
 from .calls import Offer
@@ -58,22 +59,33 @@ def with_told(request: ModelRequest[Any], told: str | None) -> ModelRequest[Any]
 
 
 def turn_away(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Foreign) -> Steps[Any]:
-    """Answer the calls that are more than the workflow takes in one message, all in one step and beside the message."""
+    """Answer the calls that are more than the workflow takes in one message, all in one step and beside the message.
+
+    They stand among the message's invalid calls from then on: an agent looks for the answer of each ordinary call among all answers, which
+    takes the square of their number.
+    """
     response = made.model_response if isinstance(made, ExtendedModelResponse) else made
     limit = engine.definition.limits.proposals
     answered = {message.tool_call_id for message in response.result if isinstance(message, ToolMessage)}
     beyond: list[Proposal] = []
+    kept: dict[int, AIMessage] = {}
     number_of_calls = 0
     for message in response.result:
         if not isinstance(message, AIMessage) or len(calls := all_calls(message)) <= limit:
             continue
         number_of_calls = len(calls)
         message_key = key_of(message) or derive("msg", scope.task_key)
+        turned_away = [
+            (number, call)
+            for number, call in enumerate(calls[limit:], start=limit)
+            if not foreign(str(call.get("name") or "")) and str(call["id"]) not in answered
+        ]
+        kept[id(message)] = _without(message, {number for number, _ in turned_away}, too_many(limit, number_of_calls))
         beyond += [
             Proposal(
                 key=derive("key", message_key, number),
                 message_key=message_key,
-                tool=engine.definition.wire_names.to_canonical(name) or name,
+                tool=engine.definition.wire_names.to_canonical(name := str(call.get("name") or "")) or name,
                 arguments=arguments if isinstance(arguments := call.get("args"), dict) else {},
                 call_id=str(call["id"]),
                 requester=offer.requester,
@@ -81,8 +93,7 @@ def turn_away(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Fo
                 state=offer.instance.state,
                 revision=offer.instance.revision,
             )
-            for number, call in enumerate(calls[limit:], start=limit)
-            if not foreign(name := str(call.get("name") or "")) and str(call["id"]) not in answered
+            for number, call in turned_away
         ]
     if not beyond:
         return made
@@ -90,19 +101,40 @@ def turn_away(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Fo
     denial = too_many(limit, number_of_calls)
     outcomes = yield InStore(lambda connection: commands.outcomes.deny_all(commands.unit(connection), beyond, denial))
     answers = [engine.answer(proposal, outcome.result) for proposal, outcome in zip(beyond, outcomes, strict=True)]
-    return _with(made, answers)
+    return _with(made, kept, answers)
 
 
-def _with(made: Any, answers: Sequence[ToolMessage]) -> Any:
-    """What the model said, with answers behind it."""
+def _without(message: AIMessage, turned_away: set[int], denial: Denial) -> AIMessage:
+    """The message with the calls in these places among its invalid ones, where no agent looks for what is still to be run."""
+    ordinary = [call for place, call in enumerate(message.tool_calls) if place not in turned_away]
+    invalid: list[InvalidToolCall] = [
+        {
+            "type": "invalid_tool_call",
+            "name": call["name"],
+            "args": json.dumps(call["args"]),
+            "id": call["id"],
+            "error": denial.message,
+        }
+        for place, call in enumerate(message.tool_calls)
+        if place in turned_away
+    ]
+    changed = {"tool_calls": ordinary, "invalid_tool_calls": [*invalid, *message.invalid_tool_calls]}
+    return message.model_copy(update=changed) if invalid else message
+
+
+def _with(made: Any, kept: Mapping[int, AIMessage], answers: Sequence[ToolMessage]) -> Any:
+    """What the model said, with messages as they are kept, and answers behind it."""
+
+    def whole(messages: Sequence[Any]) -> list[Any]:
+        return [*(kept.get(id(message), message) for message in messages), *answers]
+
     if not isinstance(made, ExtendedModelResponse):
-        return ModelResponse(result=[*made.result, *answers], structured_response=made.structured_response)
+        return ModelResponse(result=whole(made.result), structured_response=made.structured_response)
     inner = made.model_response
-    response = ModelResponse(result=[*inner.result, *answers], structured_response=inner.structured_response)
+    response = ModelResponse(result=whole(inner.result), structured_response=inner.structured_response)
     command = made.command
     if command is not None and isinstance(command.update, dict) and "messages" in command.update:
-        whole = {**command.update, "messages": [*command.update["messages"], *answers]}
-        command = type(command)(update=whole)
+        command = type(command)(update={**command.update, "messages": whole(command.update["messages"])})
     return ExtendedModelResponse(model_response=response, command=command)
 
 

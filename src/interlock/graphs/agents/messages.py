@@ -110,12 +110,22 @@ def asked_anew(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelRespo
 
 def message_of(request: ToolCallRequest) -> tuple[AIMessage, int] | None:
     """The message that a call came in, and the call's place in it; None for a call that another middleware made."""
-    messages = request.state.get("messages", [])
-    message = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
-    calls = [] if message is None else all_calls(message)
+    message = _last_said(request)
+    if message is None:
+        return None
+    wanted = request.tool_call["id"]
     # Of calls with one and the same id each is taken for the last, so that none of them passes for the first.
-    places = [number for number, call in enumerate(calls) if call["id"] == request.tool_call["id"]]
-    return (message, places[-1]) if message is not None and places else None
+    place = len(message.tool_calls) + len(message.invalid_tool_calls)
+    for calls in (message.invalid_tool_calls, message.tool_calls):
+        for call in reversed(calls):
+            place -= 1
+            if call["id"] == wanted:
+                return message, place
+    return None
+
+
+def _last_said(request: ToolCallRequest) -> AIMessage | None:
+    return next((one for one in reversed(request.state.get("messages", [])) if isinstance(one, AIMessage)), None)
 
 
 def keys_of(request: ToolCallRequest, task_key: str) -> tuple[str, str]:
@@ -157,9 +167,9 @@ def unreadable(request: ToolCallRequest) -> str | None:
     arguments: Any = request.tool_call["args"]
     if not isinstance(arguments, dict):
         return f"the arguments are a {type(arguments).__name__} and not an object"
-    found = message_of(request)
-    reason = None if found is None else cut_off(found[0])
-    if reason is not None:
+    message = _last_said(request)
+    reason = None if message is None else cut_off(message)
+    if reason is not None and message_of(request) is not None:
         return f"the message was cut off ({reason}) before this call was whole; make it again, and with less in one message"
     if set(arguments) != {INVALID_JSON}:
         return None

@@ -29,6 +29,7 @@ from .connecting.cursors import Begun, CursorBlock, OwnAutocommit, OwnTransactio
 from .connecting.echoing import EchoingCursor, is_shown
 from .connecting.engines import Address, Dialect, create_async_engine, create_engine, dialect_of
 from .connecting.forks import renew_after_fork
+from .connecting.own_loop import OWN_LOOP
 from .connecting.patience import READ_ONLY_POSTGRESQL
 from .connecting.writers import WriteLock, write_lock_for
 from .encryption import Encryption
@@ -74,7 +75,7 @@ class Database:
         self._address = address
         self._application = application
         self._executor: ThreadPoolExecutor | None = None
-        self._async_engine: AsyncEngine | None = None
+        self._async_engines: dict[bool, AsyncEngine] = {}
         self._vault: Vault | None = None
         self._guard = threading.Lock()
         self._anchor: Any = None
@@ -230,8 +231,8 @@ class Database:
         """Encrypt the protected columns of the workflow's tables from now on, on every connection of this database's engine."""
         self._vault = Vault(encryption, encrypted_only=encrypted_only)
         protect(self.engine.dialect, self._vault)
-        if self._async_engine is not None:
-            protect(self._async_engine.sync_engine.dialect, self._vault)
+        for engine in self._async_engines.values():
+            protect(engine.sync_engine.dialect, self._vault)
 
     @property
     def vault(self) -> Vault | None:
@@ -337,7 +338,7 @@ class Database:
         """Give back what was opened; an engine that came from the application stays open."""
         with self._guard:
             executor, self._executor = self._executor, None
-            self._async_engine = None  # its pool keeps no connection
+            self._async_engines = {}  # their pools keep no connection
         if executor is not None:
             executor.shutdown(wait=True)
         self.connections.close()
@@ -386,22 +387,23 @@ class Database:
             return self._executor
 
     async def _asynchronous(self) -> "AsyncEngine":
-        if self._async_engine is None:
+        apart = OWN_LOOP.is_here()
+        if apart not in self._async_engines:
             # An engine of the application's own may have to connect first.
-            made = await self.arun(self._make_asynchronous)
+            made = await self.arun(lambda: self._make_asynchronous(apart=apart))
             with self._guard:
-                self._async_engine = self._async_engine or made
+                engine = self._async_engines.setdefault(apart, made)
                 if self._vault is not None:
-                    protect(self._async_engine.sync_engine.dialect, self._vault)
-        return self._async_engine
+                    protect(engine.sync_engine.dialect, self._vault)
+        return self._async_engines[apart]
 
-    def _make_asynchronous(self) -> "AsyncEngine":
-        application, address = self._application, self._address
-        if application is not None and application.asynchronous is not None:
-            return application.asynchronous.execution_options(**self.engine.get_execution_options())
+    def _make_asynchronous(self, *, apart: bool) -> "AsyncEngine":
+        application, address, options = self._application, self._address, self.engine.get_execution_options()
+        # The connections in an application's own pool belong to its loop, and cannot be used on ours.
+        if application is not None and application.asynchronous is not None and not apart:
+            return application.asynchronous.execution_options(**options)
         if address is None or not address.options_are_plain:
             return awaitable(self.engine)
-        options = self.engine.get_execution_options()
         return create_async_engine(address, echo=self.engine.echo).execution_options(**options)
 
 

@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, RemoveMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
+from ..checkpointing.connecting.own_loop import OWN_LOOP
 from ..rules.definition import Edge, State
 from ..rules.view import GuardView
 from ..tools.contracts import ToolContract
@@ -227,14 +228,16 @@ def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
         return thing
     if inspect.iscoroutinefunction(thing):
 
-        def refused(value: Any) -> Any:
-            del value
-            raise RunError(
-                f"{name} is async, and the workflow was run with invoke() or stream(). Nothing was done; run it with ainvoke() or astream().",
-                code="async_tool",
-            )
+        def waited_for(value: Any) -> Any:
+            if OWN_LOOP.is_here():
+                raise RunError(
+                    f"{name} is async, and was run by invoke() or stream() from within an async tool that itself runs for a synchronous caller: "
+                    "each would wait for the other. Nothing was done; await ainvoke() there.",
+                    code="async_tool",
+                )
+            return OWN_LOOP.run(lambda: thing(value))
 
-        return RunnableLambda(refused, afunc=thing, name=name)
+        return RunnableLambda(waited_for, afunc=thing, name=name)
     return RunnableLambda(thing, name=name)
 
 

@@ -91,6 +91,20 @@ def use(engine: Any, **options: Any) -> None:
         engine.dispose()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_async_tool_of_a_synchronous_run_leaves_the_pool_to_the_applications_loop(
+    kind: str, postgres_database: str
+) -> None:
+    engine = make(kind, postgres_database)
+    saver = SQLCheckpointer(engine)
+    graph = sell(True).compile(saver)
+    message = {"messages": [("user", "Sell")]}
+    assert graph.invoke(message, {"configurable": {"thread_id": "s"}})["messages"][-1].content == "sold"
+    if not isinstance(engine, sa.Engine):
+        assert engine.sync_engine.pool.checkedin() == 0  # type: ignore[attr-defined]  # nothing of another loop is in it
+    saver.close()
+
+
 @pytest.fixture
 def shop(postgres_database: str) -> Iterator[Callable[[], set[tuple[str, str]]]]:
     """Gives where the tables are, and whose: the database has a schema `shop`."""

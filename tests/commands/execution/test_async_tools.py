@@ -1,4 +1,4 @@
-"""Async tools: run on the loop, in the transaction of the transition, and refused where there is no loop."""
+"""Async tools: run on the loop, in the transaction of the transition, and for synchronous callers on a loop of the library's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 from interlock import Refused, SQLCheckpointer, ToolContext, Workflow, WorkflowStore, command, read
 from interlock.testing import ScriptedChatModel, call
-from interlock.tools.errors import RunError
 from tests.graphs.support import Done, Note, codes, said, thread
 
 notes = sa.table("notes", sa.column("text"))
@@ -77,14 +76,73 @@ async def test_what_a_refusing_async_tool_wrote_is_rolled_back(url: str) -> None
 
 
 @pytest.mark.parametrize("name", ["note.write", "note.count", "note.done"])
-def test_an_async_tool_under_invoke_is_refused_and_can_be_gone_on_with(url: str, name: str) -> None:
+def test_an_async_tool_runs_under_invoke_too(url: str, name: str) -> None:
     arguments = {"text": "a"} if name == "note.write" else {}
     with SQLCheckpointer(url) as saver:
-        graph = workflow(call(name, arguments), "done").compile(saver)
-        with pytest.raises(RunError, match="run it with ainvoke"):
-            graph.invoke(said(), thread())
-        assert graph.instances.get(thread()).revision == 0
-        assert codes(asyncio.run(graph.ainvoke(None, thread()))) == ["ok"]
+        graph = workflow(call(name, arguments), call("note.count"), "done").compile(saver)
+        output = graph.invoke(said(), thread())
+        assert codes(output)[0] == "ok"
+        assert output["state"] == ("closed" if name == "note.done" else "open")
+
+
+async def test_an_async_tool_runs_under_invoke_where_a_loop_runs_already(url: str) -> None:
+    """As in a notebook's cell, whose own loop waits meanwhile."""
+    with SQLCheckpointer(url) as saver:
+        graph = workflow(call("note.write", text="a"), call("note.count"), "done").compile(saver)
+        assert codes(graph.invoke(said(), thread())) == ["ok"] * 2
+
+
+def test_what_belongs_to_a_loop_works_again_in_the_next_synchronous_call(url: str) -> None:
+    loops: list[Any] = []
+
+    @read("loop.get")
+    async def get_loop() -> Done:
+        """Look at the loop."""
+        loops.append(asyncio.get_running_loop())
+        return Done()
+
+    flow = Workflow(
+        "loops",
+        model=ScriptedChatModel([], forever=lambda said, _: call("loop.get") if said[-1].type == "human" else "done"),
+    )
+    flow.add_state("open", tools=[get_loop]).add_state("closed", final=True).add_edge("open", done, "closed")
+    graph = flow.compile()
+    for _ in range(2):
+        graph.invoke(said(), thread())
+    assert loops[0] is loops[1]
+
+
+def test_an_async_function_decides_under_invoke(url: str) -> None:
+    async def decide(view: Any) -> Any:
+        await asyncio.sleep(0)
+        return ("note.count", {}) if view.messages[-1].type == "human" else None
+
+    flow = Workflow("notes")
+    flow.add_state("open", decide=decide, tools=[count_notes]).add_state("closed", final=True)
+    flow.add_edge("open", done, "closed")
+    with SQLCheckpointer(url) as saver:
+        assert codes(flow.compile(saver).invoke(said(), thread())) == ["ok"]
+
+
+def test_an_async_tool_that_waits_for_another_one_synchronously_is_refused_before_anything(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SQLCheckpointer(url) as saver:
+        inner = workflow(call("note.write", text="inner"), "done").compile(saver)
+
+        @read("note.ask")
+        async def ask_inner() -> Done:
+            """Run the other workflow."""
+            inner.invoke(said(), thread("inner"))
+            return Done()
+
+        flow = Workflow("outer", model=ScriptedChatModel([call("note.ask"), "done"]))
+        flow.add_state("open", tools=[ask_inner]).add_state("closed", final=True).add_edge("open", done, "closed")
+        graph = flow.compile(saver)
+        with caplog.at_level("ERROR", "interlock"):
+            assert codes(graph.invoke(said(), thread())) == ["tool_failed"]
+        assert "each would wait for the other" in caplog.text
+        assert inner.instances.get(thread("inner")).revision == 0
 
 
 async def test_an_async_tool_in_a_workflow_under_a_parent_with_an_async_saver(url: str, tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """One body for sync and async: nodes are generators that yield what they need done, and two small drivers do it.
 
-The generators hold all the logic. A driver runs a transaction, a model or a tool's body, and sends the outcome back in.
+The generators hold all the logic. A driver runs a transaction, a model or a tool's body, and sends the outcome back in. Where a
+synchronous driver comes to an async tool, its body runs on an event loop of the library's own (`checkpointing.connecting.own_loop`).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from ...checkpointing.connecting.own_loop import OWN_LOOP
 from ...checkpointing.database import Database
 from ...checkpointing.fault_points import FaultPoint, reach
 from ...checkpointing.faults import translate
@@ -81,14 +83,15 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
                 return work(connection)
         case Ask(runnable, value, config):
             return runnable.invoke(value, config)
+        case Body(attempt) if attempt.contract.is_async:
+            return _on_own_loop(attempt.contract, lambda: _abody(store, operation))
         case Body(attempt, owner) if owner is not None:
-            _refuse_async(attempt.contract)
             return run_outside(attempt, owner)
         case Body(attempt):
-            _refuse_async(attempt.contract)
             return run_read(store.database, attempt)
+        case Transact() if operation.contract.is_async:
+            return _on_own_loop(operation.contract, lambda: _atransact(store, operation))
         case Transact():
-            _refuse_async(operation.contract)
             return _transact(store, operation)
         case Await(done, seconds, error):
             if not store.wait_until(done, seconds):
@@ -100,7 +103,7 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
             store.wait_until(lambda: False, seconds)
             return None
         case Startable(contract):
-            _refuse_async(contract)
+            _check_startable(contract)
             return None
 
 
@@ -109,10 +112,8 @@ async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
     match operation:
         case Ask(runnable, value, config):
             return await runnable.ainvoke(value, config)
-        case Body(attempt, owner) if attempt.contract.runs_async and owner is not None:
-            return await arun_outside(attempt, owner)
         case Body(attempt) if attempt.contract.runs_async:
-            return await arun_read(database, attempt)
+            return await _abody(store, operation)
         case Transact() if operation.contract.is_async:
             return await _atransact(store, operation)
         case Pause(seconds):
@@ -228,10 +229,24 @@ def _still_open(connection: Connection, transaction: Any, contract: ToolContract
         )
 
 
-def _refuse_async(contract: ToolContract) -> None:
-    if contract.is_async:
+async def _abody(store: WorkflowStore, operation: Body) -> Any:
+    if operation.owner is None:
+        return await arun_read(store.database, operation.attempt)
+    return await arun_outside(operation.attempt, operation.owner)
+
+
+def _on_own_loop(contract: ToolContract, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run the body of an async tool for a synchronous caller."""
+    _check_startable(contract)
+    return OWN_LOOP.run(work)
+
+
+def _check_startable(contract: ToolContract) -> None:
+    """Refuse an async tool before anything is written about it, where its caller holds up the loop that it would run on."""
+    if contract.is_async and OWN_LOOP.is_here():
         raise RunError(
-            f"The tool {contract.name} is async, and the workflow was run with invoke() or stream(). Nothing was done; "
-            "run it with ainvoke() or astream(), and resume it so.",
+            f"The tool {contract.name} is async, and was called by invoke(), stream() or another synchronous method from within an async tool "
+            "that itself runs for a synchronous caller: each would wait for the other. Nothing was done; await ainvoke() or the "
+            "method's async form there.",
             code="async_tool",
         )

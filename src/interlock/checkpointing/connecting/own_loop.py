@@ -1,0 +1,66 @@
+"""An event loop of the library's own, in a thread of its own, on which synchronous callers run what is asynchronous.
+
+A synchronous call (`invoke`, a card's button, `interlock approvals approve --resume`) may come to a tool that is an `async def`. The tool
+runs here, and the caller waits for it. There is one such loop per process, begun when it is first needed, so that what a tool keeps
+between its calls and what belongs to a loop, such as a client's connections, works again in the next call.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from .forks import renew_after_fork
+
+T = TypeVar("T")
+
+
+class OwnLoop:
+    """The loop and its thread."""
+
+    def __init__(self) -> None:
+        self.begin_anew()
+        renew_after_fork(self)
+
+    def begin_anew(self) -> None:
+        """A forked process has no such thread."""
+        self._guard = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def is_here(self) -> bool:
+        """Whether the caller runs on this loop, which therefore cannot wait for anything else that runs on it."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the loop, with the caller's context variables, and wait for what it returns.
+
+        Args:
+            work: Makes the coroutine.
+
+        Raises:
+            RuntimeError: The caller runs on this loop itself, and would wait for ever.
+        """
+        if self.is_here():
+            raise RuntimeError("this runs on Interlock's own event loop, which cannot wait for itself")
+        future = asyncio.run_coroutine_threadsafe(work(), self._running())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # of a caller that was interrupted; what has ended is not touched by it
+            raise
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._guard:
+            if self._loop is None:
+                loop = self._loop = asyncio.new_event_loop()
+                threading.Thread(target=loop.run_forever, name="interlock-async", daemon=True).start()
+            return self._loop
+
+
+OWN_LOOP = OwnLoop()
+"""The one of this process."""
+
+__all__ = ["OWN_LOOP", "OwnLoop"]

@@ -177,6 +177,29 @@ def test_the_record_of_an_instance_says_which_claims_its_version_was_proved_to_k
     assert started.payload["claims"] == ["a final state is always possible"]
 
 
+def test_a_new_claim_of_a_running_instance_is_in_its_record_with_what_it_assumes(tmp_path: Path) -> None:
+    run(desk(exchange(), **COUNTED), tmp_path, "order.exchange")
+    claimed = desk(exchange(), **COUNTED).claims(always_possible(final).assuming(never_forked))
+    graph = claimed.compile(SQLCheckpointer(f"sqlite:///{tmp_path / 'claims.db'}"))
+    config: Any = {"configurable": {"thread_id": "t"}}
+    assert graph.instances.claims(config) == ()
+
+    graph.instances.execute(config, "case.close", {}, principal=ADA)
+
+    assert graph.instances.claims(config, by=ADA) == (
+        "a final state is always possible, assuming that no instance is forked",
+    )
+    assert AuditKind.MIGRATION in {record.kind for record in graph.instances.audit(config)}
+
+
+def test_a_fork_records_the_claims_of_the_version_that_it_begins_under(tmp_path: Path) -> None:
+    graph, _ = run(desk(exchange(), **COUNTED).claims(always_possible(final)), tmp_path, "order.exchange")
+
+    forked = graph.instances.fork({"configurable": {"thread_id": "t"}}, thread_id="other", principal=ADA)
+
+    assert graph.instances.claims(forked) == ("a final state is always possible",)
+
+
 @pytest.mark.parametrize("guard", [field("note").equals("x"), field("missing").equals(1)], ids=str)
 def test_a_field_that_cannot_be_followed_is_refused_when_something_is_claimed(guard: Any) -> None:
     with pytest.raises(WorkflowDefinitionError, match=r"note|missing"):

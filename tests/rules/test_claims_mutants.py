@@ -59,7 +59,11 @@ def mutants(definition: Definition) -> Iterator[Mutant]:
             if state != edge.target:
                 yield mutant(f"redirected to {state}", replace(edge, target=state, moves=True))
             if state != edge.source and not definition.states[state].is_final:
-                yield mutant(f"offered in {state} as well", edge, replace(edge, source=state, order=9))
+                yield mutant(
+                    f"offered in {state} as well",
+                    edge,
+                    replace(edge, source=state, order=9, moves=edge.moves or state != edge.target),
+                )
         for other in itertools.islice((one for one in edges if one.tool.name != edge.tool.name), 3):
             yield mutant(f"calls {other.tool.name} instead", replace(edge, tool=other.tool))
         yield mutant("removed")
@@ -91,7 +95,7 @@ def explanation(workflow: str, mutant: Mutant) -> str | None:
 
 def is_caught(workflow: Workflow, mutant: Mutant) -> bool:
     try:
-        return not all(proof.holds for proof in check(mutant.definition, workflow._claims))
+        return not all(proof.holds for proof in check(mutant.definition, workflow.claimed))
     except WorkflowDefinitionError:
         return True  # a claim names what is not there any more, or a condition cannot be followed
 

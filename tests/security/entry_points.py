@@ -244,6 +244,7 @@ def looks() -> Iterator[Entry]:
         )
         yield Entry("instances.timeline", lambda p, by, at=at: p.graph.instances.timeline(at(p), by=by), how)
         yield Entry("instances.audit", lambda p, by, at=at: p.graph.instances.audit(at(p), by=by), how)
+        yield Entry("instances.claims", lambda p, by, at=at: p.graph.instances.claims(at(p), by=by), how)
         yield Entry("instances.resume", lambda p, by, at=at: p.graph.instances.resume(at(p), by=by), how)
         yield Entry("instances.aresume", lambda p, by, at=at: asyncio.run(p.graph.instances.aresume(at(p), by=by)), how)
         yield Entry(

@@ -1,6 +1,6 @@
 """`interlock check` and `interlock access`: what is proved of a workflow, what is suspicious in it, and who can do what."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 from xml.etree import ElementTree
@@ -9,13 +9,15 @@ import typer
 from rich.text import Text
 
 from ..graphs import Workflow
+from ..pictures.proof import picture_of_proof
 from ..rules.claims.access import AccessRow, access_changes, access_review, as_csv
 from ..rules.claims.checker import BOUND, Proof, Verdict
 from ..rules.claims.findings import Finding, find
+from ..rules.claims.script import script_of
 from ..rules.claims.words import in_words, path_in_words
 from ..rules.definition import Definition
 from ..tools.canonical import JsonObject
-from .support.loading import App, AppOption, load_app
+from .support.loading import READY_MADE, App, AppOption, load_app
 from .support.output import AsJson, ExitCode, console, print_json, print_table, visible, writing
 
 _STYLES = {Verdict.PROVED: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
@@ -47,18 +49,33 @@ def check(  # noqa: PLR0917 -- the options of a command
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 when something suspicious was found, too.")
     ] = False,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", metavar="FOLDER", help="Write a picture of each path that breaks a claim there."),
+    ] = None,
+    scripts: Annotated[
+        Path | None,
+        typer.Option("--scripts", metavar="FOLDER", help="Write a script that replays each such path there."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove the claims of a workflow, and say what is suspicious in it. Exit code 1 says that a claim does not hold."""
     app = load_app(workflow)
-    proofs, findings = _proofs(app, bound), find(_definition(app), roles=role or (), bound=bound)
+    definition = _definition(app)
+    proofs, findings = _proofs(app, bound), find(definition, roles=role or (), bound=bound)
     if junit is not None:
         with writing(junit):
             junit.write_text(_junit(app.name, proofs), encoding="utf-8")
+    written = [
+        *_write(proofs, pictures, "svg", lambda proof: picture_of_proof(definition, proof).svg),
+        *_write(proofs, scripts, "py", lambda proof: script_of(definition, proof, READY_MADE.get(app.name, app.name))),
+    ]
     if as_json:
         print_json({"claims": [*map(_proof_json, proofs)], "findings": [*map(_finding_json, findings)]})
     else:
         _print(proofs, findings)
+        for path in written:
+            console().print(Text(f"wrote {path}", style="dim"))
     if not all(proof.holds for proof in proofs) or (strict and findings):
         raise typer.Exit(ExitCode.NO)
 
@@ -108,6 +125,19 @@ def _definition(app: App) -> Definition:
 def _proofs(app: App, bound: int) -> list[Proof]:
     """What came of proving the claims; a compiled graph holds those that were proved when it was compiled."""
     return app.workflow.prove(bound=bound) if isinstance(app.workflow, Workflow) else []
+
+
+def _write(proofs: list[Proof], folder: Path | None, ending: str, made: Callable[[Proof], str]) -> Iterator[Path]:
+    """Write a file for each claim that some path breaks, named by the claim's number."""
+    if folder is None:
+        return
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, proof in enumerate(proofs, 1):
+            if proof.counterexample is not None:
+                path = folder / f"claim_{number}.{ending}"
+                path.write_text(made(proof), encoding="utf-8")
+                yield path
 
 
 def _print(proofs: list[Proof], findings: list[Finding]) -> None:

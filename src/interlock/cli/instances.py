@@ -10,6 +10,7 @@ from rich.text import Text
 from ..checkpointing.store import Instance
 from ..checkpointing.store.audit import Broken
 from ..checkpointing.store.heads import HeadSigner, HeadVerifier
+from ..checkpointing.store.trail import claims_kept
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
 from .support.exports import check_export, erase_payloads, read_heads, read_key, write_export
@@ -134,7 +135,7 @@ def audit(
         for record in records:
             print_json(record.to_json())
     else:
-        _head(row)
+        _head(row, claims_kept(records))
         print_trail(records)
         console().print()
         print_verdict(len(records), broken)
@@ -163,13 +164,15 @@ def print_verdict(count: int, broken: list[Broken]) -> None:
     out.print(Text("Somebody wrote to the database beside Interlock. Compare with a backup or an export.", style="dim"))
 
 
-def _head(row: Instance) -> None:
+def _head(row: Instance, claims: tuple[str, ...]) -> None:
     out = console()
     out.print(Text.assemble((row.workflow_id, "bold"), f"  {row.workflow} version {row.workflow_version}"))
     what = "finished in" if row.finished else "in"
     thread = "" if row.thread_id is None else f", thread {short(row.thread_id, 60)}"
     out.print(Text(f"{what} {row.state}, revision {row.revision}, started by {row.started_by.id}{thread}", style="dim"))
     out.print(Text(f"trace {row.trace_id}", style="dim"))
+    for claim in claims:
+        out.print(Text(f"proved: {visible(claim)}", style="green"))
     out.print()
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ..pictures.drawing import Drawing, DrawnEdge, DrawnState
 from .support.loading import load_app
-from .support.output import AsJson, console, print_json
+from .support.output import AsJson, console, print_json, visible
 
 KINDS = {"read": "cyan", "command": "yellow", "event": "magenta"}
 """The colour of each kind of tool; the word stands beside it."""
@@ -46,6 +46,9 @@ def _print(drawing: Drawing) -> None:
     out.print(Text.assemble((drawing.workflow, "bold"), (f"  version {drawing.version}, {drawing.mode}", "dim")))
     if drawing.policies:
         out.print(Text(f"policies: {', '.join(drawing.policies)}", style="dim"))
+    out.print(Text(f"definition {drawing.fingerprint}", style="dim"))
+    for claim in drawing.claims:
+        out.print(Text(f"proved: {visible(claim)}", style="green"))
     edges = [edge for state in drawing.states for edge in state.edges]
     widths = [
         max((len(edge.tool) for edge in edges), default=0) + 4,

@@ -14,9 +14,7 @@ from ..checkpointing.store import WorkflowStore
 from ..commands.running.engine import Engine
 from ..nodes.model_binding import check_model
 from ..pictures.picture import Picture, picture_of
-from ..rules.claims.checker import BOUND, Proof, check
-from ..rules.claims.compiling import check_claim, with_claims
-from ..rules.claims.language import Claim
+from ..rules.claims.compiling import with_claims
 from ..rules.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
 from ..rules.policies import Mode, Policy
 from ..rules.waits import Apply, Each, WaitRule
@@ -29,6 +27,7 @@ from ..tools.model_answers import Answers, answers_of
 from ..tools.ownership import RunBy
 from .checks.definition import check_definition, check_name
 from .checks.given import check_contract, check_settings
+from .claiming import Claiming
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from .agents.middleware import InitialData, WorkflowMiddleware
 
 
-class Workflow:
+class Workflow(Claiming):
     """A named, versioned state machine.
 
     Args:
@@ -95,7 +94,7 @@ class Workflow:
         self._limits = limits or Limits()
         self._answers = answers_of(answers, f"the workflow {name!r}")
         self._state_mapping = dict(state_mapping or {})
-        self._claims: list[Claim] = []
+        super().__init__()
         self._run_by = RunBy.of(run_by)
         self._states: dict[str, State] = {}
         self._edges: list[tuple[Edge, int | None]] = []
@@ -303,32 +302,6 @@ class Workflow:
         )
         self._states[name] = State(name, StateKind.WAITING, wait=rule)
         return self
-
-    def claims(self, *claims: Claim) -> "Workflow":
-        """Claim something of every path; compiling proves it. See `interlock.rules.claims` for what can be claimed.
-
-        Returns:
-            The workflow, so that calls can be chained.
-
-        Raises:
-            ClaimError: Something is no claim, or an incomplete one.
-        """
-        for claim in claims:
-            check_claim(claim)
-        self._claims.extend(claims)
-        return self
-
-    def prove(self, *claims: Claim, bound: int = BOUND) -> list[Proof]:
-        """Prove the workflow's own claims, or others.
-
-        Args:
-            claims: What to prove; the workflow's own claims where none is given.
-            bound: How many situations a search may visit before it gives up.
-
-        Returns:
-            For each claim whether it holds, with a shortest path that breaks it where it does not.
-        """
-        return check(self.checked(), claims or self._claims, bound=bound)
 
     def definition(self) -> Definition:
         """The workflow as plain data, checked, and its claims proved.

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.identifiers import named
 from ..checkpointing.store import AuditRecord, Instance
 from ..checkpointing.store import instances as instance_rows
+from ..checkpointing.store.trail import claims_kept
 from ..commands.approvals.payload import payload
 from ..commands.execution.commands import Broken, Commands, Outcome, unresolved
 from ..commands.execution.resolution import Found, Resolution, resolve
@@ -136,6 +137,18 @@ class Instances(ApprovalDesk):
         if by is not None:
             self._looked_at(which, by)
         return self._engine.store.audit(self.id_of(which))
+
+    def claims(self, which: Which, *, by: Principal | None = None) -> tuple[str, ...]:
+        """The claims that the instance's running version was proved to keep, as its record says.
+
+        Args:
+            which: The instance.
+            by: Who looks; without one it is the application.
+
+        Returns:
+            Each claim as a sentence with what it assumes; none where nothing was claimed, or where the record was erased.
+        """
+        return claims_kept(self.audit(which, by=by))
 
     def execute(
         self,

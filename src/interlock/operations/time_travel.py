@@ -19,7 +19,7 @@ from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import stale
 from ..commands.instances.lineage import descends, parents_of
 from ..commands.instances.starting import blank_instance
-from ..commands.instances.versions import keep
+from ..commands.instances.versions import keep, proved
 from ..commands.running.access import Access, looked_at
 from ..commands.running.checkpoint_lookup import Saved, looking_at
 from ..commands.running.engine import Engine
@@ -257,7 +257,8 @@ def _begin(
         return _begin(engine, connection, source, thread_id=thread_id, values=values, began=began, principal=principal)
     unit = Unit(connection, instance, now)
     keep(definition, unit)
-    unit.record(AuditKind.FORK, principal, {**began, "data": unit.hide(instance.data, engine.definition.sensitive)})
+    given = {"data": unit.hide(instance.data, definition.sensitive), **proved(definition)}
+    unit.record(AuditKind.FORK, principal, {**began, **given})
     unit.flush()
     return arrive(engine, unit)
 

@@ -99,6 +99,10 @@ class Drawing:
     mode: str
     policies: tuple[str, ...]
     states: tuple[DrawnState, ...]
+    fingerprint: str = ""
+    """The digest of the definition, which instances keep."""
+    claims: tuple[str, ...] = ()
+    """What was proved of it, as sentences."""
 
     @classmethod
     def of(cls, definition: Definition) -> "Drawing":
@@ -109,6 +113,8 @@ class Drawing:
             mode=definition.mode.value,
             policies=tuple(policy.name for policy in definition.policies),
             states=tuple(_state(definition, state) for state in definition.states.values()),
+            fingerprint=definition.fingerprint,
+            claims=definition.claims,
         )
 
     def to_json(self) -> JsonObject:
@@ -119,6 +125,8 @@ class Drawing:
             "version": self.version,
             "mode": self.mode,
             "policies": [*self.policies],
+            "fingerprint": self.fingerprint,
+            "claims": [*self.claims],
             "states": [state.to_json() for state in self.states],
         }
 

@@ -15,7 +15,8 @@ from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
 from ..tools.sinks import line, terminal
 from .drawing import Drawing
-from .svg import Standing, to_svg
+from .lights import Lights, Route, Standing
+from .svg import to_svg
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,19 @@ class Picture:
 
     drawing: Drawing
     standing: Standing | None = None
+    """Where an instance stands."""
+    route: Route | None = None
+    """A path through the workflow, in place of an instance."""
 
     @property
     def svg(self) -> str:
         """The picture as a whole SVG document."""
-        return to_svg(self.drawing, self.standing)
+        return to_svg(self.drawing, self.lights)
+
+    @property
+    def lights(self) -> Lights | None:
+        """What is lit."""
+        return self.standing or self.route
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as a file.
@@ -48,13 +57,13 @@ class Picture:
         return self.drawing.to_mermaid()
 
     def __str__(self) -> str:
-        """The workflow in words, a line for each state."""
+        """The workflow in words, a line for each state; of a path its steps."""
         head = f"workflow {self.drawing.workflow} v{self.drawing.version}"
         if self.standing is not None:
-            head += f", now in {self.standing.state}"
-        return terminal(
-            "\n".join([line(head), *(line(self._line(number)) for number in range(len(self.drawing.states)))])
-        )
+            head += f", {self.standing.title}"
+        told = () if self.route is None else self.route.caption
+        states = (self._line(number) for number in range(len(self.drawing.states)))
+        return terminal("\n".join(map(line, [head, *(told or states)])))
 
     def __repr__(self) -> str:
         return str(self)

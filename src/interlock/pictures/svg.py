@@ -4,13 +4,14 @@ It is to look the same in JupyterLab, in VS Code, on GitHub and on nbviewer: pre
 marker or font of its own, an opaque background, and nothing that only a colour tells.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from ..tools.sinks import svg as escape
 from .drawing import Drawing, DrawnEdge, DrawnState
 from .layout import Size, lay_out
+from .lights import BoxLight, Light, Lights
 
 FONT = "Helvetica, Arial, sans-serif"
 _MARGIN = 18.0
@@ -18,23 +19,6 @@ _TITLE_SIZE, _ROW_SIZE, _NOTE_SIZE = 14.0, 12.0, 11.0
 _ROW, _HEAD, _PAD = 18.0, 30.0, 12.0
 _PERSON = 13.0
 """How wide the sign is that stands for a person who decides."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where an instance stands, to be lit in the picture.
-
-    Attributes:
-        state: The current state.
-        allowed: The tools that may be called now.
-        visited: States that were left before.
-        why_not: Why other tools of the state may not be called now.
-    """
-
-    state: str
-    allowed: frozenset[str] = frozenset()
-    visited: frozenset[str] = frozenset()
-    why_not: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,27 +80,30 @@ class _Columns:
         return cls(asked, note, max(ends, default=0.0))
 
 
-def to_svg(drawing: Drawing, standing: Standing | None = None) -> str:
+def to_svg(drawing: Drawing, lights: Lights | None = None) -> str:
     """Draw a workflow.
 
     Args:
         drawing: What is drawn.
-        standing: Where an instance stands; without it nothing is lit.
+        lights: What is lit in it; nothing without it.
 
     Returns:
         A whole SVG document, the same text for the same input on every machine.
     """
-    arrows = _arrows(drawing, standing)
-    inside = {state.name: _inside(state, standing) for state in drawing.states}
-    boxes = {state.name: _box_size(state, inside[state.name]) for state in drawing.states}
+    arrows = _arrows(drawing, lights)
+    inside = {state.name: _inside(state, lights) for state in drawing.states}
+    boxes = {state.name: _box_size(state, inside[state.name], lights) for state in drawing.states}
     labels = {arrow: _label_size(lines) for arrow, lines in arrows.items()}
     layout = lay_out(boxes, labels)
     title = f"{drawing.workflow} v{drawing.version}"
     head = 26.0
     legend = _legend(drawing)
+    caption = () if lights is None else tuple(lights.caption)
     # At least as wide as what is written above and below the picture.
-    wide = max(layout.width, text_width(title, 15) + 60, _legend_width(legend))
-    width, height = wide + 2 * _MARGIN, layout.height + 2 * _MARGIN + head + 34 + 26
+    below = max([_legend_width(legend), *(text_width(line, _ROW_SIZE) for line in caption)])
+    wide = max(layout.width, text_width(title, 15) + 60, below)
+    foot = len(caption) * _ROW + (8 if caption else 0)
+    width, height = wide + 2 * _MARGIN, layout.height + 2 * _MARGIN + head + 34 + 26 + foot
     left, top = _MARGIN + (wide - layout.width) / 2, _MARGIN + head + 18
     parts: list[str] = []
     first = drawing.states[0]
@@ -129,9 +116,13 @@ def to_svg(drawing: Drawing, standing: Standing | None = None) -> str:
         parts += _label(left + x, top + y, labels[arrow], arrows[arrow])
     for state in drawing.states:
         x, y = layout.boxes[state.name]
-        parts += _box(left + x, top + y, boxes[state.name], state=state, lines=inside[state.name], standing=standing)
-    parts += _legend_row(_MARGIN, height - _MARGIN - 6, legend)
-    notes = f" - now in {standing.state}" if standing is not None else ""
+        light = BoxLight(is_lit=False) if lights is None else lights.of_box(state)
+        parts += _box(left + x, top + y, boxes[state.name], state=state, lines=inside[state.name], light=light)
+    parts += _legend_row(_MARGIN, height - _MARGIN - 6 - foot, legend)
+    for number, line in enumerate(caption):
+        at = height - _MARGIN - 6 - foot + 8 + (number + 1) * _ROW
+        parts.append(_text(_MARGIN, at, line, _ROW_SIZE, C.ink, weight="bold" if number == 0 else ""))
+    notes = f" - {lights.title}" if lights is not None else ""
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}" '
@@ -155,41 +146,40 @@ def text_width(text: str, size: float) -> float:
 # What is written
 
 
-def _inside(state: DrawnState, standing: Standing | None) -> list[_Line]:
-    return [_line(edge, state.name, standing) for edge in state.edges if edge.target == state.name]
+def _inside(state: DrawnState, lights: Lights | None) -> list[_Line]:
+    return [_line(edge, state, lights) for edge in state.edges if edge.target == state.name]
 
 
-def _arrows(drawing: Drawing, standing: Standing | None) -> dict[tuple[str, str], list[_Line]]:
+def _arrows(drawing: Drawing, lights: Lights | None) -> dict[tuple[str, str], list[_Line]]:
     found: dict[tuple[str, str], list[_Line]] = {}
     for state in drawing.states:
         for edge in state.edges:
             if edge.target != state.name:
-                found.setdefault((state.name, edge.target), []).append(_line(edge, state.name, standing))
+                found.setdefault((state.name, edge.target), []).append(_line(edge, state, lights))
         for end in state.ends:
             if end.target != state.name:
                 mark, colour = _MARKS[end.kind]
-                lit = standing is not None and standing.state == state.name
+                light = _PLAIN if lights is None else lights.of_end(state, end)
                 found.setdefault((state.name, end.target), []).append(
-                    _Line(mark, colour, end.by, is_lit=lit, is_dim=standing is not None and not lit)
+                    _Line(mark, colour, end.by, light.note or "", is_lit=light.is_lit, is_dim=light.is_dim)
                 )
     return found
 
 
-def _line(edge: DrawnEdge, state: str, standing: Standing | None) -> _Line:
+_PLAIN = Light(is_lit=False, is_dim=False)
+
+
+def _line(edge: DrawnEdge, state: DrawnState, lights: Lights | None) -> _Line:
     mark, colour = _KINDS[edge.kind]
-    asked, note = edge.approval or "", _condition(edge.guard)
-    here = standing is not None and standing.state == state
-    allowed = standing is not None and here and edge.tool in standing.allowed
-    if standing is not None and here and not allowed:
-        asked, note = "", standing.why_not.get(edge.tool, "not now")
+    light = _PLAIN if lights is None else lights.of_edge(state, edge)
     return _Line(
         mark,
         colour,
         edge.tool + ("" if edge.moves or edge.kind == "read" else " ↻"),
-        note,
-        asked,
-        is_dim=standing is not None and not allowed,
-        is_lit=allowed,
+        _condition(edge.guard) if light.note is None else light.note,
+        "" if light.hides_asked else edge.approval or "",
+        is_dim=light.is_dim,
+        is_lit=light.is_lit,
     )
 
 
@@ -199,10 +189,12 @@ def _condition(guard: str | None) -> str:
     return guard if guard == "guarded" else f"if {guard}"  # one without a name can only be said to be there
 
 
-def _box_size(state: DrawnState, lines: Sequence[_Line]) -> Size:
+def _box_size(state: DrawnState, lines: Sequence[_Line], lights: Lights | None) -> Size:
+    word = None if lights is None else lights.of_box(state).word
+    kind = max(text_width(text, _NOTE_SIZE) for text in (_kind(state), word or ""))
     widest = max(
         [
-            text_width(state.name, _TITLE_SIZE) + text_width(_kind(state), _NOTE_SIZE) + 26,
+            text_width(state.name, _TITLE_SIZE) + kind + 26,
             _Columns.of(lines).width,
         ]
     )
@@ -239,11 +231,9 @@ def _legend_width(rows: Iterable[tuple[str, str, str]]) -> float:
 # How it is drawn
 
 
-def _box(
-    x: float, y: float, size: Size, *, state: DrawnState, lines: Sequence[_Line], standing: Standing | None
-) -> list[str]:
+def _box(x: float, y: float, size: Size, *, state: DrawnState, lines: Sequence[_Line], light: BoxLight) -> list[str]:
     left, top = x - size.width / 2, y - size.height / 2
-    here = standing is not None and standing.state == state.name
+    here = light.is_lit
     fill = C.lit_box if here else C.final if state.is_final else C.wait if state.ends else C.box
     stroke, width = (C.lit, 2.5) if here else (C.rule, 1.2)
     parts = []
@@ -258,10 +248,9 @@ def _box(
         parts.append(
             _rect(left + 3, top + 3, size.width - 6, size.height - 6, "none", stroke=C.rule, stroke_width=1.0, radius=6)
         )
-    visited = standing is not None and state.name in standing.visited and not here
-    name = state.name + (" ✓" if visited else "")
+    name = state.name + (" ✓" if light.is_ticked else "")
     parts.append(_text(left + _PAD, top + 20, name, _TITLE_SIZE, C.lit if here else C.ink, weight="bold"))
-    kind = "now" if here else _kind(state)
+    kind = _kind(state) if light.word is None else light.word
     parts.append(_text(left + size.width - _PAD, top + 20, kind, _NOTE_SIZE, C.lit if here else C.faint, anchor="end"))
     columns = _Columns.of(lines)
     for number, line in enumerate(lines):

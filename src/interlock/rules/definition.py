@@ -161,7 +161,7 @@ class Definition:
     assumptions: Assumptions = field(default_factory=Assumptions)
     """What the workflow's claims rely on; it is enforced."""
     claims: tuple[str, ...] = ()
-    """The claims that were proved of this definition, as sentences; recorded when an instance starts."""
+    """The claims that were proved of this definition, as sentences with what they assume; recorded with each instance."""
     run_by: RunBy = RunBy.SERVED
     """Who may propose on an instance beside the person whom it serves."""
 
@@ -225,7 +225,7 @@ class Definition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of everything that decides what may happen: states, edges, contracts and limits."""
+        """A digest of everything that decides what may happen: states, edges, contracts, and claims, whose assumptions are enforced."""
         return digest(
             {
                 "workflow": self.name,
@@ -247,6 +247,7 @@ class Definition:
                     ]
                     for edge in self.edges
                 ),
+                **({"claims": [*self.claims]} if self.claims else {}),
             }
         )
 

@@ -20,10 +20,12 @@ from ..events.points import EventPoint
 from ..tracing._arrived import ArrivedRun
 from ..tracing._sink import TraceSink
 from ._calls import Call, call
-from ._errors import InvalidStep, ScriptError, ScriptExhausted, ScriptUnfinished
+from ._claims import assert_claims, assert_no_findings, claims_of
+from ._errors import ClaimNotProved, InvalidStep, PathNotTaken, ScriptError, ScriptExhausted, ScriptUnfinished
 from ._events import assert_events_compatible
 from ._faults import Fault, Reached, delay, drop, injected, kill, reach, stop
 from ._processes import Child, Killed
+from ._replay import Replay
 from ._scripted import Request, ScriptedChatModel
 from ._steps import Answer, MintId, Step
 
@@ -32,13 +34,16 @@ __all__ = [
     "ArrivedRun",
     "Call",
     "Child",
+    "ClaimNotProved",
     "EventPoint",
     "Fault",
     "FaultPoint",
     "InvalidStep",
     "Killed",
     "MintId",
+    "PathNotTaken",
     "Reached",
+    "Replay",
     "Request",
     "ScriptError",
     "ScriptExhausted",
@@ -46,8 +51,11 @@ __all__ = [
     "ScriptedChatModel",
     "Step",
     "TraceSink",
+    "assert_claims",
     "assert_events_compatible",
+    "assert_no_findings",
     "call",
+    "claims_of",
     "delay",
     "drop",
     "injected",

@@ -16,7 +16,7 @@ from ...tools.errors import InputError
 from ...tools.principal import Principal
 from ...tools.storable import storable, storable_text
 from ..tables.workflow import audit, instances
-from .audit import GENESIS, AuditKind, Broken, chain_hash, payload_digest
+from .audit import GENESIS, AuditKind, AuditRecord, Broken, chain_hash, payload_digest
 from .unit import Unit
 
 _FIELDS = {
@@ -36,6 +36,27 @@ _FIELDS = {
     "previous_hash": "previousHash",
     "hash": "hash",
 }
+
+
+_COMES_UNDER = {AuditKind.STARTED, AuditKind.FORK, AuditKind.MIGRATION}
+"""What is recorded when an instance comes under a definition."""
+
+
+def claims_kept(records: Iterable[AuditRecord]) -> tuple[str, ...]:
+    """The claims that were proved of the definition under which an instance runs, by its record.
+
+    Args:
+        records: The audit trail, oldest first.
+
+    Returns:
+        The claims as sentences; none where nothing was claimed, or where the payload was erased.
+    """
+    found: tuple[str, ...] = ()
+    for record in records:
+        if record.kind in _COMES_UNDER:
+            said = (record.payload or {}).get("claims")
+            found = tuple(map(str, said)) if isinstance(said, list) else ()
+    return found
 
 
 def rows(connection: Connection, workflow_id: str) -> list[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from ...tools.principal import Principal
 from ..running.engine import Engine
 from ..running.scope import Scope
 from ..waits.settling import arrive
-from .versions import keep
+from .versions import keep, proved
 
 
 def ensure_instance(
@@ -66,7 +66,7 @@ def ensure_instance(
             "version": definition.version,
             "state": definition.initial,
             "data": unit.hide(instance.data, definition.sensitive),
-            **({"claims": [*definition.claims]} if definition.claims else {}),
+            **proved(definition),
             **({} if instance.served == served_by_default(requester) else {"served": instance.served}),
         },
     )

@@ -61,7 +61,11 @@ def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:
     unit.record(
         AuditKind.MIGRATION,
         principal,
-        {"from": before, "to": {"version": definition.version, "definition": definition.fingerprint, "state": state}},
+        {
+            "from": before,
+            "to": {"version": definition.version, "definition": definition.fingerprint, "state": state},
+            **proved(definition),
+        },
     )
 
 
@@ -75,6 +79,11 @@ def keep(definition: Definition, unit: Unit) -> None:
         shape=shape_of(definition),
         now=unit.now,
     )
+
+
+def proved(definition: Definition) -> JsonObject:
+    """The claims that were proved of this definition, for the record of an instance that comes under it; nothing where none was."""
+    return {"claims": [*definition.claims]} if definition.claims else {}
 
 
 def shape_of(definition: Definition) -> JsonObject:

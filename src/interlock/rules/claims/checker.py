@@ -6,14 +6,14 @@ is proved for every path of whatever length, or finds a path that breaks the cla
 
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ...tools.errors import ClaimError
 from ..definition import Definition
 from ..policies import Mode
 from .language import BROKEN, Claim, Possible, Safety
-from .paths import Paths, Situation, Step
+from .paths import Move, Paths, Situation, Step
 
 BOUND = 1_000_000
 """How many pairs of a situation and a monitor's knowledge are visited before a search gives up."""
@@ -33,6 +33,8 @@ class Counterexample:
     """A shortest path that breaks a claim."""
 
     steps: tuple[Step, ...]
+    situations: tuple[Situation, ...] = field(compare=False)
+    """Where it stands before the first step, and after each: one more than there are steps."""
     inherited_from: str | None = None
     """The state in which an instance of an earlier version was taken over, where the path begins there."""
     stuck: bool = False
@@ -81,13 +83,16 @@ class _Search:
     def is_full(self) -> bool:
         return len(self.parents) > self.bound
 
-    def path_to(self, node: _Node, *last: Step, stuck: bool = False) -> Counterexample:
-        steps = [*last]
+    def path_to(self, node: _Node, *last: Move, stuck: bool = False) -> Counterexample:
+        steps = [move.step for move in last]
+        situations = [node.situation, *(move.to for move in last)]
         at = node
         while (before := self.parents[at]) is not None:
             at, step = before
             steps.insert(0, step)
-        return Counterexample(tuple(steps), at.situation.state if at in self.inherited else None, stuck)
+            situations.insert(0, at.situation)
+        begins_in = at.situation.state if at in self.inherited else None
+        return Counterexample(tuple(steps), tuple(situations), begins_in, stuck)
 
 
 def check(
@@ -128,7 +133,7 @@ def _prove_safety(claim: Safety, search: _Search) -> Proof:
         for move in search.paths.moves(node.situation):
             known = claim.advance(node.known, move.step)
             if known is BROKEN:
-                broken = search.path_to(node, move.step)
+                broken = search.path_to(node, move)
                 return Proof(claim, Verdict.BROKEN, len(search.parents), search.bound, broken)
             search.add(_Node(move.to, known), (node, move.step))
         if search.is_full:

@@ -37,7 +37,7 @@ def with_claims(definition: Definition, claims: Sequence[Claim]) -> Definition:
         definition,
         edges=tuple(_relying(edge, assumptions) for edge in definition.edges),
         assumptions=assumptions,
-        claims=tuple(claim.sentence for claim in claims),
+        claims=tuple(map(_with_assumptions, claims)),
     )
     Paths(bound).fields  # noqa: B018 -- a field that cannot be followed is refused here
     wrong = [proof for proof in check(bound, claims, bound=COMPILE_BOUND) if not proof.holds]
@@ -49,6 +49,11 @@ def with_claims(definition: Definition, claims: Sequence[Claim]) -> Definition:
             details={"claims": [proof.claim.sentence for proof in wrong]},
         )
     return bound
+
+
+def _with_assumptions(claim: Claim) -> str:
+    relied_on = " and that ".join(map(str, claim.assumptions))
+    return f"{claim.sentence}, assuming that {relied_on}" if relied_on else claim.sentence
 
 
 def _relying(edge: Edge, assumptions: Assumptions) -> Edge:

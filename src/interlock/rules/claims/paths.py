@@ -19,7 +19,7 @@ from ...tools.kinds import Effect, ToolKind
 from ..assumptions import Assumption, Assumptions
 from ..conditions import Add, All, Condition, Either, HasRole, Named, Not, OneOf, values_of
 from ..definition import Definition, Edge
-from ..limits import LimitPerPeriod, LimitPerRun, RequireRole
+from ..limits import LimitPerRun, RequireRole
 from ..policies import Mode
 
 ANY = "*"
@@ -34,6 +34,8 @@ class StepKind(StrEnum):
     """A person says that a call of unknown outcome happened."""
     EVENT = "event"
     """Events ended a wait."""
+    FAILURE = "failure"
+    """An event ended a wait that says that what is waited for failed."""
     DEADLINE = "deadline"
     """A deadline ended a wait."""
     FORK = "fork"
@@ -136,7 +138,7 @@ class Paths:
         return tuple(
             policy
             for policy in self.definition.policies
-            if isinstance(policy, LimitPerRun) and not isinstance(policy, LimitPerPeriod) and policy.otherwise is None
+            if type(policy) is LimitPerRun and policy.otherwise is None  # a subclass may rule otherwise
         )
 
     # Where paths begin
@@ -215,8 +217,8 @@ class Paths:
         if isinstance(edge.guard, Condition):
             data = dict(zip(self.fields, situation.values, strict=True))
             known = {name: data[name] for name in edge.guard.fields}
-            roles = _roles_in(edge.guard)
-            said = {edge.guard.holds(known, chosen) for chosen in _subsets(roles)}
+            roles = roles_in(edge.guard)
+            said = {edge.guard.holds(known, chosen) for chosen in subsets(roles)}
             return tuple(sorted(said, reverse=True))
         return (True, False)
 
@@ -242,7 +244,7 @@ class Paths:
         roles = {
             policy.role
             for policy in self.definition.policies
-            if isinstance(policy, RequireRole) and edge.tool.name in policy.tools
+            if type(policy) is RequireRole and edge.tool.name in policy.tools
         }
         if isinstance(edge.guard, Condition):
             roles |= edge.guard.needed_roles
@@ -254,7 +256,7 @@ class Paths:
             return
         ends = (
             (StepKind.EVENT, wait.then, "its events arrive"),
-            (StepKind.EVENT, wait.on_failure, "an event says that it failed"),
+            (StepKind.FAILURE, wait.on_failure, "an event says that it failed"),
             (StepKind.DEADLINE, wait.on_timeout, "the deadline passes"),
         )
         for kind, target, because in ends:
@@ -305,19 +307,21 @@ def who_may_decide(stage: Approval) -> tuple[Approval, ...]:
     return tuple(dict.fromkeys(replace(one, on_expiry="reject", then=None, when=None) for one in found))
 
 
-def _roles_in(condition: Condition) -> frozenset[str]:
+def roles_in(condition: Condition) -> frozenset[str]:
+    """The roles that a condition speaks about."""
     match condition:
         case HasRole(role):
             return frozenset({role})
         case All(parts) | Either(parts):
-            return frozenset().union(*map(_roles_in, parts))
+            return frozenset().union(*map(roles_in, parts))
         case Not(part) | Named(part=part):
-            return _roles_in(part)
+            return roles_in(part)
         case _:
             return frozenset()
 
 
-def _subsets(roles: frozenset[str]) -> Iterator[frozenset[str]]:
+def subsets(roles: frozenset[str]) -> Iterator[frozenset[str]]:
+    """Every choice of some roles, the smallest first."""
     ordered = sorted(roles)
     for size in range(len(ordered) + 1):
         yield from map(frozenset, itertools.combinations(ordered, size))
@@ -329,4 +333,4 @@ def _name(function: Any) -> str:
     return f"the function {getattr(function, '__qualname__', repr(function))}"
 
 
-__all__ = ["Move", "Paths", "Situation", "Step", "StepKind", "who_may_decide"]
+__all__ = ["Move", "Paths", "Situation", "Step", "StepKind", "roles_in", "subsets", "who_may_decide"]

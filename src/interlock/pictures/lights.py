@@ -1,0 +1,159 @@
+"""What is lit in the picture of a workflow: where an instance stands, or a path through it."""
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .drawing import DrawnEdge, DrawnEnd, DrawnState
+
+
+@dataclass(frozen=True)
+class Light:
+    """How one line of a picture is written."""
+
+    is_lit: bool
+    is_dim: bool
+    note: str | None = None
+    """What is noted beside it in place of its condition."""
+    hides_asked: bool = False
+    """Whether the note stands in place of who is asked as well."""
+
+
+@dataclass(frozen=True)
+class BoxLight:
+    """How the box of a state is drawn."""
+
+    is_lit: bool
+    word: str | None = None
+    """What is written in place of the state's kind."""
+    is_ticked: bool = False
+
+
+class Lights(abc.ABC):
+    """What is lit in a picture."""
+
+    @property
+    @abc.abstractmethod
+    def title(self) -> str:
+        """What it shows, in a few words."""
+
+    @property
+    def caption(self) -> Sequence[str]:
+        """The lines that are written below the picture."""
+        return ()
+
+    @abc.abstractmethod
+    def of_edge(self, state: DrawnState, edge: DrawnEdge) -> Light:
+        """How an edge is written."""
+
+    @abc.abstractmethod
+    def of_end(self, state: DrawnState, end: DrawnEnd) -> Light:
+        """How an end of a wait is written."""
+
+    @abc.abstractmethod
+    def of_box(self, state: DrawnState) -> BoxLight:
+        """How the box of a state is drawn."""
+
+
+@dataclass(frozen=True)
+class Standing(Lights):
+    """Where an instance stands, to be lit in the picture.
+
+    Attributes:
+        state: The current state.
+        allowed: The tools that may be called now.
+        visited: States that were left before.
+        why_not: Why other tools of the state may not be called now.
+    """
+
+    state: str
+    allowed: frozenset[str] = frozenset()
+    visited: frozenset[str] = frozenset()
+    why_not: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Where it stands."""
+        return f"now in {self.state}"
+
+    def of_edge(self, state: DrawnState, edge: DrawnEdge) -> Light:
+        """Lit where it may be called now; in the current state with the reason where it may not."""
+        is_here = state.name == self.state
+        if is_here and edge.tool in self.allowed:
+            return Light(is_lit=True, is_dim=False)
+        note = self.why_not.get(edge.tool, "not now") if is_here else None
+        return Light(is_lit=False, is_dim=True, note=note, hides_asked=is_here)
+
+    def of_end(self, state: DrawnState, end: DrawnEnd) -> Light:  # noqa: ARG002 -- all ends of a wait alike
+        """Lit in the current state."""
+        is_here = state.name == self.state
+        return Light(is_lit=is_here, is_dim=not is_here)
+
+    def of_box(self, state: DrawnState) -> BoxLight:
+        """The current state is lit, and those before it are ticked."""
+        is_here = state.name == self.state
+        return BoxLight(is_here, "now" if is_here else None, state.name in self.visited and not is_here)
+
+
+@dataclass(frozen=True)
+class RouteStep:
+    """One step of a route: the edge or the end of a wait that it takes."""
+
+    source: str
+    target: str
+    tool: str | None = None
+    """The tool that it calls."""
+    end: str | None = None
+    """How it ends a wait: event, failure or deadline."""
+
+
+@dataclass(frozen=True)
+class Route(Lights):
+    """A path through a workflow, lit, with the number of each step beside it.
+
+    Attributes:
+        heading: What the path shows, in words.
+        begins_in: The state in which it begins.
+        steps: The steps, in their order.
+        words: The steps in words, which are written below the picture.
+    """
+
+    heading: str
+    begins_in: str
+    steps: tuple[RouteStep, ...]
+    words: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the path shows."""
+        return self.heading
+
+    @property
+    def caption(self) -> Sequence[str]:
+        """The heading, and the steps in words."""
+        return (self.heading, *self.words)
+
+    def of_edge(self, state: DrawnState, edge: DrawnEdge) -> Light:
+        """Lit where a step takes it."""
+        return self._light(state.name, edge.target, edge.tool, None)
+
+    def of_end(self, state: DrawnState, end: DrawnEnd) -> Light:
+        """Lit where a step ends the wait so."""
+        return self._light(state.name, end.target, None, end.kind)
+
+    def of_box(self, state: DrawnState) -> BoxLight:
+        """The state in which the path ends is lit, and those before it are ticked."""
+        ends_in = self.steps[-1].target if self.steps else self.begins_in
+        visited = {self.begins_in, *(step.target for step in self.steps)}
+        is_last = state.name == ends_in
+        return BoxLight(is_last, "the path ends here" if is_last else None, state.name in visited and not is_last)
+
+    def _light(self, source: str, target: str, tool: str | None, end: str | None) -> Light:
+        wanted = RouteStep(source, target, tool, end)
+        numbers = [str(number) for number, step in enumerate(self.steps, 1) if step == wanted]
+        if not numbers:
+            return Light(is_lit=False, is_dim=True)
+        return Light(is_lit=True, is_dim=False, note=f"step {', '.join(numbers)}")
+
+
+__all__ = ["BoxLight", "Light", "Lights", "Route", "RouteStep", "Standing"]

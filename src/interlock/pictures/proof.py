@@ -1,0 +1,41 @@
+"""What came of proving a claim, as a picture: the workflow with the path lit that breaks the claim."""
+
+from ..rules.claims.checker import Proof, Verdict
+from ..rules.claims.paths import Step, StepKind
+from ..rules.claims.words import path_in_words
+from ..rules.definition import Definition
+from .drawing import Drawing
+from .lights import Route, RouteStep
+from .picture import Picture
+
+
+def picture_of_proof(definition: Definition, proof: Proof) -> Picture:
+    """The picture of a workflow with the path lit that breaks a claim; nothing is lit when no path does.
+
+    Args:
+        definition: The workflow.
+        proof: What came of proving the claim.
+    """
+    path = proof.counterexample
+    if path is None:
+        return Picture(Drawing.of(definition))
+    route = Route(
+        f"{Verdict.BROKEN}: {proof.claim}",
+        path.situations[0].state,
+        tuple(map(_step, path.steps)),
+        tuple(path_in_words(path)),
+    )
+    return Picture(Drawing.of(definition), route=route)
+
+
+def _step(step: Step) -> RouteStep:
+    match step.kind:
+        case StepKind.EVENT | StepKind.FAILURE | StepKind.DEADLINE:
+            return RouteStep(step.source, step.target, end=step.kind.value)
+        case StepKind.FORK:
+            return RouteStep(step.source, step.target)
+        case StepKind.CALL | StepKind.RESOLVED:
+            return RouteStep(step.source, step.target, tool=step.tool)
+
+
+__all__ = ["picture_of_proof"]

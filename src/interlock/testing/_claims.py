@@ -1,0 +1,79 @@
+"""Claims as tests: for pytest, or any other runner that takes an assertion."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..graphs import Workflow, WorkflowGraph
+from ..rules.claims.checker import BOUND
+from ..rules.claims.findings import FindingKind, find
+from ..rules.claims.language import Claim
+from ..rules.claims.words import in_words
+from ._errors import ClaimNotProved
+from ._replay import definition_of
+
+
+def assert_claims(workflow: Workflow, *claims: Claim, bound: int = BOUND) -> None:
+    """Prove claims of a workflow in a test.
+
+    Args:
+        workflow: The workflow; it need not compile.
+        claims: What to prove; the workflow's own claims where none is given.
+        bound: How many situations a search may visit.
+
+    Raises:
+        ClaimNotProved: One does not hold, or nothing is claimed; the message has the shortest path that breaks each.
+    """
+    proofs = workflow.prove(*claims, bound=bound)
+    if not proofs:
+        raise ClaimNotProved(
+            f"Nothing is claimed of the workflow {workflow.name!r}, so nothing was proved. Give claims, or declare them with workflow.claims(...)."
+        )
+    wrong = [proof for proof in proofs if not proof.holds]
+    if wrong:
+        said = "\n".join(map(in_words, wrong))
+        raise ClaimNotProved(
+            f"The workflow {workflow.name!r} does not keep {len(wrong)} of {len(proofs)} claims. Change its edges, or the claim.\n{said}",
+            details={"claims": [proof.claim.sentence for proof in wrong]},
+        )
+
+
+def assert_no_findings(
+    workflow: Workflow | WorkflowGraph, *, roles: Collection[str] = (), but: Collection[FindingKind | str] = ()
+) -> None:
+    """Look for what is suspicious in a workflow, in a test.
+
+    Args:
+        workflow: The workflow.
+        roles: Every role that somebody has; without them, approvals are not compared with roles.
+        but: Kinds of findings that are meant.
+
+    Raises:
+        ClaimNotProved: Something was found; the message says what and where.
+    """
+    meant = {FindingKind(kind) for kind in but}
+    found = [one for one in find(definition_of(workflow), roles=roles) if one.kind not in meant]
+    if found:
+        said = "\n".join(f"{one.kind}: {one.where}: {one.message}" for one in found)
+        raise ClaimNotProved(
+            f"{len(found)} things in the workflow are suspicious. Mend them, or name the kinds that are meant with but=.\n{said}",
+            details={"kinds": sorted({one.kind.value for one in found})},
+        )
+
+
+def claims_of(workflow: Workflow) -> list[Claim]:
+    """The claims of a workflow, to give each a test case of its own.
+
+    ::
+
+        @pytest.mark.parametrize("claim", claims_of(desk), ids=str)
+        def test_the_desk_keeps(claim):
+            assert_claims(desk, claim)
+
+    Args:
+        workflow: The workflow.
+    """
+    return [*workflow.claimed]
+
+
+__all__ = ["assert_claims", "assert_no_findings", "claims_of"]

@@ -1,0 +1,183 @@
+"""A workflow with stand-ins for all that an application decides by code of its own: what a replay of a path runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, create_model
+
+from ..rules.assumptions import Assumptions
+from ..rules.conditions import Add, Condition, OneOf
+from ..rules.definition import Definition, Edge, State, StateKind
+from ..rules.limits import LimitPerRun, RequireRole
+from ..rules.waits import WaitRule
+from ..tools.canonical import to_json
+from ..tools.context import ToolContext
+from ..tools.contracts import ToolContract
+from ..tools.contracts import command as define_command
+from ..tools.contracts import read as define_read
+from ..tools.contracts.retry import RetryPolicy
+from ..tools.events import Event
+from ..tools.kinds import Effect, ToolKind
+
+REPLAYED = "replayed"
+"""What every tool returns."""
+
+
+class Happened(Event, name="replay.happened"):
+    """Ends a wait."""
+
+
+class Failed(Event, name="replay.failed"):
+    """Says that what is waited for will not come."""
+
+
+@dataclass
+class Answers:
+    """What the stand-ins answer now."""
+
+    proposed: ToolContract[..., Any] | None = None
+    """What is proposed next."""
+    chosen: Edge | None = None
+    """The edge that its call takes."""
+    is_asked: bool = False
+    """Whether its approval asks."""
+    breaks_off: bool = False
+    """Whether the attempt breaks off."""
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    """The values of followed fields where the tool or the event decides them."""
+
+    def guard(self, edge: Edge) -> bool:
+        """What the guard of an edge answers: an edge that would be tried before the chosen one is not open."""
+        chosen = self.chosen
+        is_rival = chosen is not None and (edge.source, edge.tool.name) == (chosen.source, chosen.tool.name)
+        return not (chosen is not None and is_rival and edge.order < chosen.order)
+
+
+def stood_in(definition: Definition, answers: Answers, *, begins_in: str, data: Mapping[str, Any]) -> Definition:
+    """The workflow with stand-ins: its states, edges, approvals, waits, roles and limits per run are its own.
+
+    Args:
+        definition: The workflow.
+        answers: What the stand-ins answer.
+        begins_in: The state in which the instance begins.
+        data: The values that followed fields begin with.
+    """
+    model = _data_model(definition, data)
+    tools = {name: _tool(contract, answers, model) for name, contract in definition.contracts.items()}
+    return replace(
+        definition,
+        initial=begins_in,
+        states={name: _state(state, answers, model) for name, state in definition.states.items()},
+        edges=tuple(_edge(edge, tools[edge.tool.name], answers) for edge in definition.edges),
+        data_model=model,
+        policies=tuple(one for one in definition.policies if type(one) in {RequireRole, LimitPerRun}),
+        assumptions=Assumptions(),
+        claims=(),
+    )
+
+
+def _data_model(definition: Definition, data: Mapping[str, Any]) -> type[BaseModel]:
+    """A model of the followed fields alone."""
+    fields: dict[str, Any] = {}
+    for name in sorted(definition.followed):
+        assert definition.data_model is not None  # noqa: S101 -- a definition that follows fields has data
+        annotation: Any = definition.data_model.model_fields[name].annotation
+        values: Any = TypeAdapter(annotation)
+        fields[name] = (annotation, values.validate_python(data[name]) if name in data else ...)
+    return create_model("Followed", **fields)
+
+
+def _change(model: type[BaseModel], data: Any, sets: Mapping[str, Any]) -> None:
+    for name, value in sets.items():
+        annotation: Any = model.model_fields[name].annotation
+        setattr(data, name, TypeAdapter(annotation).validate_python(value))
+
+
+def _tool(contract: ToolContract[..., Any], answers: Answers, model: type[BaseModel]) -> ToolContract[..., Any]:
+    def body(ctx: ToolContext[Any]) -> str:
+        """Stand in for the tool."""
+        if answers.breaks_off:
+            raise RuntimeError("the replayed path says that this attempt breaks off")
+        edge = answers.chosen
+        _change(model, ctx.data, {} if edge is None else sets_of(edge, ctx.data, answers.sets))
+        return REPLAYED
+
+    if contract.kind is ToolKind.READ:
+        return define_read(contract.name, version=contract.version, wire_name=contract.wire_name)(body)
+    effect = Effect.TRANSACTIONAL if contract.effect is None else contract.effect
+    made = define_command(
+        contract.name,
+        version=contract.version,
+        effect=effect,
+        wire_name=contract.wire_name,
+        retry=RetryPolicy(attempts=1) if effect is Effect.IDEMPOTENT else None,
+    )
+    return made(body)
+
+
+def sets_of(edge: Edge, data: Any, decided: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call of an edge sets followed fields to.
+
+    Args:
+        edge: The edge.
+        data: The data before.
+        decided: The values that the tool decides.
+    """
+    found: dict[str, Any] = {}
+    for name, change in edge.sets.items():
+        match change:
+            case Add(amount):
+                found[name] = getattr(data, name) + amount
+            case OneOf(values):
+                found[name] = decided.get(name, to_json(values[0]))
+            case value:
+                found[name] = to_json(value)
+    return found
+
+
+def _state(state: State, answers: Answers, model: type[BaseModel]) -> State:
+    if state.is_final:
+        return state
+    if state.wait is not None:
+        return replace(state, wait=_wait(state.wait, answers, model))
+
+    def decide(view: Any) -> Any:  # noqa: ARG001 -- what is proposed does not depend on how things stand
+        tool, answers.proposed = answers.proposed, None
+        return None if tool is None else (tool.name, {})
+
+    return State(state.name, StateKind.FUNCTION, decide=decide)
+
+
+def _wait(rule: WaitRule, answers: Answers, model: type[BaseModel]) -> WaitRule:
+    def apply(data: Any, event: Any) -> None:  # noqa: ARG001 -- the path says what the event changes
+        _change(model, data, answers.sets)
+
+    return WaitRule(
+        state=rule.state,
+        events=(Happened,) if rule.events else (),
+        then=rule.then,
+        seconds=rule.seconds,
+        on_timeout=rule.on_timeout,
+        apply=None if rule.apply is None else apply,
+        failed_by=None if rule.failed_by is None else Failed,
+        on_failure=rule.on_failure,
+    )
+
+
+def _edge(edge: Edge, tool: ToolContract[..., Any], answers: Answers) -> Edge:
+    guard: Callable[[Any], bool] | None = edge.guard
+    if guard is not None and not isinstance(guard, Condition):
+
+        def guard(_view: Any) -> bool:
+            return answers.guard(edge)
+
+    approval = edge.approval
+    if approval is not None and approval.when is not None:
+        approval = replace(approval, when=lambda: answers.is_asked)
+    return replace(edge, tool=tool, guard=guard, check=None, approval=approval, is_relied_on=False)
+
+
+__all__ = ["REPLAYED", "Answers", "Failed", "Happened", "sets_of", "stood_in"]

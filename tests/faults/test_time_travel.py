@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base.id import uuid6
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Send, StateUpdate
 
@@ -192,3 +193,71 @@ def test_a_thread_whose_checkpoints_are_lost_may_rejoin_its_workflow_where_that_
     records = [record for record in graph.instances.audit(HERE) if record.kind.value == "rejoined"]
     assert [record.principal_id for record in records] == ["clerk"]
     assert graph.engine.store.verify(workflow_id) == []
+
+
+def test_a_branch_that_was_given_a_stored_result_again_is_still_a_stale_one(graph: WorkflowGraph) -> None:
+    """The command has its key from before the branch, so its result is there; what follows it on this line did not happen."""
+    assert isinstance(graph.checkpointer, SQLCheckpointer)
+    past = graph.checkpointer.get_tuple(before(graph, "closed/till.open"))
+    assert past is not None
+    # Nothing of Interlock's makes such a branch; what writes to the checkpointer itself does.
+    branch = {**past.checkpoint, "id": str(uuid6())}
+    graph.checkpointer.put(past.config, branch, {**past.metadata, "source": "fork"}, {})  # type: ignore[typeddict-item]
+    assert graph.get_state(HERE).next == ("closed/till.open",)
+    records = len(graph.instances.audit(HERE))
+
+    with pytest.raises(StaleCheckpoint):
+        graph.invoke(None, HERE, context=CLERK)
+
+    assert done(graph) == ["open", "tea"]
+    assert graph.get_state(HERE).values["last_result"]["replayed"] is True, "the stored result was given again"
+    new = graph.instances.audit(HERE)[records:]
+    assert [(record.kind.value, record.code) for record in new] == [("denial", "stale_checkpoint")]
+
+
+OTHER = Principal("eve", tenant="other")
+
+
+def test_a_fork_by_somebody_of_another_tenant_is_refused_and_leaves_nothing(graph: WorkflowGraph) -> None:
+    past = before(graph, "open/reads")
+    records = len(graph.instances.audit(HERE))
+
+    with pytest.raises(RunError):
+        graph.instances.fork(past, thread_id="t-2", principal=OTHER)
+
+    assert not graph.get_state({"configurable": {"thread_id": "t-2"}}).values
+    assert [instance.thread_id for instance in graph.engine.store.instances()] == ["t-1"]
+    new = graph.instances.audit(HERE)[records:]
+    assert [(record.kind.value, record.code) for record in new] == []
+
+
+def test_a_fork_to_a_thread_of_another_tenant_is_refused_and_changes_nothing(graph: WorkflowGraph) -> None:
+    there: RunnableConfig = {"configurable": {"thread_id": "t-2"}}
+    graph.invoke({"messages": [("user", "go on")], "data": {"thread": "t-2"}}, there, context=OTHER)
+    stands = graph.get_state(there).config
+
+    with pytest.raises(RunError) as refused:
+        graph.instances.fork(before(graph, "open/reads"), thread_id="t-2", principal=CLERK)
+
+    assert not isinstance(refused.value, ConflictError), "that there is one is the other tenant's business"
+    assert graph.get_state(there).config == stands
+    assert graph.instances.get(there).tenant == "other"
+
+
+@pytest.mark.parametrize("by", [None, Principal("ann", tenant="acme")])
+def test_a_fork_belongs_to_the_tenant_of_what_it_was_forked_from(sqlite_url: str, by: Principal | None) -> None:
+    ann = Principal("ann", tenant="acme")
+    with SQLCheckpointer(sqlite_url) as saver:
+        graph = transactions(("", 0)).compile(saver)
+        graph.invoke({"messages": [("user", "go on")], "data": {"thread": "t-1"}}, HERE, context=ann)
+
+        forked = graph.instances.fork(before(graph, "open/reads"), thread_id="t-2", principal=by)
+
+        instance = graph.instances.get(forked)
+        assert (instance.tenant, instance.started_by.tenant, instance.served) == ("acme", "acme", "ann")
+        (record,) = graph.instances.audit(forked)
+        assert (record.tenant, record.principal_id) == ("acme", "anonymous" if by is None else "ann")
+        assert [one.thread_id for one in graph.engine.store.instances(tenant="acme")] == ["t-2", "t-1"]
+        assert graph.engine.store.instances(tenant="default") == []
+        graph.invoke(None, forked, context=ann)
+        assert done(graph, forked) == ["open", "tea"]

@@ -12,7 +12,19 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from pydantic import BaseModel, Field
 
-from interlock import Allow, Approval, Mode, Policy, Principal, RequireApproval, Workflow, WorkflowStore, command, read
+from interlock import (
+    Allow,
+    Approval,
+    LimitPerRun,
+    Mode,
+    Policy,
+    Principal,
+    RequireApproval,
+    Workflow,
+    WorkflowStore,
+    command,
+    read,
+)
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools import ToolContract
 from tests.commands.approvals.support import (
@@ -97,6 +109,18 @@ class Asking(Policy):
         return RequireApproval(RULE, self.reason) if self.reason else Allow()
 
 
+class Versioned(Policy):
+    """Allows everything, and says which version of it does."""
+
+    name = "versioned"
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+
+    def judge(self, proposal: Any) -> Any:
+        return Allow()
+
+
 class TestWhatItIsBoundTo:
     def changed(self, before: ToolContract, after: ToolContract, home: Home, **options: Any) -> dict[str, Any]:
         """Approve under one definition, and run on under another."""
@@ -143,6 +167,38 @@ class TestWhatItIsBoundTo:
         output = home.compile(one_edge(self.note(), [])).invoke(None, thread(), context=ADA)
 
         assert answers(output) == ["approval_void"]
+
+    @pytest.mark.parametrize(
+        ("before", "after", "answer"),
+        [
+            pytest.param({"policies": [Versioned(1)]}, {"policies": [Versioned(1)]}, "ok", id="the same"),
+            pytest.param({"policies": [Versioned(1)]}, {"policies": [Versioned(2)]}, "approval_void", id="its version"),
+            pytest.param({"policies": [Versioned(1)]}, {"policies": []}, "approval_void", id="one that is gone"),
+            pytest.param({"policies": []}, {"policies": [Versioned(1)]}, "approval_void", id="one that is new"),
+            pytest.param(
+                {"policies": [LimitPerRun(5, ["order.note"])]},
+                {"policies": [LimitPerRun(5, ["order.note"])]},
+                "ok",
+                id="the same limit",
+            ),
+            pytest.param(
+                {"policies": [LimitPerRun(5, ["order.note"])]},
+                {"policies": [LimitPerRun(6, ["order.note"])]},
+                "approval_void",
+                id="another limit",
+            ),
+        ],
+    )
+    def test_a_policy_that_changed_voids_it_though_it_still_allows_the_call(
+        self, home: Home, before: dict[str, Any], after: dict[str, Any], answer: str
+    ) -> None:
+        graph = home.compile(one_edge(self.note(), [call("order.note", text="a")], **before))
+        graph.invoke(said(), thread(), context=ADA)
+        graph.instances.decide(pending(graph, thread()), "approve", by=BEN)
+
+        output = home.compile(one_edge(self.note(), [], **after)).invoke(None, thread(), context=ADA)
+
+        assert answers(output) == [answer]
 
     @pytest.mark.parametrize("reason", ["it is more", ""], ids=["another reason", "no reason any more"])
     def test_another_reason_voids_it_and_none_lets_it_pass(self, home: Home, reason: str) -> None:

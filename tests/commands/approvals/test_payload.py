@@ -276,3 +276,44 @@ class TestWhatIsShown:
         assert "4111" not in trail
         assert "4111" not in json.dumps(list(graph.instances.examples()))
         assert ran == []
+
+    @pytest.mark.parametrize("taken", [True, False], ids=["an edit", "an edit that is declined"])
+    def test_an_edit_is_on_record_without_the_sensitive_values_of_either(self, home: Home, taken: bool) -> None:
+        from interlock import Workflow, command
+        from interlock.testing import ScriptedChatModel, call
+
+        ran: list[str] = []
+
+        @command("card.charge", effect="transactional", sensitive=["card_number"])
+        def charge(card_number: str, amount: int) -> bool:
+            """Charge a card."""
+            ran.append(card_number)
+            return True
+
+        model = ScriptedChatModel([call("card.charge", cardNumber="4111-old", amount=5)], forever="done")
+        flow = Workflow("till", model=model)
+        flow.add_state("open")
+        flow.add_state("paid", final=True)
+        flow.add_edge("open", charge, "paid", approval=True)
+        graph = home.compile(flow)
+        graph.invoke(said(), thread(), context=ADA)
+        edit = {
+            "type": "edit",
+            "args": {"cardNumber": "5500-new", "amount": 4 if taken else "much"},
+            "message": "5500-new is the right one, not 4111-old",
+        }
+        if taken:
+            graph.instances.decide(pending(graph, thread()), edit, by=BEN)
+            graph.invoke(None, thread(), context=ADA)
+        else:
+            with pytest.raises(InvalidResume):
+                graph.instances.decide(pending(graph, thread()), edit, by=BEN)
+
+        assert ran == (["5500-new"] if taken else [])
+        kind = "decision" if taken else "decision_refused"
+        (record,) = [record for record in graph.instances.audit(thread()) if record.kind == kind]
+        assert record.payload is not None
+        assert record.payload["arguments"] == {"cardNumber": "***", "amount": 4 if taken else "much"}
+        trail = json.dumps([record.payload for record in graph.instances.audit(thread())])
+        assert "4111-old" not in trail
+        assert "5500-new" not in trail

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test suite test-full retest lint format types bench service chaos attacks notebooks test-lowest test-newest build clean
+.PHONY: help setup demo test suite test-full retest lint format types bench service chaos attacks mutants notebooks test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,15 @@ chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (A
 attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, and an agent with its middleware, side by side (ARGS="--share 5" for a few)
 	$(BIN)/python -m tests.workflows.retail.attacks_report $(ARGS)
 
+# Of its own: what it takes has no place among what the tests need.
+.venv-mutants/ready: pyproject.toml tests/mutants/requirements.txt
+	$(PYTHON) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/mutants/requirements.txt --editable '.[dev]'
+	@touch $@
+
+mutants: .venv-mutants/ready ## change one thing of the core at a time and see whether the tests notice (ARGS="rules/gate.py --sample 0" for all of a file)
+	.venv-mutants/bin/python -m tests.mutants $(ARGS)
+
 notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the notebooks, the page of errors
 	$(BIN)/python -m tests.notebooks.execution
 	$(BIN)/python -m tests.docs.error_page
@@ -75,4 +84,4 @@ build: $(VENV)/ready ## build the sdist, and the wheel from it
 	$(BIN)/python -m build
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .langgraph-suite
+	rm -rf $(VENV) .venv-* .mutants dist build .pytest_cache .mypy_cache .ruff_cache .langgraph-suite

@@ -1,0 +1,55 @@
+"""Put a changed function in the place of a loaded one, in a process that has everything imported.
+
+A fresh interpreter takes seconds to import LangGraph and the package. A forked one has them: the code object of the outermost
+changed function is exchanged in every function that has it, whoever holds that function by now.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+
+
+class CannotSwapError(Exception):
+    """The change reaches beyond one function's body, or no function has the code: it needs a fresh process."""
+
+
+def swap(loaded: CodeType, source: str, path: str, function: str, first_line: int) -> None:
+    """Exchange the code of `function`, which begins in `first_line` of the file at `path`, for that of `source`.
+
+    Args:
+        loaded: The code of the module as it was imported.
+        source: The changed source of the whole file.
+        path: The file's path, as tracebacks show it.
+        function: The qualified name of the outermost changed function.
+        first_line: The line of its definition, or of its first decorator.
+
+    Raises:
+        CannotSwapError: When there is no function to exchange it in, or the names that it closes over differ.
+    """
+    old, new = (
+        _find(loaded, function, first_line),
+        _find(compile(source, path, "exec", dont_inherit=True), function, first_line),
+    )
+    holders = [each for each in gc.get_objects() if isinstance(each, FunctionType) and each.__code__ == old]
+    if not holders:
+        raise CannotSwapError(f"no loaded function has the code of {function}")
+    for holder in holders:
+        if len(old.co_freevars) != len(new.co_freevars) or old.co_freevars != new.co_freevars:
+            raise CannotSwapError(f"{function} closes over other names")
+        holder.__code__ = new
+
+
+def _find(code: CodeType, function: str, first_line: int) -> CodeType:
+    for each in _all(code):
+        if each.co_qualname == function and each.co_firstlineno == first_line:
+            return each
+    raise CannotSwapError(f"{function} is not in line {first_line}")
+
+
+def _all(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _all(constant)

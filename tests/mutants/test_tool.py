@@ -1,0 +1,98 @@
+"""The mutation tester itself, as far as it needs nothing beside the development environment."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mutants import targets
+from tests.mutants.report import LISTED, Record, listed, report
+from tests.mutants.swapping import CannotSwapError, swap
+
+SOURCE = """
+def outer(limit):
+    def inner(value):
+        return value < limit
+    return inner
+
+class Till:
+    @staticmethod
+    def total(items):
+        return sum(items)
+"""
+
+
+@pytest.fixture
+def module() -> Any:
+    code = compile(SOURCE, "till.py", "exec", dont_inherit=True)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 -- the source stands above
+    return code, names
+
+
+def test_a_change_reaches_whoever_holds_the_function_already(module: Any) -> None:
+    code, names = module
+    total = names["Till"].total
+
+    swap(code, SOURCE.replace("sum(items)", "len(items)"), "till.py", "Till.total", 8)
+
+    assert total([3, 4]) == names["Till"].total([3, 4]) == 2
+
+
+def test_a_change_inside_an_inner_function_is_one_of_the_outer(module: Any) -> None:
+    code, names = module
+
+    swap(code, SOURCE.replace("value < limit", "value <= limit"), "till.py", "outer", 2)
+
+    assert names["outer"](3)(3) is True
+
+
+def test_what_is_no_functions_body_cannot_be_exchanged(module: Any) -> None:
+    with pytest.raises(CannotSwapError):
+        swap(module[0], SOURCE, "till.py", "Till.nothing", 8)
+
+
+def test_every_target_is_there_and_so_is_every_test_that_is_left_out() -> None:
+    for pattern in targets.FILES:
+        assert [*targets.PACKAGE.glob(pattern)], pattern
+    for path in targets.NOT_ASKED:
+        assert (targets.ROOT / path).exists(), path
+
+
+def test_every_survivor_that_is_listed_has_a_place_and_a_reason() -> None:
+    rows = re.findall(r"^\| `.*$", LISTED.read_text(), re.MULTILINE)
+    reasons = listed()
+    assert len(reasons) == len(rows), "a key stands there twice, or a row is not one"
+    for row in rows:
+        _, _, where, _, reason, _ = re.split(r"(?<!\\)\|", row)
+        file = where.split()[0].strip("`").partition(":")[0]
+        assert (targets.PACKAGE / file).exists(), row
+        assert len(reason.split()) >= 3, row
+
+
+def test_a_report_counts_what_was_noticed_and_lists_what_was_not(tmp_path: Path, capsys: Any) -> None:
+    record = Record(tmp_path / "results.jsonl")
+    record.exists("rules/gate.py", ["a", "b", "c", "d"])
+    for key, status in (("a", "killed"), ("b", "survived"), ("c", "survived"), ("gone", "survived")):
+        row = {
+            "key": key,
+            "file": "rules/gate.py",
+            "function": "judge",
+            "line": 1,
+            "operator": "o",
+            "before": "x",
+            "after": "y",
+        }
+        mutant = type("M", (), row)
+        record.add(type("O", (), {"mutant": mutant, "status": status, "killer": "", "asked": 3}))
+
+    code = report(Record(tmp_path / "results.jsonl"), ["rules/gate.py"], tmp_path / "list.txt", {"b": "it is the same"})
+
+    assert code == 1
+    told = (tmp_path / "list.txt").read_text()
+    assert told.startswith("c rules/gate.py:1 judge")
+    assert "gone" not in told
+    assert re.search(r"rules/gate\.py +4 +3 +1 +2 +1 +33\.3%", capsys.readouterr().out)

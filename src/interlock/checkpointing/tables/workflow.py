@@ -62,6 +62,8 @@ instances = sa.Table(
     sa.Column("updated_at", instant(), nullable=False),
     # Nothing that a command changes is indexed: it would cost every one of them, and keep PostgreSQL from updating rows in place.
     sa.Index("ix_workflow_instances_listing", "tenant", "workflow"),
+    # When an instance began never changes, so this costs its beginning alone.
+    sa.Index("ix_workflow_instances_newest", "tenant", "created_at", "workflow_id"),
     sa.Index("ix_workflow_instances_thread", "thread_id"),
     sa.Index("ix_workflow_instances_trace", "trace_id"),
     info={"place": ("workflow_id",), "protected": ("data", "last_result")},

@@ -1,0 +1,159 @@
+"""Looking through instances, page by page: the newest first, with what each waits for.
+
+A page costs the same whether the database has ten instances or a million: it begins where the page before ended (keyset paging), and
+what an instance waits for is looked up for the rows of the page alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tools.errors import InputError
+from ..store import instances as instance_rows
+from ..store.approvals import ApprovalStatus
+from ..store.instances import Instance
+from ..store.ledger import LedgerStatus
+from ..store.waits import WaitStatus
+from ..tables.workflow import approvals, instances, ledger, waits
+
+WaitsFor = Literal["resolution", "approval", "event"]
+"""Why an instance stands still: an attempt of unknown outcome, a decision, or an event."""
+WAITS_FOR: tuple[WaitsFor, ...] = ("resolution", "approval", "event")
+LARGEST = 1000
+
+_HOLDS: Mapping[WaitsFor, tuple[sa.Table, str]] = {
+    "resolution": (ledger, LedgerStatus.UNKNOWN.value),
+    "approval": (approvals, ApprovalStatus.REQUESTED.value),
+    "event": (waits, WaitStatus.OPEN.value),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which instances are looked for; None is any."""
+
+    tenant: str | None = None
+    workflow: str | None = None
+    state: str | None = None
+    served: str | None = None
+    """The id of the person whom they serve."""
+    waiting: WaitsFor | None = None
+    """What they wait for."""
+    thread_id: str | None = None
+    changed_before: int | None = None
+    """Not changed since, in microseconds since 1970 UTC: those that stand still."""
+    running: bool = False
+    """Only those that are not in a final state."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An instance in a list."""
+
+    instance: Instance
+    waits_for: WaitsFor | None
+    """What holds it; None when nothing does."""
+
+
+@dataclass(frozen=True)
+class InstancePage:
+    """Some of the instances that were looked for, the newest first."""
+
+    instances: tuple[Listed, ...]
+    next: str | None
+    """What to ask for as `after` to go on; None when there are no more."""
+
+
+def page(connection: Connection, wanted: Wanted, *, limit: int = 100, after: str | None = None) -> InstancePage:
+    """A page of instances, those that began last first.
+
+    Args:
+        connection: A transaction.
+        wanted: Which ones.
+        limit: How many at most, from 1 to 1000.
+        after: The `next` of the page before.
+
+    Raises:
+        InputError: `after` is not what a page gave, or the limit is out of bounds.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST:
+        raise InputError(f"A page holds from 1 to {LARGEST} instances, and {limit!r} were asked for.")
+    statement = (
+        sa.select(instances)
+        .where(*_conditions(wanted))
+        .order_by(instances.c.created_at.desc(), instances.c.workflow_id.desc())
+        .limit(limit + 1)
+    )
+    if after is not None:
+        at, workflow_id = _cursor(after)
+        # Said in two parts so that every database walks its index instead of sorting.
+        statement = statement.where(
+            instances.c.created_at <= at,
+            sa.or_(instances.c.created_at < at, instances.c.workflow_id < workflow_id),
+        )
+    found = [instance_rows.from_row(row) for row in connection.execute(statement)]
+    shown = found[:limit]
+    holds = waits_for(connection, [one.workflow_id for one in shown])
+    more = len(found) > limit
+    return InstancePage(
+        tuple(Listed(one, holds.get(one.workflow_id)) for one in shown),
+        f"{shown[-1].created_at}.{shown[-1].workflow_id}" if more else None,
+    )
+
+
+def waits_for(connection: Connection, workflow_ids: list[str]) -> dict[str, WaitsFor]:
+    """What holds each of these instances; those that nothing holds are left out."""
+    holds: dict[str, WaitsFor] = {}
+    if not workflow_ids:
+        return holds
+    for name in WAITS_FOR:
+        table, status = _HOLDS[name]
+        statement = (
+            sa.select(table.c.workflow_id)
+            .where(table.c.workflow_id.in_(workflow_ids), table.c.status == status)
+            .distinct()
+        )
+        for row in connection.execute(statement):
+            holds.setdefault(str(row[0]), name)
+    return holds
+
+
+def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    columns = instances.c
+    conditions: list[sa.ColumnElement[bool]] = [columns.definition != instance_rows.ERASED]
+    for column, value in (
+        (columns.tenant, wanted.tenant),
+        (columns.workflow, wanted.workflow),
+        (columns.state, wanted.state),
+        (columns.served, wanted.served),
+        (columns.thread_id, wanted.thread_id),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if wanted.changed_before is not None:
+        conditions.append(columns.updated_at < wanted.changed_before)
+    if wanted.running:
+        conditions.append(columns.finished == 0)
+    if wanted.waiting is not None:
+        table, status = _HOLDS[wanted.waiting]
+        held = sa.select(table.c.workflow_id).where(table.c.status == status)
+        if wanted.tenant is not None:
+            held = held.where(table.c.tenant == wanted.tenant)
+        conditions.append(columns.workflow_id.in_(held))
+    return conditions
+
+
+def _cursor(after: str) -> tuple[int, str]:
+    at, dot, workflow_id = after.partition(".")
+    if not dot or not workflow_id or not at.isascii() or not at.isdigit() or len(at) > 18:
+        raise InputError(
+            f"{after[:80]!r} is not where a page of instances ended. Nothing was looked up; give the `next` of the page before, or nothing.",
+            code="invalid_cursor",
+        )
+    return int(at), workflow_id
+
+
+__all__ = ["LARGEST", "WAITS_FOR", "InstancePage", "Listed", "WaitsFor", "Wanted", "page", "waits_for"]

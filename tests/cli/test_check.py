@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from interlock import Approval, Workflow
+import pytest
+
+from interlock import Approval, SQLCheckpointer, Workflow
 from interlock.rules.claims import always_possible, at_most, final
 
 from ..rules.support import write
@@ -14,6 +16,7 @@ from .support import run
 
 refund = write("order.refund")
 close = write("case.close")
+hold = write("case.hold")
 
 
 def good() -> Workflow:
@@ -119,3 +122,69 @@ def test_two_versions_are_compared_by_what_became_possible_and_whom_it_strands()
     assert [row["tool"] for row in shown["becamePossible"]] == ["order.refund"]
     assert [row["tool"] for row in shown["becameImpossible"]] == ["case.close", "order.refund"]
     assert shown["statesGone"] == ["open"]
+
+
+def renamed() -> Workflow:
+    flow = Workflow("desk", version=2, state_mapping={"open": "started"})
+    flow.add_state("started")
+    flow.add_state("held")
+    flow.add_state("closed", final=True)
+    flow.add_edge("started", refund, "started", approval=Approval(role="supervisor", within="1h"))
+    flow.add_edge("started", close, "closed")
+    flow.add_edge("started", hold, "held")
+    flow.add_edge("held", close, "closed")
+    return flow
+
+
+def test_a_state_that_is_only_called_otherwise_is_no_difference() -> None:
+    shown = json.loads(run("access", "--app", f"{HERE}:renamed", "--since", f"{HERE}:good", "--json").stdout)
+
+    assert [row["tool"] for row in shown["becamePossible"]] == ["case.hold", "case.close"]
+    assert shown["becameImpossible"] == []
+    assert shown["statesGone"] == []
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "touched"),
+    [
+        ("good", "renamed", "now"),
+        ("good", "without_approval", "stranded"),
+        ("good", "good", None),
+        ("holding", "holding_longer", "later"),
+    ],
+)
+def test_the_running_instances_are_named_that_a_new_version_touches(
+    tmp_path: Path, older: str, newer: str, touched: str | None
+) -> None:
+    url = f"sqlite:///{tmp_path / 'desk.db'}"
+    graph = globals()[older]().compile(SQLCheckpointer(url))
+    for thread in ("running", "over"):
+        graph.invoke({"messages": [("user", "begin")]}, {"configurable": {"thread_id": thread}})
+    graph.instances.execute({"configurable": {"thread_id": "over"}}, "case.close", {})
+
+    shown = run("access", "--app", f"{HERE}:{newer}", "--since", f"{HERE}:{older}", "--db", url, "--json")
+
+    running = graph.instances.id_of({"configurable": {"thread_id": "running"}})
+    expected = [] if touched is None else [{"workflowId": running, "version": 1, "state": "open", "touched": touched}]
+    assert json.loads(shown.stdout)["instances"] == expected
+
+
+def holding(version: int = 1) -> Workflow:
+    flow = Workflow("desk", version=version)
+    flow.add_state("open")
+    flow.add_state("held")
+    flow.add_state("closed", final=True)
+    flow.add_edge("open", close, "closed")
+    flow.add_edge("open", hold, "held")
+    flow.add_edge("held", close, "closed")
+    return flow
+
+
+def holding_longer() -> Workflow:
+    return holding(2).add_edge("held", hold, "held")
+
+
+def test_the_access_review_is_a_table_for_a_manual() -> None:
+    shown = run("access", "--app", f"{HERE}:good", "--markdown").stdout
+
+    assert "| open | `order.refund` | open | anybody | supervisor |  |" in shown.splitlines()

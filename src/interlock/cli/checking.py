@@ -1,6 +1,7 @@
 """`interlock check` and `interlock access`: what is proved of a workflow, what is suspicious in it, and who can do what."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 from xml.etree import ElementTree
@@ -8,16 +9,17 @@ from xml.etree import ElementTree
 import typer
 from rich.text import Text
 
+from ..checkpointing.reports.running import Running, running
 from ..graphs import Workflow
 from ..pictures.proof import picture_of_proof
-from ..rules.claims.access import AccessRow, access_changes, access_review, as_csv
+from ..rules.claims.access import AccessChange, AccessRow, Touch, access_changes, access_review, as_csv, as_markdown
 from ..rules.claims.checker import BOUND, Proof, Verdict
 from ..rules.claims.findings import Finding, find
 from ..rules.claims.script import script_of
 from ..rules.claims.words import in_words, path_in_words
 from ..rules.definition import Definition
 from ..tools.canonical import JsonObject
-from .support.loading import READY_MADE, App, AppOption, load_app
+from .support.loading import READY_MADE, App, AppOption, DbOption, load_app, open_store
 from .support.output import AsJson, ExitCode, console, print_json, print_table, visible, writing
 
 _STYLES = {Verdict.PROVED: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
@@ -80,7 +82,7 @@ def check(  # noqa: PLR0917 -- the options of a command
         raise typer.Exit(ExitCode.NO)
 
 
-def access(
+def access(  # noqa: PLR0917 -- the options of a command
     workflow: AppOption = None,
     since: Annotated[
         str | None,
@@ -88,33 +90,68 @@ def access(
             "--since", metavar="MODULE:WORKFLOW", help="An older version: say what became possible and what impossible."
         ),
     ] = None,
+    db: DbOption = None,
+    tenant: Annotated[str | None, typer.Option(help="With --db: only instances of this tenant.")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table for a manual.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print who can call what, in which state, and whose decision it takes."""
+    """Print who can call what, in which state, and whose decision it takes.
+
+    With --since, print what differs from an older version; with --db as well, which running instances it touches.
+    """
     definition = _definition(load_app(workflow))
+    show = _rows_as_csv if csv else _rows_as_markdown if markdown else _print_rows
     if since is None:
-        _print_rows(access_review(definition), csv=csv, as_json=as_json)
+        rows = access_review(definition)
+        print_json([*map(_row_json, rows)]) if as_json else show(rows)
         return
     changes = access_changes(_definition(load_app(since)), definition)
+    touched = None if db is None else _touched(changes, db, tenant)
     if as_json:
-        print_json(
-            {
-                "becamePossible": [*map(_row_json, changes.became_possible)],
-                "becameImpossible": [*map(_row_json, changes.became_impossible)],
-                "statesGone": [*changes.states_gone],
-                "statesTouched": [*changes.touches],
-            }
-        )
+        print_json(_changes_json(changes, touched))
         return
     for heading, rows in (
-        ("became possible", changes.became_possible),
-        ("became impossible", changes.became_impossible),
+        ("became possible", [*changes.became_possible]),
+        ("became impossible", [*changes.became_impossible]),
     ):
         console().print(Text(heading, style="bold"))
-        _print_rows(rows, csv=csv, as_json=False)
+        show(rows)
     if changes.states_gone:
         console().print(Text(f"instances in these states are stranded: {', '.join(changes.states_gone)}", style="red"))
+    if touched is not None:
+        _print_touched(touched)
+
+
+def _touched(changes: AccessChange, db: str, tenant: str | None) -> list[tuple[Running, Touch]]:
+    with closing(open_store(db)) as store, store.read() as connection:
+        standing = [*running(connection, changes.newer.name, tenant=tenant)]
+    found = ((one, changes.touch(one.state, one.version)) for one in standing)
+    return [(one, touch) for one, touch in found if touch is not None]
+
+
+def _print_touched(touched: list[tuple[Running, Touch]]) -> None:
+    console().print(Text("running instances that it touches", style="bold"))
+    print_table(
+        ("instance", "version", "state", "touched"),
+        ((one.workflow_id, one.version, one.state, touch.value) for one, touch in touched),
+        empty="None.",
+    )
+
+
+def _changes_json(changes: AccessChange, touched: list[tuple[Running, Touch]] | None) -> JsonObject:
+    told: JsonObject = {
+        "becamePossible": [*map(_row_json, changes.became_possible)],
+        "becameImpossible": [*map(_row_json, changes.became_impossible)],
+        "statesGone": [*changes.states_gone],
+        "statesTouched": [*changes.touches],
+    }
+    if touched is not None:
+        told["instances"] = [
+            {"workflowId": one.workflow_id, "version": one.version, "state": one.state, "touched": touch.value}
+            for one, touch in touched
+        ]
+    return told
 
 
 def _definition(app: App) -> Definition:
@@ -164,19 +201,22 @@ def _print(proofs: list[Proof], findings: list[Finding]) -> None:
         out.print(Text(f"  {visible(finding.message)}"))
 
 
-def _print_rows(rows: Iterable[AccessRow], *, csv: bool, as_json: bool) -> None:
-    if as_json:
-        print_json([*map(_row_json, rows)])
-    elif csv:
-        typer.echo(as_csv(rows), nl=False)
-    else:
-        print_table(
-            ("state", "tool", "leads to", "who", "decided by", "condition"),
-            (
-                (row.state, row.tool, row.leads_to, row.role or "anybody", row.decided_by or "nobody", row.condition)
-                for row in rows
-            ),
-        )
+def _rows_as_csv(rows: list[AccessRow]) -> None:
+    typer.echo(as_csv(rows), nl=False)
+
+
+def _rows_as_markdown(rows: list[AccessRow]) -> None:
+    typer.echo(as_markdown(rows), nl=False)
+
+
+def _print_rows(rows: list[AccessRow]) -> None:
+    print_table(
+        ("state", "tool", "leads to", "who", "decided by", "condition"),
+        (
+            (row.state, row.tool, row.leads_to, row.role or "anybody", row.decided_by or "nobody", row.condition)
+            for row in rows
+        ),
+    )
 
 
 def _row_json(row: AccessRow) -> JsonObject:

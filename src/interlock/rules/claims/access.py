@@ -3,7 +3,8 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 
 from ...tools.approvals import Approval
 from ...tools.sinks import csv_cell
@@ -54,38 +55,100 @@ def as_csv(rows: Iterable[AccessRow]) -> str:
     return text.getvalue()
 
 
+def as_markdown(rows: Iterable[AccessRow]) -> str:
+    """Write rows as a table in Markdown, for a manual."""
+    lines = ["| state | tool | leads to | who | decided by | condition |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        tool, condition = f"`{_cell(row.tool)}`", _cell(row.condition)
+        cells = (
+            _cell(row.state),
+            tool,
+            _cell(row.leads_to),
+            _cell(row.role or "anybody"),
+            _cell(row.decided_by or "nobody"),
+            condition,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+class Touch(StrEnum):
+    """How a new version touches an instance that runs under an older one."""
+
+    STRANDED = "stranded"
+    """Its state is gone and mapped to none."""
+    NOW = "now"
+    """What can be done in its state differs."""
+    LATER = "later"
+    """What can be done in a state differs that it can still come to."""
+
+
 @dataclass(frozen=True)
 class AccessChange:
-    """What differs between two versions of a workflow."""
+    """What differs between two versions of a workflow. States are called as the newer version calls them."""
 
     became_possible: tuple[AccessRow, ...]
     became_impossible: tuple[AccessRow, ...]
     states_gone: tuple[str, ...]
     """States of the older version that the newer one neither has nor maps: instances in them are stranded."""
+    older: Definition
+    newer: Definition
 
     @property
     def touches(self) -> tuple[str, ...]:
         """The states in which a running instance can do something else than before."""
         return tuple(sorted({row.state for row in (*self.became_possible, *self.became_impossible)}))
 
+    def touch(self, state: str, version: int) -> Touch | None:
+        """How an instance is touched that stands in a state under a version; None where it is not.
+
+        Args:
+            state: As the version calls it that moved the instance last.
+            version: That version.
+        """
+        if version >= self.newer.version and version != self.older.version:
+            return None
+        if state in self.states_gone:
+            return Touch.STRANDED
+        here = self.newer.state_mapping.get(state, state)
+        touched = {*self.touches}
+        if here in touched:
+            return Touch.NOW
+        coming = self.newer.reachable(here) if here in self.newer.states else frozenset()
+        return Touch.LATER if touched & coming else None
+
 
 def access_changes(older: Definition, newer: Definition) -> AccessChange:
-    """Compare two versions of a workflow: what became possible, what impossible, and which instances it strands."""
-    before, after = access_review(older), access_review(newer)
+    """Compare two versions of a workflow: what became possible, what impossible, and which instances it strands.
+
+    A state that the newer version calls otherwise, by its state mapping, is the same state.
+    """
+    mapping = newer.state_mapping
+    before = [
+        replace(row, state=mapping.get(row.state, row.state), leads_to=mapping.get(row.leads_to, row.leads_to))
+        for row in access_review(older)
+    ]
+    after = access_review(newer)
     known, now = set(before), set(after)
-    gone = [name for name in older.states if name not in newer.states and name not in newer.state_mapping]
+    gone = [name for name in older.states if name not in newer.states and name not in mapping]
     return AccessChange(
         tuple(row for row in after if row not in known),
         tuple(row for row in before if row not in now),
         tuple(gone),
+        older,
+        newer,
     )
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
 
 
 def _deciders(definition: Definition, edge: Edge) -> str:
     stages = () if edge.approval is None else edge.approval.stages
     said = ", then ".join(_decider(stage) for stage in stages)
     if edge.approval is not None and edge.approval.when is not None:
-        said = f"{said} (when {_name(edge.approval.when)})"
+        said = f"{said} (when {_name(edge.approval.when) or 'a function says so'})"
     asking = [policy.label for policy in definition.policies if policy.may_require_approval(edge.tool)]
     return "; ".join([*filter(None, [said]), *(f"whoever the policy {label} asks" for label in asking)])
 
@@ -107,11 +170,13 @@ def _conditions(edge: Edge) -> str:
         ("check", edge.check),
         ("check", edge.tool.check),
     )
-    return "; ".join(f"{kind} {_name(function)}" for kind, function in named if function is not None)
+    return "; ".join(f"{kind} {_name(function)}".rstrip() for kind, function in named if function is not None)
 
 
 def _name(function: object) -> str:
-    return getattr(function, "__name__", None) or str(function)
+    """What a function is called; nothing where it has no name to show."""
+    name = getattr(function, "__name__", None) or str(function)
+    return "" if name == "<lambda>" else name
 
 
-__all__ = ["AccessChange", "AccessRow", "access_changes", "access_review", "as_csv"]
+__all__ = ["AccessChange", "AccessRow", "Touch", "access_changes", "access_review", "as_csv", "as_markdown"]

@@ -36,7 +36,7 @@ from interlock.rules.claims.paths import Paths, Situation
 from interlock.rules.conditions import Add, field
 from interlock.rules.definition import Limits
 
-STEPS = 10_000 if os.environ.get("INTERLOCK_FULL") else 400
+STEPS = 10_000 if os.environ.get("INTERLOCK_FULL") else 200
 """How many transitions are followed, over all seeds."""
 SEEDS = 8
 PEOPLE = [

@@ -41,6 +41,7 @@ DOORS = [
 
 PUBLIC = [
     "Allow",
+    "Answered",
     "Approval",
     "ApprovalEvent",
     "CommandResult",
@@ -70,6 +71,7 @@ PUBLIC = [
     "LimitPerRun",
     "Limits",
     "Mode",
+    "Pending",
     "Per",
     "Policy",
     "Principal",

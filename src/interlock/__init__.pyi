@@ -55,6 +55,8 @@ from .tools import CommandResult as CommandResult
 from .tools import ReadResult as ReadResult
 from .tools import ErrorResult as ErrorResult
 from .tools import ErrorCode as ErrorCode
+from .tools import Answered as Answered
+from .tools import Pending as Pending
 from .tools import parse_result as parse_result
 from .operations import Instances as Instances
 

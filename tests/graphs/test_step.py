@@ -27,6 +27,7 @@ def test_a_command_is_answered_with_the_result_in_its_documented_shape(home: Hom
         "workflowId": graph.instances.id_of(thread()),
         "previousState": "open",
         "currentState": "held",
+        "revision": 1,
         "nextAllowedTools": ["order.get", "order.release"],
         "auditRef": result["auditRef"],
         "output": {"done": True},

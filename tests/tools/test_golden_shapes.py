@@ -16,6 +16,8 @@ from interlock.tools import (
     EventEnvelope,
     EventId,
     InstanceSnapshot,
+    Pending,
+    PendingDecision,
     ReadResult,
     ToolContext,
     TraceId,
@@ -96,6 +98,7 @@ def test_the_result_of_a_command() -> None:
         workflow_id=WorkflowId("wf_723"),
         previous_state="validated",
         current_state="queued",
+        revision=4,
         next_allowed_tools=("queue.status", "queue.reassign"),
         audit_ref=AuditRef("audit_99ad"),
         output={"caseId": "77"},
@@ -106,6 +109,7 @@ def test_the_result_of_a_command() -> None:
         "workflowId": "wf_723",
         "previousState": "validated",
         "currentState": "queued",
+        "revision": 4,
         "nextAllowedTools": ["queue.status", "queue.reassign"],
         "auditRef": "audit_99ad",
         "output": {"caseId": "77"},
@@ -118,6 +122,7 @@ def test_only_a_replayed_result_says_that_it_is_one() -> None:
         workflow_id=WorkflowId("wf_723"),
         previous_state="validated",
         current_state="queued",
+        revision=4,
         next_allowed_tools=(),
         audit_ref=AuditRef("audit_99ad"),
         replayed=True,
@@ -131,6 +136,7 @@ def test_an_error() -> None:
     result = ErrorResult(
         workflow_id=WorkflowId("wf_723"),
         current_state="queued",
+        revision=4,
         next_allowed_tools=("queue.status",),
         audit_ref=AuditRef("audit_99ad"),
         error=ErrorBody(code=ErrorCode.TOOL_NOT_ALLOWED, message="Choose one of the next allowed tools."),
@@ -140,6 +146,7 @@ def test_an_error() -> None:
         "ok": False,
         "workflowId": "wf_723",
         "currentState": "queued",
+        "revision": 4,
         "nextAllowedTools": ["queue.status"],
         "auditRef": "audit_99ad",
         "error": {
@@ -155,6 +162,7 @@ def test_the_result_of_a_read() -> None:
     result = ReadResult(
         workflow_id=WorkflowId("wf_723"),
         current_state="queued",
+        revision=4,
         next_allowed_tools=("queue.status",),
         audit_ref=AuditRef("audit_99ad"),
         output=[1, 2],
@@ -165,9 +173,38 @@ def test_the_result_of_a_read() -> None:
         "ok": True,
         "workflowId": "wf_723",
         "currentState": "queued",
+        "revision": 4,
         "nextAllowedTools": ["queue.status"],
         "auditRef": "audit_99ad",
         "output": [1, 2],
+    }
+
+
+def test_what_waits_for_a_decision() -> None:
+    result = Pending(
+        workflow_id=WorkflowId("wf_723"),
+        current_state="queued",
+        revision=4,
+        next_allowed_tools=("queue.status",),
+        audit_ref=AuditRef("audit_99ad"),
+        pending=PendingDecision(proposal_id="apr_1", kind="approval", decided_by="somebody with the role 'supervisor'"),
+    )
+
+    assert result.to_json() == {
+        "ok": None,
+        "workflowId": "wf_723",
+        "currentState": "queued",
+        "revision": 4,
+        "nextAllowedTools": ["queue.status"],
+        "auditRef": "audit_99ad",
+        "pending": {
+            "proposalId": "apr_1",
+            "kind": "approval",
+            "decidedBy": "somebody with the role 'supervisor'",
+            "deadline": None,
+            "preview": None,
+            "reasons": [],
+        },
     }
 
 

@@ -11,6 +11,7 @@ from interlock.tools.errors import InvalidInput
 COMMON: dict[str, Any] = {
     "workflowId": "wf_1",
     "currentState": "queued",
+    "revision": 3,
     "nextAllowedTools": ["queue.status"],
     "auditRef": "audit_1",
 }
@@ -19,6 +20,7 @@ RESULTS = [
     ({**COMMON, "ok": True, "previousState": "validated", "output": {"queueId": "q"}}, CommandResult),
     ({**COMMON, "schemaVersion": 1, "ok": True, "output": "paid"}, ReadResult),
     ({**COMMON, "ok": False, "error": ERROR}, ErrorResult),
+    ({name: COMMON[name] for name in COMMON if name != "revision"} | {"ok": False, "error": ERROR}, ErrorResult),
 ]
 
 

@@ -52,12 +52,23 @@ from .ids import ApprovalId, AuditRef, EventId, IdempotencyKey, TraceId, Workflo
 from .kinds import Effect, ToolKind
 from .principal import Principal
 from .redaction import MASK, is_secret, redact
-from .results import CommandResult, ErrorBody, ErrorResult, InstanceSnapshot, ReadResult, parse_result
+from .results import (
+    Answered,
+    CommandResult,
+    ErrorBody,
+    ErrorResult,
+    InstanceSnapshot,
+    Pending,
+    PendingDecision,
+    ReadResult,
+    parse_result,
+)
 from .wire import WireNames, camel, wire_name
 
 __all__ = [
     "JSON",
     "MASK",
+    "Answered",
     "ApprovalId",
     "AuditRef",
     "CommandResult",
@@ -91,6 +102,8 @@ __all__ = [
     "NotADatabase",
     "NotJson",
     "OutcomeUnknown",
+    "Pending",
+    "PendingDecision",
     "Principal",
     "PrincipalError",
     "Problem",

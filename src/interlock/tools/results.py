@@ -30,7 +30,21 @@ class ErrorBody(WireModel):
     details: JsonObject = Field(default_factory=dict)
 
 
-class _Result(WireModel):
+class Answered(WireModel):
+    """What a call was answered with: a `CommandResult`, a `ReadResult` or an `ErrorResult`."""
+
+    ok: bool
+    """Whether it was carried out."""
+    workflow_id: WorkflowId
+    current_state: str
+    revision: int | None = Field(default=None, ge=0)
+    """The revision of the instance that the answer speaks of; None in a result that an earlier release stored."""
+    next_allowed_tools: tuple[str, ...]
+    """Canonical names for callers, wire names for the model."""
+    audit_ref: AuditRef
+    replayed: bool = False
+    """The stored result of an earlier attempt; only on the wire when true."""
+
     def to_json(self) -> JsonObject:
         """Give the result exactly as it is on the wire."""
         data = self.model_dump(mode="json", by_alias=True)
@@ -38,52 +52,68 @@ class _Result(WireModel):
             data.pop("replayed", None)
         if data.get("dryRun") is None:
             data.pop("dryRun", None)
+        if data["revision"] is None:
+            del data["revision"]
         return data
 
 
-class CommandResult(_Result):
+class CommandResult(Answered):
     """A command, or an event tool, was carried out."""
 
     ok: Literal[True] = True
-    workflow_id: WorkflowId
     previous_state: str
-    current_state: str
-    next_allowed_tools: tuple[str, ...]
-    """Canonical names for callers, wire names for the model."""
-    audit_ref: AuditRef
     output: JSON = None
     """As `ToolContract.dump_output` gives it."""
     dry_run: JsonObject | None = None
     """What would have happened (`wouldMoveTo`, `preview`), in a dry run; only on the wire there."""
-    replayed: bool = False
-    """The stored result of an earlier attempt; only on the wire when true."""
 
 
-class ReadResult(_Result):
+class ReadResult(Answered):
     """A read was carried out."""
 
     schema_version: Literal[1] = 1
     ok: Literal[True] = True
-    workflow_id: WorkflowId
-    current_state: str
-    next_allowed_tools: tuple[str, ...]
-    audit_ref: AuditRef
     output: JSON = None
-    replayed: bool = False
-    """The stored result of an earlier attempt; only on the wire when true."""
 
 
-class ErrorResult(_Result):
+class ErrorResult(Answered):
     """A denial, a refusal, or a failure; nothing was carried out unless the code says otherwise."""
 
     ok: Literal[False] = False
+    error: ErrorBody
+
+
+class PendingDecision(WireModel):
+    """What a person has to decide before a proposal is carried out."""
+
+    proposal_id: str
+    """The id of the proposal and of its approval: for `instances.proposal`, `withdraw`, `approval` and `decide`."""
+    kind: Literal["approval", "confirmation"]
+    decided_by: str
+    """Who may decide, in words."""
+    deadline: str | None = None
+    """When the request expires, as RFC 3339 in UTC; None when it stays open."""
+    preview: JSON = None
+    """What the tool shows of the call."""
+    reasons: tuple[str, ...] = ()
+    """Why it is asked."""
+
+
+class Pending(WireModel):
+    """A proposal that waits for a person's decision: neither carried out nor refused."""
+
+    ok: None = None
     workflow_id: WorkflowId
     current_state: str
+    revision: int = Field(ge=0)
     next_allowed_tools: tuple[str, ...]
     audit_ref: AuditRef
-    error: ErrorBody
-    replayed: bool = False
-    """The stored result of an earlier attempt; only on the wire when true."""
+    """The record of the request."""
+    pending: PendingDecision
+
+    def to_json(self) -> JsonObject:
+        """Give the answer exactly as it is on the wire."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 def parse_result(value: Any) -> CommandResult | ReadResult | ErrorResult | None:

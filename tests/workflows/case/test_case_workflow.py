@@ -70,6 +70,7 @@ def test_the_result_of_assigning_is_the_documented_one(compiled: Any, run: Runne
         "workflowId": output["workflow_id"],
         "previousState": "validated",
         "currentState": "queued",
+        "revision": output["revision"],
         "nextAllowedTools": ["queue.status", "queue.reassign"],
         "auditRef": result["auditRef"],
         "output": {"caseId": "77", "queueId": "billing"},

@@ -127,6 +127,7 @@ class Outcomes:
         return ErrorResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
+            revision=unit.instance.revision,
             next_allowed_tools=allowed,
             audit_ref=audit_ref,
             error=body,
@@ -184,6 +185,7 @@ class Outcomes:
         return ErrorResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
+            revision=unit.instance.revision,
             next_allowed_tools=self.engine.offered_for(unit.instance, requester),
             audit_ref=audit_ref,
             error=body,
@@ -223,6 +225,7 @@ class Outcomes:
                 workflow_id=WorkflowId(before.workflow_id),
                 previous_state=before.state,
                 current_state=edge.target,
+                revision=unit.instance.revision,
                 next_allowed_tools=allowed,
                 audit_ref=context.audit_ref,
                 output=left.output,
@@ -282,6 +285,7 @@ class Outcomes:
         return ErrorResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
+            revision=unit.instance.revision,
             next_allowed_tools=allowed,
             audit_ref=audit_ref,
             error=body,

@@ -1,7 +1,7 @@
 """The approval node: asks a person about one proposal, and lets it pass when, and only when, SQL says that it was decided."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,46 +9,29 @@ from langgraph.errors import GraphInterrupt
 from langgraph.types import Command, Interrupt, Send, interrupt
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, approval_listing
+from ..checkpointing.store import ApprovalRequest, approval_listing
 from ..checkpointing.store import approvals as approval_rows
-from ..commands.approvals.binding import bind, shown_of, void
-from ..commands.approvals.deadlines import lapse, take
+from ..commands.approvals.deadlines import take
 from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown, noted, payload
+from ..commands.approvals.requesting import Asked, Overdue, Requests, Stands
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.running.checkpoint_lookup import looking_at
 from ..commands.running.engine import Engine
 from ..commands.running.operations import InStore, Look, Steps, in_store
 from ..commands.running.scope import SCRATCHPAD, Scope
 from ..rules.definition import Edge
-from ..rules.gate import Denial
 from ..rules.proposals import Proposal
 from ..tools.answers import nameless, parse_answer
-from ..tools.approvals import Approval, Decision
+from ..tools.approvals import Decision
 from ..tools.canonical import digest
-from ..tools.codes import ErrorCode
 from ..tools.errors import InputError, InterlockError, InvalidResume
-from ..tools.ids import derive
 from .base import WorkflowNode
 from .execution import answered, handed_over, streamed
 from .streaming import approval_event
 
 INTERRUPT = "__interrupt__"
 """LangGraph's channel of pending interrupts."""
-
-
-@dataclass(frozen=True)
-class Overdue:
-    """Nobody decided in time, and another edge is to be taken."""
-
-    approval: ApprovalRequest
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The request was made just now, so that whoever streams is to be told of it, once it is committed."""
-
-    approval: ApprovalRequest
 
 
 class ApprovalNode(WorkflowNode):
@@ -162,129 +145,15 @@ class ApprovalNode(WorkflowNode):
 
     def _looked_at(
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
-    ) -> tuple[Proposal, Asked | ApprovalRequest | Outcome | Overdue | None]:
+    ) -> tuple[Proposal, Stands]:
         """Where a proposal stands; with what it is recognised as by the request on record."""
         approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
         if approval is not None:
             proposal = self.recognised(proposal, approval, scope)
             if proposal.key != approval.idempotency_key:
                 approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
-        return proposal, self._stand(connection, commands, proposal, approval, scope)
-
-    def _stand(
-        self,
-        connection: Connection,
-        commands: Commands,
-        proposal: Proposal,
-        approval: ApprovalRequest | None,
-        scope: Scope,
-    ) -> Asked | ApprovalRequest | Outcome | Overdue | None:
-        """The open request; or the answer, when it was denied, rejected or came too late; or None, when it may pass."""
-        if approval is None:
-            return self._request(connection, commands, proposal, scope)
-        if approval.status is ApprovalStatus.REQUESTED:
-            return self._open(connection, commands, proposal, approval, scope)
-        if approval.status in {ApprovalStatus.REJECTED, ApprovalStatus.RESPONDED, ApprovalStatus.EXPIRED}:
-            return commands.refuse(connection, proposal, _turned_down(approval, self.edge))
-        return None  # granted; or used or void, which the execution node answers
-
-    def _open(
-        self,
-        connection: Connection,
-        commands: Commands,
-        proposal: Proposal,
-        approval: ApprovalRequest,
-        scope: Scope,
-    ) -> ApprovalRequest | Outcome | Overdue:
-        unit = commands.unit(connection)
-        if commands.forged(unit, proposal) is not None:
-            return commands.refuse(connection, proposal)
-        if approval.is_due(unit.now):
-            approval = lapse(unit, approval)
-            if approval.is_due(unit.now):
-                return Overdue(approval)
-            unit.flush()
-            if approval.status is ApprovalStatus.EXPIRED:
-                return commands.refuse(connection, proposal, _turned_down(approval, self.edge))
-        if unit.instance.state != approval.state:
-            void(unit, approval, f"the workflow moved on from {approval.state!r}")
-            unit.flush()
-            return commands.refuse(connection, proposal, _moved_on(approval, unit.instance.state, self.edge))
-        return self._reopened(connection, approval, scope)
-
-    def _request(
-        self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
-    ) -> Asked | ApprovalRequest | Outcome | Overdue | None:
-        unit = commands.unit(connection)
-        if (asked := approval_rows.load(connection, scope.workflow_id, proposal.key)) is not None:
-            # Before the instance was locked, another process that runs the same step asked.
-            return self._stand(connection, commands, proposal, asked, scope)
-        commands.check_line(unit)
-        verdict = commands.judge_now(unit, proposal)
-        if isinstance(verdict, Denial):
-            return commands.refuse(connection, proposal, verdict)
-        if verdict.approval is None:
-            return None
-        rule: Approval = verdict.approval
-        contract = verdict.edge.tool
-        preview = commands.preview(unit, verdict, proposal)
-        if isinstance(preview, Denial):
-            return commands.refuse(connection, proposal, preview)
-        shown = shown_of(verdict, preview)
-        approval = ApprovalRequest(
-            approval_id=derive("apr", scope.workflow_id, proposal.key),
-            workflow_id=scope.workflow_id,
-            tenant=unit.instance.tenant,
-            idempotency_key=proposal.key,
-            workflow=self.engine.definition.name,
-            tool=proposal.tool,
-            tool_version=contract.version,
-            arguments=verdict.canonical,
-            edited_arguments=None,
-            digest=bind(
-                self.engine.definition, unit, verdict, requester=proposal.requester, shown=shown, strict=rule.strict
-            ),
-            state=unit.instance.state,
-            revision=unit.instance.revision,
-            shown=shown,
-            rule=rule,
-            status=ApprovalStatus.REQUESTED,
-            message=None,
-            requester=proposal.requester,
-            message_key=proposal.message_key,
-            thread_id=scope.thread_id,
-            interrupt_id=interrupt_id_of(scope),
-            answers=0,
-            requested_at=unit.now,
-            expires_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
-            decided_at=None,
-            used_at=None,
-        )
-        approval = noted(self.engine, approval)
-        approval_rows.insert(connection, approval)
-        unit.record(
-            AuditKind.APPROVAL,
-            proposal.requester,
-            {
-                "approvalId": approval.approval_id,
-                "digest": approval.digest,
-                "arguments": unit.hide(verdict.canonical, contract.sensitive),
-                "shown": unit.hide(shown, contract.sensitive),
-                "policies": [*verdict.rulings],
-            },
-            tool=proposal.tool,
-        )
-        unit.flush()
-        return Asked(approval)
-
-    def _reopened(self, connection: Connection, approval: ApprovalRequest, scope: Scope) -> ApprovalRequest:
-        # A new turn of the conversation asks again under another interrupt.
-        interrupt_id = interrupt_id_of(scope)
-        if approval.interrupt_id == interrupt_id:
-            return approval
-        reopened = replace(approval, interrupt_id=interrupt_id, answers=0)
-        approval_rows.update(connection, approval, reopened)
-        return reopened
+        requests = Requests(commands, thread_id=scope.thread_id, interrupt_id=interrupt_id_of(scope))
+        return proposal, requests.stand(connection, proposal, approval)
 
 
 def interrupt_id_of(scope: Scope) -> str:
@@ -337,37 +206,6 @@ def _is_about(shown: Any, waiting: ApprovalRequest) -> bool:
 
 def _listed(value: Any) -> list[Any]:
     return [*value] if isinstance(value, (list, tuple)) else [value]
-
-
-def _moved_on(approval: ApprovalRequest, state: str, edge: Edge) -> Denial:
-    return Denial(
-        ErrorCode.APPROVAL_VOID,
-        f"The workflow moved to {state!r} while {edge.tool.wire_name} waited for a decision. Nothing was done; propose anew what is "
-        "still wanted.",
-        {"approvalId": approval.approval_id, "proposedIn": approval.state},
-    )
-
-
-def _turned_down(approval: ApprovalRequest, edge: Edge) -> Denial:
-    tool, said = edge.tool.wire_name, approval.message
-    if approval.status is ApprovalStatus.EXPIRED:
-        return Denial(
-            ErrorCode.APPROVAL_EXPIRED,
-            f"Nobody decided on {tool} in time. Nothing was done.",
-            {"approvalId": approval.approval_id},
-        )
-    if approval.status is ApprovalStatus.RESPONDED:
-        return Denial(
-            ErrorCode.APPROVAL_REJECTED,
-            f"{tool} was not done. The person who was asked answers: {said}",
-            {"approvalId": approval.approval_id, "decision": "respond", "message": said},
-        )
-    because = f": {said}" if said else ""
-    return Denial(
-        ErrorCode.APPROVAL_REJECTED,
-        f"The person who was asked said no to {tool}{because}. Nothing was done; do not propose the same again unless asked to.",
-        {"approvalId": approval.approval_id, "decision": "reject", "message": said},
-    )
 
 
 __all__ = ["ApprovalNode", "interrupt_id_of", "payload"]

@@ -42,6 +42,8 @@ class ErrorCode(StrEnum):
     """A person said no; the message carries the reason given. Not retryable: propose something else."""
     APPROVAL_EXPIRED = "approval_expired"
     """Nobody decided before the deadline. Not retryable: a new proposal asks again."""
+    APPROVAL_WITHDRAWN = "approval_withdrawn"
+    """Whoever proposed it withdrew it before it was carried out. Not retryable: propose it anew if it is wanted again."""
     APPROVAL_VOID = "approval_void"
     """What was approved is no longer what would run (arguments, state, policy or preview differ). Not retryable: a
     new proposal asks again."""
@@ -73,6 +75,6 @@ class ErrorCode(StrEnum):
     in the new state."""
     LIMIT_REACHED = "limit_reached"
     """A bound on proposals, denials or steps was reached; the workflow stopped and can be resumed. Not retryable
-    within the same run."""
+    within the same run; from outside the graph it is, after `details.seconds`."""
     STORE_UNAVAILABLE = "store_unavailable"
     """The workflow store cannot be reached or is locked; nothing was written. Retryable."""

@@ -131,6 +131,39 @@ def not_resumed(connection: Connection, *, workflow: str, limit: int, inside: bo
     return [str(row[0]) for row in connection.execute(statement)]
 
 
+def granted(
+    connection: Connection, *, workflow: str, after: tuple[int, str] | None, limit: int
+) -> list[tuple[int, str]]:
+    """When proposals from outside the graph were granted that are not carried out yet, and their ids; the longest granted first.
+
+    Args:
+        connection: The connection.
+        workflow: Of which workflow.
+        after: The last one of those before.
+        limit: How many at most.
+    """
+    statement = (
+        sa.select(approvals.c.decided_at, approvals.c.approval_id)
+        .where(
+            approvals.c.workflow == workflow,
+            approvals.c.status.in_(
+                [sa.literal_column(f"'{status.value}'") for status in ApprovalStatus if status.is_granted]
+            ),
+            approvals.c.interrupt_id.is_(None),
+            approvals.c.thread_id.is_(None),
+        )
+        .order_by(approvals.c.decided_at, approvals.c.approval_id)
+        .limit(limit)
+    )
+    if after is not None:
+        at, approval_id = after
+        statement = statement.where(
+            approvals.c.decided_at >= at,
+            sa.or_(approvals.c.decided_at > at, approvals.c.approval_id > approval_id),
+        )
+    return [(int(row[0]), str(row[1])) for row in connection.execute(statement)]
+
+
 def _cursor(text: str) -> tuple[int, str]:
     at, _, approval_id = text.partition(".")
     if not at.isdecimal() or not approval_id:
@@ -138,4 +171,4 @@ def _cursor(text: str) -> tuple[int, str]:
     return int(at), approval_id
 
 
-__all__ = ["Page", "count_pending", "due", "not_resumed", "page", "pending"]
+__all__ = ["Page", "count_pending", "due", "granted", "not_resumed", "page", "pending"]

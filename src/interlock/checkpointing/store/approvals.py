@@ -27,6 +27,8 @@ class ApprovalStatus(StrEnum):
     REJECTED = "rejected"
     RESPONDED = "responded"
     EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    """Whoever proposed it, or the person served, wants it no more."""
     VOID = "void"
     """What it was bound to has changed; it can no longer be used."""
     USED = "used"
@@ -36,6 +38,11 @@ class ApprovalStatus(StrEnum):
     def is_granted(self) -> bool:
         """Whether the command may run on it."""
         return self in {ApprovalStatus.APPROVED, ApprovalStatus.EDITED}
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing will run on it any more, and nothing has."""
+        return not FOLLOWS[self] and self is not ApprovalStatus.USED
 
 
 FOLLOWS: dict[ApprovalStatus, frozenset[ApprovalStatus]] = {
@@ -47,14 +54,16 @@ FOLLOWS: dict[ApprovalStatus, frozenset[ApprovalStatus]] = {
             ApprovalStatus.REJECTED,
             ApprovalStatus.RESPONDED,
             ApprovalStatus.EXPIRED,
+            ApprovalStatus.WITHDRAWN,
             ApprovalStatus.VOID,
         }
     ),
-    ApprovalStatus.APPROVED: frozenset({ApprovalStatus.USED, ApprovalStatus.VOID}),
-    ApprovalStatus.EDITED: frozenset({ApprovalStatus.USED, ApprovalStatus.VOID}),
+    ApprovalStatus.APPROVED: frozenset({ApprovalStatus.USED, ApprovalStatus.WITHDRAWN, ApprovalStatus.VOID}),
+    ApprovalStatus.EDITED: frozenset({ApprovalStatus.USED, ApprovalStatus.WITHDRAWN, ApprovalStatus.VOID}),
     ApprovalStatus.REJECTED: frozenset(),
     ApprovalStatus.RESPONDED: frozenset(),
     ApprovalStatus.EXPIRED: frozenset(),
+    ApprovalStatus.WITHDRAWN: frozenset(),
     ApprovalStatus.VOID: frozenset(),
     ApprovalStatus.USED: frozenset(),
 }
@@ -89,7 +98,7 @@ class ApprovalRequest:
     message_key: str
     thread_id: str | None
     interrupt_id: str | None
-    """What its graph stands at; None once the graph was seen to have gone on after the request had expired."""
+    """What its graph stands at; None once the graph was seen to have gone on after the request had expired, and where no graph asked."""
     answers: int
     """How many answers of the interrupt's task were taken already."""
     requested_at: int
@@ -101,6 +110,11 @@ class ApprovalRequest:
     def effective_arguments(self) -> JsonObject:
         """The arguments that the command runs with: as proposed, or as edited."""
         return self.arguments if self.edited_arguments is None else self.edited_arguments
+
+    @property
+    def is_at_the_door(self) -> bool:
+        """Whether no graph stands at it: what was granted is carried out by `instances.proposal` or the tick."""
+        return self.interrupt_id is None and self.thread_id is None
 
     @property
     def first_rule(self) -> Approval:

@@ -51,6 +51,8 @@ class AuditKind(StrEnum):
     """A person decided."""
     DECISION_REFUSED = "decision_refused"
     """Somebody tried to decide and was not entitled to."""
+    WITHDRAWN = "withdrawn"
+    """Whoever had proposed it, or the person served, withdrew a request."""
     ESCALATED = "escalated"
     """Nobody decided in time, and another role is asked."""
     VOID = "void"
@@ -229,6 +231,18 @@ def chain_hash(row: Mapping[Any, Any]) -> str:
 def read(connection: Connection, workflow_id: str) -> list[AuditRecord]:
     """The whole trail of one instance, oldest first."""
     return [_record(row) for row in connection.execute(_select, {"workflow_id": workflow_id}).mappings()]
+
+
+def last(connection: Connection, workflow_id: str, kind: AuditKind) -> AuditRecord | None:
+    """The last record of a kind in the trail of an instance."""
+    found = (
+        sa.select(audit)
+        .where(audit.c.workflow_id == workflow_id, audit.c.kind == kind.value)
+        .order_by(audit.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(found).mappings().first()
+    return None if row is None else _record(row)
 
 
 def exists(connection: Connection, workflow_id: str, audit_ref: str) -> bool:

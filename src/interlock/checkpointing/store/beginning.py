@@ -55,6 +55,19 @@ def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | N
     )
 
 
+def look_under(
+    connection: Connection, workflow_id: str, key: str
+) -> tuple[int, LedgerEntry | None, ApprovalRequest | None]:
+    """Read the clock and what stands under an idempotency key, in a transaction that only looks."""
+    ((now, _, *rest),) = _under_key.all(connection, {"workflow_id": workflow_id, "idempotency_key": key})
+    entry, approval = rest[:_ENTRY], rest[_ENTRY:]
+    return (
+        int(now),
+        None if entry[0] is None else entry_from_row(entry),
+        None if approval[0] is None else approval_from_row(approval),
+    )
+
+
 def _with_key(source: sa.FromClause) -> sa.FromClause:
     """A source and, beside it, what stands under the key."""
     for table in (ledger, approvals):

@@ -166,7 +166,7 @@ approvals = sa.Table(
         "status",
         ident(16),
         nullable=False,
-        comment="requested, approved, edited, rejected, responded, expired, void, used",
+        comment="requested, approved, edited, rejected, responded, expired, withdrawn, void, used",
     ),
     sa.Column("message", Protected("workflow_approvals.message"), nullable=True),
     sa.Column("requester", text(), nullable=False, comment="the principal whose run proposed it, as JSON"),
@@ -176,7 +176,7 @@ approvals = sa.Table(
         "interrupt_id",
         ident(64),
         nullable=True,
-        comment="what its graph stands at; NULL once it has gone on from an expired one",
+        comment="what its graph stands at; NULL once it has gone on from an expired one, and where no graph asked",
     ),
     sa.Column(
         "answers", sa.Integer, nullable=False, comment="answers of this interrupt's task that were taken already"
@@ -194,6 +194,14 @@ approvals = sa.Table(
         "status",
         "interrupt_id",
         **only_where("status = 'expired' AND interrupt_id IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_workflow_approvals_granted",
+        "workflow",
+        "status",
+        "decided_at",
+        "approval_id",
+        **only_where("status IN ('approved', 'edited')"),
     ),
     info={"place": ("approval_id",), "protected": ("arguments", "edited_arguments", "shown", "message")},
     **TABLE_OPTIONS,

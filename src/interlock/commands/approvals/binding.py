@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Instance, Unit
 from ...checkpointing.store import approvals as approval_rows
 from ...rules.definition import Definition
 from ...rules.gate import Admission, Denial, binding
@@ -12,6 +12,7 @@ from ...tools.canonical import JSON, JsonObject, same_json
 from ...tools.codes import ErrorCode
 from ...tools.contracts import ToolContract
 from ...tools.errors import ConflictError
+from ...tools.ids import AuditRef, derive
 from ...tools.principal import Principal
 
 Preview = Callable[[Unit, Admission, Proposal], JSON | Denial]
@@ -66,6 +67,16 @@ def with_approval(
     )
 
 
+def closed_ref(approval_id: str) -> AuditRef:
+    """The reference of the record that closes a request without its being carried out; there is one at most."""
+    return AuditRef(derive("audit", "closed", approval_id))
+
+
+def moved_on(instance: Instance, approval: ApprovalRequest) -> bool:
+    """Whether an instance has left where a call was proposed, as far as the rule of its approval asks."""
+    return instance.state != approval.state or (approval.rule.strict and instance.revision != approval.revision)
+
+
 def void(unit: Unit, approval: ApprovalRequest, problem: str) -> None:
     """Take an approval out of use, because what it was bound to has changed."""
     approval_rows.update(unit.connection, approval, replace(approval, status=ApprovalStatus.VOID, message=problem))
@@ -75,6 +86,7 @@ def void(unit: Unit, approval: ApprovalRequest, problem: str) -> None:
         {"approvalId": approval.approval_id, "problem": problem},
         tool=approval.tool,
         code=ErrorCode.APPROVAL_VOID.value,
+        audit_ref=closed_ref(approval.approval_id),
     )
 
 

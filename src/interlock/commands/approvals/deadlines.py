@@ -21,6 +21,7 @@ from ..execution.commands import Commands
 from ..running.engine import Engine
 from ..running.operations import InStore, Steps
 from ..running.scope import outside_scope
+from .binding import closed_ref
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def expire(unit: Unit, approval: ApprovalRequest, *, then: JsonObject | None = N
         {"approvalId": approval.approval_id, "problem": "expired", "then": then},
         tool=approval.tool,
         code=ErrorCode.APPROVAL_EXPIRED.value,
+        audit_ref=closed_ref(approval.approval_id),
     )
     return after
 

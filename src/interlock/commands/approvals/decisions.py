@@ -25,7 +25,7 @@ from ..execution.commands import Commands
 from ..execution.looking import DeniedError
 from ..running.engine import Engine
 from ..running.scope import Scope
-from .binding import as_proposal, bind, shown_of, void
+from .binding import as_proposal, bind, closed_ref, moved_on, shown_of, void
 from .deadlines import lapse
 
 
@@ -91,7 +91,7 @@ def decide(
     approval = lapse(unit, approval)
     if (problem := _closed(unit, approval)) is not None:
         return _declined(engine, unit, approval, decision, by=by, error=problem)
-    if _moved_on(unit, approval):
+    if moved_on(unit.instance, approval):
         void(unit, approval, f"the workflow moved on from {approval.state!r}")
         return _declined(engine, unit, approval, decision, by=by, error=_void(unit, approval))
     standing = approval_rows.standing(connection, approval)
@@ -114,6 +114,7 @@ def decide(
             **_shown_anew(taken, after),
         },
         tool=approval.tool,
+        audit_ref=closed_ref(approval_id) if after.status.is_closed else None,
     )
     unit.flush()
     return after
@@ -236,11 +237,6 @@ def _denied(approval: ApprovalRequest, denial: Denial) -> InvalidResume:
         f"The edited call of {approval.tool} would be denied: {denial.message} Nothing was decided.",
         details={"code": denial.code.value},
     )
-
-
-def _moved_on(unit: Unit, approval: ApprovalRequest) -> bool:
-    moved = unit.instance.state != approval.state
-    return moved or (approval.rule.strict and unit.instance.revision != approval.revision)
 
 
 def _closed(unit: Unit, approval: ApprovalRequest) -> InterlockError | None:

@@ -108,6 +108,19 @@ def not_what_was_shown(approval: ApprovalRequest) -> InvalidResume:
     )
 
 
+def decided_by(rule: Approval, served: str | None) -> str:
+    """Who may decide by a rule, in words.
+
+    Args:
+        rule: Who is asked now.
+        served: Whom the instance serves.
+    """
+    if rule.confirmation:
+        return "the person served" if served is None else f"the person served, {line(served)}"
+    who = "anybody else than who proposed it" if rule.role is None else f"somebody with the role {rule.role!r}"
+    return who if rule.count == 1 else f"{who}; {rule.count} of them must agree"
+
+
 def moment(microseconds: int) -> str:
     """A point in time of the database, as it is on the wire."""
     return timestamp(dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC))
@@ -150,4 +163,4 @@ def _expiry(rule: Approval) -> str:
             return "reject"
 
 
-__all__ = ["is_what_was_shown", "moment", "not_what_was_shown", "noted", "payload"]
+__all__ = ["decided_by", "is_what_was_shown", "moment", "not_what_was_shown", "noted", "payload"]

@@ -86,6 +86,7 @@ class Reads:
         execution = self._execution
         unit = execution.looked_at(connection)
         execution.check_line(unit)
+        execution.check_revision(unit, proposal)
         approval: ApprovalRequest | None = None
         verdict = execution.judge_now(unit, proposal)
         if isinstance(verdict, Admission) and verdict.approval is not None:
@@ -133,6 +134,7 @@ class Reads:
         result = ReadResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
+            revision=unit.instance.revision,
             next_allowed_tools=self._engine.offered_for(unit.instance, proposal.requester),
             audit_ref=ready.context.audit_ref,
             output=shown,

@@ -239,12 +239,29 @@ class Execution:
 
     def _check_free(self, unit: Unit, proposal: Proposal) -> None:
         self.check_idle(unit, proposal)
-        if self.revision is not None and unit.instance.revision != self.revision:
-            raise RevisionConflict(
-                f"The workflow {unit.instance.workflow_id} is at revision {unit.instance.revision} now, in {unit.instance.state!r}; "
-                f"{proposal.tool} was meant for revision {self.revision}. Nothing was done; look at where it stands, then try again.",
-                details={"workflowId": unit.instance.workflow_id, "revision": unit.instance.revision},
-            )
+        self.check_revision(unit, proposal)
+
+    def check_revision(self, unit: Unit, proposal: Proposal) -> None:
+        """Refuse a call that was meant for another revision than the instance is at.
+
+        Raises:
+            RevisionConflict: It was; the error says where the instance stands.
+        """
+        instance = unit.instance
+        if self.revision is None or instance.revision == self.revision:
+            return
+        allowed = self.engine.offered_for(instance, proposal.requester)
+        raise RevisionConflict(
+            f"The workflow {instance.workflow_id} is at revision {instance.revision} now, in {instance.state!r}; {proposal.tool} was meant for "
+            f"revision {self.revision}. Nothing was done; look at where it stands, then try again. Tools that may be called now: "
+            f"{', '.join(allowed) or 'none'}.",
+            details={
+                "workflowId": instance.workflow_id,
+                "currentState": instance.state,
+                "revision": instance.revision,
+                "nextAllowedTools": [*allowed],
+            },
+        )
 
     def replayed(self, unit: Unit, entry: LedgerEntry | None) -> Outcome:
         """The stored result of a command that was carried out before under the same key."""

@@ -1,0 +1,217 @@
+"""Requesting the decision that a call needs, and what a request that is on record means for it. The graph and the door share this.
+
+A request binds the tool, the arguments, the requester, the state and what the approver is shown. What is closed is answered the same way
+however often somebody asks.
+"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
+from ...checkpointing.store import approvals as approval_rows
+from ...rules.gate import Denial
+from ...rules.proposals import Proposal
+from ...tools.approvals import Approval
+from ...tools.codes import ErrorCode
+from ...tools.ids import AuditRef, derive
+from ..execution.commands import Commands, Outcome
+from .binding import bind, moved_on, shown_of, void
+from .deadlines import lapse
+from .payload import noted
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """Nobody decided in time, and another edge is to be taken."""
+
+    approval: ApprovalRequest
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The request was made just now, so that whoever streams is to be told of it, once it is committed."""
+
+    approval: ApprovalRequest
+
+
+Stands = Asked | ApprovalRequest | Outcome | Overdue | None
+"""Where a call stands: the open request; or the answer, when it was denied, turned down or came too late; or None, when it may pass."""
+
+
+class Requests:
+    """The requests for decisions on the calls of one instance.
+
+    Args:
+        commands: Judges the calls.
+        thread_id: The thread whose graph asks; None at the door.
+        interrupt_id: The interrupt that the graph stands at; None at the door.
+    """
+
+    def __init__(self, commands: Commands, *, thread_id: str | None = None, interrupt_id: str | None = None) -> None:
+        self._commands = commands
+        self._engine = commands.engine
+        self._thread_id = thread_id
+        self._interrupt_id = interrupt_id
+
+    def stand(self, connection: Connection, proposal: Proposal, approval: ApprovalRequest | None) -> Stands:
+        """Where a call stands, in a write transaction; one that needs a decision and has no request is asked about.
+
+        Raises:
+            DeniedError: It is denied, and that is to be recorded in another transaction.
+        """
+        if approval is None:
+            return self._request(connection, proposal)
+        if approval.status is ApprovalStatus.REQUESTED:
+            return self._open(connection, proposal, approval)
+        if approval.status.is_closed and approval.status is not ApprovalStatus.VOID:
+            return self._commands.refuse(connection, proposal, self.closed(approval))
+        return None  # granted; or used or void, which carrying it out answers
+
+    def closed(self, approval: ApprovalRequest) -> Denial:
+        """The answer to a call whose request was turned down, expired, or is void."""
+        return turned_down(approval, self._engine.definition.wire_names.get(approval.tool, approval.tool))
+
+    def _open(
+        self, connection: Connection, proposal: Proposal, approval: ApprovalRequest
+    ) -> ApprovalRequest | Outcome | Overdue:
+        commands = self._commands
+        unit = commands.unit(connection)
+        if commands.forged(unit, proposal) is not None:
+            return commands.refuse(connection, proposal)
+        if approval.is_due(unit.now):
+            approval = lapse(unit, approval)
+            if approval.is_due(unit.now):
+                return Overdue(approval)
+            unit.flush()
+            if approval.status is ApprovalStatus.EXPIRED:
+                return commands.refuse(connection, proposal, self.closed(approval))
+        if moved_on(unit.instance, approval):
+            void(unit, approval, f"the workflow moved on from {approval.state!r}")
+            unit.flush()
+            return commands.refuse(connection, proposal, self._moved_on(approval, unit))
+        return self._reopened(connection, approval)
+
+    def _request(self, connection: Connection, proposal: Proposal) -> Stands:
+        commands, workflow_id = self._commands, self._commands.scope.workflow_id
+        unit = commands.unit(connection)
+        if (asked := approval_rows.load(connection, workflow_id, proposal.key)) is not None:
+            # Before the instance was locked, another process that runs the same step asked.
+            return self.stand(connection, proposal, asked)
+        commands.check_line(unit)
+        commands.check_revision(unit, proposal)
+        verdict = commands.judge_now(unit, proposal)
+        if isinstance(verdict, Denial):
+            return commands.refuse(connection, proposal, verdict)
+        if verdict.approval is None:
+            return None
+        rule: Approval = verdict.approval
+        contract = verdict.edge.tool
+        preview = commands.preview(unit, verdict, proposal)
+        if isinstance(preview, Denial):
+            return commands.refuse(connection, proposal, preview)
+        shown = shown_of(verdict, preview)
+        approval_id = derive("apr", workflow_id, proposal.key)
+        approval = ApprovalRequest(
+            approval_id=approval_id,
+            workflow_id=workflow_id,
+            tenant=unit.instance.tenant,
+            idempotency_key=proposal.key,
+            workflow=self._engine.definition.name,
+            tool=proposal.tool,
+            tool_version=contract.version,
+            arguments=verdict.canonical,
+            edited_arguments=None,
+            digest=bind(
+                self._engine.definition, unit, verdict, requester=proposal.requester, shown=shown, strict=rule.strict
+            ),
+            state=unit.instance.state,
+            revision=unit.instance.revision,
+            shown=shown,
+            rule=rule,
+            status=ApprovalStatus.REQUESTED,
+            message=None,
+            requester=proposal.requester,
+            message_key=proposal.message_key,
+            thread_id=self._thread_id,
+            interrupt_id=self._interrupt_id,
+            answers=0,
+            requested_at=unit.now,
+            expires_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
+            decided_at=None,
+            used_at=None,
+        )
+        approval = noted(self._engine, approval)
+        approval_rows.insert(connection, approval)
+        unit.record(
+            AuditKind.APPROVAL,
+            proposal.requester,
+            {
+                "approvalId": approval_id,
+                "digest": approval.digest,
+                "arguments": unit.hide(verdict.canonical, contract.sensitive),
+                "shown": unit.hide(shown, contract.sensitive),
+                "policies": [*verdict.rulings],
+            },
+            tool=proposal.tool,
+            audit_ref=asked_ref(approval_id),
+        )
+        unit.flush()
+        return Asked(approval)
+
+    def _reopened(self, connection: Connection, approval: ApprovalRequest) -> ApprovalRequest:
+        # A new turn of the conversation asks again under another interrupt.
+        if approval.interrupt_id == self._interrupt_id:
+            return approval
+        reopened = replace(approval, interrupt_id=self._interrupt_id, answers=0)
+        approval_rows.update(connection, approval, reopened)
+        return reopened
+
+    def _moved_on(self, approval: ApprovalRequest, unit: Unit) -> Denial:
+        tool = self._engine.definition.wire_names.get(approval.tool, approval.tool)
+        return Denial(
+            ErrorCode.APPROVAL_VOID,
+            f"The workflow moved on to {unit.instance.state!r} (revision {unit.instance.revision}) while {tool} waited for a decision. Nothing "
+            "was done; propose anew what is still wanted.",
+            {"approvalId": approval.approval_id, "proposedIn": approval.state},
+        )
+
+
+def turned_down(approval: ApprovalRequest, tool: str) -> Denial:
+    """The answer to a call whose request is closed, and will never be carried out."""
+    said, about = approval.message, {"approvalId": approval.approval_id}
+    match approval.status:
+        case ApprovalStatus.EXPIRED:
+            return Denial(ErrorCode.APPROVAL_EXPIRED, f"Nobody decided on {tool} in time. Nothing was done.", about)
+        case ApprovalStatus.WITHDRAWN:
+            return Denial(
+                ErrorCode.APPROVAL_WITHDRAWN,
+                f"{tool} was withdrawn before it was carried out. Nothing was done; propose it anew if it is wanted again.",
+                about,
+            )
+        case ApprovalStatus.VOID:
+            return Denial(
+                ErrorCode.APPROVAL_VOID,
+                f"What was asked about {tool} is not what would run now: {said}. Nothing was done; propose it anew to have it decided anew.",
+                {**about, "problem": said},
+            )
+        case ApprovalStatus.RESPONDED:
+            return Denial(
+                ErrorCode.APPROVAL_REJECTED,
+                f"{tool} was not done. The person who was asked answers: {said}",
+                {**about, "decision": "respond", "message": said},
+            )
+    because = f": {said}" if said else ""
+    return Denial(
+        ErrorCode.APPROVAL_REJECTED,
+        f"The person who was asked said no to {tool}{because}. Nothing was done; do not propose the same again unless asked to.",
+        {**about, "decision": "reject", "message": said},
+    )
+
+
+def asked_ref(approval_id: str) -> AuditRef:
+    """The reference of the record of a request."""
+    return AuditRef(derive("audit", "asked", approval_id))
+
+
+__all__ = ["Asked", "Overdue", "Requests", "Stands", "asked_ref", "turned_down"]

@@ -259,6 +259,34 @@ def looks() -> Iterator[Entry]:
             ),
             how,
         )
+        yield Entry(
+            "instances.propose",
+            lambda p, by, at=at: p.graph.instances.propose(
+                at(p), "order.refund", {"orderId": "W-78"}, principal=by, key="k"
+            ),
+            how,
+        )
+        yield Entry(
+            "instances.apropose",
+            lambda p, by, at=at: asyncio.run(
+                p.graph.instances.apropose(at(p), "order.refund", {"orderId": "W-78"}, principal=by, key="k")
+            ),
+            how,
+        )
+    yield Entry(
+        "instances.start",
+        lambda p, by: p.graph.instances.start(principal=by, workflow_id=p.graph.instances.id_of(THREAD)),
+        begins=True,
+    )
+    yield Entry(
+        "instances.astart",
+        lambda p, by: asyncio.run(p.graph.instances.astart(principal=by, workflow_id=p.graph.instances.id_of(THREAD))),
+        begins=True,
+    )
+    yield Entry("instances.proposal", lambda p, by: p.graph.instances.proposal(p.approval_id, by=by))
+    yield Entry("instances.aproposal", lambda p, by: asyncio.run(p.graph.instances.aproposal(p.approval_id, by=by)))
+    yield Entry("instances.withdraw", lambda p, by: p.graph.instances.withdraw(p.approval_id, by=by))
+    yield Entry("instances.awithdraw", lambda p, by: asyncio.run(p.graph.instances.awithdraw(p.approval_id, by=by)))
     yield Entry("instances.head", lambda p, by: p.graph.instances.head(THREAD, by=by))
     yield Entry("instances.fork", lambda p, by: p.graph.instances.fork(THREAD, thread_id="t-2", principal=by))
     yield Entry("instances.rejoin", lambda p, by: p.graph.instances.rejoin(THREAD, principal=by))

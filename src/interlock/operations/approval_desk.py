@@ -15,6 +15,7 @@ from ..checkpointing.store import instances as instance_rows
 from ..commands.approvals.deadlines import Lapsed, lapse_one
 from ..commands.approvals.decisions import Declined, decide, may_see, unknown_approval
 from ..commands.approvals.payload import moment, payload
+from ..commands.proposals.granted import CarriedOut
 from ..commands.running.access import looked_at, ownership_of, record_denial
 from ..commands.running.driver import arun, run
 from ..commands.running.engine import logger
@@ -27,6 +28,7 @@ from ..tools.principal import Principal
 from ..tools.redaction import Secrets, redact
 from .compiled import CompiledWorkflow
 from .deliveries import Deliveries, Ticked
+from .granted import acarry_out_granted, carry_out_granted
 from .resuming import AnyGraph, going_on
 
 BATCH = 100
@@ -43,6 +45,10 @@ class Tick:
     """The instances whose waits ended."""
     resumed: list[str] = field(default_factory=list)
     """The instances whose graphs went on."""
+    carried_out: list[str] = field(default_factory=list)
+    """The proposals from outside the graph that had been granted, and were carried out or came to nothing."""
+    failed: dict[str, Exception] = field(default_factory=dict)
+    """What of that could not be done, by its id, and why; the next tick tries again."""
 
     def add(self, lapsed: Lapsed | None) -> None:
         """Take note of what followed one deadline."""
@@ -51,7 +57,11 @@ class Tick:
 
     def with_waits(self, waits: Ticked) -> "Tick":
         """The same, with what happened to waits."""
-        return Tick(self.lapsed, waits.ended, waits.resumed)
+        return replace(self, ended=waits.ended, resumed=waits.resumed)
+
+    def with_granted(self, granted: CarriedOut) -> "Tick":
+        """The same, with what was carried out of what had been granted."""
+        return replace(self, carried_out=granted.done, failed={**self.failed, **granted.failed})
 
 
 class ApprovalDesk:
@@ -215,7 +225,7 @@ class ApprovalDesk:
     # Deadlines
 
     def tick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
-        """Let what is overdue happen: requests expire, are escalated or another edge is taken, and waits end.
+        """Let what is due happen: requests expire, are escalated or another edge is taken, what was granted is carried out, and waits end.
 
         It may run in as many processes as one likes, and beside the graph: each of these happens once.
 
@@ -234,6 +244,7 @@ class ApprovalDesk:
                     done.add(run(self._engine.store, lapse_one(self._engine, approval_id, workflow_id)))
                 except (ConflictError, OutcomeUnknown) as error:
                     _log_skipped(approval_id, error)
+        done = done.with_granted(carry_out_granted(self._engine))
         return done.with_waits(Deliveries(self._graph, root).tick(resume=resume))
 
     async def atick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
@@ -246,6 +257,7 @@ class ApprovalDesk:
                     done.add(await arun(self._engine.store, lapse_one(self._engine, approval_id, workflow_id)))
                 except (ConflictError, OutcomeUnknown) as error:
                     _log_skipped(approval_id, error)
+        done = done.with_granted(await acarry_out_granted(self._engine))
         return done.with_waits(await Deliveries(self._graph, root).atick(resume=resume))
 
     def _overdue(self, seen: set[str]) -> list[tuple[str, str]]:

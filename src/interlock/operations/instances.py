@@ -4,47 +4,27 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from sqlalchemy.engine import Connection
 
-from ..checkpointing.identifiers import named
 from ..checkpointing.store import AuditRecord, Instance
-from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store.trail import claims_kept
-from ..commands.approvals.payload import payload
-from ..commands.execution.commands import Broken, Commands, Outcome, unresolved
 from ..commands.execution.resolution import Found, Resolution, resolve
-from ..commands.running.access import looked_at, record_denial, refuse_strangers
-from ..commands.running.driver import arun, run
-from ..commands.running.operations import InStore, Steps
-from ..commands.running.scope import outside_scope, workflow_id_of
-from ..commands.waits.settling import open_wait
+from ..commands.running.access import looked_at, record_denial
 from ..pictures.card import ApprovalCard
 from ..pictures.picture import Picture, picture_of_instance
 from ..pictures.timeline import Timeline, timeline_of
-from ..rules.proposals import Proposal
 from ..tools.canonical import JsonObject
-from ..tools.contracts import ToolContract
-from ..tools.errors import CommitUnknown, PrincipalError
+from ..tools.errors import PrincipalError
 from ..tools.events import Event
-from ..tools.ids import TraceId, WorkflowId, mint
+from ..tools.ids import mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
-from ..tracing.outside import outside_call
 from .approval_desk import ApprovalDesk
+from .door import Door, Which
 from .time_travel import fork, head, rejoin
 
-Which = str | RunnableConfig
-"""An instance: its workflow id, or the config that its thread runs with."""
 
-
-class Instances(ApprovalDesk):
+class Instances(Door, ApprovalDesk):
     """The instances of one compiled workflow."""
-
-    def id_of(self, which: Which) -> str:
-        """The workflow id that a config stands for."""
-        if isinstance(which, str):
-            return which
-        return workflow_id_of(which.get("configurable", {}), self._engine.definition.name)
 
     def get(self, which: Which, *, by: Principal | None = None) -> Instance:
         """The row of an instance.
@@ -78,22 +58,7 @@ class Instances(ApprovalDesk):
         by = by or principal
         instance = self.get(which, by=by)
         principal = principal or by
-        return InstanceSnapshot(
-            workflow_id=WorkflowId(instance.workflow_id),
-            workflow=instance.workflow,
-            version=instance.workflow_version,
-            state=instance.state,
-            revision=instance.revision,
-            data=instance.data,
-            next_allowed_tools=self._engine.offered_for(instance, principal or instance.started_by),
-            pending_approvals=tuple(
-                payload(self._engine, approval)
-                for approval in self._engine.store.pending_approvals(instance.workflow_id)
-            ),
-            waits=open_wait(self._engine, instance),
-            tenant=instance.tenant,
-            trace_id=TraceId(instance.trace_id),
-        )
+        return self._snapshot_of(instance, principal or instance.started_by)
 
     def picture(self, which: Which, *, principal: Principal | None = None, by: Principal | None = None) -> Picture:
         """The workflow with this instance's state lit; the arguments are those of `snapshot`."""
@@ -150,105 +115,6 @@ class Instances(ApprovalDesk):
         """
         return claims_kept(self.audit(which, by=by))
 
-    def execute(
-        self,
-        which: Which,
-        tool: str | ToolContract,
-        arguments: Mapping[str, Any],
-        *,
-        principal: Principal | None = None,
-        idempotency_key: str | None = None,
-        revision: int | None = None,
-    ) -> JsonObject:
-        """Carry out one tool on an instance without a model: the same gate, ledger, transaction and record.
-
-        Args:
-            which: The instance, which must have been started.
-            tool: One of its next allowed tools.
-            arguments: As on the wire.
-            principal: Who proposes it; nobody in particular by default. The instance must serve them, or its workflow let them run it.
-            idempotency_key: The caller's own, of at most 128 characters: the same key and arguments give the stored result again.
-            revision: The revision that the caller decided by; by default the one at the time of the call. The command runs on no other.
-
-        Returns:
-            The command result, read result or error, as on the wire.
-
-        Raises:
-            RunError: There is no such instance for the principal's tenant.
-            PrincipalError: It serves somebody else.
-            InputError: The key is empty, too long, or one that some database would take for another.
-            ConflictError: Somebody else was first.
-            OutcomeUnknown: An attempt broke off in mid-effect.
-        """
-        by = principal or Principal.ANONYMOUS
-        return run(self._engine.store, self._execute(which, tool, arguments, by, (idempotency_key, revision))).result
-
-    async def aexecute(
-        self,
-        which: Which,
-        tool: str | ToolContract,
-        arguments: Mapping[str, Any],
-        *,
-        principal: Principal | None = None,
-        idempotency_key: str | None = None,
-        revision: int | None = None,
-    ) -> JsonObject:
-        """As `execute`."""
-        by = principal or Principal.ANONYMOUS
-        steps = self._execute(which, tool, arguments, by, (idempotency_key, revision))
-        return (await arun(self._engine.store, steps)).result
-
-    def _execute(
-        self,
-        which: Which,
-        tool: str | ToolContract,
-        arguments: Mapping[str, Any],
-        by: Principal,
-        once: tuple[str | None, int | None],
-    ) -> Steps[Outcome]:
-        workflow_id = self.id_of(which)
-        key, revision = once
-        instance: Instance = yield InStore(lambda connection: self._run_by(connection, workflow_id, by), write=False)
-        yield from refuse_strangers(self._engine, instance, by)
-        name = tool.name if isinstance(tool, ToolContract) else tool
-        proposal = Proposal(
-            key=mint("key") if key is None else named("idempotency_key", key, 128),
-            message_key=mint("msg"),
-            tool=name,
-            arguments=dict(arguments),
-            call_id="",
-            requester=by,
-            offered=True,
-            state=instance.state,
-            revision=instance.revision,
-        )
-        # From outside there is no checkpoint to be behind: what counts is the row alone.
-        commands = Commands(
-            self._engine,
-            outside_scope(workflow_id, by),
-            node=None,
-            head=instance.head_mark,
-            revision=instance.revision if revision is None else revision,
-        )
-        definition = self._engine.definition
-        facts = {
-            "workflow": definition.name,
-            "workflow_version": definition.version,
-            "workflow_id": workflow_id,
-            "thread_id": instance.thread_id,
-            "tool": name,
-        }
-        with outside_call(facts, proposal.to_json()) as tell:
-            try:
-                outcome = yield from commands.carry_out(proposal)
-            except CommitUnknown as error:
-                error.retryable = key is not None  # without the key that the error gives, it would be another call
-                raise
-            if isinstance(outcome, Broken):
-                raise unresolved(outcome.entry)
-            tell(outcome.result)
-            return outcome
-
     def resolve(
         self,
         which: Which,
@@ -293,9 +159,6 @@ class Instances(ApprovalDesk):
             record_denial(self._engine, workflow_id, error, by=by)
             raise
         return None if outcome is None else outcome.result
-
-    def _run_by(self, connection: Connection, workflow_id: str, by: Principal) -> Instance:
-        return self._engine.owned(instance_rows.load(connection, workflow_id), by, workflow_id)
 
     def _looked_at(self, which: Which, by: Principal) -> Instance:
         """The instance, for somebody who may see it.

@@ -127,10 +127,14 @@ class Edge:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what one turn of a model may do before the run stops and waits to be resumed."""
+    """Bounds on what one turn of a model may do before the run stops and waits to be resumed, and on proposals from outside the graph."""
 
     denials: int = 5
-    """Proposals in a row that were denied or refused."""
+    """Proposals in a row that were denied or refused: of one turn, or of one principal on one instance from outside the graph."""
+    pause: float = 60.0
+    """How many seconds after so many denials the next proposal from outside the graph is judged."""
+    rate: int | None = None
+    """Proposals that one principal may make on one instance within a minute from outside the graph; any number where it is None."""
     calls: int = 50
     """Calls of the model."""
     proposals: int = 16

@@ -79,6 +79,8 @@ class Life:
                 self.graph.instances.execute(thread(), "desk.park", {"orderId": "1"}, principal=ADA)
                 with pytest.raises(InterlockError):
                     self.decide(APPROVE)
+            case "withdrawn":
+                self.graph.instances.withdraw(self.approval_id, by=ADA)
             case "used":
                 self.resume(APPROVE)
         assert self.status == status
@@ -92,7 +94,7 @@ def life(shop: Shop, home: Home) -> Life:
 WAYS: dict[str, Callable[[Life, Any], None]] = {"resume": Life.resume, "out of band": Life.decide}
 AFTER = {"approve": "approved", "edit": "edited", "reject": "rejected", "respond": "responded"}
 DECISIONS = {"approve": APPROVE, "edit": EDIT, "reject": REJECT, "respond": RESPOND}
-CLOSED = ("approved", "edited", "rejected", "responded", "expired", "void", "used")
+CLOSED = ("approved", "edited", "rejected", "responded", "expired", "withdrawn", "void", "used")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -128,7 +130,7 @@ def test_the_graph_goes_on_from_every_status(life: Life, closed: str) -> None:
     assert life.status == {"approved": "used", "edited": "used"}.get(closed, closed)
 
 
-@pytest.mark.parametrize("closed", ["rejected", "responded", "expired", "void", "used"])
+@pytest.mark.parametrize("closed", ["rejected", "responded", "expired", "withdrawn", "void", "used"])
 def test_nothing_runs_on_an_approval_that_was_not_granted_or_was_used(life: Life, closed: str) -> None:
     life.to(closed)
     life.graph.instances.resume(thread())
@@ -168,6 +170,7 @@ def test_a_closed_status_leads_nowhere() -> None:
         ApprovalStatus.REJECTED,
         ApprovalStatus.RESPONDED,
         ApprovalStatus.EXPIRED,
+        ApprovalStatus.WITHDRAWN,
         ApprovalStatus.VOID,
         ApprovalStatus.USED,
     }

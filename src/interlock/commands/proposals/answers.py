@@ -1,0 +1,81 @@
+"""What a proposal from outside the graph is answered with: what it came to, or who has to decide on it."""
+
+from ...checkpointing.store import ApprovalRequest, Instance
+from ...rules.gate import Denial
+from ...tools.canonical import JsonObject
+from ...tools.ids import AuditRef, WorkflowId
+from ...tools.results import Answered, ErrorBody, ErrorResult, Pending, PendingDecision, parse_result
+from ...tools.storable import storable
+from ..approvals.binding import closed_ref
+from ..approvals.payload import decided_by, moment
+from ..approvals.requesting import asked_ref, turned_down
+from ..execution.attempts import Broken, Outcome, unresolved
+from ..running.engine import Engine
+
+
+def answered(outcome: Outcome | Broken) -> Answered:
+    """What was carried out, denied or refused.
+
+    Raises:
+        OutcomeUnknown: An attempt broke off, and a person has to resolve it first.
+    """
+    if isinstance(outcome, Broken):
+        raise unresolved(outcome.entry)
+    return stored(outcome.result)
+
+
+def stored(result: JsonObject) -> Answered:
+    """A result as it is on the wire."""
+    found = parse_result(result)
+    assert found is not None  # noqa: S101 -- our own results are results
+    return found
+
+
+def pending(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Pending:
+    """A request that waits for a decision."""
+    rule, shown = approval.rule, approval.shown
+    reasons = shown.get("reasons")
+    return Pending(
+        workflow_id=WorkflowId(instance.workflow_id),
+        current_state=instance.state,
+        revision=instance.revision,
+        next_allowed_tools=engine.offered_for(instance, approval.requester),
+        audit_ref=asked_ref(approval.approval_id),
+        pending=PendingDecision(
+            proposal_id=approval.approval_id,
+            kind="confirmation" if rule.confirmation else "approval",
+            decided_by=decided_by(rule, instance.served),
+            deadline=None if approval.expires_at is None else moment(approval.expires_at),
+            preview=shown.get("preview"),
+            reasons=tuple(map(str, reasons)) if isinstance(reasons, list) else (),
+        ),
+    )
+
+
+def closed(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Answered:
+    """A request on which nothing will be carried out: the same answer each time, and nothing is written."""
+    denial = turned_down(approval, engine.definition.wire_names.get(approval.tool, approval.tool))
+    return error(engine, instance, approval, denial, closed_ref(approval.approval_id))
+
+
+def error(
+    engine: Engine, instance: Instance, approval: ApprovalRequest, denial: Denial, audit_ref: AuditRef
+) -> Answered:
+    """A denial of a proposal that is on record as a request."""
+    details = storable(dict(denial.details))
+    return ErrorResult(
+        workflow_id=WorkflowId(instance.workflow_id),
+        current_state=instance.state,
+        revision=instance.revision,
+        next_allowed_tools=engine.offered_for(instance, approval.requester),
+        audit_ref=audit_ref,
+        error=ErrorBody(
+            code=denial.code,
+            message=denial.message,
+            retryable=denial.retryable,
+            details=details if isinstance(details, dict) else {},
+        ),
+    )
+
+
+__all__ = ["answered", "closed", "error", "pending", "stored"]

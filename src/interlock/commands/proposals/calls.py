@@ -1,0 +1,110 @@
+"""One call from outside the graph: whose it is, under which key it is made, and whether it is the call that was made before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...checkpointing.identifiers import named
+from ...checkpointing.store import ApprovalRequest, Instance
+from ...rules.definition import Definition
+from ...rules.proposals import Proposal
+from ...tools.canonical import to_json
+from ...tools.contracts import ToolContract
+from ...tools.errors import IdempotencyError, InputError, InvalidArguments, NotJson
+from ...tools.ids import derive, mint
+from ...tools.kinds import ToolKind
+from ...tools.principal import Principal
+from ...tools.trace_reference import current_trace
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as it was made.
+
+    Attributes:
+        workflow_id: The instance.
+        tool: Its canonical name, or the name that models call it by.
+        arguments: As on the wire; not yet checked.
+        principal: Who makes it.
+        key: The caller's own idempotency key.
+        revision: The revision that the caller decided by.
+        asks: Whether a person's decision is asked for where one is needed. Otherwise such a call is denied, and a command needs neither
+            key nor revision.
+    """
+
+    workflow_id: str
+    tool: str
+    arguments: Mapping[str, Any]
+    principal: Principal
+    key: str | None = None
+    revision: int | None = None
+    asks: bool = True
+
+    def contract(self, definition: Definition) -> ToolContract | None:
+        """The tool's contract; None where the workflow has no such tool."""
+        found = definition.contracts.get(self.tool)
+        return found or definition.contracts.get(definition.wire_names.to_canonical(self.tool) or "")
+
+    def idempotency_key(self, contract: ToolContract | None) -> str:
+        """The key that the call is made under: the caller's, or one of who calls what at which revision.
+
+        Raises:
+            InputError: The key cannot be stored, or a command has neither key nor revision.
+        """
+        if self.key is not None:
+            return named("key", self.key, 128)
+        if self.revision is not None:
+            try:
+                arguments = to_json(dict(self.arguments))
+            except NotJson:
+                return mint("key")  # the gate says what is wrong with them; nothing is kept under the key
+            tool, by = self.tool if contract is None else contract.name, self.principal
+            return derive("key", "door", self.workflow_id, by.tenant, by.id, tool, arguments, self.revision)
+        if self.asks and contract is not None and contract.kind is not ToolKind.READ:
+            raise InputError(
+                f"{contract.name} was proposed with neither a key nor a revision, so that an answer that gets lost could not be asked for again "
+                "without doing it twice. Nothing was done. Give key= (an id of your own for this call), or revision= (of the snapshot or the "
+                "result that you decided by), and give the same again when you repeat the call.",
+                code="key_required",
+                details={"workflowId": self.workflow_id, "tool": contract.name},
+            )
+        return mint("key")
+
+    def proposal(self, instance: Instance, key: str, contract: ToolContract | None) -> Proposal:
+        """The call as the gate judges it."""
+        return Proposal(
+            key=key,
+            message_key=mint("msg"),
+            tool=self.tool if contract is None else contract.name,
+            arguments=dict(self.arguments),
+            call_id="",
+            requester=self.principal,
+            offered=True,
+            state=instance.state,
+            revision=instance.revision,
+            trace=current_trace.get(),
+        )
+
+
+def check_same(approval: ApprovalRequest, proposal: Proposal, contract: ToolContract | None) -> None:
+    """See that a call is the one that a person was asked about under its key.
+
+    Raises:
+        IdempotencyError: It is another tool, or has other arguments.
+    """
+    if approval.tool == proposal.tool and contract is not None:
+        try:
+            bound = contract.bind_again(proposal.arguments, approval.arguments)
+        except InvalidArguments:
+            pass
+        else:
+            if bound.canonical == approval.arguments or approval.tool_version != contract.version:
+                return
+    raise IdempotencyError(
+        f"The idempotency key {proposal.key} was used for {approval.tool} with other arguments, which a person was asked about "
+        f"({approval.approval_id}). Nothing was done; use a new key for another call.",
+        details={"workflowId": approval.workflow_id, "tool": approval.tool, "proposalId": approval.approval_id},
+    )
+
+
+__all__ = ["Call", "check_same"]

@@ -1,0 +1,317 @@
+"""Proposing from outside the graph: the same gate, ledger, approvals and record as in it, without a thread and without a model.
+
+A call that needs a person's decision is asked about, and waits. `standing` says where such a proposal stands, and carries it out once it
+was granted: whoever comes first does, and the others are given its result.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, Instance, LedgerEntry
+from ...checkpointing.store import approvals as approval_rows
+from ...checkpointing.store import instances as instance_rows
+from ...checkpointing.store import ledger as ledger_rows
+from ...checkpointing.store.beginning import look_under
+from ...rules.gate import Denial
+from ...rules.proposals import Proposal
+from ...tools.codes import ErrorCode
+from ...tools.errors import CommitUnknown, ConflictError
+from ...tools.kinds import ToolKind
+from ...tools.principal import Principal
+from ...tools.results import Answered, Pending
+from ...tracing.outside import outside_call
+from ..approvals.binding import as_proposal, closed_ref, moved_on, void
+from ..approvals.deadlines import lapse, take
+from ..approvals.decisions import unknown_approval
+from ..approvals.requesting import Asked, Overdue, Requests
+from ..execution.commands import Broken, Commands, Outcome
+from ..execution.shared import of_somebody_else
+from ..running.access import refuse_strangers
+from ..running.engine import Engine, unknown_instance
+from ..running.operations import InStore, Startable, Steps, in_store
+from ..running.scope import outside_scope
+from .answers import answered, closed, error, pending, stored
+from .calls import Call, check_same
+from .limits import Limit, limited, why_limited
+
+Stood = Answered | Pending
+"""Where a proposal stands."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What there is when a call comes."""
+
+    instance: Instance
+    entry: LedgerEntry | None
+    approval: ApprovalRequest | None
+    limit: Limit | None
+    """Why the caller has to wait before another proposal is judged."""
+
+
+def propose(engine: Engine, call: Call) -> Steps[Stood]:
+    """Judge a call, and carry it out, or ask whoever has to decide first.
+
+    Raises:
+        RunError: There is no such instance for the caller's tenant.
+        PrincipalError: It serves somebody else.
+        InputError: The key cannot be stored, or a command has neither key nor revision.
+        ConflictError: The instance is not at the revision that the call was meant for, or somebody else is at it.
+        IdempotencyError: The key was used for something else.
+        OutcomeUnknown: An attempt broke off in mid-effect.
+    """
+    by, contract = call.principal, call.contract(engine.definition)
+    instance: Instance = yield InStore(partial(_owned, engine, workflow_id=call.workflow_id, by=by), write=False)
+    yield from refuse_strangers(engine, instance, by)
+    key = call.idempotency_key(contract)
+    if contract is not None:
+        yield Startable(contract)
+    found: _Found = yield InStore(partial(_look, engine, instance=instance, key=key, by=by), write=False)
+    proposal = call.proposal(instance, key, contract)
+    is_read = contract is not None and contract.kind is ToolKind.READ
+    revision = instance.revision if call.revision is None and not is_read else call.revision
+    commands = _commands(engine, instance, by, revision)
+    if (foreign := of_somebody_else(proposal, found.entry, found.approval)) is not None:
+        denial = foreign
+        outcome: Outcome = yield InStore(
+            lambda connection: commands.outcomes.deny(commands.unit(connection), proposal, denial)
+        )
+        return answered(outcome)
+    with outside_call(_facts(engine, instance, proposal.tool), proposal.to_json()) as tell:
+        done = yield from _proposed(engine, call, commands, proposal, found)
+        if isinstance(done, Answered):
+            tell(done.to_json())
+        return done
+
+
+def _proposed(engine: Engine, call: Call, commands: Commands, proposal: Proposal, found: _Found) -> Steps[Stood]:
+    contract = engine.definition.contracts.get(proposal.tool)
+    if found.approval is not None and call.asks:
+        check_same(found.approval, proposal, contract)
+        return (yield from _stood(engine, found.approval))
+    if found.entry is None and found.limit is not None:
+        return (yield from limited(engine, found.instance, call.principal, found.limit))
+    if call.asks and found.entry is None and _may_ask(engine, found.instance, proposal.tool):
+        # A revision that the caller did not give is no reason against asking: it binds nothing.
+        asking = commands if call.revision is not None else _commands(engine, found.instance, call.principal)
+        stands = yield from asking.recording(
+            proposal, in_store(partial(_asked, commands=asking, proposal=engine.completed(proposal)))
+        )
+        match stands:
+            case Asked(approval) | Overdue(approval):
+                return (yield from _stood(engine, approval))
+            case ApprovalRequest():
+                return (yield from _stood(engine, stands))
+            case Outcome() | Broken():
+                return answered(stands)
+    try:
+        return answered((yield from commands.carry_out(proposal)))
+    except CommitUnknown as lost:
+        lost.retryable = call.key is not None or call.revision is not None  # otherwise it would be another call
+        raise
+
+
+def _asked(connection: Connection, commands: Commands, proposal: Proposal) -> Any:
+    approval = approval_rows.load(connection, commands.scope.workflow_id, proposal.key)
+    if approval is not None:
+        return approval  # somebody asked since it was looked for
+    return Requests(commands).stand(connection, proposal, None)
+
+
+def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[Stood]:
+    """Where a proposal stands that a person was asked about; carried out, once, where it was granted and nobody has done that yet.
+
+    Args:
+        engine: The workflow.
+        approval_id: The id of the proposal.
+        by: Who looks; None for the application.
+
+    Raises:
+        InputError: There is no such proposal for their tenant.
+        PrincipalError: The instance serves somebody else.
+        ConflictError: It is being carried out elsewhere, or the graph of a thread carries it out.
+        OutcomeUnknown: Carrying it out broke off in mid-effect.
+    """
+    approval, _ = yield from looked_up(engine, approval_id, by)
+    return (yield from _stood(engine, approval))
+
+
+def looked_up(engine: Engine, approval_id: str, by: Principal | None) -> Steps[tuple[ApprovalRequest, Instance]]:
+    """A proposal with its instance, for somebody who may propose on that; a refusal is recorded.
+
+    Raises:
+        InputError: There is no such proposal for their tenant.
+        PrincipalError: The instance serves somebody else.
+    """
+    found = yield InStore(partial(_with_instance, approval_id=approval_id), write=False)
+    approval, instance = found
+    if (
+        approval is None
+        or instance is None
+        or approval.workflow != engine.definition.name
+        or (by is not None and instance.tenant != by.tenant)
+    ):
+        raise unknown_approval(approval_id)
+    if by is not None:
+        yield from refuse_strangers(engine, instance, by)
+    return approval, instance
+
+
+def _stood(engine: Engine, approval: ApprovalRequest) -> Steps[Stood]:
+    """Where a proposal stands now; what is due happens first."""
+    current, instance = yield from settled(engine, approval)
+    if current.status is ApprovalStatus.REQUESTED:
+        return pending(engine, instance, current)
+    if current.status.is_closed:
+        return closed(engine, instance, current)
+    if current.status is ApprovalStatus.USED:
+        return (yield from _came_to(engine, current, instance))
+    if not current.is_at_the_door:
+        raise _of_a_thread(current)
+    return (yield from carry_out(engine, current, instance))
+
+
+def settled(engine: Engine, approval: ApprovalRequest) -> Steps[tuple[ApprovalRequest, Instance]]:
+    """A request as it is now, with its instance: what follows its deadline has happened, and it is void where the instance has moved on."""
+    while True:
+        current, instance, is_behind = yield InStore(partial(_as_it_is, engine, approval.approval_id), write=False)
+        if not is_behind:
+            return current, instance
+        overdue: Overdue | None = yield InStore(partial(_settle, engine, approval=current))
+        if overdue is not None:
+            yield from take(engine, overdue.approval)
+
+
+def _as_it_is(engine: Engine, approval_id: str, connection: Connection) -> tuple[ApprovalRequest, Instance, bool]:
+    """A request and its instance; and whether something is to happen to it before anybody is told of it."""
+    current, instance = _with_instance(connection, approval_id)
+    if current is None or instance is None:
+        raise unknown_approval(approval_id)
+    if current.status is not ApprovalStatus.REQUESTED:
+        return current, instance, False
+    is_due = current.expires_at is not None and current.is_due(engine.store.now(connection))
+    return current, instance, is_due or moved_on(instance, current)
+
+
+def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Answered]:
+    """Carry out a proposal that was granted, on behalf of who proposed it; once, whoever comes first.
+
+    Raises:
+        ConflictError: Somebody else is at it.
+        OutcomeUnknown: It broke off in mid-effect.
+    """
+    contract = engine.definition.contracts.get(approval.tool)
+    if contract is not None:
+        yield Startable(contract)
+    proposal = as_proposal(approval)
+    commands = _commands(engine, instance, approval.requester)
+    with outside_call(_facts(engine, instance, approval.tool), proposal.to_json()) as tell:
+        outcome: Outcome | Broken = yield from commands.carry_out(proposal)
+        done = answered(outcome)
+        tell(done.to_json())
+    if not done.ok and contract is not None and contract.kind is ToolKind.READ:
+        yield InStore(partial(_void_denied, commands=commands, approval=approval, done=done))
+    return done
+
+
+def _void_denied(connection: Connection, commands: Commands, approval: ApprovalRequest, done: Answered) -> None:
+    """Void what was granted of a read that is denied now: a read is judged in a transaction that cannot write."""
+    unit = commands.unit(connection)
+    current = approval_rows.load_by_id(connection, approval.approval_id)
+    body = getattr(done, "error", None)
+    if current is not None and current.status.is_granted and body is not None and not body.retryable:
+        void(unit, current, body.message)
+        unit.flush()
+
+
+def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Answered]:
+    """What a proposal came to that was carried out; of a read nothing is kept."""
+    entry: LedgerEntry | None = yield InStore(
+        lambda connection: ledger_rows.load(connection, approval.workflow_id, approval.idempotency_key), write=False
+    )
+    if entry is not None and entry.result is not None:
+        return stored({**entry.result, "replayed": True})
+    tool = engine.definition.wire_names.get(approval.tool, approval.tool)
+    denial = Denial(
+        ErrorCode.APPROVAL_VOID,
+        f"{tool} was carried out on this approval, and the answer of a read is not kept. Propose it anew to read again.",
+        {"approvalId": approval.approval_id, "status": approval.status.value},
+    )
+    return error(engine, instance, approval, denial, closed_ref(approval.approval_id))
+
+
+def _settle(engine: Engine, connection: Connection, approval: ApprovalRequest) -> Overdue | None:
+    """Let what is due of an open request happen, and close it where the instance has moved on."""
+    unit = engine.store.unit(connection, approval.workflow_id)
+    current = approval_rows.load_by_id(connection, approval.approval_id)
+    if unit is None or current is None:
+        raise unknown_approval(approval.approval_id)
+    if current.status is not ApprovalStatus.REQUESTED:
+        return None
+    after = lapse(unit, current)
+    if after is current and current.is_due(unit.now):
+        return Overdue(current)
+    if after.status is ApprovalStatus.REQUESTED and moved_on(unit.instance, after):
+        void(unit, after, f"the workflow moved on from {after.state!r}")
+    unit.flush()
+    return None
+
+
+def _owned(engine: Engine, connection: Connection, workflow_id: str, by: Principal) -> Instance:
+    instance = engine.owned(instance_rows.load(connection, workflow_id), by, workflow_id)
+    if instance.workflow != engine.definition.name:
+        raise unknown_instance(workflow_id, by)
+    return instance
+
+
+def _look(engine: Engine, connection: Connection, instance: Instance, key: str, by: Principal) -> _Found:
+    now, entry, approval = look_under(connection, instance.workflow_id, key)
+    limits = engine.definition.limits
+    limit = None if entry or approval else why_limited(connection, instance, by, limits, now)
+    return _Found(instance, entry, approval, limit)
+
+
+def _with_instance(connection: Connection, approval_id: str) -> tuple[ApprovalRequest | None, Instance | None]:
+    approval = approval_rows.load_by_id(connection, approval_id)
+    return approval, None if approval is None else instance_rows.load(connection, approval.workflow_id)
+
+
+def _may_ask(engine: Engine, instance: Instance, tool: str) -> bool:
+    edges = engine.definition.by_source.get(instance.state, ())
+    return any(edge.tool.name == tool and engine.may_ask(edge) for edge in edges)
+
+
+def _commands(engine: Engine, instance: Instance, by: Principal, revision: int | None = None) -> Commands:
+    # From outside there is no checkpoint to be behind: what counts is the row alone.
+    scope = outside_scope(instance.workflow_id, by)
+    return Commands(engine, scope, node=None, head=instance.head_mark, revision=revision)
+
+
+def _facts(engine: Engine, instance: Instance, tool: str) -> Mapping[str, Any]:
+    return {
+        "workflow": engine.definition.name,
+        "workflow_version": engine.definition.version,
+        "workflow_id": instance.workflow_id,
+        "thread_id": instance.thread_id,
+        "tool": tool,
+    }
+
+
+def _of_a_thread(approval: ApprovalRequest) -> ConflictError:
+    where = "" if approval.thread_id is None else f" {approval.thread_id}"
+    return ConflictError(
+        f"{approval.tool} ({approval.approval_id}) was proposed by the model of the thread{where} and is granted: its graph carries it out. "
+        "Nothing was done here; let the thread go on with graph.instances.resume(workflow_id).",
+        details={
+            "workflowId": approval.workflow_id,
+            "proposalId": approval.approval_id,
+            "threadId": approval.thread_id,
+        },
+    )
+
+
+__all__ = ["Stood", "carry_out", "looked_up", "propose", "settled", "standing"]

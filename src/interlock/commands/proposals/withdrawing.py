@@ -1,0 +1,126 @@
+"""Withdrawing a proposal before it is carried out: by whoever made it, or by the person whom the instance serves."""
+
+import datetime as dt
+from dataclasses import replace
+from functools import partial
+
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Instance, Unit
+from ...checkpointing.store import approvals as approval_rows
+from ...tools.errors import ConflictError, InProgress, PrincipalError
+from ...tools.events import Event, EventEnvelope
+from ...tools.ids import EventId, TraceId, WorkflowId, derive
+from ...tools.principal import Principal
+from ...tools.results import Answered
+from ..approvals.binding import closed_ref
+from ..approvals.decisions import unknown_approval
+from ..running.access import note_denial
+from ..running.engine import Engine
+from ..running.operations import InStore, Steps
+from .answers import closed
+from .proposing import looked_up, settled
+
+
+class ApprovalWithdrawn(Event, name="interlock.approval.withdrawn", version=1):
+    """Nobody has to decide on a proposal any more, because it was withdrawn."""
+
+    approval_id: str
+    tool: str
+    requested_by: str
+    withdrawn_by: str
+
+
+def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Answered]:
+    """Withdraw a proposal that a person was asked about; doing it again changes nothing.
+
+    Raises:
+        InputError: There is no such proposal for their tenant.
+        PrincipalError: They neither made it, nor does the instance serve them.
+        ConflictError: It was carried out, turned down or void before, or is being carried out.
+    """
+    approval, instance = yield from looked_up(engine, approval_id, by)
+    if (refused := _why_not(approval, instance, by)) is not None:
+        error = refused
+        yield InStore(
+            lambda connection: note_denial(
+                engine, connection, instance.workflow_id, error, by=by, approvalId=approval_id
+            )
+        )
+        raise refused
+    yield from settled(engine, approval)
+    current, instance = yield InStore(partial(_withdrawn, engine, approval=approval, by=by))
+    return closed(engine, instance, current)
+
+
+def _withdrawn(
+    engine: Engine, connection: Connection, approval: ApprovalRequest, by: Principal
+) -> tuple[ApprovalRequest, Instance]:
+    unit = engine.store.unit(connection, approval.workflow_id)
+    current = approval_rows.load_by_id(connection, approval.approval_id)
+    if unit is None or current is None:
+        raise unknown_approval(approval.approval_id)
+    if current.status is ApprovalStatus.WITHDRAWN:
+        return current, unit.instance
+    if ApprovalStatus.WITHDRAWN not in approval_rows.FOLLOWS[current.status]:
+        raise ConflictError(
+            f"{current.tool} ({current.approval_id}) is {current.status.value} already, and can no longer be withdrawn. Nothing was changed; "
+            "instances.proposal(id) says what became of it.",
+            retryable=False,
+            details={"proposalId": current.approval_id, "status": current.status.value},
+        )
+    if unit.instance.running_key == current.idempotency_key:
+        raise InProgress(
+            f"{current.tool} ({current.approval_id}) is being carried out, and can no longer be withdrawn. Nothing was changed; "
+            "instances.proposal(id) says what becomes of it.",
+            details={"proposalId": current.approval_id, "workflowId": current.workflow_id},
+        )
+    after = replace(current, status=ApprovalStatus.WITHDRAWN, decided_at=unit.now)
+    approval_rows.update(connection, current, after)
+    unit.record(
+        AuditKind.WITHDRAWN,
+        by,
+        {"approvalId": current.approval_id, "status": current.status.value},
+        tool=current.tool,
+        audit_ref=closed_ref(current.approval_id),
+    )
+    unit.emit(_event(unit, current, by), by)
+    return after, unit.flush()
+
+
+def _why_not(approval: ApprovalRequest, instance: Instance, by: Principal) -> PrincipalError | None:
+    requester = approval.requester
+    is_theirs = (requester.tenant, requester.id) == (by.tenant, by.id)
+    if is_theirs or (by.is_known and by.id == instance.served):
+        return None
+    return PrincipalError(
+        f"{by.id} may not withdraw {approval.tool} ({approval.approval_id}): {requester.id} proposed it. Nothing was changed; whoever proposed it or "
+        "is served can withdraw it, and whoever is asked can reject it.",
+        code="not_entitled",
+        details={"approvalId": approval.approval_id},
+    )
+
+
+def _event(unit: Unit, approval: ApprovalRequest, by: Principal) -> EventEnvelope:
+    event = ApprovalWithdrawn(
+        approval_id=approval.approval_id,
+        tool=approval.tool,
+        requested_by=approval.requester.id,
+        withdrawn_by=by.id,
+    )
+    return EventEnvelope.wrap(
+        event,
+        event_id=EventId(derive("evt", "withdrawn", approval.approval_id)),
+        occurred_at=dt.datetime.fromtimestamp(unit.now / 1_000_000, dt.UTC),
+        trace_id=TraceId(unit.instance.trace_id),
+        workflow_id=WorkflowId(unit.instance.workflow_id),
+        metadata={
+            "requestedBy": by.id,
+            "source": "/interlock/approvals",
+            "tenant": unit.instance.tenant,
+            "workflow": unit.instance.workflow,
+        },
+    )
+
+
+__all__ = ["ApprovalWithdrawn", "withdraw"]

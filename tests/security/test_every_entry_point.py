@@ -92,7 +92,7 @@ class TestTheList:
 
 COMMANDS = words(
     """
-    access approvals audit audit-heads check db demo doctor events feedback instances relay resolve show stats subscribe tick trace traces
+    access approvals audit audit-heads check db demo doctor events feedback instances mcp relay resolve show stats subscribe tick trace traces
     """
 )
 """The command line is the operator's, who has the database. Who decides or resolves there is named with `--as` and `--tenant`, and judged

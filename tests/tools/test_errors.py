@@ -74,10 +74,11 @@ def test_every_error_survives_pickling(error: type[InterlockError]) -> None:
     )
 
 
-def test_only_conflicts_and_an_unreachable_store_or_broker_are_retryable() -> None:
+def test_only_conflicts_and_what_cannot_be_reached_are_retryable() -> None:
     conflicts = {error for error in ALL if issubclass(error, ConflictError)}
+    unreachable = {errors.BusUnavailable, errors.ServerUnavailable, StoreUnavailable}
 
-    assert {error for error in ALL if error.default_retryable} == conflicts | {errors.BusUnavailable, StoreUnavailable}
+    assert {error for error in ALL if error.default_retryable} == conflicts | unreachable
 
 
 def test_the_details_given_can_be_changed_without_harm() -> None:

@@ -18,6 +18,7 @@ from . import (
     doctor,
     events,
     instances,
+    mcp,
     relay,
     resolving,
     show,
@@ -41,6 +42,7 @@ TOPICS = (
     databases,
     relay,
     events,
+    mcp,
 )
 
 _PANELS = {

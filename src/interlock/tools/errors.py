@@ -39,18 +39,21 @@
     │   ├── NotADatabase
     │   ├── ReadOnlyStore
     │   └── SchemaMismatch            tables of another release
-    └── BusError                    the message broker
-        ├── BusUnavailable            retryable: not reached, or no answer
-        └── PublishRefused            it will not take this message
+    ├── BusError                    the message broker
+    │   ├── BusUnavailable            retryable: not reached, or no answer
+    │   └── PublishRefused            it will not take this message
+    └── MCPError                    a server of the Model Context Protocol
+        ├── LockFileError             the lock file is missing, damaged, or does not have the server
+        ├── ServerUnavailable         retryable: not started or not reached, and nothing was sent
+        ├── DefinitionMismatch        it publishes other tools than were reviewed, and nothing was sent
+        └── AnswerLost                a call was sent, and whether it had its effect is not known
 
-Each has a message that says what happened, where things stand and what to do; a `code` for programs; `retryable`; and
-`details`, plain JSON data.
+Each has a message that says what happened, where things stand and what to do; a `code` for programs; `retryable`; and plain `details`.
 """
 
 # ruff: noqa: N818 -- the name says what happened; the suffix Error is for the branches of the tree
-
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict, cast
 
 from .codes import ErrorCode
 
@@ -160,9 +163,7 @@ class InvalidArguments(InputError):
     default_code = ErrorCode.INVALID_ARGUMENTS
 
     tool: str | None
-    """The canonical name of the tool. The message does not say it: a model reads that, and knows the tool by another
-    name.
-    """
+    """The canonical name of the tool. The message does not say it: a model reads that, and knows the tool by another name."""
 
     def __init__(
         self,
@@ -180,8 +181,7 @@ class InvalidArguments(InputError):
     @property
     def problems(self) -> list[Problem]:
         """What is wrong, field by field."""
-        problems: list[Problem] = self.details["problems"]
-        return problems
+        return cast("list[Problem]", self.details["problems"])
 
 
 class NotJson(InputError):
@@ -311,11 +311,10 @@ class ToolError(RunError):
 class Refused(ToolError):
     """The tool's own no, to be raised in its body: ``raise Refused("order not found", code="order_not_found")``.
 
-    Nothing is kept of what the tool wrote through its session, and the model is told the message, so it says what the
-    model may know.
+    Nothing is kept of what the tool wrote through its session, and the model is told the message, so it says what the model may know.
 
-    `code` is the tool's own word for the reason. Codes on the wire are a closed set, so there the code is always
-    ``refused`` and this one is found as ``details.reason``.
+    `code` is the tool's own word for the reason. Codes on the wire are a closed set, so there the code is always ``refused`` and this
+    one is found as ``details.reason``.
     """
 
     default_code = ErrorCode.REFUSED
@@ -334,8 +333,7 @@ class Refused(ToolError):
     @property
     def reason(self) -> str | None:
         """The tool's own code for why it said no."""
-        reason: str | None = self.details.get("reason")
-        return reason
+        return cast("str | None", self.details.get("reason"))
 
 
 class InvalidOutput(ToolError):
@@ -369,8 +367,8 @@ class StoreUnavailable(StoreError):
 class CommitUnknown(StoreUnavailable):
     """The answer to a COMMIT was lost: whether the transaction was kept is not known.
 
-    A command is looked up in the ledger before this is raised. Where that could not be done either, `details` has its
-    `idempotencyKey`: the same call under that key gives the stored result, or is carried out now.
+    A command is looked up in the ledger before this is raised. Where that could not be done either, `details` has its `idempotencyKey`:
+    the same call under that key gives the stored result, or is carried out now.
     """
 
     default_code = "commit_unknown"
@@ -416,3 +414,37 @@ class PublishRefused(BusError):
     """The broker, or a consumer in this process, will not take this message; others may go through."""
 
     default_code = "publish_refused"
+
+
+# MCP
+
+
+class MCPError(InterlockError):
+    """A server of the Model Context Protocol, or what is on record of it, cannot be used as asked."""
+
+    default_code = "mcp_error"
+
+
+class LockFileError(MCPError):
+    """The lock file of MCP servers is missing, damaged, or does not have what is asked for. No server was reached."""
+
+    default_code = "lock_file_error"
+
+
+class ServerUnavailable(MCPError):
+    """An MCP server could not be started or reached, or refused the request before it looked at it. Nothing was done."""
+
+    default_code = "mcp_server_unavailable"
+    default_retryable = True
+
+
+class DefinitionMismatch(MCPError):
+    """An MCP server publishes another definition of a tool than the one that was reviewed. Nothing was sent."""
+
+    default_code = "definition_mismatch"
+
+
+class AnswerLost(MCPError):
+    """A call was sent to an MCP server, and no usable answer came back: whether it had its effect is not known."""
+
+    default_code = "answer_lost"

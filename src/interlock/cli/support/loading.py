@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from langgraph.graph.state import CompiledStateGraph
@@ -19,6 +19,8 @@ from ...graphs import Workflow, WorkflowGraph
 from ...operations.resuming import AnyGraph
 from ...rules.definition import Definition
 from ...tools.errors import InputError, InterlockError
+
+T = TypeVar("T")
 
 READY_MADE = {
     "retail": "interlock.workflows.retail.workflow:retail_workflow",
@@ -132,6 +134,33 @@ def load_root(spec: str | None) -> AnyGraph | None:
     )
 
 
+def load_object(spec: str, kind: type[T], *, option: str) -> T:
+    """Find something of the application's by `module:name`, the same way.
+
+    Args:
+        spec: Where it is.
+        kind: What it has to be.
+        option: What it was given with, for errors.
+
+    Raises:
+        InputError: There is nothing there, or something else.
+    """
+    module_name, _, path = spec.partition(":")
+    if not module_name or not path:
+        raise InputError(
+            f"{option}: {spec!r} is not of the form module:name. Nothing was done; give for instance shop.bank:tools.",
+            code="unknown_object",
+        )
+    found = _found(module_name, path, spec, (kind,))
+    if isinstance(found, kind):
+        return found
+    raise InputError(
+        f"{option}: {spec!r} is a {type(found).__name__}. Nothing was done; give a {kind.__name__}, or a function without arguments that "
+        "makes one.",
+        code="unknown_object",
+    )
+
+
 def open_store(url: str | None) -> WorkflowStore:
     """Open the workflow store that a command reads or acts on; one that is not there is not made.
 
@@ -221,6 +250,7 @@ __all__ = [
     "RootOption",
     "database_url",
     "load_app",
+    "load_object",
     "load_root",
     "open_store",
 ]

@@ -76,7 +76,7 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
     if isinstance(error, OutOfTimeError):
         return ErrorBody(
             code=ErrorCode.TIMEOUT,
-            message=f"{contract.wire_name} did not answer within {contract.timeout} s. Nothing of it was kept; it may be called again.",
+            message=f"{contract.wire_name} did not answer within {error.seconds} s. Nothing of it was kept; it may be called again.",
             retryable=True,
         )
     if isinstance(error, GraphInterrupt):

@@ -19,7 +19,11 @@ from .sessions import aread_only, read_only
 
 
 class OutOfTimeError(TimeoutError):
-    """A tool's body took longer than its contract allows."""
+    """A tool's body took longer than it may."""
+
+    def __init__(self, tool: str, seconds: float | None) -> None:
+        super().__init__(f"{tool} took longer than the {seconds} s that it may take")
+        self.seconds = seconds
 
 
 def run_outside(attempt: Attempt, owner: str) -> Any:
@@ -109,4 +113,4 @@ def _limited(contract: ToolContract, body: Callable[[], Any]) -> Any:
 
 
 def _out_of_time(contract: ToolContract) -> OutOfTimeError:
-    return OutOfTimeError(f"{contract.name} took longer than the {contract.timeout} s that its contract allows")
+    return OutOfTimeError(contract.name, contract.timeout)

@@ -105,6 +105,7 @@ def contract_from_schema(
     input_schema: Mapping[str, Any],
     call: Callable[..., Any],
     *,
+    coroutine: Callable[..., Any] | None = None,
     output_schema: Mapping[str, Any] | None = None,
     kind: ToolKind | str = ToolKind.COMMAND,
     version: int = 1,
@@ -130,7 +131,8 @@ def contract_from_schema(
         input_schema: JSON Schema of the arguments, draft 2020-12 unless its ``$schema`` names an older one. References stay within it.
         call: Does it, and returns what JSON can say. A function of one parameter is given the arguments as a dict; one that
             takes keywords (``**arguments``, or several parameters) each by its name. It may take ``ctx: ToolContext``
-            beside them, and may be async.
+            beside them (``ctx: ToolContext | None = None`` where it can do without one), and may be async.
+        coroutine: Does the same in an asynchronous run, where `call` is not async. It takes what `call` takes.
         output_schema: JSON Schema of what it returns, which is then held against it.
         kind: A command unless said otherwise; a `read` for what changes nothing.
         version: As in `command`, as for everything below that is not explained.
@@ -155,7 +157,15 @@ def contract_from_schema(
     canonical, own_wire = names_of(name, wire_name)
     given = SchemaInput(canonical, input_schema, place)
     output, result_schema = _output(output_schema, place)
-    function, coroutine, context = _called(call, given, place)
+    function, is_async, context, is_optional = _called(call, given, place)
+    arun = None
+    if coroutine is not None:
+        arun, also_async, its_context, _ = _called(coroutine, given, place)
+        if is_async or not also_async or its_context != context:
+            raise ContractError(
+                f"{place} was given a coroutine= that does not go with its call; let call be a plain function, coroutine an async one, and both "
+                "take the same"
+            )
     return make_contract(
         function,
         kind,
@@ -163,7 +173,9 @@ def contract_from_schema(
         place=place,
         name=canonical,
         version=version,
-        description=described(canonical, description, given.schema().get("description"), inspect.getdoc(call)),
+        description=description
+        if description and description.strip()
+        else described(canonical, given.schema().get("description"), inspect.getdoc(call)),
         check=check,
         preview=preview,
         sensitive=sensitive,
@@ -178,9 +190,11 @@ def contract_from_schema(
         output_type=JsonValue,
         output=output,
         result_schema=result_schema,
-        is_async=coroutine,
+        is_async=is_async,
         takes_context=context is not None,
         context=context,
+        context_is_optional=is_optional,
+        coroutine=arun,
     )
 
 
@@ -223,14 +237,17 @@ def _plain(value: Any) -> Any:
     return to_jsonable_python(value, by_alias=True)
 
 
-def _called(call: Callable[..., Any], given: SchemaInput, place: str) -> tuple[Callable[..., Any], bool, str | None]:
-    """Wrap what does the work as a function of `arguments` and, where it wants it, of its context."""
+def _called(
+    call: Callable[..., Any], given: SchemaInput, place: str
+) -> tuple[Callable[..., Any], bool, str | None, bool]:
+    """Wrap what does the work as a function of `arguments` and, where it wants it, of its context, which it may do without."""
     if not callable(call):
         raise ContractError(f"{place} was given {call!r} as its call; give a function")
     parameters = _parameters(call)
     contexts = [one.name for one in parameters if _wants_context(call, one)]
     others = [one for one in parameters if one.name not in contexts]
     context = contexts[0] if contexts else None
+    is_optional = any(one.name == context and one.default is None for one in parameters)
     taken = _by_name(others, given, place)
     is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
 
@@ -252,7 +269,7 @@ def _called(call: Callable[..., Any], given: SchemaInput, place: str) -> tuple[C
     function.__qualname__ = getattr(call, "__qualname__", function.__name__)
     function.__module__ = getattr(call, "__module__", __name__) or __name__
     function.__doc__ = inspect.getdoc(call)
-    return function, is_async, context
+    return function, is_async, context, is_optional
 
 
 def _parameters(call: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -1,0 +1,67 @@
+"""The HTTP client of a session: it puts credentials on each request, and notes how far each request came."""
+
+from typing import TYPE_CHECKING, Any
+
+from ...tools.errors import ServerUnavailable
+from ...tools.redaction import Secrets
+from ..sdk import require_sdk
+from .sending import Sending, current_sending
+from .targets import UrlTarget, resolved
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+def http_client(target: UrlTarget, secrets: Secrets, *, connect_timeout: float) -> "httpx2.AsyncClient":
+    """Make the client.
+
+    Args:
+        target: Where the server is.
+        secrets: Learns the credentials, so that they can be masked wherever they are quoted.
+        connect_timeout: Seconds in which a connection has to stand. How long a call may take is for its caller to say.
+    """
+    sdk = require_sdk("httpx2")
+    client: httpx2.AsyncClient = sdk.AsyncClient(
+        transport=_transport(sdk, target, secrets),
+        timeout=sdk.Timeout(connect_timeout, read=None),
+        auth=target.auth,
+    )
+    return client
+
+
+def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
+    """A transport that answers in the server's place when the server cannot be reached.
+
+    The SDK would give up the whole session for one connection that is refused, and with it every other call in progress. Credentials
+    go on here, to the server's own address only: an authorization server that `auth` talks to is somebody else.
+    """
+    home = sdk.URL(target.url)
+
+    class Transport(sdk.AsyncHTTPTransport):  # type: ignore[misc]  # its module is imported when it is used
+        async def handle_async_request(self, request: Any) -> Any:
+            if (request.url.scheme, request.url.host, request.url.port) != (home.scheme, home.host, home.port):
+                return await super().handle_async_request(request)
+            sending = current_sending.get() or Sending()
+            try:
+                for name, credential in target.headers.items():
+                    value = await resolved(credential)
+                    secrets.learn([value, value.rpartition(" ")[2]])  # also the token without its scheme
+                    request.headers[name] = value
+            except ServerUnavailable as problem:
+                sending.note(problem=problem)
+                return sdk.Response(401, request=request)
+            try:
+                response = await super().handle_async_request(request)
+            except (sdk.ConnectError, sdk.ConnectTimeout, sdk.PoolTimeout, sdk.UnsupportedProtocol):
+                sending.note(unsent=True)
+                return sdk.Response(503, request=request)
+            except sdk.TransportError:  # it broke off after the request had gone
+                sending.note(status=502)
+                return sdk.Response(502, request=request)
+            sending.note(status=response.status_code)
+            return response
+
+    return Transport()
+
+
+__all__ = ["http_client"]

@@ -1,0 +1,43 @@
+"""What a process has one of: a fork must not go on with the connection of its parent."""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from .background import BACKGROUND
+from .connection import Connection
+
+C = TypeVar("C", bound=Connection)
+
+
+class PerProcess(Generic[C]):
+    """A connection that is made when it is first needed, anew in each process."""
+
+    def __init__(self, make: Callable[[], C]) -> None:
+        """Say how it is made.
+
+        Args:
+            make: Makes one.
+        """
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: C | None = None
+        self._pid: int | None = None
+
+    @property
+    def made(self) -> C | None:
+        """The one of this process, where there is one."""
+        return self._made if self._pid == os.getpid() else None
+
+    @property
+    def mine(self) -> C:
+        """The one of this process."""
+        with self._lock:
+            if self._made is None or self._pid != os.getpid():
+                self._made, self._pid = self._make(), os.getpid()
+                BACKGROUND.close_at_exit(self, self._made.close)
+            return self._made
+
+
+__all__ = ["PerProcess"]

@@ -1,0 +1,87 @@
+"""Reviews of servers against the lock file: what has changed, and locking what is found right."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..lock.changes import Change, ChangeKind, server_changes, shadows
+from ..lock.definitions import Listing, by_name
+from ..lock.lockfile import LockFile
+from .tools import MCPTools
+
+REFUSED = frozenset({ChangeKind.CHANGED, ChangeKind.VANISHED, ChangeKind.SHADOWED, ChangeKind.SERVER})
+"""What a verification fails for. A tool that was added is not offered to anybody, and is only told."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """What was found of some servers."""
+
+    listings: dict[str, Listing]
+    changes: tuple[Change, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether all servers are what was locked."""
+        return not any(change.kind in REFUSED for change in self.changes)
+
+
+def review(lock: LockFile, servers: Iterable[MCPTools], *, path: str) -> Review:
+    """Reach servers, and compare what they list with the lock file.
+
+    Args:
+        lock: What was locked.
+        servers: The servers that are reached.
+        path: Where the lock file is, for errors.
+
+    Raises:
+        LockFileError: One of them is not locked.
+        ServerUnavailable: One of them cannot be reached.
+    """
+    listings: dict[str, Listing] = {}
+    changes: list[Change] = []
+    for tools in servers:
+        locked = lock.server(tools.name, path)
+        listing = listings[tools.name] = _listing(tools)
+        changes += server_changes(tools.name, locked.server, locked.definitions, listing)
+    everything = {name: locked.definitions for name, locked in lock.servers.items()}
+    everything |= {name: everything[name] | by_name(listing.tools) for name, listing in listings.items()}
+    return Review(listings, (*changes, *shadows(everything)))
+
+
+def locked(
+    lock: LockFile, servers: Iterable[MCPTools], *, only: Iterable[str] | None = None
+) -> tuple[LockFile, tuple[Change, ...]]:
+    """Reach servers, and lock what they list.
+
+    Args:
+        lock: What was locked before.
+        servers: The servers that are locked.
+        only: The tools that are locked; by default all.
+
+    Returns:
+        The new lock file, and what is different in it.
+
+    Raises:
+        LockFileError: A server lists a name twice, or does not list one of `only`.
+        ServerUnavailable: One of them cannot be reached.
+    """
+    changes: list[Change] = []
+    for tools in servers:
+        listing = _listing(tools)
+        wanted = None if only is None else frozenset(only)
+        now = lock.with_listing(tools.name, tools.target.to_json(), listing, only=wanted)
+        kept = Listing(listing.server, tuple(one for one in listing.tools if wanted is None or one.name in wanted))
+        if (before := lock.servers.get(tools.name)) is not None:
+            changes += server_changes(tools.name, before.server, before.definitions, kept)
+        lock = now
+    return lock, (*changes, *shadows({name: one.definitions for name, one in lock.servers.items()}))
+
+
+def _listing(tools: MCPTools) -> Listing:
+    try:
+        return tools.listing()
+    finally:
+        tools.close()
+
+
+__all__ = ["REFUSED", "Review", "locked", "review"]

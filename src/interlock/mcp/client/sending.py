@@ -1,0 +1,40 @@
+"""How far one request came: what a transport knows of it, for whoever has to say whether it may have had an effect."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from ...tools.errors import ServerUnavailable
+
+
+@dataclass
+class Sending:
+    """One request on its way."""
+
+    unsent: bool = False
+    """Whether the server was not reached, or turned the request away before it took it up."""
+    status: int | None = None
+    """The status of HTTP's answer."""
+    problem: ServerUnavailable | None = None
+    """Why it was not even tried."""
+
+    def note(
+        self, *, status: int | None = None, unsent: bool = False, problem: ServerUnavailable | None = None
+    ) -> None:
+        """Note what became of the last try; one request may take several, as when a token has to be renewed.
+
+        Args:
+            status: Of HTTP's answer.
+            unsent: Whether the server was not reached.
+            problem: Why it was not tried.
+        """
+        self.status, self.problem = status, problem
+        self.unsent = unsent or problem is not None or status in TURNED_AWAY
+
+
+current_sending: ContextVar[Sending | None] = ContextVar("interlock_mcp_sending", default=None)
+"""The request that this task sends. The SDK's transport runs in the sender's context."""
+
+TURNED_AWAY = frozenset({401, 403, 404, 405, 406, 413, 415, 421, 429})
+"""Statuses by which an HTTP server says that it did not take a request up."""
+
+__all__ = ["TURNED_AWAY", "Sending", "current_sending"]

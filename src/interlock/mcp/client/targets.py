@@ -1,0 +1,240 @@
+"""Where an MCP server is: a command that starts one, or a URL. Credentials come from the environment or a callable."""
+
+import inspect
+import os
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from ...tools.canonical import JsonObject
+from ...tools.errors import ContractError, ServerUnavailable
+from ...tools.redaction import MASK, is_secret, redact
+
+Credential: TypeAlias = str | Callable[[], Any]
+"""A value, or a function without arguments that gives it when it is needed; it may be async."""
+
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+class FromEnvironment:
+    """A credential that is read from an environment variable of this process each time that it is needed."""
+
+    def __init__(self, variable: str, form: str = "{}") -> None:
+        """Name the variable.
+
+        Args:
+            variable: Its name.
+            form: What the value is put into, such as ``Bearer {}``.
+        """
+        self.variable = variable
+        self.form = form
+
+    def __call__(self) -> str:
+        """Give the value.
+
+        Raises:
+            ServerUnavailable: The variable is not set.
+        """
+        value = os.environ.get(self.variable)
+        if not value:
+            raise ServerUnavailable(
+                f"The environment variable {self.variable} is not set, and the server needs it. Nothing was sent. Set it and try again.",
+                code="missing_credential",
+            )
+        return self.form.format(value)
+
+    def __repr__(self) -> str:
+        return f"from_environment({self.variable!r})"
+
+
+def from_environment(variable: str, form: str = "{}") -> FromEnvironment:
+    """Take a credential from an environment variable, when it is needed.
+
+    Args:
+        variable: Its name.
+        form: What the value is put into, such as ``Bearer {}``.
+
+    Returns:
+        What ``env=`` and ``headers=`` of `MCPTools` take.
+    """
+    return FromEnvironment(variable, form)
+
+
+async def resolved(credential: Credential) -> str:
+    """Give the value of a credential.
+
+    Args:
+        credential: A value or a function.
+
+    Raises:
+        ServerUnavailable: It cannot be had. The message does not quote it.
+    """
+    if isinstance(credential, str):
+        return credential
+    try:
+        value = credential()
+        if inspect.isawaitable(value):
+            value = await value
+    except ServerUnavailable:
+        raise
+    except Exception as error:
+        raise ServerUnavailable(
+            f"The function that gives a credential failed ({type(error).__name__}). Nothing was sent. Mend it and try again.",
+            code="missing_credential",
+        ) from None  # its own text may quote the credential
+    if not isinstance(value, str):
+        raise ServerUnavailable(
+            f"The function that gives a credential gave a {type(value).__name__}. Nothing was sent. It has to give a text.",
+            code="missing_credential",
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class CommandTarget:
+    """A server that is started as a process, and spoken to over its standard input and output."""
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, Credential] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
+
+    def to_json(self) -> JsonObject:
+        """Give it as the lock file holds it: without values of the environment, and without what looks like a credential."""
+        return {"command": self.command, "args": [*_masked(self.args)], "env": _sources(self.env)}
+
+
+@dataclass(frozen=True)
+class UrlTarget:
+    """A server that is reached over HTTP."""
+
+    url: str
+    headers: Mapping[str, Credential] = field(default_factory=dict, repr=False)
+    auth: Any = field(default=None, repr=False)
+    """An `Auth` of httpx2, such as the SDK's OAuth providers."""
+
+    def to_json(self) -> JsonObject:
+        """Give it as the lock file holds it."""
+        return {"url": self.url, "headers": _sources(self.headers)}
+
+
+Target: TypeAlias = CommandTarget | UrlTarget
+
+
+def target_of(
+    server: str,
+    target: str | Sequence[str],
+    *,
+    env: Mapping[str, Credential] | None = None,
+    cwd: str | Path | None = None,
+    headers: Mapping[str, Credential] | None = None,
+    auth: Any = None,
+) -> Target:
+    """Read where a server is.
+
+    Args:
+        server: What it is called, for errors.
+        target: A URL; or a command, as one text or as its words.
+        env: Variables for the process of a command.
+        cwd: The folder in which a command is run.
+        headers: Headers of each request to a URL.
+        auth: An `Auth` of httpx2 for a URL.
+
+    Raises:
+        ContractError: It cannot be read, or a credential stands where it would be shown.
+    """
+    if isinstance(target, str) and re.match(r"https?://", target, re.IGNORECASE):
+        if env or cwd:
+            raise ContractError(
+                f"the MCP server {server!r} is a URL, and env= and cwd= are for commands; leave them out"
+            )
+        return UrlTarget(_checked(server, target), dict(headers or {}), auth)
+    if headers or auth is not None:
+        raise ContractError(f"the MCP server {server!r} is a command, and headers= and auth= are for URLs; take env=")
+    words = shlex.split(target) if isinstance(target, str) else [*target]
+    if not words or not all(isinstance(word, str) and "\0" not in word for word in words) or not words[0].strip():
+        raise ContractError(
+            f"the MCP server {server!r} has the target {target!r}; give a URL, or a command and its arguments"
+        )
+    return CommandTarget(words[0], tuple(words[1:]), dict(env or {}), None if cwd is None else str(cwd))
+
+
+def target_from_json(server: str, data: Mapping[str, Any]) -> Target:
+    """Read a target as the lock file holds it; its credentials are those that come from the environment.
+
+    Args:
+        server: What it is called.
+        data: What the lock file has.
+
+    Raises:
+        ContractError: It is not whole: it had credentials that come from elsewhere.
+    """
+    sources = data.get("headers") or data.get("env") or {}
+    lost = sorted(name for name, source in sources.items() if not isinstance(source, dict) or "variable" not in source)
+    if lost or MASK in str(data.get("args")):
+        raise ContractError(
+            f"the MCP server {server!r} takes credentials that the lock file does not have ({', '.join(lost) or 'in its arguments'}); "
+            "name your MCPTools with --tools module:name"
+        )
+    given = {name: FromEnvironment(source["variable"], source["form"]) for name, source in sources.items()}
+    if "url" in data:
+        return target_of(server, data["url"], headers=given)
+    return target_of(server, [data["command"], *data["args"]], env=given)
+
+
+def _checked(server: str, url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise ContractError(
+            f"the URL of the MCP server {server!r} has credentials in it, and URLs are logged; take headers= or auth="
+        )
+    if named := sorted(name for name, _ in parse_qsl(parts.query) if is_secret(name) or name.lower() == "token"):
+        raise ContractError(
+            f"the URL of the MCP server {server!r} has {', '.join(named)} in it, and URLs are logged; take headers= or auth="
+        )
+    return urlunsplit(parts)
+
+
+def _sources(given: Mapping[str, Credential]) -> JsonObject:
+    """Where credentials come from, which a review wants to see; never what they are."""
+    found: JsonObject = {}
+    for name, credential in sorted(given.items()):
+        if isinstance(credential, FromEnvironment):
+            found[name] = {"variable": credential.variable, "form": credential.form}
+        else:
+            found[name] = "a value" if isinstance(credential, str) else "a function"
+    return found
+
+
+def _masked(args: Sequence[str]) -> list[str]:
+    """Arguments without passwords in URLs, and without the values of options whose names say that they are secret."""
+    found: list[str] = []
+    hidden = False
+    for arg in args:
+        name, equals, _ = arg.partition("=")
+        if hidden and not arg.startswith("-"):
+            found.append(MASK)
+            hidden = False
+            continue
+        secret = arg.startswith("-") and (is_secret(name) or name.lower().rstrip("s").endswith("token"))
+        hidden = secret and not equals
+        shown = f"{name}={MASK}" if secret and equals else arg
+        found.append(str(redact(_USER_INFO.sub(MASK, shown))))
+    return found
+
+
+__all__ = [
+    "CommandTarget",
+    "Credential",
+    "FromEnvironment",
+    "Target",
+    "UrlTarget",
+    "from_environment",
+    "resolved",
+    "target_from_json",
+    "target_of",
+]

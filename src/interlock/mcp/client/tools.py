@@ -1,0 +1,277 @@
+"""The tools of one MCP server as contracts: `MCPTools`."""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...tools.contracts import ToolContract
+from ...tools.contracts.json_schema import contract_from_schema
+from ...tools.contracts.published_shape import ToolAnnotations
+from ...tools.contracts.retry import RetryPolicy
+from ...tools.errors import ContractError
+from ...tools.kinds import Effect, ToolKind
+from ...tools.model_answers import Answers
+from ...tools.sinks import logger_of
+from ...tools.wire import TOOL_NAME, WIRE_NAME, published_canonical_name, published_wire_name
+from ..lock.definitions import Listing, ToolDefinition
+from ..lock.lockfile import LOCK_FILE, LockedServer, LockedTool, LockFile
+from .answers import UnknownWhen
+from .background import BACKGROUND
+from .calls import ToolCalls
+from .connection import Connection, Times
+from .processes import PerProcess
+from .targets import CommandTarget, Credential, Target, target_of
+
+logger = logger_of("interlock.mcp")
+
+
+class MCPTools:
+    """The tools of one MCP server, as contracts that are made from the lock file alone.
+
+    What a server says is not believed. A tool is a command that is at most once until this code says otherwise, and the server's hints
+    can only make it stricter. The server is started or reached at the first call; one session serves all calls of this process.
+
+    Example:
+        ``bank = MCPTools("bank", ["uvx", "bank-mcp"], lock="mcp.lock.json", reads=["get_balance"], idempotent=["transfer"])``
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: str | Sequence[str],
+        *,
+        lock: str | Path = LOCK_FILE,
+        reads: Collection[str] = (),
+        idempotent: Collection[str] = (),
+        unknown_when: UnknownWhen = (),
+        timeout: float | dt.timedelta = 30.0,
+        connect_timeout: float | dt.timedelta = 30.0,
+        recheck: float | dt.timedelta = 0.0,
+        retry: RetryPolicy | None = None,
+        prefix: str = "",
+        env: Mapping[str, Credential] | None = None,
+        cwd: str | Path | None = None,
+        headers: Mapping[str, Credential] | None = None,
+        auth: Any = None,
+    ) -> None:
+        """Say where the server is, and what its tools are.
+
+        Args:
+            name: What the server is called here and in the lock file: a lower-case word. It begins the canonical names of its tools.
+            target: The URL of a server; or the command that starts one, as one text or as its words.
+            lock: The lock file.
+            reads: Names of tools that change nothing. A tool that its server marks ``readOnlyHint: false`` is none.
+            idempotent: Names of tools that are safe to repeat under the idempotency key of the request's `_meta`, or by themselves. A tool
+                that its server marks ``idempotentHint: false`` is none.
+            unknown_when: Error codes of results after which it is not known whether something happened, or a function of the result.
+            timeout: How long one call may take, in seconds or as a timedelta.
+            connect_timeout: How long it may take to start or reach the server and to list its tools.
+            recheck: How long a listing of the server holds where the server does not say. By default it is asked for before each call.
+            retry: How reads and idempotent commands are repeated.
+            prefix: Stands before the names that the model calls the tools by, where two servers have tools of one name.
+            env: Variables for the process of a command, beside the few that a program needs: values, or functions that give them, such
+                as `from_environment`.
+            cwd: The folder in which a command is run.
+            headers: Headers of each request to a URL: values, or functions that give them.
+            auth: An `Auth` of httpx2 for a URL, such as the SDK's OAuth providers.
+
+        Raises:
+            ContractError: Something of it cannot be used; the message says how to mend it.
+        """
+        if not TOOL_NAME.fullmatch(name) or "." in name:
+            raise ContractError(
+                f"the MCP server {name!r} has a name that is no lower-case word; call it for instance 'bank'"
+            )
+        self.name = name
+        self.lock = Path(lock)
+        self.target = target_of(name, target, env=env, cwd=cwd, headers=headers, auth=auth)
+        self._reads = _names(name, "reads", reads)
+        self._idempotent = _names(name, "idempotent", idempotent)
+        if both := sorted(self._reads & self._idempotent):
+            raise ContractError(
+                f"the MCP server {name!r} has {', '.join(both)} in reads= and in idempotent=; a read is repeated anyway"
+            )
+        self._unknown_when: UnknownWhen = unknown_when if callable(unknown_when) else frozenset(unknown_when)
+        self._retry = retry
+        self._prefix = prefix
+        times = Times(
+            _seconds(name, "timeout", timeout),
+            _seconds(name, "connect_timeout", connect_timeout),
+            _seconds(name, "recheck", recheck),
+        )
+        self._connection = PerProcess(lambda: Connection(name, self.target, times))
+
+    @classmethod
+    def at(
+        cls, name: str, target: Target, *, lock: str | Path = LOCK_FILE, connect_timeout: float = 30.0
+    ) -> "MCPTools":
+        """Make one for a server whose target was read already: for reviews of what the lock file has.
+
+        Args:
+            name: What the server is called.
+            target: Where it is.
+            lock: The lock file.
+            connect_timeout: As for the class.
+        """
+        if isinstance(target, CommandTarget):
+            words = [target.command, *target.args]
+            return cls(name, words, lock=lock, env=target.env, cwd=target.cwd, connect_timeout=connect_timeout)
+        return cls(
+            name, target.url, lock=lock, headers=target.headers, auth=target.auth, connect_timeout=connect_timeout
+        )
+
+    def __repr__(self) -> str:
+        return f"<MCPTools {self.name}>"
+
+    def contracts(self, only: Iterable[str] | None = None) -> list[ToolContract]:
+        """Make contracts of the tools. The server is not reached.
+
+        Args:
+            only: The names of those that are wanted; all that are locked by default.
+
+        Raises:
+            LockFileError: The lock file is not there, is damaged, or does not have the server.
+            ContractError: A tool cannot be a contract, or a name is none of a locked tool.
+        """
+        locked = self._locked()
+        wanted = [*locked.tools] if only is None else [*only]
+        self._check_known(locked, {*wanted, *self._reads, *self._idempotent})
+        return [self._contract(locked, locked.tools[tool]) for tool in wanted]
+
+    def contract(
+        self,
+        tool: str,
+        *,
+        check: Callable[..., Any] | None = None,
+        preview: Callable[..., Any] | None = None,
+        sensitive: Iterable[str] = (),
+        answers: Answers | str | None = None,
+    ) -> ToolContract:
+        """Make the contract of one tool. The server is not reached.
+
+        Args:
+            tool: Its name at the server.
+            check: As in `command`; it can ask for arguments by name, and for all of them as ``arguments``.
+            preview: As `check`.
+            sensitive: As in `command`.
+            answers: As in `read`.
+
+        Raises:
+            LockFileError: As `contracts`.
+            ContractError: As `contracts`.
+        """
+        locked = self._locked()
+        self._check_known(locked, {tool, *self._reads, *self._idempotent})
+        return self._contract(
+            locked, locked.tools[tool], check=check, preview=preview, sensitive=sensitive, answers=answers
+        )
+
+    def listing(self) -> Listing:
+        """Ask the server for its tools as they are now: for reviews.
+
+        Raises:
+            ServerUnavailable: It cannot be reached, or gives no usable answer.
+        """
+        return BACKGROUND.run(self._connection.mine.list_tools())
+
+    async def alisting(self) -> Listing:
+        """As `listing`, asynchronously."""
+        return await BACKGROUND.arun(self._connection.mine.list_tools())
+
+    def close(self) -> None:
+        """End the session of this process; the next call begins another one."""
+        if (connection := self._connection.made) is not None:
+            BACKGROUND.run(connection.close())
+
+    async def aclose(self) -> None:
+        """As `close`, asynchronously."""
+        if (connection := self._connection.made) is not None:
+            await BACKGROUND.arun(connection.close())
+
+    def _locked(self) -> LockedServer:
+        return LockFile.load(self.lock).server(self.name, self.lock)
+
+    def _check_known(self, locked: LockedServer, names: Collection[str]) -> None:
+        if unknown := sorted({*names} - locked.tools.keys()):
+            raise ContractError(
+                f"the MCP server {self.name!r} has no locked tool {', '.join(map(repr, unknown))} (the lock file {str(self.lock)!r} has "
+                f"{', '.join(sorted(locked.tools)) or 'none'}); mend the name, or lock the server again"
+            )
+
+    def _contract(self, locked: LockedServer, tool: LockedTool, **options: Any) -> ToolContract:
+        definition = tool.definition
+        kind, effect = self._nature(definition)
+        calls = ToolCalls(
+            self._connection,
+            definition,
+            locked.server,
+            kind,
+            effect,
+            retry=self._retry,
+            unknown_when=self._unknown_when,
+        )
+        wire = self._prefix + definition.name
+        return contract_from_schema(
+            f"{self.name}.{published_canonical_name(definition.name)}",
+            definition.input_schema,
+            calls.call,
+            coroutine=calls.acall,
+            output_schema=definition.output_schema,
+            kind=kind,
+            effect=effect,
+            version=tool.version,
+            description=definition.description or definition.title,
+            wire_name=wire if WIRE_NAME.fullmatch(wire) else published_wire_name(wire),
+            retry=None if effect is Effect.AT_MOST_ONCE and kind is ToolKind.COMMAND else self._retry,
+            annotations=_stricter(definition, kind),
+            **options,
+        )
+
+    def _nature(self, definition: ToolDefinition) -> tuple[ToolKind, Effect]:
+        """What a tool is: what this code says, unless the server itself says that it is worse."""
+        name = definition.name
+        if name in self._reads:
+            if definition.hint("readOnlyHint") is not False and definition.hint("destructiveHint") is not True:
+                return ToolKind.READ, Effect.AT_MOST_ONCE
+            logger.warning(
+                "%s of the MCP server %s is said to be a read, and the server says that it is none: it is taken for a command",
+                name,
+                self.name,
+            )
+        elif name in self._idempotent:
+            if definition.hint("idempotentHint") is not False:
+                return ToolKind.COMMAND, Effect.IDEMPOTENT
+            logger.warning(
+                "%s of the MCP server %s is said to be idempotent, and the server says that it is not: it is not repeated",
+                name,
+                self.name,
+            )
+        return ToolKind.COMMAND, Effect.AT_MOST_ONCE
+
+
+def _stricter(definition: ToolDefinition, kind: ToolKind) -> ToolAnnotations | None:
+    """The hints that are passed on: those that warn."""
+    return ToolAnnotations(
+        destructive_hint=True if definition.hint("destructiveHint") is True and kind is ToolKind.COMMAND else None,
+        open_world_hint=True if definition.hint("openWorldHint") is True else None,
+    )
+
+
+def _names(server: str, argument: str, names: Collection[str]) -> frozenset[str]:
+    if isinstance(names, str):
+        raise ContractError(f"the MCP server {server!r} has {argument}={names!r}; give a list of names of tools")
+    return frozenset(names)
+
+
+def _seconds(server: str, argument: str, value: float | dt.timedelta) -> float:
+    seconds = value.total_seconds() if isinstance(value, dt.timedelta) else value
+    least = 0 if argument == "recheck" else 1e-9
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds < float("inf"):
+        raise ContractError(
+            f"the MCP server {server!r} has {argument}={value!r}; give a positive number of seconds, or a timedelta"
+        )
+    return float(seconds)
+
+
+__all__ = ["MCPTools"]

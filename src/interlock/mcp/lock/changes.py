@@ -1,0 +1,195 @@
+"""What has changed between the definitions that were locked and those that a server publishes now, in words."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ...tools.canonical import JsonObject, same_json
+from ...tools.sinks import json_text, line, quoted
+from .definitions import Listing, ServerIdentity, ToolDefinition, by_name
+
+_MOST = 12
+"""Differences of one tool that are put into words; more than these are counted."""
+_LONGEST = 2_000
+"""Characters of one text or value that are shown."""
+_PARTS = {
+    "title": "the title",
+    "description": "the description",
+    "inputSchema": "the input schema",
+    "outputSchema": "the output schema",
+    "annotations": "the annotations object",
+}
+
+
+class ChangeKind(StrEnum):
+    """What happened to a tool or a server."""
+
+    CHANGED = "changed"
+    VANISHED = "vanished"
+    SHADOWED = "shadowed"
+    """Something else goes by its name."""
+    ADDED = "added"
+    SERVER = "server"
+    """The server says something else of itself."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change, in words."""
+
+    kind: ChangeKind
+    server: str
+    tool: str | None
+    words: tuple[str, ...]
+    """Each says one difference. They quote the server, so they are for people who review and never for a model."""
+    parts: tuple[str, ...] = ()
+    """Which parts of the definition changed, in our own words alone."""
+
+    @property
+    def summary(self) -> str:
+        """What happened, without a word of the server's own: a model may read it."""
+        match self.kind:
+            case ChangeKind.CHANGED:
+                return f"{' and '.join(self.parts)} changed"
+            case ChangeKind.VANISHED:
+                return "the server does not list it any more"
+            case ChangeKind.SHADOWED:
+                return "another tool goes by its name"
+            case ChangeKind.SERVER:
+                return "another server answers in its place"
+            case ChangeKind.ADDED:
+                return "it was never reviewed"
+
+    @property
+    def text(self) -> str:
+        """All of it in one sentence."""
+        name = f"{self.server}: {self.tool}" if self.tool else self.server
+        return f"{name} {self.kind.value}: {'; '.join(self.words)}"
+
+    def to_json(self) -> JsonObject:
+        """Give it as data."""
+        return {"kind": self.kind.value, "server": self.server, "tool": self.tool, "changes": [*self.words]}
+
+
+def tool_changes(server: str, locked: ToolDefinition, listing: Listing) -> Change | None:
+    """Compare one locked tool with what the server lists now.
+
+    Args:
+        server: What the server is called in the lock file.
+        locked: The tool as it was reviewed.
+        listing: What the server lists.
+
+    Returns:
+        What changed; None where nothing did.
+    """
+    found = listing.named(locked.name)
+    if not found:
+        return Change(ChangeKind.VANISHED, server, locked.name, ("the server does not list it any more",))
+    if len(found) > 1:
+        return Change(
+            ChangeKind.SHADOWED,
+            server,
+            locked.name,
+            (f"the server lists {len(found)} tools of this name, so which one would answer is not known",),
+        )
+    if found[0].digest == locked.digest:
+        return None
+    before, after = locked.to_json(), found[0].to_json()
+    parts = tuple(part for key, part in _PARTS.items() if not same_json(before.get(key), after.get(key)))
+    return Change(ChangeKind.CHANGED, server, locked.name, _limited([*_differences(locked, found[0])]), parts)
+
+
+def server_changes(
+    server: str, locked: ServerIdentity, tools: Mapping[str, ToolDefinition], listing: Listing
+) -> list[Change]:
+    """Compare all that is locked of a server with what it lists now: for reviews.
+
+    Args:
+        server: What the server is called in the lock file.
+        locked: What it said of itself.
+        tools: Its tools as they were reviewed, by name.
+        listing: What it lists now.
+    """
+    found: list[Change] = []
+    if words := [*identity_words(locked, listing.server)]:
+        found.append(Change(ChangeKind.SERVER, server, None, tuple(words)))
+    found += filter(None, (tool_changes(server, tool, listing) for _, tool in sorted(tools.items())))
+    for name, tool in sorted(by_name(listing.tools).items()):
+        if name not in tools:
+            found.append(Change(ChangeKind.ADDED, server, name, (f"it says of itself {quoted(tool.description)}",)))
+    return found
+
+
+def identity_words(locked: ServerIdentity, now: ServerIdentity) -> Iterator[str]:
+    """Say what a server says differently of itself."""
+    for what, before, after in (
+        ("name", locked.name, now.name),
+        ("version", locked.version, now.version),
+        ("protocol version", locked.protocol, now.protocol),
+    ):
+        if before != after:
+            yield f"its {what} was {quoted(before)} and is {quoted(after)}"
+
+
+def shadows(listings: Mapping[str, Mapping[str, ToolDefinition]]) -> list[Change]:
+    """Find names that several servers have: what one of them adds may be taken for the tool of another.
+
+    Args:
+        listings: The tools of every server, by name.
+    """
+    found: list[Change] = []
+    homes: dict[str, list[str]] = {}
+    for server, tools in sorted(listings.items()):
+        for name in sorted(tools):
+            homes.setdefault(name, []).append(server)
+    for name, servers in sorted(homes.items()):
+        for server in servers[1:]:
+            found.append(
+                Change(ChangeKind.SHADOWED, server, name, (f"the server {servers[0]} has a tool of this name",))
+            )
+    return found
+
+
+def _differences(locked: ToolDefinition, now: ToolDefinition) -> Iterator[str]:
+    before, after = locked.to_json(), now.to_json()
+    for key, part in _PARTS.items():
+        for path, was, is_now in _compared((), before.get(key, _ABSENT), after.get(key, _ABSENT)):
+            yield _in_words(f"{part} at {'.'.join(map(line, path))}" if path else part, was, is_now)
+
+
+def _compared(path: tuple[str, ...], before: Any, after: Any) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """The innermost places that differ, each with what stood there and what does now."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after}):
+            yield from _compared((*path, key), before.get(key, _ABSENT), after.get(key, _ABSENT))
+    elif before is _ABSENT or after is _ABSENT:
+        if before is not after:
+            yield path, before, after
+    elif not same_json(before, after):
+        yield path, before, after
+
+
+def _in_words(place: str, before: Any, after: Any) -> str:
+    if before is _ABSENT:
+        return f"{place} is new: {_shown(after)}"
+    if after is _ABSENT:
+        return f"{place} is gone; it was {_shown(before)}"
+    return f"{place} was {_shown(before)} and is {_shown(after)}"
+
+
+def _shown(value: Any) -> str:
+    written = quoted(value) if isinstance(value, str) else json_text(value)
+    return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}… ({len(written)} characters)"
+
+
+_ABSENT = object()
+"""Nothing stands there; a JSON null would be something."""
+
+
+def _limited(words: list[str]) -> tuple[str, ...]:
+    more = len(words) - _MOST
+    return (*words[:_MOST], f"and {more} more differences") if more > 0 else tuple(words)
+
+
+__all__ = ["Change", "ChangeKind", "identity_words", "server_changes", "shadows", "tool_changes"]

@@ -1,0 +1,35 @@
+"""What a request carries beside its arguments (`_meta`), under names of our own."""
+
+from ..tools.canonical import JsonObject
+from ..tools.context import ToolContext
+from ..tools.trace_reference import current_trace
+
+PREFIX = "langgraph-interlock/"
+"""The distribution's name: what the project owns. Keys of `_meta` are a prefix, a slash and a name."""
+IDEMPOTENCY_KEY = f"{PREFIX}idempotencyKey"
+"""The same at every attempt of one call."""
+WORKFLOW_ID = f"{PREFIX}workflowId"
+AUDIT_REF = f"{PREFIX}auditRef"
+"""Of the record that the attempt is written down in."""
+TRACEPARENT = "traceparent"
+"""W3C's trace context, whose name the protocol reserves."""
+
+
+def meta_of(context: ToolContext) -> JsonObject:
+    """Give the `_meta` of a call: what a server needs to recognize a repeated call, and a person to find its record.
+
+    Args:
+        context: Of the attempt.
+    """
+    meta: JsonObject = {
+        IDEMPOTENCY_KEY: str(context.idempotency_key),
+        WORKFLOW_ID: str(context.workflow_id),
+        AUDIT_REF: str(context.audit_ref),
+    }
+    traced = (current_trace.get() or {}).get("traceparent")
+    if traced:
+        meta[TRACEPARENT] = traced
+    return meta
+
+
+__all__ = ["AUDIT_REF", "IDEMPOTENCY_KEY", "PREFIX", "TRACEPARENT", "WORKFLOW_ID", "meta_of"]

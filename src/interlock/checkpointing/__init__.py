@@ -3,6 +3,7 @@
 from .checkpointer import SQLCheckpointer
 from .database import Database
 from .encryption import Encryption
+from .erasing import erase_instances
 from .saver.keeping.policy import Retention, RetentionReport
 from .serializing import TypedSerializer, declared_types
 from .store import ApprovalRequest, ApprovalStatus, AuditKind, AuditRecord, Instance, WorkflowStore
@@ -21,4 +22,5 @@ __all__ = [
     "TypedSerializer",
     "WorkflowStore",
     "declared_types",
+    "erase_instances",
 ]

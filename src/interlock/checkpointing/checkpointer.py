@@ -69,7 +69,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         fenced: Refuse a step that does not follow the newest checkpoint of its thread: another run was first. A run from a
             checkpoint that was asked for by its id may branch off, as LangGraph's time travel does.
         memory_bytes: How much of conversations is remembered between steps.
-        metadata_index: Keys of the metadata by which `list` and `threads` find checkpoints through an index. `setup` makes the indexes.
+        metadata_index: Keys of the metadata by which `list` and `alist` find checkpoints through an index. `setup` makes the indexes.
         retention: What `retain` keeps. It is carried out when that is called, by a job of yours or `interlock db prune`.
         synchronous: On SQLite: `FULL` survives power loss, `NORMAL` survives a killed process.
 
@@ -283,9 +283,11 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         return await self.database.arun(partial(self.retain, policy, dry_run=dry_run))
 
     def _erase_instances(self, thread_id: str) -> int:
-        from .erasing import erase_instances  # noqa: PLC0415 -- the workflow store, which a saver alone does without
+        # The workflow store, which a saver alone does without.
+        from .erasing import erase_instances  # noqa: PLC0415
+        from .store import WorkflowStore  # noqa: PLC0415
 
-        return erase_instances(self.database, thread_id)
+        return erase_instances(WorkflowStore(self.database), thread_id)
 
     # Care
 

@@ -6,9 +6,8 @@ from sqlalchemy.engine import Connection
 from ..tools.errors import InProgress
 from ..tools.principal import Principal
 from .connecting.engines import Dialect
-from .database import Database
 from .store import instances as instance_rows
-from .store import trail
+from .store import ledger_counts, trail
 from .store.instances import ERASED
 from .store.seal import Seal
 from .store.workflow_store import WorkflowStore
@@ -20,12 +19,15 @@ BY_DELETION = Principal("interlock.deletion")
 
 
 def erase_instances(
-    database: Database, thread_id: str, *, by: Principal = BY_DELETION, reason: str = "The thread was deleted."
+    store: WorkflowStore, thread_id: str, *, by: Principal = BY_DELETION, reason: str = "The thread was deleted."
 ) -> int:
-    """Erase every workflow instance of a thread, each in a transaction of its own.
+    """Erase every workflow instance of a thread, each in a transaction of its own; its checkpoints and conversation stay.
+
+    `SQLCheckpointer.delete_thread(thread_id, instance=True)` does this as well. Call it where the checkpointer is another one, or has
+    another database. It is a call of the application's, which says for whom it erases.
 
     Args:
-        database: Where the workflow store is.
+        store: Where the instances are.
         thread_id: The thread.
         by: Who erases; recorded.
         reason: Why; recorded.
@@ -36,7 +38,6 @@ def erase_instances(
     Raises:
         InProgress: An effect outside the database is under way on one of them. What was erased before stays erased.
     """
-    store = WorkflowStore(database)
     with store.read() as connection:
         of_thread = sa.select(instances.c.workflow_id).where(instances.c.thread_id == thread_id)
         found = list(connection.scalars(of_thread.order_by(instances.c.workflow_id)))
@@ -68,6 +69,7 @@ def _erase(store: WorkflowStore, connection: Connection, workflow_id: str, by: P
     connection.execute(sa.delete(decisions).where(decisions.c.approval_id.in_(of_approvals)))
     for table in (waits, approvals, ledger, outbox, feedback):
         connection.execute(sa.delete(table).where(table.c.workflow_id == workflow_id))
+    ledger_counts.erase(connection, workflow_id)
     # An event that comes again is known by its row still.
     taken = sa.update(inbox).where(inbox.c.workflow_id == workflow_id)
     late = sa.case((inbox.c.status == "kept", "late"), else_=inbox.c.status)

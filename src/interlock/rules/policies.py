@@ -86,7 +86,11 @@ class ProposalView:
     """Canonical arguments, as on the wire."""
     view: GuardView
     carried_out: Mapping[str, int]
-    """How many times each tool was carried out in this workflow instance."""
+    """How many times each tool was carried out in this workflow instance.
+
+    To ask for one tool (`carried_out.get("order.refund", 0)`) costs the same however often it was; to go through all of them reads the
+    ledger of the instance.
+    """
     now: int
     """Microseconds since 1970 UTC, by the database's clock."""
     history: History | None = None

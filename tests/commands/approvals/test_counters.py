@@ -14,9 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from interlock import (
+    Allow,
+    Deny,
     LimitPerPeriod,
     LimitPerRun,
     Policy,
+    ProposalView,
     Refused,
     SpendingCap,
     SQLCheckpointer,
@@ -26,6 +29,8 @@ from interlock import (
 )
 from interlock.checkpointing.store import LedgerEntry, LedgerStatus, ledger, ledger_counts
 from interlock.checkpointing.store.ledger_counts import Scope, Tally
+from interlock.checkpointing.tables.workflow import counted, counters
+from interlock.rules.policies import Ruling
 from interlock.testing import ScriptedChatModel
 from tests.commands.approvals.support import ADA, HOUR, MALLORY, Home, Shop, answers, refund, said, thread
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database
@@ -262,6 +267,7 @@ def test_an_effect_that_did_not_happen_is_taken_back(tmp_path: Path) -> None:
         lambda tool: SpendingCap(10**12, "amount", [tool]),
         lambda tool: SpendingCap(10**12, "amount", [tool], per="tenant"),
         lambda tool: SpendingCap(10**12, "amount", [tool], per="principal", within="30d"),
+        lambda tool: OwnLimit(),
     ],
 )
 def test_a_later_step_is_as_much_work_for_the_database_as_an_early_one(tmp_path: Path, limit: Any) -> None:
@@ -288,6 +294,109 @@ def test_a_later_step_is_as_much_work_for_the_database_as_an_early_one(tmp_path:
 
     assert early > 0
     assert late <= 1.1 * early
+
+
+class OwnLimit(Policy):
+    """A policy of an application's own, by what was carried out in the instance."""
+
+    def __init__(self, at_most: int = 10**9) -> None:
+        self.at_most = at_most
+
+    def judge(self, proposal: ProposalView) -> Ruling:
+        counted = proposal.carried_out.get(proposal.tool.name, 0)
+        return Allow() if counted < self.at_most else Deny(f"{counted} is enough")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_was_completed_is_counted_by_itself(store: WorkflowStore, seed: int) -> None:
+    run = Run(store, seed)
+    for turn in range(60):
+        run.step()
+        for tool in TOOLS[: turn // 20]:  # before it is first asked for, it is counted once, out of the ledger
+            with store.write() as connection:
+                found = ledger_counts.completed(connection, tenant="default", workflow_id="wf_1", tool=tool)
+            entries = [one for one in run.entries.values() if (one.workflow_id, one.tool) == ("wf_1", tool)]
+            assert found == sum(one.status == "completed" for one in entries), (turn, tool)
+    with store.read() as connection:
+        kept = ledger_counts.completed(connection, tenant="default", workflow_id="wf_1", tool=TOOLS[0], keep=False)
+        assert kept == ledger.carried_out(connection, "wf_1").get(TOOLS[0], 0)
+
+
+def test_an_argument_with_a_dot_in_front_is_not_taken_for_the_counter_of_what_was_completed(
+    store: WorkflowStore,
+) -> None:
+    run, scope = Run(store, 3), Scope("default", frozenset(TOOLS[:1]), workflow_id="wf_1")
+    for _ in range(2):
+        for _ in range(15):
+            run.step()
+        with store.write() as connection:
+            ledger_counts.completed(connection, tenant="default", workflow_id="wf_1", tool=TOOLS[0])
+            found = ledger_counts.count(connection, scope, ".completed")
+        assert found.number == run.expected(scope, "").number
+
+
+@pytest.mark.parametrize("how", ["get", "all"])
+def test_a_policy_of_ones_own_counts_what_was_carried_out_and_not_what_failed(how: str, tmp_path: Path) -> None:
+    @command("money.send", effect="idempotent")
+    def send(amount: int) -> int:
+        """Send money."""
+        if amount == 5:
+            raise Refused("not today")
+        return amount
+
+    class All(OwnLimit):
+        def judge(self, proposal: ProposalView) -> Ruling:
+            return Allow() if sum(dict(proposal.carried_out).values()) < self.at_most else Deny("enough")
+
+    policy = OwnLimit(2) if how == "get" else All(2)
+    flow = Workflow("desk", model=ScriptedChatModel([], forever="Done."), policies=[policy])
+    flow.add_state("open").add_edge("open", send, "open")
+    graph = flow.compile(SQLCheckpointer(f"sqlite:///{tmp_path}/desk.db"))
+    graph.invoke(said(), thread(), context=ADA)
+    graph.invoke(said(), thread("another"), context=ADA)
+
+    def sent(amount: int, where: str = "t-1") -> bool:
+        result = graph.instances.execute(thread(where), "money.send", {"amount": amount}, principal=ADA)
+        return bool(result["ok"])
+
+    assert [sent(amount) for amount in (1, 5, 5, 2, 3)] == [True, False, False, True, False]
+    assert sent(1, "another")
+
+
+def test_erasing_takes_the_counters_of_the_instance_and_resets_no_limit_of_others(store: WorkflowStore) -> None:
+    @command("order.note", effect="transactional")
+    def note(order_id: str, amount: int) -> str:
+        """Note."""
+        return order_id
+
+    policies = [
+        OwnLimit(),
+        LimitPerRun(2, [note]),
+        SpendingCap(10, "amount", [note], within="24h"),
+        SpendingCap(10, "amount", [note], per="tenant"),
+        LimitPerPeriod(10**9, "24h", [note], per="tenant"),
+    ]
+    flow = Workflow("desk", model=ScriptedChatModel([], forever="Done."), policies=policies)
+    flow.add_state("open").add_edge("open", note, "open")
+    saver = SQLCheckpointer(store.database)
+    graph = flow.compile(saver)
+
+    def noted(amount: int) -> bool:
+        result = graph.instances.execute(thread(), "order.note", {"orderId": "1", "amount": amount}, principal=ADA)
+        return bool(result["ok"])
+
+    graph.invoke(said(), thread(), context=ADA)
+    assert [noted(4), noted(4), noted(1)] == [True, True, False]
+    workflow_id = graph.instances.id_of(thread())
+
+    saver.delete_thread("t-1", instance=True)
+
+    with store.read() as connection:
+        for table in (counters, counted):
+            assert connection.execute(sa.select(table).where(table.c.scope == workflow_id)).all() == []
+            assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() > 0
+    graph.invoke(said(), thread(), context=ADA)
+    assert [noted(3), noted(1), noted(1)] == [False, True, True]  # of the tenant's 10, and of the new instance's 2
 
 
 class _Work:

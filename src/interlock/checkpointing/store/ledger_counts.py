@@ -6,6 +6,9 @@ it, in the transaction of the entry, whether or not its own workflow has a polic
 that makes two transactions wait for each other that would both be the last one, and a transaction that looks at an older state of the
 database cannot overwrite it, whatever its isolation level.
 
+How often a tool was carried out in an instance, which a policy sees as `carried_out`, is a counter of its own: of what was completed
+alone.
+
 A policy that counts within a period asks for a counter by time: the counter as it was after each entry is kept as well, and what came
 within the period is what it is now, less what it was when the period began.
 """
@@ -30,6 +33,8 @@ from .sql.json_text import read_json
 
 _COUNTED = (LedgerStatus.COMPLETED, LedgerStatus.STARTED, LedgerStatus.UNKNOWN)
 """Effects that are under way, or may have happened, count as well: a limit that let them pass would be none."""
+_COMPLETED = ".completed"
+"""Stands for a field in the counters of what was completed; no argument that is added up is kept under a name with a dot in front."""
 _LONGEST_FIELD = 255
 _PRECISE = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Amounts are whatever numbers somebody asked for; to add them up must not fail."""
@@ -82,12 +87,12 @@ class Scope:
             and (self.since is None or entry.started_at > self.since)
         )
 
-    def select(self, *columns: Any) -> sa.Select[Any]:
+    def select(self, *columns: Any, statuses: Iterable[LedgerStatus] = _COUNTED) -> sa.Select[Any]:
         """The statement that reads some columns of them, the oldest first."""
         statement = sa.select(*columns).where(
             ledger.c.tenant == self.tenant,
             ledger.c.tool.in_(sorted(self.tools)),
-            ledger.c.status.in_([status.value for status in _COUNTED]),
+            ledger.c.status.in_([status.value for status in statuses]),
         )
         if self.workflow_id is not None:
             statement = statement.where(ledger.c.workflow_id == self.workflow_id)
@@ -110,7 +115,8 @@ def count(connection: Connection, scope: Scope, field: str = "", *, keep: bool =
     found = Tally()
     for tool in sorted(scope.tools):
         one = dataclasses.replace(scope, tools=frozenset({tool}))
-        counter = _counter(connection, one, tool, field, keep=keep) if len(field) <= _LONGEST_FIELD else None
+        is_kept = len(field) <= _LONGEST_FIELD and not field.startswith(".")
+        counter = _counter(connection, one, tool, field, keep=keep) if is_kept else None
         if counter is None:
             found = found.plus(_from_ledger(connection, one, field))
             continue
@@ -122,6 +128,21 @@ def count(connection: Connection, scope: Scope, field: str = "", *, keep: bool =
     return found
 
 
+def completed(connection: Connection, *, tenant: str, workflow_id: str, tool: str, keep: bool = True) -> int:
+    """How many times a tool was carried out in an instance; what is under way, or may have happened, is not counted.
+
+    Args:
+        connection: As for `count`.
+        tenant: Whose the instance is.
+        workflow_id: The instance.
+        tool: The tool.
+        keep: As for `count`.
+    """
+    scope = Scope(tenant=tenant, tools=frozenset({tool}), workflow_id=workflow_id)
+    counter = _counter(connection, scope, tool, _COMPLETED, keep=keep)
+    return (_completed_in_ledger(connection, scope) if counter is None else counter.tally).number
+
+
 def arguments(connection: Connection, scope: Scope) -> Iterator[tuple[tuple[str, str], JsonObject]]:
     """The instance and the key of each entry, and its arguments, without what is sensitive."""
     statement = scope.select(ledger.c.workflow_id, ledger.c.idempotency_key, ledger.c.arguments)
@@ -131,20 +152,22 @@ def arguments(connection: Connection, scope: Scope) -> Iterator[tuple[tuple[str,
 
 def keeping(connection: Connection, entered: Iterable[tuple[LedgerEntry | None, LedgerEntry]], now: int) -> list[Call]:
     """The statements that keep the counters which there are, for entries that are about to be written."""
-    changes: list[tuple[LedgerEntry, int]] = []
+    changes: list[tuple[LedgerEntry, int, int]] = []
     for before, after in entered:
-        was, is_ = before is not None and before.status in _COUNTED, after.status in _COUNTED
-        if before is not None and was and not is_:
-            changes.append((before, -1))
-        elif is_ and not was:
-            changes.append((after, 1))
+        times, done = _change(before, after, _COUNTED), _change(before, after, (LedgerStatus.COMPLETED,))
+        if times or done:
+            changes.append((before if before is not None and times < 0 else after, times, done))
     changes.sort(key=lambda change: change[1])  # what is taken back first: it changes rows that are there already
     kept: dict[tuple[str, str, str], _Counter] = {}
     rows: list[Call] = []
-    for entry, times in changes:
-        for read in _for_entry(connection, entry):
+    for entry, counted_times, done in changes:
+        for read in _for_entry(connection, entry, of_instance=not counted_times):
             counter = kept.get(read.key, read)
-            tally = counter.tally.plus(_of(entry.arguments, counter.field), times)
+            of_completed = counter.field == _COMPLETED
+            times = done if of_completed else counted_times
+            if not times:
+                continue
+            tally = counter.tally.plus(_of(entry.arguments, "" if of_completed else counter.field), times)
             last_at = counter.last_at
             if counter.by_time and times > 0:
                 # They stand in the order in which they were counted, whatever the clock does.
@@ -154,6 +177,11 @@ def keeping(connection: Connection, entered: Iterable[tuple[LedgerEntry | None, 
                 _take_back(connection, counter, entry)
             kept[read.key] = counter._replace(tally=tally, last_at=last_at)
     return [*(counter.writing() for counter in kept.values()), *rows]
+
+
+def _change(before: LedgerEntry | None, after: LedgerEntry, statuses: Iterable[LedgerStatus]) -> int:
+    """1 where an entry comes to stand so, -1 where it no longer does."""
+    return (after.status in statuses) - (before is not None and before.status in statuses)
 
 
 class _Counter(NamedTuple):
@@ -200,7 +228,9 @@ def _counter(connection: Connection, scope: Scope, tool: str, field: str, *, kee
 def _made(connection: Connection, scope: Scope, counter: _Counter) -> _Counter:
     """Count what the ledger has, for the first time."""
     entire = dataclasses.replace(scope, since=None)
-    if not counter.by_time:
+    if counter.field == _COMPLETED:
+        counter = counter._replace(tally=_completed_in_ledger(connection, entire))
+    elif not counter.by_time:
         counter = counter._replace(tally=_from_ledger(connection, entire, counter.field))
     else:
         tally, at, rows = Tally(), 0, []
@@ -218,15 +248,25 @@ def _made(connection: Connection, scope: Scope, counter: _Counter) -> _Counter:
 
 def _from_ledger(connection: Connection, scope: Scope, field: str) -> Tally:
     if not field:
-        statement = scope.select(sa.func.count()).order_by(None)
-        return Tally(int(connection.execute(statement).scalar_one()))
+        return _number(connection, scope, _COUNTED)
     return functools.reduce(lambda sum_, entry: sum_.plus(_of(entry[1], field)), arguments(connection, scope), Tally())
 
 
-def _for_entry(connection: Connection, entry: LedgerEntry) -> list[_Counter]:
-    """The counters that an entry counts in, locked."""
-    somebody = _digest(entry.tenant, entry.principal_id)
-    names = {"run": entry.workflow_id, "principal": somebody, "whole": _digest(entry.tenant, None), "tool": entry.tool}
+def _completed_in_ledger(connection: Connection, scope: Scope) -> Tally:
+    return _number(connection, scope, (LedgerStatus.COMPLETED,))
+
+
+def _number(connection: Connection, scope: Scope, statuses: Iterable[LedgerStatus]) -> Tally:
+    statement = scope.select(sa.func.count(), statuses=statuses).order_by(None)
+    return Tally(int(connection.execute(statement).scalar_one()))
+
+
+def _for_entry(connection: Connection, entry: LedgerEntry, *, of_instance: bool) -> list[_Counter]:
+    """The counters that an entry counts in, or those of its instance alone, locked."""
+    run, somebody, whole = entry.workflow_id, _digest(entry.tenant, entry.principal_id), _digest(entry.tenant, None)
+    names = {"run": run, "principal": somebody, "whole": whole, "tool": entry.tool}
+    if of_instance:
+        names |= {"principal": run, "whole": run}
     return [_read(row) for row in _select_for_entry.all(connection, names)]
 
 
@@ -340,4 +380,11 @@ _update_counted = Prepared(
     .values({name: sa.bindparam(name) for name in _AMOUNTS})
 )
 
-__all__ = ["Scope", "Tally", "arguments", "count", "keeping"]
+
+def erase(connection: Connection, workflow_id: str) -> None:
+    """Take away the counters of one instance. Those of its tenant and its people keep what was counted: erasing resets no limit."""
+    for table in (counted, counters):
+        connection.execute(sa.delete(table).where(table.c.scope == workflow_id))
+
+
+__all__ = ["Scope", "Tally", "arguments", "completed", "count", "erase", "keeping"]

@@ -1,6 +1,6 @@
 """What was carried out before, by the command ledger: what limits and spending caps count."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -73,4 +73,45 @@ class LedgerHistory:
         )
 
 
-__all__ = ["LedgerHistory"]
+class CarriedOut(Mapping[str, int]):
+    """How many times each tool was carried out in an instance: asked for one tool, at the same cost however many there are.
+
+    Whoever goes through all of them has the ledger of the instance counted.
+
+    Args:
+        unit: The instance, in the transaction of the judgement.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._known: dict[str, int] = {}
+        self._whole: Mapping[str, int] | None = None
+
+    def __getitem__(self, tool: str) -> int:
+        if tool not in self._known:
+            instance = self._unit.instance
+            self._unit.counting |= self._unit.writes
+            self._known[tool] = ledger_counts.completed(
+                self._unit.connection,
+                tenant=instance.tenant,
+                workflow_id=instance.workflow_id,
+                tool=tool,
+                keep=self._unit.writes,
+            )
+        if not self._known[tool]:
+            raise KeyError(tool)
+        return self._known[tool]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> Mapping[str, int]:
+        if self._whole is None:
+            self._whole = ledger_rows.carried_out(self._unit.connection, self._unit.instance.workflow_id)
+        return self._whole
+
+
+__all__ = ["CarriedOut", "LedgerHistory"]

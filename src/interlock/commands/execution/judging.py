@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from ...checkpointing.faults import translate
 from ...checkpointing.store import Unit
-from ...checkpointing.store import ledger as ledger_rows
 from ...rules.gate import Admission, Denial, Verdict, judge, rule_broken, said_no
 from ...rules.proposals import Proposal
 from ...rules.view import GuardView
@@ -34,7 +33,7 @@ from ..running.broken_rules import tell
 from ..running.engine import Engine
 from ..running.operations import Sessions
 from .audit_payloads import secrets_of
-from .history import LedgerHistory
+from .history import CarriedOut, LedgerHistory
 from .looking import DeniedError, Looking
 
 T = TypeVar("T")
@@ -66,7 +65,7 @@ def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
         commands.engine.view(instance, proposal.requester),
         facts=asking.check,
         condition=asking.condition,
-        carried_out=lambda: ledger_rows.carried_out(unit.connection, instance.workflow_id),
+        carried_out=lambda: CarriedOut(unit),
         now=unit.now,
         history=LedgerHistory(unit, principal_id=proposal.requester.id, key=proposal.key),
         node=commands.node,

@@ -153,7 +153,7 @@ class Answers:
             engine, about = self.graph.engine, (str(shown["workflowId"]), str(shown["key"]))
             tampered: InvalidResume | None = None
             self._check_resolver()
-            with engine.store.write() as connection:
+            with engine.store.write_and_know() as connection:
                 entry = ledger_rows.load(connection, *about)
                 if (
                     entry is not None
@@ -235,7 +235,7 @@ class Answers:
         engine = self.graph.engine
         declined: list[Declined] = []
         for approval_id, decision, shown in decisions:
-            with engine.store.write() as connection:
+            with engine.store.write_and_know() as connection:
                 taken = self._one(connection, approval_id, decision, shown)
             if isinstance(taken, Declined):
                 declined.append(taken)

@@ -192,7 +192,7 @@ class ApprovalDesk:
             ConflictError: It was decided already, its time is over, or it is not what they were shown.
             InputError: There is no such approval, or the decision cannot be read.
         """
-        with self._engine.store.write() as connection:
+        with self._engine.store.write_and_know() as connection:
             taken = self._decide(connection, approval_id, decision, by)
         if isinstance(taken, Declined):
             raise taken.error

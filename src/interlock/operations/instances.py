@@ -153,7 +153,7 @@ class Instances(Door, ApprovalDesk):
         resolution = Resolution(Found(found), output, data, tuple(events), note, attempt)
         workflow_id = self.id_of(which)
         try:
-            with self._engine.store.write() as connection:
+            with self._engine.store.write_and_know() as connection:
                 outcome = resolve(self._engine, connection, workflow_id, key, resolution, by=by)
         except PrincipalError as error:
             record_denial(self._engine, workflow_id, error, by=by)

@@ -14,6 +14,7 @@ from ...tools.ids import AuditRef, mint
 from ...tools.principal import Principal
 from ...tools.redaction import Secrets
 from ..fault_points import FaultPoint, reach
+from ..lost_commits import note
 from ..statements import Call, write_all
 from . import audit, instances, ledger, ledger_counts, outbox
 from .audit import AuditEntry, AuditKind
@@ -117,6 +118,8 @@ class Unit:
         """
         calls: list[Call] = [ledger.writing(before, after) for before, after in self._entered]
         calls += self._appending()
+        if self._entries:
+            note(self.connection, self.instance.workflow_id, self.instance.audit_count, self.instance.audit_head)
         moved = self.instance is not self._before
         if moved:
             self.set(updated_at=self.now)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
-from ...tools.errors import InputError, StoreUnavailable
+from ...tools.errors import CommitUnknown, InputError, StoreUnavailable
 from ...tools.events import EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
+from .. import lost_commits
 from ..database import Database
 from ..encryption import Encryption
 from ..fault_points import FaultPoint, reach
@@ -98,6 +99,39 @@ class WorkflowStore:
             yield connection
             reach(FaultPoint.BEFORE_COMMIT)
         self.answered()
+
+    @contextlib.contextmanager
+    def write_and_know(self) -> Iterator[Connection]:
+        """As `write`, for what no ledger has: where the answer to its COMMIT is lost, the audit trail says whether it was kept.
+
+        Raises:
+            StoreUnavailable: Nothing of it was kept.
+            CommitUnknown: The database could not be asked, or the transaction wrote no audit record.
+        """
+        marks: list[lost_commits.Mark] = []
+        try:
+            with self.write() as connection:
+                info = connection.info
+                info[lost_commits.MARKS] = marks
+                try:
+                    yield connection
+                finally:
+                    info.pop(lost_commits.MARKS, None)
+        except CommitUnknown as lost:
+            if not marks:
+                raise
+            if not self._is_kept(marks[-1], lost):
+                raise lost_commits.nothing_kept(lost) from lost
+
+    def _is_kept(self, mark: lost_commits.Mark, lost: CommitUnknown) -> bool:
+        for pause in lost_commits.PAUSES:
+            self.wait_until(lambda: False, pause)
+            try:
+                with self.database.write() as connection:
+                    return lost_commits.is_kept(connection, mark)
+            except StoreUnavailable:
+                continue
+        raise lost
 
     def answered(self) -> None:
         """Pass the fault point after a commit: a connection that a test drops there has lost the answer to it.

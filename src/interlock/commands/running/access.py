@@ -169,7 +169,7 @@ def record_denial(
         by: Who tried; nobody in particular where nothing says so. Somebody of another tenant leaves no mark.
         tried: What was tried: plain JSON, and never a value that was to be written.
     """
-    with engine.store.write() as connection:
+    with engine.store.write_and_know() as connection:
         note_denial(engine, connection, workflow_id, error, by=by, **tried)
 
 

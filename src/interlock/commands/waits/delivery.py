@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from sqlalchemy.engine import Connection
 
+from ...checkpointing.lost_commits import PAUSES
 from ...checkpointing.store import Instance, Unit
 from ...checkpointing.store import inbox as inbox_rows
 from ...checkpointing.store import instances as instance_rows
@@ -14,7 +15,7 @@ from ...checkpointing.store.waits import Wait, WaitStatus
 from ...events.envelopes import source_of, tenant_of
 from ...rules.waits import WaitRule
 from ...tools.canonical import canonical_json
-from ...tools.errors import BusError, InputError, InvalidInput, StoreError, StoreUnavailable
+from ...tools.errors import BusError, CommitUnknown, InputError, InvalidInput, StoreError, StoreUnavailable
 from ...tools.events import EventEnvelope
 from ...tools.storable import storable_text
 from ..running.engine import Engine, logger
@@ -83,8 +84,7 @@ def take_again(engine: Engine, event: InboxEvent, envelope: EventEnvelope) -> De
 
 def _attempt(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) -> Delivery:
     try:
-        with engine.store.write() as connection:
-            return _deliver(engine, connection, envelope, known)
+        return _delivered(engine, envelope, known)
     except (StoreError, BusError):
         raise
     except InputError as error:
@@ -102,6 +102,39 @@ def _attempt(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) 
         note = storable_text(note)
         inbox_rows.settle(connection, event, InboxStatus.FAILED, note=note, now=now, correlation=None)
     return Delivery(envelope.event_id, engine.definition.name, DeliveryStatus.FAILED, note)
+
+
+def _delivered(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) -> Delivery:
+    """Take an event in. Where the answer to the COMMIT is lost, it is tried again: the inbox knows whether it was kept."""
+    made: list[Delivery] = []
+    lost: CommitUnknown | None = None
+    for pause in PAUSES:
+        engine.store.wait_until(lambda: False, pause)
+        try:
+            with engine.store.write() as connection:
+                if lost is not None and known is not None and _was_settled(connection, known):
+                    return made[0]
+                found = _deliver(engine, connection, envelope, known)
+                made.append(found)
+        except CommitUnknown as error:
+            lost = lost or error
+        except StoreUnavailable:
+            if lost is None:
+                raise
+        else:
+            # What was written into the inbox by the transaction that is looked for comes again as a duplicate.
+            return made[0] if lost is not None and found.status is DeliveryStatus.DUPLICATE else found
+    assert lost is not None  # noqa: S101 -- nothing else goes round again
+    raise lost
+
+
+def _was_settled(connection: Connection, known: InboxEvent) -> bool:
+    """Whether an event of the inbox was looked at since it was read."""
+    same = (known.source, known.position)
+    return any(
+        (one.source, one.position) == same and (one.status, one.settled_at) != (known.status, known.settled_at)
+        for one in inbox_rows.find(connection, known.event_id, consumer=known.consumer)
+    )
 
 
 def _deliver(engine: Engine, connection: Connection, envelope: EventEnvelope, known: InboxEvent | None) -> Delivery:

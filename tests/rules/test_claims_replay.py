@@ -29,7 +29,7 @@ from interlock.rules.claims import (
     only,
     state,
 )
-from interlock.rules.claims.script import script_of
+from interlock.rules.claims.script import can_go_through_the_door, script_of
 from interlock.rules.conditions import Add, field, has_role, one_of
 from interlock.rules.definition import Definition
 from interlock.testing import PathNotTaken, Replay
@@ -77,10 +77,12 @@ def named(definition: Definition) -> Definition:
     return replace(definition, edges=tuple(edges))
 
 
-def replayed(definition: Definition, proof: Proof, monkeypatch: pytest.MonkeyPatch) -> Replay:
+def replayed(
+    definition: Definition, proof: Proof, monkeypatch: pytest.MonkeyPatch, *, at_the_door: bool = False
+) -> Replay:
     """Run the script of a counterexample; what it leaves behind."""
     monkeypatch.setattr(sys.modules[__name__], "REPLAYED", definition)
-    script = script_of(definition, proof, f"{__name__}:REPLAYED")
+    script = script_of(definition, proof, f"{__name__}:REPLAYED", at_the_door=at_the_door)
     names: dict[str, Any] = {}
     exec(compile(script, f"<{proof.claim}>", "exec"), names)  # noqa: S102 -- ours
     found: Replay = names["replay"]
@@ -184,15 +186,20 @@ CASES: dict[str, tuple[Definition, Claim]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("at_the_door", [False, True], ids=["stepper", "door"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_script_of_a_counterexample_replays_it_in_the_compiled_workflow(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, at_the_door: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     definition, claim = CASES[name]
     (proof,) = check(definition, [claim])
     assert proof.counterexample is not None
+    if at_the_door and not can_go_through_the_door(proof):
+        with pytest.raises(PathNotTaken, match="fork"):
+            replayed(definition, proof, monkeypatch, at_the_door=True)
+        return
 
-    replay = replayed(definition, proof, monkeypatch)
+    replay = replayed(definition, proof, monkeypatch, at_the_door=at_the_door)
 
     assert replay.state == proof.counterexample.situations[-1].state
 

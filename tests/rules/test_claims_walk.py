@@ -74,7 +74,7 @@ def tool(name: str, chance: random.Random, *, outside: bool, counts: bool) -> An
     return body
 
 
-def generated(seed: int) -> tuple[Workflow, list[Any]]:
+def generated(seed: int, *, run_by: str = "served") -> tuple[Workflow, list[Any]]:
     """A workflow of a few states, of which every one can be left."""
     chance = random.Random(seed)
     counts = chance.random() < 0.5
@@ -93,7 +93,7 @@ def generated(seed: int) -> tuple[Workflow, list[Any]]:
         policies.append(LimitPerRun(chance.randint(1, 3), [tools[0]]))
     if chance.random() < 0.5:
         policies.append(RequireRole("agent", [tools[1]]))
-    flow = Workflow("walked", data=Data, policies=policies, limits=Limits(denials=3, calls=6))
+    flow = Workflow("walked", data=Data, policies=policies, limits=Limits(denials=3, calls=6), run_by=run_by)
     for state in states[:-1]:
         flow.add_state(state, decide=propose)
     flow.add_state(states[-1], final=True)
@@ -156,6 +156,22 @@ def follow(paths: Paths, at: set[Situation], record: AuditRecord, granted: int) 
     }
 
 
+def transitions(records: list[AuditRecord], read: int) -> list[AuditRecord]:
+    """The transitions among the records that were not read yet."""
+    return [record for record in records[read:] if record.kind is AuditKind.TRANSITION]
+
+
+def agreed(records: list[AuditRecord], transition: AuditRecord) -> int:
+    """How often people agreed to the call of a transition."""
+    assert transition.payload is not None
+    return sum(
+        record.kind is AuditKind.DECISION
+        and (record.payload or {}).get("decision") == "approve"
+        and (record.payload or {}).get("approvalId") == transition.payload["approvalId"]
+        for record in records
+    )
+
+
 def walked(seed: int) -> Iterator[str]:
     """The tools of transitions without an end; each transition was found on an explored path."""
     flow, _ = generated(seed)
@@ -168,18 +184,10 @@ def walked(seed: int) -> Iterator[str]:
         for _ in range(12):
             turn(graph, config, chance)
             records = graph.instances.audit(config)
-            stages: dict[str, int] = {}
-            for record in records:
-                payload = record.payload or {}
-                if record.kind is AuditKind.DECISION and payload.get("decision") == "approve":
-                    stages[str(payload["approvalId"])] = stages.get(str(payload["approvalId"]), 0) + 1
-            for record in records[read:]:
-                if record.kind is AuditKind.TRANSITION:
-                    assert record.payload is not None
-                    agreed = stages.get(str(record.payload["approvalId"]), 0)
-                    at = follow(paths, at, record, agreed)
-                    assert at, f"seed {seed}: {record.tool} {record.payload} is on no explored path"
-                    yield str(record.tool)
+            for record in transitions(records, read):
+                at = follow(paths, at, record, agreed(records, record))
+                assert at, f"seed {seed}: {record.tool} {record.payload} is on no explored path"
+                yield str(record.tool)
             read = len(records)
             if graph.engine.definition.states[str(graph.instances.snapshot(config).state)].is_final:
                 break

@@ -15,7 +15,7 @@ from ..pictures.proof import picture_of_proof
 from ..rules.claims.access import AccessChange, AccessRow, Touch, access_changes, access_review, as_csv, as_markdown
 from ..rules.claims.checker import BOUND, Proof, Verdict
 from ..rules.claims.findings import Finding, find
-from ..rules.claims.script import script_of
+from ..rules.claims.script import can_go_through_the_door, script_of
 from ..rules.claims.words import in_words, path_in_words
 from ..rules.definition import Definition
 from ..tools.canonical import JsonObject
@@ -57,7 +57,11 @@ def check(  # noqa: PLR0917 -- the options of a command
     ] = None,
     scripts: Annotated[
         Path | None,
-        typer.Option("--scripts", metavar="FOLDER", help="Write a script that replays each such path there."),
+        typer.Option(
+            "--scripts",
+            metavar="FOLDER",
+            help="Write scripts that replay each such path there: in the stepper, and at the door.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,9 +72,18 @@ def check(  # noqa: PLR0917 -- the options of a command
     if junit is not None:
         with writing(junit):
             junit.write_text(_junit(app.name, proofs), encoding="utf-8")
+    module = READY_MADE.get(app.name, app.name)
     written = [
-        *_write(proofs, pictures, "svg", lambda proof: picture_of_proof(definition, proof).svg),
-        *_write(proofs, scripts, "py", lambda proof: script_of(definition, proof, READY_MADE.get(app.name, app.name))),
+        *_write(proofs, pictures, ".svg", lambda proof: picture_of_proof(definition, proof).svg),
+        *_write(proofs, scripts, ".py", lambda proof: script_of(definition, proof, module)),
+        *_write(
+            proofs,
+            scripts,
+            "_door.py",
+            lambda proof: (
+                script_of(definition, proof, module, at_the_door=True) if can_go_through_the_door(proof) else None
+            ),
+        ),
     ]
     if as_json:
         print_json({"claims": [*map(_proof_json, proofs)], "findings": [*map(_finding_json, findings)]})
@@ -164,16 +177,19 @@ def _proofs(app: App, bound: int) -> list[Proof]:
     return app.workflow.prove(bound=bound) if isinstance(app.workflow, Workflow) else []
 
 
-def _write(proofs: list[Proof], folder: Path | None, ending: str, made: Callable[[Proof], str]) -> Iterator[Path]:
+def _write(
+    proofs: list[Proof], folder: Path | None, ending: str, made: Callable[[Proof], str | None]
+) -> Iterator[Path]:
     """Write a file for each claim that some path breaks, named by the claim's number."""
     if folder is None:
         return
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for number, proof in enumerate(proofs, 1):
-            if proof.counterexample is not None:
-                path = folder / f"claim_{number}.{ending}"
-                path.write_text(made(proof), encoding="utf-8")
+            text = None if proof.counterexample is None else made(proof)
+            if text is not None:
+                path = folder / f"claim_{number}{ending}"
+                path.write_text(text, encoding="utf-8")
                 yield path
 
 

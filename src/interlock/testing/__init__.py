@@ -25,7 +25,7 @@ from ._errors import ClaimNotProved, InvalidStep, PathNotTaken, ScriptError, Scr
 from ._events import assert_events_compatible
 from ._faults import Fault, Reached, delay, drop, injected, kill, reach, stop
 from ._processes import Child, Killed
-from ._replay import Replay
+from ._replay import DoorReplay, Replay
 from ._scripted import Request, ScriptedChatModel
 from ._steps import Answer, MintId, Step
 
@@ -35,6 +35,7 @@ __all__ = [
     "Call",
     "Child",
     "ClaimNotProved",
+    "DoorReplay",
     "EventPoint",
     "Fault",
     "FaultPoint",

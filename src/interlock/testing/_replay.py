@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,9 +15,12 @@ from ..graphs import Workflow, WorkflowGraph
 from ..graphs.compiler import compile_graph
 from ..operations.deliveries import Deliveries
 from ..operations.stepping import Stepper
+from ..pictures.picture import Picture
 from ..rules.definition import Definition, Edge
 from ..tools.approvals import Approval, Escalate
+from ..tools.errors import OutcomeUnknown
 from ..tools.principal import Principal
+from ..tools.results import Pending
 from ._errors import PathNotTaken
 from ._stand_ins import REPLAYED, Answers, Failed, Happened, sets_of, stood_in
 
@@ -38,6 +42,10 @@ class Replay:
         data: The values that fields begin with which conditions speak about.
     """
 
+    stepper: Stepper
+    """Shows where the instance stands; in a notebook as a picture."""
+    _config: RunnableConfig
+
     def __init__(
         self,
         workflow: Workflow | WorkflowGraph | Definition,
@@ -54,16 +62,19 @@ class Replay:
         store = WorkflowStore.in_memory(clock=self._now)
         self.graph = compile_graph(self._definition, None, store, {"destructive_in_memory": True})
         """The compiled workflow with the stand-ins."""
-        self._forks = 0
-        self.stepper = self._on("replay")
-        """Shows where the instance stands; in a notebook as a picture."""
-        self.stepper.say("begin")
-        self._go()
+        self._caller = Principal("proposer")
+        self._steps = 0
+        self._begin()
 
     @property
     def state(self) -> str:
         """Where the instance stands."""
-        return self.graph.instances.snapshot(self._config).state
+        return self.graph.instances.snapshot(self._which).state
+
+    @property
+    def picture(self) -> Picture:
+        """The workflow with the state lit in which the instance stands."""
+        return self.graph.instances.picture(self._which)
 
     def call(
         self,
@@ -119,9 +130,9 @@ class Replay:
         self._answers.breaks_off = True
         self._go(granted)
         self._answers.breaks_off, self._answers.chosen = False, settled
-        before = self.graph.instances.get(self._config).data
+        before = self.graph.instances.get(self._which).data
         after = {**before, **sets_of(settled, self._definition.parse_data(before), sets or {})}
-        self.graph.instances.resolve(self._config, "happened", by=Principal("operator"), output=REPLAYED, data=after)
+        self.graph.instances.resolve(self._which, "happened", by=Principal("operator"), output=REPLAYED, data=after)
         self._go()
         return self._came_to(to, f"resolve {tool}")
 
@@ -157,19 +168,57 @@ class Replay:
 
     def fork(self) -> Replay:
         """Fork the instance; the steps that follow are the fork's."""
-        self._forks += 1
-        self.graph.instances.fork(self._config, thread_id=f"replay-{self._forks}", principal=Principal("proposer"))
-        self.stepper = self._on(f"replay-{self._forks}")
+        config: RunnableConfig = {"configurable": {"thread_id": f"replay-{self._steps}"}}
+        self.graph.instances.fork(
+            self._config, thread_id=config["configurable"]["thread_id"], principal=Principal("proposer")
+        )
+        self._config, self._steps = config, self._steps + 1
+        self.stepper = self.graph.stepper(config, context=self._caller)
         return self
 
     def __str__(self) -> str:
         return str(self.stepper)
 
-    # How it is done
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        del include, exclude
+        return {"image/svg+xml": self.picture.svg, "text/plain": str(self)}
 
-    def _on(self, thread: str) -> Stepper:
-        self._config: RunnableConfig = {"configurable": {"thread_id": thread}}
-        return self.graph.stepper(self._config, context=Principal("proposer"))
+    # How it is done: what a replay at the door does otherwise stands first
+
+    def _begin(self) -> None:
+        self._config = {"configurable": {"thread_id": "replay"}}
+        self.stepper = self.graph.stepper(self._config, context=self._caller)
+        self.stepper.say("begin")
+        self._go()
+
+    @property
+    def _which(self) -> str | RunnableConfig:
+        return self._config
+
+    def _start_call(self, edge: Edge) -> None:
+        """Have the call proposed."""
+        self._answers.proposed = edge.tool
+        self.stepper = self.graph.stepper(self._config, context=self._caller)
+        self.stepper.say(f"call {edge.tool.name}")
+
+    def _go(self, granted: Sequence[Approval] = ()) -> None:
+        """Go on until the turn is over, or nobody in the path answers what is asked."""
+        left = [*granted]
+        for _ in range(_MOST_STEPS):
+            asked = self.stepper.waits_for
+            if not asked:
+                if not self.stepper.next:
+                    return
+                self.stepper.step()
+            elif asked[0]["type"] in {"approval", "confirmation"} and left:
+                self._decide(str(asked[0]["approvalId"]), left.pop(0), len(granted) - len(left) - 1)
+            else:
+                return
+
+    def _approve(self, approval_id: str, by: Principal) -> None:
+        self.stepper.answer({approval_id: "approve"}, by=by)
+
+    # What both do
 
     def _now(self, connection: Connection) -> int:
         return clock.read(connection) + self._later
@@ -191,47 +240,30 @@ class Replay:
     def _propose(
         self, edge: Edge, roles: Iterable[str], granted: Sequence[Approval], sets: Mapping[str, Any] | None
     ) -> None:
-        self._answers.chosen, self._answers.proposed = edge, edge.tool
+        self._answers.chosen = edge
         self._answers.is_asked, self._answers.sets = bool(granted), sets or {}
         self._caller = Principal("proposer", roles=frozenset(roles))
-        self.stepper = self.graph.stepper(self._config, context=self._caller)
-        self.stepper.say(f"call {edge.tool.name}")
+        self._steps += 1
+        self._start_call(edge)
 
     def _deliver(self, event: Happened | Failed, to: str, sets: Mapping[str, Any] | None) -> Replay:
         self._answers.sets = sets or {}
-        workflow_id = self.graph.instances.id_of(self._config)
+        workflow_id = self.graph.instances.id_of(self._which)
         Deliveries(self.graph).deliver(event, workflow_id=workflow_id)
         self._go()
         return self._came_to(to, "deliver the event")
 
-    def _go(self, granted: Sequence[Approval] = ()) -> None:
-        """Step until the turn is over, or nobody in the path answers what is asked."""
-        left = [*granted]
-        for _ in range(_MOST_STEPS):
-            asked = self.stepper.waits_for
-            if not asked:
-                if not self.stepper.next:
-                    return
-                self.stepper.step()
-            elif asked[0]["type"] in {"approval", "confirmation"} and left:
-                self._decide(asked[0], left.pop(0))
-            else:
-                return
-
-    def _decide(self, asked: Mapping[str, Any], stage: Approval) -> None:
+    def _decide(self, approval_id: str, stage: Approval, number: int) -> None:
         """Have a stage granted; where the path has it decided by a role that it is escalated to, its time passes first."""
-        approval = str(asked["approvalId"])
         chosen = self._answers.chosen
-        rule = None if chosen is None else chosen.approval
-        for one in () if rule is None else rule.stages:
-            if one.confirmation == stage.confirmation and stage.role != one.role:
-                self._escalate(one, stage)
+        if chosen is not None and chosen.approval is not None:
+            self._escalate(chosen.approval.stages[number], stage)
         if stage.confirmation:
-            self.stepper.answer({approval: "approve"}, by=self._caller)
+            self._approve(approval_id, self._caller)
             return
         roles = frozenset() if stage.role is None else frozenset({stage.role})
-        for number in range(stage.count):
-            self.stepper.answer({approval: "approve"}, by=Principal(f"approver-{len(approval)}-{number}", roles=roles))
+        for person in range(stage.count):
+            self._approve(approval_id, Principal(f"approver-{number}-{person}", roles=roles))
 
     def _escalate(self, rule: Approval, to: Approval) -> None:
         expiry = rule
@@ -248,8 +280,58 @@ class Replay:
         if self.state == to:
             return self
         raise PathNotTaken(
-            f"The path says that to {what} leads to {to!r}, and the instance stands in {self.state!r}. The replay stopped there:\n{self.stepper}"
+            f"The path says that to {what} leads to {to!r}, and the instance stands in {self.state!r}. The replay stopped there:\n{self}"
         )
+
+
+class DoorReplay(Replay):
+    """As `Replay`, with each call proposed from outside the graph (`instances.propose`), without a thread and a conversation.
+
+    A fork takes a thread, so a path with a fork cannot be replayed here.
+    """
+
+    _called: Edge | None
+    """The edge whose call is to be proposed."""
+
+    def fork(self) -> Replay:
+        """Refuse: what was started without a thread has no checkpoint to fork from.
+
+        Raises:
+            PathNotTaken: Always.
+        """
+        raise PathNotTaken(
+            "The path forks the instance, and an instance that was started without a thread has no checkpoint to fork from. Nothing was done; "
+            "replay the path with Replay."
+        )
+
+    def __str__(self) -> str:
+        return str(self.picture)
+
+    def _begin(self) -> None:
+        self._workflow_id, self._called = "replay", None
+        self.graph.instances.start(principal=self._caller, workflow_id=self._workflow_id)
+
+    @property
+    def _which(self) -> str | RunnableConfig:
+        return self._workflow_id
+
+    def _start_call(self, edge: Edge) -> None:
+        self._called = edge
+
+    def _go(self, granted: Sequence[Approval] = ()) -> None:
+        called, self._called = self._called, None
+        if called is None:
+            return  # there is no graph to go on
+        key = f"call-{self._steps}"
+        with contextlib.suppress(*([OutcomeUnknown] if self._answers.breaks_off else [])):
+            stood = self.graph.instances.propose(self._which, called.tool.name, {}, principal=self._caller, key=key)
+            if isinstance(stood, Pending):
+                for number, stage in enumerate(granted):
+                    self._decide(stood.pending.proposal_id, stage, number)
+                self.graph.instances.proposal(stood.pending.proposal_id)
+
+    def _approve(self, approval_id: str, by: Principal) -> None:
+        self.graph.instances.decide(approval_id, "approve", by=by)
 
 
 def definition_of(workflow: Workflow | WorkflowGraph | Definition) -> Definition:
@@ -263,4 +345,4 @@ def definition_of(workflow: Workflow | WorkflowGraph | Definition) -> Definition
             return workflow
 
 
-__all__ = ["Replay", "definition_of"]
+__all__ = ["DoorReplay", "Replay", "definition_of"]

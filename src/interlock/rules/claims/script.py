@@ -16,13 +16,14 @@ from .words import path_in_words, step_in_words
 _WIDTH = 110
 
 
-def script_of(definition: Definition, proof: Proof, app: str) -> str:
+def script_of(definition: Definition, proof: Proof, app: str, *, at_the_door: bool = False) -> str:
     """Write a script that replays the path that breaks a claim.
 
     Args:
         definition: The workflow.
         proof: What came of proving the claim; it must have a counterexample.
         app: Where the workflow is, as `module:name`; the script imports it from there.
+        at_the_door: Whether calls are proposed from outside the graph, without a thread.
 
     Returns:
         A Python script.
@@ -32,6 +33,7 @@ def script_of(definition: Definition, proof: Proof, app: str) -> str:
         raise ValueError(f"No path breaks the claim {proof.claim}. There is nothing to replay.")
     module, _, name = app.partition(":")
     begun = name.partition(".")[0]
+    replay = "DoorReplay" if at_the_door else "Replay"
     lines = [
         '"""'
         + _plain(f"Replays the shortest path of {definition.name} version {definition.version} that breaks a claim."),
@@ -43,11 +45,11 @@ def script_of(definition: Definition, proof: Proof, app: str) -> str:
         'application are replaced by stand-ins that answer as the path needs.\n"""',
         "",
         "from interlock import Approval, Confirmation",
-        "from interlock.testing import Replay",
+        f"from interlock.testing import {replay}",
         f"from {module} import {begun}",
         "",
         f"workflow = {name}() if callable({name}) else {name}",
-        *_begin(definition, proof, path),
+        *_begin(definition, proof, path, replay),
         *_steps(definition, proof, path),
         "print(replay)",
     ]
@@ -57,7 +59,7 @@ def script_of(definition: Definition, proof: Proof, app: str) -> str:
     return used.replace("from interlock import Approval, Confirmation\n", imported) + "\n"
 
 
-def _begin(definition: Definition, proof: Proof, path: Counterexample) -> Iterator[str]:
+def _begin(definition: Definition, proof: Proof, path: Counterexample, replay: str) -> Iterator[str]:
     paths = Paths(definition, proof.claim.assumptions)
     first = path.situations[0]
     given = []
@@ -65,7 +67,7 @@ def _begin(definition: Definition, proof: Proof, path: Counterexample) -> Iterat
         given.append(f"begins_in={first.state!r}")
     if paths.fields:
         given.append(f"data={_literal(_values(paths, first))}")
-    yield f"replay = Replay({', '.join(['workflow', *given])})"
+    yield f"replay = {replay}({', '.join(['workflow', *given])})"
     yield ""
 
 
@@ -155,4 +157,10 @@ def _plain(text: str) -> str:
     return text.encode("unicode_escape").decode("ascii").replace('"""', "'''").replace("\\", "/")
 
 
-__all__ = ["script_of"]
+def can_go_through_the_door(proof: Proof) -> bool:
+    """Whether a path that breaks a claim can be gone by proposing from outside the graph: a fork takes a thread."""
+    path = proof.counterexample
+    return path is not None and all(step.kind is not StepKind.FORK for step in path.steps)
+
+
+__all__ = ["can_go_through_the_door", "script_of"]

@@ -1,12 +1,15 @@
-"""`interlock mcp`: the lock file of MCP servers whose tools are used."""
+"""`interlock mcp`: workflows served to MCP clients and their approvers, and the lock file of MCP servers whose tools are used."""
 
 import typer
 
-from . import locking
+from . import locking, serving
 
-topic = typer.Typer(no_args_is_help=True, help="MCP servers: lock, diff and verify the definitions of their tools.")
+topic = typer.Typer(
+    no_args_is_help=True,
+    help="MCP: serve workflows and approvals; lock, diff and verify the tools of other servers.",
+)
 
-TOPICS = (locking,)
+TOPICS = (serving, locking)
 
 
 def register(app: typer.Typer) -> None:

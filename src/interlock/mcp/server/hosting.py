@@ -1,0 +1,110 @@
+"""What every server of ours does with its transports: HTTP as an ASGI application, and standard input and output."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from urllib.parse import urlsplit
+
+from mcp.server.auth.provider import TokenVerifier
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.lowlevel.server import Server
+from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import AnyHttpUrl
+from starlette.applications import Starlette
+
+from ...tools.errors import InputError
+from .limits import ServerLimits
+
+_LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*")
+_AROUND = 10_000
+"""How much may stand around the arguments of a request."""
+
+
+class Hosted:
+    """A server, and the ways to reach it.
+
+    Args:
+        server: The SDK's low-level server.
+        limits: Bounds on each caller.
+    """
+
+    def __init__(self, server: Server[Any], limits: ServerLimits) -> None:
+        self._server = server
+        self.limits = limits
+
+    @property
+    def server(self) -> Server[Any]:
+        """The SDK's low-level server, for a transport of your own."""
+        return self._server
+
+    def http_app(
+        self,
+        *,
+        path: str = "/mcp",
+        tokens: TokenVerifier | None = None,
+        issuer: str | None = None,
+        resource: str | None = None,
+        scopes: Sequence[str] = (),
+        hosts: Sequence[str] = (),
+    ) -> Starlette:
+        """Make an ASGI application: run it by itself, or mount it at the root of another one whose lifespan enters `lifespan`.
+
+        It keeps no sessions, in neither era of the protocol: any process answers any request.
+
+        Args:
+            path: Where the server is, in full: the metadata of RFC 9728 stand at the host's root.
+            tokens: Verifies access tokens, such as a `JWTVerifier`; without it the application in front of it authenticates, and
+                `principal` says who calls.
+            issuer: The authorization server that clients are sent to.
+            resource: The URL under which clients know this server, which its tokens are for.
+            scopes: Those that a token must have.
+            hosts: Names under which it may be reached, beside the loopback's and the resource's: a request to another name is refused.
+
+        Raises:
+            InputError: Tokens are verified, and issuer or resource is not given.
+        """
+        own = [] if resource is None else [urlsplit(resource).netloc]
+        names = [*_LOOPBACK, *own, *hosts]
+        origins = [f"{scheme}://{name}" for name in names for scheme in ("http", "https")]
+        return self._server.streamable_http_app(
+            streamable_http_path=path,
+            json_response=True,
+            stateless_http=True,
+            max_request_body_size=self.limits.request_bytes + _AROUND,
+            transport_security=TransportSecuritySettings(
+                enable_dns_rebinding_protection=True, allowed_hosts=names, allowed_origins=origins
+            ),
+            auth=None if tokens is None else _resource_server(issuer, resource, scopes),
+            token_verifier=tokens,
+        )
+
+    def lifespan(self, app: Any = None) -> AbstractAsyncContextManager[Any]:
+        """What has to run around the application that `http_app` made, where another one mounts it; by itself it does so on its own.
+
+        Args:
+            app: The application that mounts it; not used.
+        """
+        del app
+        return self._server.session_manager.run()
+
+    async def serve_stdio(self) -> None:
+        """Serve one client over standard input and output, until it hangs up. What else the process prints goes to standard error."""
+        async with stdio_server() as (incoming, outgoing):
+            await self._server.run(incoming, outgoing, self._server.create_initialization_options())
+
+
+def _resource_server(issuer: str | None, resource: str | None, scopes: Sequence[str]) -> AuthSettings:
+    if issuer is None or resource is None:
+        raise InputError(
+            "Tokens are verified, and clients would not find out where to get one. Nothing was served; give issuer and resource as well."
+        )
+    return AuthSettings(
+        issuer_url=AnyHttpUrl(issuer),
+        resource_server_url=AnyHttpUrl(resource),
+        required_scopes=[*scopes],
+        validate_token_resource=True,
+    )
+
+
+__all__ = ["Hosted"]

@@ -1,0 +1,138 @@
+"""Who calls: from a token that was verified, from the environment, or from the application; never from what a client sends."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...tools.errors import PrincipalError
+from ...tools.principal import Principal
+
+WHO, ROLES, TENANT, TOKEN = "INTERLOCK_AS", "INTERLOCK_ROLES", "INTERLOCK_TENANT", "INTERLOCK_TOKEN"
+"""The variables of the environment that say who calls over standard input and output."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What is known of whoever sent a request. None of it comes from arguments, `_meta` or the client's name for itself."""
+
+    claims: Mapping[str, Any] | None = None
+    """Of the access token that was verified; None where there is none."""
+    request: Any = None
+    """The Starlette request, where there is one: for an application that authenticates in front of the server."""
+
+
+PrincipalSource = Principal | Callable[[Caller], Principal]
+"""Who calls: one principal for everybody who reaches the server, or a function of what is known of the caller."""
+
+
+@dataclass(frozen=True)
+class ClaimNames:
+    """Which claims of a token say who somebody is."""
+
+    subject: str = "sub"
+    roles: str = "roles"
+    """A list, or a text with spaces between."""
+    tenant: str = "tenant"
+    """Left out of a token, it is the default tenant."""
+
+    def __call__(self, caller: Caller) -> Principal:
+        """Read the principal off a caller's claims.
+
+        Raises:
+            PrincipalError: There are none, or they name nobody in particular.
+        """
+        claims = caller.claims or {}
+        subject, roles = claims.get(self.subject), claims.get(self.roles, ())
+        if not isinstance(subject, str):
+            raise PrincipalError(
+                f"The access token has no claim {self.subject!r} that says who calls. Nothing was done. Have the authorization server "
+                "put it in, or say which claim it is."
+            )
+        who = Principal(
+            subject,
+            roles=frozenset(roles.split() if isinstance(roles, str) else roles),
+            tenant=claims.get(self.tenant) or "default",
+        )
+        return known(who)
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Principal:
+    """Read who calls off the environment that the client's configuration gave the process.
+
+    Raises:
+        PrincipalError: It does not say so.
+    """
+    who = environment.get(WHO)
+    if not who:
+        raise PrincipalError(
+            f"Who calls was not said: over standard input and output there are no tokens. Nothing was served. Set {WHO} in the client's "
+            f"configuration of this server, and {ROLES} and {TENANT} where they matter."
+        )
+    roles = frozenset(environment.get(ROLES, "").replace(",", " ").split())
+    return known(Principal(who, roles=roles, tenant=environment.get(TENANT) or "default"))
+
+
+def known(principal: Principal) -> Principal:
+    """The principal, unless it is nobody in particular.
+
+    Raises:
+        PrincipalError: It is anonymous.
+    """
+    if not principal.is_known:
+        raise PrincipalError(
+            "Whoever calls is nobody in particular, and a server serves somebody. Nothing was done. Let the principal be named."
+        )
+    return principal
+
+
+def principal_of(source: PrincipalSource, caller: Caller) -> Principal:
+    """Who a request is from.
+
+    Raises:
+        PrincipalError: The source does not say so.
+    """
+    if isinstance(source, Principal):
+        return source
+    found: object = source(caller)
+    if not isinstance(found, Principal):
+        raise PrincipalError(
+            f"The function that says who calls gave a {type(found).__name__}. Nothing was done; let it return a Principal, or raise a PrincipalError."
+        )
+    return known(found)
+
+
+def person_of(caller: Caller, names: ClaimNames) -> Principal:
+    """The person whom a token names: for decisions, which no program takes.
+
+    Raises:
+        PrincipalError: The token was issued to a program for itself, or to somebody who acts for the person.
+    """
+    claims = caller.claims or {}
+    person = names(caller)
+    if claims.get(names.subject) in {claims.get("client_id"), claims.get("azp")} - {None}:
+        raise PrincipalError(
+            f"The access token of {person.id} was issued to a program for itself, and decisions are taken by people. Nothing was decided. "
+            "Sign in as a person, who then lets the assistant connect."
+        )
+    if "act" in claims:
+        raise PrincipalError(
+            f"The access token lets somebody else act for {person.id}, and decisions are taken by people themselves. Nothing was decided. "
+            "Sign in as the person who decides."
+        )
+    return person
+
+
+__all__ = [
+    "ROLES",
+    "TENANT",
+    "TOKEN",
+    "WHO",
+    "Caller",
+    "ClaimNames",
+    "PrincipalSource",
+    "from_environment",
+    "known",
+    "person_of",
+    "principal_of",
+]

@@ -1,0 +1,173 @@
+"""The protocol's requests, each answered for whoever it is from: the SDK's low-level server with a handler for every method."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import mcp_types as types
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import Server
+from mcp.shared.exceptions import MCPError
+
+from ..._version import __version__
+from ...tools.errors import InterlockError
+from ...tools.principal import Principal
+from .answers import answered
+from .calls import Calls, Waiting, internal, refused
+from .catalog import Catalog
+from .completions import completions
+from .identity import Caller, PrincipalSource, principal_of
+from .limits import Meter, ServerLimits
+from .prompts import Prompts
+from .resources import Resources
+from .tasks import EXTENSION, TaskParams, Tasks, UpdateParams, declares
+
+Context = ServerRequestContext[Any, Any]
+_Params = TypeVar("_Params")
+_Result = TypeVar("_Result")
+
+LIST_TTL_MS = 300_000
+"""How long a client may take a list for current: it changes with a release of the workflow alone."""
+INSTRUCTIONS = (
+    "These tools act on instances of a workflow. Start one, and keep its workflowId. Each result has the revision to give as expectedRevision with the "
+    "next call, and the tools that may be called next. When an answer was lost, send the same call again: it is carried out once, and its stored result "
+    "is given. A call that the workflow does not allow now is denied, and its error says what to do. A result whose ok is null waits for a person's "
+    "decision, which no tool here can take: ask with the proposal tool what became of it. After a rejection, an expiry or a withdrawal, the same call asks "
+    "again only with a new idempotencyKey or revision."
+)
+_LISTS = ("tools/list", "resources/list", "resources/templates/list", "prompts/list", "server/discover")
+
+
+def caller_of(context: Context) -> Caller:
+    """What is known of whoever sent a request."""
+    request = context.request
+    user = None if request is None else request.scope.get("user")
+    claims = user.access_token.claims if isinstance(user, AuthenticatedUser) else None
+    return Caller(claims=claims, request=request)
+
+
+class Requests:
+    """Answers requests, each for whoever it is from.
+
+    Args:
+        source: Who a request is from.
+        limits: Bounds on each caller.
+        meter: Counts them.
+    """
+
+    def __init__(self, source: PrincipalSource, meter: Meter) -> None:
+        self._source = source
+        self._meter = meter
+
+    def handler(
+        self, answer: Callable[[Context, _Params, Principal], Awaitable[_Result]]
+    ) -> Callable[[Context, _Params], Awaitable[_Result]]:
+        """Make a handler: who it is from is found out first and counted, and no error of ours or of the application's leaves as it is."""
+
+        async def handle(context: Context, params: _Params) -> _Result:
+            try:
+                by = principal_of(self._source, caller_of(context))
+                self._meter.request(by)
+                return await answer(context, params, by)
+            except MCPError:
+                raise
+            except InterlockError as error:
+                raise refused(error) from error
+            except Exception as error:
+                raise internal(error) from error
+
+        return handle
+
+
+def build(
+    catalog: Catalog,
+    source: PrincipalSource,
+    limits: ServerLimits,
+    meter: Meter,
+    *,
+    name: str,
+    instructions: str | None,
+) -> Server[Any]:
+    """Build the server of workflows.
+
+    Args:
+        catalog: What it offers.
+        source: Who a request is from.
+        limits: Bounds on each caller.
+        meter: Counts them.
+        name: Its name, as clients show it.
+        instructions: What a client may tell its model about the tools as a whole.
+    """
+    requests, calls = Requests(source, meter), Calls(catalog, limits, meter)
+    resources, prompts, tasks = Resources(catalog), Prompts(catalog), Tasks(catalog, calls)
+
+    async def list_tools(context: Context, params: Any, by: Principal) -> types.ListToolsResult:
+        del context, params, by
+        return types.ListToolsResult(tools=catalog.listed)
+
+    async def call_tool(context: Context, params: types.CallToolRequestParams, by: Principal) -> Any:
+        given = await calls.call(params.name, dict(params.arguments or {}), by)
+        if not isinstance(given, Waiting):
+            return given
+        return await tasks.created(given) if declares(context) else answered(given.workflow, given.pending.to_json())
+
+    async def list_resources(context: Context, params: Any, by: Principal) -> types.ListResourcesResult:
+        del context, params, by
+        return types.ListResourcesResult(resources=resources.listed())
+
+    async def list_templates(context: Context, params: Any, by: Principal) -> types.ListResourceTemplatesResult:
+        del context, params, by
+        return types.ListResourceTemplatesResult(resource_templates=resources.templates())
+
+    async def read(
+        context: Context, params: types.ReadResourceRequestParams, by: Principal
+    ) -> types.ReadResourceResult:
+        del context
+        contents, is_same = await resources.read(params.uri, by)
+        return types.ReadResourceResult(
+            contents=[*contents],
+            ttl_ms=LIST_TTL_MS if is_same else 0,
+            cache_scope="public" if is_same else "private",
+        )
+
+    async def list_prompts(context: Context, params: Any, by: Principal) -> types.ListPromptsResult:
+        del context, params, by
+        return types.ListPromptsResult(prompts=prompts.listed())
+
+    async def get_prompt(
+        context: Context, params: types.GetPromptRequestParams, by: Principal
+    ) -> types.GetPromptResult:
+        del context
+        return await prompts.get(params.name, params.arguments or {}, by)
+
+    async def complete(context: Context, params: types.CompleteRequestParams, by: Principal) -> types.CompleteResult:
+        del context
+        found = await completions(catalog, params, by)
+        return types.CompleteResult(completion=types.Completion(values=found, has_more=False))
+
+    server: Server[Any] = Server(
+        name,
+        version=__version__,
+        instructions=INSTRUCTIONS if instructions is None else instructions,
+        cache_hints={method: CacheHint(ttl_ms=LIST_TTL_MS, scope="public") for method in _LISTS},  # type: ignore[misc]
+        get_tool_input_schema=lambda tool: (
+            None if tool not in catalog.tools else catalog.tools[tool].listed.input_schema
+        ),
+        on_list_tools=requests.handler(list_tools),
+        on_call_tool=requests.handler(call_tool),
+        on_list_resources=requests.handler(list_resources),
+        on_list_resource_templates=requests.handler(list_templates),
+        on_read_resource=requests.handler(read),
+        on_list_prompts=requests.handler(list_prompts),
+        on_get_prompt=requests.handler(get_prompt),
+        on_completion=requests.handler(complete),
+    )
+    server.extensions[EXTENSION] = {}
+    server.add_request_handler("tasks/get", TaskParams, requests.handler(tasks.get))
+    server.add_request_handler("tasks/update", UpdateParams, requests.handler(tasks.update))
+    server.add_request_handler("tasks/cancel", TaskParams, requests.handler(tasks.cancel))
+    return server
+
+
+__all__ = ["Requests", "build", "caller_of"]

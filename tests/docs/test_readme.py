@@ -113,7 +113,7 @@ def test_every_target_of_make_is_there(command: str):
 
 def test_no_command_goes_unchecked():
     assert [command for command in COMMANDS if command not in {*MAKE, *INTERLOCK}] == []
-    assert {block.language for block in BLOCKS} == {"python", "sh", "text", "mermaid"}
+    assert {block.language for block in BLOCKS} == {"python", "sh", "text", "mermaid", "json"}
 
 
 def test_every_file_that_it_links_to_is_there():

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 import interlock
 from interlock import DeliveryStatus, Event, EventEnvelope, Principal, ToolContext, Workflow, command, deliver
 from interlock.checkpointing.store import inbox
-from interlock.checkpointing.store import waits as wait_rows
 from interlock.checkpointing.store.inbox import InboxEvent, InboxStatus
+from interlock.checkpointing.store.settled import stops
 from interlock.commands.waits.delivery import settle_due
 from interlock.events import reply
 from interlock.events.cloudevents import to_structured
@@ -289,7 +289,7 @@ def test_an_event_and_a_wait_that_were_written_at_the_same_moment_find_each_othe
     with orders.store.write() as connection:
         inbox.settle(connection, kept, InboxStatus.KEPT, note=None, now=0, correlation=kept.correlation)
 
-    ended = settle_due(orders.graph.engine)
+    ended = settle_due(orders.graph.engine).ended
 
     assert [wait.workflow_id for wait in ended] == [workflow_id]
     assert orders.state(workflow_id) == "paid"
@@ -442,7 +442,7 @@ def test_a_resume_that_fails_is_made_up_for_by_the_next_tick(desk: Desk, monkeyp
 
     assert desk.shown().values["state"] == "answered"
     with desk.store.read() as connection:
-        assert wait_rows.not_resumed(connection, workflow="probe", limit=10) == []
+        assert stops.pending(connection, workflow="probe", now=1 << 62, decided_before=1 << 62, inside=True, limit=9) == []
 
 
 def _broken(*_: Any, **__: Any) -> Any:

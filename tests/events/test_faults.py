@@ -14,9 +14,9 @@ import pytest
 from interlock import DeliveryStatus, WorkflowStore
 from interlock.checkpointing.fault_points import hang
 from interlock.checkpointing.store import inbox, outbox
-from interlock.checkpointing.store import waits as wait_rows
 from interlock.checkpointing.store.inbox import InboxStatus
 from interlock.checkpointing.store.outbox import OutboxStatus
+from interlock.checkpointing.store.settled import stops
 from interlock.events import InProcessBus, Message, Relay, RelayOptions, message_of
 from interlock.events.brokers import open_bus
 from interlock.events.points import EventPoint
@@ -283,7 +283,7 @@ def test_a_process_that_dies_between_settling_and_resuming_is_made_up_for(tmp_pa
     assert second.shown().values["state"] == "answered"
     assert second.deliveries.tick().resumed == []
     with second.store.read() as connection:
-        assert wait_rows.not_resumed(connection, workflow="probe", limit=9) == []
+        assert stops.pending(connection, workflow="probe", now=1 << 62, decided_before=1 << 62, inside=True, limit=9) == []
     second.close()
 
 

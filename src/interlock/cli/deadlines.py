@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ..graphs import WorkflowGraph
-from ..operations.approval_desk import Tick
 from ..operations.resuming import AnyGraph
+from ..operations.ticking import Tick
 from ..tools.canonical import JsonObject
 from ..tools.sinks import line
 from .support.durations import seconds_of

@@ -38,6 +38,11 @@ class CompiledWorkflow(HasEngine, Protocol):
     ) -> StateSnapshot:
         """Look at a thread."""
 
+    async def aget_state(
+        self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
+    ) -> StateSnapshot:
+        """Look at a thread."""
+
     @property
     def config(self) -> RunnableConfig | None:
         """What `with_config` bound to the graph."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from ..checkpointing.store import inbox as inbox_rows
 from ..checkpointing.store.inbox import InboxEvent, InboxStatus
+from ..commands.running.driver import arun, run
+from ..commands.running.operations import Look, Steps
 from ..commands.waits.delivery import Delivery, DeliveryStatus, settle_due, take_again, take_in
 from ..events.cloudevents import read
 from ..events.envelopes import envelope_of
@@ -17,7 +19,7 @@ from ..tools.events import Event, EventEnvelope
 from ..tools.ids import EventId, TraceId, WorkflowId, derive, mint
 from ..tools.storable import storable_text
 from .compiled import CompiledWorkflow
-from .resuming import AnyGraph, Kind, Resumer, Stop
+from .resuming import AnyGraph, Failure, Resumer
 
 Deliverable = EventEnvelope | Event | Mapping[str, Any] | str | bytes
 """An event in any form: an envelope, the wire shape, a CloudEvent, their JSON text, or a bare `Event` with `workflow_id=`."""
@@ -31,6 +33,8 @@ class Ticked:
     """The instances whose waits it ended."""
     resumed: list[str] = field(default_factory=list)
     """The instances whose graphs went on."""
+    failed: list[Failure] = field(default_factory=list)
+    """What could not be taken up, each with its error; a later tick tries again."""
 
 
 KEPT_BYTES = 65_536
@@ -72,9 +76,8 @@ class Deliveries:
         self, event: Deliverable, *, workflow_id: str | None = None, source: str = "/application", resume: bool = True
     ) -> Delivery:
         """As `deliver`."""
-        database = self._engine.store.database
-        envelope = await database.arun(lambda: self.envelope(event, workflow_id, source))
-        delivery = await database.arun(lambda: take_in(self._engine, envelope))
+        envelope = await self.aenvelope(event, workflow_id, source)
+        delivery = await self._engine.store.database.arun(lambda: take_in(self._engine, envelope))
         if resume:
             await self.aresume(delivery.ended)
         return delivery
@@ -86,20 +89,34 @@ class Deliveries:
             self.resume(delivery.ended)
         return delivery
 
+    async def aagain(self, event: InboxEvent, *, resume: bool = True) -> Delivery:
+        """As `again`."""
+        delivery = await self._engine.store.database.arun(
+            lambda: take_again(self._engine, event, envelope_of(event.envelope))
+        )
+        if resume:
+            await self.aresume(delivery.ended)
+        return delivery
+
     def tick(self, *, resume: bool = True) -> Ticked:
         """Keep the deadlines: end the waits that are due, and resume every graph that has not gone on from what was settled."""
-        done = Ticked(ended=[wait.workflow_id for wait in settle_due(self._engine)])
-        if resume:
-            done.resumed = self._resumer.resume(self._resumer.all())
-        return done
+        return run(self._engine.store, self.ticking(resume=resume))
 
     async def atick(self, *, resume: bool = True) -> Ticked:
         """As `tick`."""
-        database = self._engine.store.database
-        ended = await database.arun(lambda: settle_due(self._engine))
-        done = Ticked(ended=[wait.workflow_id for wait in ended])
+        return await arun(self._engine.store, self.ticking(resume=resume))
+
+    def ticking(self, *, resume: bool) -> Steps[Ticked]:
+        """The body of `tick` and `atick`."""
+        settled = yield Look(lambda: settle_due(self._engine))
+        done = Ticked(
+            ended=[wait.workflow_id for wait in settled.ended],
+            failed=[Failure("wait", wait.wait_id, wait.workflow_id, error, None) for wait, error in settled.failed],
+        )
         if resume:
-            done.resumed = await self._resumer.aresume(await database.arun(self._resumer.all))
+            resumed = yield from self._resumer.all()
+            done.resumed = resumed.workflow_ids
+            done.failed += resumed.failed
         return done
 
     def resume(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
@@ -108,11 +125,11 @@ class Deliveries:
         Returns:
             The instances whose graphs went on. One whose graph could not is left for the next tick, and logged.
         """
-        return self._resumer.resume([Stop(Kind.WAIT, wait_id) for wait_id in wait_ids])
+        return run(self._engine.store, self._resumer.ended(wait_ids)).workflow_ids
 
     async def aresume(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
         """As `resume`."""
-        return await self._resumer.aresume([Stop(Kind.WAIT, wait_id) for wait_id in wait_ids])
+        return (await arun(self._engine.store, self._resumer.ended(wait_ids))).workflow_ids
 
     def keep_unreadable(self, body: bytes, *, name: str, problem: str) -> None:
         """Write something into the inbox that came over a bus and cannot be taken in, so that a person can look at it.
@@ -143,6 +160,10 @@ class Deliveries:
             )
             inbox_rows.insert(connection, event)
 
+    async def akeep_unreadable(self, body: bytes, *, name: str, problem: str) -> None:
+        """As `keep_unreadable`."""
+        await self._engine.store.database.arun(lambda: self.keep_unreadable(body, name=name, problem=problem))
+
     def envelope(self, event: Deliverable, workflow_id: str | None, source: str) -> EventEnvelope:
         """Read an event in any of its forms.
 
@@ -162,6 +183,10 @@ class Deliveries:
             f"A {type(event).__qualname__} was delivered, which is no event. Nothing was done; give an EventEnvelope, the wire shape as a "
             "mapping or JSON text, a CloudEvent, or an instance of an Event class with workflow_id=."
         )
+
+    async def aenvelope(self, event: Deliverable, workflow_id: str | None, source: str) -> EventEnvelope:
+        """As `envelope`."""
+        return await self._engine.store.database.arun(lambda: self.envelope(event, workflow_id, source))
 
     def _wrapped(self, event: Event, workflow_id: str | None, source: str) -> EventEnvelope:
         instance = None if workflow_id is None else self._engine.store.find(workflow_id)

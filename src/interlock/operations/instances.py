@@ -9,6 +9,8 @@ from ..checkpointing.store import AuditRecord, Instance
 from ..checkpointing.store.trail import claims_kept
 from ..commands.execution.resolution import Found, Resolution, resolve
 from ..commands.running.access import looked_at, record_denial
+from ..commands.running.driver import arun, run
+from ..commands.running.operations import Steps
 from ..pictures.card import ApprovalCard
 from ..pictures.picture import Picture, picture_of_instance
 from ..pictures.timeline import Timeline, timeline_of
@@ -20,10 +22,12 @@ from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
 from .approval_desk import ApprovalDesk
 from .door import Door, Which
+from .reports import Reports
+from .ticking import Ticking
 from .time_travel import fork, head, rejoin
 
 
-class Instances(Door, ApprovalDesk):
+class Instances(Door, ApprovalDesk, Ticking, Reports):
     """The instances of one compiled workflow."""
 
     def get(self, which: Which, *, by: Principal | None = None) -> Instance:
@@ -40,6 +44,10 @@ class Instances(Door, ApprovalDesk):
         """
         workflow_id = self.id_of(which)
         return self._engine.store.get(workflow_id) if by is None else self._looked_at(which, by)
+
+    async def aget(self, which: Which, *, by: Principal | None = None) -> Instance:
+        """As `get`."""
+        return await self._engine.store.database.arun(lambda: self.get(which, by=by))
 
     def snapshot(
         self, which: Which, *, principal: Principal | None = None, by: Principal | None = None
@@ -60,12 +68,24 @@ class Instances(Door, ApprovalDesk):
         principal = principal or by
         return self._snapshot_of(instance, principal or instance.started_by)
 
+    async def asnapshot(
+        self, which: Which, *, principal: Principal | None = None, by: Principal | None = None
+    ) -> InstanceSnapshot:
+        """As `snapshot`."""
+        return await self._engine.store.database.arun(lambda: self.snapshot(which, principal=principal, by=by))
+
     def picture(self, which: Which, *, principal: Principal | None = None, by: Principal | None = None) -> Picture:
         """The workflow with this instance's state lit; the arguments are those of `snapshot`."""
         by = by or principal
         instance = self.get(which, by=by)
         principal = principal or by
         return picture_of_instance(self._engine, instance, self.audit(which), principal or instance.started_by)
+
+    async def apicture(
+        self, which: Which, *, principal: Principal | None = None, by: Principal | None = None
+    ) -> Picture:
+        """As `picture`."""
+        return await self._engine.store.database.arun(lambda: self.picture(which, principal=principal, by=by))
 
     def card(self, approval_id: str, *, by: Principal, resume: bool = True) -> ApprovalCard:
         """An approval as a card for a notebook: with buttons where there are widgets, and functions to call everywhere.
@@ -82,6 +102,11 @@ class Instances(Door, ApprovalDesk):
         self.approval(approval_id, by=by)
         return ApprovalCard(self, approval_id, by, resume=resume)
 
+    async def acard(self, approval_id: str, *, by: Principal, resume: bool = True) -> ApprovalCard:
+        """As `card`."""
+        await self.aapproval(approval_id, by=by)
+        return ApprovalCard(self, approval_id, by, resume=resume)
+
     def timeline(self, which: Which, *, by: Principal | None = None) -> Timeline:
         """What happened to an instance, in order: a figure in a notebook, and rows for pandas.
 
@@ -91,6 +116,10 @@ class Instances(Door, ApprovalDesk):
         """
         workflow_id = self.id_of(which)
         return timeline_of(self.get(which, by=by).workflow, workflow_id, self.audit(which))
+
+    async def atimeline(self, which: Which, *, by: Principal | None = None) -> Timeline:
+        """As `timeline`."""
+        return await self._engine.store.database.arun(lambda: self.timeline(which, by=by))
 
     def audit(self, which: Which, *, by: Principal | None = None) -> list[AuditRecord]:
         """The audit trail of an instance, oldest first.
@@ -103,6 +132,10 @@ class Instances(Door, ApprovalDesk):
             self._looked_at(which, by)
         return self._engine.store.audit(self.id_of(which))
 
+    async def aaudit(self, which: Which, *, by: Principal | None = None) -> list[AuditRecord]:
+        """As `audit`."""
+        return await self._engine.store.database.arun(lambda: self.audit(which, by=by))
+
     def claims(self, which: Which, *, by: Principal | None = None) -> tuple[str, ...]:
         """The claims that the instance's running version was proved to keep, as its record says.
 
@@ -114,6 +147,10 @@ class Instances(Door, ApprovalDesk):
             Each claim as a sentence with what it assumes; none where nothing was claimed, or where the record was erased.
         """
         return claims_kept(self.audit(which, by=by))
+
+    async def aclaims(self, which: Which, *, by: Principal | None = None) -> tuple[str, ...]:
+        """As `claims`."""
+        return await self._engine.store.database.arun(lambda: self.claims(which, by=by))
 
     def resolve(
         self,
@@ -160,6 +197,26 @@ class Instances(Door, ApprovalDesk):
             raise
         return None if outcome is None else outcome.result
 
+    async def aresolve(
+        self,
+        which: Which,
+        found: Found | str,
+        *,
+        by: Principal,
+        key: str | None = None,
+        output: Any = None,
+        data: Mapping[str, Any] | None = None,
+        events: Iterable[Event] = (),
+        note: str | None = None,
+        attempt: int | None = None,
+    ) -> JsonObject | None:
+        """As `resolve`."""
+        return await self._engine.store.database.arun(
+            lambda: self.resolve(
+                which, found, by=by, key=key, output=output, data=data, events=events, note=note, attempt=attempt
+            )
+        )
+
     def _looked_at(self, which: Which, by: Principal) -> Instance:
         """The instance, for somebody who may see it.
 
@@ -180,9 +237,11 @@ class Instances(Door, ApprovalDesk):
         Raises:
             InputError: The thread has no such checkpoint any more.
         """
-        if by is not None:
-            self._looked_at(config, by)
-        return head(self._graph, config)
+        return run(self._engine.store, head(self._graph, config, by=by))
+
+    async def ahead(self, config: RunnableConfig, *, by: Principal | None = None) -> RunnableConfig:
+        """As `head`."""
+        return await arun(self._engine.store, head(self._graph, config, by=by))
 
     def rejoin(self, config: RunnableConfig, *, principal: Principal | None = None) -> RunnableConfig:
         """Let a thread whose checkpoints were lost (deleted, in memory, an older backup) go on with its instance.
@@ -200,7 +259,11 @@ class Instances(Door, ApprovalDesk):
             RunError: There is no such instance for the principal's tenant.
             ConflictError: Nothing is lost: the checkpoint of the last command is there.
         """
-        return rejoin(self._graph, config, principal=principal)
+        return run(self._engine.store, rejoin(self._graph, config, principal=principal))
+
+    async def arejoin(self, config: RunnableConfig, *, principal: Principal | None = None) -> RunnableConfig:
+        """As `rejoin`."""
+        return await arun(self._engine.store, rejoin(self._graph, config, principal=principal))
 
     def fork(
         self, config: RunnableConfig, *, thread_id: str | None = None, principal: Principal | None = None
@@ -222,4 +285,15 @@ class Instances(Door, ApprovalDesk):
             InputError: There is no such checkpoint.
             ConflictError: The new thread is in use.
         """
+        return run(self._engine.store, self._fork(config, thread_id, principal))
+
+    async def afork(
+        self, config: RunnableConfig, *, thread_id: str | None = None, principal: Principal | None = None
+    ) -> RunnableConfig:
+        """As `fork`."""
+        return await arun(self._engine.store, self._fork(config, thread_id, principal))
+
+    def _fork(
+        self, config: RunnableConfig, thread_id: str | None, principal: Principal | None
+    ) -> Steps[RunnableConfig]:
         return fork(self._graph, config, thread_id=thread_id or mint("thread"), principal=principal)

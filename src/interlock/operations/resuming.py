@@ -1,12 +1,16 @@
-"""Letting graphs go on from where something was settled: an ended wait, or an approval whose time was over.
+"""Letting graphs go on from where something was settled: an ended wait, a decided or expired approval, a resolved attempt.
 
-What ends a wait or lets a request expire is committed in SQL first. Resuming only lets the graph see it; one that fails, or that
-a killed process never made, is made up for by the next tick. So a stop is struck off only once its thread was seen to have gone on.
+What settles it is committed in SQL first. Resuming only lets the graph see it; one that fails, or that a killed process never made, is
+made up for by a later tick. So a stop is struck off only once its thread was seen to have gone on.
+
+Of several ticks one takes a stop up, by a claim in SQL. Threads are taken up side by side, and one that fails comes after those behind it,
+with pauses that grow.
 """
 
+import contextlib
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -14,13 +18,17 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import ApprovalStatus, Instance, approval_listing
-from ..checkpointing.store import approvals as approval_rows
+from ..checkpointing.store import Instance, leases
+from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store import waits as wait_rows
+from ..checkpointing.store.settled import claims, stops
+from ..checkpointing.store.settled.stops import LEFT_ALONE, Kind, Stop
 from ..commands.running.engine import logger
+from ..commands.running.operations import Either, SideBySide, Steps, in_store
 from ..commands.running.principals import ACTOR
 from ..commands.running.scope import workflow_id_of
-from ..tools.errors import ConflictError
+from ..nodes.execution import OUTCOME_UNKNOWN
+from ..tools.errors import ConflictError, InterlockError, StoreUnavailable
 from ..tools.principal import RuntimeActor
 from .compiled import CompiledWorkflow, HasEngine
 
@@ -30,29 +38,44 @@ ABANDONED_AFTER = 300.0
 """After so long without a checkpoint a run that was resumed counts as left by a process that died, and the tick takes it up."""
 BATCH = 1_000
 """How many stops of a kind one tick looks at."""
-
-
-class Kind(Enum):
-    """What a graph stopped for; its value is what the interrupt shows its id as."""
-
-    WAIT = "waitId"
-    APPROVAL = "approvalId"
+AT_ONCE = 8
+"""How many threads one tick lets go on at a time."""
+_LOOK_AGAIN = 5.0
+"""Seconds until a thread is looked at again that somebody else runs."""
 
 
 @dataclass(frozen=True)
-class Stop:
-    """Where a graph stands, as far as is known, though what it stands for is settled."""
+class Failure:
+    """Something that is settled, or overdue, and could not be taken up. A later tick tries again."""
 
-    kind: Kind
+    kind: str
+    """`wait`, `approval`, `attempt`, or `deadline`."""
     id: str
-
-
-@dataclass(frozen=True)
-class _Resumption:
-    stop: Stop
+    """Of the wait or the approval; of an attempt its idempotency key."""
     workflow_id: str
-    config: RunnableConfig
-    runner: AnyGraph
+    error: Exception
+    retry_at: int | None
+    """When it is tried again, in microseconds since 1970 UTC; None for the next tick."""
+
+
+@dataclass
+class Resumed:
+    """What letting graphs go on came to."""
+
+    workflow_ids: list[str] = field(default_factory=list)
+    """The instances whose graphs went on."""
+    failed: list[Failure] = field(default_factory=list)
+    """Where one could not."""
+
+    @classmethod
+    def of(cls, parts: Iterable["Resumed"]) -> "Resumed":
+        """All of them together, each instance once."""
+        whole = cls()
+        for part in parts:
+            whole.workflow_ids += part.workflow_ids
+            whole.failed += part.failed
+        whole.workflow_ids = list(dict.fromkeys(whole.workflow_ids))
+        return whole
 
 
 class _Standing(Enum):
@@ -80,105 +103,181 @@ class Resumer:
         self._root = root
         self._abandoned_after = ABANDONED_AFTER if abandoned_after is None else abandoned_after
 
-    def all(self) -> list[Stop]:
-        """Where graphs have not gone on yet, as far as is known."""
+    def all(self) -> Steps[Resumed]:
+        """Let every graph go on that has not yet, as far as is known, and is to be tried now."""
+        found: list[Stop] = yield from in_store(self._pending, write=False)
+        return (yield from self.resume(found))
+
+    def ended(self, wait_ids: Iterable[str]) -> Steps[Resumed]:
+        """Let the graphs go on that stand at these ended waits."""
+        ids = [*wait_ids]
+        if not ids:
+            return Resumed()
+        found: list[Stop] = yield from in_store(lambda connection: _of_waits(connection, ids), write=False)
+        return (yield from self.resume(found))
+
+    def resume(self, found: list[Stop]) -> Steps[Resumed]:
+        """Let the graphs go on that stand there. One that cannot is left for a later tick, and logged."""
+        if not found or self._own is None:
+            return Resumed()
+        threads: list[list[_Due]] = yield from in_store(lambda connection: self._by_thread(connection, found))
+        with self._owner(bool(threads)) as owner:
+            parts = yield SideBySide([_body(self, due, owner) for due in threads], AT_ONCE)
+        return Resumed.of(parts)
+
+    @contextlib.contextmanager
+    def _owner(self, wanted: bool) -> Iterator[str]:
+        """Who takes stops up, whose claims hold for as long as this goes on."""
+
+        def renewed() -> bool:
+            with self._engine.store.write() as connection:
+                claims.renew(connection, owner, now=self._engine.store.now(connection))
+            return True
+
+        with leases.held() as owner:
+            if not wanted:
+                yield owner
+                return
+            with leases.kept(renewed, seconds=claims.HELD_SECONDS):
+                yield owner
+
+    def _pending(self, connection: Connection) -> list[Stop]:
         if self._own is None:
             return []
-        # Those inside another graph, which nobody has told us of, find out when that is run again.
-        name, inside = self._engine.definition.name, self._root is not None
-        with self._engine.store.read() as connection:
-            waits = wait_rows.not_resumed(connection, workflow=name, inside=inside, limit=BATCH)
-            expired = approval_listing.not_resumed(connection, workflow=name, inside=inside, limit=BATCH)
-        return [*(Stop(Kind.APPROVAL, one) for one in expired), *(Stop(Kind.WAIT, one.wait_id) for one in waits)]
+        now = self._engine.store.now(connection)
+        found = stops.pending(
+            connection,
+            workflow=self._engine.definition.name,
+            now=now,
+            decided_before=now - int(LEFT_ALONE * 1_000_000),
+            # Those inside another graph, which nobody has told us of, find out when that is run again.
+            inside=self._root is not None,
+            limit=BATCH,
+        )
+        return [stop for stop in found if not claims.is_held(stop.owner, stop.held_until, now)]
 
-    def resume(self, stops: list[Stop]) -> list[str]:
-        """Let the graphs that stand there go on.
-
-        Returns:
-            The instances whose graphs went on. One whose graph could not is left for the next tick, and logged.
-        """
-        resumed: list[str] = []
-        for due in filter(None, map(self._resumption_of, stops)):
-            try:
-                standing = self._standing(due.runner.get_state(due.config), due.stop)
-                if standing in {_Standing.WAITS, _Standing.LEFT}:
-                    due.runner.invoke(None, due.config)
-                    resumed.append(due.workflow_id)
-                if standing is not _Standing.RUNS:
-                    self._mark(due.stop)
-            except Exception as error:
-                _log(due, error)
-        return list(dict.fromkeys(resumed))
-
-    async def aresume(self, stops: list[Stop]) -> list[str]:
-        """As `resume`."""
-        resumed: list[str] = []
-        database = self._engine.store.database
-        for stop in stops:
-            due = await database.arun(lambda stop=stop: self._resumption_of(stop))  # type: ignore[misc]
-            if due is None:
+    def _by_thread(self, connection: Connection, found: list[Stop]) -> list[list["_Due"]]:
+        """The stops by the thread that is resumed, so that one thread is never resumed twice at once."""
+        threads: dict[tuple[str, bool], list[_Due]] = {}
+        for stop in found:
+            instance = instance_rows.load(connection, stop.workflow_id)
+            if instance is None or instance.thread_id is None:
+                stops.mark(connection, stop)  # there is no graph to go on
                 continue
-            try:
-                standing = self._standing(await due.runner.aget_state(due.config), stop)
-                if standing in {_Standing.WAITS, _Standing.LEFT}:
-                    await due.runner.ainvoke(None, due.config)
-                    resumed.append(due.workflow_id)
-                if standing is not _Standing.RUNS:
-                    await database.arun(lambda stop=stop: self._mark(stop))  # type: ignore[misc]
-            except Exception as error:
-                _log(due, error)
-        return list(dict.fromkeys(resumed))
+            inside = bool(instance.checkpoint_ns)
+            runner = self._root if inside else self._own
+            if runner is not None:
+                due = _Due(stop, runner, self._config(instance))
+                threads.setdefault((instance.thread_id, runner is self._root), []).append(due)
+        return [*threads.values()]
 
-    def _resumption_of(self, stop: Stop) -> _Resumption | None:
-        with self._engine.store.read() as connection:
-            workflow_id = _stopped(connection, stop)
-        instance = None if workflow_id is None else self._engine.store.find(workflow_id)
-        if instance is None:
-            return None
-        if instance.thread_id is None:
-            self._mark(stop)
-            return None
-        runner = self._root if instance.checkpoint_ns else self._own
-        if runner is None:
-            return None
+    def _config(self, instance: Instance) -> RunnableConfig:
         configurable: dict[str, Any] = {"thread_id": instance.thread_id}
         if not instance.checkpoint_ns:
             derived = workflow_id_of(configurable, self._engine.definition.name)
             if derived != instance.workflow_id:
                 configurable["workflow_id"] = instance.workflow_id
-        return _Resumption(stop, instance.workflow_id, going_on(configurable, instance), runner)
+        return going_on(configurable, instance)
 
-    def _standing(self, state: Any, stop: Stop) -> _Standing:
+    def thread(self, due: list["_Due"], owner: str) -> Steps[Resumed]:
+        """Let one thread go on from its stops, one after another: the first run may serve them all."""
+        done = Resumed()
+        for one in due:
+            claimed = yield from in_store(lambda connection, one=one: self._claimed(connection, one.stop, owner))  # type: ignore[misc]
+            if claimed is None:
+                continue  # it has gone on, or somebody else is at it
+            standing, error = yield from self._go_on(one, failed_before=claimed.attempts > 0)
+            if error is None and standing in {_Standing.WAITS, _Standing.LEFT}:
+                done.workflow_ids.append(one.stop.workflow_id)
+            failure = yield from in_store(
+                lambda connection, one=one, standing=standing, error=error: self._settle(  # type: ignore[misc]
+                    connection, one.stop, owner, standing, error
+                )
+            )
+            if failure is not None:
+                done.failed.append(failure)
+        return done
+
+    def _go_on(self, due: "_Due", *, failed_before: bool) -> Steps[tuple[_Standing, Exception | None]]:
+        runner, config = due.runner, due.config
+        standing = _Standing.RUNS
+        try:
+            state = yield Either(lambda: runner.get_state(config), lambda: runner.aget_state(config))
+            standing = self._standing(state, due.stop, failed_before=failed_before)
+            if standing in {_Standing.WAITS, _Standing.LEFT}:
+                yield Either(lambda: runner.invoke(None, config), lambda: runner.ainvoke(None, config))
+        except Exception as error:
+            _log(due.stop, error)
+            return standing, error
+        return standing, None
+
+    def _claimed(self, connection: Connection, stop: Stop, owner: str) -> claims.Resumption | None:
+        if not stops.is_pending(connection, stop):
+            return None
+        name, now = self._engine.definition.name, self._engine.store.now(connection)
+        return claims.claim(connection, stop, workflow=name, owner=owner, now=now)
+
+    def _settle(
+        self, connection: Connection, stop: Stop, owner: str, standing: _Standing, error: Exception | None
+    ) -> Failure | None:
+        """Strike the stop off, or give it back."""
+        now = self._engine.store.now(connection)
+        if isinstance(error, ConflictError):
+            claims.put_back(connection, stop, owner=owner, at=now)
+        elif error is not None:
+            name = self._engine.definition.name
+            at = claims.failed(connection, stop, workflow=name, error=kind_of(error), now=now)
+            return Failure(stop.kind.value, stop.id, stop.workflow_id, error, at)
+        elif standing is _Standing.RUNS:
+            claims.put_back(connection, stop, owner=owner, at=now + int(_LOOK_AGAIN * 1_000_000))
+        else:
+            stops.mark(connection, stop)
+        return None
+
+    def _standing(self, state: Any, stop: Stop, *, failed_before: bool) -> _Standing:
         """Where a thread stands as seen from a stop."""
         shown = [interrupt.value for interrupt in state.interrupts]
-        if any(isinstance(value, Mapping) and value.get(stop.kind.value) == stop.id for value in shown):
+        if any(isinstance(value, Mapping) and _shows(value, stop) for value in shown):
             return _Standing.WAITS
         # `next` leaves out a task that has ended and whose step has not.
         if shown or not state.tasks:
             return _Standing.ELSEWHERE
+        if failed_before:  # the run that broke was ours, and nobody else has the stop
+            return _Standing.LEFT
         # A run that is under way looks at the row by itself. One whose process died is under way for ever.
         if state.created_at is None:  # a saver that does not say when
             return _Standing.RUNS
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(state.created_at)
         return _Standing.LEFT if age.total_seconds() >= self._abandoned_after else _Standing.RUNS
 
-    def _mark(self, stop: Stop) -> None:
-        with self._engine.store.write() as connection:
-            if stop.kind is Kind.WAIT:
-                wait_rows.mark_resumed(connection, stop.id)
-            else:
-                approval_rows.mark_resumed(connection, stop.id)
+
+@dataclass(frozen=True)
+class _Due:
+    """A stop, and how its thread is let go on."""
+
+    stop: Stop
+    runner: AnyGraph
+    config: RunnableConfig
 
 
-def _stopped(connection: Connection, stop: Stop) -> str | None:
-    """The instance whose graph has not gone on from a stop; None when it has, or is not to."""
-    if stop.kind is Kind.WAIT:
-        wait = wait_rows.load(connection, stop.id)
-        return None if wait is None or wait.resumed else wait.workflow_id
-    approval = approval_rows.load_by_id(connection, stop.id)
-    if approval is None or approval.status is not ApprovalStatus.EXPIRED or approval.interrupt_id is None:
-        return None
-    return approval.workflow_id
+def _body(resumer: Resumer, due: list[_Due], owner: str) -> Any:
+    return lambda: resumer.thread(due, owner)
+
+
+def _of_waits(connection: Connection, wait_ids: list[str]) -> list[Stop]:
+    found = (wait_rows.load(connection, one) for one in wait_ids)
+    return [Stop(Kind.WAIT, wait.workflow_id, wait.wait_id) for wait in found if wait is not None]
+
+
+def _shows(value: Mapping[str, Any], stop: Stop) -> bool:
+    """Whether an interrupt is about what a stop is about."""
+    match stop.kind:
+        case Kind.WAIT:
+            return value.get("waitId") == stop.id
+        case Kind.APPROVAL:
+            return value.get("approvalId") == stop.id
+        case _:
+            return value.get("type") == OUTCOME_UNKNOWN and value.get("key") == stop.id
 
 
 def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableConfig:
@@ -190,17 +289,34 @@ def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableCon
     return {"configurable": {**configurable, ACTOR: RuntimeActor.clock(instance.tenant)}}
 
 
-def _log(due: _Resumption, error: Exception) -> None:
+def kind_of(error: Exception) -> str:
+    """What is kept of a failure beside what it was about: its type, and the code of an error of our own; its text goes to the log."""
+    return f"{type(error).__name__} ({error.code})" if isinstance(error, InterlockError) else type(error).__name__
+
+
+def _log(stop: Stop, error: Exception) -> None:
     if isinstance(error, ConflictError):
-        logger.info("somebody else runs the thread of %s: %s", due.workflow_id, error)
+        logger.info("somebody else runs the thread of %s: %s", stop.workflow_id, error)
+        return
+    if isinstance(error, StoreUnavailable):
+        logger.warning("%s", error.message)
         return
     logger.error(
-        "the %s %s of %s is settled, and its graph could not go on; the next tick tries again",
-        due.stop.kind.name.lower(),
-        due.stop.id,
-        due.workflow_id,
+        "the %s %s of %s is settled, and its graph could not go on; a later tick tries again",
+        stop.kind.value,
+        stop.id,
+        stop.workflow_id,
         exc_info=error,
     )
 
 
-__all__ = ["ABANDONED_AFTER", "BATCH", "AnyGraph", "Kind", "Resumer", "Stop", "going_on"]
+__all__ = [
+    "ABANDONED_AFTER",
+    "BATCH",
+    "AnyGraph",
+    "Failure",
+    "Resumed",
+    "Resumer",
+    "going_on",
+    "kind_of",
+]

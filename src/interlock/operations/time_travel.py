@@ -5,13 +5,15 @@ run from behind the last command is refused before anything is written. `head` g
 another instance from the past of this one. `rejoin` is for a thread that has no past any more.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.graph import START
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import StateUpdate
+from langgraph.types import StateSnapshot, StateUpdate
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import AuditKind, Instance, Unit
@@ -21,9 +23,10 @@ from ..commands.instances.lineage import descends, parents_of
 from ..commands.instances.starting import blank_instance
 from ..commands.instances.versions import keep, proved
 from ..commands.running.access import Access, looked_at
-from ..commands.running.checkpoint_lookup import Saved, looking_at
+from ..commands.running.checkpoint_lookup import FromThreads, Saved, looking_at
 from ..commands.running.engine import Engine
 from ..commands.running.entrances import enter
+from ..commands.running.operations import Either, Look, Steps, in_store
 from ..commands.running.scope import is_nested, workflow_id_of
 from ..commands.waits.settling import arrive
 from ..tools.errors import ConflictError, InputError
@@ -70,8 +73,13 @@ def check_travel(
     raise error
 
 
-def head(graph: CompiledWorkflow, config: RunnableConfig) -> RunnableConfig:
+def head(graph: CompiledWorkflow, config: RunnableConfig, *, by: Principal | None) -> Steps[RunnableConfig]:
     """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
+
+    Args:
+        graph: The workflow.
+        config: The thread.
+        by: Who looks; None for the application.
 
     Raises:
         InputError: The thread has no such checkpoint any more.
@@ -79,14 +87,16 @@ def head(graph: CompiledWorkflow, config: RunnableConfig) -> RunnableConfig:
     engine = graph.engine
     thread = config.get("configurable", {}).get("thread_id")
     saver = cast("Any", graph.checkpointer)
-    instance = engine.store.get(workflow_id_of(config.get("configurable", {}), engine.definition.name))
+    instance: Instance = yield Look(lambda: _looked_at(engine, config, by))
     plain: RunnableConfig = {"configurable": {**config.get("configurable", {})}}
     plain["configurable"].pop("checkpoint_id", None)
     wanted = instance.head_checkpoint
     if wanted is None:
         return plain
+    whole: RunnableConfig = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
+    listed: list[CheckpointTuple] = yield Either(lambda: [*saver.list(whole)], lambda: _listed(saver, whole))
     parents: dict[str, str | None] = {}
-    for saved in saver.list({"configurable": {"thread_id": thread, "checkpoint_ns": ""}}):
+    for saved in listed:
         above = saved.parent_config
         parents[saved.config["configurable"]["checkpoint_id"]] = (
             None if above is None else above["configurable"]["checkpoint_id"]
@@ -104,7 +114,11 @@ def head(graph: CompiledWorkflow, config: RunnableConfig) -> RunnableConfig:
     )
 
 
-def rejoin(graph: CompiledWorkflow, config: RunnableConfig, *, principal: Principal | None) -> RunnableConfig:
+async def _listed(saver: Any, config: RunnableConfig) -> list[CheckpointTuple]:
+    return [saved async for saved in saver.alist(config)]
+
+
+def rejoin(graph: CompiledWorkflow, config: RunnableConfig, *, principal: Principal | None) -> Steps[RunnableConfig]:
     """Let a thread whose checkpoints were lost go on with its instance, from where the row stands.
 
     Args:
@@ -123,33 +137,37 @@ def rejoin(graph: CompiledWorkflow, config: RunnableConfig, *, principal: Princi
     engine, saver = graph.engine, cast("Any", graph.checkpointer)
     plain: RunnableConfig = {"configurable": {**config.get("configurable", {})}}
     plain["configurable"].pop("checkpoint_id", None)
-    instance = _looked_at(engine, plain, principal)
+    instance: Instance = yield Look(lambda: _looked_at(engine, plain, principal))
     workflow_id, wanted = instance.workflow_id, instance.head_checkpoint
     by = principal or Principal.anonymous(instance.tenant)
     thread = plain["configurable"].get("thread_id")
     if wanted is None:
         return plain
-    if saver.get_tuple(looking_at(str(thread), "", wanted)) is not None:
+    last = looking_at(str(thread), "", wanted)
+    if (yield Either(lambda: saver.get_tuple(last), lambda: saver.aget_tuple(last))) is not None:
         raise ConflictError(
             f"The thread {thread!r} has the checkpoint of the last command of {workflow_id}, so nothing is lost. Nothing was done; go on with "
             "graph.instances.head(config).",
             retryable=False,
             details={"workflowId": workflow_id},
         )
-    with engine.store.write() as connection:
-        unit = engine.store.unit(connection, workflow_id)
-        engine.owned(None if unit is None else unit.instance, by, workflow_id)
-        assert unit is not None  # noqa: S101 -- `owned` has refused None
-        if unit.instance.head_checkpoint == wanted:
-            unit.set(head_checkpoint=None)
-            unit.record(AuditKind.REJOINED, by, {"thread": thread, "lost": wanted, "state": unit.instance.state})
-            unit.flush()
+    yield from in_store(lambda connection: _rejoined(engine, connection, instance, str(thread), by))
     return plain
+
+
+def _rejoined(engine: Engine, connection: Connection, instance: Instance, thread: str, by: Principal) -> None:
+    unit, wanted = engine.store.unit(connection, instance.workflow_id), instance.head_checkpoint
+    engine.owned(None if unit is None else unit.instance, by, instance.workflow_id)
+    assert unit is not None  # noqa: S101 -- `owned` has refused None
+    if unit.instance.head_checkpoint == wanted:
+        unit.set(head_checkpoint=None)
+        unit.record(AuditKind.REJOINED, by, {"thread": thread, "lost": wanted, "state": unit.instance.state})
+        unit.flush()
 
 
 def fork(
     graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, principal: Principal | None
-) -> RunnableConfig:
+) -> Steps[RunnableConfig]:
     """Begin an instance of its own from a checkpoint of another one.
 
     State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there are
@@ -177,10 +195,9 @@ def fork(
             "or take never_forked out of the claims.",
             code="forks_forbidden",
         )
-    saver = graph.checkpointer or None
-    source = _looked_at(engine, config, principal)
+    source: Instance = yield Look(lambda: _looked_at(engine, config, principal))
     source_id = source.workflow_id
-    snapshot = graph.get_state(config)
+    snapshot: StateSnapshot = yield Either(lambda: graph.get_state(config), lambda: graph.aget_state(config))
     checkpoint = snapshot.config.get("configurable", {}).get("checkpoint_id")
     if not snapshot.values or checkpoint is None:
         raise InputError(
@@ -188,8 +205,7 @@ def fork(
             code="unknown_checkpoint",
         )
     target: RunnableConfig = {"configurable": {"thread_id": thread_id}}
-    if principal is not None:
-        enter(engine, saver, target["configurable"], principal, {})
+    yield from _entered(graph, target, principal)
     by = principal or Principal.anonymous(source.tenant)
     requester = principal or source.started_by
     values = snapshot.values
@@ -199,9 +215,13 @@ def fork(
         "state": values.get("state", engine.definition.initial),
         "revision": values.get("revision", 0),
     }
-    with engine.store.write() as connection:
-        instance = _begin(engine, connection, source, thread_id=thread_id, values=values, began=began, principal=by)
-    if graph.get_state(target).values:
+    instance = yield from in_store(
+        lambda connection: _begin(
+            engine, connection, source, thread_id=thread_id, values=values, began=began, principal=by
+        )
+    )
+    there: StateSnapshot = yield Either(lambda: graph.get_state(target), lambda: graph.aget_state(target))
+    if there.values:
         return target  # made before, by a call that broke off after this
     copied = {
         "messages": values.get("messages", []),
@@ -209,10 +229,26 @@ def fork(
         **engine.channels(instance, requester),
     }
     # Not through the guarded door of the workflow: these are its own channels, following the row that was just written.
-    CompiledStateGraph.bulk_update_state(
-        cast("CompiledStateGraph[Any, Any, Any, Any]", graph), target, [[StateUpdate(values=copied, as_node=START)]]
+    plain = cast("CompiledStateGraph[Any, Any, Any, Any]", graph)
+    steps = [[StateUpdate(values=copied, as_node=START)]]
+    yield Either(
+        lambda: CompiledStateGraph.bulk_update_state(plain, target, steps),
+        lambda: CompiledStateGraph.abulk_update_state(plain, target, steps),
     )
     return target
+
+
+def _entered(graph: CompiledWorkflow, target: RunnableConfig, principal: Principal | None) -> Steps[None]:
+    """Refuse whoever may not begin on the new thread."""
+    if principal is None:
+        return
+    engine, saver, by = graph.engine, graph.checkpointer or None, principal
+
+    async def awaited() -> None:
+        read = None if saver is None else FromThreads(saver, asyncio.get_running_loop())
+        await engine.store.database.arun(lambda: enter(engine, read, target["configurable"], by, {}))
+
+    yield Either(lambda: enter(engine, saver, target["configurable"], by, {}), awaited)
 
 
 def _looked_at(engine: Engine, config: RunnableConfig, principal: Principal | None) -> Instance:

@@ -294,7 +294,7 @@ class TestManyAtOnce:
     def test_one_tick_settles_more_than_it_reads_at_once(
         self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("interlock.operations.approval_desk.BATCH", 3)
+        monkeypatch.setattr("interlock.operations.ticking.BATCH", 3)
         graph = home.compile(shop.workflow([refund()] * 8, approval=RULE))
         for number in range(8):
             graph.invoke(said(), thread(f"t-{number}"), context=ADA)
@@ -304,7 +304,7 @@ class TestManyAtOnce:
     def test_what_cannot_be_settled_does_not_keep_the_others_waiting(
         self, shop: Shop, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("interlock.operations.approval_desk.BATCH", 1)
+        monkeypatch.setattr("interlock.operations.ticking.BATCH", 1)
         graph = home.compile(shop.workflow([refund()] * 3, approval=RULE))
         for number in range(3):
             graph.invoke(said(), thread(f"t-{number}"), context=ADA)
@@ -317,7 +317,7 @@ class TestManyAtOnce:
                 raise ConflictError("somebody else is at it")
             return lapse_one(engine, approval_id, workflow_id)  # type: ignore[arg-type]
 
-        monkeypatch.setattr("interlock.operations.approval_desk.lapse_one", lapse)
+        monkeypatch.setattr("interlock.operations.ticking.lapse_one", lapse)
         assert len(graph.instances.tick(resume=False).lapsed) == 2
 
 

@@ -7,9 +7,10 @@ from sqlalchemy.engine import Connection
 
 from ...tools.errors import InputError
 from ..statements import Prepared
+from ..tables.resumptions import resumptions
 from ..tables.workflow import approvals
 from .approvals import ApprovalRequest, ApprovalStatus, from_row
-from .sql.embedding import on_its_own
+from .settled.stops import Kind
 
 _oldest_first = (approvals.c.requested_at, approvals.c.approval_id)
 _pending = Prepared(
@@ -93,13 +94,18 @@ def page(
 
 
 def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
-    """The ids (of approval and instance) of the requests of a workflow whose time is over, the longest overdue first."""
+    """The ids (of approval and instance) of the requests of a workflow whose time is over, the longest overdue first.
+
+    Those that failed when they were last looked at are left out until they are to be tried again.
+    """
     statement = (
         sa.select(approvals.c.approval_id, approvals.c.workflow_id)
+        .outerjoin(resumptions, _tried(Kind.DEADLINE))
         .where(
             approvals.c.status == ApprovalStatus.REQUESTED.value,
             approvals.c.expires_at <= now,
             approvals.c.workflow == workflow,
+            sa.func.coalesce(resumptions.c.next_attempt_at, 0) <= now,
         )
         .order_by(approvals.c.expires_at, approvals.c.approval_id)
         .limit(limit)
@@ -107,43 +113,18 @@ def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[
     return [(str(row[0]), str(row[1])) for row in connection.execute(statement)]
 
 
-def not_resumed(connection: Connection, *, workflow: str, limit: int, inside: bool) -> list[str]:
-    """The ids of expired requests whose graph has not gone on yet, as far as is known.
+def granted(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
+    """The ids (of approval and instance) of proposals from outside the graph that were granted and are not carried out yet.
 
     Args:
         connection: The connection.
         workflow: Of which workflow.
-        limit: How many at most.
-        inside: Whether also those of instances whose graph runs inside another one.
+        now: Microseconds since 1970 UTC; those that failed and are to be tried again later are left out.
+        limit: How many at most, the longest granted first.
     """
     statement = (
-        sa.select(approvals.c.approval_id)
-        .where(
-            approvals.c.workflow == workflow,
-            approvals.c.status == sa.literal_column(f"'{ApprovalStatus.EXPIRED.value}'"),  # as the index has it
-            approvals.c.interrupt_id.is_not(None),
-        )
-        .order_by(approvals.c.decided_at, approvals.c.approval_id)
-        .limit(limit)
-    )
-    if not inside:
-        statement = statement.where(on_its_own(approvals.c.workflow_id))
-    return [str(row[0]) for row in connection.execute(statement)]
-
-
-def granted(
-    connection: Connection, *, workflow: str, after: tuple[int, str] | None, limit: int
-) -> list[tuple[int, str]]:
-    """When proposals from outside the graph were granted that are not carried out yet, and their ids; the longest granted first.
-
-    Args:
-        connection: The connection.
-        workflow: Of which workflow.
-        after: The last one of those before.
-        limit: How many at most.
-    """
-    statement = (
-        sa.select(approvals.c.decided_at, approvals.c.approval_id)
+        sa.select(approvals.c.approval_id, approvals.c.workflow_id)
+        .outerjoin(resumptions, _tried(Kind.PROPOSAL))
         .where(
             approvals.c.workflow == workflow,
             approvals.c.status.in_(
@@ -151,17 +132,21 @@ def granted(
             ),
             approvals.c.interrupt_id.is_(None),
             approvals.c.thread_id.is_(None),
+            sa.func.coalesce(resumptions.c.next_attempt_at, 0) <= now,
         )
         .order_by(approvals.c.decided_at, approvals.c.approval_id)
         .limit(limit)
     )
-    if after is not None:
-        at, approval_id = after
-        statement = statement.where(
-            approvals.c.decided_at >= at,
-            sa.or_(approvals.c.decided_at > at, approvals.c.approval_id > approval_id),
-        )
-    return [(int(row[0]), str(row[1])) for row in connection.execute(statement)]
+    return [(str(row[0]), str(row[1])) for row in connection.execute(statement)]
+
+
+def _tried(kind: Kind) -> sa.ColumnElement[bool]:
+    """What is known of the tries to take an approval up."""
+    return sa.and_(
+        resumptions.c.kind == kind.value,
+        resumptions.c.workflow_id == approvals.c.workflow_id,
+        resumptions.c.stop_id == approvals.c.approval_id,
+    )
 
 
 def _cursor(text: str) -> tuple[int, str]:
@@ -171,4 +156,4 @@ def _cursor(text: str) -> tuple[int, str]:
     return int(at), approval_id
 
 
-__all__ = ["Page", "count_pending", "due", "granted", "not_resumed", "page", "pending"]
+__all__ = ["Page", "count_pending", "due", "granted", "page", "pending"]

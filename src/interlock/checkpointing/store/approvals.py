@@ -98,7 +98,7 @@ class ApprovalRequest:
     message_key: str
     thread_id: str | None
     interrupt_id: str | None
-    """What its graph stands at; None once the graph was seen to have gone on after the request had expired, and where no graph asked."""
+    """What its graph stands at; None once the graph was seen to have gone on since the request was settled, and where no graph asked."""
     answers: int
     """How many answers of the interrupt's task were taken already."""
     requested_at: int
@@ -178,13 +178,6 @@ _count_answer = Prepared(
     .where(approvals.c.approval_id == sa.bindparam("by_approval_id"))
     .values(answers=sa.bindparam("answers"))
 )
-_mark_gone_on = Prepared(
-    sa.update(approvals)
-    .where(
-        approvals.c.approval_id == sa.bindparam("by_approval_id"), approvals.c.status == ApprovalStatus.EXPIRED.value
-    )
-    .values(interrupt_id=sa.null())
-)
 _insert_decision = Prepared(sa.insert(decisions))
 _decisions = Prepared(
     sa.select(
@@ -232,11 +225,6 @@ def update(connection: Connection, before: ApprovalRequest, after: ApprovalReque
 def count_answer(connection: Connection, approval_id: str, number: int) -> None:
     """Remember that this many answers of the interrupt's task were taken, so that none of them is taken again."""
     _count_answer.execute(connection, {"by_approval_id": approval_id, "answers": number})
-
-
-def mark_resumed(connection: Connection, approval_id: str) -> None:
-    """Write down that the graph has gone on after a request had expired."""
-    _mark_gone_on.execute(connection, {"by_approval_id": approval_id})
 
 
 def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:

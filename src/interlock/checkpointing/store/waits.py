@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection, RowMapping
 from ...tools.kinds import ItemStatus
 from ..tables.workflow import inbox, wait_events, wait_items, waits
 from .inbox import WAITING
-from .sql.embedding import on_its_own
 
 
 class WaitStatus(StrEnum):
@@ -161,30 +160,6 @@ def missed(connection: Connection, *, workflow: str, limit: int) -> list[Wait]:
         .limit(limit)
     )
     return [_wait(row) for row in connection.execute(statement).mappings()]
-
-
-def not_resumed(connection: Connection, *, workflow: str, limit: int, inside: bool = True) -> list[Wait]:
-    """Ended waits whose graph has not gone on yet, as far as is known.
-
-    Args:
-        workflow: Of which workflow.
-        limit: How many at most.
-        inside: Whether also those of instances whose graph runs inside another one.
-    """
-    statement = (
-        sa.select(waits)
-        .where(waits.c.workflow == workflow, waits.c.resumed == 0, waits.c.status != WaitStatus.OPEN.value)
-        .order_by(waits.c.ended_at)
-        .limit(limit)
-    )
-    if not inside:
-        statement = statement.where(on_its_own(waits.c.workflow_id))
-    return [_wait(row) for row in connection.execute(statement).mappings()]
-
-
-def mark_resumed(connection: Connection, wait_id: str) -> None:
-    """Write down that the graph has gone on from an ended wait."""
-    connection.execute(sa.update(waits).where(waits.c.wait_id == wait_id).values(resumed=1))
 
 
 def mark_item(connection: Connection, item: WaitItem, status: ItemStatus, *, event_id: str, now: int) -> bool:

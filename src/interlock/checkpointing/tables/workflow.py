@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from ..vault import Protected
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_where, text
 from .feedback import feedback
+from .resumptions import resumptions
 
 definitions = sa.Table(
     "workflow_definitions",
@@ -176,7 +177,7 @@ approvals = sa.Table(
         "interrupt_id",
         ident(64),
         nullable=True,
-        comment="what its graph stands at; NULL once it has gone on from an expired one, and where no graph asked",
+        comment="what its graph stands at; NULL once it was seen to have gone on from a settled one, and where no graph asked",
     ),
     sa.Column(
         "answers", sa.Integer, nullable=False, comment="answers of this interrupt's task that were taken already"
@@ -193,7 +194,7 @@ approvals = sa.Table(
         "workflow",
         "status",
         "interrupt_id",
-        **only_where("status = 'expired' AND interrupt_id IS NOT NULL"),
+        **only_where("status <> 'requested' AND interrupt_id IS NOT NULL"),
     ),
     sa.Index(
         "ix_workflow_approvals_granted",
@@ -340,7 +341,7 @@ waits = sa.Table(
     sa.Column("ended_at", instant(), nullable=True),
     sa.Index("ix_workflow_waits_instance", "workflow_id", "status"),
     sa.Index("ix_workflow_waits_due", "workflow", "status", "due_at"),
-    sa.Index("ix_workflow_waits_resume", "workflow", "resumed"),
+    sa.Index("ix_workflow_waits_resume", "workflow", "resumed", **only_where("status <> 'open' AND resumed = 0")),
     **TABLE_OPTIONS,
 )
 
@@ -372,3 +373,8 @@ wait_items = sa.Table(
 
 PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feedback)
 """The tables with columns that are encrypted where there are keys."""
+
+__all__ = [
+    "PROTECTED", "approvals", "audit", "counted", "counters", "decisions", "definitions", "feedback", "inbox", "instances", "ledger",
+    "outbox", "relay_lanes", "resumptions", "wait_events", "wait_items", "waits",
+]  # fmt: skip

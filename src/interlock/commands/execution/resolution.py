@@ -10,6 +10,8 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
 from ...checkpointing.store import approvals as approval_rows
 from ...checkpointing.store import ledger as ledger_rows
+from ...checkpointing.store.settled import claims
+from ...checkpointing.store.settled.stops import LEFT_ALONE, Kind, Stop
 from ...rules.definition import Edge, offered_edges
 from ...rules.gate import Admission
 from ...rules.proposals import Proposal
@@ -119,6 +121,7 @@ def resolve(
         },
         tool=entry.tool,
     )
+    _note(engine, unit, entry)
     unit.set(running_key=None, lease_owner=None, lease_until=None, lease_epoch=unit.instance.lease_epoch + 1)
     if resolution.found is Found.RETRY:
         after = replace(entry, status=LedgerStatus.FAILED, owner=None, result=None)
@@ -146,6 +149,14 @@ def resolve(
             f"The result that was given for {entry.tool} is not what it returns: {error.message}. Nothing was resolved.",
             details=error.details,
         ) from error
+
+
+def _note(engine: Engine, unit: Unit, entry: LedgerEntry) -> None:
+    """Leave a note that the graph is to go on, for a tick to find where whoever resolves it does not let it."""
+    if unit.instance.thread_id is not None:
+        stop = Stop(Kind.ATTEMPT, entry.workflow_id, entry.idempotency_key)
+        at = unit.now + int(LEFT_ALONE * 1_000_000)
+        claims.note(unit.connection, stop, workflow=engine.definition.name, now=unit.now, at=at)
 
 
 def _data(engine: Engine, entry: LedgerEntry, given: Mapping[str, Any]) -> Any:

@@ -5,7 +5,9 @@ synchronous driver comes to an async tool, its body runs on an event loop of the
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextvars
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -18,7 +20,21 @@ from ...checkpointing.faults import translate
 from ...checkpointing.store import WorkflowStore
 from ...tools.contracts import ToolContract
 from ...tools.errors import ContextError, InvalidOutput, NotADatabase, ReadOnlyStore, RunError, StoreUnavailable
-from .operations import Ask, Attempt, Await, Body, InStore, Look, Operation, Pause, Startable, Steps, Transact
+from .operations import (
+    Ask,
+    Attempt,
+    Await,
+    Body,
+    Either,
+    InStore,
+    Look,
+    Operation,
+    Pause,
+    SideBySide,
+    Startable,
+    Steps,
+    Transact,
+)
 from .sessions import AsynchronousSession, SyncSession
 from .tool_bodies import arun_outside, arun_read, in_time, run_outside, run_read, timed
 
@@ -85,10 +101,8 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
             return runnable.invoke(value, config)
         case Body(attempt) if attempt.contract.is_async:
             return _on_own_loop(attempt.contract, lambda: _abody(store, operation))
-        case Body(attempt, owner) if owner is not None:
-            return run_outside(attempt, owner)
-        case Body(attempt):
-            return run_read(store.database, attempt)
+        case Body():
+            return _body(store, operation)
         case Transact() if operation.contract.is_async:
             return _on_own_loop(operation.contract, lambda: _atransact(store, operation))
         case Transact():
@@ -97,7 +111,7 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
             if not store.wait_until(done, seconds):
                 raise error()
             return None
-        case Look(work):
+        case Look(work) | Either(work, _):
             return work()
         case Pause(seconds):
             store.wait_until(lambda: False, seconds)
@@ -105,6 +119,8 @@ def _perform(store: WorkflowStore, operation: Operation) -> Any:
         case Startable(contract):
             _check_startable(contract)
             return None
+        case SideBySide(bodies, at_once):
+            return _side_by_side(store, bodies, at_once)
 
 
 async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
@@ -121,6 +137,10 @@ async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
             return None
         case Startable():
             return None
+        case Either(_, awork):
+            return await awork()
+        case SideBySide(bodies, at_once):
+            return await _aside_by_side(store, bodies, at_once)
         case _:
             return await database.arun(lambda: _perform(store, operation))
 
@@ -227,6 +247,38 @@ def _still_open(connection: Connection, transaction: Any, contract: ToolContract
             f"The tool {contract.name} ended the transaction that it was given: do not call commit() or rollback() on ctx.session. "
             "Nothing of this call was kept; raise interlock.Refused to undo what the tool wrote."
         )
+
+
+def _side_by_side(store: WorkflowStore, bodies: Sequence[Callable[[], Steps[T]]], at_once: int) -> list[T]:
+    if len(bodies) <= 1:
+        return [run(store, body()) for body in bodies]
+    with ThreadPoolExecutor(max_workers=min(at_once, len(bodies)), thread_name_prefix="interlock-side") as threads:
+        contexts = [contextvars.copy_context() for _ in bodies]
+        running = [
+            threads.submit(context.run, lambda body=body: run(store, body()))
+            for context, body in zip(contexts, bodies, strict=True)
+        ]
+    return [one.result() for one in running]
+
+
+async def _aside_by_side(store: WorkflowStore, bodies: Sequence[Callable[[], Steps[T]]], at_once: int) -> list[T]:
+    turns = asyncio.Semaphore(at_once)
+
+    async def one(body: Callable[[], Steps[T]]) -> T:
+        async with turns:
+            return await arun(store, body())
+
+    done = await asyncio.gather(*map(one, bodies), return_exceptions=True)
+    for outcome in done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("list[T]", done)
+
+
+def _body(store: WorkflowStore, operation: Body) -> Any:
+    if operation.owner is None:
+        return run_read(store.database, operation.attempt)
+    return run_outside(operation.attempt, operation.owner)
 
 
 async def _abody(store: WorkflowStore, operation: Body) -> Any:

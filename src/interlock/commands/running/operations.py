@@ -1,6 +1,6 @@
 """What a node's body can ask for: the operations that its generator yields, and a driver carries out."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -108,7 +108,26 @@ class Startable:
     contract: ToolContract
 
 
-Operation = InStore | Ask | Body | Transact | Await | Look | Pause | Startable
+@dataclass(frozen=True)
+class Either:
+    """Call a method of somebody else's that has a synchronous and an asynchronous form, and give back what it returns."""
+
+    work: Callable[[], Any]
+    awork: Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Run several bodies side by side, at most so many at a time, and give back what they return, in their order.
+
+    What one of them raises is raised once all have ended.
+    """
+
+    bodies: "Sequence[Callable[[], Steps[Any]]]"
+    at_once: int
+
+
+Operation = InStore | Ask | Body | Transact | Await | Look | Pause | Startable | Either | SideBySide
 
 
 class Sessions(Protocol):

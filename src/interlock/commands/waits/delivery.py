@@ -256,28 +256,51 @@ def _may_still_come(engine: Engine, instance: Instance, rules: dict[str, WaitRul
     return not ahead.isdisjoint(rules)
 
 
-def settle_due(engine: Engine, *, limit: int = 1_000) -> list[Wait]:
+@dataclass(frozen=True)
+class Settled:
+    """What a look at the waits came to."""
+
+    ended: list[Wait] = field(default_factory=list)
+    """The waits that this ended."""
+    failed: list[tuple[Wait, Exception]] = field(default_factory=list)
+    """Those that could not be settled, and why. They stay as they are, and are looked at again."""
+
+
+def settle_due(engine: Engine, *, limit: int = 1_000) -> Settled:
     """End every wait whose deadline has passed, each in its own transaction, and let open ones take events they had missed.
 
-    Returns:
-        The waits that this ended.
+    Args:
+        engine: The workflow.
+        limit: How many are read at once; one that cannot be settled holds up none behind it.
+
+    Raises:
+        StoreUnavailable: The database cannot be reached.
     """
-    with engine.store.read() as connection:
-        now = engine.store.now(connection)
-        due = wait_rows.due(connection, workflow=engine.definition.name, now=now, limit=limit)
-        missed = wait_rows.missed(connection, workflow=engine.definition.name, limit=limit)
-    ended = []
-    for wait in [*due, *missed]:
-        try:
-            after = settle(engine, wait)
-        except StoreUnavailable:
-            raise
-        except Exception:  # one wait that cannot be settled must not keep the others waiting
-            logger.exception("the wait %s of %s could not be settled", wait.wait_id, wait.workflow_id)
-            continue
-        if after is not None:
-            ended.append(after)
-    return ended
+    done, seen = Settled(), set[str]()
+    while True:
+        with engine.store.read() as connection:
+            now, name, most = engine.store.now(connection), engine.definition.name, limit + len(seen)
+            due = wait_rows.due(connection, workflow=name, now=now, limit=most)
+            missed = wait_rows.missed(connection, workflow=name, limit=most)
+        found = {wait.wait_id: wait for wait in [*due, *missed] if wait.wait_id not in seen}
+        if not found:
+            return done
+        seen.update(found)
+        for wait in found.values():
+            _settle(engine, wait, done)
+
+
+def _settle(engine: Engine, wait: Wait, done: Settled) -> None:
+    try:
+        after = settle(engine, wait)
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        logger.exception("the wait %s of %s could not be settled", wait.wait_id, wait.workflow_id)
+        done.failed.append((wait, error))
+        return
+    if after is not None:
+        done.ended.append(after)
 
 
 def settle(engine: Engine, wait: Wait) -> Wait | None:
@@ -313,4 +336,4 @@ def _event(engine: Engine, envelope: EventEnvelope, now: int) -> InboxEvent:
     )
 
 
-__all__ = ["Delivery", "DeliveryStatus", "settle", "settle_due", "take_again", "take_in"]
+__all__ = ["Delivery", "DeliveryStatus", "Settled", "settle", "settle_due", "take_again", "take_in"]

@@ -1,0 +1,179 @@
+"""Who has taken a stop up, so that of several ticks one lets its graph go on; and when a failed try is made again."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tables.resumptions import resumptions
+from .. import leases
+from .stops import Stop
+
+HELD_SECONDS = 60.0
+"""How long a claim holds unless it is renewed. One of a process on this machine that is gone holds no longer than the process."""
+LONGEST_PAUSE = 300.0
+"""Seconds between two tries, at most."""
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What is known of the tries to take a stop up."""
+
+    kind: str
+    workflow_id: str
+    stop_id: str
+    attempts: int
+    """How many failed."""
+    error: str | None
+    """The last failure: its type and code."""
+    next_attempt_at: int
+    owner: str | None
+    """Who is at it."""
+    held_until: int
+
+
+def claim(connection: Connection, stop: Stop, *, workflow: str, owner: str, now: int) -> Resumption | None:
+    """Take a stop up, unless somebody else has it.
+
+    Args:
+        connection: In a write transaction.
+        stop: Which one.
+        workflow: Of which workflow.
+        owner: Who takes it up.
+        now: Microseconds since 1970 UTC.
+
+    Returns:
+        What is known of the tries before; None where somebody else has it.
+    """
+    until = now + int(HELD_SECONDS * 1_000_000)
+    row = connection.execute(sa.select(resumptions).where(_is(stop)).with_for_update()).mappings().first()
+    if row is None:
+        made = _row(stop, workflow=workflow, now=now, owner=owner, held_until=until)
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.insert(resumptions).values(made))
+        except sa.exc.IntegrityError:
+            return None
+        return _resumption(made)
+    if is_held(row["owner"], row["held_until"], now):
+        return None
+    connection.execute(sa.update(resumptions).where(_is(stop)).values(owner=owner, held_until=until))
+    return _resumption(row)
+
+
+def is_held(owner: str | None, held_until: int, now: int) -> bool:
+    """Whether somebody is at it: their claim has not run out, and where it can be known, their process is there."""
+    return owner is not None and held_until > now and leases.standing(owner) is not leases.Standing.GONE
+
+
+def renew(connection: Connection, owner: str, *, now: int) -> None:
+    """Let the claims of an owner hold longer."""
+    until = now + int(HELD_SECONDS * 1_000_000)
+    connection.execute(sa.update(resumptions).where(resumptions.c.owner == owner).values(held_until=until))
+
+
+def put_back(connection: Connection, stop: Stop, *, owner: str, at: int) -> None:
+    """Give a stop back that could not be taken up now through nobody's fault; it is looked at again then."""
+    connection.execute(
+        sa.update(resumptions)
+        .where(_is(stop), resumptions.c.owner == owner)
+        .values(owner=None, held_until=0, next_attempt_at=at)
+    )
+
+
+def failed(connection: Connection, stop: Stop, *, workflow: str, error: str, now: int) -> int:
+    """Write a failure down, and give the stop back.
+
+    Returns:
+        When it is tried again, in microseconds since 1970 UTC.
+    """
+    row = connection.execute(sa.select(resumptions.c.attempts).where(_is(stop)).with_for_update()).first()
+    attempts = 1 if row is None else int(row[0]) + 1
+    at = now + int(pause(attempts) * 1_000_000)
+    values = {"attempts": attempts, "error": error, "next_attempt_at": at, "owner": None, "held_until": 0}
+    if row is None:
+        connection.execute(
+            sa.insert(resumptions).values(
+                {**_row(stop, workflow=workflow, now=now, owner=None, held_until=0), **values}
+            )
+        )
+    else:
+        connection.execute(sa.update(resumptions).where(_is(stop)).values(values))
+    return at
+
+
+def pause(attempts: int) -> float:
+    """Seconds until the next try after so many failures: none after the first one, and then twice as many each time."""
+    return 0.0 if attempts <= 1 else min(LONGEST_PAUSE, 2.0 ** min(attempts - 2, 16))
+
+
+def note(connection: Connection, stop: Stop, *, workflow: str, now: int, at: int) -> None:
+    """Write down that something was settled which no other row says, for a tick to take up.
+
+    Args:
+        connection: In the transaction that settles it.
+        stop: Where the graph stands.
+        workflow: Of which workflow.
+        now: Microseconds since 1970 UTC.
+        at: When a tick may take it up; until then it is left to whoever settled it.
+    """
+    connection.execute(sa.delete(resumptions).where(_is(stop)))
+    row = _row(stop, workflow=workflow, now=now, owner=None, held_until=0)
+    connection.execute(sa.insert(resumptions).values({**row, "next_attempt_at": at}))
+
+
+def forget(connection: Connection, stop: Stop) -> None:
+    """Take the note of a stop away: there is nothing to be taken up any more."""
+    connection.execute(sa.delete(resumptions).where(_is(stop)))
+
+
+def of_instance(connection: Connection, workflow_id: str) -> list[Resumption]:
+    """What is known of the tries to let one instance go on."""
+    statement = (
+        sa.select(resumptions).where(resumptions.c.workflow_id == workflow_id).order_by(resumptions.c.settled_at)
+    )
+    return [_resumption(row) for row in connection.execute(statement).mappings()]
+
+
+def _row(stop: Stop, *, workflow: str, now: int, owner: str | None, held_until: int) -> dict[str, object]:
+    return {
+        "kind": stop.kind.value,
+        "workflow_id": stop.workflow_id,
+        "stop_id": stop.id,
+        "workflow": workflow,
+        "settled_at": now,
+        "attempts": 0,
+        "error": None,
+        "next_attempt_at": now,
+        "owner": owner,
+        "held_until": held_until,
+    }
+
+
+def _is(stop: Stop) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        resumptions.c.kind == stop.kind.value,
+        resumptions.c.workflow_id == stop.workflow_id,
+        resumptions.c.stop_id == stop.id,
+    )
+
+
+def _resumption(row: object) -> Resumption:
+    values = dict(row)  # type: ignore[call-overload]
+    return Resumption(**{name: values[name] for name in Resumption.__dataclass_fields__})
+
+
+__all__ = [
+    "HELD_SECONDS",
+    "LONGEST_PAUSE",
+    "Resumption",
+    "claim",
+    "failed",
+    "forget",
+    "is_held",
+    "note",
+    "of_instance",
+    "pause",
+    "put_back",
+    "renew",
+]

@@ -1,0 +1,29 @@
+"""The table of resumptions: who lets a graph go on from something that was settled, and when a failed try is made again.
+
+A row is written when somebody takes a stop up, and deleted when its graph has gone on. So there are as many as there are resumptions
+under way, and failed ones; for a resolved attempt, which has no other row that says so, it is there from the resolution on.
+"""
+
+import sqlalchemy as sa
+
+from .columns import TABLE_OPTIONS, ident, instant, metadata, text
+
+resumptions = sa.Table(
+    "workflow_resumptions",
+    metadata,
+    sa.Column("kind", ident(16), primary_key=True, comment="wait, approval, attempt, deadline"),
+    sa.Column("workflow_id", ident(64), primary_key=True),
+    sa.Column("stop_id", ident(128), primary_key=True, comment="of the wait, the approval, or the attempt's key"),
+    sa.Column("workflow", ident(), nullable=False),
+    sa.Column("settled_at", instant(), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, comment="how many failed since it was settled"),
+    sa.Column("error", text(), nullable=True, comment="the last failure: its type and code"),
+    sa.Column("next_attempt_at", instant(), nullable=False),
+    sa.Column("owner", ident(64), nullable=True, comment="who has taken it up"),
+    sa.Column("held_until", instant(), nullable=False, comment="unless the owner renews it"),
+    sa.Index("ix_workflow_resumptions_due", "workflow", "kind", "next_attempt_at"),
+    sa.Index("ix_workflow_resumptions_instance", "workflow_id"),
+    **TABLE_OPTIONS,
+)
+
+__all__ = ["resumptions"]

@@ -1,0 +1,117 @@
+"""What can be learned from the decisions and the calls of one workflow, as rows for a table, and as examples."""
+
+import datetime as dt
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+from ..checkpointing.reports import learning
+from ..commands.approvals.payload import moment
+from ..tools.canonical import JsonObject
+from ..tools.errors import InputError
+from ..tools.redaction import redact
+from .compiled import HasEngine
+
+
+class Reports:
+    """What became of the proposals of one compiled workflow."""
+
+    def __init__(self, graph: HasEngine) -> None:
+        self._engine = graph.engine
+
+    def outcomes(
+        self,
+        *,
+        by: Sequence[str] = learning.BY,
+        tenant: str | None = "default",
+        since: dt.datetime | None = None,
+    ) -> list[dict[str, Any]]:
+        """What became of this workflow's proposals that were asked about, as rows for a table or `pandas.DataFrame`.
+
+        Args:
+            by: What to group by: some of `tool`, `state` and `approver`. With `approver`, what several people decided on counts
+                for each of them.
+            tenant: Whose; None for everybody's.
+            since: Asked since then.
+
+        Returns:
+            Per group: proposals, accepted, edited, rejected, responded, expired, void, pending, accepted_share, edited_fields,
+            reasons, and the seconds to decide.
+
+        Raises:
+            InputError: `by` names something else.
+        """
+        if unknown := [name for name in by if name not in learning.BY]:
+            raise InputError(
+                f"Outcomes cannot be grouped by {', '.join(unknown)}; give some of {', '.join(learning.BY)}."
+            )
+        with self._engine.store.read() as connection:
+            return learning.outcomes(connection, self._over(tenant, since), by=by)
+
+    async def aoutcomes(
+        self,
+        *,
+        by: Sequence[str] = learning.BY,
+        tenant: str | None = "default",
+        since: dt.datetime | None = None,
+    ) -> list[dict[str, Any]]:
+        """As `outcomes`."""
+        return await self._engine.store.database.arun(lambda: self.outcomes(by=by, tenant=tenant, since=since))
+
+    def tool_stats(self, *, tenant: str | None = "default", since: dt.datetime | None = None) -> list[dict[str, Any]]:
+        """How the tools of this workflow fared, as rows for a table or `pandas.DataFrame`.
+
+        Returns:
+            Per tool: carried_out, reads, failed, unknown, rehearsed, retries, denied, denials by code, and how long it took where
+            its effect is outside the database.
+        """
+        with self._engine.store.read() as connection:
+            return learning.tools(connection, self._over(tenant, since))
+
+    async def atool_stats(
+        self, *, tenant: str | None = "default", since: dt.datetime | None = None
+    ) -> list[dict[str, Any]]:
+        """As `tool_stats`."""
+        return await self._engine.store.database.arun(lambda: self.tool_stats(tenant=tenant, since=since))
+
+    def examples(self, *, tenant: str | None = "default", since: dt.datetime | None = None) -> Iterator[JsonObject]:
+        """The proposals that were edited, rejected or answered, as examples for evaluation; without what is sensitive.
+
+        Returns:
+            One object each: workflow, state, tool, the arguments as proposed and as edited, what was decided, by whom and why.
+        """
+        with self._engine.store.read() as connection:
+            found = list(learning.examples(connection, self._over(tenant, since)))
+        for one in found:
+            contract = self._engine.definition.contracts.get(one.approval["tool"])
+            sensitive = frozenset[str]() if contract is None else contract.sensitive
+            decision = one.decision or {}
+            yield {
+                "schemaVersion": 1,
+                "approvalId": one.approval["approval_id"],
+                "workflowId": one.approval["workflow_id"],
+                "workflow": one.approval["workflow"],
+                "state": one.approval["state"],
+                "tool": one.approval["tool"],
+                "toolVersion": one.approval["tool_version"],
+                "proposed": redact(one.proposed, sensitive),
+                "outcome": one.outcome,
+                "edited": None if one.edited is None else redact(one.edited, sensitive),
+                "editedFields": [*one.changed],
+                "reason": decision.get("message"),
+                "approver": decision.get("principal_id"),
+                "decidedAt": moment(int(decision["decided_at"])) if decision else None,
+            }
+
+    async def aexamples(
+        self, *, tenant: str | None = "default", since: dt.datetime | None = None
+    ) -> AsyncIterator[JsonObject]:
+        """As `examples`."""
+        for one in await self._engine.store.database.arun(lambda: [*self.examples(tenant=tenant, since=since)]):
+            yield one
+
+    def _over(self, tenant: str | None, since: dt.datetime | None) -> learning.Over:
+        microseconds = None if since is None else int(since.timestamp() * 1_000_000)
+        return learning.Over(tenant, self._engine.definition.name, microseconds)
+
+
+__all__ = ["Reports"]

@@ -1,0 +1,205 @@
+"""What is overdue or settled, taken up from outside the graphs: deadlines kept, and threads let go on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import approval_listing
+from ..checkpointing.store.settled import claims, stops
+from ..checkpointing.store.settled.stops import Kind, Stop
+from ..commands.approvals.deadlines import Lapsed, lapse_one
+from ..commands.proposals.proposing import standing
+from ..commands.running.access import looked_at
+from ..commands.running.driver import arun, run
+from ..commands.running.engine import Engine, logger
+from ..commands.running.operations import Either, SideBySide, Steps, in_store
+from ..commands.running.scope import workflow_id_of
+from ..tools.errors import ConflictError, InputError, OutcomeUnknown, StoreUnavailable
+from ..tools.principal import Principal
+from .compiled import CompiledWorkflow
+from .deliveries import Deliveries
+from .resuming import AT_ONCE, AnyGraph, Failure, going_on, kind_of
+
+BATCH = 100
+"""How many of a kind are read at once."""
+Ids = tuple[str, str]
+"""Of an approval and its instance."""
+T = TypeVar("T")
+
+
+@dataclass
+class Tick:
+    """What one tick did."""
+
+    lapsed: list[Lapsed] = field(default_factory=list)
+    """What followed the deadlines of approvals."""
+    ended: list[str] = field(default_factory=list)
+    """The instances whose waits ended."""
+    resumed: list[str] = field(default_factory=list)
+    """The instances whose graphs went on."""
+    failed: list[Failure] = field(default_factory=list)
+    """What could not be taken up, each with its error and when it is tried again. The others went on all the same."""
+    carried_out: list[str] = field(default_factory=list)
+    """The proposals from outside the graph that had been granted, and were carried out or came to nothing."""
+
+
+class Ticking:
+    """Keeps the deadlines of one compiled workflow, and lets its threads go on."""
+
+    _graph: CompiledWorkflow
+    _engine: Engine
+
+    def tick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
+        """Take up what is overdue or settled: requests expire, are escalated or another edge is taken, what was granted is carried out, waits
+        end, and graphs go on.
+
+        A graph goes on from a wait that ended, an approval that was decided or expired, and an attempt that was resolved; a decision is
+        left for five seconds to whoever took it. It may run in as many processes as one likes, and beside the graph: each of these
+        happens once. Threads go on side by side, and one that fails holds up no other; it is tried again by a later tick, after pauses
+        that grow to five minutes.
+
+        Args:
+            resume: Whether to let the graphs go on that stand at what is settled: by this call, or by one before that was killed.
+            root: The graph that the workflow runs inside of, if it does; let go on in its place.
+
+        Returns:
+            What this call did, and in `failed` what it could not.
+
+        Raises:
+            StoreUnavailable: The database cannot be reached.
+        """
+        return run(self._engine.store, self._tick(resume, root))
+
+    async def atick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
+        """As `tick`; to be awaited by an application now and then."""
+        return await arun(self._engine.store, self._tick(resume, root))
+
+    def _tick(self, resume: bool, root: AnyGraph | None) -> Steps[Tick]:
+        done = Tick()
+        for one in (yield from self._each(self._overdue, self._lapse)):
+            match one:
+                case Lapsed():
+                    done.lapsed.append(one)
+                case Failure():
+                    done.failed.append(one)
+        for one in (yield from self._each(self._granted, self._carry_out)):
+            match one:
+                case str():
+                    done.carried_out.append(one)
+                case Failure():
+                    done.failed.append(one)
+        waits = yield from Deliveries(self._graph, root).ticking(resume=resume)
+        done.ended, done.resumed = waits.ended, waits.resumed
+        done.failed += waits.failed
+        return done
+
+    def _each(
+        self, find: Callable[[Connection, int], list[Ids]], take_up: Callable[[Ids], Steps[Any]]
+    ) -> Steps[list[Any]]:
+        """Take up everything that is found, side by side, until nothing else is; each once."""
+        done: list[Any] = []
+        seen: set[Ids] = set()
+        while True:
+            found: list[Ids] = yield from in_store(lambda connection: find(connection, BATCH + len(seen)), write=False)
+            new = [ids for ids in found if ids not in seen]
+            if not new:
+                return done
+            seen.update(new)
+            done += yield SideBySide([partial(take_up, ids) for ids in new], AT_ONCE)
+
+    def _overdue(self, connection: Connection, limit: int) -> list[Ids]:
+        name, now = self._engine.definition.name, self._engine.store.now(connection)
+        return approval_listing.due(connection, workflow=name, now=now, limit=limit)
+
+    def _granted(self, connection: Connection, limit: int) -> list[Ids]:
+        name, now = self._engine.definition.name, self._engine.store.now(connection)
+        return approval_listing.granted(connection, workflow=name, now=now, limit=limit)
+
+    def _lapse(self, ids: Ids) -> Steps[Lapsed | Failure | None]:
+        done = yield from self._tried(Kind.DEADLINE, ids, lapse_one(self._engine, *ids))
+        return done
+
+    def _carry_out(self, ids: Ids) -> Steps[str | Failure]:
+        failure = yield from self._tried(Kind.PROPOSAL, ids, standing(self._engine, ids[0], None))
+        return failure if isinstance(failure, Failure) else ids[0]
+
+    def _tried(self, kind: Kind, ids: Ids, steps: Steps[T]) -> Steps[T | Failure]:
+        """Do it, and where it fails give the failure, which is written down so that it is tried again after a pause."""
+        approval_id, workflow_id = ids
+        stop = Stop(kind, workflow_id, approval_id)
+        try:
+            return (yield from steps)
+        except (ConflictError, OutcomeUnknown) as error:
+            logger.info("the %s of the approval %s is left for the next tick: %s", kind.value, approval_id, error)
+            return Failure(kind.value, approval_id, workflow_id, error, None)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            logger.exception(
+                "the %s of the approval %s could not be taken up; a later tick tries again", kind.value, approval_id
+            )
+            failure = error
+        at = yield from in_store(lambda connection: self._failed(connection, stop, failure))
+        return Failure(kind.value, approval_id, workflow_id, failure, at)
+
+    def _failed(self, connection: Connection, stop: Stop, error: Exception) -> int:
+        name, now = self._engine.definition.name, self._engine.store.now(connection)
+        return claims.failed(connection, stop, workflow=name, error=kind_of(error), now=now)
+
+    def resume(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
+        """Run the thread of an instance on, from where it waits: after a decision that was taken outside the graph.
+
+        Args:
+            which: The workflow id, or the config that its thread runs with.
+            by: Who is shown the output; without one it is the application. The run itself goes on as those who proposed.
+
+        Returns:
+            The output of the run.
+
+        Raises:
+            RunError: There is no such instance for the tenant of `by`.
+            PrincipalError: It serves somebody else than `by`.
+            InputError: The instance has no thread of its own: it was made without one, or its graph is part of another one.
+        """
+        return run(self._engine.store, self._resume(which, by))
+
+    async def aresume(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
+        """As `resume`."""
+        return await arun(self._engine.store, self._resume(which, by))
+
+    def _resume(self, which: str | RunnableConfig, by: Principal | None) -> Steps[dict[str, Any]]:
+        workflow_id, config = yield Either(
+            lambda: self._thread_of(which, by),
+            lambda: self._engine.store.database.arun(lambda: self._thread_of(which, by)),
+        )
+        output = yield Either(lambda: self._graph.invoke(None, config), lambda: self._graph.ainvoke(None, config))
+        yield from in_store(lambda connection: stops.mark_all(connection, workflow_id))
+        return dict(output)
+
+    def _thread_of(self, which: str | RunnableConfig, by: Principal | None) -> tuple[str, RunnableConfig]:
+        name = self._engine.definition.name
+        workflow_id = which if isinstance(which, str) else workflow_id_of(which.get("configurable", {}), name)
+        if by is not None:
+            looked_at(self._engine, {"workflow_id": workflow_id}, by)
+        instance = self._engine.store.get(workflow_id)
+        if instance.thread_id is None or instance.checkpoint_ns:
+            raise InputError(
+                f"The workflow {workflow_id} has no thread of its own to go on with: "
+                + (
+                    "it runs inside another graph. Run that one on."
+                    if instance.checkpoint_ns
+                    else "it was made without one."
+                ),
+                code="no_thread",
+            )
+        configurable: dict[str, Any] = {"thread_id": instance.thread_id}
+        if workflow_id_of(configurable, name) != workflow_id:
+            configurable["workflow_id"] = workflow_id
+        return workflow_id, going_on(configurable, instance)
+
+
+__all__ = ["Tick", "Ticking"]

@@ -442,7 +442,9 @@ def test_a_resume_that_fails_is_made_up_for_by_the_next_tick(desk: Desk, monkeyp
 
     assert desk.shown().values["state"] == "answered"
     with desk.store.read() as connection:
-        assert stops.pending(connection, workflow="probe", now=1 << 62, decided_before=1 << 62, inside=True, limit=9) == []
+        assert (
+            stops.pending(connection, workflow="probe", now=1 << 62, decided_before=1 << 62, inside=True, limit=9) == []
+        )
 
 
 def _broken(*_: Any, **__: Any) -> Any:

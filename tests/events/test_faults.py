@@ -283,7 +283,9 @@ def test_a_process_that_dies_between_settling_and_resuming_is_made_up_for(tmp_pa
     assert second.shown().values["state"] == "answered"
     assert second.deliveries.tick().resumed == []
     with second.store.read() as connection:
-        assert stops.pending(connection, workflow="probe", now=1 << 62, decided_before=1 << 62, inside=True, limit=9) == []
+        assert (
+            stops.pending(connection, workflow="probe", now=1 << 62, decided_before=1 << 62, inside=True, limit=9) == []
+        )
     second.close()
 
 

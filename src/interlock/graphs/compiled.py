@@ -140,6 +140,11 @@ class WorkflowGraph(GuardedState):
         messages = self.get_state(config, by=by).values.get("messages", [])
         return side_by_side(messages, self.instances.snapshot(config, by=by).to_json())
 
+    async def aside_by_side(self, config: RunnableConfig, *, by: Principal | None = None) -> SideBySide:
+        """As `side_by_side`."""
+        messages = (await self.aget_state(config, by=by)).values.get("messages", [])
+        return side_by_side(messages, (await self.instances.asnapshot(config, by=by)).to_json())
+
     def compare(self, before: RunnableConfig, after: RunnableConfig, *, by: Principal | None = None) -> Comparison:
         """What differs between two checkpoints, each named by a config with its `checkpoint_id`.
 
@@ -149,6 +154,12 @@ class WorkflowGraph(GuardedState):
             by: Who looks; without one it is the application.
         """
         return compare(self.get_state(before, by=by), self.get_state(after, by=by))
+
+    async def acompare(
+        self, before: RunnableConfig, after: RunnableConfig, *, by: Principal | None = None
+    ) -> Comparison:
+        """As `compare`."""
+        return compare(await self.aget_state(before, by=by), await self.aget_state(after, by=by))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
         # LangGraph's own asks a web service for a PNG, which fails offline and sends the workflow to a third party.

@@ -1,7 +1,8 @@
 """Going through a workflow step by step, looking at it after each."""
 
+import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -36,9 +37,17 @@ class Stepper:
         """Begin a turn with a message, and take the first step; `data=` goes with the one that starts an instance."""
         return self._take({"messages": [("user", text)], **started})
 
+    async def asay(self, text: str, **started: Any) -> "Stepper":
+        """As `say`."""
+        return await self._atake({"messages": [("user", text)], **started})
+
     def step(self) -> "Stepper":
         """Take the next step; nothing happens when none is left."""
         return self._take(None) if self.next else self
+
+    async def astep(self) -> "Stepper":
+        """As `step`."""
+        return await self._atake(None) if await self.anext() else self
 
     def answer(self, answer: Any, *, by: Principal | None = None) -> "Stepper":
         """Answer what is waited for, as `Command(resume=...)` does, and take the step that follows.
@@ -49,20 +58,38 @@ class Stepper:
         """
         return self._take(Command(resume=answer), by)
 
+    async def aanswer(self, answer: Any, *, by: Principal | None = None) -> "Stepper":
+        """As `answer`."""
+        return await self._atake(Command(resume=answer), by)
+
     @property
     def next(self) -> tuple[str, ...]:
         """The nodes that come next; none when the turn is over."""
         return self._graph.get_state(self._config, by=self._context).next
+
+    async def anext(self) -> tuple[str, ...]:
+        """As `next`."""
+        return (await self._graph.aget_state(self._config, by=self._context)).next
 
     @property
     def waits_for(self) -> tuple[Any, ...]:
         """What is waited for: the values of the pending interrupts."""
         return tuple(one.value for one in self._graph.get_state(self._config, by=self._context).interrupts)
 
+    async def awaits_for(self) -> tuple[Any, ...]:
+        """As `waits_for`."""
+        state = await self._graph.aget_state(self._config, by=self._context)
+        return tuple(one.value for one in state.interrupts)
+
     def run(self) -> Iterator["Stepper"]:
         """Step until the turn is over or somebody has to answer, giving the stepper after each step."""
         while self.next and not self.waits_for:
             yield self.step()
+
+    async def arun(self) -> AsyncIterator["Stepper"]:
+        """As `run`."""
+        while await self.anext() and not await self.awaits_for():
+            yield await self.astep()
 
     def watch(self, show: Callable[["Stepper"], object] | None = None) -> None:
         """Run as `run` does, showing after each step where it stands: for a run that takes its time.
@@ -76,12 +103,27 @@ class Stepper:
         for stepper in self.run():
             show(stepper)
 
+    async def awatch(self, show: Callable[["Stepper"], object] | None = None) -> None:
+        """As `watch`; what shows it is called in a thread, for it may look at the thread itself."""
+        show = show or _screen()
+        await asyncio.to_thread(show, self)
+        async for stepper in self.arun():
+            await asyncio.to_thread(show, stepper)
+
     def picture(self) -> Picture:
         """The workflow with the current state lit."""
         return Instances(self._graph).picture(self._config, by=self._context)
 
+    async def apicture(self) -> Picture:
+        """As `picture`."""
+        return await Instances(self._graph).apicture(self._config, by=self._context)
+
     def _take(self, given: Any, by: Principal | None = None) -> "Stepper":
         self.last = self._graph.invoke(given, self._config, context=by or self._context, interrupt_after="*")
+        return self
+
+    async def _atake(self, given: Any, by: Principal | None = None) -> "Stepper":
+        self.last = await self._graph.ainvoke(given, self._config, context=by or self._context, interrupt_after="*")
         return self
 
     def __str__(self) -> str:

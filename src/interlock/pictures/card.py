@@ -6,7 +6,7 @@ nothing.
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..tools.canonical import JsonObject
@@ -34,6 +34,15 @@ class Desk(Protocol):
     def resume(self, which: str) -> dict[str, Any]:
         """Resume the thread of the instance."""
 
+    async def aapproval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
+        """As `approval`."""
+
+    async def adecide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
+        """As `decide`."""
+
+    async def aresume(self, which: str) -> dict[str, Any]:
+        """As `resume`."""
+
 
 class ApprovalCard:
     """One approval to be decided; made by `graph.instances.card(approval_id, by=...)`.
@@ -59,6 +68,10 @@ class ApprovalCard:
         """What the approver is shown, as it stands now."""
         return self._desk.approval(self._approval_id, by=self._by)
 
+    async def ashown(self) -> JsonObject:
+        """As `shown`."""
+        return await self._desk.aapproval(self._approval_id, by=self._by)
+
     def approve(self) -> str:
         """Run it exactly as shown.
 
@@ -71,6 +84,10 @@ class ApprovalCard:
         """
         return self._decide({"type": "approve"})
 
+    async def aapprove(self) -> str:
+        """As `approve`."""
+        return await self._adecide({"type": "approve"})
+
     def edit(self, **arguments: Any) -> str:
         """Run it with some arguments changed; the others stay as shown.
 
@@ -81,8 +98,11 @@ class ApprovalCard:
             PrincipalError: They may not, or not these arguments.
             InputError: The edited call would be denied.
         """
-        shown: Any = self.shown["arguments"]
-        return self._decide({"type": "edit", "args": {**shown, **arguments}})
+        return self._decide(_edit(self.shown, arguments))
+
+    async def aedit(self, **arguments: Any) -> str:
+        """As `edit`."""
+        return await self._adecide(_edit(await self.ashown(), arguments))
 
     def reject(self, message: str = "") -> str:
         """Do not run it.
@@ -94,35 +114,68 @@ class ApprovalCard:
             PrincipalError: They may not.
             ConflictError: It was decided already, or its time is over.
         """
-        return self._decide({"type": "reject", **({"message": message} if message else {})})
+        return self._decide(_rejection(message))
+
+    async def areject(self, message: str = "") -> str:
+        """As `reject`."""
+        return await self._adecide(_rejection(message))
 
     def _decide(self, answer: Mapping[str, Any]) -> str:
         after = self._desk.decide(self._approval_id, dict(answer), by=self._by)
-        if self._resume and after.status.value != "requested":
+        if self._goes_on(after):
             self.output = self._desk.resume(after.workflow_id)
         return self.outcome
+
+    async def _adecide(self, answer: Mapping[str, Any]) -> str:
+        after = await self._desk.adecide(self._approval_id, dict(answer), by=self._by)
+        if self._goes_on(after):
+            self.output = await self._desk.aresume(after.workflow_id)
+        return await self.aoutcome()
+
+    def _goes_on(self, after: Any) -> bool:
+        return self._resume and after.status.value != "requested"
 
     @property
     def outcome(self) -> str:
         """Where the approval stands, in a sentence."""
         return one_line(outcome_of(self.shown))
 
+    async def aoutcome(self) -> str:
+        """As `outcome`."""
+        return one_line(outcome_of(await self.ashown()))
+
     def answer(self, request: Mapping[str, Any]) -> str:
         """Do what a click asked for, and say in a sentence what came of it; errors are said, not raised."""
         try:
-            match request.get("do"):
-                case "approve":
-                    return self.approve()
-                case "edit":
-                    return self.edit(**json.loads(str(request.get("arguments") or "{}")))
-                case "reject":
-                    return self.reject(str(request.get("message") or ""))
-                case _:
-                    return self.outcome
+            answer = self._clicked(request, lambda: self.shown)
+            return self.outcome if answer is None else self._decide(answer)
         except InterlockError as error:
             return one_line(error.message)
         except (ValueError, TypeError) as error:
-            return one_line(f"The edited arguments are not a JSON object: {error}. Nothing was decided.")
+            return _unreadable(error)
+
+    async def aanswer(self, request: Mapping[str, Any]) -> str:
+        """As `answer`."""
+        try:
+            shown = await self.ashown() if request.get("do") == "edit" else {}
+            answer = self._clicked(request, lambda: shown)
+            return await self.aoutcome() if answer is None else await self._adecide(answer)
+        except InterlockError as error:
+            return one_line(error.message)
+        except (ValueError, TypeError) as error:
+            return _unreadable(error)
+
+    def _clicked(self, request: Mapping[str, Any], shown: Callable[[], JsonObject]) -> JsonObject | None:
+        """The decision that a click asked for; None where it asked for none."""
+        match request.get("do"):
+            case "approve":
+                return {"type": "approve"}
+            case "edit":
+                return _edit(shown(), dict(**json.loads(str(request.get("arguments") or "{}"))))
+            case "reject":
+                return _rejection(str(request.get("message") or ""))
+            case _:
+                return None
 
     def __str__(self) -> str:
         """The card in words."""
@@ -131,7 +184,7 @@ class ApprovalCard:
             one_line(f"{shown['type']}: {shown['tool']} v{shown['toolVersion']} ({shown['status']})"),
             about(shown),
         ]
-        lines += [f"  {label:<14}{text}" for label, text in _lines(self.rows)]
+        lines += [f"  {label:<14}{text}" for label, text in _lines(self._rows(shown))]
         return terminal("\n".join([*lines, "", "card.approve()   card.edit(name=value)   card.reject('why')"]))
 
     def __repr__(self) -> str:
@@ -140,7 +193,13 @@ class ApprovalCard:
     @property
     def rows(self) -> list[tuple[str, str]]:
         """What an approver is to know, line by line: a label, which is empty where the line belongs to the one before, and the line."""
-        shown: Any = self.shown
+        return self._rows(self.shown)
+
+    async def arows(self) -> list[tuple[str, str]]:
+        """As `rows`."""
+        return self._rows(await self.ashown())
+
+    def _rows(self, shown: Any) -> list[tuple[str, str]]:
         within = shown["rule"]["seconds"]
         return [
             *rows_of(shown),
@@ -151,7 +210,14 @@ class ApprovalCard:
     @property
     def svg(self) -> str:
         """The card as a picture, without buttons."""
-        shown, lines = self.shown, _lines(self.rows)
+        return self._svg(self.shown)
+
+    async def asvg(self) -> str:
+        """As `svg`."""
+        return self._svg(await self.ashown())
+
+    def _svg(self, shown: JsonObject) -> str:
+        lines = _lines(self._rows(shown))
         height = 78 + _LINE * len(lines) + 8
         colour = C.lit if shown["status"] == "requested" else C.faint
         parts = [
@@ -180,6 +246,20 @@ class ApprovalCard:
             self._widget = widget_of(self)
         data, metadata = self._widget._repr_mimebundle_(include=include, exclude=exclude)
         return {**data, **plain}, metadata
+
+
+def _edit(shown: JsonObject, arguments: Mapping[str, Any]) -> JsonObject:
+    """The decision to run it with some arguments changed; the others stay as shown."""
+    before: Any = shown["arguments"]
+    return {"type": "edit", "args": {**before, **arguments}}
+
+
+def _rejection(message: str) -> JsonObject:
+    return {"type": "reject", "message": message} if message else {"type": "reject"}
+
+
+def _unreadable(error: Exception) -> str:
+    return one_line(f"The edited arguments are not a JSON object: {error}. Nothing was decided.")
 
 
 def _lines(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:

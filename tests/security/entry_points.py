@@ -243,6 +243,17 @@ def looks() -> Iterator[Entry]:
             f"principal, {how}",
         )
         yield Entry("instances.timeline", lambda p, by, at=at: p.graph.instances.timeline(at(p), by=by), how)
+        for name in ("aget", "asnapshot", "atimeline", "aaudit", "aclaims"):
+            yield Entry(
+                f"instances.{name}",
+                lambda p, by, at=at, name=name: asyncio.run(getattr(p.graph.instances, name)(at(p), by=by)),
+                how,
+            )
+        yield Entry(
+            "instances.apicture",
+            lambda p, by, at=at: asyncio.run(p.graph.instances.apicture(at(p), by=by)).svg,
+            how,
+        )
         yield Entry("instances.audit", lambda p, by, at=at: p.graph.instances.audit(at(p), by=by), how)
         yield Entry("instances.claims", lambda p, by, at=at: p.graph.instances.claims(at(p), by=by), how)
         yield Entry("instances.resume", lambda p, by, at=at: p.graph.instances.resume(at(p), by=by), how)
@@ -290,6 +301,19 @@ def looks() -> Iterator[Entry]:
     yield Entry("instances.head", lambda p, by: p.graph.instances.head(THREAD, by=by))
     yield Entry("instances.fork", lambda p, by: p.graph.instances.fork(THREAD, thread_id="t-2", principal=by))
     yield Entry("instances.rejoin", lambda p, by: p.graph.instances.rejoin(THREAD, principal=by))
+    yield Entry("instances.ahead", lambda p, by: asyncio.run(p.graph.instances.ahead(THREAD, by=by)))
+    yield Entry(
+        "instances.afork",
+        lambda p, by: asyncio.run(p.graph.instances.afork(THREAD, thread_id="t-2", principal=by)),
+    )
+    yield Entry("instances.arejoin", lambda p, by: asyncio.run(p.graph.instances.arejoin(THREAD, principal=by)))
+    yield Entry("instances.aapproval", lambda p, by: asyncio.run(p.graph.instances.aapproval(p.approval_id, by=by)))
+    yield Entry("instances.acard", lambda p, by: str(asyncio.run(p.graph.instances.acard(p.approval_id, by=by))))
+    yield Entry("graph.aside_by_side", lambda p, by: str(asyncio.run(p.graph.aside_by_side(THREAD, by=by))))
+    yield Entry(
+        "graph.acompare",
+        lambda p, by: str(asyncio.run(p.graph.acompare(THREAD, THREAD, by=by))._repr_mimebundle_()),
+    )
     yield Entry("instances.approval", lambda p, by: p.graph.instances.approval(p.approval_id, by=by))
     yield Entry("instances.card", lambda p, by: str(p.graph.instances.card(p.approval_id, by=by)))
     yield Entry("graph.stepper", lambda p, by: str(p.graph.stepper(THREAD, context=by)))
@@ -300,6 +324,15 @@ def looks() -> Iterator[Entry]:
     yield Entry("stepper.step", lambda p, by: p.graph.stepper(THREAD, context=by).step().last)
     yield Entry("stepper.run", lambda p, by: [*p.graph.stepper(THREAD, context=by).run()])
     yield Entry("stepper.watch", lambda p, by: p.graph.stepper(THREAD, context=by).watch(str))
+    yield Entry("stepper.apicture", lambda p, by: asyncio.run(p.graph.stepper(THREAD, context=by).apicture()).svg)
+    yield Entry(
+        "stepper.asay", lambda p, by: asyncio.run(p.graph.stepper(THREAD, context=by).asay("B-INJECT")), begins=True
+    )
+    yield Entry("stepper.anext", lambda p, by: asyncio.run(p.graph.stepper(THREAD, context=by).anext()))
+    yield Entry("stepper.awaits_for", lambda p, by: asyncio.run(p.graph.stepper(THREAD, context=by).awaits_for()))
+    yield Entry("stepper.astep", lambda p, by: asyncio.run(p.graph.stepper(THREAD, context=by).astep()).last)
+    yield Entry("stepper.arun", lambda p, by: acollected(p.graph.stepper(THREAD, context=by).arun()))
+    yield Entry("stepper.awatch", lambda p, by: asyncio.run(p.graph.stepper(THREAD, context=by).awatch(str)))
 
 
 def decisions() -> Iterator[Entry]:
@@ -309,6 +342,7 @@ def decisions() -> Iterator[Entry]:
         "instances.adecide", lambda p, by: asyncio.run(p.graph.instances.adecide(p.approval_id, "approve", by=by))
     )
     yield Entry("stepper.answer", lambda p, by: p.graph.stepper(THREAD).answer("approve", by=by))
+    yield Entry("stepper.aanswer", lambda p, by: asyncio.run(p.graph.stepper(THREAD).aanswer("approve", by=by)))
 
 
 def words(text: str) -> frozenset[str]:
@@ -342,10 +376,19 @@ LISTED = {
     "deliveries.envelope": "reads an event and no instance but the one that the application names",
     "deliveries.keep_unreadable": "writes what is no event into the inbox",
     "deliveries.needs_loop": "about the definition",
+    "deliveries.ticking": "the body of tick and atick",
     "service.on": "adds a consumer of this process",
     "service.run": "the application's: relay, subscriptions and deadlines as the library itself",
 }
 """What is no look-up for somebody, and why, or where it is tested."""
+TWINS = words(
+    """
+    instances.approvals instances.resolve instances.outcomes instances.tool_stats instances.examples card.shown card.approve card.edit
+    card.reject card.answer card.outcome card.rows card.svg deliveries.again deliveries.envelope deliveries.keep_unreadable
+    """
+)
+"""Of these the ones whose async form is guarded as they are, because it does the same."""
+LISTED |= {name.replace(".", ".a", 1): f"as {name}" for name in TWINS}
 ABOUT_THE_GRAPH = words(
     """
     InputType OutputType adopt aget_graph as_tool assign attach_branch attach_edge attach_node bind builder cache cache_policy

@@ -44,6 +44,7 @@ PUBLIC = [
     "Answered",
     "Approval",
     "ApprovalEvent",
+    "Capacity",
     "CommandResult",
     "Confirmation",
     "ConflictError",

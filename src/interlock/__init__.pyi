@@ -47,6 +47,7 @@ from .rules import next_allowed_tools as next_allowed_tools
 from .checkpointing import SQLCheckpointer as SQLCheckpointer
 from .checkpointing import WorkflowStore as WorkflowStore
 from .checkpointing import Database as Database
+from .checkpointing import Capacity as Capacity
 
 # Run, look and act
 from .tools import Principal as Principal

@@ -1,6 +1,7 @@
 """What is kept in SQL: checkpoints, the conversation apart from them, and the workflow store."""
 
 from .checkpointer import SQLCheckpointer
+from .connecting.capacity import Capacity
 from .database import Database
 from .encryption import Encryption
 from .erasing import erase_instances
@@ -13,6 +14,7 @@ __all__ = [
     "ApprovalStatus",
     "AuditKind",
     "AuditRecord",
+    "Capacity",
     "Database",
     "Encryption",
     "Instance",

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, Engine
 
 from ..tools.errors import InputError
 from . import schema as tables
+from .connecting.capacity import Capacity
 from .conversation import Conversations
 from .database import Database
 from .encryption import Encryption
@@ -72,6 +73,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         metadata_index: Keys of the metadata by which `list` and `alist` find checkpoints through an index. `setup` makes the indexes.
         retention: What `retain` keeps. It is carried out when that is called, by a job of yours or `interlock db prune`.
         synchronous: On SQLite: `FULL` survives power loss, `NORMAL` survives a killed process.
+        capacity: How many connections and threads each of the databases may use.
 
     Raises:
         StoreError: The database cannot be used.
@@ -94,6 +96,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         metadata_index: Sequence[str] = (),
         retention: Retention | None = None,
         synchronous: str = "FULL",
+        capacity: Capacity | None = None,
     ) -> None:
         if serde is None:
             serde = TypedSerializer(allowed_types=allowed_types, strict=strict, moved_types=moved_types)
@@ -107,11 +110,13 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         self.retention = retention
         self._sealings = Sealings(encryption, encrypted_only=encrypted_only)
         self._sealing().check()
-        self.database = Database.open(target, synchronous=synchronous, schema=schema)
+        self.database = Database.open(target, synchronous=synchronous, schema=schema, capacity=capacity)
         self.conversation_database = self.database
         self._closing = [] if isinstance(target, Database) else [self.database]
         if conversation is not None:
-            self.conversation_database = Database.open(conversation, synchronous=synchronous, schema=schema)
+            self.conversation_database = Database.open(
+                conversation, synchronous=synchronous, schema=schema, capacity=capacity
+            )
             if not isinstance(conversation, Database):
                 self._closing.append(self.conversation_database)
         if encryption is not None:

@@ -7,13 +7,11 @@ bound to an event loop; only a transactional tool that is itself asynchronous ge
 
 import asyncio
 import contextlib
-import contextvars
 import itertools
 import os
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -24,6 +22,7 @@ from . import clock
 from .connecting import packets, urls
 from .connecting.application import Application, accept, in_schema, is_asynchronous
 from .connecting.bridges import awaitable
+from .connecting.capacity import Capacity
 from .connecting.connections import Connections
 from .connecting.cursors import Begun, CursorBlock, OwnAutocommit, OwnTransaction, on_engine
 from .connecting.echoing import EchoingCursor, is_shown
@@ -31,10 +30,11 @@ from .connecting.engines import Address, Dialect, create_async_engine, create_en
 from .connecting.forks import renew_after_fork
 from .connecting.own_loop import OWN_LOOP
 from .connecting.patience import READ_ONLY_POSTGRESQL
-from .connecting.writers import WriteLock, write_lock_for
+from .connecting.writers import Turn, write_lock_for
 from .encryption import Encryption
 from .faults import translate, translate_commit
 from .statements import Prepared
+from .threads import Threads, Work
 from .vault import Vault, protect, vault_of
 
 if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
@@ -65,25 +65,33 @@ class Database:
         engine: The synchronous engine that everything runs on.
         address: Where it is, for an engine of Interlock's own.
         application: The application's engine, for one that is not.
+        capacity: How many connections and threads it may use.
     """
 
     def __init__(
-        self, engine: Engine, *, address: Address | None = None, application: Application | None = None
+        self,
+        engine: Engine,
+        *,
+        address: Address | None = None,
+        application: Application | None = None,
+        capacity: Capacity | None = None,
     ) -> None:
         self.engine = engine
         self.dialect = dialect_of(engine.dialect.name)
         self._address = address
         self._application = application
-        self._executor: ThreadPoolExecutor | None = None
+        self.capacity = capacity or Capacity()
+        self.threads = Threads(self.capacity)
         self._async_engines: dict[bool, AsyncEngine] = {}
         self._vault: Vault | None = None
         self._guard = threading.Lock()
         self._anchor: Any = None
         owned = application is None
-        self.connections = Connections(engine, kept=owned)
+        kept = self.capacity.kept if owned else 0
+        self.connections = Connections(engine, kept=kept)
         # SQLite's connections commit every statement anyway, unless it stands in a transaction.
         self.autocommitting = (
-            self.connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=owned, autocommit=True)
+            self.connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=kept, autocommit=True)
         )
         self.write_lock = write_lock_for(engine.url) if self.dialect is Dialect.SQLITE else None
         renew_after_fork(self)
@@ -95,6 +103,7 @@ class Database:
         *,
         synchronous: str = "FULL",
         schema: str | None = None,
+        capacity: Capacity | None = None,
     ) -> "Database":
         """Open a database.
 
@@ -103,6 +112,7 @@ class Database:
                 engine of the application's own, which is used as it is, or a `Database`, which is returned as it is.
             synchronous: SQLite only, and only for URLs: `FULL` survives power loss, `NORMAL` survives a killed process.
             schema: The schema that the tables are in (PostgreSQL), or the database (MySQL); not for an open `Database`.
+            capacity: How many connections and threads it may use; not for an open `Database`.
 
         Raises:
             StoreError: The URL is of a database that Interlock does not know or has an option that means nothing, its driver is
@@ -113,14 +123,15 @@ class Database:
         if isinstance(target, Engine) or is_asynchronous(target):
             application = accept(target)
             engine = in_schema(application.engine, schema, dialect_of(application.engine.dialect.name))
-            return cls(engine, application=application)
+            return cls(engine, application=application, capacity=capacity)
         address = urls.read(target)  # type: ignore[arg-type]
         if address.dialect is Dialect.SQLITE:
             if schema is not None:
                 raise StoreError("SQLite has no schemas: leave `schema` out, and give each of them a file of its own.")
             if address.url.database in {None, "", ":memory:"}:
                 return cls.in_memory()  # every connection of its own would be a database of its own
-        return cls(in_schema(create_engine(address, synchronous), schema, address.dialect), address=address)
+        engine = create_engine(address, synchronous, connections=(capacity or Capacity()).connections)
+        return cls(in_schema(engine, schema, address.dialect), address=address, capacity=capacity)
 
     @classmethod
     def in_memory(cls) -> "Database":
@@ -291,7 +302,7 @@ class Database:
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """A turn among the writers of a SQLite file in this process; nothing on other databases."""
-        return _NO_TURN if self.write_lock is None else _Turn(self.write_lock, self.engine.url)
+        return _NO_TURN if self.write_lock is None else Turn(self.write_lock, self.engine.url)
 
     def refuse_own_turn(self) -> None:
         """See that this thread or task does not hold the turn already: whoever waits for another's commit would wait for itself.
@@ -320,8 +331,7 @@ class Database:
 
     async def arun(self, work: Callable[[], T]) -> T:
         """Run synchronous work in one of the database's own threads, with the caller's context variables."""
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._threads(), context.run, work)
+        return await self.threads.run(Work.STATEMENTS, work)
 
     def now(self, connection: Connection) -> int:
         """The database's clock, in microseconds since 1970 UTC: processes disagree about the time, the database does not."""
@@ -329,7 +339,7 @@ class Database:
 
     def begin_anew(self) -> None:
         """Have threads of this process's own, and leave the parent's connections to it."""
-        self._executor = None
+        self.threads.begin_anew()
         self._guard = threading.Lock()
         if self._application is not None and self._application.loop is not None:
             self.engine.dispose(close=False)
@@ -337,10 +347,8 @@ class Database:
     def close(self) -> None:
         """Give back what was opened; an engine that came from the application stays open."""
         with self._guard:
-            executor, self._executor = self._executor, None
             self._async_engines = {}  # their pools keep no connection
-        if executor is not None:
-            executor.shutdown(wait=True)
+        self.threads.close()
         self.connections.close()
         self.autocommitting.close()
         if self._anchor is not None:
@@ -359,7 +367,9 @@ class Database:
             yield
             return
         owner = asyncio.current_task()
-        waiting = asyncio.get_running_loop().run_in_executor(self._threads(), lock.acquire, owner)
+        waiting = asyncio.get_running_loop().run_in_executor(
+            self.threads.executor(Work.STATEMENTS), lock.acquire, owner
+        )
         try:
             await asyncio.shield(waiting)
         except asyncio.CancelledError:
@@ -378,13 +388,6 @@ class Database:
         if is_shown(self.engine):
             cursor = EchoingCursor(cursor, self.engine)
         return packets.NotedCursor(cursor) if self.dialect is Dialect.MYSQL else cursor
-
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._guard:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(max_workers=16, thread_name_prefix="interlock-db")
-                weakref.finalize(self, self._executor.shutdown, wait=False)
-            return self._executor
 
     async def _asynchronous(self) -> "AsyncEngine":
         apart = OWN_LOOP.is_here()
@@ -408,25 +411,6 @@ class Database:
 
 
 _NO_TURN = contextlib.nullcontext()
-
-
-class _Turn:
-    """A turn among the writers of a SQLite file in this process."""
-
-    __slots__ = ("_lock", "_url")
-
-    def __init__(self, lock: WriteLock, url: URL) -> None:
-        self._lock = lock
-        self._url = url
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(threading.get_ident())
-        except sa.exc.SQLAlchemyError as error:
-            raise translate(error, self._url) from error
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 class _ReadOnly:

@@ -9,8 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-KEPT = 32
-"""At most so many wait for their next use; more may be open at the same moment."""
 TRUSTED_SECONDS = 5.0
 """After so long without use a connection to a server is asked whether it still is one."""
 
@@ -33,6 +31,8 @@ class _Server:
 
 _servers: "weakref.WeakKeyDictionary[Engine, _Server]" = weakref.WeakKeyDictionary()
 _servers_guard = threading.Lock()
+_abandoned: list[Any] = []
+"""What a forked process has of its parent's: it must neither use nor close them, which forgetting them would do."""
 
 
 def _server_of(engine: Engine) -> _Server:
@@ -47,11 +47,12 @@ class Connections:
 
     Args:
         engine: Makes them, with everything that its listeners do to a new connection.
-        kept: Whether to keep them; the engine of an application decides that itself.
+        kept: How many wait for their next use, at most; none of an application's engine, which decides that itself. On a server they
+            count as the pool's, so that there are never more than it allows.
         autocommit: Whether every statement is a transaction.
     """
 
-    def __init__(self, engine: Engine, *, kept: bool, autocommit: bool = False) -> None:
+    def __init__(self, engine: Engine, *, kept: int, autocommit: bool = False) -> None:
         self._engine = engine
         self._kept = kept
         self._autocommit = autocommit
@@ -59,6 +60,8 @@ class Connections:
         self._server = _server_of(engine) if kept and self._on_server else None
         self._guard = threading.Lock()
         self._idle: list[tuple[Any, float]] = []
+        self._pooled: dict[int, Any] = {}
+        """What holds a connection's place in the pool, by the connection's id."""
         self._process = os.getpid()
 
     def take(self) -> Any:
@@ -68,6 +71,8 @@ class Connections:
                 if self._process != os.getpid():
                     # A forked process shares the sockets of its parent: it must not even close them.
                     self._idle, self._process = [], os.getpid()
+                    _abandoned.append(self._pooled)
+                    self._pooled = {}
                 if not self._idle:
                     break
                 connection, since = self._idle.pop()
@@ -77,7 +82,11 @@ class Connections:
         if not self._kept:
             return pooled
         connection = pooled.driver_connection
-        pooled.detach()
+        if self._on_server:
+            with self._guard:
+                self._pooled[id(connection)] = pooled
+        else:
+            pooled.detach()
         if self._autocommit and self._on_server:
             self._make_autocommit(connection)
         return connection
@@ -86,12 +95,12 @@ class Connections:
         """Give a connection back; after an error it is closed."""
         if self._kept and intact and self._process == os.getpid():
             with self._guard:
-                if len(self._idle) < KEPT:
+                if len(self._idle) < self._kept:
                     self._idle.append((connection, time.monotonic() if self._on_server else 0.0))
                     return
         if self._server is not None and not intact:
             self._server.broke()
-        connection.close()
+        self._end(connection)
 
     def close(self) -> None:
         """Close those that wait."""
@@ -99,7 +108,15 @@ class Connections:
             idle, self._idle = self._idle, []
         if self._process == os.getpid():
             for connection, _ in idle:
-                connection.close()
+                self._end(connection)
+
+    def _end(self, connection: Any) -> None:
+        """Close a connection, and give its place in the pool to another one."""
+        with self._guard:
+            pooled = self._pooled.pop(id(connection), None)
+        if pooled is not None:
+            pooled.detach()
+        connection.close()
 
     def _is_trusted(self, since: float) -> bool:
         if self._server is None:
@@ -121,6 +138,6 @@ class Connections:
             if not self._autocommit:
                 connection.rollback()
         except Exception:
-            connection.close()
+            self._end(connection)
             return False
         return True

@@ -71,12 +71,13 @@ class Address:
         return dialect_of(self.url.get_backend_name())
 
 
-def create_engine(address: Address, synchronous: str) -> Engine:
+def create_engine(address: Address, synchronous: str, *, connections: int = 60) -> Engine:
     """An engine of Interlock's own.
 
     Args:
         address: Where the database is.
         synchronous: For SQLite: `FULL`, `NORMAL` or `OFF`.
+        connections: For servers: how many there are at most.
 
     Raises:
         StoreError: The driver is not installed.
@@ -93,8 +94,8 @@ def create_engine(address: Address, synchronous: str) -> Engine:
             address.url,
             connect_args=address.arguments,
             pool_pre_ping=True,
-            pool_size=20,
-            max_overflow=40,
+            pool_size=(idle := max(1, connections // 3)),
+            max_overflow=connections - idle,
             isolation_level="READ COMMITTED",
         )
         bound(engine, demands_tls=address.demands_tls)

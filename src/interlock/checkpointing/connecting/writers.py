@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from ...tools.errors import StoreError
+from ..faults import translate
 from . import engines
 from .forks import renew_after_fork
 
@@ -85,3 +86,22 @@ def write_lock_for(url: URL) -> WriteLock:
         if lock is None:
             lock = _write_locks[name] = WriteLock()
         return lock
+
+
+class Turn:
+    """A turn among the writers of a SQLite file in this process."""
+
+    __slots__ = ("_lock", "_url")
+
+    def __init__(self, lock: WriteLock, url: URL) -> None:
+        self._lock = lock
+        self._url = url
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(threading.get_ident())
+        except sa.exc.SQLAlchemyError as error:
+            raise translate(error, self._url) from error
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

@@ -15,6 +15,7 @@ from ...tools.events import EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from .. import lost_commits
+from ..connecting.capacity import Capacity
 from ..database import Database
 from ..encryption import Encryption
 from ..fault_points import FaultPoint, reach
@@ -47,6 +48,7 @@ class WorkflowStore:
             checkpointer that shares the `Database` or the engine protect them already.
         encrypted_only: Refuse to load such a text when it is not encrypted.
         lease_seconds: How long a process that carries out an effect outside the database may be silent before another one takes over.
+        capacity: How many connections and threads it may use; those of a shared `Database` are its own.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class WorkflowStore:
         lease_seconds: float = leases.SECONDS,
         encryption: Encryption | None = None,
         encrypted_only: bool = False,
+        capacity: Capacity | None = None,
     ) -> None:
-        self.database = Database.open(target)
+        self.database = Database.open(target, capacity=capacity)
         if encryption is not None:
             self.database.protect(encryption, encrypted_only=encrypted_only)
         self.is_durable = "vfs=memdb" not in str(self.database.engine.url)

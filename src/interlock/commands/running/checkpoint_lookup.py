@@ -8,6 +8,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
+from ...checkpointing.checkpointer import SQLCheckpointer
 from ...checkpointing.saver.reading import LOOKING
 
 _SECONDS = 60.0
@@ -30,7 +31,8 @@ class FromThreads:
     """A checkpointer read from other threads than its event loop's.
 
     An asynchronous checkpointer may have no synchronous methods that work (LangGraph's for SQLite, LangGraph Server's), so in
-    an asynchronous run its own are called, on its own loop.
+    an asynchronous run its own are called, on its own loop. Interlock's is read in the thread that asks: it would only send the loop
+    back for another one of the database's threads, and when all of them ask at once, there is none.
 
     Args:
         saver: The checkpointer.
@@ -46,6 +48,8 @@ class FromThreads:
         if _running() is self._loop:  # waiting here for the loop would wait for ever
             if in_greenlet():  # inside the transaction of an asynchronous tool
                 return await_only(self._saver.aget_tuple(config))
+            return self._saver.get_tuple(config)
+        if isinstance(self._saver, SQLCheckpointer):
             return self._saver.get_tuple(config)
         return asyncio.run_coroutine_threadsafe(self._saver.aget_tuple(config), self._loop).result(_SECONDS)
 

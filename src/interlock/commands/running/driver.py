@@ -18,6 +18,7 @@ from ...checkpointing.database import Database
 from ...checkpointing.fault_points import FaultPoint, reach
 from ...checkpointing.faults import translate
 from ...checkpointing.store import WorkflowStore
+from ...checkpointing.threads import Work
 from ...tools.contracts import ToolContract
 from ...tools.errors import ContextError, InvalidOutput, NotADatabase, ReadOnlyStore, RunError, StoreUnavailable
 from .operations import (
@@ -56,7 +57,7 @@ def run(store: WorkflowStore, steps: Steps[T]) -> T:
 
 
 async def arun(store: WorkflowStore, steps: Steps[T]) -> T:
-    """Drive a node's body asynchronously: transactions and sync tools run in the store's threads, off the event loop."""
+    """Drive a node's body asynchronously: transactions and sync tools run in threads, off the event loop."""
     outcome: Any = None
     failure: BaseException | None = None
     while True:
@@ -141,6 +142,10 @@ async def _aperform(store: WorkflowStore, operation: Operation) -> Any:
             return await awork()
         case SideBySide(bodies, at_once):
             return await _aside_by_side(store, bodies, at_once)
+        case Body():
+            return await database.threads.run(Work.TOOL, lambda: _perform(store, operation))
+        case Transact():
+            return await database.threads.run(Work.TRANSACTION, lambda: _perform(store, operation))
         case _:
             return await database.arun(lambda: _perform(store, operation))
 

@@ -1,0 +1,75 @@
+"""How much of a server and of its own process one database may take: connections and threads."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tools.errors import InputError
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How many connections and threads a process uses for one database.
+
+    Connections are opened when they are needed. Several processes share what the server allows: give each of them its part
+    (`interlock doctor` and `interlock work` show both numbers).
+    """
+
+    connections: int = 60
+    """At most so many connections to a server. An engine of the application's own has the pool that the application gave it."""
+    threads: int = 16
+    """For statements of asynchronous runs: so many of them run at once."""
+    tool_threads: int = 64
+    """For the bodies of tools that are not async, in asynchronous runs: so many of them run at once, apart from the statements."""
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("connections", self.connections),
+            ("threads", self.threads),
+            ("tool_threads", self.tool_threads),
+        ):
+            least = 4 if name == "connections" else 1
+            if value < least:
+                raise InputError(f"Capacity({name}={value}) is too small. Nothing was opened; give at least {least}.")
+
+    @property
+    def kept(self) -> int:
+        """How many idle connections are kept beside the pool, of each kind: the pool always has half of them for itself."""
+        return min(32, self.connections // 4)
+
+
+@dataclass(frozen=True)
+class ServerLimit:
+    """What a server allows, and what of it is taken."""
+
+    allowed: int
+    """The connections that it allows to ordinary users."""
+    taken: int
+    """Those that are open now."""
+
+
+def server_limit(connection: Connection) -> ServerLimit | None:
+    """What the server of a connection allows; None where there is no such limit (SQLite), or where it does not say.
+
+    Args:
+        connection: Any connection to it.
+    """
+    match connection.dialect.name:
+        case "postgresql":
+            row = connection.execute(
+                sa.text(
+                    "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int, "
+                    "(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
+                )
+            ).one()
+            return ServerLimit(int(row[0]), int(row[1]))
+        case "mysql" | "mariadb":
+            allowed = connection.execute(sa.text("SELECT @@max_connections")).scalar_one()
+            taken = connection.execute(sa.text("SELECT COUNT(*) FROM information_schema.PROCESSLIST")).scalar_one()
+            return ServerLimit(int(allowed), int(taken))
+        case _:
+            return None
+
+
+__all__ = ["Capacity", "ServerLimit", "server_limit"]

@@ -3,6 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
+from sqlalchemy.engine import Connection
+
 from .commands.waits.delivery import Delivery
 from .operations.deliveries import Deliverable, Deliveries
 from .operations.resuming import AnyGraph
@@ -19,6 +21,7 @@ def deliver(
     source: str = "/application",
     root: AnyGraph | None = None,
     resume: bool = True,
+    connection: Connection | None = None,
 ) -> Delivery:
     """Take an event in, once, and let the workflow instance that waits for it go on.
 
@@ -32,6 +35,8 @@ def deliver(
         source: For a bare `Event`: who says so, as a URI reference.
         root: The graph that the workflow is a part of, where it runs inside another one.
         resume: Whether the graph goes on at once, in this call; otherwise the next tick lets it.
+        connection: A transaction of the application's own on the same database, in which the event is taken in: it counts when that is
+            committed. The graph then goes on with the next tick, or where an engine runs it.
 
     Returns:
         What became of it.
@@ -40,7 +45,8 @@ def deliver(
         InvalidInput: It is no event. Nothing was kept.
         StoreError: The database could not do it. Nothing was kept; deliver it again.
     """
-    return Deliveries(to or _app(), root).deliver(event, workflow_id=workflow_id, source=source, resume=resume)
+    deliveries = Deliveries(to or _app(), root)
+    return deliveries.deliver(event, workflow_id=workflow_id, source=source, resume=resume, connection=connection)
 
 
 async def adeliver(

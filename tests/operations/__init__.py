@@ -1,0 +1,1 @@
+"""Acting on instances from outside their graphs."""

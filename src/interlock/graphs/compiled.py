@@ -33,6 +33,7 @@ from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .agents.guarded_state import GuardedState
 from .answers import Answers
+from .inputs import is_taken
 from .traced_run import traced_run
 from .turns import Turn
 
@@ -84,7 +85,7 @@ class WorkflowGraph(GuardedState):
             given = (
                 self._answers(config, principal, entered).take(input)
                 if answered
-                else self._turn(config, principal, entered).begin(input)
+                else self._begun(config, principal, entered, input, saver)
             )
         yield from run.drive(super().stream(given, run.config, **kwargs))
         if answered:
@@ -116,7 +117,7 @@ class WorkflowGraph(GuardedState):
             if answered:
                 given = await self._answers(config, principal, entered).atake(input)
             else:
-                given = await arun(lambda: self._turn(config, principal, entered).begin(input))
+                given = await arun(lambda: self._begun(config, principal, entered, input, saver))
         async for chunk in run.adrive(super().astream(given, run.config, **kwargs)):
             yield chunk
         if answered:
@@ -261,6 +262,13 @@ class WorkflowGraph(GuardedState):
         # Called by a node of the application's own without a config: LangGraph goes on in that node's.
         around = var_child_runnable_config.get() or {}
         return {**(around.get("configurable") or {}), **given}
+
+    def _begun(
+        self, config: RunnableConfig | None, principal: Principal, entered: Access, given: Any, saver: Any
+    ) -> Any:
+        """The input as the graph's start takes it; none where the thread took it before."""
+        around = self._merged(config)
+        return self._turn(config, principal, entered).begin(None if is_taken(saver, around) else given)
 
     def _turn(self, config: RunnableConfig | None, principal: Principal, entered: Access) -> Turn:
         return Turn(self.engine, self._merged(config), principal, entered)

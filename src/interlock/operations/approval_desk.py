@@ -153,6 +153,7 @@ class ApprovalDesk:
         decision: Decision | DecisionKind | Mapping[str, Any] | str | bool,
         *,
         by: Principal,
+        connection: Connection | None = None,
     ) -> ApprovalRequest:
         """Take a decision on an approval, without the graph; it finds it when it goes on (`resume`, or `graph.invoke(None, config)`).
 
@@ -160,6 +161,8 @@ class ApprovalDesk:
             approval_id: Which approval.
             decision: A `Decision`, or an answer in any of the shapes that a graph can be resumed with.
             by: Who decides.
+            connection: A transaction of the application's own on the same database, in which it is taken: it counts when that is
+                committed. A decision that is refused is in the record only if the transaction is committed nevertheless.
 
         Returns:
             The approval as it stands now: still requested when more people must agree.
@@ -169,8 +172,8 @@ class ApprovalDesk:
             ConflictError: It was decided already, its time is over, or it is not what they were shown.
             InputError: There is no such approval, or the decision cannot be read.
         """
-        with self._engine.store.write_and_know() as connection:
-            taken = self._decide(connection, approval_id, decision, by)
+        with self._engine.store.joined(connection) as joined:
+            taken = self._decide(joined, approval_id, decision, by)
         if isinstance(taken, Declined):
             raise taken.error
         return taken
@@ -197,7 +200,10 @@ class ApprovalDesk:
             wire = self._engine.definition.wire_names.get(approval.tool, approval.tool)
             decision = parse_answer(decision, tool=approval.tool, wire_name=wire)
         scope = outside_scope(approval.workflow_id, by)
-        return decide(self._engine, connection, approval_id, decision, by=by, scope=scope)
+        taken = decide(self._engine, connection, approval_id, decision, by=by, scope=scope)
+        if isinstance(taken, ApprovalRequest) and taken.status is not ApprovalStatus.REQUESTED:
+            self._engine.store.note_due(connection, taken.workflow_id, f"approval/{approval_id}")
+        return taken
 
 
 __all__ = ["ApprovalDesk"]

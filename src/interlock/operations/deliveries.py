@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from ..checkpointing.store import inbox as inbox_rows
 from ..checkpointing.store.inbox import InboxEvent, InboxStatus
 from ..commands.running.driver import arun, run
@@ -64,11 +66,17 @@ class Deliveries:
         return any(contract.is_async for contract in self._engine.definition.contracts.values())
 
     def deliver(
-        self, event: Deliverable, *, workflow_id: str | None = None, source: str = "/application", resume: bool = True
+        self,
+        event: Deliverable,
+        *,
+        workflow_id: str | None = None,
+        source: str = "/application",
+        resume: bool = True,
+        connection: Connection | None = None,
     ) -> Delivery:
         """Take an event in, once, and let the workflows that wait for it go on. See `interlock.deliver`."""
-        delivery = take_in(self._engine, self.envelope(event, workflow_id, source))
-        if resume:
+        delivery = take_in(self._engine, self.envelope(event, workflow_id, source), connection)
+        if resume and connection is None:
             self.resume(delivery.ended)
         return delivery
 

@@ -33,6 +33,8 @@ class EventService:
         subscribe: Whether to take in the events that the workflows wait for.
         tick: Seconds between two looks at deadlines; None to leave them to somebody else, such as `interlock tick`.
         root: The graph that the workflows run inside of, if they do.
+        resume: Whether graphs go on here. Without, the service only notes what is due: events are taken in and deadlines kept, and the runs
+            that follow are left to an engine's workers (`interlock work`) or to a tick elsewhere.
         options: How the relay works.
     """
 
@@ -45,12 +47,14 @@ class EventService:
         subscribe: bool = True,
         tick: float | None = 1.0,
         root: AnyGraph | None = None,
+        resume: bool = True,
         options: RelayOptions | None = None,
     ) -> None:
         self.bus: Bus = InProcessBus() if bus is None else bus
         self._graphs: list[CompiledWorkflow] = [*graphs] if isinstance(graphs, Iterable) else [graphs]
         self._deliveries = [Deliveries(graph, root) for graph in self._graphs]
         self._root = root
+        self._resume = resume
         self._relay = relay
         self._subscribe = subscribe
         self._tick = tick
@@ -109,7 +113,7 @@ class EventService:
                             names = event_names(graph)
                             if names:
                                 consumer = graph.engine.definition.name
-                                handler = handler_of(deliveries)
+                                handler = handler_of(deliveries, resume=self._resume)
                                 await stack.enter_async_context(self.bus.subscribe(names, handler, consumer=consumer))
                     failures = 0
                     opened.set()
@@ -125,9 +129,9 @@ class EventService:
             for deliveries, graph in zip(self._deliveries, self._graphs, strict=True):
                 try:
                     if deliveries.needs_loop:
-                        await Instances(graph).atick(root=self._root)
+                        await Instances(graph).atick(resume=self._resume, root=self._root)
                     else:
-                        await asyncio.to_thread(Instances(graph).tick, root=self._root)
+                        await asyncio.to_thread(Instances(graph).tick, resume=self._resume, root=self._root)
                 except StoreUnavailable as error:
                     logger.warning("%s Trying again.", error.message)
                 except Exception:  # one workflow's deadlines must not end the service of the others
@@ -150,15 +154,20 @@ def event_names(graph: CompiledWorkflow) -> list[str]:
     return sorted({name for rule in graph.engine.definition.waits.values() for name in rule.roles})
 
 
-def handler_of(deliveries: Deliveries) -> Handler:
-    """What a subscription calls: each message is delivered, and what cannot be read is kept where a person sees it."""
+def handler_of(deliveries: Deliveries, *, resume: bool = True) -> Handler:
+    """What a subscription calls: each message is delivered, and what cannot be read is kept where a person sees it.
+
+    Args:
+        deliveries: Of the workflow.
+        resume: Whether graphs go on here.
+    """
 
     async def handle(message: Message) -> Delivery | None:
         try:
             envelope = message.envelope()
             if deliveries.needs_loop:
-                return await deliveries.adeliver(envelope)
-            return await asyncio.to_thread(deliveries.deliver, envelope)
+                return await deliveries.adeliver(envelope, resume=resume)
+            return await asyncio.to_thread(deliveries.deliver, envelope, resume=resume)
         except (StoreUnavailable, BusUnavailable):
             raise  # that passes: the message comes again
         except InputError as error:

@@ -192,6 +192,7 @@ class Instances(Door, ApprovalDesk, Ticking, Reports):
         try:
             with self._engine.store.write_and_know() as connection:
                 outcome = resolve(self._engine, connection, workflow_id, key, resolution, by=by)
+                self._engine.store.note_due(connection, workflow_id, f"attempt/{mint('due')}")
         except PrincipalError as error:
             record_denial(self._engine, workflow_id, error, by=by)
             raise

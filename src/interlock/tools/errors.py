@@ -26,8 +26,8 @@
     │   ├── OutcomeUnknown            an attempt broke off in mid-effect
     │   ├── StaleCheckpoint           time travel behind the instance
     │   ├── WorkflowFinished          nothing may follow a final state
-    │   ├── UnknownState              the stored state is not in this definition
-    │   ├── DefinitionChanged         the instance cannot go on under this definition
+    │   ├── UnknownState              retryable: the stored state is not in this definition
+    │   ├── DefinitionChanged         retryable: the instance cannot go on under this definition
     │   ├── RuleError                 a rule of the application's own broke
     │   └── ToolError                 a tool function, its own doing
     │       ├── Refused                 the tool's own no
@@ -266,15 +266,20 @@ class WorkflowFinished(RunError):
 
 
 class UnknownState(RunError):
-    """The stored state of the instance is not in this definition of the workflow."""
+    """The stored state of the instance is not in this definition of the workflow; it may be in that of another release."""
 
     default_code = "unknown_state"
+    default_retryable = True
 
 
 class DefinitionChanged(RunError):
-    """The workflow's definition changed in a way that the instance cannot simply go on under, or this is an older one."""
+    """The workflow's definition changed in a way that the instance cannot simply go on under, or this is an older one.
+
+    While releases are rolled out, a process of another release may be able to run it.
+    """
 
     default_code = "definition_changed"
+    default_retryable = True
 
 
 class RuleError(RunError):

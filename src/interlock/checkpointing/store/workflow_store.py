@@ -17,6 +17,7 @@ from ...tools.principal import Principal
 from .. import lost_commits
 from ..connecting.capacity import Capacity
 from ..database import Database
+from ..due import Due, WhenDue, see_that_it_joins
 from ..encryption import Encryption
 from ..fault_points import FaultPoint, reach
 from ..faults import commit_unknown
@@ -67,6 +68,8 @@ class WorkflowStore:
         self.is_durable = "vfs=memdb" not in str(self.database.engine.url)
         self.lease_seconds = lease_seconds
         self._clock = clock
+        self.when_due: WhenDue | None = None
+        """Told of every run that becomes due, in the transaction that makes it so. An engine puts itself here."""
         self._ready = False
         self._guard = threading.Lock()
         self._paused = threading.Event()
@@ -146,6 +149,30 @@ class WorkflowStore:
             reach(FaultPoint.AFTER_COMMIT)
         except StoreUnavailable as error:
             raise commit_unknown(self.database.engine.url, error.message) from error
+
+    @contextlib.contextmanager
+    def joined(self, connection: Connection | None) -> Iterator[Connection]:
+        """A transaction of the caller's own, which the caller commits; a write transaction of ours where none is given.
+
+        Raises:
+            InputError: The connection cannot be used for this store.
+        """
+        if connection is None:
+            with self.write_and_know() as own:
+                yield own
+            return
+        self._prepare()
+        see_that_it_joins(self.database, connection)
+        yield connection
+
+    def note_due(self, connection: Connection, workflow_id: str, cause: str) -> None:
+        """Tell `when_due` of an instance, in the transaction that made its run due; without a thread it has no run to go on with."""
+        if self.when_due is None:
+            return
+        instance = instances.load(connection, workflow_id)
+        if instance is not None and instance.thread_id is not None:
+            due = Due(instance.workflow, workflow_id, instance.tenant, instance.thread_id, cause)
+            self.when_due(connection, due)
 
     def unit(self, connection: Connection, workflow_id: str) -> Unit | None:
         """Begin work on one instance in a write transaction; None when there is no such instance."""

@@ -123,6 +123,7 @@ def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
             return False
         expire(unit, current, then={"tool": edge.tool, "ok": outcome.ok, "auditRef": result.get("auditRef")})
         unit.flush()
+        engine.store.note_due(connection, approval.workflow_id, f"approval/{approval.approval_id}")
         return True
 
     closed = yield InStore(close)
@@ -141,6 +142,7 @@ def _lapsed(
     if after is before:
         return before
     if after.status is ApprovalStatus.EXPIRED:
+        engine.store.note_due(connection, workflow_id, f"approval/{approval_id}")
         return Lapsed(approval_id, workflow_id, before.tool, "expired")
     return Lapsed(approval_id, workflow_id, before.tool, "escalated", after.rule.role)
 

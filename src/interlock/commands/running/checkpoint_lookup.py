@@ -53,6 +53,18 @@ class FromThreads:
             return self._saver.get_tuple(config)
         return asyncio.run_coroutine_threadsafe(self._saver.aget_tuple(config), self._loop).result(_SECONDS)
 
+    def has(self, config: RunnableConfig, metadata: dict[str, Any]) -> bool:
+        """Whether a thread has a checkpoint with these values in its metadata."""
+        if isinstance(self._saver, SQLCheckpointer):
+            return next(iter(self._saver.list(config, filter=metadata, limit=1)), None) is not None
+
+        async def look() -> bool:
+            async for _ in self._saver.alist(config, filter=metadata, limit=1):
+                return True
+            return False
+
+        return asyncio.run_coroutine_threadsafe(look(), self._loop).result(_SECONDS)
+
 
 def _running() -> asyncio.AbstractEventLoop | None:
     try:

@@ -64,15 +64,22 @@ class _Found:
     note: str | None = None
     workflow_ids: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    ended_of: list[str] = field(default_factory=list)
+    """For each of these waits, its instance."""
 
 
-def take_in(engine: Engine, envelope: EventEnvelope) -> Delivery:
+def take_in(engine: Engine, envelope: EventEnvelope, connection: Connection | None = None) -> Delivery:
     """Take an event in, once; what it raises is written into the inbox beside it.
+
+    Args:
+        engine: The workflow.
+        envelope: The event.
+        connection: The caller's transaction; one of its own where none is given.
 
     Raises:
         StoreError: The database could not do it; nothing was kept, and the event is to come again.
     """
-    return _attempt(engine, envelope, None)
+    return _attempt(engine, envelope, None, connection)
 
 
 def take_again(engine: Engine, event: InboxEvent, envelope: EventEnvelope) -> Delivery:
@@ -82,9 +89,14 @@ def take_again(engine: Engine, event: InboxEvent, envelope: EventEnvelope) -> De
     return _attempt(engine, envelope, event)
 
 
-def _attempt(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) -> Delivery:
+def _attempt(
+    engine: Engine, envelope: EventEnvelope, known: InboxEvent | None, given: Connection | None = None
+) -> Delivery:
     try:
-        return _delivered(engine, envelope, known)
+        if given is None:
+            return _delivered(engine, envelope, known)
+        with engine.store.joined(given) as connection, connection.begin_nested():
+            return _deliver(engine, connection, envelope, known)
     except (StoreError, BusError):
         raise
     except InputError as error:
@@ -94,7 +106,7 @@ def _attempt(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) 
     except Exception as error:
         logger.exception("taking in the event %s (%s) failed", envelope.event_id, envelope.event_name)
         note = why(error)
-    with engine.store.write() as connection:
+    with engine.store.joined(given) as connection:
         now = engine.store.now(connection)
         event = known or _event(engine, envelope, now)
         if known is None and not inbox_rows.insert(connection, event):
@@ -153,6 +165,8 @@ def _deliver(engine: Engine, connection: Connection, envelope: EventEnvelope, kn
         correlation = rule.correlation_of(envelope)
         found = _look(engine, connection, envelope, rules, correlation)
     inbox_rows.settle(connection, event, found.status, note=found.note, now=now, correlation=correlation)
+    for workflow_id, wait_id in zip(found.ended_of, found.ended, strict=True):
+        engine.store.note_due(connection, workflow_id, f"wait/{wait_id}")
     return Delivery(
         envelope.event_id,
         name,
@@ -205,7 +219,9 @@ def _look(
         if counted.taken:
             found.status, found.note = InboxStatus.TAKEN, None
             found.workflow_ids.append(wait.workflow_id)
-            found.ended += [wait.wait_id] if counted.ended else []
+            if counted.ended:
+                found.ended.append(wait.wait_id)
+                found.ended_of.append(wait.workflow_id)
     if looked:
         return found
     return _too_early_or_too_late(engine, connection, envelope, rules, known)
@@ -313,6 +329,8 @@ def settle(engine: Engine, wait: Wait) -> Wait | None:
         if not expire(engine, unit, fresh):
             arrive(engine, unit)
         after = wait_rows.load(connection, wait.wait_id)
+        if after is not None and after.status is not WaitStatus.OPEN:
+            engine.store.note_due(connection, wait.workflow_id, f"wait/{wait.wait_id}")
     return after if after is not None and after.status is not WaitStatus.OPEN else None
 
 

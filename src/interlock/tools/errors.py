@@ -273,10 +273,7 @@ class UnknownState(RunError):
 
 
 class DefinitionChanged(RunError):
-    """The workflow's definition changed in a way that the instance cannot simply go on under, or this is an older one.
-
-    While releases are rolled out, a process of another release may be able to run it.
-    """
+    """The instance cannot simply go on under this definition; the process of another release may be able to run it."""
 
     default_code = "definition_changed"
     default_retryable = True

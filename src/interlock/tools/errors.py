@@ -91,9 +91,6 @@ class InterlockError(Exception):
         return str(self.args[0])
 
 
-# Definition
-
-
 class DefinitionError(InterlockError):
     """A tool is defined in a way that cannot work."""
 

@@ -6,14 +6,15 @@ from ...tools.canonical import digest
 from ...tools.contracts.predicates import CHECK
 from ...tools.contracts.yes_or_no import is_deferred, takes_one, why_no_rule
 from ...tools.errors import ContractError, WorkflowDefinitionError
+from ...tools.origins.contracts import input_fields, output_fields
 from ...tools.schemas.signature import where
 
 
 def check_rules(definition: Definition) -> None:
-    """See that every guard, check and policy can be asked.
+    """See that every guard, check and policy can be asked, and that every marker says something where it stands.
 
     Raises:
-        WorkflowDefinitionError: One cannot; the message names its edge.
+        WorkflowDefinitionError: One cannot, or does not; the message names its edge or field.
     """
     for edge in definition.edges:
         _check_guard(edge)
@@ -24,6 +25,11 @@ def check_rules(definition: Definition) -> None:
                 raise WorkflowDefinitionError(f"The check of the edge {edge.label}: {error.message}.") from error
     for policy in definition.policies:
         _check_policy(definition, policy)
+    for contract in definition.contracts.values():
+        try:
+            input_fields(contract), output_fields(contract)
+        except ContractError as error:
+            raise WorkflowDefinitionError(f"In the workflow {definition.name!r}: {error.message}") from error
 
 
 def _check_guard(edge: Edge) -> None:

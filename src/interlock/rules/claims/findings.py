@@ -8,6 +8,7 @@ from ...tools.approvals import Approval, DecisionKind
 from ...tools.kinds import Effect, ToolKind
 from ..definition import Definition, Edge, StateKind
 from .checker import BOUND
+from .own_fields import writable
 from .paths import Move, Paths, Situation, who_may_decide
 
 
@@ -36,6 +37,8 @@ class FindingKind(StrEnum):
     """Every tool of the state has a rule that may say no at once, and nothing else leads on."""
     RETRY_NEEDS_PERSON = "retry_needs_person"
     """Each attempt that breaks off stops the workflow until a person resolves it."""
+    OWN_WRITABLE = "own_writable"
+    """An argument can write a field that is marked as the application's own, and nobody is asked."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def find(definition: Definition, *, roles: Collection[str] = (), bound: int = BO
         *_states(definition, reached, moves),
         *_approvals(definition, frozenset(roles)),
         *_effects(definition),
+        *_own(definition),
     ]
     return sorted(found, key=lambda one: ([*FindingKind].index(one.kind), one.where))
 
@@ -217,6 +221,16 @@ def _effects(definition: Definition) -> Iterator[Finding]:
                 f"An attempt of {edge.tool.name} whose outcome is not known stops the workflow until a person resolves it. Declare "
                 "effect='idempotent' if it is safe to repeat under ctx.idempotency_key.",
             )
+
+
+def _own(definition: Definition) -> Iterator[Finding]:
+    for edge, argument, field in writable(definition):
+        yield Finding(
+            FindingKind.OWN_WRITABLE,
+            edge.label,
+            f"The argument {argument} may write what {field} returns marked as Own, and nobody is asked. A value that a model read "
+            "elsewhere would be trusted from then on. Ask for an approval, or take the marker away.",
+        )
 
 
 __all__ = ["Finding", "FindingKind", "find"]

@@ -78,6 +78,8 @@ class ToolContract(Generic[P, R]):
     """Whether what it answers ends the turn, and no model is asked to put it into words; LangChain's word for it."""
     is_marked_destructive: bool = False
     """Whether its author said that it is destructive, and not only MCP's default for what is not said."""
+    trusts_markers: bool = True
+    """Whether `id` and `own` in a published JSON Schema of its output are believed."""
     is_async: bool = False
     """Whether there is no other than an asynchronous function."""
     takes_context: bool = False

@@ -267,6 +267,7 @@ def make_contract(
     context_is_optional: bool = False,
     coroutine: Callable[..., Any] | None = None,
     return_direct: bool = False,
+    trusts_markers: bool = True,
 ) -> ToolContract[P, R]:
     """Make a contract of what is known of a tool, wherever it comes from.
 
@@ -294,6 +295,7 @@ def make_contract(
         timeout=_timeout(timeout, place),
         return_direct=return_direct,
         is_marked_destructive=_says_destructive(annotations),
+        trusts_markers=trusts_markers,
         is_async=is_async,
         takes_context=takes_context,
         function=function,

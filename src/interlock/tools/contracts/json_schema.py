@@ -119,6 +119,7 @@ def contract_from_schema(
     timeout: float | dt.timedelta | None = None,
     sensitive: Iterable[str] = (),
     annotations: ToolAnnotations | Mapping[str, bool] | None = None,
+    trust_markers: bool = False,
 ) -> ToolContract:
     """Make a contract of a tool that is known by its JSON Schema: what is published is offered, enforced, shown and run.
 
@@ -146,6 +147,8 @@ def contract_from_schema(
         answers: As in `read`.
         sensitive: As in `command`.
         annotations: As in `command`.
+        trust_markers: Whether the markers `id` and `own` of the output schema (`x-interlock-origin`) are believed: only of a schema that the
+            application itself writes.
 
     Raises:
         ContractError: The schema cannot be used, or the contract is unclear; the message says how to mend it.
@@ -195,6 +198,7 @@ def contract_from_schema(
         context=context,
         context_is_optional=is_optional,
         coroutine=arun,
+        trusts_markers=trust_markers,
     )
 
 

@@ -28,7 +28,8 @@ def _strict(tool: str, schema: Any, path: tuple[str, ...]) -> Any:
         raise _not_strict(tool, path, "takes anything")
     if unknown := [key for key in _UNKNOWN if key in schema]:
         raise _not_strict(tool, path, f"uses {', '.join(unknown)}")
-    made = {key: value for key, value in schema.items() if key != "default"}
+    # Whoever promises that arguments fit knows no extensions.
+    made = {key: value for key, value in schema.items() if key != "default" and not key.startswith("x-")}
     if "properties" in schema or schema.get("type") == "object":
         properties = schema.get("properties") or {}
         closed = schema.get("additionalProperties", not properties and bool(path))

@@ -1,0 +1,25 @@
+"""The page on origins: every block runs, and every marker is on it."""
+
+import pytest
+
+from interlock.tools.origins import KEYWORD, MarkKind
+from tests.docs.blocks import ROOT, printed_by
+
+PAGE = "docs/origins.md"
+TEXT = (ROOT / PAGE).read_text("utf-8")
+
+
+def test_every_block_runs() -> None:
+    (printed,) = [text for text in printed_by(PAGE).values() if text]
+
+    assert printed == "[('account', 'reaches'), ('amount', 'None'), ('message', 'content')]\n"
+
+
+@pytest.mark.parametrize("kind", [*MarkKind])
+def test_every_marker_is_explained(kind: MarkKind) -> None:
+    assert f"| `{kind.value.capitalize()}" in TEXT
+    assert KEYWORD in TEXT
+
+
+def test_the_limits_are_stated_first() -> None:
+    assert TEXT.index("## Limits") < TEXT.index("## Markers")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interlock import Principal, SQLCheckpointer, ToolContract, Workflow, WorkflowGraph
+from interlock import Principal, SQLCheckpointer, ToolContract, Workflow, WorkflowGraph, WorkflowStore
 from interlock.mcp import MCPTools
 from interlock.mcp.lock.definitions import Listing, ServerIdentity, ToolDefinition
 from interlock.mcp.lock.lockfile import LockFile
@@ -108,7 +108,11 @@ def changed(name: str, **fields: Any) -> list[dict[str, Any]]:
 
 
 def graph_of(
-    contract: ToolContract, *arguments: Mapping[str, Any], saver: SQLCheckpointer, **edge: Any
+    contract: ToolContract,
+    *arguments: Mapping[str, Any],
+    saver: SQLCheckpointer,
+    store: WorkflowStore | None = None,
+    **edge: Any,
 ) -> WorkflowGraph:
     """A workflow whose model makes these calls of a tool, one after another."""
     model = ScriptedChatModel([call(contract.wire_name, **one) for one in arguments], forever="Done.")
@@ -117,7 +121,7 @@ def graph_of(
     if contract.kind is ToolKind.READ:  # a desk that only reads has to end somewhere
         desk.add_state("closed", final=True)
     desk.add_edge("open", contract, "closed" if contract.kind is ToolKind.READ else "open", **edge)
-    return desk.compile(saver)
+    return desk.compile(saver) if store is None else desk.compile(saver, workflow_store=store)
 
 
 def thread(name: str = "t-1") -> dict[str, Any]:

@@ -155,8 +155,8 @@ def load_object(spec: str, kind: type[T], *, option: str) -> T:
     if isinstance(found, kind):
         return found
     raise InputError(
-        f"{option}: {spec!r} is a {type(found).__name__}. Nothing was done; give a {kind.__name__}, or a function without arguments that "
-        "makes one.",
+        f"{option}: {spec!r} is a {type(found).__name__}. Nothing was done; give an instance of {kind.__name__}, or a function without "
+        "arguments that makes one.",
         code="unknown_object",
     )
 

@@ -19,6 +19,8 @@ from .targets import CommandTarget, Target, resolved
 if TYPE_CHECKING:
     from mcp.client import Client
 
+_CLOSED = -32000
+"""The SDK's code for a connection that ended."""
 _PAGES = 100
 """Pages of a listing that are read: a server whose list never ends must not hang a call."""
 
@@ -322,6 +324,8 @@ def _why(error: BaseException, sending: Sending) -> str:
     if isinstance(error, FileNotFoundError | PermissionError):
         return f"cannot be started ({type(error).__name__})"
     code = getattr(error, "code", None)
+    if code == _CLOSED:
+        return "ended before it had answered"
     return f"failed ({type(error).__name__}{f' {code}' if isinstance(code, int) else ''})"
 
 

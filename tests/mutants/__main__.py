@@ -41,18 +41,18 @@ def _run(asked: argparse.Namespace, names: list[str], record: Record) -> None:
     from tests.mutants.making import Mutant, mutants
     from tests.mutants.warm import Outcome, Plan, Warm
 
-    chosen: list[Mutant] = []
+    ranked: list[tuple[int, Mutant]] = []
     for name in names:
         of_file = mutants(name, (targets.PACKAGE / name).read_text())
         record.exists(name, [mutant.key for mutant in of_file])
-        if asked.only:
-            chosen += [mutant for mutant in of_file if mutant.key in asked.only]
-            continue
-        if asked.sample:
-            of_file = random.Random(f"{asked.seed} {name}").sample(of_file, min(asked.sample, len(of_file)))
-        chosen += [mutant for mutant in of_file if record.status(mutant.key) in {None, *asked.again}]
-    if asked.again and not asked.only:
-        chosen = [mutant for mutant in chosen if record.status(mutant.key) in asked.again]
+        random.Random(f"{asked.seed} {name}").shuffle(of_file)  # a larger sample has the smaller one in it
+        drawn = of_file[: asked.sample or None]
+        wanted = {*asked.again} if asked.again else {None}
+        for rank, mutant in enumerate(of_file if asked.only or asked.again else drawn):
+            if mutant.key in asked.only or (not asked.only and record.status(mutant.key) in wanted):
+                ranked.append((rank, mutant))
+    # One of each file, then a second one of each: wherever it is stopped, there is a sample of all.
+    chosen = [mutant for _, mutant in sorted(ranked, key=lambda entry: entry[0])]
     print(f"{len(chosen)} mutants of {len(names)} files", flush=True)
 
     def tell(outcome: Outcome) -> None:

@@ -15,11 +15,24 @@ class CannotSwapError(Exception):
     """The change reaches beyond one function's body, or no function has the code: it needs a fresh process."""
 
 
-def swap(loaded: CodeType, source: str, path: str, function: str, first_line: int) -> None:
+Holders = dict[tuple[str, str, int], list[FunctionType]]
+
+
+def holders_in(paths: set[str]) -> Holders:
+    """All functions of these files that are loaded, by file, qualified name and first line. Looked for once, before processes are forked."""
+    found: Holders = {}
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType) and each.__code__.co_filename in paths:
+            code = each.__code__
+            found.setdefault((code.co_filename, code.co_qualname, code.co_firstlineno), []).append(each)
+    return found
+
+
+def swap(holders: Holders, source: str, path: str, function: str, first_line: int) -> None:
     """Exchange the code of `function`, which begins in `first_line` of the file at `path`, for that of `source`.
 
     Args:
-        loaded: The code of the module as it was imported.
+        holders: Who has which code.
         source: The changed source of the whole file.
         path: The file's path, as tracebacks show it.
         function: The qualified name of the outermost changed function.
@@ -28,15 +41,11 @@ def swap(loaded: CodeType, source: str, path: str, function: str, first_line: in
     Raises:
         CannotSwapError: When there is no function to exchange it in, or the names that it closes over differ.
     """
-    old, new = (
-        _find(loaded, function, first_line),
-        _find(compile(source, path, "exec", dont_inherit=True), function, first_line),
-    )
-    holders = [each for each in gc.get_objects() if isinstance(each, FunctionType) and each.__code__ == old]
-    if not holders:
+    new = _find(compile(source, path, "exec", dont_inherit=True), function, first_line)
+    if not (found := holders.get((path, function, first_line))):
         raise CannotSwapError(f"no loaded function has the code of {function}")
-    for holder in holders:
-        if len(old.co_freevars) != len(new.co_freevars) or old.co_freevars != new.co_freevars:
+    for holder in found:
+        if holder.__code__.co_freevars != new.co_freevars:
             raise CannotSwapError(f"{function} closes over other names")
         holder.__code__ = new
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.mutants import targets
 from tests.mutants.report import LISTED, Record, listed, report
-from tests.mutants.swapping import CannotSwapError, swap
+from tests.mutants.swapping import CannotSwapError, holders_in, swap
 
 SOURCE = """
 def outer(limit):
@@ -30,22 +30,22 @@ def module() -> Any:
     code = compile(SOURCE, "till.py", "exec", dont_inherit=True)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 -- the source stands above
-    return code, names
+    return holders_in({"till.py"}), names
 
 
 def test_a_change_reaches_whoever_holds_the_function_already(module: Any) -> None:
-    code, names = module
+    holders, names = module
     total = names["Till"].total
 
-    swap(code, SOURCE.replace("sum(items)", "len(items)"), "till.py", "Till.total", 8)
+    swap(holders, SOURCE.replace("sum(items)", "len(items)"), "till.py", "Till.total", 8)
 
     assert total([3, 4]) == names["Till"].total([3, 4]) == 2
 
 
 def test_a_change_inside_an_inner_function_is_one_of_the_outer(module: Any) -> None:
-    code, names = module
+    holders, names = module
 
-    swap(code, SOURCE.replace("value < limit", "value <= limit"), "till.py", "outer", 2)
+    swap(holders, SOURCE.replace("value < limit", "value <= limit"), "till.py", "outer", 2)
 
     assert names["outer"](3)(3) is True
 

@@ -9,6 +9,7 @@ of it, up to a budget. The first failure ends it. A test that fails without a mu
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import resource
@@ -29,7 +30,7 @@ import pytest
 from tests.mutants import targets
 from tests.mutants.knowledge import Knowledge
 from tests.mutants.making import Mutant
-from tests.mutants.swapping import CannotSwapError, swap
+from tests.mutants.swapping import CannotSwapError, Holders, holders_in, swap
 
 KILLED, SURVIVED, NOT_COVERED, TIMEOUT = "killed", "survived", "not covered", "timeout"
 
@@ -68,6 +69,7 @@ class Warm:
     _items: dict[str, pytest.Item] = field(default_factory=dict)
     _kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     _believed: set[str] = field(default_factory=set)
+    _holders: Holders = field(default_factory=dict)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -90,6 +92,9 @@ class Warm:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
         self._measure()
+        self._holders = holders_in({str(targets.PACKAGE / name) for name in targets.files([])})
+        gc.collect()
+        gc.freeze()  # what is there is shared with the forked processes as long as nobody writes to it
         self._run_all()
         return True
 
@@ -168,9 +173,7 @@ class Warm:
         source = mutant.write()
         if mutant.function:
             try:
-                path = str(targets.PACKAGE / mutant.file)
-                module = compile((targets.PACKAGE / mutant.file).read_text(), path, "exec", dont_inherit=True)
-                swap(module, source, path, mutant.function, mutant.first_line)
+                swap(self._holders, source, str(targets.PACKAGE / mutant.file), mutant.function, mutant.first_line)
             except SyntaxError:
                 child.say("does not compile")
                 return 3

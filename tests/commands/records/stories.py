@@ -209,7 +209,7 @@ def responded() -> Story:
 def expired() -> Story:
     story = asked()
     story.clock.forward(days=1)
-    story.note("tick", lambda: story.graph.instances.tick())
+    story.note("tick", story.graph.instances.tick)
     story.decide("approve")
     return story
 
@@ -217,7 +217,7 @@ def expired() -> Story:
 def escalated() -> Story:
     story = asked(approval=Approval(role="clerk", within="1h", on_expiry=Escalate("boss", within="30m")))
     story.clock.forward(hours=1)
-    story.note("tick", lambda: story.graph.instances.tick())
+    story.note("tick", story.graph.instances.tick)
     story.run()
     story.decide("approve", CLARA)
     story.clock.forward(hours=1)
@@ -228,7 +228,7 @@ def escalated() -> Story:
 def another_edge() -> Story:
     story = asked(approval=Approval(role="boss", within="1h", on_expiry=TakeEdge("order.close")))
     story.clock.forward(hours=1)
-    story.note("tick", lambda: story.graph.instances.tick())
+    story.note("tick", story.graph.instances.tick)
     return story
 
 
@@ -368,7 +368,7 @@ def waited(*events: Event, forward: int = 0) -> Story:
     for number, event in enumerate(events):
         story.deliver(envelope(event, story.id, event_id=f"event-{number}"))
     story.clock.forward(hours=forward)
-    story.note("tick", lambda: story.deliveries.tick())
+    story.note("tick", story.deliveries.tick)
     return story
 
 

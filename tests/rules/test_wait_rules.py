@@ -26,7 +26,7 @@ class Address(BaseModel):
 class Arrived(Event, name="parcel.arrived"):
     parcel_id: str | None
     order_id: str | None = None
-    where: list[Address] = []
+    where: list[Address] | None = None
 
 
 class Lost(Event, name="parcel.lost"):

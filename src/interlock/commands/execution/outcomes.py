@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
+from ...checkpointing.store import ApprovalRequest, AuditKind, LedgerEntry, LedgerStatus, Unit
 from ...checkpointing.store import audit as audit_rows
 from ...rules.gate import Denial, rule_broken
 from ...rules.proposals import Proposal
@@ -53,6 +53,23 @@ class Outcomes:
     def deny(self, unit: Unit, proposal: Proposal, denial: Denial) -> Outcome:
         """Record a denial and answer with it."""
         return self._denied(unit, proposal.requester, denial, self._said(unit, proposal), tool=self._tool(proposal))
+
+    def held(self, unit: Unit, proposal: Proposal, denial: Denial, approval: ApprovalRequest) -> Outcome:
+        """Answer a granted proposal with a denial that will pass; recorded once, for it is tried again until then."""
+        about = (approval.approval_id, denial.code.value, denial.policy)
+        audit_ref = AuditRef(derive("audit", "held", *about))
+        known = audit_rows.exists(unit.connection, unit.instance.workflow_id, audit_ref)
+        said = None if known else self._said(unit, proposal)
+        result = self._record(
+            unit,
+            proposal.requester,
+            denial,
+            said,
+            tool=self._tool(proposal),
+            allowed=self.engine.offered_for(unit.instance, proposal.requester),
+            audit_ref=audit_ref,
+        )
+        return Outcome(result, unit.flush())
 
     def undecided(self, unit: Unit, requester: Principal, denial: Denial) -> Outcome:
         """Record that nothing could be proposed, because what decides broke, and answer so."""
@@ -107,13 +124,14 @@ class Outcomes:
         unit: Unit,
         requester: Principal,
         denial: Denial,
-        said: JsonObject,
+        said: JsonObject | None,
         *,
         tool: str | None,
         allowed: tuple[str, ...],
+        audit_ref: AuditRef | None = None,
     ) -> JsonObject:
-        """Record a denial, and give the answer to it."""
-        audit_ref = AuditRef(mint("audit"))
+        """Record a denial, unless there is nothing to be said of it, and give the answer to it."""
+        audit_ref = audit_ref or AuditRef(mint("audit"))
         body = ErrorBody(
             code=denial.code,
             message=storable_text(denial.message),
@@ -121,9 +139,10 @@ class Outcomes:
             details=cast("JsonObject", storable(dict(denial.details))),
         )
         body = masked(unit, body, self.engine.definition.sensitive)
-        error = body.model_dump(mode="json", by_alias=True)
-        payload = {**said, "state": unit.instance.state, "node": self.node, "error": error}
-        unit.record(AuditKind.DENIAL, requester, payload, tool=tool, code=denial.code.value, audit_ref=audit_ref)
+        if said is not None:
+            error = body.model_dump(mode="json", by_alias=True)
+            payload = {**said, "state": unit.instance.state, "node": self.node, "error": error}
+            unit.record(AuditKind.DENIAL, requester, payload, tool=tool, code=denial.code.value, audit_ref=audit_ref)
         return ErrorResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,

@@ -101,6 +101,8 @@ class Execution:
             verdict = with_approval(self.engine.definition, unit, verdict, proposal, approval, preview=self.preview)
         if isinstance(verdict, Denial):
             if approval is not None and approval.status.is_granted and verdict.code is not ErrorCode.APPROVAL_VOID:
+                if approval.is_at_the_door and verdict.retryable:
+                    return self.outcomes.held(unit, proposal, verdict, approval)
                 void(unit, approval, verdict.message)
             return self.outcomes.deny(unit, proposal, verdict)
         ready = self._admitted(unit, verdict, proposal, approval=approval, entry=entry, sessions=sessions)

@@ -19,7 +19,8 @@ from ...checkpointing.store.beginning import look_under
 from ...rules.gate import Denial
 from ...rules.proposals import Proposal
 from ...tools.codes import ErrorCode
-from ...tools.errors import CommitUnknown, ConflictError
+from ...tools.contracts import ToolContract
+from ...tools.errors import CommitUnknown, ConflictError, InputError
 from ...tools.kinds import ToolKind
 from ...tools.principal import Principal
 from ...tools.results import Answered, Pending
@@ -65,12 +66,14 @@ def propose(engine: Engine, call: Call) -> Steps[Stood]:
         OutcomeUnknown: An attempt broke off in mid-effect.
     """
     by, contract = call.principal, call.contract(engine.definition)
-    instance: Instance = yield InStore(partial(_owned, engine, workflow_id=call.workflow_id, by=by), write=False)
+    key, problem = _key_of(call, contract)
+    found: _Found = yield InStore(partial(_look, engine, call, key), write=False)
+    instance = found.instance
     yield from refuse_strangers(engine, instance, by)
-    key = call.idempotency_key(contract)
+    if problem is not None:
+        raise problem  # told to nobody who may not propose here at all
     if contract is not None:
         yield Startable(contract)
-    found: _Found = yield InStore(partial(_look, engine, instance=instance, key=key, by=by), write=False)
     proposal = call.proposal(instance, key, contract)
     is_read = contract is not None and contract.kind is ToolKind.READ
     revision = instance.revision if call.revision is None and not is_read else call.revision
@@ -93,7 +96,7 @@ def _proposed(engine: Engine, call: Call, commands: Commands, proposal: Proposal
     if found.approval is not None and call.asks:
         check_same(found.approval, proposal, contract)
         return (yield from _stood(engine, found.approval))
-    if found.entry is None and found.limit is not None:
+    if call.asks and found.entry is None and found.limit is not None:
         return (yield from limited(engine, found.instance, call.principal, found.limit))
     if call.asks and found.entry is None and _may_ask(engine, found.instance, proposal.tool):
         # A revision that the caller did not give is no reason against asking: it binds nothing.
@@ -191,10 +194,8 @@ def _as_it_is(engine: Engine, approval_id: str, connection: Connection) -> tuple
     current, instance = _with_instance(connection, approval_id)
     if current is None or instance is None:
         raise unknown_approval(approval_id)
-    if current.status is not ApprovalStatus.REQUESTED:
-        return current, instance, False
     is_due = current.expires_at is not None and current.is_due(engine.store.now(connection))
-    return current, instance, is_due or moved_on(instance, current)
+    return current, instance, is_due or _is_behind(instance, current)
 
 
 def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Answered]:
@@ -244,34 +245,45 @@ def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> S
     return error(engine, instance, approval, denial, closed_ref(approval.approval_id))
 
 
+def _is_behind(instance: Instance, approval: ApprovalRequest) -> bool:
+    """Whether the instance has left where a proposal was made that is open, or granted and not carried out."""
+    is_open = approval.status is ApprovalStatus.REQUESTED or (approval.status.is_granted and approval.is_at_the_door)
+    return is_open and moved_on(instance, approval) and instance.running_key != approval.idempotency_key
+
+
 def _settle(engine: Engine, connection: Connection, approval: ApprovalRequest) -> Overdue | None:
     """Let what is due of an open request happen, and close it where the instance has moved on."""
     unit = engine.store.unit(connection, approval.workflow_id)
     current = approval_rows.load_by_id(connection, approval.approval_id)
     if unit is None or current is None:
         raise unknown_approval(approval.approval_id)
-    if current.status is not ApprovalStatus.REQUESTED:
-        return None
     after = lapse(unit, current)
     if after is current and current.is_due(unit.now):
         return Overdue(current)
-    if after.status is ApprovalStatus.REQUESTED and moved_on(unit.instance, after):
+    if _is_behind(unit.instance, after):
         void(unit, after, f"the workflow moved on from {after.state!r}")
     unit.flush()
     return None
 
 
-def _owned(engine: Engine, connection: Connection, workflow_id: str, by: Principal) -> Instance:
+def _key_of(call: Call, contract: ToolContract | None) -> tuple[str, InputError | None]:
+    try:
+        return call.idempotency_key(contract), None
+    except InputError as error:
+        return "", error
+
+
+def _look(engine: Engine, call: Call, key: str, connection: Connection) -> _Found:
+    by, workflow_id = call.principal, call.workflow_id
     instance = engine.owned(instance_rows.load(connection, workflow_id), by, workflow_id)
     if instance.workflow != engine.definition.name:
         raise unknown_instance(workflow_id, by)
-    return instance
-
-
-def _look(engine: Engine, connection: Connection, instance: Instance, key: str, by: Principal) -> _Found:
     now, entry, approval = look_under(connection, instance.workflow_id, key)
     limits = engine.definition.limits
-    limit = None if entry or approval else why_limited(connection, instance, by, limits, now)
+    if engine.store.has_own_clock:
+        now = engine.store.now(connection)
+    judged = call.asks and entry is None and approval is None
+    limit = why_limited(connection, instance, by, limits, now) if judged else None
     return _Found(instance, entry, approval, limit)
 
 

@@ -1,0 +1,107 @@
+"""Withdrawing a proposal: a status of its approval, recorded and told, by whoever proposed it or is served."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from interlock import ErrorResult, Principal
+from interlock.checkpointing.tables.workflow import outbox
+from interlock.testing import call
+from interlock.tools.errors import ConflictError, InputError, PrincipalError
+from tests.commands.approvals.support import (
+    ADA,
+    BEN,
+    HOUR,
+    MALLORY,
+    RULE,
+    STRANGER,
+    Home,
+    Shop,
+    answers,
+    pending,
+    said,
+    status,
+    thread,
+)
+from tests.commands.proposals.support import CASE, code, door
+
+HOWS = pytest.mark.parametrize("how", ["sync", "async"])
+
+
+@HOWS
+def test_a_withdrawn_proposal_is_recorded_told_and_never_carried_out(home: Home, shop: Shop, how: str) -> None:
+    desk = door(home, shop, how=how)
+    asked = desk.asked()
+    gone = desk.withdraw(asked)
+    assert isinstance(gone, ErrorResult)
+    assert (code(gone), gone.audit_ref) == ("approval_withdrawn", desk.graph.instances.audit(CASE)[-2].audit_ref)
+    assert desk.withdraw(asked) == desk.proposal(asked) == desk.refund() == gone
+    assert desk.kinds == ["started", "approval", "withdrawn", "event_out"]
+    with desk.graph.engine.store.read() as connection:
+        (event,) = [json.loads(row) for row in connection.scalars(sa.select(outbox.c.envelope))]
+    assert event["eventName"] == "interlock.approval.withdrawn.v1"
+    assert {name: event[name] for name in ("approvalId", "tool", "requestedBy", "withdrawnBy")} == {
+        "approvalId": asked.pending.proposal_id,
+        "tool": "order.refund",
+        "requestedBy": "ada",
+        "withdrawnBy": "ada",
+    }
+    with pytest.raises(ConflictError, match="already withdrawn"):
+        desk.graph.instances.decide(asked.pending.proposal_id, "approve", by=BEN)
+    assert shop.ran == []
+    assert code(desk.refund(key="new")) == "approval"
+
+
+def test_what_was_granted_and_did_not_run_yet_is_withdrawn_too(home: Home, shop: Shop) -> None:
+    desk = door(home, shop)
+    asked = desk.asked()
+    desk.graph.instances.decide(asked.pending.proposal_id, "approve", by=BEN)
+    assert code(desk.withdraw(asked)) == "approval_withdrawn"
+    assert desk.tick().carried_out == []
+    assert shop.ran == []
+
+
+@pytest.mark.parametrize("closed", ["used", "rejected", "expired", "void"])
+def test_what_is_closed_cannot_be_withdrawn(home: Home, shop: Shop, closed: str) -> None:
+    desk = door(home, shop)
+    asked = desk.asked()
+    instances, approval_id = desk.graph.instances, asked.pending.proposal_id
+    match closed:
+        case "used":
+            instances.decide(approval_id, "approve", by=BEN)
+            desk.tick()
+        case "rejected":
+            instances.decide(approval_id, "reject", by=BEN)
+        case "expired":
+            home.clock.advance(25 * HOUR)
+        case _:
+            desk.propose("desk.park", key="p", orderId="1")
+    with pytest.raises(ConflictError, match=f"is {closed} already"):
+        desk.withdraw(asked)
+    assert instances.approval(approval_id)["status"] == closed
+
+
+def test_only_who_proposed_it_or_is_served_withdraws_it(home: Home, shop: Shop) -> None:
+    desk = door(home, shop, run_by="tenant")
+    theirs = desk.asked(by=MALLORY, key="m")
+    with pytest.raises(PrincipalError, match="mallory proposed it") as refused:
+        desk.withdraw(theirs, by=Principal("zoe"))
+    assert refused.value.code == "not_entitled"
+    assert desk.graph.instances.audit(CASE)[-1].principal_id == "zoe"
+    with pytest.raises(InputError, match="There is no approval"):
+        desk.withdraw(theirs, by=STRANGER)
+    assert code(desk.withdraw(theirs, by=ADA)) == "approval_withdrawn"
+
+
+def test_a_graph_that_waits_for_a_withdrawn_approval_goes_on_and_tells_its_model(home: Home, shop: Shop) -> None:
+    graph = home.compile(shop.workflow([call("order.refund", orderId="1", amount="5"), "Then not."], approval=RULE))
+    graph.invoke(said(), thread(), context=ADA)
+    approval_id = pending(graph, thread())
+    graph.instances.withdraw(approval_id, by=ADA)
+    assert status(graph, approval_id) == "withdrawn"
+    output = graph.instances.resume(thread())
+    assert answers(output) == ["approval_withdrawn"]
+    assert shop.ran == []

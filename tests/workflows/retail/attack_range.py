@@ -34,6 +34,9 @@ class Result:
 class Range:
     """A desk to be attacked, filled anew each time."""
 
+    attacked: type[Attacked] = Attacked
+    """How it is attacked: in the conversation of a graph, unless this says otherwise."""
+
     def __init__(self) -> None:
         store = WorkflowStore.in_memory()
         # Several proposals at once are attacks of their own; the desk's own limit would stop them earlier.
@@ -69,7 +72,7 @@ class Range:
         """Make an attack, whichever way it is made, and see what became of it."""
         desk = self.prepared(write)
         with desks.counted() as reached:
-            it = Attacked(desk, write, random.Random(f"{SEED}/{name}/{write}"), reached, stands=desk.shop())
+            it = self.attacked(desk, write, random.Random(f"{SEED}/{name}/{write}"), reached, stands=desk.shop())
             attack(it)
             excess = sum(reached.values()) - it.allowed
         trail = [record for record in desk.audit if record.kind in REFUSALS]

@@ -1,4 +1,4 @@
-"""Print what becomes of the attacks, on LangChain's own stack, on the desk, and on an agent with the desk as its middleware.
+"""Print what becomes of the attacks, on LangChain's own stack, on the desk, on an agent with the desk as its middleware, and at the door.
 
     python -m tests.workflows.retail.attacks_report            # all 119 writes under every attack: some minutes
     python -m tests.workflows.retail.attacks_report --share 5  # five writes of each attack, chosen by the seed
@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.graphs.agents import agent_desk
-from tests.workflows.retail import attack_range, attacked, attacks, peers, tau2
+from tests.workflows.retail import attack_range, attacked, door_attacks, peers, tau2
 from tests.workflows.retail.attacked import SEED, Write
 from tests.workflows.retail.peers import Approver, Row
 
@@ -61,7 +61,7 @@ def on_range(desk: attack_range.Range, plan: list[tuple[str, Write]], what: str)
     cells: dict[str, Cell] = {}
     for name, write in plan:
         if name not in cells:
-            print(f"{what}: {len(cells) + 1}/{len(attacks.ATTACKS)} {name}", file=sys.stderr, flush=True)
+            print(f"{what}: {len(cells) + 1}/{len({name for name, _ in plan})} {name}", file=sys.stderr, flush=True)
         result = desk.suffers(name, write)
         cell = cells.setdefault(name, Cell())
         cell.attempts += 1
@@ -86,24 +86,32 @@ def main() -> int:
         print(f"the tau2-bench retail data is not in {tau2.FOLDER}: set INTERLOCK_TAU2_DIR")
         return 2
     started = time.perf_counter()
-    desk, agent = attack_range.Range(), agent_desk.AgentRange()
+    desk, agent, door = attack_range.Range(), agent_desk.AgentRange(), door_attacks.DoorRange()
     cells = on_range(desk, attack_range.plan(share), "desk")
     in_agent = on_range(agent, agent_desk.plan(share), "agent")
-    for used in (desk, agent):
+    at_the_door = on_range(door, door_attacks.plan(share), "door")
+    for used in (desk, agent, door):
         used.close()
 
-    print("\n## The same attacks on LangChain's own stack, on the desk, and on an agent with its middleware\n")
-    print("| attack | " + " | ".join(f"LangChain: {approver}" for approver in Approver) + " | desk | middleware |")
-    print("|---|" + "---|" * (len(Approver) + 2))
+    print(
+        "\n## The same attacks on LangChain's own stack, on the desk, on an agent with its middleware, and at the door\n"
+    )
+    print(
+        "| attack | " + " | ".join(f"LangChain: {approver}" for approver in Approver) + " | desk | middleware | door |"
+    )
+    print("|---|" + "---|" * (len(Approver) + 3))
     for row in peers.ROWS:
         writes = [write for write in attacked.writes() if row.on(write)]
         if share is not None and share < len(writes):
             writes = random.Random(f"{SEED}/{row.title}").sample(writes, share)
         found = [on_peers(row, writes, approver) for approver in Approver]
-        mine = [together([held[name] for name in row.on_desk if name in held]) for held in (cells, in_agent)]
+        mine = [
+            together([held[name] for name in row.on_desk if name in held]) for held in (cells, in_agent, at_the_door)
+        ]
         print(f"| {row.title} | " + " | ".join(map(str, [*found, *mine])) + " |", flush=True)
 
-    for title, held in (("on the desk", cells), ("on an agent with the middleware", in_agent)):
+    held_by = {"on the desk": cells, "on an agent with the middleware": in_agent, "at the door": at_the_door}
+    for title, held in held_by.items():
         print(f"\n## Every attack {title}\n")
         print("| attack | carried out / attempts | reached | refused with |")
         print("|---|---|---|---|")
@@ -117,7 +125,7 @@ def main() -> int:
             f"{sum(cell.unrecorded for cell in held.values())} not written down."
         )
     print(f"\nSeed {SEED}; {time.perf_counter() - started:.0f} s.")
-    return 0 if all(cell.is_held for held in (cells, in_agent) for cell in held.values()) else 1
+    return 0 if all(cell.is_held for held in held_by.values() for cell in held.values()) else 1
 
 
 if __name__ == "__main__":

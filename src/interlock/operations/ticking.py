@@ -20,6 +20,7 @@ from ..commands.running.operations import Either, SideBySide, Steps, in_store
 from ..commands.running.scope import workflow_id_of
 from ..tools.errors import ConflictError, InputError, OutcomeUnknown, StoreUnavailable
 from ..tools.principal import Principal
+from ..tools.results import ErrorResult
 from .compiled import CompiledWorkflow
 from .deliveries import Deliveries
 from .resuming import AT_ONCE, AnyGraph, Failure, going_on, kind_of
@@ -124,8 +125,13 @@ class Ticking:
         return done
 
     def _carry_out(self, ids: Ids) -> Steps[str | Failure]:
-        failure = yield from self._tried(Kind.PROPOSAL, ids, standing(self._engine, ids[0], None))
+        failure = yield from self._tried(Kind.PROPOSAL, ids, self._carried_out(ids[0]))
         return failure if isinstance(failure, Failure) else ids[0]
+
+    def _carried_out(self, proposal_id: str) -> Steps[None]:
+        stood = yield from standing(self._engine, proposal_id, None)
+        if isinstance(stood, ErrorResult) and stood.error.retryable:  # a limit that will pass: it is granted still
+            raise ConflictError(stood.error.message, code=stood.error.code, details=stood.error.details)
 
     def _tried(self, kind: Kind, ids: Ids, steps: Steps[T]) -> Steps[T | Failure]:
         """Do it, and where it fails give the failure, which is written down so that it is tried again after a pause."""

@@ -310,7 +310,7 @@ def test_a_limit_that_will_pass_holds_what_was_granted_and_does_not_void_it(home
     assert code(desk.proposal(pending[0])) == "ok"
     assert {code(desk.proposal(pending[1])) for _ in range(3)} == {"policy_denied"}
     assert desk.kinds.count("denial") == 1
-    assert list(desk.tick().failed) == [pending[1].pending.proposal_id]
+    assert [one.id for one in desk.tick().failed] == [pending[1].pending.proposal_id]
     home.clock.advance(2 * HOUR)
     assert desk.tick().carried_out == [pending[1].pending.proposal_id]
     assert shop.ran == ["refund 1 5", "refund 1 6"]

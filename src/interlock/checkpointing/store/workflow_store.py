@@ -190,14 +190,11 @@ class WorkflowStore:
         now = begun.now if self._clock is None else self._clock(connection)
         return Unit(connection, begun.instance, now, counting=begun.counting)
 
-    @property
-    def has_own_clock(self) -> bool:
-        """Whether something else than the database gives the time, as in tests."""
-        return self._clock is not None
-
-    def now(self, connection: Connection) -> int:
-        """The time in microseconds since 1970 UTC."""
-        return self._clock(connection) if self._clock else self.database.now(connection)
+    def now(self, connection: Connection, *, read: int | None = None) -> int:
+        """The time in microseconds since 1970 UTC; `read` is what the database's clock has just said, where it was asked."""
+        if self._clock is not None:
+            return self._clock(connection)
+        return self.database.now(connection) if read is None else read
 
     def find(self, workflow_id: str) -> Instance | None:
         """Read one instance."""

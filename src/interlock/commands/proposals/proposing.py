@@ -280,8 +280,7 @@ def _look(engine: Engine, call: Call, key: str, connection: Connection) -> _Foun
         raise unknown_instance(workflow_id, by)
     now, entry, approval = look_under(connection, instance.workflow_id, key)
     limits = engine.definition.limits
-    if engine.store.has_own_clock:
-        now = engine.store.now(connection)
+    now = engine.store.now(connection, read=now)
     judged = call.asks and entry is None and approval is None
     limit = why_limited(connection, instance, by, limits, now) if judged else None
     return _Found(instance, entry, approval, limit)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from interlock import SQLCheckpointer
 from tests.mcp.client.support import Bank
 
 
@@ -19,9 +18,3 @@ def bank(tmp_path: Path) -> Bank:
 @pytest.fixture
 def open_bank(tmp_path: Path) -> Callable[..., Bank]:
     return lambda **behaviour: Bank.at(tmp_path / "other", **behaviour)
-
-
-@pytest.fixture
-def saver(tmp_path: Path) -> Iterator[SQLCheckpointer]:
-    with SQLCheckpointer(f"sqlite:///{tmp_path / 'desk.db'}") as saver:
-        yield saver

@@ -134,7 +134,7 @@ class MCPTools:
             LockFileError: The lock file is not there, is damaged, or does not have the server.
             ContractError: A tool cannot be a contract, or a name is none of a locked tool.
         """
-        locked = self._locked()
+        locked = self.locked()
         wanted = [*locked.tools] if only is None else [*only]
         self._check_known(locked, {*wanted, *self._reads, *self._idempotent})
         return [self._contract(locked, locked.tools[tool]) for tool in wanted]
@@ -161,7 +161,7 @@ class MCPTools:
             LockFileError: As `contracts`.
             ContractError: As `contracts`.
         """
-        locked = self._locked()
+        locked = self.locked()
         self._check_known(locked, {tool, *self._reads, *self._idempotent})
         return self._contract(
             locked, locked.tools[tool], check=check, preview=preview, sensitive=sensitive, answers=answers
@@ -189,7 +189,12 @@ class MCPTools:
         if (connection := self._connection.made) is not None:
             await BACKGROUND.arun(connection.close())
 
-    def _locked(self) -> LockedServer:
+    def locked(self) -> LockedServer:
+        """Give what is locked of the server. The server is not reached.
+
+        Raises:
+            LockFileError: The lock file is not there, is damaged, or does not have the server.
+        """
         return LockFile.load(self.lock).server(self.name, self.lock)
 
     def _check_known(self, locked: LockedServer, names: Collection[str]) -> None:

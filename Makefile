@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test suite test-full retest lint format types bench service chaos attacks mcp mutants notebooks test-lowest test-newest build clean
+.PHONY: help setup demo serve test suite test-full retest lint format types bench service chaos attacks mcp mutants notebooks test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +24,9 @@ setup: $(VENV)/ready ## set up the development environment in .venv
 
 demo: $(VENV)/ready-demo ## run the main job: cases of the retail desk, with approvals in the terminal (ARGS=--yes for scripts)
 	$(BIN)/interlock demo $(ARGS)
+
+serve: $(VENV)/ready ## serve the case workflow with a console in the browser, on this machine (ARGS for more)
+	$(BIN)/interlock serve --app case --db interlock-serve.db --development $(ARGS)
 
 test: $(VENV)/ready ## run the tests; the slowest 20 and the time of all stand at the end
 	$(BIN)/python -m pytest -n $(WORKERS) --durations 20 $(ARGS)

@@ -26,6 +26,7 @@ ORDER = [
     "operations",
     "mcp",
     "graphs",
+    "serving",
     "workflows",
 ]
 """The packages from the left to the right: a package knows those before it."""

@@ -21,6 +21,7 @@ PACKAGES = {
     "graphs",
     "operations",
     "mcp",
+    "serving",
     "workflows",
 }
 """The packages of the plan."""

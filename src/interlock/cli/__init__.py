@@ -21,6 +21,7 @@ from . import (
     mcp,
     relay,
     resolving,
+    serve,
     show,
     stats,
     traces,
@@ -43,6 +44,7 @@ TOPICS = (
     relay,
     events,
     mcp,
+    serve,
 )
 
 _PANELS = {

@@ -36,6 +36,7 @@ class Wanted:
     """Which instances are looked for; None is any."""
 
     tenant: str | None = None
+    workflow_id: str | None = None
     workflow: str | None = None
     state: str | None = None
     served: str | None = None
@@ -126,6 +127,7 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = [columns.definition != instance_rows.ERASED]
     for column, value in (
         (columns.tenant, wanted.tenant),
+        (columns.workflow_id, wanted.workflow_id),
         (columns.workflow, wanted.workflow),
         (columns.state, wanted.state),
         (columns.served, wanted.served),

@@ -66,8 +66,12 @@ class App:
             self.workflow.engine.definition if isinstance(self.workflow, WorkflowGraph) else self.workflow.definition()
         )
 
-    def graph(self, url: str | None = None) -> WorkflowGraph:
+    def graph(self, url: str | None = None, *, must_exist: bool = True) -> WorkflowGraph:
         """The compiled workflow: the application's own when it compiled it, else compiled against the database.
+
+        Args:
+            url: The database.
+            must_exist: Refuse a SQLite file that is not there.
 
         Raises:
             InputError: It is not compiled and there is no database to compile it against.
@@ -80,7 +84,9 @@ class App:
                     code="already_compiled",
                 )
             return self.workflow
-        return self.workflow.compile(SQLCheckpointer(database_url(url), encryption=Encryption.from_environment()))
+        return self.workflow.compile(
+            SQLCheckpointer(database_url(url, must_exist=must_exist), encryption=Encryption.from_environment())
+        )
 
 
 def load_app(spec: str | None) -> App:

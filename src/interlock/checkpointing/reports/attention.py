@@ -1,0 +1,176 @@
+"""What needs a person: open approvals, attempts of unknown outcome, overdue waits, and events that did not go through.
+
+Each is read off an index of its own, the oldest first, so a queue costs the same however many instances there are.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...tools.approvals import Approval
+from ...tools.principal import Principal
+from ..store.approvals import ApprovalStatus
+from ..store.inbox import InboxStatus
+from ..store.ledger import LedgerStatus
+from ..store.outbox import OutboxStatus
+from ..store.sql.json_text import read_json
+from ..store.waits import WaitStatus
+from ..tables.workflow import approvals, inbox, ledger, outbox, waits
+
+Kind = Literal["approval", "unknown", "overdue", "event"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that needs a person."""
+
+    kind: Kind
+    id: str
+    """Of the approval, the attempt (its idempotency key), the wait or the event."""
+    what: str
+    who: str
+    """Who asked for it, or who is needed."""
+    workflow_id: str | None
+    since: int
+    """Microseconds since 1970 UTC."""
+    until: int | None = None
+    note: str | None = None
+
+
+def attention(
+    connection: Connection, *, tenant: str | None, workflow: str | None = None, now: int, limit: int = 100
+) -> list[Item]:
+    """Everything within a tenant that needs a person, the oldest first.
+
+    Args:
+        connection: A transaction.
+        tenant: Whose; None for everybody's.
+        workflow: Of which workflow; None for any. Attempts and events are those of every workflow.
+        now: The time, in microseconds since 1970 UTC.
+        limit: How many of each kind at most.
+    """
+    found = [
+        *_approvals(connection, tenant, workflow, limit),
+        *_unknown(connection, tenant, limit),
+        *_overdue(connection, tenant, workflow, now, limit),
+        *_events(connection, tenant, limit),
+    ]
+    return sorted(found, key=lambda one: one.since)
+
+
+def _approvals(connection: Connection, tenant: str | None, workflow: str | None, limit: int) -> list[Item]:
+    columns = approvals.c
+    statement = (
+        sa.select(
+            columns.approval_id,
+            columns.tool,
+            columns.requester,
+            columns.rule,
+            columns.workflow_id,
+            columns.requested_at,
+            columns.expires_at,
+        )
+        .where(
+            columns.status == ApprovalStatus.REQUESTED.value,
+            *_of(columns.tenant, tenant),
+            *_of(columns.workflow, workflow),
+        )
+        .order_by(columns.requested_at, columns.approval_id)
+        .limit(limit)
+    )
+    items = []
+    for row in connection.execute(statement):
+        rule = Approval.from_json(read_json(row.rule))
+        needed = "the person served" if rule.confirmation else f"the role {rule.role}" if rule.role else "anybody else"
+        asked = Principal.from_json(read_json(row.requester)).id
+        items.append(
+            Item(
+                "approval",
+                row.approval_id,
+                row.tool,
+                asked,
+                row.workflow_id,
+                row.requested_at,
+                row.expires_at,
+                f"to be decided by {needed}",
+            )
+        )
+    return items
+
+
+def _unknown(connection: Connection, tenant: str | None, limit: int) -> list[Item]:
+    columns = ledger.c
+    statement = (
+        sa.select(columns.idempotency_key, columns.tool, columns.principal_id, columns.workflow_id, columns.started_at)
+        .where(columns.status == LedgerStatus.UNKNOWN.value, *_of(columns.tenant, tenant))
+        .order_by(columns.started_at)
+        .limit(limit)
+    )
+    return [
+        Item(
+            "unknown",
+            row.idempotency_key,
+            row.tool,
+            row.principal_id or "nobody in particular",
+            row.workflow_id,
+            row.started_at,
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def _overdue(connection: Connection, tenant: str | None, workflow: str | None, now: int, limit: int) -> list[Item]:
+    columns = waits.c
+    statement = (
+        sa.select(
+            columns.wait_id, columns.state, columns.workflow, columns.workflow_id, columns.opened_at, columns.due_at
+        )
+        .where(
+            columns.status == WaitStatus.OPEN.value,
+            columns.due_at < now,
+            *_of(columns.tenant, tenant),
+            *_of(columns.workflow, workflow),
+        )
+        .order_by(columns.due_at)
+        .limit(limit)
+    )
+    return [
+        Item(
+            "overdue", row.wait_id, f"an event in {row.state}", row.workflow, row.workflow_id, row.opened_at, row.due_at
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def _events(connection: Connection, tenant: str | None, limit: int) -> list[Item]:
+    sent, taken = outbox.c, inbox.c
+    dead = (
+        sa.select(sent.event_id, sent.event_name, sent.workflow_id, sent.created_at, sent.error)
+        .where(sent.status == OutboxStatus.DEAD.value, *_of(sent.tenant, tenant))
+        .order_by(sent.position)
+        .limit(limit)
+    )
+    failed = (
+        sa.select(taken.event_id, taken.event_name, taken.workflow_id, taken.received_at, taken.note, taken.source)
+        .where(taken.status == InboxStatus.FAILED.value, *_of(taken.tenant, tenant))
+        .order_by(taken.position)
+        .limit(limit)
+    )
+    items = [
+        Item("event", row.event_id, row.event_name, "the relay", row.workflow_id, row.created_at, None, row.error)
+        for row in connection.execute(dead)
+    ]
+    items += [
+        Item("event", row.event_id, row.event_name, row.source, row.workflow_id, row.received_at, None, row.note)
+        for row in connection.execute(failed)
+    ]
+    return items
+
+
+def _of(column: sa.ColumnElement[str], value: str | None) -> list[sa.ColumnElement[bool]]:
+    return [] if value is None else [column == value]
+
+
+__all__ = ["Item", "Kind", "attention"]

@@ -1,0 +1,74 @@
+"""How many instances stand where, by workflow, state and version."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ..store.instances import ERASED
+from ..tables.workflow import inbox, instances, outbox
+
+
+@dataclass(frozen=True)
+class StateCount:
+    """The instances of one workflow that stand in one state."""
+
+    workflow: str
+    state: str
+    count: int
+    oldest: int
+    """When the one that changed longest ago did, in microseconds since 1970 UTC."""
+    versions: tuple[int, ...]
+    is_final: bool
+
+
+def by_state(connection: Connection, *, tenant: str | None) -> list[StateCount]:
+    """Instances by workflow and state. Reads every instance of the tenant: ask for it now and then, not at each request."""
+    columns = instances.c
+    statement = (
+        sa.select(
+            columns.workflow,
+            columns.state,
+            columns.finished,
+            columns.workflow_version,
+            sa.func.count(),
+            sa.func.min(columns.updated_at),
+        )
+        .where(columns.definition != ERASED, *(() if tenant is None else (columns.tenant == tenant,)))
+        .group_by(columns.workflow, columns.state, columns.finished, columns.workflow_version)
+    )
+    found: dict[tuple[str, str], StateCount] = {}
+    for workflow, state, finished, version, count, oldest in connection.execute(statement):
+        before = found.get((workflow, state))
+        found[workflow, state] = StateCount(
+            workflow,
+            state,
+            int(count) + (0 if before is None else before.count),
+            min(int(oldest), oldest if before is None else before.oldest),
+            tuple(sorted({int(version), *(() if before is None else before.versions)})),
+            bool(finished),
+        )
+    return [found[key] for key in sorted(found)]
+
+
+def boxes(connection: Connection, *, tenant: str | None, now: int) -> dict[str, int]:
+    """How many events wait or failed, and the seconds that the oldest one has waited to be published."""
+    sent = () if tenant is None else (outbox.c.tenant == tenant,)
+    taken = () if tenant is None else (inbox.c.tenant == tenant,)
+    pending, oldest = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(outbox.c.created_at)).where(outbox.c.status == "pending", *sent)
+    ).one()
+    return {
+        "pending": int(pending),
+        "lag_seconds": 0 if oldest is None else max(0, (now - int(oldest)) // 1_000_000),
+        "dead": _count(connection, outbox, outbox.c.status == "dead", *sent),
+        "failed": _count(connection, inbox, inbox.c.status == "failed", *taken),
+        "kept": _count(connection, inbox, inbox.c.status == "kept", *taken),
+    }
+
+
+def _count(connection: Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one())
+
+
+__all__ = ["StateCount", "boxes", "by_state"]

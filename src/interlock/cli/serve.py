@@ -1,0 +1,143 @@
+"""`interlock serve`: the HTTP API and the console."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..events.brokers import open_bus
+from ..tools.errors import InputError
+from .support.loading import DbOption, load_app
+from .support.output import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve")(serve)
+
+
+def serve(
+    apps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--app", envvar="INTERLOCK_APP", metavar="MODULE:WORKFLOW", help="A workflow; give several for several."
+        ),
+    ] = None,
+    db: DbOption = None,
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.")] = 8300,
+    development: Annotated[
+        bool, typer.Option("--development", help="Everybody says who they are. On your own machine alone.")
+    ] = False,
+    issuer: Annotated[
+        str | None, typer.Option(envvar="INTERLOCK_TOKEN_ISSUER", help="Who signs the bearer tokens.")
+    ] = None,
+    audience: Annotated[
+        str | None, typer.Option(envvar="INTERLOCK_TOKEN_AUDIENCE", help="Whom the bearer tokens are for.")
+    ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            envvar="INTERLOCK_TOKEN_KEYS",
+            metavar="URL|PEM",
+            help="The issuer's public keys: a key set's URL, or a file.",
+        ),
+    ] = None,
+    roles_claim: Annotated[str, typer.Option(help="The claim that has the roles.")] = "roles",
+    tenant_claim: Annotated[str, typer.Option(help="The claim that has the tenant; empty: there is one.")] = "tenant",
+    operator: Annotated[
+        list[str] | None, typer.Option(help="A role that sees and runs every instance of its tenant.")
+    ] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            envvar="INTERLOCK_FORM_SECRET", help="Signs the console's forms; the same in every process of one service."
+        ),
+    ] = None,
+    relay: Annotated[bool, typer.Option(help="Publish the outbox.")] = False,
+    subscribe: Annotated[bool, typer.Option(help="Take in the events that the workflows wait for.")] = False,
+    bus: Annotated[
+        str | None, typer.Option(envvar="INTERLOCK_BUS", metavar="URL", help="The broker of --relay and --subscribe.")
+    ] = None,
+    deadlines: Annotated[bool, typer.Option(help="Keep deadlines, and take up what is settled.")] = True,
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="A proxy whose forwarded headers are believed.")
+    ] = None,
+    root_path: Annotated[str, typer.Option(help="The path that a proxy serves this at.")] = "",
+    certificate: Annotated[Path | None, typer.Option(metavar="PEM", help="Serve TLS with this certificate.")] = None,
+    private_key: Annotated[Path | None, typer.Option(metavar="PEM", help="The certificate's private key.")] = None,
+    drain: Annotated[int, typer.Option(min=1, help="Seconds that requests under way get at the end.")] = 30,
+) -> None:
+    """Serve workflows: an HTTP API, a console for people, event streams, health and metrics.
+
+    Who calls is known by bearer tokens (--issuer, --audience, --keys), or in --development by what they say.
+    """
+    try:
+        import uvicorn  # noqa: PLC0415 -- of the extra `serve`
+
+        from ..serving import Development, Tokens, service  # noqa: PLC0415 -- as above
+    except ImportError as error:
+        raise InputError(
+            f"`interlock serve` takes packages that are not installed ({error.name}). Install langgraph-interlock[serve].",
+            code="not_installed",
+        ) from error
+    if development and host not in {"127.0.0.1", "::1", "localhost"}:
+        raise InputError(
+            f"In --development everybody says who they are, so it is served on this machine alone, and not on {host}. Leave --host out, or give "
+            "--issuer, --audience and --keys.",
+            code="usage",
+        )
+    given = [value for value in (issuer, audience, keys) if value]
+    if not development and len(given) < 3:
+        raise InputError(
+            "The service has to know who calls. Give --issuer, --audience and --keys for bearer tokens, or --development on your own machine.",
+            code="usage",
+        )
+    tokens = (
+        None
+        if development
+        else Tokens(
+            issuer=str(issuer),
+            audience=str(audience),
+            keys=str(keys),
+            roles_claim=roles_claim,
+            tenant_claim=tenant_claim or None,
+        )
+    )
+    wanted: list[str | None] = [*apps] if apps else [None]
+    graphs = [load_app(one).graph(db, must_exist=False) for one in wanted]
+    made = service(
+        graphs,
+        tokens=tokens,
+        development=Development() if development else None,
+        operators=operator or ("operator",),
+        secret=secret,
+        bus=None if bus is None else open_bus(bus),
+        relay=relay,
+        subscribe=subscribe,
+        deadlines=deadlines,
+    )
+    settings = uvicorn.Config(
+        made,
+        host=host,
+        port=port,
+        log_level="warning",
+        root_path=root_path,
+        proxy_headers=bool(trusted_proxy),
+        forwarded_allow_ips=[*trusted_proxy] if trusted_proxy else [],
+        ssl_certfile=certificate,
+        ssl_keyfile=private_key,
+        timeout_graceful_shutdown=drain,
+        server_header=False,
+    )
+    server = uvicorn.Server(settings)
+    listening = settings.bind_socket()
+    scheme = "http" if certificate is None else "https"
+    names = ", ".join(graph.engine.definition.name for graph in graphs)
+    where = f"{scheme}://{host}:{listening.getsockname()[1]}{root_path}"
+    console().print(f"Serving {names} at {where}/console (API: {root_path}/v1). Stop with Ctrl+C.", soft_wrap=True)
+    server.run([listening])
+
+
+__all__ = ["register"]

@@ -1,0 +1,31 @@
+"""The HTTP API, version 1: a router for each kind of thing. Open `instances.py` first."""
+
+from fastapi import APIRouter
+
+from ..problems import MEDIA_TYPE, ProblemDetails
+from . import approvals, audit, events, instances, outcomes, streams, workflows
+
+_PROBLEMS = {
+    400: "What was given cannot be used.",
+    401: "Nobody who can be known sends the request.",
+    403: "The caller may not do this.",
+    404: "There is no such thing for the caller's tenant.",
+    409: "It does not fit where things stand.",
+    422: "The request, or the arguments of a tool, do not have the right shape.",
+    503: "A database or another server is out of reach for now.",
+}
+
+router = APIRouter(
+    responses={
+        status: {
+            "description": text,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
+        for status, text in _PROBLEMS.items()
+    }
+    | {"default": {"model": ProblemDetails, "description": "Problem details (RFC 9457)."}},
+)
+for topic in (workflows, instances, approvals, outcomes, events, audit, streams):
+    router.include_router(topic.router)
+
+__all__ = ["router"]

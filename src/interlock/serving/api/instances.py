@@ -1,0 +1,243 @@
+"""Instances: begun, looked at, proposed on, run on, forked and erased."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
+from ...tools.errors import InputError, RevisionConflict
+from ...tools.results import Answered, CommandResult, ErrorResult, InstanceSnapshot, Pending, ReadResult
+from ..access import operators_only, seen
+from ..context import Calls, Serves
+from ..listing import listed
+from ..moments import moment
+from ..problems import ProblemDetails, denied, of_error
+from .shapes import (
+    Erased,
+    EraseRequest,
+    ForkAnswer,
+    ForkRequest,
+    InstancePage,
+    InstanceRow,
+    ProposeRequest,
+    StartRequest,
+)
+
+router = APIRouter(tags=["instances"])
+
+WorkflowIdPath = Annotated[str, Path(min_length=1, max_length=64, description="The id of the instance.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=128,
+        description="The same key and call give the same answer again, so a lost answer is safe to repeat.",
+    ),
+]
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", description='The revision that the caller decided by, as the ETag of a snapshot: "7".'),
+]
+
+
+@router.get("/instances", operation_id="listInstances")
+async def list_all(
+    serves: Serves,
+    caller: Calls,
+    *,
+    workflow: Annotated[str | None, Query(max_length=128)] = None,
+    state: Annotated[str | None, Query(max_length=128)] = None,
+    person: Annotated[str | None, Query(max_length=255, description="Whom they serve.")] = None,
+    waiting: Annotated[WaitsFor | None, Query(description="What they wait for.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> InstancePage:
+    """Instances of the caller's tenant, the newest first: all of them for an operator, for everybody else those that serve them."""
+    if not caller.is_operator:
+        person = caller.principal.id
+    wanted = Wanted(caller.principal.tenant, workflow=workflow, state=state, served=person, waiting=waiting)
+    found = await run_in_threadpool(listed, serves, wanted, limit, cursor)
+    return InstancePage(
+        instances=tuple(_row(one) for one in found.instances),
+        next=found.next,
+    )
+
+
+@router.post("/workflows/{name}/instances", operation_id="startInstance", status_code=HTTPStatus.CREATED)
+async def start(name: str, body: StartRequest, serves: Serves, caller: Calls, response: Response) -> InstanceSnapshot:
+    """Begin an instance, without a model's turn. With a `workflowId` of the caller's it begins once, however often it is asked for."""
+    instances = serves.workflows.named(name).instances
+    snapshot = await instances.astart(
+        principal=caller.principal, data=body.data, workflow_id=body.workflow_id, served=body.served
+    )
+    response.headers["ETag"] = f'"{snapshot.revision}"'
+    response.headers["Location"] = f"/v1/instances/{snapshot.workflow_id}"
+    return snapshot
+
+
+@router.get("/instances/{workflow_id}", operation_id="getInstance")
+async def get_one(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls, response: Response) -> InstanceSnapshot:
+    """Where an instance stands. The next allowed tools are the caller's, for an operator those of whoever began it; the ETag is its revision."""
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    snapshot = await run_in_threadpool(found.instances.snapshot, workflow_id, by=caller.looks_as)
+    response.headers["ETag"] = f'"{snapshot.revision}"'
+    return snapshot
+
+
+@router.get(
+    "/instances/{workflow_id}/picture",
+    operation_id="getPicture",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {}}}},
+)
+async def picture(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> Response:
+    """The workflow with the state lit that the instance is in."""
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    drawn = await run_in_threadpool(found.instances.picture, workflow_id, by=caller.looks_as)
+    return Response(drawn.svg, media_type="image/svg+xml")
+
+
+@router.post(
+    "/instances/{workflow_id}/proposals",
+    operation_id="propose",
+    response_model=CommandResult | ReadResult,
+    responses={
+        202: {"model": Pending, "description": "A person has to decide first."},
+        409: {"model": ProblemDetails, "description": "Denied where the instance stands; nothing was carried out."},
+        412: {"model": ProblemDetails, "description": "The instance is not at the revision of If-Match."},
+    },
+)
+async def propose(
+    workflow_id: WorkflowIdPath,
+    body: ProposeRequest,
+    serves: Serves,
+    caller: Calls,
+    request: Request,
+    *,
+    idempotency_key: IdempotencyKey = None,
+    if_match: IfMatch = None,
+) -> Any:
+    """Call a tool on an instance. The graph decides whether it may run now, and whether a person is asked first.
+
+    A command needs an `Idempotency-Key` or `If-Match`. A denial is answered with problem details that hold the whole result.
+    """
+    found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
+    try:
+        answer = await found.instances.apropose(
+            workflow_id,
+            body.tool,
+            body.arguments,
+            principal=caller.principal,
+            key=idempotency_key,
+            revision=revision_of(if_match),
+        )
+    except RevisionConflict as error:
+        status = HTTPStatus.PRECONDITION_FAILED if if_match is not None else HTTPStatus.CONFLICT
+        return of_error(request, error, status)
+    return answered(answer, request)
+
+
+@router.get(
+    "/instances/{workflow_id}/proposals/{proposal_id}",
+    operation_id="getProposal",
+    response_model=CommandResult | ReadResult,
+    responses={
+        202: {"model": Pending, "description": "It still waits for a person."},
+        409: {
+            "model": ProblemDetails,
+            "description": "It was turned down, expired, void or withdrawn; the whole result is in it.",
+        },
+    },
+)
+async def proposal(
+    workflow_id: WorkflowIdPath, proposal_id: str, serves: Serves, caller: Calls, request: Request
+) -> Any:
+    """Where a proposal stands that a person was asked about; the proposer's look carries out what was granted."""
+    found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
+    return answered(await found.instances.aproposal(proposal_id, by=caller.principal), request)
+
+
+@router.delete(
+    "/instances/{workflow_id}/proposals/{proposal_id}",
+    operation_id="withdrawProposal",
+    response_model=ErrorResult,
+)
+async def withdraw(workflow_id: WorkflowIdPath, proposal_id: str, serves: Serves, caller: Calls) -> Any:
+    """Withdraw a proposal before it is carried out. The answer is the error result that the proposal is answered with from now on."""
+    found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
+    return JSONResponse((await found.instances.awithdraw(proposal_id, by=caller.principal)).to_json())
+
+
+@router.post("/instances/{workflow_id}/resume", operation_id="resumeInstance")
+async def resume(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> InstanceSnapshot:
+    """Let the thread of an instance run on from where it waits, as those who proposed."""
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    await found.instances.aresume(workflow_id, by=caller.looks_as)
+    return await run_in_threadpool(found.instances.snapshot, workflow_id, by=caller.looks_as)
+
+
+@router.post("/instances/{workflow_id}/fork", operation_id="forkInstance", status_code=HTTPStatus.CREATED)
+async def fork(workflow_id: WorkflowIdPath, body: ForkRequest, serves: Serves, caller: Calls) -> ForkAnswer:
+    """Begin an instance of its own from a checkpoint of this one's thread; no business is repeated."""
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    config = found.config(body.checkpoint_id)
+    made = await run_in_threadpool(found.instances.fork, config, thread_id=body.thread_id, principal=caller.looks_as)
+    return ForkAnswer(thread_id=made["configurable"]["thread_id"], workflow_id=found.instances.id_of(made))
+
+
+@router.post("/instances/{workflow_id}/erasure", operation_id="eraseInstance")
+async def erase(workflow_id: WorkflowIdPath, body: EraseRequest, serves: Serves, caller: Calls) -> Erased:
+    """Erase the payloads of an instance's audit trail; what is left still verifies. For operators."""
+    operators_only(caller, "erasing")
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    store = found.graph.engine.store
+    count = await run_in_threadpool(store.erase_audit, workflow_id, by=caller.principal, reason=body.reason)
+    return Erased(erased=count)
+
+
+def _row(one: Listed) -> InstanceRow:
+    instance = one.instance
+    return InstanceRow(
+        workflow_id=instance.workflow_id,
+        workflow=instance.workflow,
+        version=instance.workflow_version,
+        state=instance.state,
+        revision=instance.revision,
+        served=instance.served,
+        thread_id=instance.thread_id,
+        is_final=instance.finished,
+        waits_for=one.waits_for,
+        created_at=moment(instance.created_at),
+        updated_at=moment(instance.updated_at),
+    )
+
+
+def revision_of(if_match: str | None) -> int | None:
+    """The revision that a caller decided by.
+
+    Raises:
+        InputError: It is no revision.
+    """
+    if if_match is None:
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise InputError(
+            f'If-Match has to be the ETag of a snapshot, a revision such as "7"; it is {if_match[:80]!r}. Nothing was done.',
+            code="invalid_request",
+        )
+    return int(text)
+
+
+def answered(answer: Answered | Pending, request: Request) -> JSONResponse:
+    """What a call came to: 200 carried out, 202 a person decides, problem details where it was denied."""
+    if isinstance(answer, ErrorResult):
+        return denied(answer, request)
+    if isinstance(answer, Pending):
+        where = f"/v1/instances/{answer.workflow_id}/proposals/{answer.pending.proposal_id}"
+        return JSONResponse(answer.to_json(), HTTPStatus.ACCEPTED, {"Location": where})
+    return JSONResponse(answer.to_json(), headers={"ETag": f'"{answer.revision}"'})

@@ -1,0 +1,244 @@
+"""One approval as its approver is shown it, deciding on it, and deciding on several of one kind together."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus
+from ...graphs import WorkflowGraph
+from ...operations.instances import Instances
+from ...pictures.card_text import about, rows_of, then_of
+from ...tools.approvals import Decision, DecisionKind
+from ...tools.canonical import JSON
+from ...tools.errors import ConflictError, InputError, InterlockError
+from ...tools.sinks import short
+from ..context import Calls, Serves, Service
+from ..deciding import decide, why_not
+from ..identity import Caller
+from .differences import changes
+from .fields import Field, arguments_of, fields_of
+from .pages import Said, page, to
+
+_BADGES = {
+    "requested": "warn",
+    "approved": "good",
+    "edited": "good",
+    "used": "good",
+    "rejected": "bad",
+    "void": "bad",
+    "expired": "bad",
+}
+_TOGETHER = 200
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of the call."""
+
+    name: str
+    value: str
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An approval among others of its kind."""
+
+    approval_id: str
+    digest: str
+    workflow_id: str
+    summary: str
+    who: str
+    since: int
+
+
+@dataclass(frozen=True)
+class Together:
+    """Open approvals of one tool."""
+
+    tool: str
+    items: list[Waiting]
+
+
+def add(router: APIRouter) -> None:
+    """Add the pages."""
+    router.get("/approvals")(show_several)
+    router.post("/approvals")(decide_several)
+    router.get("/approvals/{approval_id}")(show)
+    router.post("/approvals/{approval_id}/decide")(decide_one)
+
+
+async def show(request: Request, approval_id: str, serves: Serves, caller: Calls) -> Response:
+    """The approval."""
+    values = await run_in_threadpool(_values, serves, approval_id, caller)
+    return page(request, "approval.html", caller, **values)
+
+
+async def decide_one(request: Request, approval_id: str, serves: Serves, caller: Calls) -> Response:
+    """Take the decision of the form."""
+    form = await request.form()
+    given = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    serves.callers.check_form(request, caller, given.get("form_token"))
+    graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
+    asked = await run_in_threadpool(_request, graph, approval_id)
+    if asked.digest != given.get("digest"):
+        raise ConflictError(
+            "What would run is no longer what the page showed. Nothing was decided; look at it again, then decide.",
+            details={"approvalId": approval_id},
+        )
+    try:
+        kind = DecisionKind(given.get("decision", ""))
+    except ValueError:
+        raise InputError(
+            "The form says nothing that is a decision. Nothing was decided.", code="invalid_request"
+        ) from None
+    message = given.get("message", "").strip() or None
+    try:
+        arguments = None
+        if kind is DecisionKind.EDIT:
+            arguments = arguments_of(_fields(graph, asked, given), given)
+        decision = Decision(kind, arguments, message, seen=asked.effective_arguments)
+        done = await decide(serves, approval_id, decision, caller, resume=True)
+    except InputError as error:
+        if error.code in {"unknown_approval", "form_token"}:
+            raise
+        problems = error.details.get("problems") or []
+        values = await run_in_threadpool(
+            _values, serves, approval_id, caller, given, {one["field"]: one["problem"] for one in problems}
+        )
+        values["problem"] = error.message
+        return page(request, "approval.html", caller, answered=HTTPStatus.UNPROCESSABLE_ENTITY, **values)
+    if done.approval.status is ApprovalStatus.REQUESTED:
+        return to(request, f"/console/approvals/{approval_id}", "more")
+    return to(request, f"/console/approvals/{approval_id}", kind.value if done.resumed else "stopped")
+
+
+async def show_several(request: Request, serves: Serves, caller: Calls) -> Response:
+    """Open approvals that the caller may decide, by tool."""
+    groups = await run_in_threadpool(_groups, serves, caller)
+    return page(request, "bulk.html", caller, groups=groups)
+
+
+async def decide_several(request: Request, serves: Serves, caller: Calls) -> Response:
+    """Take the same decision on each that is ticked; one that changed meanwhile is left alone."""
+    form = await request.form()
+    token = form.get("form_token")
+    serves.callers.check_form(request, caller, token if isinstance(token, str) else None)
+    ticked = [str(one) for one in form.getlist("which")][:_TOGETHER]
+    kind = {"approve": DecisionKind.APPROVE, "reject": DecisionKind.REJECT}.get(str(form.get("decision")))
+    if kind is None or not ticked:
+        raise InputError("Nothing was ticked, or no decision was chosen. Nothing was decided.", code="invalid_request")
+    message = str(form.get("message") or "").strip() or None
+    decided, left = 0, []
+    for one in ticked:
+        approval_id, _, digest = one.partition(" ")
+        try:
+            graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
+            asked = await run_in_threadpool(_request, graph, approval_id)
+            if asked.digest != digest:
+                raise ConflictError("It changed since the page was made.")
+            decision = Decision(kind, None, message, seen=asked.effective_arguments)
+            await decide(serves, approval_id, decision, caller, resume=True)
+            decided += 1
+        except InterlockError as error:
+            left.append(f"{approval_id}: {error.message}")
+    groups = await run_in_threadpool(_groups, serves, caller)
+    text = f"{decided} decided." + (f" Left alone: {' '.join(left)}" if left else "")
+    return page(request, "bulk.html", caller, groups=groups, said=Said("bad" if left else "good", text))
+
+
+def _request(graph: WorkflowGraph, approval_id: str) -> ApprovalRequest:
+    return graph.engine.store.approval(approval_id)
+
+
+def _values(
+    service: Service,
+    approval_id: str,
+    caller: Caller,
+    given: Mapping[str, str] | None = None,
+    problems: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    graph = service.workflows.of_approval(approval_id, caller)
+    instances = graph.instances
+    shown = instances.approval(approval_id, by=caller.looks_as)
+    asked = _request(graph, approval_id)
+    refused = why_not(graph, asked, caller)
+    preview: JSON = shown.get("preview")
+    facts = rows_of(shown, arguments=False)
+    arguments: Any = shown["arguments"]
+    allowed = shown["review_configs"][0]["allowed_decisions"]  # type: ignore[index,call-overload]
+    return {
+        "shown": shown,
+        "request_": asked,
+        "status": shown["status"],
+        "badge": _BADGES.get(str(shown["status"]), "plain"),
+        "description": about(shown),
+        "arguments": [Argument(name, _plain(value)) for name, value in arguments.items()],
+        "has_origins": False,
+        "preview": preview,
+        "changes": changes(preview),
+        "edited": shown["proposedArguments"],
+        "reasons": shown["reasons"],
+        "who": dict(facts).get("decided by", ""),
+        "otherwise": then_of(shown) if asked.expires_at is not None else "it stays open",
+        "target": shown["next"]["approve"],  # type: ignore[index,call-overload]
+        "history": _history(instances, asked),
+        "decisions": shown["decisions"],
+        "may_decide": asked.status is ApprovalStatus.REQUESTED and refused is None,
+        "why_not_decide": f"You cannot decide on this: {refused}." if refused else "",
+        "decisions_allowed": allowed,
+        "fields": _fields(graph, asked, given or {}, problems or {}),
+        "problems": problems or {},
+        "problem": None,
+        "given": {"message": (given or {}).get("message", "")},
+        "seen": instances.get(asked.workflow_id).audit_count,
+    }
+
+
+def _fields(
+    graph: WorkflowGraph, asked: ApprovalRequest, given: Mapping[str, str], problems: Mapping[str, str] | None = None
+) -> list[Field]:
+    contract = graph.engine.definition.contracts.get(asked.tool)
+    edit = asked.rule.edit
+    if contract is None or edit is False:
+        return []
+    editable = None if edit is True else edit
+    return fields_of(contract.input_schema(), asked.effective_arguments, editable, given, problems or {})
+
+
+def _history(instances: Instances, asked: ApprovalRequest) -> list[dict[str, Any]]:
+    """How such calls were decided before, by each approver."""
+    return [
+        {"who": one["approver"] or "nobody", **{name: one[name] for name in ("accepted", "edited", "rejected")}}
+        for one in instances.outcomes(by=("tool", "approver"), tenant=asked.tenant)
+        if one["tool"] == asked.tool and one["approver"]
+    ]
+
+
+def _groups(service: Service, caller: Caller) -> list[Together]:
+    by_tool: dict[str, list[Waiting]] = defaultdict(list)
+    for graph in service.workflows:
+        instances = graph.instances
+        for one in instances.approvals(tenant=caller.principal.tenant, limit=_TOGETHER, by=caller.looks_as).approvals:
+            if why_not(graph, one, caller) is None:
+                by_tool[one.tool].append(
+                    Waiting(
+                        one.approval_id,
+                        one.digest,
+                        one.workflow_id,
+                        short(_plain(one.effective_arguments), 160),
+                        one.requester.id,
+                        one.requested_at,
+                    )
+                )
+    return [Together(tool, items) for tool, items in sorted(by_tool.items())]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,303 @@
+"""One instance: where it stands, what it waits for, what happened, and acting on it."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from langchain_core.messages import BaseMessage
+from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
+
+from ...checkpointing import SQLCheckpointer
+from ...checkpointing.reports.instance_listing import waits_for
+from ...checkpointing.store import LedgerStatus
+from ...checkpointing.store import ledger as ledger_rows
+from ...commands.running.access import why_not_resolve
+from ...pictures.card_text import rows_of, then_of
+from ...pictures.timeline import Entry
+from ...tools.canonical import JSON, JsonObject
+from ...tools.errors import InputError, PrincipalError
+from ...tools.redaction import redact
+from ..access import operators_only, seen
+from ..api.audit import verified
+from ..context import Calls, Serves, Service
+from ..identity import Caller
+from ..workflows import Found
+from .pages import page, to
+
+_PER_PAGE = 100
+_DENIED = frozenset({"denial", "refusal", "decision_refused", "unknown", "limit", "void"})
+_MOVED = frozenset({"transition", "decision"})
+
+
+@dataclass(frozen=True)
+class Open:
+    """Something that the instance waits for."""
+
+    title: str
+    text: str
+    who: str
+    until: int | None
+    otherwise: str
+    href: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt whose outcome nobody knows."""
+
+    key: str
+    tool: str
+    attempt: int
+    started_at: int
+    arguments: JSON
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One entry of the timeline."""
+
+    at: int
+    kind: str
+    title: str
+    who: str
+    text: str
+    detail: JsonObject | None
+
+
+def add(router: APIRouter) -> None:
+    """Add the pages."""
+    router.get("/instances/{workflow_id}")(show)
+    router.post("/instances/{workflow_id}/resume")(resume)
+    router.post("/instances/{workflow_id}/resolve")(resolve)
+    router.post("/instances/{workflow_id}/fork")(fork)
+    router.post("/instances/{workflow_id}/erase")(erase)
+
+
+async def show(
+    request: Request,
+    workflow_id: str,
+    serves: Serves,
+    caller: Calls,
+    *,
+    verify: bool = False,
+    before: Annotated[int | None, Query(ge=1)] = None,
+) -> Response:
+    """The instance."""
+    values = await run_in_threadpool(_values, serves, workflow_id, caller, verify, before)
+    return page(request, "case.html", caller, **values)
+
+
+def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, before: int | None) -> dict[str, Any]:
+    found = seen(service, workflow_id, caller)
+    instance, instances, engine = found.instance, found.instances, found.graph.engine
+    by = caller.looks_as
+    snapshot = instances.snapshot(workflow_id, by=by)
+    picture = instances.picture(workflow_id, by=by)
+    records = instances.audit(workflow_id)
+    told = [one for one in instances.timeline(workflow_id).entries if before is None or one.number < before]
+    shown = told[-_PER_PAGE:]
+    payloads = {one.number: one.payload for one in records}
+    with engine.store.read() as connection:
+        held = waits_for(connection, [workflow_id]).get(workflow_id)
+    allowed = snapshot.next_allowed_tools
+    why_not = () if picture.standing is None else sorted(picture.standing.why_not.items())
+    return {
+        "instance": instance,
+        "explained": {"waits_for": held},
+        "summary": _summary(found, held),
+        "picture": Markup(picture.svg),  # noqa: S704 -- our own drawing, whose texts are escaped as they are drawn
+        "open_items": [*_approvals(found, by), *_waits(snapshot.waits)],
+        "attempts": _attempts(found),
+        "may_resolve": why_not_resolve(engine, instance, caller.principal) is None,
+        "data": snapshot.data if engine.definition.data_model is not None else None,
+        "allowed": allowed,
+        "acts_for": (by or instance.started_by).id,
+        "why_not": [(tool, reason) for tool, reason in why_not if tool not in allowed],
+        "verification": verified(engine.store, workflow_id) if verify else None,
+        "timeline": [_happened(one, payloads.get(one.number)) for one in reversed(shown)],
+        "older": shown[0].number if len(told) > len(shown) else None,
+        "messages": _messages(found),
+        "seen": instance.audit_count,
+    }
+
+
+def _summary(found: Found, held: str | None) -> str:
+    if found.instance.finished:
+        return "It has come to its end."
+    if held is None:
+        return "Nothing holds it: it goes on when its thread is run, or something is proposed."
+    return {
+        "approval": "A person has to decide.",
+        "event": "It goes on when the event comes, or its time is over.",
+        "resolution": "Somebody has to say what became of an attempt.",
+    }[held]
+
+
+def _approvals(found: Found, by: Any) -> list[Open]:
+    items = []
+    for request in found.graph.engine.store.pending_approvals(found.instance.workflow_id):
+        try:
+            shown = found.instances.approval(request.approval_id, by=by)
+        except PrincipalError:
+            continue
+        facts = dict(rows_of(shown, arguments=False))
+        otherwise = then_of(shown) if request.expires_at is not None else "it stays open"
+        items.append(
+            Open(
+                f"A person decides on {request.tool}",
+                f"Asked by {request.requester.id}.",
+                facts.get("decided by", ""),
+                request.expires_at,
+                otherwise,
+                f"/console/approvals/{request.approval_id}",
+            )
+        )
+    return items
+
+
+def _waits(waits: tuple[JsonObject, ...]) -> list[Open]:
+    return [
+        Open(
+            "It waits for an event",
+            str(one["description"]),
+            "whoever sends it",
+            one["dueAt"],  # type: ignore[arg-type]
+            f"it goes to {one['next']['deadline']}" if one["dueAt"] else "it goes on waiting",  # type: ignore[index,call-overload]
+        )
+        for one in waits
+    ]
+
+
+def _attempts(found: Found) -> list[Attempt]:
+    with found.graph.engine.store.read() as connection:
+        entries = ledger_rows.unsettled(connection, found.instance.tenant, 1000, workflow_id=found.instance.workflow_id)
+    contracts = found.graph.engine.definition.contracts
+    return [
+        Attempt(
+            one.idempotency_key,
+            one.tool,
+            one.attempt,
+            one.started_at,
+            redact(one.arguments, contracts[one.tool].sensitive if one.tool in contracts else frozenset()),
+        )
+        for one in entries
+        if one.status is LedgerStatus.UNKNOWN
+    ]
+
+
+def _happened(entry: Entry, payload: JsonObject | None) -> Happened:
+    kind = (
+        "denied"
+        if entry.kind in _DENIED
+        else "moved"
+        if entry.kind in _MOVED
+        else "asked"
+        if entry.kind == "approval"
+        else ""
+    )
+    title = entry.kind.replace("_", " ") + (f": {entry.tool}" if entry.tool else "")
+    return Happened(int(entry.at.timestamp() * 1_000_000), kind, title, entry.principal, entry.detail, payload)
+
+
+def _messages(found: Found) -> list[dict[str, str]] | None:
+    """The conversation; None where the workflow's checkpointer does not keep one apart."""
+    saver, thread = found.graph.checkpointer, found.instance.thread_id
+    if not isinstance(saver, SQLCheckpointer) or thread is None:
+        return None
+    return [{"role": one.role, "text": _text(one.message)} for one in saver.conversations.messages(thread, limit=200)]
+
+
+def _text(message: Any) -> str:
+    if message is None:
+        return "(erased)"
+    if not isinstance(message, BaseMessage):
+        return str(message)
+    calls = [
+        f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})" for call in getattr(message, "tool_calls", ())
+    ]
+    return "\n".join(filter(None, [str(message.text), *calls]))
+
+
+async def resume(
+    request: Request, workflow_id: str, serves: Serves, caller: Calls, form_token: Annotated[str, Form()] = ""
+) -> Response:
+    """Let the thread run on."""
+    serves.callers.check_form(request, caller, form_token)
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    await found.instances.aresume(workflow_id, by=caller.looks_as)
+    return to(request, f"/console/instances/{workflow_id}", "resumed")
+
+
+async def resolve(
+    request: Request,
+    workflow_id: str,
+    serves: Serves,
+    caller: Calls,
+    *,
+    key: Annotated[str, Form(max_length=128)],
+    attempt: Annotated[int, Form(ge=1)],
+    found: Annotated[str, Form(pattern="^(happened|retry|failed)$")],
+    output: Annotated[str, Form(max_length=100_000)] = "",
+    note: Annotated[str, Form(max_length=2000)] = "",
+    form_token: Annotated[str, Form()] = "",
+) -> Response:
+    """Say what became of an attempt."""
+    serves.callers.check_form(request, caller, form_token)
+    try:
+        returned = json.loads(output) if output.strip() else None
+    except ValueError as error:
+        raise InputError(
+            f"What the tool would have returned has to be JSON ({error}). Nothing was recorded; go back and mend it.",
+            code="invalid_request",
+        ) from None
+    at = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
+    await run_in_threadpool(
+        at.instances.resolve,
+        workflow_id,
+        found,
+        by=caller.principal,
+        key=key,
+        output=returned,
+        note=note or None,
+        attempt=attempt,
+    )
+    return to(request, f"/console/instances/{workflow_id}", "resolved")
+
+
+async def fork(
+    request: Request, workflow_id: str, serves: Serves, caller: Calls, form_token: Annotated[str, Form()] = ""
+) -> Response:
+    """Begin an instance of its own from here."""
+    serves.callers.check_form(request, caller, form_token)
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    made = await run_in_threadpool(found.instances.fork, found.config(), principal=caller.looks_as)
+    return to(request, f"/console/instances/{found.instances.id_of(made)}", "forked")
+
+
+async def erase(
+    request: Request,
+    workflow_id: str,
+    serves: Serves,
+    caller: Calls,
+    *,
+    what: Annotated[str, Form(pattern="^(conversation|payloads)$")],
+    reason: Annotated[str, Form(min_length=1, max_length=2000)],
+    form_token: Annotated[str, Form()] = "",
+) -> Response:
+    """Erase the conversation, or the payloads of the record."""
+    serves.callers.check_form(request, caller, form_token)
+    operators_only(caller, "erasing")
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    store, saver = found.graph.engine.store, found.graph.checkpointer
+    if what == "payloads":
+        await run_in_threadpool(store.erase_audit, workflow_id, by=caller.principal, reason=reason)
+    elif isinstance(saver, SQLCheckpointer) and found.instance.thread_id is not None:
+        await run_in_threadpool(saver.erase_conversation, found.instance.thread_id)
+    else:
+        raise InputError(
+            "This workflow's conversation is not kept by Interlock's checkpointer. Nothing was erased; erase it where it is.",
+            code="no_conversation",
+        )
+    return to(request, f"/console/instances/{workflow_id}", "erased")

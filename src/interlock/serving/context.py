@@ -1,0 +1,45 @@
+"""What a handler of the service works with: its workflows, and who sends the request."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from .identity import Caller, Callers
+from .watching import Watch
+from .workflows import Workflows
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service: what it serves, to whom, and what it was told of itself."""
+
+    workflows: Workflows
+    callers: Callers
+    watch: Watch
+    title: str
+    links: dict[str, str]
+    """More for the console's navigation: a text and where it leads, such as a tracing tool."""
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request came to; it may be mounted in another application."""
+    return cast("Service", request.app.state.interlock)
+
+
+async def caller_of(request: Request) -> Caller:
+    """Who sends the request.
+
+    Raises:
+        Unauthenticated: Nobody who can be known.
+    """
+    found: Caller | None = getattr(request.state, "interlock_caller", None)
+    if found is None:
+        found = request.state.interlock_caller = await service_of(request).callers.find(request)
+    return found
+
+
+Serves = Annotated[Service, Depends(service_of)]
+Calls = Annotated[Caller, Depends(caller_of)]
+
+__all__ = ["Calls", "Serves", "Service", "caller_of", "service_of"]

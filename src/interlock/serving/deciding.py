@@ -1,0 +1,70 @@
+"""A decision on an approval, and letting go on what it was asked for: the same for the API and the console."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from ..checkpointing.store import ApprovalRequest, ApprovalStatus
+from ..graphs import WorkflowGraph
+from ..tools.approvals import Decision, DecisionKind
+from ..tools.errors import InterlockError
+from ..tools.sinks import logger_of
+from .context import Service
+from .identity import Caller
+
+logger = logger_of("interlock.serving")
+
+
+@dataclass(frozen=True)
+class Done:
+    """An approval after a decision."""
+
+    approval: ApprovalRequest
+    resumed: bool
+    """Whether what it was asked for went on in this call."""
+
+
+async def decide(
+    service: Service, approval_id: str, decision: Decision | Mapping[str, Any], caller: Caller, *, resume: bool
+) -> Done:
+    """Take a decision, and let the thread or the proposal go on where nothing more is to be decided.
+
+    The decision is committed first. Where going on then fails it stands, and the next tick takes it up.
+
+    Raises:
+        PrincipalError: The caller may not decide.
+        ConflictError: It was decided already, its time is over, or it is not what was shown.
+        InputError: There is no such approval, or the decision cannot be read.
+    """
+    graph = await run_in_threadpool(service.workflows.of_approval, approval_id, caller)
+    instances = graph.instances
+    after = await instances.adecide(approval_id, decision, by=caller.principal)
+    if not resume or after.status is ApprovalStatus.REQUESTED:
+        return Done(after, resumed=False)
+    try:
+        if after.thread_id is None:  # proposed from outside the graph
+            await instances.aproposal(approval_id)
+        else:
+            await instances.aresume(after.workflow_id)
+    except InterlockError as error:
+        logger.warning("the approval %s is decided, and its workflow could not go on: %s", approval_id, error.message)
+        return Done(after, resumed=False)
+    return Done(after, resumed=True)
+
+
+def why_not(graph: WorkflowGraph, request: ApprovalRequest, caller: Caller) -> str | None:
+    """Why the caller could not agree to a request that waits, or None when they could; blocks."""
+    store = graph.engine.store
+    agreed = [one.principal.id for one in store.decisions(request.approval_id) if one.kind.agrees]
+    return request.rule.why_not(
+        requester=request.requester,
+        by=caller.principal,
+        kind=DecisionKind.APPROVE,
+        served=store.get(request.workflow_id).served,
+        earlier=agreed if request.rule == request.first_rule else (),
+    )
+
+
+__all__ = ["Done", "decide", "why_not"]

@@ -1,0 +1,42 @@
+"""Letting streams end as soon as the server is told to stop.
+
+Servers first wait for the connections that are open and only then end the application's lifespan. A stream would keep them waiting for as
+long as its reader stays.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextlib.contextmanager
+def told_to_stop(tell: Callable[[], object]) -> Iterator[None]:
+    """Call `tell` when the process is told to stop, before the server's own handler. Only the main thread hears signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        tell()
+        earlier: Any = before[signal.Signals(number)]
+        if callable(earlier):
+            earlier(number, frame)
+
+    for number, earlier in before.items():
+        if callable(earlier):
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            if callable(earlier):
+                signal.signal(number, earlier)
+
+
+__all__ = ["told_to_stop"]

@@ -1,0 +1,163 @@
+"""Who sends a request, decided in one place for the API, the console and the streams."""
+
+import hashlib
+import hmac
+import inspect
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from ...tools.errors import InputError, PrincipalError
+from ...tools.principal import Principal
+from .development import Development
+from .tokens import Tokens
+
+PrincipalOf = Callable[[Request], Principal | Awaitable[Principal | None] | None]
+"""An application's own function: who sends this request; None for nobody. It may be asynchronous."""
+
+SESSION_COOKIE, BROWSER_COOKIE = "interlock_session", "interlock_browser"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Unauthenticated(PrincipalError):  # noqa: N818 -- the name says what happened
+    """Nobody who can be known sends this request."""
+
+    default_code = "unauthenticated"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request, and what they are to the service."""
+
+    principal: Principal
+    is_operator: bool
+    """Whether they may see and run every instance of their tenant."""
+
+    @property
+    def looks_as(self) -> Principal | None:
+        """For whom the library checks what is seen: nobody's instance in particular where an operator looks."""
+        return None if self.is_operator else self.principal
+
+
+class Callers:
+    """Finds out who sends a request.
+
+    Args:
+        principal: The application's own function.
+        tokens: Bearer tokens; a browser keeps one in a cookie that scripts cannot read.
+        development: Everybody says who they are.
+        operators: The roles whose members see and run every instance of their tenant.
+        secret: Signs the tokens of forms (CSRF). The same in every process of one service; by default one that this process makes.
+
+    Raises:
+        InputError: Not exactly one way was given to know who calls.
+    """
+
+    def __init__(
+        self,
+        *,
+        principal: PrincipalOf | None = None,
+        tokens: Tokens | None = None,
+        development: Development | None = None,
+        operators: Iterable[str] = ("operator",),
+        secret: str | bytes | None = None,
+    ) -> None:
+        if sum(way is not None for way in (principal, tokens, development)) != 1:
+            raise InputError(
+                "The service must know who calls, by exactly one way. Nothing is served; give principal= (your application's own "
+                "function of the request), tokens=Tokens(...), or development=Development() on your own machine.",
+                code="settings",
+            )
+        self._principal, self.tokens, self.development = principal, tokens, development
+        self._operators = frozenset(operators)
+        key = secrets.token_bytes(32) if secret is None else secret
+        self._secret = key.encode() if isinstance(key, str) else key
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether the console signs people in itself; with an application's own function, that application does."""
+        return self._principal is None
+
+    async def find(self, request: Request) -> Caller:
+        """Who sends the request.
+
+        Raises:
+            Unauthenticated: Nobody who can be known.
+            PrincipalError: A page of another origin sends it with this browser's session, or the keys are out of reach.
+        """
+        found = await self._found(request)
+        if found is None or not found.is_known:
+            raise Unauthenticated(
+                "Nobody is signed in, so nothing was looked at or done. Send a bearer token, or sign in.",
+            )
+        if request.method not in SAFE_METHODS and not _bearer(request):
+            _refuse_other_origins(request)
+        return Caller(found, any(found.has_role(role) for role in self._operators))
+
+    async def _found(self, request: Request) -> Principal | None:
+        if self._principal is not None:
+            if inspect.iscoroutinefunction(self._principal):
+                said = await self._principal(request)
+            else:
+                said = await run_in_threadpool(self._principal, request)
+                if inspect.isawaitable(said):
+                    said = await said
+            if said is not None and not isinstance(said, Principal):
+                raise PrincipalError(
+                    f"principal= of the service gave a {type(said).__qualname__}; it has to give a Principal or None."
+                )
+            return said
+        if self.development is not None:
+            name = request.headers.get("x-interlock-as") or request.cookies.get(SESSION_COOKIE)
+            return self.development.named(name)
+        token = _bearer(request) or request.cookies.get(SESSION_COOKIE)
+        if not token or self.tokens is None:
+            return None
+        try:
+            return await run_in_threadpool(self.tokens.principal, token)
+        except PrincipalError as error:
+            if error.retryable:
+                raise
+            raise Unauthenticated(error.message, code=error.code) from None
+
+    def form_token(self, caller: Caller, browser: str) -> str:
+        """What a form of the console carries, so that no page of somebody else can send it."""
+        who = f"{caller.principal.tenant}\0{caller.principal.id}\0{browser}"
+        return hmac.new(self._secret, who.encode(), hashlib.sha256).hexdigest()
+
+    def check_form(self, request: Request, caller: Caller, token: str | None) -> None:
+        """Refuse a form that this console did not give to this browser.
+
+        Raises:
+            PrincipalError: It did not.
+        """
+        browser = request.cookies.get(BROWSER_COOKIE, "")
+        if not browser or not hmac.compare_digest(self.form_token(caller, browser), token or ""):
+            raise PrincipalError(
+                "The form is not one that this console gave to this browser, or it is too old. Nothing was done; load the page again.",
+                code="form_token",
+            )
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _refuse_other_origins(request: Request) -> None:
+    """Browsers say where a request comes from; one of another origin is refused, whatever cookies it carries."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    is_same = urlsplit(origin).netloc == request.headers.get("host") if origin else True
+    if site in {None, "same-origin", "none"} and is_same:
+        return
+    raise PrincipalError(
+        "The request comes from a page of another origin. Nothing was done; programs send a bearer token.",
+        code="other_origin",
+    )
+
+
+__all__ = ["BROWSER_COOKIE", "SAFE_METHODS", "SESSION_COOKIE", "Caller", "Callers", "PrincipalOf", "Unauthenticated"]

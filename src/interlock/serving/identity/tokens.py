@@ -1,0 +1,161 @@
+"""Bearer tokens: JSON Web Tokens (RFC 7519), verified with the issuer's public keys."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...tools.errors import InputError, PrincipalError
+from ...tools.principal import Principal
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Signatures with a public key. A shared secret (HS256) would let whoever verifies also sign."""
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Tokens:
+    """Reads principals from bearer tokens.
+
+    Args:
+        issuer: Who signs them: the claim `iss` must be this.
+        audience: Whom they are for: the claim `aud` must have this.
+        keys: Where the issuer's public keys are: the URL of a JSON Web Key Set, or the path of a PEM file. A key set is fetched when
+            it is first needed and again when a token names a key that it lacks.
+        algorithms: Which signatures count.
+        id_claim: The claim that has the principal's id.
+        roles_claim: The claim that has their roles: a list, or words separated by spaces. A path with dots reaches into objects, such as
+            `realm_access.roles`.
+        tenant_claim: The claim that has their tenant; None where there is one tenant.
+        revoked: Told the claims, says whether the token no longer counts; asked at each request.
+        leeway: How many seconds the clocks may differ.
+
+    Raises:
+        InputError: A setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        keys: str | Path,
+        algorithms: Iterable[str] = ("RS256", "ES256", "EdDSA"),
+        id_claim: str = "sub",
+        roles_claim: str = "roles",
+        tenant_claim: str | None = "tenant",
+        revoked: Callable[[Mapping[str, Any]], bool] | None = None,
+        leeway: float = 30.0,
+    ) -> None:
+        import jwt  # noqa: PLC0415 -- of the extra `serve`
+
+        if not issuer or not audience:
+            raise InputError(
+                "Tokens need an issuer and an audience. A token of another issuer, or for another service, would count otherwise.",
+                code="settings",
+            )
+        self._algorithms = [*algorithms]
+        if not self._algorithms or set(self._algorithms) - set(ALGORITHMS):
+            raise InputError(f"algorithms={self._algorithms!r}: give some of {', '.join(ALGORITHMS)}.", code="settings")
+        self.issuer, self.audience = issuer, audience
+        self._claims = (id_claim, roles_claim, tenant_claim)
+        self._revoked, self._leeway = revoked, leeway
+        self._jwt = jwt
+        self._set, self._pem = None, None
+        url = urlsplit(str(keys))
+        if url.scheme == "http" and url.hostname not in _LOOPBACK:
+            raise InputError(
+                f"The keys would come from {keys} without TLS, so whoever is on the way could sign tokens. Give an https:// URL.",
+                code="settings",
+            )
+        if url.scheme in {"https", "http"}:
+            self._set = jwt.PyJWKClient(str(keys), cache_keys=True, lifespan=600, timeout=5)
+        else:
+            try:
+                self._pem = Path(keys).read_text("ascii")
+            except (OSError, ValueError) as error:
+                raise InputError(
+                    f"The public key {str(keys)!r} cannot be read ({error}). Give a PEM file, or the URL of a key set.",
+                    code="settings",
+                ) from None
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """Verify a token and give its claims. Blocks while a key set is fetched.
+
+        Raises:
+            PrincipalError: It is not valid: expired, of another issuer, for another audience, not signed by its key, or revoked.
+        """
+        jwt = self._jwt
+        try:
+            key: Any = self._pem if self._set is None else self._set.get_signing_key_from_jwt(token).key
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=self._algorithms,
+                issuer=self.issuer,
+                audience=self.audience,
+                leeway=self._leeway,
+                options={"require": ["exp", "iss", "aud", self._claims[0]]},
+            )
+        except jwt.PyJWKClientConnectionError as error:
+            raise PrincipalError(
+                f"The issuer's keys could not be fetched, so the token could not be verified ({error}). Try again.",
+                code="keys_unavailable",
+                retryable=True,
+            ) from None
+        except jwt.PyJWTError as error:
+            raise PrincipalError(
+                f"The bearer token is not valid: {error}. Get a new one.", code="invalid_token"
+            ) from None
+        if self._revoked is not None and self._revoked(claims):
+            raise PrincipalError("The bearer token was revoked. Get a new one.", code="invalid_token")
+        return claims
+
+    def principal(self, token: str) -> Principal:
+        """Verify a token and give the principal that it names.
+
+        Raises:
+            PrincipalError: It is not valid, or its claims name nobody.
+        """
+        return self.principal_of(self.claims(token))
+
+    def principal_of(self, claims: Mapping[str, Any]) -> Principal:
+        """The principal that verified claims name.
+
+        Raises:
+            PrincipalError: They name nobody.
+        """
+        id_claim, roles_claim, tenant_claim = self._claims
+        named = claims.get(id_claim)
+        if not isinstance(named, str) or not named:
+            raise PrincipalError(f"The token's claim {id_claim!r} names nobody. Get a new one.", code="invalid_token")
+        tenant = None if tenant_claim is None else _at(claims, tenant_claim)
+        roles = _roles(_at(claims, roles_claim))
+        try:
+            return Principal(named, roles) if tenant is None else Principal(named, roles, str(tenant))
+        except PrincipalError as error:
+            raise PrincipalError(
+                f"The token names no usable principal: {error.message}", code="invalid_token"
+            ) from None
+
+
+def _at(claims: Mapping[str, Any], path: str) -> Any:
+    if path in claims:  # a claim may be named by a URL, which has dots
+        return claims[path]
+    found: Any = claims
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _roles(value: Any) -> frozenset[str]:
+    match value:
+        case str():
+            return frozenset(value.split())
+        case list():
+            return frozenset(one for one in value if isinstance(one, str) and one.strip())
+        case _:
+            return frozenset()
+
+
+__all__ = ["ALGORITHMS", "Tokens"]

@@ -1,0 +1,23 @@
+"""The metrics of this process in Prometheus' format: those of OpenTelemetry that workflows record, with the process's own."""
+
+import functools
+
+from opentelemetry import metrics
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+
+from ..tracing import telemetry
+
+
+@functools.cache
+def collect() -> None:
+    """Let the workflows' metrics be collected for `/metrics`, once in a process.
+
+    Where the application has a meter provider of its own, that one is left alone: a Prometheus reader in it fills `/metrics` as well.
+    """
+    if isinstance(metrics.get_meter_provider(), MeterProvider):
+        return
+    telemetry.use(meter_provider=MeterProvider(metric_readers=[PrometheusMetricReader()]))
+
+
+__all__ = ["collect"]

@@ -1,0 +1,104 @@
+"""The service as an ASGI application: to serve by itself, or to mount in one that exists."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from fastapi import FastAPI
+
+from .._version import __version__
+from ..events.bus import Bus
+from ..graphs import WorkflowGraph
+from ..operations.event_service import EventService
+from . import health, metrics
+from .api import router as api
+from .console import add_console
+from .context import Service
+from .draining import told_to_stop
+from .identity import Callers, Development, PrincipalOf, Tokens
+from .problems import add_handlers
+from .running import Background
+from .watching import Watch
+from .workflows import Workflows
+
+
+def service(
+    graphs: WorkflowGraph | Iterable[WorkflowGraph],
+    *,
+    principal: PrincipalOf | None = None,
+    tokens: Tokens | None = None,
+    development: Development | None = None,
+    operators: Iterable[str] = ("operator",),
+    secret: str | bytes | None = None,
+    bus: Bus | None = None,
+    relay: bool = False,
+    subscribe: bool = False,
+    deadlines: bool = False,
+    console: bool = True,
+    title: str = "Interlock",
+    links: Mapping[str, str] | None = None,
+) -> FastAPI:
+    """Make an ASGI application of compiled workflows: HTTP API, console, event streams, health and metrics.
+
+    Args:
+        graphs: One compiled workflow or several; one of each name.
+        principal: Your application's own function of the request: who sends it, or None. It may be asynchronous.
+        tokens: Instead: bearer tokens.
+        development: Instead: everybody says who they are. On your own machine alone.
+        operators: The roles whose members see and run every instance of their tenant; everybody else sees what the workflow's own rules
+            let them see.
+        secret: Signs the forms of the console. Give the same to every process of one service.
+        bus: The message broker that `relay` and `subscribe` work with; one in this process by default.
+        relay: Whether this process publishes the outboxes.
+        subscribe: Whether this process takes in the events that the workflows wait for.
+        deadlines: Whether this process keeps deadlines and takes up what is settled.
+        console: Whether the pages for people are served, at `/console`.
+        title: The name that the console and the API's description show.
+        links: More for the console's navigation: a text and where it leads.
+
+    Returns:
+        A FastAPI application. Mounted in another one, it needs that one's lifespan to run its background work: see docs/service.md.
+
+    Raises:
+        InputError: A setting cannot be used.
+    """
+    workflows = Workflows([graphs] if isinstance(graphs, WorkflowGraph) else graphs)
+    callers = Callers(principal=principal, tokens=tokens, development=development, operators=operators, secret=secret)
+    metrics.collect()
+    served = Service(workflows, callers, Watch(workflows.stores), title, dict(links or {}))
+    events = (
+        EventService([*workflows], bus, relay=relay, subscribe=subscribe, tick=1.0 if deadlines else None)
+        if relay or subscribe or deadlines
+        else None
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        del app
+        loop = asyncio.get_running_loop()
+        with told_to_stop(lambda: loop.call_soon_threadsafe(served.watch.stop)):
+            async with Background(events):
+                try:
+                    yield
+                finally:
+                    await served.watch.close()
+
+    app = FastAPI(
+        title=title,
+        version=__version__,
+        summary="Workflows whose graph decides what may be done.",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.interlock = served
+    add_handlers(app)
+    app.include_router(health.router)
+    app.include_router(api, prefix="/v1")
+    if console:
+        add_console(app)
+    return app
+
+
+__all__ = ["service"]

@@ -1,0 +1,162 @@
+"""What changed, for those who look on: one look at each database serves every stream that is open.
+
+A stream of an instance sends its audit records, whose numbers are its event ids, so that one that broke off goes on where it was
+(`Last-Event-ID`). A stream of a queue says that something changed, and who reads it asks what.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from starlette.concurrency import run_in_threadpool
+
+from ..checkpointing.store import WorkflowStore
+from ..checkpointing.tables.workflow import approvals, inbox, instances, ledger, outbox
+from ..tools.errors import StoreUnavailable
+from ..tools.sinks import logger_of
+
+logger = logger_of("interlock.serving")
+_IN_ONE_STATEMENT = 500
+
+
+@dataclass
+class _Looked:
+    """What the last look at one store saw."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    queues: dict[str, tuple[object, ...]] = field(default_factory=dict)
+
+
+class Watch:
+    """Looks at the stores for as long as somebody watches.
+
+    Args:
+        stores: Where the instances are.
+        interval: Seconds between two looks.
+    """
+
+    def __init__(self, stores: Iterable[WorkflowStore], interval: float = 0.5) -> None:
+        self._looked = {id(store): (store, _Looked()) for store in stores}
+        self._interval = interval
+        self._instances: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._queues: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+        self.closing = asyncio.Event()
+        """Set when the service ends: every stream ends then."""
+
+    @contextlib.asynccontextmanager
+    async def instance(self, workflow_id: str) -> AsyncIterator[asyncio.Event]:
+        """Be told of every new audit record of an instance: the event is set, and to be cleared by who reads."""
+        async with self._watched(self._instances, workflow_id) as changed:
+            yield changed
+
+    @contextlib.asynccontextmanager
+    async def queue(self, tenant: str) -> AsyncIterator[asyncio.Event]:
+        """Be told when what needs attention within a tenant changes."""
+        async with self._watched(self._queues, tenant) as changed:
+            yield changed
+
+    def stop(self) -> None:
+        """Let the streams end; callable from a signal handler."""
+        self.closing.set()
+        for watchers in (*self._instances.values(), *self._queues.values()):
+            for changed in watchers:
+                changed.set()
+
+    async def close(self) -> None:
+        """Let the streams end, and stop looking."""
+        self.stop()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    @property
+    def watchers(self) -> int:
+        """How many streams are open."""
+        return sum(map(len, self._instances.values())) + sum(map(len, self._queues.values()))
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, where: dict[str, set[asyncio.Event]], name: str) -> AsyncIterator[asyncio.Event]:
+        changed = asyncio.Event()
+        where[name].add(changed)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look())
+        try:
+            yield changed
+        finally:
+            where[name].discard(changed)
+            if not where[name]:
+                del where[name]
+
+    async def _look(self) -> None:
+        while self.watchers:
+            for store, looked in self._looked.values():
+                try:
+                    await self._look_at(store, looked)
+                except StoreUnavailable as error:
+                    logger.warning("%s The streams wait.", error.message)
+                except Exception:
+                    logger.exception("what changed could not be looked up; the next look tries again")
+            await asyncio.sleep(self._interval)
+
+    async def _look_at(self, store: WorkflowStore, looked: _Looked) -> None:
+        watched, tenants = [*self._instances], [*self._queues]
+        counts, queues = await run_in_threadpool(_seen, store, watched, tenants)
+        for workflow_id, count in counts.items():
+            if looked.counts.get(workflow_id) != count:
+                _tell(self._instances, workflow_id)
+        for tenant, state in queues.items():
+            if looked.queues.get(tenant, state) != state:
+                _tell(self._queues, tenant)
+        looked.counts, looked.queues = counts, queues
+
+
+def _tell(where: dict[str, set[asyncio.Event]], name: str) -> None:
+    for changed in where.get(name, ()):
+        changed.set()
+
+
+def _seen(
+    store: WorkflowStore, watched: list[str], tenants: list[str]
+) -> tuple[dict[str, int], dict[str, tuple[object, ...]]]:
+    counts: dict[str, int] = {}
+    queues: dict[str, tuple[object, ...]] = {}
+    with store.read() as connection:
+        for start in range(0, len(watched), _IN_ONE_STATEMENT):
+            some = watched[start : start + _IN_ONE_STATEMENT]
+            rows = connection.execute(
+                sa.select(instances.c.workflow_id, instances.c.audit_count).where(instances.c.workflow_id.in_(some))
+            )
+            counts.update((row[0], int(row[1])) for row in rows)
+        for tenant in tenants:
+            queues[tenant] = _queue(connection, tenant)
+    return counts, queues
+
+
+def _queue(connection: sa.Connection, tenant: str) -> tuple[object, ...]:
+    """A few figures that differ whenever what needs attention does."""
+    pending = connection.execute(
+        sa.select(sa.func.count(), sa.func.max(approvals.c.requested_at), sa.func.max(approvals.c.revision)).where(
+            approvals.c.tenant == tenant, approvals.c.status == "requested"
+        )
+    ).one()
+    unknown = connection.execute(
+        sa.select(sa.func.count(), sa.func.max(ledger.c.started_at)).where(
+            ledger.c.status == "unknown", ledger.c.tenant == tenant
+        )
+    ).one()
+    dead = connection.execute(
+        sa.select(sa.func.count()).where(outbox.c.status == "dead", outbox.c.tenant == tenant)
+    ).one()
+    failed = connection.execute(
+        sa.select(sa.func.count()).where(inbox.c.status == "failed", inbox.c.tenant == tenant)
+    ).one()
+    return (*pending, *unknown, *dead, *failed)
+
+
+__all__ = ["Watch"]

@@ -14,10 +14,13 @@ from ..checkpointing.importing import import_checkpoints, langgraph_saver
 from ..checkpointing.reports.size_report import SizeReport
 from ..checkpointing.saver.keeping.policy import Retention
 from ..tools.errors import InputError
+from .recovery import restored, resume
 from .support.loading import DbOption, database_url
 from .support.output import AsJson, console, print_json, print_table, visible
 
-topic = typer.Typer(no_args_is_help=True, help="The database: upgrade, stats, import, prune, reencrypt.")
+topic = typer.Typer(
+    no_args_is_help=True, help="The database: upgrade, stats, import, prune, reencrypt, restored, resume."
+)
 
 ConversationOption = Annotated[
     str | None,
@@ -30,6 +33,8 @@ SchemaOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    topic.command("restored")(restored)
+    topic.command("resume")(resume)
     app.add_typer(topic, name="db")
 
 

@@ -201,6 +201,12 @@ def _database_told(db: str) -> Finding:
         where = store.database.engine.url.render_as_string(hide_password=True)
         found = schema.version(store.database)
         if found == schema.HEAD:
+            held = store.recovery.standing()
+            if held.held_since is not None:
+                return Finding(
+                    "database", Health.BAD, f"{where} is held: {held.reason}",
+                    "Compare it with the world outside, then run `interlock db resume`.",
+                )  # fmt: skip
             return Finding("database", Health.GOOD, f"{where} answers; its schema version is {found}, as needed")
         if found is None:
             return Finding(

@@ -161,6 +161,7 @@ class Relay:
 
         Raises:
             StoreUnavailable: The database is not there; nothing was published, or what was will be published again.
+            StoreHeld: A backup was restored, and nobody has said yet that work may go on; nothing was published.
         """
         total = Round()
         batch = await self._in_store(self._first_claim)
@@ -177,6 +178,7 @@ class Relay:
 
         Raises:
             StoreUnavailable: The database is not there; what was published and not written down will be published again.
+            StoreHeld: As for `run_once`.
         """
         return await self._drain_until(asyncio.Event())
 
@@ -222,6 +224,9 @@ class Relay:
         """Publish until told to stop; a batch that is under way is finished.
 
         While the bus or the database is away it tries again with growing pauses, and events stay where they are.
+
+        Raises:
+            StoreHeld: As for `run_once`.
         """
         failures = 0
         while not stop.is_set():
@@ -292,6 +297,7 @@ class Relay:
             raise
 
     def _first_claim(self, until: float) -> _Batch:
+        self.store.refuse_held()
         with self.store.read() as connection:
             if not rows.any_pending(connection):  # a look that takes no lock, for this is asked many times a second
                 return _Batch("", {}, full=False, until=until)

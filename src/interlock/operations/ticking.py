@@ -16,7 +16,7 @@ from ..commands.proposals.proposing import standing
 from ..commands.running.access import looked_at
 from ..commands.running.driver import arun, run
 from ..commands.running.engine import Engine, logger
-from ..commands.running.operations import Either, SideBySide, Steps, in_store
+from ..commands.running.operations import Either, Look, SideBySide, Steps, in_store
 from ..commands.running.scope import workflow_id_of
 from ..tools.errors import ConflictError, InputError, OutcomeUnknown, StoreUnavailable
 from ..tools.principal import Principal
@@ -72,6 +72,7 @@ class Ticking:
 
         Raises:
             StoreUnavailable: The database cannot be reached.
+            StoreHeld: A backup was restored, and nobody has said yet that work may go on.
         """
         return run(self._engine.store, self._tick(resume, root))
 
@@ -80,6 +81,7 @@ class Ticking:
         return await arun(self._engine.store, self._tick(resume, root))
 
     def _tick(self, resume: bool, root: AnyGraph | None) -> Steps[Tick]:
+        yield Look(self._engine.store.refuse_held)
         done = Tick()
         for one in (yield from self._each(self._overdue, self._lapse)):
             match one:

@@ -36,6 +36,7 @@
     ├── StoreError                  the database
     │   ├── StoreUnavailable          retryable: not reached, or locked
     │   │   └── CommitUnknown           the answer to a COMMIT was lost
+    │   ├── StoreHeld                 a backup was restored, and nobody has said yet that work may go on
     │   ├── NotADatabase
     │   ├── ReadOnlyStore
     │   └── SchemaMismatch            tables of another release
@@ -109,9 +110,6 @@ class RegistryError(DefinitionError):
     default_code = "registry_error"
 
 
-# Compile
-
-
 class WorkflowDefinitionError(InterlockError):
     """A workflow is built in a way that cannot work; the message names the place."""
 
@@ -122,9 +120,6 @@ class ClaimError(WorkflowDefinitionError):
     """A claim about a workflow is unclear, or does not hold; the message has the path that breaks it."""
 
     default_code = "claim_error"
-
-
-# Run
 
 
 class RunError(InterlockError):
@@ -347,9 +342,6 @@ class ContextError(ToolError):
     default_code = "context_error"
 
 
-# Store
-
-
 class StoreError(InterlockError):
     """The workflow store or the checkpointer's database could not do what was asked."""
 
@@ -375,6 +367,12 @@ class CommitUnknown(StoreUnavailable):
     """Done again under another key it may happen twice: look first, or repeat it under the key that is given."""
 
 
+class StoreHeld(StoreError):
+    """The database was restored from a backup, and nobody has said yet that work may go on. Nothing was run or published."""
+
+    default_code = "store_held"
+
+
 class NotADatabase(StoreError):
     """The file is not a database."""
 
@@ -391,9 +389,6 @@ class SchemaMismatch(StoreError):
     """The tables are those of another release."""
 
     default_code = "schema_mismatch"
-
-
-# Bus
 
 
 class BusError(InterlockError):

@@ -14,8 +14,8 @@ from ...tools.ids import AuditRef, mint
 from ...tools.principal import Principal
 from ...tools.redaction import Secrets
 from ..fault_points import FaultPoint, reach
-from ..lost_commits import note
 from ..statements import Call, write_all
+from ..transactions.lost_commits import note
 from . import audit, instances, ledger, ledger_counts, outbox
 from .audit import AuditEntry, AuditKind
 from .instances import Instance

@@ -1,27 +1,22 @@
 """The workflow store: one door to instances, ledger, approvals, audit trail and outbox."""
 
-import contextlib
 import datetime as dt
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
-from ...tools.errors import CommitUnknown, InputError, StoreUnavailable
+from ...tools.errors import InputError
 from ...tools.events import EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
-from .. import lost_commits
 from ..connecting.capacity import Capacity
 from ..database import Database
-from ..due import Due, WhenDue, see_that_it_joins
+from ..due import Due, WhenDue
 from ..encryption import Encryption
-from ..fault_points import FaultPoint, reach
-from ..faults import commit_unknown
 from ..tables.workflow import instances as instances_table
+from ..transactions.transactions import Transactions
 from . import approval_listing, approvals, audit, instances, leases, ledger, outbox, trail
 from .approval_listing import Page
 from .approvals import ApprovalRequest, ApprovalStatus, DecisionRow
@@ -39,7 +34,7 @@ Clock = Callable[[Connection], int]
 """Gives the time in microseconds since 1970 UTC; the database's own clock unless a test injects another."""
 
 
-class WorkflowStore:
+class WorkflowStore(Transactions):
     """The SQL home of workflow instances, beside any checkpointer.
 
     Args:
@@ -50,6 +45,10 @@ class WorkflowStore:
         encrypted_only: Refuse to load such a text when it is not encrypted.
         lease_seconds: How long a process that carries out an effect outside the database may be silent before another one takes over.
         capacity: How many connections and threads it may use; those of a shared `Database` are its own.
+        incarnation: What you call this life of the database, changed whenever a backup is restored; `INTERLOCK_INCARNATION` if not given.
+
+    Attributes:
+        recovery: Whether the database is held after a restored backup, and the way to let it go.
     """
 
     def __init__(
@@ -61,18 +60,15 @@ class WorkflowStore:
         encryption: Encryption | None = None,
         encrypted_only: bool = False,
         capacity: Capacity | None = None,
+        incarnation: str | None = None,
     ) -> None:
-        self.database = Database.open(target, capacity=capacity)
+        super().__init__(Database.open(target, capacity=capacity), incarnation=incarnation)
         if encryption is not None:
             self.database.protect(encryption, encrypted_only=encrypted_only)
-        self.is_durable = "vfs=memdb" not in str(self.database.engine.url)
         self.lease_seconds = lease_seconds
         self._clock = clock
         self.when_due: WhenDue | None = None
         """Told of every run that becomes due, in the transaction that makes it so. An engine puts itself here."""
-        self._ready = False
-        self._guard = threading.Lock()
-        self._paused = threading.Event()
 
     @classmethod
     def in_memory(cls, *, clock: Clock | None = None) -> "WorkflowStore":
@@ -80,90 +76,6 @@ class WorkflowStore:
         store = cls(Database.in_memory(), clock=clock)
         store.is_durable = False
         return store
-
-    def setup(self) -> None:
-        """Create or upgrade the tables. Safe to repeat, and when several processes start at once."""
-        from ..schema import setup  # noqa: PLC0415 -- migrations are imported when they are needed
-
-        with self._guard:
-            if not self._ready:
-                setup(self.database)
-                self._ready = True
-
-    @contextlib.contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A read transaction."""
-        self._prepare()
-        with self.database.read() as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A write transaction."""
-        self._prepare()
-        with self.database.write() as connection:
-            yield connection
-            reach(FaultPoint.BEFORE_COMMIT)
-        self.answered()
-
-    @contextlib.contextmanager
-    def write_and_know(self) -> Iterator[Connection]:
-        """As `write`, for what no ledger has: where the answer to its COMMIT is lost, the audit trail says whether it was kept.
-
-        Raises:
-            StoreUnavailable: Nothing of it was kept.
-            CommitUnknown: The database could not be asked, or the transaction wrote no audit record.
-        """
-        marks: list[lost_commits.Mark] = []
-        try:
-            with self.write() as connection:
-                info = connection.info
-                info[lost_commits.MARKS] = marks
-                try:
-                    yield connection
-                finally:
-                    info.pop(lost_commits.MARKS, None)
-        except CommitUnknown as lost:
-            if not marks:
-                raise
-            if not self._is_kept(marks[-1], lost):
-                raise lost_commits.nothing_kept(lost) from lost
-
-    def _is_kept(self, mark: lost_commits.Mark, lost: CommitUnknown) -> bool:
-        for pause in lost_commits.PAUSES:
-            self.wait_until(lambda: False, pause)
-            try:
-                with self.database.write() as connection:
-                    return lost_commits.is_kept(connection, mark)
-            except StoreUnavailable:
-                continue
-        raise lost
-
-    def answered(self) -> None:
-        """Pass the fault point after a commit: a connection that a test drops there has lost the answer to it.
-
-        Raises:
-            CommitUnknown: It was dropped.
-        """
-        try:
-            reach(FaultPoint.AFTER_COMMIT)
-        except StoreUnavailable as error:
-            raise commit_unknown(self.database.engine.url, error.message) from error
-
-    @contextlib.contextmanager
-    def joined(self, connection: Connection | None) -> Iterator[Connection]:
-        """A transaction of the caller's own, which the caller commits; a write transaction of ours where none is given.
-
-        Raises:
-            InputError: The connection cannot be used for this store.
-        """
-        if connection is None:
-            with self.write_and_know() as own:
-                yield own
-            return
-        self._prepare()
-        see_that_it_joins(self.database, connection)
-        yield connection
 
     def note_due(self, connection: Connection, workflow_id: str, cause: str) -> None:
         """Tell `when_due` of an instance, in the transaction that made its run due; without a thread it has no run to go on with."""
@@ -421,28 +333,9 @@ class WorkflowStore:
         with self.read() as connection:
             return approvals.taken(connection, approval_id)
 
-    def wait_until(self, done: Callable[[], bool], seconds: float) -> bool:
-        """Look again and again whether `done`, for at most so many seconds.
-
-        Returns:
-            Whether it was in time.
-        """
-        deadline = time.monotonic() + seconds
-        pause = 0.001
-        while not done():
-            if time.monotonic() > deadline:
-                return False
-            self._paused.wait(pause)
-            pause = min(pause * 2, 0.05)
-        return True
-
     def close(self) -> None:
         """Give back the database."""
         self.database.close()
-
-    def _prepare(self) -> None:
-        if not self._ready:
-            self.setup()
 
 
 __all__ = ["AuditKind", "AuditRecord", "Broken", "Clock", "Instance", "WorkflowStore"]

@@ -179,7 +179,7 @@ def _transact(store: WorkflowStore, operation: Transact) -> Any:
 
 
 async def _atransact(store: WorkflowStore, operation: Transact) -> Any:
-    await store.database.arun(store.setup)
+    await store.database.arun(store.refuse_held)
     try:
         async with store.database.awrite() as connection:
             sessions = AsynchronousSession(lambda: connection, guarded=True)

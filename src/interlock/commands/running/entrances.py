@@ -37,7 +37,9 @@ def enter(
     Raises:
         RunError: The instance or its thread is another tenant's; or there is nothing to go on with.
         PrincipalError: The workflow serves somebody else.
+        StoreHeld: A backup was restored, and nobody has said yet that work may go on.
     """
+    engine.store.refuse_held()
     if not has_thread(configurable):
         return Access("", None)  # said by whoever needs the thread
     found = access(engine, configurable, by, saver)
@@ -73,7 +75,9 @@ def may_change(engine: Engine, saver: Saved | None, configurable: Mapping[str, A
     Raises:
         RunError: There is no instance, or it or its thread is another tenant's.
         PrincipalError: The workflow serves somebody else.
+        StoreHeld: As for `enter`.
     """
+    engine.store.refuse_held()
     if not has_thread(configurable):
         return  # said by LangGraph, which needs the thread
     found = access(engine, configurable, by, saver)

@@ -5,13 +5,13 @@ from enum import StrEnum
 
 from sqlalchemy.engine import Connection
 
-from ...checkpointing.lost_commits import PAUSES
 from ...checkpointing.store import Instance, Unit
 from ...checkpointing.store import inbox as inbox_rows
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import waits as wait_rows
 from ...checkpointing.store.inbox import InboxEvent, InboxStatus
 from ...checkpointing.store.waits import Wait, WaitStatus
+from ...checkpointing.transactions.lost_commits import PAUSES
 from ...events.envelopes import source_of, tenant_of
 from ...rules.waits import WaitRule
 from ...tools.canonical import canonical_json
@@ -292,6 +292,7 @@ def settle_due(engine: Engine, *, limit: int = 1_000) -> Settled:
     Raises:
         StoreUnavailable: The database cannot be reached.
     """
+    engine.store.refuse_held()
     done, seen = Settled(), set[str]()
     while True:
         with engine.store.read() as connection:

@@ -34,7 +34,7 @@ from ...commands.instances.starting import ensure_instance
 from ...commands.running.access import refuse_strangers
 from ...commands.running.driver import arun, run
 from ...commands.running.engine import Engine
-from ...commands.running.operations import InStore, Steps
+from ...commands.running.operations import InStore, Look, Steps
 from ...commands.running.scope import Scope, scope_of
 from ...nodes.conversation import unanswered
 from ...nodes.execution import handed_over, until_checkpointed
@@ -200,6 +200,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             requester: Whose turn it is.
             enters: Whether a new turn is let in. On a resume an answer is judged by the rule of what it answers.
         """
+        yield Look(self.engine.store.refuse_held)
         found: Instance | None = yield InStore(
             lambda connection: instance_rows.load(connection, scope.workflow_id), write=False
         )

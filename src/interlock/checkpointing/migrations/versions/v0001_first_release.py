@@ -7,6 +7,7 @@ migration must not change with the code; from then on, migrations are added.
 from interlock.checkpointing.migrations.creating import create_table
 from interlock.checkpointing.tables import checkpoints as checkpoint_tables
 from interlock.checkpointing.tables import conversations as conversation_tables
+from interlock.checkpointing.tables import recovery as recovery_tables
 from interlock.checkpointing.tables import workflow as store_tables
 from interlock.checkpointing.tables.columns import metadata
 
@@ -15,7 +16,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-FILLED_BY = (checkpoint_tables, conversation_tables, store_tables)
+FILLED_BY = (checkpoint_tables, conversation_tables, recovery_tables, store_tables)
 
 
 def upgrade() -> None:

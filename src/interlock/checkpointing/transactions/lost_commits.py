@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..tools.errors import CommitUnknown, StoreUnavailable
-from .statements import Prepared
-from .tables.workflow import audit, instances
+from ...tools.errors import CommitUnknown, StoreUnavailable
+from ..statements import Prepared
+from ..tables.workflow import audit, instances
 
 MARKS = "interlock_marks"
 """In the `info` of a connection whose transaction is to be looked up if need be: the list of its marks."""

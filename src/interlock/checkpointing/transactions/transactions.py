@@ -1,0 +1,158 @@
+"""The transactions of the workflow store: the tables are there, the database is not held, and a lost COMMIT is looked up where it is asked for."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from sqlalchemy.engine import Connection
+
+from ...tools.errors import CommitUnknown, StoreUnavailable
+from ..database import Database
+from ..due import see_that_it_joins
+from ..fault_points import FaultPoint, reach
+from ..faults import commit_unknown
+from . import lost_commits
+from .recovery import Recovery
+
+
+class Transactions:
+    """The part of the workflow store that begins and ends transactions.
+
+    Args:
+        database: Where.
+        incarnation: See `Recovery`.
+    """
+
+    def __init__(self, database: Database, *, incarnation: str | None = None) -> None:
+        self.database = database
+        self.recovery = Recovery(database, incarnation=incarnation)
+        self.is_durable = "vfs=memdb" not in str(database.engine.url)
+        self._ready = False
+        self._guard = threading.Lock()
+        self._paused = threading.Event()
+
+    def setup(self) -> None:
+        """Create or upgrade the tables. Safe to repeat, and when several processes start at once."""
+        from ..schema import setup  # noqa: PLC0415 -- migrations are imported when they are needed
+
+        with self._guard:
+            if not self._ready:
+                setup(self.database)
+                self._ready = True
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction."""
+        self._prepare()
+        with self.database.read() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction.
+
+        Raises:
+            StoreHeld: A backup was restored, and nobody has said yet that work may go on.
+        """
+        self.refuse_held()
+        try:
+            with self.database.write() as connection:
+                yield connection
+                reach(FaultPoint.BEFORE_COMMIT)
+            self.answered()
+        except StoreUnavailable:
+            self.recovery.look_again()
+            raise
+
+    def refuse_held(self) -> None:
+        """See that the database is not held after a restored backup: before anything is run or published.
+
+        Raises:
+            StoreHeld: It is.
+        """
+        self._prepare()
+        if self.is_durable:
+            self.recovery.refuse_held()
+
+    @contextlib.contextmanager
+    def write_and_know(self) -> Iterator[Connection]:
+        """As `write`, for what no ledger has: where the answer to its COMMIT is lost, the audit trail says whether it was kept.
+
+        Raises:
+            StoreUnavailable: Nothing of it was kept.
+            CommitUnknown: The database could not be asked, or the transaction wrote no audit record.
+        """
+        marks: list[lost_commits.Mark] = []
+        try:
+            with self.write() as connection:
+                info = connection.info
+                info[lost_commits.MARKS] = marks
+                try:
+                    yield connection
+                finally:
+                    info.pop(lost_commits.MARKS, None)
+        except CommitUnknown as lost:
+            if not marks:
+                raise
+            if not self._is_kept(marks[-1], lost):
+                raise lost_commits.nothing_kept(lost) from lost
+
+    def _is_kept(self, mark: lost_commits.Mark, lost: CommitUnknown) -> bool:
+        for pause in lost_commits.PAUSES:
+            self.wait_until(lambda: False, pause)
+            try:
+                with self.database.write() as connection:
+                    return lost_commits.is_kept(connection, mark)
+            except StoreUnavailable:
+                continue
+        raise lost
+
+    def answered(self) -> None:
+        """Pass the fault point after a commit: a connection that a test drops there has lost the answer to it.
+
+        Raises:
+            CommitUnknown: It was dropped.
+        """
+        try:
+            reach(FaultPoint.AFTER_COMMIT)
+        except StoreUnavailable as error:
+            raise commit_unknown(self.database.engine.url, error.message) from error
+
+    @contextlib.contextmanager
+    def joined(self, connection: Connection | None) -> Iterator[Connection]:
+        """A transaction of the caller's own, which the caller commits; a write transaction of ours where none is given.
+
+        Raises:
+            InputError: The connection cannot be used for this store.
+            StoreHeld: As for `write`.
+        """
+        if connection is None:
+            with self.write_and_know() as own:
+                yield own
+            return
+        self.refuse_held()
+        see_that_it_joins(self.database, connection)
+        yield connection
+
+    def wait_until(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Look again and again whether `done`, for at most so many seconds.
+
+        Returns:
+            Whether it was in time.
+        """
+        deadline = time.monotonic() + seconds
+        pause = 0.001
+        while not done():
+            if time.monotonic() > deadline:
+                return False
+            self._paused.wait(pause)
+            pause = min(pause * 2, 0.05)
+        return True
+
+    def _prepare(self) -> None:
+        if not self._ready:
+            self.setup()
+
+
+__all__ = ["Transactions"]

@@ -1,0 +1,113 @@
+"""`interlock db restored` and `interlock db resume`: hold a database after a restored backup, and say that work may go on."""
+
+import getpass
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from ..checkpointing.transactions.recovery import Left, Standing
+from ..tools.canonical import JsonObject
+from ..tools.sinks import line
+from .support.loading import DbOption, open_store
+from .support.output import AsJson, ExitCode, console, print_json
+from .trail import moment
+
+
+def restored(
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", "-m", help="What is said of it wherever work is refused.")
+    ] = "a backup was restored",
+    db: DbOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the database: a backup was restored into it. Run this after the restore and before anything else is started.
+
+    Nothing is run or published on it then until `interlock db resume`. Looking goes on.
+    """
+    with closing(open_store(db)) as store:
+        store.setup()
+        standing, left = store.recovery.mark_restored(reason), store.recovery.left()
+    if as_json:
+        print_json(_json(standing, left))
+        return
+    _print(standing, left)
+
+
+def resume(
+    *,
+    who: Annotated[
+        str | None,
+        typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who says so; your login name by default."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    any_timeline: Annotated[
+        bool | None,
+        typer.Option(
+            "--any-timeline/--no-any-timeline",
+            help="Whether a new timeline of PostgreSQL's alone holds the database from now on: not if standbys have every commit.",
+        ),
+    ] = None,
+    db: DbOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that work may go on with a database that is held after a restored backup.
+
+    Without --yes it says what would go on, and asks. Exit code 1 says that it was left as it is.
+    """
+    with closing(open_store(db)) as store:
+        store.setup()
+        standing, left = store.recovery.standing(), store.recovery.left()
+        if not yes:
+            _print(standing, left)
+            if not _agreed():
+                console().print("It was left as it is.")
+                raise typer.Exit(ExitCode.NO)
+        after = store.recovery.resume(by=who or getpass.getuser(), any_timeline=any_timeline)
+    if as_json:
+        print_json(_json(after, left))
+        return
+    console().print(Text(f"Work goes on, says {line(after.resumed_by or '')}."))
+
+
+def _agreed() -> bool:
+    try:
+        return console().input("Let work go on? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
+
+
+def _print(standing: Standing, left: Left) -> None:
+    out = console()
+    if standing.held_since is None:
+        out.print("The database is not held.")
+    else:
+        out.print(
+            Text(f"The database is held since {moment(standing.held_since)} (UTC): {line(standing.reason or '')}.")
+        )
+    out.print(
+        f"It would go on with {left.events} events to publish, {left.unsettled} effects that were under way or are of unknown outcome, "
+        f"{left.approvals} open approvals and {left.waits} open waits. Compare them with the world outside first.",
+        soft_wrap=True,
+    )
+
+
+def _json(standing: Standing, left: Left) -> JsonObject:
+    return {
+        "heldSince": standing.held_since,
+        "reason": standing.reason,
+        "resumedAt": standing.resumed_at,
+        "resumedBy": standing.resumed_by,
+        "anyTimeline": standing.any_timeline,
+        "left": {
+            "events": left.events,
+            "unsettled": left.unsettled,
+            "approvals": left.approvals,
+            "waits": left.waits,
+        },
+    }
+
+
+__all__ = ["restored", "resume"]

@@ -140,7 +140,16 @@ class StateNode(WorkflowNode):
         if instance.definition != self.engine.definition.fingerprint:
             commands = Commands(self.engine, scope, node=None, head=None)
             instance = yield InStore(lambda connection: commands.unit(connection).flush())
+        if instance.thread_id is None and scope.checkpointer is not None and not scope.namespace:
+            # It was started without a thread: from now on this is the one that goes on after a decision, a wait or a resolution.
+            instance = yield InStore(lambda connection: self._on_thread(connection, scope))
         return instance
+
+    def _on_thread(self, connection: Connection, scope: Scope) -> Instance:
+        unit = Commands(self.engine, scope, node=None, head=None).unit(connection)
+        if unit.instance.thread_id is None:
+            unit.set(thread_id=scope.thread_id)
+        return unit.flush()
 
     # What waits
 

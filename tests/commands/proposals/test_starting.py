@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from interlock import ConflictError, Principal, Workflow
 from interlock.tools.errors import InputError, InvalidInput, PrincipalError, RunError
-from tests.commands.approvals.support import ADA, BEN, MALLORY, Home, Shop, said, thread
+from tests.commands.approvals.support import ADA, BEN, MALLORY, RULE, Home, Shop, pending, refund, said, thread
 from tests.commands.proposals.support import Door, code, door
 
 CLERK = Principal("cole", roles=frozenset({"clerk"}))
@@ -122,5 +122,16 @@ def test_a_thread_goes_on_with_an_instance_that_was_started_without_one(home: Ho
     config = {"configurable": {"thread_id": "t-9", "workflow_id": desk.case}}
     output = desk.graph.invoke(said(), config, context=ADA)
     assert (output["state"], output["revision"]) == ("parked", 1)
+    assert desk.graph.instances.get(desk.case).thread_id == "t-9"
     with pytest.raises(PrincipalError):
         desk.graph.invoke(said(), config, context=BEN)
+
+
+def test_a_decision_lets_the_thread_go_on_that_an_instance_was_given_later(home: Home, shop: Shop) -> None:
+    desk = Door(home.compile(shop.workflow([refund(), "Done."], approval=RULE)))
+    desk.start()
+    config = {"configurable": {"thread_id": "t-9", "workflow_id": desk.case}}
+    desk.graph.invoke(said(), config, context=ADA)
+    desk.graph.instances.decide(pending(desk.graph, config), "approve", by=BEN)
+    assert desk.graph.instances.resume(desk.case)["messages"][-1].text == "Done."
+    assert shop.ran == ["refund 1 5"]

@@ -116,7 +116,7 @@ _select_on_thread = Prepared(
 )
 _insert = Prepared(sa.insert(instances))
 _CHANGING = (
-    "workflow_version", "definition", "state", "revision", "head_checkpoint", "running_key", "proposer_text", "last_result_text", "lease_owner",
+    "workflow_version", "definition", "state", "revision", "thread_id", "head_checkpoint", "running_key", "proposer_text", "last_result_text", "lease_owner",
     "lease_epoch", "lease_until", "audit_count", "audit_head",
 )  # fmt: skip
 

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer.main
 
 from interlock import EventService, Principal, WorkflowGraph
-from interlock.cli import build_app
 from interlock.graphs.agents.middleware import WorkflowMiddleware
 from interlock.operations.deliveries import Deliveries
 from interlock.operations.instances import Instances
@@ -33,7 +31,6 @@ from tests.security.entry_points import (
     decisions,
     looks,
     runs,
-    words,
 )
 
 GUARDED = [*runs(), *looks()]
@@ -84,19 +81,6 @@ class TestTheList:
 
     def test_every_hook_of_the_middleware_is_listed(self) -> None:
         assert {name for name in dir(WorkflowMiddleware) if not name.startswith("_")} - MIDDLEWARE == set()
-
-    def test_every_command_of_the_command_line_is_listed(self) -> None:
-        group: Any = typer.main.get_command(build_app())
-        assert set(group.commands) == COMMANDS
-
-
-COMMANDS = words(
-    """
-    access approvals audit audit-heads check db demo doctor events feedback instances mcp relay resolve show stats subscribe tick trace traces
-    """
-)
-"""The command line is the operator's, who has the database. Who decides or resolves there is named with `--as` and `--tenant`, and judged
-as everywhere: tests/commands/approvals/test_command_line.py, tests/cli/test_resolve.py."""
 
 
 class TestAnotherTenant:

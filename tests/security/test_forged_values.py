@@ -85,6 +85,20 @@ def test_the_application_lets_a_thread_go_on_without_naming_anybody() -> None:
     assert moved.principal_id == ada.id
 
 
+@pytest.mark.parametrize("user", [None, {"identity": "ada", "tenant": "acme"}, "ada", {}], ids=str)
+@pytest.mark.parametrize(
+    "forged", [{}, {"__pregel_task_id": "x"}, {"__interlock_actor": {"id": "interlock:clock"}}], ids=str
+)
+def test_on_a_server_nothing_that_a_client_sends_is_the_applications(user: Any, forged: dict[str, Any]) -> None:
+    place = Place()  # the server's key is in every config there; without authentication it is None
+    config: Any = {"configurable": {**THREAD["configurable"], "langgraph_auth_user": user, **forged}}
+    before = place.stands()
+    with pytest.raises(InterlockError) as raised:
+        place.graph.invoke(None, config)
+    assert not [secret for secret in SECRETS if secret in str(raised.value.args)]
+    assert place.stands() == before
+
+
 def test_a_message_without_anybody_named_is_nobodys() -> None:
     place = Place(tenant="default")
     with pytest.raises(PrincipalError, match="who acts here is not known"):

@@ -146,11 +146,11 @@ def edit(
         raise InputError(
             f"{arguments!r} is not a JSON object. Nothing was decided; give for instance '{{\"amount\": 5}}'."
         )
+    by = _principal(who, role, tenant)
     with _graph(app, db) as graph:
-        request = graph.engine.store.approval(approval)
-        now = request.effective_arguments
+        now = _shown(graph, approval, by)
         decision = Decision(DecisionKind.EDIT, arguments={**now, **changed}, message=message, seen=now)
-    _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
+    _decide(app, db, approval, decision, by=by, resume=resume, as_json=as_json)
 
 
 @topic.command()
@@ -218,6 +218,15 @@ def _decide(
         console().print(f"The workflow went on, and is in {went_on.get('state')}.")
     elif after.status is not ApprovalStatus.REQUESTED:
         console().print("The thread finds it when it is run on (--resume does it at once).", style="dim")
+
+
+def _shown(graph: WorkflowGraph, approval_id: str, by: Principal) -> JsonObject:
+    """The arguments that an edit changes; none where the approval is not there for them, which the decision then says."""
+    try:
+        request = graph.engine.store.approval(approval_id)
+    except InputError:
+        return {}
+    return request.effective_arguments if request.tenant == by.tenant else {}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..checkpointing.store.heads import KEY_ENVIRONMENT, HeadSigner
+from ..tools.errors import InputError
 from .support.exports import read_key
 from .support.loading import DbOption, open_store
 from .support.output import AsJson, console, print_json
@@ -41,6 +42,12 @@ def audit_heads(
     with closing(open_store(db)) as store:
         wanted = instance or [one.workflow_id for one in store.instances(tenant=tenant, limit=limit)]
         for workflow_id in wanted:
+            found = store.find(workflow_id)
+            if tenant is not None and (found is None or found.tenant != tenant):
+                raise InputError(
+                    f"There is no workflow instance {workflow_id!r} for the tenant {tenant!r}. It was not signed.",
+                    code="unknown_instance",
+                )
             head = store.emit_head(workflow_id, signer) if emit else store.signed_head(workflow_id, signer)
             print_json(head.to_json())
     if emit and not as_json:

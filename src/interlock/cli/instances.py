@@ -119,6 +119,9 @@ def audit(
         print_traced(str(trace), db, as_json=as_json)
         return
     with closing(open_store(db)) as store:
+        if erase is not None and not verify and export is None:
+            erase_payloads(store, instance, reason=erase, actor=actor, tenant=tenant, as_json=as_json)
+            return
         broken = store.verify(instance, head=head, heads=known, verifier=verifier)
         records = store.audit(instance)
         if verify and (records or known):
@@ -127,9 +130,6 @@ def audit(
         row = store.get(instance)
         if export is not None:
             write_export(store, row.workflow_id, export, signer=None if sign is None else HeadSigner(read_key(sign)))
-            return
-        if erase is not None:
-            erase_payloads(store, row.workflow_id, reason=erase, actor=actor, tenant=tenant, as_json=as_json)
             return
     if as_json:
         for record in records:

@@ -4,8 +4,8 @@ from ..tools.canonical import JsonObject
 from ..tools.context import ToolContext
 from ..tools.trace_reference import current_trace
 
-PREFIX = "langgraph-interlock/"
-"""The distribution's name: what the project owns. Keys of `_meta` are a prefix, a slash and a name."""
+PREFIX = "io.github.langgraph-interlock/"
+"""The project's own namespace, as in the MCP registry. Keys of `_meta` are a prefix, a slash and a name."""
 IDEMPOTENCY_KEY = f"{PREFIX}idempotencyKey"
 """The same at every attempt of one call."""
 WORKFLOW_ID = f"{PREFIX}workflowId"

@@ -49,7 +49,7 @@ def once(mark: str) -> bool:
 
 def transfer(arguments: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
     """Move money, once per idempotency key."""
-    key = meta.get("langgraph-interlock/idempotencyKey")
+    key = meta.get("io.github.langgraph-interlock/idempotencyKey")
     with LOCK:
         if key is None or key not in [entry["key"] for entry in lines("ledger.jsonl")]:
             append("ledger.jsonl", {"key": key, "amount": arguments["amount"], "pid": os.getpid()})

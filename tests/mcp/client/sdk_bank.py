@@ -22,7 +22,7 @@ server = MCPServer("bank", version="1.0")
 def transfer(amount: int, ctx: Context) -> dict[str, int]:
     """Transfer money."""
     meta = dict(ctx.request_context.meta or {})
-    key = meta.get("langgraph-interlock/idempotencyKey")
+    key = meta.get("io.github.langgraph-interlock/idempotencyKey")
     path = FOLDER / "ledger.jsonl"
     entries = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     if key is None or key not in [entry["key"] for entry in entries]:

@@ -66,9 +66,9 @@ class TestInAWorkflow:
         result = await run(graph)
 
         meta = bank.calls[0]["_meta"]
-        assert meta["langgraph-interlock/workflowId"] == result["workflowId"]
-        assert meta["langgraph-interlock/auditRef"] == result["auditRef"]
-        assert meta["langgraph-interlock/idempotencyKey"] == bank.read("ledger")[0]["key"]
+        assert meta["io.github.langgraph-interlock/workflowId"] == result["workflowId"]
+        assert meta["io.github.langgraph-interlock/auditRef"] == result["auditRef"]
+        assert meta["io.github.langgraph-interlock/idempotencyKey"] == bank.read("ledger")[0]["key"]
 
     async def test_output_that_does_not_fit_its_schema_is_told_as_what_happened(
         self, bank: Bank, saver: SQLCheckpointer, run: Run

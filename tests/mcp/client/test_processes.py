@@ -67,7 +67,7 @@ def test_a_call_of_a_killed_process_is_taken_up_under_its_key_and_charged_once(b
     assert state["last_result"]["output"] == {"left": 97}
     assert bank.charged == [3]
     assert len(bank.calls) == 2
-    assert len({call["_meta"]["langgraph-interlock/idempotencyKey"] for call in bank.calls}) == 1
+    assert len({call["_meta"]["io.github.langgraph-interlock/idempotencyKey"] for call in bank.calls}) == 1
 
 
 def test_a_call_of_a_killed_process_that_must_not_be_repeated_is_for_a_person_to_resolve(

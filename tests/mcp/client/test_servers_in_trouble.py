@@ -56,7 +56,7 @@ class TestAServerThatDies:
 
         assert state["last_result"]["output"] == {"left": 97}
         assert bank.charged == [3]
-        assert len({sent["_meta"]["langgraph-interlock/idempotencyKey"] for sent in bank.calls}) == 1
+        assert len({sent["_meta"]["io.github.langgraph-interlock/idempotencyKey"] for sent in bank.calls}) == 1
         assert len(bank.calls) == 2
 
     def test_a_read_is_repeated_as_its_policy_says(self, bank: Bank, saver: SQLCheckpointer) -> None:

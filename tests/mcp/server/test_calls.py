@@ -140,7 +140,7 @@ async def test_arguments_and_meta_do_not_say_who_calls(graph: WorkflowGraph) -> 
         started = await Conversation(client).begin()
         meta: Any = {
             "principal": TOVE.id,
-            "langgraph-interlock/principal": {"id": TOVE.id},
+            "io.github.langgraph-interlock/principal": {"id": TOVE.id},
             "io.modelcontextprotocol/clientInfo": {"name": TOVE.id, "version": "1"},
         }
         result = body(

@@ -25,6 +25,7 @@ ORDER = [
     "pictures",
     "operations",
     "mcp",
+    "engines",
     "graphs",
     "serving",
     "workflows",

@@ -22,6 +22,7 @@ PACKAGES = {
     "operations",
     "mcp",
     "serving",
+    "engines",
     "workflows",
 }
 """The packages of the plan."""

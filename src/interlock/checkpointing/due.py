@@ -24,6 +24,8 @@ class Due:
     thread_id: str
     cause: str
     """What made it due, the same whoever looks: `wait/…`, `approval/…` or `attempt/…`."""
+    inside: bool = False
+    """Whether the workflow runs inside another graph, whose thread it is."""
 
 
 WhenDue = Callable[[Connection, Due], None]

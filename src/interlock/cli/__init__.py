@@ -21,10 +21,12 @@ from . import (
     mcp,
     relay,
     resolving,
+    runs,
     serve,
     show,
     stats,
     traces,
+    work,
 )
 from .support.output import InterlockGroup
 
@@ -43,6 +45,8 @@ TOPICS = (
     databases,
     relay,
     events,
+    work,
+    runs,
     mcp,
     serve,
 )

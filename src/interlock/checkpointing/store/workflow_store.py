@@ -83,7 +83,8 @@ class WorkflowStore(Transactions):
             return
         instance = instances.load(connection, workflow_id)
         if instance is not None and instance.thread_id is not None:
-            due = Due(instance.workflow, workflow_id, instance.tenant, instance.thread_id, cause)
+            inside = bool(instance.checkpoint_ns)
+            due = Due(instance.workflow, workflow_id, instance.tenant, instance.thread_id, cause, inside)
             self.when_due(connection, due)
 
     def unit(self, connection: Connection, workflow_id: str) -> Unit | None:

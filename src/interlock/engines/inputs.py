@@ -1,0 +1,116 @@
+"""Inputs and answers that wait for their run, with who gives them: written with the job, in one transaction, and read by its run.
+
+They hold messages, so they stand neither in a job's row nor in a table of the workflow store, and are deleted when their run has taken them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from langchain_core.messages import convert_to_messages, messages_from_dict, messages_to_dict
+from pydantic import BaseModel
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.tables.columns import ident, instant
+from ..checkpointing.vault import Protected, check_place, placed
+from ..tools.errors import InvalidInput
+from ..tools.principal import Principal
+
+inputs = sa.Table(
+    "interlock_inputs",
+    sa.MetaData(),
+    sa.Column("input_id", ident(64), primary_key=True),
+    sa.Column("thread_id", ident(255), nullable=False, index=True),
+    sa.Column("tenant", ident(), nullable=False),
+    sa.Column("body", Protected("interlock_inputs.body"), nullable=False),
+    sa.Column("created_at", instant(), nullable=False),
+    info={"place": ("input_id",), "protected": ("body",)},
+)
+"""One row for each input that was not taken yet. It stands with the queue, on PostgreSQL."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a thread is given."""
+
+    value: Any
+    """The input, or the answer."""
+    principal: Principal
+    """Who gives it."""
+
+
+def dumped_input(given: Any) -> dict[str, Any]:
+    """An input of a run as JSON data.
+
+    Raises:
+        InvalidInput: It cannot be kept.
+    """
+    if isinstance(given, BaseModel):
+        given = {name: getattr(given, name) for name in type(given).model_fields}
+    if not isinstance(given, Mapping):
+        raise InvalidInput(
+            f'The input of a run is a {type(given).__name__}. Nothing was enqueued; give {{"messages": [...]}}, and "data" when it starts.'
+        )
+    dumped = dict(given)
+    if dumped.get("messages") is not None:
+        messages = dumped["messages"]
+        try:
+            dumped["messages"] = messages_to_dict(
+                convert_to_messages(messages if isinstance(messages, list) else [messages])
+            )
+        except (ValueError, TypeError, NotImplementedError, KeyError) as error:
+            raise InvalidInput(
+                f"The input's messages cannot be read: {type(error).__name__}. Nothing was enqueued; give a list of messages, such as "
+                '[("user", "hello")].'
+            ) from error
+    if isinstance(data := dumped.get("data"), BaseModel):
+        dumped["data"] = data.model_dump(mode="json")
+    return dumped
+
+
+def insert(
+    connection: Connection, input_id: str, *, thread_id: str, value: Any, principal: Principal, now: int
+) -> None:
+    """Write an input or an answer.
+
+    Raises:
+        InvalidInput: It has no JSON form.
+    """
+    try:
+        body = json.dumps({"value": value, "principal": principal.to_json()}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"What the thread {thread_id} is to be given has no JSON form ({type(error).__name__}). Nothing was enqueued."
+        ) from error
+    values = {
+        "input_id": input_id,
+        "thread_id": thread_id,
+        "tenant": principal.tenant,
+        "body": body,
+        "created_at": now,
+    }
+    connection.execute(sa.insert(inputs).values(placed(inputs, values)))
+
+
+def load(connection: Connection, input_id: str) -> Given | None:
+    """Read one; None where it was taken already."""
+    row = connection.execute(sa.select(inputs).where(inputs.c.input_id == input_id)).mappings().first()
+    if row is None:
+        return None
+    values = dict(row)
+    check_place(inputs, values)
+    kept = json.loads(values["body"])
+    value = kept["value"]
+    if isinstance(value, dict) and isinstance(value.get("messages"), list):
+        value = {**value, "messages": messages_from_dict(value["messages"])}
+    return Given(value, Principal.from_json(kept["principal"]))
+
+
+def delete(connection: Connection, input_id: str) -> None:
+    """Forget one that was taken."""
+    connection.execute(sa.delete(inputs).where(inputs.c.input_id == input_id))
+
+
+__all__ = ["Given", "delete", "dumped_input", "inputs", "insert", "load"]

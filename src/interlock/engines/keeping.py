@@ -1,0 +1,105 @@
+"""What workers keep up beside the runs: deadlines, runs that nobody enqueued, and what a killed worker left."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ..checkpointing.store import instances as instance_rows
+from ..checkpointing.store.settled import stops
+from ..checkpointing.store.settled.stops import LEFT_ALONE, Kind
+from ..commands.running.engine import logger
+from ..operations.compiled import CompiledWorkflow
+from ..operations.instances import Instances
+from .queue.schema import KEEP, TASK
+from .runs import Runs
+
+BATCH = 1_000
+"""How many of a kind are looked at at a time."""
+KEPT_DAYS = 7
+"""For so long a run that is over keeps its key."""
+
+_GONE = (
+    "status = 'doing' AND (worker_id IS NULL OR worker_id IN "
+    "(SELECT id FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :seconds)))"
+)
+_GIVE_UP = sa.text(f"UPDATE procrastinate_jobs SET status = 'aborted' WHERE task_name = '{KEEP}' AND {_GONE}")
+_TAKE_OVER = sa.text(
+    "UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL, abort_requested = false, attempts = attempts + 1, scheduled_at = NULL "
+    f"WHERE task_name = '{TASK}' AND {_GONE}"
+)
+_FORGET = sa.text(
+    "DELETE FROM procrastinate_jobs WHERE id IN (SELECT job.id FROM procrastinate_jobs AS job WHERE "
+    "job.status IN ('succeeded', 'cancelled', 'aborted') AND job.id <= (SELECT job_id FROM procrastinate_events "
+    "WHERE at < now() - make_interval(days => :days) ORDER BY id DESC LIMIT 1) ORDER BY job.id LIMIT :limit)"
+)
+
+
+def take_over(runs: Runs, *, seconds: float) -> int:
+    """Put back the runs of workers that are gone.
+
+    Args:
+        runs: The runs.
+        seconds: After so many without a sign of life a worker counts as gone.
+
+    Returns:
+        How many runs there were.
+    """
+    _executed(runs, _GIVE_UP, seconds=seconds)
+    taken_over = _executed(runs, _TAKE_OVER, seconds=seconds)
+    if taken_over:
+        logger.warning("%d runs were taken over from a worker that is gone", taken_over)
+    return taken_over
+
+
+async def keep(runs: Runs) -> dict[str, int]:
+    """Look at deadlines once, enqueue what nobody enqueued, and forget what is long over.
+
+    Returns:
+        How many jobs were enqueued, and forgotten.
+    """
+    enqueued = 0
+    for graph in runs.graphs:
+        name = graph.engine.definition.name
+        try:
+            await Instances(graph).atick(resume=False)
+            enqueued += await runs.database.arun(lambda graph=graph: _missed(graph))  # type: ignore[misc]
+        except Exception:  # one workflow's deadlines must not keep those of the others
+            logger.exception("the deadlines of %s could not be looked at; the next look tries again", name)
+    forgotten = await runs.database.arun(lambda: _executed(runs, _FORGET, days=KEPT_DAYS, limit=BATCH))
+    return {"enqueued": enqueued, "forgotten": forgotten}
+
+
+def _executed(runs: Runs, statement: sa.TextClause, **values: Any) -> int:
+    with runs.database.write() as connection:
+        return int(connection.execute(statement, values).rowcount)
+
+
+def _missed(graph: CompiledWorkflow) -> int:
+    """Enqueue what is settled and was enqueued by nobody: a process that knows of no queue settled it."""
+    store, name = graph.engine.store, graph.engine.definition.name
+    with store.write() as connection:
+        now = store.now(connection)
+        found = stops.pending(
+            connection,
+            workflow=name,
+            now=now,
+            decided_before=now - int(LEFT_ALONE * 1_000_000),
+            inside=True,
+            limit=BATCH,
+        )
+        for stop in found:
+            _enqueue(connection, graph, stop)
+    return len(found)
+
+
+def _enqueue(connection: Connection, graph: CompiledWorkflow, stop: stops.Stop) -> None:
+    instance = instance_rows.load(connection, stop.workflow_id)
+    if instance is None or instance.thread_id is None:
+        stops.mark(connection, stop)  # there is no graph to go on
+        return
+    cause = f"sweep/{stop.workflow_id}/{stop.id}" if stop.kind is Kind.ATTEMPT else f"{stop.kind.value}/{stop.id}"
+    graph.engine.store.note_due(connection, stop.workflow_id, cause)
+
+
+__all__ = ["keep", "take_over"]

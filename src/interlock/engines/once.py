@@ -1,0 +1,165 @@
+"""The seam between Interlock and an engine: a job is one call.
+
+An engine keeps jobs, runs one per thread at a time, and calls `RunOnce` for each. What it is told (`Done`, `Again`, `Person`) is all
+that it has to know. A call that is repeated (the process died, the engine was not sure) goes on from where the first one came.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
+
+from ..commands.running.driver import arun, run
+from ..commands.running.engine import logger
+from ..commands.running.operations import Either, Steps, in_store
+from ..commands.running.principals import ACTOR
+from ..nodes.execution import OUTCOME_UNKNOWN
+from ..operations.compiled import CompiledWorkflow
+from ..operations.resuming import AnyGraph
+from ..tools.errors import InputError, InterlockError, ResumeError, RunError
+from ..tools.principal import RuntimeActor
+from . import inputs
+from .jobs import Job, JobKind
+from .outcomes import ATTEMPTS, ROLLING, Again, Done, Outcome, Person, outcome_of, pause
+
+
+class RunOnce:
+    """Runs jobs: `await run_once(job)`, or `run_once.sync(job)`.
+
+    Args:
+        graphs: The compiled workflows that this process knows.
+        roots: For a workflow that runs inside another graph, that graph, by the workflow's name.
+        attempts: How often a job is run whose failures do not pass by themselves, before a person has to look at it.
+    """
+
+    def __init__(
+        self,
+        graphs: Iterable[CompiledWorkflow],
+        *,
+        roots: Mapping[str, AnyGraph] | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.graphs = {graph.engine.definition.name: graph for graph in graphs}
+        self._roots = dict(roots or {})
+        self._attempts = attempts
+
+    async def __call__(self, job: Job, *, attempt: int = 0) -> Outcome:
+        """Run a job once.
+
+        Args:
+            job: The job.
+            attempt: How often it failed before.
+
+        Returns:
+            What it came to. It raises nothing but what ends the process or cancels the task.
+        """
+        graph = self.graphs.get(job.workflow)
+        if graph is None:
+            return _unknown(job, attempt)
+        try:
+            return await arun(graph.engine.store, self._steps(graph, job, attempt))
+        except Exception as error:
+            return self._failed(job, error, attempt)
+
+    def sync(self, job: Job, *, attempt: int = 0) -> Outcome:
+        """As awaiting it, for an engine without an event loop."""
+        graph = self.graphs.get(job.workflow)
+        if graph is None:
+            return _unknown(job, attempt)
+        try:
+            return run(graph.engine.store, self._steps(graph, job, attempt))
+        except Exception as error:
+            return self._failed(job, error, attempt)
+
+    def _steps(self, graph: CompiledWorkflow, job: Job, attempt: int) -> Steps[Outcome]:
+        runner = self._runner(graph, job)
+        given = None
+        if job.input_id is not None:
+            input_id = job.input_id
+            given = yield from in_store(lambda connection: inputs.load(connection, input_id), write=False)
+        try:
+            output = yield from _run(runner, job, given)
+        except ResumeError:
+            if given is None or attempt == 0:
+                raise
+            # An attempt before this one gave the answer, and died after it was taken.
+            output = yield from _run(runner, job, None)
+        if given is not None:
+            yield from in_store(lambda connection: inputs.delete(connection, input_id))
+        return _came_to(output)
+
+    def _runner(self, graph: CompiledWorkflow, job: Job) -> Any:
+        if not job.inside:
+            return graph
+        root = self._roots.get(job.workflow)
+        if root is None:
+            raise InputError(
+                f"The workflow {job.workflow} of the thread {job.thread_id} runs inside another graph, which this process was not told of. Nothing "
+                "was run; give it: Runs(..., roots={name: graph}), or `interlock work --root`.",
+                code="no_root",
+            )
+        return root
+
+    def _failed(self, job: Job, error: Exception, attempt: int) -> Outcome:
+        if isinstance(error, RunError) and error.code == "unknown_instance" and job.kind is JobKind.WAKE:
+            return Done("the instance is gone")
+        outcome = outcome_of(error, attempt=attempt, attempts=self._attempts)
+        match outcome:
+            case Again(after):
+                text = error.message if isinstance(error, InterlockError) else repr(error)
+                logger.warning(
+                    "the run of %s on the thread %s is tried again in %.1f s: %s",
+                    job.workflow,
+                    job.thread_id,
+                    after,
+                    text,
+                )
+            case Person():
+                logger.error(
+                    "the run of %s on the thread %s needs a person", job.workflow, job.thread_id, exc_info=error
+                )
+        return outcome
+
+
+def _run(runner: Any, job: Job, given: inputs.Given | None) -> Steps[Any]:
+    config = _config(job, given)
+    if given is None:
+        return (yield Either(lambda: runner.invoke(None, config), lambda: runner.ainvoke(None, config)))
+    value = given.value if job.kind is JobKind.START else Command(resume=given.value)
+    by = given.principal
+    return (
+        yield Either(
+            lambda: runner.invoke(value, config, context=by), lambda: runner.ainvoke(value, config, context=by)
+        )
+    )
+
+
+def _config(job: Job, given: inputs.Given | None) -> RunnableConfig:
+    configurable: dict[str, Any] = {"thread_id": job.thread_id}
+    if job.workflow_id is not None and not job.inside:
+        configurable["workflow_id"] = job.workflow_id
+    if given is None:
+        # As itself, which decides nothing: proposals stay those of the turn that made them.
+        configurable[ACTOR] = RuntimeActor.clock(job.tenant)
+    elif job.kind is JobKind.START:
+        configurable["input_key"] = job.key
+    return {"configurable": configurable}
+
+
+def _came_to(output: Any) -> Outcome:
+    shown = output.get("__interrupt__", ()) if isinstance(output, Mapping) else ()
+    for interrupt in shown:
+        if isinstance(interrupt.value, Mapping) and interrupt.value.get("type") == OUTCOME_UNKNOWN:
+            return Person("OutcomeUnknown", unknown=True)
+    return Done("waits" if shown else "")
+
+
+def _unknown(job: Job, attempt: int) -> Outcome:
+    """A workflow that this process does not know: while releases are rolled out, another one may."""
+    logger.warning("no workflow %s is known here; the run on the thread %s is left", job.workflow, job.thread_id)
+    waited = sum(pause(number, longest=60.0) for number in range(attempt))
+    return Again(pause(attempt, longest=60.0), "unknown workflow") if waited < ROLLING else Person("unknown workflow")
+
+
+__all__ = ["RunOnce"]

@@ -1,0 +1,184 @@
+"""The queue's side of a job: Procrastinate's app, whose one task calls `RunOnce` and says what follows."""
+
+import asyncio
+import datetime as dt
+import json
+from typing import Any
+
+import procrastinate
+from procrastinate import exceptions, jobs, retry
+from procrastinate.manager import JobManager
+from sqlalchemy.engine import URL
+
+from ...commands.running.engine import logger
+from ..jobs import Job
+from ..once import RunOnce
+from ..outcomes import Again, Done, Outcome, Person
+from .enqueuing import TURN, lock_of
+from .schema import LATER, QUEUE, TASK
+
+_LATER = "later/"
+"""Begins the lock of a job that waits for its next attempt: it holds up neither its thread nor its tenant meanwhile."""
+_PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+"""Seconds before each further try to write down how a job ended, while the database is away."""
+
+
+class PutBack(Exception):  # noqa: N818 -- Procrastinate is told by exceptions what follows
+    """The job is not over."""
+
+    def __init__(self, decision: retry.RetryDecision) -> None:
+        super().__init__("put back")
+        self.decision = decision
+
+
+class NeedsPerson(Exception):  # noqa: N818 -- as above
+    """Nothing runs by itself any more."""
+
+
+class _Strategy(retry.BaseRetryStrategy):
+    def get_retry_decision(self, *, exception: BaseException, job: jobs.Job) -> retry.RetryDecision | None:  # noqa: ARG002
+        """What follows from how the task ended."""
+        match exception:
+            case PutBack(decision=decision):
+                return decision
+            case NeedsPerson():
+                return None
+            case asyncio.CancelledError() | exceptions.JobAborted():
+                return retry.RetryDecision(retry_at=_now())  # the worker stops, and could wait no longer
+            case _:
+                return retry.RetryDecision(retry_at=_now() + dt.timedelta(seconds=5))
+
+
+class OwnedJobs(JobManager):
+    """Writes down how a job ended only where it is this worker's still: one that was stopped for a while may have lost it to another."""
+
+    async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
+        """As Procrastinate's."""
+        await self._write(
+            "SELECT procrastinate_finish_job_v1(held.id, %(status)s::procrastinate_job_status, %(delete)s) FROM held",
+            job,
+            status=status.value,
+            delete=delete_job,
+        )
+
+    async def retry_job(
+        self,
+        job: jobs.Job,
+        retry_at: dt.datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """As Procrastinate's."""
+        await self._write(
+            "SELECT procrastinate_retry_job_v2(held.id, %(at)s, %(priority)s, %(queue)s, %(lock)s) FROM held",
+            job,
+            at=retry_at or _now(),
+            priority=priority,
+            queue=queue,
+            lock=lock,
+        )
+
+    async def _write(self, statement: str, job: jobs.Job, **values: Any) -> None:
+        held = (
+            "WITH held AS MATERIALIZED (SELECT id FROM procrastinate_jobs WHERE id = %(id)s AND status = 'doing' AND "
+            "worker_id = %(worker)s FOR UPDATE) "
+        )
+        query: Any = held + statement
+        for pause in (*_PAUSES, None):
+            try:
+                found = await self.connector.execute_query_all_async(query, id=job.id, worker=job.worker_id, **values)
+            except exceptions.ConnectorException:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+                continue
+            if not found:
+                logger.warning("the job %s was taken over by another worker, which writes down how it ends", job.id)
+            return
+
+
+class Counted:
+    """What the runs of a worker came to, for its metrics."""
+
+    def __init__(self) -> None:
+        self.done = self.again = self.person = self.running = 0
+        self.seconds = 0.0
+
+
+def build(url: URL, run_once: RunOnce, *, per_tenant: int, connections: int, counted: Counted) -> procrastinate.App:
+    """Make the app.
+
+    Args:
+        url: The database.
+        run_once: Runs jobs.
+        per_tenant: How many runs of one tenant may go on at once.
+        connections: How many connections the queue may take in this process, besides the one that it listens on.
+        counted: Told what runs came to.
+    """
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    connector = procrastinate.PsycopgConnector(conninfo=plain, min_size=1, max_size=connections)
+    app = procrastinate.App(connector=connector)
+    app.job_manager = OwnedJobs(connector)
+
+    @app.task(name=TASK, queue=QUEUE, pass_context=True, retry=_Strategy())
+    async def run(context: procrastinate.JobContext, /, **args: Any) -> None:
+        row = context.job
+        note = args.get("note") or {}
+        job = Job.from_json(args)
+        if (row.lock or "").startswith(_LATER):
+            raise PutBack(await _turn(connector, job, per_tenant))
+        attempt = int(note.get("attempt", 0))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        counted.running += 1
+        try:
+            outcome = await run_once(job, attempt=attempt)
+        finally:
+            counted.running -= 1
+            counted.seconds += loop.time() - began
+        await _settle(connector, row, outcome, attempt, counted)
+
+    return app
+
+
+async def _settle(connector: Any, row: jobs.Job, outcome: Outcome, attempt: int, counted: Counted) -> None:
+    match outcome:
+        case Done():
+            counted.done += 1
+        case Again(after, why):
+            counted.again += 1
+            await _note(connector, row, {"attempt": attempt + 1, "why": why})
+            at = _now() + dt.timedelta(seconds=after)
+            raise PutBack(retry.RetryDecision(retry_at=at, priority=LATER, lock=f"{_LATER}{row.id}"))
+        case Person(why, unknown):
+            counted.person += 1
+            await _note(connector, row, {"attempt": attempt + 1, "why": why, "unknown": unknown})
+            raise NeedsPerson(why)
+
+
+async def _note(connector: Any, row: jobs.Job, note: dict[str, Any]) -> None:
+    await connector.execute_query_async(
+        "UPDATE procrastinate_jobs SET args = jsonb_set(args, '{note}', %(note)s::jsonb) "
+        "WHERE id = %(id)s AND status = 'doing' AND worker_id = %(worker)s",
+        note=json.dumps(note),
+        id=row.id,
+        worker=row.worker_id,
+    )
+
+
+async def _turn(connector: Any, job: Job, per_tenant: int) -> retry.RetryDecision:
+    """A job whose pause is over takes its turn among those of its tenant."""
+    row = await connector.execute_query_one_async(
+        f"SELECT {TURN.format(tenant='%(tenant)s')} AS turn", tenant=job.tenant
+    )
+    return retry.RetryDecision(
+        retry_at=_now(), priority=int(row["turn"]), lock=lock_of(job.tenant, job.thread_id, per_tenant)
+    )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+__all__ = ["Counted", "build"]

@@ -1,0 +1,407 @@
+"""`Runs`: runs of workflows as durable jobs on PostgreSQL, enqueued in the transaction that makes them due."""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from sqlalchemy.engine import URL, Connection
+
+from ..checkpointing import Capacity, SQLCheckpointer
+from ..checkpointing.due import Due
+from ..checkpointing.encryption import Encryption
+from ..checkpointing.identifiers import named
+from ..checkpointing.store import Instance
+from ..commands.running.access import access, looked_at, record_denial
+from ..commands.running.engine import unknown_instance
+from ..commands.running.scope import workflow_id_of
+from ..operations.compiled import CompiledWorkflow
+from ..operations.resuming import AnyGraph
+from ..tools.errors import InputError
+from ..tools.ids import derive, mint
+from ..tools.principal import Principal
+from . import inputs
+from .jobs import Job, JobKind
+from .once import RunOnce
+from .outcomes import ATTEMPTS
+from .queue import enqueuing, listing, schema
+from .queue.listing import QueuedRun, RunStatus
+
+Which = str | RunnableConfig
+"""An instance: its workflow id, or the config that its thread runs with."""
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """What enqueuing a run came to."""
+
+    number: int
+    """Of the run in the queue."""
+    thread_id: str
+    is_new: bool
+    """Whether it was not there already under its key."""
+
+
+class Runs:
+    """Runs of workflows as durable jobs: one at a time for each thread, and no more than `per_tenant` at a time for a tenant.
+
+    From when it is made, decisions, events, deadlines and resolved attempts that this process takes on these workflows enqueue the run
+    that they make due, each in its own transaction. `interlock work` (or `work`) carries runs out.
+
+    Args:
+        workflows: The workflows, or compiled ones. Those that are compiled keep their instances in this database.
+        url: The database, on PostgreSQL.
+        per_tenant: How many runs of one tenant may go on at once; the same in every process. By default what was said first, or 8.
+        roots: For a workflow that runs inside another graph, that graph, by the workflow's name.
+        attempts: How often a run is tried whose failures do not pass by themselves, before it needs a person.
+        encryption: Keys, for workflows that are compiled here.
+        capacity: How many connections and threads this process takes, for workflows that are compiled here.
+
+    Raises:
+        InputError: The database is none of PostgreSQL's, or a compiled workflow is kept elsewhere.
+        StoreError: It cannot be reached, or Procrastinate is not installed.
+    """
+
+    def __init__(
+        self,
+        workflows: Iterable[Any],
+        url: str | URL,
+        *,
+        per_tenant: int | None = None,
+        roots: Mapping[str, AnyGraph] | None = None,
+        attempts: int = ATTEMPTS,
+        encryption: Encryption | None = None,
+        capacity: Capacity | None = None,
+    ) -> None:
+        self._saver = SQLCheckpointer(url, encryption=encryption, capacity=capacity)
+        self.database = self._saver.database
+        try:
+            schema.refuse_others(self.database, "A queue of runs")
+            self.graphs: list[CompiledWorkflow] = [self._compiled(one) for one in workflows]
+        except BaseException:
+            self._saver.close()
+            raise
+        self.run_once = RunOnce(self.graphs, roots=roots, attempts=attempts)
+        self._asked, self._per_tenant = per_tenant, 0
+        self._guard = threading.Lock()
+        for graph in self.graphs:
+            graph.engine.store.when_due = self.when_due
+
+    def setup(self) -> None:
+        """Create the tables of the store and of the queue. Safe to repeat, and by several processes at once."""
+        with self._guard:
+            if self._per_tenant:
+                return
+            for store in {id(graph.engine.store): graph.engine.store for graph in self.graphs}.values():
+                store.setup()
+            self._per_tenant = schema.setup(self.database, per_tenant=self._asked)
+
+    @property
+    def per_tenant(self) -> int:
+        """How many runs of one tenant may go on at once."""
+        self.setup()
+        return self._per_tenant
+
+    def start(
+        self,
+        workflow: str,
+        given: Any,
+        *,
+        principal: Principal,
+        key: str,
+        thread_id: str | None = None,
+        workflow_id: str | None = None,
+        connection: Connection | None = None,
+    ) -> Enqueued:
+        """Enqueue a run with an input: the first of a thread, or a later turn.
+
+        Args:
+            workflow: The workflow's name.
+            given: The input, as the graph takes it.
+            principal: Who gives it.
+            key: The caller's own. The same key of a workflow and tenant is enqueued once and taken once, however often it is given.
+            thread_id: The thread; by default one of the key's own.
+            workflow_id: The instance, where its id does not follow from the thread.
+            connection: A transaction of the application's own on the same database: there is a run when that is committed.
+
+        Raises:
+            InputError: There is no such workflow, or the input cannot be kept.
+            RunError: The thread is another tenant's.
+            PrincipalError: It serves somebody else.
+        """
+        graph = self._graph(workflow)
+        key = derive("run", "start", workflow, principal.tenant, named("key", key, 128))
+        thread = derive("thread", key) if thread_id is None else named("thread_id", thread_id, 255)
+        configurable = {"thread_id": thread} | ({} if workflow_id is None else {"workflow_id": workflow_id})
+        found = access(graph.engine, configurable, principal)
+        if found.is_foreign:
+            raise unknown_instance(found.workflow_id, principal)
+        if found.refused is not None:
+            record_denial(graph.engine, found.workflow_id, found.refused, by=principal)
+            raise found.refused
+        job = Job(JobKind.START, workflow, principal.tenant, thread, key, workflow_id)
+        return self._enqueued(graph, job, inputs.dumped_input(given), principal, connection)
+
+    async def astart(self, workflow: str, given: Any, **how: Any) -> Enqueued:
+        """As `start`, with the same arguments but `connection`."""
+        return await self.database.arun(lambda: self.start(workflow, given, **how))
+
+    def resume(
+        self,
+        workflow: str,
+        which: Which,
+        answer: Any,
+        *,
+        by: Principal,
+        key: str,
+        connection: Connection | None = None,
+    ) -> Enqueued:
+        """Enqueue a run that answers what a thread asks.
+
+        Args:
+            workflow: The workflow's name.
+            which: The instance.
+            answer: As `Command(resume=...)` takes it.
+            by: Who answers; whether it counts is found out when it runs.
+            key: As in `start`.
+            connection: As in `start`.
+
+        Raises:
+            RunError: There is no such instance for the tenant of `by`.
+            PrincipalError: It serves somebody else.
+            InputError: It has no thread, or the answer cannot be kept.
+        """
+        graph = self._graph(workflow)
+        instance = self._instance(graph, which, by)
+        key = derive("run", "resume", workflow, by.tenant, named("key", key, 128))
+        return self._enqueued(graph, self._job(JobKind.RESUME, graph, instance, key), answer, by, connection)
+
+    async def aresume(self, workflow: str, which: Which, answer: Any, *, by: Principal, key: str) -> Enqueued:
+        """As `resume`."""
+        return await self.database.arun(lambda: self.resume(workflow, which, answer, by=by, key=key))
+
+    def wake(
+        self,
+        workflow: str,
+        which: Which,
+        *,
+        by: Principal | None = None,
+        key: str | None = None,
+        connection: Connection | None = None,
+    ) -> Enqueued:
+        """Enqueue a run that lets a thread go on from what was settled meanwhile.
+
+        Args:
+            workflow: The workflow's name.
+            which: The instance.
+            by: Who asks for it; without one it is the application.
+            key: As in `start`; by default it is another run each time.
+            connection: As in `start`.
+        """
+        graph = self._graph(workflow)
+        instance = self._instance(graph, which, by)
+        asked = mint("wake") if key is None else named("key", key, 128)
+        key = derive("run", "wake", workflow, instance.tenant, asked)
+        return self._enqueued(graph, self._job(JobKind.WAKE, graph, instance, key), None, None, connection)
+
+    async def awake(
+        self, workflow: str, which: Which, *, by: Principal | None = None, key: str | None = None
+    ) -> Enqueued:
+        """As `wake`."""
+        return await self.database.arun(lambda: self.wake(workflow, which, by=by, key=key))
+
+    def when_due(self, connection: Connection, due: Due) -> None:
+        """Enqueue the run that something made due, in its transaction; once for each cause."""
+        key = derive("run", "due", due.workflow, due.tenant, due.cause)
+        job = Job(
+            JobKind.WAKE,
+            due.workflow,
+            due.tenant,
+            due.thread_id,
+            key,
+            self._own_id(due.workflow, due.thread_id, due.workflow_id),
+            inside=due.inside,
+        )
+        enqueuing.enqueue(connection, job, per_tenant=self.per_tenant)
+        if due.cause.startswith("attempt/"):
+            enqueuing.resolved(connection, due.thread_id)
+
+    # Looking, and what a person does
+
+    def list(
+        self,
+        *,
+        status: RunStatus | str | None = None,
+        workflow: str | None = None,
+        tenant: str | None = "default",
+        limit: int = 50,
+        after: int | None = None,
+    ) -> list[QueuedRun]:
+        """A page of runs, newest first. It is a call of the application's, which says for whom it looks.
+
+        Args:
+            status: Where they stand; `person` for the dead-letter list.
+            workflow: Of which workflow.
+            tenant: Whose; None for everybody's.
+            limit: How many at most, from 1 to 1000.
+            after: Those older than the one of this number.
+        """
+        if not 1 <= limit <= 1000:
+            raise InputError(f"A page of {limit} runs was asked for. Give a limit from 1 to 1000.")
+        wanted = None if status is None else RunStatus(status)
+        self.setup()
+        with self.database.read() as connection:
+            return listing.page(connection, status=wanted, workflow=workflow, tenant=tenant, limit=limit, after=after)
+
+    def retry(self, number: int, *, tenant: str | None = None) -> QueuedRun:
+        """Run one again at once that failed, waits for another attempt or was cancelled.
+
+        Args:
+            number: Of the run.
+            tenant: Whose it has to be; None for the application.
+
+        Raises:
+            InputError: There is no such run for the tenant.
+            ConflictError: It goes on, or is done.
+        """
+        with self._run_of(number, tenant) as connection:
+            return listing.retry(connection, number, per_tenant=self.per_tenant)
+
+    def cancel(self, number: int, *, tenant: str | None = None) -> QueuedRun:
+        """Take one out of the queue; what its instance is, it stays.
+
+        Args:
+            number: Of the run.
+            tenant: As in `retry`.
+
+        Raises:
+            InputError: There is no such run for the tenant.
+            ConflictError: It goes on, or is over.
+        """
+        with self._run_of(number, tenant) as connection:
+            return listing.cancel(connection, number)
+
+    async def alist(
+        self,
+        *,
+        status: RunStatus | str | None = None,
+        workflow: str | None = None,
+        tenant: str | None = "default",
+        limit: int = 50,
+        after: int | None = None,
+    ) -> Sequence[QueuedRun]:
+        """As `list`."""
+        return await self.database.arun(
+            lambda: self.list(status=status, workflow=workflow, tenant=tenant, limit=limit, after=after)
+        )
+
+    async def aretry(self, number: int, *, tenant: str | None = None) -> QueuedRun:
+        """As `retry`."""
+        return await self.database.arun(lambda: self.retry(number, tenant=tenant))
+
+    async def acancel(self, number: int, *, tenant: str | None = None) -> QueuedRun:
+        """As `cancel`."""
+        return await self.database.arun(lambda: self.cancel(number, tenant=tenant))
+
+    def close(self) -> None:
+        """Give back the database of this; compiled workflows that were handed in keep theirs."""
+        for graph in self.graphs:
+            if graph.engine.store.when_due == self.when_due:
+                graph.engine.store.when_due = None
+        self._saver.close()
+
+    def _run_of(self, number: int, tenant: str | None) -> Any:
+        self.setup()
+        if tenant is not None:
+            with self.database.read() as connection:
+                if listing.load(connection, number).job.tenant != tenant:
+                    raise InputError(
+                        f"There is no run {number} in the queue. Nothing was done; `interlock runs list` shows those that there are.",
+                        code="unknown_run",
+                    )
+        return self.database.write()
+
+    def _enqueued(
+        self,
+        graph: CompiledWorkflow,
+        job: Job,
+        value: Any,
+        principal: Principal | None,
+        connection: Connection | None,
+    ) -> Enqueued:
+        per_tenant, store = self.per_tenant, graph.engine.store
+        if principal is not None:
+            job = Job(**{**job.__dict__, "input_id": derive("input", job.key)})
+        with store.joined(connection) as joined:
+            number = enqueuing.enqueue(joined, job, per_tenant=per_tenant)
+            if number is None:
+                found = enqueuing.find(joined, job.key)
+                assert found is not None  # noqa: S101 -- its key stood in the way
+                return Enqueued(found[0], found[1].thread_id, is_new=False)
+            if principal is not None and job.input_id is not None:
+                inputs.insert(
+                    joined,
+                    job.input_id,
+                    thread_id=job.thread_id,
+                    value=value,
+                    principal=principal,
+                    now=store.now(joined),
+                )
+        return Enqueued(number, job.thread_id, is_new=True)
+
+    def _job(self, kind: JobKind, graph: CompiledWorkflow, instance: Instance, key: str) -> Job:
+        if instance.thread_id is None:
+            raise InputError(
+                f"The workflow {instance.workflow_id} has no thread, so there is no run of it. Nothing was enqueued; what it may do is proposed from "
+                "outside (`instances.propose`).",
+                code="no_thread",
+            )
+        return Job(
+            kind,
+            graph.engine.definition.name,
+            instance.tenant,
+            instance.thread_id,
+            key,
+            self._own_id(instance.workflow, instance.thread_id, instance.workflow_id),
+            inside=bool(instance.checkpoint_ns),
+        )
+
+    def _own_id(self, workflow: str, thread_id: str, workflow_id: str) -> str | None:
+        """The id of an instance, where it does not follow from its thread."""
+        return None if workflow_id_of({"thread_id": thread_id}, workflow) == workflow_id else workflow_id
+
+    def _instance(self, graph: CompiledWorkflow, which: Which, by: Principal | None) -> Instance:
+        configurable = {"workflow_id": which} if isinstance(which, str) else which.get("configurable", {})
+        if by is not None:
+            return looked_at(graph.engine, configurable, by)
+        return graph.engine.store.get(workflow_id_of(configurable, graph.engine.definition.name))
+
+    def _graph(self, workflow: str) -> CompiledWorkflow:
+        graph = self.run_once.graphs.get(workflow)
+        if graph is None:
+            raise InputError(
+                f"These runs know no workflow {workflow!r}; they know {', '.join(self.run_once.graphs)}. Nothing was enqueued.",
+                code="unknown_workflow",
+            )
+        return graph
+
+    def _compiled(self, given: Any) -> CompiledWorkflow:
+        graph: CompiledWorkflow = given if hasattr(given, "engine") else given.compile(self._saver)
+        database = graph.engine.store.database
+        schema.refuse_others(database, f"To run {graph.engine.definition.name} from a queue")
+        ours, theirs = (_place(one.engine.url) for one in (self.database, database))
+        if ours != theirs:
+            raise InputError(
+                f"The workflow {graph.engine.definition.name} keeps its instances in another database than the queue. Nothing was done: a run is "
+                "enqueued in the transaction that makes it due, so both have to be in one.",
+                code="other_database",
+            )
+        return graph
+
+
+def _place(url: URL) -> tuple[object, ...]:
+    return url.host or "127.0.0.1", url.port or 5432, url.database
+
+
+__all__ = ["Enqueued", "QueuedRun", "RunStatus", "Runs"]

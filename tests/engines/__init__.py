@@ -1,0 +1,1 @@
+"""Runs beyond one process: the seam, the queue, its workers."""

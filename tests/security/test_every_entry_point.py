@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from interlock import EventService, Principal, WorkflowGraph
-    Runs build_app from import interlock.cli interlock.engines
+from interlock.engines import Runs
 from interlock.graphs.agents.middleware import WorkflowMiddleware
 from interlock.operations.deliveries import Deliveries
 from interlock.operations.instances import Instances
@@ -84,23 +84,6 @@ class TestTheList:
     def test_every_hook_of_the_middleware_is_listed(self) -> None:
         assert {name for name in dir(WorkflowMiddleware) if not name.startswith("_")} - MIDDLEWARE == set()
 
-<<<<<<< HEAD
-=======
-    def test_every_command_of_the_command_line_is_listed(self) -> None:
-        group: Any = typer.main.get_command(build_app())
-        assert set(group.commands) == COMMANDS
-
-
-COMMANDS = words(
-    """
-    access approvals audit audit-heads check db demo doctor events feedback instances mcp relay resolve runs show stats subscribe tick trace traces
-    work
-    """
-)
-"""The command line is the operator's, who has the database. Who decides or resolves there is named with `--as` and `--tenant`, and judged
-as everywhere: tests/commands/approvals/test_command_line.py, tests/cli/test_resolve.py."""
-
->>>>>>> 541fe1f (Run workflows from a durable queue on PostgreSQL: enqueued in the transaction that makes a run due, carried out by any number of workers)
 
 class TestAnotherTenant:
     @pytest.mark.parametrize("entry", [*GUARDED, *DECISIONS], ids=named)

@@ -19,14 +19,13 @@ from . import (
     events,
     instances,
     mcp,
+    queue,
     relay,
     resolving,
-    runs,
     serve,
     show,
     stats,
     traces,
-    work,
 )
 from .support.output import InterlockGroup
 
@@ -45,8 +44,7 @@ TOPICS = (
     databases,
     relay,
     events,
-    work,
-    runs,
+    queue,
     mcp,
     serve,
 )

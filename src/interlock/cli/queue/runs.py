@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ..engines.queue.listing import QueuedRun, RunStatus
-from ..engines.runs import Runs
-from ..tools.canonical import JsonObject
-from ..tools.sinks import line
-from .support.loading import DbOption, database_url
-from .support.output import AsJson, console, print_json
+from ...engines.queue.listing import QueuedRun, RunStatus
+from ...engines.runs import Runs
+from ...tools.canonical import JsonObject
+from ...tools.sinks import line
+from ..support.loading import DbOption, database_url
+from ..support.output import AsJson, console, print_json
 
 topic = typer.Typer(no_args_is_help=True, help="The runs in the queue: list, retry, cancel.")
 

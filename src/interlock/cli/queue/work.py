@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from ..checkpointing import Capacity
-from ..checkpointing.connecting.capacity import server_limit
-from ..checkpointing.encryption import Encryption
-from ..engines.runs import Runs
-from ..events.brokers import open_bus
-from ..events.running import until_stopped
-from ..operations import EventService
-from ..operations.resuming import AnyGraph
-from ..tools.errors import InputError
-from .support.durations import seconds_of
-from .support.loading import DbOption, database_url, load_app, load_root
-from .support.output import AsJson, console, print_json
+from ...checkpointing import Capacity
+from ...checkpointing.connecting.capacity import server_limit
+from ...checkpointing.encryption import Encryption
+from ...engines.runs import Runs
+from ...events.brokers import open_bus
+from ...events.running import until_stopped
+from ...operations import EventService
+from ...operations.resuming import AnyGraph
+from ...tools.errors import InputError
+from ..support.durations import seconds_of
+from ..support.loading import DbOption, database_url, load_app, load_root
+from ..support.output import AsJson, console, print_json
 
 AppsOption = Annotated[
     list[str] | None,
@@ -78,7 +78,7 @@ def work(
 
     Any number of workers may work on one database: each thread has one run at a time, and what a killed worker left is taken over.
     """
-    from ..engines.worker import Worker, served_health  # noqa: PLC0415 -- an extra
+    from ...engines.worker import Worker, served_health  # noqa: PLC0415 -- an extra
 
     if relay and bus is None:
         raise InputError("--relay publishes to a broker, and none was named. Nothing was started; give --bus.")

@@ -7,9 +7,20 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from langgraph.types import Command
 from pydantic import AfterValidator, BaseModel
 
-from interlock import Approval, Principal, Refused, ToolContext, Workflow, command
+from interlock import (
+    Approval,
+    ApprovalEvent,
+    Principal,
+    Refused,
+    ToolContext,
+    TransitionEvent,
+    Workflow,
+    command,
+    parse_event,
+)
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import InterlockError
 from interlock.tools.redaction import MASK, Secrets, hide_fields, is_named, redact
@@ -155,6 +166,66 @@ def test_somebody_who_may_look_and_not_decide_is_shown_no_secret() -> None:
 
     assert PAN not in json.dumps(graph.instances.approval(approval_id, by=ADA))
     assert graph.instances.approval(approval_id, by=BEN)["arguments"]["cardNumber"] == PAN
+
+
+def told(script: list[Any], approval: Any = None, answer: Any = None) -> tuple[list[Any], Any]:
+    """The events of the stream mode `custom`, and the output of the last run."""
+    flow = Workflow("desk", data=Data, model=ScriptedChatModel(script, forever="Done."))
+    flow.add_state("open")
+    flow.add_state("closed", final=True)
+    flow.add_edge("open", pay, "open", approval=approval)
+    flow.add_edge("open", close, "closed")
+    graph, config = flow.compile(), {"configurable": {"thread_id": "t"}}
+    events = [*graph.stream({"messages": [("user", "x")]}, config, context=ADA, stream_mode="custom")]
+    if answer is not None:
+        events += graph.stream(Command(resume=answer), config, context=BEN, stream_mode="custom")
+    return [event for event in map(parse_event, events) if event is not None], graph.get_state(config)
+
+
+@pytest.mark.parametrize("script", CASES.values(), ids=CASES.keys())
+def test_no_event_of_the_stream_holds_a_secret(script: list[Any]) -> None:
+    events, _ = told(script)
+
+    assert events
+    assert "411111111111111" not in str(events)
+    assert "sk-live" not in str(events)
+
+
+@pytest.mark.parametrize(
+    "answer", ["approve", {"type": "edit", "args": {"cardNumber": BLOCKED[:-1] + "4", "amount": 1}}]
+)
+def test_the_event_of_a_request_is_masked_and_its_interrupt_shows_what_runs(answer: Any) -> None:
+    asking = Approval(role="supervisor")
+    events, state = told(CASES["carried out"], asking)
+    (interrupt,) = state.interrupts
+    assert PAN not in str(events)
+    assert events[0].arguments == {"cardNumber": MASK, "amount": 1}
+    assert interrupt.value["arguments"] == {"cardNumber": PAN, "amount": 1}
+    assert events[0].approval_id == interrupt.value["approvalId"]
+
+    events, state = told(CASES["carried out"], asking, answer)
+    assert [type(event) for event in events] == [ApprovalEvent, TransitionEvent]
+    assert "411111111111111" not in str(events)
+    assert "411111111111111" in str(state.values["last_result"])  # the answer itself
+
+
+def test_what_is_ours_stays_readable_where_somebodys_secret_is_one_of_our_words() -> None:
+    @command("word.say", effect="transactional", sensitive=["word"])
+    def say(word: str) -> str:
+        """Say a word."""
+        return word
+
+    flow = Workflow("desk", model=ScriptedChatModel([call("word.say", word="approval")], forever="Done."))
+    flow.add_state("open")
+    flow.add_edge("open", say, "open", approval=Approval(role="supervisor"))
+    graph, config = flow.compile(), {"configurable": {"thread_id": "t"}}
+    events = [*graph.stream({"messages": [("user", "x")]}, config, context=ADA, stream_mode="custom")]
+    (asked,) = map(parse_event, events)
+    assert isinstance(asked, ApprovalEvent)
+    assert (asked.approval_type, asked.arguments) == ("approval", {"word": MASK})
+    (done,) = map(parse_event, graph.stream(Command(resume="approve"), config, context=BEN, stream_mode="custom"))
+    assert isinstance(done, TransitionEvent)
+    assert done.result.output == MASK
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ..checkpointing.store import ApprovalRequest, approval_listing
 from ..checkpointing.store import approvals as approval_rows
 from ..commands.approvals.deadlines import take
 from ..commands.approvals.decisions import Declined, decide, record_refused
-from ..commands.approvals.payload import is_what_was_shown, not_what_was_shown, noted, payload
+from ..commands.approvals.payload import is_what_was_shown, masked, not_what_was_shown, noted, payload
 from ..commands.approvals.requesting import Asked, Overdue, Requests, Stands
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.running.checkpoint_lookup import looking_at
@@ -57,7 +57,7 @@ class ApprovalNode(WorkflowNode):
                 proposal, stands = stands
             if isinstance(stands, Asked):
                 stands = stands.approval
-                scope.emit(approval_event(payload(self.engine, stands)))
+                scope.emit(approval_event(masked(self.engine, stands, payload(self.engine, stands))))
             if isinstance(stands, Overdue):
                 yield from take(self.engine, stands.approval)
                 continue
@@ -74,7 +74,7 @@ class ApprovalNode(WorkflowNode):
                 by_id = known is None or asked <= known
                 problem = yield from self._take(answer, waiting, scope, number=asked, by_id=by_id)
         if isinstance(stands, Outcome):
-            scope.emit(streamed(proposal, stands))
+            scope.emit(streamed(self.engine, proposal, stands))
             state = stands.instance.state  # another one, when another edge was taken at the deadline
             return Command(
                 update=answered(self.engine, proposal, stands),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -24,6 +24,7 @@ from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, DurabilityError, InputError, PrincipalError, StoreUnavailable
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
+from ..tools.redaction import Secrets
 from .base import WorkflowNode
 from .streaming import outcome_event
 
@@ -68,7 +69,7 @@ class ExecutionNode(WorkflowNode):
             # Resolved in SQL before the graph runs on, which the next round finds; an answer comes only through a parent graph.
             answer = interrupt(unknown_payload(outcome.entry, problem or outcome.advice))
             problem = yield from self._take(answer, outcome.entry, scope)
-        scope.emit(streamed(proposal, outcome))
+        scope.emit(streamed(self.engine, proposal, outcome))
         state = outcome.instance.state
         return Command(
             update=answered(self.engine, proposal, outcome),
@@ -174,9 +175,19 @@ def answered_all(engine: Engine, proposals: Sequence[Proposal], outcomes: Sequen
     return {**updates[-1], **together}
 
 
-def streamed(proposal: Proposal, outcome: Outcome) -> JsonObject:
-    """The outcome for whoever streams in the mode `custom`; sent after the commit."""
-    return outcome_event(proposal.tool, outcome.result, replayed=outcome.replayed)
+_THEIRS = frozenset({"output", "error"})
+"""What tools and rules wrote of a result; the rest is ours."""
+
+
+def streamed(engine: Engine, proposal: Proposal, outcome: Outcome) -> JsonObject:
+    """The outcome for whoever streams in the mode `custom`, without values of sensitive fields; sent after the commit."""
+    contract = engine.definition.contracts.get(proposal.tool)
+    sensitive = engine.definition.sensitive if contract is None else contract.sensitive
+    secrets = Secrets()
+    secrets.learn_from(proposal.arguments, sensitive)
+    theirs: JsonObject = {name: value for name, value in outcome.result.items() if name in _THEIRS}
+    result = outcome.result | cast("JsonObject", secrets.redacted(theirs, sensitive))
+    return outcome_event(proposal.tool, result, replayed=outcome.replayed)
 
 
 def unknown_payload(entry: LedgerEntry, problem: str | None = None) -> JsonObject:

@@ -191,7 +191,7 @@ class StateNode(WorkflowNode):
         self, proposals: Sequence[Proposal], outcomes: Sequence[Outcome], scope: Scope, *, goto: str
     ) -> Command[str]:
         for proposal, outcome in zip(proposals, outcomes, strict=True):
-            scope.emit(streamed(proposal, outcome))
+            scope.emit(streamed(self.engine, proposal, outcome))
         return Command(update=answered_all(self.engine, proposals, outcomes), goto=goto)
 
     def _route(self, pending: list[Proposal], progress: Progress, view: GuardView) -> list[tuple[str, Proposal, bool]]:
@@ -372,7 +372,7 @@ class StateNode(WorkflowNode):
             lambda connection: commands.outcomes.deny_all(commands.unit(connection), beyond, denial)
         )
         for proposal, outcome in zip(beyond, outcomes, strict=True):
-            scope.emit(streamed(proposal, outcome))
+            scope.emit(streamed(self.engine, proposal, outcome))
         answers = [self.engine.answer(*pair) for pair in zip(beyond, (done.result for done in outcomes), strict=True)]
         return {"messages": answers, "last_result": outcomes[-1].result}
 

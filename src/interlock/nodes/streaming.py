@@ -2,7 +2,7 @@
 
 On the stream they are plain JSON, as the server and other languages take it; `parse_event` makes models of them. They are sent
 after the commit of what they tell of, and what they tell of may be told again: a node that runs again after a crash says the stored
-result once more, with `replayed`.
+result once more, with `replayed`. Sensitive fields are masked in them; the interrupt that an approver decides on shows them.
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ class DenialEvent(_OutcomeEvent):
 
 
 class ApprovalEvent(_StreamEvent):
-    """A person was asked, once, whether a proposal may run; the interrupt that follows shows the same and waits."""
+    """A person was asked, once, whether a proposal may run; the interrupt that follows shows the same, sensitive fields in clear, and waits."""
 
     type: Literal["interlock.approval"] = "interlock.approval"
     approval_id: str
@@ -103,7 +103,7 @@ def parse_event(chunk: Any) -> TransitionEvent | ReadEvent | DenialEvent | Appro
 
     Args:
         chunk: As it came: `parse_event(chunk)` for each of `graph.stream(..., stream_mode="custom")`; `parse_event(interrupt.value)` in the
-            mode `updates`, which gives the same as the event before it.
+            mode `updates`, which gives the same as the event before it, with sensitive fields in clear.
 
     Returns:
         The event; None for what is not Interlock's, such as what the application's own tools write to the stream.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -10,7 +10,7 @@ from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
 from ..commands.approvals.decisions import Declined, decide, may_see, unknown_approval
-from ..commands.approvals.payload import payload
+from ..commands.approvals.payload import masked, payload
 from ..commands.running.access import ownership_of, record_denial
 from ..commands.running.scope import outside_scope
 from ..tools.answers import parse_answer
@@ -18,7 +18,6 @@ from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JSON, JsonObject
 from ..tools.errors import PrincipalError
 from ..tools.principal import Principal
-from ..tools.redaction import Secrets
 from .compiled import CompiledWorkflow
 
 
@@ -100,7 +99,7 @@ class ApprovalDesk:
             for one in store.decisions(approval_id)
         ]
         shown: JsonObject = {**payload(self._engine, request), "status": request.status.value, "decisions": decided}
-        return shown if by is None or self._may_decide(request, by) else self._masked(request, shown)
+        return shown if by is None or self._may_decide(request, by) else masked(self._engine, request, shown)
 
     async def aapproval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
         """As `approval`."""
@@ -113,14 +112,6 @@ class ApprovalDesk:
         rules = (request.rule, *request.first_rule.stages)
         kind = DecisionKind.REJECT
         return any(rule.why_not(requester=request.requester, by=by, kind=kind, served=served) is None for rule in rules)
-
-    def _masked(self, request: ApprovalRequest, shown: JsonObject) -> JsonObject:
-        """What somebody is shown who may look and not decide: without the values of sensitive fields, wherever they are quoted."""
-        contract = self._engine.definition.contracts.get(request.tool)
-        secrets, sensitive = Secrets(), frozenset[str]() if contract is None else contract.sensitive
-        for arguments in (request.arguments, request.edited_arguments):
-            secrets.learn_from(arguments, sensitive)
-        return cast("JsonObject", secrets.redacted(shown, sensitive))
 
     def _request(self, approval_id: str, by: Principal | None) -> ApprovalRequest:
         with self._engine.store.read() as connection:

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import cast
 
 from ...checkpointing.store import ApprovalRequest
 from ...rules.policies import Mode
@@ -10,6 +11,7 @@ from ...tools.approvals import Approval, Escalate, TakeEdge
 from ...tools.canonical import JSON, JsonObject, digest
 from ...tools.errors import InvalidResume, NotJson
 from ...tools.events import timestamp
+from ...tools.redaction import Secrets
 from ...tools.sinks import line, quoted, quoted_json
 from ..running.engine import Engine
 
@@ -76,6 +78,20 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
             }
         ],
     }
+
+
+_THEIRS = frozenset({"arguments", "proposedArguments", "preview", "reasons", "problem", "action_requests", "decisions"})
+"""What others wrote of what is shown; the rest is ours, and a short word that is somebody's secret must not make it unreadable."""
+
+
+def masked(engine: Engine, approval: ApprovalRequest, shown: JsonObject) -> JsonObject:
+    """What is shown of a request to those who may look and not decide: without values of sensitive fields, wherever they are quoted."""
+    contract = engine.definition.contracts.get(approval.tool)
+    secrets, sensitive = Secrets(), frozenset[str]() if contract is None else contract.sensitive
+    for arguments in (approval.arguments, approval.edited_arguments):
+        secrets.learn_from(arguments, sensitive)
+    theirs = {name: value for name, value in shown.items() if name in _THEIRS}
+    return shown | cast("JsonObject", secrets.redacted(theirs, sensitive))
 
 
 def noted(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> ApprovalRequest:

@@ -32,6 +32,8 @@ from tests.mutants.knowledge import Knowledge
 from tests.mutants.making import Mutant
 from tests.mutants.swapping import CannotSwapError, Holders, holders_in, swap
 
+_CHEAP = 0.12
+"""Seconds of processor time."""
 KILLED, SURVIVED, NOT_COVERED, TIMEOUT = "killed", "survived", "not covered", "timeout"
 
 
@@ -67,6 +69,7 @@ class Warm:
     plan: Plan
     knowledge: Knowledge
     _items: dict[str, pytest.Item] = field(default_factory=dict)
+    _others: list[pytest.Item] = field(default_factory=list)
     _kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     _believed: set[str] = field(default_factory=set)
     _holders: Holders = field(default_factory=dict)
@@ -86,12 +89,14 @@ class Warm:
                 else random.Random(name).sample(variants, self.plan.variants)
             )
         ]
+        self._others = [item for variants in kept.values() for item in variants if item not in {*chosen}]
         items[:] = chosen
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
         self._measure()
+        self._add_cheap_ones()
         self._holders = holders_in({str(targets.PACKAGE / name) for name in targets.files([])})
         gc.collect()
         gc.freeze()  # what is there is shared with the forked processes as long as nobody writes to it
@@ -121,6 +126,16 @@ class Warm:
                 done += len(chunks[number])
                 child.clean()
                 print(f"  {done} of {len(new)}", flush=True)
+
+    def _add_cheap_ones(self) -> None:
+        """Take all parameters of a test function that costs next to nothing: tables of pure rules, and whole stories."""
+        times: dict[str, list[float]] = {}
+        for node in self._items:
+            times.setdefault(node.partition("[")[0], []).append(self.knowledge.seconds(node))
+        cheap = {kind for kind, some in times.items() if sum(some) / len(some) < _CHEAP}
+        more = [item for item in self._others if item.nodeid.partition("[")[0] in cheap]
+        self._items |= {item.nodeid: item for item in more}
+        self._measure()
 
     def _measured(self, child: _Child, chunk: list[str]) -> int:
         from coverage import Coverage
@@ -239,12 +254,16 @@ class Warm:
             if node in self._items
         ]
         covering.sort(key=lambda node: (-self._score(mutant, node), self.knowledge.seconds(node)))
+        # One test of each file, then a second one of each, and of those with parameters one before a second of it.
+        files: Counter[str] = Counter()
         kinds: Counter[str] = Counter()
         ranked = []
         for node in covering:
-            kind = node.partition("[")[0]
-            ranked.append((0 if self._score(mutant, node) else 1 + kinds[kind], len(ranked), node))
+            file, kind = node.partition("::")[0], node.partition("[")[0]
+            known = self._score(mutant, node) > 0
+            ranked.append(((0, 0) if known else (1 + kinds[kind], files[file]), len(ranked), node))
             kinds[kind] += 1
+            files[file] += kinds[kind] == 1
         chosen, spent = [], 0.0
         for *_, node in sorted(ranked):
             spent += self.knowledge.seconds(node)

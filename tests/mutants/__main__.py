@@ -70,6 +70,7 @@ def _run(asked: argparse.Namespace, names: list[str], record: Record) -> None:
         budget=asked.budget,
         workers=asked.workers,
         variants=asked.variants,
+        kills=record.kills(),
         until=time.time() + asked.minutes * 60 if asked.minutes else float("inf"),
     )
     # Servers are not asked: a mutant runs on SQLite and in memory, within a second or two.

@@ -48,6 +48,14 @@ class Record:
         self._rows[mutant.key] = row
         self._write(row)
 
+    def kills(self) -> Counter[tuple[str, str]]:
+        """How often a test noticed something in a file or a function: it is asked first about others there."""
+        found: Counter[tuple[str, str]] = Counter()
+        for row in self._rows.values():
+            found[row["file"], row["killer"]] += 1
+            found[row["function"], row["killer"]] += 5
+        return found
+
     def of(self, file: str) -> list[dict[str, Any]]:
         """Those of one file, as it is now."""
         return [

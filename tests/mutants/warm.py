@@ -58,6 +58,8 @@ class Plan:
     workers: int
     variants: int
     """At most so many parameters of one test function."""
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of earlier runs: how often a test noticed something in a file or a function."""
     until: float = float("inf")
     """Seconds since the epoch after which no mutant is begun."""
 
@@ -70,7 +72,6 @@ class Warm:
     knowledge: Knowledge
     _items: dict[str, pytest.Item] = field(default_factory=dict)
     _others: list[pytest.Item] = field(default_factory=list)
-    _kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     _believed: set[str] = field(default_factory=set)
     _holders: Holders = field(default_factory=dict)
 
@@ -243,8 +244,8 @@ class Warm:
                 self.knowledge.distrust(killer)
                 return None
             self._believed.add(killer)
-        self._kills[mutant.file, killer] += 1
-        self._kills[mutant.function, killer] += 5
+        self.plan.kills[mutant.file, killer] += 1
+        self.plan.kills[mutant.function, killer] += 5
         return Outcome(mutant, KILLED, killer, len(nodes))
 
     def _chosen(self, mutant: Mutant) -> list[str]:
@@ -275,7 +276,7 @@ class Warm:
         return chosen
 
     def _score(self, mutant: Mutant, node: str) -> int:
-        return self._kills[mutant.file, node] + self._kills[mutant.function, node]
+        return self.plan.kills[mutant.file, node] + self.plan.kills[mutant.function, node]
 
 
 def _run(items: list[pytest.Item]) -> bool:

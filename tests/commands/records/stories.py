@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -337,6 +338,59 @@ def refused_outside() -> Story:
     return outside("at_most_once", Refused("no such card: 4111-1111", code="no_card"))
 
 
+def under_way() -> Story:
+    """What others are told while an effect is under way."""
+
+    def pay_slowly(amount: Decimal, ctx: ToolContext[Order]) -> Receipt:
+        """Pay with somebody else's system."""
+        story.do("order.close")
+        story.do("order.pay", amount="5", key="p")
+        story.do("order.look")
+        story.note("resolve", lambda: story.graph.instances.resolve(story.id, "retry", by=BOSS))
+        story.note("in the ledger", lambda: [dataclasses.replace(one, owner="o") for one in story.store.unsettled()])
+        story.note("lease", lambda: (story.store.get(story.id).lease_epoch, story.store.get(story.id).running_key))
+        return Receipt(order_id="o-1", amount=amount)
+
+    flow = Workflow("outside", data=Order)
+    flow.add_state("open", tools=[look])
+    flow.add_state("paid", final=True)
+    flow.add_state("closed", final=True)
+    flow.add_edge("open", command("order.pay", effect="at_most_once")(pay_slowly), "paid")
+    flow.add_edge("open", close, "closed")
+    story = Story(flow)
+    story.do("order.pay", amount="5", key="p")
+    return story
+
+
+def left_behind(effect: str) -> Story:
+    """A body that returns what its contract does not promise, and leaves data behind that its model refuses."""
+
+    def spoil(ctx: ToolContext[Order], what: str) -> Receipt:
+        """Spoil what is left behind."""
+        if what == "data":
+            ctx.data.paid = "much"  # type: ignore[assignment]
+        if what == "event":
+            ctx.emit(Paid(amount=Decimal("NaN")))
+        return Receipt(order_id="o-1", amount=Decimal(1)) if what != "output" else {"order_id": 5}  # type: ignore[return-value]
+
+    flow = Workflow("spoilt", data=Order)
+    flow.add_state("open", tools=[command("order.spoil", effect=effect)(spoil)])
+    flow.add_state("closed", final=True)
+    flow.add_edge("open", close, "closed")
+    story = Story(flow)
+    for what in ("output", "data", "event", "nothing"):
+        story.do("order.spoil", what=what)
+    return story
+
+
+def spoilt() -> Story:
+    return left_behind("transactional")
+
+
+def spoilt_outside() -> Story:
+    return left_behind("at_most_once")
+
+
 class Sent(Event, name="parcel.sent"):
     parcel: str
 
@@ -404,6 +458,6 @@ STORIES: dict[str, Callable[[], Story]] = {
     made.__name__: made
     for made in (
         carried_out, denied, refused, limited, broken_rule, approved, declined, responded, expired, escalated, another_edge, moved_on,
-        dry_run, read_only, asked_by_policy, tried_again, happened, failed, failed_for_good, refused_outside, arrived, lost, overdue, left,
+        dry_run, read_only, asked_by_policy, tried_again, happened, failed, failed_for_good, refused_outside, under_way, spoilt, spoilt_outside, arrived, lost, overdue, left,
     )
 }  # fmt: skip

@@ -368,7 +368,7 @@ def left_behind(effect: str) -> Story:
     def spoil(ctx: ToolContext[Order], what: str) -> Receipt:
         """Spoil what is left behind."""
         if what == "data":
-            ctx.data.paid = "much"  # type: ignore[assignment]
+            ctx.data.paid = Decimal("NaN")
         if what == "event":
             ctx.emit(Paid(amount=Decimal("NaN")))
         return Receipt(order_id="o-1", amount=Decimal(1)) if what != "output" else {"order_id": 5}  # type: ignore[return-value]

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test suite test-full retest lint format types bench service chaos attacks mcp mutants notebooks test-lowest test-newest build clean
+.PHONY: help setup demo serve test suite test-full retest lint format types bench service chaos attacks mcp mutants notebooks mcp-conformance test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,9 @@ suite: $(VENV)/ready ## run LangGraph's own test-suite with the checkpointer (AR
 mcp: $(VENV)/ready ## start nine public MCP servers from npm and PyPI, pinned, and call their tools (needs npm and the network)
 	INTERLOCK_MCP=all $(BIN)/python -m pytest -n 0 tests/mcp/public $(ARGS)
 
+mcp-conformance: $(VENV)/ready ## run MCP's conformance suite and the Inspector's command line against served workflows (npm needed)
+	$(BIN)/python -m tests.mcp.conformance $(ARGS)
+
 test-lowest: ## run the tests against the lowest supported LangGraph 1.x
 	scripts/test_against lowest $(PYTHON)
 
@@ -90,4 +93,4 @@ build: $(VENV)/ready ## build the sdist, and the wheel from it
 	$(BIN)/python -m build
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .venv-* .mutants dist build .pytest_cache .mypy_cache .ruff_cache .langgraph-suite .mcp-servers
+	rm -rf $(VENV) .venv-* .mutants dist build .pytest_cache .mypy_cache .ruff_cache .langgraph-suite .mcp-servers .mcp-conformance

@@ -230,11 +230,18 @@ def _run(
         return
     import uvicorn  # noqa: PLC0415
 
+    class Told(uvicorn.Server):
+        """Says where it serves once it does."""
+
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                console(stderr=True).print(f"Serving MCP at http://{http}{path}. Stop it with Ctrl-C.")
+                sys.stderr.flush()
+
     where, port = _address(http)
     app = server.http_app(path=path, tokens=tokens, issuer=issuer, resource=resource, scopes=scopes, hosts=hosts)
-    console(stderr=True).print(f"Serving MCP at http://{http}{path}. Stop it with Ctrl-C.")
-    sys.stderr.flush()
-    uvicorn.run(app, host=where, port=port, log_level="warning", server_header=False)
+    Told(uvicorn.Config(app, host=where, port=port, log_level="warning", server_header=False)).run()
 
 
 def _address(http: str) -> tuple[str, int]:

@@ -34,6 +34,8 @@ class Waiting:
 
     workflow: ServedWorkflow
     pending: Pending
+    is_new: bool = False
+    """Whether the call proposed it, and did not ask what became of it."""
 
 
 class Calls:
@@ -133,7 +135,7 @@ class Calls:
             which, tool.contract.name, own, principal=by, key=key, revision=revision
         )
         if isinstance(answer, Pending):
-            return Waiting(workflow, answer)
+            return Waiting(workflow, answer, is_new=True)
         return answered(workflow, answer.to_json(), tool.contract)
 
     async def _which(self, workflow: ServedWorkflow, envelope: JsonObject, by: Principal) -> str:

@@ -12,6 +12,8 @@ from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...tools.errors import InputError
 from .limits import ServerLimits
@@ -19,6 +21,32 @@ from .limits import ServerLimits
 _LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*")
 _AROUND = 10_000
 """How much may stand around the arguments of a request."""
+
+
+class Tidy:
+    """Puts requests right before anything reads them.
+
+    White space around a header's value is no part of it (RFC 9110), which some ASGI servers leave on. A stream from the server is
+    not offered, in the protocol's way: nothing is ever sent on it, and it would stay open for as long as the client likes.
+
+    Args:
+        app: What is served.
+        path: Where the server is.
+    """
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif scope["method"] == "GET" and scope["path"] == self._path:
+            await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
+        else:
+            headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+            await self._app({**scope, "headers": headers}, receive, send)
 
 
 class Hosted:
@@ -67,7 +95,7 @@ class Hosted:
         own = [] if resource is None else [urlsplit(resource).netloc]
         names = [*_LOOPBACK, *own, *hosts]
         origins = [f"{scheme}://{name}" for name in names for scheme in ("http", "https")]
-        return self._server.streamable_http_app(
+        app = self._server.streamable_http_app(
             streamable_http_path=path,
             json_response=True,
             stateless_http=True,
@@ -78,6 +106,8 @@ class Hosted:
             auth=None if tokens is None else _resource_server(issuer, resource, scopes),
             token_verifier=tokens,
         )
+        app.add_middleware(Tidy, path=path)
+        return app
 
     def lifespan(self, app: Any = None) -> AbstractAsyncContextManager[Any]:
         """What has to run around the application that `http_app` made, where another one mounts it; by itself it does so on its own.

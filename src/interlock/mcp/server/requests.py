@@ -110,7 +110,9 @@ def build(
         given = await calls.call(params.name, dict(params.arguments or {}), by)
         if not isinstance(given, Waiting):
             return given
-        return await tasks.created(given) if declares(context) else answered(given.workflow, given.pending.to_json())
+        if given.is_new and declares(context):
+            return await tasks.created(given)
+        return answered(given.workflow, given.pending.to_json())
 
     async def list_resources(context: Context, params: Any, by: Principal) -> types.ListResourcesResult:
         del context, params, by

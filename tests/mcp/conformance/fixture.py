@@ -1,0 +1,193 @@
+"""The workflow that the protocol's conformance suite is let loose on: every tool that it asks for and that a workflow can have.
+
+The tools are reads, which a client may call without a revision, on one instance that the server is pinned to. Those that the suite
+wants as tasks ask for an approval; `Approver` gives it after as many seconds as the call says, in the place of a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from interlock import Limits, Principal, Workflow, WorkflowGraph, contract_from_schema, read
+from interlock.mcp.server.limits import ServerLimits
+from interlock.mcp.server.workflow_server import WorkflowServer
+from interlock.tools.errors import InterlockError, Refused
+
+CLIENT, APPROVER = Principal("conformance"), Principal("approver", roles={"approver"})
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+SILENCE = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAgD4AAAB9AAACABAAZGF0YQAAAAA="
+
+
+@read("test_simple_text")
+def simple_text() -> str:
+    """Give a text."""
+    return "This is a simple text response for testing."
+
+
+@read("test_image_content")
+def image() -> list[dict[str, Any]]:
+    """Give an image."""
+    return [{"type": "image", "base64": PIXEL, "mime_type": "image/png"}]
+
+
+@read("test_audio_content")
+def audio() -> list[dict[str, Any]]:
+    """Give a sound."""
+    return [{"type": "audio", "base64": SILENCE, "mime_type": "audio/wav"}]
+
+
+@read("test_embedded_resource")
+def embedded() -> list[dict[str, Any]]:
+    """Give a resource."""
+    resource = {
+        "uri": "test://embedded-resource",
+        "mimeType": "text/plain",
+        "text": "This is an embedded resource content.",
+    }
+    return [{"type": "resource", "resource": resource}]
+
+
+@read("test_multiple_content_types")
+def mixed() -> list[dict[str, Any]]:
+    """Give a text, an image and a resource."""
+    resource = {"uri": "test://mixed", "mimeType": "application/json", "text": '{"test":"data","value":123}'}
+    return [
+        {"type": "text", "text": "Multiple content types test:"},
+        {"type": "image", "base64": PIXEL, "mime_type": "image/png"},
+        {"type": "resource", "resource": resource},
+    ]
+
+
+@read("test_error_handling")
+def error() -> str:
+    """Refuse."""
+    raise Refused("This tool intentionally returns an error for testing")
+
+
+@read("test_logging_tool")
+def logging_tool() -> str:
+    """Log nothing: the server never sends a client what it logs."""
+    return "done"
+
+
+@read("test_streaming_elicitation")
+def streaming_elicitation() -> str:
+    """Ask for nothing: the server never sends a client requests of its own."""
+    return "done"
+
+
+@read("greet", answers="plain")
+def greet(name: str = "World") -> str:
+    """Greet somebody."""
+    return f"Hello, {name}!"
+
+
+@read("slow_compute")
+def slow_compute(seconds: float = 0, label: str = "") -> str:
+    """Compute, once somebody agreed."""
+    return f"computed {label} after {seconds} s"
+
+
+@read("failing_job")
+def failing_job() -> str:
+    """Fail, once somebody agreed."""
+    raise Refused("The job failed")
+
+
+@read("confirm_delete")
+def confirm_delete(filename: str = "") -> str:
+    """Delete a file, once somebody agreed: a person, and never the client that asks."""
+    return f"deleted {filename}"
+
+
+SCHEMA_2020_12 = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "$defs": {"address": {"type": "object", "properties": {"street": {"type": "string"}}}},
+    "properties": {"name": {"type": "string"}, "address": {"$ref": "#/$defs/address"}},
+    "additionalProperties": False,
+}
+json_schema_tool = contract_from_schema(
+    "json_schema_2020_12_tool",
+    SCHEMA_2020_12,
+    lambda **given: given,
+    kind="read",
+    effect="idempotent",
+    description="Take it.",
+)
+
+
+def workflow() -> Workflow:
+    """The workflow: one state, in which everything may be called."""
+    flow = Workflow(
+        "conformance", limits=Limits(denials=1_000_000)
+    )  # the suite is denied more often than any client should be
+    calm = [
+        simple_text,
+        image,
+        audio,
+        embedded,
+        mixed,
+        error,
+        greet,
+        logging_tool,
+        streaming_elicitation,
+        json_schema_tool,
+    ]
+    flow.add_state("open", prompt="This is a simple prompt for testing.", tools=calm)
+    for tool in (slow_compute, failing_job, confirm_delete):
+        flow.add_edge("open", tool, "open", approval=True)
+    return flow
+
+
+class Approver:
+    """Agrees to whatever waits, in the place of a person: after as many seconds as the call says."""
+
+    def __init__(self, graph: WorkflowGraph) -> None:
+        self._graph = graph
+        self._agreeing: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            page = await asyncio.to_thread(self._graph.instances.approvals)
+            for one in page.approvals:
+                if one.approval_id not in self._agreeing:
+                    seconds = float(str(one.arguments.get("seconds", 1)))
+                    self._agreeing[one.approval_id] = asyncio.create_task(self._agree(one.approval_id, seconds))
+            await asyncio.sleep(0.1)  # it plays a person, who looks now and then
+
+    async def _agree(self, approval_id: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        with contextlib.suppress(InterlockError):  # it was withdrawn
+            await self._graph.instances.adecide(approval_id, "approve", by=APPROVER)
+
+
+def app() -> Starlette:
+    """The fixture as an ASGI application, on `/mcp`."""
+    graph = workflow().compile()
+    workflow_id = graph.instances.start(principal=CLIENT).workflow_id
+    limits = ServerLimits(requests_per_minute=1_000_000, denials_per_minute=1_000_000)
+    server = WorkflowServer(graph, principal=CLIENT, workflow_id=workflow_id, limits=limits)
+    inner = server.http_app()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(outer: Any) -> AsyncIterator[None]:
+        approving = asyncio.create_task(Approver(graph).run())
+        async with server.lifespan(outer):
+            yield
+        approving.cancel()
+
+    return Starlette(routes=[Mount("/", app=inner)], lifespan=lifespan)
+
+
+if __name__ == "__main__":
+    uvicorn.run(app(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

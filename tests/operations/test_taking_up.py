@@ -227,7 +227,7 @@ class TestFairly:
         def lapse(engine: Any, approval_id: str, workflow_id: str) -> Any:
             if approval_id == bad:
                 raise RuntimeError("the tool's module is broken")
-            return whole(engine, approval_id, workflow_id)
+            return (yield from whole(engine, approval_id, workflow_id))
 
         with monkeypatch.context() as patch:
             patch.setattr(ticking, "lapse_one", lapse)

@@ -243,7 +243,8 @@ def looks() -> Iterator[Entry]:
             f"principal, {how}",
         )
         yield Entry("instances.timeline", lambda p, by, at=at: p.graph.instances.timeline(at(p), by=by), how)
-        for name in ("aget", "asnapshot", "atimeline", "aaudit", "aclaims"):
+        yield Entry("instances.explain", lambda p, by, at=at: p.graph.instances.explain(at(p), by=by).to_json(), how)
+        for name in ("aexplain", "aget", "asnapshot", "atimeline", "aaudit", "aclaims"):
             yield Entry(
                 f"instances.{name}",
                 lambda p, by, at=at, name=name: asyncio.run(getattr(p.graph.instances, name)(at(p), by=by)),

@@ -11,6 +11,7 @@ from .._version import __version__
 from . import (
     approvals,
     audit_heads,
+    case,
     checking,
     databases,
     deadlines,
@@ -34,6 +35,7 @@ TOPICS = (
     show,
     checking,
     instances,
+    case,
     audit_heads,
     approvals,
     resolving,
@@ -51,8 +53,8 @@ TOPICS = (
 
 _PANELS = {
     "Begin here": ("demo", "show", "check", "access"),
-    "Look": ("instances", "audit", "audit-heads", "stats", "trace", "traces", "doctor"),
-    "Act": ("approvals", "resolve", "tick", "feedback"),
+    "Look": ("case", "instances", "audit", "audit-heads", "stats", "trace", "traces", "doctor"),
+    "Act": ("approvals", "resolve", "resume", "tick", "feedback"),
 }
 """Which commands stand together in the help; the others follow after them."""
 _EPILOG = (

@@ -11,8 +11,6 @@ from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus
 from ..commands.approvals.payload import moment
@@ -24,7 +22,8 @@ from ..tools.principal import Principal
 from ..tools.sinks import line
 from .support.asking import show_request
 from .support.loading import AppOption, DbOption, load_app, open_store
-from .support.output import AsJson, ExitCode, console, print_error, print_json, short
+from .support.output import AsJson, ExitCode, console, print_error, print_json
+from .support.tables import print_table
 
 topic = typer.Typer(no_args_is_help=True, help="What waits for a person: list, show, approve, edit, reject, respond.")
 
@@ -76,15 +75,21 @@ def list_approvals(
     if not page.approvals:
         console().print("Nothing waits for a decision." if status == "requested" else "Nothing here.", style="dim")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("approval", no_wrap=True)  # whole, to be copied
-    for column in ("tool", "by", "for", "until (UTC)" if status == "requested" else "status"):
-        table.add_column(column, overflow="fold")
-    for one in page.approvals:
-        who = one.rule.role or ("confirmation" if one.rule.confirmation else "anybody else")
-        last = _until(one) if status == "requested" else one.status.value
-        table.add_row(one.approval_id, *(Text(short(cell, 30)) for cell in (one.tool, one.requester.id, who, last)))
-    console().print(table)
+    last = "until (UTC)" if status == "requested" else "status"
+    print_table(
+        ("approval", "tool", "by", "for", last),
+        (
+            (
+                one.approval_id,
+                one.tool,
+                one.requester.id,
+                one.rule.role or ("confirmation" if one.rule.confirmation else "anybody else"),
+                _until(one) if status == "requested" else one.status.value,
+            )
+            for one in page.approvals
+        ),
+        ids=("approval", last),
+    )
     if page.next is not None:
         console().print(f"There are more: --after {page.next}", style="dim")
 
@@ -217,7 +222,7 @@ def _decide(
     if went_on is not None:
         console().print(f"The workflow went on, and is in {went_on.get('state')}.")
     elif after.status is not ApprovalStatus.REQUESTED:
-        console().print("The thread finds it when it is run on (--resume does it at once).", style="dim")
+        console().print("The next tick lets its thread go on; --resume does it at once.", style="dim")
 
 
 def _shown(graph: WorkflowGraph, approval_id: str, by: Principal) -> JsonObject:

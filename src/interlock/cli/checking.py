@@ -20,7 +20,8 @@ from ..rules.claims.words import in_words, path_in_words
 from ..rules.definition import Definition
 from ..tools.canonical import JsonObject
 from .support.loading import READY_MADE, App, AppOption, DbOption, load_app, open_store
-from .support.output import AsJson, ExitCode, console, print_json, print_table, visible, writing
+from .support.output import AsJson, ExitCode, console, print_json, visible, writing
+from .support.tables import print_table
 
 _STYLES = {Verdict.PROVED: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
 

@@ -16,7 +16,8 @@ from ..checkpointing.saver.keeping.policy import Retention
 from ..tools.errors import InputError
 from .recovery import restored, resume
 from .support.loading import DbOption, database_url
-from .support.output import AsJson, console, print_json, print_table, visible
+from .support.output import AsJson, console, print_json, visible
+from .support.tables import print_table
 
 topic = typer.Typer(
     no_args_is_help=True, help="The database: upgrade, stats, import, prune, reencrypt, restored, resume."

@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from ..graphs import WorkflowGraph
-from ..operations.resuming import AnyGraph
+from ..operations.resuming import AnyGraph, Failure
 from ..operations.ticking import Tick
 from ..tools.canonical import JsonObject
-from ..tools.sinks import line
+from ..tools.errors import InterlockError
+from ..tools.sinks import line, short
 from .support.durations import seconds_of
 from .support.loading import AppOption, DbOption, RootOption, load_app, load_root
-from .support.output import AsJson, console, print_json
+from .support.output import AsJson, ExitCode, console, print_json
+from .support.tables import print_lines
+from .trail import moment
 
 
 def register(app: typer.Typer) -> None:
@@ -32,14 +35,18 @@ def tick(
     resume: Annotated[bool, typer.Option(help="Let the graphs go on that stood there.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Let what is overdue happen: approvals expire, are escalated or another edge is taken, and waits end."""
+    """Take up what is overdue or settled: approvals expire, are escalated or another edge is taken, waits end, graphs go on.
+
+    With --every it goes on; otherwise exit code 1 says that something could not be taken up.
+    """
     pause = None if every is None else seconds_of("--every", every)
     graph, parent = load_app(app).graph(db), load_root(root)
     never = threading.Event()
     while True:
-        _print(_once(graph, parent, resume), as_json=as_json, quiet=pause is not None)
+        done = _once(graph, parent, resume)
+        _print(done, as_json=as_json, quiet=pause is not None)
         if pause is None:
-            break
+            raise typer.Exit(ExitCode.NO if done.failed else ExitCode.OK)
         never.wait(pause)
 
 
@@ -61,10 +68,29 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
         out.print(line(f"{one.tool} in {one.workflow_id}: {one.outcome}{to}"))
     for workflow_id in done.ended:
         out.print(f"the wait of {workflow_id} ended")
+    for proposal_id in done.carried_out:
+        out.print(f"{proposal_id} was taken up")
     for workflow_id in done.resumed:
         out.print(f"{workflow_id} went on")
-    if not quiet and not (done.lapsed or done.ended or done.resumed):
-        out.print("Nothing is overdue.", style="dim")
+    for failure in done.failed:
+        print_lines(
+            f"{failure.workflow_id} could not be taken up ({failure.kind} {line(failure.id)}): {_why(failure.error)}"
+        )
+        print_lines(f"The log has the whole error. {_again(failure)}", indent=2, style="dim")
+    if not quiet and not (done.lapsed or done.ended or done.carried_out or done.resumed or done.failed):
+        out.print("Nothing is overdue or settled.", style="dim")
+
+
+def _why(error: Exception) -> str:
+    return short(error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}", 300)
+
+
+def _again(one: Failure) -> str:
+    return (
+        "The next tick tries again."
+        if one.retry_at is None
+        else f"It is tried again from {moment(one.retry_at)} UTC on."
+    )
 
 
 def _json(done: Tick) -> JsonObject:
@@ -80,5 +106,16 @@ def _json(done: Tick) -> JsonObject:
             for one in done.lapsed
         ],
         "ended": [*done.ended],
+        "carriedOut": [*done.carried_out],
         "resumed": [*done.resumed],
+        "failed": [
+            {
+                "kind": one.kind,
+                "id": one.id,
+                "workflowId": one.workflow_id,
+                "error": _why(one.error),
+                "retryAt": one.retry_at,
+            }
+            for one in done.failed
+        ],
     }

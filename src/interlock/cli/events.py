@@ -22,7 +22,8 @@ from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
 from .support.durations import seconds_of
 from .support.loading import AppOption, DbOption, load_app, open_store
-from .support.output import AsJson, ExitCode, console, print_json, print_table, short, writing
+from .support.output import AsJson, ExitCode, console, print_json, short, writing
+from .support.tables import print_table
 
 topic = typer.Typer(no_args_is_help=True, help="Events out and in: list, show, retry, check, export, trim.")
 

@@ -6,18 +6,22 @@ from typing import Annotated
 
 import typer
 from rich.text import Text
+from sqlalchemy.engine import Connection
 
+from ..checkpointing.reports.instance_listing import LARGEST, WAITS_FOR, Listed, Wanted, page
 from ..checkpointing.store import Instance
 from ..checkpointing.store.audit import Broken
 from ..checkpointing.store.heads import HeadSigner, HeadVerifier
 from ..checkpointing.store.trail import claims_kept
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError
+from .support.durations import seconds_of
 from .support.exports import check_export, erase_payloads, read_heads, read_key, write_export
 from .support.loading import DbOption, open_store
-from .support.output import AsJson, ExitCode, console, print_json, print_table, short, visible
+from .support.output import AsJson, ExitCode, console, print_json, visible
+from .support.tables import print_lines, print_table
 from .traces import print_traced
-from .trail import moment, print_trail
+from .trail import print_trail
 
 
 def register(app: typer.Typer) -> None:
@@ -27,27 +31,85 @@ def register(app: typer.Typer) -> None:
 
 
 def list_instances(
+    *,
     db: DbOption = None,
     workflow: Annotated[str | None, typer.Option(help="Only those of the workflow of this name.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    waiting: Annotated[
+        str | None, typer.Option(metavar="FOR", help=f"Only those that wait for this: {', '.join(WAITS_FOR)}.")
+    ] = None,
+    person: Annotated[str | None, typer.Option(metavar="ID", help="Only those that serve this person.")] = None,
+    thread: Annotated[str | None, typer.Option(help="Only those of this thread.")] = None,
+    older: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Only those that have not changed for so long, such as 2h.")
+    ] = None,
+    running: Annotated[bool, typer.Option("--running", help="Only those that are not over.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 100,
+    after: Annotated[str | None, typer.Option(help="Go on after the page that ended so.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List workflow instances, the one that changed last first."""
-    with closing(open_store(db)) as store:
-        found = store.instances(workflow=workflow, tenant=tenant, limit=limit)
+    """List workflow instances, the one that began last first: where each stands, what it waits for, and for how long."""
+    if waiting is not None and waiting not in WAITS_FOR:
+        raise InputError(
+            f"--waiting {waiting!r}: an instance waits for {', '.join(WAITS_FOR)}. Nothing was looked up.", code="usage"
+        )
+    quiet = None if older is None else seconds_of("--older", older)
+    with closing(open_store(db)) as store, store.read() as connection:
+        now = store.now(connection)
+        wanted = Wanted(
+            tenant=tenant,
+            workflow=workflow,
+            state=state,
+            served=person,
+            waiting=waiting,
+            thread_id=thread,
+            changed_before=None if quiet is None else now - int(quiet * 1_000_000),
+            running=running,
+        )
+        listed, following = _pages(connection, wanted, limit, after)
     if as_json:
-        for instance in found:
-            print_json(_instance(instance))
+        for one in listed:
+            print_json({**_instance(one.instance), "waitsFor": one.waits_for})
         return
     print_table(
-        ("instance", "workflow", "state", "rev", "changed (UTC)"),
+        ("instance", "state", "waits for", "age", "for", "workflow, thread"),
         (
-            (one.workflow_id, one.workflow, one.state, one.revision, moment(one.updated_at, "%m-%d %H:%M:%S"))
-            for one in found
+            (
+                one.instance.workflow_id,
+                one.instance.state,
+                one.waits_for or ("over" if one.instance.finished else ""),
+                _age(now - one.instance.updated_at),
+                one.instance.served or one.instance.started_by.id,
+                f"{one.instance.workflow} {one.instance.thread_id or ''}".rstrip(),
+            )
+            for one in listed
         ),
         empty="There are no instances here.",
+        ids=("instance", "age", "for", "workflow, thread"),
     )
+    if following is not None:
+        print_lines(f"There are more: --after {following}", style="dim")
+
+
+def _pages(connection: Connection, wanted: Wanted, limit: int, after: str | None) -> tuple[list[Listed], str | None]:
+    """As many instances as are wanted, and where those begin that come after them."""
+    listed: list[Listed] = []
+    while True:
+        found = page(connection, wanted, limit=min(limit - len(listed), LARGEST), after=after)
+        listed += found.instances
+        after = found.next
+        if after is None or len(listed) >= limit:
+            return listed, after
+
+
+def _age(microseconds: int) -> str:
+    """How long ago, in the largest unit that fits."""
+    seconds = max(microseconds // 1_000_000, 0)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def audit(
@@ -166,13 +228,14 @@ def print_verdict(count: int, broken: list[Broken]) -> None:
 
 def _head(row: Instance, claims: tuple[str, ...]) -> None:
     out = console()
-    out.print(Text.assemble((row.workflow_id, "bold"), f"  {row.workflow} version {row.workflow_version}"))
+    print_lines(f"{row.workflow_id}  {row.workflow} version {row.workflow_version}", style="bold")
     what = "finished in" if row.finished else "in"
-    thread = "" if row.thread_id is None else f", thread {short(row.thread_id, 60)}"
-    out.print(Text(f"{what} {row.state}, revision {row.revision}, started by {row.started_by.id}{thread}", style="dim"))
-    out.print(Text(f"trace {row.trace_id}", style="dim"))
+    print_lines(f"{what} {row.state}, revision {row.revision}, started by {row.started_by.id}", style="dim")
+    if row.thread_id is not None:
+        print_lines(f"thread {row.thread_id}", style="dim")
+    print_lines(f"trace {row.trace_id}", style="dim")
     for claim in claims:
-        out.print(Text(f"proved: {visible(claim)}", style="green"))
+        print_lines(f"proved: {claim}", style="dim")
     out.print()
 
 
@@ -188,6 +251,8 @@ def _instance(row: Instance) -> JsonObject:
         "tenant": row.tenant,
         "traceId": row.trace_id,
         "startedBy": row.started_by.id,
+        "proposer": row.proposer.id,
+        "served": row.served,
         "createdAt": row.created_at,
         "updatedAt": row.updated_at,
     }

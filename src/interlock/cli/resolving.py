@@ -13,7 +13,8 @@ from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
 from .support.loading import AppOption, DbOption, load_app, open_store
-from .support.output import AsJson, ExitCode, console, print_error, print_json, print_table
+from .support.output import AsJson, ExitCode, print_error, print_json
+from .support.tables import print_lines, print_table
 from .trail import moment
 
 
@@ -47,6 +48,7 @@ def resolve(
         typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who says so; your login name by default."),
     ] = None,
     tenant: Annotated[str, typer.Option(help="Whose it is.")] = "default",
+    resume: Annotated[bool, typer.Option("--resume", help="Run the thread on at once, from where it waits.")] = False,
     app: AppOption = None,
     db: DbOption = None,
     as_json: AsJson = False,
@@ -82,6 +84,7 @@ def resolve(
             note=note,
             attempt=attempt,
         )
+        went_on = graph.instances.resume(instance) if resume else None
     except ConflictError as error:
         print_error(error, as_json=as_json)
         raise typer.Exit(ExitCode.NO) from None
@@ -89,9 +92,16 @@ def resolve(
         if graph is not loaded.workflow:
             graph.engine.store.close()
     if as_json:
-        print_json({"ok": True, "workflowId": instance, "found": chosen[0].value, "result": result})
+        state = {} if went_on is None else {"state": went_on.get("state")}
+        print_json({"ok": True, "workflowId": instance, "found": chosen[0].value, "result": result, **state})
         return
-    console().print(f"{instance}: {_TOLD[chosen[0]]} The thread goes on from there when it is run on.")
+    print_lines(f"{instance}: {_TOLD[chosen[0]]}")
+    if went_on is None:
+        print_lines(
+            "The next tick lets its thread go on; --resume, or `interlock resume`, does it at once.", style="dim"
+        )
+    else:
+        print_lines(f"Its thread went on, and is in {went_on.get('state')!r}.")
 
 
 _TOLD = {
@@ -112,6 +122,7 @@ def _list(db: str | None, tenant: str, *, as_json: bool) -> None:
         ("instance", "tool", "attempt", "since (UTC)", "status"),
         ((one.workflow_id, one.tool, one.attempt, moment(one.started_at), _status(one)) for one in entries),
         empty="Nothing is to be resolved.",
+        ids=("instance",),
     )
 
 

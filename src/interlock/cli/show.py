@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..pictures.drawing import Drawing, DrawnEdge, DrawnState
+from ..pictures.drawing import Drawing, DrawnEdge, DrawnEnd, DrawnState
 from .support.loading import load_app
 from .support.output import AsJson, console, print_json, visible
 
@@ -59,18 +59,24 @@ def _print(drawing: Drawing) -> None:
         out.print()
         out.print(_head(state))
         table = Table.grid(padding=(0, 2, 0, 0))
-        for width in widths:
+        table.add_column(overflow="fold", min_width=min(widths[0], 44))
+        for width in widths[1:]:
             table.add_column(no_wrap=True, min_width=width)
         table.add_column(overflow="fold")
         for number, edge in enumerate(state.edges, start=1):
-            branch = "  └ " if number == len(state.edges) else "  ├ "
+            branch = "  └ " if number == len(state.edges) and not state.ends else "  ├ "
             table.add_row(
                 Text.assemble((branch, "dim"), edge.tool),
                 Text(edge.kind, style=KINDS[edge.kind]),
                 Text(_leads(edge), style="" if edge.moves and edge.target != state.name else "dim"),
                 _conditions(edge),
             )
-        if state.edges:
+        for number, end in enumerate(state.ends, start=1):
+            branch = "  └ " if number == len(state.ends) else "  ├ "
+            table.add_row(
+                Text.assemble((branch, "dim"), _by(end)), Text(end.kind, style="blue"), Text(f"→ {end.target}"), Text()
+            )
+        if state.edges or state.ends:
             out.print(table)
 
 
@@ -80,6 +86,11 @@ def _head(state: DrawnState) -> Text:
     return Text.assemble(
         f"{mark} ", (state.name, "bold"), (f"  {'starts here, ' if state.is_initial else ''}{what}", "dim")
     )
+
+
+def _by(end: DrawnEnd) -> str:
+    """What ends a wait: an event, its deadline, or that too much failed."""
+    return f"{end.by} fails" if end.kind == "failure" else end.by
 
 
 def _leads(edge: DrawnEdge) -> str:

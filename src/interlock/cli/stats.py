@@ -11,7 +11,8 @@ from ..checkpointing.reports import learning
 from ..graphs import WorkflowGraph
 from .support.durations import seconds_of
 from .support.loading import AppOption, DbOption, load_app
-from .support.output import AsJson, console, print_json, print_table, writing
+from .support.output import AsJson, console, print_json, writing
+from .support.tables import print_table
 
 
 def register(app: typer.Typer) -> None:

@@ -18,7 +18,8 @@ from ..tracing.feedback import FeedbackSender
 from ..tracing.reference import TraceReference
 from ..tracing.trail import records_of, reference_in
 from .support.loading import DbOption, open_store
-from .support.output import AsJson, ExitCode, console, print_json, print_table, short
+from .support.output import AsJson, ExitCode, console, print_json, short
+from .support.tables import print_table
 from .trail import moment, print_trail
 
 

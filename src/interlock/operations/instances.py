@@ -22,12 +22,13 @@ from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
 from .approval_desk import ApprovalDesk
 from .door import Door, Which
+from .explaining import Explaining
 from .reports import Reports
 from .ticking import Ticking
 from .time_travel import fork, head, rejoin
 
 
-class Instances(Door, ApprovalDesk, Ticking, Reports):
+class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
     """The instances of one compiled workflow."""
 
     def get(self, which: Which, *, by: Principal | None = None) -> Instance:

@@ -53,9 +53,19 @@ class _About(Policy):
             return RequireApproval(self.otherwise, reason)
         return Deny(reason, retryable=self._passes())
 
+    def stops(self, proposal: ProposalView) -> str | None:
+        """What is against every call of the tool now, where it denies."""
+        if proposal.tool.name not in self.tools or self.otherwise is not None:
+            return None
+        return self._against_any(proposal)
+
     def _against(self, proposal: ProposalView) -> str | None:
         """What is against the proposal, or None."""
         raise NotImplementedError
+
+    def _against_any(self, proposal: ProposalView) -> str | None:
+        """The same, of a policy that looks at no arguments."""
+        return self._against(proposal)
 
     def _terms(self) -> JSON:
         raise NotImplementedError
@@ -197,6 +207,13 @@ class SpendingCap(_Counting):
         if spent + max(asked, Decimal(0)) <= self.amount:
             return None
         return f"{self.field} may come to {self.amount} {self._over}; {spent} was spent, and this would be {asked} more"
+
+    def _against_any(self, proposal: ProposalView) -> str | None:
+        since = self._since(proposal.now)
+        spent = _history(self, proposal).total(self.tools, self.field, per=self.per, since=since)
+        if spent is None or spent < self.amount:
+            return None
+        return f"{self.field} may come to {self.amount} {self._over}, and {spent} was spent"
 
     def _terms(self) -> JSON:
         return [str(self.amount), self.field, self.seconds, self.per.value]

@@ -116,6 +116,13 @@ class Policy:
         """Allow, deny or require an approval."""
         return Allow()
 
+    def stops(self, proposal: ProposalView) -> str | None:  # noqa: ARG002
+        """Why every call of the tool would be denied now, whatever its arguments; None where that depends on them.
+
+        Asked only to explain where an instance stands, without arguments. Nothing is decided by it.
+        """
+        return None
+
     def may_require_approval(self, tool: ToolContract) -> bool:  # noqa: ARG002
         """Whether `judge` could ask for an approval of this tool; the graph then has an approval node for it."""
         return type(self).judge is not Policy.judge

@@ -40,6 +40,29 @@ def pending(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
     return [from_row(row) for row in found]
 
 
+def open_ones(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
+    """The requests of one instance that wait for a decision, or were settled and not followed yet, oldest first.
+
+    Settled and not followed are those whose graph has not gone on, as far as is known, and those from outside the graph that were
+    granted and are not carried out.
+    """
+    granted = approvals.c.status.in_([status.value for status in ApprovalStatus if status.is_granted])
+    statement = (
+        sa.select(approvals)
+        .where(
+            approvals.c.workflow_id == workflow_id,
+            approvals.c.status != ApprovalStatus.USED.value,
+            sa.or_(
+                approvals.c.status == ApprovalStatus.REQUESTED.value,
+                approvals.c.interrupt_id.is_not(None),
+                sa.and_(granted, approvals.c.thread_id.is_(None)),
+            ),
+        )
+        .order_by(*_oldest_first)
+    )
+    return [from_row(row) for row in connection.execute(statement)]
+
+
 def count_pending(connection: Connection, workflow_id: str) -> int:
     """How many requests of one instance nobody has decided yet."""
     found = _count_pending.all(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
@@ -156,4 +179,4 @@ def _cursor(text: str) -> tuple[int, str]:
     return int(at), approval_id
 
 
-__all__ = ["Page", "count_pending", "due", "granted", "page", "pending"]
+__all__ = ["Page", "count_pending", "due", "granted", "open_ones", "page", "pending"]

@@ -235,14 +235,18 @@ def read(connection: Connection, workflow_id: str) -> list[AuditRecord]:
 
 def last(connection: Connection, workflow_id: str, kind: AuditKind) -> AuditRecord | None:
     """The last record of a kind in the trail of an instance."""
+    return next(iter(latest(connection, workflow_id, [kind], limit=1)), None)
+
+
+def latest(connection: Connection, workflow_id: str, kinds: Iterable[AuditKind], *, limit: int) -> list[AuditRecord]:
+    """The last records of some kinds in the trail of an instance, the newest first."""
     found = (
         sa.select(audit)
-        .where(audit.c.workflow_id == workflow_id, audit.c.kind == kind.value)
+        .where(audit.c.workflow_id == workflow_id, audit.c.kind.in_([kind.value for kind in kinds]))
         .order_by(audit.c.number.desc())
-        .limit(1)
+        .limit(limit)
     )
-    row = connection.execute(found).mappings().first()
-    return None if row is None else _record(row)
+    return [_record(row) for row in connection.execute(found).mappings()]
 
 
 def exists(connection: Connection, workflow_id: str, audit_ref: str) -> bool:

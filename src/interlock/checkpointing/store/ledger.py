@@ -124,6 +124,19 @@ def unsettled(
     return [from_row(row) for row in connection.execute(statement)]
 
 
+def unsettled_of(connection: Connection, workflow_id: str) -> list[LedgerEntry]:
+    """Effects of one instance outside the database that are under way or of unknown outcome, the oldest first."""
+    statement = (
+        sa.select(ledger)
+        .where(
+            ledger.c.workflow_id == workflow_id,
+            ledger.c.status.in_([LedgerStatus.STARTED.value, LedgerStatus.UNKNOWN.value]),
+        )
+        .order_by(ledger.c.started_at)
+    )
+    return [from_row(row) for row in connection.execute(statement)]
+
+
 def carried_out(connection: Connection, workflow_id: str) -> dict[str, int]:
     """How many times each tool was carried out in an instance."""
     return dict(_counts.all(connection, {"workflow_id": workflow_id, "status": "completed"}))

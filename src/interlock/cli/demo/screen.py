@@ -11,11 +11,12 @@ from typing_extensions import override
 
 from ...checkpointing.store import AuditRecord, Instance
 from ...checkpointing.store.audit import Broken
+from ...pictures.record_text import reason_of
 from ...tools.canonical import JsonObject
 from ..instances import print_verdict
 from ..support.asking import show_request
 from ..support.output import console, program, short, visible
-from ..trail import print_trail, reason_of
+from ..trail import print_trail
 from .cases import Case
 from .desk import Desk
 from .playing import Teller

@@ -13,7 +13,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,23 +111,6 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()  # whoever reads the lines acts on each as it comes
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "Nothing here.") -> None:
-    """A quiet table; `empty` is said when it has no rows."""
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    count = 0
-    for row in rows:
-        table.add_row(
-            *(cell if isinstance(cell, Text) else Text("" if cell is None else visible(cell)) for cell in row)
-        )
-        count += 1
-    console().print(table if count else Text(empty, style="dim"))
-
-
 def print_error(error: InterlockError, *, as_json: bool) -> None:
     """What happened, where it stands, what to do: on standard error, or as JSON on standard output."""
     if as_json:
@@ -156,7 +139,6 @@ __all__ = [
     "console",
     "print_error",
     "print_json",
-    "print_table",
     "program",
     "short",
     "visible",

@@ -57,7 +57,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
         "next": {
             "approve": approval.shown.get("target"),
             "reject": approval.state,
-            "expiry": None if approval.expires_at is None else _expiry(rule),
+            "expiry": None if approval.expires_at is None else after_deadline(rule),
         },
         "problem": problem,
         "action_requests": [
@@ -165,11 +165,12 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
     ahead = "It is then asked about once more." if rule.then is not None else f"The workflow then is in {target!r}."
     parts.append(f"If approved, it runs exactly as shown. {ahead}")
     if approval.expires_at is not None:
-        parts.append(f"Open until {moment(approval.expires_at)}; then: {_expiry(rule)}.")
+        parts.append(f"Open until {moment(approval.expires_at)}; then: {after_deadline(rule)}.")
     return "\n\n".join(parts)
 
 
-def _expiry(rule: Approval) -> str:
+def after_deadline(rule: Approval) -> str:
+    """What follows when nobody decides in time, in words."""
     match rule.on_expiry:
         case Escalate(role):
             return f"ask the role {role!r}"
@@ -179,4 +180,4 @@ def _expiry(rule: Approval) -> str:
             return "reject"
 
 
-__all__ = ["decided_by", "is_what_was_shown", "moment", "not_what_was_shown", "noted", "payload"]
+__all__ = ["after_deadline", "decided_by", "is_what_was_shown", "moment", "not_what_was_shown", "noted", "payload"]

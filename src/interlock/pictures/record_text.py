@@ -1,0 +1,87 @@
+"""What a record of the audit trail says, in a few words for a person; timelines have their own."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..checkpointing.store import AuditKind, AuditRecord
+from ..tools.approvals import Approval
+from ..tools.errors import InterlockError
+
+
+def what_of(record: AuditRecord) -> str:
+    """What came of it: where it led, why it was refused, what was decided."""
+    payload = record.payload
+    if payload is None:
+        return "erased; the digest of it stands"
+    tell = _TOLD.get(record.kind)
+    try:
+        return tell(record, payload) if tell is not None else record.code or ""
+    except (ValueError, TypeError, KeyError, AttributeError, InterlockError):
+        return "its payload is not as it was written"
+
+
+def _started(record: AuditRecord, payload: Mapping[str, Any]) -> str:
+    return f"in {payload.get('state')}, for {record.principal_id}"
+
+
+def reason_of(error: Mapping[str, Any]) -> str:
+    """Why something was not done, without what the model was told to do next."""
+    details = error.get("details") or {}
+    if details.get("problems"):
+        return "; ".join(
+            f"{one['field']}: {one['problem']}" if one["field"] else one["problem"] for one in details["problems"]
+        )
+    said = str(details.get("message") or details.get("reason") or error.get("message", ""))
+    return said.split(". ", maxsplit=1)[0].rstrip(".")
+
+
+def _denied(record: AuditRecord, payload: Mapping[str, Any]) -> str:
+    return f"{record.code}: {reason_of(payload.get('error') or {})}"
+
+
+def _asked(record: AuditRecord, payload: Mapping[str, Any]) -> str:
+    shown = payload.get("shown") or {}
+    rule = Approval.from_json(shown["rule"]) if "rule" in shown else None
+    if rule is not None and rule.confirmation:
+        return f"asks {record.principal_id} to confirm"
+    return f"asks {rule.role}" if rule is not None and rule.role else "asks another person"
+
+
+def _decided(record: AuditRecord, payload: Mapping[str, Any]) -> str:
+    said = f": {payload['message']}" if payload.get("message") else ""
+    return f"{payload.get('decision')}, by {record.principal_id}{said}"
+
+
+def _moved(_record: AuditRecord, payload: Mapping[str, Any]) -> str:
+    before, after = payload.get("previousState"), payload.get("currentState")
+    return f"stays in {after}" if before == after else f"{before} → {after}"
+
+
+def _sent(_record: AuditRecord, payload: Mapping[str, Any]) -> str:
+    envelope = payload.get("event") or payload
+    return str(envelope.get("eventName", ""))
+
+
+def _note(payload: Mapping[str, Any]) -> str:
+    return f": {payload['note']}" if payload.get("note") else ""
+
+
+_TOLD: Mapping[AuditKind, Callable[[AuditRecord, Mapping[str, Any]], str]] = {
+    AuditKind.STARTED: _started,
+    AuditKind.DENIAL: _denied,
+    AuditKind.REFUSAL: _denied,
+    AuditKind.APPROVAL: _asked,
+    AuditKind.DECISION: _decided,
+    AuditKind.DECISION_REFUSED: lambda record, payload: f"{record.principal_id}: {payload.get('reason', '')}",
+    AuditKind.ESCALATED: lambda _record, payload: f"nobody decided in time; now asks {payload.get('to')}",
+    AuditKind.RESOLUTION: lambda record, payload: f"{payload.get('found')}, says {record.principal_id}{_note(payload)}",
+    AuditKind.ATTEMPT: lambda _record, payload: f"attempt {payload.get('attempt', 1)} begins",
+    AuditKind.VOID: lambda _record, payload: str(payload.get("problem", "")),
+    AuditKind.UNKNOWN: lambda _record, payload: str(payload.get("problem", "")),
+    AuditKind.LIMIT: lambda _record, payload: str(payload.get("reason", "")),
+    AuditKind.TRANSITION: _moved,
+    AuditKind.EVENT_OUT: _sent,
+    AuditKind.EVENT_IN: _sent,
+}
+
+__all__ = ["reason_of", "what_of"]

@@ -1,0 +1,157 @@
+"""Why a tool may not be called now: the same questions as the gate's, asked of every tool, without a proposal and without arguments."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ..tools.contracts import ToolContract
+from ..tools.errors import RuleError
+from ..tools.kinds import ToolKind
+from .conditions import Condition
+from .definition import Definition, Edge
+from .policies import History, Mode, Policy, ProposalView
+from .view import GuardView
+
+
+class Why(StrEnum):
+    """What a tool is not allowed by."""
+
+    FINISHED = "finished"
+    """The instance is over."""
+    STATE = "state"
+    """It is no edge out of the current state."""
+    WAIT = "wait"
+    """The same, where the state waits for an event or a deadline."""
+    GUARD = "guard"
+    """The guard of its edge does not hold."""
+    POLICY = "policy"
+    """A policy hides it."""
+    LIMIT = "limit"
+    """A policy would deny every call of it, whatever its arguments: a limit is reached, a cap is used up."""
+    MODE = "mode"
+    """The workflow runs in read-only mode."""
+    RULE_ERROR = "rule_error"
+    """A rule about it broke."""
+    UNDER_WAY = "under_way"
+    """A command's effect outside the database is under way, or of unknown outcome."""
+    APPROVAL_OPEN = "approval_open"
+    """It was proposed already, and waits for a decision."""
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """One tool that may not be called now."""
+
+    tool: str
+    why: Why
+    reason: str
+    """In a sentence."""
+
+
+@dataclass(frozen=True)
+class Now:
+    """What is looked at beside the definition."""
+
+    view: GuardView
+    now: int
+    """Microseconds since 1970 UTC."""
+    history: History
+    carried_out: Mapping[str, int]
+    under_way: str | None = None
+    """The tool whose effect is under way or of unknown outcome."""
+    asked_about: Mapping[str, str] | None = None
+    """The tools that wait for a decision, with the ids of their approvals."""
+
+
+def blocked(
+    definition: Definition, offered: Mapping[str, Edge], broken: Mapping[str, RuleError], now: Now
+) -> tuple[Blocked, ...]:
+    """Every tool of a workflow that may not be called now, with the first reason, in the order of the definition.
+
+    Args:
+        definition: The workflow.
+        offered: The edges that may be called, by tool.
+        broken: The tools that a broken rule withholds.
+        now: Where the instance stands.
+    """
+    return tuple(_each(definition, offered, broken, now))
+
+
+def _each(
+    definition: Definition, offered: Mapping[str, Edge], broken: Mapping[str, RuleError], now: Now
+) -> Iterator[Blocked]:
+    for name, contract in definition.contracts.items():
+        found = _why(definition, contract, offered.get(name), broken.get(name), now)
+        if found is not None:
+            yield Blocked(name, *found)
+
+
+def _why(
+    definition: Definition, contract: ToolContract, edge: Edge | None, error: RuleError | None, now: Now
+) -> tuple[Why, str] | None:
+    view = now.view
+    state = definition.states[view.state]
+    if state.is_final:
+        return Why.FINISHED, f"the instance is over: it ended in {view.state!r}"
+    here = [edge for edge in definition.by_source.get(view.state, ()) if edge.tool.name == contract.name]
+    if not here:
+        from_where = ", ".join(
+            dict.fromkeys(repr(one.source) for one in definition.edges if one.tool.name == contract.name)
+        )
+        if state.wait is not None:
+            return Why.WAIT, f"{view.state!r} waits, and it is no way out of there; it is called in {from_where}"
+        return Why.STATE, f"it is not called in {view.state!r}, but in {from_where}"
+    if definition.mode is Mode.READ_ONLY and contract.kind is not ToolKind.READ:
+        return Why.MODE, "the workflow runs in read-only mode"
+    if error is not None:
+        return Why.RULE_ERROR, f"{error.message}; the application has to be mended"
+    if edge is None:
+        return _hidden(definition, contract, here, view)
+    if now.under_way is not None and contract.kind is not ToolKind.READ:
+        return Why.UNDER_WAY, f"the effect of {now.under_way} is under way, or nobody knows whether it happened"
+    if (approval_id := (now.asked_about or {}).get(contract.name)) is not None:
+        return Why.APPROVAL_OPEN, f"it was proposed already, and {approval_id} waits for a decision"
+    return _stopped(definition, contract, now)
+
+
+def _hidden(definition: Definition, contract: ToolContract, here: list[Edge], view: GuardView) -> tuple[Why, str]:
+    for policy in definition.policies:
+        reason = _asked(lambda policy=policy: policy.hidden(contract, view))  # type: ignore[misc]
+        if reason is not None:
+            return Why.POLICY, f"the policy {policy.label!r} hides it: {reason}"
+    guards = list(dict.fromkeys(guard_in_words(edge) for edge in here if edge.guard is not None))
+    return Why.GUARD, f"its guard does not hold: {'; or '.join(guards)}"
+
+
+def _stopped(definition: Definition, contract: ToolContract, now: Now) -> tuple[Why, str] | None:
+    proposal = ProposalView(contract, {}, now.view, now.carried_out, now.now, now.history)
+    for policy in definition.policies:
+        reason = _asked(lambda policy=policy: _stop_of(policy, proposal))  # type: ignore[misc]
+        if reason is not None:
+            return Why.LIMIT, f"the policy {policy.label!r} denies every call of it: {reason}"
+    return None
+
+
+def _stop_of(policy: Policy, proposal: ProposalView) -> str | None:
+    return policy.stops(proposal)
+
+
+def _asked(ask: Callable[[], str | None]) -> str | None:
+    """What a policy says; nothing where it breaks, which is told where it decides."""
+    try:
+        reason = ask()
+    except Exception:  # whatever it raises, it explains nothing
+        return None
+    return reason if isinstance(reason, str) and reason.strip() else None
+
+
+def guard_in_words(edge: Edge) -> str:
+    """The guard of an edge: a condition in its words, a function by its name."""
+    guard = edge.guard
+    if isinstance(guard, Condition):
+        return str(guard)
+    name = str(getattr(guard, "__name__", type(guard).__name__))
+    return f"that of the edge to {edge.target!r}" if name == "<lambda>" else f"{name}, of the edge to {edge.target!r}"
+
+
+__all__ = ["Blocked", "Now", "Why", "blocked", "guard_in_words"]

@@ -1,0 +1,183 @@
+"""Where one workflow instance stands, explained for a person: why it stands there, who may move it, and how."""
+
+from typing import Literal
+
+from .canonical import JSON, JsonObject
+from .ids import AuditRef, TraceId, WorkflowId
+from .results import WireModel
+
+
+class AllowedTool(WireModel):
+    """A tool that may be called now."""
+
+    tool: str
+    kind: str
+    """read, command or event."""
+    leads_to: str
+    """The state after it."""
+    asks: str | None = None
+    """Who is asked first, in words; None where nobody is."""
+
+
+class BlockedTool(WireModel):
+    """A tool that may not be called now."""
+
+    tool: str
+    why: str
+    """One of `finished`, `state`, `wait`, `guard`, `policy`, `limit`, `mode`, `rule_error`, `under_way`, `approval_open`."""
+    reason: str
+    """In a sentence."""
+
+
+class ApprovalHere(WireModel):
+    """A decision that is asked for, or was taken and not followed yet."""
+
+    approval_id: str
+    tool: str
+    kind: str
+    """approval or confirmation."""
+    status: str
+    requested_by: str
+    requested_at: str
+    decided_by: str
+    """Who may decide, in words; of one that was decided, who did."""
+    role: str | None = None
+    """The role that is asked; None where it asks for none."""
+    agreed: tuple[str, ...] = ()
+    """Who agreed already, where several must."""
+    deadline: str | None = None
+    after_deadline: str | None = None
+    """What follows it, in words."""
+    proposed_outside: bool = False
+    """Whether it was proposed from outside the graph (`instances.propose`)."""
+
+
+class WaitHere(WireModel):
+    """A wait for events or a deadline."""
+
+    wait_id: str
+    state: str
+    expects: tuple[str, ...]
+    """The events that settle it, by their names on the wire."""
+    settled: int
+    needed: int
+    leads_to: str | None = None
+    since: str
+    deadline: str | None = None
+    after_deadline: str | None = None
+    """The state that follows it."""
+
+
+class LastDenial(WireModel):
+    """What was refused last."""
+
+    audit_ref: AuditRef
+    number: int
+    """Of the record in the trail."""
+    at: str
+    by: str
+    """Whose proposal, or whose attempt, it was."""
+    tool: str | None = None
+    code: str | None = None
+    reason: str
+
+
+class AttemptHere(WireModel):
+    """An effect outside the database that is under way, or of unknown outcome."""
+
+    key: str
+    tool: str
+    attempt: int
+    status: Literal["under_way", "unknown"]
+    since: str
+    requested_by: str | None = None
+
+
+class FailedTry(WireModel):
+    """What is settled, and could not be taken up by a tick."""
+
+    kind: str
+    """`wait`, `approval`, `attempt`, `deadline` or `proposal`."""
+    id: str
+    attempts: int
+    error: str | None = None
+    """The last failure: its type and code."""
+    next_attempt_at: str
+
+
+class Happened(WireModel):
+    """One thing that the instance did, or that was done to it."""
+
+    number: int
+    at: str
+    kind: str
+    tool: str | None = None
+    by: str
+    what: str
+
+
+class NextStep(WireModel):
+    """Something that a person can do now."""
+
+    what: str
+    """What it does, in a sentence."""
+    command: str
+    """A command to paste, without the options that say where application and database are."""
+
+
+class Explanation(WireModel):
+    """Where one workflow instance stands, and why."""
+
+    schema_version: Literal[1] = 1
+    workflow_id: WorkflowId
+    workflow: str
+    version: int
+    state: str
+    revision: int
+    finished: bool
+    tenant: str
+    thread_id: str | None = None
+    trace_id: TraceId
+    started_by: str
+    started_at: str
+    changed_at: str
+    served: str | None = None
+    """The id of the person whom it serves; None for nobody in particular."""
+    run_by: str
+    """Who may propose on it, in words."""
+    data: JSON = None
+    """The workflow's data, with its sensitive fields masked; null where it has none."""
+    waits_for: str
+    """What it waits for, in a sentence."""
+    judged_for: str
+    """For whom the tools are judged: whoever proposes on it."""
+    allowed: tuple[AllowedTool, ...] = ()
+    not_allowed: tuple[BlockedTool, ...] = ()
+    approvals: tuple[ApprovalHere, ...] = ()
+    waits: tuple[WaitHere, ...] = ()
+    attempts: tuple[AttemptHere, ...] = ()
+    failed_tries: tuple[FailedTry, ...] = ()
+    last_denial: LastDenial | None = None
+    so_far: tuple[Happened, ...] = ()
+    """What happened last, the oldest first; the whole trail is in the audit."""
+    if_nobody_acts: tuple[str, ...] = ()
+    """What happens then, in sentences."""
+    next_steps: tuple[NextStep, ...] = ()
+
+    def to_json(self) -> JsonObject:
+        """Give the explanation exactly as it is on the wire."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+__all__ = [
+    "AllowedTool",
+    "ApprovalHere",
+    "AttemptHere",
+    "BlockedTool",
+    "Explanation",
+    "FailedTry",
+    "Happened",
+    "LastDenial",
+    "NextStep",
+    "WaitHere",
+]

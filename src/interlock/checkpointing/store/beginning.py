@@ -55,13 +55,14 @@ def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | N
     )
 
 
-def look_under(
-    connection: Connection, workflow_id: str, key: str
-) -> tuple[int, LedgerEntry | None, ApprovalRequest | None]:
-    """Read the clock and what stands under an idempotency key, in a transaction that only looks."""
-    ((now, _, *rest),) = _under_key.all(connection, {"workflow_id": workflow_id, "idempotency_key": key})
-    entry, approval = rest[:_ENTRY], rest[_ENTRY:]
-    return (
+def look_under(connection: Connection, workflow_id: str, key: str) -> Begun | None:
+    """As `begin_under`, in a transaction that only looks: the row is not locked."""
+    row = _with_key_here.first(connection, {"workflow_id": workflow_id, "idempotency_key": key})
+    if row is None:
+        return None
+    now, entry, approval = row[_INSTANCE], row[_INSTANCE + 1 : _INSTANCE + 1 + _ENTRY], row[_INSTANCE + 1 + _ENTRY :]
+    return Begun(
+        from_row(row[:_INSTANCE]),
         int(now),
         None if entry[0] is None else entry_from_row(entry),
         None if approval[0] is None else approval_from_row(approval),
@@ -115,6 +116,15 @@ def _select_locked_with_key(dialect: str) -> sa.Select[Any]:
     )
 
 
+def _select_with_key(dialect: str) -> sa.Select[Any]:
+    return (
+        sa.select(instances, clock.now_on(dialect), *ledger.columns, *approvals.columns)
+        .select_from(_with_key(instances))
+        .where(instances.c.workflow_id == sa.bindparam("workflow_id"), instances.c.definition != ERASED)
+    )
+
+
 _INSTANCE, _ENTRY = len(instances.columns), len(ledger.columns)
 _under_key = Prepared(_select_under_key)
+_with_key_here = Prepared(_select_with_key)
 _locked_with_key = Prepared(_select_locked_with_key)

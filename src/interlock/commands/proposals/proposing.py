@@ -275,15 +275,16 @@ def _key_of(call: Call, contract: ToolContract | None) -> tuple[str, InputError 
 
 def _look(engine: Engine, call: Call, key: str, connection: Connection) -> _Found:
     by, workflow_id = call.principal, call.workflow_id
-    instance = engine.owned(instance_rows.load(connection, workflow_id), by, workflow_id)
+    begun = look_under(connection, workflow_id, key)
+    instance = engine.owned(None if begun is None else begun.instance, by, workflow_id)
+    assert begun is not None  # noqa: S101 -- `owned` has refused None
     if instance.workflow != engine.definition.name:
         raise unknown_instance(workflow_id, by)
-    now, entry, approval = look_under(connection, instance.workflow_id, key)
-    limits = engine.definition.limits
-    now = engine.store.now(connection, read=now)
-    judged = call.asks and entry is None and approval is None
-    limit = why_limited(connection, instance, by, limits, now) if judged else None
-    return _Found(instance, entry, approval, limit)
+    limit: Limit | None = None
+    if call.asks and begun.entry is None and begun.approval is None:
+        now = engine.store.now(connection, read=begun.now)
+        limit = why_limited(connection, instance, by, engine.definition.limits, now)
+    return _Found(instance, begun.entry, begun.approval, limit)
 
 
 def _with_instance(connection: Connection, approval_id: str) -> tuple[ApprovalRequest | None, Instance | None]:

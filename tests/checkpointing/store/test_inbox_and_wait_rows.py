@@ -266,20 +266,6 @@ class TestWaits:
             assert rows.open_of(connection, "wf_1") is None
             assert rows.open_of(connection, "wf_2") is not None
 
-    def test_the_graph_of_one_that_ended_is_resumed_once(self, waits: WorkflowStore) -> None:
-        with waits.write() as connection:
-            for number, one in enumerate(("w2", "w1", "w3")):
-                rows.end(connection, one, WaitStatus.DONE, now=NOW + number, resumed=False)
-            assert ids(rows.not_resumed(connection, workflow="orders", limit=9)) == ["w2", "w1"]
-            assert ids(rows.not_resumed(connection, workflow="orders", limit=1)) == ["w2"]
-            rows.mark_resumed(connection, "w2")
-            assert ids(rows.not_resumed(connection, workflow="orders", limit=9)) == ["w1"]
-            assert ids(rows.not_resumed(connection, workflow="parcels", limit=9)) == ["w3"]
-
-    def test_one_that_is_open_needs_no_resuming(self, waits: WorkflowStore) -> None:
-        with waits.read() as connection:
-            assert rows.not_resumed(connection, workflow="orders", limit=9) == []
-
     def test_trimming_takes_those_that_ended_long_ago_and_went_on(self, waits: WorkflowStore) -> None:
         with waits.write() as connection:
             rows.end(connection, "w1", WaitStatus.DONE, now=NOW + 1, resumed=True)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from ..checkpointing.store import Instance
 from ..commands.instances.starting import initial_data
+from ..commands.origins.capturing import keep_words
 from ..commands.running.access import Access, meant
 from ..commands.running.engine import Engine
 from ..commands.running.proposing import take_turn
@@ -65,6 +66,8 @@ class Turn:
         # A resumed parent hands the same input in again, and it is not used again.
         if not is_resumed_by_parent(self.configurable):
             self._check(data)
+        if not is_nested(self.configurable):  # what a parent graph hands in may be a summary that its own model wrote
+            keep_words(self.engine, self.entered.workflow_id, self.principal, started["messages"])
         if data is not None:
             started["initial_data"] = data
         return started

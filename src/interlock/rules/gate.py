@@ -20,6 +20,7 @@ from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
 from ..tools.storable import storable_text, why_not_storable
 from .definition import Definition, Edge, offered_edges
+from .origins.index import Index
 from .policies import Allow, Deny, History, Mode, Policy, ProposalView, RequireApproval, Ruling
 from .proposals import Proposal
 from .view import GuardView
@@ -85,6 +86,7 @@ def judge(
     carried_out: Callable[[], Mapping[str, int]],
     now: int,
     history: History | None = None,
+    sources: Callable[[], Index] | None = None,
     node: str | None = None,
 ) -> Verdict:
     """Judge one proposal.
@@ -98,6 +100,7 @@ def judge(
         carried_out: How often each tool was carried out; asked only when a policy looks.
         now: Microseconds since 1970 UTC.
         history: Counts what was carried out before, for policies that limit it.
+        sources: Gives what is kept of the instance's sources, for policies that trace arguments.
         node: The execution node that the graph came to; another edge than its own is denied.
     """
     broken: dict[str, RuleError] = {}
@@ -122,7 +125,7 @@ def judge(
     try:
         return _judge_arguments(
             definition, proposal, view, edge,
-            facts=facts, condition=condition, carried_out=carried_out, now=now, history=history,
+            facts=facts, condition=condition, carried_out=carried_out, now=now, history=history, sources=sources,
         )  # fmt: skip
     except RuleError as error:
         return rule_broken(error, _wire(edge), edge)
@@ -139,6 +142,7 @@ def _judge_arguments(
     carried_out: Callable[[], Mapping[str, int]],
     now: int,
     history: History | None,
+    sources: Callable[[], Index] | None,
 ) -> Verdict:
     try:
         bound = _read(definition, proposal, edge)
@@ -148,7 +152,7 @@ def _judge_arguments(
     if definition.policies:
         counts = _Counted(carried_out)
         for policy in definition.policies:
-            seen = ProposalView(edge.tool, copy.deepcopy(bound.canonical), view, counts, now, history)
+            seen = ProposalView(edge.tool, copy.deepcopy(bound.canonical), view, counts, now, history, sources)
             ruling = policy.rule_on(seen)
             rulings.append(_told(policy, ruling))
             if isinstance(ruling, Deny):

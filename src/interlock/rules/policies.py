@@ -3,17 +3,20 @@
 A policy has two parts. `hides` needs no arguments, and decides what is offered; `judge` sees the whole proposal, at the gate.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..tools.approvals import Approval
 from ..tools.canonical import JSON
 from ..tools.contracts import ToolContract
 from ..tools.contracts.yes_or_no import asked, odd_answer
 from .view import GuardView
+
+if TYPE_CHECKING:
+    from .origins.index import Index
 
 
 class Mode(StrEnum):
@@ -95,6 +98,8 @@ class ProposalView:
     """Microseconds since 1970 UTC, by the database's clock."""
     history: History | None = None
     """Counts further than this instance; always there when a workflow runs."""
+    sources: "Callable[[], Index] | None" = None
+    """Gives what is kept of the instance's sources; there where a policy of the workflow traces arguments to them."""
 
 
 class Policy:

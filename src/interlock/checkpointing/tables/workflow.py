@@ -10,6 +10,7 @@ from ..vault import Protected
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_where, text
 from .feedback import feedback
 from .resumptions import resumptions
+from .sources import sources
 
 definitions = sa.Table(
     "workflow_definitions",
@@ -371,7 +372,7 @@ wait_items = sa.Table(
     **TABLE_OPTIONS,
 )
 
-PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feedback)
+PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feedback, sources)
 """The tables with columns that are encrypted where there are keys."""
 
 __all__ = [

@@ -29,6 +29,7 @@ from ...tools.errors import (
     StoreUnavailable,
 )
 from ...tools.redaction import Secrets
+from ..origins.capturing import Sources
 from ..running.broken_rules import tell
 from ..running.engine import Engine
 from ..running.operations import Sessions
@@ -68,6 +69,7 @@ def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
         carried_out=lambda: CarriedOut(unit),
         now=unit.now,
         history=LedgerHistory(unit, principal_id=proposal.requester.id, key=proposal.key),
+        sources=Sources(unit.connection, instance).index,
         node=commands.node,
     )
     return verdict if not isinstance(verdict, Denial) else asking.settled(verdict)

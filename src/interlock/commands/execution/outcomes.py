@@ -19,6 +19,7 @@ from ...tools.redaction import redact
 from ...tools.results import CommandResult, ErrorBody, ErrorResult
 from ...tools.storable import storable, storable_text
 from ..approvals.binding import use
+from ..origins.capturing import keep_output
 from ..running.engine import Engine, logger
 from ..running.scope import Scope
 from ..waits.settling import arrive
@@ -268,6 +269,7 @@ class Outcomes:
             code=ErrorCode.INVALID_OUTPUT.value if left.problems else None,
             audit_ref=context.audit_ref,
         )
+        keep_output(unit, self.engine.definition, ready, left.output)
         if contract.kind is not ToolKind.READ:
             self.enter(unit, ready, proposal, LedgerStatus.COMPLETED, result)
         if ready.approval is not None:

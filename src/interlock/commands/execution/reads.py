@@ -21,6 +21,7 @@ from ...tools.ids import WorkflowId
 from ...tools.results import ReadResult
 from ...tools.sinks import hiding
 from ..approvals.binding import decided_on, use, with_approval
+from ..origins.capturing import keep_output
 from ..running.backoff import Backoff
 from ..running.engine import logger
 from ..running.operations import Attempt, Body, InStore, Pause, Steps
@@ -131,6 +132,7 @@ class Reads:
             return execution.outcomes.transition(unit, ready, proposal, output)
         if ready.approval is not None:
             use(unit, ready.approval)
+        keep_output(unit, self._engine.definition, ready, shown)
         result = ReadResult(
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,

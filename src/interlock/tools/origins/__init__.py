@@ -3,10 +3,11 @@
 Open `markers.py` for the markers, and `fields.py` for reading them off a contract.
 """
 
-from .fields import MarkedField, marked_fields
+from .fields import EACH, MarkedField, marked_fields
 from .markers import KEYWORD, Content, Id, Label, Mark, MarkKind, Outside, Own, Reaches
 
 __all__ = [
+    "EACH",
     "KEYWORD",
     "Content",
     "Id",

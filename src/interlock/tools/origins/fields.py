@@ -21,6 +21,8 @@ class MarkedField:
     """Its marker; the one of an object or list counts for all that is in it and has none of its own."""
     is_text: bool
     """Whether it can hold free text: anything but a number, a boolean, a date or one of several constants."""
+    is_choice: bool = False
+    """Whether it holds one of several constants that the tool's author wrote, or a boolean."""
 
     @property
     def name(self) -> str:
@@ -78,7 +80,7 @@ class _Walk:
         for name, part in inner:
             yield from self.walk(part, (*path, name), mark, seen)
         if not arms and not inner and schema.get("type") != "null":
-            yield MarkedField(path, mark, is_text=_is_text(schema))
+            yield MarkedField(path, mark, is_text=_is_text(schema), is_choice=_is_choice(schema))
 
     def _inner(self, schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from schema.get("properties", {}).items()
@@ -107,6 +109,12 @@ def _is_text(schema: Mapping[str, Any]) -> bool:
     if not {*kinds} & {"string", "object", "array"}:
         return False
     return schema.get("format") not in {"date", "date-time", "time", "duration", "uuid"}
+
+
+def _is_choice(schema: Mapping[str, Any]) -> bool:
+    kinds = schema.get("type")
+    kinds = [kinds] if isinstance(kinds, str) else kinds or []
+    return "enum" in schema or "const" in schema or (bool(kinds) and {*kinds} <= {"boolean", "null"})
 
 
 __all__ = ["EACH", "MarkedField", "marked_fields"]

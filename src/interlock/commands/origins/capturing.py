@@ -1,0 +1,219 @@
+"""Keeping what a person said and what a tool returned, as keyed hashes, in the transaction of the turn, read or command."""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from langchain_core.messages import BaseMessage, HumanMessage
+from sqlalchemy.engine import Connection
+
+from ...checkpointing import sources as source_rows
+from ...checkpointing.sources import Source, SourceHead, SourceKind
+from ...checkpointing.store import Instance, Unit
+from ...rules.definition import Definition
+from ...rules.origins.holding import Hashed, Held, Word, of_output, of_words
+from ...rules.origins.index import Index, Origin
+from ...rules.origins.policy import TrustedOrigins, traced
+from ...tools.canonical import JSON, canonical_json
+from ...tools.ids import mint
+from ...tools.origins.contracts import output_fields
+from ...tools.principal import Principal
+from ..execution.attempts import Admitted
+from ..running.engine import Engine
+
+MOST_SOURCES = 500
+"""How many sources of one instance are kept; values of later ones are asked about."""
+LONGEST = 1_000_000
+"""How many characters one source may take; the values of a longer one are asked about."""
+
+
+def traces(definition: Definition) -> bool:
+    """Whether a policy of the workflow traces arguments to their sources."""
+    return any(isinstance(policy, TrustedOrigins) for policy in definition.policies)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of one instance, as they stand in this transaction."""
+
+    connection: Connection
+    instance: Instance
+
+    @cached_property
+    def kept(self) -> list[SourceHead]:
+        """All that can be looked into: those of the key that came first, of its tenant, and of nobody but the person served."""
+        found = source_rows.heads(self.connection, self.instance.workflow_id)
+        return [
+            one
+            for one in found
+            if one.salt == found[0].salt
+            and one.tenant == self.instance.tenant
+            and (one.kind is SourceKind.OUTPUT or one.name == self._served)
+        ]
+
+    @property
+    def salt(self) -> str:
+        """The key of the instance's hashes."""
+        return self.kept[0].salt if self.kept else source_rows.new_salt()
+
+    def index(self) -> Index:
+        """What values are looked for in."""
+        if not self.kept:
+            return Index((), hashed_with(source_rows.new_salt()))
+        return _known.index(
+            (self.salt, self.instance.tenant, self._served), [one.source_id for one in self.kept], self._held
+        )
+
+    @property
+    def _served(self) -> str:
+        return self.instance.started_by.id if self.instance.served is None else self.instance.served
+
+    def _held(self, source_ids: list[str]) -> Iterator[Held]:
+        for text in source_rows.held(self.connection, self.instance.workflow_id, source_ids):
+            yield Held.from_json(json.loads(text))
+
+
+class _Known:
+    """Indexes of the instances that were worked on last, so that a source is read once and not at each call.
+
+    A source never changes. One that was read in a transaction that came to nothing is missing among those that are there, and then
+    the index is made anew.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._indexes: OrderedDict[tuple[str, str, str], tuple[set[str], Index]] = OrderedDict()
+
+    def index(
+        self, key: tuple[str, str, str], source_ids: list[str], read: Callable[[list[str]], Iterable[Held]]
+    ) -> Index:
+        """The index of an instance.
+
+        Args:
+            key: The key of its hashes, its tenant and the person served.
+            source_ids: The sources that are there.
+            read: Gives what is kept of some of them.
+        """
+        with self._lock:
+            known, index = self._indexes.pop(key, (set[str](), Index((), hashed_with(key[0]))))
+        if not known <= {*source_ids}:
+            known, index = set(), Index((), hashed_with(key[0]))
+        missing = [one for one in source_ids if one not in known]
+        if missing:
+            index.add(read(missing))
+        with self._lock:
+            # Who comes while it is taken out makes one of their own. One that is looked into may grow: a trusted value stays one.
+            self._indexes[key] = (known | {*missing}, index)
+            while len(self._indexes) > _REMEMBERED:
+                self._indexes.popitem(last=False)
+        return index
+
+
+_REMEMBERED = 64
+_known = _Known()
+
+
+def hashed_with(salt: str) -> Hashed:
+    """The keyed hash of an instance's sources: HMAC-SHA256, of full width."""
+    key = hmac.new(bytes.fromhex(salt), digestmod=hashlib.sha256)
+
+    def hashed(text: str) -> str:
+        made = key.copy()
+        made.update(text.encode("utf-8", errors="surrogatepass"))
+        return base64.urlsafe_b64encode(made.digest()).rstrip(b"=").decode("ascii")
+
+    return hashed
+
+
+def keep_words(engine: Engine, workflow_id: str, principal: Principal, messages: Iterable[BaseMessage]) -> None:
+    """Keep what a person says in a turn, when it begins.
+
+    It counts only when the instance serves this principal, which need not have begun yet.
+
+    Args:
+        engine: The workflow.
+        workflow_id: The instance.
+        principal: Whose turn it is.
+        messages: The input of the turn.
+    """
+    texts = [message.text for message in messages if isinstance(message, HumanMessage) and message.text.strip()]
+    if not texts or not traces(engine.definition) or not principal.is_known:
+        return
+    with engine.store.write() as connection:
+        kept = source_rows.heads(connection, workflow_id)
+        salt = kept[0].salt if kept else source_rows.new_salt()
+        held = _joined([of_words(text, hashed_with(salt)) for text in texts], hashed_with(salt))
+        source = Source(
+            workflow_id=workflow_id,
+            source_id=mint("src"),
+            tenant=principal.tenant,
+            kind=SourceKind.WORDS,
+            name=principal.id,
+            audit_ref=None,
+            salt=salt,
+            held=canonical_json(held.to_json()),
+            kept_at=engine.store.now(connection),
+        )
+        _keep(connection, source, len(kept))
+
+
+def keep_output(unit: Unit, definition: Definition, ready: Admitted, output: JSON) -> None:
+    """Keep the trusted values of what a tool returned, in the transaction that records it.
+
+    Args:
+        unit: The instance.
+        definition: The workflow.
+        ready: The attempt.
+        output: What it returned, as on the wire.
+    """
+    if not traces(definition):
+        return
+    instance, contract = unit.instance, ready.contract
+    sources = Sources(unit.connection, instance)
+    salt = sources.salt
+    origins = [one.origin for one in traced(contract, ready.admission.canonical, sources.index(), whole=True)]
+    is_traced = Origin.NOWHERE not in origins
+    is_named = is_traced and Origin.LISTED not in origins and not {*origins}.isdisjoint({Origin.USER, Origin.RECORD})
+    held = of_output(
+        output,
+        output_fields(contract),
+        hashed_with(salt),
+        sensitive=contract.sensitive,
+        is_traced=is_traced,
+        is_selected=is_named,
+    )
+    if not held.records and not held.secrets:
+        return
+    source = Source(
+        workflow_id=instance.workflow_id,
+        source_id=mint("src"),
+        tenant=instance.tenant,
+        kind=SourceKind.OUTPUT,
+        name=contract.name,
+        audit_ref=ready.context.audit_ref,
+        salt=salt,
+        held=canonical_json(held.to_json()),
+        kept_at=unit.now,
+    )
+    _keep(unit.connection, source, len(sources.kept))
+
+
+def _joined(parts: Sequence[Held], hashed: Hashed) -> Held:
+    """Several messages of one turn, with something between them that no value matches."""
+    between = Word(*[hashed("between")] * 3)
+    said = [word for part in parts for word in (*part.said, between)]
+    return Held(tuple(said), frozenset().union(*(part.numbers for part in parts)))
+
+
+def _keep(connection: Connection, source: Source, number: int) -> None:
+    if number < MOST_SOURCES and len(source.held) <= LONGEST:
+        source_rows.insert(connection, source)
+
+
+__all__ = ["Sources", "keep_output", "keep_words", "traces"]

@@ -1,0 +1,195 @@
+"""`TrustedOrigins`: arguments whose values come from elsewhere are asked about, or denied."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...tools.approvals import Approval
+from ...tools.canonical import JSON, same_json, to_json
+from ...tools.contracts import ToolContract
+from ...tools.errors import ContractError, NotJson
+from ...tools.kinds import ToolKind
+from ...tools.origins import MarkedField, MarkKind
+from ...tools.origins.contracts import input_fields
+from ..policies import Allow, Deny, Policy, ProposalView, RequireApproval, Ruling
+from .holding import Fields, leaves
+from .index import Index, Origin, least_trusted
+from .words import is_address, is_plain, words
+
+DEFAULT = (Origin.USER, Origin.APP, Origin.RECORD)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One argument, and where its value comes from."""
+
+    path: tuple[str, ...]
+    origin: Origin
+    is_secret: bool = False
+
+    @property
+    def label(self) -> str:
+        """The argument in words: `to.*.account`."""
+        return ".".join(self.path)
+
+
+class TrustedOrigins(Policy):
+    """Let a command run unasked only when each of its arguments comes from an accepted origin.
+
+    An argument that is marked as `Content` is text that goes along: of it only addresses, links and codes are traced. What is marked as
+    destructive is always asked about.
+
+    Args:
+        tools: The commands and events that it is about; all of them by default. Reads are never asked about.
+        accepts: The origins that are accepted.
+        arguments: Other origins for some arguments, by `tool:argument`, such as `{"mail.send:cc.*": ["user"]}`.
+        otherwise: Whom to ask; None denies.
+        name: What it is called in messages and records.
+
+    Raises:
+        ContractError: It is about no tool, or accepts something that is no origin.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[ToolContract | str] | None = None,
+        *,
+        accepts: Iterable[Origin | str] = DEFAULT,
+        arguments: Mapping[str, Iterable[Origin | str]] | None = None,
+        otherwise: Approval | None = None,
+        name: str = "",
+    ) -> None:
+        self.name = name
+        self.tools = None if tools is None else frozenset(getattr(tool, "name", str(tool)) for tool in tools)
+        if self.tools is not None and not self.tools:
+            raise ContractError("TrustedOrigins is about no tool; name those that it is about, or leave tools= out.")
+        self.accepts = _origins(accepts)
+        self.arguments = {place: _origins(origins) for place, origins in (arguments or {}).items()}
+        if wrong := [place for place in self.arguments if not all(place.partition(":")[::2])]:
+            raise ContractError(
+                f"TrustedOrigins(arguments=...) has {wrong[0]!r}; write it as tool:argument, such as 'mail.send:to'."
+            )
+        self.otherwise = otherwise
+
+    def covers(self, tool: ToolContract) -> bool:
+        """Whether it is about a tool."""
+        return tool.kind is not ToolKind.READ and (self.tools is None or tool.name in self.tools)
+
+    def may_require_approval(self, tool: ToolContract) -> bool:
+        """Of the tools that it is about, where it asks instead of denying."""
+        return self.otherwise is not None and self.covers(tool)
+
+    def stamp(self) -> JSON:
+        """The policy with all that it was given."""
+        return [
+            self.label,
+            self.version,
+            None if self.tools is None else [*sorted(self.tools)],
+            [*sorted(self.accepts)],
+            {place: [*sorted(origins)] for place, origins in sorted(self.arguments.items())},
+            None if self.otherwise is None else self.otherwise.to_json(),
+        ]
+
+    def judge(self, proposal: ProposalView) -> Ruling:
+        """Ask or deny when a value comes from elsewhere."""
+        if not self.covers(proposal.tool):
+            return Allow()
+        reasons = [*self._against(proposal)]
+        if not reasons:
+            return Allow()
+        said = "; ".join(reasons)
+        return Deny(said) if self.otherwise is None else RequireApproval(self.otherwise, said)
+
+    def _against(self, proposal: ProposalView) -> Iterator[str]:
+        if proposal.tool.is_marked_destructive:
+            yield "it cannot be undone"
+        sources = None if proposal.sources is None else proposal.sources()
+        if sources is None:
+            yield "nothing is known of where its arguments come from"
+            return
+        for one in traced(proposal.tool, proposal.arguments, sources):
+            if one.is_secret:
+                yield f"the argument {one.label} holds a value of a sensitive field"
+            elif one.origin not in self.arguments.get(f"{proposal.tool.name}:{one.label}", self.accepts):
+                yield f"the value of the argument {one.label} comes from {_FROM[one.origin]}"
+
+
+_FROM = {
+    Origin.USER: "the person served",
+    Origin.APP: "the tool itself",
+    Origin.RECORD: "a record that the person named",
+    Origin.LISTED: "a record that nobody named",
+    Origin.NOWHERE: "no trusted source",
+}
+
+
+def traced(
+    tool: ToolContract, arguments: Mapping[str, Any], sources: Index, *, whole: bool = False
+) -> Iterator[Traced]:
+    """Trace each argument of a call to where its value comes from, in the order of the arguments.
+
+    Args:
+        tool: The tool.
+        arguments: Its canonical arguments, as on the wire.
+        sources: What is kept of the instance's sources.
+        whole: Whether content is traced as a whole, and not only the addresses in it.
+    """
+    fields = Fields(input_fields(tool))
+    for name, value in arguments.items():
+        if _is_default(tool, name, value):
+            yield Traced((name,), Origin.APP)
+            continue
+        for path, leaf in leaves(value, (name,)):
+            origin = _origin(fields.at(path), leaf, sources, whole=whole)
+            yield Traced(path, origin, sources.is_secret(leaf))
+        yield from _free_names(fields, value, (name,), sources)
+
+
+def _origin(candidates: list[MarkedField], value: Any, sources: Index, *, whole: bool) -> Origin:
+    if candidates and all(one.is_choice for one in candidates):
+        return Origin.APP
+    marks = {one.mark for one in candidates if not one.is_choice}
+    mark = marks.pop() if len(marks) == 1 else None
+    if mark is not None and mark.kind is MarkKind.CONTENT and isinstance(value, str) and not whole:
+        if not is_plain(value, lines=True):
+            return Origin.NOWHERE
+        return least_trusted([sources.origin(core) for word, core in words(value) if is_address(word)])
+    return sources.origin(value, kind=None if mark is None else mark.of)
+
+
+def _free_names(fields: Fields, value: Any, path: tuple[str, ...], sources: Index) -> Iterator[Traced]:
+    """The keys of a mapping that the tool does not name itself: a model chose them."""
+    match value:
+        case Mapping():
+            for name, inner in value.items():
+                here = (*path, str(name))
+                if not fields.names(here):
+                    yield Traced((*here, "(its name)"), sources.origin(str(name)))
+                yield from _free_names(fields, inner, here, sources)
+        case list() | tuple():
+            for inner in value:
+                yield from _free_names(fields, inner, (*path, "*"), sources)
+
+
+def _is_default(tool: ToolContract, name: str, value: Any) -> bool:
+    """Whether an argument has the value that the tool's author gave it."""
+    model = tool.input_model
+    if model is None:
+        return False
+    for own, one in model.model_fields.items():
+        if name in {own, one.alias} and not one.is_required() and one.default_factory is None:
+            try:
+                return bool(same_json(to_json(one.default), value))
+            except NotJson:
+                return False
+    return False
+
+
+def _origins(given: Iterable[Origin | str]) -> frozenset[Origin]:
+    try:
+        return frozenset(Origin(one) for one in ([given] if isinstance(given, str) else given))
+    except ValueError as error:
+        raise ContractError(f"TrustedOrigins: {error}; give some of {', '.join(Origin)}.") from None
+
+
+__all__ = ["DEFAULT", "Traced", "TrustedOrigins", "traced"]

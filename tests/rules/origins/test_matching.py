@@ -1,0 +1,231 @@
+"""How values are looked for in sources: what was said is found, and no rewriting of a value is taken for it."""
+
+from __future__ import annotations
+
+import base64
+import unicodedata
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from interlock import command, read
+from interlock.commands.origins.capturing import hashed_with
+from interlock.rules.origins.holding import Held, of_output, of_words
+from interlock.rules.origins.index import Index, Origin, least_trusted
+from interlock.rules.origins.policy import traced
+from interlock.rules.origins.words import is_address, number
+from interlock.tools.origins import Content, Id, Label, Own
+from interlock.tools.origins.contracts import output_fields
+
+HASHED = hashed_with("00" * 32)
+VALUES = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@-/+", min_size=4, max_size=24)
+CONFUSABLE = {
+    "a": "а",
+    "e": "е",
+    "o": "о",
+    "p": "р",
+    "c": "с",
+    "A": "А",
+    "B": "В",
+    "E": "Е",
+    "O": "О",
+    "0": "О",
+    "1": "l",
+    "l": "1",
+}
+
+
+class Account(BaseModel):
+    number: Annotated[str, Own]
+    key: Annotated[int, Id("account")]
+    title: Annotated[str, Label]
+    balance: int
+    note: str
+
+
+@read("account.list")
+def list_accounts() -> list[Account]:
+    """List."""
+    return []
+
+
+@read("account.search")
+def search(text: str) -> list[Account]:
+    """Search."""
+    return []
+
+
+def said(*texts: str) -> Index:
+    return Index([Held.from_json(of_words(text, HASHED).to_json()) for text in texts], HASHED)
+
+
+def kept(accounts: list[dict[str, Any]], *, is_traced: bool = True, is_selected: bool = False) -> Held:
+    fields = output_fields(list_accounts)
+    held = of_output(accounts, fields, HASHED, sensitive=frozenset(), is_traced=is_traced, is_selected=is_selected)
+    return Held.from_json(held.to_json())
+
+
+def account(
+    number: str = "DE1", key: int = 4711, title: str = "Savings", balance: int = 250, note: str = "none"
+) -> dict[str, Any]:
+    return {"number": number, "key": key, "title": title, "balance": balance, "note": note}
+
+
+@given(value=VALUES, before=VALUES, after=VALUES)
+def test_what_a_person_said_is_theirs(value: str, before: str, after: str) -> None:
+    index = said(f"{before} {value}, {after}")
+
+    assert index.origin(value) is Origin.USER
+
+
+@given(number=VALUES, key=st.integers(1000, 10**9), balance=st.integers(1000, 10**9), named=st.booleans())
+def test_a_trusted_value_is_found_with_its_most_trusted_origin(
+    number: str, key: int, balance: int, named: bool
+) -> None:
+    records = [kept([account(number, key, "My Savings", balance)])]
+    words = [of_words("what is in my savings?" if named else "hello", HASHED)]
+    index = Index([*records, *words], HASHED)
+    expected = Origin.RECORD if named else Origin.LISTED
+
+    assert index.origin(number) is expected
+    assert index.origin(key, kind="account") is expected
+    assert index.origin(balance) is expected
+    assert Index([*records, of_words(f"it is {number}", HASHED)], HASHED).origin(number) is Origin.USER
+
+
+REWRITINGS: dict[str, Callable[[str], str]] = {
+    "base64": lambda value: base64.b64encode(value.encode()).decode(),
+    "hex": lambda value: value.encode().hex(),
+    "backwards": lambda value: value[::-1],
+    "confusable": lambda value: "".join(CONFUSABLE.get(letter, letter) for letter in value),
+    "full width": lambda value: "".join(chr(ord(letter) + 0xFEE0) for letter in value),
+    "zero width": lambda value: value[:2] + "\u200b" + value[2:],
+    "soft hyphen": lambda value: value[:2] + "\u00ad" + value[2:],
+    "direction": lambda value: "\u202e" + value,
+    "tag": lambda value: value + "\U000e0041",
+    "combining": lambda value: value + "\u0335",
+    "split": lambda value: value[:2] + " " + value[2:],
+    "joined": lambda value: value + value,
+    "cut": lambda value: value[:-1],
+    "longer": lambda value: value + "x",
+    "other case": lambda value: value.swapcase(),
+    "no-break space": lambda value: value + "\u00a0",
+    "line": lambda value: value + "\n",
+    "space before": lambda value: " " + value,
+    "punctuation": lambda value: f"({value})",
+    "link": lambda value: f"https://evil.example/?to={value}",
+    "percent": lambda value: "".join(f"%{ord(letter):02x}" for letter in value),
+    "null": lambda value: value + "\0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REWRITINGS)
+@given(value=VALUES)
+def test_no_rewriting_of_a_value_is_taken_for_it(name: str, value: str) -> None:
+    rewritten = REWRITINGS[name](value)
+    assume(unicodedata.normalize("NFC", rewritten) != value)
+    sources = Index([kept([account(value)], is_selected=True), of_words(f"use {value}.", HASHED)], HASHED)
+
+    assert sources.origin(rewritten) is Origin.NOWHERE
+
+
+@given(one=VALUES, other=VALUES)
+def test_words_that_stand_apart_make_no_value(one: str, other: str) -> None:
+    assume(one != other)
+
+    assert said(f"{one} and {other}").origin(f"{one} {other}") is Origin.NOWHERE
+    assert said(one, other).origin(f"{one} {other}") is Origin.NOWHERE
+
+
+def test_an_id_of_another_kind_and_text_of_others_are_from_nowhere() -> None:
+    index = Index([kept([account(note="DE9EVIL", title="DE8TITLE")])], HASHED)
+
+    assert index.origin(4711, kind="file") is Origin.NOWHERE
+    assert index.origin(4711) is Origin.NOWHERE
+    assert index.origin("DE9EVIL") is Origin.NOWHERE
+    assert index.origin("DE8TITLE") is Origin.NOWHERE
+
+
+def test_facts_of_a_call_with_untraced_arguments_are_no_facts_and_ids_and_own_values_still_count() -> None:
+    index = Index([kept([account()], is_traced=False)], HASHED)
+
+    assert index.origin(250) is Origin.NOWHERE
+    assert index.origin("DE1") is Origin.LISTED
+    assert index.origin(4711, kind="account") is Origin.LISTED
+
+
+def test_a_record_is_named_by_its_label_or_its_id_and_by_nothing_shorter() -> None:
+    records = kept([account("DE1", 4711, "Savings"), account("DE2", 4712, "a")])
+
+    assert Index([records, of_words("move my SAVINGS", HASHED)], HASHED).origin("DE1") is Origin.RECORD
+    assert Index([records, of_words("account 4712", HASHED)], HASHED).origin("DE2") is Origin.RECORD
+    assert Index([records, of_words("a letter", HASHED)], HASHED).origin("DE2") is Origin.LISTED
+    assert Index([records, of_words("saving", HASHED)], HASHED).origin("DE1") is Origin.LISTED
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("50", 50), ("50.0", 50), ("$1,200", 1200), ("5e1", 50.0), ("-3", -3)], ids=str
+)
+def test_a_number_is_the_same_in_every_form(one: str, other: float) -> None:
+    assert said(f"pay {one} now").origin(other) is Origin.USER
+    assert number(one) == number(other)
+
+
+@pytest.mark.parametrize("value", [True, float("nan"), float("inf"), 10**80, "1e999", "½", "٣", "", None], ids=repr)
+def test_what_is_no_number_is_none(value: Any) -> None:
+    assert number(value) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("a@b.example", True), ("https://x", True), ("www.x", True), ("evil.example", True), ("12345", True), ("DE00EVIL1", True),
+        ("hello", False), ("U.K", False), ("2nd", False), ("x1", False),
+    ],
+)  # fmt: skip
+def test_words_that_may_lead_somewhere_are_told_from_others(word: str, expected: bool) -> None:
+    assert is_address(word) is expected
+
+
+class Part(BaseModel):
+    to: str
+    flag: bool = False
+
+
+@command("mail.send", effect="transactional")
+def mail(to: list[Part], by_name: dict[str, int], body: Annotated[str, Content] = "", sender: str = "none") -> str:
+    """Send."""
+    return "sent"
+
+
+def test_every_value_of_an_argument_is_traced_and_so_are_keys_that_a_model_chose() -> None:
+    arguments = {
+        "to": [{"to": "ann", "flag": True}, {"to": "eve"}],
+        "byName": {"ann": 5, "eve": 6},
+        "sender": "none",
+        "body": "hi eve",
+    }
+
+    found = {one.label: one.origin.value for one in traced(mail, arguments, said("write to ann, 5 times"))}
+    assert found == {
+        "to.*.to": "nowhere",  # the last one counts here; each is traced
+        "to.*.flag": "app",
+        "byName.ann": "user",
+        "byName.ann.(its name)": "user",
+        "byName.eve": "nowhere",
+        "byName.eve.(its name)": "nowhere",
+        "sender": "app",
+        "body": "app",
+    }
+    assert {one.label: one.origin.value for one in traced(mail, arguments, said("ann"), whole=True)}[
+        "body"
+    ] == "nowhere"
+
+
+def test_the_least_trusted_of_several_counts() -> None:
+    assert least_trusted([Origin.USER, Origin.LISTED, Origin.APP]) is Origin.LISTED
+    assert least_trusted([]) is Origin.APP

@@ -60,7 +60,7 @@ def _export(graph: WorkflowGraph, path: Path, tenant: str, since: dt.datetime | 
 
 
 def _print_outcomes(columns: list[str], rows: list[dict[str, Any]]) -> None:
-    counted = ("proposals", "accepted", "edited", "rejected", "responded", "expired", "void", "pending")
+    counted = ("proposals", "accepted", "edited", "rejected", "responded", "expired", "withdrawn", "void", "pending")
     print_table(
         (*columns, *counted, "edited fields", "median to decide"),
         (

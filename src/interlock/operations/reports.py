@@ -34,7 +34,7 @@ class Reports:
             since: Asked since then.
 
         Returns:
-            Per group: proposals, accepted, edited, rejected, responded, expired, void, pending, accepted_share, edited_fields,
+            Per group: proposals, accepted, edited, rejected, responded, expired, withdrawn, void, pending, accepted_share, edited_fields,
             reasons, and the seconds to decide.
 
         Raises:

@@ -105,3 +105,10 @@ def test_a_graph_that_waits_for_a_withdrawn_approval_goes_on_and_tells_its_model
     output = graph.instances.resume(thread())
     assert answers(output) == ["approval_withdrawn"]
     assert shop.ran == []
+
+
+def test_what_was_withdrawn_counts_as_that_and_waits_for_nobody(home: Home, shop: Shop) -> None:
+    desk = door(home, shop)
+    desk.withdraw(desk.asked())
+    (row,) = desk.graph.instances.outcomes(by=["tool"])
+    assert (row["withdrawn"], row["pending"], row["proposals"]) == (1, 0, 1)

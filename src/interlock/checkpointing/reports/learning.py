@@ -52,14 +52,16 @@ class Decided:
 
     @property
     def outcome(self) -> str:
-        """How it ended for the proposal: `accepted`, `edited`, `rejected`, `responded`, `expired`, `void` or `pending`."""
+        """How it ended for the proposal: `accepted`, `edited`, `rejected`, `responded`, `expired`, `withdrawn`, `void` or
+        `pending`.
+        """
         if self.decision is not None:
             kind = DecisionKind(self.decision["kind"])
             if kind is DecisionKind.APPROVE:
                 return "accepted" if self.approval["edited_arguments"] is None else "edited"
             return {DecisionKind.EDIT: "edited", DecisionKind.REJECT: "rejected"}.get(kind, "responded")
         status = ApprovalStatus(self.approval["status"])
-        return {ApprovalStatus.EXPIRED: "expired", ApprovalStatus.VOID: "void"}.get(status, "pending")
+        return status.value if status in _UNDECIDED else "pending"
 
     @property
     def proposed(self) -> JsonObject:
@@ -207,6 +209,7 @@ def _row(by: Sequence[str], key: tuple[Any, ...], tally: _Tally) -> Row:
     }
 
 
-_OUTCOMES = ("accepted", "edited", "rejected", "responded", "expired", "void", "pending")
+_UNDECIDED = (ApprovalStatus.EXPIRED, ApprovalStatus.WITHDRAWN, ApprovalStatus.VOID)
+_OUTCOMES = ("accepted", "edited", "rejected", "responded", "expired", "withdrawn", "void", "pending")
 
 __all__ = ["BY", "Decided", "Over", "examples", "outcomes", "tools"]

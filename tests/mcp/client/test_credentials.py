@@ -72,6 +72,15 @@ def test_what_a_server_complains_of_is_masked(bank: Bank, caplog: pytest.LogCapt
     assert MARKER not in raised.value.message + caplog.text
 
 
+def test_a_plain_setting_is_no_credential(bank: Bank) -> None:
+    contract = bank.tools(env={"BANK_MODE": "production", "BANK_KEY": MARKER}).contract("environment")
+
+    told = contract.call({})
+
+    assert "production" in told
+    assert MARKER not in told
+
+
 def test_a_variable_of_this_process_is_not_the_servers(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOMETHING_ELSE", MARKER)
 

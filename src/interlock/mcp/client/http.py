@@ -44,9 +44,7 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
             sending = current_sending.get() or Sending()
             try:
                 for name, credential in target.headers.items():
-                    value = await resolved(credential)
-                    secrets.learn([value, value.rpartition(" ")[2]])  # also the token without its scheme
-                    request.headers[name] = value
+                    request.headers[name] = await resolved(name, credential, secrets)
             except ServerUnavailable as problem:
                 sending.note(problem=problem)
                 return sdk.Response(401, request=request)

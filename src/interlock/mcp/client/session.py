@@ -219,8 +219,7 @@ class Session:
         stdio = require_sdk("mcp.client.stdio")
         env: dict[str, str] = {}
         for name, credential in self._target.env.items():
-            env[name] = await resolved(credential)
-            self._secrets.learn(env[name])
+            env[name] = await resolved(name, credential, self._secrets)
         started = stdio.StdioServerParameters(
             command=self._target.command, args=[*self._target.args], env=env, cwd=self._target.cwd
         )

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from ...tools.canonical import JsonObject
 from ...tools.errors import ContractError, ServerUnavailable
-from ...tools.redaction import MASK, is_secret, redact
+from ...tools.redaction import MASK, Secrets, is_secret, redact
 
 Credential: TypeAlias = str | Callable[[], Any]
 """A value, or a function without arguments that gives it when it is needed; it may be async."""
@@ -64,16 +64,20 @@ def from_environment(variable: str, form: str = "{}") -> FromEnvironment:
     return FromEnvironment(variable, form)
 
 
-async def resolved(credential: Credential) -> str:
-    """Give the value of a credential.
+async def resolved(name: str, credential: Credential, secrets: Secrets) -> str:
+    """Give the value of a variable or header.
 
     Args:
+        name: What it is called.
         credential: A value or a function.
+        secrets: Learns the value where it is secret: it comes from a function, or its name says so. A plain setting is none.
 
     Raises:
         ServerUnavailable: It cannot be had. The message does not quote it.
     """
     if isinstance(credential, str):
+        if _names_secret(name):
+            secrets.learn([credential, credential.rpartition(" ")[2]])
         return credential
     try:
         value = credential()
@@ -91,6 +95,7 @@ async def resolved(credential: Credential) -> str:
             f"The function that gives a credential gave a {type(value).__name__}. Nothing was sent. It has to give a text.",
             code="missing_credential",
         )
+    secrets.learn([value, value.rpartition(" ")[2]])  # also a token without its scheme
     return value
 
 
@@ -186,13 +191,18 @@ def target_from_json(server: str, data: Mapping[str, Any]) -> Target:
     return target_of(server, [data["command"], *data["args"]], env=given)
 
 
+def _names_secret(name: str) -> bool:
+    """Whether the name of a variable, header, option or parameter says that its value is a credential."""
+    return is_secret(name) or re.search(r"(?i)(?:^|[^a-z])(?:tokens?|key|auth)(?:$|[^a-z])", name) is not None
+
+
 def _checked(server: str, url: str) -> str:
     parts = urlsplit(url)
     if parts.username or parts.password:
         raise ContractError(
             f"the URL of the MCP server {server!r} has credentials in it, and URLs are logged; take headers= or auth="
         )
-    if named := sorted(name for name, _ in parse_qsl(parts.query) if is_secret(name) or name.lower() == "token"):
+    if named := sorted(name for name, _ in parse_qsl(parts.query) if _names_secret(name)):
         raise ContractError(
             f"the URL of the MCP server {server!r} has {', '.join(named)} in it, and URLs are logged; take headers= or auth="
         )
@@ -220,7 +230,7 @@ def _masked(args: Sequence[str]) -> list[str]:
             found.append(MASK)
             hidden = False
             continue
-        secret = arg.startswith("-") and (is_secret(name) or name.lower().rstrip("s").endswith("token"))
+        secret = arg.startswith("-") and _names_secret(name)
         hidden = secret and not equals
         shown = f"{name}={MASK}" if secret and equals else arg
         found.append(str(redact(_USER_INFO.sub(MASK, shown))))

@@ -58,8 +58,9 @@ service: $(VENV)/ready ## run many threads of a long-running service and print i
 chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (ARGS="--kills 100" for fewer)
 	$(BIN)/python -m tests.faults $(ARGS)
 
-attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, an agent with its middleware, and the door, side by side (ARGS="--share 5" for a few)
+attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, an agent with its middleware, and the door, side by side, and by hostile MCP clients (ARGS="--share 5" for a few)
 	$(BIN)/python -m tests.workflows.retail.attacks_report $(ARGS)
+	$(BIN)/python -m tests.mcp.server.attacks_report $(ARGS)
 
 # Of its own: what it takes has no place among what the tests need.
 .venv-mutants/ready: pyproject.toml tests/mutants/requirements.txt

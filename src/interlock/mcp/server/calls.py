@@ -118,7 +118,7 @@ class Calls:
         assert tool.contract is not None and tool.call is not None  # noqa: S101, PT018 -- a tool of the workflow has both
         workflow = tool.workflow
         envelope, own = tool.call.own_arguments(arguments)
-        which = await self._which(workflow, envelope, by)
+        which = _which(workflow, envelope, by)
         revision, key = envelope.get(schemas.REVISION), envelope.get(schemas.KEY)
         if tool.contract.kind is not ToolKind.READ and revision is None:
             raise InputError(
@@ -138,25 +138,13 @@ class Calls:
             return Waiting(workflow, answer, is_new=True)
         return answered(workflow, answer.to_json(), tool.contract)
 
-    async def _which(self, workflow: ServedWorkflow, envelope: JsonObject, by: Principal) -> str:
-        """The instance that a call means, which has to be one of the workflow's."""
-        if workflow.pinned is not None and schemas.WORKFLOW_ID not in envelope:
-            return workflow.pinned
-        which = envelope.get(schemas.WORKFLOW_ID)
-        if not isinstance(which, str) or not which:
-            raise _invalid(schemas.WORKFLOW_ID, "the id of an instance, as the tool that starts one gives it")
-        if workflow.pinned is not None and which != workflow.pinned:
-            raise unknown_instance(which, by)
-        await workflow_instance(workflow, which, by)
-        return which
-
     async def _unknown(self, name: str, arguments: JsonObject, by: Principal) -> NoReturn:
         """Refuse a tool that is not there: on the record of the instance that was meant, and in the protocol's way."""
         data: JsonObject | None = None
         for workflow in self._catalog.workflows:
             envelope = {key: arguments[key] for key in (schemas.WORKFLOW_ID, schemas.REVISION) if key in arguments}
             try:
-                which = await self._which(workflow, envelope, by)
+                which = _which(workflow, envelope, by)
                 revision = (await workflow_instance(workflow, which, by)).revision
                 answer = await workflow.instances.apropose(which, name, {}, principal=by, revision=revision)
             except InterlockError:
@@ -178,6 +166,18 @@ class Calls:
                 f"The arguments have {size} bytes, and the server takes {self._limits.request_bytes}. Nothing was done; send less.",
                 code=ErrorCode.INVALID_ARGUMENTS,
             )
+
+
+def _which(workflow: ServedWorkflow, envelope: JsonObject, by: Principal) -> str:
+    """The instance that a call means; whether it is there, and theirs, the door says."""
+    if workflow.pinned is not None and schemas.WORKFLOW_ID not in envelope:
+        return workflow.pinned
+    which = envelope.get(schemas.WORKFLOW_ID)
+    if not isinstance(which, str) or not which:
+        raise _invalid(schemas.WORKFLOW_ID, "the id of an instance, as the tool that starts one gives it")
+    if workflow.pinned not in {None, which}:
+        raise unknown_instance(which, by)
+    return which
 
 
 async def start(workflow: ServedWorkflow, arguments: JsonObject, by: Principal) -> JsonObject:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test suite test-full retest lint format types bench service chaos attacks mcp mutants notebooks mcp-conformance test-lowest test-newest build clean
+.PHONY: help setup demo serve test suite test-full retest lint format types bench service chaos kills queue-bench attacks mcp mutants notebooks mcp-conformance test-lowest test-newest build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,12 @@ service: $(VENV)/ready ## run many threads of a long-running service and print i
 
 chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (ARGS="--kills 100" for fewer)
 	$(BIN)/python -m tests.faults $(ARGS)
+
+kills: $(VENV)/ready ## kill, stop and deploy workers under runs of the ready-made workflows (ARGS="--runs 10000 --kills 100 --stops 20 --restarts 1")
+	$(BIN)/python -m tests.engines.kills $(ARGS)
+
+queue-bench: $(VENV)/ready ## measure what the queue costs, beside the same runs without it
+	$(BIN)/python -m tests.benchmarks.engines $(ARGS)
 
 attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, an agent with its middleware, and the door, side by side, and by hostile MCP clients (ARGS="--share 5" for a few)
 	$(BIN)/python -m tests.workflows.retail.attacks_report $(ARGS)

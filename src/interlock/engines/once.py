@@ -31,6 +31,7 @@ class RunOnce:
         graphs: The compiled workflows that this process knows.
         roots: For a workflow that runs inside another graph, that graph, by the workflow's name.
         attempts: How often a job is run whose failures do not pass by themselves, before a person has to look at it.
+        forgets: Whether inputs are deleted here once they are taken; not where the engine does so with the job's end.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class RunOnce:
         *,
         roots: Mapping[str, AnyGraph] | None = None,
         attempts: int = ATTEMPTS,
+        forgets: bool = True,
     ) -> None:
         self.graphs = {graph.engine.definition.name: graph for graph in graphs}
         self._roots = dict(roots or {})
         self._attempts = attempts
+        self._forgets = forgets
 
     async def __call__(self, job: Job, *, attempt: int = 0) -> Outcome:
         """Run a job once.
@@ -85,7 +88,7 @@ class RunOnce:
                 raise
             # An attempt before this one gave the answer, and died after it was taken.
             output = yield from _run(runner, job, None)
-        if given is not None:
+        if given is not None and self._forgets:
             yield from in_store(lambda connection: inputs.delete(connection, input_id))
         return _came_to(output)
 

@@ -82,7 +82,7 @@ class Runs:
         except BaseException:
             self._saver.close()
             raise
-        self.run_once = RunOnce(self.graphs, roots=roots, attempts=attempts)
+        self.run_once = RunOnce(self.graphs, roots=roots, attempts=attempts, forgets=False)
         self._asked, self._per_tenant = per_tenant, 0
         self._guard = threading.Lock()
         for graph in self.graphs:

@@ -268,7 +268,9 @@ class WorkflowGraph(GuardedState):
     ) -> Any:
         """The input as the graph's start takes it; none where the thread took it before."""
         around = self._merged(config)
-        return self._turn(config, principal, entered).begin(None if is_taken(saver, around) else given)
+        is_new = entered.instance is None and not entered.is_begun
+        taken = not is_new and is_taken(saver, around)
+        return self._turn(config, principal, entered).begin(None if taken else given)
 
     def _turn(self, config: RunnableConfig | None, principal: Principal, entered: Access) -> Turn:
         return Turn(self.engine, self._merged(config), principal, entered)

@@ -110,9 +110,9 @@ def work(
         if bus is not None:
             opened = open_bus(bus, prefix=prefix)
             service = EventService(runs.graphs, opened, relay=relay, tick=None, resume=False)
-        _tell(runs, connections + 7, as_json=as_json)
 
         async def all_of_it(stop: asyncio.Event) -> None:
+            await asyncio.to_thread(_tell, runs, connections + 7, as_json=as_json)  # SIGTERM is heard by now
             async with served_health(worker, health):
                 await asyncio.gather(worker.run(stop), *([] if service is None else [service.run(stop)]))
 

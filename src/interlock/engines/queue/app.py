@@ -55,8 +55,10 @@ class OwnedJobs(JobManager):
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
         """As Procrastinate's."""
         await self._write(
+            ", taken AS (DELETE FROM interlock_inputs USING held WHERE input_id = %(input)s AND %(status)s = 'succeeded') "
             "SELECT procrastinate_finish_job_v1(held.id, %(status)s::procrastinate_job_status, %(delete)s) FROM held",
             job,
+            input=job.task_kwargs.get("input_id"),
             status=status.value,
             delete=delete_job,
         )

@@ -1,0 +1,136 @@
+"""What the queue costs: runs of three transactional commands with a worker, beside the same runs in asyncio without an engine.
+
+Both in turn, in this process, so that a busy machine is as busy for both. `python -m tests.benchmarks.engines --runs 60 --rounds 3`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+
+from interlock import Principal, ToolContext, Workflow, command
+from interlock.engines import Runs
+from interlock.engines.worker import Worker
+from interlock.testing import ScriptedChatModel, call
+from tests.support.servers import temporary_postgres_database
+
+ADA = Principal("ada")
+AT_ONCE = 4
+
+
+@command("step.one", effect="transactional")
+def one(ctx: ToolContext) -> int:
+    """Do the first thing."""
+    return 1
+
+
+@command("step.two", effect="transactional")
+def two(ctx: ToolContext) -> int:
+    """Do the second thing."""
+    return 2
+
+
+@command("step.three", effect="transactional")
+def three(ctx: ToolContext) -> int:
+    """Do the third thing."""
+    return 3
+
+
+def flow() -> Workflow:
+    made = Workflow("steps", model=ScriptedChatModel(forever=lambda _, offered: call(offered[0])))
+    made.add_state("a")
+    made.add_state("b")
+    made.add_state("c")
+    made.add_state("d", final=True)
+    made.add_edge("a", one, "b")
+    made.add_edge("b", two, "c")
+    made.add_edge("c", three, "d")
+    return made
+
+
+async def without(runs: Runs, number: int, count: int, done: Done) -> None:
+    graph, free = runs.run_once.graphs["steps"], asyncio.Semaphore(AT_ONCE)
+
+    async def one_run(which: int) -> None:
+        async with free:
+            config = {"configurable": {"thread_id": f"plain-{number}-{which}"}}
+            await graph.ainvoke({"messages": [("user", "go")]}, config, context=ADA)
+
+    done.begin()
+    await asyncio.gather(*(one_run(which) for which in range(count)))
+    done.end()
+
+
+async def queued(runs: Runs, number: int, count: int, done: Done) -> None:
+    """They are enqueued already; the clock runs from the first claim to the last run's end."""
+    worker, stop = Worker(runs, concurrency=AT_ONCE, deadlines=59), asyncio.Event()
+    for which in range(count):
+        await runs.astart("steps", {"messages": [("user", "go")]}, principal=ADA, key=f"{number}-{which}")
+    task = asyncio.create_task(worker.run(stop))
+    await _until(lambda: worker.counted.running > 0)
+    done.begin()
+    await _until(lambda: worker.counted.done == count)
+    done.end()
+    stop.set()
+    await task
+
+
+async def _until(happened: Callable[[], bool]) -> None:
+    while not happened():  # noqa: ASYNC110 -- what happens is a number that goes up
+        await asyncio.sleep(0.02)
+
+
+class Done:
+    """How long something took: by the clock, and of this process's CPU."""
+
+    def __init__(self) -> None:
+        self.begin()
+        self.wall = self.cpu = 0.0
+
+    def begin(self) -> None:
+        self._began = time.monotonic(), time.process_time()
+
+    def end(self) -> None:
+        self.wall, self.cpu = time.monotonic() - self._began[0], time.process_time() - self._began[1]
+
+
+async def measured(
+    work: Callable[[Runs, int, int, Done], Awaitable[None]], runs: Runs, number: int, count: int
+) -> tuple[float, float]:
+    done = Done()
+    await work(runs, number, count, done)
+    return done.wall / count * 1000, done.cpu / count * 1000
+
+
+async def compare(url: str, count: int, rounds: int) -> None:
+    runs = Runs([flow()], url, per_tenant=64)
+    runs.setup()
+    await without(runs, -1, 4, Done())
+    await queued(runs, -1, 4, Done())
+    found: dict[str, list[tuple[float, float]]] = {"without": [], "queued": []}
+    for number in range(rounds):
+        found["without"].append(await measured(without, runs, number, count))
+        found["queued"].append(await measured(queued, runs, number, count))
+    runs.close()
+    for place, name in enumerate(("wall", "CPU")):
+        plain, engine = (statistics.median(one[place] for one in found[kind]) for kind in ("without", "queued"))
+        print(
+            f"{name}: {plain:.1f} ms a run without an engine, {engine:.1f} ms from the queue by one worker: "
+            f"the engine's share is {(engine - plain) / engine:.0%}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    with temporary_postgres_database() as url:
+        asyncio.run(compare(url, given.runs, given.rounds))
+
+
+if __name__ == "__main__":
+    main()

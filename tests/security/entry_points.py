@@ -244,7 +244,8 @@ def looks() -> Iterator[Entry]:
         )
         yield Entry("instances.timeline", lambda p, by, at=at: p.graph.instances.timeline(at(p), by=by), how)
         yield Entry("instances.explain", lambda p, by, at=at: p.graph.instances.explain(at(p), by=by).to_json(), how)
-        for name in ("aexplain", "aget", "asnapshot", "atimeline", "aaudit", "aclaims"):
+        yield Entry("instances.check_thread", lambda p, by, at=at: p.graph.instances.check_thread(at(p), by=by), how)
+        for name in ("acheck_thread", "aexplain", "aget", "asnapshot", "atimeline", "aaudit", "aclaims"):
             yield Entry(
                 f"instances.{name}",
                 lambda p, by, at=at, name=name: asyncio.run(getattr(p.graph.instances, name)(at(p), by=by)),
@@ -353,6 +354,10 @@ def words(text: str) -> frozenset[str]:
 LISTED = {
     "instances.approvals": "lists what they are asked about, of their tenant (test_a_list_holds_what_concerns_who_looks)",
     "instances.resolve": "an operator's, of the tenant (tests/security/test_resolving.py)",
+    "instances.follow": "the application's: lets happen what was decided, as the library itself",
+    "instances.afollow": "as follow",
+    "instances.why_not_follow": "the application's: says whether an instance has a thread",
+    "instances.awhy_not_follow": "as why_not_follow",
     "instances.id_of": "counts the id from the config and reads nothing",
     "instances.tick": "the application's: keeps deadlines as the library itself",
     "instances.atick": "as tick",

@@ -205,6 +205,8 @@ def _decide(
     as_json: bool,
 ) -> None:
     with _graph(app, db) as graph:
+        if resume and (reason := graph.instances.why_not_follow(approval_id)) is not None:
+            raise InputError(f"{reason} Nothing was decided; leave --resume out.", code="no_thread")
         try:
             after = graph.instances.decide(approval_id, decision, by=by)
         except (PrincipalError, ConflictError) as error:
@@ -212,17 +214,18 @@ def _decide(
                 raise
             print_error(error, as_json=as_json)
             raise typer.Exit(ExitCode.NO) from None
-        went_on = graph.instances.resume(after.workflow_id) if resume else None
+        follows = resume and after.status is not ApprovalStatus.REQUESTED
+        went_on = graph.instances.follow(approval_id) if follows else None
+    state = None if went_on is None else went_on.get("state", went_on.get("currentState"))
     if as_json:
-        state = None if went_on is None else went_on.get("state")
         print_json({"ok": True, **_row(after), "state": state or after.state})
         return
     left = "More people must agree." if after.status is ApprovalStatus.REQUESTED else ""
     console().print(f"{after.tool} ({approval_id}) is {after.status.value}. {left}")
     if went_on is not None:
-        console().print(f"The workflow went on, and is in {went_on.get('state')}.")
+        console().print(f"The workflow went on, and is in {state}.")
     elif after.status is not ApprovalStatus.REQUESTED:
-        console().print("The next tick lets its thread go on; --resume does it at once.", style="dim")
+        console().print("The next tick lets it go on; --resume does it at once.", style="dim")
 
 
 def _shown(graph: WorkflowGraph, approval_id: str, by: Principal) -> JsonObject:

@@ -74,6 +74,8 @@ def resolve(
     loaded = load_app(app)
     graph = loaded.graph(db)
     try:
+        if resume:
+            graph.instances.check_thread(instance)
         result = graph.instances.resolve(
             instance,
             chosen[0],

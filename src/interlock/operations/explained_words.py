@@ -106,7 +106,7 @@ def _next_steps(one: Explanation, thread: ThreadStands) -> Iterator[NextStep]:
             yield from _resolving(one, attempt)
     for approval in one.approvals:
         if approval.status == "requested":
-            yield from _deciding(one, approval, resumes=thread.has_own and not approval.proposed_outside)
+            yield from _deciding(one, approval, resumes=thread.has_own or approval.proposed_outside)
     settled = [approval for approval in one.approvals if approval.status != "requested"]
     stands = thread.is_on_its_way or any(not approval.proposed_outside for approval in settled)
     if stands and thread.has_own:

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 from langchain_core.runnables import RunnableConfig
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.store import approval_listing
+from ..checkpointing.store import ApprovalRequest, Instance, approval_listing
+from ..checkpointing.store import approvals as approval_rows
+from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store.settled import claims, stops
 from ..checkpointing.store.settled.stops import Kind, Stop
 from ..commands.approvals.deadlines import Lapsed, lapse_one
@@ -179,6 +181,62 @@ class Ticking:
         """As `resume`."""
         return await arun(self._engine.store, self._resume(which, by))
 
+    def follow(self, approval_id: str) -> dict[str, Any]:
+        """Let what was decided happen: the thread goes on, or what was proposed from outside the graph is carried out.
+
+        Args:
+            approval_id: Of an approval that was decided.
+
+        Returns:
+            The output of the run; or, of a proposal from outside the graph, what it came to, as on the wire.
+
+        Raises:
+            InputError: There is no such approval, or its instance has no thread of its own (see `why_not_follow`).
+        """
+        return run(self._engine.store, self._follow(approval_id))
+
+    async def afollow(self, approval_id: str) -> dict[str, Any]:
+        """As `follow`."""
+        return await arun(self._engine.store, self._follow(approval_id))
+
+    def _follow(self, approval_id: str) -> Steps[dict[str, Any]]:
+        approval: ApprovalRequest = yield Look(lambda: self._engine.store.approval(approval_id))
+        if approval.is_at_the_door:
+            stood = yield from standing(self._engine, approval_id, None)
+            return dict(stood.to_json())
+        return (yield from self._resume(approval.workflow_id, None))
+
+    def why_not_follow(self, approval_id: str) -> str | None:
+        """Why nothing can follow a decision on an approval from here, or None: to be asked before the decision is taken.
+
+        Args:
+            approval_id: Which one; of one that is not there the decision says so.
+        """
+        with self._engine.store.read() as connection:
+            approval = approval_rows.load_by_id(connection, approval_id)
+            if approval is None or approval.is_at_the_door:
+                return None
+            instance = instance_rows.load(connection, approval.workflow_id)
+        return None if instance is None else _why_no_thread(instance)
+
+    async def awhy_not_follow(self, approval_id: str) -> str | None:
+        """As `why_not_follow`."""
+        return await self._engine.store.database.arun(lambda: self.why_not_follow(approval_id))
+
+    def check_thread(self, which: str | RunnableConfig, *, by: Principal | None = None) -> None:
+        """See that `resume` can run the thread of an instance on, before something is settled that it is to follow.
+
+        Raises:
+            RunError: There is no such instance for the tenant of `by`.
+            PrincipalError: It serves somebody else than `by`.
+            InputError: The instance has no thread of its own.
+        """
+        self._thread_of(which, by)
+
+    async def acheck_thread(self, which: str | RunnableConfig, *, by: Principal | None = None) -> None:
+        """As `check_thread`."""
+        await self._engine.store.database.arun(lambda: self.check_thread(which, by=by))
+
     def _resume(self, which: str | RunnableConfig, by: Principal | None) -> Steps[dict[str, Any]]:
         workflow_id, config = yield Either(
             lambda: self._thread_of(which, by),
@@ -194,20 +252,21 @@ class Ticking:
         if by is not None:
             looked_at(self._engine, {"workflow_id": workflow_id}, by)
         instance = self._engine.store.get(workflow_id)
-        if instance.thread_id is None or instance.checkpoint_ns:
-            raise InputError(
-                f"The workflow {workflow_id} has no thread of its own to go on with: "
-                + (
-                    "it runs inside another graph. Run that one on."
-                    if instance.checkpoint_ns
-                    else "it was made without one."
-                ),
-                code="no_thread",
-            )
+        if (reason := _why_no_thread(instance)) is not None:
+            raise InputError(f"{reason} Nothing was done.", code="no_thread")
         configurable: dict[str, Any] = {"thread_id": instance.thread_id}
         if workflow_id_of(configurable, name) != workflow_id:
             configurable["workflow_id"] = workflow_id
         return workflow_id, going_on(configurable, instance)
+
+
+def _why_no_thread(instance: Instance) -> str | None:
+    """Why an instance has no thread that can be run on from here."""
+    if instance.checkpoint_ns:
+        return f"The workflow {instance.workflow_id} has no thread of its own to go on with: it runs inside another graph. Run that one on."
+    if instance.thread_id is None:
+        return f"The workflow {instance.workflow_id} has no thread of its own to go on with: it was made without one."
+    return None
 
 
 __all__ = ["Tick", "Ticking"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..tools.canonical import JsonObject
-from ..tools.errors import InterlockError
+from ..tools.errors import InputError, InterlockError
 from ..tools.principal import Principal
 from ..tools.sinks import line as one_line
 from ..tools.sinks import svg as escape
@@ -31,8 +31,11 @@ class Desk(Protocol):
     def decide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
         """Take a decision; gives the approval after it."""
 
-    def resume(self, which: str) -> dict[str, Any]:
-        """Resume the thread of the instance."""
+    def why_not_follow(self, approval_id: str) -> str | None:
+        """Why nothing can follow the decision from here, or None."""
+
+    def follow(self, approval_id: str) -> dict[str, Any]:
+        """Let what was decided happen."""
 
     async def aapproval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
         """As `approval`."""
@@ -40,8 +43,11 @@ class Desk(Protocol):
     async def adecide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
         """As `decide`."""
 
-    async def aresume(self, which: str) -> dict[str, Any]:
-        """As `resume`."""
+    async def awhy_not_follow(self, approval_id: str) -> str | None:
+        """As `why_not_follow`."""
+
+    async def afollow(self, approval_id: str) -> dict[str, Any]:
+        """As `follow`."""
 
 
 class ApprovalCard:
@@ -121,16 +127,25 @@ class ApprovalCard:
         return await self._adecide(_rejection(message))
 
     def _decide(self, answer: Mapping[str, Any]) -> str:
+        self._check(self._desk.why_not_follow(self._approval_id) if self._resume else None)
         after = self._desk.decide(self._approval_id, dict(answer), by=self._by)
         if self._goes_on(after):
-            self.output = self._desk.resume(after.workflow_id)
+            self.output = self._desk.follow(self._approval_id)
         return self.outcome
 
     async def _adecide(self, answer: Mapping[str, Any]) -> str:
+        self._check(await self._desk.awhy_not_follow(self._approval_id) if self._resume else None)
         after = await self._desk.adecide(self._approval_id, dict(answer), by=self._by)
         if self._goes_on(after):
-            self.output = await self._desk.aresume(after.workflow_id)
+            self.output = await self._desk.afollow(self._approval_id)
         return await self.aoutcome()
+
+    def _check(self, reason: str | None) -> None:
+        """Refuse before anything is decided where nothing could follow."""
+        if reason is not None:
+            raise InputError(
+                f"{reason} Nothing was decided; make the card with instances.card(..., resume=False).", code="no_thread"
+            )
 
     def _goes_on(self, after: Any) -> bool:
         return self._resume and after.status.value != "requested"

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 
 from interlock import (
+    Allow,
     Approval,
     Deny,
     GuardView,
@@ -28,8 +29,9 @@ from interlock import (
     command,
     read,
 )
+from interlock.rules.policies import Ruling
 from interlock.testing import ScriptedChatModel, call
-from interlock.tools.errors import WorkflowDefinitionError
+from interlock.tools.errors import StoreError, WorkflowDefinitionError
 from tests.graphs.support import ADA, BEN, Home, Runner, answers, codes, said, thread
 
 notes = sa.Table("notes", sa.MetaData(), sa.Column("text", sa.String(40)))
@@ -526,3 +528,28 @@ def test_a_policy_that_can_be_seen_to_give_no_answer_is_refused_by_its_name(memo
 def test_a_principal_without_a_name_is_judged_by_the_same_rules(memory: Home) -> None:
     graph = memory.compile(one_edge(twice(), guard=lambda view: view.principal.is_known))
     assert codes(graph.invoke(said(), thread(), context=Principal.ANONYMOUS)) == ["guard_failed"]
+
+
+def test_a_policy_that_reads_the_store_in_memory_is_told_so_and_does_not_hang() -> None:
+    asked: list[WorkflowGraph] = []
+    config: Any = {"configurable": {"thread_id": "t"}}
+
+    class Reading(Policy):
+        def judge(self, proposal: ProposalView) -> Ruling:
+            asked[0].instances.audit(config)
+            return Allow()
+
+    @command("case.close", effect="transactional")
+    def close() -> str:
+        """Close the case."""
+        return "closed"
+
+    flow = Workflow("desk", policies=[Reading()])
+    flow.add_state("open").add_state("closed", final=True)
+    flow.add_edge("open", close, "closed")
+    asked.append(flow.compile())
+    asked[0].invoke({"messages": [("user", "hello")]}, config)
+
+    with pytest.raises(StoreError, match="must not ask the workflow's instances"):
+        asked[0].instances.execute(config, "case.close", {})
+    assert asked[0].instances.snapshot(config).state == "open"

@@ -146,7 +146,12 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection in one read transaction: every statement sees the same snapshot where the database can do that."""
+        """A connection in one read transaction: every statement sees the same snapshot where the database can do that.
+
+        Raises:
+            StoreError: It is in memory, and this thread or task writes to it: it would wait for itself.
+        """
+        self._refuse_to_wait()
         with self.translated(), self.engine.connect() as connection:
             if self._application is not None:
                 with self._begun(connection, write=False):
@@ -163,6 +168,7 @@ class Database:
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Connection]:
         """A connection on which the database itself refuses to write: what a read tool is given."""
+        self._refuse_to_wait()
         with self.translated(), self.engine.connect() as connection:
             guard = _ReadOnly(connection, self.dialect)
             try:
@@ -312,6 +318,11 @@ class Database:
         """
         if self.write_lock is not None:
             self.write_lock.refuse_own()
+
+    def _refuse_to_wait(self) -> None:
+        """Refuse to read in memory while this thread or task writes there: nobody reads beside a writer in memory."""
+        if self._anchor is not None and self.write_lock is not None:
+            self.write_lock.refuse_own(reads=True)
 
     @contextlib.asynccontextmanager
     async def awrite(self) -> "AsyncIterator[AsyncConnection]":

@@ -221,6 +221,21 @@ def test_an_approved_call_runs() -> None:
     assert graph.instances.snapshot(THREAD).revision == 1
 
 
+def test_an_approval_is_void_once_the_origin_that_it_was_asked_for_is_another_one() -> None:
+    graph = desk([paying("DE22POWER", 80)])
+    assert reasons(graph, "Pay 80") == [UNTRUSTED]
+    (waiting,) = graph.instances.approvals().approvals
+    graph.instances.propose(
+        THREAD, list_bills, {}, principal=ADA
+    )  # the account is now that of a record that nobody named
+    graph.instances.decide(waiting.approval_id, "approve", by=SUE)
+
+    graph.instances.resume(THREAD)
+
+    assert graph.instances.snapshot(THREAD).revision == 0
+    assert [record.kind.value for record in graph.instances.audit(THREAD)].count("void") == 1
+
+
 def test_what_is_proposed_at_the_door_is_traced_too() -> None:
     graph = desk(["Hello."])
     graph.invoke({"messages": [("user", "Pay 700 to DE11RENT")]}, THREAD, context=ADA)

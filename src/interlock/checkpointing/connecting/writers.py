@@ -46,15 +46,18 @@ class WriteLock:
             raise sa.exc.TimeoutError("the database's write lock was not free in time")
         self._owner = owner
 
-    def refuse_own(self) -> None:
+    def refuse_own(self, *, reads: bool = False) -> None:
         """See that neither this thread nor this task has the turn already.
+
+        Args:
+            reads: Whether it would only read.
 
         Raises:
             StoreError: It has, and would wait for itself.
         """
         owner = self._owner
         if owner is not None and (owner == threading.get_ident() or owner is _current_task()):
-            raise _waits_for_itself()
+            raise _reads_beside_itself() if reads else _waits_for_itself()
 
     def release(self) -> None:
         """Let the next one in."""
@@ -74,6 +77,14 @@ def _waits_for_itself() -> StoreError:
         "This thread already holds the database's write transaction, and SQLite has only one writer: "
         "a transactional tool must not run another workflow, or write through another connection, while its body runs. "
         "Use ctx.session, or make the tool's effect 'idempotent'."
+    )
+
+
+def _reads_beside_itself() -> StoreError:
+    return StoreError(
+        "This thread already holds the write transaction of a database in memory, which nobody reads meanwhile, and reads it through another "
+        "connection: it would wait for itself. A policy, guard or check must not ask the workflow's instances or store; give it what it needs "
+        "as data, take ProposalView.history or ctx.session, or keep the workflow in a file or on a server."
     )
 
 

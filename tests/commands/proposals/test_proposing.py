@@ -17,6 +17,7 @@ from interlock import (
     Principal,
     ReadResult,
     Workflow,
+    command,
     read,
 )
 from interlock.tools.errors import IdempotencyError, InputError, PrincipalError, RevisionConflict, RunError
@@ -369,3 +370,19 @@ def test_two_of_a_role_must_agree(home: Home, shop: Shop) -> None:
     cat = Principal("cat", roles=frozenset({"supervisor"}))
     desk.graph.instances.decide(pending.pending.proposal_id, "approve", by=cat)
     assert code(desk.proposal(pending)) == "ok"
+
+
+def test_arguments_that_python_takes_for_the_same_are_others(home: Home, shop: Shop) -> None:
+    @command("flag.set", effect="transactional")
+    def set_flag(value: bool | int) -> str:
+        """Set a flag."""
+        shop.ran.append(repr(value))
+        return repr(value)
+
+    flow = Workflow("flags").add_state("open")
+    desk = Door(home.compile(flow.add_edge("open", set_flag, "open", approval=RULE)))
+    desk.start()
+    asked = desk.propose("flag.set", key="f", value=True)
+    assert isinstance(asked, Pending)
+    with pytest.raises(IdempotencyError):
+        desk.propose("flag.set", key="f", value=1)

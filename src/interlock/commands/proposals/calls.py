@@ -8,9 +8,9 @@ from ...checkpointing.identifiers import named
 from ...checkpointing.store import ApprovalRequest, Instance
 from ...rules.definition import Definition
 from ...rules.proposals import Proposal
-from ...tools.canonical import to_json
+from ...tools.canonical import same_json, to_json
 from ...tools.contracts import ToolContract
-from ...tools.errors import IdempotencyError, InputError, InvalidArguments, NotJson
+from ...tools.errors import IdempotencyError, InputError, NotJson
 from ...tools.ids import derive, mint
 from ...tools.kinds import ToolKind
 from ...tools.principal import Principal
@@ -92,19 +92,22 @@ def check_same(approval: ApprovalRequest, proposal: Proposal, contract: ToolCont
     Raises:
         IdempotencyError: It is another tool, or has other arguments.
     """
-    if approval.tool == proposal.tool and contract is not None:
-        try:
-            bound = contract.bind_again(proposal.arguments, approval.arguments)
-        except InvalidArguments:
-            pass
-        else:
-            if bound.canonical == approval.arguments or approval.tool_version != contract.version:
-                return
+    if approval.tool == proposal.tool and (contract is None or _are_same(approval, proposal, contract)):
+        return  # the gate says what is wrong where there is no such tool any more
     raise IdempotencyError(
         f"The idempotency key {proposal.key} was used for {approval.tool} with other arguments, which a person was asked about "
         f"({approval.approval_id}). Nothing was done; use a new key for another call.",
         details={"workflowId": approval.workflow_id, "tool": approval.tool, "proposalId": approval.approval_id},
     )
+
+
+def _are_same(approval: ApprovalRequest, proposal: Proposal, contract: ToolContract) -> bool:
+    try:
+        bound = contract.bind_again(proposal.arguments, approval.arguments)
+    except Exception:  # whatever is wrong with them: they are not those that were asked about
+        return False
+    # Another release asked: what it called these arguments is in its record, and what runs is judged and compared anew.
+    return approval.tool_version != contract.version or same_json(bound.canonical, approval.arguments)
 
 
 __all__ = ["Call", "check_same"]

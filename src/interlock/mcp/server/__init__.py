@@ -4,3 +4,7 @@ Open `workflow_server.py` first. `approval_server.py` is the approvers' own serv
 calls (`identity.py`, `tokens.py`), what is listed (`catalog.py`, `schemas.py`), what a call does (`calls.py`), tasks, resources,
 prompts, limits, and the transports (`http.py`, `stdio.py`).
 """
+
+from ..sdk import require_sdk
+
+require_sdk()  # without it nothing here can be imported, and this says how to install it

@@ -43,7 +43,7 @@ class ClaimNames:
             PrincipalError: There are none, or they name nobody in particular.
         """
         claims = caller.claims or {}
-        subject, roles = claims.get(self.subject), claims.get(self.roles, ())
+        subject, roles = claims.get(self.subject), claims.get(self.roles) or ()
         if not isinstance(subject, str):
             raise PrincipalError(
                 f"The access token has no claim {self.subject!r} that says who calls. Nothing was done. Have the authorization server "
@@ -51,7 +51,7 @@ class ClaimNames:
             )
         who = Principal(
             subject,
-            roles=frozenset(roles.split() if isinstance(roles, str) else roles),
+            roles=roles.split() if isinstance(roles, str) else roles,  # type: ignore[arg-type]  # it checks them
             tenant=claims.get(self.tenant) or "default",
         )
         return known(who)

@@ -56,7 +56,8 @@ def pair(messages: Sequence[BaseMessage]) -> Pairing:
             if waiting:
                 asked, number = waiting.pop()
                 answers[asked][number] = place
-        elif isinstance(message, AIMessage) and (calls := all_calls(message)):
+        elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
+            calls = all_calls(message)
             answers[place] = [None] * len(calls)
             # The last one in is the first one out: the nearest message, and in it the first call.
             for number in reversed(range(len(calls))):
@@ -81,11 +82,27 @@ def unanswered(messages: Sequence[BaseMessage]) -> tuple[int, list[int]] | None:
 
 def put_in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
     """The messages in order, with an answer to every call; None where they are so already, as they nearly always are."""
-    if pair(messages).is_in_order:
+    if _stand_in_order(messages) or pair(messages).is_in_order:
         return None
     ordered = in_order([*messages, *missing_answers(messages)])
     is_same = len(ordered) == len(messages) and all(one is other for one, other in zip(ordered, messages, strict=True))
     return None if is_same else ordered
+
+
+def _stand_in_order(messages: Sequence[BaseMessage]) -> bool:
+    """Whether it is plain to see that they do: each call directly followed by its answer, and no answer without a call."""
+    awaited: list[str] = []
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            if not awaited or awaited.pop() != message.tool_call_id:
+                return False
+        elif awaited:
+            return False
+        elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
+            awaited = [_answered_as(call.get("id")) for call in reversed(all_calls(message))]
+            if len(set(awaited)) < len(awaited):
+                return False
+    return not awaited
 
 
 def missing_answers(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -155,6 +172,9 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
     known_ids: set[str] = set()
     sent: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
     for place, message in enumerate(messages):
+        if _is_plain(message):
+            sent.append(message)
+            continue
         if isinstance(message, (ToolMessage, RemoveMessage)):
             continue
         if not isinstance(message, AIMessage):
@@ -169,6 +189,16 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
         for call, answer in zip(shown.tool_calls, answers, strict=True):
             sent.append(_answer(call, None if answer is None else cast("ToolMessage", messages[answer])))
     return sent
+
+
+def _is_plain(message: BaseMessage) -> bool:
+    """Whether a message is sent as it is, as most are: text, without calls, that is no answer."""
+    content: Any = message.content
+    if type(content) is not str or not content.isascii() or not content or content.isspace():
+        return False
+    if isinstance(message, AIMessage):
+        return not (message.tool_calls or message.invalid_tool_calls)
+    return not isinstance(message, (ToolMessage, RemoveMessage))
 
 
 def _shown(message: AIMessage, known_ids: set[str]) -> AIMessage:

@@ -21,21 +21,22 @@ class StreamedArguments(BaseCallbackHandler):
     run_inline = True  # in an asynchronous run it is called where it is, and not in a thread for each piece
 
     def __init__(self) -> None:
-        self._pieces: dict[UUID, list[AIMessageChunk]] = defaultdict(list)
+        self._pieces: dict[UUID, dict[int, AIMessageChunk]] = defaultdict(dict)
         self._messages: list[tuple[BaseMessage, dict[str, str]]] = []
+
+    def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        """Nothing: without this, LangChain writes the whole conversation as one text and gives it to `on_llm_start`, at every call."""
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **_: Any) -> None:  # noqa: ARG002
         """Keep a piece, once."""
         message = getattr(chunk, "message", None)
         if not isinstance(message, AIMessageChunk) or not message.tool_call_chunks:
             return
-        if any(message is piece for piece in self._pieces[run_id]):
-            return
-        self._pieces[run_id].append(message)
+        self._pieces[run_id].setdefault(id(message), message)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """Put the pieces of a message together."""
-        pieces = self._pieces.pop(run_id, [])
+        pieces = [*self._pieces.pop(run_id, {}).values()]
         generation = response.generations[0][0] if response.generations and response.generations[0] else None
         message = getattr(generation, "message", None)
         if not pieces or not isinstance(message, AIMessage):

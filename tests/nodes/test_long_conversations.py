@@ -1,0 +1,92 @@
+"""What a turn costs in a long conversation: nothing of ours goes through it more often than it has to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain.agents import create_agent
+from langchain_core.callbacks import manager
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+
+from interlock import Principal, Workflow, WorkflowStore, command, read
+from interlock.nodes import conversation
+from interlock.nodes.conversation import for_model, pair, put_in_order
+from interlock.testing import ScriptedChatModel, call
+
+ADA = Principal("ada")
+
+
+@read("order.get")
+def get(order_id: str) -> str:
+    """Look."""
+    return order_id
+
+
+@command("order.note", effect="transactional")
+def note(order_id: str) -> str:
+    """Note."""
+    return order_id
+
+
+def desk(model: Any) -> Workflow:
+    return Workflow("desk", model=model).add_state("open", tools=[get]).add_edge("open", note, "open")
+
+
+@pytest.mark.parametrize("form", ["graph", "agent"])
+def test_no_model_call_has_the_conversation_written_as_one_text(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    whole = manager.get_buffer_string
+
+    def counted(messages: Any, *given: Any, **more: Any) -> str:
+        written.append(len(messages))
+        return whole(messages, *given, **more)
+
+    monkeypatch.setattr(manager, "get_buffer_string", counted)
+    model = ScriptedChatModel([call("order.get", orderId="1")], forever="Done.")
+    if form == "graph":
+        runnable: Any = desk(model).compile()
+    else:
+        middleware = desk(None).as_middleware(workflow_store=WorkflowStore.in_memory())
+        runnable = create_agent(
+            model, [], middleware=[middleware], checkpointer=InMemorySaver(), context_schema=Principal
+        )
+    output = runnable.invoke({"messages": [("user", "look")]}, {"configurable": {"thread_id": "t"}}, context=ADA)
+    assert output["messages"][-1].text == "Done."
+    assert written == []
+
+
+MESSAGES = st.lists(
+    st.one_of(
+        st.builds(HumanMessage, st.sampled_from(["hello", "", " ", "grüß", "a\ud83d"])),
+        st.builds(AIMessage, st.sampled_from(["hi", "", "\n", "ü"])),
+        st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(
+            lambda ids: AIMessage("", tool_calls=[{"name": "t", "args": {}, "id": one} for one in ids])
+        ),
+        st.sampled_from("abc").map(lambda one: ToolMessage("done", tool_call_id=one)),
+    ),
+    max_size=9,
+)
+
+
+@given(MESSAGES)
+def test_what_is_plain_to_see_is_what_the_whole_look_finds(messages: list[BaseMessage]) -> None:
+    if conversation._stand_in_order(messages):
+        assert pair(messages).is_in_order
+        assert put_in_order(messages) is None
+
+
+@given(MESSAGES)
+def test_a_message_that_is_sent_as_it_is_is_one_that_nothing_would_change(messages: list[BaseMessage]) -> None:
+    plain = [message for message in messages if conversation._is_plain(message)]
+    for message in plain:
+        shown = conversation._shown(message, set()) if isinstance(message, AIMessage) else conversation._sent(message)
+        assert shown is message
+        assert not isinstance(message, ToolMessage)
+    sent = for_model(messages)  # type: ignore[arg-type]
+    assert [id(message) for message in sent if conversation._is_plain(message) and message in plain] == [
+        *map(id, plain)
+    ]

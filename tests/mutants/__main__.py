@@ -43,6 +43,8 @@ def _run(asked: argparse.Namespace, names: list[str], record: Record) -> None:
 
     ranked: list[tuple[int, Mutant]] = []
     for name in names:
+        if asked.again and not any(row["status"] in asked.again for row in record.of(name)):
+            continue
         of_file = mutants(name, (targets.PACKAGE / name).read_text())
         record.exists(name, [mutant.key for mutant in of_file])
         random.Random(f"{asked.seed} {name}").shuffle(of_file)  # a larger sample has the smaller one in it

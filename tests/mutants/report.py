@@ -49,11 +49,15 @@ class Record:
         self._write(row)
 
     def kills(self) -> Counter[tuple[str, str]]:
-        """How often a test noticed something in a file or a function: it is asked first about others there."""
+        """How often a test noticed something in a file or a function: it is asked first about others there.
+
+        Under an empty name stands how often any parameter of it did, anywhere.
+        """
         found: Counter[tuple[str, str]] = Counter()
         for row in self._rows.values():
             found[row["file"], row["killer"]] += 1
             found[row["function"], row["killer"]] += 5
+            found["", row["killer"].partition("[")[0]] += 1
         return found
 
     def of(self, file: str) -> list[dict[str, Any]]:

@@ -246,6 +246,7 @@ class Warm:
             self._believed.add(killer)
         self.plan.kills[mutant.file, killer] += 1
         self.plan.kills[mutant.function, killer] += 5
+        self.plan.kills["", killer.partition("[")[0]] += 1
         return Outcome(mutant, KILLED, killer, len(nodes))
 
     def _chosen(self, mutant: Mutant) -> list[str]:
@@ -276,7 +277,8 @@ class Warm:
         return chosen
 
     def _score(self, mutant: Mutant, node: str) -> int:
-        return self.plan.kills[mutant.file, node] + self.plan.kills[mutant.function, node]
+        kills, kind = self.plan.kills, node.partition("[")[0]
+        return 10 * (kills[mutant.file, node] + kills[mutant.function, node]) + kills["", kind]
 
 
 def _run(items: list[pytest.Item]) -> bool:

@@ -183,6 +183,17 @@ def test_an_approval_is_bound_to_all_that_a_policy_was_given(policy: Any, stamp:
     assert policy.stamp() == stamp
 
 
+def test_each_is_called_as_it_was_named() -> None:
+    named = [
+        LimitPerRun(1, pay, name="a"),
+        LimitPerPeriod(1, "1h", pay, name="b"),
+        SpendingCap(1, "amount", pay, name="c"),
+        RequireRole("boss", pay, name="d"),
+        WorkingHours("09:00", "17:00", pay, name="e"),
+    ]
+    assert [policy.label for policy in named] == ["a", "b", "c", "d", "e"]
+
+
 def test_what_it_asks_instead_is_part_of_what_it_was_given() -> None:
     rule = Approval(role="boss")
     assert LimitPerRun(0, pay, otherwise=rule).stamp()[3] == rule.to_json()  # type: ignore[index, call-overload]

@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test suite test-full retest lint format types bench service chaos kills queue-bench attacks mcp mutants notebooks mcp-conformance test-lowest test-newest build clean
+# Every target is one.
+.PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d ':')
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +77,13 @@ attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the
 
 mutants: .venv-mutants/ready ## change one thing of the core at a time and see whether the tests notice (ARGS="rules/gate.py --sample 0" for all of a file)
 	.venv-mutants/bin/python -m tests.mutants $(ARGS)
+
+browser: $(VENV)/ready ## look at the console in Chromium, which the system has to have: stories of several people, axe, light and dark, a phone
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
+
+fuzz: $(VENV)/ready ## fuzz the HTTP API from its own description (ARGS=200 for more examples of each operation)
+	$(BIN)/python -m tests.serving.fuzz $(ARGS)
 
 notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the notebooks, the page of errors
 	$(BIN)/python -m tests.notebooks.execution

@@ -72,6 +72,7 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
     ("GET", "/v1/attention/events"): Entrance(foreign=set()),
     ("GET", "/console"): Entrance(stranger={307}, foreign={307}),
     ("GET", "/console/"): Entrance(stranger={307}, foreign={307}),
+    ("GET", "/console/{path:path}"): Entrance(stranger={404}, foreign={404}),
     ("POST", "/console/sign-out"): Entrance(form=FORM, foreign={403}),
     ("GET", "/console/attention"): EVERYBODY,
     ("GET", "/console/instances"): EVERYBODY,
@@ -107,9 +108,9 @@ class Place:
     def path(self, template: str) -> str:
         named = {
             "name": "desk", "workflow_id": self.workflow_id, "approval_id": self.approval_id, "proposal_id": self.approval_id,
-            "key": "k-1", "event_id": "evt_none",
+            "key": "k-1", "event_id": "evt_none", "path": "none",
         }  # fmt: skip
-        return re.sub(r"\{(\w+)\}", lambda found: named[found.group(1)], template)
+        return re.sub(r"\{(\w+)(?::path)?\}", lambda found: named[found.group(1)], template)
 
 
 @pytest.fixture(scope="module")

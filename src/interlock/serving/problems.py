@@ -35,7 +35,7 @@ logger = logger_of("interlock.serving")
 
 MEDIA_TYPE = "application/problem+json"
 _NOT_THERE = frozenset(
-    {"unknown_instance", "unknown_approval", "unknown_workflow", "unknown_proposal", "unknown_event"}
+    {"unknown_instance", "unknown_approval", "unknown_workflow", "unknown_proposal", "unknown_event", "unknown_page"}
 )
 _BY_KIND: tuple[tuple[type[InterlockError], HTTPStatus], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
@@ -156,6 +156,21 @@ def _response(
     return JSONResponse(body, int(status), headers, media_type=MEDIA_TYPE)
 
 
+def describe_problems(app: FastAPI) -> None:
+    """Let the API's description hold the shape of problem details, which every operation refers to."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        made: dict[str, Any] = describe()
+        schemas = made.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault(
+            "ProblemDetails", ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+        )
+        return made
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of the application with problem details."""
 
@@ -185,9 +200,28 @@ def add_handlers(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem(
+            request,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "The service failed in a way that it does not know. What was committed before stands; the log has the details.",
+        )
+
+    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(InterlockError, interlock_error)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
 
 
-__all__ = ["MEDIA_TYPE", "ProblemDetails", "add_handlers", "denied", "of_error", "problem", "status_of"]
+__all__ = [
+    "MEDIA_TYPE",
+    "ProblemDetails",
+    "add_handlers",
+    "denied",
+    "describe_problems",
+    "of_error",
+    "problem",
+    "status_of",
+]

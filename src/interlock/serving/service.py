@@ -16,7 +16,7 @@ from .console import add_console
 from .context import Service
 from .draining import told_to_stop
 from .identity import Callers, Development, PrincipalOf, Tokens
-from .problems import add_handlers
+from .problems import add_handlers, describe_problems
 from .running import Background
 from .watching import Watch
 from .workflows import Workflows
@@ -93,6 +93,7 @@ def service(
         separate_input_output_schemas=False,
     )
     app.state.interlock = served
+    describe_problems(app)
     add_handlers(app)
     app.include_router(health.router)
     app.include_router(api, prefix="/v1")

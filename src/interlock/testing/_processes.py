@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeVar
 from ._faults import Fault, injected, kill, stop
 
 T = TypeVar("T")
+_PRELOADED = ("interlock.graphs", "interlock.checkpointing", "interlock.testing", "sqlalchemy.orm")
+"""`import interlock` imports lazily, so what a workflow takes is named."""
 _ACTIONS: dict[str, Callable[[str | None, int], Fault]] = {"kill": kill, "stop": stop}
 
 
@@ -38,7 +40,7 @@ class Child(Generic[T]):
     ) -> None:
         # A process that is forked from one with threads may inherit a lock that nobody will release: fork from a clean one.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["interlock", "interlock.testing", *preload])
+        context.set_forkserver_preload([*_PRELOADED, *preload])
         self._answer, theirs = context.Pipe(duplex=False)
         plan = [(name, *at) for name, at in (("kill", kill_at), ("stop", stop_at)) if at is not None]
         self.process = context.Process(target=_run, args=(theirs, function, arguments, plan), daemon=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from interlock import Approval, Escalate, Principal
 from interlock.tools import InterlockError
 from tests.commands.approvals.support import ADA, HOUR, Clock, Home, Shop, asked, pending, refund, said, thread
@@ -40,7 +38,3 @@ def main(database: str, hours: str, what: str, *who: str) -> str:
         return f"declined: {error.message}"
     finally:
         home.close()
-
-
-if __name__ == "__main__":
-    print(main(*sys.argv[1:]))

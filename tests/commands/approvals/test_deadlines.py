@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,9 @@ from langgraph.types import Command
 
 from interlock import Approval, Confirmation, ConflictError, Escalate, EventService, TakeEdge
 from interlock.commands.approvals.deadlines import expire
+from interlock.testing import Child
 from interlock.tools import PrincipalError, WorkflowDefinitionError
+from tests.commands.approvals import one_step
 from tests.commands.approvals.support import (
     ADA,
     BEN,
@@ -34,8 +34,6 @@ from tests.commands.approvals.support import (
     thread,
 )
 from tests.events.support import eventually
-
-ROOT = Path(__file__).parents[3]
 
 
 class TestRejecting:
@@ -312,10 +310,10 @@ class TestManyAtOnce:
         stuck = graph.instances.snapshot(thread("t-0")).pending_approvals[0]["approvalId"]
         from interlock.commands.approvals.deadlines import lapse_one
 
-        def lapse(engine: object, approval_id: str, workflow_id: str) -> object:
+        def lapse(engine: Any, approval_id: str, workflow_id: str) -> Any:
             if approval_id == stuck:
                 raise ConflictError("somebody else is at it")
-            return lapse_one(engine, approval_id, workflow_id)  # type: ignore[arg-type]
+            return (yield from lapse_one(engine, approval_id, workflow_id))
 
         monkeypatch.setattr("interlock.operations.ticking.lapse_one", lapse)
         assert len(graph.instances.tick(resume=False).lapsed) == 2
@@ -325,15 +323,8 @@ def test_two_people_and_an_escalation_across_process_restarts(tmp_path: Path) ->
     """Each step is a process of its own, at the time that it is told."""
 
     def step(hours: float, *what: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.commands.approvals.one_step", str(tmp_path / "shop.db"), str(hours), *what],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        with Child(one_step.main, str(tmp_path / "shop.db"), str(hours), *what) as process:
+            return process.result()
 
     assert step(0, "propose") == "asked by ada, to be decided by supervisor"
     assert step(1, "approve", "ben", "supervisor") == "requested"

@@ -11,13 +11,14 @@ from sqlalchemy.engine import Connection
 
 from ...tools.approvals import Approval
 from ...tools.principal import Principal
+from ..store import ledger as ledger_rows
 from ..store.approvals import ApprovalStatus
 from ..store.inbox import InboxStatus
-from ..store.ledger import LedgerStatus
+from ..store.ledger import LedgerEntry, LedgerStatus
 from ..store.outbox import OutboxStatus
 from ..store.sql.json_text import read_json
 from ..store.waits import WaitStatus
-from ..tables.workflow import approvals, inbox, ledger, outbox, waits
+from ..tables.workflow import approvals, inbox, instances, ledger, outbox, waits
 
 Kind = Literal["approval", "unknown", "overdue", "event"]
 
@@ -53,7 +54,7 @@ def attention(
     """
     found = [
         *_approvals(connection, tenant, workflow, limit),
-        *_unknown(connection, tenant, limit),
+        *_unknown(connection, tenant, now, limit),
         *_overdue(connection, tenant, workflow, now, limit),
         *_events(connection, tenant, limit),
     ]
@@ -100,11 +101,12 @@ def _approvals(connection: Connection, tenant: str | None, workflow: str | None,
     return items
 
 
-def _unknown(connection: Connection, tenant: str | None, limit: int) -> list[Item]:
+def _unknown(connection: Connection, tenant: str | None, now: int, limit: int) -> list[Item]:
     columns = ledger.c
     statement = (
         sa.select(columns.idempotency_key, columns.tool, columns.principal_id, columns.workflow_id, columns.started_at)
-        .where(columns.status == LedgerStatus.UNKNOWN.value, *_of(columns.tenant, tenant))
+        .join_from(ledger, instances, instances.c.workflow_id == columns.workflow_id)
+        .where(broke_off(now), *_of(columns.tenant, tenant))
         .order_by(columns.started_at)
         .limit(limit)
     )
@@ -119,6 +121,17 @@ def _unknown(connection: Connection, tenant: str | None, limit: int) -> list[Ite
         )
         for row in connection.execute(statement)
     ]
+
+
+def broke_off(now: int) -> sa.ColumnElement[bool]:
+    """Whether an attempt, joined to its instance, broke off: it is known to, or it is under way and nobody holds the instance."""
+    return sa.or_(
+        ledger.c.status == LedgerStatus.UNKNOWN.value,
+        sa.and_(
+            ledger.c.status == LedgerStatus.STARTED.value,
+            sa.or_(instances.c.lease_until.is_(None), instances.c.lease_until < now),
+        ),
+    )
 
 
 def _overdue(connection: Connection, tenant: str | None, workflow: str | None, now: int, limit: int) -> list[Item]:
@@ -173,4 +186,15 @@ def _of(column: sa.ColumnElement[str], value: str | None) -> list[sa.ColumnEleme
     return [] if value is None else [column == value]
 
 
-__all__ = ["Item", "Kind", "attention"]
+def attempts_of(connection: Connection, workflow_id: str, now: int) -> list[LedgerEntry]:
+    """The attempts of an instance that broke off and whose outcome nobody knows, the oldest first."""
+    statement = (
+        sa.select(ledger)
+        .join_from(ledger, instances, instances.c.workflow_id == ledger.c.workflow_id)
+        .where(ledger.c.workflow_id == workflow_id, broke_off(now))
+        .order_by(ledger.c.started_at)
+    )
+    return [ledger_rows.from_row(row) for row in connection.execute(statement)]
+
+
+__all__ = ["Item", "Kind", "attempts_of", "attention"]

@@ -105,9 +105,7 @@ def writing(before: LedgerEntry | None, after: LedgerEntry) -> Call:
     return _update.given(parameters)
 
 
-def unsettled(
-    connection: Connection, tenant: str | None, limit: int, *, workflow_id: str | None = None
-) -> list[LedgerEntry]:
+def unsettled(connection: Connection, tenant: str | None, limit: int) -> list[LedgerEntry]:
     """Effects outside the database that are under way or of unknown outcome, the oldest first."""
     statement = (
         sa.select(ledger)
@@ -119,8 +117,6 @@ def unsettled(
     )
     if tenant is not None:
         statement = statement.where(ledger.c.tenant == tenant)
-    if workflow_id is not None:
-        statement = statement.where(ledger.c.workflow_id == workflow_id)
     return [from_row(row) for row in connection.execute(statement)]
 
 

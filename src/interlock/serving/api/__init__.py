@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from ..problems import MEDIA_TYPE, ProblemDetails
+from ..problems import MEDIA_TYPE
 from . import approvals, audit, events, instances, outcomes, streams, workflows
 
 _PROBLEMS = {
@@ -11,8 +11,13 @@ _PROBLEMS = {
     403: "The caller may not do this.",
     404: "There is no such thing for the caller's tenant.",
     409: "It does not fit where things stand.",
+    412: "The instance is not at the revision of If-Match.",
     422: "The request, or the arguments of a tool, do not have the right shape.",
+    429: "A limit on denials or calls is reached.",
+    500: "The service failed in a way that it does not know.",
+    502: "A tool, or a rule of the application, broke.",
     503: "A database or another server is out of reach for now.",
+    504: "A tool did not answer in time.",
 }
 
 router = APIRouter(
@@ -23,7 +28,6 @@ router = APIRouter(
         }
         for status, text in _PROBLEMS.items()
     }
-    | {"default": {"model": ProblemDetails, "description": "Problem details (RFC 9457)."}},
 )
 for topic in (workflows, instances, approvals, outcomes, events, audit, streams):
     router.include_router(topic.router)

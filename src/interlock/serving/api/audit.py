@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing.store import WorkflowStore
 from ..access import operators_only, seen
+from ..addresses import attachment
 from ..context import Calls, Serves
 from .instances import WorkflowIdPath
 from .shapes import AuditPage, Verification
@@ -45,7 +46,7 @@ async def export(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> 
     return Response(
         "".join(f"{line}\n" for line in lines),
         media_type="application/jsonl",
-        headers={"Content-Disposition": f'attachment; filename="{workflow_id}.jsonl"'},
+        headers=attachment(f"{workflow_id}.jsonl"),
     )
 
 

@@ -11,10 +11,11 @@ from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
 from ...tools.errors import InputError, RevisionConflict
 from ...tools.results import Answered, CommandResult, ErrorResult, InstanceSnapshot, Pending, ReadResult
 from ..access import operators_only, seen
+from ..addresses import part
 from ..context import Calls, Serves
 from ..listing import listed
 from ..moments import moment
-from ..problems import ProblemDetails, denied, of_error
+from ..problems import denied, of_error
 from .shapes import (
     Erased,
     EraseRequest,
@@ -75,7 +76,7 @@ async def start(name: str, body: StartRequest, serves: Serves, caller: Calls, re
         principal=caller.principal, data=body.data, workflow_id=body.workflow_id, served=body.served
     )
     response.headers["ETag"] = f'"{snapshot.revision}"'
-    response.headers["Location"] = f"/v1/instances/{snapshot.workflow_id}"
+    response.headers["Location"] = f"/v1/instances/{part(snapshot.workflow_id)}"
     return snapshot
 
 
@@ -107,8 +108,6 @@ async def picture(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) ->
     response_model=CommandResult | ReadResult,
     responses={
         202: {"model": Pending, "description": "A person has to decide first."},
-        409: {"model": ProblemDetails, "description": "Denied where the instance stands; nothing was carried out."},
-        412: {"model": ProblemDetails, "description": "The instance is not at the revision of If-Match."},
     },
 )
 async def propose(
@@ -147,10 +146,6 @@ async def propose(
     response_model=CommandResult | ReadResult,
     responses={
         202: {"model": Pending, "description": "It still waits for a person."},
-        409: {
-            "model": ProblemDetails,
-            "description": "It was turned down, expired, void or withdrawn; the whole result is in it.",
-        },
     },
 )
 async def proposal(
@@ -238,6 +233,6 @@ def answered(answer: Answered | Pending, request: Request) -> JSONResponse:
     if isinstance(answer, ErrorResult):
         return denied(answer, request)
     if isinstance(answer, Pending):
-        where = f"/v1/instances/{answer.workflow_id}/proposals/{answer.pending.proposal_id}"
+        where = f"/v1/instances/{part(answer.workflow_id)}/proposals/{answer.pending.proposal_id}"
         return JSONResponse(answer.to_json(), HTTPStatus.ACCEPTED, {"Location": where})
     return JSONResponse(answer.to_json(), headers={"ETag": f'"{answer.revision}"'})

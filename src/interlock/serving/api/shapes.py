@@ -38,7 +38,7 @@ class StartRequest(WireModel):
 
     data: JsonObject | None = None
     """Its data; the workflow's defaults without."""
-    workflow_id: str | None = Field(default=None, min_length=1, max_length=64)
+    workflow_id: str | None = Field(default=None, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
     """Its id, chosen by the caller: to begin it again gives the same instance. By default one is made."""
     served: str | None = Field(default=None, min_length=1, max_length=255)
     """Whom it serves; by default the caller."""

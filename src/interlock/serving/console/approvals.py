@@ -18,6 +18,7 @@ from ...tools.approvals import Decision, DecisionKind
 from ...tools.canonical import JSON
 from ...tools.errors import ConflictError, InputError, InterlockError
 from ...tools.sinks import short
+from ..addresses import part
 from ..context import Calls, Serves, Service
 from ..deciding import decide, why_not
 from ..identity import Caller
@@ -115,8 +116,8 @@ async def decide_one(request: Request, approval_id: str, serves: Serves, caller:
         values["problem"] = error.message
         return page(request, "approval.html", caller, answered=HTTPStatus.UNPROCESSABLE_ENTITY, **values)
     if done.approval.status is ApprovalStatus.REQUESTED:
-        return to(request, f"/console/approvals/{approval_id}", "more")
-    return to(request, f"/console/approvals/{approval_id}", kind.value if done.resumed else "stopped")
+        return to(request, f"/console/approvals/{part(approval_id)}", "more")
+    return to(request, f"/console/approvals/{part(approval_id)}", kind.value if done.resumed else "stopped")
 
 
 async def show_several(request: Request, serves: Serves, caller: Calls) -> Response:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing.reports.attention import Item, Kind, attention
 from ...checkpointing.reports.instance_listing import Wanted, page
+from ..addresses import part
 from ..context import Calls, Serves, Service
 from ..identity import Caller
 from .instances import Row, row_of
@@ -85,11 +85,11 @@ def _where(item: Item) -> str | None:
     """The page that it is dealt with on."""
     match item.kind:
         case "approval":
-            return f"/console/approvals/{quote(item.id, safe='')}"
+            return f"/console/approvals/{part(item.id)}"
         case "event":
             return "/console/events"
         case _:
-            return None if item.workflow_id is None else f"/console/instances/{quote(item.workflow_id, safe='')}"
+            return None if item.workflow_id is None else f"/console/instances/{part(item.workflow_id)}"
 
 
 def _items(service: Service, caller: Caller, workflow: str | None) -> list[Item]:

@@ -10,9 +10,8 @@ from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing import SQLCheckpointer
+from ...checkpointing.reports.attention import attempts_of
 from ...checkpointing.reports.instance_listing import waits_for
-from ...checkpointing.store import LedgerStatus
-from ...checkpointing.store import ledger as ledger_rows
 from ...commands.running.access import why_not_resolve
 from ...pictures.card_text import rows_of, then_of
 from ...pictures.timeline import Entry
@@ -20,6 +19,7 @@ from ...tools.canonical import JSON, JsonObject
 from ...tools.errors import InputError, PrincipalError
 from ...tools.redaction import redact
 from ..access import operators_only, seen
+from ..addresses import part
 from ..api.audit import verified
 from ..context import Calls, Serves, Service
 from ..identity import Caller
@@ -151,7 +151,7 @@ def _approvals(found: Found, by: Any) -> list[Open]:
                 facts.get("decided by", ""),
                 request.expires_at,
                 otherwise,
-                f"/console/approvals/{request.approval_id}",
+                f"/console/approvals/{part(request.approval_id)}",
             )
         )
     return items
@@ -171,8 +171,9 @@ def _waits(waits: tuple[JsonObject, ...]) -> list[Open]:
 
 
 def _attempts(found: Found) -> list[Attempt]:
-    with found.graph.engine.store.read() as connection:
-        entries = ledger_rows.unsettled(connection, found.instance.tenant, 1000, workflow_id=found.instance.workflow_id)
+    store = found.graph.engine.store
+    with store.read() as connection:
+        entries = attempts_of(connection, found.instance.workflow_id, store.now(connection))
     contracts = found.graph.engine.definition.contracts
     return [
         Attempt(
@@ -183,7 +184,6 @@ def _attempts(found: Found) -> list[Attempt]:
             redact(one.arguments, contracts[one.tool].sensitive if one.tool in contracts else frozenset()),
         )
         for one in entries
-        if one.status is LedgerStatus.UNKNOWN
     ]
 
 
@@ -227,7 +227,7 @@ async def resume(
     serves.callers.check_form(request, caller, form_token)
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     await found.instances.aresume(workflow_id, by=caller.looks_as)
-    return to(request, f"/console/instances/{workflow_id}", "resumed")
+    return to(request, f"/console/instances/{part(workflow_id)}", "resumed")
 
 
 async def resolve(
@@ -263,7 +263,7 @@ async def resolve(
         note=note or None,
         attempt=attempt,
     )
-    return to(request, f"/console/instances/{workflow_id}", "resolved")
+    return to(request, f"/console/instances/{part(workflow_id)}", "resolved")
 
 
 async def fork(
@@ -273,7 +273,7 @@ async def fork(
     serves.callers.check_form(request, caller, form_token)
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     made = await run_in_threadpool(found.instances.fork, found.config(), principal=caller.looks_as)
-    return to(request, f"/console/instances/{found.instances.id_of(made)}", "forked")
+    return to(request, f"/console/instances/{part(found.instances.id_of(made))}", "forked")
 
 
 async def erase(
@@ -300,4 +300,4 @@ async def erase(
             "This workflow's conversation is not kept by Interlock's checkpointer. Nothing was erased; erase it where it is.",
             code="no_conversation",
         )
-    return to(request, f"/console/instances/{workflow_id}", "erased")
+    return to(request, f"/console/instances/{part(workflow_id)}", "erased")

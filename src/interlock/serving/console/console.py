@@ -79,6 +79,13 @@ for topic in (signing_in, attention, instances, cases, approvals, events, fleet)
     topic.add(router)
 
 
+@router.get("/{path:path}")
+async def elsewhere(path: str, caller: Calls) -> Response:
+    """Any other address."""
+    del caller
+    raise InputError(f"The console has no page {path[:200]!r}.", code="unknown_page")
+
+
 def add_console(app: FastAPI) -> None:
     """Add the pages to the service."""
     app.include_router(router)

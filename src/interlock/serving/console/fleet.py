@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from ...checkpointing.reports.fleet import StateCount, boxes, by_state
 from ...graphs import WorkflowGraph
 from ..access import operators_only
+from ..addresses import attachment
 from ..context import Calls, Serves, Service
 from ..identity import Caller
 from ..moments import instant
@@ -65,8 +66,7 @@ async def export(name: str, serves: Serves, caller: Calls) -> Response:
         for one in instances.examples(tenant=caller.principal.tenant):
             yield json.dumps(one, ensure_ascii=False) + "\n"
 
-    headers = {"Content-Disposition": f'attachment; filename="{name}.jsonl"'}
-    return StreamingResponse(lines(), media_type="application/jsonl", headers=headers)
+    return StreamingResponse(lines(), media_type="application/jsonl", headers=attachment(f"{name}.jsonl"))
 
 
 def _figures(service: Service, caller: Caller) -> Figures:

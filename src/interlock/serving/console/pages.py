@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from ...tools.errors import InterlockError
 from ...tools.sinks import html
+from ..addresses import part
 from ..context import service_of
 from ..identity import Caller, Unauthenticated
 from ..identity.callers import BROWSER_COOKIE, SESSION_COOKIE
@@ -69,6 +70,7 @@ def _environment() -> jinja2.Environment:
     made.filters["iso"] = lambda at: instant(at).isoformat(timespec="milliseconds")
     made.filters["utc"] = lambda at: instant(at).strftime("%Y-%m-%d %H:%M:%S UTC")
     made.filters["pretty"] = pretty
+    made.filters["urlencode"] = part
     made.finalize = _safe
     return made
 

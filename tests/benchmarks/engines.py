@@ -97,6 +97,26 @@ class Done:
         self.wall, self.cpu = time.monotonic() - self._began[0], time.process_time() - self._began[1]
 
 
+def written(runs: Runs) -> tuple[int, int]:
+    """Transactions of this database, and bytes of WAL of its server, so far."""
+    with runs.database.read() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
+        commits = connection.exec_driver_sql(
+            "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        ).scalar_one()
+        wal = connection.exec_driver_sql("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')").scalar_one()
+    return int(commits), int(wal)
+
+
+def _size(runs: Runs) -> int:
+    with runs.database.read() as connection:
+        return int(
+            connection.exec_driver_sql(
+                "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            ).scalar_one()
+        )
+
+
 async def measured(
     work: Callable[[Runs, int, int, Done], Awaitable[None]], runs: Runs, number: int, count: int
 ) -> tuple[float, float]:
@@ -111,10 +131,20 @@ async def compare(url: str, count: int, rounds: int) -> None:
     await without(runs, -1, 4, Done())
     await queued(runs, -1, 4, Done())
     found: dict[str, list[tuple[float, float]]] = {"without": [], "queued": []}
+    rows: dict[str, list[tuple[int, int]]] = {"without": [], "queued": []}
     for number in range(rounds):
-        found["without"].append(await measured(without, runs, number, count))
-        found["queued"].append(await measured(queued, runs, number, count))
+        for kind, work in (("without", without), ("queued", queued)):
+            before = await asyncio.to_thread(written, runs)
+            found[kind].append(await measured(work, runs, number, count))
+            await asyncio.sleep(1.5)  # until the server has counted what its connections did
+            after = await asyncio.to_thread(written, runs)
+            rows[kind].append((after[0] - before[0], after[1] - before[1]))
+    size = _size(runs)
     runs.close()
+    for kind, counted in rows.items():
+        commits, wal = (statistics.median(one[place] for one in counted) / count for place in (0, 1))
+        print(f"{kind}: {commits:.1f} transactions and {wal / 1024:.1f} KiB of WAL a run (of the whole server)")
+    print(f"{size / (2 * rounds * count + 8) / 1024:.1f} KiB of tables and indexes a finished run")
     for place, name in enumerate(("wall", "CPU")):
         plain, engine = (statistics.median(one[place] for one in found[kind]) for kind in ("without", "queued"))
         print(

@@ -65,6 +65,7 @@ PUBLIC = [
     "Event",
     "EventEnvelope",
     "EventService",
+    "Explanation",
     "GuardView",
     "InProcessBus",
     "InstanceSnapshot",

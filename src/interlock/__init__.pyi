@@ -52,6 +52,7 @@ from .checkpointing import Capacity as Capacity
 # Run, look and act
 from .tools import Principal as Principal
 from .tools import InstanceSnapshot as InstanceSnapshot
+from .tools.explanation import Explanation as Explanation
 from .tools import CommandResult as CommandResult
 from .tools import ReadResult as ReadResult
 from .tools import ErrorResult as ErrorResult

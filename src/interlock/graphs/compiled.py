@@ -13,7 +13,6 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from ..checkpointing.store.settled import stops
 from ..commands.running.access import Access, meant
 from ..commands.running.checkpoint_lookup import FromThreads
 from ..commands.running.engine import Engine
@@ -88,8 +87,6 @@ class WorkflowGraph(GuardedState):
                 else self._begun(config, principal, entered, input, saver)
             )
         yield from run.drive(super().stream(given, run.config, **kwargs))
-        if answered:
-            self._went_on(entered)
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
         """As LangGraph's `astream`, with durability `sync` and of the output's channels alone unless asked otherwise.
@@ -120,8 +117,6 @@ class WorkflowGraph(GuardedState):
                 given = await arun(lambda: self._begun(config, principal, entered, input, saver))
         async for chunk in run.adrive(super().astream(given, run.config, **kwargs)):
             yield chunk
-        if answered:
-            await arun(lambda: self._went_on(entered))
 
     def picture(self) -> Picture:
         """The workflow as a picture; `instances.picture(config)` shows where one instance stands."""
@@ -274,12 +269,6 @@ class WorkflowGraph(GuardedState):
 
     def _turn(self, config: RunnableConfig | None, principal: Principal, entered: Access) -> Turn:
         return Turn(self.engine, self._merged(config), principal, entered)
-
-    def _went_on(self, entered: Access) -> None:
-        """After a whole run from an answer: no tick has to look whether the graph went on from what was decided."""
-        if entered.instance is not None:
-            with self.engine.store.write() as connection:
-                stops.mark_all(connection, entered.workflow_id)
 
     def _take_turn(self, config: RunnableConfig | None, by: Principal | None) -> None:
         """Who changes the conversation proposes from now on; not the application, which changes it for nobody."""

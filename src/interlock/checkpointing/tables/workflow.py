@@ -195,7 +195,7 @@ approvals = sa.Table(
         "workflow",
         "status",
         "interrupt_id",
-        **only_where("status <> 'requested' AND interrupt_id IS NOT NULL"),
+        **only_where("status <> 'requested' AND status <> 'used' AND interrupt_id IS NOT NULL"),
     ),
     sa.Index(
         "ix_workflow_approvals_granted",

@@ -96,7 +96,10 @@ def _waits(workflow: str) -> sa.Select[Any]:
 
 
 def _approvals(workflow: str, decided_before: int) -> sa.Select[Any]:
-    settled = approvals.c.status != _literal(ApprovalStatus.REQUESTED)
+    # One that was used was followed: its command was carried out, by a run that had passed the approval.
+    settled = sa.and_(
+        approvals.c.status != _literal(ApprovalStatus.REQUESTED), approvals.c.status != _literal(ApprovalStatus.USED)
+    )
     by_a_person = sa.and_(approvals.c.decided_at > decided_before, approvals.c.status != ApprovalStatus.EXPIRED.value)
     return (
         sa.select(approvals.c.workflow_id, approvals.c.approval_id, resumptions.c.owner, resumptions.c.held_until)
@@ -129,7 +132,7 @@ def is_pending(connection: Connection, stop: Stop) -> bool:
         found = sa.select(approvals.c.approval_id).where(
             approvals.c.approval_id == stop.id,
             approvals.c.interrupt_id.is_not(None),
-            approvals.c.status != ApprovalStatus.REQUESTED.value,
+            approvals.c.status.not_in([ApprovalStatus.REQUESTED.value, ApprovalStatus.USED.value]),
         )
     else:
         found = sa.select(resumptions.c.stop_id).where(_is(stop))

@@ -98,6 +98,9 @@ mcp: $(VENV)/ready ## start nine public MCP servers from npm and PyPI, pinned, a
 mcp-conformance: $(VENV)/ready ## run MCP's conformance suite and the Inspector's command line against served workflows (npm needed)
 	$(BIN)/python -m tests.mcp.conformance $(ARGS)
 
+mcp-conformance-client: $(VENV)/ready ## play the client scenarios of the protocol's conformance suite (needs npm and the network; ARGS="--scenario tools_call" for one)
+	$(BIN)/python -m tests.mcp.conformance_client $(ARGS)
+
 test-lowest: ## run the tests against the lowest supported LangGraph 1.x
 	scripts/test_against lowest $(PYTHON)
 

@@ -1,0 +1,1 @@
+"""The client's half of the protocol's conformance suite: `make mcp-conformance-client`."""

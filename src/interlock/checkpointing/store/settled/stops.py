@@ -64,6 +64,7 @@ def pending(
     found: list[Stop] = []
     for kind, workflow_id, statement in (
         (Kind.APPROVAL, approvals.c.workflow_id, _approvals(workflow, decided_before)),
+        (Kind.APPROVAL, resumptions.c.workflow_id, _used(workflow)),
         (Kind.WAIT, waits.c.workflow_id, _waits(workflow)),
         (Kind.ATTEMPT, resumptions.c.workflow_id, _attempts(workflow)),
     ):
@@ -110,6 +111,20 @@ def _approvals(workflow: str, decided_before: int) -> sa.Select[Any]:
     )
 
 
+def _used(workflow: str) -> sa.Select[Any]:
+    """Approvals whose command was carried out by a run that a tick had begun, and that broke after it."""
+    return (
+        sa.select(resumptions.c.workflow_id, resumptions.c.stop_id, resumptions.c.owner, resumptions.c.held_until)
+        .join(approvals, approvals.c.approval_id == resumptions.c.stop_id)
+        .where(
+            resumptions.c.workflow == workflow,
+            resumptions.c.kind == Kind.APPROVAL.value,
+            approvals.c.status == ApprovalStatus.USED.value,
+        )
+        .order_by(resumptions.c.next_attempt_at)
+    )
+
+
 def _attempts(workflow: str) -> sa.Select[Any]:
     return (
         sa.select(resumptions.c.workflow_id, resumptions.c.stop_id, resumptions.c.owner, resumptions.c.held_until)
@@ -132,7 +147,7 @@ def is_pending(connection: Connection, stop: Stop) -> bool:
         found = sa.select(approvals.c.approval_id).where(
             approvals.c.approval_id == stop.id,
             approvals.c.interrupt_id.is_not(None),
-            approvals.c.status.not_in([ApprovalStatus.REQUESTED.value, ApprovalStatus.USED.value]),
+            approvals.c.status != ApprovalStatus.REQUESTED.value,
         )
     else:
         found = sa.select(resumptions.c.stop_id).where(_is(stop))

@@ -20,8 +20,8 @@ def test_a_case_from_both_sides(people: People, site: Site) -> None:
     workflow_id = site.talk("t-1")
     kim, sue = people.window("kim"), people.window("sue")
     kim.goto(f"/console/instances/{workflow_id}")
-    assert kim.get_by_text("A person has to decide.").is_visible()
-    assert kim.get_by_text("the role supervisor").is_visible()
+    assert kim.get_by_text("A decision on order.refund, for kim.").is_visible()
+    assert kim.get_by_text("somebody with the role 'supervisor'").is_visible()
 
     sue.goto("/console/attention")
     sue.get_by_role("link", name="order.refund").click()

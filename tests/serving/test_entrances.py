@@ -48,6 +48,7 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
     ("POST", "/v1/workflows/{name}/instances"): Entrance({"served": "kim"}, stranger={403}, foreign={201, 403}),
     ("GET", "/v1/instances"): EVERYBODY,
     ("GET", "/v1/instances/{workflow_id}"): Entrance(),
+    ("GET", "/v1/instances/{workflow_id}/explanation"): Entrance(),
     ("GET", "/v1/instances/{workflow_id}/picture"): Entrance(),
     ("POST", "/v1/instances/{workflow_id}/proposals"): Entrance({"tool": "order.get", "arguments": {"orderId": "W"}}),
     ("GET", "/v1/instances/{workflow_id}/proposals/{proposal_id}"): Entrance(),

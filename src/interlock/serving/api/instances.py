@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
 from ...tools.errors import InputError, RevisionConflict
+from ...tools.explanation import Explanation
 from ...tools.results import Answered, CommandResult, ErrorResult, InstanceSnapshot, Pending, ReadResult
 from ..access import operators_only, seen
 from ..addresses import part
@@ -87,6 +88,13 @@ async def get_one(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls, re
     snapshot = await run_in_threadpool(found.instances.snapshot, workflow_id, by=caller.looks_as)
     response.headers["ETag"] = f'"{snapshot.revision}"'
     return snapshot
+
+
+@router.get("/instances/{workflow_id}/explanation", operation_id="explainInstance")
+async def explain(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> Explanation:
+    """Where an instance stands and why: what it waits for and who decides, why each other tool is not allowed, and what to do next."""
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    return await found.instances.aexplain(workflow_id, by=caller.looks_as)
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """One instance: where it stands, what it waits for, what happened, and acting on it."""
 
+import datetime as dt
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,12 +12,11 @@ from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing import SQLCheckpointer
 from ...checkpointing.reports.attention import attempts_of
-from ...checkpointing.reports.instance_listing import waits_for
 from ...commands.running.access import why_not_resolve
-from ...pictures.card_text import rows_of, then_of
 from ...pictures.timeline import Entry
 from ...tools.canonical import JSON, JsonObject
-from ...tools.errors import InputError, PrincipalError
+from ...tools.errors import InputError
+from ...tools.explanation import ApprovalHere, WaitHere
 from ...tools.redaction import redact
 from ..access import operators_only, seen
 from ..addresses import part
@@ -93,28 +93,20 @@ def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, be
     found = seen(service, workflow_id, caller)
     instance, instances, engine = found.instance, found.instances, found.graph.engine
     by = caller.looks_as
-    snapshot = instances.snapshot(workflow_id, by=by)
+    explained = instances.explain(workflow_id, by=by)
     picture = instances.picture(workflow_id, by=by)
     records = instances.audit(workflow_id)
     told = [one for one in instances.timeline(workflow_id).entries if before is None or one.number < before]
     shown = told[-_PER_PAGE:]
     payloads = {one.number: one.payload for one in records}
-    with engine.store.read() as connection:
-        held = waits_for(connection, [workflow_id]).get(workflow_id)
-    allowed = snapshot.next_allowed_tools
-    why_not = () if picture.standing is None else sorted(picture.standing.why_not.items())
     return {
         "instance": instance,
-        "explained": {"waits_for": held},
-        "summary": _summary(found, held),
+        "explained": explained,
         "picture": Markup(picture.svg),  # noqa: S704 -- our own drawing, whose texts are escaped as they are drawn
-        "open_items": [*_approvals(found, by), *_waits(snapshot.waits)],
+        "open_items": [*map(_approval, explained.approvals), *map(_wait, explained.waits)],
         "attempts": _attempts(found),
         "may_resolve": why_not_resolve(engine, instance, caller.principal) is None,
-        "data": snapshot.data if engine.definition.data_model is not None else None,
-        "allowed": allowed,
-        "acts_for": (by or instance.started_by).id,
-        "why_not": [(tool, reason) for tool, reason in why_not if tool not in allowed],
+        "claims": instances.claims(workflow_id),
         "verification": verified(engine.store, workflow_id) if verify else None,
         "timeline": [_happened(one, payloads.get(one.number)) for one in reversed(shown)],
         "older": shown[0].number if len(told) > len(shown) else None,
@@ -123,51 +115,30 @@ def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, be
     }
 
 
-def _summary(found: Found, held: str | None) -> str:
-    if found.instance.finished:
-        return "It has come to its end."
-    if held is None:
-        return "Nothing holds it: it goes on when its thread is run, or something is proposed."
-    return {
-        "approval": "A person has to decide.",
-        "event": "It goes on when the event comes, or its time is over.",
-        "resolution": "Somebody has to say what became of an attempt.",
-    }[held]
+def _approval(asked: ApprovalHere) -> Open:
+    is_open = asked.status == "requested"
+    return Open(
+        f"A person decides on {asked.tool}" if is_open else f"{asked.tool} is {asked.status}",
+        f"Asked by {asked.requested_by}." + (f" {', '.join(asked.agreed)} agreed." if asked.agreed else ""),
+        asked.decided_by,
+        _microseconds(asked.deadline),
+        asked.after_deadline or "it stays as it is",
+        f"/console/approvals/{part(asked.approval_id)}",
+    )
 
 
-def _approvals(found: Found, by: Any) -> list[Open]:
-    items = []
-    for request in found.graph.engine.store.pending_approvals(found.instance.workflow_id):
-        try:
-            shown = found.instances.approval(request.approval_id, by=by)
-        except PrincipalError:
-            continue
-        facts = dict(rows_of(shown, arguments=False))
-        otherwise = then_of(shown) if request.expires_at is not None else "it stays open"
-        items.append(
-            Open(
-                f"A person decides on {request.tool}",
-                f"Asked by {request.requester.id}.",
-                facts.get("decided by", ""),
-                request.expires_at,
-                otherwise,
-                f"/console/approvals/{part(request.approval_id)}",
-            )
-        )
-    return items
+def _wait(wait: WaitHere) -> Open:
+    return Open(
+        "It waits for an event",
+        f"{', '.join(wait.expects) or 'Its deadline'}: {wait.settled} of {wait.needed} so far.",
+        "whoever sends it",
+        _microseconds(wait.deadline),
+        f"it goes to {wait.after_deadline}" if wait.after_deadline else "it goes on waiting",
+    )
 
 
-def _waits(waits: tuple[JsonObject, ...]) -> list[Open]:
-    return [
-        Open(
-            "It waits for an event",
-            str(one["description"]),
-            "whoever sends it",
-            one["dueAt"],  # type: ignore[arg-type]
-            f"it goes to {one['next']['deadline']}" if one["dueAt"] else "it goes on waiting",  # type: ignore[index,call-overload]
-        )
-        for one in waits
-    ]
+def _microseconds(moment: str | None) -> int | None:
+    return None if moment is None else int(dt.datetime.fromisoformat(moment).timestamp() * 1_000_000)
 
 
 def _attempts(found: Found) -> list[Attempt]:

@@ -29,7 +29,7 @@ demo: $(VENV)/ready-demo ## run the main job: cases of the retail desk, with app
 serve: $(VENV)/ready ## serve the case workflow with a console in the browser, on this machine (ARGS for more)
 	$(BIN)/interlock serve --app case --db interlock-serve.db --development $(ARGS)
 
-test: $(VENV)/ready ## run the tests; the slowest 20 and the time of all stand at the end
+test: $(VENV)/ready ## run the tests, of large families a share; the slowest 20 and the time of all stand at the end
 	$(BIN)/python -m pytest -n $(WORKERS) --durations 20 $(ARGS)
 
 test-full: $(VENV)/ready ## run the tests in every setting, not only in the share that `make test` takes
@@ -89,7 +89,7 @@ notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the no
 	$(BIN)/python -m tests.notebooks.execution
 	$(BIN)/python -m tests.docs.error_page
 
-suite: $(VENV)/ready ## run LangGraph's own test-suite with the checkpointer (ARGS="--variants sqlite" for a part)
+suite: $(VENV)/ready ## run LangGraph's own test-suite with the checkpointer: all of it on SQLite, a share on PostgreSQL (INTERLOCK_FULL=1 for all)
 	$(BIN)/python scripts/langgraph_suite.py -n $(WORKERS) $(ARGS)
 
 mcp: $(VENV)/ready ## start nine public MCP servers from npm and PyPI, pinned, and call their tools (needs npm and the network)

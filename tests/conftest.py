@@ -1,5 +1,16 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures that every test may ask for, tables for empty databases at a lower cost, and which share of the large families is run."""
 
+from tests.support import fast_schema
 from tests.support.servers import mysql_database, mysql_worker_database, postgres_database, postgres_worker_database
+from tests.support.shares import pytest_collection_modifyitems, pytest_report_collectionfinish
 
-__all__ = ["mysql_database", "mysql_worker_database", "postgres_database", "postgres_worker_database"]
+fast_schema.begin()
+
+__all__ = [
+    "mysql_database",
+    "mysql_worker_database",
+    "postgres_database",
+    "postgres_worker_database",
+    "pytest_collection_modifyitems",
+    "pytest_report_collectionfinish",
+]

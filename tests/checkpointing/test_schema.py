@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,9 +19,17 @@ from interlock.checkpointing import Database, SQLCheckpointer, schema
 from interlock.checkpointing.tables import workflow as store_tables
 from interlock.checkpointing.tables.columns import metadata
 from interlock.tools.errors import SchemaMismatch
+from tests.support.fast_schema import real_migrations
 
 SETUP = "import sys; from interlock.checkpointing import Database, schema; schema.setup(Database.open(sys.argv[1]))"
 NO_DIFFERENCE: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def migrations() -> Iterator[None]:
+    """Those of the release, as they are."""
+    with real_migrations():
+        yield
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ class WorkflowGraph(GuardedState):
         """The input as the graph's start takes it; none where the thread took it before."""
         around = self._merged(config)
         is_new = entered.instance is None and not entered.is_begun
-        taken = not is_new and is_taken(saver, around)
+        taken = is_taken(None if is_new else saver, around)
         return self._turn(config, principal, entered).begin(None if taken else given)
 
     def _turn(self, config: RunnableConfig | None, principal: Principal, entered: Access) -> Turn:

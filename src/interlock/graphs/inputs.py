@@ -20,7 +20,7 @@ def is_taken(saver: Any, configurable: Mapping[str, Any]) -> bool:
     """Whether the thread of a config took an input under the config's key before.
 
     Args:
-        saver: The run's checkpointer.
+        saver: The run's checkpointer; None where it can have nothing of the thread yet.
         configurable: Where it runs. A graph inside another one takes its input from that one, whose key it is.
 
     Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from interlock import Approval, Confirmation, Workflow, command
-from interlock.pictures.drawing import Drawing, asked
+from interlock.pictures.picture_data import Drawing, asked
 from interlock.workflows.retail import retail_workflow
 from tests.cli.support import run
 

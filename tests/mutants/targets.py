@@ -11,6 +11,7 @@ FILES = (
     "rules/calls.py",
     "rules/conditions.py",
     "rules/definition.py",
+    "rules/denials.py",
     "rules/gate.py",
     "rules/keepable.py",
     "rules/limits.py",

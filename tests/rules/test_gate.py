@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from interlock import Allow, Approval, Deny, Mode, Policy, Principal, Refused, RequireApproval, Workflow, command, read
 from interlock.rules.definition import Definition, Limits
-from interlock.rules.gate import Admission, Denial, binding, judge, left_over, too_many
+from interlock.rules.denials import Denial, left_over, too_many
+from interlock.rules.gate import Admission, binding, judge
 from interlock.rules.policies import ProposalView
 from interlock.rules.proposals import Proposal
 from interlock.rules.view import GuardView

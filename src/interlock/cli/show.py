@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..pictures.drawing import Drawing, DrawnEdge, DrawnEnd, DrawnState
+from ..pictures.picture_data import Drawing, DrawnEdge, DrawnEnd, DrawnState
 from .support.loading import load_app
 from .support.output import AsJson, console, print_json, visible
 

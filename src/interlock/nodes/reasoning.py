@@ -24,7 +24,7 @@ from ..commands.running.operations import Ask, InStore, Steps
 from ..commands.running.scope import Scope
 from ..rules.calls import finished, repaired, used_of_the_providers
 from ..rules.definition import Edge, State
-from ..rules.gate import Denial, left_over, rule_broken, too_many
+from ..rules.denials import Denial, left_over, rule_broken, too_many
 from ..rules.keepable import keepable
 from ..rules.proposals import Progress, Proposal, advance, pending_of, proposals_of, with_arguments
 from ..rules.view import GuardView

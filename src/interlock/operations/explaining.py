@@ -32,7 +32,7 @@ from ..commands.running.driver import arun, run
 from ..commands.running.engine import Engine
 from ..commands.running.operations import Either, Look, Steps, in_store
 from ..commands.running.scope import workflow_id_of
-from ..pictures.drawing import asked
+from ..pictures.picture_data import asked
 from ..pictures.record_text import reason_of, what_of
 from ..rules.definition import Edge
 from ..rules.explaining import Blocked, Now, blocked

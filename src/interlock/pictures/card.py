@@ -16,7 +16,7 @@ from ..tools.sinks import line as one_line
 from ..tools.sinks import svg as escape
 from ..tools.sinks import terminal
 from .card_text import about, outcome_of, rows_of, then_of
-from .drawing import in_words
+from .picture_data import in_words
 from .svg import FONT, C
 
 _WIDTH, _LINE, _LETTERS, _VALUES = 640.0, 18.0, 76, 118.0

@@ -4,7 +4,7 @@ import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .drawing import DrawnEdge, DrawnEnd, DrawnState
+from .picture_data import DrawnEdge, DrawnEnd, DrawnState
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from ..tools.errors import RuleError
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
 from ..tools.sinks import line, terminal
-from .drawing import Drawing
 from .lights import Lights, Route, Standing
+from .picture_data import Drawing
 from .svg import to_svg
 
 

@@ -4,9 +4,9 @@ from ..rules.claims.checker import Proof, Verdict
 from ..rules.claims.paths import Step, StepKind
 from ..rules.claims.words import path_in_words
 from ..rules.definition import Definition
-from .drawing import Drawing
 from .lights import Route, RouteStep
 from .picture import Picture
+from .picture_data import Drawing
 
 
 def picture_of_proof(definition: Definition, proof: Proof) -> Picture:

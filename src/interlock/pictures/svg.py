@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..tools.sinks import svg as escape
-from .drawing import Drawing, DrawnEdge, DrawnState
 from .layout import Size, lay_out
 from .lights import BoxLight, Light, Lights
+from .picture_data import Drawing, DrawnEdge, DrawnState
 
 FONT = "Helvetica, Arial, sans-serif"
 _MARGIN = 18.0

@@ -4,7 +4,8 @@ Nothing here touches SQL, LangGraph's graphs or a model. Open `gate.py` first: i
 """
 
 from .definition import Definition, Edge, Limits, State, StateKind, next_allowed_tools, offered_edges
-from .gate import Admission, Denial, judge
+from .denials import Denial
+from .gate import Admission, judge
 from .limits import LimitPerPeriod, LimitPerRun, RequireRole, SpendingCap, WorkingHours
 from .policies import Allow, Deny, History, Mode, Per, Policy, ProposalView, RequireApproval
 from .proposals import Proposal

@@ -6,8 +6,8 @@ policies allow it, does the check hold against the system of record, and has a p
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,27 +16,14 @@ from ..tools.canonical import JsonObject, digest
 from ..tools.codes import ErrorCode
 from ..tools.contracts import Bound, ToolContract
 from ..tools.errors import InterlockError, InvalidArguments, Refused, RuleError
-from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
-from ..tools.storable import storable_text, why_not_storable
+from ..tools.storable import why_not_storable
 from .definition import Definition, Edge, offered_edges
+from .denials import Denial, not_allowed, rule_broken, said_no, wire_name
 from .origins.index import Index
-from .policies import Allow, Deny, History, Mode, Policy, ProposalView, RequireApproval, Ruling
+from .policies import Allow, Deny, History, Policy, ProposalView, RequireApproval, Ruling
 from .proposals import Proposal
 from .view import GuardView
-
-
-@dataclass(frozen=True)
-class Denial:
-    """The gate refuses the proposal."""
-
-    code: ErrorCode
-    message: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-    retryable: bool = False
-    policy: str | None = None
-    error: Exception | None = field(default=None, compare=False)
-    """What a broken rule raised, for the log and the trace: it may say more than a caller may know."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +56,6 @@ class Admission:
 
 
 Verdict = Denial | Admission
-_LONGEST_NAME = 100
 Facts = Callable[[ToolContract, Any, Callable[..., Any]], str | None]
 """Runs a check of the application's own against the system of record; gives the reason why it does not hold, or None."""
 Condition = Callable[[ToolContract, Any, Callable[..., Any], GuardView], bool]
@@ -115,11 +101,11 @@ def judge(
     if edge is None and proposal.tool in broken:
         return rule_broken(broken[proposal.tool], definition.contracts[proposal.tool].wire_name)
     if edge is None or not proposal.offered or (node is not None and edge.moves and edge.node != node):
-        return _not_allowed(definition, proposal, view, edge, allowed)
+        return not_allowed(definition, proposal, view, edge, allowed)
     if proposal.problem is not None:
         return Denial(
             ErrorCode.INVALID_ARGUMENTS,
-            f"The call of {_wire(edge)} could not be read: {proposal.problem}. Nothing was done; send the arguments as one JSON object.",
+            f"The call of {wire_name(edge)} could not be read: {proposal.problem}. Nothing was done; send the arguments as one JSON object.",
             {"problems": [{"field": "", "problem": proposal.problem}]},
         )
     try:
@@ -128,7 +114,7 @@ def judge(
             facts=facts, condition=condition, carried_out=carried_out, now=now, history=history, sources=sources,
         )  # fmt: skip
     except RuleError as error:
-        return rule_broken(error, _wire(edge), edge)
+        return rule_broken(error, wire_name(edge), edge)
 
 
 def _judge_arguments(
@@ -158,7 +144,7 @@ def _judge_arguments(
             if isinstance(ruling, Deny):
                 return Denial(
                     ErrorCode.POLICY_DENIED,
-                    f"The policy {policy.label!r} does not allow {_wire(edge)} now: {ruling.reason}. Nothing was done.",
+                    f"The policy {policy.label!r} does not allow {wire_name(edge)} now: {ruling.reason}. Nothing was done.",
                     {"policy": policy.label, "reason": ruling.reason, "rulings": rulings},
                     retryable=ruling.retryable,
                     policy=policy.label,
@@ -173,27 +159,6 @@ def _judge_arguments(
         if denial is not None:
             return denial
     return Admission(edge, bound, approval, tuple(reasons), tuple(rulings))
-
-
-def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> Denial:
-    """The denial where a rule of the application's own broke: it is not taken for a yes, and what raised goes to the log."""
-    return Denial(
-        ErrorCode.RULE_ERROR,
-        f"{wire_name} could not be judged, because {error.message}. Nothing was done. The application has to be mended before it can be called; "
-        "go on without it.",
-        {"rule": error.rule} | ({} if edge is None else {"edge": edge.label}),
-        error=error,
-    )
-
-
-def said_no(refusal: Refused, wire_name: str) -> Denial:
-    """The denial where a check, or a preview, said no by raising `Refused`: that is its reason."""
-    return Denial(
-        ErrorCode.CHECK_FAILED,
-        f"{wire_name} cannot be done: {refusal.message}. Nothing was changed.",
-        {**refusal.details, "reason": refusal.message} | ({} if refusal.reason is None else {"code": refusal.reason}),
-        retryable=refusal.retryable is True,
-    )
 
 
 def binding(
@@ -233,27 +198,6 @@ def binding(
     return digest(bound)
 
 
-def too_many(limit: int, calls: int) -> Denial:
-    """The answer to the calls of a message that came after as many as the workflow takes in one."""
-    return Denial(
-        ErrorCode.TOO_MANY_CALLS,
-        f"A message may hold {limit} calls, and this one, of a message of {calls}, came after them. Nothing was done; call it again in a message of "
-        "its own if it is still wanted.",
-        {"limit": limit, "calls": calls},
-        retryable=True,
-    )
-
-
-def left_over(proposal: Proposal, *, state: str) -> Denial:
-    """The answer to a proposal that still waited when the workflow came to a state where nothing of it can be done."""
-    return Denial(
-        ErrorCode.SUPERSEDED,
-        f"{proposal.tool} was proposed in {proposal.state!r}, and the workflow is in {state!r} now. Nothing was done; propose anew what "
-        "is still wanted.",
-        {"proposedIn": proposal.state},
-    )
-
-
 def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
     """The arguments as the tool gets them, and as they are shown and kept.
 
@@ -290,12 +234,12 @@ def _against(edge: Edge, bound: Bound, check: Callable[..., Any], facts: Facts) 
     try:
         reason = facts(edge.tool, bound.copied(), check)
     except Refused as refusal:
-        return said_no(refusal, _wire(edge))
+        return said_no(refusal, wire_name(edge))
     if reason is None:
         return None
     return Denial(
         ErrorCode.CHECK_FAILED,
-        f"{_wire(edge)} cannot be done: {reason}. Nothing was changed.",
+        f"{wire_name(edge)} cannot be done: {reason}. Nothing was changed.",
         {"reason": reason},
     )
 
@@ -330,57 +274,3 @@ class _Counted(Mapping[str, int]):
 
     def __len__(self) -> int:
         return len(self._counts)
-
-
-def _not_allowed(
-    definition: Definition, proposal: Proposal, view: GuardView, edge: Edge | None, allowed: Sequence[Edge]
-) -> Denial:
-    now = ", ".join(_wire(edge) for edge in allowed) or "none"
-    contract = definition.contracts.get(proposal.tool)
-    if contract is None:
-        return Denial(
-            ErrorCode.UNKNOWN_TOOL,
-            f"There is no tool {storable_text(proposal.tool)[:_LONGEST_NAME]!r}. Nothing was done. Tools that may be called now: {now}.",
-        )
-    if edge is not None and not proposal.offered:
-        return Denial(
-            ErrorCode.TOOL_NOT_ALLOWED,
-            f"{contract.wire_name} was not offered when it was called. Nothing was done. Tools that may be called now: {now}.",
-        )
-    if edge is not None:
-        return Denial(
-            ErrorCode.CONFLICT,
-            f"The workflow moved while {contract.wire_name} was waiting, and it would now lead elsewhere. Nothing was done. "
-            f"Tools that may be called now: {now}.",
-            retryable=True,
-        )
-    if definition.mode is Mode.READ_ONLY and contract.kind is not ToolKind.READ:
-        return Denial(
-            ErrorCode.TOOL_NOT_ALLOWED,
-            f"This workflow runs in read-only mode: {contract.wire_name} changes something and is not offered. Nothing was done. "
-            f"Tools that may be called now: {now}.",
-        )
-    here = [edge for edge in definition.by_source.get(view.state, ()) if edge.tool.name == proposal.tool]
-    for policy in definition.policies:
-        if here and (reason := policy.hidden(contract, view)) is not None:
-            return Denial(
-                ErrorCode.POLICY_DENIED,
-                f"The policy {policy.label!r} does not allow {contract.wire_name} now: {reason}. Nothing was done. "
-                f"Tools that may be called now: {now}.",
-                {"policy": policy.label, "reason": reason},
-                policy=policy.label,
-            )
-    if here:
-        return Denial(
-            ErrorCode.GUARD_FAILED,
-            f"{contract.wire_name} may not be called now: its condition in the state {view.state!r} does not hold. Nothing was done. "
-            f"Tools that may be called now: {now}.",
-        )
-    return Denial(
-        ErrorCode.TOOL_NOT_ALLOWED,
-        f"{contract.wire_name} may not be called in the state {view.state!r}. Nothing was done. Tools that may be called now: {now}.",
-    )
-
-
-def _wire(edge: Edge) -> str:
-    return edge.tool.wire_name

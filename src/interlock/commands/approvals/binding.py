@@ -6,7 +6,8 @@ from dataclasses import replace
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Instance, Unit
 from ...checkpointing.store import approvals as approval_rows
 from ...rules.definition import Definition
-from ...rules.gate import Admission, Denial, binding
+from ...rules.denials import Denial
+from ...rules.gate import Admission, binding
 from ...rules.proposals import Proposal, with_arguments
 from ...tools.canonical import JSON, JsonObject, same_json
 from ...tools.codes import ErrorCode

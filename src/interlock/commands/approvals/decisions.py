@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Standing, Unit
 from ...checkpointing.store import approvals as approval_rows
-from ...rules.gate import Denial
+from ...rules.denials import Denial
 from ...tools.approvals import Decision, DecisionKind
 from ...tools.canonical import same_json
 from ...tools.codes import ErrorCode

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
 from ...checkpointing.store import approvals as approval_rows
-from ...rules.gate import Denial
+from ...rules.denials import Denial
 from ...rules.proposals import Proposal
 from ...tools.approvals import Approval
 from ...tools.codes import ErrorCode

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from ...checkpointing.faults import translate
 from ...checkpointing.store import Unit
-from ...rules.gate import Admission, Denial, Verdict, judge, rule_broken, said_no
+from ...rules.denials import Denial, rule_broken, said_no
+from ...rules.gate import Admission, Verdict, judge
 from ...rules.proposals import Proposal
 from ...rules.view import GuardView
 from ...tools.canonical import JSON

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.database import LOOKED
-from ...rules.gate import Denial
+from ...rules.denials import Denial
 from ...tools.errors import ContextError, RuleError, RunError
 
 if TYPE_CHECKING:  # SQLAlchemy's ORM is imported for the first rule that asks for its session

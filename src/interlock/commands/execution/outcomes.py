@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from ...checkpointing.store import ApprovalRequest, AuditKind, LedgerEntry, LedgerStatus, Unit
 from ...checkpointing.store import audit as audit_rows
-from ...rules.gate import Denial, rule_broken
+from ...rules.denials import Denial, rule_broken
 from ...rules.proposals import Proposal
 from ...tools.canonical import JsonObject
 from ...tools.codes import ErrorCode

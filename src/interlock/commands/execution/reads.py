@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import ApprovalRequest, AuditKind
 from ...checkpointing.store import approvals as approval_rows
-from ...rules.gate import Admission, Denial
+from ...rules.denials import Denial
+from ...rules.gate import Admission
 from ...rules.proposals import Proposal
 from ...tools.codes import ErrorCode
 from ...tools.contracts.retry import RetryPolicy

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import ApprovalRequest, LedgerEntry, Unit
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
-from ...rules.gate import Admission, Denial, Verdict
+from ...rules.denials import Denial
+from ...rules.gate import Admission, Verdict
 from ...rules.policies import Mode
 from ...rules.proposals import PROPOSAL, Proposal
 from ...tools.canonical import JSON

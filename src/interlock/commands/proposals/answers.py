@@ -1,7 +1,7 @@
 """What a proposal from outside the graph is answered with: what it came to, or who has to decide on it."""
 
 from ...checkpointing.store import ApprovalRequest, Instance
-from ...rules.gate import Denial
+from ...rules.denials import Denial
 from ...tools.canonical import JsonObject
 from ...tools.ids import AuditRef, WorkflowId
 from ...tools.results import Answered, ErrorBody, ErrorResult, Pending, PendingDecision, parse_result

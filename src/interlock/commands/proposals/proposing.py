@@ -16,7 +16,7 @@ from ...checkpointing.store import approvals as approval_rows
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
 from ...checkpointing.store.beginning import look_under
-from ...rules.gate import Denial
+from ...rules.denials import Denial
 from ...rules.proposals import Proposal
 from ...tools.codes import ErrorCode
 from ...tools.contracts import ToolContract

@@ -13,7 +13,7 @@ from ...commands.running.engine import Engine
 from ...commands.running.operations import InStore, Steps
 from ...commands.running.scope import Scope
 from ...rules.calls import all_calls
-from ...rules.gate import Denial, too_many
+from ...rules.denials import Denial, too_many
 from ...rules.proposals import Proposal
 from ...tools.ids import derive
 from .calls import Offer

@@ -43,7 +43,7 @@ from ...nodes.streamed_arguments import StreamedArguments, listening
 from ...operations.instances import Instances
 from ...rules.calls import all_calls, finished
 from ...rules.definition import Edge
-from ...rules.gate import Denial
+from ...rules.denials import Denial
 from ...rules.keepable import keepable
 from ...rules.proposals import Proposal
 from ...tools.canonical import JsonObject

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from ...graphs import WorkflowGraph
-from ...pictures.drawing import Drawing
 from ...pictures.picture import picture_of
+from ...pictures.picture_data import Drawing
 from ..access import operators_only
 from ..context import Calls, Serves
 from .shapes import Statistics, WorkflowDescription, WorkflowList, WorkflowSummary, rows

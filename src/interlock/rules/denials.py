@@ -1,0 +1,131 @@
+"""What a denial says: to the model, which reads it and chooses again, and to whoever called.
+
+Here: the words and codes of everything that the gate denies. Not here: whether it is denied (`gate`), and what a tool's own refusal says.
+Denials about an approval are worded where approvals are, in `commands/approvals`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..tools.codes import ErrorCode
+from ..tools.errors import Refused, RuleError
+from ..tools.kinds import ToolKind
+from ..tools.storable import storable_text
+from .definition import Definition, Edge
+from .policies import Mode
+from .proposals import Proposal
+from .view import GuardView
+
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Denial:
+    """The gate refuses the proposal."""
+
+    code: ErrorCode
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    retryable: bool = False
+    policy: str | None = None
+    error: Exception | None = field(default=None, compare=False)
+    """What a broken rule raised, for the log and the trace: it may say more than a caller may know."""
+
+
+def not_allowed(
+    definition: Definition, proposal: Proposal, view: GuardView, edge: Edge | None, allowed: Sequence[Edge]
+) -> Denial:
+    """The call is not one of those that may be made now: why, and which ones may."""
+    now = ", ".join(wire_name(edge) for edge in allowed) or "none"
+    contract = definition.contracts.get(proposal.tool)
+    if contract is None:
+        return Denial(
+            ErrorCode.UNKNOWN_TOOL,
+            f"There is no tool {storable_text(proposal.tool)[:_LONGEST_NAME]!r}. Nothing was done. Tools that may be called now: {now}.",
+        )
+    if edge is not None and not proposal.offered:
+        return Denial(
+            ErrorCode.TOOL_NOT_ALLOWED,
+            f"{contract.wire_name} was not offered when it was called. Nothing was done. Tools that may be called now: {now}.",
+        )
+    if edge is not None:
+        return Denial(
+            ErrorCode.CONFLICT,
+            f"The workflow moved while {contract.wire_name} was waiting, and it would now lead elsewhere. Nothing was done. "
+            f"Tools that may be called now: {now}.",
+            retryable=True,
+        )
+    if definition.mode is Mode.READ_ONLY and contract.kind is not ToolKind.READ:
+        return Denial(
+            ErrorCode.TOOL_NOT_ALLOWED,
+            f"This workflow runs in read-only mode: {contract.wire_name} changes something and is not offered. Nothing was done. "
+            f"Tools that may be called now: {now}.",
+        )
+    here = [edge for edge in definition.by_source.get(view.state, ()) if edge.tool.name == proposal.tool]
+    for policy in definition.policies:
+        if here and (reason := policy.hidden(contract, view)) is not None:
+            return Denial(
+                ErrorCode.POLICY_DENIED,
+                f"The policy {policy.label!r} does not allow {contract.wire_name} now: {reason}. Nothing was done. "
+                f"Tools that may be called now: {now}.",
+                {"policy": policy.label, "reason": reason},
+                policy=policy.label,
+            )
+    if here:
+        return Denial(
+            ErrorCode.GUARD_FAILED,
+            f"{contract.wire_name} may not be called now: its condition in the state {view.state!r} does not hold. Nothing was done. "
+            f"Tools that may be called now: {now}.",
+        )
+    return Denial(
+        ErrorCode.TOOL_NOT_ALLOWED,
+        f"{contract.wire_name} may not be called in the state {view.state!r}. Nothing was done. Tools that may be called now: {now}.",
+    )
+
+
+def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> Denial:
+    """The denial where a rule of the application's own broke: it is not taken for a yes, and what raised goes to the log."""
+    return Denial(
+        ErrorCode.RULE_ERROR,
+        f"{wire_name} could not be judged, because {error.message}. Nothing was done. The application has to be mended before it can be called; "
+        "go on without it.",
+        {"rule": error.rule} | ({} if edge is None else {"edge": edge.label}),
+        error=error,
+    )
+
+
+def said_no(refusal: Refused, wire_name: str) -> Denial:
+    """The denial where a check, or a preview, said no by raising `Refused`: that is its reason."""
+    return Denial(
+        ErrorCode.CHECK_FAILED,
+        f"{wire_name} cannot be done: {refusal.message}. Nothing was changed.",
+        {**refusal.details, "reason": refusal.message} | ({} if refusal.reason is None else {"code": refusal.reason}),
+        retryable=refusal.retryable is True,
+    )
+
+
+def too_many(limit: int, calls: int) -> Denial:
+    """The answer to the calls of a message that came after as many as the workflow takes in one."""
+    return Denial(
+        ErrorCode.TOO_MANY_CALLS,
+        f"A message may hold {limit} calls, and this one, of a message of {calls}, came after them. Nothing was done; call it again in a message of "
+        "its own if it is still wanted.",
+        {"limit": limit, "calls": calls},
+        retryable=True,
+    )
+
+
+def left_over(proposal: Proposal, *, state: str) -> Denial:
+    """The answer to a proposal that still waited when the workflow came to a state where nothing of it can be done."""
+    return Denial(
+        ErrorCode.SUPERSEDED,
+        f"{proposal.tool} was proposed in {proposal.state!r}, and the workflow is in {state!r} now. Nothing was done; propose anew what "
+        "is still wanted.",
+        {"proposedIn": proposal.state},
+    )
+
+
+def wire_name(edge: Edge) -> str:
+    """What the model calls the tool of an edge."""
+    return edge.tool.wire_name

@@ -410,7 +410,7 @@ def test_a_key_that_some_database_would_cut_off_or_take_for_another_is_refused(
     graph = flow.compile(saver)
     graph.invoke({"messages": []}, here)
 
-    with pytest.raises(InputError, match="idempotency_key") as raised:
+    with pytest.raises(InputError, match="key") as raised:
         graph.instances.execute(here, "parcel.send", {}, idempotency_key=key)
     assert raised.value.code == "invalid_id"
     with pytest.raises(InputError, match="workflow_id"):

@@ -12,7 +12,7 @@ from langgraph.types import Command, interrupt
 from interlock import DecisionView, Workflow
 from interlock.rules import GuardView
 from interlock.testing import ScriptedChatModel, call
-from interlock.tools.errors import RunError, WorkflowFinished
+from interlock.tools.errors import WorkflowFinished
 from tests.graphs.support import ADA, Desk, DeskData, Home, Runner, codes, dangling, interrupts, said, thread
 
 REFUND = ("order.refund", {"orderId": "1", "amount": "5"})
@@ -51,14 +51,13 @@ def test_a_function_may_propose_several_say_something_or_end_the_turn(home: Home
     assert run(graph, said(), thread())["messages"][-1].content == "bye"
 
 
-async def test_an_async_function_decides_under_ainvoke_and_is_refused_under_invoke(memory: Home, desk: Desk) -> None:
+async def test_an_async_function_decides_under_ainvoke_and_under_invoke(memory: Home, desk: Desk) -> None:
     async def decide(view: DecisionView) -> Any:
         return REFUND
 
     graph = memory.compile(one_state(desk, decide=decide))
-    with pytest.raises(RunError, match="run it with ainvoke"):
-        graph.invoke(said(), thread())
-    assert (await graph.ainvoke(None, thread()))["state"] == "closed"
+    assert graph.invoke(said(), thread())["state"] == "closed"
+    assert (await graph.ainvoke(said(), thread("t-2")))["state"] == "closed"
 
 
 def test_what_a_function_proposes_is_judged_like_anything_else(home: Home, run: Runner, desk: Desk) -> None:

@@ -169,7 +169,7 @@ ITS_OWN_WAY = {
     r"from html import|html\.escape|saxutils": {"tools/sinks/_markup.py"},
     r"logging\.getLogger": {"tools/sinks/_logs.py"},
     r"\bConsole\(": {"cli/support/_terminal.py"},
-    r"unicodedata\.category": {"tools/sinks/_visible.py", "workflows/retail/rules.py"},
+    r"unicodedata\.category": {"tools/sinks/_visible.py", "workflows/retail/rules.py", "rules/origins/words.py"},
     r"csv\.(?:writer|DictWriter)": {"rules/claims/access.py"},
     r"from rich\.markup|from_markup": set(),
 }

@@ -1,6 +1,5 @@
 """What a call of a tool does: it goes through the workflow's door, and nowhere else."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -17,12 +16,13 @@ from ...tools.errors import InputError, InterlockError, NotJson
 from ...tools.kinds import ToolKind
 from ...tools.principal import Principal
 from ...tools.results import Pending
+from ...tools.sinks import logger_of
 from . import schemas
 from .answers import answered, as_named, error_body, failed
 from .catalog import Catalog, Does, ServedTool, ServedWorkflow
 from .limits import Meter, ServerLimits
 
-logger = logging.getLogger(__name__)
+logger = logger_of("interlock.mcp")
 
 _PASSING = {ErrorCode.CONFLICT, ErrorCode.IN_PROGRESS, ErrorCode.STORE_UNAVAILABLE, ErrorCode.LIMIT_REACHED}
 """The errors that do not count as denials: they pass by themselves."""

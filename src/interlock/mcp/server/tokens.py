@@ -1,7 +1,6 @@
 """Access tokens: JWTs of one issuer for one audience, verified with PyJWT against the issuer's public keys."""
 
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import jwt
 from mcp.server.auth.provider import AccessToken
 
 from ...tools.errors import InputError, PrincipalError
+from ...tools.sinks import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of("interlock.mcp")
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Those with a public key: a server that verifies tokens must not be able to make them."""

@@ -6,6 +6,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticOmit
 
 from ..contracts import ToolContract
 from ..errors import ContractError
@@ -17,6 +19,15 @@ _BELIEVED = frozenset({MarkKind.ID, MarkKind.OWN})
 """The markers that make a value more trusted than it is without one."""
 _inputs: WeakKeyDictionary[ToolContract, tuple[MarkedField, ...]] = WeakKeyDictionary()
 _outputs: WeakKeyDictionary[ToolContract, tuple[MarkedField, ...]] = WeakKeyDictionary()
+
+
+class _OfWhatModelsSend(GenerateJsonSchema):
+    """Leaves out what has no JSON form, such as the run's own objects that LangChain hands to a tool: no model sends it."""
+
+    def handle_invalid_for_json_schema(self, schema: CoreSchema, error_info: str) -> JsonSchemaValue:
+        """Leave the field out."""
+        del schema, error_info
+        raise PydanticOmit
 
 
 def input_fields(contract: ToolContract) -> tuple[MarkedField, ...]:
@@ -62,7 +73,7 @@ def _read_inputs(contract: ToolContract) -> tuple[MarkedField, ...]:
     schema: Mapping[str, Any] = contract.offered_schema()
     if contract.input_model is not None:
         with markers_shown():
-            schema = contract.input_model.model_json_schema(mode="validation")
+            schema = contract.input_model.model_json_schema(mode="validation", schema_generator=_OfWhatModelsSend)
     return _fitting(marked_fields(schema, place), place, lambda mark: mark.fits_inputs)
 
 

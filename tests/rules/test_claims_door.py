@@ -6,7 +6,7 @@ Hypothesis chooses who proposes what, who decides, withdraws and resolves, and s
 from __future__ import annotations
 
 import contextlib
-import logging
+import functools
 import os
 import random
 from typing import Any
@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from interlock import InterlockError, Pending
 from interlock.rules.claims.paths import Paths, Situation
-from interlock.tools.errors import OutcomeUnknown
+from interlock.tools.errors import OutcomeUnknown, WorkflowDefinitionError
 
 from .test_claims_walk import PEOPLE, agreed, follow, generated, transitions
 
@@ -34,15 +34,32 @@ EXAMPLES, STEPS = (250, 60) if FULL else (12, 25)
 TAKEN = [0]
 """How many transitions were followed."""
 
+
+def sound(seed: int) -> bool:
+    """Whether the workflow of a seed is one that compiles: the generator also draws counters without a bound."""
+    try:
+        generated(seed, run_by="tenant")[0].compile(destructive_in_memory=True)
+    except WorkflowDefinitionError:
+        return False
+    return True
+
+
+@functools.cache
+def seeds() -> tuple[int, ...]:
+    """The workflows that are gone through."""
+    found = tuple(filter(sound, range(1, 41)))
+    assert len(found) > 30
+    return found
+
+
 people, deciders = st.sampled_from(PEOPLE), st.sampled_from(PEOPLE)
 
 
 class AtTheDoor(RuleBasedStateMachine):
     """One instance of a generated workflow, and everybody at its door."""
 
-    @initialize(seed=st.integers(1, 40), starter=people)
+    @initialize(seed=st.deferred(lambda: st.sampled_from(seeds())), starter=people)
     def start(self, seed: int, starter: Any) -> None:
-        logging.getLogger("interlock").setLevel(logging.CRITICAL)
         random.seed(seed)
         self.seed = seed
         flow, self.tools = generated(seed, run_by="tenant")

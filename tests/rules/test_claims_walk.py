@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import os
 import random
 from collections.abc import Iterator
@@ -195,8 +194,6 @@ def walked(seed: int) -> Iterator[str]:
 
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
 def test_no_instance_leaves_the_explored_paths(seed: int) -> None:
-    logging.getLogger("interlock").setLevel(logging.CRITICAL)
-
     taken = list(itertools.islice(walked(seed), STEPS // SEEDS))
 
     assert len(taken) == STEPS // SEEDS

@@ -20,7 +20,7 @@ SHARES: tuple[tuple[str, int], ...] = (
     # Relays, workflows and the demo, killed at one point after another.
     (r"tests/events/test_faults\.py::.*\[", 4),
     (r"tests/cli/test_demo\.py::test_killed_anywhere.*\[", 3),
-    (r"tests/faults/test_(kills|door_kills|agent_kills|stopped)\.py::.*\[", 2),
+    (r"tests/faults/test_(kills|door_kills|agent_kills|stopped|server_restarts)\.py::.*\[", 3),
     # The retail desk: tasks and attacks, hundreds of each.
     (r"tests/workflows/retail/.*\[", 3),
     # Many alike inputs.
@@ -28,7 +28,9 @@ SHARES: tuple[tuple[str, int], ...] = (
     (r"tests/commands/approvals/test_life\.py::.*\[", 2),
     (r"tests/tools/contracts/test_published_tools\.py::.*\[", 3),
     (r"tests/events/test_(engagement|poison|races|load)\.py::.*\[", 2),
-    (r"tests/mcp/server/.*\[", 2),
+    (r"tests/mcp/server/.*\[", 3),
+    (r"tests/tools/test_storable\.py::.*\[too many", 3),
+    (r"tests/tracing/test_nothing_depends_on_it\.py::.*\[", 2),
     (r"tests/graphs/agents/.*\[", 2),
     (r"tests/nodes/models/.*\[", 2),
     (r"\[[^\]]*postgresql", 2),

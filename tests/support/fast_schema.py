@@ -45,7 +45,7 @@ def _noted(run: schema.Run) -> list[tuple[str, Any]]:
         _migrate(run)
     finally:
         sa.event.remove(run.connection, "before_cursor_execute", note)
-    if run.connection.dialect.name != "postgresql":
+    if run.connection.dialect.driver != "psycopg":  # asyncpg takes one statement at a time
         return noted
     plain = [statement for statement, parameters in noted if not parameters]
     return [(";\n".join(plain), None), *((statement, given) for statement, given in noted if given)]

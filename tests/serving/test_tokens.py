@@ -130,3 +130,22 @@ def test_keys_that_are_out_of_reach_are_told_as_that_and_not_as_a_bad_token() ->
     assert (caught.value.code, caught.value.retryable) == ("keys_unavailable", True)
     with served(principal=None, tokens=away) as at:
         assert at.client.get("/v1/workflows", headers={"Authorization": f"Bearer {token()}"}).status_code == 503
+
+
+def test_a_key_that_the_issuer_took_out_of_its_set_no_longer_counts() -> None:
+    """Keys of a set are looked for in the set; none is remembered by itself for as long as the process runs."""
+    verifier = Tokens(issuer="https://login.example", audience="workflows", keys="https://login.example/jwks")._verifier
+    published = [KEY]
+
+    def fetch() -> dict[str, Any]:
+        keys = [jwt.algorithms.ECAlgorithm.to_jwk(one.public_key(), as_dict=True) for one in published]
+        return {"keys": [{**one, "kid": f"key-{number}", "use": "sig"} for number, one in enumerate(keys)]}
+
+    client = verifier._keys
+    client.fetch_data = fetch
+    client.jwk_set_cache = None
+    signed = jwt.encode(claims(), KEY, algorithm="ES256", headers={"kid": "key-0"})
+    assert verifier.claims_of(signed)["sub"] == "sue"
+    published[0] = OTHER
+    with pytest.raises(jwt.PyJWTError):
+        verifier.claims_of(signed)

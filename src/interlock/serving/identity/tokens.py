@@ -1,17 +1,12 @@
-"""Bearer tokens: JSON Web Tokens (RFC 7519), verified with the issuer's public keys."""
+"""Bearer tokens, and the principals that they name."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from ...tools.errors import InputError, PrincipalError
+from ...tools.errors import PrincipalError
 from ...tools.principal import Principal
-
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Signatures with a public key. A shared secret (HS256) would let whoever verifies also sign."""
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+from ...tools.tokens import TokenVerifier, read_keys
 
 
 class Tokens:
@@ -20,8 +15,8 @@ class Tokens:
     Args:
         issuer: Who signs them: the claim `iss` must be this.
         audience: Whom they are for: the claim `aud` must have this.
-        keys: Where the issuer's public keys are: the URL of a JSON Web Key Set, or the path of a PEM file. A key set is fetched when
-            it is first needed and again when a token names a key that it lacks.
+        keys: Where the issuer's public keys are: the URL of a JSON Web Key Set, or the path of a file with one or with a key in PEM. A
+            key set is fetched when it is first needed and again when a token names a key that it lacks.
         algorithms: Which signatures count.
         id_claim: The claim that has the principal's id.
         roles_claim: The claim that has their roles: a list, or words separated by spaces. A path with dots reaches into objects, such as
@@ -47,37 +42,16 @@ class Tokens:
         revoked: Callable[[Mapping[str, Any]], bool] | None = None,
         leeway: float = 30.0,
     ) -> None:
-        import jwt  # noqa: PLC0415 -- of the extra `serve`
-
-        if not issuer or not audience:
-            raise InputError(
-                "Tokens need an issuer and an audience. A token of another issuer, or for another service, would count otherwise.",
-                code="settings",
-            )
-        self._algorithms = [*algorithms]
-        if not self._algorithms or set(self._algorithms) - set(ALGORITHMS):
-            raise InputError(f"algorithms={self._algorithms!r}: give some of {', '.join(ALGORITHMS)}.", code="settings")
-        self.issuer, self.audience = issuer, audience
+        self._verifier = TokenVerifier(
+            issuer=issuer,
+            audience=audience,
+            keys=read_keys(str(keys)),
+            algorithms=algorithms,
+            leeway=leeway,
+            subject=id_claim,
+        )
         self._claims = (id_claim, roles_claim, tenant_claim)
-        self._revoked, self._leeway = revoked, leeway
-        self._jwt = jwt
-        self._set, self._pem = None, None
-        url = urlsplit(str(keys))
-        if url.scheme == "http" and url.hostname not in _LOOPBACK:
-            raise InputError(
-                f"The keys would come from {keys} without TLS, so whoever is on the way could sign tokens. Give an https:// URL.",
-                code="settings",
-            )
-        if url.scheme in {"https", "http"}:
-            self._set = jwt.PyJWKClient(str(keys), cache_keys=True, lifespan=600, timeout=5)
-        else:
-            try:
-                self._pem = Path(keys).read_text("ascii")
-            except (OSError, ValueError) as error:
-                raise InputError(
-                    f"The public key {str(keys)!r} cannot be read ({error}). Give a PEM file, or the URL of a key set.",
-                    code="settings",
-                ) from None
+        self._revoked = revoked
 
     def claims(self, token: str) -> dict[str, Any]:
         """Verify a token and give its claims. Blocks while a key set is fetched.
@@ -85,18 +59,10 @@ class Tokens:
         Raises:
             PrincipalError: It is not valid: expired, of another issuer, for another audience, not signed by its key, or revoked.
         """
-        jwt = self._jwt
+        import jwt  # noqa: PLC0415 -- of the extra `serve`
+
         try:
-            key: Any = self._pem if self._set is None else self._set.get_signing_key_from_jwt(token).key
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=self._algorithms,
-                issuer=self.issuer,
-                audience=self.audience,
-                leeway=self._leeway,
-                options={"require": ["exp", "iss", "aud", self._claims[0]]},
-            )
+            claims = self._verifier.claims_of(token)
         except jwt.PyJWKClientConnectionError as error:
             raise PrincipalError(
                 f"The issuer's keys could not be fetched, so the token could not be verified ({error}). Try again.",
@@ -158,4 +124,4 @@ def _roles(value: Any) -> frozenset[str]:
             return frozenset()
 
 
-__all__ = ["ALGORITHMS", "Tokens"]
+__all__ = ["Tokens"]

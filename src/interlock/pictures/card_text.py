@@ -63,11 +63,14 @@ _DECIDED = {"approve": "approved", "edit": "edited", "reject": "rejected", "resp
 def _part(label: str, value: Any) -> list[tuple[str, str]]:
     if value is None:
         return []
-    lines = [f"{name}: {_plain(one)}" for name, one in value.items()] if isinstance(value, Mapping) else [_plain(value)]
+    lines = (
+        [f"{name}: {plain_of(one)}" for name, one in value.items()] if isinstance(value, Mapping) else [plain_of(value)]
+    )
     return [(label if number == 0 else "", line) for number, line in enumerate(lines or ["nothing"])]
 
 
-def _plain(value: Any) -> str:
+def plain_of(value: Any) -> str:
+    """A value as a person reads it: text as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

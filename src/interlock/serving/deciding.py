@@ -7,6 +7,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus
+from ..checkpointing.store import approvals as approval_rows
 from ..graphs import WorkflowGraph
 from ..tools.approvals import Decision, DecisionKind
 from ..tools.errors import InterlockError
@@ -44,10 +45,7 @@ async def decide(
     if not resume or after.status is ApprovalStatus.REQUESTED:
         return Done(after, resumed=False)
     try:
-        if after.thread_id is None:  # proposed from outside the graph
-            await instances.aproposal(approval_id)
-        else:
-            await instances.aresume(after.workflow_id)
+        await instances.afollow(approval_id)
     except InterlockError as error:
         logger.warning("the approval %s is decided, and its workflow could not go on: %s", approval_id, error.message)
         return Done(after, resumed=False)
@@ -57,13 +55,15 @@ async def decide(
 def why_not(graph: WorkflowGraph, request: ApprovalRequest, caller: Caller) -> str | None:
     """Why the caller could not agree to a request that waits, or None when they could; blocks."""
     store = graph.engine.store
-    agreed = [one.principal.id for one in store.decisions(request.approval_id) if one.kind.agrees]
+    with store.read() as connection:
+        standing = approval_rows.standing(connection, request)
     return request.rule.why_not(
         requester=request.requester,
         by=caller.principal,
         kind=DecisionKind.APPROVE,
         served=store.get(request.workflow_id).served,
-        earlier=agreed if request.rule == request.first_rule else (),
+        earlier=standing.agreed,
+        stages=standing.before,
     )
 
 

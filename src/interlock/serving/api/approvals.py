@@ -40,8 +40,7 @@ async def list_approvals(
             code="invalid_request",
         )
     instances = serves.workflows.named(workflow or names[0]).instances
-    page = await run_in_threadpool(
-        instances.approvals,
+    page = await instances.aapprovals(
         tenant=caller.principal.tenant,
         status=None if status == "any" else status,
         tool=tool,
@@ -49,7 +48,7 @@ async def list_approvals(
         after=cursor,
         by=caller.looks_as,
     )
-    shown = [await run_in_threadpool(instances.approval, one.approval_id, by=caller.looks_as) for one in page.approvals]
+    shown = [await instances.aapproval(one.approval_id, by=caller.looks_as) for one in page.approvals]
     return ApprovalPage(approvals=tuple(shown), next=page.next)
 
 
@@ -57,7 +56,7 @@ async def list_approvals(
 async def get_approval(approval_id: ApprovalIdPath, serves: Serves, caller: Calls) -> JsonObject:
     """One approval as an approver is shown it, with the decisions that were taken on it."""
     graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
-    return await run_in_threadpool(graph.instances.approval, approval_id, by=caller.looks_as)
+    return await graph.instances.aapproval(approval_id, by=caller.looks_as)
 
 
 @router.post("/approvals/{approval_id}/decision", operation_id="decideApproval")

@@ -80,7 +80,7 @@ async def tried_again(service: Service, event_id: str, caller: Caller) -> int:
         count += requeued
         for event in received:
             if (graph := service.workflows.by_name.get(event.consumer)) is not None:
-                await run_in_threadpool(Deliveries(graph).again, event)
+                await Deliveries(graph).aagain(event)
                 count += 1
     return count
 

@@ -85,7 +85,7 @@ async def start(name: str, body: StartRequest, serves: Serves, caller: Calls, re
 async def get_one(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls, response: Response) -> InstanceSnapshot:
     """Where an instance stands. The next allowed tools are the caller's, for an operator those of whoever began it; the ETag is its revision."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
-    snapshot = await run_in_threadpool(found.instances.snapshot, workflow_id, by=caller.looks_as)
+    snapshot = await found.instances.asnapshot(workflow_id, by=caller.looks_as)
     response.headers["ETag"] = f'"{snapshot.revision}"'
     return snapshot
 
@@ -106,7 +106,7 @@ async def explain(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) ->
 async def picture(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> Response:
     """The workflow with the state lit that the instance is in."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
-    drawn = await run_in_threadpool(found.instances.picture, workflow_id, by=caller.looks_as)
+    drawn = await found.instances.apicture(workflow_id, by=caller.looks_as)
     return Response(drawn.svg, media_type="image/svg+xml")
 
 
@@ -180,7 +180,7 @@ async def resume(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> 
     """Let the thread of an instance run on from where it waits, as those who proposed."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     await found.instances.aresume(workflow_id, by=caller.looks_as)
-    return await run_in_threadpool(found.instances.snapshot, workflow_id, by=caller.looks_as)
+    return await found.instances.asnapshot(workflow_id, by=caller.looks_as)
 
 
 @router.post("/instances/{workflow_id}/fork", operation_id="forkInstance", status_code=HTTPStatus.CREATED)
@@ -188,7 +188,7 @@ async def fork(workflow_id: WorkflowIdPath, body: ForkRequest, serves: Serves, c
     """Begin an instance of its own from a checkpoint of this one's thread; no business is repeated."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     config = found.config(body.checkpoint_id)
-    made = await run_in_threadpool(found.instances.fork, config, thread_id=body.thread_id, principal=caller.looks_as)
+    made = await found.instances.afork(config, thread_id=body.thread_id, principal=caller.looks_as)
     return ForkAnswer(thread_id=made["configurable"]["thread_id"], workflow_id=found.instances.id_of(made))
 
 

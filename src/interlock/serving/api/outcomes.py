@@ -34,8 +34,7 @@ async def resolve(
 ) -> Resolved:
     """Say what became of an attempt that broke off. The graph finds it when it goes on."""
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
-    result = await run_in_threadpool(
-        found.instances.resolve,
+    result = await found.instances.aresolve(
         workflow_id,
         body.found,
         by=caller.principal,

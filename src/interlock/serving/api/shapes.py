@@ -52,10 +52,6 @@ class ProposeRequest(WireModel):
     arguments: JsonObject = Field(default_factory=dict)
 
 
-class ResumeRequest(WireModel):
-    """Let the thread of an instance run on. It has no members yet."""
-
-
 class ForkRequest(WireModel):
     """Begin an instance of its own from a checkpoint."""
 

@@ -60,7 +60,7 @@ async def _records(
     async with service.watch.instance(workflow_id) as changed:
         while not service.watch.closing.is_set():
             changed.clear()
-            for record in await run_in_threadpool(found.instances.audit, workflow_id):
+            for record in await found.instances.aaudit(workflow_id):
                 if record.number > number:
                     number = record.number
                     yield _event("record", record.to_json(), number)

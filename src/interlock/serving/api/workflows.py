@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
-from starlette.concurrency import run_in_threadpool
 
 from ...graphs import WorkflowGraph
 from ...pictures.picture import picture_of
@@ -59,8 +58,8 @@ async def get_statistics(name: str, serves: Serves, caller: Calls) -> Statistics
     """What became of the workflow's proposals within the caller's tenant: by tool, and by approval. For operators."""
     operators_only(caller, "figures of the whole tenant")
     instances, tenant = serves.workflows.named(name).instances, caller.principal.tenant
-    tools = await run_in_threadpool(instances.tool_stats, tenant=tenant)
-    outcomes = await run_in_threadpool(instances.outcomes, tenant=tenant)
+    tools = await instances.atool_stats(tenant=tenant)
+    outcomes = await instances.aoutcomes(tenant=tenant)
     return Statistics(workflow=name, tools=rows(tools), outcomes=rows(outcomes))
 
 

@@ -1,6 +1,5 @@
 """One approval as its approver is shown it, deciding on it, and deciding on several of one kind together."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus
 from ...graphs import WorkflowGraph
 from ...operations.instances import Instances
-from ...pictures.card_text import about, rows_of, then_of
+from ...pictures.card_text import about, plain_of, rows_of, then_of
 from ...tools.approvals import Decision, DecisionKind
 from ...tools.canonical import JSON
 from ...tools.errors import ConflictError, InputError, InterlockError
@@ -44,7 +43,6 @@ class Argument:
 
     name: str
     value: str
-    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,8 +178,7 @@ def _values(
         "status": shown["status"],
         "badge": _BADGES.get(str(shown["status"]), "plain"),
         "description": about(shown),
-        "arguments": [Argument(name, _plain(value)) for name, value in arguments.items()],
-        "has_origins": False,
+        "arguments": [Argument(name, plain_of(value)) for name, value in arguments.items()],
         "preview": preview,
         "changes": changes(preview),
         "edited": shown["proposedArguments"],
@@ -233,13 +230,9 @@ def _groups(service: Service, caller: Caller) -> list[Together]:
                         one.approval_id,
                         one.digest,
                         one.workflow_id,
-                        short(_plain(one.effective_arguments), 160),
+                        short(plain_of(one.effective_arguments), 160),
                         one.requester.id,
                         one.requested_at,
                     )
                 )
     return [Together(tool, items) for tool, items in sorted(by_tool.items())]
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

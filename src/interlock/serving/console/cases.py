@@ -224,8 +224,7 @@ async def resolve(
             code="invalid_request",
         ) from None
     at = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
-    await run_in_threadpool(
-        at.instances.resolve,
+    await at.instances.aresolve(
         workflow_id,
         found,
         by=caller.principal,
@@ -243,7 +242,7 @@ async def fork(
     """Begin an instance of its own from here."""
     serves.callers.check_form(request, caller, form_token)
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
-    made = await run_in_threadpool(found.instances.fork, found.config(), principal=caller.looks_as)
+    made = await found.instances.afork(found.config(), principal=caller.looks_as)
     return to(request, f"/console/instances/{part(found.instances.id_of(made))}", "forked")
 
 

@@ -1,9 +1,10 @@
 """A preview that says before and after, as changes of single fields."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from ...pictures.card_text import plain_of
 
 _PAIRS = (("before", "after"), ("from", "to"), ("old", "new"))
 
@@ -41,7 +42,7 @@ def _between(before: Any, after: Any, path: str) -> Iterator[Change]:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return None if value is None else plain_of(value)
 
 
 __all__ = ["Change", "changes"]

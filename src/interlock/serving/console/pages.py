@@ -1,6 +1,5 @@
 """How a page is made: templates, what all of them show, the forms' tokens, and the headers that keep a browser safe."""
 
-import datetime as dt
 import json
 import secrets
 from dataclasses import dataclass
@@ -46,7 +45,6 @@ _SAID = {
     "erased": ("good", "Erased."),
     "retried": ("good", "It is tried again."),
     "forked": ("good", "This is the new instance."),
-    "delivered": ("good", "Delivered."),
 }
 """What a page says after an action: a code in the address, never a text of it."""
 
@@ -179,13 +177,3 @@ _HEADINGS = {
     HTTPStatus.CONFLICT: "Somebody was faster, or it changed meanwhile",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database is out of reach for now",
 }
-
-
-def age(since: dt.datetime, now: dt.datetime) -> str:
-    """How long something has been, in words."""
-    seconds = max(0, int((now - since).total_seconds()))
-    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {name}{'' if count == 1 else 's'}"
-    return "less than a minute"

@@ -16,14 +16,6 @@ for (const form of document.querySelectorAll("form[data-confirm]")) {
   });
 }
 
-for (const button of document.querySelectorAll("button[data-copy]")) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    button.textContent = "Copied";
-  });
-}
-
 const live = document.querySelector("[data-events]");
 if (live && "EventSource" in window) {
   const source = new EventSource(live.dataset.events);

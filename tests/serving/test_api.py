@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from interlock.tracing import telemetry
 from tests.serving.desk import KIM, Served, served
 
 
@@ -183,3 +184,11 @@ def test_the_openapi_description_names_every_operation_once() -> None:
         operations = [one["operationId"] for path in described["paths"].values() for one in path.values()]
         assert len(operations) == len(set(operations))
         assert {"propose", "decideApproval", "startInstance", "verifyAudit", "streamInstance"} <= set(operations)
+
+
+def test_a_service_that_is_made_measures_nothing_that_the_process_did_not_ask_for() -> None:
+    before = telemetry.listens()
+    with served() as at:
+        at.propose(at.started(), "order.get", orderId="W-7")
+        assert telemetry.listens() == before
+        assert at.client.get("/metrics").status_code == 200

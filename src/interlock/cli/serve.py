@@ -77,6 +77,7 @@ def serve(
         import uvicorn  # noqa: PLC0415 -- of the extra `serve`
 
         from ..serving import Development, Tokens, service  # noqa: PLC0415 -- as above
+        from ..serving.metrics import collect  # noqa: PLC0415 -- as above
     except ImportError as error:
         raise InputError(
             f"`interlock serve` takes packages that are not installed ({error.name}). Install langgraph-interlock[serve].",
@@ -107,6 +108,7 @@ def serve(
     )
     wanted: list[str | None] = [*apps] if apps else [None]
     graphs = [load_app(one).graph(db, must_exist=False) for one in wanted]
+    collect()
     made = service(
         graphs,
         tokens=tokens,

@@ -13,7 +13,8 @@ from ..tracing import telemetry
 def collect() -> None:
     """Let the workflows' metrics be collected for `/metrics`, once in a process.
 
-    Where the application has a meter provider of its own, that one is left alone: a Prometheus reader in it fills `/metrics` as well.
+    For whoever owns the process, as `interlock serve` does: measuring costs every step of every workflow in it. Where there is a meter
+    provider already, that one is left alone: a Prometheus reader in it fills `/metrics` as well.
     """
     if isinstance(metrics.get_meter_provider(), MeterProvider):
         return

@@ -10,7 +10,7 @@ from .._version import __version__
 from ..events.bus import Bus
 from ..graphs import WorkflowGraph
 from ..operations.event_service import EventService
-from . import health, metrics
+from . import health
 from .api import router as api
 from .console import add_console
 from .context import Service
@@ -64,7 +64,6 @@ def service(
     """
     workflows = Workflows([graphs] if isinstance(graphs, WorkflowGraph) else graphs)
     callers = Callers(principal=principal, tokens=tokens, development=development, operators=operators, secret=secret)
-    metrics.collect()
     served = Service(workflows, callers, Watch(workflows.stores), title, dict(links or {}))
     events = (
         EventService([*workflows], bus, relay=relay, subscribe=subscribe, tick=1.0 if deadlines else None)

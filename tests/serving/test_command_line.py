@@ -37,6 +37,8 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             call = {"tool": begun.json()["nextAllowedTools"][0], "arguments": {"no": "such"}}
             denied = client.post(f"{begun.headers['location']}/proposals", json=call, headers={"Idempotency-Key": "k"})
             assert denied.status_code == 422
+            rebound = client.get("/v1/instances", headers={"Host": "rebound.example"})
+            assert rebound.status_code == 400
             assert "Development mode." in client.get("/console/attention").text
             assert "interlock_denials_total{" in client.get("/metrics").text
             with client.stream("GET", "/v1/attention/events") as stream:

@@ -10,6 +10,8 @@ from ..tools.errors import InputError
 from .support.loading import DbOption, load_app
 from .support.output import console
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -75,6 +77,7 @@ def serve(
     """
     try:
         import uvicorn  # noqa: PLC0415 -- of the extra `serve`
+        from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415 -- as above
 
         from ..serving import Development, Tokens, service  # noqa: PLC0415 -- as above
         from ..serving.metrics import collect  # noqa: PLC0415 -- as above
@@ -83,7 +86,7 @@ def serve(
             f"`interlock serve` takes packages that are not installed ({error.name}). Install langgraph-interlock[serve].",
             code="not_installed",
         ) from error
-    if development and host not in {"127.0.0.1", "::1", "localhost"}:
+    if development and host not in _LOOPBACK:
         raise InputError(
             f"In --development everybody says who they are, so it is served on this machine alone, and not on {host}. Leave --host out, or give "
             "--issuer, --audience and --keys.",
@@ -120,6 +123,9 @@ def serve(
         subscribe=subscribe,
         deadlines=deadlines,
     )
+    if development:
+        # Without a proof of who calls, a page whose name was made to lead here (DNS rebinding) would be as good as its reader.
+        made.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"])
     settings = uvicorn.Config(
         made,
         host=host,

@@ -29,6 +29,7 @@ from interlock.workflows.retail import BY_TAU2_NAME, retail_workflow
 from tests.graphs.agents.agent_desk import IDEMPOTENT, AgentRange, make_agent_desk, plan
 from tests.workflows.retail import attacked, tau2
 from tests.workflows.retail import desk as desks
+from tests.workflows.retail.attack_range import assert_it_came_to_nothing
 from tests.workflows.retail.attacked import SEED, Write
 from tests.workflows.retail.desk import CUSTOMER, AsyncRun, Desk, Run, Script
 from tests.workflows.retail.test_desk_replay import assert_as_expected, by_id, replay
@@ -77,13 +78,7 @@ def shooting_range() -> Iterator[AgentRange]:
 
 @pytest.mark.parametrize(("name", "write"), plan(SHARE), ids=str)
 def test_an_attack_on_an_agent_comes_to_nothing(name: str, write: Write, shooting_range: AgentRange) -> None:
-    result = shooting_range.suffers(name, write)
-
-    assert not result.carried_out, "the shop changed"
-    assert result.reached == 0, "the tool's body ran"
-    assert result.codes, "nobody was told"
-    assert result.recorded, f"the audit trail says nothing of {result.codes}"
-    assert result.audit_is_whole
+    assert_it_came_to_nothing(shooting_range.suffers(name, write))
 
 
 @pytest.mark.parametrize("write", some(attacked.writes(), 3), ids=str)

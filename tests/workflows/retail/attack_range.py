@@ -31,6 +31,15 @@ class Result:
     audit_is_whole: bool
 
 
+def assert_it_came_to_nothing(result: Result) -> None:
+    """Nothing was carried out, no tool's body was reached, somebody was told, and it is written down."""
+    assert not result.carried_out, "the shop changed"
+    assert result.reached == 0, "the tool's body ran"
+    assert result.codes, "nobody was told"
+    assert result.recorded, f"the audit trail says nothing of {result.codes}"
+    assert result.audit_is_whole
+
+
 class Range:
     """A desk to be attacked, filled anew each time."""
 

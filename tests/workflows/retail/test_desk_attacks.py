@@ -18,7 +18,7 @@ from interlock.tools.errors import ClaimError
 from interlock.workflows.retail import workflow as retail
 from tests.workflows.retail import attack_range, attacked, attacks, tau2
 from tests.workflows.retail import desk as desks
-from tests.workflows.retail.attack_range import Range
+from tests.workflows.retail.attack_range import Range, assert_it_came_to_nothing
 from tests.workflows.retail.attacked import Write
 from tests.workflows.retail.desk import CUSTOMER
 
@@ -36,13 +36,7 @@ def shooting_range() -> Iterator[Range]:
 
 @pytest.mark.parametrize(("name", "write"), attack_range.plan(SHARE), ids=str)
 def test_an_attack_comes_to_nothing(name: str, write: Write, shooting_range: Range) -> None:
-    result = shooting_range.suffers(name, write)
-
-    assert not result.carried_out, "the shop changed"
-    assert result.reached == 0, "the tool's body ran"
-    assert result.codes, "nobody was told"
-    assert result.recorded, f"the audit trail says nothing of {result.codes}"
-    assert result.audit_is_whole
+    assert_it_came_to_nothing(shooting_range.suffers(name, write))
 
 
 def test_every_attack_can_be_made_on_the_writes_that_it_is_about() -> None:

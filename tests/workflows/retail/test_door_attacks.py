@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.workflows.retail import attacks, door_attacks, tau2
+from tests.workflows.retail.attack_range import assert_it_came_to_nothing
 from tests.workflows.retail.attacked import Write
 from tests.workflows.retail.door_attacks import DoorRange
 
@@ -25,13 +26,7 @@ def shooting_range() -> Iterator[DoorRange]:
 
 @pytest.mark.parametrize(("name", "write"), door_attacks.plan(SHARE), ids=str)
 def test_an_attack_comes_to_nothing(name: str, write: Write, shooting_range: DoorRange) -> None:
-    result = shooting_range.suffers(name, write)
-
-    assert not result.carried_out, "the shop changed"
-    assert result.reached == 0, "the tool's body ran"
-    assert result.codes, "nobody was told"
-    assert result.recorded, f"the audit trail says nothing of {result.codes}"
-    assert result.audit_is_whole
+    assert_it_came_to_nothing(shooting_range.suffers(name, write))
 
 
 def test_every_attack_that_needs_no_conversation_is_made_at_the_door_too() -> None:

@@ -8,6 +8,8 @@ from .server.approval_server import ApprovalServer as ApprovalServer
 from .server.identity import Caller as Caller
 from .server.identity import ClaimNames as ClaimNames
 from .server.limits import ServerLimits as ServerLimits
+from .server.material import ServedPrompt as ServedPrompt
+from .server.material import ServedResource as ServedResource
 from .server.tokens import JWTVerifier as JWTVerifier
 
 # Workflows served to MCP clients

@@ -10,43 +10,36 @@ every scenario passes that is not in `expected-failures.yml`, and none of those 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
+
+import yaml
 
 from tests.mcp.conformance import fixture, inspector
+from tests.mcp.conformance.installing import FOLDER, HERE, MODULES, SUITE, environment
 from tests.mcp.server.support import listening
 
-HERE, ROOT = Path(__file__).parent, Path(__file__).parents[3]
-FOLDER = ROOT / ".mcp-conformance"
 REVISIONS = ("2026-07-28", "2025-11-25")
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Install what is pinned into a folder, once, and give the environment to run it in."""
-    modules = folder / "node_modules"
-    pinned = HERE / "package.json"
-    installed = folder / "package.json"
-    if not modules.is_dir() or installed.read_text("utf-8") != pinned.read_text("utf-8"):
-        folder.mkdir(exist_ok=True)
-        shutil.copyfile(pinned, installed)
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"], check=True, cwd=folder)
-    return {**os.environ, "PATH": f"{modules / '.bin'}{os.pathsep}{os.environ['PATH']}"}
-
-
-def suite(env: dict[str, str], folder: Path, revision: str) -> int:
+def suite(env: dict[str, str], revision: str) -> int:
     """Run what a revision requires; whatever fails beyond the expected is printed, and counts."""
+    expected = HERE / f"expected-failures-{revision}.yml"
     with listening(fixture.app()) as url:
         command = [
-            "node", str(folder / "node_modules" / ".bin" / "conformance"), "server", "--url", f"{url}/mcp",
-            "--requirements", revision, "--expected-failures", str(HERE / f"expected-failures-{revision}.yml"),
-            "--output-dir", str(folder / "results"),
+            "node", str(MODULES / ".bin" / "conformance"), "server", "--url", f"{url}/mcp",
+            "--requirements", revision, "--expected-failures", str(expected),
+            "--output-dir", str(FOLDER / "results"),
         ]  # fmt: skip
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, check=False, cwd=folder)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, check=False, cwd=FOLDER)
     summary = done.stdout.partition("=== SUMMARY ===")[2] or done.stdout + done.stderr
     print(f"\n## Conformance, {revision}\n{summary}", flush=True)
+    if done.returncode == 0:
+        scored: list[str] = yaml.safe_load((SUITE / "requirements" / f"{revision}.yaml").read_text("utf-8"))["server"]
+        failing: list[str] = yaml.safe_load(expected.read_text("utf-8"))["server"]
+        print(
+            f"{len({*scored} - {*failing})} of {len(scored)} scored scenarios pass, and the others fail for the reasons in {expected.name}."
+        )
     return done.returncode
 
 
@@ -56,11 +49,11 @@ def main() -> int:
     parser.add_argument("--suite", choices=REVISIONS, action="append", help="only this revision of the suite")
     parser.add_argument("--inspector", action="store_true", help="only the Inspector's command line")
     asked = parser.parse_args()
-    env = environment(FOLDER)
+    env = environment()
     everything = not asked.suite and not asked.inspector
-    codes = [suite(env, FOLDER, one) for one in (REVISIONS if everything else asked.suite or ())]
+    codes = [suite(env, one) for one in (REVISIONS if everything else asked.suite or ())]
     if asked.inspector or everything:
-        codes.append(inspector.run(env, FOLDER))
+        codes.append(inspector.run(env))
     return max(codes)
 
 

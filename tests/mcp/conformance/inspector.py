@@ -17,6 +17,7 @@ from interlock.cli.demo.cases import CASES, Case
 from interlock.mcp.server.identity import ClaimNames
 from interlock.mcp.server.workflow_server import WorkflowServer
 from interlock.testing import Call
+from tests.mcp.conformance.installing import MODULES
 from tests.mcp.server.retail import CAME_TO, opened
 from tests.mcp.server.support import ISSUER, RESOURCE, listening, token, verifier
 
@@ -26,7 +27,6 @@ class Inspector:
     """The Inspector, and the server that it talks to."""
 
     env: dict[str, str]
-    folder: Path
     options: list[str]
     """How the server is reached."""
     target: list[str]
@@ -38,7 +38,7 @@ class Inspector:
         Returns:
             The result; of a protocol error, what was printed.
         """
-        program = str(self.folder / "node_modules" / ".bin" / "mcp-inspector")
+        program = str(MODULES / ".bin" / "mcp-inspector")
         command = ["node", program, "--cli", *self.options, "--method", method, *options, *self.target]
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=120, check=False)
         try:
@@ -97,7 +97,7 @@ def over_stdio(case: Case, url: str) -> tuple[list[str], list[str]]:
     return ["-e", f"INTERLOCK_AS={case.customer_id}", "-e", "INTERLOCK_ROLES=customer"], ["--", *served]
 
 
-def run(env: dict[str, str], folder: Path) -> int:
+def run(env: dict[str, str]) -> int:
     """Play every case over HTTP, and one over standard input and output, where each request starts the server anew."""
     print(
         "\n## The Inspector's command line, on the retail desk\n\n| case | transport | each call came to | |\n|---|---|---|---|"
@@ -109,9 +109,9 @@ def run(env: dict[str, str], folder: Path) -> int:
                 graph, url = opened(Path(place))
                 if transport == "http":
                     with over_http(case, graph) as reached:
-                        codes = play(case, Inspector(env, folder, *reached), graph)
+                        codes = play(case, Inspector(env, *reached), graph)
                 else:
-                    codes = play(case, Inspector(env, folder, *over_stdio(case, url)), graph)
+                    codes = play(case, Inspector(env, *over_stdio(case, url)), graph)
                 graph.engine.store.close()
             is_right = codes == CAME_TO[case.key]
             failed = failed or not is_right

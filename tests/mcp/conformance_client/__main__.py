@@ -3,43 +3,30 @@
     make mcp-conformance-client
     make mcp-conformance-client ARGS="--scenario auth/metadata-default"
 
-The suite is pinned, and runs on npm's package of Node, in `.mcp-servers/`. Scenarios run one after another: all at once they would be
-forty clients. The exit code is 0 when every scenario passes that is not in `expected-failures.yml`, and none of those does.
+The suite is the one that `make mcp-conformance` runs, pinned in `tests/mcp/conformance/package.json`. Scenarios run one after another: all
+at once they would be forty clients. The exit code is 0 when every scenario passes that is not in `expected-failures.yml`, and none of those does.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
-from tests.mcp.public import environment
+from tests.mcp.conformance.installing import MODULES, ROOT, SUITE, environment
 
-HERE, ROOT = Path(__file__).parent, Path(__file__).parents[3]
-SUITE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
+HERE = Path(__file__).parent
 REVISION = "2026-07-28"
 
 
-def installed() -> Path:
-    """The modules of the suite, with a Node that is new enough."""
-    home = environment.HOME / "conformance"
-    if not (home / "ready").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        wanted = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), environment.NODE, SUITE]
-        subprocess.run(wanted, check=True)
-        (home / "ready").touch()
-    return home / "node_modules"
-
-
-def passes(modules: Path, scenario: str, seconds: int) -> bool:
+def passes(env: dict[str, str], scenario: str, seconds: int) -> bool:
     """Play one scenario, and print what it says where it fails."""
-    programs = modules / ".bin"
     command = [
-        str(programs / "conformance"),
+        "node",
+        str(MODULES / ".bin" / "conformance"),
         "client",
         "--command",
         f"{sys.executable} -m tests.mcp.conformance_client.client",
@@ -48,7 +35,6 @@ def passes(modules: Path, scenario: str, seconds: int) -> bool:
         "--scenario",
         scenario,
     ]
-    env = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     print(f"{'passed' if done.returncode == 0 else 'FAILED'}  {scenario}", flush=True)
     if done.returncode:
@@ -62,12 +48,12 @@ def main() -> int:
     parser.add_argument("--scenario", action="append", help="only this one")
     parser.add_argument("--timeout", type=int, default=120, help="seconds that the client has for a scenario")
     asked = parser.parse_args()
-    modules = installed()
-    requirements = modules / "@modelcontextprotocol" / "conformance" / "requirements" / f"{REVISION}.yaml"
+    env = environment()
+    requirements = SUITE / "requirements" / f"{REVISION}.yaml"
     required: list[str] = yaml.safe_load(requirements.read_text("utf-8"))["client"]
     expected: list[str] = yaml.safe_load((HERE / "expected-failures.yml").read_text("utf-8"))["client"]
     scenarios = asked.scenario or required
-    failed = {one for one in scenarios if not passes(modules, one, asked.timeout)}
+    failed = {one for one in scenarios if not passes(env, one, asked.timeout)}
     wrong = {one for one in scenarios if (one in failed) is not (one in expected)}
     print(
         f"{len(scenarios) - len(failed)} of {len(scenarios)} pass; not as expected: {', '.join(sorted(wrong)) or 'none'}"

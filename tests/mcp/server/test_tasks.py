@@ -12,7 +12,7 @@ import pytest
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 
-from interlock import Principal, SQLCheckpointer, WorkflowGraph
+from interlock import Principal, SQLCheckpointer, ToolContract, Workflow, WorkflowGraph, command
 from interlock.mcp.server.tasks import EXTENSION, TaskParams
 from interlock.mcp.server.workflow_server import WorkflowServer
 from interlock.workflows.case import case_workflow, open_cases
@@ -139,6 +139,72 @@ async def test_a_task_is_told_to_whom_the_instance_serves_and_to_nobody_else(
         still = await ask(own, "tasks/get", created.task_id)
 
     assert still["status"] == "working"
+
+
+async def test_a_task_whose_call_broke_off_in_mid_effect_works_until_a_person_says_what_became_of_it() -> None:
+    class Cut(BaseException):
+        """The process ends in the middle of the effect."""
+
+    effects: list[str] = []
+
+    @command("money.send")
+    def send(to: str) -> str:
+        """Send money."""
+        effects.append(to)
+        raise Cut
+
+    flow = Workflow("bank")
+    flow.add_state("open")
+    flow.add_edge("open", send, "open", approval=True)
+    graph = flow.compile()
+    workflow_id = graph.instances.start(principal=ADA).workflow_id
+    async with taking_tasks(graph) as (client, extension):
+        await client.call_tool("money_send", {"workflowId": workflow_id, "expectedRevision": 0, "to": "bo"})
+        task_id = extension.created[-1].task_id
+        graph.instances.decide(task_id, "approve", by=SUE)
+        with pytest.raises(Cut):
+            graph.instances.proposal(task_id)
+        looks = [await ask(client, "tasks/get", task_id) for _ in range(2)]
+        graph.instances.resolve(workflow_id, "happened", by=SUE, output="sent")
+        over = await ask(client, "tasks/get", task_id)
+
+    assert effects == ["bo"]
+    assert [one["status"] for one in looks] == ["working", "working"]
+    assert "nobody knows" in looks[0]["statusMessage"] or "outcome" in looks[0]["statusMessage"]
+    assert (over["status"], over["result"]["structuredContent"]["output"]) == ("completed", "sent")
+
+
+async def test_a_task_whose_tool_the_next_release_does_not_have_has_failed() -> None:
+    """For a call that would be an error of the protocol, and a task that comes to one has failed."""
+
+    def release(version: int, *tools: ToolContract) -> Workflow:
+        flow = Workflow("jobs", version=version, **({} if version == 1 else {"state_mapping": {"open": "open"}}))
+        flow.add_state("open")
+        for tool in tools:
+            flow.add_edge("open", tool, "open", approval=True)
+        return flow
+
+    @command("job.run", effect="transactional")
+    def run() -> str:
+        """Run it."""
+        return "ran"
+
+    @command("job.stop", effect="transactional")
+    def stop() -> str:
+        """Stop it."""
+        return "stopped"
+
+    old = release(1, run, stop).compile()
+    new = release(2, stop).compile(workflow_store=old.engine.store)
+    workflow_id = old.instances.start(principal=ADA).workflow_id
+    pending = old.instances.propose(workflow_id, run, {}, principal=ADA, revision=0)
+    task_id = pending.pending.proposal_id  # type: ignore[union-attr]
+    async with taking_tasks(new) as (client, _):
+        old.instances.decide(task_id, "approve", by=SUE)
+        found = await ask(client, "tasks/get", task_id)
+
+    assert (found["status"], found["error"]["code"], "result" in found) == ("failed", -32602, False)
+    assert found["error"]["data"]["error"]["code"] == "unknown_tool"
 
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])

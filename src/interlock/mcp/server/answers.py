@@ -102,11 +102,12 @@ def _content(definition: Definition, result: JsonObject, contract: ToolContract 
 def _blocks(output: JSON) -> list[ContentBlock]:
     """The content blocks that an output consists of, in MCP's shapes or LangChain's; none where it is anything else."""
     items = output if isinstance(output, list) else [output]
-    read = [_block(item) for item in items]
+    read = [block_of(item) for item in items]
     return cast("list[ContentBlock]", read) if read and all(one is not None for one in read) else []
 
 
-def _block(item: JSON) -> ContentBlock | None:
+def block_of(item: JSON) -> ContentBlock | None:
+    """A content block, in MCP's shape or LangChain's; None for anything else."""
     if not isinstance(item, dict) or not isinstance(item.get("type"), str):
         return None
     data, mime_type = item.get("base64", item.get("data")), item.get("mime_type", item.get("mimeType"))
@@ -125,4 +126,4 @@ def _block(item: JSON) -> ContentBlock | None:
         return None
 
 
-__all__ = ["answered", "as_named", "error_body", "failed"]
+__all__ = ["answered", "as_named", "block_of", "error_body", "failed"]

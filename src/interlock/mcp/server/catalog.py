@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mcp_types import Tool, ToolAnnotations
 
@@ -54,6 +54,8 @@ class ServedTool:
     listed: Tool
     contract: ToolContract | None = None
     call: schemas.CallSchema | None = None
+    requires: JsonObject | None = None
+    """The capabilities that a client has to declare with a call."""
 
 
 @dataclass(frozen=True)
@@ -175,16 +177,29 @@ class ServedWorkflow:
 class Catalog:
     """The workflows of a server, and their tools by name.
 
+    Args:
+        workflows: The workflows.
+        requires: By a tool's name, as it is listed: the capabilities that a client has to declare to call it.
+
     Raises:
-        InputError: Two workflows have one name, or two tools would be called the same.
+        InputError: Two workflows have one name, two tools would be called the same, or `requires` names a tool that is not there.
     """
 
-    def __init__(self, workflows: Iterable[ServedWorkflow]) -> None:
+    def __init__(
+        self, workflows: Iterable[ServedWorkflow], requires: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         self.workflows = tuple(workflows)
         self.tools: dict[str, ServedTool] = {}
+        wanted = dict(requires or {})
         for workflow in self.workflows:
             for tool in workflow.tools():
-                self._add(tool)
+                needed = wanted.pop(tool.name, None)
+                self._add(tool if needed is None else replace(tool, requires=dict(needed)))
+        if wanted:
+            raise InputError(
+                f"There is no tool called {', '.join(sorted(wanted))} that could require anything of a client. Nothing was served; give names "
+                "as the server lists them."
+            )
         self.listed = [tool.listed for tool in self.tools.values()]
 
     def _add(self, tool: ServedTool) -> None:

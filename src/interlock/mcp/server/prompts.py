@@ -22,6 +22,11 @@ class Prompts:
     def __init__(self, catalog: Catalog) -> None:
         self._by_name = {f"{one.prefix}{NAME}": one for one in catalog.workflows}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all."""
+        return tuple(self._by_name)
+
     def listed(self) -> list[Prompt]:
         """Every prompt."""
         return [

@@ -1,6 +1,6 @@
 """The protocol's requests, each answered for whoever it is from: the SDK's low-level server with a handler for every method."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import mcp_types as types
@@ -11,7 +11,7 @@ from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
 
 from ..._version import __version__
-from ...tools.errors import InterlockError
+from ...tools.errors import InputError, InterlockError, PrincipalError
 from ...tools.principal import Principal
 from .answers import answered
 from .calls import Calls, Waiting, internal, refused
@@ -19,8 +19,9 @@ from .catalog import Catalog
 from .completions import completions
 from .identity import Caller, PrincipalSource, principal_of
 from .limits import Meter, ServerLimits
+from .material import OwnPrompts, OwnResources, ServedPrompt, ServedResource
 from .prompts import Prompts
-from .resources import Resources
+from .resources import Resources, not_found
 from .tasks import EXTENSION, TaskParams, Tasks, UpdateParams, declares
 
 Context = ServerRequestContext[Any, Any]
@@ -88,6 +89,8 @@ def build(
     *,
     name: str,
     instructions: str | None,
+    resources: Iterable[ServedResource] = (),
+    prompts: Iterable[ServedPrompt] = (),
 ) -> Server[Any]:
     """Build the server of workflows.
 
@@ -98,15 +101,19 @@ def build(
         meter: Counts them.
         name: Its name, as clients show it.
         instructions: What a client may tell its model about the tools as a whole.
+        resources: The application's own.
+        prompts: The application's own.
     """
     requests, calls = Requests(source, meter), Calls(catalog, limits, meter)
-    resources, prompts, tasks = Resources(catalog), Prompts(catalog), Tasks(catalog, calls)
+    of_workflows, states, tasks = Resources(catalog), Prompts(catalog), Tasks(catalog, calls)
+    own_resources, own_prompts = OwnResources(resources), OwnPrompts(prompts, states.names)
 
     async def list_tools(context: Context, params: Any, by: Principal) -> types.ListToolsResult:
         del context, params, by
         return types.ListToolsResult(tools=catalog.listed)
 
     async def call_tool(context: Context, params: types.CallToolRequestParams, by: Principal) -> Any:
+        _check_capabilities(context, catalog, params.name)
         given = await calls.call(params.name, dict(params.arguments or {}), by)
         if not isinstance(given, Waiting):
             return given
@@ -116,32 +123,39 @@ def build(
 
     async def list_resources(context: Context, params: Any, by: Principal) -> types.ListResourcesResult:
         del context, params, by
-        return types.ListResourcesResult(resources=resources.listed())
+        return types.ListResourcesResult(resources=[*of_workflows.listed(), *own_resources.listed()])
 
     async def list_templates(context: Context, params: Any, by: Principal) -> types.ListResourceTemplatesResult:
         del context, params, by
-        return types.ListResourceTemplatesResult(resource_templates=resources.templates())
+        return types.ListResourceTemplatesResult(
+            resource_templates=[*of_workflows.templates(), *own_resources.templates()]
+        )
 
     async def read(
         context: Context, params: types.ReadResourceRequestParams, by: Principal
     ) -> types.ReadResourceResult:
         del context
-        contents, is_same = await resources.read(params.uri, by)
+        try:
+            found = await own_resources.read(params.uri, by)
+        except (InputError, PrincipalError) as error:  # the application has none of it for them
+            raise not_found(params.uri) from error
+        contents, is_same = found or await of_workflows.read(params.uri, by)
         return types.ReadResourceResult(
-            contents=[*contents],
+            contents=[contents],
             ttl_ms=LIST_TTL_MS if is_same else 0,
             cache_scope="public" if is_same else "private",
         )
 
     async def list_prompts(context: Context, params: Any, by: Principal) -> types.ListPromptsResult:
         del context, params, by
-        return types.ListPromptsResult(prompts=prompts.listed())
+        return types.ListPromptsResult(prompts=[*states.listed(), *own_prompts.listed()])
 
     async def get_prompt(
         context: Context, params: types.GetPromptRequestParams, by: Principal
     ) -> types.GetPromptResult:
         del context
-        return await prompts.get(params.name, params.arguments or {}, by)
+        found = await own_prompts.get(params.name, params.arguments or {}, by)
+        return found or await states.get(params.name, params.arguments or {}, by)
 
     async def complete(context: Context, params: types.CompleteRequestParams, by: Principal) -> types.CompleteResult:
         del context
@@ -172,4 +186,33 @@ def build(
     return server
 
 
-__all__ = ["Requests", "build", "caller_of"]
+def _check_capabilities(context: Context, catalog: Catalog, name: str) -> None:
+    """Refuse the call of a client that lacks what the tool requires of clients: before the gate, so that nothing waits for what it cannot do.
+
+    Raises:
+        MCPError: It does not declare it.
+    """
+    tool = catalog.tools.get(name)
+    if tool is None or tool.requires is None:
+        return
+    declared = context.session.client_capabilities
+    has = {} if declared is None else declared.model_dump(by_alias=True, mode="json", exclude_none=True)
+    if lacks(tool.requires, has):
+        raise MCPError(
+            types.MISSING_REQUIRED_CLIENT_CAPABILITY,
+            f"{name} takes a client with more capabilities than this one declares. Nothing was done.",
+            {"requiredCapabilities": tool.requires},
+        )
+
+
+def lacks(required: Mapping[str, Any], declared: Any) -> bool:
+    """Whether a client's capabilities lack any of those that are required, however deep they stand."""
+    if not isinstance(declared, Mapping):
+        return True
+    return any(
+        name not in declared or (isinstance(one, Mapping) and lacks(one, declared[name]))
+        for name, one in required.items()
+    )
+
+
+__all__ = ["Requests", "build", "caller_of", "lacks"]

@@ -66,7 +66,7 @@ class Resources:
             for kind, (mime_type, told) in _OF_INSTANCE.items()
         ]
 
-    async def read(self, uri: str, by: Principal) -> tuple[list[TextResourceContents], bool]:
+    async def read(self, uri: str, by: Principal) -> tuple[TextResourceContents, bool]:
         """Read one.
 
         Args:
@@ -84,15 +84,14 @@ class Resources:
         if found is None or workflow is None:
             raise not_found(uri)
         if found[2] is not None:
-            return [
-                TextResourceContents(uri=uri, mime_type=_KINDS[found[2]][0], text=_whole(workflow.definition, found[2]))
-            ], True
+            text = _whole(workflow.definition, found[2])
+            return TextResourceContents(uri=uri, mime_type=_KINDS[found[2]][0], text=text), True
         kind = found[4]
         try:
             text = await self._of_instance(workflow, unquote(found[3]), kind, by)
         except InterlockError as error:
             raise not_found(uri) from error
-        return [TextResourceContents(uri=uri, mime_type=_OF_INSTANCE[kind][0], text=text)], False
+        return TextResourceContents(uri=uri, mime_type=_OF_INSTANCE[kind][0], text=text), False
 
     async def _of_instance(self, workflow: ServedWorkflow, which: str, kind: str, by: Principal) -> str:
         await workflow_instance(workflow, which, by)

@@ -26,7 +26,7 @@ from ...checkpointing.store import ApprovalRequest
 from ...commands.approvals.payload import moment
 from ...tools.canonical import JsonObject
 from ...tools.codes import ErrorCode
-from ...tools.errors import InterlockError, RunError
+from ...tools.errors import ConflictError, DefinitionChanged, InterlockError, OutcomeUnknown, RunError, UnknownState
 from ...tools.principal import Principal
 from .calls import Calls, Waiting
 from .catalog import Catalog, ServedWorkflow
@@ -34,6 +34,10 @@ from .catalog import Catalog, ServedWorkflow
 EXTENSION = "io.modelcontextprotocol/tasks"
 POLL_MS = 5_000
 """How often a client is advised to ask. People take their time."""
+
+
+_NOT_OVER = (ConflictError, OutcomeUnknown, DefinitionChanged, UnknownState)
+"""What keeps a granted call of theirs from an end: somebody else is at it, or a person or a release has to see to it."""
 
 
 class TaskParams(RequestParams):
@@ -68,6 +72,9 @@ class Tasks:
     async def get(self, context: ServerRequestContext[Any, Any], params: TaskParams, by: Principal) -> JsonObject:
         """Tell where a task stands; what was granted is carried out, and its result is the task's.
 
+        What is being carried out elsewhere, or broke off so that a person has to say what became of it, is not over: it is `working`. A tool
+        that the workflow does not have any more is an error of the protocol, as it is for a call: such a task has `failed`.
+
         Raises:
             MCPError: There is no such task for this principal, or the client does not declare the extension.
         """
@@ -76,9 +83,15 @@ class Tasks:
         approval = await _approval(workflow, params.task_id)
         if isinstance(found, Waiting):
             return {"resultType": "complete", **_task(approval, "working", _asked(found))}
+        if isinstance(found, InterlockError):
+            return {"resultType": "complete", **_task(approval, "working", found.message)}
         error = (found.structured_content or {}).get("error") or {}
         if error.get("code") == ErrorCode.APPROVAL_WITHDRAWN:
             return {"resultType": "complete", **_task(approval, "cancelled", str(error["message"]))}
+        if error.get("code") == ErrorCode.UNKNOWN_TOOL:
+            told = str(error["message"])
+            failure: JsonObject = {"code": INVALID_PARAMS, "message": told, "data": found.structured_content}
+            return {"resultType": "complete", **_task(approval, "failed", told), "error": failure}
         result = found.model_dump(by_alias=True, mode="json", exclude_none=True)
         said = str(error["message"]) if error else "The call was carried out."
         return {"resultType": "complete", **_task(approval, "completed", said), "result": result}
@@ -105,10 +118,14 @@ class Tasks:
             await workflow.instances.awithdraw(params.task_id, by=by)
         return {"resultType": "complete"}
 
-    async def _found(self, task_id: str, by: Principal) -> tuple[ServedWorkflow, CallToolResult | Waiting]:
+    async def _found(
+        self, task_id: str, by: Principal
+    ) -> tuple[ServedWorkflow, CallToolResult | Waiting | InterlockError]:
         for workflow in self._catalog.workflows:
             try:
                 return workflow, await self._calls.proposal(workflow, task_id, by)
+            except _NOT_OVER as error:
+                return workflow, error
             except InterlockError as error:
                 if error.retryable:
                     raise

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from .catalog import Catalog, Served, workflows_of
 from .hosting import Hosted
 from .identity import PrincipalSource
 from .limits import Meter, ServerLimits
+from .material import ServedPrompt, ServedResource
 from .requests import build
 
 
@@ -26,11 +28,15 @@ class WorkflowServer(Hosted):
         workflow_id: The one instance to serve, so that no call has to name it; by default all that the caller may run.
         start_fields: The fields of the workflow's data that a client may set when it starts an instance; none by default.
         instructions: What a client may tell its model about the tools as a whole.
+        resources: What the application lets clients read beside what is of its workflows.
+        prompts: The application's own prompts, beside those of the states.
+        requires: By a tool's name, as it is listed: the capabilities of the protocol that a client has to declare to call it, such as
+            `{"order_refund": {"extensions": {"io.modelcontextprotocol/tasks": {}}}}` for clients that can wait for a decision.
         limits: Bounds on each caller.
         clock: Seconds that only go forward, for the limits.
 
     Raises:
-        InputError: Two tools would be called the same, or a name is none that clients take.
+        InputError: Two tools, prompts or resources would be called the same, or a name is none that clients take.
     """
 
     def __init__(
@@ -42,11 +48,14 @@ class WorkflowServer(Hosted):
         workflow_id: str | None = None,
         start_fields: Iterable[str] = (),
         instructions: str | None = None,
+        resources: Iterable[ServedResource] = (),
+        prompts: Iterable[ServedPrompt] = (),
+        requires: Mapping[str, Mapping[str, Any]] | None = None,
         limits: ServerLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         limits = limits or ServerLimits()
-        self._catalog = Catalog(workflows_of(workflows, pinned=workflow_id, start_fields=start_fields))
+        self._catalog = Catalog(workflows_of(workflows, pinned=workflow_id, start_fields=start_fields), requires)
         self.name = name or "-".join(one.name for one in self._catalog.workflows)[:64]
         server = build(
             self._catalog,
@@ -55,6 +64,8 @@ class WorkflowServer(Hosted):
             Meter(limits, clock),
             name=self.name,
             instructions=instructions,
+            resources=resources,
+            prompts=prompts,
         )
         super().__init__(server, limits)
 

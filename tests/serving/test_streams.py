@@ -12,9 +12,9 @@ import httpx
 import pytest
 import uvicorn
 
-from interlock import SQLCheckpointer
+from interlock import Principal, SQLCheckpointer
 from interlock.serving import service
-from tests.serving.desk import KIM, OPERATOR, Desk, by_header
+from tests.serving.desk import KIM, OPERATOR, PEOPLE, Desk, by_header
 
 
 class Running:
@@ -94,6 +94,16 @@ def test_a_stream_of_somebody_elses_instance_is_refused(running: Running) -> Non
             == status
         )
     assert running.client.get("/v1/attention/events", headers={"x-test-user": "kim"}).status_code == 403
+
+
+def test_a_stream_ends_when_its_reader_may_no_longer_look_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow_id = running.graph.instances.start(principal=KIM).workflow_id
+    with running.client.stream("GET", f"/v1/instances/{workflow_id}/events", headers={"x-test-user": "olga"}) as answer:
+        arriving = events(answer.iter_lines())
+        assert next(arriving)["data"]["kind"] == "started"
+        monkeypatch.setitem(PEOPLE, "olga", Principal("olga"))  # the role is taken away
+        running.graph.instances.propose(workflow_id, "mail.send", {"text": "one"}, principal=KIM, key="k-1")
+        assert list(arriving) == []
 
 
 def test_the_queue_says_that_it_changed(running: Running) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from ..checkpointing.store import AuditRecord, Instance
-from ..checkpointing.store.trail import claims_kept
+from ..checkpointing.store import AuditKind, AuditRecord, Instance
+from ..checkpointing.store import audit as audit_rows
+from ..checkpointing.store.trail import COMES_UNDER, claims_kept
 from ..commands.execution.resolution import Found, Resolution, resolve
 from ..commands.running.access import looked_at, record_denial
 from ..commands.running.driver import arun, run
@@ -26,6 +27,9 @@ from .explaining import Explaining
 from .reports import Reports
 from .ticking import Ticking
 from .time_travel import fork, head, rejoin
+
+_MOVES_DRAWN = 1000
+"""A picture says which states an instance left: of a longer way, in its last moves."""
 
 
 class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
@@ -80,7 +84,9 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
         by = by or principal
         instance = self.get(which, by=by)
         principal = principal or by
-        return picture_of_instance(self._engine, instance, self.audit(which), principal or instance.started_by)
+        with self._engine.store.read() as connection:
+            moves = audit_rows.latest(connection, instance.workflow_id, [AuditKind.TRANSITION], limit=_MOVES_DRAWN)
+        return picture_of_instance(self._engine, instance, moves, principal or instance.started_by)
 
     async def apicture(
         self, which: Which, *, principal: Principal | None = None, by: Principal | None = None
@@ -122,20 +128,26 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
         """As `timeline`."""
         return await self._engine.store.database.arun(lambda: self.timeline(which, by=by))
 
-    def audit(self, which: Which, *, by: Principal | None = None) -> list[AuditRecord]:
+    def audit(
+        self, which: Which, *, by: Principal | None = None, after: int = 0, limit: int | None = None
+    ) -> list[AuditRecord]:
         """The audit trail of an instance, oldest first.
 
         Args:
             which: The instance.
             by: Who looks; without one it is the application.
+            after: The number of the last record that is known already.
+            limit: How many at most; all of them without one.
         """
         if by is not None:
             self._looked_at(which, by)
-        return self._engine.store.audit(self.id_of(which))
+        return self._engine.store.audit(self.id_of(which), after=after, limit=limit)
 
-    async def aaudit(self, which: Which, *, by: Principal | None = None) -> list[AuditRecord]:
+    async def aaudit(
+        self, which: Which, *, by: Principal | None = None, after: int = 0, limit: int | None = None
+    ) -> list[AuditRecord]:
         """As `audit`."""
-        return await self._engine.store.database.arun(lambda: self.audit(which, by=by))
+        return await self._engine.store.database.arun(lambda: self.audit(which, by=by, after=after, limit=limit))
 
     def claims(self, which: Which, *, by: Principal | None = None) -> tuple[str, ...]:
         """The claims that the instance's running version was proved to keep, as its record says.
@@ -147,7 +159,10 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
         Returns:
             Each claim as a sentence with what it assumes; none where nothing was claimed, or where the record was erased.
         """
-        return claims_kept(self.audit(which, by=by))
+        if by is not None:
+            self._looked_at(which, by)
+        with self._engine.store.read() as connection:
+            return claims_kept(audit_rows.latest(connection, self.id_of(which), COMES_UNDER, limit=1))
 
     async def aclaims(self, which: Which, *, by: Principal | None = None) -> tuple[str, ...]:
         """As `claims`."""

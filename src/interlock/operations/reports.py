@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..checkpointing.reports import learning
@@ -24,6 +25,8 @@ class Reports:
         by: Sequence[str] = learning.BY,
         tenant: str | None = "default",
         since: dt.datetime | None = None,
+        tools: Sequence[str] | None = None,
+        newest: int | None = None,
     ) -> list[dict[str, Any]]:
         """What became of this workflow's proposals that were asked about, as rows for a table or `pandas.DataFrame`.
 
@@ -32,6 +35,8 @@ class Reports:
                 for each of them.
             tenant: Whose; None for everybody's.
             since: Asked since then.
+            tools: Of these tools alone; None for all that the workflow has.
+            newest: Of each tool, the newest so many: what that costs does not grow with what was decided. None for all.
 
         Returns:
             Per group: proposals, accepted, edited, rejected, responded, expired, withdrawn, void, pending, accepted_share, edited_fields,
@@ -44,8 +49,11 @@ class Reports:
             raise InputError(
                 f"Outcomes cannot be grouped by {', '.join(unknown)}; give some of {', '.join(learning.BY)}."
             )
+        over = self._over(tenant, since)
+        if newest is not None:
+            tools = [*self._engine.definition.contracts] if tools is None else tools
         with self._engine.store.read() as connection:
-            return learning.outcomes(connection, self._over(tenant, since), by=by)
+            return learning.outcomes(connection, replace(over, tools=tools, newest=newest), by=by)
 
     async def aoutcomes(
         self,
@@ -53,9 +61,13 @@ class Reports:
         by: Sequence[str] = learning.BY,
         tenant: str | None = "default",
         since: dt.datetime | None = None,
+        tools: Sequence[str] | None = None,
+        newest: int | None = None,
     ) -> list[dict[str, Any]]:
         """As `outcomes`."""
-        return await self._engine.store.database.arun(lambda: self.outcomes(by=by, tenant=tenant, since=since))
+        return await self._engine.store.database.arun(
+            lambda: self.outcomes(by=by, tenant=tenant, since=since, tools=tools, newest=newest)
+        )
 
     def tool_stats(self, *, tenant: str | None = "default", since: dt.datetime | None = None) -> list[dict[str, Any]]:
         """How the tools of this workflow fared, as rows for a table or `pandas.DataFrame`.

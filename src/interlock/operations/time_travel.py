@@ -300,7 +300,7 @@ def _begin(
 
 
 def _same_fork(engine: Engine, existing: Instance, began: Mapping[str, Any]) -> Instance:
-    first = next(iter(engine.store.audit(existing.workflow_id)), None)
+    first = next(iter(engine.store.audit(existing.workflow_id, limit=1)), None)
     payload = {} if first is None or first.payload is None else first.payload
     if first is None or first.kind is not AuditKind.FORK or any(payload.get(name) != began[name] for name in began):
         raise ConflictError(

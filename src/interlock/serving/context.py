@@ -1,11 +1,12 @@
 """What a handler of the service works with: its workflows, and who sends the request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from .identity import Caller, Callers
+from .queries.figures import Figures
 from .watching import Watch
 from .workflows import Workflows
 
@@ -20,6 +21,8 @@ class Service:
     title: str
     links: dict[str, str]
     """More for the console's navigation: a text and where it leads, such as a tracing tool."""
+    figures: Figures = field(default_factory=Figures)
+    """Counted now and then."""
 
 
 def service_of(request: Request) -> Service:

@@ -7,9 +7,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus
-from ..checkpointing.store import approvals as approval_rows
-from ..graphs import WorkflowGraph
-from ..tools.approvals import Decision, DecisionKind
+from ..tools.approvals import Decision
 from ..tools.errors import InterlockError
 from ..tools.sinks import logger_of
 from .context import Service
@@ -52,19 +50,4 @@ async def decide(
     return Done(after, resumed=True)
 
 
-def why_not(graph: WorkflowGraph, request: ApprovalRequest, caller: Caller) -> str | None:
-    """Why the caller could not agree to a request that waits, or None when they could; blocks."""
-    store = graph.engine.store
-    with store.read() as connection:
-        standing = approval_rows.standing(connection, request)
-    return request.rule.why_not(
-        requester=request.requester,
-        by=caller.principal,
-        kind=DecisionKind.APPROVE,
-        served=store.get(request.workflow_id).served,
-        earlier=standing.agreed,
-        stages=standing.before,
-    )
-
-
-__all__ = ["Done", "decide", "why_not"]
+__all__ = ["Done", "decide"]

@@ -81,6 +81,7 @@ def service(
                     yield
                 finally:
                     await served.watch.close()
+                    await served.figures.close()
 
     app = FastAPI(
         title=title,

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from interlock import WorkflowGraph
 from interlock.checkpointing.reports.instance_listing import Listed, Wanted, page
 from interlock.checkpointing.store import instances as instance_rows
+from interlock.checkpointing.tables.workflow import instances
 from interlock.tools import InputError
 from tests.commands.approvals.support import ADA, RULE, Home, Shop, refund, said, thread
 
@@ -38,12 +39,12 @@ def more(graph: WorkflowGraph, number: int, **changes: Any) -> None:
             )
 
 
-def everything(graph: WorkflowGraph, limit: int, **wanted: Any) -> list[Listed]:
+def everything(graph: WorkflowGraph, limit: int, look_at: int | None = None, **wanted: Any) -> list[Listed]:
     found: list[Listed] = []
     after: str | None = None
     while True:
         with graph.engine.store.read() as connection:
-            got = page(connection, Wanted(**wanted), limit=limit, after=after)
+            got = page(connection, Wanted(**wanted), limit=limit, after=after, look_at=look_at)
         found += got.instances
         after = got.next
         if after is None:
@@ -107,3 +108,16 @@ def test_a_page_is_read_off_an_index_without_sorting(graph: WorkflowGraph) -> No
     sa.event.remove(engine, "before_cursor_execute", note)
     assert "ix_workflow_instances_newest" in plan
     assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("look_at", [1, 2, 7, 1000])
+@pytest.mark.parametrize("limit", [1, 3])
+def test_pages_that_look_at_so_many_give_each_once_too(graph: WorkflowGraph, look_at: int, limit: int) -> None:
+    more(graph, 20)
+    rare = sa.update(instances).where(instances.c.workflow_id.in_(["wf_000000", "wf_000013", "wf_000014"]))
+    with graph.engine.store.write() as connection:
+        connection.execute(rare.values(state="rare"))
+    all_of_them = everything(graph, limit, look_at)
+    assert all_of_them == everything(graph, 1000)
+    found = everything(graph, limit, look_at, state="rare")
+    assert [one.instance.workflow_id for one in found] == ["wf_000014", "wf_000013", "wf_000000"]

@@ -3,6 +3,7 @@
 Each is read off an index of its own, the oldest first, so a queue costs the same however many instances there are.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,7 @@ from ..store.waits import WaitStatus
 from ..tables.workflow import approvals, inbox, instances, ledger, outbox, waits
 
 Kind = Literal["approval", "unknown", "overdue", "event"]
+KINDS: tuple[Kind, ...] = ("approval", "unknown", "overdue", "event")
 
 
 @dataclass(frozen=True)
@@ -41,27 +43,66 @@ class Item:
 
 
 def attention(
-    connection: Connection, *, tenant: str | None, workflow: str | None = None, now: int, limit: int = 100
+    connection: Connection,
+    *,
+    tenant: str | None,
+    workflow: str | None = None,
+    person: str | None = None,
+    now: int,
+    limit: int = 100,
+    kinds: Collection[Kind] = KINDS,
 ) -> list[Item]:
     """Everything within a tenant that needs a person, the oldest first.
 
     Args:
         connection: A transaction.
         tenant: Whose; None for everybody's.
-        workflow: Of which workflow; None for any. Attempts and events are those of every workflow.
+        workflow: Of which workflow; None for any.
+        person: Of the instances that serve this person; None for anybody.
         now: The time, in microseconds since 1970 UTC.
         limit: How many of each kind at most.
+        kinds: Which kinds.
     """
-    found = [
-        *_approvals(connection, tenant, workflow, limit),
-        *_unknown(connection, tenant, now, limit),
-        *_overdue(connection, tenant, workflow, now, limit),
-        *_events(connection, tenant, limit),
-    ]
+    over = _Over(connection, tenant, workflow, person, limit)
+    found: list[Item] = []
+    for kind in kinds:
+        match kind:
+            case "approval":
+                found += _approvals(over)
+            case "unknown":
+                found += _unknown(over, now)
+            case "overdue":
+                found += _overdue(over, now)
+            case "event":
+                found += _events(over)
     return sorted(found, key=lambda one: one.since)
 
 
-def _approvals(connection: Connection, tenant: str | None, workflow: str | None, limit: int) -> list[Item]:
+@dataclass(frozen=True)
+class _Over:
+    """What is looked at."""
+
+    connection: Connection
+    tenant: str | None
+    workflow: str | None
+    person: str | None
+    limit: int
+
+    def of(self, table: sa.Table, *, workflow: str | None = "workflow") -> list[sa.ColumnElement[bool]]:
+        """The conditions on a table; `workflow` is its column that names one, None where it has none."""
+        conditions = _of(table.c.tenant, self.tenant)
+        instance: list[sa.ColumnElement[bool]] = _of(instances.c.served, self.person)
+        if workflow is not None:
+            conditions += _of(table.c[workflow], self.workflow)
+        else:
+            instance += _of(instances.c.workflow, self.workflow)
+        if instance:
+            of_them = sa.select(instances.c.workflow_id).where(*_of(instances.c.tenant, self.tenant), *instance)
+            conditions.append(table.c.workflow_id.in_(of_them))
+        return conditions
+
+
+def _approvals(over: _Over) -> list[Item]:
     columns = approvals.c
     statement = (
         sa.select(
@@ -73,18 +114,13 @@ def _approvals(connection: Connection, tenant: str | None, workflow: str | None,
             columns.requested_at,
             columns.expires_at,
         )
-        .where(
-            columns.status == ApprovalStatus.REQUESTED.value,
-            *_of(columns.tenant, tenant),
-            *_of(columns.workflow, workflow),
-        )
+        .where(columns.status == ApprovalStatus.REQUESTED.value, *over.of(approvals))
         .order_by(columns.requested_at, columns.approval_id)
-        .limit(limit)
+        .limit(over.limit)
     )
     items = []
-    for row in connection.execute(statement):
+    for row in over.connection.execute(statement):
         rule = Approval.from_json(read_json(row.rule))
-        needed = "the person served" if rule.confirmation else f"the role {rule.role}" if rule.role else "anybody else"
         asked = Principal.from_json(read_json(row.requester)).id
         items.append(
             Item(
@@ -95,20 +131,31 @@ def _approvals(connection: Connection, tenant: str | None, workflow: str | None,
                 row.workflow_id,
                 row.requested_at,
                 row.expires_at,
-                f"to be decided by {needed}",
+                decided_by(rule),
             )
         )
     return items
 
 
-def _unknown(connection: Connection, tenant: str | None, now: int, limit: int) -> list[Item]:
+def decided_by(rule: Approval) -> str:
+    """Who decides on an approval, in a few words."""
+    needed = "the person served" if rule.confirmation else f"the role {rule.role}" if rule.role else "anybody else"
+    return f"to be decided by {needed}"
+
+
+def _unknown(over: _Over, now: int) -> list[Item]:
     columns = ledger.c
     statement = (
         sa.select(columns.idempotency_key, columns.tool, columns.principal_id, columns.workflow_id, columns.started_at)
         .join_from(ledger, instances, instances.c.workflow_id == columns.workflow_id)
-        .where(broke_off(now), *_of(columns.tenant, tenant))
+        .where(
+            broke_off(now),
+            *_of(columns.tenant, over.tenant),
+            *_of(instances.c.workflow, over.workflow),
+            *_of(instances.c.served, over.person),
+        )
         .order_by(columns.started_at)
-        .limit(limit)
+        .limit(over.limit)
     )
     return [
         Item(
@@ -119,7 +166,7 @@ def _unknown(connection: Connection, tenant: str | None, now: int, limit: int) -
             row.workflow_id,
             row.started_at,
         )
-        for row in connection.execute(statement)
+        for row in over.connection.execute(statement)
     ]
 
 
@@ -134,50 +181,45 @@ def broke_off(now: int) -> sa.ColumnElement[bool]:
     )
 
 
-def _overdue(connection: Connection, tenant: str | None, workflow: str | None, now: int, limit: int) -> list[Item]:
+def _overdue(over: _Over, now: int) -> list[Item]:
     columns = waits.c
     statement = (
         sa.select(
             columns.wait_id, columns.state, columns.workflow, columns.workflow_id, columns.opened_at, columns.due_at
         )
-        .where(
-            columns.status == WaitStatus.OPEN.value,
-            columns.due_at < now,
-            *_of(columns.tenant, tenant),
-            *_of(columns.workflow, workflow),
-        )
+        .where(columns.status == WaitStatus.OPEN.value, columns.due_at < now, *over.of(waits))
         .order_by(columns.due_at)
-        .limit(limit)
+        .limit(over.limit)
     )
     return [
         Item(
             "overdue", row.wait_id, f"an event in {row.state}", row.workflow, row.workflow_id, row.opened_at, row.due_at
         )
-        for row in connection.execute(statement)
+        for row in over.connection.execute(statement)
     ]
 
 
-def _events(connection: Connection, tenant: str | None, limit: int) -> list[Item]:
+def _events(over: _Over) -> list[Item]:
     sent, taken = outbox.c, inbox.c
     dead = (
         sa.select(sent.event_id, sent.event_name, sent.workflow_id, sent.created_at, sent.error)
-        .where(sent.status == OutboxStatus.DEAD.value, *_of(sent.tenant, tenant))
+        .where(sent.status == OutboxStatus.DEAD.value, *over.of(outbox, workflow=None))
         .order_by(sent.position)
-        .limit(limit)
+        .limit(over.limit)
     )
     failed = (
         sa.select(taken.event_id, taken.event_name, taken.workflow_id, taken.received_at, taken.note, taken.source)
-        .where(taken.status == InboxStatus.FAILED.value, *_of(taken.tenant, tenant))
+        .where(taken.status == InboxStatus.FAILED.value, *over.of(inbox, workflow="consumer"))
         .order_by(taken.position)
-        .limit(limit)
+        .limit(over.limit)
     )
     items = [
         Item("event", row.event_id, row.event_name, "the relay", row.workflow_id, row.created_at, None, row.error)
-        for row in connection.execute(dead)
+        for row in over.connection.execute(dead)
     ]
     items += [
         Item("event", row.event_id, row.event_name, row.source, row.workflow_id, row.received_at, None, row.note)
-        for row in connection.execute(failed)
+        for row in over.connection.execute(failed)
     ]
     return items
 
@@ -197,4 +239,4 @@ def attempts_of(connection: Connection, workflow_id: str, now: int) -> list[Ledg
     return [ledger_rows.from_row(row) for row in connection.execute(statement)]
 
 
-__all__ = ["Item", "Kind", "attempts_of", "attention"]
+__all__ = ["KINDS", "Item", "Kind", "attempts_of", "attention", "decided_by"]

@@ -30,6 +30,8 @@ _HOLDS: Mapping[WaitsFor, tuple[sa.Table, str]] = {
     "event": (waits, WaitStatus.OPEN.value),
 }
 
+_NEWEST_FIRST = (instances.c.created_at.desc(), instances.c.workflow_id.desc())
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -68,7 +70,9 @@ class InstancePage:
     """What to ask for as `after` to go on; None when there are no more."""
 
 
-def page(connection: Connection, wanted: Wanted, *, limit: int = 100, after: str | None = None) -> InstancePage:
+def page(
+    connection: Connection, wanted: Wanted, *, limit: int = 100, after: str | None = None, look_at: int | None = None
+) -> InstancePage:
     """A page of instances, those that began last first.
 
     Args:
@@ -76,33 +80,50 @@ def page(connection: Connection, wanted: Wanted, *, limit: int = 100, after: str
         wanted: Which ones.
         limit: How many at most, from 1 to 1000.
         after: The `next` of the page before.
+        look_at: Through how many instances of the tenant to look at most. Where that many hold fewer than `limit` that are wanted, the page
+            is short, or empty, and its `next` goes on from there.
 
     Raises:
         InputError: `after` is not what a page gave, or the limit is out of bounds.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST:
         raise InputError(f"A page holds from 1 to {LARGEST} instances, and {limit!r} were asked for.")
-    statement = (
-        sa.select(instances)
-        .where(*_conditions(wanted))
-        .order_by(instances.c.created_at.desc(), instances.c.workflow_id.desc())
-        .limit(limit + 1)
-    )
-    if after is not None:
-        at, workflow_id = _cursor(after)
-        # Said in two parts so that every database walks its index instead of sorting.
-        statement = statement.where(
-            instances.c.created_at <= at,
-            sa.or_(instances.c.created_at < at, instances.c.workflow_id < workflow_id),
-        )
-    found = [instance_rows.from_row(row) for row in connection.execute(statement)]
+    statement = sa.select(instances).where(*_conditions(wanted)).order_by(*_NEWEST_FIRST).limit(limit + 1)
+    begins = [] if after is None else _after(*_cursor(after))
+    ends = None if look_at is None else _last_of(connection, wanted, begins, look_at)
+    if ends is not None:
+        at, workflow_id = ends
+        begins.append(instances.c.created_at >= at)
+        begins.append(sa.or_(instances.c.created_at > at, instances.c.workflow_id >= workflow_id))
+    found = [instance_rows.from_row(row) for row in connection.execute(statement.where(*begins))]
     shown = found[:limit]
     holds = waits_for(connection, [one.workflow_id for one in shown])
-    more = len(found) > limit
+    if len(found) > limit:
+        ends = shown[-1].created_at, shown[-1].workflow_id
     return InstancePage(
         tuple(Listed(one, holds.get(one.workflow_id)) for one in shown),
-        f"{shown[-1].created_at}.{shown[-1].workflow_id}" if more else None,
+        None if ends is None else f"{ends[0]}.{ends[1]}",
     )
+
+
+def _after(at: int, workflow_id: str) -> list[sa.ColumnElement[bool]]:
+    # Said in two parts so that every database walks its index instead of sorting.
+    return [
+        instances.c.created_at <= at,
+        sa.or_(instances.c.created_at < at, instances.c.workflow_id < workflow_id),
+    ]
+
+
+def _last_of(
+    connection: Connection, wanted: Wanted, begins: list[sa.ColumnElement[bool]], number: int
+) -> tuple[int, str] | None:
+    """The last of so many instances, whatever is wanted of them; None when there are not so many. Read off the index alone."""
+    statement = sa.select(instances.c.created_at, instances.c.workflow_id).where(*begins)
+    for column, value in ((instances.c.tenant, wanted.tenant), (instances.c.served, wanted.served)):
+        if value is not None:
+            statement = statement.where(column == value)
+    row = connection.execute(statement.order_by(*_NEWEST_FIRST).offset(number - 1).limit(1)).first()
+    return None if row is None else (int(row[0]), str(row[1]))
 
 
 def waits_for(connection: Connection, workflow_ids: list[str]) -> dict[str, WaitsFor]:

@@ -33,6 +33,10 @@ class Over:
     workflow: str | None = None
     since: int | None = None
     """Microseconds since 1970 UTC."""
+    tools: Sequence[str] | None = None
+    """Proposals of these alone; None for all."""
+    newest: int | None = None
+    """Of each of `tools`, the newest so many; None for all."""
 
 
 @dataclass
@@ -158,8 +162,21 @@ def _each(connection: Connection, over: Over, *, last_only: bool) -> Iterator[De
         .order_by(approvals.c.requested_at, approvals.c.approval_id, decisions.c.number)
     )
     statement = _over(statement, approvals, over, "requested_at")
+    if over.tools is not None:
+        statement = statement.where(_of_tools(over, over.tools))
     found = (_split(row) for row in connection.execute(statement).mappings())
     yield from _last_of_each(found) if last_only else found
+
+
+def _of_tools(over: Over, tools: Sequence[str]) -> sa.ColumnElement[bool]:
+    if over.newest is None:
+        return approvals.c.tool.in_(tools)
+    each = []
+    for tool in tools:
+        ids = sa.select(approvals.c.approval_id).where(approvals.c.tool == tool)
+        ids = _over(ids, approvals, over, "requested_at").order_by(approvals.c.requested_at.desc()).limit(over.newest)
+        each.append(sa.select(ids.subquery().c.approval_id))
+    return approvals.c.approval_id.in_(sa.union_all(*each)) if each else sa.false()
 
 
 def _split(row: Any) -> Decided:

@@ -228,9 +228,23 @@ def chain_hash(row: Mapping[Any, Any]) -> str:
     return _sha(write_json(fields))
 
 
-def read(connection: Connection, workflow_id: str) -> list[AuditRecord]:
-    """The whole trail of one instance, oldest first."""
-    return [_record(row) for row in connection.execute(_select, {"workflow_id": workflow_id}).mappings()]
+def read(connection: Connection, workflow_id: str, *, after: int = 0, limit: int | None = None) -> list[AuditRecord]:
+    """The trail of one instance, oldest first: whole, or what comes after a record's number."""
+    statement = _select if not after else _select.where(audit.c.number > after)
+    found = connection.execute(statement.limit(limit), {"workflow_id": workflow_id})
+    return [_record(row) for row in found.mappings()]
+
+
+def newest(connection: Connection, workflow_id: str, *, before: int | None = None, limit: int) -> list[AuditRecord]:
+    """The last records of an instance, or the last ones before a number, oldest first."""
+    earlier = () if before is None else (audit.c.number < before,)
+    statement = (
+        sa.select(audit)
+        .where(audit.c.workflow_id == workflow_id, *earlier)
+        .order_by(audit.c.number.desc())
+        .limit(limit)
+    )
+    return [_record(row) for row in connection.execute(statement).mappings()][::-1]
 
 
 def last(connection: Connection, workflow_id: str, kind: AuditKind) -> AuditRecord | None:

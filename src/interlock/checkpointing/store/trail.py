@@ -38,7 +38,8 @@ _FIELDS = {
 }
 
 
-_COMES_UNDER = {AuditKind.STARTED, AuditKind.FORK, AuditKind.MIGRATION}
+COMES_UNDER = frozenset({AuditKind.STARTED, AuditKind.FORK, AuditKind.MIGRATION})
+"""The records that say under which definition an instance runs from then on."""
 """What is recorded when an instance comes under a definition."""
 
 
@@ -53,7 +54,7 @@ def claims_kept(records: Iterable[AuditRecord]) -> tuple[str, ...]:
     """
     found: tuple[str, ...] = ()
     for record in records:
-        if record.kind in _COMES_UNDER:
+        if record.kind in COMES_UNDER:
             said = (record.payload or {}).get("claims")
             found = tuple(map(str, said)) if isinstance(said, list) else ()
     return found

@@ -148,10 +148,10 @@ class WorkflowStore(Transactions):
         with self.read() as connection:
             return [instances.from_row(row) for row in connection.execute(statement)]
 
-    def audit(self, workflow_id: str) -> list[AuditRecord]:
-        """The audit trail of an instance, oldest first."""
+    def audit(self, workflow_id: str, *, after: int = 0, limit: int | None = None) -> list[AuditRecord]:
+        """The audit trail of an instance, oldest first: whole, or so many records after the one of a number."""
         with self.read() as connection:
-            return audit.read(connection, workflow_id)
+            return audit.read(connection, workflow_id, after=after, limit=limit)
 
     def unsettled(self, *, tenant: str | None = None, limit: int = 100) -> list[LedgerEntry]:
         """Effects outside the database that are under way, or of unknown outcome and wait to be resolved; the oldest first."""

@@ -66,6 +66,7 @@ instances = sa.Table(
     sa.Index("ix_workflow_instances_listing", "tenant", "workflow"),
     # When an instance began never changes, so this costs its beginning alone.
     sa.Index("ix_workflow_instances_newest", "tenant", "created_at", "workflow_id"),
+    sa.Index("ix_workflow_instances_served", "tenant", "served", "created_at", "workflow_id"),
     sa.Index("ix_workflow_instances_thread", "thread_id"),
     sa.Index("ix_workflow_instances_trace", "trace_id"),
     info={"place": ("workflow_id",), "protected": ("data", "last_result")},
@@ -190,6 +191,8 @@ approvals = sa.Table(
     sa.UniqueConstraint("workflow_id", "idempotency_key"),
     sa.Index("ix_workflow_approvals_pending", "tenant", "status", "requested_at", "approval_id"),
     sa.Index("ix_workflow_approvals_due", "status", "expires_at"),
+    # What became of such calls lately; none of it ever changes.
+    sa.Index("ix_workflow_approvals_asked", "tenant", "workflow", "tool", "requested_at"),
     sa.Index(
         "ix_workflow_approvals_resume",
         "workflow",

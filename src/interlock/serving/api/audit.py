@@ -25,7 +25,7 @@ async def audit(
 ) -> AuditPage:
     """Records of the trail, oldest first."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
-    records = [one for one in await found.instances.aaudit(workflow_id) if one.number > after]
+    records = await found.instances.aaudit(workflow_id, after=after, limit=limit + 1)
     page = records[:limit]
     return AuditPage(
         records=tuple(one.to_json() for one in page), next=page[-1].number if len(records) > limit else None

@@ -14,9 +14,9 @@ from ...tools.results import Answered, CommandResult, ErrorResult, InstanceSnaps
 from ..access import operators_only, seen
 from ..addresses import part
 from ..context import Calls, Serves
-from ..listing import listed
 from ..moments import moment
 from ..problems import denied, of_error
+from ..queries.listing import listed
 from .shapes import (
     Erased,
     EraseRequest,

@@ -250,6 +250,8 @@ class Statistics(WireModel):
     workflow: str
     tools: tuple[JsonObject, ...]
     outcomes: tuple[JsonObject, ...]
+    counted_at: str = ""
+    """When they were counted: figures are counted anew now and then."""
 
 
 def rows(found: Any) -> tuple[JsonObject, ...]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -10,14 +11,18 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from ...tools.canonical import JsonObject
+from ...tools.errors import InterlockError, StoreUnavailable
 from ..access import operators_only, seen
 from ..context import Calls, Serves, Service
+from ..identity import Caller
 from ..workflows import Found
 from .instances import WorkflowIdPath
 
 router = APIRouter(tags=["streams"])
 
 _KEEP_ALIVE_SECONDS = 15.0
+_AT_ONCE = 200
+"""Records that are read at once."""
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "Events, until the client leaves."}
 }
@@ -44,54 +49,87 @@ async def of_instance(
     """The audit records of an instance as they are written: event `record`, whose id is the record's number."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     number = int(last_event_id) if last_event_id is not None else after or 0
-    return _streamed(_records(serves, found, workflow_id, number, request))
+
+    def still_sees(caller: Caller) -> None:
+        seen(serves, workflow_id, caller)
+
+    return _streamed(_records(_Open(serves, request, still_sees), found, number))
 
 
 @router.get("/attention/events", operation_id="streamAttention", response_class=StreamingResponse, responses=_RESPONSES)
 async def of_attention(serves: Serves, caller: Calls, request: Request) -> StreamingResponse:
     """Event `changed` whenever what needs attention within the caller's tenant does. For operators."""
     operators_only(caller, "the queue of the whole tenant")
-    return _streamed(_changes(serves, caller.principal.tenant, request))
+
+    def still_sees(caller: Caller) -> None:
+        operators_only(caller, "the queue of the whole tenant")
+
+    return _streamed(_changes(_Open(serves, request, still_sees), caller.principal.tenant))
 
 
-async def _records(
-    service: Service, found: Found, workflow_id: str, number: int, request: Request
-) -> AsyncIterator[str]:
-    async with service.watch.instance(workflow_id) as changed:
-        while not service.watch.closing.is_set():
+@dataclass(frozen=True)
+class _Open:
+    """A stream that is open, and to whom."""
+
+    service: Service
+    request: Request
+    still_sees: Callable[[Caller], None]
+    """Raises when a caller may no longer look on; blocks."""
+
+    @property
+    def is_closing(self) -> bool:
+        return self.service.watch.closing.is_set()
+
+    async def may_go_on(self) -> bool:
+        """Whether its reader is there and may still look on: a token may have been revoked, or a role taken away, since it began."""
+        if self.is_closing or await self.request.is_disconnected():
+            return False
+        try:
+            caller = await self.service.callers.find(self.request)
+            await run_in_threadpool(self.still_sees, caller)
+        except StoreUnavailable:
+            return True  # nothing can be sent either; the next look tells
+        except InterlockError:
+            return False
+        return True
+
+    async def until(self, changed: asyncio.Event) -> AsyncIterator[str]:
+        """Wait for a change; comments keep proxies from closing the connection meanwhile."""
+        while not changed.is_set() and not self.is_closing:
+            try:
+                await asyncio.wait_for(changed.wait(), _KEEP_ALIVE_SECONDS)
+            except TimeoutError:
+                if not await self.may_go_on():
+                    return
+                yield ": keep-alive\n\n"
+
+
+async def _records(stream: _Open, found: Found, number: int) -> AsyncIterator[str]:
+    workflow_id = found.instance.workflow_id
+    async with stream.service.watch.instance(workflow_id) as changed:
+        while not stream.is_closing:
             changed.clear()
-            for record in await found.instances.aaudit(workflow_id):
-                if record.number > number:
+            while records := await found.instances.aaudit(workflow_id, after=number, limit=_AT_ONCE):
+                for record in records:
                     number = record.number
                     yield _event("record", record.to_json(), number)
-            async for beat in _until(changed, service, request):
+            async for beat in stream.until(changed):
                 yield beat
-            if await request.is_disconnected():
+            if not await stream.may_go_on():
                 return
 
 
-async def _changes(service: Service, tenant: str, request: Request) -> AsyncIterator[str]:
-    async with service.watch.queue(tenant) as changed:
+async def _changes(stream: _Open, tenant: str) -> AsyncIterator[str]:
+    async with stream.service.watch.queue(tenant) as changed:
         yield _event("ready", {})
-        while not service.watch.closing.is_set():
-            async for beat in _until(changed, service, request):
+        while not stream.is_closing:
+            async for beat in stream.until(changed):
                 yield beat
-            if await request.is_disconnected():
+            if not await stream.may_go_on():
                 return
-            if changed.is_set() and not service.watch.closing.is_set():
+            if changed.is_set():
                 changed.clear()
                 yield _event("changed", {})
-
-
-async def _until(changed: asyncio.Event, service: Service, request: Request) -> AsyncIterator[str]:
-    """Wait for a change; comments keep proxies from closing the connection meanwhile."""
-    while not changed.is_set() and not service.watch.closing.is_set():
-        try:
-            await asyncio.wait_for(changed.wait(), _KEEP_ALIVE_SECONDS)
-        except TimeoutError:
-            if await request.is_disconnected():
-                return
-            yield ": keep-alive\n\n"
 
 
 def _event(name: str, data: JsonObject, number: int | None = None) -> str:

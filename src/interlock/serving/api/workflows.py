@@ -9,6 +9,7 @@ from ...pictures.picture import picture_of
 from ...pictures.picture_data import Drawing
 from ..access import operators_only
 from ..context import Calls, Serves
+from ..moments import moment
 from .shapes import Statistics, WorkflowDescription, WorkflowList, WorkflowSummary, rows
 
 router = APIRouter(tags=["workflows"])
@@ -55,12 +56,17 @@ async def get_diagram(
 
 @router.get("/workflows/{name}/statistics", operation_id="getStatistics")
 async def get_statistics(name: str, serves: Serves, caller: Calls) -> Statistics:
-    """What became of the workflow's proposals within the caller's tenant: by tool, and by approval. For operators."""
+    """What became of the workflow's proposals within the caller's tenant: by tool, and by approval, as of `countedAt`. For operators."""
     operators_only(caller, "figures of the whole tenant")
     instances, tenant = serves.workflows.named(name).instances, caller.principal.tenant
-    tools = await instances.atool_stats(tenant=tenant)
-    outcomes = await instances.aoutcomes(tenant=tenant)
-    return Statistics(workflow=name, tools=rows(tools), outcomes=rows(outcomes))
+
+    def count() -> Statistics:
+        tools, outcomes = instances.tool_stats(tenant=tenant), instances.outcomes(tenant=tenant)
+        return Statistics(workflow=name, tools=rows(tools), outcomes=rows(outcomes))
+
+    counted, at = await serves.figures.of(("statistics", tenant, name), count)
+    figures: Statistics = counted
+    return figures.model_copy(update={"counted_at": moment(int(at * 1_000_000))})
 
 
 def _summary(graph: WorkflowGraph) -> WorkflowSummary:

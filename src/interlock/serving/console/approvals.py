@@ -19,8 +19,9 @@ from ...tools.errors import ConflictError, InputError, InterlockError
 from ...tools.sinks import short
 from ..addresses import part
 from ..context import Calls, Serves, Service
-from ..deciding import decide, why_not
+from ..deciding import decide
 from ..identity import Caller
+from ..queries.open_approvals import open_for, why_not
 from .differences import changes
 from .fields import Field, arguments_of, fields_of
 from .pages import Said, page, to
@@ -34,7 +35,9 @@ _BADGES = {
     "void": "bad",
     "expired": "bad",
 }
-_TOGETHER = 200
+_TOGETHER = 100
+LATEST = 500
+"""Of how many such calls before an approver is told."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,9 @@ def _values(
     instances = graph.instances
     shown = instances.approval(approval_id, by=caller.looks_as)
     asked = _request(graph, approval_id)
-    refused = why_not(graph, asked, caller)
+    instance = instances.get(asked.workflow_id)
+    with graph.engine.store.read() as connection:
+        refused = why_not(connection, asked, instance, caller)
     preview: JSON = shown.get("preview")
     facts = rows_of(shown, arguments=False)
     arguments: Any = shown["arguments"]
@@ -187,6 +192,7 @@ def _values(
         "otherwise": then_of(shown) if asked.expires_at is not None else "it stays open",
         "target": shown["next"]["approve"],  # type: ignore[index,call-overload]
         "history": _history(instances, asked),
+        "latest": LATEST,
         "decisions": shown["decisions"],
         "may_decide": asked.status is ApprovalStatus.REQUESTED and refused is None,
         "why_not_decide": f"You cannot decide on this: {refused}." if refused else "",
@@ -195,7 +201,7 @@ def _values(
         "problems": problems or {},
         "problem": None,
         "given": {"message": (given or {}).get("message", "")},
-        "seen": instances.get(asked.workflow_id).audit_count,
+        "seen": instance.audit_count,
     }
 
 
@@ -211,28 +217,27 @@ def _fields(
 
 
 def _history(instances: Instances, asked: ApprovalRequest) -> list[dict[str, Any]]:
-    """How such calls were decided before, by each approver."""
+    """How the latest such calls were decided, by each approver."""
+    found = instances.outcomes(by=("approver",), tenant=asked.tenant, tools=[asked.tool], newest=LATEST)
     return [
-        {"who": one["approver"] or "nobody", **{name: one[name] for name in ("accepted", "edited", "rejected")}}
-        for one in instances.outcomes(by=("tool", "approver"), tenant=asked.tenant)
-        if one["tool"] == asked.tool and one["approver"]
+        {"who": one["approver"], **{name: one[name] for name in ("accepted", "edited", "rejected", "responded")}}
+        for one in found
+        if one["approver"]
     ]
 
 
 def _groups(service: Service, caller: Caller) -> list[Together]:
     by_tool: dict[str, list[Waiting]] = defaultdict(list)
-    for graph in service.workflows:
-        instances = graph.instances
-        for one in instances.approvals(tenant=caller.principal.tenant, limit=_TOGETHER, by=caller.looks_as).approvals:
-            if why_not(graph, one, caller) is None:
-                by_tool[one.tool].append(
-                    Waiting(
-                        one.approval_id,
-                        one.digest,
-                        one.workflow_id,
-                        short(plain_of(one.effective_arguments), 160),
-                        one.requester.id,
-                        one.requested_at,
-                    )
-                )
+    for found in open_for(service, caller, limit=_TOGETHER, decides=True):
+        one = found.request
+        by_tool[one.tool].append(
+            Waiting(
+                one.approval_id,
+                one.digest,
+                one.workflow_id,
+                short(plain_of(one.effective_arguments), 160),
+                one.requester.id,
+                one.requested_at,
+            )
+        )
     return [Together(tool, items) for tool, items in sorted(by_tool.items())]

@@ -7,12 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ...checkpointing.reports.attention import Item, Kind, attention
-from ...checkpointing.reports.instance_listing import Wanted, page
+from ...checkpointing.reports.attention import Item, Kind, attention, decided_by
+from ...checkpointing.store import ApprovalRequest
 from ..addresses import part
 from ..context import Calls, Serves, Service
 from ..identity import Caller
-from .instances import Row, row_of
+from ..queries.finding import find as looked_for
+from ..queries.open_approvals import open_for
+from .instances import row_of
 from .pages import page as render
 
 SHOWN = 50
@@ -55,21 +57,26 @@ async def show(
     request: Request,
     serves: Serves,
     caller: Calls,
+    *,
     find: Annotated[str, Query(max_length=255)] = "",
     workflow: Annotated[str, Query(max_length=128)] = "",
+    person: Annotated[str, Query(max_length=255)] = "",
 ) -> Response:
     """The queue."""
-    items = await run_in_threadpool(_items, serves, caller, workflow or None)
-    found = await run_in_threadpool(_found, serves, caller, find.strip()) if find.strip() else None
+    person = person.strip() if caller.is_operator else ""
+    items = await run_in_threadpool(_items, serves, caller, workflow or None, person or None)
+    wanted = find.strip()
+    found = await run_in_threadpool(looked_for, serves, caller, wanted) if wanted else None
     kinds = _GROUPS if caller.is_operator else _GROUPS[:1]
     return render(
         request,
         "attention.html",
         caller,
         groups=[_group(kind, title, nothing, items) for kind, title, nothing in kinds],
-        found=found,
+        found=None if found is None else [row_of(one) for one in found],
         find=find,
         workflow=workflow,
+        person=person,
         workflows=serves.workflows.names,
     )
 
@@ -92,40 +99,32 @@ def _where(item: Item) -> str | None:
             return None if item.workflow_id is None else f"/console/instances/{part(item.workflow_id)}"
 
 
-def _items(service: Service, caller: Caller, workflow: str | None) -> list[Item]:
+def _items(service: Service, caller: Caller, workflow: str | None, person: str | None) -> list[Item]:
     """Everything for an operator; for others the approvals that they may see."""
-    items: list[Item] = []
-    for store in service.workflows.stores:
+    asked = open_for(service, caller, limit=SHOWN + 1, workflow=workflow, person=person)
+    items = [_item(one.request) for one in asked]
+    for store in service.workflows.stores if caller.is_operator else ():
         with store.read() as connection:
             items += attention(
                 connection,
                 tenant=caller.principal.tenant,
                 workflow=workflow,
+                person=person,
                 now=store.now(connection),
                 limit=SHOWN + 1,
+                kinds=("unknown", "overdue", "event"),
             )
-    if not caller.is_operator:
-        seen = {
-            one.approval_id
-            for graph in service.workflows
-            for one in graph.instances.approvals(limit=200, by=caller.principal).approvals
-        }
-        items = [one for one in items if one.kind == "approval" and one.id in seen]
     return sorted(items, key=lambda one: one.since)
 
 
-def _found(service: Service, caller: Caller, find: str) -> list[Row]:
-    """Instances of this id, on this thread, or that serve this person."""
-    tenant = caller.principal.tenant
-    rows: dict[str, Row] = {}
-    for store in service.workflows.stores:
-        with store.read() as connection:
-            for wanted in (
-                Wanted(tenant, workflow_id=find),
-                Wanted(tenant, thread_id=find),
-                Wanted(tenant, served=find),
-            ):
-                for one in page(connection, wanted, limit=20).instances:
-                    if caller.is_operator or one.instance.served == caller.principal.id:
-                        rows.setdefault(one.instance.workflow_id, row_of(one))
-    return [*rows.values()]
+def _item(request: ApprovalRequest) -> Item:
+    return Item(
+        "approval",
+        request.approval_id,
+        request.tool,
+        request.requester.id,
+        request.workflow_id,
+        request.requested_at,
+        request.expires_at,
+        decided_by(request.rule),
+    )

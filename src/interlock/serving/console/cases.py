@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing import SQLCheckpointer
 from ...checkpointing.reports.attention import attempts_of
+from ...checkpointing.store.audit import newest
 from ...commands.running.access import why_not_resolve
-from ...pictures.timeline import Entry
+from ...pictures.timeline import Entry, timeline_of
 from ...tools.canonical import JSON, JsonObject
 from ...tools.errors import InputError
 from ...tools.explanation import ApprovalHere, WaitHere
@@ -95,9 +96,9 @@ def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, be
     by = caller.looks_as
     explained = instances.explain(workflow_id, by=by)
     picture = instances.picture(workflow_id, by=by)
-    records = instances.audit(workflow_id)
-    told = [one for one in instances.timeline(workflow_id).entries if before is None or one.number < before]
-    shown = told[-_PER_PAGE:]
+    with engine.store.read() as connection:
+        records = newest(connection, workflow_id, before=before, limit=_PER_PAGE)
+    told = timeline_of(instance.workflow, workflow_id, records).entries
     payloads = {one.number: one.payload for one in records}
     return {
         "instance": instance,
@@ -108,8 +109,8 @@ def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, be
         "may_resolve": why_not_resolve(engine, instance, caller.principal) is None,
         "claims": instances.claims(workflow_id),
         "verification": verified(engine.store, workflow_id) if verify else None,
-        "timeline": [_happened(one, payloads.get(one.number)) for one in reversed(shown)],
-        "older": shown[0].number if len(told) > len(shown) else None,
+        "timeline": [_happened(one, payloads.get(one.number)) for one in reversed(told)],
+        "older": told[0].number if told and told[0].number > 1 else None,
         "messages": _messages(found),
         "seen": instance.audit_count,
     }

@@ -1,34 +1,31 @@
 """The fleet: where the instances of each workflow stand and how its tools fare; and what became of proposals that people judged."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from markupsafe import Markup
-from starlette.concurrency import run_in_threadpool
 
+from ...checkpointing.reports.daily import DAY, Day, daily
 from ...checkpointing.reports.fleet import StateCount, boxes, by_state
 from ...graphs import WorkflowGraph
 from ..access import operators_only
 from ..addresses import attachment
 from ..context import Calls, Serves, Service
-from ..identity import Caller
 from ..moments import instant
-from .charts import Bar, bars
+from .charts import Bar, bars, columns
 from .pages import page
 
-_REMEMBERED_SECONDS = 15.0
+LATEST = 2000
+"""Of how many proposals of each tool is told what became of them, the newest."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the page shows, and when it was read."""
+    """What the page shows."""
 
-    at: float
     workflows: list[dict[str, Any]]
     boxes: list[tuple[str, str]]
 
@@ -43,18 +40,17 @@ def add(router: APIRouter) -> None:
 async def show(request: Request, serves: Serves, caller: Calls) -> Response:
     """Where everything stands."""
     operators_only(caller, "figures of the whole tenant")
-    remembered: dict[str, Figures] = request.app.state.__dict__.setdefault("interlock_fleet", {})
     tenant = caller.principal.tenant
-    figures = remembered.get(tenant)
-    if figures is None or time.monotonic() - figures.at > _REMEMBERED_SECONDS:
-        figures = remembered[tenant] = await run_in_threadpool(_figures, serves, caller)
-    return page(request, "fleet.html", caller, workflows=figures.workflows, boxes=figures.boxes)
+    figures, at = await serves.figures.of(("fleet", tenant), lambda: _figures(serves, tenant))
+    return page(request, "fleet.html", caller, workflows=figures.workflows, boxes=figures.boxes, at=int(at * 1_000_000))
 
 
 async def learning(request: Request, serves: Serves, caller: Calls) -> Response:
     """What became of proposals that people were asked about."""
     operators_only(caller, "figures of the whole tenant")
-    return page(request, "learning.html", caller, workflows=await run_in_threadpool(_learned, serves, caller))
+    tenant = caller.principal.tenant
+    learned, at = await serves.figures.of(("learning", tenant), lambda: _learned(serves, tenant))
+    return page(request, "learning.html", caller, workflows=learned, latest=LATEST, at=int(at * 1_000_000))
 
 
 async def export(name: str, serves: Serves, caller: Calls) -> Response:
@@ -69,8 +65,7 @@ async def export(name: str, serves: Serves, caller: Calls) -> Response:
     return StreamingResponse(lines(), media_type="application/jsonl", headers=attachment(f"{name}.jsonl"))
 
 
-def _figures(service: Service, caller: Caller) -> Figures:
-    tenant = caller.principal.tenant
+def _figures(service: Service, tenant: str) -> Figures:
     counts: list[StateCount] = []
     totals: dict[str, int] = {}
     for store in service.workflows.stores:
@@ -85,13 +80,15 @@ def _figures(service: Service, caller: Caller) -> Figures:
         ("Failed on their way in", str(totals["failed"])),
         ("Came before their wait", str(totals["kept"])),
     ]
-    return Figures(time.monotonic(), [_workflow(graph, counts, tenant) for graph in service.workflows], shown)
+    return Figures([_workflow(graph, counts, tenant) for graph in service.workflows], shown)
 
 
 def _workflow(graph: WorkflowGraph, counts: list[StateCount], tenant: str) -> dict[str, Any]:
-    definition = graph.engine.definition
+    definition, store = graph.engine.definition, graph.engine.store
     mine = [one for one in counts if one.workflow == definition.name]
     tools = graph.instances.tool_stats(tenant=tenant)
+    with store.read() as connection:
+        days = daily(connection, tenant=tenant, workflow=definition.name, now=store.now(connection))
     known = {*definition.states, *definition.state_mapping}
     lost = [one for one in mine if one.state not in known and not one.is_final]
     stranded = ", ".join(f"{one.count} in {one.state!r}" for one in lost)
@@ -102,7 +99,7 @@ def _workflow(graph: WorkflowGraph, counts: list[StateCount], tenant: str) -> di
             {
                 "state": one.state,
                 "count": one.count,
-                "oldest": instant(one.oldest).strftime("%Y-%m-%d %H:%M UTC"),
+                "oldest": one.oldest,
                 "versions": ", ".join(f"v{version}" for version in one.versions),
             }
             for one in mine
@@ -112,7 +109,41 @@ def _workflow(graph: WorkflowGraph, counts: list[StateCount], tenant: str) -> di
         if lost
         else "",
         "tools": [_tool(one) for one in tools],
-        "tools_chart": _tools_chart(tools),
+        "days": [_day(one) for one in days],
+        "calls_chart": columns(
+            "Calls of the last days",
+            ("carried out", "failed", "denied"),
+            [Bar(_date(one), (one.carried_out, one.failed, one.denied.total())) for one in days],
+        ),
+        "decisions_chart": columns(
+            "Decisions of the last days",
+            ("approved", "edited", "rejected", "answered"),
+            [Bar(_date(one), tuple(one.decided[kind] for kind in _DECISIONS)) for one in days],
+        ),
+        "decided": any(one.decided for one in days),
+    }
+
+
+_DECISIONS = ("approve", "edit", "reject", "respond")
+
+
+def _date(day: Day) -> str:
+    return instant(day.number * DAY).strftime("%m-%d")
+
+
+def _day(day: Day) -> dict[str, Any]:
+    """One day as figures, for those who cannot see the chart."""
+    denied, decided = day.denied.total(), day.decided.total()
+    tried = day.carried_out + day.failed + denied
+    return {
+        "date": instant(day.number * DAY).strftime("%Y-%m-%d"),
+        "carried_out": day.carried_out,
+        "failed": day.failed,
+        "denied": denied,
+        "denial_rate": f"{denied / tried:.0%}" if tried else "",
+        "codes": ", ".join(f"{code} {count}" for code, count in sorted(day.denied.items())),
+        "decided": decided,
+        "override_rate": f"{1 - day.decided['approve'] / decided:.0%}" if decided else "",
     }
 
 
@@ -125,22 +156,19 @@ def _tool(row: dict[str, Any]) -> dict[str, Any]:
         "done": done,
         "failed": row["failed"],
         "unknown": row["unknown"],
+        "retries": row["retries"],
         "denied": row["denied"],
         "rate": f"{row['denied'] / tried:.0%}" if tried else "",
         "mean": "" if mean is None else f"{mean * 1000:.0f} ms",
+        "most": "" if mean is None else f"{row['seconds_max'] * 1000:.0f} ms",
         "codes": ", ".join(f"{code} {count}" for code, count in sorted(row["denials"].items())),
     }
 
 
-def _tools_chart(tools: list[dict[str, Any]]) -> Markup:
-    rows = [Bar(one["tool"], (one["carried_out"] + one["reads"], one["failed"], one["denied"])) for one in tools]
-    return bars("Calls by tool", ("carried out", "failed", "denied"), rows)
-
-
-def _learned(service: Service, caller: Caller) -> list[dict[str, Any]]:
+def _learned(service: Service, tenant: str) -> list[dict[str, Any]]:
     found = []
     for graph in service.workflows:
-        rows = graph.instances.outcomes(by=("tool", "state"), tenant=caller.principal.tenant)
+        rows = graph.instances.outcomes(by=("tool", "state"), tenant=tenant, newest=LATEST)
         found.append(
             {
                 "name": graph.engine.definition.name,

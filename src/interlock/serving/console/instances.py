@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
 from ...tools.errors import InputError
 from ..context import Calls, Serves
-from ..listing import listed
+from ..queries.listing import listed
 from .pages import page
 
 

@@ -1,0 +1,84 @@
+"""Finding instances by what somebody remembers of them: an id, a thread, a person, or a word of their data."""
+
+import sqlalchemy as sa
+
+from ...checkpointing.reports.instance_listing import Listed, Wanted, page, waits_for
+from ...checkpointing.store import Instance
+from ...checkpointing.store import instances as instance_rows
+from ...checkpointing.tables.workflow import instances
+from ...graphs import WorkflowGraph
+from ...tools.canonical import JSON
+from ...tools.redaction import redact
+from ..context import Service
+from ..identity import Caller
+
+SHOWN = 50
+LOOKED_AT = 2000
+"""The data of how many instances is looked through, the newest first. It may be encrypted in its rows, so no index finds it."""
+SHORTEST = 3
+"""A shorter text than this is not looked for in data: it would stand in too many."""
+
+
+def find(service: Service, caller: Caller, text: str) -> list[Listed]:
+    """Instances of this id, on this thread, that serve this person, or in whose data the text stands; blocks.
+
+    An operator finds those of their tenant, everybody else those that serve them. What a tool says is sensitive is not looked through.
+    """
+    tenant, person = caller.principal.tenant, caller.principal.id
+    found: dict[str, Listed] = {}
+    for store in service.workflows.stores:
+        with store.read() as connection:
+            for wanted in (
+                Wanted(tenant, workflow_id=text),
+                Wanted(tenant, thread_id=text),
+                Wanted(tenant, served=text),
+            ):
+                for one in page(connection, wanted, limit=SHOWN).instances:
+                    if caller.is_operator or one.instance.served == person:
+                        found.setdefault(one.instance.workflow_id, one)
+            if len(text) >= SHORTEST and len(found) < SHOWN:
+                with_it = _with_data(connection, service, caller, text)
+                held = waits_for(connection, [one.workflow_id for one in with_it])
+                for instance in with_it:
+                    found.setdefault(instance.workflow_id, Listed(instance, held.get(instance.workflow_id)))
+    return [*found.values()][:SHOWN]
+
+
+def _with_data(connection: sa.Connection, service: Service, caller: Caller, text: str) -> list[Instance]:
+    columns = instances.c
+    statement = (
+        sa.select(instances)
+        .where(columns.tenant == caller.principal.tenant, columns.definition != instance_rows.ERASED)
+        .order_by(columns.created_at.desc(), columns.workflow_id.desc())
+        .limit(LOOKED_AT)
+    )
+    if not caller.is_operator:
+        statement = statement.where(columns.served == caller.principal.id)
+    wanted, found = text.casefold(), []
+    for row in connection.execute(statement):
+        instance = instance_rows.from_row(row)
+        graph = service.workflows.by_name.get(instance.workflow)
+        if graph is not None and _stands_in(_shown(graph, instance), wanted):
+            found.append(instance)
+            if len(found) == SHOWN:
+                break
+    return found
+
+
+def _shown(graph: WorkflowGraph, instance: Instance) -> JSON:
+    return redact(instance.data, graph.engine.definition.sensitive)
+
+
+def _stands_in(value: JSON, wanted: str) -> bool:
+    match value:
+        case dict():
+            return any(_stands_in(one, wanted) for one in value.values())
+        case list():
+            return any(_stands_in(one, wanted) for one in value)
+        case None | bool():
+            return False
+        case _:
+            return wanted in str(value).casefold()
+
+
+__all__ = ["LOOKED_AT", "SHORTEST", "find"]

@@ -1,0 +1,149 @@
+"""The open approvals that a caller may see, or may decide, whatever else waits within their tenant."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, Instance
+from ...checkpointing.store import approvals as approval_rows
+from ...checkpointing.store import instances as instance_rows
+from ...checkpointing.tables.workflow import approvals, instances
+from ...commands.approvals.decisions import may_see
+from ...commands.running.access import ownership_of
+from ...graphs import WorkflowGraph
+from ...tools.approvals import DecisionKind
+from ..context import Service
+from ..identity import Caller
+
+LOOKED_AT = 2000
+"""Through how many open approvals of a workflow is looked for those of a caller, beside those of instances that serve them."""
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class OpenApproval:
+    """A request that waits for a decision, and where it belongs."""
+
+    graph: WorkflowGraph
+    request: ApprovalRequest
+    instance: Instance
+
+
+def open_for(
+    service: Service,
+    caller: Caller,
+    *,
+    limit: int,
+    workflow: str | None = None,
+    person: str | None = None,
+    decides: bool = False,
+) -> list[OpenApproval]:
+    """Open approvals of a caller, the longest open first; blocks.
+
+    Args:
+        service: The service.
+        caller: Who looks. An operator sees all of their tenant; everybody else what serves them, what they asked for, and what they are asked.
+        limit: How many at most.
+        workflow: Of which workflow; None for all.
+        person: Only those that this person asked for, or whose instance serves them; None for anybody's.
+        decides: Only those that the caller could agree to now.
+    """
+    found: list[OpenApproval] = []
+    for graph in service.workflows:
+        name = graph.engine.definition.name
+        if workflow in {None, name}:
+            with graph.engine.store.read() as connection:
+                found += _open_of(connection, graph, caller, limit, person, decides=decides)
+    found.sort(key=lambda one: (one.request.requested_at, one.request.approval_id))
+    return found[:limit]
+
+
+def _open_of(
+    connection: Connection, graph: WorkflowGraph, caller: Caller, limit: int, person: str | None, *, decides: bool
+) -> list[OpenApproval]:
+    by = caller.principal
+    served = person if caller.is_operator else by.id
+    found: dict[str, OpenApproval] = {}
+    for request, instance in _candidates(connection, graph.engine.definition.name, by.tenant, served, limit):
+        if len(found) >= limit:
+            break
+        if person not in {None, request.requester.id, instance.served}:
+            continue
+        if not caller.is_operator and not may_see(request, ownership_of(graph.engine, instance), by):
+            continue
+        if decides and why_not(connection, request, instance, caller) is not None:
+            continue
+        found.setdefault(request.approval_id, OpenApproval(graph, request, instance))
+    return [*found.values()]
+
+
+def _candidates(
+    connection: Connection, workflow: str, tenant: str, served: str | None, limit: int
+) -> Iterator[tuple[ApprovalRequest, Instance]]:
+    """Those of instances that serve a person, where one is named, and then the oldest of the tenant."""
+    columns = approvals.c
+    statement = (
+        sa.select(approvals)
+        .where(
+            columns.tenant == tenant,
+            columns.status == ApprovalStatus.REQUESTED.value,
+            columns.workflow == workflow,
+        )
+        .order_by(columns.requested_at, columns.approval_id)
+    )
+    if served is not None:
+        theirs = sa.select(instances.c.workflow_id).where(instances.c.tenant == tenant, instances.c.served == served)
+        yield from _with_instances(
+            connection, _read(connection, statement.where(columns.workflow_id.in_(theirs)), limit)
+        )
+    some, looked_at, at_once = statement, 0, min(limit, _AT_ONCE)
+    while looked_at < LOOKED_AT and (requests := _read(connection, some, at_once)):
+        yield from _with_instances(connection, requests)
+        looked_at += len(requests)
+        last = requests[-1]
+        some = statement.where(
+            columns.requested_at >= last.requested_at,
+            sa.or_(columns.requested_at > last.requested_at, columns.approval_id > last.approval_id),
+        )
+        at_once = _AT_ONCE
+
+
+def _read(connection: Connection, statement: sa.Select[Any], limit: int) -> list[ApprovalRequest]:
+    return [approval_rows.from_row(row) for row in connection.execute(statement.limit(limit))]
+
+
+def _with_instances(
+    connection: Connection, requests: list[ApprovalRequest]
+) -> Iterator[tuple[ApprovalRequest, Instance]]:
+    ids = {one.workflow_id for one in requests}
+    rows = connection.execute(sa.select(instances).where(instances.c.workflow_id.in_(ids))) if ids else ()
+    found = {one.workflow_id: one for one in map(instance_rows.from_row, rows)}
+    for request in requests:
+        if (instance := found.get(request.workflow_id)) is not None:
+            yield request, instance
+
+
+def why_not(connection: Connection, request: ApprovalRequest, instance: Instance, caller: Caller) -> str | None:
+    """Why the caller could not agree to a request that waits, or None when they could."""
+
+    def refused(earlier: tuple[str, ...], stages: tuple[tuple[str, ...], ...]) -> str | None:
+        return request.rule.why_not(
+            requester=request.requester,
+            by=caller.principal,
+            kind=DecisionKind.APPROVE,
+            served=instance.served,
+            earlier=earlier,
+            stages=stages,
+        )
+
+    # Who decided so far is looked up only for somebody whom the rule asks at all.
+    if (reason := refused((), ())) is not None:
+        return reason
+    standing = approval_rows.standing(connection, request)
+    return refused(standing.agreed, standing.before)
+
+
+__all__ = ["LOOKED_AT", "OpenApproval", "open_for", "why_not"]

@@ -39,13 +39,16 @@ retest: $(VENV)/ready ## run what failed last time once more, one test at a time
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -n 0 $(ARGS)
 
 lint: $(VENV)/ready ## check style, and that imports between the packages run one way
-	$(BIN)/ruff check src tests notebooks scripts
-	$(BIN)/ruff format --check src tests notebooks scripts
+	$(BIN)/ruff check src tests notebooks scripts docs/conf.py
+	$(BIN)/ruff format --check src tests notebooks scripts docs/conf.py
 	$(BIN)/lint-imports
 
 format: $(VENV)/ready ## mend style where a tool can
-	$(BIN)/ruff check --fix src tests notebooks scripts
-	$(BIN)/ruff format src tests notebooks scripts
+	$(BIN)/ruff check --fix src tests notebooks scripts docs/conf.py
+	$(BIN)/ruff format src tests notebooks scripts docs/conf.py
+
+docs: $(VENV)/ready ## build the manual into build/docs, offline; a warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs $(ARGS)
 
 types: $(VENV)/ready ## check types, strictly
 	$(BIN)/mypy

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from interlock.cli.support.output import ExitCode
 from interlock.tools import codes, errors
 from tests.docs.blocks import ROOT
+from tests.docs.narrower_codes import MEANINGS
 
 PAGE = ROOT / "docs" / "errors.md"
 
@@ -37,6 +38,15 @@ What cannot be answered so is raised. All of it is an `interlock.InterlockError`
 | exception | code | retryable | when |
 |---|---|---|---|
 """
+_NARROWER = """
+## Narrower codes
+
+One exception is raised for several causes. Where a program may want to tell them apart, the error has a code of its own in the place of
+its class's:
+
+| code | what it means |
+|---|---|
+"""
 _EXIT = """
 ## Exit codes of the command line
 
@@ -59,7 +69,8 @@ def page() -> str:
     rows = "".join(f"| `{code}` | {text} |\n" for code, text in _codes())
     raised = "".join(_branch(errors.InterlockError, 0))
     exits = "".join(f"| {code.value} | {words} |\n" for code, words in _EXIT_WORDS.items())
-    return _HEAD + rows + _RAISED + raised + _EXIT + exits
+    narrower = "".join(f"| `{code}` | {MEANINGS[code]} |\n" for code in sorted(MEANINGS))
+    return _HEAD + rows + _RAISED + raised + _NARROWER + narrower + _EXIT + exits
 
 
 def _codes() -> Iterator[tuple[str, str]]:

@@ -135,6 +135,7 @@ def test_nobody_in_particular_is_served(claims: dict[str, Any] | None) -> None:
     [
         {"sub": "robot", "client_id": "robot"},
         {"sub": "robot", "azp": "robot"},
+        {"sub": "robot", "client_id": ["a list"], "azp": "robot"},
         {"sub": "sue", "client_id": "assistant", "act": {"sub": "robot"}},
         {"client_id": "assistant"},
     ],
@@ -152,7 +153,12 @@ def test_a_token_of_a_person_names_them() -> None:
 def test_the_environment_says_who_calls() -> None:
     said = {"INTERLOCK_AS": "ada", "INTERLOCK_ROLES": "clerk, supervisor", "INTERLOCK_TENANT": "acme"}
     assert from_environment(said) == Principal("ada", roles={"clerk", "supervisor"}, tenant="acme")
-    for nobody in ({}, {"INTERLOCK_AS": ""}, {"INTERLOCK_AS": "anonymous"}):
+    for nobody in (
+        {},
+        {"INTERLOCK_AS": ""},
+        {"INTERLOCK_AS": "anonymous"},
+        {"INTERLOCK_AS": "ada", "INTERLOCK_TENANT": ""},
+    ):
         with pytest.raises(PrincipalError):
             from_environment(nobody)
 

@@ -55,7 +55,7 @@ ScopeOption = Annotated[
 ]
 SubjectOption = Annotated[str, typer.Option("--subject-claim", help="The claim that says who somebody is.")]
 RolesOption = Annotated[str, typer.Option("--roles-claim", help="The claim with their roles.")]
-TenantOption = Annotated[str, typer.Option("--tenant-claim", help="The claim with their tenant.")]
+TenantOption = Annotated[str, typer.Option("--tenant-claim", help="The claim with their tenant; empty: there is one.")]
 HostsOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...tools.errors import PrincipalError
 from ...tools.principal import Principal
+from ...tools.tokens import PrincipalClaims
 
 WHO, ROLES, TENANT, TOKEN = "INTERLOCK_AS", "INTERLOCK_ROLES", "INTERLOCK_TENANT", "INTERLOCK_TOKEN"
 """The variables of the environment that say who calls over standard input and output."""
@@ -26,35 +27,16 @@ PrincipalSource = Principal | Callable[[Caller], Principal]
 """Who calls: one principal for everybody who reaches the server, or a function of what is known of the caller."""
 
 
-@dataclass(frozen=True)
-class ClaimNames:
-    """Which claims of a token say who somebody is."""
-
-    subject: str = "sub"
-    roles: str = "roles"
-    """A list, or a text with spaces between."""
-    tenant: str = "tenant"
-    """Left out of a token, it is the default tenant."""
+class ClaimNames(PrincipalClaims):
+    """Which claims of a token say who somebody is, as a source of principals: `WorkflowServer(graph, principal=ClaimNames())`."""
 
     def __call__(self, caller: Caller) -> Principal:
         """Read the principal off a caller's claims.
 
         Raises:
-            PrincipalError: There are none, or they name nobody in particular.
+            PrincipalError: There are none, they name nobody in particular, or one of them cannot be used.
         """
-        claims = caller.claims or {}
-        subject, roles = claims.get(self.subject), claims.get(self.roles) or ()
-        if not isinstance(subject, str):
-            raise PrincipalError(
-                f"The access token has no claim {self.subject!r} that says who calls. Nothing was done. Have the authorization server "
-                "put it in, or say which claim it is."
-            )
-        who = Principal(
-            subject,
-            roles=roles.split() if isinstance(roles, str) else roles,  # type: ignore[arg-type]  # it checks them
-            tenant=claims.get(self.tenant) or "default",
-        )
-        return known(who)
+        return known(self.principal_of(caller.claims or {}))
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Principal:
@@ -69,8 +51,12 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Principal:
             f"Who calls was not said: over standard input and output there are no tokens. Nothing was served. Set {WHO} in the client's "
             f"configuration of this server, and {ROLES} and {TENANT} where they matter."
         )
+    if environment.get(TENANT) == "":
+        raise PrincipalError(
+            f"{TENANT} is set and names no tenant. Nothing was served. Set it to the tenant, or leave it out where there is one."
+        )
     roles = frozenset(environment.get(ROLES, "").replace(",", " ").split())
-    return known(Principal(who, roles=roles, tenant=environment.get(TENANT) or "default"))
+    return known(Principal(who, roles=roles, tenant=environment.get(TENANT, "default")))
 
 
 def known(principal: Principal) -> Principal:
@@ -110,7 +96,7 @@ def person_of(caller: Caller, names: ClaimNames) -> Principal:
     """
     claims = caller.claims or {}
     person = names(caller)
-    if claims.get(names.subject) in {claims.get("client_id"), claims.get("azp")} - {None}:
+    if person.id in [claims.get("client_id"), claims.get("azp")]:
         raise PrincipalError(
             f"The access token of {person.id} was issued to a program for itself, and decisions are taken by people. Nothing was decided. "
             "Sign in as a person, who then lets the assistant connect."

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...tools.errors import PrincipalError
 from ...tools.principal import Principal
-from ...tools.tokens import TokenVerifier, read_keys
+from ...tools.tokens import PrincipalClaims, TokenVerifier, read_keys
 
 
 class Tokens:
@@ -21,7 +21,7 @@ class Tokens:
         id_claim: The claim that has the principal's id.
         roles_claim: The claim that has their roles: a list, or words separated by spaces. A path with dots reaches into objects, such as
             `realm_access.roles`.
-        tenant_claim: The claim that has their tenant; None where there is one tenant.
+        tenant_claim: The claim that has their tenant, which a token may leave out for the default one; None where there is one tenant.
         revoked: Told the claims, says whether the token no longer counts; asked at each request.
         leeway: How many seconds the clocks may differ.
 
@@ -50,7 +50,7 @@ class Tokens:
             leeway=leeway,
             subject=id_claim,
         )
-        self._claims = (id_claim, roles_claim, tenant_claim)
+        self._names = PrincipalClaims(id_claim, roles_claim, tenant_claim)
         self._revoked = revoked
 
     def claims(self, token: str) -> dict[str, Any]:
@@ -89,39 +89,9 @@ class Tokens:
         """The principal that verified claims name.
 
         Raises:
-            PrincipalError: They name nobody.
+            PrincipalError: They name nobody, or one of them cannot be used.
         """
-        id_claim, roles_claim, tenant_claim = self._claims
-        named = claims.get(id_claim)
-        if not isinstance(named, str) or not named:
-            raise PrincipalError(f"The token's claim {id_claim!r} names nobody. Get a new one.", code="invalid_token")
-        tenant = None if tenant_claim is None else _at(claims, tenant_claim)
-        roles = _roles(_at(claims, roles_claim))
-        try:
-            return Principal(named, roles) if tenant is None else Principal(named, roles, str(tenant))
-        except PrincipalError as error:
-            raise PrincipalError(
-                f"The token names no usable principal: {error.message}", code="invalid_token"
-            ) from None
-
-
-def _at(claims: Mapping[str, Any], path: str) -> Any:
-    if path in claims:  # a claim may be named by a URL, which has dots
-        return claims[path]
-    found: Any = claims
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
-
-
-def _roles(value: Any) -> frozenset[str]:
-    match value:
-        case str():
-            return frozenset(value.split())
-        case list():
-            return frozenset(one for one in value if isinstance(one, str) and one.strip())
-        case _:
-            return frozenset()
+        return self._names.principal_of(claims)
 
 
 __all__ = ["Tokens"]

@@ -1,5 +1,6 @@
-"""Access tokens as the HTTP service and the MCP servers verify them. Not here: which principal a token's claims name. Open `verifier.py`."""
+"""Access tokens as the HTTP service and the MCP servers verify them (`verifier.py`), and the principals that their claims name (`claims.py`)."""
 
+from .claims import PrincipalClaims
 from .verifier import ALGORITHMS, TokenVerifier, read_keys
 
-__all__ = ["ALGORITHMS", "TokenVerifier", "read_keys"]
+__all__ = ["ALGORITHMS", "PrincipalClaims", "TokenVerifier", "read_keys"]

@@ -185,6 +185,22 @@ def graph_run(
 
 
 @contextlib.contextmanager
+def below(reference: TraceReference) -> Iterator[None]:
+    """Let spans that begin meanwhile stand below a span of somebody else's; where one is current already, below that one."""
+    context = _span_context(reference) if listens() else None
+    if context is None:
+        yield
+        return
+    from opentelemetry import trace  # noqa: PLC0415
+
+    if trace.get_current_span().get_span_context().is_valid:
+        yield
+        return
+    with trace.use_span(trace.NonRecordingSpan(context), record_exception=False, set_status_on_exception=False):
+        yield
+
+
+@contextlib.contextmanager
 def step(facts: Mapping[str, Any], metadata: Mapping[str, Any], value: Any) -> Iterator[str | None]:
     """The span of one node's run. Gives its `traceparent`, or None when nothing listens."""
     active = _active()
@@ -291,8 +307,17 @@ def _traceparent(span: Any) -> str | None:
 
 
 def _links(reference: TraceReference | None) -> list[Any]:
-    if reference is None or reference.traceparent is None:
+    context = _span_context(reference)
+    if context is None:
         return []
+    from opentelemetry import trace  # noqa: PLC0415
+
+    return [trace.Link(context)]
+
+
+def _span_context(reference: TraceReference | None) -> Any:
+    if reference is None or reference.traceparent is None:
+        return None
     from opentelemetry import trace  # noqa: PLC0415
 
     try:
@@ -301,8 +326,8 @@ def _links(reference: TraceReference | None) -> list[Any]:
             int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(flags, 16))
         )
     except ValueError:  # it came from another house
-        return []
-    return [trace.Link(context)] if context.is_valid else []
+        return None
+    return context if context.is_valid else None
 
 
 def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -150,9 +150,11 @@ def watching(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str
     if watch is None:
         yield None
         return
+    caller = (current_trace.get() or {}).get("traceparent")
     with telemetry.step(watch.facts, config.get("metadata") or {}, value) as traceparent:
         with _harmless():
-            watch.reference = reference_of(config, traceparent)
+            # Without a span of its own, the step stands in the trace of whoever called.
+            watch.reference = reference_of(config, traceparent or (str(caller) if caller else None))
         token = _watched.set(watch)
         under = current_trace.set(watch.recorded_as())
         try:

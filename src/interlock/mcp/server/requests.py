@@ -13,6 +13,8 @@ from mcp.shared.exceptions import MCPError
 from ..._version import __version__
 from ...tools.errors import InputError, InterlockError, PrincipalError
 from ...tools.principal import Principal
+from ...tracing.continuing import continuing
+from ..meta import TRACEPARENT
 from .answers import answered
 from .calls import Calls, Waiting, internal, refused
 from .catalog import Catalog
@@ -70,7 +72,8 @@ class Requests:
             try:
                 by = principal_of(self._source, caller_of(context))
                 self._meter.request(by)
-                return await answer(context, params, by)
+                with continuing((context.meta or {}).get(TRACEPARENT)):
+                    return await answer(context, params, by)
             except MCPError:
                 raise
             except InterlockError as error:

@@ -14,6 +14,7 @@ from .store.workflow_store import WorkflowStore
 from .tables.feedback import feedback
 from .tables.resumptions import resumptions
 from .tables.sources import sources
+from .tables.webhooks import webhooks
 from .tables.workflow import approvals, decisions, inbox, instances, ledger, outbox, wait_events, wait_items, waits
 
 BY_DELETION = Principal("interlock.deletion")
@@ -69,7 +70,7 @@ def _erase(store: WorkflowStore, connection: Connection, workflow_id: str, by: P
     for table in (wait_items, wait_events):
         connection.execute(sa.delete(table).where(table.c.wait_id.in_(of_waits)))
     connection.execute(sa.delete(decisions).where(decisions.c.approval_id.in_(of_approvals)))
-    for table in (waits, approvals, ledger, outbox, feedback, resumptions, sources):
+    for table in (waits, approvals, ledger, outbox, feedback, resumptions, sources, webhooks):
         connection.execute(sa.delete(table).where(table.c.workflow_id == workflow_id))
     ledger_counts.erase(connection, workflow_id)
     # An event that comes again is known by its row still.

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..events.brokers import open_bus
+from ..events.webhooks import Webhook
 from ..tools.errors import InputError
 from .support.loading import DbOption, load_app
 from .support.output import console
@@ -63,6 +64,17 @@ def serve(
         str | None, typer.Option(envvar="INTERLOCK_BUS", metavar="URL", help="The broker of --relay and --subscribe.")
     ] = None,
     deadlines: Annotated[bool, typer.Option(help="Keep deadlines, and take up what is settled.")] = True,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            envvar="INTERLOCK_WEBHOOK",
+            metavar="URL",
+            help="An address that is told when somebody is needed, with --relay.",
+        ),
+    ] = None,
+    webhook_secret: Annotated[
+        str | None, typer.Option(envvar="INTERLOCK_WEBHOOK_SECRET", help="Signs what is sent there (whsec_...).")
+    ] = None,
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(metavar="ADDRESS", help="A proxy whose forwarded headers are believed.")
     ] = None,
@@ -122,6 +134,7 @@ def serve(
         relay=relay,
         subscribe=subscribe,
         deadlines=deadlines,
+        webhooks=[] if webhook is None else [Webhook(webhook, webhook_secret or "")],
     )
     if development:
         # Without a proof of who calls, a page whose name was made to lead here (DNS rebinding) would be as good as its reader.

@@ -54,6 +54,8 @@ class Workflow(Claiming):
             where a state is gone, or its edges are not what they were.
         run_by: Who may propose on an instance beside the person whom it serves: `"served"` (nobody else), `"tenant"` (everybody of its
             tenant), the name of a role, or several. An instance that nobody in particular began may be run by its tenant.
+        notify: Whether the event `interlock.somebody.needed.v1` leaves through the outbox when somebody is needed: see
+            docs/notifications.md.
 
     The first state that is added is the initial one.
     """
@@ -72,6 +74,7 @@ class Workflow(Claiming):
         answers: Answers | str = Answers.ENVELOPE,
         state_mapping: Mapping[str, str] | None = None,
         run_by: str | Collection[str] = "served",
+        notify: bool = False,
     ) -> None:
         check_name("workflow", name)
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -96,6 +99,7 @@ class Workflow(Claiming):
         self._state_mapping = dict(state_mapping or {})
         super().__init__()
         self._run_by = RunBy.of(run_by)
+        self._notify = bool(notify)
         self._states: dict[str, State] = {}
         self._edges: list[tuple[Edge, int | None]] = []
 
@@ -331,6 +335,7 @@ class Workflow(Claiming):
             answers=self._answers,
             state_mapping=self._state_mapping,
             run_by=self._run_by,
+            notify=self._notify,
         )
 
     def compile(

@@ -168,6 +168,8 @@ class Definition:
     """The claims that were proved of this definition, as sentences with what they assume; recorded with each instance."""
     run_by: RunBy = RunBy.SERVED
     """Who may propose on an instance beside the person whom it serves."""
+    notify: bool = False
+    """Whether an event leaves when somebody is needed."""
 
     @cached_property
     def by_source(self) -> Mapping[str, tuple[Edge, ...]]:

@@ -5,29 +5,41 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
+from ..events.bus import Bus
+from ..events.webhooks import Webhooks
 from ..operations.event_service import EventService
 
 
 class Background:
-    """Runs an event service beside the requests, and lets it finish what it has begun at the end."""
+    """Runs an event service and webhooks beside the requests, and lets them finish what they have begun at the end.
 
-    def __init__(self, events: EventService | None) -> None:
-        self._events = events
+    Args:
+        events: Publishes, takes in, and keeps deadlines; None for nothing of it.
+        webhooks: Are told of events; None for none.
+        bus: Where the webhooks' events come from.
+    """
+
+    def __init__(self, events: EventService | None, webhooks: Webhooks | None, bus: Bus | None) -> None:
+        self._events, self._webhooks = events, webhooks
+        self._bus = bus if events is None else events.bus
         self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
+        if self._webhooks is not None:  # before anything is published
+            self._tasks.append(asyncio.create_task(self._webhooks.run(self._stop, self._bus)))
+            await asyncio.sleep(0)
         if self._events is not None:
-            self._task = asyncio.create_task(self._events.run(self._stop))
+            self._tasks.append(asyncio.create_task(self._events.run(self._stop)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        if self._task is not None:
+        for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
 
 
 __all__ = ["Background"]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from .._version import __version__
 from ..events.bus import Bus
+from ..events.webhooks import Webhook, Webhooks
 from ..graphs import WorkflowGraph
 from ..operations.event_service import EventService
 from . import health
@@ -34,6 +35,7 @@ def service(
     relay: bool = False,
     subscribe: bool = False,
     deadlines: bool = False,
+    webhooks: Iterable[Webhook] = (),
     console: bool = True,
     title: str = "Interlock",
     links: Mapping[str, str] | None = None,
@@ -52,6 +54,8 @@ def service(
         relay: Whether this process publishes the outboxes.
         subscribe: Whether this process takes in the events that the workflows wait for.
         deadlines: Whether this process keeps deadlines and takes up what is settled.
+        webhooks: Which addresses are told when somebody is needed, of workflows that say `notify=True`. Their events come over the bus, so some
+            process has to relay.
         console: Whether the pages for people are served, at `/console`.
         title: The name that the console and the API's description show.
         links: More for the console's navigation: a text and where it leads.
@@ -71,12 +75,15 @@ def service(
         else None
     )
 
+    hooks = [*webhooks]
+    told = Webhooks(workflows.stores, hooks) if hooks else None
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         loop = asyncio.get_running_loop()
         with told_to_stop(lambda: loop.call_soon_threadsafe(served.watch.stop)):
-            async with Background(events):
+            async with Background(events, told, bus):
                 try:
                     yield
                 finally:

@@ -78,8 +78,8 @@ class Workflows:
 
     @property
     def stores(self) -> tuple[WorkflowStore, ...]:
-        """Where their instances are kept, each store once."""
-        return tuple({id(graph.engine.store): graph.engine.store for graph in self}.values())
+        """Where their instances are kept, each database once."""
+        return tuple({_place(graph.engine.store): graph.engine.store for graph in self}.values())
 
     @property
     def by_name(self) -> Mapping[str, WorkflowGraph]:
@@ -109,7 +109,8 @@ class Workflows:
             instance = store.find(workflow_id)
             if instance is None or instance.tenant != caller.principal.tenant:
                 continue
-            if (graph := self._graphs.get(instance.workflow)) is not None and graph.engine.store is store:
+            graph = self._graphs.get(instance.workflow)
+            if graph is not None and _place(graph.engine.store) == _place(store):
                 return Found(graph, instance)
         raise unknown_instance(workflow_id, caller.principal)
 
@@ -127,6 +128,12 @@ class Workflows:
             if found.workflow == graph.engine.definition.name and found.tenant == caller.principal.tenant:
                 return graph
         raise unknown_approval(approval_id)
+
+
+def _place(store: WorkflowStore) -> str:
+    """What two stores of one database have in common: several workflows may each have been compiled with its URL."""
+    url = store.database.engine.url
+    return url.render_as_string(hide_password=False) if store.is_durable and url.database else str(id(store))
 
 
 __all__ = ["Found", "Workflows"]

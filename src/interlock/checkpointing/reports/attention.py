@@ -19,7 +19,7 @@ from ..store.ledger import LedgerEntry, LedgerStatus
 from ..store.outbox import OutboxStatus
 from ..store.sql.json_text import read_json
 from ..store.waits import WaitStatus
-from ..tables.workflow import approvals, inbox, instances, ledger, outbox, waits
+from ..tables.workflow import approvals, inbox, instances, ledger, outbox, waits, webhooks
 
 Kind = Literal["approval", "unknown", "overdue", "event"]
 KINDS: tuple[Kind, ...] = ("approval", "unknown", "overdue", "event")
@@ -220,6 +220,27 @@ def _events(over: _Over) -> list[Item]:
     items += [
         Item("event", row.event_id, row.event_name, row.source, row.workflow_id, row.received_at, None, row.note)
         for row in over.connection.execute(failed)
+    ]
+    hooks = webhooks.c
+    given_up = (
+        sa.select(hooks.event_id, hooks.hook, hooks.workflow_id, hooks.created_at, hooks.error, sent.event_name)
+        .join_from(webhooks, outbox, sent.event_id == hooks.event_id)
+        .where(hooks.status == OutboxStatus.DEAD.value, *over.of(webhooks, workflow=None))
+        .order_by(hooks.next_attempt_at)
+        .limit(over.limit)
+    )
+    items += [
+        Item(
+            "event",
+            row.event_id,
+            row.event_name,
+            f"the webhook {row.hook}",
+            row.workflow_id,
+            row.created_at,
+            None,
+            row.error,
+        )
+        for row in over.connection.execute(given_up)
     ]
     return items
 

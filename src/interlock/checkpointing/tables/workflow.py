@@ -11,6 +11,7 @@ from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_wher
 from .feedback import feedback
 from .resumptions import resumptions
 from .sources import sources
+from .webhooks import webhooks
 
 definitions = sa.Table(
     "workflow_definitions",
@@ -381,4 +382,5 @@ PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feed
 __all__ = [
     "PROTECTED", "approvals", "audit", "counted", "counters", "decisions", "definitions", "feedback", "inbox", "instances", "ledger",
     "outbox", "relay_lanes", "resumptions", "wait_events", "wait_items", "waits",
+    "webhooks",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from ...tools.codes import ErrorCode
 from ...tools.ids import derive
 from ..execution.attempts import Broken, Outcome, unresolved
 from ..execution.commands import Commands
+from ..running import needed
 from ..running.engine import Engine
 from ..running.operations import InStore, Steps
 from ..running.scope import outside_scope
@@ -38,7 +39,7 @@ class Lapsed:
     """The role that is asked now, or the tool that was called."""
 
 
-def lapse(unit: Unit, approval: ApprovalRequest) -> ApprovalRequest:
+def lapse(engine: Engine, unit: Unit, approval: ApprovalRequest) -> ApprovalRequest:
     """Let a request whose time is over expire, or pass to another role, in this transaction.
 
     A request that is followed by another edge is left as it is, overdue: taking the edge is more than one transaction.
@@ -63,11 +64,12 @@ def lapse(unit: Unit, approval: ApprovalRequest) -> ApprovalRequest:
             {"approvalId": approval.approval_id, "from": approval.rule.role, "to": rule.role, "rule": rule.to_json()},
             tool=approval.tool,
         )
+        needed.asked(engine, unit, after, "escalated")
         return after
-    return expire(unit, approval)
+    return expire(engine, unit, approval)
 
 
-def expire(unit: Unit, approval: ApprovalRequest, *, then: JsonObject | None = None) -> ApprovalRequest:
+def expire(engine: Engine, unit: Unit, approval: ApprovalRequest, *, then: JsonObject | None = None) -> ApprovalRequest:
     """Close a request that nobody decided on."""
     after = replace(approval, status=ApprovalStatus.EXPIRED, decided_at=unit.now)
     approval_rows.update(unit.connection, approval, after)
@@ -79,6 +81,7 @@ def expire(unit: Unit, approval: ApprovalRequest, *, then: JsonObject | None = N
         code=ErrorCode.APPROVAL_EXPIRED.value,
         audit_ref=closed_ref(approval.approval_id),
     )
+    needed.asked(engine, unit, approval, "overdue")
     return after
 
 
@@ -121,7 +124,7 @@ def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
         current = approval_rows.load_by_id(connection, approval.approval_id)
         if unit is None or current is None or current.status is not ApprovalStatus.REQUESTED:
             return False
-        expire(unit, current, then={"tool": edge.tool, "ok": outcome.ok, "auditRef": result.get("auditRef")})
+        expire(engine, unit, current, then={"tool": edge.tool, "ok": outcome.ok, "auditRef": result.get("auditRef")})
         unit.flush()
         engine.store.note_due(connection, approval.workflow_id, f"approval/{approval.approval_id}")
         return True
@@ -137,7 +140,7 @@ def _lapsed(
     before = approval_rows.load_by_id(connection, approval_id)
     if unit is None or before is None or not before.is_due(unit.now):
         return None
-    after = lapse(unit, before)
+    after = lapse(engine, unit, before)
     unit.flush()
     if after is before:
         return before

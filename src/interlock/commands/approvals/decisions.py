@@ -88,7 +88,7 @@ def decide(
         return _declined(
             engine, unit, approval, decision, by=by, error=unknown_approval(approval_id), code="not_entitled"
         )
-    approval = lapse(unit, approval)
+    approval = lapse(engine, unit, approval)
     if (problem := _closed(unit, approval)) is not None:
         return _declined(engine, unit, approval, decision, by=by, error=problem)
     if moved_on(unit.instance, approval):

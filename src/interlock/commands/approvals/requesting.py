@@ -16,6 +16,7 @@ from ...tools.approvals import Approval
 from ...tools.codes import ErrorCode
 from ...tools.ids import AuditRef, derive
 from ..execution.commands import Commands, Outcome
+from ..running import needed
 from .binding import bind, moved_on, shown_of, void
 from .deadlines import lapse
 from .payload import noted
@@ -80,7 +81,7 @@ class Requests:
         if commands.forged(unit, proposal) is not None:
             return commands.refuse(connection, proposal)
         if approval.is_due(unit.now):
-            approval = lapse(unit, approval)
+            approval = lapse(self._engine, unit, approval)
             if approval.is_due(unit.now):
                 return Overdue(approval)
             unit.flush()
@@ -156,6 +157,7 @@ class Requests:
             tool=proposal.tool,
             audit_ref=asked_ref(approval_id),
         )
+        needed.asked(self._engine, unit, approval, "approval")
         unit.flush()
         return Asked(approval)
 

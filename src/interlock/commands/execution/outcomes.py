@@ -20,6 +20,7 @@ from ...tools.results import CommandResult, ErrorBody, ErrorResult
 from ...tools.storable import storable, storable_text
 from ..approvals.binding import use
 from ..origins.capturing import keep_output
+from ..running import needed
 from ..running.engine import Engine, logger
 from ..running.scope import Scope
 from ..waits.settling import arrive
@@ -196,6 +197,7 @@ class Outcomes:
             tool=entry.tool,
             code=ErrorCode.OUTCOME_UNKNOWN.value,
         )
+        needed.broke_off(self.engine, unit, after, proposal.requester)
         unit.enter(entry, after)
         unit.set(lease_owner=None, lease_until=None, lease_epoch=unit.instance.lease_epoch + 1)
         unit.flush()

@@ -257,7 +257,7 @@ def _settle(engine: Engine, connection: Connection, approval: ApprovalRequest) -
     current = approval_rows.load_by_id(connection, approval.approval_id)
     if unit is None or current is None:
         raise unknown_approval(approval.approval_id)
-    after = lapse(unit, current)
+    after = lapse(engine, unit, current)
     if after is current and current.is_due(unit.now):
         return Overdue(current)
     if _is_behind(unit.instance, after):

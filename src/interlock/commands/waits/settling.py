@@ -26,6 +26,7 @@ from ...tools.ids import derive
 from ...tools.kinds import ItemStatus
 from ...tools.principal import Principal, RuntimeActor
 from ...tools.storable import storable_text
+from ..running import needed
 from ..running.engine import Engine, logger
 
 
@@ -174,6 +175,7 @@ def expire(engine: Engine, unit: Unit, wait: Wait) -> bool:
     if unit.instance.state != wait.state or unit.instance.running_key is not None:
         return False
     by = RuntimeActor.clock(unit.instance.tenant)
+    needed.timed_out(engine, unit, wait, by)
     _end(engine, unit, wait, WaitStatus.TIMED_OUT, rule.on_timeout, by=by, because={"dueAt": wait.due_at})
     return True
 

@@ -43,6 +43,7 @@ def check_definition(
     answers: Answers = Answers.ENVELOPE,
     state_mapping: Mapping[str, str] | None = None,
     run_by: RunBy = RunBy.SERVED,
+    notify: bool = False,
 ) -> Definition:
     """Make a definition of what the builder gathered.
 
@@ -72,6 +73,7 @@ def check_definition(
         answers=answers,
         state_mapping=dict(state_mapping or {}),
         run_by=run_by,
+        notify=notify,
     )
     _mapped(definition)
     _reachable(definition)

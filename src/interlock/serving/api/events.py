@@ -11,6 +11,8 @@ from ...checkpointing.store import outbox as outbox_rows
 from ...checkpointing.store.inbox import InboxEvent, InboxStatus
 from ...checkpointing.store.outbox import OutboxEvent, OutboxStatus
 from ...events.envelopes import tenant_of
+from ...events.webhooks import deliveries as webhook_rows
+from ...events.webhooks.deliveries import GivenUp
 from ...operations.deliveries import Deliveries
 from ...tools.errors import PrincipalError
 from ..access import operators_only
@@ -57,7 +59,7 @@ async def list_events(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> EventList:
-    """Events of the outbox and the inbox, newest first. For operators."""
+    """Events of the outbox and the inbox, and those of which a webhook could not be told, newest first. For operators."""
     operators_only(caller, "events of the whole tenant")
     found = await run_in_threadpool(listed, serves, caller, status, limit)
     return EventList(events=tuple(found))
@@ -89,7 +91,9 @@ def _requeue(store: WorkflowStore, event_id: str, tenant: str) -> tuple[int, lis
     with store.write() as connection:
         sent = outbox_rows.find(connection, event_id)
         is_ours = sent is not None and sent.tenant == tenant
-        count = outbox_rows.retry(connection, event_id=event_id, now=store.now(connection)) if is_ours else 0
+        now = store.now(connection)
+        count = outbox_rows.retry(connection, event_id=event_id, now=now) if is_ours else 0
+        count += webhook_rows.retry(connection, event_id, tenant=tenant, now=now)
         received = inbox_rows.find(connection, event_id)
     return count, [one for one in received if one.tenant == tenant and one.status is not InboxStatus.TAKEN]
 
@@ -108,6 +112,9 @@ def listed(service: Service, caller: Caller, status: str | None, limit: int) -> 
             if status is None or into is not None:
                 taken = inbox_rows.listing(connection, status=into, tenant=tenant, limit=limit)
                 found += [(one.received_at, _taken(one)) for one in taken]
+            if status in {None, OutboxStatus.DEAD.value}:
+                given_up = webhook_rows.given_up(connection, tenant=tenant, limit=limit)
+                found += [(one.created_at, _given_up(one)) for one in given_up]
     return [row for _, row in sorted(found, key=lambda one: one[0], reverse=True)[:limit]]
 
 
@@ -121,6 +128,19 @@ def _sent(event: OutboxEvent) -> EventRow:
         problem=event.error,
         attempts=event.attempts,
         at=moment(event.created_at),
+    )
+
+
+def _given_up(one: GivenUp) -> EventRow:
+    return EventRow(
+        box="webhook",
+        event_id=one.event_id,
+        event_name=one.event_name,
+        workflow_id=one.workflow_id,
+        status=OutboxStatus.DEAD.value,
+        problem=f"{one.hook}: {one.error}",
+        attempts=one.attempts,
+        at=moment(one.created_at),
     )
 
 

@@ -202,7 +202,7 @@ class DeliveredList(WireModel):
 class EventRow(WireModel):
     """An event of the outbox or the inbox."""
 
-    box: Literal["out", "in"]
+    box: Literal["out", "in", "webhook"]
     event_id: str
     event_name: str
     workflow_id: str | None

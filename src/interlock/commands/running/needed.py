@@ -1,0 +1,101 @@
+"""The event that leaves when somebody is needed: a decision is asked for or passed on, an outcome is not known, a time is over.
+
+It leaves through the outbox, in the transaction that makes it so, where the workflow says `notify=True`. It says who and what is meant, and
+nothing of the arguments or the data: it goes to places that have no business with those.
+"""
+
+import datetime as dt
+from typing import Literal
+
+from ...checkpointing.store import ApprovalRequest, LedgerEntry, Unit
+from ...checkpointing.store.waits import Wait
+from ...tools.events import Event, EventEnvelope
+from ...tools.ids import EventId, TraceId, WorkflowId, derive
+from ...tools.principal import Principal
+from .engine import Engine
+
+Reason = Literal["approval", "escalated", "unknown", "overdue"]
+
+
+class SomebodyNeeded(Event, name="interlock.somebody.needed", version=1):
+    """A workflow instance needs a person: to decide, to find out what became of an attempt, or to see why a time ran out."""
+
+    reason: Reason
+    """A decision is asked for (`approval`), another role is asked now (`escalated`), an attempt broke off (`unknown`), or nobody decided,
+    or nothing came, in time (`overdue`).
+    """
+    state: str
+    tool: str | None = None
+    approval_id: str | None = None
+    idempotency_key: str | None = None
+    """Of the attempt whose outcome is not known."""
+    role: str | None = None
+    """Who is asked: a role; None where the person served confirms, or where the rule names nobody in particular."""
+    confirmed_by: str | None = None
+    """The person served, where they are the one who is asked."""
+    requested_by: str | None = None
+    deadline: dt.datetime | None = None
+    """Until when it can be decided; for `overdue`, when the time was over."""
+
+
+def asked(engine: Engine, unit: Unit, approval: ApprovalRequest, reason: Reason) -> None:
+    """Say that an approval needs somebody: it is asked for, passed to another role, or was not decided in time."""
+    rule = approval.rule
+    event = SomebodyNeeded(
+        reason=reason,
+        state=approval.state,
+        tool=approval.tool,
+        approval_id=approval.approval_id,
+        role=rule.role,
+        confirmed_by=unit.instance.served if rule.confirmation else None,
+        requested_by=approval.requester.id,
+        deadline=_moment(approval.expires_at),
+    )
+    _emit(engine, unit, event, (approval.approval_id, approval.expires_at), approval.requester)
+
+
+def broke_off(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Principal) -> None:
+    """Say that nobody knows what became of an attempt."""
+    event = SomebodyNeeded(
+        reason="unknown",
+        state=unit.instance.state,
+        tool=entry.tool,
+        idempotency_key=entry.idempotency_key,
+        requested_by=requester.id,
+    )
+    _emit(engine, unit, event, (entry.idempotency_key, entry.attempt), requester)
+
+
+def timed_out(engine: Engine, unit: Unit, wait: Wait, by: Principal) -> None:
+    """Say that a wait ended by its deadline."""
+    event = SomebodyNeeded(reason="overdue", state=wait.state, deadline=_moment(wait.due_at))
+    _emit(engine, unit, event, (wait.wait_id,), by)
+
+
+def _emit(
+    engine: Engine, unit: Unit, event: SomebodyNeeded, about: tuple[str | int | None, ...], by: Principal
+) -> None:
+    if not engine.definition.notify:
+        return
+    instance = unit.instance
+    envelope = EventEnvelope.wrap(
+        event,
+        event_id=EventId(derive("evt", "needed", instance.workflow_id, event.reason, *about)),
+        occurred_at=dt.datetime.fromtimestamp(unit.now / 1_000_000, dt.UTC),
+        trace_id=TraceId(instance.trace_id),
+        workflow_id=WorkflowId(instance.workflow_id),
+        metadata={
+            "requestedBy": by.id,
+            "source": "/interlock/notifications",
+            "tenant": instance.tenant,
+            "workflow": instance.workflow,
+        },
+    )
+    unit.emit(envelope, by)
+
+
+def _moment(microseconds: int | None) -> dt.datetime | None:
+    return None if microseconds is None else dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC)
+
+
+__all__ = ["Reason", "SomebodyNeeded", "asked", "broke_off", "timed_out"]

@@ -77,7 +77,7 @@ class ApprovalNode(WorkflowNode):
             scope.emit(streamed(self.engine, proposal, stands))
             state = stands.instance.state  # another one, when another edge was taken at the deadline
             return Command(
-                update=answered(self.engine, proposal, stands),
+                update=(yield from answered(self.engine, proposal, stands)),
                 goto=state if state in self.destinations else self.edge.source,
             )
         if value.get("alone"):

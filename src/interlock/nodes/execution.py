@@ -72,7 +72,7 @@ class ExecutionNode(WorkflowNode):
         scope.emit(streamed(self.engine, proposal, outcome))
         state = outcome.instance.state
         return Command(
-            update=answered(self.engine, proposal, outcome),
+            update=(yield from answered(self.engine, proposal, outcome)),
             goto=state if state in self.destinations else self.source,
         )
 
@@ -140,8 +140,9 @@ def _is_there(saver: Saved, config: RunnableConfig) -> bool:
     return saver.get_tuple(config) is not None
 
 
-def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, Any]:
+def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> Steps[dict[str, Any]]:
     """What the graph is told of an outcome: the answer in the conversation, a picture of the row, and that it is done."""
+    channels = yield from engine.shown(outcome.instance, proposal.requester)
     return {
         "messages": [_with_artifact(engine.answer(proposal, outcome.result), outcome)],
         "last_result": outcome.result,
@@ -155,7 +156,7 @@ def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> dict[str, 
                 },
             )
         ],
-        **engine.channels(outcome.instance, proposal.requester),
+        **channels,
     }
 
 
@@ -168,9 +169,11 @@ def _head_mark(outcome: Outcome) -> str | None:
     return None if outcome.head is None else instance.seal.mark(HEAD, instance.workflow_id, outcome.head)
 
 
-def answered_all(engine: Engine, proposals: Sequence[Proposal], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def answered_all(engine: Engine, proposals: Sequence[Proposal], outcomes: Sequence[Outcome]) -> Steps[dict[str, Any]]:
     """As `answered`, of several proposals that were answered together; there is one at least."""
-    updates = [answered(engine, *pair) for pair in zip(proposals, outcomes, strict=True)]
+    updates = []
+    for pair in zip(proposals, outcomes, strict=True):
+        updates.append((yield from answered(engine, *pair)))
     together = {name: [item for update in updates for item in update[name]] for name in ("messages", "progress")}
     return {**updates[-1], **together}
 

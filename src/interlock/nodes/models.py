@@ -1,8 +1,9 @@
 """Who proposes in a state: a chat model, a function of the application's own, or a LangGraph node."""
 
+import datetime as dt
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -123,6 +124,13 @@ class DecisionView:
     principal: Any
     next_allowed_tools: tuple[str, ...]
     messages: tuple[AnyMessage, ...]
+    view: GuardView = field(repr=False, compare=False)
+    """What guards look at."""
+
+    @property
+    def now(self) -> dt.datetime:
+        """The time in UTC, by the store's clock."""
+        return self.view.now
 
 
 class FunctionProposer:
@@ -134,12 +142,15 @@ class FunctionProposer:
 
     def __init__(self, state: State) -> None:
         self.rule: str | None = f"the decide function of the state {state.name!r}"
+        self._is_async = inspect.iscoroutinefunction(state.decide)
         self._runnable = as_runnable(cast("Callable[..., Any]", state.decide), f"{state.name}.decide")
 
     def asked(
         self, channels: Mapping[str, Any], view: GuardView, edges: Sequence[Edge]
     ) -> tuple[Runnable[Any, Any], Any]:
         """The function, and what it decides on."""
+        if self._is_async:
+            view.now  # noqa: B018 -- looked up here, and not on the event loop that the function runs on
         return self._runnable, DecisionView(
             view.workflow_id,
             view.state,
@@ -148,6 +159,7 @@ class FunctionProposer:
             view.principal,
             tuple(edge.tool.name for edge in edges),
             tuple(channels.get("messages", [])),
+            view,
         )
 
     def answered(self, said: Any, channels: Mapping[str, Any]) -> tuple[list[BaseMessage], AIMessage | None]:  # noqa: ARG002

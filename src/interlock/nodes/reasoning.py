@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
 from langgraph.errors import GraphBubbleUp
@@ -20,6 +20,7 @@ from ..commands.instances.starting import ensure_instance
 from ..commands.running.access import refuse_strangers
 from ..commands.running.broken_rules import tell
 from ..commands.running.engine import Engine
+from ..commands.running.facts import asked_apart
 from ..commands.running.operations import Ask, InStore, Steps
 from ..commands.running.scope import Scope
 from ..rules.calls import finished, repaired, used_of_the_providers
@@ -39,6 +40,8 @@ from .explaining import tell_offer
 from .models import ModelProposer, Proposer
 from .stopping import stop, why_stopped
 from .streamed_arguments import listening
+
+T = TypeVar("T")
 
 
 def reads_node(state: str) -> str:
@@ -71,7 +74,7 @@ class StateNode(WorkflowNode):
         if instance.state != self.state.name:
             # Moved from outside, or this is an older checkpoint: the row is the truth, and the graph follows it.
             self.engine.definition.state(instance.state)
-            return Command(update=self.engine.channels(instance, requester), goto=instance.state)
+            return Command(update=(yield from self.engine.shown(instance, requester)), goto=instance.state)
         view = self.engine.view(instance, requester)
         pending = pending_of(progress)
         if pending:
@@ -90,8 +93,7 @@ class StateNode(WorkflowNode):
     def rest(self, instance: Instance, requester: Principal, scope: Scope) -> Steps[Command[str]]:
         """What a state does where nobody proposes: the turn ends."""
         del scope
-        yield from ()
-        return Command(update=self.engine.channels(instance, requester), goto=END)
+        return Command(update=(yield from self.engine.shown(instance, requester)), goto=END)
 
     def _is_answered(self, messages: Sequence[AnyMessage]) -> bool:
         """Whether the last thing said are answers that no model is to put into words (`return_direct`), and none is a refusal."""
@@ -159,7 +161,7 @@ class StateNode(WorkflowNode):
         head = progress.get("head")
         if self.state.is_final:
             return (yield from self._answer_left_over(pending, scope))
-        goto = self._route(pending, progress, view)
+        goto = yield from self._apart(lambda: self._route(pending, progress, view))
         if goto:
             return Command(
                 goto=[
@@ -168,13 +170,19 @@ class StateNode(WorkflowNode):
                 ]
             )
         # The first ones have no edge here, or were never offered: there is no node that could carry them out.
-        edge_of = self._edge_finder(view)
-        lost = list(itertools.takewhile(lambda proposal: edge_of(proposal) is None, pending))
+        lost = yield from self._apart(lambda: self._lost(pending, view))
         commands = Commands(self.engine, scope, node=None, head=head)
         outcomes: list[Outcome] = yield InStore(lambda connection: self._refused(connection, commands, lost))
         if not outcomes:  # the row moved since it was looked at, and there is a way for it now
             return Command(goto=self.state.name)
-        return self._answered(lost[: len(outcomes)], outcomes, scope, goto=self.state.name)
+        return (yield from self._answered(lost[: len(outcomes)], outcomes, scope, goto=self.state.name))
+
+    def _lost(self, pending: list[Proposal], view: GuardView) -> list[Proposal]:
+        edge_of = self._edge_finder(view)
+        return list(itertools.takewhile(lambda proposal: edge_of(proposal) is None, pending))
+
+    def _apart(self, work: Callable[[], T]) -> Steps[T]:
+        return asked_apart(self.engine.definition, work)
 
     def _refused(self, connection: Connection, commands: Commands, proposals: Sequence[Proposal]) -> list[Outcome]:
         """Deny proposals up to the first one that there is a way for."""
@@ -189,10 +197,10 @@ class StateNode(WorkflowNode):
 
     def _answered(
         self, proposals: Sequence[Proposal], outcomes: Sequence[Outcome], scope: Scope, *, goto: str
-    ) -> Command[str]:
+    ) -> Steps[Command[str]]:
         for proposal, outcome in zip(proposals, outcomes, strict=True):
             scope.emit(streamed(self.engine, proposal, outcome))
-        return Command(update=answered_all(self.engine, proposals, outcomes), goto=goto)
+        return Command(update=(yield from answered_all(self.engine, proposals, outcomes)), goto=goto)
 
     def _route(self, pending: list[Proposal], progress: Progress, view: GuardView) -> list[tuple[str, Proposal, bool]]:
         """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves."""
@@ -254,7 +262,7 @@ class StateNode(WorkflowNode):
             ]
 
         outcomes = yield InStore(work)
-        return self._answered(pending, outcomes, scope, goto=END)
+        return (yield from self._answered(pending, outcomes, scope, goto=END))
 
     # What comes next
 
@@ -264,14 +272,13 @@ class StateNode(WorkflowNode):
         proposer = self._proposer
         assert proposer is not None  # noqa: S101 -- the caller has looked
         broken: dict[str, RuleError] = {}
-        edges = self.engine.edges(view, broken)
+        edges = yield from self._apart(lambda: self.engine.edges(view, broken))
         if broken:
             commands = Commands(self.engine, scope, node=None, head=None)
             yield InStore(
                 lambda connection: commands.outcomes.withheld(commands.unit(connection), view.principal, broken)
             )
-        tell_offer(self.engine, view)
-        runnable, asked = proposer.asked(value, view, edges)
+        runnable, asked = yield from self._apart(lambda: self._offered(proposer, value, view, edges))
         try:
             with listening() as heard:
                 said = yield Ask(runnable, asked, scope.config)
@@ -283,7 +290,7 @@ class StateNode(WorkflowNode):
             tell(rule_error, view)
             return (yield from self._undecided(undecided, view, scope))
         before = [*missing_answers(value.get("messages", [])), *before]
-        channels = self.engine.channels(instance, view.principal)
+        channels = yield from self.engine.shown(instance, view.principal)
         # New each time: when a model is asked again after a crash, what it says then never stands under the keys of before.
         message_key = mint("msg")
         if message is not None:
@@ -326,7 +333,7 @@ class StateNode(WorkflowNode):
             "progress": [op],
         }
         after = advance(progress, [op])
-        goto = self._route(pending_of(after), after, view)
+        goto = yield from self._apart(lambda: self._route(pending_of(after), after, view))
         if not goto:
             return Command(update=update, goto=self.state.name)
         alone = len(proposals) == 1
@@ -338,15 +345,18 @@ class StateNode(WorkflowNode):
             ],
         )
 
+    def _offered(self, proposer: Proposer, value: Any, view: GuardView, edges: Sequence[Edge]) -> Any:
+        tell_offer(self.engine, view)
+        return proposer.asked(value, view, edges)
+
     def _undecided(self, denial: Denial, view: GuardView, scope: Scope) -> Steps[Command[str]]:
         """End the turn where what decides broke: nothing was proposed, and that is written down."""
         commands = Commands(self.engine, scope, node=None, head=None)
         outcome: Outcome = yield InStore(
             lambda connection: commands.outcomes.undecided(commands.unit(connection), view.principal, denial)
         )
-        return Command(
-            update={**self.engine.channels(outcome.instance, view.principal), "last_result": outcome.result}, goto=END
-        )
+        channels = yield from self.engine.shown(outcome.instance, view.principal)
+        return Command(update={**channels, "last_result": outcome.result}, goto=END)
 
     def _ungated(
         self, connection: Connection, *, outcomes: Outcomes, by: Principal, used: list[dict[str, Any]], scope: Scope

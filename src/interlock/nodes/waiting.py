@@ -26,7 +26,7 @@ class WaitNode(StateNode):
         while True:
             instance, shown = yield InStore(lambda connection: self._look(connection, scope.workflow_id))
             if shown is None:
-                return Command(update=self.engine.channels(instance, requester), goto=instance.state)
+                return Command(update=(yield from self.engine.shown(instance, requester)), goto=instance.state)
             # An answer is nobody's business here: having looked at the row again, it is asked for no more than before.
             interrupt(shown)
 

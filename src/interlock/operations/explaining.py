@@ -156,7 +156,7 @@ class Explaining:
         entries = ledger_rows.unsettled_of(connection, workflow_id)
         approvals = approval_listing.open_ones(connection, workflow_id)
         engine.definition.state(instance.state)
-        view, broken = engine.view(instance, judged_for), dict[str, RuleError]()
+        view, broken = engine.view(instance, judged_for, unit), dict[str, RuleError]()
         offered = {} if instance.finished else {edge.tool.name: edge for edge in engine.edges(view, broken)}
         now = Now(
             view,

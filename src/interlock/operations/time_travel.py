@@ -223,10 +223,11 @@ def fork(
     there: StateSnapshot = yield Either(lambda: graph.get_state(target), lambda: graph.aget_state(target))
     if there.values:
         return target  # made before, by a call that broke off after this
+    channels = yield from engine.shown(instance, requester)
     copied = {
         "messages": values.get("messages", []),
         "progress": [("turn", requester.to_json())],
-        **engine.channels(instance, requester),
+        **channels,
     }
     # Not through the guarded door of the workflow: these are its own channels, following the row that was just written.
     plain = cast("CompiledStateGraph[Any, Any, Any, Any]", graph)

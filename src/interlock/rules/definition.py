@@ -186,6 +186,15 @@ class Definition:
         return frozenset().union(*(edge.sets for edge in self.edges), *(guard.fields for guard in guards))
 
     @cached_property
+    def looks_up(self) -> bool:
+        """Whether a rule that decides what is offered may look something up: a guard, a prompt or a state that is a function, or a policy that hides."""
+        return (
+            any(edge.guard is not None and not isinstance(edge.guard, Condition) for edge in self.edges)
+            or any(callable(state.prompt) or state.decide is not None for state in self.states.values())
+            or any(type(policy).hides is not Policy.hides for policy in self.policies)
+        )
+
+    @cached_property
     def waits(self) -> Mapping[str, WaitRule]:
         """What the wait states expect, by the state."""
         return {name: state.wait for name, state in self.states.items() if state.wait is not None}

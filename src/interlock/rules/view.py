@@ -1,10 +1,24 @@
-"""What guards and policies look at: where an instance stands, its data, and who acts."""
+"""What guards and policies look at: where an instance stands, its data, who acts, what time it is, and what was carried out before."""
 
 import copy
-from dataclasses import dataclass
-from typing import Any
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from ..tools.contracts import ToolContract
+from ..tools.errors import ContextError
 from ..tools.principal import Principal
+
+
+class InstanceFacts(Protocol):
+    """What a view looks up when a rule asks for it: most rules do not."""
+
+    def now(self) -> int:
+        """Microseconds since 1970 UTC, by the store's clock."""
+
+    def carried_out(self, tool: str, arguments: Mapping[str, Any]) -> int:
+        """How often a tool was carried out on the instance with these values among its arguments."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +32,42 @@ class GuardView:
     principal: Principal
     """Whose run proposes."""
     revision: int
+    facts: InstanceFacts | None = field(default=None, repr=False, compare=False)
+    """Where `now` and `carried_out` are looked up; there whenever a workflow runs."""
+
+    @property
+    def now(self) -> dt.datetime:
+        """The time in UTC, by the store's clock: the database's own, or the one that was given to the store. It stays the same for as
+        long as this view is looked at.
+
+        Raises:
+            ContextError: The view was made by hand, without `facts`.
+        """
+        return moment_of(self._facts("now").now())
+
+    def carried_out(self, tool: str | ToolContract, **arguments: Any) -> int:
+        """How often a tool was carried out on this instance, as its ledger has it. Reads that stay in their state are in no ledger.
+
+        Args:
+            tool: The contract, or its canonical name.
+            arguments: Only calls whose arguments have these values count. Names are those of the function's parameters, or as on the
+                wire; a sensitive argument is in no ledger, and no call has it.
+
+        Returns:
+            A count; a call that is under way, was refused or failed is not in it.
+
+        Raises:
+            ContextError: As for `now`.
+        """
+        name = tool.name if isinstance(tool, ToolContract) else tool
+        return self._facts("carried_out").carried_out(name, arguments)
+
+    def _facts(self, what: str) -> InstanceFacts:
+        if self.facts is None:
+            raise ContextError(
+                f"view.{what} was asked of a view that was made by hand; make it with facts=, such as interlock.testing.Facts()"
+            )
+        return self.facts
 
     def apart(self) -> "GuardView":
         """The same view for one rule alone: what that rule does to the data, the next one does not see."""
@@ -30,7 +80,7 @@ class _OwnView(GuardView):
     def __init__(self, view: GuardView) -> None:
         # Without `data`, which is looked up in `__getattr__` the first time.
         own = {"workflow_id": view.workflow_id, "state": view.state, "principal": view.principal}
-        self.__dict__.update(own, revision=view.revision, _shared=view)
+        self.__dict__.update(own, revision=view.revision, facts=view.facts, _shared=view)
 
     def __getattr__(self, name: str) -> Any:
         if name != "data":
@@ -38,3 +88,10 @@ class _OwnView(GuardView):
         shared: GuardView = self.__dict__["_shared"]
         data = self.__dict__["data"] = copy.deepcopy(shared.data)
         return data
+
+
+def moment_of(microseconds: int) -> dt.datetime:
+    """A time of the store as rules and tools are given it: aware, in UTC."""
+    return dt.datetime.fromtimestamp(microseconds // 1_000_000, dt.UTC) + dt.timedelta(
+        microseconds=microseconds % 1_000_000
+    )

@@ -28,6 +28,7 @@ from ._processes import Child, Killed
 from ._replay import DoorReplay, Replay
 from ._scripted import Request, ScriptedChatModel
 from ._steps import Answer, MintId, Step
+from ._time import Clock, Facts
 
 __all__ = [
     "Answer",
@@ -35,8 +36,10 @@ __all__ = [
     "Call",
     "Child",
     "ClaimNotProved",
+    "Clock",
     "DoorReplay",
     "EventPoint",
+    "Facts",
     "Fault",
     "FaultPoint",
     "InvalidStep",

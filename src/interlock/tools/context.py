@@ -1,5 +1,6 @@
 """What a tool function is given beside its arguments."""
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any, Generic
 
@@ -37,6 +38,9 @@ class ToolContext(Generic[DataT]):
     """The same at every attempt of this call: hand it to the system outside."""
     attempt: int
     """1 for the first attempt."""
+    now: dt.datetime
+    """The time in UTC by the store's clock, when this attempt was judged: what deadlines and rules go by. It stays the same while the tool
+    runs."""
     emitted: list[Event]
     """What was emitted so far."""
     artifact: Any
@@ -58,12 +62,13 @@ class ToolContext(Generic[DataT]):
         attempt: int = 1,
         session: Any = None,
         no_session: str | None = None,
+        now: dt.datetime | None = None,
     ) -> None:
         """Build the context of one attempt.
 
         `session` is a SQLAlchemy Session or AsyncSession, or a function without arguments that opens it when it is
         first asked for. Where there is none, `no_session` says why and what to do, for the error that asking for it
-        raises.
+        raises. `now` is the time of this process where none is given.
         """
         self.kind = kind
         self.workflow_id = workflow_id
@@ -75,6 +80,7 @@ class ToolContext(Generic[DataT]):
         self.data = data
         self.principal = principal
         self.attempt = attempt
+        self.now = dt.datetime.now(dt.UTC) if now is None else now
         self.emitted = []
         self.artifact = None
         self._session = session

@@ -80,6 +80,14 @@ _counts = Prepared(
     .group_by(ledger.c.tool)
 )
 
+_arguments = Prepared(
+    sa.select(ledger.c.idempotency_key, ledger.c.arguments).where(
+        ledger.c.workflow_id == sa.bindparam("workflow_id"),
+        ledger.c.tool == sa.bindparam("tool"),
+        ledger.c.status == sa.bindparam("status"),
+    )
+)
+
 
 def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | None:
     """Read what the ledger has under a key."""
@@ -136,6 +144,15 @@ def unsettled_of(connection: Connection, workflow_id: str) -> list[LedgerEntry]:
 def carried_out(connection: Connection, workflow_id: str) -> dict[str, int]:
     """How many times each tool was carried out in an instance."""
     return dict(_counts.all(connection, {"workflow_id": workflow_id, "status": "completed"}))
+
+
+def completed_with(connection: Connection, workflow_id: str, tool: str) -> list[JsonObject]:
+    """The arguments of each call of a tool that was carried out in an instance, without what is sensitive."""
+    found = []
+    for key, text in _arguments.all(connection, {"workflow_id": workflow_id, "tool": tool, "status": "completed"}):
+        check_place(ledger, {"workflow_id": workflow_id, "idempotency_key": key, "arguments": text, "result": None})
+        found.append(read_json(text))
+    return found
 
 
 def _values(entry: LedgerEntry) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class Unit:
         self.counting = counting
         self.writes = writes
         self.instance = instance
+        self.completing: tuple[str, JsonObject] | None = None
+        """The tool and the arguments of the command that this unit is about to write down as carried out."""
         self.secrets = Secrets()
         """What stood in the masked fields of what was recorded: it is masked as well wherever else a record quotes it."""
         self._before = instance
@@ -106,7 +108,7 @@ class Unit:
                 yield
         except BaseException:
             self.instance, self._before = stood
-            self._entries, self._events, self._entered = [], [], []
+            self._entries, self._events, self._entered, self.completing = [], [], [], None
             raise
 
     def flush(self) -> Instance:
@@ -140,7 +142,7 @@ class Unit:
         if self._entered:
             reach(FaultPoint.AFTER_LEDGER)
         self._before = self.instance
-        self._entries, self._events, self._entered = [], [], []
+        self._entries, self._events, self._entered, self.completing = [], [], [], None
         return self.instance
 
     def _appending(self) -> list[Call]:

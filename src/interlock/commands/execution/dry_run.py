@@ -19,7 +19,7 @@ def dry_run(outcomes: Outcomes, unit: Unit, ready: Admitted, proposal: Proposal,
         previous_state=unit.instance.state,
         current_state=unit.instance.state,
         revision=unit.instance.revision,
-        next_allowed_tools=outcomes.engine.offered_for(unit.instance, proposal.requester),
+        next_allowed_tools=outcomes.engine.offered_for(unit, proposal.requester),
         audit_ref=ready.context.audit_ref,
         dry_run={"wouldMoveTo": edge.target, "preview": preview},
     ).to_json()

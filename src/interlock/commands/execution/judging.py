@@ -5,6 +5,7 @@ a database that cannot be reached says nothing about the proposal.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -64,7 +65,7 @@ def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
     verdict = judge(
         commands.engine.definition,
         proposal,
-        commands.engine.view(instance, proposal.requester),
+        asking.view,
         facts=asking.check,
         condition=asking.condition,
         carried_out=lambda: CarriedOut(unit),
@@ -88,7 +89,9 @@ def preview_of(commands: Asking, unit: Unit, admission: Admission, proposal: Pro
     asking = _Asking(commands, unit, proposal)
     label = contract.label_of(contract.preview, PREVIEW)
     try:
-        return asking.looking(contract, label, lambda context: contract.show_preview(admission.arguments, context))
+        return asking.looking(
+            contract, label, lambda context: contract.show_preview(admission.arguments, context, asking.view.apart())
+        )
     except Refused as refusal:
         return asking.settled(said_no(refusal, contract.wire_name))
     except RuleError as error:
@@ -108,10 +111,17 @@ class _Asking:
         self._proposal = proposal
         self._spoiled = False
 
+    @cached_property
+    def view(self) -> GuardView:
+        """What guards look at, looked up in this transaction."""
+        return self._commands.engine.view(self._unit.instance, self._proposal.requester, self._unit)
+
     def check(self, contract: ToolContract, arguments: Any, check: Callable[..., Any]) -> str | None:
         """Why a check does not hold, or None."""
         label = contract.label_of(check, CHECK)
-        return self.looking(contract, label, lambda context: contract.call_predicate(check, arguments, context))
+        return self.looking(
+            contract, label, lambda context: contract.call_predicate(check, arguments, context, self.view.apart())
+        )
 
     def condition(self, contract: ToolContract, arguments: Any, condition: Callable[..., Any], view: GuardView) -> bool:
         """Whether the condition of an approval holds."""

@@ -68,7 +68,7 @@ class Outcomes:
             denial,
             said,
             tool=self._tool(proposal),
-            allowed=self.engine.offered_for(unit.instance, proposal.requester),
+            allowed=self.engine.offered_for(unit, proposal.requester),
             audit_ref=audit_ref,
         )
         return Outcome(result, unit.flush())
@@ -95,7 +95,7 @@ class Outcomes:
         if not proposals:
             return []
         requester = proposals[0].requester
-        allowed = self.engine.offered_for(unit.instance, requester)
+        allowed = self.engine.offered_for(unit, requester)
         results = []
         for proposal in proposals:
             results.append(
@@ -116,7 +116,7 @@ class Outcomes:
     def _denied(
         self, unit: Unit, requester: Principal, denial: Denial, said: JsonObject, *, tool: str | None
     ) -> Outcome:
-        allowed = self.engine.offered_for(unit.instance, requester)
+        allowed = self.engine.offered_for(unit, requester)
         result = self._record(unit, requester, denial, said, tool=tool, allowed=allowed)
         unit.answer(result)
         return Outcome(result, unit.flush())
@@ -208,7 +208,7 @@ class Outcomes:
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
             revision=unit.instance.revision,
-            next_allowed_tools=self.engine.offered_for(unit.instance, requester),
+            next_allowed_tools=self.engine.offered_for(unit, requester),
             audit_ref=audit_ref,
             error=body,
         ).to_json()
@@ -239,7 +239,9 @@ class Outcomes:
             data=left.data,
             finished=self.engine.definition.state(edge.target).is_final,
         )
-        allowed = self.engine.offered_for(unit.instance, proposal.requester)
+        if contract.kind is not ToolKind.READ:
+            unit.completing = (contract.name, _on_record(ready))
+        allowed = self.engine.offered_for(unit, proposal.requester)
         result = (
             self._happened(unit, contract, left.problems, allowed, context.audit_ref)
             if left.problems
@@ -332,7 +334,7 @@ class Outcomes:
             principal_id=proposal.requester.id,
             requester=None if inside else proposal.requester,
             owner=None if done else unit.instance.lease_owner,
-            arguments=cast("JsonObject", redact(ready.admission.canonical, ready.contract.sensitive)),
+            arguments=_on_record(ready),
             result=result,
             audit_ref=ready.context.audit_ref,
             started_at=ready.unit.now if ready.entry is None else ready.entry.started_at,
@@ -340,3 +342,8 @@ class Outcomes:
         )
         unit.enter(ready.entry, entry)
         return entry
+
+
+def _on_record(ready: Admitted) -> JsonObject:
+    """The arguments as the ledger has them: without what is sensitive."""
+    return cast("JsonObject", redact(ready.admission.canonical, ready.contract.sensitive))

@@ -138,7 +138,7 @@ class Reads:
             workflow_id=WorkflowId(unit.instance.workflow_id),
             current_state=unit.instance.state,
             revision=unit.instance.revision,
-            next_allowed_tools=self._engine.offered_for(unit.instance, proposal.requester),
+            next_allowed_tools=self._engine.offered_for(unit, proposal.requester),
             audit_ref=ready.context.audit_ref,
             output=shown,
         ).to_json()

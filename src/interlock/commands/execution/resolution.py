@@ -231,7 +231,7 @@ def _as_attempted(engine: Engine, commands: Commands, unit: Unit, entry: LedgerE
 def _edge(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Principal) -> Edge:
     """The edge that was being taken: nothing moved since, so it is the one that is offered, or the only one of the tool."""
     here = [edge for edge in engine.definition.by_source.get(unit.instance.state, ()) if edge.tool.name == entry.tool]
-    offered = offered_edges(here, engine.view(unit.instance, requester))
+    offered = offered_edges(here, engine.view(unit.instance, requester, unit))
     for edge in (*offered, *here):
         return edge
     raise InputError(

@@ -15,6 +15,7 @@ from ...rules.denials import Denial
 from ...rules.gate import Admission, Verdict
 from ...rules.policies import Mode
 from ...rules.proposals import PROPOSAL, Proposal
+from ...rules.view import moment_of
 from ...tools.canonical import JSON
 from ...tools.codes import ErrorCode
 from ...tools.context import ToolContext
@@ -212,6 +213,7 @@ class Execution:
             data=self.engine.definition.parse_data(instance.data),
             principal=proposal.requester,
             attempt=attempt,
+            now=moment_of(unit.now),
             session=sessions.open if inside or isinstance(sessions, Looking) else None,
             no_session=f"the effect of {contract.name} is {contract.effect}, which is outside the workflow store's database, so there is no "
             "session; declare it with effect='transactional' if all it does goes through ctx.session",
@@ -253,7 +255,7 @@ class Execution:
         instance = unit.instance
         if self.revision is None or instance.revision == self.revision:
             return
-        allowed = self.engine.offered_for(instance, proposal.requester)
+        allowed = self.engine.offered_for(unit, proposal.requester)
         raise RevisionConflict(
             f"The workflow {instance.workflow_id} is at revision {instance.revision} now, in {instance.state!r}; {proposal.tool} was meant for "
             f"revision {self.revision}. Nothing was done; look at where it stands, then try again. Tools that may be called now: "

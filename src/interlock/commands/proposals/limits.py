@@ -18,6 +18,7 @@ from ...tools.ids import AuditRef, WorkflowId, derive
 from ...tools.principal import Principal
 from ...tools.results import Answered, ErrorBody, ErrorResult
 from ..running.engine import Engine
+from ..running.facts import asked_apart
 from ..running.operations import InStore, Steps
 
 _REFUSED = frozenset({AuditKind.DENIAL.value, AuditKind.REFUSAL.value})
@@ -110,11 +111,12 @@ def limited(engine: Engine, instance: Instance, by: Principal, limit: Limit) -> 
         return unit.instance
 
     current: Instance = yield InStore(record)
+    allowed = yield from asked_apart(engine.definition, lambda: engine.offered_for(current, by))
     return ErrorResult(
         workflow_id=WorkflowId(current.workflow_id),
         current_state=current.state,
         revision=current.revision,
-        next_allowed_tools=engine.offered_for(current, by),
+        next_allowed_tools=allowed,
         audit_ref=audit_ref,
         error=ErrorBody(
             code=ErrorCode.LIMIT_REACHED,

@@ -33,6 +33,7 @@ from ..execution.commands import Broken, Commands, Outcome
 from ..execution.shared import of_somebody_else
 from ..running.access import refuse_strangers
 from ..running.engine import Engine, unknown_instance
+from ..running.facts import asked_apart
 from ..running.operations import InStore, Startable, Steps, in_store
 from ..running.scope import outside_scope
 from .answers import answered, closed, error, pending, stored
@@ -168,9 +169,9 @@ def _stood(engine: Engine, approval: ApprovalRequest) -> Steps[Stood]:
     """Where a proposal stands now; what is due happens first."""
     current, instance = yield from settled(engine, approval)
     if current.status is ApprovalStatus.REQUESTED:
-        return pending(engine, instance, current)
+        return (yield from asked_apart(engine.definition, lambda: pending(engine, instance, current)))
     if current.status.is_closed:
-        return closed(engine, instance, current)
+        return (yield from asked_apart(engine.definition, lambda: closed(engine, instance, current)))
     if current.status is ApprovalStatus.USED:
         return (yield from _came_to(engine, current, instance))
     if not current.is_at_the_door:
@@ -242,7 +243,8 @@ def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> S
         f"{tool} was carried out on this approval, and the answer of a read is not kept. Propose it anew to read again.",
         {"approvalId": approval.approval_id, "status": approval.status.value},
     )
-    return error(engine, instance, approval, denial, closed_ref(approval.approval_id))
+    ref = closed_ref(approval.approval_id)
+    return (yield from asked_apart(engine.definition, lambda: error(engine, instance, approval, denial, ref)))
 
 
 def _is_behind(instance: Instance, approval: ApprovalRequest) -> bool:

@@ -17,6 +17,7 @@ from ..approvals.binding import closed_ref
 from ..approvals.decisions import unknown_approval
 from ..running.access import note_denial
 from ..running.engine import Engine
+from ..running.facts import asked_apart
 from ..running.operations import InStore, Steps
 from .answers import closed
 from .proposing import looked_up, settled
@@ -50,7 +51,7 @@ def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Answered]
         raise refused
     yield from settled(engine, approval)
     current, instance = yield InStore(partial(_withdrawn, engine, approval=approval, by=by))
-    return closed(engine, instance, current)
+    return (yield from asked_apart(engine.definition, lambda: closed(engine, instance, current)))
 
 
 def _withdrawn(

@@ -5,8 +5,9 @@ from typing import Any
 
 from langchain_core.messages import ToolMessage
 from pydantic import JsonValue
+from sqlalchemy.engine import Connection
 
-from ...checkpointing.store import Instance, WorkflowStore
+from ...checkpointing.store import Instance, Unit, WorkflowStore
 from ...rules.definition import Definition, Edge, offered_edges
 from ...rules.proposals import PROPOSAL, Proposal, with_arguments
 from ...rules.view import GuardView
@@ -16,6 +17,8 @@ from ...tools.model_answers import Answers, is_plain, plain_content, read_once
 from ...tools.principal import Principal
 from ...tools.sinks import logger_of
 from .broken_rules import tell_once
+from .facts import StoredFacts, asked_apart
+from .operations import Steps
 
 logger = logger_of("interlock")
 
@@ -36,14 +39,21 @@ class Engine:
     definition: Definition
     store: WorkflowStore
 
-    def view(self, instance: Instance, principal: Principal) -> GuardView:
-        """What guards look at, with a fresh copy of the data."""
+    def view(self, instance: Instance, principal: Principal, at: Unit | Connection | None = None) -> GuardView:
+        """What guards look at, with a fresh copy of the data.
+
+        Args:
+            instance: The row.
+            principal: Who acts.
+            at: The transaction in which rules look things up; one of their own where none is given.
+        """
         return GuardView(
             instance.workflow_id,
             instance.state,
             self.definition.parse_data(instance.data),
             principal,
             instance.revision,
+            StoredFacts(self.store, self.definition, instance.workflow_id, at),
         )
 
     def offered(self, view: GuardView) -> tuple[str, ...]:
@@ -72,9 +82,11 @@ class Engine:
             tell_once(error, view)
         return edges
 
-    def offered_for(self, instance: Instance, principal: Principal) -> tuple[str, ...]:
-        """Next allowed tools of an instance, by canonical name."""
-        return self.offered(self.view(instance, principal))
+    def offered_for(self, at: Unit | Instance, principal: Principal) -> tuple[str, ...]:
+        """Next allowed tools of an instance, by canonical name; of a unit's instance in its transaction."""
+        if isinstance(at, Unit):
+            return self.offered(self.view(at.instance, principal, at))
+        return self.offered(self.view(at, principal))
 
     def may_ask(self, edge: Edge) -> bool:
         """Whether a proposal of this edge may need a person: by its own rule, or because a policy could ask for one."""
@@ -113,6 +125,10 @@ class Engine:
             "data": instance.data,
             "next_allowed_tools": list(self.offered_for(instance, principal)),
         }
+
+    def shown(self, instance: Instance, principal: Principal) -> Steps[dict[str, Any]]:
+        """As `channels`, for a node: rules that look something up are asked away from the event loop."""
+        return (yield from asked_apart(self.definition, lambda: self.channels(instance, principal)))
 
     def for_model(self, result: JsonObject) -> str:
         """A result as the model reads it: with the names that the model calls tools by."""

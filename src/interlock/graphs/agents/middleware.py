@@ -34,6 +34,7 @@ from ...commands.instances.starting import ensure_instance
 from ...commands.running.access import refuse_strangers
 from ...commands.running.driver import arun, run
 from ...commands.running.engine import Engine
+from ...commands.running.facts import asked_apart
 from ...commands.running.operations import InStore, Look, Steps
 from ...commands.running.scope import Scope, scope_of
 from ...nodes.conversation import unanswered
@@ -215,8 +216,12 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
 
     # What is offered
 
-    def _edges(self, instance: Instance, requester: Principal) -> dict[str, Edge]:
-        return {edge.tool.name: edge for edge in self.engine.edges(self.engine.view(instance, requester))}
+    def _edges(
+        self, instance: Instance, requester: Principal, broken: dict[str, RuleError] | None = None
+    ) -> Steps[dict[str, Edge]]:
+        view = self.engine.view(instance, requester)
+        edges = yield from asked_apart(self.engine.definition, lambda: self.engine.edges(view, broken))
+        return {edge.tool.name: edge for edge in edges}
 
     def _offered(self, request: ModelRequest[Any], scope: Scope) -> Steps[Offer]:
         requester = self._runs.proposer(scope)
@@ -226,11 +231,11 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if scope.is_named:  # a run can be begun at the model, past where a turn is let in
             yield from refuse_strangers(self.engine, instance, requester)
         broken: dict[str, RuleError] = {}
-        edges = self.engine.edges(self.engine.view(instance, requester), broken)
+        edges = yield from self._edges(instance, requester, broken)
         if broken:
             commands = Commands(self.engine, scope, node=None, head=None)
             yield InStore(lambda connection: commands.outcomes.withheld(commands.unit(connection), requester, broken))
-        tools = frozenset(edge.tool.wire_name for edge in edges)
+        tools = frozenset(edge.tool.wire_name for edge in edges.values())
         return Offer(instance, requester, tools, request.state.get("messages", []))
 
     def _narrowed(self, request: ModelRequest[Any], offered: Collection[str]) -> ModelRequest[Any]:
@@ -323,7 +328,8 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         known = None if found is None else signed_call(*found, instance)
         proposal = self._proposal(request, known, instance, scope)
         requester = proposal.requester
-        edge = self._edges(instance, requester).get(proposal.tool) if proposal.problem is None else None
+        edges = {} if proposal.problem is not None else (yield from self._edges(instance, requester))
+        edge = edges.get(proposal.tool)
         if known is not None and edge is not None and edge.moves and self._moves(known.before):
             commands = Commands(self.engine, scope, node=None, head=None)
             outcome: Outcome = yield InStore(

@@ -61,8 +61,12 @@ class Prompts:
         view = engine.view(instance, by)
         state = workflow.definition.states.get(instance.state)
         prompt = None if state is None else state.prompt
-        own = prompt(view) if callable(prompt) else prompt
-        allowed = ", ".join(workflow.names[one] for one in engine.offered(view)) or "none"
+
+        def looked() -> tuple[str | None, str]:
+            told = prompt(view) if callable(prompt) else prompt
+            return told, ", ".join(workflow.names[one] for one in engine.offered(view)) or "none"
+
+        own, allowed = await engine.store.database.arun(looked)
         stands = (
             f"The workflow instance {which} of {workflow.name!r} is in the state {instance.state!r} at revision {instance.revision}. Tools that may be "
             f"called now: {allowed}. Give each call workflowId {which!r} and the revision of the last result as expectedRevision. Where a result says "

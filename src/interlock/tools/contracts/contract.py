@@ -267,7 +267,7 @@ class ToolContract(Generic[P, R]):
         return keywords
 
     def call_predicate(
-        self, function: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None
+        self, function: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None, view: Any = None
     ) -> str | None:
         """Ask a check whether it holds: None when it does, otherwise the reason why not.
 
@@ -276,7 +276,7 @@ class ToolContract(Generic[P, R]):
             RuleError: it raised, or answers neither True nor False nor a reason.
             Refused: it said no by raising it.
         """
-        return self._predicate(function, CHECK).reason(self._input.values(arguments), ctx)
+        return self._predicate(function, CHECK).reason(self._input.values(arguments), ctx, view)
 
     def meets(
         self, condition: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None, view: Any = None
@@ -311,11 +311,11 @@ class ToolContract(Generic[P, R]):
         """Ask the contract's own check: None when it holds or there is none, otherwise the reason why not."""
         return None if self.check is None else self.call_predicate(self.check, arguments, ctx)
 
-    def show_preview(self, arguments: Any, ctx: ToolContext | None = None) -> JSON:
+    def show_preview(self, arguments: Any, ctx: ToolContext | None = None, view: Any = None) -> JSON:
         """Give what the contract's preview shows of the call, as JSON data; None where it has none."""
         if self.preview is None:
             return None
-        shown = self._predicate(self.preview, PREVIEW)(self._input.values(arguments), ctx)
+        shown = self._predicate(self.preview, PREVIEW)(self._input.values(arguments), ctx, view)
         discard(shown)
         try:
             plain = to_json(on_wire(shown, to_jsonable_python(shown)))

@@ -54,15 +54,14 @@ class Predicate:
                 )
             if _asks_for_context(annotation) or (annotation is None and parameter.name in {"ctx", context}):
                 wants["ctx"] = parameter.name
-            elif role == CONDITION and _asks_for_view(annotation, parameter.name, names):
+            elif _asks_for_view(annotation, parameter.name, names):
                 wants["view"] = parameter.name
             elif parameter.name in names:
                 taken.append(parameter.name)
             elif parameter.default is parameter.empty:
-                also = "ctx: ToolContext" + (" and view: GuardView" if role == CONDITION else "")
                 raise ContractError(
                     f"{place} asks for {parameter.name!r}, which is no parameter of the tool; it can have any of "
-                    f"{', '.join(sorted(names)) or 'none'}, and {also}"
+                    f"{', '.join(sorted(names)) or 'none'}, ctx: ToolContext and view: GuardView"
                 )
         name = _name(function)
         label = f"the {role} of {tool}" if name is None else f"the {role} {name!r} of {tool}"
@@ -87,14 +86,14 @@ class Predicate:
         except Exception as error:
             raise RuleError(f"{self.label} raised {type(error).__name__}", rule=self.label) from error
 
-    def reason(self, arguments: Mapping[str, Any], ctx: ToolContext | None) -> str | None:
+    def reason(self, arguments: Mapping[str, Any], ctx: ToolContext | None, view: Any = None) -> str | None:
         """Say why the check does not hold, or None when it does.
 
         Raises:
             RuleError: the function raised, or answered neither True nor False nor a reason.
             Refused: it said no by raising it.
         """
-        answer = self(arguments, ctx)
+        answer = self(arguments, ctx, view)
         if answer is True or (answer is None and self.none_holds):
             return None
         if answer is False:

@@ -1,0 +1,114 @@
+"""What a view of an instance looks up when a rule asks for it: the time, and what was carried out before."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TypeVar
+
+from pydantic_core import to_jsonable_python
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import Unit, WorkflowStore
+from ...checkpointing.store import ledger as ledger_rows
+from ...rules.definition import Definition
+from ...tools.canonical import JsonObject, is_same_json
+from ...tools.contracts import ToolContract
+from ...tools.errors import ContextError
+from ...tools.wire import camel
+from .operations import Look, Steps
+
+T = TypeVar("T")
+
+
+class StoredFacts:
+    """What the store knows of one instance.
+
+    Args:
+        store: The store.
+        definition: The workflow, which knows its tools.
+        workflow_id: The instance.
+        at: In the transaction of this unit, or of this connection; in one of its own where neither is given.
+    """
+
+    def __init__(
+        self, store: WorkflowStore, definition: Definition, workflow_id: str, at: Unit | Connection | None
+    ) -> None:
+        self._store = store
+        self._definition = definition
+        self._workflow_id = workflow_id
+        self._at = at
+        self._known: dict[str, list[JsonObject]] = {}
+
+    def now(self) -> int:
+        """Microseconds since 1970 UTC; the same each time."""
+        return self._now
+
+    @cached_property
+    def _now(self) -> int:
+        return self._at.now if isinstance(self._at, Unit) else self._looked(self._store.now)
+
+    def carried_out(self, tool: str, arguments: Mapping[str, object]) -> int:
+        """How often a tool was carried out with these values among its arguments, what this transaction is about to write included.
+
+        Raises:
+            ContextError: The workflow has no such tool, or the tool no such argument; or the argument is sensitive, and not on record.
+        """
+        contract = self._definition.contracts.get(tool)
+        if contract is None:
+            raise ContextError(
+                f"view.carried_out was asked about {tool!r}, which is no tool of the workflow {self._definition.name}; it has "
+                f"{', '.join(sorted(self._definition.contracts))}."
+            )
+        wanted = wanted_of(contract, arguments)
+        return sum(has(one, wanted) for one in self._arguments_of(tool))
+
+    def _arguments_of(self, tool: str) -> list[JsonObject]:
+        if tool not in self._known:
+            stored = self._looked(lambda connection: ledger_rows.completed_with(connection, self._workflow_id, tool))
+            now = self._at.completing if isinstance(self._at, Unit) else None
+            self._known[tool] = [*stored, now[1]] if now is not None and now[0] == tool else stored
+        return self._known[tool]
+
+    def _looked(self, work: Callable[[Connection], T]) -> T:
+        at = self._at
+        if at is not None:
+            return work(at.connection if isinstance(at, Unit) else at)
+        with self._store.read() as connection:
+            return work(connection)
+
+
+def wanted_of(contract: ToolContract, arguments: Mapping[str, object]) -> JsonObject:
+    """Values of a tool's arguments as its ledger has them, by their names on the wire.
+
+    Raises:
+        ContextError: The tool has no such argument, or it is sensitive.
+    """
+    known = contract.input_schema().get("properties", {})
+    wanted: JsonObject = {}
+    for name, value in arguments.items():
+        wire = name if name in known else camel(name)  # type: ignore[operator]
+        if wire not in known:  # type: ignore[operator]
+            raise ContextError(
+                f"view.carried_out was asked about {name!r} of {contract.name}, which takes {', '.join(known) or 'nothing'}."  # type: ignore[arg-type]
+            )
+        if wire in contract.sensitive:
+            raise ContextError(
+                f"view.carried_out was asked about {name!r} of {contract.name}, which is sensitive: the ledger does not have it."
+            )
+        wanted[wire] = to_jsonable_python(value)
+    return wanted
+
+
+def has(arguments: JsonObject, wanted: JsonObject) -> bool:
+    """Whether arguments have all of these values; an argument that is not there counts as null."""
+    return all(is_same_json(arguments.get(name), value) for name, value in wanted.items())
+
+
+def asked_apart(definition: Definition, work: Callable[[], T]) -> Steps[T]:
+    """Ask the rules of a workflow away from the event loop, where one of them may look something up."""
+    if not definition.looks_up:
+        return work()
+    done: T = yield Look(work)
+    return done
+
+
+__all__ = ["StoredFacts", "asked_apart", "has", "wanted_of"]

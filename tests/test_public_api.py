@@ -87,6 +87,7 @@ PUBLIC = [
     "RequireApproval",
     "RequireRole",
     "RetryPolicy",
+    "RoleHolders",
     "SQLCheckpointer",
     "SpendingCap",
     "StreamEvent",

@@ -25,6 +25,7 @@ from .tools import EventEnvelope as EventEnvelope
 
 # Approvals and policies
 from .tools.approvals import Approval as Approval
+from .tools.approvals import RoleHolders as RoleHolders
 from .tools.approvals import Confirmation as Confirmation
 from .tools.approvals import Escalate as Escalate
 from .tools.approvals import TakeEdge as TakeEdge

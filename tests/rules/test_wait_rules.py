@@ -42,7 +42,7 @@ def rule(**more: Any) -> WaitRule:
 
 
 FULL: dict[str, Any] = {
-    "seconds": 60.0, "on_timeout": "overdue", "expect": 2, "each": "parcels", "part": "parcel_id", "delivered_by": Sent,
+    "within": "60s", "on_timeout": "overdue", "expect": 2, "each": "parcels", "part": "parcel_id", "delivered_by": Sent,
     "failed_by": Lost, "on_failure": "gone", "sources": frozenset({"/b", "/a"}),
 }  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_its_events_have_roles_and_lead_somewhere() -> None:
     assert full.roles_of(Role.SETTLES) == ["parcel.arrived.v1"]
     assert full.classes == {"parcel.arrived.v1": Arrived, "parcel.sent.v1": Sent, "parcel.lost.v1": Lost}
     assert full.ends == {"done": "parcel.arrived.v1", "gone": "parcel.lost.v1", "overdue": "deadline"}
-    assert rule(on_timeout="done", seconds=1).ends == {"done": "parcel.arrived.v1, deadline"}
+    assert rule(on_timeout="done", within="1s").ends == {"done": "parcel.arrived.v1, deadline"}
     assert (full.trusts("/a"), full.trusts("/c"), rule().trusts("/c")) == (True, False, True)
 
 

@@ -83,7 +83,9 @@ def list_approvals(
                 one.approval_id,
                 one.tool,
                 one.requester.id,
-                one.rule.role or ("confirmation" if one.rule.confirmation else "anybody else"),
+                one.rule.who
+                if one.rule.by
+                else one.rule.role or ("confirmation" if one.rule.confirmation else "anybody else"),
                 _until(one) if status == "requested" else one.status.value,
             )
             for one in page.approvals

@@ -1,6 +1,5 @@
 """The builder: a workflow in a few lines, states and edges as data."""
 
-import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,8 @@ from ..rules.claims.compiling import with_claims
 from ..rules.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
 from ..rules.policies import Mode, Policy
 from ..rules.waits import Apply, Each, WaitRule
-from ..tools.approvals import Approval, duration
+from ..tools.approvals import Approval
+from ..tools.approvals.deadlines import Within, check_within
 from ..tools.contracts import ToolContract
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.events import Event
@@ -244,7 +244,7 @@ class Workflow(Claiming):
         *,
         for_event: type[Event] | Iterable[type[Event]] = (),
         then: str | None = None,
-        within: str | dt.timedelta | None = None,
+        within: Within = None,
         on_timeout: str | None = None,
         expect: str | int = "all",
         each: Each | None = None,
@@ -265,7 +265,8 @@ class Workflow(Claiming):
             name: The state's name.
             for_event: The event that ends it, or several.
             then: The state that follows when enough of the expected events came.
-            within: How long it waits, such as `"2h"`, `"30m"` or a timedelta.
+            within: How long it waits, such as `"2h"`, `"30m"` or a timedelta, or the moment at which it is over; or a function of the
+                view that gives either when the wait begins.
             on_timeout: The state that follows the deadline.
             expect: How many of the expected events end it: `"all"`, `"any"` or a number.
             each: A fan-out: each event is expected once for each of these. A field of the data, or a function of it.
@@ -283,8 +284,9 @@ class Workflow(Claiming):
 
         Raises:
             WorkflowDefinitionError: The name is taken or breaks the rules. What else is wrong is found when it is compiled.
-            ContractError: `within` is not a duration.
+            ContractError: `within` is neither a duration nor a moment.
         """
+        check_within(within)
         self.add_state(name)
         one = isinstance(for_event, type)
         pairs = [key] if isinstance(key, str) else key
@@ -292,7 +294,7 @@ class Workflow(Claiming):
             state=name,
             events=(for_event,) if one else tuple(for_event),  # type: ignore[arg-type]
             then=then,
-            seconds=None if within is None else duration(within),
+            within=within,
             on_timeout=on_timeout,
             expect=expect,
             each=each,

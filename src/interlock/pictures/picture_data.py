@@ -3,6 +3,7 @@
 Terminal, notebook and documents draw from this one model, so that they cannot disagree.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from ..rules.conditions import Condition
 from ..rules.definition import Definition, Edge, State
 from ..rules.waits import WaitRule
 from ..tools.approvals import Approval
+from ..tools.approvals.deadlines import Within
 from ..tools.canonical import JsonObject
 from ..tools.sinks import mermaid as _quoted
 
@@ -176,8 +178,9 @@ def _ends(wait: WaitRule | None) -> tuple[DrawnEnd, ...]:
         ends += [DrawnEnd(event.name_on_wire, "event", wait.then) for event in wait.events]
     if wait.on_failure is not None and wait.failed_by is not None:
         ends.append(DrawnEnd(wait.failed_by.name_on_wire, "failure", wait.on_failure))
-    if wait.on_timeout is not None and wait.seconds is not None:
-        ends.append(DrawnEnd(f"after {in_words(wait.seconds)}", "deadline", wait.on_timeout))
+    if wait.on_timeout is not None and wait.within is not None:
+        when = f"at {moment_in_words(wait.within)}" if wait.seconds is None else f"after {in_words(wait.seconds)}"
+        ends.append(DrawnEnd(when, "deadline", wait.on_timeout))
     return tuple(ends)
 
 
@@ -205,8 +208,12 @@ def asked(rule: Approval) -> str:
         words = f"approval by {rule.count} of role {rule.role}" if rule.role else f"approval by {rule.count} people"
     else:
         words = f"approval by {rule.role}" if rule.role else "approval"
+    if rule.by is not None:
+        words += f" of {rule.who}"
     if rule.seconds is not None:
         words += f" within {in_words(rule.seconds)}"
+    elif rule.within is not None:
+        words += f" until {moment_in_words(rule.within)}"
     return f"{words} under a condition" if rule.when is not None else words
 
 
@@ -222,6 +229,14 @@ def _name_of(guard: Callable[..., Any] | None) -> str | None:
         return str(guard)
     name = getattr(guard, "__name__", type(guard).__name__)
     return "guarded" if name == "<lambda>" else str(name)
+
+
+def moment_in_words(within: Within) -> str:
+    """A deadline that is no duration: the moment, or what the function is called that gives it."""
+    if isinstance(within, dt.datetime):
+        return f"{within:%Y-%m-%d %H:%M}"
+    name = getattr(within, "__name__", type(within).__name__)
+    return "the deadline of the case" if name == "<lambda>" else str(name)
 
 
 def in_words(seconds: float) -> str:

@@ -44,6 +44,8 @@ def _asked(record: AuditRecord, payload: Mapping[str, Any]) -> str:
     rule = Approval.from_json(shown["rule"]) if "rule" in shown else None
     if rule is not None and rule.confirmation:
         return f"asks {record.principal_id} to confirm"
+    if rule is not None and rule.by is not None:
+        return f"asks {rule.who}"
     return f"asks {rule.role}" if rule is not None and rule.role else "asks another person"
 
 

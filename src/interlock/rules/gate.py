@@ -18,6 +18,7 @@ from ..tools.contracts import Bound, ToolContract
 from ..tools.errors import InterlockError, InvalidArguments, Refused, RuleError
 from ..tools.principal import Principal
 from ..tools.storable import why_not_storable
+from .case_approvals import of_the_case
 from .definition import Definition, Edge, offered_edges
 from .denials import Denial, not_allowed, rule_broken, said_no, wire_name
 from .origins.index import Index
@@ -134,7 +135,9 @@ def _judge_arguments(
         bound = _read(definition, proposal, edge)
     except InvalidArguments as error:
         return Denial(ErrorCode.INVALID_ARGUMENTS, error.message, error.details)
-    approval, reasons, rulings = _needs_approval(edge, bound, condition, view), [], []
+    needed = _needs_approval(edge, bound, condition, view)
+    approval = None if needed is None else of_the_case(needed, view, f"the approval of {edge.label}")
+    reasons, rulings = [], []
     if definition.policies:
         counts = _Counted(carried_out)
         for policy in definition.policies:
@@ -151,7 +154,8 @@ def _judge_arguments(
                 )
             if isinstance(ruling, RequireApproval):
                 # What the edge asks for and what a policy asks for are both asked for, one after the other.
-                wanted = replace(ruling.approval, when=None)
+                label = f"the approval that the policy {policy.label!r} asks for"
+                wanted = of_the_case(replace(ruling.approval, when=None), view, label)
                 approval = wanted if approval is None else approval.followed_by(wanted)
                 reasons.append(f"{policy.label}: {ruling.reason}")
     for check in (edge.tool.check, edge.check):

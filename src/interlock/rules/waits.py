@@ -9,11 +9,14 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from ..tools.approvals.deadlines import Within, due, seconds_of, within_to_json
 from ..tools.canonical import JSON, JsonObject, digest
-from ..tools.errors import InvalidInput, RunError, WorkflowDefinitionError
+from ..tools.errors import InvalidInput, RuleError, RunError, WorkflowDefinitionError
 from ..tools.events import Event, EventEnvelope
 from ..tools.kinds import ItemStatus
 from ..tools.schemas.shapes import closed, wire_keys
+from .case_approvals import within_of
+from .view import GuardView
 
 Each = str | Callable[[Any], Iterable[str]]
 Apply = Callable[[Any, Any], None]
@@ -43,7 +46,7 @@ class WaitRule:
         state: The wait state.
         events: The events that settle what is expected; none for a state that only a deadline ends.
         then: The state that follows when enough is settled.
-        seconds: How long it waits; None for ever.
+        within: How long it waits, or until when, or a function of the view that says it; None for ever.
         on_timeout: The state that follows the deadline.
         expect: How much must be settled: `all`, `any` or a number.
         each: One of each event is expected for every one of these: a field of the data, or a function of it.
@@ -59,7 +62,7 @@ class WaitRule:
     state: str
     events: tuple[type[Event], ...]
     then: str | None
-    seconds: float | None = None
+    within: Within = None
     on_timeout: str | None = None
     expect: str | int = "all"
     each: Each | None = None
@@ -74,6 +77,25 @@ class WaitRule:
     def trusts(self, source: str) -> bool:
         """Whether events from a source count."""
         return self.sources is None or source in self.sources
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it waits, where that is a duration and known."""
+        return seconds_of(self.within)
+
+    def due(self, view: GuardView, now: int) -> int | None:
+        """When a wait that begins now is over, in microseconds since 1970 UTC; None for never.
+
+        Raises:
+            RunError: The function raised, or gave no deadline.
+        """
+        try:
+            return due(within_of(self.within, view, f"the wait {self.state!r}"), now)
+        except RuleError as error:
+            raise RunError(
+                f"The wait {self.state!r} cannot begin, because {error.message}. Nothing was changed; mend within=, then try again.",
+                code="wait_error",
+            ) from error
 
     @cached_property
     def roles(self) -> Mapping[str, Role]:
@@ -200,7 +222,7 @@ class WaitRule:
             "each": self.each if isinstance(self.each, str) or self.each is None else "…",
             "part": self.part,
             "key": [[event, data] for event, data in self.key],
-            "seconds": self.seconds,
+            **within_to_json(self.within),
             "then": self.then,
             "onTimeout": self.on_timeout,
             "onFailure": self.on_failure,
@@ -260,7 +282,7 @@ def _problems(rule: WaitRule, data_model: type[Any] | None) -> Iterable[str]:
             return
     if len(rule.roles) < len(looked_at):
         yield "is given one event for two purposes; each event either settles, or delivers, or fails."
-    if not rule.events and (rule.seconds is None or rule.delivered_by or rule.failed_by):
+    if not rule.events and (rule.within is None or rule.delivered_by or rule.failed_by):
         yield "waits for nothing: give for_event=, or a deadline with within= and on_timeout=."
     if rule.sources is not None and not rule.sources:
         yield "trusts no source, so that no event can end it: name those whose events count, or leave sources= out."
@@ -268,7 +290,7 @@ def _problems(rule: WaitRule, data_model: type[Any] | None) -> Iterable[str]:
         yield "has no state that follows its events; give then=."
     if not rule.events and rule.then is not None:
         yield "has then= and no event that could lead there; give for_event=, or leave then= out."
-    if (rule.seconds is None) != (rule.on_timeout is None):
+    if (rule.within is None) != (rule.on_timeout is None):
         yield "has a deadline without a state that follows it, or the other way round; give both within= and on_timeout=."
     if (rule.failed_by is None) != (rule.on_failure is None):
         yield "has failed_by= without on_failure=, or the other way round; give both."

@@ -13,6 +13,8 @@ from ..rules.conditions import Add, Condition, OneOf
 from ..rules.definition import Definition, Edge, State, StateKind
 from ..rules.limits import LimitPerRun, RequireRole
 from ..rules.waits import WaitRule
+from ..tools.approvals import Approval, Escalate
+from ..tools.approvals.deadlines import Within, seconds_of
 from ..tools.canonical import to_json
 from ..tools.context import ToolContext
 from ..tools.contracts import ToolContract
@@ -159,7 +161,7 @@ def _wait(rule: WaitRule, answers: Answers, model: type[BaseModel]) -> WaitRule:
         state=rule.state,
         events=(Happened,) if rule.events else (),
         then=rule.then,
-        seconds=rule.seconds,
+        within=_plain_within(rule.within),
         on_timeout=rule.on_timeout,
         apply=None if rule.apply is None else apply,
         failed_by=None if rule.failed_by is None else Failed,
@@ -174,10 +176,28 @@ def _edge(edge: Edge, tool: ToolContract[..., Any], answers: Answers) -> Edge:
         def guard(_view: Any) -> bool:
             return answers.guard(edge)
 
-    approval = edge.approval
+    approval = None if edge.approval is None else _plain(edge.approval)
     if approval is not None and approval.when is not None:
         approval = replace(approval, when=lambda: answers.is_asked)
     return replace(edge, tool=tool, guard=guard, check=None, approval=approval, is_relied_on=False)
+
+
+def _plain(rule: Approval) -> Approval:
+    """The rule without what the case gives: a path knows roles, and no people or moments."""
+    expiry = rule.on_expiry
+    if isinstance(expiry, Escalate):
+        expiry = _plain_escalation(expiry)
+    then = None if rule.then is None else _plain(rule.then)
+    return replace(rule, by=None, within=_plain_within(rule.within), on_expiry=expiry, then=then)
+
+
+def _plain_escalation(expiry: Escalate) -> Escalate:
+    then = _plain_escalation(expiry.then) if isinstance(expiry.then, Escalate) else expiry.then
+    return Escalate(expiry.role or "named by the case", _plain_within(expiry.within), then)
+
+
+def _plain_within(within: Within) -> Within:
+    return "1h" if within is not None and seconds_of(within) is None else within
 
 
 __all__ = ["REPLAYED", "Answers", "Failed", "Happened", "sets_of", "stood_in"]

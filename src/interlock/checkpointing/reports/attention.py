@@ -139,7 +139,7 @@ def _approvals(over: _Over) -> list[Item]:
 
 def decided_by(rule: Approval) -> str:
     """Who decides on an approval, in a few words."""
-    needed = "the person served" if rule.confirmation else f"the role {rule.role}" if rule.role else "anybody else"
+    needed = f"the role {rule.role}" if rule.role and rule.by is None else rule.who
     return f"to be decided by {needed}"
 
 

@@ -295,7 +295,7 @@ def settle(
         status = ApprovalStatus.REQUESTED
     elif rule.then is not None:
         status, rule = ApprovalStatus.REQUESTED, rule.then
-        expires_at = None if rule.seconds is None else now + int(rule.seconds * 1_000_000)
+        expires_at = rule.due(now)
     else:
         status = ApprovalStatus.APPROVED if edited is None else ApprovalStatus.EDITED
     after = replace(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Instance, Unit
 from ...checkpointing.store import approvals as approval_rows
+from ...rules.case_approvals import apart_from_deadlines
 from ...rules.definition import Definition
 from ...rules.denials import Denial
 from ...rules.gate import Admission, binding
@@ -168,8 +169,9 @@ def _unlike_shown(
     now = shown_of(admission, previewed)
     if admission.approval is None:  # it would pass without an approval now, and what was asked for is more than that
         now = {**now, "rule": approval.shown.get("rule"), "reasons": approval.shown.get("reasons")}
-    elif not same_json(now["rule"], approval.shown.get("rule")):
+    elif not same_rule(now["rule"], approval.shown.get("rule")):
         return "it falls under another rule of approval now"
+    now["rule"] = approval.shown.get("rule")
     for key, what in {"preview": "the preview", "reasons": "what asks for the approval"}.items():
         if not same_json(now[key], approval.shown.get(key)):
             return f"{what} changed since it was shown"
@@ -177,6 +179,11 @@ def _unlike_shown(
     if digest == approval.digest:
         return None
     return "the state, the tool, the policies or the mode changed since it was shown"
+
+
+def same_rule(one: JSON, other: JSON) -> bool:
+    """Whether two rules ask the same people in the same way; a deadline that the case gave is another one each time."""
+    return same_json(apart_from_deadlines(one), apart_from_deadlines(other))
 
 
 def _same_person(one: Principal, other: Principal) -> bool:

@@ -51,12 +51,7 @@ def lapse(engine: Engine, unit: Unit, approval: ApprovalRequest) -> ApprovalRequ
         return approval
     if isinstance(expiry, Escalate):
         rule = approval.rule.escalated(expiry)
-        seconds = rule.seconds
-        after = replace(
-            approval,
-            rule=rule,
-            expires_at=None if seconds is None else unit.now + int(seconds * 1_000_000),
-        )
+        after = replace(approval, rule=rule, expires_at=rule.due(unit.now))
         approval_rows.update(unit.connection, approval, after)
         unit.record(
             AuditKind.ESCALATED,
@@ -147,7 +142,7 @@ def _lapsed(
     if after.status is ApprovalStatus.EXPIRED:
         engine.store.note_due(connection, workflow_id, f"approval/{approval_id}")
         return Lapsed(approval_id, workflow_id, before.tool, "expired")
-    return Lapsed(approval_id, workflow_id, before.tool, "escalated", after.rule.role)
+    return Lapsed(approval_id, workflow_id, before.tool, "escalated", after.rule.role or after.rule.who)
 
 
 def _instead(engine: Engine, approval: ApprovalRequest, edge: TakeEdge, revision: int) -> Proposal:

@@ -25,7 +25,7 @@ from ..execution.commands import Commands
 from ..execution.looking import DeniedError
 from ..running.engine import Engine
 from ..running.scope import Scope
-from .binding import as_proposal, bind, closed_ref, moved_on, shown_of, void
+from .binding import as_proposal, bind, closed_ref, moved_on, same_rule, shown_of, void
 from .deadlines import lapse
 
 
@@ -216,7 +216,7 @@ def _edited(
         return _denied(approval, verdict)
     if isinstance(preview, Denial):
         return _denied(approval, preview)
-    if verdict.approval is not None and verdict.approval.to_json() != approval.shown.get("rule"):
+    if verdict.approval is not None and not same_rule(verdict.approval.to_json(), approval.shown.get("rule")):
         return InvalidResume(
             f"The edited call of {approval.tool} would need an approval of its own. Nothing was decided; reject this one and let it be proposed.",
             details={"code": ErrorCode.APPROVAL_REQUIRED.value},

@@ -134,6 +134,8 @@ def decided_by(rule: Approval, served: str | None) -> str:
     if rule.confirmation:
         return "the person served" if served is None else f"the person served, {line(served)}"
     who = "anybody else than who proposed it" if rule.role is None else f"somebody with the role {rule.role!r}"
+    if rule.by is not None:
+        who = rule.who
     return who if rule.count == 1 else f"{who}; {rule.count} of them must agree"
 
 
@@ -159,6 +161,8 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
         asked += f" Why: {'; '.join(map(quoted, reasons))}."
     parts.append(asked)
     who = "the person served" if rule.confirmation else f"somebody with the role {rule.role!r}" if rule.role else None
+    if rule.by is not None:
+        who = line(rule.who)
     if who is not None:
         parts.append(f"To be decided by {who}" + (f"; {rule.count} of them must agree." if rule.count > 1 else "."))
     target = approval.shown.get("target")
@@ -172,8 +176,8 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
 def after_deadline(rule: Approval) -> str:
     """What follows when nobody decides in time, in words."""
     match rule.on_expiry:
-        case Escalate(role):
-            return f"ask the role {role!r}"
+        case Escalate():
+            return f"ask {line(rule.escalated(rule.on_expiry).who)}"
         case TakeEdge(tool):
             return f"call {tool} instead"
         case _:

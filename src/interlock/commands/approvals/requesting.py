@@ -138,7 +138,7 @@ class Requests:
             interrupt_id=self._interrupt_id,
             answers=0,
             requested_at=unit.now,
-            expires_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
+            expires_at=rule.due(unit.now),
             decided_at=None,
             used_at=None,
         )

@@ -237,7 +237,7 @@ def _begin(engine: Engine, unit: Unit, rule: WaitRule) -> Wait:
         failed=0,
         resumed=0,
         opened_at=unit.now,
-        due_at=None if rule.seconds is None else unit.now + int(rule.seconds * 1_000_000),
+        due_at=rule.due(engine.view(instance, instance.proposer, unit), unit.now),
         ended_at=None,
     )
     correlation = rule.correlation(instance.workflow_id, instance.data)
@@ -303,7 +303,7 @@ def _end(
             "ended": status.value,
             "previousState": before.state,
             "currentState": target,
-            "nextAllowedTools": [*engine.offered_for(unit.instance, before.started_by)],
+            "nextAllowedTools": [*engine.offered_for(unit, before.started_by)],
             "progress": {standing.value: number for standing, number in progress.items()},
             "data": unit.hide(before.data, engine.definition.sensitive),
         },

@@ -161,6 +161,8 @@ def _one_decider(stage: Approval) -> str:
     if stage.confirmation:
         return "the person served"
     who = "another person" if stage.role is None else stage.role
+    if stage.by is not None:
+        who = stage.who
     return who if stage.count == 1 else f"{stage.count} of {who}"
 
 

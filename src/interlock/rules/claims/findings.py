@@ -146,7 +146,7 @@ def _states(definition: Definition, reached: set[Situation], moves: list[Move]) 
             )
         yield from _loops(definition, name)
         wait = state.wait
-        if wait is not None and wait.seconds is None:
+        if wait is not None and wait.within is None:
             yield Finding(
                 FindingKind.WAIT_WITHOUT_DEADLINE,
                 name,

@@ -302,7 +302,7 @@ def who_may_decide(stage: Approval) -> tuple[Approval, ...]:
     found = [stage]
     expiry = stage.on_expiry
     while isinstance(expiry, Escalate):
-        found.append(replace(found[-1], role=expiry.role))
+        found.append(replace(found[-1], role=expiry.role, by=expiry.by))
         expiry = expiry.then
     return tuple(dict.fromkeys(replace(one, on_expiry="reject", then=None, when=None) for one in found))
 

@@ -1,5 +1,6 @@
 """A proof in words: the claim, whether it holds and under what, and the path that breaks it, step by step."""
 
+from ...tools.approvals import Approval
 from .checker import Counterexample, Proof, Verdict
 from .paths import Step, StepKind
 
@@ -54,10 +55,14 @@ def step_in_words(step: Step) -> str:
                 else "anybody"
             )
             decided = " and ".join(
-                "the person served confirms" if stage.confirmation else f"{stage.role or 'another person'} approves"
+                "the person served confirms" if stage.confirmation else f"{stage.role or _people(stage)} approves"
                 for stage in step.granted
             )
             return f"{where}: {who} calls {step.tool}, {decided or 'nobody is asked'}{because}"
+
+
+def _people(stage: Approval) -> str:
+    return "another person" if stage.by is None else stage.who
 
 
 __all__ = ["in_words", "path_in_words", "step_in_words"]

@@ -1,18 +1,16 @@
 """Approvals: the rule of who may decide on a proposal, what follows when nobody does, and the decision itself."""
 
-import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from .canonical import JsonObject, is_same_json, to_json
-from .errors import ContractError, NotJson
-from .principal import Principal
-
-Within = str | dt.timedelta | None
-"""How long something stays open: `"24h"`, `"1h30m"`, a timedelta, or None for ever."""
+from ..canonical import JsonObject, is_same_json, to_json
+from ..errors import ContractError, NotJson
+from ..principal import Principal
+from .deadlines import Within, check_within, due, seconds_of, within_from_json, within_to_json
+from .deciders import By, Named, RoleHolders, by_from_json, by_to_json, check_role, named, people_in_words
 
 
 class DecisionKind(StrEnum):
@@ -49,22 +47,26 @@ class Decision:
 
 @dataclass(frozen=True)
 class Escalate:
-    """When the time is over, ask another role.
+    """When the time is over, ask somebody else.
 
     Attributes:
         role: The role that may decide from then on. Those who agreed before still count.
-        within: How long it has; as long as those before, without one.
+        within: How long it has; as long as those before, without one. A moment or a function as for an approval.
         then: What follows when that time is over, too.
+        by: The people who may decide from then on, as for an approval; with a role they must have it as well.
     """
 
-    role: str
+    role: str | None = None
     within: Within = None
     then: "Expiry" = "reject"
+    by: By = None
 
     def __post_init__(self) -> None:
-        _check_role(self.role, "Escalate")
-        if self.within is not None:
-            duration(self.within)
+        if self.role is not None or self.by is None:
+            check_role(self.role, "Escalate")
+        check_within(self.within)
+        if self.by is not None and not callable(self.by):
+            object.__setattr__(self, "by", named(self.by))
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,12 @@ class Approval:
 
     Attributes:
         role: The role that may decide; without one, anybody but the requester.
+        by: The people who may decide: the id of one, several, or `RoleHolders(role)`; or a function of the view that gives them when the
+            request is made. With `role=` they must have that role as well.
         count: How many different people must agree, all to the same arguments.
-        within: How long the request stays open, such as `"24h"`, `"30m"`, `"2d"` or a timedelta; without one, for ever.
+        within: How long the request stays open, such as `"24h"`, `"30m"`, `"2d"` or a timedelta, or the moment at which it is over; or a
+            function of the view that gives either when the request is made. Without one, for ever. A duration of a later stage counts
+            from when that stage is asked.
         edit: Whether arguments may be edited, or the names (as on the wire) of those that may.
         when: Ask only when this holds for the arguments (named parameters of the tool); always without one.
         confirmation: Ask the person served, who decides on their own request, instead of another person.
@@ -112,6 +118,7 @@ class Approval:
         on_expiry: What follows the deadline: `"reject"`, `Escalate(role)` (or, in short, `"escalate:ROLE"`), or
             `TakeEdge(tool)`.
         then: The rule of who is asked next, once these have agreed. They see the same call, and cannot edit it.
+        from_case: Which parts a function of the view gave, set when it was asked.
         named: Take only answers that say what they are about: under the approval's or the interrupt's id, or with the
             call that was shown. A bare yes that comes a second time is otherwise an answer to whatever waits then.
     """
@@ -126,24 +133,32 @@ class Approval:
     on_expiry: Expiry | str = "reject"
     then: "Approval | None" = None
     named: bool = False
+    by: By = None
+    from_case: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.role is not None:
-            _check_role(self.role, "Approval")
+            check_role(self.role, "Approval")
+        if self.by is not None and not callable(self.by):
+            object.__setattr__(self, "by", named(self.by))
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
             raise ContractError(f"Approval(count={self.count!r}): give a whole number from 1.")
         if not isinstance(self.edit, bool):
             object.__setattr__(self, "edit", _names(self.edit))
-        if self.confirmation and (self.role is not None or self.count != 1):
+        if self.confirmation and (self.role is not None or self.by is not None or self.count != 1):
             raise ContractError(
-                "A confirmation is decided by the person served alone: give it neither a role nor a count."
+                "A confirmation is decided by the person served alone: give it neither a role, nor people, nor a count."
+            )
+        if isinstance(self.by, frozenset) and len(self.by) < self.count:
+            raise ContractError(
+                f"Approval(by=..., count={self.count}): {len(self.by)} people cannot agree {self.count} times."
             )
         if self.then is not None and not isinstance(self.then, Approval):
             raise ContractError(f"Approval(then={self.then!r}): give an Approval or a Confirmation.")
         if self.then is not None and self.then.when is not None:
             raise ContractError("Approval(then=...) is asked whenever the first one was: leave its `when` out.")
         object.__setattr__(self, "on_expiry", self._expiry())
-        self.seconds  # noqa: B018 -- a duration that cannot be read is refused here and not at the first request
+        check_within(self.within)  # what cannot be read is refused here and not at the first request
 
     def _expiry(self) -> Expiry:
         expiry = self.on_expiry
@@ -163,8 +178,23 @@ class Approval:
 
     @property
     def seconds(self) -> float | None:
-        """How long a request stays open."""
-        return None if self.within is None else duration(self.within)
+        """How long a request stays open, where that is a duration and known."""
+        return seconds_of(self.within)
+
+    def due(self, now: int) -> int | None:
+        """When a request that is made now is over, in microseconds since 1970 UTC; None for never."""
+        return due(self.within, now)
+
+    @property
+    def who(self) -> str:
+        """Who may decide, in a few words."""
+        if self.confirmation:
+            return "the person served"
+        by: By = self.by
+        if by is None:
+            return "anybody else" if self.role is None else f"the role {self.role!r}"
+        words = people_in_words(by)
+        return words if self.role is None else f"{words} with the role {self.role!r}"
 
     @property
     def stages(self) -> tuple["Approval", ...]:
@@ -173,7 +203,7 @@ class Approval:
 
     def escalated(self, to: Escalate) -> "Approval":
         """The rule once the deadline has passed to another role."""
-        return replace(self, role=to.role, within=to.within or self.within, on_expiry=to.then)
+        return replace(self, role=to.role, by=to.by, within=to.within or self.within, on_expiry=to.then)
 
     def followed_by(self, other: "Approval") -> "Approval":
         """This rule, and then another one, unless it is among them already: what an edge and a policy both ask for."""
@@ -188,13 +218,15 @@ class Approval:
         return {
             "role": self.role,
             "count": self.count,
-            "seconds": self.seconds,
+            **within_to_json(self.within),
             "edit": self.edit if isinstance(self.edit, bool) else [*sorted(self.edit)],
             "confirmation": self.confirmation,
             "strict": self.strict,
             "onExpiry": _expiry_to_json(self.on_expiry),
             "then": None if self.then is None else self.then.to_json(),
             **({"named": True} if self.named else {}),
+            **({} if self.by is None else {"by": by_to_json(self.by)}),
+            **({"fromCase": [*sorted(self.from_case)]} if self.from_case else {}),
         }
 
     @classmethod
@@ -204,13 +236,15 @@ class Approval:
         return cls(
             role=data["role"],
             count=data["count"],
-            within=_within(data["seconds"]),
+            within=within_from_json(data),  # type: ignore[arg-type]
             edit=edit if isinstance(edit, bool) else frozenset(edit),
             confirmation=data["confirmation"],
             strict=data["strict"],
             on_expiry=_expiry_from_json(data["onExpiry"]),
             then=None if data.get("then") is None else cls.from_json(data["then"]),
             named=data.get("named", False),
+            by=by_from_json(data.get("by")),
+            from_case=frozenset(data.get("fromCase", ())),
         )
 
     def why_not(
@@ -265,6 +299,8 @@ class Approval:
     ) -> str | None:
         if requester.is_known and by.id == requester.id:
             return "nobody approves their own request"
+        if self.by is not None and not (by.is_known and _is_among(by, self.by)):
+            return f"it is for {self.who} to decide"
         if self.role is not None and not by.has_role(self.role):
             return f"it takes the role {self.role!r}" + ("" if by.is_known else ", and who decides is not known")
         if requester.is_known and not by.is_known:
@@ -304,34 +340,11 @@ def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflow
     return Approval(confirmation=True, within=within, edit=edit, when=when, on_expiry=on_expiry, then=then, named=named)
 
 
-_LONGEST = 100 * 365.25 * 86400
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def duration(value: str | dt.timedelta) -> float:
-    """Read a duration such as `"30m"`, `"1h30m"` or a timedelta, in seconds.
-
-    Raises:
-        ContractError: It cannot be read, is not positive, or longer than a hundred years.
-    """
-    if isinstance(value, dt.timedelta):
-        seconds = value.total_seconds()
-    elif isinstance(value, str) and re.fullmatch(r"(?:\d+(?:\.\d+)?[smhdw])+", value):
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhdw])", value))
-    else:
-        raise ContractError(
-            f"{value!r} is not a duration; write for instance '90s', '30m', '24h', '1h30m', '7d', or give a timedelta."
-        )
-    if seconds <= 0:
-        raise ContractError(f"The duration {value!r} is not positive.")
-    if seconds > _LONGEST:
-        raise ContractError(f"The duration {value!r} is longer than a hundred years.")
-    return seconds
-
-
-def _check_role(role: object, where: str) -> None:
-    if not isinstance(role, str) or not role.strip():
-        raise ContractError(f"{where}(role={role!r}): give the name of a role, such as 'supervisor'.")
+def _is_among(by: Principal, people: By) -> bool:
+    if callable(people):  # a rule that nobody asked yet; the gate asks before it is used
+        return False
+    who: Named = named(people)
+    return by.has_role(who.role) if isinstance(who, RoleHolders) else by.id in who
 
 
 def _names(given: object) -> frozenset[str]:
@@ -342,15 +355,11 @@ def _names(given: object) -> frozenset[str]:
     return frozenset(given)
 
 
-def _within(seconds: float | None) -> dt.timedelta | None:
-    return None if seconds is None else dt.timedelta(seconds=seconds)
-
-
 def _expiry_to_json(expiry: Expiry | str) -> str | JsonObject:
     match expiry:
-        case Escalate(role, within, then):
-            seconds = None if within is None else duration(within)
-            return {"escalate": role, "seconds": seconds, "then": _expiry_to_json(then)}
+        case Escalate(role, within, then, by):
+            people = {} if by is None else {"by": by_to_json(by)}
+            return {"escalate": role, **within_to_json(within), "then": _expiry_to_json(then), **people}
         case TakeEdge(tool, arguments):
             return {"take": tool, "arguments": None if arguments is None else dict(arguments)}
         case _:
@@ -362,16 +371,8 @@ def _expiry_from_json(data: Any) -> Expiry:
         return "reject"
     if "take" in data:
         return TakeEdge(data["take"], data["arguments"])
-    return Escalate(data["escalate"], _within(data["seconds"]), _expiry_from_json(data["then"]))
+    by = by_from_json(data.get("by"))
+    return Escalate(data["escalate"], within_from_json(data), _expiry_from_json(data["then"]), by)
 
 
-__all__ = [
-    "Approval",
-    "Confirmation",
-    "Decision",
-    "DecisionKind",
-    "Escalate",
-    "Expiry",
-    "TakeEdge",
-    "duration",
-]
+__all__ = ["Approval", "Confirmation", "Decision", "DecisionKind", "Escalate", "Expiry", "TakeEdge"]

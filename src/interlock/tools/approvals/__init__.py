@@ -1,0 +1,22 @@
+"""Approvals as plain data: the rule of who may decide and until when, and the decision itself.
+
+Here: rules, their JSON, deadlines and the people who are named. Not here: what the case gives (`rules/case_approvals`), and what is
+written of a request (`checkpointing/store/approvals`). Open `rule.py` first.
+"""
+
+from .deadlines import Within, duration
+from .deciders import RoleHolders
+from .rule import Approval, Confirmation, Decision, DecisionKind, Escalate, Expiry, TakeEdge
+
+__all__ = [
+    "Approval",
+    "Confirmation",
+    "Decision",
+    "DecisionKind",
+    "Escalate",
+    "Expiry",
+    "RoleHolders",
+    "TakeEdge",
+    "Within",
+    "duration",
+]

@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage, message_to_dict
 
 from .connecting.engines import Dialect
 from .database import Database
-from .saver.encoding.messages import Message
+from .saver.encoding.messages import SUPERSEDED, UNNAMED, Message
 from .saver.encoding.sealing import Sealing, message_place
 from .saver.encoding.separation import Decoder
 from .saver.storage import Storage
@@ -24,6 +24,8 @@ from .tables.conversations import conversations, messages
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH = 500
+_counts = sa.or_(messages.c.message_id.is_(None), messages.c.message_id != SUPERSEDED)
+"""Each message once: not where it stood before it got an id."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Conversations:
         c, m = conversations.c, messages.c
         counted = (
             sa.select(c.id, c.thread_id, c.created_at, sa.func.count(m.position), sa.func.count(m.erased_at))
-            .join_from(conversations, messages, m.conversation == c.id, isouter=True)
+            .join_from(conversations, messages, sa.and_(m.conversation == c.id, _counts), isouter=True)
             .where(c.id > after)
             .group_by(c.id, c.thread_id, c.created_at)
             .order_by(c.id)
@@ -113,7 +115,7 @@ class Conversations:
         query = (
             sa.select(messages)
             .join_from(messages, conversations, messages.c.conversation == conversations.c.id)
-            .where(conversations.c.thread_id == str(thread_id))
+            .where(conversations.c.thread_id == str(thread_id), _counts)
             .order_by(messages.c.position)
         )
         if not every_version:
@@ -123,6 +125,7 @@ class Conversations:
                     sa.exists().where(
                         later.c.conversation == messages.c.conversation,
                         later.c.message_id == messages.c.message_id,
+                        messages.c.message_id != UNNAMED,
                         later.c.position > messages.c.position,
                     )
                 )
@@ -253,19 +256,23 @@ class Conversations:
     def _stored(self, row: Any, thread_id: str) -> Message:
         codec, _, sealed = row.kind.partition("|")
         plain = self._sealing.unseal(sealed or "bytes", row.body, message_place(thread_id, row.position))
-        return Message(row.position, codec, plain, row.role, row.message_id)
+        return Message(row.position, codec, plain, row.role, _id_of(row))
 
     def _show(self, row: Any, thread_id: str) -> ConversationMessage:
         known: dict[int, Message] = {}
         decoder = Decoder(known.__getitem__, self._sealing)
         return ConversationMessage(
             row.position,
-            row.message_id,
+            _id_of(row),
             row.role,
             _when(row.created_at),
             None if row.erased_at is None else _when(row.erased_at),
             decoder.message(self._stored(row, thread_id)),
         )
+
+
+def _id_of(row: Any) -> str | None:
+    return None if row.message_id in (UNNAMED, SUPERSEDED) else row.message_id
 
 
 def _when(microseconds: int) -> datetime:

@@ -18,7 +18,7 @@ from langgraph.checkpoint.base import (
 
 from ...tools.errors import ConflictError, InputError
 from .encoding import body
-from .encoding.messages import PACK, Message, can_stand_beside
+from .encoding.messages import PACK, Message
 from .encoding.sealing import Sealing, checkpoint_place, message_place, value_place, writes_place
 from .encoding.separation import Encoded, Encoder
 from .keys import Place
@@ -52,6 +52,7 @@ class Job:
     waiter: Waiter
     new: list[Message]
     claimed: list[Message]
+    """The stored messages whose name changes: they have an id now, stay without, or are stored once more."""
     refers: bool
     may_wait = False
     """Whether the job may wait a moment for another that takes it along."""
@@ -115,9 +116,8 @@ class Job:
         rows = []
         for message in self.new:
             kind, data = self.sealing.seal(message.body, message_place(self.thread_id, message.position))
-            message_id = message.message_id if can_stand_beside(message.message_id) else None
             kind = message.kind if kind == "bytes" else f"{message.kind}|{kind}"
-            rows.append((message.position, message_id, message.role[:32].replace("\0", ""), kind, data))
+            rows.append((message.position, message.name, message.role[:32].replace("\0", ""), kind, data))
         return rows
 
     def store_messages(self, cursor: Any) -> None:
@@ -144,7 +144,7 @@ class Job:
             if found is None or found[0] != conversation.epoch:
                 raise PositionsTaken
         for message in self.claimed:
-            cursor.execute(statements.name_message, (message.message_id, conversation.id, message.position))
+            cursor.execute(statements.name_message, (message.name, conversation.id, message.position, message.name))
         if self.new:
             now = microseconds()
             rows = [(conversation.id, *row, now) for row in self.message_rows()]

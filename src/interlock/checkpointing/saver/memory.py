@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from .encoding.lists import StoredList
-from .encoding.messages import Message
+from .encoding.messages import SUPERSEDED, Message
 
 CACHE_BYTES = 128 * 1024 * 1024
 NAMESPACES = 32
@@ -78,7 +78,9 @@ class Conversation:
         if known is not None:
             return known
         self.messages[message.position] = message
-        if message.message_id is None:
+        if message.superseded:
+            pass  # whatever is the same has an id, or is another message
+        elif message.message_id is None:
             self.by_digest[digest(message.kind, message.body)] = message
         else:
             self.learn_id(message, message.message_id)
@@ -115,11 +117,28 @@ class Conversation:
 
     def claim(self, message: Message, message_id: str) -> None:
         """A message that was stored without an id has one now, where it stands in a list: nobody else without one is the same."""
+        self._no_longer_nameless(message)
+        message.claim(message_id)
+        self.learn_id(message, message_id)
+
+    def supersede(self, message: Message) -> None:
+        """A message that was stored without an id is stored once more with one."""
+        self._no_longer_nameless(message)
+        message.claimable, message.superseded = False, True
+
+    def learn_again(self, message: Message, name: str | None) -> None:
+        """What became of a message that was read without an id."""
+        if name == SUPERSEDED:
+            self.supersede(message)
+        elif name:
+            self.claim(message, name)
+        elif name is None:
+            message.claimable = False
+
+    def _no_longer_nameless(self, message: Message) -> None:
         key = digest(message.kind, message.body)
         if self.by_digest.get(key) is message:
             del self.by_digest[key]
-        message.claim(message_id)
-        self.learn_id(message, message_id)
 
     def learn_id(self, message: Message, message_id: str) -> None:
         """Remember the latest message with an id."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...tools.errors import StoreError
 from .damage import damaged
-from .encoding.messages import Message
+from .encoding.messages import SUPERSEDED, UNNAMED, Message
 from .encoding.sealing import Sealing, message_place
 
 
@@ -24,6 +24,10 @@ def read_message(thread_id: str, row: Sequence[Any], sealing: Sealing) -> Messag
             plain = sealing.unseal(sealed or "bytes", data, message_place(thread_id, position))
         except StoreError as error:
             raise damaged(error, "message", thread_id, position=position) from error
-    message = Message(position, codec, plain, role, message_id)
-    message.foreign = message_id is None and codec == "m"
+    if message_id is not None and message_id not in (UNNAMED, SUPERSEDED):
+        return Message(position, codec, plain, role, message_id)
+    message = Message(position, codec, plain, role, None)
+    message.foreign = codec == "m"
+    message.claimable = message_id == UNNAMED and codec == "m"
+    message.superseded = message_id == SUPERSEDED
     return message

@@ -143,8 +143,8 @@ class Storage:
         """Remember rows of (position, kind, body, role, message_id, erased_at)."""
         for row in rows:
             if (known := conversation.messages.get(row[0])) is not None:
-                if known.foreign and row[4] is not None:
-                    conversation.claim(known, row[4])  # another process gave it an id meanwhile
+                if known.foreign:
+                    conversation.learn_again(known, row[4])
                 continue
             conversation.learn(read_message(conversation.thread_id, row, sealing), erased=row[5] is not None)
 

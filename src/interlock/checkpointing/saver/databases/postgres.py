@@ -81,7 +81,7 @@ AS m (thread, conversation, position, message_id, role, kind, body) ON m.thread 
     "named": """
 UPDATE {conversation_messages} AS m SET message_id = n.name FROM done JOIN unnest(%(n0)s::bigint[], %(n1)s::bigint[], %(n2)s::int[],
 %(n3)s::text[]) AS n (thread, conversation, position, name) ON n.thread = done.id
-WHERE m.conversation = n.conversation AND m.position = n.position""",
+WHERE m.conversation = n.conversation AND m.position = n.position AND (m.message_id = '' OR n.name <> E'\\n')""",
     "held": """
 INSERT INTO {workflow_channel_values} (thread, value_id, channel, version, kind, body)
 SELECT v.* FROM done JOIN unnest(%(v0)s::bigint[], %(v1)s::bigint[], %(v2)s::text[], %(v3)s::text[], %(v4)s::text[], %(v5)s::bytea[])
@@ -205,7 +205,7 @@ def _parameters(entries: Sequence[_Entry]) -> tuple[dict[str, Any], _Parts, int]
         thread, conversation = entry.thread, entry.conversation.id
         for job in entry.jobs:
             messages += [(thread, conversation, *row) for row in job.message_rows()]
-            names += [(thread, conversation, message.position, message.message_id) for message in job.claimed]
+            names += [(thread, conversation, message.position, message.name) for message in job.claimed]
         writes += [(thread, *row) for job in entry.writes for row in job.part_rows()]
         if entry.put is not None:
             values += [(thread, *row) for row in entry.put.value_rows()]

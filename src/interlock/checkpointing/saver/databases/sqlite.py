@@ -57,7 +57,8 @@ INSERT INTO conversation_messages (conversation, position, message_id, role, kin
 VALUES (NEW.conversation, NEW.position, NEW.message_id, NEW.role, NEW.message_kind, NEW.message_body, NEW.created_at);""",
     "NEW.named_position IS NOT NULL": """
 UPDATE conversation_messages SET message_id = NEW.named_id
-WHERE conversation = NEW.conversation AND position = NEW.named_position;""",
+WHERE conversation = NEW.conversation AND position = NEW.named_position
+AND (message_id = '' OR NEW.named_id <> char(10));""",
 }  # fmt: skip
 """What is done with a row, by when. One that refuses takes back what the others did, so that their order does not matter."""
 
@@ -174,7 +175,7 @@ def _prepared(storage: Home, job: Job, before: WritesJob | None = None) -> _Prep
         rows, claimed = job.message_rows(), job.claimed
         if before is not None:
             rows, claimed = before.message_rows() + rows, before.claimed + claimed
-        names = [(one.message_id, one.position) for one in claimed]
+        names = [(one.name, one.position) for one in claimed]
         now = microseconds()
         row, name = rows[0] if rows else _NO_MESSAGE, names[0] if names else _NO_NAME
         message = (conversation.id, conversation.epoch, *row, now, *name)
@@ -182,7 +183,7 @@ def _prepared(storage: Home, job: Job, before: WritesJob | None = None) -> _Prep
             more = [(conversation.id, *row, now) for row in rows[1:]]
             rest.append((storage.conversation_statements.add_message, more))
         if len(names) > 1:
-            more = [(message_id, conversation.id, position) for message_id, position in names[1:]]
+            more = [(name, conversation.id, position, name) for name, position in names[1:]]
             rest.append((storage.conversation_statements.name_message, more))
     part = _NO_PART
     writes = job if isinstance(job, WritesJob) else before

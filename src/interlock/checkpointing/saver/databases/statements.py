@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 from ...connecting.engines import Dialect
 from ...tables.checkpoints import channel_values, checkpoints, threads, writes
 from ...tables.conversations import conversations, messages
+from ..encoding.messages import SUPERSEDED, UNNAMED
 
 _INSERTS: dict[Dialect, Any] = {
     Dialect.SQLITE: sqlite.insert,
@@ -253,14 +254,20 @@ class Statements:
 
     @functools.cached_property
     def name_message(self) -> str:
-        """(message_id, conversation, position)."""
+        """(name, conversation, position, name). Only an id takes the place of an id: all else was decided without knowing it."""
         m = messages.c
         statement = (
             sa.update(messages)
             .values(message_id=sa.bindparam("new_id"))
             .where(m.conversation == sa.bindparam("of"), m.position == sa.bindparam("at"))
+            .where(
+                sa.or_(
+                    m.message_id == sa.literal_column(f"'{UNNAMED}'"),
+                    sa.bindparam("same_id", type_=m.message_id.type) != sa.literal_column(f"'{SUPERSEDED}'"),
+                )
+            )
         )
-        return self._query(statement, "new_id", "of", "at")
+        return self._query(statement, "new_id", "of", "at", "same_id")
 
     @functools.cached_property
     def messages_between(self) -> str:

@@ -57,6 +57,11 @@ _set_fields = object.__setattr__
 # The slots of pydantic's models, set directly: what `object.__setattr__` would look up for every message.
 _set_names: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_fields_set__"].__set__
 _set_extra: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_extra__"].__set__
+UNNAMED = ""
+"""What stands in the column of the id as long as a message may still be given one (`Message.claimable`)."""
+SUPERSEDED = "\n"
+"""What stands there once the same message was stored again, with its id (`Message.superseded`)."""
+
 _set_private: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_private__"].__set__
 _message_types: dict[type, bool] = {}
 
@@ -84,11 +89,13 @@ class Message:
         role: What it is, for people who read the table.
         claimable: Whether it may still be given an id: it was on its way into a channel, and no channel holds it without one.
         foreign: Whether it was read without an id, so that another process may have given it one since.
+        superseded: Whether the same message was stored once more, with an id: a memory that read it may not give it one in its place,
+            since another may do the same.
         seen: By what a message is recognised whose bytes say nothing, as far as that is known.
     """
 
     __slots__ = ("_cls", "_dicts", "_exact", "_fields", "_lists", "_loaded", "_simple", "body", "claimable", "foreign", "kind",
-                 "message_id", "position", "role", "seen")  # fmt: skip
+                 "message_id", "position", "role", "seen", "superseded")  # fmt: skip
 
     def __init__(self, position: int, kind: str, body: bytes, role: str, message_id: str | None) -> None:
         self.position = position
@@ -98,10 +105,18 @@ class Message:
         self.message_id = message_id
         self.claimable = False
         self.foreign = False
+        self.superseded = False
         self.seen: bytes | None = None
         self._loaded = False
         self._cls: type[BaseMessage] | None = None
         self._fields: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str | None:
+        """What stands in the column of its id."""
+        if self.message_id is not None:
+            return self.message_id if can_stand_beside(self.message_id) else None
+        return SUPERSEDED if self.superseded else UNNAMED if self.claimable else None
 
     @property
     def cls(self) -> type[BaseMessage] | None:
@@ -214,8 +229,10 @@ def fast_body(message: BaseMessage) -> bytes | None:
 
 
 def can_stand_beside(message_id: object) -> bool:
-    """Whether an id fits its column in every database."""
-    return type(message_id) is str and len(message_id) <= 255 and "\0" not in message_id and message_id.isprintable()
+    """Whether an id fits its column in every database. The empty one means something else there."""
+    return (
+        type(message_id) is str and 0 < len(message_id) <= 255 and "\0" not in message_id and message_id.isprintable()
+    )
 
 
 def fast_fields(tag: str, fields: dict[str, Any]) -> bytes | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ormsgpack
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.types import ERROR
 
 from ...serializing import TYPED
@@ -19,6 +19,7 @@ from ...serializing.walking import holds_buffer
 from ...serializing.writing import EXACT
 from ..memory import Conversation, digest
 from .lists import StoredList
+from .message_forms import as_message
 from .messages import (
     CLASSES,
     PACK,
@@ -30,13 +31,9 @@ from .messages import (
     is_message_type,
 )
 from .msgpack_tree import (
-    BARE,
     MESSAGE,
     MESSAGES,
     NAMELESS,
-    PAIR,
-    ROLE_FIRST,
-    TYPE_FIRST,
     WITHOUT_ID,
     Node,
     Reference,
@@ -80,7 +77,7 @@ class Encoder:
 
     Attributes:
         new: The messages that are not stored yet.
-        claimed: Those that are stored, and have an id now.
+        claimed: Those that are stored, and have an id now, stay without, or are stored once more.
         refers: Whether anything refers to the conversation.
     """
 
@@ -291,7 +288,7 @@ class Encoder:
                         return self._refer(erased)
                     form = "" if message_id is not None else WITHOUT_ID
                     return self._refer(self._stored("m", body, role, message_id), form)
-        elif (like := _as_message(content, role)) is not None:
+        elif (like := as_message(content, role)) is not None:
             message, form = like
             return self._refer(self._stored("m", fast_body(message) or b"", message.type, None), form)
         else:
@@ -308,8 +305,9 @@ class Encoder:
         if message_id is None:
             known = conversation.by_digest.get(digest(kind, body))
             if known is not None and known.message_id is None:
-                if not self._aside:
+                if known.claimable and not self._aside:
                     known.claimable = False  # a channel holds it without an id: it stays a message of its own
+                    self.claimed.append(known)
                 return known
         else:
             known = conversation.by_id.get(message_id)
@@ -318,39 +316,17 @@ class Encoder:
             if kind == "m":
                 nameless = conversation.by_digest.get(digest(kind, body))
                 if nameless is not None and nameless.claimable:
-                    conversation.claim(nameless, message_id)
                     self.claimed.append(nameless)
-                    return nameless
+                    if not nameless.foreign:
+                        conversation.claim(nameless, message_id)
+                        return nameless
+                    conversation.supersede(nameless)
         message = Message(conversation.next, kind, body, role, message_id)
         message.claimable = self._aside and kind == "m" and message_id is None
         conversation.next += 1
         conversation.learn(message)
         self.new.append(message)
         return message
-
-
-_LIKE: dict[str, type[BaseMessage]] = {
-    "human": HumanMessage, "user": HumanMessage, "ai": AIMessage, "assistant": AIMessage, "system": SystemMessage,
-}  # fmt: skip
-
-
-def _as_message(content: Any, role: str) -> tuple[BaseMessage, str] | None:
-    """The message that something stands for, and the form it has: what LangGraph makes of it later is stored already then."""
-    if type(content) is str:
-        return HumanMessage(content), BARE
-    cls = _LIKE.get(role)
-    if cls is None:
-        return None
-    if type(content) is list and type(content[1]) is str:
-        return cls(content[1]), PAIR + role
-    if (
-        type(content) is dict
-        and len(content) == 2
-        and type(content["content"]) is str
-        and next(iter(content)) != "content"
-    ):
-        return cls(content["content"]), (ROLE_FIRST if "role" in content else TYPE_FIRST) + role
-    return None
 
 
 class Decoder:

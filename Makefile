@@ -26,8 +26,8 @@ setup: $(VENV)/ready ## set up the development environment in .venv
 demo: $(VENV)/ready-demo ## run the main job: cases of the retail desk, with approvals in the terminal (ARGS=--yes for scripts)
 	$(BIN)/interlock demo $(ARGS)
 
-serve: $(VENV)/ready ## serve the case workflow with a console in the browser, on this machine (ARGS for more)
-	$(BIN)/interlock serve --app case --db interlock-serve.db --development $(ARGS)
+serve: $(VENV)/ready ## serve the demo's cases with a console in the browser, on this machine: you decide for its customers (ARGS for more)
+	$(BIN)/interlock serve --demo --development $(ARGS)
 
 test: $(VENV)/ready ## run the tests, of large families a share; the slowest 20 and the time of all stand at the end
 	$(BIN)/python -m pytest -n $(WORKERS) --durations 20 $(ARGS)

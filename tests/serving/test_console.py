@@ -161,6 +161,8 @@ def test_an_operator_erases_a_conversation_and_the_record_still_verifies(at: Ser
     after = at.get(f"{path}?verify=1", "olga")
     assert "Refund W-7, please." not in after.text
     assert "badge good" in after.text
+    (record,) = [one for one in at.graph.instances.audit(workflow_id) if one.kind.value == "erasure"]
+    assert (record.principal_id, (record.payload or {})["reason"]) == ("olga", "The customer asked for it.")
     token = form_of(at.get(path, "olga"), f"{path}/erase")
     refused = at.ask("POST", f"{path}/erase", "kim", data={**token, "what": "conversation", "reason": "x"})
     assert refused.status_code == 403

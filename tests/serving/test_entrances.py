@@ -92,6 +92,8 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
     ("POST", "/console/approvals/{approval_id}/decide"): Entrance(form=FORM, foreign={403}),
     ("GET", "/console/events"): OPERATORS,
     ("POST", "/console/events/{event_id}/retry"): Entrance(form=FORM, foreign={403}),
+    ("GET", "/console/events/deliver"): OPERATORS,
+    ("POST", "/console/events/deliver"): Entrance(form=FORM, foreign={403}),
     ("GET", "/console/fleet"): OPERATORS,
     ("GET", "/console/learning"): OPERATORS,
     ("GET", "/console/learning/{name}.jsonl"): OPERATORS,

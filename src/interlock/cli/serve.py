@@ -1,5 +1,6 @@
 """`interlock serve`: the HTTP API and the console."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +9,10 @@ import typer
 from ..events.brokers import open_bus
 from ..events.webhooks import Webhook
 from ..tools.errors import InputError
-from .support.loading import DbOption, load_app
+from .support.loading import DbOption, database_url, load_app
 from .support.output import console
 
+DEMO_DB = "interlock-serve.db"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -82,6 +84,9 @@ def serve(
     certificate: Annotated[Path | None, typer.Option(metavar="PEM", help="Serve TLS with this certificate.")] = None,
     private_key: Annotated[Path | None, typer.Option(metavar="PEM", help="The certificate's private key.")] = None,
     drain: Annotated[int, typer.Option(min=1, help="Seconds that requests under way get at the end.")] = 30,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Serve the demo's desk with its cases begun, in --development.")
+    ] = False,
 ) -> None:
     """Serve workflows: an HTTP API, a console for people, event streams, health and metrics.
 
@@ -98,6 +103,11 @@ def serve(
             f"`interlock serve` takes packages that are not installed ({error.name}). Install langgraph-interlock[serve].",
             code="not_installed",
         ) from error
+    if demo and not development:
+        raise InputError(
+            "The demo's customers have no tokens, so it is served in --development alone. Nothing is served; give both.",
+            code="usage",
+        )
     if development and host not in _LOOPBACK:
         raise InputError(
             f"In --development everybody says who they are, so it is served on this machine alone, and not on {host}. Leave --host out, or give "
@@ -121,13 +131,23 @@ def serve(
             tenant_claim=tenant_claim or None,
         )
     )
-    wanted: list[str | None] = [*apps] if apps else [None]
-    graphs = [load_app(one).graph(db, must_exist=False) for one in wanted]
     collect()
+    held = contextlib.ExitStack()
+    people = Development()
+    graphs = []
+    if demo:
+        from .demo.served import open_demo  # noqa: PLC0415 -- builds the desk
+
+        desk = held.enter_context(open_demo(database_url(db or DEMO_DB, must_exist=False)))
+        graphs.append(desk.graph)
+        people = Development(desk.people)
+    if apps or not demo:
+        wanted: list[str | None] = [*apps] if apps else [None]
+        graphs += [load_app(one).graph(db, must_exist=False) for one in wanted]
     made = service(
         graphs,
         tokens=tokens,
-        development=Development() if development else None,
+        development=people if development else None,
         operators=operator or ("operator",),
         secret=secret,
         bus=None if bus is None else open_bus(bus),
@@ -158,7 +178,8 @@ def serve(
     names = ", ".join(graph.engine.definition.name for graph in graphs)
     where = f"{scheme}://{host}:{listening.getsockname()[1]}{root_path}"
     console().print(f"Serving {names} at {where}/console (API: {root_path}/v1). Stop with Ctrl+C.", soft_wrap=True)
-    server.run([listening])
+    with held:
+        server.run([listening])
 
 
 __all__ = ["register"]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Annotated, cast
+from urllib.parse import quote
 
 from fastapi import Depends, Request
 
@@ -21,8 +22,14 @@ class Service:
     title: str
     links: dict[str, str]
     """More for the console's navigation: a text and where it leads, such as a tracing tool."""
+    trace_url: str | None = None
+    """Where a trace is looked at, with `{trace_id}` in it."""
     figures: Figures = field(default_factory=Figures)
     """Counted now and then."""
+
+    def trace_href(self, trace_id: str) -> str | None:
+        """Where an instance's trace is looked at; None where nobody said."""
+        return None if self.trace_url is None else self.trace_url.replace("{trace_id}", quote(trace_id, safe=""))
 
 
 def service_of(request: Request) -> Service:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -11,6 +12,7 @@ from ..events.bus import Bus
 from ..events.webhooks import Webhook, Webhooks
 from ..graphs import WorkflowGraph
 from ..operations.event_service import EventService
+from ..tools.errors import InputError
 from . import health
 from .api import router as api
 from .console import add_console
@@ -39,6 +41,7 @@ def service(
     console: bool = True,
     title: str = "Interlock",
     links: Mapping[str, str] | None = None,
+    trace_url: str | None = None,
 ) -> FastAPI:
     """Make an ASGI application of compiled workflows: HTTP API, console, event streams, health and metrics.
 
@@ -59,6 +62,7 @@ def service(
         console: Whether the pages for people are served, at `/console`.
         title: The name that the console and the API's description show.
         links: More for the console's navigation: a text and where it leads.
+        trace_url: Where a trace is looked at, such as `https://traces.example.com/trace/{trace_id}`: cases link to it.
 
     Returns:
         A FastAPI application. Mounted in another one, it needs that one's lifespan to run its background work: see docs/service.md.
@@ -68,7 +72,9 @@ def service(
     """
     workflows = Workflows([graphs] if isinstance(graphs, WorkflowGraph) else graphs)
     callers = Callers(principal=principal, tokens=tokens, development=development, operators=operators, secret=secret)
-    served = Service(workflows, callers, Watch(workflows.stores), title, dict(links or {}))
+    served = Service(
+        workflows, callers, Watch(workflows.stores), title, _safe_links(links or {}), _safe_link(trace_url)
+    )
     events = (
         EventService([*workflows], bus, relay=relay, subscribe=subscribe, tick=1.0 if deadlines else None)
         if relay or subscribe or deadlines
@@ -107,6 +113,21 @@ def service(
     if console:
         add_console(app)
     return app
+
+
+def _safe_links(links: Mapping[str, str]) -> dict[str, str]:
+    return {text: str(_safe_link(href)) for text, href in links.items()}
+
+
+def _safe_link(href: str | None) -> str | None:
+    """A link that leads somewhere, and runs nothing.
+
+    Raises:
+        InputError: It has another scheme.
+    """
+    if href is not None and urlsplit(href).scheme not in {"", "http", "https"}:
+        raise InputError(f"{href!r} is no link for a page: give http, https or a path.", code="settings")
+    return href
 
 
 __all__ = ["service"]

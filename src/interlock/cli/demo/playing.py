@@ -71,7 +71,8 @@ class Play:
     desk: Desk
     case: Case
     teller: Teller
-    person: Person
+    person: Person | None
+    """Who answers; None where somebody else does, elsewhere: the case is then played until something is asked."""
 
     def run(self) -> None:
         """Play the case to its end, from wherever it stands."""
@@ -80,7 +81,9 @@ class Play:
             self.teller.resumed(self.desk.graph.instances.get(self.config))
         while True:
             if state.interrupts:
-                self._go_on(self._answer([interrupt.value for interrupt in state.interrupts]))
+                if self.person is None:
+                    return
+                self._go_on(self._answer([interrupt.value for interrupt in state.interrupts], self.person))
             elif state.tasks:  # `next` leaves out a task that was done when the process died, before its step ended
                 self._go_on(None)
             else:
@@ -114,7 +117,7 @@ class Play:
     def _state(self) -> Any:
         return self.desk.graph.get_state(self.config)
 
-    def _answer(self, requests: list[JsonObject]) -> Command[Any] | None:
+    def _answer(self, requests: list[JsonObject], person: Person) -> Command[Any] | None:
         waiting = {
             approval.approval_id
             for approval in self.desk.graph.engine.store.pending_approvals(self.desk.graph.instances.id_of(self.config))
@@ -125,7 +128,7 @@ class Play:
             if request["approvalId"] not in waiting:
                 continue  # decided by a process that was killed before the graph could go on
             self.teller.asked(request)
-            answer = self.person.decide(request)
+            answer = person.decide(request)
             self.teller.decided(request, answer, self.case.principal.id)
             return Command(resume={request["approvalId"]: answer})
         return None

@@ -10,10 +10,12 @@ from ...checkpointing.store import inbox as inbox_rows
 from ...checkpointing.store import outbox as outbox_rows
 from ...checkpointing.store.inbox import InboxEvent, InboxStatus
 from ...checkpointing.store.outbox import OutboxEvent, OutboxStatus
+from ...commands.waits.delivery import Delivery
 from ...events.envelopes import tenant_of
 from ...events.webhooks import deliveries as webhook_rows
 from ...events.webhooks.deliveries import GivenUp
 from ...operations.deliveries import Deliveries
+from ...tools.canonical import JsonObject
 from ...tools.errors import PrincipalError
 from ..access import operators_only
 from ..context import Calls, Serves, Service
@@ -27,15 +29,7 @@ router = APIRouter(tags=["events"])
 @router.post("/events", operation_id="deliverEvent")
 async def deliver(body: DeliverRequest, serves: Serves, caller: Calls) -> DeliveredList:
     """Deliver an event to every workflow that is served; the same event counts once. For operators: an event speaks for its source."""
-    operators_only(caller, "delivering events")
-    waiting = [Deliveries(graph) for graph in serves.workflows]
-    envelope = waiting[0].envelope(body.event, None, body.source)
-    if tenant_of(envelope) != caller.principal.tenant:
-        raise PrincipalError(
-            f"The event is of the tenant {tenant_of(envelope)!r}, and {caller.principal.id} is of another one. Nothing was delivered.",
-            code="not_entitled",
-        )
-    deliveries = [await one.adeliver(envelope, source=body.source) for one in waiting]
+    deliveries = await delivered(serves, caller, body.event, body.source)
     return DeliveredList(
         deliveries=tuple(
             Delivered(
@@ -48,6 +42,24 @@ async def deliver(body: DeliverRequest, serves: Serves, caller: Calls) -> Delive
             for one in deliveries
         )
     )
+
+
+async def delivered(service: Service, caller: Caller, event: JsonObject, source: str) -> list[Delivery]:
+    """Deliver an event of the caller's tenant to every workflow that is served.
+
+    Raises:
+        PrincipalError: The caller is no operator, or the event is another tenant's.
+        InvalidInput: It is no event.
+    """
+    operators_only(caller, "delivering events")
+    waiting = [Deliveries(graph) for graph in service.workflows]
+    envelope = waiting[0].envelope(event, None, source)
+    if tenant_of(envelope) != caller.principal.tenant:
+        raise PrincipalError(
+            f"The event is of the tenant {tenant_of(envelope)!r}, and {caller.principal.id} is of another one. Nothing was delivered.",
+            code="not_entitled",
+        )
+    return [await one.adeliver(envelope, source=source) for one in waiting]
 
 
 @router.get("/events", operation_id="listEvents")

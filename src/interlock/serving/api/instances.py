@@ -11,9 +11,10 @@ from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
 from ...tools.errors import InputError, RevisionConflict
 from ...tools.explanation import Explanation
 from ...tools.results import Answered, CommandResult, ErrorResult, InstanceSnapshot, Pending, ReadResult
-from ..access import operators_only, seen
+from ..access import seen
 from ..addresses import part
 from ..context import Calls, Serves
+from ..erasing import erase as erasing
 from ..moments import moment
 from ..problems import denied, of_error
 from ..queries.listing import listed
@@ -194,12 +195,8 @@ async def fork(workflow_id: WorkflowIdPath, body: ForkRequest, serves: Serves, c
 
 @router.post("/instances/{workflow_id}/erasure", operation_id="eraseInstance")
 async def erase(workflow_id: WorkflowIdPath, body: EraseRequest, serves: Serves, caller: Calls) -> Erased:
-    """Erase the payloads of an instance's audit trail; what is left still verifies. For operators."""
-    operators_only(caller, "erasing")
-    found = await run_in_threadpool(seen, serves, workflow_id, caller)
-    store = found.graph.engine.store
-    count = await run_in_threadpool(store.erase_audit, workflow_id, by=caller.principal, reason=body.reason)
-    return Erased(erased=count)
+    """Erase the payloads of an instance's audit trail, or its conversation; the trail still verifies. For operators."""
+    return Erased(erased=await run_in_threadpool(erasing, serves, workflow_id, body.what, body.reason, caller))
 
 
 def _row(one: Listed) -> InstanceRow:

@@ -72,6 +72,8 @@ class EraseRequest(WireModel):
     """Why something is erased; it is recorded."""
 
     reason: str = Field(min_length=1, max_length=2000)
+    what: Literal["payloads", "conversation"] = "payloads"
+    """The payloads of the audit trail, or the messages of its thread."""
 
 
 class Erased(WireModel):

@@ -1,8 +1,9 @@
 """One approval as its approver is shown it, deciding on it, and deciding on several of one kind together."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -46,6 +47,8 @@ class Argument:
 
     name: str
     value: str
+    notes: list[str]
+    """What asks for the approval because of it, such as where its value comes from."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,9 @@ def _values(
         "status": shown["status"],
         "badge": _BADGES.get(str(shown["status"]), "plain"),
         "description": about(shown),
-        "arguments": [Argument(name, plain_of(value)) for name, value in arguments.items()],
+        "arguments": [
+            Argument(name, plain_of(value), _notes(shown["reasons"], name)) for name, value in arguments.items()
+        ],
         "preview": preview,
         "changes": changes(preview),
         "edited": shown["proposedArguments"],
@@ -213,7 +218,17 @@ def _fields(
     if contract is None or edit is False:
         return []
     editable = None if edit is True else edit
-    return fields_of(contract.input_schema(), asked.effective_arguments, editable, given, problems or {})
+    fields = fields_of(contract.input_schema(), asked.effective_arguments, editable, given, problems or {})
+    return [
+        replace(one, hint=" ".join([one.hint, *_notes(asked.shown.get("reasons"), one.name)]).strip()) for one in fields
+    ]
+
+
+def _notes(reasons: Any, name: str) -> list[str]:
+    """Of what asks for an approval, the sentences that are about one argument."""
+    sentences = [part for one in reasons or [] for part in str(one).split("; ")]
+    about = re.compile(rf"\bargument {re.escape(name)}(?![\w-])")
+    return [one for one in sentences if about.search(one)]
 
 
 def _history(instances: Instances, asked: ApprovalRequest) -> list[dict[str, Any]]:

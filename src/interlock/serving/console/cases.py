@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from langchain_core.messages import BaseMessage
@@ -19,10 +20,12 @@ from ...tools.canonical import JSON, JsonObject
 from ...tools.errors import InputError
 from ...tools.explanation import ApprovalHere, WaitHere
 from ...tools.redaction import redact
-from ..access import operators_only, seen
+from ..access import seen
 from ..addresses import part
 from ..api.audit import verified
 from ..context import Calls, Serves, Service
+from ..erasing import What
+from ..erasing import erase as erasing
 from ..identity import Caller
 from ..workflows import Found
 from .pages import page, to
@@ -42,6 +45,8 @@ class Open:
     until: int | None
     otherwise: str
     href: str | None = None
+    deliver: str | None = None
+    """Where the event that it waits for can be delivered by hand."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, be
         "instance": instance,
         "explained": explained,
         "picture": Markup(picture.svg),  # noqa: S704 -- our own drawing, whose texts are escaped as they are drawn
-        "open_items": [*map(_approval, explained.approvals), *map(_wait, explained.waits)],
+        "open_items": [*map(_approval, explained.approvals), *(_wait(one, workflow_id) for one in explained.waits)],
         "attempts": _attempts(found),
         "may_resolve": why_not_resolve(engine, instance, caller.principal) is None,
         "claims": instances.claims(workflow_id),
@@ -113,6 +118,7 @@ def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, be
         "older": told[0].number if told and told[0].number > 1 else None,
         "messages": _messages(found),
         "seen": instance.audit_count,
+        "trace_href": service.trace_href(instance.trace_id),
     }
 
 
@@ -128,13 +134,16 @@ def _approval(asked: ApprovalHere) -> Open:
     )
 
 
-def _wait(wait: WaitHere) -> Open:
+def _wait(wait: WaitHere, workflow_id: str) -> Open:
     return Open(
         "It waits for an event",
         f"{', '.join(wait.expects) or 'Its deadline'}: {wait.settled} of {wait.needed} so far.",
         "whoever sends it",
         _microseconds(wait.deadline),
         f"it goes to {wait.after_deadline}" if wait.after_deadline else "it goes on waiting",
+        deliver=f"/console/events/deliver?{urlencode({'event': wait.expects[0], 'instance': workflow_id})}"
+        if wait.expects
+        else None,
     )
 
 
@@ -178,18 +187,45 @@ def _messages(found: Found) -> list[dict[str, str]] | None:
     saver, thread = found.graph.checkpointer, found.instance.thread_id
     if not isinstance(saver, SQLCheckpointer) or thread is None:
         return None
-    return [{"role": one.role, "text": _text(one.message)} for one in saver.conversations.messages(thread, limit=200)]
+    return [_message(one.role, one.message) for one in saver.conversations.messages(thread, limit=200)]
 
 
-def _text(message: Any) -> str:
+_WHO = {"human": "Customer", "ai": "Model", "tool": "Tool", "system": "Application"}
+
+
+def _message(role: str, message: Any) -> dict[str, str]:
+    """A message as a page shows it: what was said, and folded away what was called and what came back."""
+    shown = {
+        "role": role if role in _WHO else "other",
+        "who": _WHO.get(role, role),
+        "text": "",
+        "folded": "",
+        "summary": "",
+    }
     if message is None:
-        return "(erased)"
+        return {**shown, "text": "(erased)"}
     if not isinstance(message, BaseMessage):
-        return str(message)
-    calls = [
-        f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})" for call in getattr(message, "tool_calls", ())
-    ]
-    return "\n".join(filter(None, [str(message.text), *calls]))
+        return {**shown, "text": str(message)}
+    text = str(message.text)
+    if role == "tool":
+        return {
+            **shown,
+            "folded": _readable(text),
+            "summary": f"answer of {getattr(message, 'name', None) or 'a tool'}",
+        }
+    calls = getattr(message, "tool_calls", ())
+    if not calls:
+        return {**shown, "text": text}
+    folded = "\n".join(f"{one['name']} {json.dumps(one['args'], indent=2, ensure_ascii=False)}" for one in calls)
+    return {**shown, "text": text, "folded": folded, "summary": f"calls {', '.join(str(one['name']) for one in calls)}"}
+
+
+def _readable(text: str) -> str:
+    """JSON on several lines; any other text as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
 
 
 async def resume(
@@ -253,22 +289,11 @@ async def erase(
     serves: Serves,
     caller: Calls,
     *,
-    what: Annotated[str, Form(pattern="^(conversation|payloads)$")],
+    what: Annotated[What, Form()],
     reason: Annotated[str, Form(min_length=1, max_length=2000)],
     form_token: Annotated[str, Form()] = "",
 ) -> Response:
     """Erase the conversation, or the payloads of the record."""
     serves.callers.check_form(request, caller, form_token)
-    operators_only(caller, "erasing")
-    found = await run_in_threadpool(seen, serves, workflow_id, caller)
-    store, saver = found.graph.engine.store, found.graph.checkpointer
-    if what == "payloads":
-        await run_in_threadpool(store.erase_audit, workflow_id, by=caller.principal, reason=reason)
-    elif isinstance(saver, SQLCheckpointer) and found.instance.thread_id is not None:
-        await run_in_threadpool(saver.erase_conversation, found.instance.thread_id)
-    else:
-        raise InputError(
-            "This workflow's conversation is not kept by Interlock's checkpointer. Nothing was erased; erase it where it is.",
-            code="no_conversation",
-        )
+    await run_in_threadpool(erasing, serves, workflow_id, what, reason, caller)
     return to(request, f"/console/instances/{part(workflow_id)}", "erased")

@@ -43,6 +43,7 @@ _SAID = {
     "resumed": ("good", "It ran on."),
     "resolved": ("good", "Recorded. The workflow finds it when it runs on."),
     "erased": ("good", "Erased."),
+    "delivered": ("good", "Delivered."),
     "retried": ("good", "It is tried again."),
     "forked": ("good", "This is the new instance."),
 }

@@ -1,0 +1,51 @@
+"""Erasing what an instance's record or conversation holds: by an operator, with a reason, and recorded."""
+
+from typing import Literal
+
+from ..checkpointing import SQLCheckpointer
+from ..checkpointing.store import AuditKind
+from ..tools.errors import InputError
+from .access import operators_only, seen
+from .context import Service
+from .identity import Caller
+from .workflows import Found
+
+What = Literal["payloads", "conversation"]
+
+
+def erase(service: Service, workflow_id: str, what: What, reason: str, caller: Caller) -> int:
+    """Erase the payloads of the audit trail, or the conversation; blocks.
+
+    Returns:
+        How many records, or messages, were erased.
+
+    Raises:
+        PrincipalError: The caller is no operator.
+        InputError: The conversation is not kept by Interlock's checkpointer.
+    """
+    operators_only(caller, "erasing")
+    found = seen(service, workflow_id, caller)
+    store = found.graph.engine.store
+    if what == "payloads":
+        return store.erase_audit(workflow_id, by=caller.principal, reason=reason)
+    saver, thread = found.graph.checkpointer, found.instance.thread_id
+    if not isinstance(saver, SQLCheckpointer) or thread is None:
+        raise InputError(
+            "This workflow's conversation is not kept by Interlock's checkpointer. Nothing was erased; erase it where it is.",
+            code="no_conversation",
+        )
+    _record(found, reason, caller)
+    return saver.erase_conversation(thread)
+
+
+def _record(found: Found, reason: str, caller: Caller) -> None:
+    """Before it is done: who erases again after a process that died in between leaves two records, and no erasure is without one."""
+    store = found.graph.engine.store
+    with store.write() as connection:
+        unit = store.unit(connection, found.instance.workflow_id)
+        if unit is not None:
+            unit.record(AuditKind.ERASURE, caller.principal, {"numbers": [], "conversation": True, "reason": reason})
+            unit.flush()
+
+
+__all__ = ["What", "erase"]

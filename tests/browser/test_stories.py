@@ -173,6 +173,7 @@ PAGES = (
     "attention",
     "instances",
     "events",
+    "events/deliver",
     "fleet",
     "learning",
     "approvals",

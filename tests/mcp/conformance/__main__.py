@@ -1,4 +1,4 @@
-"""Runs the protocol's conformance suite against the fixture, and the Inspector's command line against the retail desk.
+"""Runs the protocol's conformance suite against the fixture, and the Inspector's command line against the retail desk and the case workflow.
 
     make mcp-conformance                     # both protocol revisions, and the Inspector
     make mcp-conformance ARGS="--inspector"  # a part
@@ -15,7 +15,7 @@ import sys
 
 import yaml
 
-from tests.mcp.conformance import fixture, inspector
+from tests.mcp.conformance import fixture, inspector, inspector_checks
 from tests.mcp.conformance.installing import FOLDER, HERE, MODULES, SUITE, environment
 from tests.mcp.server.support import listening
 
@@ -53,7 +53,8 @@ def main() -> int:
     everything = not asked.suite and not asked.inspector
     codes = [suite(env, one) for one in (REVISIONS if everything else asked.suite or ())]
     if asked.inspector or everything:
-        codes.append(inspector.run(env))
+        held = [inspector.demo_cases(env), inspector_checks.hostile_checks(env)]
+        codes.append(int(not all(held)))
     return max(codes)
 
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
+from langgraph.config import get_stream_writer
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -87,6 +88,15 @@ def logging_tool() -> str:
 @read("test_streaming_elicitation")
 def streaming_elicitation() -> str:
     """Ask for nothing: the server never sends a client requests of its own."""
+    return "done"
+
+
+@read("test_tool_with_progress")
+async def with_progress() -> str:
+    """Tell of its progress."""
+    for done in (0, 50, 100):
+        get_stream_writer()({"progress": done, "total": 100})
+        await asyncio.sleep(0.05)
     return "done"
 
 
@@ -221,6 +231,7 @@ def workflow(*, is_next: bool = False) -> Workflow:
         error,
         greet,
         logging_tool,
+        with_progress,
         streaming_elicitation,
         json_schema_tool,
         by_region,

@@ -39,6 +39,7 @@ from ..running.scope import outside_scope
 from .answers import answered, closed, error, pending, stored
 from .calls import Call, check_same
 from .limits import Limit, limited, why_limited
+from .streaming import stream_for_tools
 
 Stood = Answered | Pending
 """Where a proposal stands."""
@@ -85,7 +86,7 @@ def propose(engine: Engine, call: Call) -> Steps[Stood]:
             lambda connection: commands.outcomes.deny(commands.unit(connection), proposal, denial)
         )
         return answered(outcome)
-    with outside_call(_facts(engine, instance, proposal.tool), proposal.to_json()) as tell:
+    with outside_call(_facts(engine, instance, proposal.tool), proposal.to_json()) as tell, stream_for_tools():
         done = yield from _proposed(engine, call, commands, proposal, found)
         if isinstance(done, Answered):
             tell(done.to_json())
@@ -211,7 +212,7 @@ def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> 
         yield Startable(contract)
     proposal = as_proposal(approval)
     commands = _commands(engine, instance, approval.requester)
-    with outside_call(_facts(engine, instance, approval.tool), proposal.to_json()) as tell:
+    with outside_call(_facts(engine, instance, approval.tool), proposal.to_json()) as tell, stream_for_tools():
         outcome: Outcome | Broken = yield from commands.carry_out(proposal)
         done = answered(outcome)
         tell(done.to_json())

@@ -97,7 +97,7 @@ class Hosted:
         origins = [f"{scheme}://{name}" for name in names for scheme in ("http", "https")]
         app = self._server.streamable_http_app(
             streamable_http_path=path,
-            json_response=True,
+            json_response=False,  # an answer is JSON all the same, unless progress is told before it
             stateless_http=True,
             max_request_body_size=self.limits.request_bytes + _AROUND,
             transport_security=TransportSecuritySettings(

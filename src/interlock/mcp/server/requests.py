@@ -22,6 +22,7 @@ from .completions import completions
 from .identity import Caller, PrincipalSource, principal_of
 from .limits import Meter, ServerLimits
 from .material import OwnPrompts, OwnResources, ServedPrompt, ServedResource
+from .progress import progress_told
 from .prompts import Prompts
 from .resources import Resources, not_found
 from .tasks import EXTENSION, TaskParams, Tasks, UpdateParams, declares
@@ -117,7 +118,8 @@ def build(
 
     async def call_tool(context: Context, params: types.CallToolRequestParams, by: Principal) -> Any:
         _check_capabilities(context, catalog, params.name)
-        given = await calls.call(params.name, dict(params.arguments or {}), by)
+        async with progress_told(context):
+            given = await calls.call(params.name, dict(params.arguments or {}), by)
         if not isinstance(given, Waiting):
             return given
         if given.is_new and declares(context):

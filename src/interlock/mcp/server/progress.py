@@ -1,0 +1,79 @@
+"""What a tool tells of its progress, on LangGraph's stream, for the client that asked for it with its call."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import anyio
+from mcp.server.context import ServerRequestContext
+
+from ...commands.proposals.streaming import written
+
+_KEPT = 100
+"""How many reports may wait to be sent; progress is a hint, and a tool never waits for the client."""
+_LONGEST = 1_000
+_MOST = 1e15
+
+
+@contextlib.asynccontextmanager
+async def progress_told(context: ServerRequestContext[Any, Any]) -> AsyncIterator[None]:
+    """Tell a client what the tools that run inside write of their progress: `get_stream_writer()({"progress": 3, "total": 10})`.
+
+    Args:
+        context: Of the call. Nothing is told where the client gave no token for it.
+    """
+    if (context.meta or {}).get("progress_token") is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    outgoing, incoming = anyio.create_memory_object_stream[tuple[float, float | None, str | None]](_KEPT)
+
+    def take(piece: Any) -> None:
+        """Take what a tool wrote, in whatever thread it runs."""
+        report = as_report(piece)
+        if report is not None:
+            with contextlib.suppress(RuntimeError):  # the server ends
+                loop.call_soon_threadsafe(keep, report)
+
+    def keep(report: tuple[float, float | None, str | None]) -> None:
+        with contextlib.suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            outgoing.send_nowait(report)
+
+    async def send() -> None:
+        last = -math.inf
+        async with incoming:
+            async for done, total, message in incoming:
+                if done > last:  # as the protocol wants it
+                    last = done
+                    await context.session.report_progress(done, total, message)
+
+    sending = asyncio.create_task(send())
+    token = written.set(take)
+    try:
+        yield
+        await asyncio.sleep(0)  # what was written last is in the loop's queue
+        outgoing.close()
+        await sending
+    finally:
+        written.reset(token)
+        outgoing.close()
+        sending.cancel()
+
+
+def as_report(piece: Any) -> tuple[float, float | None, str | None] | None:
+    """Read a report: how much is done, of how much, and what to show. None for whatever else a tool writes to its stream."""
+    if not isinstance(piece, Mapping) or not _is_amount(piece.get("progress")):
+        return None
+    total, message = piece.get("total"), piece.get("message")
+    if not (total is None or _is_amount(total)) or not (message is None or isinstance(message, str)):
+        return None
+    return piece["progress"], total, None if message is None else message[:_LONGEST]
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
+
+
+__all__ = ["as_report", "progress_told"]

@@ -4,7 +4,9 @@ from .checkpointer import SQLCheckpointer
 from .connecting.capacity import Capacity
 from .database import Database
 from .encryption import Encryption
-from .erasing import erase_instances
+from .removing.erasing import erase_instances
+from .removing.policy import Retirement, RetirementReport
+from .removing.retiring import retire_instances
 from .saver.keeping.policy import Retention, RetentionReport
 from .serializing import TypedSerializer, declared_types
 from .store import ApprovalRequest, ApprovalStatus, AuditKind, AuditRecord, Instance, WorkflowStore
@@ -20,9 +22,12 @@ __all__ = [
     "Instance",
     "Retention",
     "RetentionReport",
+    "Retirement",
+    "RetirementReport",
     "SQLCheckpointer",
     "TypedSerializer",
     "WorkflowStore",
     "declared_types",
     "erase_instances",
+    "retire_instances",
 ]

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
@@ -31,9 +31,8 @@ from .reports.size_report import SizeReport, size_report
 from .saver import history, reading, threads
 from .saver.encoding.sealing import Sealing, Sealings
 from .saver.jobs import Job, PutJob, WritesJob
-from .saver.keeping.policy import Progress as RetentionProgress
+from .saver.keeping import retention as retentions
 from .saver.keeping.policy import Retention, RetentionReport, given
-from .saver.keeping.retention import retain as carry_out
 from .saver.keys import place_of
 from .saver.looking import indexes
 from .saver.looking.listing import list_tuples
@@ -249,6 +248,10 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             self._erase_instances(str(thread_id))
         threads.delete_thread(self._storage, str(thread_id))
 
+    def delete_unused(self, thread_id: str, since: int, *, dry_run: bool = False) -> bool:
+        """Delete a thread unless it was used since a moment (microseconds since 1970 UTC); False where it was, and stays."""
+        return retentions.delete_unused(self._storage, self._sealing(), thread_id, since, dry_run=dry_run)
+
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that these runs made.
 
@@ -269,7 +272,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         policy: Retention | None = None,
         *,
         dry_run: bool = False,
-        progress: RetentionProgress | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
         after: str | None = None,
     ) -> RetentionReport:
         """Delete what a retention does not keep, thread by thread, beside running workers. Run it again to go on after a stop.
@@ -281,16 +284,16 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             after: Begin after this thread, in the order of their ids.
         """
         chosen, erase = given(policy or self.retention), self._erase_instances
-        return carry_out(self._storage, self._sealing(), chosen, erase, dry_run=dry_run, progress=progress, after=after)
+        return retentions.retain(
+            self._storage, self._sealing(), chosen, erase, dry_run=dry_run, progress=progress, after=after
+        )
 
     async def aretain(self, policy: Retention | None = None, *, dry_run: bool = False) -> RetentionReport:
         """As `retain`."""
         return await self.database.arun(partial(self.retain, policy, dry_run=dry_run))
 
     def _erase_instances(self, thread_id: str) -> int:
-        # The workflow store, which a saver alone does without.
-        from .erasing import erase_instances  # noqa: PLC0415
-        from .store import WorkflowStore  # noqa: PLC0415
+        from . import WorkflowStore, erase_instances  # noqa: PLC0415 -- what a saver alone does without
 
         return erase_instances(WorkflowStore(self.database), thread_id)
 

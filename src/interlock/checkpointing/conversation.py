@@ -20,6 +20,7 @@ from .saver.encoding.separation import Decoder
 from .saver.storage import Storage
 from .saver.threads import empty_the_log
 from .saver.tombstones import nameless_tombstone, tombstone
+from .tables import inputs as waiting
 from .tables.conversations import conversations, messages
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -149,11 +150,14 @@ class Conversations:
     def erase(self, thread_id: str) -> int:
         """Erase every message of a conversation, for good. The workflow goes on with placeholders.
 
-        A run that is going on meanwhile cannot bring the messages back.
+        A run that is going on meanwhile cannot bring the messages back. Inputs of the thread that wait in a queue go with them.
 
         Returns:
             How many messages were erased.
         """
+        self._storage.ready()
+        with self._storage.database.write() as connection:
+            waiting.erase(connection, waiting.inputs.c.thread_id == str(thread_id))
         return self._erase(str(thread_id), sa.true())
 
     async def aerase(self, thread_id: str) -> int:

@@ -1,26 +1,29 @@
-"""`interlock db`: the tables made or brought up to this release, how much they hold, threads brought over from LangGraph's savers, and
-what is encrypted with an older key encrypted again.
+"""`interlock db`: the tables made or brought up to this release, how much they hold, threads brought over from LangGraph's savers, what is
+too old deleted, and what is encrypted with an older key encrypted again.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..checkpointing import SQLCheckpointer
+from ..checkpointing import Retirement, SQLCheckpointer, WorkflowStore, retire_instances
 from ..checkpointing.encryption import ENVIRONMENT, Encryption
 from ..checkpointing.importing import import_checkpoints, langgraph_saver
 from ..checkpointing.reports.size_report import SizeReport
 from ..checkpointing.saver.keeping.policy import Retention
+from ..checkpointing.store.heads import KEY_ENVIRONMENT, HeadSigner
 from ..tools.errors import InputError
 from .recovery import restored, resume
+from .support.exports import TrailFiles, read_key
 from .support.loading import DbOption, database_url
 from .support.output import AsJson, console, print_json, visible
 from .support.tables import print_table
 
 topic = typer.Typer(
-    no_args_is_help=True, help="The database: upgrade, stats, import, prune, reencrypt, restored, resume."
+    no_args_is_help=True, help="The database: upgrade, stats, import, prune, retire, reencrypt, restored, resume."
 )
 
 ConversationOption = Annotated[
@@ -159,6 +162,78 @@ def prune(
     )
 
 
+@topic.command("retire")
+def retire(
+    *,
+    db: DbOption = None,
+    conversation: ConversationOption = None,
+    schema: SchemaOption = None,
+    newer_than: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Keep finished instances that changed within this time: 90d, 52w."),
+    ] = None,
+    workflow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DURATION", help="Of this workflow, keep those; `NAME=never` retires none. May be repeated."
+        ),
+    ] = None,
+    unpublished: Annotated[
+        bool, typer.Option("--unpublished", help="Also those whose events nobody has published.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write each audit trail to a file in this folder before it is deleted."),
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(envvar=KEY_ENVIRONMENT, metavar="PEM", help="Sign the last line of each export with this key."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Retire so many at most.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete finished instances that are old enough, with all their rows, their threads and their conversations.
+
+    What stays of each is the number and the hash of its last audit record, by which an export is checked (`interlock audit --check`).
+    Each instance is done in a transaction of its own, beside running workers. Run it again to go on after an interruption.
+    """
+    policy = Retirement(newer_than, dict(_age(one) for one in workflow or ()), unpublished)
+    keep = None if export is None else TrailFiles(export)
+    with (
+        _checkpointer(db, conversation, schema, encryption=Encryption.from_environment()) as saver,
+        _bar("instances", shown=not as_json) as progress,
+    ):
+        store = WorkflowStore(saver.database)
+        report = retire_instances(
+            store,
+            policy,
+            checkpointer=saver,
+            export=keep,
+            signer=None if sign is None or keep is None else HeadSigner(read_key(sign)),
+            limit=limit,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"instances": report.instances, "retired": report.retired, "kept": dict(report.kept),
+                    "broken": list(report.broken), "dryRun": report.dry_run})  # fmt: skip
+        return
+    done = "would be retired" if dry_run else "were retired"
+    console().print(f"Of {report.instances} finished instances that are old enough {report.retired} {done}.")
+    for reason, number in report.kept.items():
+        console().print(f"{number} stay for now: {reason}.")
+    for workflow_id in report.broken:
+        console().print(f"Look at its trail: interlock audit {visible(workflow_id)}", markup=False)
+
+
+def _age(given: str) -> tuple[str, str | None]:
+    name, sign, age = given.rpartition("=")
+    if not sign or not name:
+        raise InputError(f"--workflow {given!r} is not of the form NAME=DURATION. Nothing was deleted.", code="usage")
+    return name, None if age == "never" else age
+
+
 @topic.command("reencrypt")
 def reencrypt(
     *,
@@ -208,19 +283,19 @@ def _checkpointer(
 
 
 @contextmanager
-def _bar(*, shown: bool) -> Iterator[Callable[[int, int, str], None]]:
+def _bar(what: str = "threads", *, shown: bool) -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar on standard error, so that what is printed at the end can be piped."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = (
-        TextColumn("threads"),
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[last]}"),
     )
     with Progress(*columns, console=console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task("threads", total=None, last="")
+        task = bar.add_task(what, total=None, last="")
 
         def progress(done: int, total: int, thread_id: str) -> None:
             bar.update(task, completed=done, total=total, last=visible(thread_id)[:40].replace("[", "("))

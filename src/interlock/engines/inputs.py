@@ -13,22 +13,10 @@ from langchain_core.messages import convert_to_messages, messages_from_dict, mes
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
 
-from ..checkpointing.tables.columns import ident, instant
-from ..checkpointing.vault import Protected, check_place, placed
+from ..checkpointing.tables.inputs import BESIDE_THE_QUEUE, inputs
+from ..checkpointing.vault import check_place, placed
 from ..tools.errors import InvalidInput
 from ..tools.principal import Principal
-
-inputs = sa.Table(
-    "interlock_inputs",
-    sa.MetaData(),
-    sa.Column("input_id", ident(64), primary_key=True),
-    sa.Column("thread_id", ident(255), nullable=False, index=True),
-    sa.Column("tenant", ident(), nullable=False),
-    sa.Column("body", Protected("interlock_inputs.body"), nullable=False),
-    sa.Column("created_at", instant(), nullable=False),
-    info={"place": ("input_id",), "protected": ("body",)},
-)
-"""One row for each input that was not taken yet. It stands with the queue, on PostgreSQL."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +79,13 @@ def insert(
         "body": body,
         "created_at": now,
     }
-    connection.execute(sa.insert(inputs).values(placed(inputs, values)))
+    connection.execute(sa.insert(inputs).values(placed(inputs, values)), execution_options=BESIDE_THE_QUEUE)
 
 
 def load(connection: Connection, input_id: str) -> Given | None:
     """Read one; None where it was taken already."""
-    row = connection.execute(sa.select(inputs).where(inputs.c.input_id == input_id)).mappings().first()
+    statement = sa.select(inputs).where(inputs.c.input_id == input_id)
+    row = connection.execute(statement, execution_options=BESIDE_THE_QUEUE).mappings().first()
     if row is None:
         return None
     values = dict(row)
@@ -110,7 +99,8 @@ def load(connection: Connection, input_id: str) -> Given | None:
 
 def delete(connection: Connection, input_id: str) -> None:
     """Forget one that was taken."""
-    connection.execute(sa.delete(inputs).where(inputs.c.input_id == input_id))
+    statement = sa.delete(inputs).where(inputs.c.input_id == input_id)
+    connection.execute(statement, execution_options=BESIDE_THE_QUEUE)
 
 
-__all__ = ["Given", "delete", "dumped_input", "inputs", "insert", "load"]
+__all__ = ["Given", "delete", "dumped_input", "insert", "load"]

@@ -9,11 +9,14 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
+from sqlalchemy.engine import Connection
 
+from ..checkpointing.store import instances as instance_rows
 from ..commands.running.driver import arun, run
 from ..commands.running.engine import logger
 from ..commands.running.operations import Either, Steps, in_store
 from ..commands.running.principals import ACTOR
+from ..commands.running.scope import workflow_id_of
 from ..nodes.execution import OUTCOME_UNKNOWN
 from ..operations.compiled import CompiledWorkflow
 from ..operations.resuming import AnyGraph
@@ -81,6 +84,8 @@ class RunOnce:
         if job.input_id is not None:
             input_id = job.input_id
             given = yield from in_store(lambda connection: inputs.load(connection, input_id), write=False)
+            if given is None and not (yield from in_store(lambda connection: _is_there(connection, job), write=False)):
+                return Done("the input was erased")
         try:
             output = yield from _run(runner, job, given)
         except ResumeError:
@@ -136,6 +141,12 @@ def _run(runner: Any, job: Job, given: inputs.Given | None) -> Steps[Any]:
             lambda: runner.invoke(value, config, context=by), lambda: runner.ainvoke(value, config, context=by)
         )
     )
+
+
+def _is_there(connection: Connection, job: Job) -> bool:
+    """Whether there is an instance: an input that is gone was taken then by an attempt before, and was erased otherwise."""
+    workflow_id = job.workflow_id or workflow_id_of({"thread_id": job.thread_id}, job.workflow)
+    return instance_rows.load(connection, workflow_id) is not None
 
 
 def _config(job: Job, given: inputs.Given | None) -> RunnableConfig:

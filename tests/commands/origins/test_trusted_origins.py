@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from interlock import Approval, Principal, SQLCheckpointer, Workflow, WorkflowGraph, command, read
 from interlock.checkpointing import sources as source_rows
-from interlock.checkpointing.erasing import erase_instances
+from interlock.checkpointing.removing.erasing import erase_instances
 from interlock.checkpointing.tables.sources import sources
 from interlock.commands.origins.capturing import Sources, hashed_with
 from interlock.rules.origins import Origin, TrustedOrigins

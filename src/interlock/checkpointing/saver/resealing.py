@@ -1,16 +1,18 @@
 """Rows sealed again: for another place, when a thread is copied, and with another key, when keys are rotated."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.util import immutabledict
 
 from ...tools.errors import StoreError
 from ..database import Database
 from ..encryption import misplaced
 from ..tables.checkpoints import channel_values, checkpoints, threads, writes
 from ..tables.conversations import conversations, messages
+from ..tables.inputs import BESIDE_THE_QUEUE, are_there, inputs
 from ..tables.workflow import PROTECTED
 from ..vault import Placed, Vault
 from .encoding.sealing import Place, Sealing, checkpoint_place, message_place, value_place, writes_place
@@ -114,13 +116,24 @@ def reencrypt(storage: Storage, sealing: Sealing, progress: Progress | None = No
         )
     for table in PROTECTED:
         done, skipped = _add((done, skipped), reencrypt_texts(workflow, table, progress))
+    with workflow.read() as connection:
+        has_queue = are_there(connection)
+    if has_queue:
+        done, skipped = _add((done, skipped), reencrypt_texts(workflow, inputs, progress, options=BESIDE_THE_QUEUE))
     return ReencryptReport(done, skipped)
 
 
-def reencrypt_texts(database: Database, table: sa.Table, progress: Progress | None = None) -> tuple[int, int]:
+def reencrypt_texts(
+    database: Database,
+    table: sa.Table,
+    progress: Progress | None = None,
+    *,
+    options: Mapping[str, Any] = immutabledict(),
+) -> tuple[int, int]:
     """Encrypt the protected columns of one of the workflow's tables with the newest key. Rows done, and rows that were already."""
     vault = database.vault
-    if vault is None or not sa.inspect(database.engine).has_table(table.name, schema=database.schema):
+    schema = None if "schema_translate_map" in options else database.schema
+    if vault is None or not sa.inspect(database.engine).has_table(table.name, schema=schema):
         return 0, 0
     keys, protected = table.primary_key.columns.values(), [table.c[name] for name in table.info["protected"]]
     # As they are stored: their type would decrypt them.
@@ -133,7 +146,7 @@ def reencrypt_texts(database: Database, table: sa.Table, progress: Progress | No
         changed = 0
         with database.write() as connection:
             page = query if after is None else query.where(sa.tuple_(*keys) > sa.tuple_(*after))
-            rows = [dict(row) for row in connection.execute(page).mappings()]
+            rows = [dict(row) for row in connection.execute(page, execution_options=options).mappings()]
             for row in rows:
                 changes = {}
                 for column in protected:
@@ -143,7 +156,7 @@ def reencrypt_texts(database: Database, table: sa.Table, progress: Progress | No
                         changes[column.name] = Placed(_same_place(vault, column, text, place), place)
                 if changes:
                     here = sa.and_(*(key == row[key.name] for key in keys))
-                    connection.execute(sa.update(table).where(here).values(changes))
+                    connection.execute(sa.update(table).where(here).values(changes), execution_options=options)
                     changed += 1
         done, skipped = done + changed, skipped + len(rows) - changed
         if changed and progress is not None:

@@ -11,6 +11,7 @@ from ..connecting.engines import Dialect
 from ..database import Database
 from ..faults import is_deadlock
 from ..identifiers import checked
+from ..tables import inputs as waiting
 from ..tables.checkpoints import THREAD_ID_LENGTH, channel_values, checkpoints, threads, writes
 from ..tables.conversations import conversations, messages
 from .encoding.sealing import Sealing
@@ -66,6 +67,7 @@ def _delete(storage: Storage, thread_id: str, unless_newer_than: str | None) -> 
             if newest is None or newest > unless_newer_than:
                 return False
         _delete_checkpoints(connection, numbers)
+        waiting.erase(connection, waiting.inputs.c.thread_id == thread_id)
         if storage.together:
             _delete_conversation(connection, thread_id)
             # Namespaces that began before the conversation was held refer to messages that are gone now.

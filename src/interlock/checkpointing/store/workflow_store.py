@@ -11,10 +11,12 @@ from ...tools.errors import InputError
 from ...tools.events import EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
+from .. import retired
 from ..connecting.capacity import Capacity
 from ..database import Database
 from ..due import Due, WhenDue
 from ..encryption import Encryption
+from ..retired import RetiredTrail
 from ..tables.workflow import instances as instances_table
 from ..transactions.transactions import Transactions
 from . import approval_listing, approvals, audit, instances, leases, ledger, outbox, trail
@@ -121,6 +123,11 @@ class WorkflowStore(Transactions):
             InputError: There is none of this id.
         """
         found = self.find(workflow_id)
+        if found is None and (end := self.retired(workflow_id)) is not None:
+            raise InputError(
+                f"The workflow instance {workflow_id!r} was finished and old enough, and was retired: {end}.",
+                code="unknown_instance",
+            )
         if found is None:
             raise InputError(
                 f"There is no workflow instance {workflow_id!r} in {self._place()}. An instance begins with the first run of its thread. "
@@ -128,6 +135,11 @@ class WorkflowStore(Transactions):
                 code="unknown_instance",
             )
         return found
+
+    def retired(self, workflow_id: str) -> RetiredTrail | None:
+        """The end of the audit trail of an instance that was retired, the last one of this id; None where none was."""
+        with self.read() as connection:
+            return retired.last_of(connection, workflow_id)
 
     def _place(self) -> str:
         return repr(self.database.engine.url) if self.is_durable else "this process's memory"
@@ -186,6 +198,8 @@ class WorkflowStore(Transactions):
             row = connection.execute(trail.end_of(workflow_id)).first()
             records = trail.rows(connection, workflow_id)
         broken = trail.check(records, **({} if row is None else {"count": row[0], "head": row[1]}))
+        if row is None and not records and (end := self.retired(workflow_id)) is not None:
+            return [Broken(1, f"the instance was retired: {end}")]
         if row is None:
             broken.append(
                 Broken(len(records) + 1, "the instance has no row any more, which would say where its trail ends")

@@ -10,6 +10,7 @@ from ..vault import Protected
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_where, text
 from .feedback import feedback
 from .resumptions import resumptions
+from .retired import retired
 from .sources import sources
 from .webhooks import webhooks
 
@@ -68,6 +69,7 @@ instances = sa.Table(
     # When an instance began never changes, so this costs its beginning alone.
     sa.Index("ix_workflow_instances_newest", "tenant", "created_at", "workflow_id"),
     sa.Index("ix_workflow_instances_served", "tenant", "served", "created_at", "workflow_id"),
+    sa.Index("ix_workflow_instances_oldest", "created_at", "workflow_id"),
     sa.Index("ix_workflow_instances_thread", "thread_id"),
     sa.Index("ix_workflow_instances_trace", "trace_id"),
     info={"place": ("workflow_id",), "protected": ("data", "last_result")},
@@ -320,6 +322,7 @@ inbox = sa.Table(
     sa.Index("ix_workflow_inbox_kept", "consumer", "correlation", "event_name", "status"),
     sa.Index("ix_workflow_inbox_listing", "status", "position"),
     sa.Index("ix_workflow_inbox_trace", "trace_id"),
+    sa.Index("ix_workflow_inbox_instance", "workflow_id", **only_where("workflow_id IS NOT NULL")),
     info={"place": ("consumer", "source", "event_id"), "protected": ("envelope",)},
     **TABLE_OPTIONS,
 )
@@ -383,4 +386,5 @@ __all__ = [
     "PROTECTED", "approvals", "audit", "counted", "counters", "decisions", "definitions", "feedback", "inbox", "instances", "ledger",
     "outbox", "relay_lanes", "resumptions", "wait_events", "wait_items", "waits",
     "webhooks",
+    "outbox", "relay_lanes", "resumptions", "retired", "wait_events", "wait_items", "waits",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from ...events.brokers import open_bus
 from ...events.running import until_stopped
 from ...operations import EventService
 from ...operations.resuming import AnyGraph
-from ...tools.errors import InputError
+from ...tools.errors import InputError, StoreUnavailable
 from ..support.durations import seconds_of
 from ..support.loading import DbOption, database_url, load_app, load_root
 from ..support.output import AsJson, console, print_json
@@ -130,15 +130,20 @@ def _root(given: str) -> tuple[str, AnyGraph]:
 
 def _tell(runs: Runs, connections: int, *, as_json: bool) -> None:
     """Say what is worked on, and how much of the server this worker may take."""
-    with runs.database.read() as connection:
-        limit = server_limit(connection)
+    try:
+        with runs.database.read() as connection:
+            limit = server_limit(connection)
+        per_tenant = runs.per_tenant
+    except StoreUnavailable as error:
+        console(stderr=True).print(f"{error.message} The worker waits for it.", markup=False)
+        return
     names = [graph.engine.definition.name for graph in runs.graphs]
     allowed, taken = (0, 0) if limit is None else (limit.allowed, limit.taken)
     if as_json:
-        print_json(json.loads(json.dumps({"workflows": names, "perTenant": runs.per_tenant, "connections": connections, "allowed": allowed, "taken": taken})))  # fmt: skip
+        print_json(json.loads(json.dumps({"workflows": names, "perTenant": per_tenant, "connections": connections, "allowed": allowed, "taken": taken})))  # fmt: skip
         return
     out = console()
-    out.print(f"Works on {', '.join(names)}; {runs.per_tenant} runs of a tenant at once. Ctrl-C ends it.", style="dim")
+    out.print(f"Works on {', '.join(names)}; {per_tenant} runs of a tenant at once. Ctrl-C ends it.", style="dim")
     out.print(f"Takes up to {connections} connections; the server allows {allowed}, and {taken} are open.", style="dim")
     if taken + connections > allowed:
         console(stderr=True).print(

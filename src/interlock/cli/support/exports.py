@@ -1,11 +1,14 @@
 """Audit trails out of the database: exported, checked without it, and erased in part."""
 
+import datetime as dt
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
-from ...checkpointing.store import WorkflowStore
+from ...checkpointing.store import Instance, WorkflowStore
 from ...checkpointing.store import trail as trails
 from ...checkpointing.store.audit import Broken
 from ...checkpointing.store.heads import HeadSigner, HeadVerifier, SignedHead, compare
@@ -34,6 +37,50 @@ def write_export(store: WorkflowStore, workflow_id: str, file: Path, *, signer: 
             code="not_written",
         ) from error
     console(stderr=True).print(f"{len(lines) - 1} records written to {file}.")
+
+
+class TrailFiles:
+    """Keeps trails as files of a folder: one for each instance, in a folder of its workflow and of the month in which it changed last.
+
+    A file is on disk when a call returns, and readable by its owner alone. One that is there already is replaced: whoever was stopped
+    after writing it writes it again.
+
+    Args:
+        folder: Where; it is made where it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, instance: Instance, lines: Sequence[str]) -> None:
+        """Write a trail.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        month = dt.datetime.fromtimestamp(instance.updated_at / 1e6, dt.UTC).strftime("%Y-%m")
+        folder = self._folder / quote(instance.workflow, safe="") / month
+        # An id may hold anything: it must name no other folder.
+        file = folder / f"{quote(instance.workflow_id, safe='').replace('.', '%2E')}.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            made = os.open(file.with_suffix(".part"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(made, "w", encoding="utf-8") as out:
+                out.writelines(f"{json_line(one)}\n" for one in lines)
+                out.flush()
+                os.fsync(out.fileno())
+            file.with_suffix(".part").replace(file)
+            at = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(at)
+            finally:
+                os.close(at)
+        except OSError as error:
+            raise InputError(
+                f"The trail of {instance.workflow_id} was not written to {str(file)!r}: {error.strerror}. The instance stays, and what was "
+                "retired before it is exported. Mend that, and run it again.",
+                code="not_written",
+            ) from error
 
 
 def check_export(

@@ -5,8 +5,8 @@ from sqlalchemy.engine import Connection
 
 from ...checkpointing.connecting.engines import Dialect
 from ...checkpointing.database import Database
+from ...checkpointing.tables.inputs import inputs
 from ...tools.errors import InputError, StoreError
-from ..inputs import inputs
 
 TASK = "interlock.run"
 KEEP = "interlock.keep"

@@ -77,6 +77,29 @@ def retain(
     return RetentionReport(seen, gone, dropped, dry_run)
 
 
+def delete_unused(storage: Storage, sealing: Sealing, thread_id: str, since: int, *, dry_run: bool = False) -> bool:
+    """Delete a thread unless somebody used it since a moment.
+
+    Args:
+        storage: Where.
+        sealing: Reads the body of its newest checkpoint, where its id tells no time.
+        thread_id: The thread.
+        since: Microseconds since 1970 UTC.
+        dry_run: Only say whether it would go.
+
+    Returns:
+        Whether it is gone, or was not there.
+    """
+    storage.ready()
+    with storage.database.read() as connection:
+        newest = connection.scalar(sa.select(sa.func.max(threads.c.head)).where(threads.c.thread_id == thread_id))
+    if newest is None:
+        return True
+    if not _is_older(storage, sealing, thread_id, newest, since):
+        return False
+    return dry_run or delete_thread(storage, thread_id, unless_newer_than=newest)
+
+
 def _threads(storage: Storage, after: str | None) -> Iterator[tuple[str, str]]:
     """Every thread that has checkpoints, and the newest of them, in the order of their ids."""
     t = threads.c
@@ -220,4 +243,4 @@ def _time_of(sealing: Sealing, owner: tuple[str, str], checkpoint_id: str, row: 
         return None
 
 
-__all__ = ["retain"]
+__all__ = ["delete_unused", "retain"]

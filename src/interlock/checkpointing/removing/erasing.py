@@ -3,19 +3,17 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..tools.errors import InProgress
-from ..tools.principal import Principal
-from .connecting.engines import Dialect
-from .store import instances as instance_rows
-from .store import ledger_counts, trail
-from .store.instances import ERASED
-from .store.seal import Seal
-from .store.workflow_store import WorkflowStore
-from .tables.feedback import feedback
-from .tables.resumptions import resumptions
-from .tables.sources import sources
-from .tables.webhooks import webhooks
-from .tables.workflow import approvals, decisions, inbox, instances, ledger, outbox, wait_events, wait_items, waits
+from ...tools.errors import InProgress
+from ...tools.principal import Principal
+from ..saver.threads import slices
+from ..store import instances as instance_rows
+from ..store import trail
+from ..store.instances import ERASED
+from ..store.seal import Seal
+from ..store.workflow_store import WorkflowStore
+from ..tables import inputs as waiting
+from ..tables.workflow import inbox, instances
+from . import rows
 
 BY_DELETION = Principal("interlock.deletion")
 """Who erases where a thread is deleted and nobody says who deletes it."""
@@ -44,6 +42,8 @@ def erase_instances(
     with store.read() as connection:
         of_thread = sa.select(instances.c.workflow_id).where(instances.c.thread_id == thread_id)
         found = list(connection.scalars(of_thread.order_by(instances.c.workflow_id)))
+    with store.write() as connection:
+        waiting.erase(connection, waiting.inputs.c.thread_id == thread_id)
     erased = 0
     for workflow_id in found:
         with store.write() as connection:
@@ -52,8 +52,7 @@ def erase_instances(
 
 
 def _erase(store: WorkflowStore, connection: Connection, workflow_id: str, by: Principal, reason: str) -> int:
-    if store.database.dialect is Dialect.SQLITE:
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    rows.overwrite_what_is_deleted(store.database, connection)
     unit = store.unit(connection, workflow_id)
     if unit is None:
         return 0
@@ -65,18 +64,13 @@ def _erase(store: WorkflowStore, connection: Connection, workflow_id: str, by: P
             details={"workflowId": workflow_id},
         )
     trail.erase(unit, by, reason=reason)
-    of_waits = sa.select(waits.c.wait_id).where(waits.c.workflow_id == workflow_id).scalar_subquery()
-    of_approvals = sa.select(approvals.c.approval_id).where(approvals.c.workflow_id == workflow_id).scalar_subquery()
-    for table in (wait_items, wait_events):
-        connection.execute(sa.delete(table).where(table.c.wait_id.in_(of_waits)))
-    connection.execute(sa.delete(decisions).where(decisions.c.approval_id.in_(of_approvals)))
-    for table in (waits, approvals, ledger, outbox, feedback, resumptions, sources, webhooks):
-        connection.execute(sa.delete(table).where(table.c.workflow_id == workflow_id))
-    ledger_counts.erase(connection, workflow_id)
+    taken_in = rows.taken_in(connection, workflow_id, workflow=instance.workflow)
+    rows.delete(connection, workflow_id)
     # An event that comes again is known by its row still.
-    taken = sa.update(inbox).where(inbox.c.workflow_id == workflow_id)
     late = sa.case((inbox.c.status == "kept", "late"), else_=inbox.c.status)
-    connection.execute(taken.values(envelope="{}", note=None, correlation=None, status=late))
+    for some in slices(taken_in):
+        taken = sa.update(inbox).where(inbox.c.position.in_(some))
+        connection.execute(taken.values(envelope="{}", note=None, correlation=None, status=late))
     nobody = instance_rows.principal_text(Principal("erased", tenant=instance.tenant))
     connection.execute(
         sa.update(instances)

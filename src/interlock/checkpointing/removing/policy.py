@@ -1,0 +1,70 @@
+"""How long finished instances are kept, and what retiring the others came to. Plain data and pure decisions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from ...tools.errors import InputError
+from ..saver.keeping.policy import seconds
+
+Age = timedelta | str | None
+"""A duration, such as `timedelta(days=90)` or `"90d"`; None for ever."""
+
+
+@dataclass(frozen=True)
+class Retirement:
+    """How long finished instances are kept, counted from their last change. Those that are not finished are always kept.
+
+    Raises:
+        InputError: A duration is none, or nothing would ever go.
+    """
+
+    newer_than: Age = None
+    """Of every workflow that `workflows` does not name."""
+    workflows: Mapping[str, Age] = field(default_factory=dict)
+    """By the workflow's name; None keeps its instances for ever."""
+    unpublished: bool = False
+    """Whether instances go as well whose events, or whose feedback for traces, nobody has sent. Set it where nothing sends them."""
+
+    def __post_init__(self) -> None:
+        if not self.ages():
+            raise InputError(
+                "This retirement keeps every instance for ever. Nothing was deleted. Say how long finished instances are kept."
+            )
+
+    def ages(self) -> dict[str | None, float]:
+        """Seconds for which instances are kept, by workflow, and by None for the other ones; what is kept for ever is left out."""
+        kept: dict[str | None, float | None] = {None: seconds("newer_than", self.newer_than)}
+        kept |= {name: seconds(f"workflows[{name!r}]", age) for name, age in self.workflows.items()}
+        return {name: age for name, age in kept.items() if age is not None}
+
+    def cutoff(self, workflow: str, now: int) -> int | None:
+        """Finished instances of a workflow that changed last before this go.
+
+        Args:
+            workflow: Its name.
+            now: Microseconds since 1970 UTC.
+
+        Returns:
+            Microseconds since 1970 UTC; None where all are kept.
+        """
+        age = self.ages().get(workflow if workflow in self.workflows else None)
+        return None if age is None else now - int(age * 1e6)
+
+
+@dataclass(frozen=True)
+class RetirementReport:
+    """What a retirement did, or would do."""
+
+    instances: int
+    """How many finished instances were old enough."""
+    retired: int
+    kept: Mapping[str, int]
+    """How many of them stay for now, by the reason."""
+    broken: tuple[str, ...]
+    """Those whose audit trail does not verify, which stay for a person to look at; the first 100."""
+    dry_run: bool
+    """Whether nothing was deleted."""
+
+
+__all__ = ["Age", "Retirement", "RetirementReport"]

@@ -1,0 +1,49 @@
+"""The table of inputs and answers that wait for their run in a queue, on PostgreSQL.
+
+The queue makes it, and its rows are the queue's to write. It stands here because it holds messages: whoever erases a thread or a
+conversation, or encrypts with another key, has to know it, with or without a queue in the same process.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ..vault import Protected
+from .columns import ident, instant
+
+BESIDE_THE_QUEUE: dict[str, Any] = {"schema_translate_map": {}}
+"""Execution options of its statements: it is in the queue's schema, and not in that of the store's tables."""
+
+inputs = sa.Table(
+    "interlock_inputs",
+    sa.MetaData(),
+    sa.Column("input_id", ident(64), primary_key=True),
+    sa.Column("thread_id", ident(255), nullable=False, index=True),
+    sa.Column("tenant", ident(), nullable=False),
+    sa.Column("body", Protected("interlock_inputs.body"), nullable=False),
+    sa.Column("created_at", instant(), nullable=False),
+    info={"place": ("input_id",), "protected": ("body",)},
+)
+"""One row for each input that was not taken yet."""
+
+
+def are_there(connection: Connection) -> bool:
+    """Whether a queue keeps inputs in this database."""
+    if connection.dialect.name != "postgresql":
+        return False
+    return connection.execute(sa.select(sa.func.to_regclass(inputs.name))).scalar_one() is not None
+
+
+def erase(connection: Connection, *which: sa.ColumnElement[bool]) -> int:
+    """Delete the inputs that conditions pick, where there are any: a run that was to take one finds that it is gone.
+
+    Returns:
+        How many there were.
+    """
+    if not are_there(connection):
+        return 0
+    return connection.execute(sa.delete(inputs).where(*which), execution_options=BESIDE_THE_QUEUE).rowcount
+
+
+__all__ = ["BESIDE_THE_QUEUE", "are_there", "erase", "inputs"]

@@ -5,14 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel
 
-from interlock import Approval, Event, Principal, SQLCheckpointer, ToolContext, Workflow, WorkflowGraph, command
+from interlock import (
+    Approval,
+    Event,
+    Policy,
+    Principal,
+    SQLCheckpointer,
+    ToolContext,
+    Workflow,
+    WorkflowGraph,
+    command,
+)
 from interlock.engines import Runs
 from interlock.engines.worker import Worker
 from interlock.testing import ScriptedChatModel, call
@@ -62,9 +72,10 @@ def next_step(messages: list[BaseMessage], offered: list[str]) -> Any:
     return "I wait."
 
 
-def shop_flow(name: str = "shop", *, version: int = 1, within: str = "1h") -> Workflow:
+def shop_flow(name: str = "shop", *, version: int = 1, within: str = "1h", policies: Sequence[Policy] = ()) -> Workflow:
     """`open`, `noted`, `waiting` for a payment, `paid` or `overdue`, `closed`."""
-    flow = Workflow(name, version=version, model=ScriptedChatModel(forever=next_step), data=ShopData)
+    model = ScriptedChatModel(forever=next_step)
+    flow = Workflow(name, version=version, model=model, data=ShopData, policies=policies)
     flow.add_state("open")
     flow.add_state("noted")
     flow.add_wait("waiting", for_event=Paid, within=within, then="paid", on_timeout="overdue")

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from ...tools.kinds import ItemStatus
-from ..tables.workflow import inbox, wait_events, wait_items, waits
-from .inbox import WAITING
+from ..tables.workflow import inbox, looks, wait_events, wait_items, waits
+from .inbox import InboxStatus
+from .sql.insert import insert_or_ignore
 
 
 class WaitStatus(StrEnum):
@@ -141,25 +142,61 @@ def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[
     return [_wait(row) for row in connection.execute(statement).mappings()]
 
 
-def missed(connection: Connection, *, workflow: str, limit: int) -> list[Wait]:
-    """Open waits that an event in the inbox would fit: both were written at the same moment and did not see each other."""
-    statement = (
-        sa.select(waits)
-        .distinct()
-        .join(wait_events, wait_events.c.wait_id == waits.c.wait_id)
-        .join(
-            inbox,
-            sa.and_(
-                inbox.c.consumer == wait_events.c.workflow,
-                inbox.c.correlation == wait_events.c.correlation,
-                inbox.c.event_name == wait_events.c.event_name,
-                inbox.c.tenant == waits.c.tenant,
-            ),
-        )
-        .where(inbox.c.consumer == workflow, inbox.c.status.in_(WAITING), waits.c.status == WaitStatus.OPEN.value)
-        .limit(limit)
+def missed(connection: Connection, *, workflow: str, since: int, limit: int) -> list[Wait]:
+    """Open waits that an event in the inbox would fit.
+
+    Either both were written at the same moment and did not see each other, or the wait was not to be moved when the event came
+    (`InboxStatus.KEPT` with a note), which may be long ago.
+
+    Args:
+        connection: The connection.
+        workflow: Of which workflow.
+        since: Microseconds since 1970 UTC. Of the others only events that were looked at later are, so that what waits in the inbox for good
+            costs nothing.
+        limit: How many at most of each kind.
+    """
+    found: dict[str, Wait] = {}
+    held_up = sa.and_(inbox.c.status == _literal(InboxStatus.KEPT), inbox.c.note.is_not(None))
+    lately = sa.and_(
+        inbox.c.status.in_([_literal(InboxStatus.KEPT), _literal(InboxStatus.UNMATCHED)]), inbox.c.settled_at > since
     )
-    return [_wait(row) for row in connection.execute(statement).mappings()]
+    for which in (lately, held_up):
+        statement = (
+            sa.select(waits)
+            .distinct()
+            .join(wait_events, wait_events.c.wait_id == waits.c.wait_id)
+            .join(
+                inbox,
+                sa.and_(
+                    inbox.c.consumer == wait_events.c.workflow,
+                    inbox.c.correlation == wait_events.c.correlation,
+                    inbox.c.event_name == wait_events.c.event_name,
+                    inbox.c.tenant == waits.c.tenant,
+                ),
+            )
+            .where(inbox.c.consumer == workflow, which, waits.c.status == WaitStatus.OPEN.value)
+            .limit(limit)
+        )
+        for row in connection.execute(statement).mappings():
+            wait = _wait(row)
+            found.setdefault(wait.wait_id, wait)
+    return [*found.values()]
+
+
+def _literal(status: StrEnum) -> sa.ColumnElement[str]:
+    return sa.literal_column(f"'{status.value}'")  # as the partial index has it
+
+
+def looked_until(connection: Connection, workflow: str) -> int:
+    """Up to when events were looked through that waits may have missed: microseconds since 1970 UTC, 0 where nobody did."""
+    return int(connection.scalar(sa.select(looks.c.looked_at).where(looks.c.workflow == workflow)) or 0)
+
+
+def note_look(connection: Connection, workflow: str, at: int) -> None:
+    """Write down that events were looked through which came before a moment."""
+    later = sa.update(looks).where(looks.c.workflow == workflow, looks.c.looked_at < at).values(looked_at=at)
+    if connection.execute(later).rowcount == 0:
+        insert_or_ignore(connection, looks, {"workflow": workflow, "looked_at": at})
 
 
 def mark_item(connection: Connection, item: WaitItem, status: ItemStatus, *, event_id: str, now: int) -> bool:

@@ -145,12 +145,12 @@ class WorkflowStore(Transactions):
         return repr(self.database.engine.url) if self.is_durable else "this process's memory"
 
     def instances(self, *, workflow: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Instance]:
-        """The instances that changed last, newest first."""
+        """The instances that began last, newest first."""
         table = instances_table
         statement = (
             sa.select(table)
             .where(table.c.definition != instances.ERASED)
-            .order_by(table.c.updated_at.desc(), table.c.workflow_id)
+            .order_by(table.c.created_at.desc(), table.c.workflow_id.desc())
             .limit(limit)
         )
         if workflow is not None:

@@ -196,6 +196,7 @@ approvals = sa.Table(
     sa.Index("ix_workflow_approvals_due", "status", "expires_at"),
     # What became of such calls lately; none of it ever changes.
     sa.Index("ix_workflow_approvals_asked", "tenant", "workflow", "tool", "requested_at"),
+    sa.Index("ix_workflow_approvals_oldest", "status", "requested_at", "approval_id"),
     sa.Index(
         "ix_workflow_approvals_resume",
         "workflow",
@@ -321,9 +322,24 @@ inbox = sa.Table(
     sa.UniqueConstraint("consumer", "source", "event_id"),
     sa.Index("ix_workflow_inbox_kept", "consumer", "correlation", "event_name", "status"),
     sa.Index("ix_workflow_inbox_listing", "status", "position"),
+    sa.Index("ix_workflow_inbox_lately", "consumer", "settled_at", **only_where("status IN ('kept', 'unmatched')")),
+    sa.Index("ix_workflow_inbox_held", "consumer", "status", **only_where("status = 'kept' AND note IS NOT NULL")),
     sa.Index("ix_workflow_inbox_trace", "trace_id"),
     sa.Index("ix_workflow_inbox_instance", "workflow_id", **only_where("workflow_id IS NOT NULL")),
     info={"place": ("consumer", "source", "event_id"), "protected": ("envelope",)},
+    **TABLE_OPTIONS,
+)
+
+looks = sa.Table(
+    "workflow_looks",
+    metadata,
+    sa.Column("workflow", ident(), primary_key=True),
+    sa.Column(
+        "looked_at",
+        instant(),
+        nullable=False,
+        comment="events that came before were looked through for waits that missed them",
+    ),
     **TABLE_OPTIONS,
 )
 
@@ -384,7 +400,5 @@ PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feed
 
 __all__ = [
     "PROTECTED", "approvals", "audit", "counted", "counters", "decisions", "definitions", "feedback", "inbox", "instances", "ledger",
-    "outbox", "relay_lanes", "resumptions", "wait_events", "wait_items", "waits",
-    "webhooks",
-    "outbox", "relay_lanes", "resumptions", "retired", "wait_events", "wait_items", "waits",
+    "looks", "outbox", "relay_lanes", "resumptions", "retired", "wait_events", "wait_items", "waits", "webhooks",
 ]  # fmt: skip

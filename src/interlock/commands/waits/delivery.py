@@ -53,6 +53,12 @@ class Delivery:
     """The waits that it ended."""
 
 
+OVERLAP = 15 * 60 * 1_000_000
+"""Microseconds before the last look from which on events are looked through again: no transaction that takes one in is open for longer."""
+LOOKS_APART = 60 * 1_000_000
+"""Microseconds between two looks that are written down."""
+NOT_NOW = "its wait could not be moved when it came"
+"""The note of an event that is kept beside a wait which is open for it."""
 NOT_TRUSTED = "it comes from a source that no wait for it trusts"
 
 
@@ -254,6 +260,8 @@ def _too_early_or_too_late(
         last = wait_rows.load(connection, known[0].wait_id) or known[0]
         if last.status in {WaitStatus.TIMED_OUT, WaitStatus.FAILED, WaitStatus.LEFT}:
             return _Found(InboxStatus.LATE, f"the wait in {last.state!r} has ended: {last.status.value}")
+        if last.status is WaitStatus.OPEN:
+            return _Found(InboxStatus.KEPT, NOT_NOW)
         workflow_id = last.workflow_id
     elif next(iter(rules.values())).key:
         return _Found(InboxStatus.KEPT)
@@ -293,14 +301,19 @@ def settle_due(engine: Engine, *, limit: int = 1_000) -> Settled:
         StoreUnavailable: The database cannot be reached.
     """
     engine.store.refuse_held()
-    done, seen = Settled(), set[str]()
+    done, seen, name = Settled(), set[str](), engine.definition.name
+    with engine.store.read() as connection:
+        began, before = engine.store.now(connection), wait_rows.looked_until(connection, name)
     while True:
         with engine.store.read() as connection:
-            now, name, most = engine.store.now(connection), engine.definition.name, limit + len(seen)
+            now, most = engine.store.now(connection), limit + len(seen)
             due = wait_rows.due(connection, workflow=name, now=now, limit=most)
-            missed = wait_rows.missed(connection, workflow=name, limit=most)
+            missed = wait_rows.missed(connection, workflow=name, since=before - OVERLAP, limit=most)
         found = {wait.wait_id: wait for wait in [*due, *missed] if wait.wait_id not in seen}
         if not found:
+            if began - before > LOOKS_APART:
+                with engine.store.write() as connection:
+                    wait_rows.note_look(connection, name, began)
             return done
         seen.update(found)
         for wait in found.values():

@@ -1,0 +1,293 @@
+"""What a database of a million instances costs beside one of ten thousand, on PostgreSQL: `python -m tests.benchmarks.instances`.
+
+The rows are made by the database itself, in the shape that runs of the shop (`tests/engines/support.py`) leave them: of every twenty
+instances one waits for a decision, one for an event, and the others have ended. What is measured are calls of the public interface. Besides
+times it prints the pages that their statements touched (`auto_explain`), which a busy machine does not change.
+
+python -m tests.benchmarks.instances --small 10000 --large 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from interlock import Approval, LimitPerPeriod, Principal, SQLCheckpointer, WorkflowGraph
+from interlock.checkpointing.reports.attention import attention
+from interlock.checkpointing.reports.instance_listing import Wanted, page
+from interlock.checkpointing.store import inbox as inbox_rows
+from interlock.checkpointing.store import outbox as outbox_rows
+from interlock.checkpointing.tables.columns import metadata
+from interlock.checkpointing.tables.workflow import (
+    approvals,
+    audit,
+    decisions,
+    inbox,
+    instances,
+    ledger,
+    outbox,
+    wait_events,
+    wait_items,
+    waits,
+)
+from tests.engines.support import note, refund, shop_flow
+from tests.support.servers import temporary_postgres_database
+
+LIMIT = 1.5
+TENANTS = 100
+STEP = 30_000_000
+"""Microseconds between two beginnings: a million instances are about a year."""
+ADA = Principal("ada", tenant="t7")
+CHUNK = 50_000
+
+_OPEN = "i % 20 = 1"
+_ASKS = "i % 20 = 2"
+
+
+def _text(data: Any) -> str:
+    return "'" + json.dumps(data).replace("'", "''") + "'"
+
+
+def rows(now: int, count: int) -> dict[sa.Table, tuple[str, dict[str, str]]]:
+    """For each table, which instances have a row in it, and what its columns are, as SQL over the instance's number `i`."""
+    at = f"({now} - ({count} - i)::bigint * {STEP} - 3600000000)"
+    mine = {"workflow_id": "'wf_' || md5(i::text)", "tenant": f"'t' || (i / 20 % {TENANTS})", "workflow": "'shop'"}
+    ended = f"CASE WHEN {_OPEN} OR {_ASKS} THEN 0 ELSE 1 END"
+    state = f"CASE WHEN {_OPEN} THEN 'waiting' WHEN {_ASKS} THEN 'noted' ELSE 'closed' END"
+    key = {"idempotency_key": "'key_' || md5(i::text)", "tool": "'shop.refund'", "tool_version": "1", "revision": "3"}
+    filler = '\'{"amount": "5", "filler": "\' || repeat(\'x\', 160) || \'"}\''
+    by = _text(ADA.to_json())
+    wait = {"wait_id": "'wait_' || md5(i::text)", "event_name": "'shop.paid.v1'"}
+    approval = {"approval_id": "'appr_' || md5(i::text)"}
+    found = "CASE WHEN i % 40 = 3 THEN 'unmatched' ELSE 'taken' END"
+    correlation = "'of-instance-' || md5(i::text)"
+    return {
+        instances: ("TRUE", mine | {
+            "workflow_version": "1", "definition": "'sha256:benchmark'", "state": state, "revision": "3", "data": filler, "finished": ended,
+            "trace_id": "md5(i::text)", "started_by": by, "proposer": by, "seal": "md5(i::text)", "thread_id": "'thread-' || i",
+            "audit_count": "2", "audit_head": "'sha256:' || md5(i::text)", "created_at": at, "updated_at": f"{at} + 60000000",
+        }),
+        ledger: (f"NOT {_ASKS}", mine | key | {
+            "fingerprint": "'sha256:' || md5(i::text)", "status": "'completed'", "attempt": "1", "principal_id": "'ada'", "arguments": filler,
+            "result": filler, "audit_ref": "'audit_' || i", "started_at": at, "finished_at": f"{at} + 1000",
+        }),
+        audit: ("TRUE", mine | {
+            "number": "1", "audit_ref": "'audit_' || i", "kind": "'transition'", "tool": "'shop.refund'", "revision": "1",
+            "trace_id": "md5(i::text)", "principal_id": "'ada'", "payload": filler, "payload_digest": "'sha256:' || md5(i::text)",
+            "previous_hash": "'sha256:' || md5(i::text)", "hash": "'sha256:' || md5(i::text)", "recorded_at": at, "schema_version": "1",
+        }),
+        approvals: ("TRUE", mine | key | approval | {
+            "arguments": filler, "digest": "'sha256:' || md5(i::text)", "state": "'noted'", "shown": filler, "rule": _text(Approval(role="supervisor").to_json()),
+            "status": f"CASE WHEN {_ASKS} THEN 'requested' ELSE 'used' END", "requester": by, "message_key": "md5(i::text)",
+            "thread_id": "'thread-' || i", "interrupt_id": f"CASE WHEN {_ASKS} THEN md5(i::text) END", "answers": "0", "requested_at": at,
+            "expires_at": f"{now} + 86400000000 * 365", "decided_at": f"CASE WHEN {_ASKS} THEN NULL ELSE {at} + 5000000 END",
+        }),
+        decisions: (f"NOT {_ASKS}", approval | {
+            "number": "1", "kind": "CASE WHEN i % 9 = 0 THEN 'reject' ELSE 'approve' END", "principal_id": "'sue-' || (i % 5)",
+            "principal": by, "message": "CASE WHEN i % 9 = 0 THEN 'too much' END", "decided_at": f"{at} + 5000000",
+        }),
+        outbox: ("TRUE", mine | {
+            "position": "i", "event_id": "'evt_' || md5(i::text)", "event_name": "'shop.noted.v1'", "trace_id": "md5(i::text)", "envelope": filler,
+            "status": "'published'", "attempts": "1", "next_attempt_at": at, "created_at": at, "published_at": at,
+        }),
+        inbox: (f"NOT {_ASKS} AND NOT {_OPEN}", mine | {
+            "position": "i", "consumer": "'shop'", "source": "'/pay'", "event_id": "'in_' || md5(i::text)", "event_name": "'shop.paid.v1'",
+            "correlation": correlation, "trace_id": "md5(i::text)", "envelope": filler, "status": found, "repeats": "0", "received_at": at,
+            "settled_at": at,
+        }),
+        waits: (f"NOT {_ASKS}", mine | wait | {
+            "state": "'waiting'", "revision": "2", "status": f"CASE WHEN {_OPEN} THEN 'open' ELSE 'done' END", "needed": "1", "total": "1",
+            "settled": "0", "failed": "0", "resumed": f"CASE WHEN {_OPEN} THEN 0 ELSE 1 END", "opened_at": at,
+            "due_at": f"{now} + 86400000000 * 365",
+        }),
+        wait_events: (f"NOT {_ASKS}", mine | wait | {"correlation": correlation}),
+        wait_items: (f"NOT {_ASKS}", wait | {
+            "number": "1", "status": "'delivered'", "event_id": "'in_' || md5(i::text)", "changed_at": at,
+        }),
+    }  # fmt: skip
+
+
+def fill(connection: Connection, count: int) -> None:
+    """Make the rows of so many instances, the indexes after them."""
+    now, driver = time.time_ns() // 1000, connection.connection.driver_connection
+    assert driver is not None
+    cursor = driver.cursor()
+    for table, (which, given) in rows(now, count).items():
+        names = {name: sql for name, sql in given.items() if name in table.c}
+        for column in table.columns:
+            if not column.nullable and column.name not in names:
+                names[column.name] = "0" if isinstance(column.type, sa.Integer) else "''"
+        for index in table.indexes:
+            index.drop(connection)
+        for start in range(1, count + 1, CHUNK):
+            cursor.execute(
+                f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(names.values())} "
+                f"FROM generate_series({start}, {min(start + CHUNK - 1, count)}) AS i WHERE {which}"
+            )
+        for index in table.indexes:
+            index.create(connection)
+    for table in (outbox, inbox):
+        connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'position'), {count + 1})")
+
+
+@dataclass
+class Measured:
+    """One call."""
+
+    seconds: list[float] = field(default_factory=list)
+    pages: list[int] = field(default_factory=list)
+
+    @property
+    def result(self) -> tuple[float, float]:
+        return statistics.median(self.seconds) * 1000, statistics.median(self.pages)
+
+
+class Pages:
+    """Counts the pages that the statements of this process touch, as the server says after each of them."""
+
+    def __init__(self, saver: SQLCheckpointer) -> None:
+        self.count = 0
+        self.statements: list[tuple[int, str]] = []
+
+        @sa.event.listens_for(saver.database.engine, "connect")
+        def explained(connection: Any, _: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; "
+                    "SET auto_explain.log_buffers = on; SET auto_explain.log_timing = off; SET auto_explain.log_format = json; "
+                    "SET client_min_messages = log; SET auto_explain.log_level = notice; SET log_min_messages = panic"
+                )
+            connection.commit()
+            connection.add_notice_handler(self._said)
+
+    def _said(self, notice: Any) -> None:
+        text = notice.message_primary or ""
+        if "plan:" not in text:
+            return
+        found = json.loads(text[text.index("{") :])
+        pages = sum(found["Plan"][f"Shared {what} Blocks"] for what in ("Hit", "Read"))
+        self.count += pages
+        self.statements.append((pages, " ".join(found["Query Text"].split())))
+
+
+def calls(graph: WorkflowGraph) -> dict[str, Callable[[], Any]]:
+    """What is measured, by name."""
+    store = graph.engine.store
+    number = iter(range(1, 1_000_000))
+
+    def turn() -> None:
+        config = {"configurable": {"thread_id": f"turn-{next(number)}"}}
+        graph.invoke({"messages": [("user", "please")]}, config, context=ADA)
+
+    def read(look: Callable[[Connection], Any]) -> Callable[[], Any]:
+        def looked() -> None:
+            with store.read() as connection:
+                look(connection)
+
+        return looked
+
+    def listed(**wanted: Any) -> Callable[[], Any]:
+        return read(lambda connection: page(connection, Wanted(**wanted), limit=50))
+
+    now = time.time_ns() // 1000
+    return {
+        "a turn, with a limit per tenant and day": turn,
+        "a tick with nothing due": graph.instances.tick,
+        "a tick that resumes nothing": lambda: graph.instances.tick(resume=False),
+        "store.instances(limit=100)": lambda: store.instances(limit=100),
+        "store.instances(tenant)": lambda: store.instances(tenant="t7", limit=100),
+        "a page of instances, all tenants": listed(),
+        "a page of instances, one tenant": listed(tenant="t7"),
+        "a page of those that wait for a decision": listed(tenant="t7", waiting="approval"),
+        "a page of those that wait for an event": listed(waiting="event"),
+        "a page of those of unknown outcome": listed(waiting="resolution"),
+        "approvals of a tenant": lambda: store.approvals(tenant="t7"),
+        "approvals of all tenants": lambda: store.approvals(tenant=None),
+        "what needs attention, one tenant": read(lambda one: attention(one, tenant="t7", now=now)),
+        "what needs attention, all tenants": read(lambda one: attention(one, tenant=None, now=now)),
+        "the relay's look": read(outbox_rows.any_pending),
+        "a page of the inbox": read(lambda one: inbox_rows.listing(one, status=inbox_rows.InboxStatus.UNMATCHED)),
+        "outcomes, one tenant": lambda: graph.instances.outcomes(tenant="t7"),
+        "outcomes, all tenants": lambda: graph.instances.outcomes(tenant=None),
+    }
+
+
+def measure(count: int, times: int, *, explain: str | None) -> dict[str, tuple[float, float]]:
+    """The median milliseconds and pages of each call in a database of so many instances."""
+    with temporary_postgres_database() as url, SQLCheckpointer(url) as saver:
+        saver.setup()
+        began = time.monotonic()
+        with saver.database.write() as connection:
+            for table in metadata.sorted_tables:
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} SET UNLOGGED")
+            fill(connection, count)
+        with saver.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+        print(f"{count} instances made in {time.monotonic() - began:.0f} s", flush=True)
+        return _measured(url, times, explain=explain)
+
+
+def _measured(url: str, times: int, *, explain: str | None) -> dict[str, tuple[float, float]]:
+    with SQLCheckpointer(url) as saver:
+        pages = Pages(saver)
+        flow = shop_flow(policies=[LimitPerPeriod(10**9, "24h", [note, refund], per="tenant")])
+        graph = flow.compile(saver)
+        found: dict[str, tuple[float, float]] = {}
+        for name, call in calls(graph).items():
+            one = Measured()
+            for turn in range(times + 1):
+                pages.count, pages.statements = 0, []
+                started = time.perf_counter()
+                call()
+                if turn:  # the first one makes what is made once
+                    one.seconds.append(time.perf_counter() - started)
+                    one.pages.append(pages.count)
+            found[name] = one.result
+            if explain is not None and explain in name:
+                for touched, text in sorted(pages.statements, reverse=True)[:5]:
+                    print(f"{touched:8d} pages: {text[:400]}")
+        return found
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def main() -> int:
+    """Print the table, and say whether every line is within the limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", type=int, default=10_000)
+    parser.add_argument("--large", type=int, default=1_000_000)
+    parser.add_argument("--times", type=int, default=7)
+    parser.add_argument("--explain", help="print the statements of the calls whose name has this in it")
+    given = parser.parse_args()
+    with quiet():
+        small = measure(given.small, given.times, explain=None)
+        large = measure(given.large, given.times, explain=given.explain)
+    print(f"{'':44s}{given.small:>12,d}{given.large:>14,d}  ratio    pages{'':10s}ratio")
+    worst = 0.0
+    for name, (before, touched) in small.items():
+        after, then = large[name]
+        worst = max(worst, (then + 20) / (touched + 20))
+        print(
+            f"{name:44s}{before:9.1f} ms{after:11.1f} ms{after / before:7.2f}{touched:9.0f}{then:9.0f}{(then + 20) / (touched + 20):9.2f}"
+        )
+    print(f"the largest ratio of pages is {worst:.2f} (20 pages more or less are not counted; limit {LIMIT})")
+    return 0 if worst <= LIMIT else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -16,7 +16,7 @@ async def test_its_code_runs_from_the_top(postgres_database: str, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "scaling_page", "url": postgres_database}
     blocks = [block for block in blocks_of(PAGE) if block.language == "python"]
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile("\n" * (block.line - 1) + block.code, str(ROOT / PAGE), "exec"), names)  # noqa: S102
     assert names["run"].is_new  # type: ignore[attr-defined]
@@ -27,12 +27,13 @@ async def test_its_code_runs_from_the_top(postgres_database: str, monkeypatch: p
     assert await names["carry_out"]({**data, "workflow": "other"}, 0) == 1.0  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("named", sorted(set(re.findall(r"interlock ((?:runs )?[a-z]+) --?", TEXT))))
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"interlock ((?:runs |db )?[a-z]+) (?:--?|[A-Z]+ )", TEXT))))
 def test_the_commands_that_it_names_are_there(named: str) -> None:
     assert CliRunner().invoke(app, [*named.split(), "--help"]).exit_code == 0
 
 
 def test_the_options_that_it_names_are_there() -> None:
-    shown = CliRunner().invoke(app, ["work", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    env = {"COLUMNS": "200", "TERM": "dumb"}
+    shown = "".join(CliRunner().invoke(app, [*of, "--help"], env=env).output for of in (["work"], ["db", "retire"]))
     for option in re.findall(r"`(--[a-z-]+)`", TEXT):
         assert option in shown

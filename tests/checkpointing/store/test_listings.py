@@ -94,10 +94,10 @@ class TestInstances:
         assert self.found(desks, workflow="one", tenant="acme") == [desks.ids["one", "acme"]]
         assert set(self.found(desks, workflow="two")) == {desks.ids["two", "default"], desks.ids["two", "acme"]}
 
-    def test_what_changed_last_comes_first_and_no_more_than_the_limit(self, desks: Desks) -> None:
+    def test_what_began_last_comes_first_and_no_more_than_the_limit(self, desks: Desks) -> None:
         desks.do("one", OURS, note, "a")
 
-        assert self.found(desks, limit=2) == [desks.ids["one", "default"], desks.ids["two", "acme"]]
+        assert self.found(desks, limit=2) == [desks.ids["two", "acme"], desks.ids["two", "default"]]
 
 
 class TestUnsettledEffects:

@@ -62,7 +62,7 @@ def setup(database: Database, *, per_tenant: int | None) -> int:
             "Procrastinate is not installed. Nothing was done; install langgraph-interlock[procrastinate]."
         ) from error
     with database.write() as connection:
-        if not _is_there(connection):
+        if not is_there(connection):
             connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         if connection.execute(sa.text("SELECT to_regclass('procrastinate_jobs')")).scalar_one() is None:
             driver = connection.connection.driver_connection
@@ -74,14 +74,15 @@ def setup(database: Database, *, per_tenant: int | None) -> int:
                 "The tables of Procrastinate in this database are those of a release before 3. Nothing was done; bring them up with its migrations "
                 "first (`procrastinate schema --migrations-path`)."
             )
-        if not _is_there(connection):
+        if not is_there(connection):
             inputs.create(connection, checkfirst=True)
             for statement in _OWN:
                 connection.execute(sa.text(statement))
         return _agreed(connection, per_tenant)
 
 
-def _is_there(connection: Connection) -> bool:
+def is_there(connection: Connection) -> bool:
+    """Whether the database has a queue."""
     return connection.execute(sa.text("SELECT to_regclass('interlock_queue')")).scalar_one() is not None
 
 
@@ -115,4 +116,4 @@ def _agreed(connection: Connection, per_tenant: int | None) -> int:
     return per_tenant
 
 
-__all__ = ["KEEP", "KEEPING", "LATER", "QUEUE", "TASK", "refuse_others", "setup"]
+__all__ = ["KEEP", "KEEPING", "LATER", "QUEUE", "TASK", "is_there", "refuse_others", "setup"]

@@ -24,7 +24,7 @@ class Retirement:
     workflows: Mapping[str, Age] = field(default_factory=dict)
     """By the workflow's name; None keeps its instances for ever."""
     unpublished: bool = False
-    """Whether instances go as well whose events, or whose feedback for traces, nobody has sent. Set it where nothing sends them."""
+    """Whether instances go as well whose events, webhooks or feedback for traces nobody has sent. Set it where nothing sends them."""
 
     def __post_init__(self) -> None:
         if not self.ages():

@@ -25,6 +25,7 @@ from ..store.workflow_store import WorkflowStore
 from ..tables import inputs as waiting
 from ..tables.feedback import feedback
 from ..tables.retired import retired
+from ..tables.webhooks import webhooks
 from ..tables.workflow import audit, inbox, instances, ledger, outbox
 from . import rows
 from .policy import Retirement, RetirementReport
@@ -202,6 +203,10 @@ def _holds(connection: Connection, policy: Retirement, instance: Instance) -> _K
             (
                 "its events are not published",
                 sa.select(outbox.c.position).where(outbox.c.workflow_id == mine, outbox.c.status != "published"),
+            ),
+            (
+                "its webhooks are not delivered",
+                sa.select(webhooks.c.hook).where(webhooks.c.workflow_id == mine, webhooks.c.status == "pending"),
             ),
             (
                 "its feedback is not sent",

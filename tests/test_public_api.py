@@ -38,6 +38,7 @@ DOORS = [
     *(f"interlock.{package}" for package in ORDER if package not in {"commands", "pictures", "workflows"}),
     "interlock.workflows.retail",
     "interlock.workflows.case",
+    "interlock.workflows.access",
 ]
 
 
@@ -66,6 +67,7 @@ PUBLIC = [
     "EventEnvelope",
     "EventService",
     "Explanation",
+    "FromDecision",
     "GuardView",
     "InProcessBus",
     "InstanceSnapshot",

@@ -121,12 +121,15 @@ def approve(
     who: As = None,
     role: Roles = None,
     tenant: Tenant = "default",
+    values: Annotated[
+        str | None, typer.Option(help="What only you can state, where `show` asks for it, as a JSON object.")
+    ] = None,
     message: Message = None,
     resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
     """Let it run exactly as shown."""
-    decision = Decision(DecisionKind.APPROVE, message=message)
+    decision = Decision(DecisionKind.APPROVE, message=message, values=None if values is None else _object(values))
     _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
 
 
@@ -145,14 +148,7 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Let it run with other arguments."""
-    try:
-        changed = json.loads(arguments)
-    except ValueError:
-        changed = None
-    if not isinstance(changed, dict):
-        raise InputError(
-            f"{arguments!r} is not a JSON object. Nothing was decided; give for instance '{{\"amount\": 5}}'."
-        )
+    changed = _object(arguments)
     by = _principal(who, role, tenant)
     with _graph(app, db) as graph:
         now = _shown(graph, approval, by)
@@ -228,6 +224,16 @@ def _decide(
         console().print(f"The workflow went on, and is in {state}.")
     elif after.status is not ApprovalStatus.REQUESTED:
         console().print("The next tick lets it go on; --resume does it at once.", style="dim")
+
+
+def _object(text: str) -> JsonObject:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{text!r} is not a JSON object. Nothing was decided; give for instance '{{\"amount\": 5}}'.")
+    return found
 
 
 def _shown(graph: WorkflowGraph, approval_id: str, by: Principal) -> JsonObject:

@@ -78,8 +78,11 @@ class ApprovalCard:
         """As `shown`."""
         return await self._desk.aapproval(self._approval_id, by=self._by)
 
-    def approve(self) -> str:
+    def approve(self, **values: Any) -> str:
         """Run it exactly as shown.
+
+        Args:
+            values: What only the one who decides states, by its name on the wire.
 
         Returns:
             What came of it, in a sentence.
@@ -88,11 +91,11 @@ class ApprovalCard:
             PrincipalError: They may not.
             ConflictError: It was decided already, or its time is over.
         """
-        return self._decide({"type": "approve"})
+        return self._decide(_approval(values))
 
-    async def aapprove(self) -> str:
+    async def aapprove(self, **values: Any) -> str:
         """As `approve`."""
-        return await self._adecide({"type": "approve"})
+        return await self._adecide(_approval(values))
 
     def edit(self, **arguments: Any) -> str:
         """Run it with some arguments changed; the others stay as shown.
@@ -261,6 +264,10 @@ class ApprovalCard:
             self._widget = widget_of(self)
         data, metadata = self._widget._repr_mimebundle_(include=include, exclude=exclude)
         return {**data, **plain}, metadata
+
+
+def _approval(values: Mapping[str, Any]) -> JsonObject:
+    return {"type": "approve", **({"values": dict(values)} if values else {})}
 
 
 def _edit(shown: JsonObject, arguments: Mapping[str, Any]) -> JsonObject:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..tools.approvals import Approval
 from ..tools.sinks import line
 
 
@@ -27,12 +28,24 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
     if arguments:
         rows += _part("arguments", shown["arguments"])
     rows += _part("proposed was", shown["proposedArguments"])
+    for number, field in enumerate(shown.get("fields", ())):
+        state = (
+            "stated"
+            if field["name"] in shown["arguments"]
+            else "to be stated"
+            if field["required"]
+            else "may be stated"
+        )
+        asks = f": {field['asks']}" if field["asks"] else ""
+        rows.append(("for you to state" if number == 0 else "", f"{field['name']} ({state}){asks}"))
     rows.append(("asked by", f"{shown['requestedBy']}, in {shown['state']} of {shown['workflow']}"))
     rows += [("why", str(reason)) for reason in shown["reasons"]]
     rule, following = shown["rule"], shown["next"]
     who = (
         "the person served" if rule["confirmation"] else f"the role {rule['role']}" if rule["role"] else "anybody else"
     )
+    if rule.get("by"):
+        who = Approval.from_json(rule).who
     rows.append(("decided by", who + (f", {rule['count']} of them" if rule["count"] > 1 else "")))
     rows.append(("if approved", f"runs exactly as shown, then {following['approve']}"))
     rows.append(("if rejected", f"does not run, stays in {following['reject']}"))

@@ -216,6 +216,12 @@ def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
             problems=[{"field": "", "problem": problem}],
         )
 
+    if not proposal.is_decided and (stated := of_others(edge.tool, proposal.arguments)):
+        raise InvalidArguments(
+            f"{wire_name(edge)} was called with {', '.join(stated)}, which only the person who decides on the call states. It was not called; leave "
+            "that out, and call it again.",
+            problems=[{"field": name, "problem": "only the one who decides states it"} for name in stated],
+        )
     try:
         return edge.tool.bind(proposal.arguments)
     except InterlockError:
@@ -223,6 +229,11 @@ def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
     except Exception as error:
         rule = f"the arguments of {edge.tool.name}"
         raise RuleError(f"reading {rule} raised {type(error).__name__}", rule=rule) from error
+
+
+def of_others(tool: ToolContract, arguments: Mapping[str, Any]) -> list[str]:
+    """The arguments among these that only the one who decides on a call may state."""
+    return [name for field in tool.decision_fields for name in {field.name, field.parameter} if name in arguments]
 
 
 def _needs_approval(edge: Edge, bound: Bound, condition: Condition | None, view: GuardView) -> Approval | None:

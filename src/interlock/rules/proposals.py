@@ -36,6 +36,7 @@ class Proposal:
         state: The state it was proposed in.
         revision: The revision it was proposed at.
         mark: The instance's signature of all this, where it waits in a channel.
+        is_decided: Whether its arguments are those that a person decided on, and may hold what only they state.
         is_claim: Whether it was read from plain data: it is then believed only with its signature.
     """
 
@@ -51,12 +52,13 @@ class Proposal:
     problem: str | None = None
     trace: JsonObject | None = None
     mark: str | None = None
+    is_decided: bool = False
     is_claim: bool = False
 
     def to_json(self) -> JsonObject:
         """The proposal as plain data, to wait in a channel."""
         values = dict(self.__dict__)
-        del values["is_claim"]
+        del values["is_claim"], values["is_decided"]
         values["requester"] = self.requester.to_json()
         return values
 
@@ -69,7 +71,7 @@ class Proposal:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Proposal":
         """Read what `to_json` gave."""
-        values = {**data, "is_claim": True}
+        values = {**data, "is_claim": True, "is_decided": False}
         values["requester"] = Principal.from_json(values["requester"])
         return cls(**values)
 

@@ -101,7 +101,13 @@ def _decision(kind: DecisionKind, value: Mapping[Any, Any], tool: str, wire_name
         raise InvalidResume(
             f"Responding to {tool} needs a message: {{'type': 'respond', 'message': '...'}}. Nothing was decided."
         )
-    return Decision(kind, message=message or None, seen=seen)
+    values = value.get("values")
+    if values is not None and (kind is not DecisionKind.APPROVE or not isinstance(values, Mapping)):
+        raise InvalidResume(
+            f"The values of an answer about {tool} are an object, and come with an approval: {{'type': 'approve', 'values': {{...}}}}. Nothing "
+            "was decided."
+        )
+    return Decision(kind, message=message or None, values=None if values is None else dict(values), seen=seen)
 
 
 def _shown_to_sender(value: Mapping[Any, Any], tool: str, wire_name: str) -> JsonObject | None:

@@ -55,6 +55,13 @@ def with_approval(
             f"The approval of {tool} is {approval.status.value} and cannot be used. Nothing was done; propose it again.",
             {"approvalId": approval.approval_id, "status": approval.status.value},
         )
+    open_fields = missing(admission.edge.tool, admission.canonical)
+    if open_fields:
+        return Denial(
+            ErrorCode.APPROVAL_REQUIRED,
+            f"{tool} takes {', '.join(open_fields)} from whoever decides, and nobody stated that. Nothing was done.",
+            {"approvalId": approval.approval_id, "missing": open_fields},
+        )
     problem = _unlike_shown(definition, unit, admission, proposal, approval, preview=preview)
     if isinstance(problem, Denial):
         return problem
@@ -67,6 +74,11 @@ def with_approval(
         f"What was approved is not what would run now: {problem}. Nothing was done; propose {tool} again to have it decided anew.",
         {"approvalId": approval.approval_id, "problem": problem},
     )
+
+
+def missing(tool: ToolContract, arguments: JsonObject) -> list[str]:
+    """The arguments that whoever decides still has to state."""
+    return [field.name for field in tool.decision_fields if field.is_required and arguments.get(field.name) is None]
 
 
 def closed_ref(approval_id: str) -> AuditRef:
@@ -118,6 +130,7 @@ def as_proposal(approval: ApprovalRequest) -> Proposal:
         offered=True,
         state=approval.state,
         revision=approval.revision,
+        is_decided=approval.edited_arguments is not None,
     )
 
 
@@ -127,7 +140,7 @@ def decided_on(proposal: Proposal, approval: ApprovalRequest | None, contract: T
         return proposal
     if approval.status is ApprovalStatus.REQUESTED or approval.edited_arguments is None:
         return with_arguments(proposal, contract.complete(proposal.arguments, before=approval.arguments))
-    return with_arguments(proposal, approval.edited_arguments)
+    return replace(with_arguments(proposal, approval.edited_arguments), is_decided=True)
 
 
 def shown_of(admission: Admission, preview: JSON) -> JsonObject:

@@ -25,7 +25,7 @@ from ..execution.commands import Commands
 from ..execution.looking import DeniedError
 from ..running.engine import Engine
 from ..running.scope import Scope
-from .binding import as_proposal, bind, closed_ref, moved_on, same_rule, shown_of, void
+from .binding import as_proposal, bind, closed_ref, missing, moved_on, same_rule, shown_of, void
 from .deadlines import lapse
 
 
@@ -94,6 +94,7 @@ def decide(
     if moved_on(unit.instance, approval):
         void(unit, approval, f"the workflow moved on from {approval.state!r}")
         return _declined(engine, unit, approval, decision, by=by, error=_void(unit, approval))
+    decision = _with_values(decision, approval)
     standing = approval_rows.standing(connection, approval)
     checked = _checked(engine, unit, approval, decision, by=by, standing=standing, scope=scope)
     if isinstance(checked, InterlockError):
@@ -158,7 +159,7 @@ def _checked(
     reason = approval.rule.why_not(
         requester=approval.requester,
         by=by,
-        kind=decision.kind,
+        kind=_kind_of(engine, approval, decision, standing),
         served=unit.instance.served,
         earlier=standing.agreed,
         stages=standing.before,
@@ -179,9 +180,53 @@ def _checked(
             "Nothing was decided; look at it again (run the thread on, or list the approvals), then decide.",
             details={"approvalId": approval.approval_id},
         )
+    if decision.kind.agrees and (unstated := _unstated(engine, approval, decision)) is not None:
+        return unstated
     if decision.kind is not DecisionKind.EDIT:
         return decision, approval
     return _edited(engine, unit, approval, decision, scope)
+
+
+def _with_values(decision: Decision, approval: ApprovalRequest) -> Decision:
+    """The decision with what it states of the arguments that only the one who decides states: an edit of these alone."""
+    if decision.kind is not DecisionKind.APPROVE or not decision.values:
+        return decision
+    arguments = {**approval.effective_arguments, **decision.values}
+    return replace(decision, kind=DecisionKind.EDIT, arguments=arguments, values=None)
+
+
+def _kind_of(engine: Engine, approval: ApprovalRequest, decision: Decision, standing: Standing) -> DecisionKind:
+    """What a decision is held to: to state what only they may state is to approve, also where nothing may be edited."""
+    contract = engine.definition.contracts.get(approval.tool)
+    if decision.kind is not DecisionKind.EDIT or contract is None or standing.before or decision.arguments is None:
+        return decision.kind
+    theirs = {name for field in contract.decision_fields for name in (field.name, field.parameter)}
+    names = (approval.effective_arguments.keys() | decision.arguments.keys()) - theirs
+    before, after = approval.effective_arguments, decision.arguments
+    is_same = all(name in before and name in after and same_json(before[name], after[name]) for name in names)
+    return DecisionKind.APPROVE if theirs and is_same else decision.kind
+
+
+def _unstated(engine: Engine, approval: ApprovalRequest, decision: Decision) -> InvalidResume | None:
+    """Why nobody can agree yet: something that only the one who decides states is not there."""
+    contract = engine.definition.contracts.get(approval.tool)
+    if contract is None:
+        return None
+    given = approval.effective_arguments if decision.kind is not DecisionKind.EDIT else decision.arguments or {}
+    by_wire = {
+        **given,
+        **{field.name: given[field.parameter] for field in contract.decision_fields if field.parameter in given},
+    }
+    open_fields = missing(contract, by_wire)
+    if not open_fields:
+        return None
+    asked = {field.name: field.asks for field in contract.decision_fields}
+    what = "; ".join(f"{name} ({asked[name]})" if asked[name] else name for name in open_fields)
+    return InvalidResume(
+        f"{approval.tool} takes from whoever decides: {what}. Nothing was decided; state it along with the decision, as in "
+        f"{{'type': 'approve', 'values': {{{open_fields[0]!r}: ...}}}}, or with an edit.",
+        details={"approvalId": approval.approval_id, "missing": [*open_fields]},
+    )
 
 
 def _edited(
@@ -198,14 +243,17 @@ def _edited(
             f"The edited arguments do not fit {approval.tool}: {error.message} Nothing was decided.",
             details=error.details,
         )
-    reason = approval.rule.may_edit(approval.arguments, canonical)
+    theirs = {field.name for field in contract.decision_fields}
+    reason = approval.rule.may_edit(
+        *({name: value for name, value in one.items() if name not in theirs} for one in (approval.arguments, canonical))
+    )
     if reason is not None:
         return PrincipalError(
             f"This edit of {approval.tool} is not allowed: {reason}. Nothing was decided.",
             code="not_entitled",
             details={"approvalId": approval.approval_id, "reason": reason},
         )
-    proposal = replace(as_proposal(approval), arguments=canonical)
+    proposal = replace(as_proposal(approval), arguments=canonical, is_decided=True)
     commands = Commands(engine, scope, node=None, head=None)
     try:
         verdict = commands.judge_now(unit, proposal)

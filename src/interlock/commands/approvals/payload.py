@@ -14,6 +14,7 @@ from ...tools.events import timestamp
 from ...tools.redaction import Secrets
 from ...tools.sinks import line, quoted, quoted_json
 from ..running.engine import Engine
+from .binding import missing
 
 _PRESENTED = "presented"
 
@@ -32,8 +33,12 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
     contract = engine.definition.contracts.get(approval.tool)
     rule = approval.rule
     first = len(rule.stages) == len(approval.first_rule.stages)
-    decisions: list[JSON] = ["approve", *(["edit"] if rule.edit is not False and first else []), "reject", "respond"]
     arguments = approval.effective_arguments
+    fields = () if contract is None else contract.decision_fields
+    edits = first and (rule.edit is not False or bool(fields))
+    # Other user interfaces know of no values beside an approval: there what is to be stated is an edit.
+    approves = contract is None or not missing(contract, arguments)
+    decisions: list[JSON] = [*(["approve"] if approves else []), *(["edit"] if edits else []), "reject", "respond"]
     edited = approval.edited_arguments is not None
     description = _described(engine, approval, contract.description if contract else approval.tool, problem)
     return {
@@ -48,6 +53,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
         "toolVersion": approval.tool_version,
         "arguments": arguments,
         "proposedArguments": approval.arguments if edited else None,
+        **({"fields": [field.to_json() for field in fields]} if fields else {}),
         "preview": approval.shown.get("preview"),
         "requestedBy": approval.requester.id,
         "reasons": approval.shown.get("reasons", []),
@@ -165,6 +171,12 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
         who = line(rule.who)
     if who is not None:
         parts.append(f"To be decided by {who}" + (f"; {rule.count} of them must agree." if rule.count > 1 else "."))
+    contract = engine.definition.contracts.get(approval.tool)
+    for field in () if contract is None else contract.decision_fields:
+        asks = f": {line(field.asks)}" if field.asks else ""
+        parts.append(
+            f"To be stated by whoever decides{'' if field.is_required else ', if they like'}: {field.name}{asks}"
+        )
     target = approval.shown.get("target")
     ahead = "It is then asked about once more." if rule.then is not None else f"The workflow then is in {target!r}."
     parts.append(f"If approved, it runs exactly as shown. {ahead}")

@@ -15,6 +15,7 @@ def check_approvals(definition: Definition) -> None:
         WorkflowDefinitionError: A condition asks for what the tool does not have, or an expiry takes an edge that is not there.
     """
     for edge in definition.edges:
+        _check_stated(edge)
         if edge.approval is None:
             continue
         if edge.approval.when is not None:
@@ -78,6 +79,17 @@ def check_proposers(definition: Definition) -> None:
             "No state of the workflow %r has anybody who proposes: a message moves nothing, and tools run by graph.instances.execute() alone. "
             "Give it a model (Workflow(..., model=...), add_state(..., model=...)), a function (decide=) or a node (node=).",
             definition.name,
+        )
+
+
+def _check_stated(edge: Edge) -> None:
+    """Refuse an edge on which nobody would state what only the one who decides states."""
+    required = [field.name for field in edge.tool.decision_fields if field.is_required]
+    if required and (edge.approval is None or edge.approval.when is not None):
+        asked = "is not asked about each time" if edge.approval is not None else "asks nobody"
+        raise WorkflowDefinitionError(
+            f"{edge.label} takes {', '.join(required)} from the person who decides, and {asked}. Give it an approval or a confirmation without "
+            "when=, or give the parameter a default."
         )
 
 

@@ -67,7 +67,12 @@ async def decide_approval(approval_id: ApprovalIdPath, body: DecideRequest, serv
         raise InputError(
             "An edit has arguments, whole, and no other decision has any. Nothing was decided.", code="invalid_request"
         )
-    given = Decision(kind, body.arguments, body.message)
+    if body.values is not None and kind is not DecisionKind.APPROVE:
+        raise InputError(
+            "Values come with an approval; an edit has them among its arguments. Nothing was decided.",
+            code="invalid_request",
+        )
+    given = Decision(kind, body.arguments, body.message, values=body.values)
     done = await decide(serves, approval_id, given, caller, resume=body.resume)
     return Decided(
         approval_id=approval_id,

@@ -89,6 +89,8 @@ class DecideRequest(WireModel):
     decision: Literal["approve", "edit", "reject", "respond"]
     arguments: JsonObject | None = None
     """With `edit`: the arguments, whole."""
+    values: JsonObject | None = None
+    """With `approve`: what only the one who decides states, by the names in the approval's `fields`."""
     message: str | None = Field(default=None, max_length=10_000)
     """With `reject` and `respond`: what the proposer is told."""
     resume: bool = True

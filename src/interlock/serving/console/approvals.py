@@ -215,10 +215,14 @@ def _fields(
 ) -> list[Field]:
     contract = graph.engine.definition.contracts.get(asked.tool)
     edit = asked.rule.edit
-    if contract is None or edit is False:
+    if contract is None or (edit is False and not contract.decision_fields):
         return []
-    editable = None if edit is True else edit
-    fields = fields_of(contract.input_schema(), asked.effective_arguments, editable, given, problems or {})
+    schema: Any = contract.input_schema()
+    theirs = {field.name: field for field in contract.decision_fields}
+    editable = None if edit is True else frozenset(edit or ()) | theirs.keys()
+    schema["properties"] |= {name: {"description": field.asks, **field.schema} for name, field in theirs.items()}
+    schema["required"] = [*schema.get("required", ()), *(name for name, field in theirs.items() if field.is_required)]
+    fields = fields_of(schema, asked.effective_arguments, editable, given, problems or {})
     return [
         replace(one, hint=" ".join([one.hint, *_notes(asked.shown.get("reasons"), one.name)]).strip()) for one in fields
     ]

@@ -40,6 +40,8 @@ class Decision:
     """The arguments to run with, for an edit."""
     message: str | None = None
     """Why, for whoever reads the record, and for the model."""
+    values: JsonObject | None = None
+    """What the person states of the arguments that only they may state, by their names on the wire; for an approval."""
     seen: JsonObject | None = None
     """The arguments that the person was shown, where whoever hands the decision on knows them. A decision on anything
     else than what would run is declined."""

@@ -19,6 +19,7 @@ from ..model_answers import Answers
 from ..redaction import Secrets, redact
 from ..schemas.arguments import invalid
 from ..schemas.finite import not_finite
+from ..schemas.from_decision import DecisionField
 from ..schemas.input import Bound, Input
 from ..schemas.offered.normalised import normalised
 from ..schemas.refill import as_given, refilled
@@ -416,14 +417,21 @@ class ToolContract(Generic[P, R]):
 
         It stays the same when a docstring is mended. A workflow's fingerprint and its approvals hold it.
         """
+        decided = [[field.name, normalised(field.schema), field.is_required] for field in self.decision_fields]
         return digest(
             {
                 "name": self.name,
                 "version": self.version,
                 "effect": self.effect,
                 "inputSchema": normalised(self._input.schema()),
+                **({"decided": decided} if decided else {}),
             }
         )
+
+    @property
+    def decision_fields(self) -> tuple[DecisionField, ...]:
+        """The arguments that only the one who decides on a call states, and that no model is offered."""
+        return getattr(self._input, "decided", ())
 
     def as_tool(self) -> "StructuredTool":
         """Make a plain LangChain tool of the contract, without gate, approval or record; see `interlock.tools.langchain`."""

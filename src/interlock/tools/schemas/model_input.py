@@ -1,7 +1,7 @@
 """The input of tools that say what they take in Python: by the parameters of a function, or by a pydantic model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, cast, get_args, get_origin
 
@@ -13,10 +13,11 @@ from ..errors import ContractError
 from ..wire import camel
 from .arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_arguments
 from .docstring import described_parameters
+from .from_decision import DecisionField, fields_in, left_open, marker_of, without
 from .offered.core_schema import imports_code, models_in
 from .offered.schema import input_schema, offered_schema
 from .shapes import CLOSED, ExtraValues, closed, on_wire, refuse_collisions, wire_keys
-from .signature import MISSING, Parameter, Signature, refuse_injected, where
+from .signature import MISSING, Parameter, Signature, first_line, refuse_injected, where
 from .validator import Validator
 
 
@@ -28,6 +29,8 @@ class ModelInput:
     model: type[BaseModel]
     whole: str | None = None
     """The parameter that takes the model as it is; None when each field is a parameter of its own."""
+    decided: tuple[DecisionField, ...] = ()
+    """The arguments that only the one who decides on a call states."""
 
     @cached_property
     def _validator(self) -> Validator:
@@ -35,11 +38,19 @@ class ModelInput:
 
     @cached_property
     def _printed(self) -> JsonObject:
-        return input_schema(self.model)
+        return without(input_schema(self.model), self._of_others)
+
+    @cached_property
+    def _of_others(self) -> frozenset[str]:
+        return frozenset(field.name for field in self.decided)
+
+    @cached_property
+    def _offered(self) -> JsonObject:
+        return without(self._validator.schema, self._of_others)
 
     def schema(self) -> JsonObject:
-        """The JSON Schema that a model is offered, and that `parse` enforces."""
-        return self._validator.schema
+        """The JSON Schema that a model is offered, and that `parse` enforces; `parse` reads `decided` as well."""
+        return self._offered
 
     def printed(self) -> JsonObject:
         """The same schema as contracts print it."""
@@ -84,6 +95,9 @@ class ModelInput:
         for key in self._left_out:
             if dumped.get(key) is None:
                 dumped.pop(key, None)
+        for field in self.decided:
+            if field.parameter not in parsed.model_fields_set:
+                dumped.pop(field.name, None)  # nobody has decided yet, or what is there by default was left as it is
         return dumped
 
     @cached_property
@@ -131,6 +145,7 @@ def make_input(
         if explicit is None
         else _from_model(tool, place, signature, explicit, extra)
     )
+    made = _decided(made, place)
     refuse_collisions(made.model, place)
     core = made.model.__pydantic_core_schema__
     for model in {made.model, *models_in(core)}:
@@ -141,6 +156,21 @@ def make_input(
             "what may be meant"
         )
     return made
+
+
+def _decided(made: ModelInput, place: str) -> ModelInput:
+    """The input with the fields that the one who decides fills in apart from the others."""
+    model = made.model
+    found = {name: marker_of(field) for name, field in model.model_fields.items()}
+    markers = {name: marker for name, marker in found.items() if marker is not None}
+    required = frozenset(name for name in markers if model.model_fields[name].is_required())
+    try:
+        opened = left_open(model, markers)
+        return replace(made, model=opened, decided=fields_in(opened, markers, required))
+    except Exception as error:
+        raise ContractError(
+            f"{place} leaves {', '.join(markers)} to the one who decides, and cannot be called without before: {first_line(error)}"
+        ) from error
 
 
 def _check_aliases(model: type[BaseModel], place: str) -> None:

@@ -1,6 +1,7 @@
 """`interlock serve`: the HTTP API and the console."""
 
 import contextlib
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +65,14 @@ def serve(
     subscribe: Annotated[bool, typer.Option(help="Take in the events that the workflows wait for.")] = False,
     bus: Annotated[
         str | None, typer.Option(envvar="INTERLOCK_BUS", metavar="URL", help="The broker of --relay and --subscribe.")
+    ] = None,
+    mcp_resource: Annotated[
+        str | None,
+        typer.Option(
+            envvar="INTERLOCK_MCP_RESOURCE",
+            metavar="URL",
+            help="Serve MCP clients at /mcp, by this URL, which their tokens are for. In --development they are served where the extra is installed.",
+        ),
     ] = None,
     deadlines: Annotated[bool, typer.Option(help="Keep deadlines, and take up what is settled.")] = True,
     webhook: Annotated[
@@ -154,6 +163,7 @@ def serve(
         relay=relay,
         subscribe=subscribe,
         deadlines=deadlines,
+        mcp=importlib.util.find_spec("mcp") is not None if development else mcp_resource or False,
         webhooks=[] if webhook is None else [Webhook(webhook, webhook_secret or "")],
     )
     if development:

@@ -19,6 +19,7 @@ from .console import add_console
 from .context import Service
 from .draining import told_to_stop
 from .identity import Callers, Development, PrincipalOf, Tokens
+from .mcp_endpoint import add_mcp
 from .problems import add_handlers, describe_problems
 from .running import Background
 from .watching import Watch
@@ -39,6 +40,7 @@ def service(
     deadlines: bool = False,
     webhooks: Iterable[Webhook] = (),
     console: bool = True,
+    mcp: bool | str = False,
     title: str = "Interlock",
     links: Mapping[str, str] | None = None,
     trace_url: str | None = None,
@@ -60,6 +62,8 @@ def service(
         webhooks: Which addresses are told when somebody is needed, of workflows that say `notify=True`. Their events come over the bus, so some
             process has to relay.
         console: Whether the pages for people are served, at `/console`.
+        mcp: Whether MCP clients are served, at `/mcp`, which takes the extra `mcp`. With tokens: the URL under which clients know that endpoint;
+            their tokens are for it alone, and count nowhere else in the service.
         title: The name that the console and the API's description show.
         links: More for the console's navigation: a text and where it leads.
         trace_url: Where a trace is looked at, such as `https://traces.example.com/trace/{trace_id}`: cases link to it.
@@ -94,6 +98,8 @@ def service(
                     yield
                 finally:
                     await served.watch.close()
+                    if endpoint is not None:
+                        await endpoint.close()
                     await served.figures.close()
 
     app = FastAPI(
@@ -112,6 +118,7 @@ def service(
     app.include_router(api, prefix="/v1")
     if console:
         add_console(app)
+    endpoint = add_mcp(app, served, mcp)
     return app
 
 

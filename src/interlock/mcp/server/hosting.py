@@ -42,11 +42,17 @@ class Tidy:
         """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["method"] == "GET" and scope["path"] == self._path:
+        elif scope["method"] == "GET" and _within(scope) == self._path:
             await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
         else:
             headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
             await self._app({**scope, "headers": headers}, receive, send)
+
+
+def _within(scope: Scope) -> str:
+    """The path of a request within the application that is served, wherever another one mounts it."""
+    path, root = str(scope["path"]), str(scope.get("root_path") or "")
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
 
 class Hosted:
@@ -74,7 +80,7 @@ class Hosted:
         issuer: str | None = None,
         resource: str | None = None,
         scopes: Sequence[str] = (),
-        hosts: Sequence[str] = (),
+        hosts: Sequence[str] | None = (),
     ) -> Starlette:
         """Make an ASGI application: run it by itself, or mount it at the root of another one whose lifespan enters `lifespan`.
 
@@ -87,13 +93,14 @@ class Hosted:
             issuer: The authorization server that clients are sent to.
             resource: The URL under which clients know this server, which its tokens are for.
             scopes: Those that a token must have.
-            hosts: Names under which it may be reached, beside the loopback's and the resource's: a request to another name is refused.
+            hosts: Names under which it may be reached, beside the loopback's and the resource's: a request to another name is refused. None
+                where the application in front of it checks them.
 
         Raises:
             InputError: Tokens are verified, and issuer or resource is not given.
         """
         own = [] if resource is None else [urlsplit(resource).netloc]
-        names = [*_LOOPBACK, *own, *hosts]
+        names = [*_LOOPBACK, *own, *(hosts or ())]
         origins = [f"{scheme}://{name}" for name in names for scheme in ("http", "https")]
         app = self._server.streamable_http_app(
             streamable_http_path=path,
@@ -101,7 +108,7 @@ class Hosted:
             stateless_http=True,
             max_request_body_size=self.limits.request_bytes + _AROUND,
             transport_security=TransportSecuritySettings(
-                enable_dns_rebinding_protection=True, allowed_hosts=names, allowed_origins=origins
+                enable_dns_rebinding_protection=hosts is not None, allowed_hosts=names, allowed_origins=origins
             ),
             auth=None if tokens is None else _resource_server(issuer, resource, scopes),
             token_verifier=tokens,

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...tools.errors import PrincipalError
 from ...tools.principal import Principal
 from ...tools.tokens import PrincipalClaims, TokenVerifier, read_keys
+
+VerifierT = TypeVar("VerifierT", bound=TokenVerifier)
 
 
 class Tokens:
@@ -42,14 +44,15 @@ class Tokens:
         revoked: Callable[[Mapping[str, Any]], bool] | None = None,
         leeway: float = 30.0,
     ) -> None:
-        self._verifier = TokenVerifier(
-            issuer=issuer,
-            audience=audience,
-            keys=read_keys(str(keys)),
-            algorithms=algorithms,
-            leeway=leeway,
-            subject=id_claim,
-        )
+        self._settings: dict[str, Any] = {
+            "issuer": issuer,
+            "keys": read_keys(str(keys)),
+            "algorithms": tuple(algorithms),
+            "leeway": leeway,
+            "subject": id_claim,
+        }
+        self.audience = audience
+        self._verifier = self.verifier(TokenVerifier, audience)
         self._names = PrincipalClaims(id_claim, roles_claim, tenant_claim)
         self._revoked = revoked
 
@@ -73,9 +76,30 @@ class Tokens:
             raise PrincipalError(
                 f"The bearer token is not valid: {error}. Get a new one.", code="invalid_token"
             ) from None
+        self._check_current(claims)
+        return claims
+
+    def verifier(self, kind: type[VerifierT], audience: str) -> VerifierT:
+        """A verifier of the same issuer's tokens for another audience.
+
+        Args:
+            kind: Its class.
+            audience: Whom its tokens are for.
+        """
+        return kind(audience=audience, **self._settings)
+
+    def current(self, claims: Mapping[str, Any]) -> Principal:
+        """The principal that claims name which were verified elsewhere, unless the token was revoked.
+
+        Raises:
+            PrincipalError: It was, or they name nobody.
+        """
+        self._check_current(claims)
+        return self.principal_of(claims)
+
+    def _check_current(self, claims: Mapping[str, Any]) -> None:
         if self._revoked is not None and self._revoked(claims):
             raise PrincipalError("The bearer token was revoked. Get a new one.", code="invalid_token")
-        return claims
 
     def principal(self, token: str) -> Principal:
         """Verify a token and give the principal that it names.

@@ -43,6 +43,7 @@ DOORS = [
 
 
 PUBLIC = [
+    "After",
     "Allow",
     "Answered",
     "Approval",

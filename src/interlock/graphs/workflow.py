@@ -15,6 +15,7 @@ from ..nodes.model_binding import check_model
 from ..pictures.picture import Picture, picture_of
 from ..rules.claims.compiling import with_claims
 from ..rules.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
+from ..rules.ordering import After, after_of, names_of
 from ..rules.policies import Mode, Policy
 from ..rules.waits import Apply, Each, WaitRule
 from ..tools.approvals import Approval
@@ -194,6 +195,8 @@ class Workflow(Claiming):
         check: Callable[..., Any] | None = None,
         approval: Approval | bool | None = None,
         sets: Mapping[str, Any] | None = None,
+        after: After | ToolContract | None = None,
+        once_per: str | Iterable[str] = (),
         order: int | None = None,
     ) -> "Workflow":
         """Allow a tool in a state, and say where it leads.
@@ -207,6 +210,8 @@ class Workflow(Claiming):
             approval: Ask a person first: True, or an `Approval` with its rule, or a `Confirmation`.
             sets: What a call does to fields of the data that conditions speak about: a value, or `Add(1)` for a counter. A tool that
                 changes such a field otherwise is refused.
+            after: A tool that must have been carried out before on the instance; or `After(...)`, for one of several, with the same arguments.
+            once_per: The tool is carried out once for each value of this argument (or of these), such as `"order_id"`.
             order: Which of several edges for this tool out of this state is tried first; the first whose guard holds is taken.
 
         A read that leads back to its own state makes no transition, unless it asks somebody or stands in an order with others.
@@ -232,6 +237,8 @@ class Workflow(Claiming):
             guard=guard,
             check=check,
             approval=rule,
+            after=after_of(after, f"{source} --{tool.name}--> {target}"),
+            once_per=names_of(once_per),
             sets=dict(sets or {}),
             order=order or 0,
         )

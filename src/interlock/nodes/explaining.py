@@ -32,6 +32,8 @@ def _reason(engine: Engine, edge: Edge, view: GuardView) -> str | None:
     if definition.mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
         return "the workflow is in the mode read_only"
     try:
+        if edge.after is not None and not edge.after.is_open(view):
+            return f"it comes {edge.after}"
         if not edge.admits(view):
             guard = (
                 str(edge.guard)

@@ -116,6 +116,8 @@ def _why_not(engine: Engine, edge: Edge, view: GuardView) -> str:
     if engine.definition.mode is Mode.READ_ONLY and edge.tool.kind is not ToolKind.READ:
         return "not in read-only mode"
     try:
+        if edge.after is not None and not edge.after.is_open(view):
+            return f"only {edge.after}"
         if not edge.admits(view):
             name = str(edge.guard) if isinstance(edge.guard, Condition) else getattr(edge.guard, "__name__", "<lambda>")
             return "its guard does not hold" if name == "<lambda>" else f"not {name}"

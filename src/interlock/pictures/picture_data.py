@@ -10,6 +10,7 @@ from typing import Any
 
 from ..rules.conditions import Condition
 from ..rules.definition import Definition, Edge, State
+from ..rules.ordering import order_in_words
 from ..rules.waits import WaitRule
 from ..tools.approvals import Approval
 from ..tools.approvals.deadlines import Within
@@ -194,7 +195,7 @@ def _edge(edge: Edge) -> DrawnEdge:
         description=contract.description,
         target=edge.target,
         moves=edge.moves,
-        guard=_name_of(edge.guard),
+        guard="; ".join(filter(None, (_name_of(edge.guard), order_in_words(edge.after, edge.once_per)))) or None,
         is_checked=contract.check is not None or edge.check is not None,
         approval=None if edge.approval is None else asked(edge.approval),
     )

@@ -24,6 +24,7 @@ from ..tools.ownership import RunBy
 from ..tools.wire import WireNames
 from .assumptions import Assumptions
 from .conditions import Condition
+from .ordering import After, order_to_json, why_again
 from .policies import Mode, Policy
 from .view import GuardView
 from .waits import WaitRule
@@ -95,6 +96,10 @@ class Edge:
     """What a call of this edge does to fields of the data that conditions speak about: a value, or `Add(n)`."""
     is_relied_on: bool = False
     """Whether a claim assumes that the guard always says yes."""
+    after: After | None = None
+    """What must have been carried out before."""
+    once_per: tuple[str, ...] = ()
+    """The arguments for whose values it is carried out once."""
     order: int = 0
     """Which of several edges for one tool out of one state is tried first."""
     node: str = ""
@@ -116,13 +121,22 @@ class Edge:
         return f"the guard of the edge {self.label}"
 
     def admits(self, view: GuardView) -> bool:
-        """Whether the guard holds.
+        """Whether the guard holds, and what has to come before it was carried out at all.
 
         Raises:
             RuleError: The guard raised, or answered neither True nor False; it is not taken for a yes.
         """
-        guard = self.guard
-        return guard is None or yes_or_no(self.guard_label, lambda: guard(view.apart()))
+        guard, after = self.guard, self.after
+        if guard is not None and not yes_or_no(self.guard_label, lambda: guard(view.apart())):
+            return False
+        return after is None or after.is_open(view)
+
+    def why_out_of_order(self, canonical: Mapping[str, Any], view: GuardView) -> str | None:
+        """Why a call with these arguments comes too early or once too often, or None when it does not."""
+        too_early = None if self.after is None else self.after.why_not(canonical, view)
+        if too_early is not None or not self.once_per:
+            return too_early
+        return why_again(self.once_per, self.tool, canonical, view)
 
 
 @dataclass(frozen=True)
@@ -189,7 +203,8 @@ class Definition:
     def looks_up(self) -> bool:
         """Whether a rule that decides what is offered may look something up: a guard, a prompt or a state that is a function, or a policy that hides."""
         return (
-            any(edge.guard is not None and not isinstance(edge.guard, Condition) for edge in self.edges)
+            any(edge.after is not None for edge in self.edges)
+            or any(edge.guard is not None and not isinstance(edge.guard, Condition) for edge in self.edges)
             or any(callable(state.prompt) or state.decide is not None for state in self.states.values())
             or any(type(policy).hides is not Policy.hides for policy in self.policies)
         )
@@ -259,6 +274,7 @@ class Definition:
                         edge.moves,
                         edge.guard is not None,
                         None if edge.approval is None else edge.approval.to_json(),
+                        *([order_to_json(edge.after, edge.once_per)] if edge.after or edge.once_per else []),
                     ]
                     for edge in self.edges
                 ),

@@ -72,6 +72,14 @@ def not_allowed(
                 {"policy": policy.label, "reason": reason},
                 policy=policy.label,
             )
+    early = next((one.after for one in here if one.after is not None and not one.after.is_open(view)), None)
+    if early is not None and len(here) == 1:
+        tools = " or ".join(one.wire_name for one in early.tools)
+        return Denial(
+            ErrorCode.GUARD_FAILED,
+            f"{contract.wire_name} may not be called now: {tools} comes first. Nothing was done. Tools that may be called now: {now}.",
+            {"after": [*sorted(early.names)]},
+        )
     if here:
         return Denial(
             ErrorCode.GUARD_FAILED,

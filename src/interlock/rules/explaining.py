@@ -119,6 +119,9 @@ def _hidden(definition: Definition, contract: ToolContract, here: list[Edge], vi
         reason = _asked(lambda policy=policy: policy.hidden(contract, view))  # type: ignore[misc]
         if reason is not None:
             return Why.POLICY, f"the policy {policy.label!r} hides it: {reason}"
+    early = [one.after for one in here if one.after is not None]
+    if early and _asked(lambda: None if any(one.is_open(view) for one in early) else "early") is not None:
+        return Why.GUARD, f"it comes {' or '.join(dict.fromkeys(map(str, early)))}"
     guards = list(dict.fromkeys(guard_in_words(edge) for edge in here if edge.guard is not None))
     return Why.GUARD, f"its guard does not hold: {'; or '.join(guards)}"
 

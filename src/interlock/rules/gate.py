@@ -158,6 +158,12 @@ def _judge_arguments(
                 wanted = of_the_case(replace(ruling.approval, when=None), view, label)
                 approval = wanted if approval is None else approval.followed_by(wanted)
                 reasons.append(f"{policy.label}: {ruling.reason}")
+    if (out_of_order := edge.why_out_of_order(bound.canonical, view)) is not None:
+        return Denial(
+            ErrorCode.CHECK_FAILED,
+            f"{wire_name(edge)} cannot be done: {out_of_order}. Nothing was changed.",
+            {"reason": out_of_order, "rule": "order"},
+        )
     for check in (edge.tool.check, edge.check):
         denial = None if check is None else _against(edge, bound, check, facts)
         if denial is not None:

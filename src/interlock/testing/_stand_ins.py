@@ -179,7 +179,9 @@ def _edge(edge: Edge, tool: ToolContract[..., Any], answers: Answers) -> Edge:
     approval = None if edge.approval is None else _plain(edge.approval)
     if approval is not None and approval.when is not None:
         approval = replace(approval, when=lambda: answers.is_asked)
-    return replace(edge, tool=tool, guard=guard, check=None, approval=approval, is_relied_on=False)
+    return replace(
+        edge, tool=tool, guard=guard, check=None, approval=approval, after=None, once_per=(), is_relied_on=False
+    )
 
 
 def _plain(rule: Approval) -> Approval:

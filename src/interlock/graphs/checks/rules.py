@@ -1,6 +1,7 @@
 """What is refused of guards, checks and policies when a workflow is compiled: whatever can be seen to never give a plain yes or no."""
 
 from ...rules.definition import Definition, Edge
+from ...rules.ordering import check_order
 from ...rules.policies import Policy
 from ...tools.canonical import digest
 from ...tools.contracts.predicates import CHECK
@@ -18,6 +19,7 @@ def check_rules(definition: Definition) -> None:
     """
     for edge in definition.edges:
         _check_guard(edge)
+        check_order(edge.label, edge.tool, edge.after, edge.once_per, definition.contracts)
         if edge.check is not None:
             try:
                 edge.tool.check_predicate(edge.check, CHECK)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ...tools.approvals import Approval
 from ...tools.sinks import csv_cell
 from ..definition import Definition, Edge
+from ..ordering import order_in_words
 from .paths import Paths, who_may_decide
 
 
@@ -172,7 +173,8 @@ def _conditions(edge: Edge) -> str:
         ("check", edge.check),
         ("check", edge.tool.check),
     )
-    return "; ".join(f"{kind} {_name(function)}".rstrip() for kind, function in named if function is not None)
+    said = [f"{kind} {_name(function)}".rstrip() for kind, function in named if function is not None]
+    return "; ".join(filter(None, (*said, order_in_words(edge.after, edge.once_per))))
 
 
 def _name(function: object) -> str:

@@ -51,6 +51,8 @@ class Situation:
     """The values of the fields that are followed, in the order of `Paths.fields`."""
     counts: tuple[int, ...] = ()
     """What each limit per run has counted, in the order of `Paths.limits`."""
+    done: frozenset[str] = frozenset()
+    """The tools that others come after and that were carried out."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,11 @@ class Paths:
             if type(policy) is LimitPerRun and policy.otherwise is None  # a subclass may rule otherwise
         )
 
+    @cached_property
+    def first_ones(self) -> frozenset[str]:
+        """The tools that an edge comes after; whether they were carried out is followed."""
+        return frozenset().union(*(edge.after.names for edge in self.definition.edges if edge.after is not None))
+
     # Where paths begin
 
     def starts(self) -> Iterator[Situation]:
@@ -159,7 +166,8 @@ class Paths:
         counted = [(0,) if fresh else tuple(range(limit.times + 1)) for limit in self.limits]
         for values in itertools.product(*choices):
             for counts in itertools.product(*counted):
-                yield Situation(state, values, counts)
+                for done in (frozenset[str](),) if fresh else subsets(self.first_ones):
+                    yield Situation(state, values, counts, done)
 
     # What may follow
 
@@ -175,9 +183,9 @@ class Paths:
             return
         yield from self._calls(situation)
         yield from self._wait_ends(situation)
-        if self.limits and any(situation.counts) and not self.assumed.never_forked:
+        if (any(situation.counts) or situation.done) and not self.assumed.never_forked:
             step = Step(StepKind.FORK, situation.state, situation.state, because="somebody forks the instance")
-            yield Move(step, replace(situation, counts=(0,) * len(self.limits)))
+            yield Move(step, replace(situation, counts=(0,) * len(self.limits), done=frozenset()))
 
     def _calls(self, situation: Situation) -> Iterator[Move]:
         here = self.definition.by_source[situation.state]
@@ -202,13 +210,16 @@ class Paths:
         for limit, count in zip(self.limits, situation.counts, strict=True):
             if edge.tool.name in limit.tools and count >= limit.times:
                 return False
-        if self._answers(edge, situation) == (False,):
+        if self._answers(edge, situation) == (False,) or self._is_early(edge, situation):
             return False
         return not any(
-            self._answers(rival, situation) == (True,)
+            self._answers(rival, situation) == (True,) and not self._is_early(rival, situation)
             for rival in self.definition.by_source[edge.source]
             if rival.tool.name == edge.tool.name and rival.order < edge.order
         )
+
+    def _is_early(self, edge: Edge, situation: Situation) -> bool:
+        return edge.after is not None and not edge.after.names & situation.done
 
     def _answers(self, edge: Edge, situation: Situation) -> tuple[bool, ...]:
         """What the guard of an edge may say in a situation, whoever proposes."""
@@ -282,8 +293,9 @@ class Paths:
             min(count + (step.tool in limit.tools), limit.times)
             for limit, count in zip(self.limits, situation.counts, strict=True)
         )
+        done = situation.done | (self.first_ones & {str(step.tool)})
         for values in itertools.product(*choices):
-            yield Move(step, Situation(step.target, values, counts))
+            yield Move(step, Situation(step.target, values, counts, done))
 
 
 def _after(change: Any, value: Any, known: tuple[Any, ...]) -> tuple[Any, ...]:

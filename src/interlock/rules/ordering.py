@@ -1,0 +1,155 @@
+"""The order of an edge: its tool once per something, and only after another tool. Decided by what the ledger says was carried out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..tools.canonical import JsonObject
+from ..tools.contracts import ToolContract
+from ..tools.errors import WorkflowDefinitionError
+from ..tools.kinds import ToolKind
+from ..tools.wire import camel
+from .view import GuardView
+
+
+@dataclass(frozen=True, init=False)
+class After:
+    """Only after one of these tools was carried out on the instance: `after=After(cancel, change, same="order_id")`.
+
+    Args:
+        tools: Commands or events, of which one must have been carried out before.
+        same: The names of arguments that both calls must have the same values for; they are called alike in each of the tools.
+    """
+
+    tools: tuple[ToolContract, ...]
+    same: tuple[str, ...]
+
+    def __init__(self, *tools: ToolContract, same: str | Iterable[str] = ()) -> None:
+        object.__setattr__(self, "tools", tools)
+        object.__setattr__(self, "same", names_of(same))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The tools, by canonical name."""
+        return frozenset(tool.name for tool in self.tools)
+
+    def __str__(self) -> str:
+        tools = " or ".join(tool.name for tool in self.tools)
+        return f"after {tools}" + (f" with the same {', '.join(self.same)}" if self.same else "")
+
+    def is_open(self, view: GuardView) -> bool:
+        """Whether one of the tools was carried out at all: without it the edge is not offered."""
+        return any(view.carried_out(tool) for tool in self.tools)
+
+    def why_not(self, canonical: Mapping[str, Any], view: GuardView) -> str | None:
+        """Why a call may not be made yet, or None when it may."""
+        same = {camel_or(name, canonical): canonical.get(camel_or(name, canonical)) for name in self.same}
+        if any(view.carried_out(tool, **same) for tool in self.tools):
+            return None
+        tools = " or ".join(tool.wire_name for tool in self.tools)
+        return f"{tools} comes first" + (f", with the same {', '.join(same)}" if same else "")
+
+
+def after_of(given: object, label: str) -> After | None:
+    """What comes before, as an `After`.
+
+    Raises:
+        WorkflowDefinitionError: It is neither a tool nor an `After`, or names no tool.
+    """
+    found = After(given) if isinstance(given, ToolContract) else given
+    if found is None:
+        return None
+    if not isinstance(found, After) or not found.tools or not all(isinstance(one, ToolContract) for one in found.tools):
+        raise WorkflowDefinitionError(
+            f"{label} has after={given!r}; give a tool, or After(tool, another, same='order_id') with the contracts of tools."
+        )
+    return found
+
+
+def names_of(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of arguments, one or several."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def camel_or(name: str, arguments: Mapping[str, Any]) -> str:
+    """The name of an argument as it is on the wire."""
+    return name if name in arguments else camel(name)
+
+
+def why_again(
+    once_per: tuple[str, ...], tool: ToolContract, canonical: Mapping[str, Any], view: GuardView
+) -> str | None:
+    """Why a call that may be made once per something was made already, or None when it was not."""
+    same = {camel_or(name, canonical): canonical.get(camel_or(name, canonical)) for name in once_per}
+    if not view.carried_out(tool, **same):
+        return None
+    told = ", ".join(f"{name} {value}" for name, value in same.items())
+    return f"{tool.wire_name} was carried out for {told} already, and is carried out once for each"
+
+
+def order_in_words(after: After | None, once_per: tuple[str, ...]) -> str | None:
+    """The order of an edge in a few words; None where it has none."""
+    parts = [*([f"once per {', '.join(once_per)}"] if once_per else []), *([str(after)] if after is not None else [])]
+    return "; ".join(parts) or None
+
+
+def order_to_json(after: After | None, once_per: tuple[str, ...]) -> JsonObject:
+    """The order of an edge as plain data, for fingerprints."""
+    return {
+        "oncePer": [*once_per],
+        "after": [] if after is None else [*sorted(after.names)],
+        "same": [] if after is None else [*after.same],
+    }
+
+
+def check_order(
+    label: str, tool: ToolContract, after: After | None, once_per: tuple[str, ...], known: Mapping[str, Any]
+) -> None:
+    """See that the order of an edge can be kept.
+
+    Args:
+        label: The edge, for messages.
+        tool: Its tool.
+        after: What it comes after.
+        once_per: What it is carried out once for.
+        known: The tools of the workflow, by canonical name.
+
+    Raises:
+        WorkflowDefinitionError: A tool is not the workflow's, is a read that is in no ledger, or has no such argument on record.
+    """
+    if once_per:
+        _on_record(label, tool, once_per)
+    for one in () if after is None else after.tools:
+        if known.get(one.name) is not one:
+            raise WorkflowDefinitionError(
+                f"{label} comes after {one.name}, which no edge of the workflow carries. Add an edge with it, or leave it out."
+            )
+        _on_record(label, one, after.same if after is not None else ())
+        _has(label, tool, after.same if after is not None else ())
+
+
+def _on_record(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
+    if tool.kind is ToolKind.READ:
+        raise WorkflowDefinitionError(
+            f"{label} depends on how often {tool.name} was carried out, which is a read and in no ledger. Let a read note in the data what it "
+            "found, and guard the edge with that."
+        )
+    _has(label, tool, names)
+
+
+def _has(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
+    properties: Any = tool.input_schema().get("properties", {})
+    known: Mapping[str, Any] = {**properties, **{field.name: field.schema for field in tool.decision_fields}}
+    for name in names:
+        wire = camel_or(name, known)
+        if wire not in known:
+            raise WorkflowDefinitionError(
+                f"{label} depends on the argument {name!r} of {tool.name}, which takes {', '.join(known) or 'nothing'}."
+            )
+        if wire in tool.sensitive:
+            raise WorkflowDefinitionError(
+                f"{label} depends on the argument {name!r} of {tool.name}, which is sensitive: the ledger does not have it."
+            )
+
+
+__all__ = ["After", "after_of", "camel_or", "check_order", "names_of", "order_in_words", "order_to_json", "why_again"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from interlock import SQLCheckpointer, ToolContext, Workflow, command
+from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, command
 from interlock.tools import DefinitionChanged, ErrorCode, UnknownState, WorkflowDefinitionError
 
 HERE = {"configurable": {"thread_id": "t-1"}}
@@ -92,6 +92,23 @@ def test_an_unknown_state_is_an_error_that_says_the_way_out_and_the_way_out_work
     graph.invoke({"messages": [("user", "go on")]}, HERE)
     assert graph.instances.get(HERE).state == "held"
     assert graph.instances.execute(HERE, "case.close", {})["currentState"] == "closed"
+
+
+def test_a_call_from_outside_that_brings_an_instance_to_a_new_version_is_no_conflict_with_itself(
+    saver: SQLCheckpointer,
+) -> None:
+    begun(saver)
+    instances = (
+        case(2, [("new", take, "held"), ("held", close, "closed")], state_mapping={"taken": "held"})
+        .compile(saver)
+        .instances
+    )
+    before = instances.get(HERE)
+
+    done = instances.propose(HERE, "case.close", {}, principal=Principal.ANONYMOUS, key="close")
+
+    assert done.current_state == "closed"
+    assert instances.get(HERE).revision == before.revision + 2
 
 
 def test_edges_that_are_gone_are_not_silently_lost(saver: SQLCheckpointer) -> None:

@@ -54,6 +54,11 @@ class Unit:
         self._events: list[EventEnvelope] = []
         self._entered: list[tuple[LedgerEntry | None, LedgerEntry]] = []
 
+    @property
+    def revision_read(self) -> int:
+        """The revision of the row as this transaction read it, before anything was changed."""
+        return self._before.revision
+
     def record(
         self,
         kind: AuditKind,

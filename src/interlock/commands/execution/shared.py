@@ -253,7 +253,8 @@ class Execution:
             RevisionConflict: It was; the error says where the instance stands.
         """
         instance = unit.instance
-        if self.revision is None or instance.revision == self.revision:
+        # Bringing the instance to this definition, in this very transaction, is no move that the caller could have known of.
+        if self.revision is None or self.revision in {instance.revision, unit.revision_read}:
             return
         allowed = self.engine.offered_for(unit, proposal.requester)
         raise RevisionConflict(

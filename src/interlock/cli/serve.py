@@ -153,6 +153,11 @@ def serve(
     if apps or not demo:
         wanted: list[str | None] = [*apps] if apps else [None]
         graphs += [load_app(one).graph(db, must_exist=False) for one in wanted]
+    from ..engines import queue_of  # noqa: PLC0415 -- a part of this command alone
+
+    queue = queue_of(graphs)
+    if queue is not None:
+        held.callback(queue.close)
     made = service(
         graphs,
         tokens=tokens,
@@ -188,6 +193,8 @@ def serve(
     names = ", ".join(graph.engine.definition.name for graph in graphs)
     where = f"{scheme}://{host}:{listening.getsockname()[1]}{root_path}"
     console().print(f"Serving {names} at {where}/console (API: {root_path}/v1). Stop with Ctrl+C.", soft_wrap=True)
+    if queue is not None:
+        console().print("Runs that become due are left to the queue's workers (`interlock work`).", style="dim")
     with held:
         server.run([listening])
 

@@ -390,7 +390,7 @@ class Runs:
         graph: CompiledWorkflow = given if hasattr(given, "engine") else given.compile(self._saver)
         database = graph.engine.store.database
         schema.refuse_others(database, f"To run {graph.engine.definition.name} from a queue")
-        ours, theirs = (_place(one.engine.url) for one in (self.database, database))
+        ours, theirs = (place(one.engine.url) for one in (self.database, database))
         if ours != theirs:
             raise InputError(
                 f"The workflow {graph.engine.definition.name} keeps its instances in another database than the queue. Nothing was done: a run is "
@@ -400,8 +400,9 @@ class Runs:
         return graph
 
 
-def _place(url: URL) -> tuple[object, ...]:
+def place(url: URL) -> tuple[object, ...]:
+    """Which database a URL names."""
     return url.host or "127.0.0.1", url.port or 5432, url.database
 
 
-__all__ = ["Enqueued", "QueuedRun", "RunStatus", "Runs"]
+__all__ = ["Enqueued", "QueuedRun", "RunStatus", "Runs", "place"]

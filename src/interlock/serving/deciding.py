@@ -23,6 +23,8 @@ class Done:
     approval: ApprovalRequest
     resumed: bool
     """Whether what it was asked for went on in this call."""
+    queued: bool = False
+    """Whether its run was handed to the queue, in the transaction of the decision."""
 
 
 async def decide(
@@ -30,7 +32,8 @@ async def decide(
 ) -> Done:
     """Take a decision, and let the thread or the proposal go on where nothing more is to be decided.
 
-    The decision is committed first. Where going on then fails it stands, and the next tick takes it up.
+    The decision is committed first. Where going on then fails it stands, and the next tick takes it up. Where there is a queue of runs, its
+    workers let the thread go on.
 
     Raises:
         PrincipalError: The caller may not decide.
@@ -42,6 +45,8 @@ async def decide(
     after = await instances.adecide(approval_id, decision, by=caller.principal)
     if not resume or after.status is ApprovalStatus.REQUESTED:
         return Done(after, resumed=False)
+    if after.thread_id is not None and graph.engine.store.when_due is not None:
+        return Done(after, resumed=False, queued=True)
     try:
         await instances.afollow(approval_id)
     except InterlockError as error:

@@ -58,7 +58,8 @@ def service(
         bus: The message broker that `relay` and `subscribe` work with; one in this process by default.
         relay: Whether this process publishes the outboxes.
         subscribe: Whether this process takes in the events that the workflows wait for.
-        deadlines: Whether this process keeps deadlines and takes up what is settled.
+        deadlines: Whether this process keeps deadlines and takes up what is settled. Where `interlock.engines.Runs` were made of the workflows
+            before, runs that become due are left to its workers.
         webhooks: Which addresses are told when somebody is needed, of workflows that say `notify=True`. Their events come over the bus, so some
             process has to relay.
         console: Whether the pages for people are served, at `/console`.
@@ -79,8 +80,11 @@ def service(
     served = Service(
         workflows, callers, Watch(workflows.stores), title, _safe_links(links or {}), _safe_link(trace_url)
     )
+    has_queue = all(store.when_due is not None for store in workflows.stores)
     events = (
-        EventService([*workflows], bus, relay=relay, subscribe=subscribe, tick=1.0 if deadlines else None)
+        EventService(
+            [*workflows], bus, relay=relay, subscribe=subscribe, tick=1.0 if deadlines else None, resume=not has_queue
+        )
         if relay or subscribe or deadlines
         else None
     )

@@ -121,7 +121,9 @@ async def decide_one(request: Request, approval_id: str, serves: Serves, caller:
         return page(request, "approval.html", caller, answered=HTTPStatus.UNPROCESSABLE_ENTITY, **values)
     if done.approval.status is ApprovalStatus.REQUESTED:
         return to(request, f"/console/approvals/{part(approval_id)}", "more")
-    return to(request, f"/console/approvals/{part(approval_id)}", kind.value if done.resumed else "stopped")
+    return to(
+        request, f"/console/approvals/{part(approval_id)}", kind.value if done.resumed or done.queued else "stopped"
+    )
 
 
 async def show_several(request: Request, serves: Serves, caller: Calls) -> Response:

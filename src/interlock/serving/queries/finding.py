@@ -1,12 +1,14 @@
 """Finding instances by what somebody remembers of them: an id, a thread, a person, or a word of their data."""
 
+import json
+
 import sqlalchemy as sa
 
 from ...checkpointing.reports.instance_listing import Listed, Wanted, page, waits_for
 from ...checkpointing.store import Instance
 from ...checkpointing.store import instances as instance_rows
+from ...checkpointing.store.sql.json_text import read_json
 from ...checkpointing.tables.workflow import instances
-from ...graphs import WorkflowGraph
 from ...tools.canonical import JSON
 from ...tools.redaction import redact
 from ..context import Service
@@ -47,26 +49,26 @@ def find(service: Service, caller: Caller, text: str) -> list[Listed]:
 def _with_data(connection: sa.Connection, service: Service, caller: Caller, text: str) -> list[Instance]:
     columns = instances.c
     statement = (
-        sa.select(instances)
+        sa.select(columns.workflow_id, columns.workflow, columns.data)
         .where(columns.tenant == caller.principal.tenant, columns.definition != instance_rows.ERASED)
         .order_by(columns.created_at.desc(), columns.workflow_id.desc())
         .limit(LOOKED_AT)
     )
     if not caller.is_operator:
         statement = statement.where(columns.served == caller.principal.id)
-    wanted, found = text.casefold(), []
-    for row in connection.execute(statement):
-        instance = instance_rows.from_row(row)
-        graph = service.workflows.by_name.get(instance.workflow)
-        if graph is not None and _stands_in(_shown(graph, instance), wanted):
-            found.append(instance)
-            if len(found) == SHOWN:
+    wanted, ids = text.casefold(), []
+    is_plain = json.dumps(wanted) == f'"{wanted}"'  # it stands in JSON as it is
+    for workflow_id, workflow, data in connection.execute(statement):
+        if is_plain and wanted not in str(data).casefold():
+            continue
+        graph = service.workflows.by_name.get(workflow)
+        if graph is not None and _stands_in(redact(read_json(data), graph.engine.definition.sensitive), wanted):
+            ids.append(workflow_id)
+            if len(ids) == SHOWN:
                 break
-    return found
-
-
-def _shown(graph: WorkflowGraph, instance: Instance) -> JSON:
-    return redact(instance.data, graph.engine.definition.sensitive)
+    rows = connection.execute(sa.select(instances).where(columns.workflow_id.in_(ids))) if ids else ()
+    found = {one.workflow_id: one for one in map(instance_rows.from_row, rows)}
+    return [found[one] for one in ids if one in found]
 
 
 def _stands_in(value: JSON, wanted: str) -> bool:

@@ -18,7 +18,7 @@ from ...tools.approvals import DecisionKind
 from ..context import Service
 from ..identity import Caller
 
-LOOKED_AT = 2000
+LOOKED_AT = 1000
 """Through how many open approvals of a workflow is looked for those of a caller, beside those of instances that serve them."""
 _AT_ONCE = 200
 

@@ -23,6 +23,7 @@ SHARES: tuple[tuple[str, int], ...] = (
     (r"tests/faults/test_(kills|door_kills|agent_kills|stopped|server_restarts)\.py::.*\[", 3),
     # The service, killed in the middle of a decision.
     (r"tests/serving/test_killed\.py::test_killed.*\[", 3),
+    (r"tests/serving/test_hostile_texts\.py::.*\[", 2),
     # The retail desk: tasks and attacks, hundreds of each.
     (r"tests/workflows/retail/.*\[", 3),
     # Many alike inputs.

@@ -18,6 +18,7 @@ from .api import router as api
 from .console import add_console
 from .context import Service
 from .draining import told_to_stop
+from .guarding import LARGEST_BODY, Guard
 from .identity import Callers, Development, PrincipalOf, Tokens
 from .mcp_endpoint import add_mcp
 from .problems import add_handlers, describe_problems
@@ -44,6 +45,7 @@ def service(
     title: str = "Interlock",
     links: Mapping[str, str] | None = None,
     trace_url: str | None = None,
+    largest_body: int = LARGEST_BODY,
 ) -> FastAPI:
     """Make an ASGI application of compiled workflows: HTTP API, console, event streams, health and metrics.
 
@@ -68,6 +70,7 @@ def service(
         title: The name that the console and the API's description show.
         links: More for the console's navigation: a text and where it leads.
         trace_url: Where a trace is looked at, such as `https://traces.example.com/trace/{trace_id}`: cases link to it.
+        largest_body: How many bytes the body of a request may have.
 
     Returns:
         A FastAPI application. Mounted in another one, it needs that one's lifespan to run its background work: see docs/service.md.
@@ -113,9 +116,11 @@ def service(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would redirect to whatever the Host header says
         separate_input_output_schemas=False,
     )
     app.state.interlock = served
+    app.add_middleware(Guard, largest=largest_body)
     describe_problems(app)
     add_handlers(app)
     app.include_router(health.router)

@@ -174,8 +174,8 @@ def _tried(kind: Kind) -> sa.ColumnElement[bool]:
 
 def _cursor(text: str) -> tuple[int, str]:
     at, _, approval_id = text.partition(".")
-    if not at.isdecimal() or not approval_id:
-        raise InputError(f"{text!r} is not where a page ended; give the `next` of the page before, or nothing.")
+    if not at.isascii() or not at.isdecimal() or len(at) > 18 or not approval_id:
+        raise InputError(f"{text[:80]!r} is not where a page ended; give the `next` of the page before, or nothing.")
     return int(at), approval_id
 
 

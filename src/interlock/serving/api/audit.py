@@ -10,7 +10,7 @@ from ..access import operators_only, seen
 from ..addresses import attachment
 from ..context import Calls, Serves
 from .instances import WorkflowIdPath
-from .shapes import AuditPage, Verification
+from .shapes import LARGEST, AuditPage, Verification
 
 router = APIRouter(tags=["audit"])
 
@@ -20,7 +20,7 @@ async def audit(
     workflow_id: WorkflowIdPath,
     serves: Serves,
     caller: Calls,
-    after: Annotated[int, Query(ge=0, description="The number of the last record of the page before.")] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST, description="The number of the last record of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> AuditPage:
     """Records of the trail, oldest first."""

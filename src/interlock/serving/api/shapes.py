@@ -8,6 +8,9 @@ from ...tools.canonical import JSON, JsonObject
 from ...tools.results import WireModel
 from ...tools.wire import camel
 
+LARGEST = 2**53 - 1
+"""The largest number that a request may have: every client and every database can count so far."""
+
 
 class WorkflowSummary(WireModel):
     """A workflow that is served."""
@@ -168,7 +171,7 @@ class ResolveRequest(WireModel):
     """With `happened`: the workflow's data as the tool would have left it, whole; by default it changed nothing."""
     note: str | None = Field(default=None, max_length=2000)
     """How it is known; it is recorded."""
-    attempt: int | None = Field(default=None, ge=1)
+    attempt: int | None = Field(default=None, ge=1, le=LARGEST)
     """Which attempt is spoken of, when it must not be a later one."""
 
 

@@ -17,6 +17,7 @@ from ..context import Calls, Serves, Service
 from ..identity import Caller
 from ..workflows import Found
 from .instances import WorkflowIdPath
+from .shapes import LARGEST
 
 router = APIRouter(tags=["streams"])
 
@@ -44,7 +45,7 @@ async def of_instance(
     request: Request,
     *,
     last_event_id: LastEventId = None,
-    after: Annotated[int | None, Query(ge=0, description="Instead of Last-Event-ID.")] = None,
+    after: Annotated[int | None, Query(ge=0, le=LARGEST, description="Instead of Last-Event-ID.")] = None,
 ) -> StreamingResponse:
     """The audit records of an instance as they are written: event `record`, whose id is the record's number."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)

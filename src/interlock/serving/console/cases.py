@@ -23,6 +23,7 @@ from ...tools.redaction import redact
 from ..access import seen
 from ..addresses import part
 from ..api.audit import verified
+from ..api.shapes import LARGEST
 from ..context import Calls, Serves, Service
 from ..erasing import What
 from ..erasing import erase as erasing
@@ -88,7 +89,7 @@ async def show(
     caller: Calls,
     *,
     verify: bool = False,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
 ) -> Response:
     """The instance."""
     values = await run_in_threadpool(_values, serves, workflow_id, caller, verify, before)
@@ -245,7 +246,7 @@ async def resolve(
     caller: Calls,
     *,
     key: Annotated[str, Form(max_length=128)],
-    attempt: Annotated[int, Form(ge=1)],
+    attempt: Annotated[int, Form(ge=1, le=LARGEST)],
     found: Annotated[str, Form(pattern="^(happened|retry|failed)$")],
     output: Annotated[str, Form(max_length=100_000)] = "",
     note: Annotated[str, Form(max_length=2000)] = "",

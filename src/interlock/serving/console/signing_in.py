@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...tools.errors import PrincipalError
 from ..context import Calls, Serves, Service
-from ..identity.callers import SESSION_COOKIE
+from ..identity.callers import SESSION_COOKIE, refuse_other_origins
 from .pages import page, root_of, set_cookie, to
 
 
@@ -31,6 +31,7 @@ async def sign_in(
     token: Annotated[str, Form(max_length=20_000)] = "",
 ) -> Response:
     """Keep who it is for as long as the browser is open."""
+    refuse_other_origins(request)  # another page must not choose as whom somebody works here
     callers = serves.callers
     if callers.development is not None:
         if callers.development.named(who) is None:

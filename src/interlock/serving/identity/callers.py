@@ -95,7 +95,7 @@ class Callers:
                 "Nobody is signed in, so nothing was looked at or done. Send a bearer token, or sign in.",
             )
         if request.method not in SAFE_METHODS and not _bearer(request):
-            _refuse_other_origins(request)
+            refuse_other_origins(request)
         return Caller(found, any(found.has_role(role) for role in self._operators))
 
     async def _found(self, request: Request) -> Principal | None:
@@ -136,7 +136,9 @@ class Callers:
             PrincipalError: It did not.
         """
         browser = request.cookies.get(BROWSER_COOKIE, "")
-        if not browser or not hmac.compare_digest(self.form_token(caller, browser), token or ""):
+        if not browser or not hmac.compare_digest(
+            self.form_token(caller, browser).encode(), (token or "").encode("utf-8", "replace")
+        ):
             raise PrincipalError(
                 "The form is not one that this console gave to this browser, or it is too old. Nothing was done; load the page again.",
                 code="form_token",
@@ -148,8 +150,12 @@ def _bearer(request: Request) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def _refuse_other_origins(request: Request) -> None:
-    """Browsers say where a request comes from; one of another origin is refused, whatever cookies it carries."""
+def refuse_other_origins(request: Request) -> None:
+    """Browsers say where a request comes from; one of another origin is refused, whatever cookies it carries.
+
+    Raises:
+        PrincipalError: It comes from there.
+    """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     is_same = urlsplit(origin).netloc == request.headers.get("host") if origin else True
     if site in {None, "same-origin", "none"} and is_same:

@@ -1,0 +1,103 @@
+"""What holds for every request and every answer, whatever its route: how long a body may be and take, and what nobody may keep or run.
+
+Headers that come slowly are the server's business, and those of a proxy before it.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST_BODY = 4 * 1024 * 1024
+"""Bytes."""
+SLOWEST_BODY = 60.0
+"""Seconds for a body to arrive."""
+_HEADERS = {
+    b"cache-control": b"no-store",
+    b"x-content-type-options": b"nosniff",
+    # A picture or an export that is opened by itself is as much a document as a page.
+    b"content-security-policy": b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    b"referrer-policy": b"same-origin",
+}
+
+
+class _Refused(HTTPException):
+    """FastAPI lets these through where it reads a body, and answers them as every other error."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(int(status), detail, {"Connection": "close"})
+
+
+class Guard:
+    """Refuses bodies that are too long or too slow, and says with every answer that it is kept and run nowhere.
+
+    Args:
+        app: The service.
+        largest: How many bytes a body may have.
+        slowest: In how many seconds it has to be there.
+    """
+
+    def __init__(self, app: ASGIApp, largest: int = LARGEST_BODY, slowest: float = SLOWEST_BODY) -> None:
+        self._app, self._largest, self._slowest = app, largest, slowest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *((name, value) for name, value in _HEADERS.items() if name not in there),
+                ]
+            await send(message)
+
+        said = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"0")
+        is_too_long = said.isdigit() and int(said[:20]) > self._largest
+        await self._app(scope, _Body(receive, self._largest, self._slowest, is_too_long=is_too_long), guarded)
+
+
+class _Body:
+    """The body of one request, while it arrives."""
+
+    def __init__(self, receive: Receive, largest: int, slowest: float, *, is_too_long: bool) -> None:
+        self._receive, self._largest, self._slowest = receive, largest, slowest
+        self._is_too_long = is_too_long
+        self._size, self._is_whole = 0, False
+        self._until: float | None = None
+
+    async def __call__(self) -> Message:
+        if self._is_whole:  # what comes now is that the client left, however long that takes
+            return await self._receive()
+        if self._is_too_long:
+            raise _too_long(self._largest)
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + self._slowest if self._until is None else self._until
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise _Refused(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"The request's body did not arrive within {self._slowest:g} seconds. Nothing was done; send it again.",
+            ) from None
+        if message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            if self._size > self._largest:
+                raise _too_long(self._largest)
+            self._is_whole = not message.get("more_body", False)
+        return message
+
+
+def _too_long(largest: int) -> _Refused:
+    return _Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The request's body is longer than {largest} bytes. Nothing was done; send less.",
+    )
+
+
+__all__ = ["LARGEST_BODY", "Guard"]

@@ -49,6 +49,7 @@ PUBLIC = [
     "Approval",
     "ApprovalEvent",
     "Capacity",
+    "Chat",
     "CommandResult",
     "Confirmation",
     "ConflictError",

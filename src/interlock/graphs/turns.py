@@ -12,6 +12,7 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 from pydantic import BaseModel
 
 from ..checkpointing.store import Instance
+from ..commands.approvals.hearing import hear
 from ..commands.instances.starting import initial_data
 from ..commands.origins.capturing import keep_words
 from ..commands.running.access import Access, meant
@@ -68,6 +69,10 @@ class Turn:
             self._check(data)
         if not is_nested(self.configurable):  # what a parent graph hands in may be a summary that its own model wrote
             keep_words(self.engine, self.entered.workflow_id, self.principal, started["messages"])
+            if self.entered.instance is not None:
+                thread = self.configurable.get(THREAD_ID)
+                asked = hear(self.engine, self.entered.instance, self.principal, started["messages"], thread_id=thread)
+                started["messages"] = [*asked, *started["messages"]]
         if data is not None:
             started["initial_data"] = data
         return started

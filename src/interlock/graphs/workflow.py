@@ -26,6 +26,7 @@ from ..tools.events import Event
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers, answers_of
 from ..tools.ownership import RunBy
+from .checks.approvals import check_no_chat
 from .checks.definition import check_definition, check_name
 from .checks.given import check_contract, check_settings
 from .claiming import Claiming
@@ -404,6 +405,7 @@ class Workflow(Claiming):
                 "A middleware for create_agent takes LangChain. Install langgraph-interlock[langchain]."
             ) from error
         definition = self.definition()
+        check_no_chat(definition)
         if answers is not None:
             definition = replace(definition, answers=answers_of(answers, f"the middleware of {self.name!r}"))
         engine = Engine(definition, workflow_store or WorkflowStore.in_memory())

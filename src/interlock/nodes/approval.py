@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import ApprovalRequest, approval_listing
 from ..checkpointing.store import approvals as approval_rows
+from ..commands.approvals.chat_question import noted_in_chat
 from ..commands.approvals.deadlines import take
 from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.approvals.payload import is_what_was_shown, masked, not_what_was_shown, noted, payload
@@ -93,7 +94,7 @@ class ApprovalNode(WorkflowNode):
         return proposal
 
     def _shown(self, waiting: ApprovalRequest, problem: str | None) -> Steps[None]:
-        after = noted(self.engine, _as_asked(waiting), problem)
+        after = noted(self.engine, noted_in_chat(_as_asked(waiting)), problem)
         if after.shown != waiting.shown:
             yield InStore(lambda connection: approval_rows.update(connection, waiting, after))
 

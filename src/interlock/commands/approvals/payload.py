@@ -15,6 +15,7 @@ from ...tools.redaction import Secrets
 from ...tools.sinks import line, quoted, quoted_json
 from ..running.engine import Engine
 from .binding import missing
+from .chat_question import question
 
 _PRESENTED = "presented"
 
@@ -54,6 +55,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
         "arguments": arguments,
         "proposedArguments": approval.arguments if edited else None,
         **({"fields": [field.to_json() for field in fields]} if fields else {}),
+        **({} if rule.chat is None else {"message": question(engine.definition, approval)}),
         "preview": approval.shown.get("preview"),
         "requestedBy": approval.requester.id,
         "reasons": approval.shown.get("reasons", []),
@@ -86,7 +88,9 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
     }
 
 
-_THEIRS = frozenset({"arguments", "proposedArguments", "preview", "reasons", "problem", "action_requests", "decisions"})
+_THEIRS = frozenset(
+    {"arguments", "proposedArguments", "preview", "reasons", "problem", "action_requests", "decisions", "message"}
+)
 """What others wrote of what is shown; the rest is ours, and a short word that is somebody's secret must not make it unreadable."""
 
 

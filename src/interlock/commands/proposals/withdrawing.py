@@ -50,13 +50,18 @@ def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Answered]
         )
         raise refused
     yield from settled(engine, approval)
-    current, instance = yield InStore(partial(_withdrawn, engine, approval=approval, by=by))
+    current, instance = yield InStore(partial(withdrawn, engine, approval=approval, by=by))
     return (yield from asked_apart(engine.definition, lambda: closed(engine, instance, current)))
 
 
-def _withdrawn(
+def withdrawn(
     engine: Engine, connection: Connection, approval: ApprovalRequest, by: Principal
 ) -> tuple[ApprovalRequest, Instance]:
+    """Withdraw a request in this transaction, on behalf of whoever may; gives it as it stands then, with its instance.
+
+    Raises:
+        ConflictError: It can no longer be withdrawn.
+    """
     unit = engine.store.unit(connection, approval.workflow_id)
     current = approval_rows.load_by_id(connection, approval.approval_id)
     if unit is None or current is None:
@@ -124,4 +129,4 @@ def _event(unit: Unit, approval: ApprovalRequest, by: Principal) -> EventEnvelop
     )
 
 
-__all__ = ["ApprovalWithdrawn", "withdraw"]
+__all__ = ["ApprovalWithdrawn", "withdraw", "withdrawn"]

@@ -16,6 +16,7 @@ def check_approvals(definition: Definition) -> None:
     """
     for edge in definition.edges:
         _check_stated(edge)
+        _check_chat(edge)
         if edge.approval is None:
             continue
         if edge.approval.when is not None:
@@ -26,6 +27,20 @@ def check_approvals(definition: Definition) -> None:
         for rule in edge.approval.stages:
             for tool in taken_by(rule):
                 _check_taken(definition, edge, tool)
+
+
+def check_no_chat(definition: Definition) -> None:
+    """Refuse confirmations in the chat where the conversation is an agent's own.
+
+    Raises:
+        WorkflowDefinitionError: There is one: an agent's state does not say which message is a run's own input.
+    """
+    for edge in definition.edges:
+        if any(stage.chat is not None for stage in (() if edge.approval is None else edge.approval.stages)):
+            raise WorkflowDefinitionError(
+                f"{edge.label} is confirmed in the chat, and as a middleware the workflow does not see which message is the run's own input. "
+                "Compile the workflow as a graph, or take Confirmation() without chat=."
+            )
 
 
 def taken_by(rule: Approval) -> list[str]:
@@ -93,6 +108,16 @@ def _check_stated(edge: Edge) -> None:
         )
 
 
+def _check_chat(edge: Edge) -> None:
+    """Refuse a confirmation in the chat that a yes alone could not give."""
+    required = [field.name for field in edge.tool.decision_fields if field.is_required]
+    if required and edge.approval is not None and edge.approval.chat is not None:
+        raise WorkflowDefinitionError(
+            f"{edge.label} takes {', '.join(required)} from the person who decides, and a yes in the chat does not state it. Take Confirmation() "
+            "without chat=, or give the parameter a default."
+        )
+
+
 def _check_taken(definition: Definition, edge: Edge, tool: str) -> None:
     others = [other for other in definition.by_source[edge.source] if other.tool.name == tool]
     if not others or all(other is edge for other in others):
@@ -114,4 +139,4 @@ def _check_taken(definition: Definition, edge: Edge, tool: str) -> None:
             )
 
 
-__all__ = ["check_approvals", "check_kept", "check_proposers", "edges_taken"]
+__all__ = ["check_approvals", "check_kept", "check_no_chat", "check_proposers", "edges_taken"]

@@ -4,12 +4,14 @@ Here: rules, their JSON, deadlines and the people who are named. Not here: what 
 written of a request (`checkpointing/store/approvals`). Open `rule.py` first.
 """
 
+from .chat import Chat, read_answer
 from .deadlines import Within, duration
 from .deciders import RoleHolders
 from .rule import Approval, Confirmation, Decision, DecisionKind, Escalate, Expiry, TakeEdge
 
 __all__ = [
     "Approval",
+    "Chat",
     "Confirmation",
     "Decision",
     "DecisionKind",
@@ -19,4 +21,5 @@ __all__ = [
     "TakeEdge",
     "Within",
     "duration",
+    "read_answer",
 ]

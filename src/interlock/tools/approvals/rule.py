@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ..canonical import JsonObject, is_same_json, to_json
 from ..errors import ContractError, NotJson
 from ..principal import Principal
+from .chat import Chat
 from .deadlines import Within, check_within, due, seconds_of, within_from_json, within_to_json
 from .deciders import By, Named, RoleHolders, by_from_json, by_to_json, check_role, named, people_in_words
 
@@ -120,6 +121,7 @@ class Approval:
         on_expiry: What follows the deadline: `"reject"`, `Escalate(role)` (or, in short, `"escalate:ROLE"`), or
             `TakeEdge(tool)`.
         then: The rule of who is asked next, once these have agreed. They see the same call, and cannot edit it.
+        chat: Ask in the conversation, and read the next message of the person served as the answer; for confirmations.
         from_case: Which parts a function of the view gave, set when it was asked.
         named: Take only answers that say what they are about: under the approval's or the interrupt's id, or with the
             call that was shown. A bare yes that comes a second time is otherwise an answer to whatever waits then.
@@ -136,6 +138,7 @@ class Approval:
     then: "Approval | None" = None
     named: bool = False
     by: By = None
+    chat: Chat | None = None
     from_case: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -150,6 +153,10 @@ class Approval:
         if self.confirmation and (self.role is not None or self.by is not None or self.count != 1):
             raise ContractError(
                 "A confirmation is decided by the person served alone: give it neither a role, nor people, nor a count."
+            )
+        if self.chat is not None and not (self.confirmation and isinstance(self.chat, Chat)):
+            raise ContractError(
+                "Only a confirmation is asked in the chat: give Confirmation(chat=True), or a Chat(...)."
             )
         if isinstance(self.by, frozenset) and len(self.by) < self.count:
             raise ContractError(
@@ -228,6 +235,7 @@ class Approval:
             "then": None if self.then is None else self.then.to_json(),
             **({"named": True} if self.named else {}),
             **({} if self.by is None else {"by": by_to_json(self.by)}),
+            **({} if self.chat is None else {"chat": self.chat.to_json()}),
             **({"fromCase": [*sorted(self.from_case)]} if self.from_case else {}),
         }
 
@@ -246,6 +254,7 @@ class Approval:
             then=None if data.get("then") is None else cls.from_json(data["then"]),
             named=data.get("named", False),
             by=by_from_json(data.get("by")),
+            chat=Chat.from_json(data.get("chat")),
             from_case=frozenset(data.get("fromCase", ())),
         )
 
@@ -337,9 +346,20 @@ def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflow
     on_expiry: Literal["reject"] | TakeEdge = "reject",
     then: Approval | None = None,
     named: bool = False,
+    chat: Chat | bool = False,
 ) -> Approval:
-    """An approval that the person served gives on their own request."""
-    return Approval(confirmation=True, within=within, edit=edit, when=when, on_expiry=on_expiry, then=then, named=named)
+    """An approval that the person served gives on their own request; with `chat=` by their next message in the conversation."""
+    asked = Chat() if chat is True else (chat or None)
+    return Approval(
+        confirmation=True,
+        within=within,
+        edit=edit,
+        when=when,
+        on_expiry=on_expiry,
+        then=then,
+        named=named,
+        chat=asked,
+    )
 
 
 def _is_among(by: Principal, people: By) -> bool:

@@ -10,7 +10,7 @@ PAGE = "docs/service.md"
 
 
 def test_its_code_runs() -> None:
-    assert len(printed_by(PAGE)) == 2
+    assert len(printed_by(PAGE)) == 3
 
 
 def test_its_table_has_every_kind_of_thing_that_the_api_has() -> None:

@@ -8,6 +8,8 @@ from ...tools.errors import InterlockError, StoreError
 if TYPE_CHECKING:
     from .keys import Place
 
+_from_json = json.JSONDecoder().decode
+
 
 def damaged(error: BaseException, what: str, thread_id: str, **where: Any) -> StoreError:
     """The error for a row that cannot be read.
@@ -39,16 +41,17 @@ def damaged_at(error: BaseException, what: str, place: "Place", **where: Any) ->
     return damaged(error, what, place.thread_id, checkpointNs=namespace, checkpointId=place.checkpoint_id, **where)
 
 
-def parsed(text: str, what: str, place: "Place", kind: type = dict) -> Any:
-    """JSON out of a column of a checkpoint's row.
+def parsed(text: str, what: str, place: "Place", checkpoint_id: str, kind: type = dict) -> Any:
+    """JSON out of a column of a checkpoint's row; the place may say only of which thread and namespace it is the newest.
 
     Raises:
         StoreError: It is no JSON of this kind.
     """
     try:
-        value = json.loads(text)
+        value = _from_json(text)
         if not isinstance(value, kind):
             raise TypeError(f"it is {type(value).__name__} instead of {kind.__name__}")
     except (TypeError, ValueError) as error:
-        raise damaged_at(error, f"{what} of a checkpoint", place) from error
+        here = place._replace(checkpoint_id=checkpoint_id)
+        raise damaged_at(error, f"{what} of a checkpoint", here) from error
     return value

@@ -20,7 +20,8 @@ class Place(NamedTuple):
     @property
     def namespace_key(self) -> str:
         """The namespace, or its digest where it is too long for an index."""
-        return namespace_key(self.namespace)
+        namespace = self.namespace
+        return namespace if len(namespace) < NAMESPACE_KEY_LENGTH else namespace_key(namespace)
 
     @property
     def short(self) -> tuple[str, str, str | None]:

@@ -97,10 +97,11 @@ class Conversation:
     ) -> None:
         """Remember the stored values of a namespace's newest checkpoint, and its lists. Namespaces that were not used for longest go."""
         before = self.channels.pop(namespace, None)
-        if before is not None:
-            self.size -= _size_of(before)
+        if before is not None and before == channels:  # as after a load of what was put here: it is counted already
+            channels = before
+        else:
+            self.size += _size_of(channels) - (0 if before is None else _size_of(before))
         self.channels[namespace] = channels  # as the last of them
-        self.size += _size_of(channels)
         for slot, stored in lists.items():
             known = self.lists.get(slot)
             self.size += len(stored.messages) * _IN_LIST + _LIST
@@ -148,7 +149,11 @@ class Conversation:
 
 
 def _size_of(channels: dict[str, tuple[Any, Any]]) -> int:
-    return sum(_CHANNEL if type(value) is int else _CHANNEL + len(value[2]) for _, value in channels.values())
+    size = len(channels) * _CHANNEL
+    for _, value in channels.values():
+        if type(value) is not int:
+            size += len(value[2])
+    return size
 
 
 def digest(kind: str, body: bytes) -> bytes:

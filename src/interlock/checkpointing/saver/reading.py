@@ -1,6 +1,7 @@
 """Checkpoints as LangGraph gets them: rows, their messages, and the values built from both."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -25,6 +26,7 @@ LOOKING = "__interlock_looking"
 
 ATTEMPTS = 3
 MISSING_MESSAGES, MISSING_VALUE = "missing_messages", "missing_value"
+_is_foreign = attrgetter("foreign")
 Found = tuple[int, int, int] | None
 """The id, epoch and next position of a conversation, as they were read together with a checkpoint."""
 
@@ -154,7 +156,7 @@ def outside_ids(row: Row, place: Place) -> list[int]:
     """The ids of the large values of a checkpoint."""
     if not row.outside:
         return []
-    ids: list[int] = parsed(row.outside, "list of large values", place._replace(checkpoint_id=row.checkpoint_id), list)
+    ids: list[int] = parsed(row.outside, "list of large values", place, row.checkpoint_id, list)
     return ids
 
 
@@ -172,11 +174,11 @@ def open_row(row: Row, write_rows: Iterable[Any], outside: Iterable[Any], place:
         StoreError: One of the rows cannot be read; the error names it.
     """
     thread_id, namespace_key = place.thread_id, place.namespace_key
-    here = place._replace(checkpoint_id=row.checkpoint_id)
     try:
         where = checkpoint_place(thread_id, namespace_key, row.checkpoint_id)
         header, values, extras = body.unpack(sealing.unseal(row.kind, row.body, where), row.checkpoint_id)
     except Exception as error:
+        here = place._replace(checkpoint_id=row.checkpoint_id)
         raise damaged_at(error, "body of a checkpoint", here) from error
     large: dict[int, Encoded] = {}
     for found in outside:
@@ -188,6 +190,7 @@ def open_row(row: Row, write_rows: Iterable[Any], outside: Iterable[Any], place:
             large[value_id] = body.unpack_value(opened)
         except Exception as error:
             channel = next((name for name, value in values.items() if value == value_id), None)
+            here = place._replace(checkpoint_id=row.checkpoint_id)
             raise damaged_at(error, "value of a channel", here, valueId=value_id, channel=channel) from error
     return Stored(row, header, values, extras, large, open_writes(write_rows, place, row.checkpoint_id, sealing))
 
@@ -251,16 +254,24 @@ def messages_for(
                     continue
                 conversation.next = conversation.stored = found[2]
             known = conversation.messages
+            if (all_of_them := _known(known, wanted)) is not None and not any(map(_is_foreign, all_of_them.values())):
+                return conversation, all_of_them
             missing = [position for position in wanted if position not in known or known[position].foreign]
-            if missing:
-                with storage.conversation_database.raw_query() as cursor:
-                    cursor.execute(statements.messages_between, (conversation.id, min(missing), max(missing)))
-                    storage.learn(conversation, cursor.fetchall(), sealing)
-            try:
-                return conversation, {position: conversation.messages[position] for position in wanted}
-            except KeyError:
+            with storage.conversation_database.raw_query() as cursor:
+                cursor.execute(statements.messages_between, (conversation.id, min(missing), max(missing)))
+                storage.learn(conversation, cursor.fetchall(), sealing)
+            if (all_of_them := _known(known, wanted)) is None:
                 storage.memory.forget(conversation)
-                raise _lost(thread_id) from None
+                raise _lost(thread_id)
+            return conversation, all_of_them
+
+
+def _known(messages: Mapping[int, Message], wanted: list[int]) -> dict[int, Message] | None:
+    """The messages at positions, or None when one of them is not known: a long history takes one loop in C."""
+    try:
+        return dict(zip(wanted, map(messages.__getitem__, wanted), strict=True))
+    except KeyError:
+        return None
 
 
 def _build(
@@ -299,7 +310,7 @@ def _build(
                     if slot not in known_lists or known_lists[slot].messages != messages
                 },
             )
-    if conversation is not None:
+    if conversation is not None and conversation.size != conversation.counted:
         storage.memory.used(conversation)
     return built
 
@@ -314,15 +325,11 @@ def build(
     """
     decoder = Decoder(known.__getitem__, sealing)
     row = stored.row
-    here = place._replace(checkpoint_id=row.checkpoint_id)
 
-    def decoded(value: Encoded, what: str, **where: Any) -> Any:
-        try:
-            return decoder.decode(value)
-        except Exception as error:
-            if (missing := _unreadable_message(value, known, decoder, place.thread_id)) is not None:
-                raise missing from error
-            raise damaged_at(error, what, here, **where) from error
+    def unreadable(error: Exception, value: Encoded, what: str, **where: Any) -> StoreError:
+        missing = _unreadable_message(value, known, decoder, place.thread_id)
+        here = place._replace(checkpoint_id=row.checkpoint_id)
+        return damaged_at(error, what, here, **where) if missing is None else missing
 
     values: dict[str, Any] = {}
     lists = {}
@@ -330,21 +337,29 @@ def build(
         whole = stored.outside.get(value) if isinstance(value, int) else value
         if whole is None:
             raise _gone(value, place, row.checkpoint_id)
-        values[channel] = decoded(whole, "value of a channel", channel=channel)
+        try:
+            values[channel] = decoder.decode(whole)
+        except Exception as error:
+            raise unreadable(error, whole, "value of a channel", channel=channel) from error
         if decoder.last_list is not None:
             lists[place.namespace, channel] = decoder.last_list
             decoder.last_list = None
     checkpoint = {**stored.header, "channel_values": values}
     for name, extra in stored.extras.items():
-        checkpoint[name] = decoded(encoded(extra), name) if is_encoded(extra) else extra
-    pending: list[PendingWrite] = [
-        (task_id, channel, decoded(value, "pending write of a task", taskId=task_id, channel=channel))
-        for task_id, channel, value in stored.writes
-    ]
+        try:
+            checkpoint[name] = decoder.decode(encoded(extra)) if is_encoded(extra) else extra
+        except Exception as error:
+            raise unreadable(error, encoded(extra), name) from error
+    pending: list[PendingWrite] = []
+    for task_id, channel, value in stored.writes:
+        try:
+            pending.append((task_id, channel, decoder.decode(value)))
+        except Exception as error:
+            raise unreadable(error, value, "pending write of a task", taskId=task_id, channel=channel) from error
     built = CheckpointTuple(
         config if config is not None and place.checkpoint_id is not None else place.config(row.checkpoint_id),
         checkpoint,  # type: ignore[arg-type]
-        parsed(row.metadata, "metadata", here),
+        parsed(row.metadata, "metadata", place, row.checkpoint_id),
         place.config(row.parent_id) if row.parent_id else None,
         pending,
     )

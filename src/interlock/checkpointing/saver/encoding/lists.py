@@ -10,6 +10,7 @@ from .messages import Message
 
 _fields_of: Callable[[Any], dict[str, Any]] = attrgetter("__dict__")
 _extra_of: Callable[[Any], Any] = attrgetter("__pydantic_extra__")
+_id_of: Callable[[Message], str | None] = attrgetter("message_id")
 
 
 class StoredList:
@@ -35,6 +36,8 @@ class StoredList:
     @classmethod
     def loaded(cls, messages: list[Message]) -> "StoredList":
         """A list as it was read."""
+        if None not in map(_id_of, messages):
+            return cls(messages, [])
         return cls(messages, [at for at, message in enumerate(messages) if message.message_id is None])
 
     def followed_by(self, messages: list[Message], nameless: list[int]) -> "StoredList":

@@ -201,6 +201,12 @@ class Encoder:
 
     def _list(self, values: list[BaseMessage], slot: str) -> Any:
         """Ranges of positions. What stands where it stood last time is recognised without looking it up."""
+        self.refers = True
+        if self._aside and any(value.id is None for value in values):
+            # A reducer gives them ids: they will not stand like this again, and nothing is to be compared with them.
+            messages, nameless = self._find_all(values)
+            ranges = ranges_of([message.position for message in messages])
+            return _Ranges(NAMELESS, ormsgpack.packb([ranges, ranges_of(nameless)]))
         key = (self._namespace, slot)
         before = self._conversation.lists.get(key)
         if before is not None and before.begins(values):
@@ -209,7 +215,6 @@ class Encoder:
         else:
             stored = StoredList(*self._find_all(values))
         self.lists[key] = stored
-        self.refers = True
         if stored.nameless:
             return _Ranges(NAMELESS, ormsgpack.packb([stored.ranges, ranges_of(stored.nameless)]))
         return _Ranges(MESSAGES, ormsgpack.packb(stored.ranges))

@@ -126,7 +126,11 @@ class _Pages:
 
     def _filtered(self, lines: Sequence[_Line]) -> list[_Line]:
         holds = self._holds
-        return [line for line in lines if holds is None or holds(parsed(line.row.metadata, "metadata", line.place))]
+        return [
+            line
+            for line in lines
+            if holds is None or holds(parsed(line.row.metadata, "metadata", line.place, line.row.checkpoint_id))
+        ]
 
 
 def _query(config: RunnableConfig | None, before: RunnableConfig | None) -> sa.Select[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from langchain_core.messages import AIMessage
@@ -92,6 +94,42 @@ class Data(BaseModel):
 
 class Secret(BaseModel):
     password: SecretStr = SecretStr("x")
+
+
+class Appointment(BaseModel):
+    at: dt.datetime | dt.time
+    others: list[dt.datetime] = Field(default_factory=list)
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("data", "field"),
+        [
+            ({"at": dt.datetime(2026, 3, 7, 9, tzinfo=NEW_YORK)}, "at"),
+            ({"at": dt.time(9, tzinfo=NEW_YORK)}, "at"),
+            ({"at": dt.datetime(2026, 11, 1, 1, 30, fold=1)}, "at"),
+            ({"at": dt.time(9), "others": [dt.datetime(2026, 3, 7, 9, tzinfo=NEW_YORK)]}, "others"),
+        ],
+    )
+    def test_one_that_would_lose_its_zone_is_refused_with_what_to_do(self, data: Any, field: str) -> None:
+        with pytest.raises(NotKeptError, match=rf"something else \(in {field}\).*astimezone\(timezone\.utc\)"):
+            stored(Appointment, Appointment.model_construct(**{"others": [], **data}))
+
+    @pytest.mark.parametrize(
+        "at",
+        [
+            dt.datetime(2026, 3, 7, 9),
+            dt.datetime(2026, 3, 7, 9, tzinfo=dt.UTC),
+            dt.datetime(2026, 3, 7, 9, tzinfo=ZoneInfo("UTC")),
+            dt.datetime(2026, 3, 7, 9, tzinfo=dt.timezone(dt.timedelta(hours=-5))),
+            dt.time(9, 30),
+        ],
+    )
+    def test_one_with_an_offset_or_without_a_zone_is_kept(self, at: Any) -> None:
+        assert Appointment.model_validate(stored(Appointment, Appointment(at=at))).at == at
 
 
 class TestData:

@@ -343,8 +343,9 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     # The same, asynchronously
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """As `get_tuple`."""
-        return await self.database.arun(partial(self.get_tuple, config))
+        """As `get_tuple`, behind what tasks put in the thread before that nobody waits for: a cancelled run leaves such."""
+        get = partial(reading.get_tuple, self._storage, place_of(config), self._sealing(), config, behind=True)
+        return await self.database.arun(get)
 
     async def alist(
         self,
@@ -413,8 +414,6 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             digits = str(current).partition(".")[0]  # other savers count with integers
             number, width = int(digits), max(len(digits), 10)
         return f"{number + 1:0{width}}.{random.getrandbits(32):08x}"
-
-    # Jobs
 
     def _put_job(
         self,

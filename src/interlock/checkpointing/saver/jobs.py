@@ -15,6 +15,7 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
 )
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from ...tools.errors import ConflictError, InputError
 from .encoding import body
@@ -31,6 +32,7 @@ INLINE_BYTES = 256
 FEW = 10
 """So many messages are inserted one after the other: psycopg complains in its log when one of many fails."""
 INPUT = "__start__"
+_ENDS = frozenset({ERROR, INTERRUPT})
 ORDINARY = 0
 """The part that holds the ordinary writes of a task."""
 
@@ -301,6 +303,8 @@ class WritesJob(Job):
     ) -> None:
         super().__init__(storage, place, sealing)
         self._writes = writes
+        if any(channel in _ENDS for channel, _ in writes):
+            self.may_wait = False  # no checkpoint comes that could take it along
         self._task_id = task_id
         self._task_path = task_path
 

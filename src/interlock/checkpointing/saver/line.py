@@ -13,6 +13,7 @@ from functools import partial
 
 from .helpers import Helpers
 from .jobs import Job, PutJob
+from .memory import Conversation
 from .protocols import Told, Waiter
 
 MOST = 64
@@ -21,6 +22,8 @@ PATIENCE_SECONDS = 0.003
 """How long pending writes wait for the checkpoint that takes them along, for each job that is under way: the more there is to do, the
 later it comes."""
 LONGEST_PATIENCE_SECONDS = 0.05
+LONGEST_FINISH_SECONDS = 1.0
+"""How long whoever reads waits for what stands in line, at most."""
 IMPATIENT_FOR = 3
 """So many times they do not wait after they waited in vain."""
 MOST_APART = 16
@@ -52,6 +55,7 @@ class Line:
         self._alone = alone
         self._fail = fail
         self._guard = threading.Lock()
+        self._left = threading.Condition(self._guard)
         self._waiting: list[Job] = []
         self._apart: set[str] = set()
         self._led = False
@@ -70,6 +74,23 @@ class Line:
             self._under_way += 1
             job.joined_with = job.conversation
             job.conversation.in_line += 1
+
+    def finish(self, conversation: Conversation) -> None:
+        """Return when what stands in line of a conversation is done.
+
+        Whoever asks may hold what that waits for, as a tool does that has the turn: it is not waited for in vain.
+        """
+        with self._guard:
+            last = conversation.left + conversation.in_line
+            mine = [job for job in self._waiting if job.joined_with is conversation]
+            for job in mine:
+                job.urgent = True
+            leads = bool(mine) and not self._led and conversation.thread_id not in self._apart
+            self._led = self._led or leads
+        if leads:
+            self._lead_once()
+        with self._guard:
+            self._left.wait_for(lambda: conversation.left >= last, LONGEST_FINISH_SECONDS)
 
     # A thread that waits
 
@@ -253,6 +274,8 @@ class Line:
     def _leave(self, job: Job) -> None:
         self._under_way -= 1
         job.joined_with.in_line -= 1
+        job.joined_with.left += 1
+        self._left.notify_all()
 
     def _do_apart(self, job: Job) -> None:
         try:

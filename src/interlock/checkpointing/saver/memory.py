@@ -25,7 +25,7 @@ class Conversation:
     """The messages of one thread that are known here.
 
     `lock` is held while values are encoded and stand in line: the order of positions is the order of commits. The positions from
-    `stored` up to `next` are of messages that are on their way. `in_line` counts its jobs that are under way.
+    `stored` up to `next` are of messages that are on their way. `in_line` counts its jobs that are under way, `left` those that were.
     """
 
     __slots__ = (
@@ -39,6 +39,7 @@ class Conversation:
         "id",
         "impatient",
         "in_line",
+        "left",
         "line",
         "lists",
         "lock",
@@ -56,6 +57,7 @@ class Conversation:
         self.line: Any = None
         """The line of its thread; None until something of it waits."""
         self.in_line = 0
+        self.left = 0
         self.id: int | None = None
         self.epoch = 0
         self.next = 0
@@ -185,6 +187,10 @@ class Memory:
             else:
                 self._known.move_to_end(thread_id)
             return conversation
+
+    def known(self, thread_id: str) -> Conversation | None:
+        """What is remembered of a thread, if anything; that it was asked for counts for nothing."""
+        return self._known.get(thread_id)
 
     def replace(self, conversation: Conversation) -> None:
         """From now on this is what is known of its thread."""

@@ -72,9 +72,13 @@ def encoded(extra: Any) -> Encoded:
     return form, typ, data
 
 
-def get_tuple(storage: Storage, place: Place, sealing: Sealing, config: RunnableConfig) -> CheckpointTuple | None:
-    """The checkpoint at a place, or the newest there."""
+def get_tuple(
+    storage: Storage, place: Place, sealing: Sealing, config: RunnableConfig, *, behind: bool = False
+) -> CheckpointTuple | None:
+    """The checkpoint at a place, or the newest there; or `behind` what stands in line of its thread in this process."""
     storage.ready()
+    if behind:
+        storage.finish(place.thread_id)
     if place.checkpoint_id is not None and not config.get("configurable", {}).get(LOOKING):
         storage.asked_for(place)
     for attempt in range(1, ATTEMPTS + 1):

@@ -20,6 +20,7 @@ from .databases.statements import Statements
 from .encoding import body
 from .encoding.sealing import Sealing, checkpoint_place
 from .encoding.separation import Encoded
+from .failures import contended, interrupted
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
 from .line import Line, TaskWaiter, ThreadWaiter
@@ -321,6 +322,12 @@ class Storage:
         self._settled(job)
         return True
 
+    def finish(self, thread_id: str) -> None:
+        """Return when what was put in a thread before is committed: tasks that put it may have been given up since."""
+        conversation = self.memory.known(thread_id)
+        if conversation is not None and conversation.in_line:
+            self._line_of(conversation).finish(conversation)
+
     def _line_of(self, conversation: Conversation) -> Line:
         """SQLite has one writer, and so one line; PostgreSQL takes many jobs in one statement; elsewhere each thread has its own."""
         if self._line is not None:
@@ -429,22 +436,8 @@ class Storage:
             else:
                 job.mark_stored()
                 return
-        self._fail(job, _contended(job.place))
+        self._fail(job, contended(job.place, ATTEMPTS))
 
     def _fail(self, job: Job, error: BaseException) -> None:
         self.memory.forget(job.conversation)
-        job.error = error if isinstance(error, Exception) else _interrupted(error)
-
-
-def _contended(place: Place) -> ConflictError:
-    return ConflictError(
-        f"Others wrote to the conversation of the thread {place.thread_id!r} at the same moment, {ATTEMPTS} times in a row. "
-        "Nothing of this step was written. Run it again.",
-        details={"threadId": place.thread_id},
-    )
-
-
-def _interrupted(error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"The process was interrupted ({type(error).__name__}) while it was writing. Nothing of this step was kept; run it again."
-    )
+        job.error = error if isinstance(error, Exception) else interrupted(error)

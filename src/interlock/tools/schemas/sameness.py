@@ -1,6 +1,7 @@
 """Whether two readings of a call's arguments are the same arguments."""
 
 import dataclasses
+import datetime as dt
 from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
@@ -10,6 +11,8 @@ from pydantic import BaseModel
 from .shapes import as_written
 
 _DEEPEST = 200
+_UTC = frozenset({"UTC", "Etc/UTC", "tzutc()"})
+"""How libraries write the zone that is an offset by any name."""
 
 
 def same(one: Any, other: Any, depth: int = _DEEPEST) -> bool:
@@ -33,6 +36,9 @@ def same(one: Any, other: Any, depth: int = _DEEPEST) -> bool:
             return _same_parts(_fields(one, names), _fields(other, names), depth)
         case Mapping():
             return len(one) == len(other) and _same_parts(one, other, depth)
+        case dt.datetime() | dt.time():
+            # Equal as moments, they may differ in what comes an hour or a day later: an offset knows nothing of its zone.
+            return bool(one == other) and one.fold == other.fold and _same_zone(one.tzinfo, other.tzinfo)
         case str() | bytes() | Set():
             return bool(one == other)
         case deque():
@@ -45,6 +51,10 @@ def same(one: Any, other: Any, depth: int = _DEEPEST) -> bool:
             return mine is not None and same(mine, theirs, depth - 1)
         case _:
             return bool(one == other)
+
+
+def _same_zone(one: dt.tzinfo | None, other: dt.tzinfo | None) -> bool:
+    return one == other or {str(one), str(other)} <= _UTC
 
 
 def _fields(value: Any, names: Any) -> dict[str, Any]:

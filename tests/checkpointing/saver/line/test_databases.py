@@ -14,10 +14,12 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from langgraph.graph import START, MessagesState, StateGraph
 
 from interlock.checkpointing import SQLCheckpointer, fault_points
 from interlock.checkpointing.connecting import engines
+from interlock.checkpointing.saver import line as lines
 from interlock.checkpointing.saver.jobs import Job, WritesJob
 from interlock.checkpointing.saver.memory import Conversation
 from interlock.tools.errors import ConflictError, InterlockError, StoreUnavailable
@@ -318,6 +320,40 @@ async def test_what_a_cancelled_task_put_is_stored_when_the_checkpointer_is_clos
     found = closing.result(10)
 
     assert [value for _, _, value in found.pending_writes] == [1]
+
+
+async def test_whoever_reads_a_thread_finds_what_a_task_put_that_nobody_waits_for(
+    saver: SQLCheckpointer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put(saver, config("t1"), values(1), source="input")
+    for limit in ("PATIENCE_SECONDS", "LONGEST_PATIENCE_SECONDS"):
+        monkeypatch.setattr(lines, limit, 60)  # no checkpoint comes that would take it along
+    waiting = saver._storage._line
+    assert waiting is not None
+
+    task = asyncio.create_task(saver.aput_writes(first, [("a", 1)], "task"))
+    await asyncio.sleep(0)
+    assert len(waiting) == 1
+    found = await saver.aget_tuple(first)
+
+    assert found is not None
+    assert [value for _, _, value in found.pending_writes or ()] == [1]
+    await asyncio.wait_for(task, 10)
+
+
+@pytest.mark.parametrize("channel", [ERROR, INTERRUPT])
+async def test_what_ends_a_run_waits_for_no_checkpoint(
+    saver: SQLCheckpointer, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put(saver, config("t1"), values(1), source="input")
+    for limit in ("PATIENCE_SECONDS", "LONGEST_PATIENCE_SECONDS"):
+        monkeypatch.setattr(lines, limit, 60)
+
+    await asyncio.wait_for(saver.aput_writes(first, [(channel, "stop")], "task"), 30)
+
+    found = saver.get_tuple(first)
+    assert found is not None
+    assert [(name, value) for _, name, value in found.pending_writes or ()] == [(channel, "stop")]
 
 
 def test_what_is_prepared_after_a_job_that_is_prepared_anew_is_committed_after_it(

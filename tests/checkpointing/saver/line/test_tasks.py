@@ -121,6 +121,25 @@ async def test_what_a_cancelled_task_wrote_waits_for_no_checkpoint(scene: Scene)
     assert scene.batches == [["written"]]
 
 
+async def test_whoever_reads_finishes_what_waits_of_the_conversation_and_nothing_else(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("PATIENCE_SECONDS", "LONGEST_PATIENCE_SECONDS"):
+        monkeypatch.setattr(lines, limit, 60)
+    conversation, another = Conversation("t"), Conversation("u")
+    tasks = await gathered(scene, writes("written", conversation), writes("other", another))
+
+    scene.line.finish(conversation)
+    assert scene.batches == [["written"]]
+    assert (conversation.in_line, another.in_line) == (0, 1)
+
+    scene.line.finish(conversation)
+    assert scene.batches == [["written"]]
+    scene.line.finish(another)
+    await asyncio.gather(*tasks)
+    assert scene.batches == [["written"], ["other"]]
+
+
 async def test_tasks_are_served_while_the_interpreter_exits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise RuntimeError("cannot schedule new futures after interpreter shutdown")

@@ -85,6 +85,10 @@ browser: $(VENV)/ready ## look at the console in Chromium, which the system has 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
 
+pictures: $(VENV)/ready ## make the README's pictures of the console anew, in Chromium
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	INTERLOCK_PICTURES=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser/test_pictures.py
+
 fuzz: $(VENV)/ready ## fuzz the HTTP API from its own description (ARGS=200 for more examples of each operation)
 	$(BIN)/python -m tests.serving.fuzz $(ARGS)
 

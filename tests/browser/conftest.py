@@ -24,6 +24,25 @@ SAL = Principal("sal", roles=frozenset({"supervisor"}))
 PEOPLE = (OPERATOR, SUE, SAL, KIM, LEE)
 
 
+class Listening:
+    """A service that listens on a port of its own."""
+
+    def __init__(self, graph: WorkflowGraph, people: tuple[Principal, ...]) -> None:
+        self.app = service(graph, development=Development(people))
+        self.app.state.interlock.watch._interval = 0.05
+        config = uvicorn.Config(self.app, port=0, log_level="error", timeout_graceful_shutdown=10)
+        listening = config.bind_socket()
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, args=([listening],))
+        self.thread.start()
+
+    def close(self) -> None:
+        self.app.state.interlock.watch.stop()
+        self.server.should_exit = True
+        self.thread.join(30)
+
+
 class Site:
     """The service, its desk, and a clock that a test sets."""
 
@@ -32,14 +51,8 @@ class Site:
         self.ahead = 0
         self.saver = SQLCheckpointer(f"sqlite:///{path}")
         self.graph: WorkflowGraph = self.desk.conversing(8).compile(self.saver)
-        app = service(self.graph, development=Development(PEOPLE))
-        app.state.interlock.watch._interval = 0.05
-        config = uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=10)
-        listening = config.bind_socket()
-        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        self.app, self.server = app, uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, args=([listening],))
-        self.thread.start()
+        self.listening = Listening(self.graph, PEOPLE)
+        self.url = self.listening.url
 
     def talk(self, thread: str, who: Principal = KIM) -> str:
         """A conversation that asks for a refund; gives the instance."""
@@ -52,9 +65,7 @@ class Site:
         return one.approval_id
 
     def close(self) -> None:
-        self.app.state.interlock.watch.stop()
-        self.server.should_exit = True
-        self.thread.join(30)
+        self.listening.close()
         self.saver.close()
 
 
@@ -87,11 +98,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 class People:
     """Windows by person; notes every request that leaves the origin, and every error of a page."""
 
-    def __init__(self, browser: Browser, site: Site) -> None:
+    def __init__(self, browser: Browser, site: Site | Listening) -> None:
         self.browser, self.site = browser, site
         self.contexts: list[Any] = []
         self.away: list[str] = []
         self.errors: list[str] = []
+        self.dialogs: list[str] = []
 
     def window(self, who: str, **options: Any) -> Page:
         """A window in which somebody is signed in."""
@@ -102,12 +114,16 @@ class People:
             "request", lambda one: None if one.url.startswith((self.site.url, "data:")) else self.away.append(one.url)
         )
         page.on("pageerror", lambda one: self.errors.append(str(one)))
-        page.on("dialog", lambda one: one.accept())
+        page.on("dialog", self._asked)
         page.goto("/console/sign-in")
         page.get_by_label("Person").select_option(who)
         page.get_by_role("button", name="Continue").click()
         page.wait_for_url("**/console/attention")
         return page
+
+    def _asked(self, dialog: Any) -> None:
+        self.dialogs.append(f"{dialog.type}: {dialog.message}")
+        dialog.accept()
 
     def close(self) -> None:
         for context in self.contexts:

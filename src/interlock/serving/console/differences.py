@@ -1,7 +1,7 @@
 """A preview that says before and after, as changes of single fields."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...pictures.card_text import plain_of
@@ -20,7 +20,12 @@ class Change:
 
 def changes(preview: Any) -> list[Change]:
     """The changes that a preview tells of, as `{"before": ..., "after": ...}` at its top or under any name; none where it does not."""
-    return [] if not isinstance(preview, Mapping) else list(_found(preview, ""))
+    found = [] if not isinstance(preview, Mapping) else list(_found(preview, ""))
+    beginnings = {one.path.partition(".")[0] for one in found}
+    if len(found) > 1 and len(beginnings) == 1 and all("." in one.path for one in found):
+        # What all of them begin with tells none of them apart.
+        return [replace(one, path=one.path.partition(".")[2]) for one in found]
+    return found
 
 
 def _found(value: Mapping[str, Any], path: str) -> Iterator[Change]:

@@ -1,5 +1,6 @@
 """The HTTP client of a session: it puts credentials on each request, and notes how far each request came."""
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ServerUnavailable
@@ -10,6 +11,10 @@ from .targets import UrlTarget, resolved
 
 if TYPE_CHECKING:
     import httpx2
+
+
+LARGEST_ANSWER = 64_000_000
+"""Bytes of one answer, or of one event of a stream, that are taken: a server must not be able to fill this process's memory."""
 
 
 def http_client(target: UrlTarget, secrets: Secrets, *, connect_timeout: float) -> "httpx2.AsyncClient":
@@ -42,6 +47,7 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
             if (request.url.scheme, request.url.host, request.url.port) != (home.scheme, home.host, home.port):
                 return await super().handle_async_request(request)
             sending = current_sending.get() or Sending()
+            request.headers["Accept-Encoding"] = "identity"  # a small answer could unfold into one without bounds
             try:
                 for name, credential in target.headers.items():
                     request.headers[name] = await resolved(name, credential, secrets)
@@ -49,7 +55,7 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
                 sending.note(problem=problem)
                 return sdk.Response(401, request=request)
             try:
-                response = await super().handle_async_request(request)
+                response = await self._bounded(await super().handle_async_request(request), request)
             except (sdk.ConnectError, sdk.ConnectTimeout, sdk.PoolTimeout, sdk.UnsupportedProtocol):
                 sending.note(unsent=True)
                 return sdk.Response(503, request=request)
@@ -58,6 +64,42 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
                 return sdk.Response(502, request=request)
             sending.note(status=response.status_code)
             return response
+
+        async def _bounded(self, response: Any, request: Any) -> Any:
+            """The answer, as far as it is taken: a stream event by event, and anything else whole."""
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                await response.aclose()
+                return sdk.Response(502, request=request)
+            if response.headers.get("content-type", "").startswith("text/event-stream"):
+                response.stream = Events(response.stream)
+                return response
+            body = bytearray()
+            try:
+                async for chunk in response.stream:
+                    body += chunk
+                    if len(body) > LARGEST_ANSWER:
+                        return sdk.Response(502, request=request)
+            finally:
+                await response.aclose()
+            return sdk.Response(response.status_code, headers=response.headers, content=bytes(body), request=request)
+
+    class Events(sdk.AsyncByteStream):  # type: ignore[misc]  # as above
+        """A stream of events that ends with an error where one of them is too long."""
+
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for chunk in self._stream:
+                ends = max(chunk.rfind(b"\n\n"), chunk.rfind(b"\r\n\r\n"))
+                size = len(chunk) - ends if ends >= 0 else size + len(chunk)
+                if size > LARGEST_ANSWER:
+                    raise sdk.ReadError(f"an event of more than {LARGEST_ANSWER:,} bytes")
+                yield chunk
+
+        async def aclose(self) -> None:
+            await self._stream.aclose()
 
     return Transport()
 

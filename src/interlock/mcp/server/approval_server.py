@@ -24,7 +24,7 @@ from .catalog import Served, ServedWorkflow, workflows_of
 from .hosting import Hosted
 from .identity import Caller, ClaimNames, person_of
 from .limits import Meter, ServerLimits
-from .requests import LIST_TTL_MS, Context, Requests
+from .requests import LIST_TTL_MS, Context, Requests, one_page
 from .tokens import JWTVerifier
 
 LIST, SHOW, DECIDE = "approvals_list", "approval_show", "approval_decide"
@@ -81,7 +81,8 @@ class ApprovalServer(Hosted):
         tools = [*_tools()]
 
         async def list_tools(context: Context, params: Any, by: Principal) -> types.ListToolsResult:
-            del context, params, by
+            one_page(params)
+            del context, by
             return types.ListToolsResult(tools=tools)
 
         async def call_tool(context: Context, params: types.CallToolRequestParams, by: Principal) -> CallToolResult:

@@ -113,7 +113,8 @@ def build(
     own_resources, own_prompts = OwnResources(resources), OwnPrompts(prompts, states.names)
 
     async def list_tools(context: Context, params: Any, by: Principal) -> types.ListToolsResult:
-        del context, params, by
+        one_page(params)
+        del context, by
         return types.ListToolsResult(tools=catalog.listed)
 
     async def call_tool(context: Context, params: types.CallToolRequestParams, by: Principal) -> Any:
@@ -127,11 +128,13 @@ def build(
         return answered(given.workflow, given.pending.to_json())
 
     async def list_resources(context: Context, params: Any, by: Principal) -> types.ListResourcesResult:
-        del context, params, by
+        one_page(params)
+        del context, by
         return types.ListResourcesResult(resources=[*of_workflows.listed(), *own_resources.listed()])
 
     async def list_templates(context: Context, params: Any, by: Principal) -> types.ListResourceTemplatesResult:
-        del context, params, by
+        one_page(params)
+        del context, by
         return types.ListResourceTemplatesResult(
             resource_templates=[*of_workflows.templates(), *own_resources.templates()]
         )
@@ -152,7 +155,8 @@ def build(
         )
 
     async def list_prompts(context: Context, params: Any, by: Principal) -> types.ListPromptsResult:
-        del context, params, by
+        one_page(params)
+        del context, by
         return types.ListPromptsResult(prompts=[*states.listed(), *own_prompts.listed()])
 
     async def get_prompt(
@@ -191,6 +195,16 @@ def build(
     return server
 
 
+def one_page(params: Any) -> None:
+    """Refuse a place to go on from in a list: no list of ours has a second page.
+
+    Raises:
+        MCPError: One was given.
+    """
+    if getattr(params, "cursor", None) is not None:
+        raise MCPError(types.INVALID_PARAMS, "Invalid cursor: the list has one page, which begins without a cursor.")
+
+
 def _check_capabilities(context: Context, catalog: Catalog, name: str) -> None:
     """Refuse the call of a client that lacks what the tool requires of clients: before the gate, so that nothing waits for what it cannot do.
 
@@ -220,4 +234,4 @@ def lacks(required: Mapping[str, Any], declared: Any) -> bool:
     )
 
 
-__all__ = ["Requests", "build", "caller_of", "lacks"]
+__all__ = ["Requests", "build", "caller_of", "lacks", "one_page"]

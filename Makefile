@@ -68,6 +68,16 @@ kills: $(VENV)/ready ## kill, stop and deploy workers under runs of the ready-ma
 queue-bench: $(VENV)/ready ## measure what the queue costs, beside the same runs without it
 	$(BIN)/python -m tests.benchmarks.engines $(ARGS)
 
+# Of its own, as for the mutants.
+.venv-dbos/ready: pyproject.toml tests/engines/dbos.txt
+	$(PYTHON) -m venv .venv-dbos
+	.venv-dbos/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/engines/dbos.txt --editable '.[dev]'
+	@touch $@
+
+dbos: .venv-dbos/ready ## run workflows on DBOS as a second engine, and measure it beside the queue
+	.venv-dbos/bin/python -m pytest -n 0 tests/engines/test_dbos.py
+	.venv-dbos/bin/python -m tests.benchmarks.engines $(ARGS)
+
 attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, an agent with its middleware, and the door, side by side, and by hostile MCP clients (ARGS="--share 5" for a few)
 	$(BIN)/python -m tests.workflows.retail.attacks_report $(ARGS)
 	$(BIN)/python -m tests.mcp.server.attacks_report $(ARGS)

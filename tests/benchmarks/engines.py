@@ -1,20 +1,23 @@
 """What the queue costs: runs of three transactional commands with a worker, beside the same runs in asyncio without an engine.
 
-Both in turn, in this process, so that a busy machine is as busy for both. `python -m tests.benchmarks.engines --runs 60 --rounds 3`.
+Both in turn, in this process, so that a busy machine is as busy for both. `python -m tests.benchmarks.engines --runs 60 --rounds 3`. Where DBOS
+is installed (`make dbos`), the same runs on DBOS are a third kind.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import statistics
 import time
 from collections.abc import Awaitable, Callable
 
-from interlock import Principal, ToolContext, Workflow, command
-from interlock.engines import Runs
+from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, command
+from interlock.engines import RunOnce, Runs
 from interlock.engines.worker import Worker
 from interlock.testing import ScriptedChatModel, call
+from tests.engines.on_dbos import DBOSRuns, installed, launched
 from tests.support.servers import temporary_postgres_database
 
 ADA = Principal("ada")
@@ -78,6 +81,18 @@ async def queued(runs: Runs, number: int, count: int, done: Done) -> None:
     await task
 
 
+async def on_dbos(runs: Runs, number: int, count: int, done: Done, engine: DBOSRuns) -> None:
+    """They are enqueued meanwhile, for its workers wait for nothing."""
+    store, before = runs.run_once.graphs["steps"].engine.store, engine.done
+    given = {"messages": [("user", "go")]}
+    done.begin()
+    for which in range(count):
+        key = f"dbos-{number}-{which}"
+        await asyncio.to_thread(lambda key=key: engine.start(store, "steps", given, principal=ADA, key=key))  # type: ignore[misc]
+    await _until(lambda: engine.done == before + count)
+    done.end()
+
+
 async def _until(happened: Callable[[], bool]) -> None:
     while not happened():  # noqa: ASYNC110 -- what happens is a number that goes up
         await asyncio.sleep(0.02)
@@ -125,32 +140,32 @@ async def measured(
     return done.wall / count * 1000, done.cpu / count * 1000
 
 
-async def compare(url: str, count: int, rounds: int) -> None:
-    runs = Runs([flow()], url, per_tenant=64)
-    runs.setup()
-    await without(runs, -1, 4, Done())
-    await queued(runs, -1, 4, Done())
-    found: dict[str, list[tuple[float, float]]] = {"without": [], "queued": []}
-    rows: dict[str, list[tuple[int, int]]] = {"without": [], "queued": []}
+async def compare(runs: Runs, count: int, rounds: int, second: DBOSRuns | None) -> None:
+    kinds: dict[str, Callable[[Runs, int, int, Done], Awaitable[None]]] = {"without": without, "queued": queued}
+    if second is not None:
+        engine = second
+        kinds["dbos"] = lambda runs, number, count, done: on_dbos(runs, number, count, done, engine)
+    for work in kinds.values():
+        await work(runs, -1, 4, Done())
+    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    rows: dict[str, list[tuple[int, int]]] = {kind: [] for kind in kinds}
     for number in range(rounds):
-        for kind, work in (("without", without), ("queued", queued)):
+        for kind, work in kinds.items():
             before = await asyncio.to_thread(written, runs)
             found[kind].append(await measured(work, runs, number, count))
             await asyncio.sleep(1.5)  # until the server has counted what its connections did
             after = await asyncio.to_thread(written, runs)
             rows[kind].append((after[0] - before[0], after[1] - before[1]))
     size = _size(runs)
-    runs.close()
     for kind, counted in rows.items():
         commits, wal = (statistics.median(one[place] for one in counted) / count for place in (0, 1))
         print(f"{kind}: {commits:.1f} transactions and {wal / 1024:.1f} KiB of WAL a run (of the whole server)")
-    print(f"{size / (2 * rounds * count + 8) / 1024:.1f} KiB of tables and indexes a finished run")
+    print(f"{size / (len(kinds) * (rounds * count + 4)) / 1024:.1f} KiB of tables and indexes a finished run")
     for place, name in enumerate(("wall", "CPU")):
-        plain, engine = (statistics.median(one[place] for one in found[kind]) for kind in ("without", "queued"))
-        print(
-            f"{name}: {plain:.1f} ms a run without an engine, {engine:.1f} ms from the queue by one worker: "
-            f"the engine's share is {(engine - plain) / engine:.0%}"
-        )
+        plain, *engines = (statistics.median(one[place] for one in found[kind]) for kind in kinds)
+        print(f"{name}: {plain:.1f} ms a run without an engine")
+        for kind, taken in zip([*kinds][1:], engines, strict=True):
+            print(f"{name}: {taken:.1f} ms, {kind}, one worker: the engine's share is {(taken - plain) / taken:.0%}")
 
 
 def main() -> None:
@@ -158,8 +173,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    with temporary_postgres_database() as url:
-        asyncio.run(compare(url, given.runs, given.rounds))
+    with temporary_postgres_database() as url, contextlib.ExitStack() as stack:
+        runs = Runs([flow()], url, per_tenant=64)
+        stack.callback(runs.close)
+        runs.setup()
+        second = None
+        if (dbos := installed()) is not None:
+            graph = flow().compile(SQLCheckpointer(url))
+            stack.callback(graph.checkpointer.close)
+            run_once = RunOnce(runs.graphs, forgets=True)
+            second, _ = stack.enter_context(launched(dbos, url, run_once, graph.engine.store, concurrency=AT_ONCE))
+        asyncio.run(compare(runs, given.runs, given.rounds, second))
 
 
 if __name__ == "__main__":

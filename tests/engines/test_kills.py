@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests.engines.chaos_app import FLOWS
 from tests.engines.kills import Disturbed, run
 
 
@@ -11,3 +14,9 @@ def test_workers_that_are_killed_and_stopped_lose_nothing_and_do_nothing_twice(p
     assert report.wrong == []
     assert report.done == wanted
     assert sum(report.states.values()) == 9
+
+
+@pytest.mark.parametrize("name", [*FLOWS])
+def test_the_release_that_the_kill_test_deploys_compiles(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAOS_RELEASE", "2")
+    assert FLOWS[name]().definition().version == 2

@@ -38,7 +38,8 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        given = {**asdict(self), "kind": self.kind.value}  # a plain text, whatever an engine serializes with
+        return {name: value for name, value in given.items() if value not in (None, False)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Job":

@@ -97,7 +97,7 @@ def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> l
         by: Some of `tool`, `state` and `approver`. With `approver`, what several people decided on counts for each of them.
     """
     tallies: dict[tuple[Any, ...], _Tally] = {}
-    for one in _each(connection, over, last_only="approver" not in by):
+    for one in _each(connection, over, last_only="approver" not in by, narrow=True):
         approver = None if one.decision is None else one.decision["principal_id"]
         values = {"tool": one.approval["tool"], "state": one.approval["state"], "approver": approver}
         tally = tallies.setdefault(tuple(values[name] for name in by), _Tally())
@@ -153,9 +153,20 @@ def tools(connection: Connection, over: Over) -> list[Row]:
     return [rows[tool] for tool in sorted(rows)]
 
 
-def _each(connection: Connection, over: Over, *, last_only: bool) -> Iterator[Decided]:
+_COUNTED_OF_APPROVALS = ("approval_id", "tool", "state", "status", "edited_arguments", "requested_at")
+_COUNTED_OF_DECISIONS = ("number", "kind", "principal_id", "arguments", "message", "decided_at")
+"""What outcomes are made of: everything else, such as what the approver was shown, is neither read nor decrypted for them."""
+
+
+def _each(connection: Connection, over: Over, *, last_only: bool, narrow: bool = False) -> Iterator[Decided]:
     columns = [column.label(f"a_{column.name}") for column in approvals.columns]
     columns += [column.label(f"d_{column.name}") for column in decisions.columns]
+    if narrow:
+        is_edited = sa.or_(approvals.c.edited_arguments.is_not(None), decisions.c.arguments.is_not(None))
+        arguments = sa.case((is_edited, approvals.c.arguments), else_=sa.null())
+        columns = [arguments.label("a_arguments")]
+        columns += [approvals.c[name].label(f"a_{name}") for name in _COUNTED_OF_APPROVALS]
+        columns += [decisions.c[name].label(f"d_{name}") for name in _COUNTED_OF_DECISIONS]
     statement = (
         sa.select(*columns)
         .select_from(approvals.outerjoin(decisions, decisions.c.approval_id == approvals.c.approval_id))

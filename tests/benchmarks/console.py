@@ -91,7 +91,7 @@ def copy(graph: WorkflowGraph, named: dict[str, str], number: int) -> None:
     """Copy the rows of the instances that are alike until there are so many."""
     kept = [named["unknown"], named["long"]]
     with graph.engine.store.write() as connection:
-        connection.execute(sa.text("CREATE TABLE n (n INTEGER PRIMARY KEY)"))
+        connection.execute(sa.text("CREATE TABLE n (n BIGINT PRIMARY KEY)"))
         connection.execute(sa.text("INSERT INTO n VALUES (:n)"), [{"n": one} for one in range(1, number // 10)])
         for name in _COPIED:
             table = metadata.tables[name]

@@ -19,7 +19,7 @@ from ..context import Service
 from ..identity import Caller
 
 LOOKED_AT = 1000
-"""Through how many open approvals of a workflow is looked for those of a caller, beside those of instances that serve them."""
+"""Through how many open approvals of a database is looked for those of a caller, beside those of instances that serve them."""
 _AT_ONCE = 200
 
 
@@ -52,24 +52,29 @@ def open_for(
         decides: Only those that the caller could agree to now.
     """
     found: list[OpenApproval] = []
-    for graph in service.workflows:
-        name = graph.engine.definition.name
-        if workflow in {None, name}:
-            with graph.engine.store.read() as connection:
-                found += _open_of(connection, graph, caller, limit, person, decides=decides)
+    for store in service.workflows.stores:
+        with store.read() as connection:
+            found += _open_in(connection, service, caller, limit, (workflow, person), decides=decides)
     found.sort(key=lambda one: (one.request.requested_at, one.request.approval_id))
     return found[:limit]
 
 
-def _open_of(
-    connection: Connection, graph: WorkflowGraph, caller: Caller, limit: int, person: str | None, *, decides: bool
+def _open_in(
+    connection: Connection,
+    service: Service,
+    caller: Caller,
+    limit: int,
+    of: tuple[str | None, str | None],
+    *,
+    decides: bool,
 ) -> list[OpenApproval]:
-    by = caller.principal
+    by, (workflow, person) = caller.principal, of
     served = person if caller.is_operator else by.id
     found: dict[str, OpenApproval] = {}
-    for request, instance in _candidates(connection, graph.engine.definition.name, by.tenant, served, limit):
-        if len(found) >= limit:
-            break
+    for request, instance in _candidates(connection, by.tenant, served, limit):
+        graph = service.workflows.by_name.get(request.workflow)
+        if graph is None or workflow not in {None, request.workflow}:
+            continue
         if person not in {None, request.requester.id, instance.served}:
             continue
         if not caller.is_operator and not may_see(request, ownership_of(graph.engine, instance), by):
@@ -77,28 +82,28 @@ def _open_of(
         if decides and why_not(connection, request, instance, caller) is not None:
             continue
         found.setdefault(request.approval_id, OpenApproval(graph, request, instance))
+        if len(found) == limit:  # before the next ones are read
+            break
     return [*found.values()]
 
 
 def _candidates(
-    connection: Connection, workflow: str, tenant: str, served: str | None, limit: int
+    connection: Connection, tenant: str, served: str | None, limit: int
 ) -> Iterator[tuple[ApprovalRequest, Instance]]:
-    """Those of instances that serve a person, where one is named, and then the oldest of the tenant."""
+    """Those of instances that serve a person, where one is named, and then the oldest of the tenant.
+
+    Of which workflow they are is looked at afterwards: asked for in SQL, it lets SQLite sort all of them instead of walking the index.
+    """
     columns = approvals.c
     statement = (
         sa.select(approvals)
-        .where(
-            columns.tenant == tenant,
-            columns.status == ApprovalStatus.REQUESTED.value,
-            columns.workflow == workflow,
-        )
+        .where(columns.tenant == tenant, columns.status == ApprovalStatus.REQUESTED.value)
         .order_by(columns.requested_at, columns.approval_id)
     )
     if served is not None:
         theirs = sa.select(instances.c.workflow_id).where(instances.c.tenant == tenant, instances.c.served == served)
-        yield from _with_instances(
-            connection, _read(connection, statement.where(columns.workflow_id.in_(theirs)), limit)
-        )
+        of_them = statement.where(columns.workflow_id.in_(theirs))
+        yield from _with_instances(connection, _read(connection, of_them, limit))
     some, looked_at, at_once = statement, 0, min(limit, _AT_ONCE)
     while looked_at < LOOKED_AT and (requests := _read(connection, some, at_once)):
         yield from _with_instances(connection, requests)

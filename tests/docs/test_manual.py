@@ -13,6 +13,7 @@ from typer.main import get_command
 
 import interlock
 from interlock.cli import app
+from interlock.tracing import outgoing, telemetry
 from tests.docs.blocks import ROOT, blocks_of, printed_by
 
 PAGES = [
@@ -31,6 +32,13 @@ PAGES = [
 GENERATED = {"docs/reference/api.md", "docs/reference/cli.md"}
 EVERY = sorted({path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")} - GENERATED)
 EXTRAS = re.compile(r"^\| ((?:`[\w]+`(?:, )?)+) \|", re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def _tracing_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page may switch on what counts for the whole process."""
+    monkeypatch.setattr(telemetry, "_instruments", telemetry._instruments)
+    monkeypatch.setattr(outgoing, "_default", outgoing._default)
 
 
 @pytest.mark.parametrize("page", PAGES)

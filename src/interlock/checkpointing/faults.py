@@ -1,5 +1,8 @@
 """Where a database driver's errors become Interlock's: one place, one table."""
 
+import re
+from pathlib import Path
+
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
@@ -15,6 +18,7 @@ _UNAVAILABLE = (
     "name or service not known", "ssl connection has been closed",
     "the database system is", "consuming input failed", "connection timeout", "disk i/o error",
 )  # fmt: skip
+_NO_DATABASE = re.compile(r'database "[^"]+" does not exist|unknown database')
 _TAKEN_BACK = ("deadlock", "could not serialize access", "record has changed since last read")
 _BUSY = ("database is locked", "database table is locked", "database is busy")
 _LOCKED = ("lock timeout", "lock wait timeout")
@@ -41,8 +45,11 @@ def translate(error: Exception, url: URL) -> StoreError:
             "Make the file and its folder writable for this process, or give another URL."
         )
     if "unable to open database file" in text:
-        return StoreUnavailable(
-            f"The database file behind {where} cannot be opened. Does its folder exist, and may this process write there?"
+        return _not_opened(url, where)
+    if _NO_DATABASE.search(text):
+        return StoreError(
+            f"There is no database {url.database!r} on the server of {where}. Nothing was done. Create it "
+            f"(CREATE DATABASE {url.database}), or mend the URL."
         )
     if "unsupported startup parameter" in text:
         return StoreError(
@@ -69,11 +76,26 @@ def translate(error: Exception, url: URL) -> StoreError:
         )
     lost = isinstance(error, sa.exc.TimeoutError) or getattr(error, "connection_invalidated", False)
     if lost or any(sign in text for sign in _UNAVAILABLE):
+        hint = (
+            " If it is never reached, check host and port of the URL." if "refused" in text or "resolve" in text else ""
+        )
         return StoreUnavailable(
             f"The database {where} did not answer or was busy: {getattr(error, 'orig', None) or error}. "
-            "Nothing of this step was kept; run it again."
+            f"Nothing of this step was kept; run it again.{hint}"
         )
     return StoreError(f"The database {where} refused a statement: {getattr(error, 'orig', None) or error}.")
+
+
+def _not_opened(url: URL, where: str) -> StoreError:
+    folder = Path(url.database or "").parent
+    if not str(url.database or "").startswith("file:") and not folder.is_dir():
+        return StoreError(
+            f"The folder {str(folder)!r} of the database {where} does not exist. Nothing was made; create it, or mend the path. A relative path "
+            f"has three slashes (sqlite:///desk.db) and begins at {str(Path.cwd())!r}, an absolute one has four."
+        )
+    return StoreUnavailable(
+        f"The database file behind {where} cannot be opened. Nothing was written; let this process write to the file and its folder."
+    )
 
 
 def translate_commit(error: Exception, url: URL) -> StoreError:

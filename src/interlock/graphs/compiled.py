@@ -32,6 +32,7 @@ from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .agents.guarded_state import GuardedState
 from .answers import Answers
+from .checks.hosts import check_parent
 from .inputs import is_taken
 from .traced_run import traced_run
 from .turns import Turn
@@ -225,6 +226,7 @@ class WorkflowGraph(GuardedState):
         raise error
 
     def _check_saver(self, config: RunnableConfig | None) -> None:
+        check_parent(self.engine, self._merged(config))
         if self.checkpointer or not {CHECKPOINTER, RUNTIME}.isdisjoint(self._merged(config)):
             return
         raise InputError(

@@ -36,6 +36,7 @@ def compile_graph(
 ) -> WorkflowGraph:
     """Make the graph of a definition; the arguments are those of `Workflow.compile`."""
     store = workflow_store
+    is_kept_as_meant = bool(store or checkpointer or options.get("in_memory"))
     if store is None and isinstance(checkpointer, SQLCheckpointer):
         store = WorkflowStore(checkpointer.database)
     elif store is None and checkpointer is None:
@@ -53,11 +54,12 @@ def compile_graph(
     check_kept(
         definition,
         is_durable=store.is_durable,
+        in_memory=bool(options.pop("in_memory", False)),
         destructive_in_memory=bool(options.pop("destructive_in_memory", False)),
     )
     check_proposers(definition)
     register_sensitive(name for contract in definition.contracts.values() for name in contract.sensitive)
-    engine = Engine(definition, store)
+    engine = Engine(definition, store, is_kept_as_meant=is_kept_as_meant)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         Channels, context_schema=Principal, input_schema=Started, output_schema=Output
     )

@@ -28,7 +28,7 @@ from ..tools.model_answers import Answers, answers_of
 from ..tools.ownership import RunBy
 from .checks.approvals import check_no_chat
 from .checks.definition import check_definition, check_name
-from .checks.given import check_contract, check_settings
+from .checks.given import check_contract, check_settings, mode_of
 from .claiming import Claiming
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
@@ -95,7 +95,7 @@ class Workflow(Claiming):
         self._model = model
         self._prompt = prompt
         self._policies = tuple(policies)
-        self._mode = Mode(mode)
+        self._mode = mode_of(mode, name)
         self._limits = limits or Limits()
         self._answers = answers_of(answers, f"the workflow {name!r}")
         self._state_mapping = dict(state_mapping or {})
@@ -353,6 +353,7 @@ class Workflow(Claiming):
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         *,
         workflow_store: WorkflowStore | None = None,
+        in_memory: bool = False,
         destructive_in_memory: bool = False,
         **options: Any,
     ) -> WorkflowGraph:
@@ -363,6 +364,7 @@ class Workflow(Claiming):
                 and without a store, the workflow lives in this process's memory.
             workflow_store: Where instances, ledger, approvals and audit are kept, when it is not the checkpointer's database.
                 With a durable store and no checkpointer the graph uses its host's: the parent graph's, or LangGraph Server's.
+            in_memory: Memory is meant, as in a test or a tutorial: nothing is logged about it. Without it a workflow in memory logs a warning.
             destructive_in_memory: Run tools whose annotations say that they are destructive although nothing of it is kept. Without
                 it a workflow in memory runs them only where a person approves or confirms each call.
             options: Handed to LangGraph's own `compile`, such as `store`, `cache`, `name` or `debug`.
@@ -373,7 +375,7 @@ class Workflow(Claiming):
         Raises:
             WorkflowDefinitionError: The workflow cannot work; the message names the place.
         """
-        options["destructive_in_memory"] = destructive_in_memory
+        options |= {"destructive_in_memory": destructive_in_memory, "in_memory": in_memory}
         return compile_graph(self.definition(), checkpointer, workflow_store, options)
 
     def as_middleware(

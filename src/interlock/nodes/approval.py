@@ -66,6 +66,7 @@ class ApprovalNode(WorkflowNode):
                 break
             waiting, known = stands, _answers_by_id(scope)
             try:
+                self.check_answerable(waiting)
                 answer = interrupt(payload(self.engine, waiting, problem))
             except GraphInterrupt:
                 yield from self._shown(waiting, problem)
@@ -87,6 +88,9 @@ class ApprovalNode(WorkflowNode):
                 goto=[Send(self.edge.node, handed_over(proposal, value.get("head")))],
             )
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
+
+    def check_answerable(self, waiting: ApprovalRequest) -> None:
+        """Refuse to wait where the run could never go on; a graph of a workflow's own has a checkpointer."""
 
     def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
         """The proposal that a request is on record about under its key; another one where it is not the same."""

@@ -84,7 +84,7 @@ def _left_out(data: object) -> list[str]:
 def _checked(model: type[BaseModel], data: object) -> BaseModel:
     try:
         if isinstance(data, BaseModel):
-            return model.model_validate(data.model_dump())
+            return model.model_validate(data.model_dump(warnings=False))
         if isinstance(data, Mapping):
             return model.model_validate(data)
     except ValidationError as error:

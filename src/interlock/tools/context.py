@@ -1,7 +1,8 @@
 """What a tool function is given beside its arguments."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
@@ -86,6 +87,7 @@ class ToolContext(Generic[DataT]):
         self._session = session
         self._no_session = no_session
         self._closed = False
+        self._failed_before: BaseException | None = None
 
     @property
     def tenant(self) -> str:
@@ -126,6 +128,27 @@ class ToolContext(Generic[DataT]):
                 f"ctx.emit was given a {type(event).__qualname__}; give an instance of a subclass of interlock.Event"
             )
         self.emitted.append(event)
+
+    @contextmanager
+    def before_effect(self) -> Iterator[None]:
+        """Mark what the body does before its effect outside begins, such as looking things up.
+
+        What raises in there has done nothing outside. It fails the call with `tool_failed`, and nobody has to say what became of it, also
+        where the effect is `at_most_once`::
+
+            with ctx.before_effect():
+                address = addresses[customer]
+            post.send(address, letter)
+        """
+        try:
+            yield
+        except Exception as error:
+            self._failed_before = error
+            raise
+
+    def failed_before(self, error: BaseException) -> bool:
+        """Whether an exception of the body comes out of `before_effect`, so that the effect had not begun."""
+        return error is self._failed_before
 
     def close(self) -> None:
         """End the context with the attempt it was made for: a tool that kept it cannot write behind the ledger's

@@ -95,7 +95,7 @@ class TestDryRun:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="half"):
+    with pytest.raises(WorkflowDefinitionError, match="'half'; it is one of read_only, dry_run, live"):
         Workflow("shop", mode="half")
 
 

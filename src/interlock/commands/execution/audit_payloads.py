@@ -13,7 +13,7 @@ from ...rules.proposals import Proposal
 from ...tools.canonical import JSON, JsonObject, to_json
 from ...tools.codes import ErrorCode
 from ...tools.contracts import ToolContract
-from ...tools.errors import InvalidOutput, ReadOnlyStore, Refused
+from ...tools.errors import ContextError, InvalidOutput, ReadOnlyStore, Refused
 from ...tools.events import Event, EventEnvelope
 from ...tools.ids import EventId, TraceId, WorkflowId, mint
 from ...tools.kinds import ToolKind
@@ -93,6 +93,12 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
             code=ErrorCode.TOOL_FAILED,
             message=f"{contract.wire_name} is a read, and it tried to write through its session. Nothing was written. What writes has to be "
             "declared as @command(..., effect='transactional').",
+        )
+    if isinstance(error, ContextError):
+        # Interlock's own words, about the body and not about data.
+        return ErrorBody(
+            code=ErrorCode.TOOL_FAILED,
+            message=f"{contract.wire_name} failed: {error.message}. Nothing of it was kept.",
         )
     return ErrorBody(
         code=ErrorCode.TOOL_FAILED,

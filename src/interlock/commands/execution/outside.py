@@ -31,6 +31,10 @@ from .shared import Execution
 
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
 """How long the outcome of an effect is held while the database cannot be reached."""
+_UNKNOWN_OUTCOME = (
+    ", and its outcome is not known. If a mistake in what stands before the effect is to fail the call instead, the body puts that part into "
+    "`with ctx.before_effect():`, or raises Refused"
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Failed:
     """An attempt whose outcome is not known, or that was not begun."""
 
     error: Exception
+    is_before: bool = False
+    """Whether the body failed where it had marked that its effect had not begun."""
 
 
 class Outside:
@@ -92,19 +98,23 @@ class Outside:
     def _run(self, contract: ToolContract, ready: Admitted, proposal: Proposal, owner: str) -> Steps[Outcome | Broken]:
         repeats = contract.effect is Effect.IDEMPOTENT
         backoff = Backoff((contract.retry or RetryPolicy()) if repeats else RetryPolicy(attempts=1))
+        # Of an earlier attempt of an idempotent effect nothing is known here; one that may happen only once has none that could have begun it.
+        nothing_begun = ready.context.attempt == 1 or not repeats
         while True:
             tried = yield from self._attempt(ready, proposal, owner)
             if not isinstance(tried, Failed):
                 return tried
+            nothing_begun = nothing_begun and tried.is_before
             problem = type(tried.error).__name__
             # What was not begun may be begun by whoever has the lease, and that is looked up again; there is nothing to wait for.
             pause = 0.0 if isinstance(tried.error, leases.NotBegun) else backoff.after(tried.error)
             if pause is None:
-                return (
-                    yield from self._settled(
-                        partial(self._unknown, ready=ready, proposal=proposal, problem=problem), proposal
-                    )
+                work: Callable[[Connection], Outcome | Broken] = (
+                    partial(self._refused, ready=ready, proposal=proposal, error=tried.error)
+                    if nothing_begun
+                    else partial(self._unknown, ready=ready, proposal=proposal, problem=problem)
                 )
+                return (yield from self._settled(work, proposal))
             yield Pause(pause)
             began = leases.clock()
             ready = yield InStore(partial(self._once_more, ready=ready, proposal=proposal, problem=problem))
@@ -133,15 +143,17 @@ class Outside:
             work = partial(self._refused, ready=ready, proposal=proposal, error=error)
             return (yield from self._settled(work, proposal))
         except Exception as error:
+            is_before = ready.context.failed_before(error)
             logger.warning(
-                "attempt %d of %s in %s failed, and its outcome is not known",
+                "attempt %d of %s in %s failed%s",
                 ready.context.attempt,
                 ready.contract.name,
                 self._execution.scope.workflow_id,
+                " before its effect began" if is_before else _UNKNOWN_OUTCOME,
                 exc_info=error,
                 extra=hiding(secrets_of(ready.contract, ready.admission.canonical)),
             )
-            return Failed(error)
+            return Failed(error, is_before)
         done = yield from self._settled(partial(self._finish, ready=ready, proposal=proposal, output=output), proposal)
         return replace(done, artifact=ready.context.artifact) if isinstance(done, Outcome) else done
 
@@ -203,7 +215,7 @@ class Outside:
         _release(unit)
         return self._execution.outcomes.transition(unit, ready, proposal, output, happened=True)
 
-    def _refused(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Refused) -> Outcome:
+    def _refused(self, connection: Connection, ready: Admitted, proposal: Proposal, error: Exception) -> Outcome:
         unit = self._own(connection, ready)
         _release(unit)
         return self._execution.outcomes.refused(unit, ready, proposal, error_body(ready.contract, error), error)

@@ -150,8 +150,8 @@ def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
         data = stored(model, given or {})
     except NotKeptError as error:
         raise InvalidInput(
-            f"The data that {engine.definition.name} was started with {error}. Nothing was started; it is to fit {model.__name__}, whose fields are to "
-            "hold plain data."
+            f"The data that {engine.definition.name} was started with {error}. Nothing was started; give what fits {model.__name__} as "
+            f'plain data, with the first input: {{"messages": [...], "data": {{{", ".join(f"{name!r}: ..." for name in model.model_fields)}}}}}.'
         ) from error
     for name, value in engine.definition.assumptions.starting_values.items():
         if data.get(name) != to_json(value):

@@ -38,6 +38,8 @@ class Engine:
 
     definition: Definition
     store: WorkflowStore
+    is_kept_as_meant: bool = True
+    """Whether somebody said where the workflow is kept; memory, where nobody did, may be a mistake."""
 
     def view(self, instance: Instance, principal: Principal, at: Unit | Connection | None = None) -> GuardView:
         """What guards look at, with a fresh copy of the data.

@@ -13,6 +13,7 @@ from ...nodes.execution import ExecutionNode
 from ...rules.definition import Edge
 from ...rules.proposals import PROPOSAL, Proposal
 from ...tools.principal import Principal
+from ..checks.hosts import check_answerable
 from .messages import as_asked
 
 
@@ -26,6 +27,10 @@ class AgentsApprovalNode(ApprovalNode):
         self._instance = instance
         self.requester: Principal | None = None
         """Who proposed what an answer was about, by the request on record."""
+
+    def check_answerable(self, waiting: ApprovalRequest) -> None:
+        """Refuse to wait in an agent that could never go on."""
+        check_answerable(waiting)
 
     def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
         """See `as_asked`. What is on record was stored when it was made, and is believed; a claim that is not stays one."""

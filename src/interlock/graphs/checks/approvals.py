@@ -57,14 +57,19 @@ def edges_taken(definition: Definition, edge: Edge) -> list[Edge]:
     return [other for other in definition.by_source[edge.source] if other.tool.name in names and other.moves]
 
 
-def check_kept(definition: Definition, *, is_durable: bool, destructive_in_memory: bool) -> None:
-    """Say that a workflow is kept in memory, and refuse what is destructive there unless it was asked for.
+def check_kept(definition: Definition, *, is_durable: bool, in_memory: bool, destructive_in_memory: bool) -> None:
+    """Say that a workflow is kept in memory where nobody said that this is meant, and refuse what is destructive there unless it was asked for.
 
     Asked for is what a person approves or confirms each time, and what `compile(destructive_in_memory=True)` says.
 
     Raises:
-        WorkflowDefinitionError: A tool that its author marked as destructive would run unasked, and nothing of it would be kept.
+        WorkflowDefinitionError: A tool that its author marked as destructive would run unasked, and nothing of it would be kept; or memory is
+            said to be meant, and there is a database.
     """
+    if is_durable and in_memory:
+        raise WorkflowDefinitionError(
+            f"The workflow {definition.name!r} is compiled with in_memory=True and with a database. Leave out one of the two."
+        )
     if is_durable:
         return
     unasked = [
@@ -79,9 +84,11 @@ def check_kept(definition: Definition, *, is_durable: bool, destructive_in_memor
             "(compile(SQLCheckpointer(url))), give these edges an approval, or say that it is meant: "
             "compile(destructive_in_memory=True)."
         )
+    if in_memory or destructive_in_memory:
+        return
     logger.warning(
         "The workflow %r is kept in this process's memory: its rules hold, and its instances, approvals and audit trail are gone when "
-        "the process ends. Give it a database with compile(SQLCheckpointer(url)).",
+        "the process ends. Give it a database with compile(SQLCheckpointer(url)), or say that memory is meant: compile(in_memory=True).",
         definition.name,
     )
 

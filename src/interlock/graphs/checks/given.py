@@ -5,6 +5,7 @@ from typing import Any
 
 from langchain_core.tools import BaseTool
 
+from ...rules.policies import Mode
 from ...tools.contracts import ToolContract
 from ...tools.errors import WorkflowDefinitionError
 
@@ -31,6 +32,20 @@ def check_settings(
                 f"The state {name!r} is given {tool!r} among its provider_tools. Those are tools that the provider runs, such as "
                 '{"type": "web_search"}; make a contract of a tool that this application runs, and give it in tools= or on an edge.'
             )
+
+
+def mode_of(mode: object, name: str) -> Mode:
+    """Read a workflow's mode.
+
+    Raises:
+        WorkflowDefinitionError: There is no such mode.
+    """
+    try:
+        return Mode(mode)  # type: ignore[arg-type]  # whatever it is
+    except ValueError:
+        raise WorkflowDefinitionError(
+            f"The workflow {name!r} has the mode {mode!r}; it is one of {', '.join(one.value for one in Mode)}."
+        ) from None
 
 
 def check_contract(tool: object, place: str) -> None:

@@ -315,7 +315,7 @@ class Approval:
         if self.role is not None and not by.has_role(self.role):
             return f"it takes the role {self.role!r}" + ("" if by.is_known else ", and who decides is not known")
         if requester.is_known and not by.is_known:
-            return "who decides is not known, and it could be the requester"
+            return "who decides is not known, and it could be the requester; say who it is, as in context=Principal(...) or by="
         if self.count > 1 and not by.is_known:
             return "several people must agree, and who decides is not known"
         # Somebody who agreed may still change their mind, or agree to something else.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import threading
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ import pytest
 from interlock import Principal, Workflow, command
 from interlock.engines import Runs
 from interlock.engines.health import Health
+from interlock.engines.queue import app as queue_app
 from interlock.engines.queue.listing import RunStatus
 from interlock.engines.worker import Worker
 from interlock.testing import ScriptedChatModel, call
@@ -87,6 +89,17 @@ async def test_what_fails_holds_up_nobody_behind_it_and_comes_to_the_dead_letter
         (dead,) = await until(lambda: runs.list(status="person"))
         assert worker.counted.again >= 1
     assert (dead.number, dead.attempts, dead.why, dead.unknown) == (poisoned.number, 2, "ConnectionError", False)
+
+
+async def test_a_worker_whose_clock_is_hours_ahead_tries_again_in_time(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skew = dt.timedelta(hours=5)
+    monkeypatch.setattr(queue_app, "_now", lambda: dt.datetime.now(dt.UTC) + skew)
+    runs.start("job", {"messages": [("user", "poison")]}, principal=ADA, key="p")
+    async with working(runs):
+        (dead,) = await until(lambda: runs.list(status="person"))
+    assert dead.attempts == 2
 
 
 async def test_an_unknown_outcome_waits_for_a_person_and_leaves_the_list_when_it_is_resolved(runs: Runs) -> None:

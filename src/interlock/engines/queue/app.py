@@ -72,10 +72,12 @@ class OwnedJobs(JobManager):
         lock: str | None = None,
     ) -> None:
         """As Procrastinate's."""
+        # By the database's clock, by which jobs are taken: this process's may be wrong by any amount.
+        after = 0.0 if retry_at is None else max(0.0, (retry_at - _now()).total_seconds())
         await self._write(
-            "SELECT procrastinate_retry_job_v2(held.id, %(at)s, %(priority)s, %(queue)s, %(lock)s) FROM held",
+            "SELECT procrastinate_retry_job_v2(held.id, now() + make_interval(secs => %(after)s), %(priority)s, %(queue)s, %(lock)s) FROM held",
             job,
-            at=retry_at or _now(),
+            after=after,
             priority=priority,
             queue=queue,
             lock=lock,

@@ -292,6 +292,16 @@ def test_one_tool_call_is_not_one_business_action_and_its_progress_is_seen() -> 
     desk.close()
 
 
+def test_a_part_is_delivered_once_whatever_is_said_of_it_again() -> None:
+    desk = parcels(delivered_by=Sent, failed_by=Lost, on_failure="lost")
+    workflow_id = desk.start()
+
+    found = [desk.deliveries.deliver(envelope(Sent(parcel="a"), workflow_id)).status for _ in range(2)]
+
+    assert found == [DeliveryStatus.TAKEN, DeliveryStatus.LATE]
+    desk.close()
+
+
 def test_a_fan_out_is_over_when_every_part_has_come() -> None:
     desk = parcels()
     workflow_id = desk.start()

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from interlock import DeliveryStatus, Event, Principal, ToolContext, Workflow, command
 from interlock.checkpointing.store.inbox import InboxStatus
 from interlock.tools import OutcomeUnknown
-from tests.events.support import Answered, Clock, Desk, closing_desk, envelope
-from tests.events.test_deliveries import Paid, in_inbox, keyed_flow, placed
+from tests.events.support import Answered, Clock, Desk, closing_desk, envelope, waiting_flow
+from tests.events.test_deliveries import Order, Paid, in_inbox, keyed_flow, place, placed
 
 ADA = Principal("ada", tenant="acme")
 
@@ -181,3 +181,62 @@ class TestWhileAnEffectIsUnderWay:
             desk.deliveries.tick()
 
             assert desk.state(workflow_id) == "answered"
+
+
+@command("order.claim", effect="transactional")
+def claim(order_id: str, ctx: ToolContext[Order]) -> str:
+    """Claim that an order was paid."""
+    ctx.data.order_id = order_id
+    return order_id
+
+
+def two_payments(**wait: Any) -> Workflow:
+    flow = Workflow("orders", data=Order)
+    flow.add_state("open")
+    for state, then in (("placed", "shipped"), ("shipped", "settled")):
+        flow.add_wait(state, for_event=Paid, key="order_id", within="1d", then=then, on_timeout="unpaid", **wait)
+    flow.add_state("settled", final=True)
+    flow.add_state("unpaid", final=True)
+    flow.add_edge("open", place, "placed")
+    return flow
+
+
+def test_of_events_that_came_early_each_ends_one_wait_and_is_looked_at_once(clock: Clock) -> None:
+    with closing_desk(two_payments(), clock=clock) as desk:
+        for number in (1, 2, 3):
+            desk.deliveries.deliver(envelope(Paid(order_id="o-1"), event_id=f"p{number}"))
+
+        workflow_id = placed(desk, "t-1", "o-1")
+
+        assert desk.state(workflow_id) == "settled"
+        assert desk.store.get(workflow_id).finished
+        statuses = [in_inbox(desk, f"p{number}").status for number in (1, 2, 3)]
+        assert statuses == [InboxStatus.TAKEN, InboxStatus.TAKEN, InboxStatus.KEPT]
+
+
+def test_each_wait_takes_an_event_only_of_the_sources_that_it_trusts_itself(clock: Clock) -> None:
+    flow = two_payments()
+    flow.add_wait(
+        "claimed", for_event=Paid, key="order_id", within="1d", then="settled", on_timeout="unpaid", sources=["/bank"]
+    )
+    flow.add_edge("open", claim, "claimed")
+    with closing_desk(flow, clock=clock) as desk:
+        workflow_id = desk.start("t-1")
+        desk.graph.instances.execute(workflow_id, claim, {"orderId": "o-1"})
+
+        desk.deliveries.deliver(envelope(Paid(order_id="o-1")))
+        assert desk.state(workflow_id) == "claimed"
+        desk.deliveries.deliver(envelope(Paid(order_id="o-1"), source="/bank"))
+        assert desk.state(workflow_id) == "settled"
+
+
+def test_an_event_for_an_instance_of_another_workflow_is_for_none_of_this_one(clock: Clock) -> None:
+    with closing_desk(waiting_flow("probe"), clock=clock) as desk:
+        theirs = waiting_flow("other").compile(workflow_store=desk.store)
+        theirs.invoke({"messages": []}, {"configurable": {"thread_id": "o-1"}})
+        workflow_id = theirs.instances.id_of({"configurable": {"thread_id": "o-1"}})
+
+        delivery = desk.deliveries.deliver(envelope(Answered(), workflow_id))
+
+        assert delivery.status is DeliveryStatus.UNMATCHED
+        assert "no instance" in (delivery.note or "")

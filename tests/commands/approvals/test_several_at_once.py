@@ -13,7 +13,7 @@ from langgraph.types import Command
 from interlock import Approval, Principal
 from interlock.nodes.channels import Channels
 from interlock.testing import call
-from interlock.tools import ResumeError
+from interlock.tools import ConflictError, ResumeError
 from tests.commands.approvals.support import (
     ADA,
     BEN,
@@ -26,6 +26,7 @@ from tests.commands.approvals.support import (
     refund,
     refusals,
     said,
+    status,
     thread,
 )
 
@@ -96,6 +97,23 @@ def test_a_strict_one_is_void_when_another_came_first(shop: Shop, home: Home) ->
     output = graph.invoke(Command(resume=dict.fromkeys(ids.values(), "approve")), thread(), context=BEN)
     assert answers(output) == ["ok", "approval_void"]
     assert shop.ran == ["refund 1 5"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_whether_one_may_still_be_decided_on_that_the_workflow_moved_under(
+    shop: Shop, home: Home, strict: bool
+) -> None:
+    graph = home.compile(shop.workflow([refund()], approval=Approval(strict=strict)))
+    (shown,) = asked(graph.invoke(said(), thread(), context=ADA))
+    graph.instances.execute(graph.instances.id_of(thread()), "order.cancel", {"orderId": "9"}, principal=ADA)
+
+    if strict:
+        with pytest.raises(ConflictError) as void:
+            graph.instances.decide(shown["approvalId"], {"type": "approve"}, by=BEN)
+        assert void.value.code == "approval_void"
+    else:
+        graph.instances.decide(shown["approvalId"], {"type": "approve"}, by=BEN)
+    assert status(graph, shown["approvalId"]) == ("void" if strict else "approved")
 
 
 def test_one_that_leads_away_leaves_the_others_behind(shop: Shop, home: Home) -> None:

@@ -79,6 +79,10 @@ def take_kept(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait) -> None:
             if not rule.trusts(source_of(envelope)):
                 continue
             with unit.trial():
+                # Said before it is counted: a wait that begins when it ends this one must not take it as well.
+                inbox_rows.settle(
+                    unit.connection, event, InboxStatus.TAKEN, note=None, now=unit.now, correlation=correlation
+                )
                 counted = count(engine, unit, rule, wait, envelope)
         except (StoreError, ConflictError, sa.exc.SQLAlchemyError):
             raise
@@ -88,9 +92,11 @@ def take_kept(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait) -> None:
                 unit.connection, event, InboxStatus.FAILED, note=why(error), now=unit.now, correlation=None
             )
             continue
-        status = InboxStatus.TAKEN if counted.taken else InboxStatus.LATE
-        note = None if counted.taken else "what it is about was settled already"
-        inbox_rows.settle(unit.connection, event, status, note=note, now=unit.now, correlation=correlation)
+        if not counted.taken:
+            note = "what it is about was settled already"
+            inbox_rows.settle(
+                unit.connection, event, InboxStatus.LATE, note=note, now=unit.now, correlation=correlation
+            )
         if counted.ended:
             return
 

@@ -14,6 +14,7 @@ from .kinds import ToolKind
 from .principal import Principal
 
 DataT = TypeVar("DataT", default=Any)
+OnceT = TypeVar("OnceT")
 
 
 class ToolContext(Generic[DataT]):
@@ -64,12 +65,14 @@ class ToolContext(Generic[DataT]):
         session: Any = None,
         no_session: str | None = None,
         now: dt.datetime | None = None,
+        known: dict[str, Any] | None = None,
     ) -> None:
         """Build the context of one attempt.
 
         `session` is a SQLAlchemy Session or AsyncSession, or a function without arguments that opens it when it is
         first asked for. Where there is none, `no_session` says why and what to do, for the error that asking for it
-        raises. `now` is the time of this process where none is given.
+        raises. `now` is the time of this process where none is given. `known` is what other
+        contexts of the same call, in the same transaction, computed by `once`.
         """
         self.kind = kind
         self.workflow_id = workflow_id
@@ -88,6 +91,21 @@ class ToolContext(Generic[DataT]):
         self._no_session = no_session
         self._closed = False
         self._failed_before: BaseException | None = None
+        self._known = {} if known is None else known
+
+    def once(self, name: str, compute: Callable[[], OnceT]) -> OnceT:
+        """What a call computes once per transaction: its checks, its preview and the tool itself share it.
+
+        Share plain values and not objects of a session: each of those who share has a session of its own.
+
+        Args:
+            name: What it is called among those who share.
+            compute: Called the first time.
+        """
+        if name not in self._known:
+            self._known[name] = compute()
+        found: OnceT = self._known[name]
+        return found
 
     @property
     def tenant(self) -> str:

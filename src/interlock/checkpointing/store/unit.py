@@ -45,6 +45,8 @@ class Unit:
         self.counting = counting
         self.writes = writes
         self.instance = instance
+        self.computed: dict[str, dict[str, Any]] = {}
+        """What the rules and the tool of a call computed once in this transaction, by the call and its arguments."""
         self.completing: tuple[str, JsonObject] | None = None
         """The tool and the arguments of the command that this unit is about to write down as carried out."""
         self.secrets = Secrets()

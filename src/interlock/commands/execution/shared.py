@@ -16,7 +16,7 @@ from ...rules.gate import Admission, Verdict
 from ...rules.policies import Mode
 from ...rules.proposals import PROPOSAL, Proposal
 from ...rules.view import moment_of
-from ...tools.canonical import JSON
+from ...tools.canonical import JSON, canonical_json
 from ...tools.codes import ErrorCode
 from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract
@@ -214,6 +214,7 @@ class Execution:
             principal=proposal.requester,
             attempt=attempt,
             now=moment_of(unit.now),
+            known=unit.computed.setdefault(f"{proposal.key} {canonical_json(proposal.arguments)}", {}),
             session=sessions.open if inside or isinstance(sessions, Looking) else None,
             no_session=f"the effect of {contract.name} is {contract.effect}, which is outside the workflow store's database, so there is no "
             "session; declare it with effect='transactional' if all it does goes through ctx.session",

@@ -27,7 +27,7 @@ from ..schemas.sameness import same
 from ..schemas.shapes import on_wire
 from ..storable import LONGEST, storable, storable_text, why_not_storable
 from ..wire import camel
-from .predicates import CHECK, CONDITION, PREVIEW, Predicate
+from .predicates import CHECK, CONDITION, PREVIEW, Predicate, looked_at
 from .published_shape import ContractShape, ToolAnnotations
 from .retry import RetryPolicy
 from .yes_or_no import discard
@@ -237,8 +237,6 @@ class ToolContract(Generic[P, R]):
         """As `fingerprint`, of canonical arguments."""
         return digest({"tool": self.name, "version": self.version, "arguments": canonical})
 
-    # Calling
-
     def call(self, arguments: Any, ctx: ToolContext | None = None) -> Any:
         """Call the function; what an async one gives is to be awaited.
 
@@ -277,7 +275,7 @@ class ToolContract(Generic[P, R]):
             RuleError: it raised, or answers neither True nor False nor a reason.
             Refused: it said no by raising it.
         """
-        return self._predicate(function, CHECK).reason(self._input.values(arguments), ctx, view)
+        return self._predicate(function, CHECK).reason(looked_at(self._input.values(arguments), arguments), ctx, view)
 
     def meets(
         self, condition: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None, view: Any = None
@@ -294,7 +292,9 @@ class ToolContract(Generic[P, R]):
             ContractError: it asks for something that the tool does not have.
             RuleError: it raised, or answers neither True nor False.
         """
-        return self._predicate(condition, CONDITION).holds(self._input.values(arguments), ctx, view)
+        return self._predicate(condition, CONDITION).holds(
+            looked_at(self._input.values(arguments), arguments), ctx, view
+        )
 
     def label_of(self, function: Callable[..., Any], role: str) -> str:
         """What a check, preview or condition is called in messages."""
@@ -316,7 +316,7 @@ class ToolContract(Generic[P, R]):
         """Give what the contract's preview shows of the call, as JSON data; None where it has none."""
         if self.preview is None:
             return None
-        shown = self._predicate(self.preview, PREVIEW)(self._input.values(arguments), ctx, view)
+        shown = self._predicate(self.preview, PREVIEW)(looked_at(self._input.values(arguments), arguments), ctx, view)
         discard(shown)
         try:
             plain = to_json(on_wire(shown, to_jsonable_python(shown)))
@@ -446,4 +446,4 @@ class ToolContract(Generic[P, R]):
         return predicate
 
     def _read_predicate(self, function: Callable[..., Any], role: str) -> Predicate:
-        return Predicate.read(function, role, self.name, self._input.names, self._context)
+        return Predicate.read(function, role, self.name, self._input.names, self._context, model=self.input_model)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from pydantic import BaseModel
+
 from ..context import ToolContext
 from ..errors import ContractError, Refused, RuleError
 from ..schemas.signature import is_context, where
@@ -24,16 +26,27 @@ class Predicate:
     context: str | None
     view: str | None
     """The parameter that takes the view of the workflow that guards are given, too."""
+    whole: str | None
+    """The parameter that takes the tool's input model as it is."""
+    takes_all: bool
+    """Whether it takes every parameter of the tool, as `**arguments`."""
     none_holds: bool
     """Whether None is an answer that the function says it gives (``-> str | None``), and no forgotten return."""
 
     @classmethod
     def read(
-        cls, function: Callable[..., Any], role: str, tool: str, names: Collection[str], context: str | None
+        cls,
+        function: Callable[..., Any],
+        role: str,
+        tool: str,
+        names: Collection[str],
+        context: str | None,
+        *,
+        model: type[BaseModel] | None = None,
     ) -> "Predicate":
         """Read what a function takes.
 
-        `names` are the tool's parameters, and `context` is the one of them that takes its context.
+        `names` are the tool's parameters, `context` is the one of them that takes its context, and `model` is the tool's input.
 
         Raises:
             ContractError: it is no plain sync function, asks for something that the tool does not have, or says that it
@@ -46,9 +59,13 @@ class Predicate:
         hints = _hints_or_text(function)
         taken: list[str] = []
         wants: dict[str, str] = {}
+        takes_all = False
         for parameter in inspect.signature(function).parameters.values():
             annotation = hints.get(parameter.name)
-            if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                takes_all = True
+                continue
+            if parameter.kind in {parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY}:
                 raise ContractError(
                     f"{place} has the parameter {str(parameter)!r}; name the tool's parameters that it looks at"
                 )
@@ -56,6 +73,8 @@ class Predicate:
                 wants["ctx"] = parameter.name
             elif _asks_for_view(annotation, parameter.name, names):
                 wants["view"] = parameter.name
+            elif model is not None and _asks_for_model(annotation, model):
+                wants["whole"] = parameter.name
             elif parameter.name in names:
                 taken.append(parameter.name)
             elif parameter.default is parameter.empty:
@@ -66,7 +85,16 @@ class Predicate:
         name = _name(function)
         label = f"the {role} of {tool}" if name is None else f"the {role} {name!r} of {tool}"
         none_holds = _says_none(hints.get("return"))
-        return cls(function, label, tuple(taken), wants.get("ctx"), wants.get("view"), none_holds)
+        return cls(
+            function,
+            label,
+            tuple(taken),
+            wants.get("ctx"),
+            wants.get("view"),
+            whole=wants.get("whole"),
+            takes_all=takes_all,
+            none_holds=none_holds,
+        )
 
     def __call__(self, arguments: Mapping[str, Any], ctx: ToolContext | None, view: Any = None) -> Any:
         """Call the function.
@@ -74,7 +102,10 @@ class Predicate:
         Raises:
             RuleError: it raised. `Refused` goes through: it is an answer.
         """
-        keywords = {name: arguments[name] for name in self.parameters}
+        given = {name: value for name, value in arguments.items() if name != WHOLE}
+        keywords = given if self.takes_all else {name: given[name] for name in self.parameters}
+        if self.whole is not None:
+            keywords[self.whole] = arguments.get(WHOLE)
         if self.context is not None:
             keywords[self.context] = ctx
         if self.view is not None:
@@ -134,6 +165,15 @@ class Predicate:
         )
 
 
+WHOLE = "*"
+"""Under which all arguments of a call are handed on as one, beside each by its name."""
+
+
+def looked_at(values: Mapping[str, Any], parsed: Any) -> dict[str, Any]:
+    """What a function can ask for: each argument by its name, and all of them as one."""
+    return {**values, WHOLE: parsed}
+
+
 CHECK, PREVIEW, CONDITION = "check", "preview", "condition"
 _ANSWERS: Mapping[str, tuple[type, ...] | None] = {
     CHECK: (bool, str, type(None)),
@@ -148,6 +188,18 @@ def _name(function: Any) -> str | None:
     plain = plain_function(function)
     name = str(getattr(plain, "__name__", type(plain).__name__))
     return None if name == "<lambda>" else name
+
+
+def _asks_for_model(annotation: Any, model: type[BaseModel]) -> bool:
+    """Whether a parameter takes the input model of the tool."""
+    if isinstance(annotation, str):
+        return any(annotation == one.__name__ for one in model.__mro__ if one is not BaseModel and one is not object)
+    return (
+        isinstance(annotation, type)
+        and annotation is not BaseModel
+        and issubclass(annotation, BaseModel)
+        and issubclass(model, annotation)
+    )
 
 
 def _asks_for_view(annotation: Any, name: str, names: Collection[str]) -> bool:

@@ -6,7 +6,7 @@ a customer is asked to confirm it, and a preview, which is what the customer con
 that the command carries out (`operations`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -145,11 +145,39 @@ def calculate(
 # Changing orders and profiles
 
 
+def _looking_at(operation: Operation[..., Any], told: Callable[..., dict[str, Any]] = dict) -> dict[str, Any]:
+    """The check and the preview of a tool that carries an operation out: both look at what it would change, once.
+
+    Args:
+        operation: What the tool carries out.
+        told: Makes the operation's arguments of the tool's.
+    """
+
+    def change(ctx: DeskContext, call: dict[str, Any]) -> Change[Any]:
+        return ctx.once("change", lambda: operation.preview(ctx.session, **told(**call), customer_id=_customer(ctx)))
+
+    def check(ctx: DeskContext, **call: Any) -> bool | str:
+        try:
+            change(ctx, call)
+        except Refused as refused:
+            return refused.message.removesuffix(".")
+        return True
+
+    def preview(ctx: DeskContext, **call: Any) -> dict[str, JSON]:
+        return shown(change(ctx, call))
+
+    return {"check": check, "preview": preview}
+
+
+def _with_address(*, zip: str, **call: str) -> dict[str, Any]:  # noqa: A002 -- what the shop calls it
+    whose: dict[str, Any] = {name: call.pop(name) for name in ("order_id", "user_id") if name in call}
+    return {**whose, "address": Address(**call, zip=zip)}
+
+
 @command(
     "order.cancel",
     effect="transactional",
-    check=lambda order_id, reason, ctx: _check(ctx, operations.cancel_order, order_id, reason),
-    preview=lambda order_id, reason, ctx: _preview(ctx, operations.cancel_order, order_id, reason),
+    **_looking_at(operations.cancel_order),
 )
 def cancel_order(order_id: OrderId, reason: CancelReason, ctx: DeskContext) -> Order:
     """Cancel a pending order and refund it: at once to a gift card, otherwise in 5 to 7 business days."""
@@ -161,12 +189,7 @@ def cancel_order(order_id: OrderId, reason: CancelReason, ctx: DeskContext) -> O
 @command(
     "order.change_address",
     effect="transactional",
-    check=lambda order_id, address1, address2, city, state, country, zip, ctx: _check(  # noqa: A006
-        ctx, operations.modify_order_address, order_id, _address(address1, address2, city, state, country, zip)
-    ),
-    preview=lambda order_id, address1, address2, city, state, country, zip, ctx: _preview(  # noqa: A006
-        ctx, operations.modify_order_address, order_id, _address(address1, address2, city, state, country, zip)
-    ),
+    **_looking_at(operations.modify_order_address, _with_address),
 )
 def change_order_address(
     order_id: OrderId,
@@ -189,12 +212,7 @@ def change_order_address(
 @command(
     "order.change_payment",
     effect="transactional",
-    check=lambda order_id, payment_method_id, ctx: _check(
-        ctx, operations.modify_order_payment, order_id, payment_method_id
-    ),
-    preview=lambda order_id, payment_method_id, ctx: _preview(
-        ctx, operations.modify_order_payment, order_id, payment_method_id
-    ),
+    **_looking_at(operations.modify_order_payment),
 )
 def change_order_payment(order_id: OrderId, payment_method_id: PaymentMethodId, ctx: DeskContext) -> Order:
     """Pay for a pending order by another of the customer's payment methods; the one before is refunded."""
@@ -206,12 +224,7 @@ def change_order_payment(order_id: OrderId, payment_method_id: PaymentMethodId, 
 @command(
     "order.change_items",
     effect="transactional",
-    check=lambda order_id, item_ids, new_item_ids, payment_method_id, ctx: _check(
-        ctx, operations.modify_order_items, order_id, item_ids, new_item_ids, payment_method_id
-    ),
-    preview=lambda order_id, item_ids, new_item_ids, payment_method_id, ctx: _preview(
-        ctx, operations.modify_order_items, order_id, item_ids, new_item_ids, payment_method_id
-    ),
+    **_looking_at(operations.modify_order_items),
 )
 def change_order_items(
     order_id: OrderId,
@@ -237,12 +250,7 @@ def change_order_items(
 @command(
     "order.return_items",
     effect="transactional",
-    check=lambda order_id, item_ids, payment_method_id, ctx: _check(
-        ctx, operations.return_order_items, order_id, item_ids, payment_method_id
-    ),
-    preview=lambda order_id, item_ids, payment_method_id, ctx: _preview(
-        ctx, operations.return_order_items, order_id, item_ids, payment_method_id
-    ),
+    **_looking_at(operations.return_order_items),
 )
 def return_order_items(
     order_id: OrderId, item_ids: ItemIds, payment_method_id: PaymentMethodId, ctx: DeskContext
@@ -264,12 +272,7 @@ def return_order_items(
 @command(
     "order.exchange_items",
     effect="transactional",
-    check=lambda order_id, item_ids, new_item_ids, payment_method_id, ctx: _check(
-        ctx, operations.exchange_order_items, order_id, item_ids, new_item_ids, payment_method_id
-    ),
-    preview=lambda order_id, item_ids, new_item_ids, payment_method_id, ctx: _preview(
-        ctx, operations.exchange_order_items, order_id, item_ids, new_item_ids, payment_method_id
-    ),
+    **_looking_at(operations.exchange_order_items),
 )
 def exchange_order_items(
     order_id: OrderId,
@@ -300,12 +303,7 @@ def exchange_order_items(
 @command(
     "customer.change_address",
     effect="transactional",
-    check=lambda user_id, address1, address2, city, state, country, zip, ctx: _check(  # noqa: A006
-        ctx, operations.modify_user_address, user_id, _address(address1, address2, city, state, country, zip)
-    ),
-    preview=lambda user_id, address1, address2, city, state, country, zip, ctx: _preview(  # noqa: A006
-        ctx, operations.modify_user_address, user_id, _address(address1, address2, city, state, country, zip)
-    ),
+    **_looking_at(operations.modify_user_address, _with_address),
 )
 def change_customer_address(
     user_id: str,
@@ -372,18 +370,6 @@ def _customer(ctx: DeskContext) -> str:
             code="other_customer",
         )
     return ctx.data.customer_id
-
-
-def _check(ctx: DeskContext, operation: Operation[..., Any], *arguments: Any) -> bool | str:
-    try:
-        operation.preview(ctx.session, *arguments, customer_id=_customer(ctx))
-    except Refused as refused:
-        return refused.message.removesuffix(".")
-    return True
-
-
-def _preview(ctx: DeskContext, operation: Operation[..., Any], *arguments: Any) -> dict[str, JSON]:
-    return shown(operation.preview(ctx.session, *arguments, customer_id=_customer(ctx)))
 
 
 def shown(change: Change[Any]) -> dict[str, JSON]:

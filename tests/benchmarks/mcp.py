@@ -124,13 +124,19 @@ async def measured(name: str, urls: dict[str, str]) -> None:
         one = {key: await side(key) for key in urls}
         for what in ("read", "move"):
             times: dict[str, list[float]] = {key: [] for key in urls}
+            spent: dict[str, list[float]] = {key: [] for key in urls}
             for number in range(ROUNDS):
                 for key in urls:
+                    before = time.process_time()
                     seconds = await timed(getattr(one[key], what))
                     if number >= 10:
                         times[key].append(seconds)
+                        spent[key].append(time.process_time() - before)
             mine, theirs = (statistics.median(times[key]) * 1000 for key in ("served", "bare"))
             print(f"{name}: a {what} {mine:.1f} ms, bare {theirs:.1f} ms, ratio {mine / theirs:.2f}")
+            mine, theirs = (statistics.median(spent[key]) * 1000 for key in ("served", "bare"))
+            # Client and server share this process: it is the CPU of both.
+            print(f"{name}: a {what} {mine:.1f} ms of CPU, bare {theirs:.1f} ms, ratio {mine / theirs:.2f}")
         several = {key: [await side(key) for _ in range(CLIENTS)] for key in urls}
         rates = {key: await rate(several[key]) for key in urls}
         ratio = rates["bare"] / rates["served"]

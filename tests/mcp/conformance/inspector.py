@@ -147,7 +147,9 @@ def over_stdio(env: dict[str, str], era: str, app: str, url: str) -> Iterator[Pe
     served = [sys.executable, "-m", "interlock", "mcp", "serve", "--stdio", "--app", app, "--db", url]
 
     def client(who: str, roles: tuple[str, ...] = (), tenant: str = "default") -> Inspector:
-        said = {"INTERLOCK_AS": who, "INTERLOCK_ROLES": ",".join(roles), "INTERLOCK_TENANT": tenant}
+        said = {"INTERLOCK_AS": who, "INTERLOCK_TENANT": tenant}
+        if roles:
+            said["INTERLOCK_ROLES"] = ",".join(roles)
         return Inspector(
             env, era, [part for name, one in said.items() for part in ("-e", f"{name}={one}")], ["--", *served]
         )

@@ -47,8 +47,8 @@ class StateKind(StrEnum):
     """The workflow is over."""
 
 
-Guard = Callable[[GuardView], bool]
-Prompt = str | Callable[[GuardView], str]
+Guard = Callable[[GuardView[Any]], bool]
+Prompt = str | Callable[[GuardView[Any]], str]
 Check = Callable[..., bool | str]
 Decide = Callable[..., Any]
 

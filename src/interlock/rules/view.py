@@ -4,8 +4,9 @@ import copy
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
+from ..tools.context import DataT
 from ..tools.contracts import ToolContract
 from ..tools.errors import ContextError
 from ..tools.principal import Principal
@@ -22,12 +23,15 @@ class InstanceFacts(Protocol):
 
 
 @dataclass(frozen=True)
-class GuardView:
-    """What guards, policies and prompts look at. `data` is a copy: changing it changes nothing."""
+class GuardView(Generic[DataT]):
+    """What guards, policies and prompts look at. `data` is a copy: changing it changes nothing.
+
+    The class can be given the type of the workflow's data, ``GuardView[CaseData]``, for type checkers.
+    """
 
     workflow_id: str
     state: str
-    data: Any
+    data: DataT
     """The workflow's data model; None when it has none."""
     principal: Principal
     """Whose run proposes."""
@@ -74,7 +78,7 @@ class GuardView:
         return self if self.data is None else _OwnView(self)
 
 
-class _OwnView(GuardView):
+class _OwnView(GuardView[Any]):
     """A view whose data is copied when it is asked for."""
 
     def __init__(self, view: GuardView) -> None:

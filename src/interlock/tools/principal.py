@@ -2,8 +2,8 @@
 
 import dataclasses
 import unicodedata
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, cast
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from .canonical import JSON, JsonObject, to_json
 from .errors import NotJson, PrincipalError
@@ -27,6 +27,16 @@ class Principal:
     """Whose data the principal works on."""
     attributes: Mapping[str, JSON] = dataclasses.field(default_factory=dict)
     """Anything else that guards and policies look at, as JSON data."""
+
+    if TYPE_CHECKING:
+        # What is accepted: any collection of roles becomes a frozenset.
+        def __init__(
+            self,
+            id: str = "anonymous",  # noqa: A002
+            roles: Collection[str] = (),
+            tenant: str = "default",
+            attributes: Mapping[str, Any] = ...,
+        ) -> None: ...
 
     ANONYMOUS: ClassVar["Principal"]
     """Nobody in particular: what acts when the application says nothing."""

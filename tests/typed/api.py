@@ -1,0 +1,114 @@
+"""A workflow as an application writes it, with the types that a type checker is to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_type
+
+from pydantic import BaseModel
+
+from interlock import (
+    Answered,
+    Approval,
+    CommandResult,
+    Effect,
+    ErrorResult,
+    GuardView,
+    InstanceSnapshot,
+    Mode,
+    Pending,
+    Principal,
+    ReadResult,
+    ToolContext,
+    ToolContract,
+    Workflow,
+    WorkflowGraph,
+    command,
+    parse_result,
+    read,
+)
+
+
+class CaseData(BaseModel):
+    """The data."""
+
+    moves: int = 0
+
+
+@read("case.get")
+def get_case(case: str) -> str:
+    """Look up one case."""
+    return case
+
+
+@command("case.move", effect="transactional")
+def move(case: str, queue: str, ctx: ToolContext[CaseData]) -> int:
+    """Move a case."""
+    assert_type(ctx.data, CaseData)
+    ctx.data.moves += 1
+    return ctx.data.moves
+
+
+@command("case.close", effect=Effect.IDEMPOTENT)
+async def close(case: str, ctx: ToolContext) -> str:
+    """Close a case."""
+    with ctx.before_effect():
+        number = int(case)
+    return f"case {number} is closed"
+
+
+def may_move(view: GuardView[CaseData]) -> bool:
+    """A guard with typed data."""
+    assert_type(view.data, CaseData)
+    assert_type(view.principal, Principal)
+    return view.data.moves < 2
+
+
+def is_member(view: GuardView) -> bool:
+    """A guard without."""
+    return view.principal.has_role("member")
+
+
+def build() -> WorkflowGraph:
+    """The whole workflow."""
+    flow = Workflow("case", data=CaseData, mode=Mode.LIVE)
+    flow.add_state("open", tools=[get_case]).add_state("closed", final=True)
+    flow.add_edge("open", move, "open", guard=may_move)
+    flow.add_edge("open", close, "closed", guard=is_member, approval=Approval(role="supervisor", within="24h"))
+    return flow.compile(in_memory=True)
+
+
+def roles() -> Sequence[Principal]:
+    """Roles are any collection of texts."""
+    return [
+        Principal("a", roles={"member"}),
+        Principal("b", roles=["member"]),
+        Principal("c", roles=("member",)),
+        Principal("d", roles=frozenset({"member"}), tenant="acme", attributes={"tier": "gold"}),
+    ]
+
+
+def run() -> str:
+    """What a program does with it."""
+    graph = build()
+    (member, *_) = roles()
+    started = graph.instances.start(principal=member, workflow_id="case-1")
+    assert_type(started, InstanceSnapshot)
+
+    answer = graph.instances.propose("case-1", move, {"case": "1", "queue": "a"}, principal=member, key="1")
+    assert_type(answer, Answered | Pending)
+    if isinstance(answer, CommandResult):
+        assert_type(answer.previous_state, str)
+    result = parse_result(answer.to_json())
+    assert_type(result, CommandResult | ReadResult | ErrorResult | None)
+
+    snapshot = graph.instances.snapshot("case-1")
+    assert_type(snapshot.next_allowed_tools, tuple[str, ...])
+    return snapshot.state
+
+
+def contracts() -> list[str]:
+    """A contract keeps the signature of its function."""
+    contract: ToolContract[[str], str] = get_case
+    assert_type(contract.name, str)
+    return [contract.name, move.name]

@@ -72,7 +72,7 @@ def translate(error: Exception, url: URL) -> StoreError:
         return StoreUnavailable(
             f"Another transaction in {where} holds what this step needs, and did not let go of it in time: "
             f"{getattr(error, 'orig', None) or error}. Nothing of this step was kept; run it again. Where a process was stopped in "
-            "mid-transaction, the server throws it out after a while."
+            "mid-transaction, the server ends it after a while."
         )
     lost = isinstance(error, sa.exc.TimeoutError) or getattr(error, "connection_invalidated", False)
     if lost or any(sign in text for sign in _UNAVAILABLE):

@@ -32,7 +32,7 @@ def tick(
         str | None,
         typer.Option(metavar="DURATION", help="Again and again, with such pauses (such as 10s), until Ctrl-C."),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Let the graphs go on that stood there.")] = True,
+    resume: Annotated[bool, typer.Option(help="Resume the graphs that were waiting.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Take up what is overdue or settled: approvals expire, are escalated or another edge is taken, waits end, graphs go on.

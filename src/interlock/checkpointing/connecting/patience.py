@@ -5,7 +5,7 @@ busy timeout for that; a server waits for ever unless it is told not to. So the 
 nobody else has bounded them: in the URL (`?options=-c lock_timeout=5s` on PostgreSQL, `?init_command=SET …` on MySQL and MariaDB), for
 the role, for the database or for the server. An engine of the application's own is left as it is.
 
-| database | who waits gives up after | who stands still is thrown out after |
+| database | a waiting transaction gives up after | an idle transaction is ended after |
 |---|---|---|
 | PostgreSQL | `lock_timeout`, 30 s | `idle_in_transaction_session_timeout`, 60 s |
 | MariaDB | `innodb_lock_wait_timeout`, 50 s, the server's default | `idle_transaction_timeout`, 60 s |

@@ -40,7 +40,8 @@ async def test_what_a_service_decides_and_delivers_is_run_by_the_workers(postgre
     assert queue_of([graph]) is None
     assert await asyncio.to_thread(decided, app(), first)
 
-    workers = Runs([compiled(postgres_database)], postgres_database)
+    elsewhere = compiled(postgres_database)
+    workers = Runs([elsewhere], postgres_database)
     workers.setup()
     queue = queue_of([graph])
     assert queue is not None
@@ -61,7 +62,8 @@ async def test_what_a_service_decides_and_delivers_is_run_by_the_workers(postgre
     assert due.job.thread_id == "by-workers"
     queue.close()
     workers.close()
-    graph.checkpointer.close()
+    for one in (elsewhere, graph):
+        one.checkpointer.close()
 
 
 def test_the_doctor_says_how_many_processes_the_server_has_room_for(postgres_database: str) -> None:

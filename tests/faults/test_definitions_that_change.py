@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, command
-from interlock.tools import DefinitionChanged, ErrorCode, UnknownState, WorkflowDefinitionError
+from interlock.tools import DefinitionChanged, ErrorCode, IdempotencyError, UnknownState, WorkflowDefinitionError
 
 HERE = {"configurable": {"thread_id": "t-1"}}
 
@@ -31,6 +31,13 @@ def take(ctx: ToolContext[Case]) -> str:
 def take_with_reason(ctx: ToolContext[Case], reason: str | None = None) -> str:
     """Take the case, and say why."""
     ctx.data.steps.append(f"take v2: {reason}")
+    return "taken"
+
+
+@command("case.take", version=3, effect="transactional")
+def take_anew(ctx: ToolContext[Case], reason: str | None = None) -> str:
+    """Take the case once more."""
+    ctx.data.steps.append(f"take v3: {reason}")
     return "taken"
 
 
@@ -160,6 +167,18 @@ def test_a_key_is_the_same_command_across_releases(saver: SQLCheckpointer) -> No
 
     assert again["replayed"] is True
     assert again["auditRef"] == stored["auditRef"]
+
+
+def test_a_key_of_an_earlier_release_is_not_for_other_arguments(saver: SQLCheckpointer) -> None:
+    graph = case(1, [("new", take_with_reason, "taken"), *FIRST[1:]]).compile(saver)
+    graph.invoke({"messages": []}, HERE)
+    graph.instances.execute(HERE, "case.take", {"reason": "mine"}, idempotency_key="k")
+    newer = case(2, [("new", take_anew, "taken"), *FIRST[1:]]).compile(saver)
+
+    again = newer.instances.execute(HERE, "case.take", {"reason": "mine"}, idempotency_key="k")
+    assert again["replayed"] is True
+    with pytest.raises(IdempotencyError):
+        newer.instances.execute(HERE, "case.take", {"reason": "yours"}, idempotency_key="k")
 
 
 def test_data_that_the_new_model_cannot_read_is_a_clear_error(saver: SQLCheckpointer) -> None:

@@ -121,3 +121,22 @@ def test_an_effect_that_another_release_of_its_tool_began_is_asked_about_and_not
         assert service.attempts == [1, 2]
         assert len(set(service.keys)) == 1
         assert later.instances.get(HERE).state == "sent"
+
+
+def test_each_attempt_has_a_whole_lease_and_nothing_older_may_move_the_workflow_meanwhile(
+    saver: SQLCheckpointer, service: Service, clock: Clock
+) -> None:
+    graph = depot(saver, sending(service, "idempotent", retry=AGAIN), clock)
+    service.troubles = [ConnectionError("gone")]
+    seen: list[tuple[float, bool]] = []
+
+    def look() -> None:
+        instance = graph.engine.store.get(graph.instances.id_of(HERE))
+        assert instance.lease_until is not None
+        seen.append(((instance.lease_until - clock.now) / 1_000_000, instance.head_checkpoint is not None))
+        clock.pass_seconds(20)
+
+    service.meanwhile = look
+    assert start(graph)["state"] == "sent"
+
+    assert seen == [(30.0, True), (30.0, True)]

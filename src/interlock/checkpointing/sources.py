@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from .statements import Prepared
 from .tables.sources import sources
+from .vault import check_place, placed
 
 
 class SourceKind(StrEnum):
@@ -31,6 +32,7 @@ class SourceHead:
     name: str
     """Who said it, or the tool that returned it."""
     salt: str
+    kept_at: int
 
 
 @dataclass(frozen=True)
@@ -52,27 +54,50 @@ class Source:
 
 _of_instance = sources.c.workflow_id == sa.bindparam("workflow_id")
 _heads = Prepared(
-    sa.select(sources.c.source_id, sources.c.tenant, sources.c.kind, sources.c.name, sources.c.salt)
+    sa.select(sources.c.source_id, sources.c.tenant, sources.c.kind, sources.c.name, sources.c.salt, sources.c.kept_at)
     .where(_of_instance)
     .order_by(sources.c.kept_at, sources.c.source_id)
 )
+_held = Prepared(
+    sa.select(sources.c.source_id, sources.c.held)
+    .where(_of_instance, sources.c.kept_at >= sa.bindparam("since"))
+    .order_by(sources.c.kept_at, sources.c.source_id)
+)
+_insert = Prepared(sa.insert(sources), [field.name for field in fields(Source)])
 
 
 def heads(connection: Connection, workflow_id: str) -> list[SourceHead]:
-    """The sources of an instance, oldest first."""
-    found = _heads.all(connection, {"workflow_id": workflow_id})
-    return [SourceHead(row[0], row[1], SourceKind(row[2]), row[3], row[4]) for row in found]
+    """The sources of an instance, oldest first.
+
+    Raises:
+        StoreError: One was encrypted for another row.
+    """
+    found = []
+    for source_id, tenant, kind, name, salt, kept_at in _heads.all(connection, {"workflow_id": workflow_id}):
+        check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": salt, "held": None})
+        found.append(SourceHead(source_id, tenant, SourceKind(kind), name, salt, kept_at))
+    return found
 
 
-def held(connection: Connection, workflow_id: str, source_ids: Sequence[str]) -> list[str]:
-    """What is kept of some sources of an instance, as JSON."""
-    wanted = sa.select(sources.c.held).where(sources.c.workflow_id == workflow_id, sources.c.source_id.in_(source_ids))
-    return [str(text) for text in connection.scalars(wanted.order_by(sources.c.kept_at, sources.c.source_id))]
+def held(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]) -> list[str]:
+    """What is kept of some sources of an instance, as JSON, oldest first.
+
+    Raises:
+        StoreError: One was encrypted for another row.
+    """
+    ids = {one.source_id for one in wanted}
+    since = min((one.kept_at for one in wanted), default=0)
+    texts = []
+    for source_id, text in _held.all(connection, {"workflow_id": workflow_id, "since": since}):
+        if source_id in ids:
+            check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": None, "held": text})
+            texts.append(text)
+    return texts
 
 
 def insert(connection: Connection, source: Source) -> None:
     """Write a source down."""
-    connection.execute(sa.insert(sources).values(**source.__dict__))
+    _insert.execute(connection, placed(sources, {**source.__dict__}))
 
 
 def new_salt() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from interlock import Approval, Principal, SQLCheckpointer, Workflow, WorkflowGraph, command, read
 from interlock.checkpointing import sources as source_rows
+from interlock.checkpointing.encryption import Encryption
 from interlock.checkpointing.removing.erasing import erase_instances
 from interlock.checkpointing.tables.sources import sources
 from interlock.commands.origins.capturing import Sources, hashed_with
@@ -20,7 +22,7 @@ from interlock.rules.origins import Origin, TrustedOrigins
 from interlock.rules.origins.holding import of_words
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.canonical import canonical_json
-from interlock.tools.errors import ContractError
+from interlock.tools.errors import ContractError, StoreError
 from interlock.tools.origins import Content, Id, Label, Outside, Own, Reaches
 from tests.support.servers import temporary_mysql_database, temporary_postgres_database
 
@@ -271,6 +273,38 @@ def test_sources_are_kept_in_sql_without_text_and_are_erased_with_the_instance(u
 
         with graph.engine.store.read() as connection:
             assert connection.scalar(sa.select(sa.func.count()).select_from(sources)) == 0
+
+
+def test_what_is_read_again_is_kept_once_and_what_has_changed_is_kept_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kept(graph: WorkflowGraph) -> int:
+        with graph.engine.store.read() as connection:
+            return connection.scalar(sa.select(sa.func.count()).where(sources.c.kind == "output")) or 0
+
+    graph = desk([call("bill.list"), call("bill.list"), "Done.", call("bill.list"), "Done."])
+    reasons(graph, "Read the bills twice")
+    assert kept(graph) == 1
+
+    monkeypatch.setattr(BILLS[0], "account", "DE33NEW")
+    reasons(graph, "Read them again")
+    assert kept(graph) == 2
+
+
+def test_with_keys_a_source_that_was_moved_to_another_row_is_not_believed(tmp_path: Path) -> None:
+    encryption = Encryption({"one": os.urandom(32)})
+    with SQLCheckpointer(f"sqlite:///{tmp_path / 'bank.db'}", encryption=encryption) as saver:
+        saver.setup()
+        graph = desk([call("bill.list"), paying("DE11RENT")], saver)
+        assert reasons(graph, "Pay the bill for rent") == []
+        with graph.engine.store.write() as connection:
+            (name,) = connection.scalars(sa.select(sources.c.source_id).where(sources.c.kind == "words"))
+            text = connection.exec_driver_sql("SELECT held, salt FROM workflow_sources").all()
+            assert all(value.startswith("aes") for row in text for value in row), text
+            connection.exec_driver_sql(f"UPDATE workflow_sources SET source_id = 'src_x' WHERE source_id = '{name}'")
+
+        with pytest.raises(StoreError), graph.engine.store.read() as connection:
+            source_rows.heads(connection, graph.instances.get(THREAD).workflow_id)
 
 
 def test_what_a_broken_transaction_read_is_looked_into_no_more(tmp_path: Path) -> None:

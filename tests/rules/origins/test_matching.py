@@ -14,10 +14,11 @@ from pydantic import BaseModel
 
 from interlock import command, read
 from interlock.commands.origins.capturing import hashed_with
-from interlock.rules.origins.holding import Held, of_output, of_words
-from interlock.rules.origins.index import Index, Origin, least_trusted
+from interlock.rules.origins.holding import WIDTH, Fields, Held, of_output, of_words
+from interlock.rules.origins.index import Index, Origin, _Read, least_trusted
 from interlock.rules.origins.policy import traced
 from interlock.rules.origins.words import is_address, number
+from interlock.tools.canonical import canonical_json
 from interlock.tools.origins import Content, Id, Label, Own
 from interlock.tools.origins.contracts import output_fields
 
@@ -64,7 +65,7 @@ def said(*texts: str) -> Index:
 
 
 def kept(accounts: list[dict[str, Any]], *, is_traced: bool = True, is_selected: bool = False) -> Held:
-    fields = output_fields(list_accounts)
+    fields = Fields(output_fields(list_accounts))
     held = of_output(accounts, fields, HASHED, sensitive=frozenset(), is_traced=is_traced, is_selected=is_selected)
     return Held.from_json(held.to_json())
 
@@ -229,3 +230,38 @@ def test_every_value_of_an_argument_is_traced_and_so_are_keys_that_a_model_chose
 def test_the_least_trusted_of_several_counts() -> None:
     assert least_trusted([Origin.USER, Origin.LISTED, Origin.APP]) is Origin.LISTED
     assert least_trusted([]) is Origin.APP
+
+
+def test_every_record_of_a_label_is_named_by_it_and_no_other_one() -> None:
+    records = kept([account("DE1", 4711, "Savings"), account("DE2", 4712, "Rent"), account("DE3", 4713, "Savings")])
+    index = Index([records, of_words("my savings", HASHED)], HASHED)
+
+    assert [index.origin(number) for number in ("DE1", "DE2", "DE3")] == [Origin.RECORD, Origin.LISTED, Origin.RECORD]
+
+
+def test_a_record_is_named_later_and_by_a_label_of_any_length() -> None:
+    index = said("hello")
+    index.add([kept([account("DE1", 4711, "The old flat of my aunt"), account("DE2", 4712, "Flat")])])
+    assert index.origin("DE1") is Origin.LISTED
+
+    index.add([of_words("what about the OLD flat of my aunt?", HASHED)])
+    assert (index.origin("DE1"), index.origin("DE2")) == (Origin.RECORD, Origin.RECORD)
+
+
+def test_parts_of_two_hashes_are_no_hash() -> None:
+    held = kept([account(f"DE{number}", number, f"Account {number}") for number in range(1000, 1200)])
+    index = Index([held], HASHED)
+
+    assert index.origin("DE1199") is Origin.LISTED
+    values = held.records.values
+    shifted = values[1:] + values[0]  # found in the text, and at no place where a hash begins
+    assert not any(shifted[at : at + WIDTH] in _Read(held.records) for at in range(0, len(values) - WIDTH, WIDTH))
+
+
+def test_what_is_kept_beside_the_hashes_of_values_is_less_than_a_tenth_of_what_was_read() -> None:
+    letters = [account(note="The quick brown fox jumps over the lazy dog. " * 20, key=key) for key in range(1000, 1100)]
+    held = kept(letters)
+
+    beside = len(canonical_json(held.to_json())) - len(held.records.values)
+    assert len(held.records.values) == 3 * 100 * WIDTH
+    assert beside < len(canonical_json(letters)) / 10

@@ -14,11 +14,12 @@ sources = sa.Table(
     sa.Column("kind", ident(16), nullable=False, comment="words, output"),
     sa.Column("name", ident(255), nullable=False, comment="who said it, or the tool that returned it"),
     sa.Column("audit_ref", ident(64), nullable=True, comment="the record of what the tool returned"),
+    sa.Column("kept_at", instant(), nullable=False),
     sa.Column(
         "salt", Protected("workflow_sources.salt"), nullable=False, comment="the key of the hashes, one per instance"
     ),
+    # Last: SQLite reads a row up to the column that it needs, and this one is long.
     sa.Column("held", Protected("workflow_sources.held"), nullable=False, comment="hashes of trusted values, as JSON"),
-    sa.Column("kept_at", instant(), nullable=False),
     info={"place": ("workflow_id", "source_id"), "protected": ("salt", "held")},
     **TABLE_OPTIONS,
 )

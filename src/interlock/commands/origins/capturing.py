@@ -6,9 +6,10 @@ import hmac
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 from langchain_core.messages import BaseMessage, HumanMessage
 from sqlalchemy.engine import Connection
@@ -17,11 +18,12 @@ from ...checkpointing import sources as source_rows
 from ...checkpointing.sources import Source, SourceHead, SourceKind
 from ...checkpointing.store import Instance, Unit
 from ...rules.definition import Definition
-from ...rules.origins.holding import Hashed, Held, Word, of_output, of_words
+from ...rules.origins.holding import Fields, Hashed, Held, Word, of_output, of_words
 from ...rules.origins.index import Index, Origin
 from ...rules.origins.policy import TrustedOrigins, traced
-from ...tools.canonical import JSON, canonical_json
-from ...tools.ids import mint
+from ...tools.canonical import JSON, canonical_json, digest
+from ...tools.contracts import ToolContract
+from ...tools.ids import derive, mint
 from ...tools.origins.contracts import output_fields
 from ...tools.principal import Principal
 from ..execution.attempts import Admitted
@@ -67,15 +69,15 @@ class Sources:
         if not self.kept:
             return Index((), hashed_with(source_rows.new_salt()))
         return _known.index(
-            (self.salt, self.instance.tenant, self._served), [one.source_id for one in self.kept], self._held
+            (self.salt, self.instance.tenant, self._served), {one.source_id: one for one in self.kept}, self._held
         )
 
     @property
     def _served(self) -> str:
         return self.instance.started_by.id if self.instance.served is None else self.instance.served
 
-    def _held(self, source_ids: list[str]) -> Iterator[Held]:
-        for text in source_rows.held(self.connection, self.instance.workflow_id, source_ids):
+    def _held(self, wanted: Sequence[SourceHead]) -> Iterator[Held]:
+        for text in source_rows.held(self.connection, self.instance.workflow_id, wanted):
             yield Held.from_json(json.loads(text))
 
 
@@ -91,32 +93,45 @@ class _Known:
         self._indexes: OrderedDict[tuple[str, str, str], tuple[set[str], Index]] = OrderedDict()
 
     def index(
-        self, key: tuple[str, str, str], source_ids: list[str], read: Callable[[list[str]], Iterable[Held]]
+        self,
+        key: tuple[str, str, str],
+        sources: Mapping[str, SourceHead],
+        read: Callable[[Sequence[SourceHead]], Iterable[Held]],
     ) -> Index:
         """The index of an instance.
 
         Args:
             key: The key of its hashes, its tenant and the person served.
-            source_ids: The sources that are there.
+            sources: The sources that are there, by their ids.
             read: Gives what is kept of some of them.
         """
         with self._lock:
             known, index = self._indexes.pop(key, (set[str](), Index((), hashed_with(key[0]))))
-        if not known <= {*source_ids}:
+        if not known <= sources.keys():
             known, index = set(), Index((), hashed_with(key[0]))
-        missing = [one for one in source_ids if one not in known]
+        missing = [one for name, one in sources.items() if name not in known]
         if missing:
             index.add(read(missing))
         with self._lock:
             # Who comes while it is taken out makes one of their own. One that is looked into may grow: a trusted value stays one.
-            self._indexes[key] = (known | {*missing}, index)
+            self._indexes[key] = (known | sources.keys(), index)
             while len(self._indexes) > _REMEMBERED:
                 self._indexes.popitem(last=False)
         return index
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._indexes.clear()
+
 
 _REMEMBERED = 64
 _known = _Known()
+
+
+def forget() -> None:
+    """Forget the indexes that this process remembers; another process starts without them."""
+    _known.clear()
 
 
 def hashed_with(salt: str) -> Hashed:
@@ -172,9 +187,13 @@ def keep_output(unit: Unit, definition: Definition, ready: Admitted, output: JSO
         ready: The attempt.
         output: What it returned, as on the wire.
     """
+    contract = ready.contract
     if not traces(definition):
         return
-    instance, contract = unit.instance, ready.contract
+    fields = _fields_of(contract)
+    if not fields.may_be_trusted and not contract.sensitive:
+        return
+    instance = unit.instance
     sources = Sources(unit.connection, instance)
     salt = sources.salt
     origins = [one.origin for one in traced(contract, ready.admission.canonical, sources.index(), whole=True)]
@@ -182,26 +201,38 @@ def keep_output(unit: Unit, definition: Definition, ready: Admitted, output: JSO
     is_named = is_traced and Origin.LISTED not in origins and not {*origins}.isdisjoint({Origin.USER, Origin.RECORD})
     held = of_output(
         output,
-        output_fields(contract),
+        fields,
         hashed_with(salt),
         sensitive=contract.sensitive,
         is_traced=is_traced,
         is_selected=is_named,
     )
-    if not held.records and not held.secrets:
+    if not held.records.sizes and not held.secrets:
         return
+    text = canonical_json(held.to_json())
     source = Source(
         workflow_id=instance.workflow_id,
-        source_id=mint("src"),
+        source_id=derive("src", instance.workflow_id, contract.name, digest(text)),
         tenant=instance.tenant,
         kind=SourceKind.OUTPUT,
         name=contract.name,
         audit_ref=ready.context.audit_ref,
         salt=salt,
-        held=canonical_json(held.to_json()),
+        held=text,
         kept_at=unit.now,
     )
-    _keep(unit.connection, source, len(sources.kept))
+    if all(one.source_id != source.source_id for one in sources.kept):  # the same that was read before is kept once
+        _keep(unit.connection, source, len(sources.kept))
+
+
+def _fields_of(contract: ToolContract) -> Fields:
+    found = _fields.get(contract)
+    if found is None:
+        found = _fields[contract] = Fields(output_fields(contract))
+    return found
+
+
+_fields: WeakKeyDictionary[ToolContract, Fields] = WeakKeyDictionary()
 
 
 def _joined(parts: Sequence[Held], hashed: Hashed) -> Held:
@@ -216,4 +247,4 @@ def _keep(connection: Connection, source: Source, number: int) -> None:
         source_rows.insert(connection, source)
 
 
-__all__ = ["Sources", "keep_output", "keep_words", "traces"]
+__all__ = ["Sources", "forget", "keep_output", "keep_words", "traces"]

@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ...tools.canonical import JsonObject
+from ...tools.canonical import JSON, JsonObject
 from ...tools.origins import EACH, MarkedField, MarkKind
 from .words import is_plain, label, number, plain, small, words
 
 Hashed = Callable[[str], str]
 """The keyed hash of a text."""
+WIDTH = 43
+"""How long the hash of a value is: 256 bits."""
+LABEL_WIDTH = 22
+"""How long the hash of a label is: 132 bits."""
 MOST_WORDS = 4_000
 """How many words of one message are kept; a value that stands behind them is asked about."""
 MOST_RECORDS = 1_000
@@ -32,14 +36,21 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Record:
-    """One record of an output: how it is named, and its trusted values."""
+class Records:
+    """The records of an output: their trusted values, and how they are named. Hashes stand in one text, one after the other."""
 
-    labels: tuple[tuple[str, ...], ...] = ()
-    """Each label as the hashes of its words."""
-    values: frozenset[str] = frozenset()
-    is_selected: bool = False
-    """Whether the call that read it named it."""
+    values: str = ""
+    """The hashes of all values, those of the first record first."""
+    sizes: tuple[int, ...] = ()
+    """How many values each record has."""
+    labels: str = ""
+    """The hashes of all labels, likewise."""
+    labelled: tuple[int, ...] = ()
+    """How many labels each record has."""
+    lengths: frozenset[int] = frozenset()
+    """Of how many words the labels are."""
+    selected: frozenset[int] = frozenset()
+    """The records that the call which read them named, by their numbers."""
 
 
 @dataclass(frozen=True)
@@ -50,38 +61,64 @@ class Held:
     """The words of a person in their order."""
     numbers: frozenset[str] = frozenset()
     """The numbers that a person said."""
-    records: tuple[Record, ...] = ()
+    records: Records = Records()
     secrets: frozenset[str] = frozenset()
     """Values of fields that the tool calls sensitive."""
 
     def to_json(self) -> JsonObject:
         """As it is stored."""
-        return {
-            "said": [word.raw if len({*word}) == 1 else [*word] for word in self.said],
-            "numbers": [*sorted(self.numbers)],
-            "records": [
-                {
-                    "labels": [[*one] for one in record.labels],
-                    "values": [*sorted(record.values)],
-                    "selected": record.is_selected,
-                }
-                for record in self.records
-            ],
-            "secrets": [*sorted(self.secrets)],
-        }
+        places: dict[str, int] = {}
+        said: list[JSON] = []
+        for word in self.said:
+            at = [places.setdefault(one, len(places)) for one in word]
+            said.append(at[0] if len({*at}) == 1 else [*at])
+        found: JsonObject = {}
+        if said:
+            found |= {"words": "".join(places), "said": said, "numbers": "".join(sorted(self.numbers))}
+        if self.records.sizes:
+            found |= {
+                "values": self.records.values,
+                "sizes": [*self.records.sizes],
+                "labels": self.records.labels,
+                "labelled": [*self.records.labelled],
+                "lengths": [*sorted(self.records.lengths)],
+                "selected": [*sorted(self.records.selected)],
+            }
+        return found | ({"secrets": "".join(sorted(self.secrets))} if self.secrets else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Held":
         """Read what `to_json` gave."""
+        each = chunks(data.get("words", ""), WIDTH)
+        records = Records()
+        if "values" in data:
+            records = Records(
+                data["values"],
+                tuple(data["sizes"]),
+                data["labels"],
+                tuple(data["labelled"]),
+                frozenset(data["lengths"]),
+                frozenset(data["selected"]),
+            )
         return cls(
-            tuple(Word(one, one, one) if isinstance(one, str) else Word(*one) for one in data["said"]),
-            frozenset(data["numbers"]),
             tuple(
-                Record(tuple(tuple(label) for label in one["labels"]), frozenset(one["values"]), one["selected"])
-                for one in data["records"]
+                Word(*[each[at]] * 3) if isinstance(at, int) else Word(*[each[one] for one in at])
+                for at in data.get("said", ())
             ),
-            frozenset(data["secrets"]),
+            frozenset(chunks(data.get("numbers", ""), WIDTH)),
+            records,
+            frozenset(chunks(data.get("secrets", ""), WIDTH)),
         )
+
+
+def chunks(hashes: str, width: int) -> list[str]:
+    """The hashes that stand in one text."""
+    return [hashes[at : at + width] for at in range(0, len(hashes), width)]
+
+
+def label_hash(small_words: Sequence[str], hashed: Hashed) -> str:
+    """The hash of a label by those of its words; half as wide, for it names a record and is no value."""
+    return hashed("l:" + "".join(small_words))[:LABEL_WIDTH]
 
 
 def of_words(text: str, hashed: Hashed) -> Held:
@@ -99,7 +136,7 @@ def of_words(text: str, hashed: Hashed) -> Held:
 
 def of_output(
     output: Any,
-    fields: Sequence[MarkedField],
+    fields: "Fields",
     hashed: Hashed,
     *,
     sensitive: frozenset[str],
@@ -117,15 +154,25 @@ def of_output(
             model chose (a sum, an echo), and only `Id` and `Own` count.
         is_selected: Whether a person named what it was called with.
     """
-    known = Fields(fields)
-    found = _Records(known, hashed, is_traced, is_selected)
+    found = _Gathering(fields, hashed, is_traced, is_selected)
     found.walk(output, (), None)
     secrets = frozenset(
         hashed(f"v:{plain(str(value))}")
-        for path, value in leaves(output)
+        for path, value in (leaves(output) if sensitive else ())
         if {*path} & sensitive and value is not None and len(str(value)) >= 4
     )
-    return Held(records=tuple(found.records[:MOST_RECORDS]), secrets=secrets)
+    return Held(records=_packed(found.records[:MOST_RECORDS]), secrets=secrets)
+
+
+def _packed(records: "Sequence[_Record]") -> Records:
+    return Records(
+        "".join(one for record in records for one in sorted(record.values)),
+        tuple(len(record.values) for record in records),
+        "".join(one for record in records for one in record.labels),
+        tuple(len(record.labels) for record in records),
+        frozenset(length for record in records for length in record.labels.values()),
+        frozenset(number for number, record in enumerate(records) if record.is_selected),
+    )
 
 
 class Fields:
@@ -134,6 +181,10 @@ class Fields:
     def __init__(self, fields: Sequence[MarkedField]) -> None:
         self._by_path: dict[tuple[str, ...], list[MarkedField]] = {}
         self._fields = fields
+        self.may_be_trusted = any(
+            not one.is_text if one.mark is None else one.mark.kind in {MarkKind.ID, MarkKind.OWN} for one in fields
+        )
+        """Whether a value of them could be trusted: else nothing of an output is kept."""
         for one in fields:
             self._by_path.setdefault(one.path, []).append(one)
 
@@ -194,23 +245,33 @@ def marks_of(value: Any, kind: str | None, hashed: Hashed) -> Iterator[str]:
 
 
 @dataclass
-class _Records:
+class _Record:
+    """One record: how it is named, and its trusted values."""
+
+    labels: dict[str, int] = field(default_factory=dict)
+    """The hash of each label, with the number of its words."""
+    values: set[str] = field(default_factory=set)
+    is_selected: bool = False
+
+
+@dataclass
+class _Gathering:
     """Goes through an output and gathers its records: each object that has an id or a label, else the output as a whole."""
 
     fields: Fields
     hashed: Hashed
     is_traced: bool
     is_selected: bool
-    records: list[Record] = field(default_factory=list)
+    records: list[_Record] = field(default_factory=list)
 
-    def walk(self, value: Any, path: tuple[str, ...], into: "_Open | None") -> None:
+    def walk(self, value: Any, path: tuple[str, ...], into: _Record | None) -> None:
         match value:
             case Mapping():
                 names = [one for name in value for one in self.fields.at((*path, str(name)))]
                 is_record = any(
                     one.mark is not None and one.mark.kind in {MarkKind.ID, MarkKind.LABEL} for one in names
                 )
-                own = _Open() if is_record or into is None else into
+                own = _Record() if is_record or into is None else into
                 for name, inner in value.items():
                     self.walk(inner, (*path, str(name)), own)
                 if own is not into:
@@ -219,18 +280,18 @@ class _Records:
                 for inner in value:
                     self.walk(inner, (*path, EACH), into)
             case _:
-                own = into or _Open()
+                own = into or _Record()
                 self._leaf(value, path, own)
                 if into is None:
                     self._close(own, is_alone=not path)
 
-    def _leaf(self, value: Any, path: tuple[str, ...], into: "_Open") -> None:
+    def _leaf(self, value: Any, path: tuple[str, ...], into: _Record) -> None:
         candidates = self.fields.at(path)
         if not candidates:
             return
         if all(one.mark is not None and one.mark.kind is MarkKind.LABEL for one in candidates):
             if isinstance(value, str):
-                self._name(value, into)
+                self._name(label(value), into)
             return
         kinds = {None if one.mark is None else one.mark for one in candidates}
         if len(kinds) != 1:
@@ -241,23 +302,32 @@ class _Records:
                 into.values.update(marks_of(value, None, self.hashed))
         elif mark.kind is MarkKind.ID:
             into.values.update(marks_of(value, mark.of, self.hashed))
-            into.labels.append(tuple(self.hashed(f"w:{small(core)}") for _, core in words(str(value)) if core))
+            self._name([small(core) for _, core in words(str(value)) if core], into)
         elif mark.kind is MarkKind.OWN:
             into.values.update(marks_of(value, None, self.hashed))
 
-    def _name(self, text: str, into: "_Open") -> None:
-        into.labels.append(tuple(self.hashed(f"w:{word}") for word in label(text)))
+    def _name(self, found: Sequence[str], into: _Record) -> None:
+        if found:
+            into.labels[label_hash([self.hashed(f"w:{word}") for word in found], self.hashed)] = len(found)
 
-    def _close(self, record: "_Open", *, is_alone: bool) -> None:
+    def _close(self, record: _Record, *, is_alone: bool) -> None:
         if record.values:
-            labels = tuple(one for one in dict.fromkeys(record.labels) if one)
-            self.records.append(Record(labels, frozenset(record.values), self.is_selected and is_alone))
+            record.is_selected = self.is_selected and is_alone
+            self.records.append(record)
 
 
-@dataclass
-class _Open:
-    labels: list[tuple[str, ...]] = field(default_factory=list)
-    values: set[str] = field(default_factory=set)
-
-
-__all__ = ["Fields", "Hashed", "Held", "Record", "Word", "leaves", "marks_of", "of_output", "of_words"]
+__all__ = [
+    "LABEL_WIDTH",
+    "WIDTH",
+    "Fields",
+    "Hashed",
+    "Held",
+    "Records",
+    "Word",
+    "chunks",
+    "label_hash",
+    "leaves",
+    "marks_of",
+    "of_output",
+    "of_words",
+]

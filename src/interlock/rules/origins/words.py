@@ -12,6 +12,8 @@ _MONEY = "$€£¥%"
 _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _SHORTEST_LABEL = 3
 _DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
+_UNSEEN = {False: re.compile("[\x00-\x1f\x7f]"), True: re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")}
+"""Control characters of ASCII, by whether line feeds and tabs may stand there."""
 _DIGITS, _CODE = 5, 8
 
 
@@ -25,6 +27,8 @@ def is_plain(text: str, *, lines: bool = False) -> bool:
         text: The text.
         lines: Whether line feeds and tabs may stand in it.
     """
+    if text.isascii():
+        return _UNSEEN[lines].search(text) is None
     composed = unicodedata.normalize("NFC", text)
     if unicodedata.normalize("NFKC", composed) != composed:
         return False

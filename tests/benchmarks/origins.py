@@ -1,0 +1,188 @@
+"""What tracing arguments to their origins costs: a command's step behind what was read, beside the same step without the policy.
+
+CPU time of the process and statements are counted, not the clock: a step waits for the disk most of its time. Each pair runs in turns.
+What the sources take is set beside the bytes that were read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from interlock import Approval, Principal, SQLCheckpointer, Workflow, WorkflowGraph, command, read
+from interlock.checkpointing.tables.sources import sources
+from interlock.commands.origins import capturing
+from interlock.rules.definition import Limits
+from interlock.rules.origins import TrustedOrigins
+from interlock.rules.policies import Allow, Policy, ProposalView, Ruling
+from interlock.tools.canonical import canonical_json, to_json
+from interlock.tools.origins import Content, Id, Label, Own, Reaches
+
+ADA = Principal("ada")
+ROUNDS = 18
+LINE = "The quick brown fox jumps over the lazy dog and goes on to the next page of the letter. "
+
+
+class Letter(BaseModel):
+    """One letter: a good kilobyte, of which two values are trusted."""
+
+    letter_id: Annotated[int, Id("letter")]
+    sender: Annotated[str, Own]
+    subject: Annotated[str, Label]
+    body: str
+
+
+@read("letter.list")
+def list_letters(first: int, count: int) -> list[Letter]:
+    """List letters."""
+    return [
+        Letter(letter_id=number, sender=f"person{number}@example.org", subject=f"Letter {number}", body=LINE * 11)
+        for number in range(first, first + count)
+    ]
+
+
+@command("letter.send", effect="transactional")
+def send(to: Annotated[str, Reaches], text: Annotated[str, Content]) -> str:
+    """Send a letter."""
+    return "sent"
+
+
+@command("desk.close", effect="transactional")
+def close() -> str:
+    """Close."""
+    return "closed"
+
+
+class MayAsk(Policy):
+    """A policy that may ask, and never does: the graph has an approval node for it, which a call passes through."""
+
+    def judge(self, proposal: ProposalView) -> Ruling:
+        """Allow it."""
+        del proposal
+        return Allow()
+
+
+POLICIES: dict[str, list[Policy]] = {
+    "plain": [],
+    "asking": [MayAsk()],
+    "traced": [TrustedOrigins(otherwise=Approval(role="clerk"))],
+}
+
+
+def main() -> None:
+    """Measure behind nothing, 100 KB and 10 MB, with and without the policy."""
+    for label, pages, per_page in (("nothing", 0, 0), ("100 KB", 1, 100), ("10 MB", 10, 1000)):
+        with tempfile.TemporaryDirectory() as folder:
+            measure(label, f"sqlite:///{pathlib.Path(folder) / 'origins.db'}", pages, per_page)
+
+
+def measure(label: str, url: str, pages: int, per_page: int) -> None:
+    """Both desks read the same pages; then each sends, in turns."""
+    with prepared(url, pages, per_page) as desks:
+        cpu: dict[str, list[float]] = {name: [] for name in (*desks, "traced, cold")}
+        statements: dict[str, list[int]] = {name: [] for name in cpu}
+        for number in range(ROUNDS):
+            for name, graph in desks.items():
+                for kind in (name, "traced, cold") if name == "traced" and number % 4 == 0 else (name,):
+                    if kind == "traced, cold":
+                        capturing.forget()
+                    took, made = step(graph)
+                    cpu[kind].append(took)
+                    statements[kind].append(made)
+        plain, asking, traced, cold = (statistics.median(cpu[name]) for name in cpu)
+        ratio = statistics.median(one / other for one, other in zip(cpu["traced"], cpu["asking"], strict=True))
+        counts = " and ".join(f"{statistics.median(made):.0f} {name}" for name, made in statements.items())
+        print(
+            f"behind {label}: CPU of a command's step {plain:.2f} ms; {asking:.2f} ms with a policy that may ask and reads nothing; "
+            f"traced {traced:.2f} ms ({(ratio - 1) * 100:+.1f}%, {traced - asking:+.2f} ms), where another process read {cold:.2f} ms "
+            f"({cold - asking:+.2f} ms)"
+        )
+        print(f"  statements: {counts}")
+        graph = desks["traced"]
+        read_bytes = sum(
+            len(canonical_json(to_json(list_letters.function(page * per_page, per_page)))) for page in range(pages)
+        )
+        with graph.engine.store.read() as connection:
+            kept = connection.execute(
+                sa.select(sa.func.count(), sa.func.sum(sa.func.length(sources.c.held))).where(
+                    sources.c.kind == "output"
+                )
+            ).one()
+        if read_bytes:
+            print(
+                f"  read {read_bytes} bytes with {pages * per_page * 2} trusted values; sources: {kept[0]} rows, {kept[1]} bytes ({kept[1] / read_bytes:.1%})"
+            )
+
+
+def step(graph: WorkflowGraph) -> tuple[float, int]:
+    """One command at the door: milliseconds of CPU and statements."""
+    made = 0
+
+    def count(*_: Any) -> None:
+        nonlocal made
+        made += 1
+
+    engine = graph.engine.store.database.engine
+    sa.event.listen(engine, "before_cursor_execute", count)
+    began = time.process_time()
+    graph.invoke({"messages": [("user", "go on")]}, THREAD, context=ADA)
+    took = (time.process_time() - began) * 1000
+    sa.event.remove(engine, "before_cursor_execute", count)
+    return took, made
+
+
+THREAD: Any = {"configurable": {"thread_id": "t"}}
+
+
+@contextlib.contextmanager
+def prepared(url: str, pages: int, per_page: int) -> Iterator[dict[str, WorkflowGraph]]:
+    """The desk with the policy and without, each having read the pages."""
+    with contextlib.ExitStack() as stack:
+        desks = {}
+        for name in ("plain", "asking", "traced"):
+            saver = stack.enter_context(SQLCheckpointer(url.replace(".db", f"-{name}.db")))
+            saver.setup()
+            desks[name] = desk(name, pages, per_page).compile(saver)
+            desks[name].invoke({"messages": [("user", "Write to me@example.org")]}, THREAD, context=ADA)
+            for _ in range(5):
+                step(desks[name])
+        yield desks
+
+
+def desk(name: str, pages: int, per_page: int) -> Workflow:
+    """Reads the pages in the first turn, and sends one letter in each later one."""
+    turns = itertools.count()
+    left = {"calls": 0}
+    reads = [("letter.list", {"first": page * per_page, "count": per_page}) for page in range(pages)]
+
+    def decide(view: Any) -> Any:
+        del view
+        number = next(turns)
+        if number < len(reads):
+            return reads[number]
+        left["calls"] += 1
+        return ("letter.send", {"to": "me@example.org", "text": "As agreed."}) if left["calls"] % 2 == 0 else None
+
+    flow = Workflow(
+        "desk",
+        policies=POLICIES[name],
+        limits=Limits(output_characters=10_000_000, calls=10_000),
+    )
+    flow.add_state("open", decide=decide, tools=[list_letters])
+    flow.add_state("closed", final=True)
+    flow.add_edge("open", send, "open")
+    flow.add_edge("open", close, "closed")
+    return flow
+
+
+if __name__ == "__main__":
+    main()

@@ -179,6 +179,8 @@ def policy_of(workflow: Workflow, *, asking: bool = False) -> set[tuple[str, str
                 continue
             if not edge.moves:
                 steps |= {(name, f"{name}/reads"), (f"{name}/reads", name)}
+                asked = f"{edge.node}/approval"
+                steps |= {(name, asked), (asked, name), (asked, f"{name}/reads")} if asking else set()
                 continue
             execution = edge.node
             entrance = execution
@@ -201,7 +203,7 @@ def test_the_drawing_of_the_desk_is_its_policy_and_nothing_else() -> None:
     assert ("held", "open/order.refund/approval") not in drawn(workflow)
 
 
-def test_a_policy_that_may_ask_puts_an_approval_before_every_moving_edge() -> None:
+def test_a_policy_that_may_ask_puts_an_approval_before_every_edge() -> None:
     class Asks(Policy):
         name = "asks"
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -31,6 +31,7 @@ class SourceHead:
     kind: SourceKind
     name: str
     """Who said it, or the tool that returned it."""
+    audit_ref: str | None
     salt: str
     kept_at: int
 
@@ -54,7 +55,7 @@ class Source:
 
 _of_instance = sources.c.workflow_id == sa.bindparam("workflow_id")
 _heads = Prepared(
-    sa.select(sources.c.source_id, sources.c.tenant, sources.c.kind, sources.c.name, sources.c.salt, sources.c.kept_at)
+    sa.select(*(sources.c[field.name] for field in fields(SourceHead)))
     .where(_of_instance)
     .order_by(sources.c.kept_at, sources.c.source_id)
 )
@@ -73,10 +74,21 @@ def heads(connection: Connection, workflow_id: str) -> list[SourceHead]:
         StoreError: One was encrypted for another row.
     """
     found = []
-    for source_id, tenant, kind, name, salt, kept_at in _heads.all(connection, {"workflow_id": workflow_id}):
-        check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": salt, "held": None})
-        found.append(SourceHead(source_id, tenant, SourceKind(kind), name, salt, kept_at))
+    for row in _heads.all(connection, {"workflow_id": workflow_id}):
+        head = SourceHead(*row)
+        check_place(sources, {"workflow_id": workflow_id, "source_id": head.source_id, "salt": head.salt, "held": None})
+        found.append(replace(head, kind=SourceKind(head.kind)))
     return found
+
+
+def whole(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]) -> list[Source]:
+    """Some sources of an instance with what is kept of them, oldest first.
+
+    Raises:
+        StoreError: One was encrypted for another row.
+    """
+    texts = held(connection, workflow_id, wanted)
+    return [Source(workflow_id, held=text, **head.__dict__) for head, text in zip(wanted, texts, strict=True)]
 
 
 def held(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]) -> list[str]:
@@ -105,4 +117,4 @@ def new_salt() -> str:
     return secrets.token_hex(32)
 
 
-__all__ = ["Source", "SourceHead", "SourceKind", "heads", "held", "insert", "new_salt"]
+__all__ = ["Source", "SourceHead", "SourceKind", "heads", "held", "insert", "new_salt", "whole"]

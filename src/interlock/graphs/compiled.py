@@ -267,10 +267,7 @@ class WorkflowGraph(GuardedState):
         around = self._merged(config)
         is_new = entered.instance is None and not entered.is_begun
         taken = is_taken(None if is_new else saver, around)
-        return self._turn(config, principal, entered).begin(None if taken else given)
-
-    def _turn(self, config: RunnableConfig | None, principal: Principal, entered: Access) -> Turn:
-        return Turn(self.engine, self._merged(config), principal, entered)
+        return Turn(self.engine, around, principal, entered, saver or None).begin(None if taken else given)
 
     def _take_turn(self, config: RunnableConfig | None, by: Principal | None) -> None:
         """Who changes the conversation proposes from now on; not the application, which changes it for nobody."""

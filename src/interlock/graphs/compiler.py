@@ -105,6 +105,10 @@ def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:
                 destinations={state.name: "answered"},
                 metadata={"interlock": "reads", "tools": [edge.tool.name for edge in staying]},
             )
+        for edge in staying:
+            if engine.may_ask(edge):  # a policy could
+                destinations[edge.approval_node] = edge.tool.name
+                _add_approval(builder, engine, edge)
         for edge in moving:
             asks = engine.may_ask(edge)
             destinations[edge.approval_node if asks else edge.node] = edge.tool.name
@@ -139,10 +143,11 @@ def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:
 
 def _add_approval(builder: StateGraph[Any, Any, Any, Any], engine: Engine, edge: Edge) -> None:
     taken = {other.target: f"expired: {other.tool.name}" for other in edges_taken(engine.definition, edge)}
-    ends = {**taken, edge.node: "decided", edge.source: "turned down"}
+    execution = edge.node if edge.moves else reads_node(edge.source)
+    ends = {**taken, execution: "decided", edge.source: "turned down"}
     builder.add_node(
         edge.approval_node,
-        ApprovalNode(engine, edge, ends),
+        ApprovalNode(engine, edge, ends, execution=execution),
         destinations=ends,
         metadata={"interlock": "approval", "tool": edge.tool.name},
     )

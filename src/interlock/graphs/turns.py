@@ -4,7 +4,7 @@ LangGraph checkpoints an input before the first node sees it. What is refused on
 it is refused here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -14,8 +14,10 @@ from pydantic import BaseModel
 from ..checkpointing.store import Instance
 from ..commands.approvals.hearing import hear
 from ..commands.instances.starting import initial_data
-from ..commands.origins.capturing import keep_words
+from ..commands.origins.capturing import is_kept, keep_words, texts_of
+from ..commands.origins.given import said_in_this_run
 from ..commands.running.access import Access, meant
+from ..commands.running.checkpoint_lookup import Saved
 from ..commands.running.engine import Engine
 from ..commands.running.proposing import take_turn
 from ..commands.running.scope import THREAD_ID, is_nested, is_resumed_by_parent
@@ -36,12 +38,14 @@ class Turn:
         configurable: Where it runs.
         principal: Whose turn it is.
         entered: The instance, as it was found when the run was let in.
+        saver: The run's checkpointer.
     """
 
     engine: Engine
     configurable: Mapping[str, Any]
     principal: Principal
     entered: Access
+    saver: Saved | None = None
 
     def begin(self, given: Any) -> Any:
         """The input as the graph's start takes it: with whose turn it is, and nothing that only nodes may write.
@@ -67,15 +71,25 @@ class Turn:
         # A resumed parent hands the same input in again, and it is not used again.
         if not is_resumed_by_parent(self.configurable):
             self._check(data)
-        if not is_nested(self.configurable):  # what a parent graph hands in may be a summary that its own model wrote
-            keep_words(self.engine, self.entered.workflow_id, self.principal, started["messages"])
-            if self.entered.instance is not None:
-                thread = self.configurable.get(THREAD_ID)
-                asked = hear(self.engine, self.entered.instance, self.principal, started["messages"], thread_id=thread)
-                started["messages"] = [*asked, *started["messages"]]
+        self._keep_words(started["messages"])
+        # What a parent graph hands in may be a summary that its own model wrote.
+        if not is_nested(self.configurable) and self.entered.instance is not None:
+            thread = self.configurable.get(THREAD_ID)
+            asked = hear(self.engine, self.entered.instance, self.principal, started["messages"], thread_id=thread)
+            started["messages"] = [*asked, *started["messages"]]
         if data is not None:
             started["initial_data"] = data
         return started
+
+    def _keep_words(self, messages: Sequence[BaseMessage]) -> None:
+        if not is_kept(self.engine.definition, self.principal):
+            return
+        # What a parent graph hands in may be a summary that its own model wrote.
+        nested = is_nested(self.configurable)
+        texts = said_in_this_run(self.saver, self.configurable) if nested else texts_of(messages)
+        if texts:
+            with self.engine.store.write() as connection:
+                keep_words(self.engine, connection, self.entered.workflow_id, self.principal, texts)
 
     def _values(self, given: Any) -> Mapping[str, Any]:
         name = self.engine.definition.name

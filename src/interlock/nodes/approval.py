@@ -38,12 +38,21 @@ INTERRUPT = "__interrupt__"
 class ApprovalNode(WorkflowNode):
     """Asks about the proposals of one edge.
 
-    A proposal that needs no decision, or has one, passes to the edge's execution node; a rejected one is answered.
+    A proposal that needs no decision, or has one, passes to the execution node; a rejected one is answered.
+
+    Args:
+        engine: Shared by all nodes of the graph.
+        edge: Whose proposals.
+        destinations: Where it may go.
+        execution: The node that carries them out, where it is not the edge's own: a read that stays has none.
     """
 
-    def __init__(self, engine: Engine, edge: Edge, destinations: Mapping[str, str]) -> None:
+    def __init__(
+        self, engine: Engine, edge: Edge, destinations: Mapping[str, str], *, execution: str | None = None
+    ) -> None:
         super().__init__(engine, edge.approval_node, destinations)
         self.edge = edge
+        self._execution = execution or edge.node
 
     def steps(self, value: Any, scope: Scope) -> Steps[Command[str]]:
         """Ask, and wait for the decision."""
@@ -85,7 +94,7 @@ class ApprovalNode(WorkflowNode):
         if value.get("alone"):
             return Command(
                 update={"progress": [("settle", proposal.key)]},
-                goto=[Send(self.edge.node, handed_over(proposal, value.get("head")))],
+                goto=[Send(self._execution, handed_over(proposal, value.get("head")))],
             )
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
 

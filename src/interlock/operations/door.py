@@ -7,12 +7,15 @@ from langchain_core.runnables import RunnableConfig
 
 from ..checkpointing.store import Instance
 from ..commands.approvals.payload import payload
+from ..commands.origins.capturing import is_kept, keep_words
 from ..commands.proposals.calls import Call
 from ..commands.proposals.proposing import Stood, propose, standing
 from ..commands.proposals.starting import Start, start
 from ..commands.proposals.withdrawing import withdraw
+from ..commands.running.access import looked_at
 from ..commands.running.driver import arun, run
-from ..commands.running.scope import workflow_id_of
+from ..commands.running.operations import InStore, Look, Steps
+from ..commands.running.scope import WORKFLOW_ID, workflow_id_of
 from ..commands.waits.settling import open_wait
 from ..tools.canonical import JsonObject
 from ..tools.contracts import ToolContract
@@ -79,6 +82,37 @@ class Door:
         store = self._engine.store
         instance = await arun(store, start(self._engine, Start(principal, data, workflow_id, served)))
         return await store.database.arun(lambda: self._snapshot_of(instance, principal))
+
+    def heard(self, which: Which, text: str, *, principal: Principal) -> bool:
+        """Note what the person served said in a conversation that is not this graph's, so that `TrustedOrigins` finds it.
+
+        For programs that propose at the door on behalf of somebody whom they talk to. What a model made of it is not what they said.
+
+        Args:
+            which: The instance.
+            text: What they said, in their own words; only hashes of it are kept.
+            principal: Who said it. It counts where the instance serves them.
+
+        Returns:
+            Whether it is kept: not in a workflow without the policy, nor of nobody in particular.
+
+        Raises:
+            RunError: There is no such instance for the principal's tenant.
+            PrincipalError: It serves somebody else, and they may not run it.
+        """
+        return run(self._engine.store, self._heard(which, text, principal))
+
+    async def aheard(self, which: Which, text: str, *, principal: Principal) -> bool:
+        """As `heard`."""
+        return await arun(self._engine.store, self._heard(which, text, principal))
+
+    def _heard(self, which: Which, text: str, principal: Principal) -> Steps[bool]:
+        configurable = {WORKFLOW_ID: self.id_of(which)}
+        yield Look(lambda: looked_at(self._engine, configurable, principal))
+        if not text.strip() or not is_kept(self._engine.definition, principal):
+            return False
+        yield InStore(lambda connection: keep_words(self._engine, connection, self.id_of(which), principal, [text]))
+        return True
 
     def propose(
         self,

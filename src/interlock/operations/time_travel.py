@@ -22,6 +22,7 @@ from ..commands.execution.commands import stale
 from ..commands.instances.lineage import descends, parents_of
 from ..commands.instances.starting import blank_instance
 from ..commands.instances.versions import keep, proved
+from ..commands.origins.capturing import copy_sources
 from ..commands.running.access import Access, looked_at
 from ..commands.running.checkpoint_lookup import FromThreads, Saved, looking_at
 from ..commands.running.engine import Engine
@@ -294,6 +295,7 @@ def _begin(
         return _begin(engine, connection, source, thread_id=thread_id, values=values, began=began, principal=principal)
     unit = Unit(connection, instance, now)
     keep(definition, unit)
+    copy_sources(connection, definition, source.workflow_id, workflow_id)
     given = {"data": unit.hide(instance.data, definition.sensitive), **proved(definition)}
     unit.record(AuditKind.FORK, principal, {**began, **given})
     unit.flush()

@@ -91,15 +91,19 @@ def delete_bill(bill_id: Annotated[int, Id("bill")]) -> str:
 TOOLS = (pay, close_bill, close_file, delete_bill)
 
 
-def desk(steps: list[Any], store: Any = None, **options: Any) -> WorkflowGraph:
+def tracing(steps: list[Any], *, run_by: Any = "tenant", **options: Any) -> Workflow:
     policy = TrustedOrigins(**{"otherwise": Approval(role="clerk"), **options})
-    flow = Workflow("bank", model=ScriptedChatModel(steps, forever="Done."), policies=[policy], run_by="tenant")
+    flow = Workflow("bank", model=ScriptedChatModel(steps, forever="Done."), policies=[policy], run_by=run_by)
     flow.add_state("open", tools=[list_bills, get_bill, add])
     flow.add_state("closed", final=True)
     for tool in TOOLS:
         flow.add_edge("open", tool, "open")
     flow.add_edge("open", end, "closed")
-    return flow.compile(store, destructive_in_memory=store is None)
+    return flow
+
+
+def desk(steps: list[Any], store: Any = None, **options: Any) -> WorkflowGraph:
+    return tracing(steps, **options).compile(store, destructive_in_memory=store is None)
 
 
 @command("case.end", effect="transactional")

@@ -7,7 +7,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -146,36 +146,61 @@ def hashed_with(salt: str) -> Hashed:
     return hashed
 
 
-def keep_words(engine: Engine, workflow_id: str, principal: Principal, messages: Iterable[BaseMessage]) -> None:
-    """Keep what a person says in a turn, when it begins.
+def texts_of(messages: Iterable[BaseMessage]) -> list[str]:
+    """What a person says in the messages of an input."""
+    return [message.text for message in messages if isinstance(message, HumanMessage) and message.text.strip()]
+
+
+def keep_words(
+    engine: Engine, connection: Connection, workflow_id: str, principal: Principal, texts: Sequence[str]
+) -> None:
+    """Keep what a person says in a turn, when it begins, in a write transaction.
 
     It counts only when the instance serves this principal, which need not have begun yet.
 
     Args:
         engine: The workflow.
+        connection: Where.
         workflow_id: The instance.
         principal: Whose turn it is.
-        messages: The input of the turn.
+        texts: What they say.
     """
-    texts = [message.text for message in messages if isinstance(message, HumanMessage) and message.text.strip()]
-    if not texts or not traces(engine.definition) or not principal.is_known:
+    if not texts or not is_kept(engine.definition, principal):
         return
-    with engine.store.write() as connection:
-        kept = source_rows.heads(connection, workflow_id)
-        salt = kept[0].salt if kept else source_rows.new_salt()
-        held = _joined([of_words(text, hashed_with(salt)) for text in texts], hashed_with(salt))
-        source = Source(
-            workflow_id=workflow_id,
-            source_id=mint("src"),
-            tenant=principal.tenant,
-            kind=SourceKind.WORDS,
-            name=principal.id,
-            audit_ref=None,
-            salt=salt,
-            held=canonical_json(held.to_json()),
-            kept_at=engine.store.now(connection),
-        )
-        _keep(connection, source, len(kept))
+    kept = source_rows.heads(connection, workflow_id)
+    salt = kept[0].salt if kept else source_rows.new_salt()
+    held = _joined([of_words(text, hashed_with(salt)) for text in texts], hashed_with(salt))
+    source = Source(
+        workflow_id=workflow_id,
+        source_id=mint("src"),
+        tenant=principal.tenant,
+        kind=SourceKind.WORDS,
+        name=principal.id,
+        audit_ref=None,
+        salt=salt,
+        held=canonical_json(held.to_json()),
+        kept_at=engine.store.now(connection),
+    )
+    _keep(connection, source, len(kept))
+
+
+def is_kept(definition: Definition, principal: Principal) -> bool:
+    """Whether what somebody says is kept: in a workflow that traces arguments, of somebody who is known."""
+    return traces(definition) and principal.is_known
+
+
+def copy_sources(connection: Connection, definition: Definition, workflow_id: str, copy: str) -> None:
+    """Keep the sources of an instance for a fork of it as well, which serves the same person.
+
+    Args:
+        connection: In a write transaction.
+        definition: The workflow.
+        workflow_id: The instance.
+        copy: The instance that begins as a copy of it.
+    """
+    heads = source_rows.heads(connection, workflow_id) if traces(definition) else []
+    for source in source_rows.whole(connection, workflow_id, heads):
+        source_rows.insert(connection, replace(source, workflow_id=copy))
 
 
 def keep_output(unit: Unit, definition: Definition, ready: Admitted, output: JSON) -> None:
@@ -247,4 +272,4 @@ def _keep(connection: Connection, source: Source, number: int) -> None:
         source_rows.insert(connection, source)
 
 
-__all__ = ["Sources", "forget", "keep_output", "keep_words", "traces"]
+__all__ = ["Sources", "copy_sources", "forget", "is_kept", "keep_output", "keep_words", "texts_of", "traces"]

@@ -28,7 +28,7 @@ INPUT_KEY = "input_key"
 SCRATCHPAD = "__pregel_scratchpad"
 _TASK_ID = "__pregel_task_id"
 _SEND = "__pregel_send"
-_RESUMING = "__pregel_resuming"
+RESUMING = "__pregel_resuming"
 _PREGEL = "__pregel_"
 _PLAIN = frozenset({DURABILITY, "__pregel_strict_resume", "__pregel_stream_messages_v2"})
 """Of LangGraph's own keys those that hold plain values also in the config of an outermost run."""
@@ -44,7 +44,7 @@ def is_nested(configurable: Mapping[str, Any]) -> bool:
 
 def is_resumed_by_parent(configurable: Mapping[str, Any]) -> bool:
     """Whether a graph runs inside another one that is being resumed: LangGraph then uses no input that comes with it."""
-    return is_nested(configurable) and bool(configurable.get(_RESUMING))
+    return is_nested(configurable) and bool(configurable.get(RESUMING))
 
 
 def forged_keys(configurable: Mapping[str, Any]) -> list[str]:

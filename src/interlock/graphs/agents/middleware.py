@@ -31,6 +31,8 @@ from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
 from ...commands.execution.commands import Commands, Outcome
 from ...commands.instances.starting import ensure_instance
+from ...commands.origins.capturing import is_kept, keep_words
+from ...commands.origins.given import said_in_this_run
 from ...commands.running.access import refuse_strangers
 from ...commands.running.driver import arun, run
 from ...commands.running.engine import Engine
@@ -210,6 +212,10 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))
         elif enters:
             yield from refuse_strangers(self.engine, self.engine.owned(found, requester, scope.workflow_id), requester)
+        if enters and is_kept(self.engine.definition, requester) and scope.durability != "exit":
+            yield from until_checkpointed(scope, "the agent's model")
+            texts = yield Look(lambda: said_in_this_run(scope.checkpointer, scope.config.get("configurable", {})))
+            yield InStore(lambda connection: keep_words(self.engine, connection, scope.workflow_id, requester, texts))
         if scope.principal.is_known:  # who resumes it, where somebody was named; otherwise it is the application
             self.engine.owned(found, scope.principal, scope.workflow_id)
         return self.engine.owned(found, requester, scope.workflow_id)
@@ -379,7 +385,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if node is not None or scope.durability != "exit":
             # An agent writes its checkpoints in the background, and whether this step follows the last command is read off them.
             yield from until_checkpointed(scope, proposal.tool)
-        if edge is not None and edge.moves and self.engine.may_ask(edge):
+        if edge is not None and self.engine.may_ask(edge):
             ends = {edge.node: "decided", edge.source: "turned down"}
             asking = AgentsApprovalNode(self.engine, edge, ends, instance)
             asked = yield from asking.watched(handed, scope)

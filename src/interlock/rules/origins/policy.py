@@ -40,7 +40,8 @@ class TrustedOrigins(Policy):
     destructive is always asked about.
 
     Args:
-        tools: The commands and events that it is about; all of them by default. Reads are never asked about.
+        tools: The tools that it is about; by default all commands and events, and of the reads those with an argument that is marked as
+            `Reaches`: what they look up is told to whom they reach.
         accepts: The origins that are accepted.
         arguments: Other origins for some arguments, by `tool:argument`, such as `{"mail.send:cc.*": ["user"]}`.
         otherwise: Whom to ask; None denies.
@@ -73,7 +74,11 @@ class TrustedOrigins(Policy):
 
     def covers(self, tool: ToolContract) -> bool:
         """Whether it is about a tool."""
-        return tool.kind is not ToolKind.READ and (self.tools is None or tool.name in self.tools)
+        if self.tools is not None:
+            return tool.name in self.tools
+        return tool.kind is not ToolKind.READ or any(
+            field.mark is not None and field.mark.kind is MarkKind.REACHES for field in input_fields(tool)
+        )
 
     def may_require_approval(self, tool: ToolContract) -> bool:
         """Of the tools that it is about, where it asks instead of denying."""

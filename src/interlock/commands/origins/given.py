@@ -47,9 +47,9 @@ def said_in_this_run(saver: Saved | None, configurable: Mapping[str, Any]) -> li
             if given_at is None or (resumed_at is not None and resumed_at >= given_at):
                 return []  # the run was gone on with since
             return [*_texts(saved.checkpoint["channel_values"].get(START))]
-        if saved.parent_config is None:
+        checkpoint = (saved.parent_config or {}).get("configurable", {}).get("checkpoint_id")
+        if checkpoint is None:
             return []
-        checkpoint = saved.parent_config.get("configurable", {}).get("checkpoint_id")
     return []
 
 

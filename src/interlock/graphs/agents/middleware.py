@@ -31,8 +31,6 @@ from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
 from ...commands.execution.commands import Commands, Outcome
 from ...commands.instances.starting import ensure_instance
-from ...commands.origins.capturing import is_kept, keep_words
-from ...commands.origins.given import said_in_this_run
 from ...commands.running.access import refuse_strangers
 from ...commands.running.driver import arun, run
 from ...commands.running.engine import Engine
@@ -64,6 +62,7 @@ from .limits import AFTER_STOP, turn_away, turn_of, with_told
 from .messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
 from .requests import as_noted, name_of, not_called, paired, with_call
 from .runs import AgentRuns
+from .words import keep_said
 
 InitialData = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """The data that an instance starts with, or a function that makes it of the agent's state."""
@@ -212,10 +211,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))
         elif enters:
             yield from refuse_strangers(self.engine, self.engine.owned(found, requester, scope.workflow_id), requester)
-        if enters and is_kept(self.engine.definition, requester) and scope.durability != "exit":
-            yield from until_checkpointed(scope, "the agent's model")
-            texts = yield Look(lambda: said_in_this_run(scope.checkpointer, scope.config.get("configurable", {})))
-            yield InStore(lambda connection: keep_words(self.engine, connection, scope.workflow_id, requester, texts))
+        yield from keep_said(self.engine, scope, requester, enters=enters)
         if scope.principal.is_known:  # who resumes it, where somebody was named; otherwise it is the application
             self.engine.owned(found, scope.principal, scope.workflow_id)
         return self.engine.owned(found, requester, scope.workflow_id)
@@ -393,8 +389,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
                 self._runs.resumes(scope, asking.requester or proposal.requester)
             if isinstance(asked.goto, str):
                 return _message(asked)
-            ((passed,),) = (asked.goto,)
-            handed = passed.arg
+            handed = cast("Any", asked.goto)[0].arg
         ends = {instance.state: "", instance.state if edge is None else edge.target: ""}
         execution = AgentsExecutionNode(self.engine, node or instance.state, instance.state, ends, edge_node=node)
         done = yield from execution.watched(handed, scope)

@@ -1,0 +1,31 @@
+"""What the person served says to an agent, kept when a turn of it begins."""
+
+from ...commands.origins.capturing import is_kept, keep_words
+from ...commands.origins.given import said_in_this_run
+from ...commands.running.engine import Engine
+from ...commands.running.operations import InStore, Look, Steps
+from ...commands.running.scope import Scope
+from ...nodes.execution import until_checkpointed
+from ...tools.principal import Principal
+
+
+def keep_said(engine: Engine, scope: Scope, principal: Principal, *, enters: bool) -> Steps[None]:
+    """Keep the words that this run was given, where a policy traces arguments to them.
+
+    An agent's state is not believed; the run's input is read off its first checkpoint, which the durability `exit` does not write.
+
+    Args:
+        engine: The workflow.
+        scope: Where the turn begins.
+        principal: Whose turn it is.
+        enters: Whether a turn begins.
+    """
+    if not enters or not is_kept(engine.definition, principal) or scope.durability == "exit":
+        return
+    yield from until_checkpointed(scope, "the agent's model")
+    texts = yield Look(lambda: said_in_this_run(scope.checkpointer, scope.config.get("configurable", {})))
+    if texts:
+        yield InStore(lambda connection: keep_words(engine, connection, scope.workflow_id, principal, texts))
+
+
+__all__ = ["keep_said"]

@@ -24,7 +24,7 @@ def stats(
     *,
     app: AppOption = None,
     db: DbOption = None,
-    by: Annotated[str, typer.Option(help="Group by some of tool, state and approver, with commas.")] = ",".join(
+    by: Annotated[str, typer.Option(help="Group by some of tool, state, approver and origin, with commas.")] = ",".join(
         learning.BY
     ),
     within: Annotated[str | None, typer.Option(metavar="DURATION", help="Only what is younger, such as 7d.")] = None,

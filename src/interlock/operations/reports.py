@@ -31,8 +31,8 @@ class Reports:
         """What became of this workflow's proposals that were asked about, as rows for a table or `pandas.DataFrame`.
 
         Args:
-            by: What to group by: some of `tool`, `state` and `approver`. With `approver`, what several people decided on counts
-                for each of them.
+            by: What to group by: some of `tool`, `state`, `approver` and `origin`. With `approver`, what several people decided on counts
+                for each of them. With `origin`, where the arguments came from that `TrustedOrigins` asked for.
             tenant: Whose; None for everybody's.
             since: Asked since then.
             tools: Of these tools alone; None for all that the workflow has.
@@ -45,9 +45,9 @@ class Reports:
         Raises:
             InputError: `by` names something else.
         """
-        if unknown := [name for name in by if name not in learning.BY]:
+        if unknown := [name for name in by if name not in learning.GROUPS]:
             raise InputError(
-                f"Outcomes cannot be grouped by {', '.join(unknown)}; give some of {', '.join(learning.BY)}."
+                f"Outcomes cannot be grouped by {', '.join(unknown)}; give some of {', '.join(learning.GROUPS)}."
             )
         over = self._over(tenant, since)
         if newest is not None:

@@ -7,7 +7,7 @@ policies allow it, does the check hold against the system of record, and has a p
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +39,8 @@ class Admission:
     """Why the approval is asked for."""
     rulings: tuple[JsonObject, ...] = ()
     """What each policy said, in their order, for the audit record."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where the arguments that it is asked for come from."""
 
     @property
     def arguments(self) -> Any:
@@ -138,6 +140,7 @@ def _judge_arguments(
     needed = _needs_approval(edge, bound, condition, view)
     approval = None if needed is None else of_the_case(needed, view, f"the approval of {edge.label}")
     reasons, rulings = [], []
+    origins: dict[str, str] = {}
     if definition.policies:
         counts = _Counted(carried_out)
         for policy in definition.policies:
@@ -158,6 +161,7 @@ def _judge_arguments(
                 wanted = of_the_case(replace(ruling.approval, when=None), view, label)
                 approval = wanted if approval is None else approval.followed_by(wanted)
                 reasons.append(f"{policy.label}: {ruling.reason}")
+                origins |= ruling.origins
     if (out_of_order := edge.why_out_of_order(bound.canonical, view)) is not None:
         return Denial(
             ErrorCode.CHECK_FAILED,
@@ -168,7 +172,7 @@ def _judge_arguments(
         denial = None if check is None else _against(edge, bound, check, facts)
         if denial is not None:
             return denial
-    return Admission(edge, bound, approval, tuple(reasons), tuple(rulings))
+    return Admission(edge, bound, approval, tuple(reasons), tuple(rulings), origins)
 
 
 def binding(
@@ -205,6 +209,8 @@ def binding(
         "rule": shown.get("rule"),
         "revision": revision,
     }
+    if shown.get("origins"):  # a request of a workflow that traces nothing is bound as it always was
+        bound["origins"] = shown["origins"]
     return digest(bound)
 
 

@@ -4,7 +4,7 @@ A policy has two parts. `hides` needs no arguments, and decides what is offered;
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -48,6 +48,8 @@ class RequireApproval:
 
     approval: Approval
     reason: str
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where the arguments that it is asked for come from, by their names; where the policy traces them."""
 
 
 Ruling = Allow | Deny | RequireApproval
@@ -169,7 +171,7 @@ class Policy:
         if isinstance(ruling, Deny) and isinstance(ruling.reason, str):
             return replace(ruling, retryable=ruling.retryable is True)
         if isinstance(ruling, RequireApproval) and isinstance(ruling.approval, Approval):
-            return ruling
+            return replace(ruling, origins={str(name): str(origin) for name, origin in dict(ruling.origins).items()})
         raise odd_answer(
             self.rule, ruling, "judge() returns Allow(), Deny(reason) or RequireApproval(approval, reason)"
         )

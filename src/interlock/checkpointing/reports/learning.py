@@ -20,7 +20,9 @@ from ..store.audit import AuditKind
 from ..tables.workflow import approvals, audit, decisions, instances, ledger
 
 BY = ("tool", "state", "approver")
-"""What outcomes can be grouped by."""
+"""What outcomes are grouped by where nothing is said."""
+GROUPS = (*BY, "origin")
+"""What they can be grouped by."""
 Row = dict[str, Any]
 
 
@@ -46,6 +48,16 @@ class _Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
 
+    def count(self, one: "Decided") -> None:
+        """Count a decision, or a request that nobody decided on."""
+        self.outcomes[one.outcome] += 1
+        if one.outcome == "edited":
+            self.fields.update(one.changed)
+        if one.decision is not None:
+            self.seconds.append((one.decision["decided_at"] - one.approval["requested_at"]) / 1_000_000)
+            if one.outcome in {"rejected", "responded"} and one.decision["message"]:
+                self.reasons[one.decision["message"]] += 1
+
 
 @dataclass(frozen=True)
 class Decided:
@@ -66,6 +78,13 @@ class Decided:
             return {DecisionKind.EDIT: "edited", DecisionKind.REJECT: "rejected"}.get(kind, "responded")
         status = ApprovalStatus(self.approval["status"])
         return status.value if status in _UNDECIDED else "pending"
+
+    @property
+    def origins(self) -> list[str]:
+        """Where the arguments that it was asked for came from; of what was asked for anything else, none."""
+        shown: JsonObject = json.loads(self.approval["shown"])
+        found = shown.get("origins")
+        return sorted({str(one) for one in found.values()}) if isinstance(found, dict) else []
 
     @property
     def proposed(self) -> JsonObject:
@@ -94,20 +113,16 @@ def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> l
     Args:
         connection: In a read transaction.
         over: What is looked at.
-        by: Some of `tool`, `state` and `approver`. With `approver`, what several people decided on counts for each of them.
+        by: Some of `tool`, `state`, `approver` and `origin`. With `approver`, what several people decided on counts for each of them;
+            with `origin`, what was asked for arguments of several origins counts for each, and what was asked for none of them for None.
     """
     tallies: dict[tuple[Any, ...], _Tally] = {}
     for one in _each(connection, over, last_only="approver" not in by, narrow=True):
         approver = None if one.decision is None else one.decision["principal_id"]
         values = {"tool": one.approval["tool"], "state": one.approval["state"], "approver": approver}
-        tally = tallies.setdefault(tuple(values[name] for name in by), _Tally())
-        tally.outcomes[one.outcome] += 1
-        if one.outcome == "edited":
-            tally.fields.update(one.changed)
-        if one.decision is not None:
-            tally.seconds.append((one.decision["decided_at"] - one.approval["requested_at"]) / 1_000_000)
-            if one.outcome in {"rejected", "responded"} and one.decision["message"]:
-                tally.reasons[one.decision["message"]] += 1
+        for origin in (one.origins or [None]) if "origin" in by else [None]:
+            key = tuple({**values, "origin": origin}[name] for name in by)
+            tallies.setdefault(key, _Tally()).count(one)
     return [_row(by, key, tally) for key, tally in sorted(tallies.items(), key=lambda item: tuple(map(str, item[0])))]
 
 
@@ -240,4 +255,4 @@ def _row(by: Sequence[str], key: tuple[Any, ...], tally: _Tally) -> Row:
 _UNDECIDED = (ApprovalStatus.EXPIRED, ApprovalStatus.WITHDRAWN, ApprovalStatus.VOID)
 _OUTCOMES = ("accepted", "edited", "rejected", "responded", "expired", "withdrawn", "void", "pending")
 
-__all__ = ["BY", "Decided", "Over", "examples", "outcomes", "tools"]
+__all__ = ["BY", "GROUPS", "Decided", "Over", "examples", "outcomes", "tools"]

@@ -151,6 +151,7 @@ def shown_of(admission: Admission, preview: JSON) -> JsonObject:
         "reasons": [*admission.reasons],
         "rule": None if rule is None else rule.to_json(),
         "target": admission.edge.target,
+        **({"origins": {**admission.origins}} if admission.origins else {}),
     }
 
 
@@ -181,12 +182,12 @@ def _unlike_shown(
         return previewed
     now = shown_of(admission, previewed)
     if admission.approval is None:  # it would pass without an approval now, and what was asked for is more than that
-        now = {**now, "rule": approval.shown.get("rule"), "reasons": approval.shown.get("reasons")}
+        now |= {name: approval.shown[name] for name in ("reasons", "origins") if name in approval.shown}
     elif not same_rule(now["rule"], approval.shown.get("rule")):
         return "it falls under another rule of approval now"
     now["rule"] = approval.shown.get("rule")
-    for key, what in {"preview": "the preview", "reasons": "what asks for the approval"}.items():
-        if not same_json(now[key], approval.shown.get(key)):
+    for key, what in _SHOWN.items():
+        if not same_json(now.get(key), approval.shown.get(key)):
             return f"{what} changed since it was shown"
     digest = bind(definition, unit, admission, requester=proposal.requester, shown=now, strict=approval.rule.strict)
     if digest == approval.digest:
@@ -197,6 +198,14 @@ def _unlike_shown(
 def same_rule(one: JSON, other: JSON) -> bool:
     """Whether two rules ask the same people in the same way; a deadline that the case gave is another one each time."""
     return same_json(apart_from_deadlines(one), apart_from_deadlines(other))
+
+
+_SHOWN = {
+    "preview": "the preview",
+    "reasons": "what asks for the approval",
+    "origins": "where its arguments come from",
+}
+"""What an approver was shown beside the arguments and the rule, in words."""
 
 
 def _same_person(one: Principal, other: Principal) -> bool:

@@ -59,6 +59,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
         "preview": approval.shown.get("preview"),
         "requestedBy": approval.requester.id,
         "reasons": approval.shown.get("reasons", []),
+        "origins": approval.shown.get("origins", {}),
         "rule": rule.to_json(),
         "requestedAt": moment(approval.requested_at),
         "expiresAt": None if approval.expires_at is None else moment(approval.expires_at),

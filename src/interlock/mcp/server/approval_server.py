@@ -35,7 +35,7 @@ INSTRUCTIONS = (
 )
 _SHOWN = (
     "type", "approvalId", "workflowId", "workflow", "state", "tool", "toolVersion", "arguments", "proposedArguments", "fields", "preview",
-    "requestedBy", "reasons", "rule", "requestedAt", "expiresAt", "next", "status", "decisions",
+    "requestedBy", "reasons", "origins", "rule", "requestedAt", "expiresAt", "next", "status", "decisions",
 )  # fmt: skip
 """What is shown of an approval: all of it, without the copies that other user interfaces read."""
 

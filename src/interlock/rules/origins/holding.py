@@ -6,7 +6,7 @@ without guessing the value and having the instance's key.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ...tools.canonical import JSON, JsonObject
 from ...tools.origins import EACH, MarkedField, MarkKind
@@ -277,8 +277,13 @@ class _Gathering:
                 if own is not into:
                     self._close(own, is_alone=into is None and not path)
             case list() | tuple():
+                here = (*path, EACH)
+                each_is_one = any(one.mark is not None and one.mark.kind is MarkKind.ID for one in self.fields.at(here))
                 for inner in value:
-                    self.walk(inner, (*path, EACH), into)
+                    own = _Record() if each_is_one else into  # of several ids in a list each names a record of its own
+                    self.walk(inner, here, own)
+                    if each_is_one:
+                        self._close(cast("_Record", own), is_alone=False)
             case _:
                 own = into or _Record()
                 self._leaf(value, path, own)

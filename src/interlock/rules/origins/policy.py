@@ -99,13 +99,17 @@ class TrustedOrigins(Policy):
         """Ask or deny when a value comes from elsewhere."""
         if not self.covers(proposal.tool):
             return Allow()
-        reasons = [*self._against(proposal)]
+        origins: dict[str, Origin] = {}
+        reasons = [*self._against(proposal, origins)]
         if not reasons:
             return Allow()
         said = "; ".join(reasons)
-        return Deny(said) if self.otherwise is None else RequireApproval(self.otherwise, said)
+        if self.otherwise is None:
+            return Deny(said)
+        return RequireApproval(self.otherwise, said, {name: origin.value for name, origin in origins.items()})
 
-    def _against(self, proposal: ProposalView) -> Iterator[str]:
+    def _against(self, proposal: ProposalView, origins: dict[str, Origin]) -> Iterator[str]:
+        """What speaks against a call; told are the origins that are not accepted, of each argument the least trusted one."""
         if proposal.tool.is_marked_destructive:
             yield "it cannot be undone"
         sources = None if proposal.sources is None else proposal.sources()
@@ -116,6 +120,7 @@ class TrustedOrigins(Policy):
             if one.is_secret:
                 yield f"the argument {one.label} holds a value of a sensitive field"
             elif one.origin not in self.arguments.get(f"{proposal.tool.name}:{one.label}", self.accepts):
+                origins[one.label] = least_trusted([one.origin, origins.get(one.label, one.origin)])
                 yield f"the value of the argument {one.label} comes from {_FROM[one.origin]}"
 
 

@@ -91,6 +91,14 @@ attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the
 mutants: .venv-mutants/ready ## change one thing of the core at a time and see whether the tests notice (ARGS="rules/gate.py --sample 0" for all of a file)
 	.venv-mutants/bin/python -m tests.mutants $(ARGS)
 
+.venv-origins/ready: pyproject.toml tests/agentdojo/requirements.txt
+	$(PYTHON) -m venv .venv-origins
+	.venv-origins/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/agentdojo/requirements.txt --editable .
+	@touch $@
+
+origins: .venv-origins/ready ## replay AgentDojo's workspace and slack suites behind TrustedOrigins (ARGS="--share 10" for every tenth pair)
+	.venv-origins/bin/python -m tests.agentdojo $(ARGS)
+
 browser: $(VENV)/ready ## look at the console in Chromium, which the system has to have: stories of several people, axe, light and dark, a phone
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser $(ARGS)

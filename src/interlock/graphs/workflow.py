@@ -52,6 +52,8 @@ class Workflow(Claiming):
         limits: Bounds on one turn.
         answers: What models are told back of a call, where its contract does not say it: the whole result (`"envelope"`), or the
             output as it is (`"plain"`); denials and moves to another state are told whole.
+        marks_untrusted: Tell models what tools return with each text that others can write in an envelope, `{"untrusted": "…"}`, by the
+            markers of the output fields. It is advice to the model, and enforces nothing.
         state_mapping: Where instances of earlier versions go on: the name that their state had, and a state of this version. Needed
             where a state is gone, or its edges are not what they were.
         run_by: Who may propose on an instance beside the person whom it serves: `"served"` (nobody else), `"tenant"` (everybody of its
@@ -74,6 +76,7 @@ class Workflow(Claiming):
         mode: Mode | str = Mode.LIVE,
         limits: Limits | None = None,
         answers: Answers | str = Answers.ENVELOPE,
+        marks_untrusted: bool = False,
         state_mapping: Mapping[str, str] | None = None,
         run_by: str | Collection[str] = "served",
         notify: bool = False,
@@ -98,6 +101,7 @@ class Workflow(Claiming):
         self._mode = mode_of(mode, name)
         self._limits = limits or Limits()
         self._answers = answers_of(answers, f"the workflow {name!r}")
+        self._marks_untrusted = marks_untrusted
         self._state_mapping = dict(state_mapping or {})
         super().__init__()
         self._run_by = RunBy.of(run_by)
@@ -343,6 +347,7 @@ class Workflow(Claiming):
             mode=self._mode,
             limits=self._limits,
             answers=self._answers,
+            marks_untrusted=self._marks_untrusted,
             state_mapping=self._state_mapping,
             run_by=self._run_by,
             notify=self._notify,

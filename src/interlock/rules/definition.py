@@ -174,6 +174,8 @@ class Definition:
     limits: Limits = field(default_factory=Limits)
     answers: Answers = Answers.ENVELOPE
     """What a model is told back, where a contract does not say it."""
+    marks_untrusted: bool = False
+    """Whether it is told back with the texts that others can write in envelopes."""
     state_mapping: Mapping[str, str] = field(default_factory=dict)
     """What the states of earlier versions are called in this one, for instances that stand in them."""
     assumptions: Assumptions = field(default_factory=Assumptions)

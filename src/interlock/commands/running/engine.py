@@ -9,11 +9,14 @@ from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import Instance, Unit, WorkflowStore
 from ...rules.definition import Definition, Edge, offered_edges
+from ...rules.origins.envelope import enveloped
+from ...rules.origins.holding import Fields
 from ...rules.proposals import PROPOSAL, Proposal, with_arguments
 from ...rules.view import GuardView
 from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import RuleError, RunError
 from ...tools.model_answers import Answers, is_plain, plain_content, read_once
+from ...tools.origins.contracts import output_fields
 from ...tools.principal import Principal
 from ...tools.sinks import logger_of
 from .broken_rules import tell_once
@@ -154,6 +157,8 @@ class Engine:
         contract = self.definition.contracts.get(proposal.tool)
         if contract is None:
             return self.for_model(result)
+        if self.definition.marks_untrusted and result.get("output") is not None:
+            result = {**result, "output": enveloped(result["output"], Fields(output_fields(contract)))}
         if (contract.answers or self.definition.answers) is Answers.PLAIN and is_plain(result):
             return plain_content(result)
         # LangChain writes a dict as JSON text; inside the result it is not written as text once more.

@@ -170,8 +170,12 @@ class Policy:
             return ruling
         if isinstance(ruling, Deny) and isinstance(ruling.reason, str):
             return replace(ruling, retryable=ruling.retryable is True)
-        if isinstance(ruling, RequireApproval) and isinstance(ruling.approval, Approval):
-            return replace(ruling, origins={str(name): str(origin) for name, origin in dict(ruling.origins).items()})
+        if (
+            isinstance(ruling, RequireApproval)
+            and isinstance(ruling.approval, Approval)
+            and isinstance(ruling.origins, Mapping)
+        ):
+            return replace(ruling, origins={str(name): str(origin) for name, origin in ruling.origins.items()})
         raise odd_answer(
             self.rule, ruling, "judge() returns Allow(), Deny(reason) or RequireApproval(approval, reason)"
         )

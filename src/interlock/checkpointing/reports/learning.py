@@ -117,10 +117,11 @@ def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> l
             with `origin`, what was asked for arguments of several origins counts for each, and what was asked for none of them for None.
     """
     tallies: dict[tuple[Any, ...], _Tally] = {}
-    for one in _each(connection, over, last_only="approver" not in by, narrow=True):
+    for one in _each(connection, over, last_only="approver" not in by, narrow="origin" not in by):
         approver = None if one.decision is None else one.decision["principal_id"]
         values = {"tool": one.approval["tool"], "state": one.approval["state"], "approver": approver}
-        for origin in (one.origins or [None]) if "origin" in by else [None]:
+        origins: list[str | None] = [*one.origins] if "origin" in by else []
+        for origin in origins or [None]:
             key = tuple({**values, "origin": origin}[name] for name in by)
             tallies.setdefault(key, _Tally()).count(one)
     return [_row(by, key, tally) for key, tally in sorted(tallies.items(), key=lambda item: tuple(map(str, item[0])))]

@@ -6,7 +6,7 @@ without guessing the value and having the instance's key.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from ...tools.canonical import JSON, JsonObject
 from ...tools.origins import EACH, MarkedField, MarkKind
@@ -278,12 +278,16 @@ class _Gathering:
                     self._close(own, is_alone=into is None and not path)
             case list() | tuple():
                 here = (*path, EACH)
-                each_is_one = any(one.mark is not None and one.mark.kind is MarkKind.ID for one in self.fields.at(here))
+                each_is_one = any(
+                    known.mark is not None and known.mark.kind is MarkKind.ID for known in self.fields.at(here)
+                )
                 for inner in value:
-                    own = _Record() if each_is_one else into  # of several ids in a list each names a record of its own
-                    self.walk(inner, here, own)
-                    if each_is_one:
-                        self._close(cast("_Record", own), is_alone=False)
+                    if each_is_one:  # of several ids in a list each names a record of its own
+                        one = _Record()
+                        self.walk(inner, here, one)
+                        self._close(one, is_alone=False)
+                    else:
+                        self.walk(inner, here, into)
             case _:
                 own = into or _Record()
                 self._leaf(value, path, own)

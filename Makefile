@@ -56,6 +56,12 @@ types: $(VENV)/ready ## check types, strictly
 bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer measured in the same run
 	$(BIN)/python -m tests.benchmarks
 
+bench-steps: $(VENV)/ready ## print what a step costs beside LangChain's create_agent, as one table (ARGS="--stores NORMAL --turns 10" for a part)
+	$(BIN)/python -m tests.benchmarks.steps $(ARGS)
+
+profile: $(VENV)/ready ## print where a step's time goes, by package: calls, CPU, SQL statements, commits, bytes (ARGS="--shapes plain --functions 40")
+	$(BIN)/python -m tests.profiling $(ARGS)
+
 service: $(VENV)/ready ## run many threads of a long-running service and print its memory after each tenth (ARGS=100000 for the whole)
 	$(BIN)/python -m tests.benchmarks.service $(ARGS)
 

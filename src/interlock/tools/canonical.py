@@ -14,8 +14,9 @@ import uuid
 from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
+import ormsgpack
 from pydantic import BaseModel, JsonValue
 
 from .errors import NotJson
@@ -36,6 +37,12 @@ def canonical_json(value: object) -> str:
     Raises:
         NotJson: `value` holds something that has no JSON form.
     """
+    packed = _packed(value)
+    if packed is not None:
+        try:
+            return _write(value)
+        except (TypeError, ValueError, RecursionError):
+            pass  # what is below says what is wrong, or can write it
     return _write(_converted(value, integral=True))
 
 
@@ -78,6 +85,9 @@ def to_json(value: object) -> JSON:
         NotJson: `value` holds NaN or an infinity, a key that is no string, text that is not UTF-8, or an object
         without a JSON form.
     """
+    packed = _packed(value)
+    if packed is not None and not (b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed):  # bytes, perhaps
+        return cast("JSON", ormsgpack.unpackb(packed))
     return _converted(value, integral=False)
 
 
@@ -103,6 +113,38 @@ def is_same_json(one: JSON, other: JSON) -> bool:
             return one == other and math.copysign(1, one) == math.copysign(1, other)
         case _:
             return one == other
+
+
+_EXACT = (
+    ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+    | ormsgpack.OPT_PASSTHROUGH_TUPLE
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+)
+
+
+def _packed(value: object) -> bytes | None:
+    """The value as msgpack where it is plain data without floats, as nearly everything is that is written down; else None.
+
+    Msgpack looks at all of it in C and refuses what is not exactly a dict with text for keys, a list, text that is UTF-8, an integer of
+    64 bits, a bool, None or bytes. Of those all but bytes are JSON as they stand. Floats may have to be written as integers, and what
+    is nested deeply is for those that say so.
+    """
+    try:
+        packed = ormsgpack.packb(value, option=_EXACT)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    if b"\xcb" in packed or b"\xca" in packed:
+        return None
+    # Each level begins with one of these bytes, so that what is below goes no deeper than so many.
+    return packed if len(packed.translate(None, _BEGIN_NOTHING)) <= _FLAT else None
+
+
+_FLAT = 300
+_BEGIN_NOTHING = bytes(sorted({*range(256)} - {*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF}))
+"""All bytes but those that begin a list or a dict in msgpack."""
 
 
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode

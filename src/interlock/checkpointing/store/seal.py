@@ -3,12 +3,12 @@
 The secret is used where the row was read, and goes nowhere else: a seal has no text, is never serialised, and is not compared by value.
 """
 
-import hashlib
 import hmac
 import json
 import secrets
 from typing import Any, NoReturn
 
+_write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=repr).encode
 _LENGTH = 32
 """Of a signature in hexadecimal digits: 128 bits, which nobody guesses, in every proposal that waits."""
 
@@ -32,8 +32,7 @@ class Seal:
 
     def mark(self, purpose: str, *parts: Any) -> str:
         """The signature of some data, for one purpose."""
-        said = json.dumps([purpose, *parts], sort_keys=True, separators=(",", ":"), default=repr)
-        return hmac.new(self.__secret.encode(), said.encode(), hashlib.sha256).hexdigest()[:_LENGTH]
+        return hmac.digest(self.__secret.encode(), _write([purpose, *parts]).encode(), "sha256").hex()[:_LENGTH]
 
     def fits(self, mark: object, purpose: str, *parts: Any) -> bool:
         """Whether a signature is the one of this data, for this purpose."""

@@ -1,6 +1,7 @@
 """Where a node runs: which instance, which thread, for whom, and from which checkpoint. Read off LangGraph's config in one place."""
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -173,5 +174,10 @@ def workflow_id_of(configurable: Mapping[str, Any], workflow: str, segments: lis
             f"The workflow {workflow} was run without saying which instance is meant. Nothing was done. "
             'Pass a config such as {"configurable": {"thread_id": "t-1"}}.'
         )
-    nodes = [segment.split(":", 1)[0] for segment in segments or []]
-    return derive("wf", workflow, str(thread), [*nodes])
+    return _instance_on(workflow, str(thread), tuple(segment.split(":", 1)[0] for segment in segments or ()))
+
+
+@functools.lru_cache(maxsize=4096)
+def _instance_on(workflow: str, thread: str, nodes: tuple[str, ...]) -> str:
+    """The id of the instance on a thread: asked for several times in each step."""
+    return derive("wf", workflow, thread, [*nodes])

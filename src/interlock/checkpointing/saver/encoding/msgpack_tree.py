@@ -5,6 +5,7 @@ it. In the resulting bytes every subtree that is a message is replaced by a refe
 serializer read its own bytes, with its allowlist and everything.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +30,9 @@ ROLES = frozenset(
      "AIMessageChunk", "HumanMessageChunk", "SystemMessageChunk", "ToolMessageChunk", "ChatMessageChunk",
      "FunctionMessageChunk"}
 )  # fmt: skip
-_MESSAGES_KEY = "messages"
+MESSAGES_KEY = "messages"
 _SIGNS = (b"\xa7content", b"\xa8messages", *(bytes([0x92, 0xA0 + len(r)]) + r.encode() for r in ROLES if len(r) < 32))
+_sign_in = re.compile(b"|".join(map(re.escape, _SIGNS))).search
 
 
 class Node:
@@ -92,7 +94,7 @@ Original = Callable[[int, str], bytes]
 
 def may_hold_messages(data: bytes) -> bool:
     """Whether it is worth looking: cheap, and never a false no."""
-    return any(sign in data for sign in _SIGNS)
+    return _sign_in(data) is not None
 
 
 def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
@@ -132,14 +134,14 @@ def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
         if kind is dict:
             if role := _like_role(value):
                 return value if role == "remove" else reference(value, role)
-            return {key: walk(item, key == _MESSAGES_KEY) for key, item in value.items()}
+            return {key: walk(item, key == MESSAGES_KEY) for key, item in value.items()}
         if kind is list:
             if len(value) == 2 and type(value[0]) is str and value[0] in ROLES and type(value[1]) in (str, list):
                 return reference(value, value[0])
             return [walk(item, among_messages) for item in value]
         return value
 
-    tree = walk(unpack_tree(data), channel == _MESSAGES_KEY)
+    tree = walk(unpack_tree(data), channel == MESSAGES_KEY)
     return pack_tree(tree) if found else None
 
 

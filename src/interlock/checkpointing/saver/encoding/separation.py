@@ -33,6 +33,7 @@ from .messages import (
 from .msgpack_tree import (
     MESSAGE,
     MESSAGES,
+    MESSAGES_KEY,
     NAMELESS,
     WITHOUT_ID,
     Node,
@@ -60,6 +61,9 @@ Encoded = tuple[int, str, bytes]
 RAW_KINDS = {"msgpack": "r", TYPED: "t"}
 """How a message is kept that only the serializer knows, by the type of its bytes."""
 RAW_TYPES = {kind: typ for typ, kind in RAW_KINDS.items()}
+
+
+_SMALL = frozenset({type(None), bool, int, str})
 
 
 class _Ranges:
@@ -105,7 +109,11 @@ class Encoder:
         self._aside = aside
         self._raw = "r"
         try:
-            return self._opaque(value, channel) if self._sealing.opaque else self._transparent(value, channel)
+            if self._sealing.opaque:
+                return self._opaque(value, channel)
+            if type(value) in _SMALL and not (type(value) is str and channel == MESSAGES_KEY):
+                return PLAIN, *self._sealing.inner.dumps_typed(value)  # many are so, and hold no message
+            return self._transparent(value, channel)
         except Refused as refused:
             raise refused.within(channel) from refused.__cause__
 

@@ -151,7 +151,7 @@ class Database:
         Raises:
             StoreError: It is in memory, and this thread or task writes to it: it would wait for itself.
         """
-        self._refuse_to_wait()
+        self.refuse_to_wait()
         with self.translated(), self.engine.connect() as connection:
             if self._application is not None:
                 with self._begun(connection, write=False):
@@ -168,7 +168,7 @@ class Database:
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Connection]:
         """A connection on which the database itself refuses to write: what a read tool is given."""
-        self._refuse_to_wait()
+        self.refuse_to_wait()
         with self.translated(), self.engine.connect() as connection:
             guard = _ReadOnly(connection, self.dialect)
             try:
@@ -319,7 +319,7 @@ class Database:
         if self.write_lock is not None:
             self.write_lock.refuse_own()
 
-    def _refuse_to_wait(self) -> None:
+    def refuse_to_wait(self) -> None:
         """Refuse to read in memory while this thread or task writes there: nobody reads beside a writer in memory."""
         if self._anchor is not None and self.write_lock is not None:
             self.write_lock.refuse_own(reads=True)

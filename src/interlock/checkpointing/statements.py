@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from .connecting.echoing import is_shown, show
@@ -80,18 +80,24 @@ class Prepared:
     def first(self, connection: Connection, parameters: Mapping[str, Any]) -> Row | None:
         """The first row that it finds."""
         found: Row | None = self._run(connection, parameters, lambda cursor: cursor.fetchone())
-        return found if found is None else self._opened(connection, [found])[0]
+        return found if found is None else self.opened(connection, [found])[0]
 
     def all(self, connection: Connection, parameters: Mapping[str, Any]) -> list[Row]:
         """Every row that it finds."""
-        return self._opened(connection, self._run(connection, parameters, lambda cursor: cursor.fetchall()))
+        return self.opened(connection, self._run(connection, parameters, lambda cursor: cursor.fetchall()))
 
     def given(self, parameters: Mapping[str, Any]) -> "Call":
         """The statement with its parameters, to be run with others by `write_all`."""
         return Call(self, parameters)
 
-    def _opened(self, connection: Connection, rows: list[Row]) -> list[Row]:
-        columns, vault = self._for(connection).opened, vault_of(connection.dialect)
+    def alone(self, engine: Engine, parameters: Mapping[str, Any]) -> tuple[str, Any]:
+        """The text and the values for a driver's cursor of an engine, for a query that runs by itself."""
+        text = self._for(engine)
+        return text.text, text.values(parameters, engine.dialect)
+
+    def opened(self, place: Connection | Engine, rows: list[Row]) -> list[Row]:
+        """Rows as they were found, with their protected columns decrypted."""
+        columns, vault = self._for(place).opened, vault_of(place.dialect)
         if vault is None or not columns:
             return rows
         opened = []
@@ -107,9 +113,9 @@ class Prepared:
         text = self._for(connection)
         return _run(connection, text.text, text.values(parameters, connection.dialect), take)
 
-    def _for(self, connection: Connection) -> _Text:
-        dialect = connection.dialect
-        schemas: Mapping[str | None, str] | None = connection.get_execution_options().get("schema_translate_map")
+    def _for(self, place: Connection | Engine) -> _Text:
+        dialect = place.dialect
+        schemas: Mapping[str | None, str] | None = place.get_execution_options().get("schema_translate_map")
         key = (dialect.name, dialect.driver, dialect.paramstyle, schemas.get(None) if schemas else None)
         found = self._texts.get(key)
         if found is None:

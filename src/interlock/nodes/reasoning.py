@@ -13,7 +13,6 @@ from langgraph.types import Command, Send
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import Instance
-from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.outcomes import Outcomes
 from ..commands.instances.starting import ensure_instance
@@ -21,7 +20,7 @@ from ..commands.running.access import refuse_strangers
 from ..commands.running.broken_rules import tell
 from ..commands.running.engine import Engine
 from ..commands.running.facts import asked_apart
-from ..commands.running.operations import Ask, InStore, Steps
+from ..commands.running.operations import Ask, InStore, Look, Steps
 from ..commands.running.scope import Scope
 from ..rules.calls import finished, repaired, used_of_the_providers
 from ..rules.definition import Edge, State
@@ -74,26 +73,29 @@ class StateNode(WorkflowNode):
         if instance.state != self.state.name:
             # Moved from outside, or this is an older checkpoint: the row is the truth, and the graph follows it.
             self.engine.definition.state(instance.state)
-            return Command(update=(yield from self.engine.shown(instance, requester)), goto=instance.state)
+            update = yield from self.engine.shown(instance, requester, already=value)
+            return Command(update=update, goto=instance.state)
         view = self.engine.view(instance, requester)
         pending = pending_of(progress)
         if pending:
             return (yield from self._work_off(pending, progress, view, scope))
         if self._proposer is None:
-            return (yield from self.rest(instance, requester, scope))
+            return (yield from self.rest(value, instance, requester, scope))
         if scope.is_named and requester != instance.proposer:
             # A graph around this one can be run at any of its nodes, past where a turn is let in.
             yield from refuse_strangers(self.engine, instance, requester)
         if (stopped := self._stopped(progress)) is not None:
             return (yield from self._stop(stopped, progress, instance, scope))
         if isinstance(self._proposer, ModelProposer) and self._is_answered(value.get("messages", [])):
-            return (yield from self.rest(instance, requester, scope))
+            return (yield from self.rest(value, instance, requester, scope))
         return (yield from self._ask(value, progress, instance, view, scope))
 
-    def rest(self, instance: Instance, requester: Principal, scope: Scope) -> Steps[Command[str]]:
+    def rest(
+        self, value: Mapping[str, Any], instance: Instance, requester: Principal, scope: Scope
+    ) -> Steps[Command[str]]:
         """What a state does where nobody proposes: the turn ends."""
         del scope
-        return Command(update=(yield from self.engine.shown(instance, requester)), goto=END)
+        return Command(update=(yield from self.engine.shown(instance, requester, already=value)), goto=END)
 
     def _is_answered(self, messages: Sequence[AnyMessage]) -> bool:
         """Whether the last thing said are answers that no model is to put into words (`return_direct`), and none is a refusal."""
@@ -109,7 +111,7 @@ class StateNode(WorkflowNode):
     # The instance
 
     def _instance(self, value: Mapping[str, Any], progress: Progress, scope: Scope) -> Steps[Instance]:
-        found = yield InStore(lambda connection: instance_rows.load(connection, scope.workflow_id), write=False)
+        found = yield Look(lambda: self.engine.store.find(scope.workflow_id))
         remembered = progress.get("workflow_id")
         if remembered is not None and remembered != scope.workflow_id:
             raise StaleCheckpoint(
@@ -202,10 +204,19 @@ class StateNode(WorkflowNode):
             scope.emit(streamed(self.engine, proposal, outcome))
         return Command(update=(yield from answered_all(self.engine, proposals, outcomes)), goto=goto)
 
-    def _route(self, pending: list[Proposal], progress: Progress, view: GuardView) -> list[tuple[str, Proposal, bool]]:
-        """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves."""
+    def _route(
+        self, pending: list[Proposal], progress: Progress, view: GuardView, edges: Sequence[Edge] | None = None
+    ) -> list[tuple[str, Proposal, bool]]:
+        """Where to send what: all that must be asked about first, then the reads that stand first, then one that moves.
+
+        Args:
+            pending: The proposals that wait.
+            progress: Of the graph.
+            view: Where the instance stands.
+            edges: Those that may be called now by whom the view is of, where they are known.
+        """
         settled = progress.get("settled", [])
-        edge_of = self._edge_finder(view)
+        edge_of = self._edge_finder(view, edges)
         asking = [
             (edge.approval_node, proposal, False)
             for proposal in pending
@@ -228,15 +239,17 @@ class StateNode(WorkflowNode):
         # The approval node stands on the only way to the execution, and lets what was decided pass.
         return [(edge.approval_node, first, True)] if self._may_ask(edge) else [(edge.node, first, True)]
 
-    def _edge_finder(self, view: GuardView) -> Callable[[Proposal], Edge | None]:
+    def _edge_finder(self, view: GuardView, edges: Sequence[Edge] | None = None) -> Callable[[Proposal], Edge | None]:
         """Finds the edge that there is now for a proposal."""
         known: list[tuple[Principal, dict[str, Edge]]] = []
+        if edges is not None:
+            known.append((view.principal, {edge.tool.name: edge for edge in edges}))
 
         def edges_for(requester: Principal) -> dict[str, Edge]:
             # By who proposed, as the gate judges it: it may be somebody else's turn by now, who is offered other tools.
-            for one, edges in known:
+            for one, theirs in known:
                 if one == requester:
-                    return edges
+                    return theirs
             offered = self.engine.edges(replace(view, principal=requester))
             known.append((requester, {edge.tool.name: edge for edge in offered}))
             return known[-1][1]
@@ -290,7 +303,7 @@ class StateNode(WorkflowNode):
             tell(rule_error, view)
             return (yield from self._undecided(undecided, view, scope))
         before = [*missing_answers(value.get("messages", [])), *before]
-        channels = yield from self.engine.shown(instance, view.principal)
+        channels = self.engine.channels(instance, view.principal, already=value, edges=edges)
         # New each time: when a model is asked again after a crash, what it says then never stands under the keys of before.
         message_key = mint("msg")
         if message is not None:
@@ -333,7 +346,7 @@ class StateNode(WorkflowNode):
             "progress": [op],
         }
         after = advance(progress, [op])
-        goto = yield from self._apart(lambda: self._route(pending_of(after), after, view))
+        goto = yield from self._apart(lambda: self._route(pending_of(after), after, view, edges))
         if not goto:
             return Command(update=update, goto=self.state.name)
         alone = len(proposals) == 1

@@ -4,6 +4,9 @@ What ends a wait is decided in SQL, by `delivery` and `settling`; the graph is t
 and follows the row. Whatever it is resumed with changes nothing.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from langgraph.types import Command, interrupt
 from sqlalchemy.engine import Connection
 
@@ -21,12 +24,15 @@ from .reasoning import StateNode
 class WaitNode(StateNode):
     """Waits in one state."""
 
-    def rest(self, instance: Instance, requester: Principal, scope: Scope) -> Steps[Command[str]]:
+    def rest(
+        self, value: Mapping[str, Any], instance: Instance, requester: Principal, scope: Scope
+    ) -> Steps[Command[str]]:
         """Interrupt until the row has moved."""
         while True:
             instance, shown = yield InStore(lambda connection: self._look(connection, scope.workflow_id))
             if shown is None:
-                return Command(update=(yield from self.engine.shown(instance, requester)), goto=instance.state)
+                update = yield from self.engine.shown(instance, requester, already=value)
+                return Command(update=update, goto=instance.state)
             # An answer is nobody's business here: having looked at the row again, it is asked for no more than before.
             interrupt(shown)
 

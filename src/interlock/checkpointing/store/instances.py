@@ -11,11 +11,13 @@ from sqlalchemy.engine import Connection
 from ...tools.canonical import JsonObject
 from ...tools.ownership import Ownership, RunBy
 from ...tools.principal import Principal
+from ..database import Database
 from ..statements import Call, Prepared
 from ..tables.workflow import instances
 from ..vault import check_place, placed
 from .seal import Seal
 from .sql.json_text import read_json, write_json
+from .sql.queries import rows_of
 
 HEAD = "head"
 """What a seal is asked about the checkpoint of an instance's last command."""
@@ -147,6 +149,18 @@ def on_thread(connection: Connection, workflow_id: str, thread_id: str) -> list[
     return [from_row(row) for row in rows]
 
 
+def look_up(database: Database, workflow_id: str) -> Instance | None:
+    """As `load`, in a transaction of its own."""
+    found = rows_of(database, _select, {"workflow_id": workflow_id})
+    return from_row(found[0]) if found else None
+
+
+def look_up_thread(database: Database, workflow_id: str, thread_id: str) -> list[Instance]:
+    """As `on_thread`, in a transaction of its own."""
+    rows = rows_of(database, _select_on_thread, {"workflow_id": workflow_id, "thread_id": thread_id})
+    return [from_row(row) for row in rows]
+
+
 def insert(connection: Connection, instance: Instance) -> bool:
     """Write a new instance, unless somebody else has just made one of the same id: there was no row to lock yet.
 
@@ -221,7 +235,10 @@ def from_row(row: Any) -> Instance:
     values["data"] = read_json(values["data"])
     values["finished"] = bool(values["finished"])
     values["seal"] = Seal(values["seal"])
-    return Instance(**values)
+    # As `Instance(**values)`, which sets each field by itself; every step reads some of these.
+    made = object.__new__(Instance)
+    made.__dict__.update(values)
+    return made
 
 
 def _values(instance: Instance) -> Mapping[str, Any]:

@@ -113,8 +113,13 @@ class WorkflowStore(Transactions):
 
     def find(self, workflow_id: str) -> Instance | None:
         """Read one instance."""
-        with self.read() as connection:
-            return instances.load(connection, workflow_id)
+        self.prepare()
+        return instances.look_up(self.database, workflow_id)
+
+    def on_thread(self, workflow_id: str, thread_id: str) -> list[Instance]:
+        """Read one instance, and all the others that have the same thread, of whatever workflow."""
+        self.prepare()
+        return instances.look_up_thread(self.database, workflow_id, thread_id)
 
     def get(self, workflow_id: str) -> Instance:
         """Read one instance.

@@ -44,7 +44,7 @@ class Transactions:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A read transaction."""
-        self._prepare()
+        self.prepare()
         with self.database.read() as connection:
             yield connection
 
@@ -71,7 +71,7 @@ class Transactions:
         Raises:
             StoreHeld: It is.
         """
-        self._prepare()
+        self.prepare()
         if self.is_durable:
             self.recovery.refuse_held()
 
@@ -150,7 +150,8 @@ class Transactions:
             pause = min(pause * 2, 0.05)
         return True
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """See that the tables are there; they are made where they are not."""
         if not self._ready:
             self.setup()
 

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import AuditKind, Instance
-from ...checkpointing.store import instances as instance_rows
 from ...tools.errors import InterlockError, PrincipalError
 from ...tools.ownership import Ownership
 from ...tools.principal import Principal
@@ -51,13 +50,12 @@ def access(engine: Engine, configurable: Mapping[str, Any], by: Principal, saver
     """
     workflow_id = meant(engine, configurable)
     thread = configurable.get(THREAD_ID)
-    with engine.store.read() as connection:
-        # Within another graph the thread is that graph's, and the application's to guard.
-        if is_nested(configurable) or thread in {None, ""}:
-            one = instance_rows.load(connection, workflow_id)
-            found = [] if one is None else [one]
-        else:
-            found = instance_rows.on_thread(connection, workflow_id, str(thread))
+    # Within another graph the thread is that graph's, and the application's to guard.
+    if is_nested(configurable) or thread in {None, ""}:
+        one = engine.store.find(workflow_id)
+        found = [] if one is None else [one]
+    else:
+        found = engine.store.on_thread(workflow_id, str(thread))
     instance = next((one for one in found if one.workflow_id == workflow_id), None)
     if any(not one.ownership.has(by) for one in found):
         return Access(workflow_id, None, is_foreign=True)

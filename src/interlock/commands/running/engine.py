@@ -1,5 +1,6 @@
 """What everything that acts on the instances of one compiled workflow shares: its definition and its store."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from ...rules.origins.envelope import enveloped
 from ...rules.origins.holding import Fields
 from ...rules.proposals import PROPOSAL, Proposal, with_arguments
 from ...rules.view import GuardView
-from ...tools.canonical import JsonObject, canonical_json
+from ...tools.canonical import JsonObject, canonical_json, is_same_json
 from ...tools.errors import RuleError, RunError
 from ...tools.model_answers import Answers, is_plain, plain_content, read_once
 from ...tools.origins.contracts import output_fields
@@ -121,19 +122,39 @@ class Engine:
         mark = instance.seal.mark(PROPOSAL, instance.workflow_id, proposal.signed())
         return replace(proposal, mark=mark)
 
-    def channels(self, instance: Instance, principal: Principal) -> dict[str, Any]:
-        """What the graph's output shows of the workflow row."""
-        return {
+    def channels(
+        self,
+        instance: Instance,
+        principal: Principal,
+        *,
+        already: Mapping[str, Any] | None = None,
+        edges: Sequence[Edge] | None = None,
+    ) -> dict[str, Any]:
+        """What the graph's output shows of the workflow row.
+
+        Args:
+            instance: The row.
+            principal: Whose turn it is.
+            already: What the channels hold: what they show already is left out, for each write is stored twice.
+            edges: The edges that may be called now, where the caller has just asked for this instance and principal.
+        """
+        offered = self.offered_for(instance, principal) if edges is None else [edge.tool.name for edge in edges]
+        row: dict[str, Any] = {
             "workflow_id": instance.workflow_id,
             "state": instance.state,
             "revision": instance.revision,
             "data": instance.data,
-            "next_allowed_tools": list(self.offered_for(instance, principal)),
+            "next_allowed_tools": list(offered),
         }
+        if already is None or not already.get("workflow_id"):  # nothing of an instance was ever written
+            return row
+        return {name: value for name, value in row.items() if not is_same_json(already.get(name), value)}
 
-    def shown(self, instance: Instance, principal: Principal) -> Steps[dict[str, Any]]:
+    def shown(
+        self, instance: Instance, principal: Principal, *, already: Mapping[str, Any] | None = None
+    ) -> Steps[dict[str, Any]]:
         """As `channels`, for a node: rules that look something up are asked away from the event loop."""
-        return (yield from asked_apart(self.definition, lambda: self.channels(instance, principal)))
+        return (yield from asked_apart(self.definition, lambda: self.channels(instance, principal, already=already)))
 
     def for_model(self, result: JsonObject) -> str:
         """A result as the model reads it: with the names that the model calls tools by."""

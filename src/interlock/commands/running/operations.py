@@ -89,7 +89,7 @@ class Await:
 
 @dataclass(frozen=True)
 class Look:
-    """Call a function that reads checkpoints, away from the event loop, and give back what it returns."""
+    """Call a function that reads checkpoints or rows, away from the event loop, and give back what it returns."""
 
     work: Callable[[], Any]
 

@@ -27,7 +27,6 @@ from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import Instance
 from ...checkpointing.store import approvals as approval_rows
-from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
 from ...commands.execution.commands import Commands, Outcome
 from ...commands.instances.starting import ensure_instance
@@ -203,9 +202,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             enters: Whether a new turn is let in. On a resume an answer is judged by the rule of what it answers.
         """
         yield Look(self.engine.store.refuse_held)
-        found: Instance | None = yield InStore(
-            lambda connection: instance_rows.load(connection, scope.workflow_id), write=False
-        )
+        found: Instance | None = yield Look(lambda: self.engine.store.find(scope.workflow_id))
         if found is None:
             given = self._initial_data(state) if callable(self._initial_data) else self._initial_data
             found = yield InStore(lambda connection: ensure_instance(self.engine, connection, scope, requester, given))

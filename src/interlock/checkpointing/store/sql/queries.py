@@ -1,0 +1,33 @@
+"""One query by itself: on servers one round trip, where a transaction around it takes two more."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...database import Database
+from ...statements import Prepared, Row
+
+
+def rows_of(database: Database, statement: Prepared, parameters: Mapping[str, Any]) -> list[Row]:
+    """Every row that one query finds, as it would in a read transaction of its own.
+
+    Args:
+        database: Whose tables are there.
+        statement: A query; it writes nothing and locks nothing.
+        parameters: By name.
+
+    Raises:
+        StoreError: The database could not be asked.
+    """
+    database.refuse_to_wait()
+    engine = database.engine
+    if engine.dispatch.before_cursor_execute or engine.dispatch.after_cursor_execute:
+        with database.read() as connection:  # an application's listeners hear every statement
+            return statement.all(connection, parameters)
+    text, values = statement.alone(engine, parameters)
+    with database.raw_query() as cursor:
+        cursor.execute(text, values)
+        found = cursor.fetchall()
+    return statement.opened(engine, found)
+
+
+__all__ = ["rows_of"]

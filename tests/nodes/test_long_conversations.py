@@ -15,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from interlock import Principal, Workflow, WorkflowStore, command, read
 from interlock.nodes import conversation
 from interlock.nodes.conversation import for_model, pair, put_in_order
+from interlock.rules.calls import kinds_of
 from interlock.testing import ScriptedChatModel, call
 
 ADA = Principal("ada")
@@ -34,6 +35,30 @@ def note(order_id: str) -> str:
 
 def desk(model: Any) -> Workflow:
     return Workflow("desk", model=model).add_state("open", tools=[get]).add_edge("open", note, "open")
+
+
+ODD_CALLS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(["t", "a.b", "", "n" * 65]),
+            "args": st.sampled_from(
+                [{}, {"a": "b"}, {"a": "\ud83d"}, {"\ud83d": 1}, {"a": [1.5]}, {"a": float("nan")}, {"a": True}]
+            ),
+            "id": st.sampled_from(["a", "b", "", None, "ü", "i" * 65]),
+        }
+    ),
+    max_size=2,
+)
+
+
+@given(st.sampled_from(["", "hi", " ", "ü", "a\ud83d"]), ODD_CALLS, st.sets(st.sampled_from("ab")))
+def test_a_message_with_calls_that_needs_nothing_is_shown_as_it_is(content: str, calls: Any, known: set[str]) -> None:
+    message = AIMessage(content, tool_calls=calls)
+
+    if conversation._needs_nothing(message, known):
+        assert conversation._shown(message, known) is message
+    if calls == [{"name": "t", "args": {"a": "b"}, "id": "a"}] and content == "hi" and not known:
+        assert conversation._needs_nothing(message, known)
 
 
 @pytest.mark.parametrize("form", ["graph", "agent"])
@@ -81,12 +106,15 @@ def test_what_is_plain_to_see_is_what_the_whole_look_finds(messages: list[BaseMe
 
 @given(MESSAGES)
 def test_a_message_that_is_sent_as_it_is_is_one_that_nothing_would_change(messages: list[BaseMessage]) -> None:
-    plain = [message for message in messages if conversation._is_plain(message)]
+    def plain_of(messages: list[BaseMessage]) -> list[BaseMessage]:
+        return [
+            one for one, kind in zip(messages, kinds_of(messages), strict=True) if conversation._is_plain(one, kind)
+        ]
+
+    plain = plain_of(messages)
     for message in plain:
         shown = conversation._shown(message, set()) if isinstance(message, AIMessage) else conversation._sent(message)
         assert shown is message
         assert not isinstance(message, ToolMessage)
     sent = for_model(messages)  # type: ignore[arg-type]
-    assert [id(message) for message in sent if conversation._is_plain(message) and message in plain] == [
-        *map(id, plain)
-    ]
+    assert [id(message) for message in plain_of(sent) if message in plain] == [*map(id, plain)]

@@ -11,10 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, RemoveMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolMessage
 from langgraph.graph.message import add_messages
 
-from ..rules.calls import INVALID_JSON, NAMELESS, all_calls, block_matches, is_call_block, readable, with_own_ids
+from ..rules.calls import (
+    INVALID_JSON,
+    NAMELESS,
+    Kind,
+    all_calls,
+    block_matches,
+    is_call_block,
+    is_usable_id,
+    kinds_of,
+    readable,
+    with_own_ids,
+)
 from ..tools.ids import derive
 
 UNANSWERED = "There is no answer to this call: what became of it is not in this conversation."
@@ -22,6 +33,8 @@ UNANSWERED = "There is no answer to this call: what became of it is not in this 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_NAME = 64
+_PLAIN_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{_LONGEST_NAME}}}")
+_SENDABLE = frozenset({bool, int, type(None)})
 
 
 @dataclass(frozen=True)
@@ -50,14 +63,13 @@ def pair(messages: Sequence[BaseMessage]) -> Pairing:
     """Find the call of each answer."""
     answers: dict[int, list[int | None]] = {}
     open_calls: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for place, message in enumerate(messages):
-        if isinstance(message, ToolMessage):
-            waiting = open_calls.get(message.tool_call_id)
+    for place, (message, kind) in enumerate(zip(messages, kinds_of(messages), strict=True)):
+        if kind is Kind.ANSWER:
+            waiting = open_calls.get(cast("ToolMessage", message).tool_call_id)
             if waiting:
                 asked, number = waiting.pop()
                 answers[asked][number] = place
-        elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
-            calls = all_calls(message)
+        elif kind is Kind.MODEL and (calls := all_calls(cast("AIMessage", message))):
             answers[place] = [None] * len(calls)
             # The last one in is the first one out: the nearest message, and in it the first call.
             for number in reversed(range(len(calls))):
@@ -92,14 +104,14 @@ def put_in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
 def _stand_in_order(messages: Sequence[BaseMessage]) -> bool:
     """Whether it is plain to see that they do: each call directly followed by its answer, and no answer without a call."""
     awaited: list[str] = []
-    for message in messages:
-        if isinstance(message, ToolMessage):
-            if not awaited or awaited.pop() != message.tool_call_id:
+    for message, kind in zip(messages, kinds_of(messages), strict=True):
+        if kind is Kind.ANSWER:
+            if not awaited or awaited.pop() != cast("ToolMessage", message).tool_call_id:
                 return False
         elif awaited:
             return False
-        elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
-            awaited = [_answered_as(call.get("id")) for call in reversed(all_calls(message))]
+        elif kind is Kind.MODEL and (calls := all_calls(cast("AIMessage", message))):
+            awaited = [_answered_as(call.get("id")) for call in reversed(calls)]
             if len(set(awaited)) < len(awaited):
                 return False
     return not awaited
@@ -107,6 +119,8 @@ def _stand_in_order(messages: Sequence[BaseMessage]) -> bool:
 
 def missing_answers(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Answers to all calls that have none, for the conversation itself: whoever reads it next may not look after that."""
+    if _stand_in_order(messages):
+        return []
     return [
         _told_nothing(str(call.get("id")), call.get("name") or "")
         for place, answers in pair(messages).answers.items()
@@ -168,37 +182,57 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
     its message; what answers nothing is left out, and so are messages that say nothing. A conversation that is in order is given
     as it is, message by message.
     """
-    pairing = pair(messages)
+    pairing = None if _stand_in_order(messages) else pair(messages)
     known_ids: set[str] = set()
     sent: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
-    for place, message in enumerate(messages):
-        if _is_plain(message):
+    for place, (message, kind) in enumerate(zip(messages, kinds_of(messages), strict=True)):
+        if _is_plain(message, kind):
             sent.append(message)
             continue
-        if isinstance(message, (ToolMessage, RemoveMessage)):
+        if kind is Kind.ANSWER or kind is Kind.REMOVAL:
             continue
-        if not isinstance(message, AIMessage):
+        if kind is Kind.OTHER:
             sent.append(_sent(message))
             continue
-        answers = pairing.answers.get(place, [])
-        shown = _shown(message, known_ids)
+        assert isinstance(message, AIMessage)  # noqa: S101 -- by its kind
+        answers: Sequence[int | None] = (
+            range(place + 1, place + 1 + len(all_calls(message))) if pairing is None else pairing.answers.get(place, [])
+        )
+        shown = message if _needs_nothing(message, known_ids) else _shown(message, known_ids)
         if not (answers or _says_something(shown)):
             continue
         sent.append(shown)
-        known_ids |= {cast("str", call["id"]) for call in shown.tool_calls}
+        known_ids.update(cast("str", call["id"]) for call in shown.tool_calls)
         for call, answer in zip(shown.tool_calls, answers, strict=True):
             sent.append(_answer(call, None if answer is None else cast("ToolMessage", messages[answer])))
     return sent
 
 
-def _is_plain(message: BaseMessage) -> bool:
+def _is_plain(message: BaseMessage, kind: Kind) -> bool:
     """Whether a message is sent as it is, as most are: text, without calls, that is no answer."""
     content: Any = message.content
     if type(content) is not str or not content.isascii() or not content or content.isspace():
         return False
-    if isinstance(message, AIMessage):
-        return not (message.tool_calls or message.invalid_tool_calls)
-    return not isinstance(message, (ToolMessage, RemoveMessage))
+    if kind is Kind.MODEL:
+        return not all_calls(cast("AIMessage", message))
+    return kind is Kind.OTHER
+
+
+def _needs_nothing(message: AIMessage, known_ids: set[str]) -> bool:
+    """Whether it is plain to see that `_shown` gives the message as it is, as for most with calls: asked of a whole conversation."""
+    content: Any = message.content
+    if type(content) is not str or not content.isascii() or content.isspace() or message.invalid_tool_calls:
+        return False
+    seen: set[str] = set()
+    for call in message.tool_calls:
+        call_id, name, arguments = call["id"], call["name"], call["args"]
+        if not is_usable_id(call_id) or call_id in known_ids or call_id in seen or not _PLAIN_NAME.fullmatch(name):
+            return False
+        seen.add(cast("str", call_id))
+        for key, value in arguments.items():
+            if (type(value) not in _SENDABLE and not (type(value) is str and value.isascii())) or not key.isascii():
+                return False
+    return True
 
 
 def _shown(message: AIMessage, known_ids: set[str]) -> AIMessage:

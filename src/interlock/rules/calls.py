@@ -7,9 +7,19 @@ whose message was cut off, with arguments that a client package has completed by
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from enum import Enum, auto
+from operator import attrgetter
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, InvalidToolCall, ToolCall
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    InvalidToolCall,
+    RemoveMessage,
+    ToolCall,
+    ToolMessage,
+)
 from langchain_core.messages.utils import message_chunk_to_message
 
 from ..tools.ids import derive
@@ -23,6 +33,7 @@ NAMELESS = "unknown"
 CUT_OFF = "the message was cut off"
 """How the error of a call begins whose message the model did not finish."""
 
+_id_of: Callable[[Any], Any] = attrgetter("id")
 _LONGEST_ID = 64
 _USABLE_ID = re.compile(r"[!-~]+")
 _BLOCKS: Mapping[str, str] = {
@@ -161,6 +172,36 @@ def _is_object(text: str) -> bool:
         return False
 
 
+class Kind(Enum):
+    """What a message is to whoever puts a conversation in order."""
+
+    MODEL = auto()
+    ANSWER = auto()
+    REMOVAL = auto()
+    OTHER = auto()
+
+
+class _Kinds(dict[type, Kind]):
+    """The kind of each class of messages: asking pydantic's classes whether something is one of them costs more than all else here."""
+
+    MOST = 1_000
+
+    def __missing__(self, cls: type) -> Kind:
+        kinds = {AIMessage: Kind.MODEL, ToolMessage: Kind.ANSWER, RemoveMessage: Kind.REMOVAL}
+        kind = next((kind for one, kind in kinds.items() if issubclass(cls, one)), Kind.OTHER)
+        if len(self) < self.MOST:
+            self[cls] = kind
+        return kind
+
+
+_kind_of_class = _Kinds().__getitem__
+
+
+def kinds_of(messages: Sequence[BaseMessage]) -> list[Kind]:
+    """What each of these messages is."""
+    return [*map(_kind_of_class, map(type, messages))]
+
+
 def all_calls(message: AIMessage) -> list[ToolCall | InvalidToolCall]:
     """The calls of a message in the order in which they are proposed: those that could not be read come last."""
     return [*message.tool_calls, *message.invalid_tool_calls]
@@ -174,12 +215,17 @@ def repaired(message: AIMessage, message_key: str, known: Sequence[BaseMessage] 
         message_key: Makes new ids, and is kept in the message for the idempotency keys of its calls.
         known: The conversation so far.
     """
-    if message.id is not None and any(message.id == other.id for other in known):
+    if message.id is not None and message.id in map(_id_of, known):
         # LangGraph would take it for a new version of the other one.
         message = message.model_copy(update={"id": derive("message", message_key)})
     if not (message.tool_calls or message.invalid_tool_calls):
         return message
-    taken = {str(call["id"]) for other in known if isinstance(other, AIMessage) for call in all_calls(other)}
+    taken = {
+        str(call["id"])
+        for other, kind in zip(known, kinds_of(known), strict=True)
+        if kind is Kind.MODEL
+        for call in all_calls(cast("AIMessage", other))
+    }
     message = with_own_ids(message, taken, lambda number: derive("call", message_key, number))
     return message.model_copy(update={"response_metadata": {**message.response_metadata, MESSAGE_KEY: message_key}})
 
@@ -198,10 +244,14 @@ def with_own_ids(message: AIMessage, taken: Collection[str], mint: Callable[[int
     ids: list[str] = []
     for number, call in enumerate(all_calls(message), start=1):
         given: Any = call.get("id")
-        usable = isinstance(given, str) and len(given) <= _LONGEST_ID and _USABLE_ID.fullmatch(given)
-        ids.append(given if usable and given not in seen and given not in taken else mint(number))
+        ids.append(given if is_usable_id(given) and given not in seen and given not in taken else mint(number))
         seen.add(ids[-1])
     return renamed(message, ids)
+
+
+def is_usable_id(given: Any) -> bool:
+    """Whether every provider takes this as the id of a call."""
+    return isinstance(given, str) and len(given) <= _LONGEST_ID and _USABLE_ID.fullmatch(given) is not None
 
 
 def renamed(message: AIMessage, ids: Sequence[str]) -> AIMessage:
@@ -314,11 +364,14 @@ __all__ = [
     "CUT_OFF",
     "INVALID_JSON",
     "MESSAGE_KEY",
+    "Kind",
     "all_calls",
     "block_matches",
     "cut_off",
     "finished",
     "is_call_block",
+    "is_usable_id",
+    "kinds_of",
     "problem_of",
     "readable",
     "renamed",

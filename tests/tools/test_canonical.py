@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from interlock.tools import JSON, NotJson, canonical_json, digest, to_json
+from interlock.tools import JSON, NotJson, canonical, canonical_json, digest, to_json
 
 VALUES: st.SearchStrategy[JSON] = st.recursive(
     st.none()
@@ -149,3 +149,56 @@ def test_a_digest_is_the_same_in_a_process_with_another_hash_seed() -> None:
 
     assert printed("1") == printed("2") == digest({"a": 1, "b": ["x", "y", "z"]}) + "\n"
     assert digest(None) == "sha256:74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b"
+
+
+class Loud(str):
+    """Text of a class of its own."""
+
+
+class Colour(enum.StrEnum):
+    """Text that is an enum."""
+
+    RED = "red"
+
+
+ODD = st.sampled_from(
+    [None, True, 1, -1, 2**63, 2**64, 1.0, -0.0, 1.5, float("nan"), "a", "\ud800", "\0", "é", b"a", bytearray(b"b"), (1, 2), {1},
+     Loud("x"), Colour.RED, Decimal("1.0"), object]
+)  # fmt: skip
+ANYTHING = st.recursive(
+    ODD,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "é", "", "\ud800", 1, None, Loud("z"), Colour.RED]), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+def outcome(work: Any, value: Any) -> Any:
+    try:
+        return work(value)
+    except NotJson as error:
+        return error.message
+
+
+@given(ANYTHING)
+def test_a_value_is_written_alike_whether_it_is_looked_at_in_c_or_in_python(value: Any) -> None:
+    def in_python(given: Any) -> str:
+        return canonical._write(canonical._converted(given, integral=True))
+
+    assert outcome(canonical_json, value) == outcome(in_python, value)
+    copied = outcome(lambda given: canonical._converted(given, integral=False), value)
+    assert repr(outcome(to_json, value)) == repr(copied)
+
+
+@pytest.mark.parametrize("depth", [200, 400, 900, 2_000])
+def test_how_deep_a_value_may_go_is_the_same_for_plain_data(depth: int) -> None:
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+
+    assert canonical._packed(value) is None if depth > canonical._FLAT else canonical._packed(value) is not None
+    if depth >= 900:
+        with pytest.raises(NotJson, match="nested too deeply"):
+            to_json(value)

@@ -225,12 +225,18 @@ def _needs_nothing(message: AIMessage, known_ids: set[str]) -> bool:
         return False
     seen: set[str] = set()
     for call in message.tool_calls:
-        call_id, name, arguments = call["id"], call["name"], call["args"]
+        call_id: Any = call["id"]
+        name: Any = call["name"]
+        arguments: Any = call["args"]
+        if type(name) is not str or type(arguments) is not dict:
+            return False
         if not is_usable_id(call_id) or call_id in known_ids or call_id in seen or not _PLAIN_NAME.fullmatch(name):
             return False
         seen.add(cast("str", call_id))
         for key, value in arguments.items():
-            if (type(value) not in _SENDABLE and not (type(value) is str and value.isascii())) or not key.isascii():
+            if not (type(key) is str and key.isascii()):
+                return False
+            if type(value) not in _SENDABLE and not (type(value) is str and value.isascii()):
                 return False
     return True
 

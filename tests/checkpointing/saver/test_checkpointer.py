@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from langchain_core.messages import HumanMessage
 from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
@@ -287,3 +288,28 @@ def test_another_serializer_refuses_what_only_the_default_one_reads_as_it_is(sav
 @dataclasses.dataclass
 class Unknown:
     number: int
+
+
+def test_what_a_task_wrote_first_stays_when_it_writes_again(saver: SQLCheckpointer) -> None:
+    first = put(saver, config("again"), {"state": 1}, source="input")
+    saver.put_writes(first, [("a", 1)], "task")
+    saver.put_writes(first, [("a", 2), ("b", 3)], "task")
+
+    found = saver.get_tuple(first)
+
+    assert found is not None
+    assert found.pending_writes == [("task", "a", 1), ("task", "b", 3)]
+
+
+def test_a_fork_has_the_values_of_its_own_versions_and_not_those_that_came_later(saver: SQLCheckpointer) -> None:
+    first = put(saver, config("fork"), {"state": "early"}, source="input")
+    early = saver.get_tuple(first)
+    assert early is not None
+    put(saver, first, {"state": "late"})
+
+    branch = {**early.checkpoint, "id": str(uuid6())}
+    forked = saver.put(first, branch, {"source": "fork", "step": 1, "parents": {}}, {})
+
+    found = saver.get_tuple(forked)
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"state": "early"}

@@ -76,10 +76,16 @@ class ApprovalEvent(_StreamEvent):
     arguments: JsonObject
     proposed_arguments: JsonObject | None = None
     """As they were before a person edited them."""
+    fields: tuple[JsonObject, ...] | None = None
+    """What only the one who decides states: name, question, whether it is required, JSON Schema. None where there is nothing of that kind."""
+    message: str | None = None
+    """The question as it is put into the chat; None where the person is not asked in the chat."""
     preview: JSON = None
     """What the tool shows of what it would change."""
     requested_by: str
     reasons: tuple[str, ...] = ()
+    origins: JsonObject = Field(default_factory=dict)
+    """Where the arguments came from that the request was made for, by their paths."""
     rule: JsonObject
     requested_at: str
     expires_at: str | None = None
@@ -89,6 +95,11 @@ class ApprovalEvent(_StreamEvent):
     action_requests: tuple[JsonObject, ...] = Field((), alias="action_requests")
     """The same again, for the user interfaces that LangChain's approvals have."""
     review_configs: tuple[JsonObject, ...] = Field((), alias="review_configs")
+
+    def to_json(self) -> JsonObject:
+        """Give the event exactly as it is on the stream."""
+        shown = super().to_json()
+        return {name: value for name, value in shown.items() if value is not None or name not in {"fields", "message"}}
 
 
 StreamEvent = Annotated[TransitionEvent | ReadEvent | DenialEvent | ApprovalEvent, Field(discriminator="type")]

@@ -304,6 +304,8 @@ class StateNode(WorkflowNode):
             return (yield from self._undecided(undecided, view, scope))
         before = [*missing_answers(value.get("messages", [])), *before]
         channels = self.engine.channels(instance, view.principal, already=value, edges=edges)
+        # Whoever streams the updates sees beside each proposal what was offered, and where.
+        channels |= {"state": instance.state, "next_allowed_tools": [edge.tool.name for edge in edges]}
         # New each time: when a model is asked again after a crash, what it says then never stands under the keys of before.
         message_key = mint("msg")
         if message is not None:

@@ -156,7 +156,7 @@ def _looking_at(operation: Operation[..., Any], told: Callable[..., dict[str, An
     def change(ctx: DeskContext, call: dict[str, Any]) -> Change[Any]:
         return ctx.once("change", lambda: operation.preview(ctx.session, **told(**call), customer_id=_customer(ctx)))
 
-    def check(ctx: DeskContext, **call: Any) -> bool | str:
+    def is_possible(ctx: DeskContext, **call: Any) -> bool | str:
         try:
             change(ctx, call)
         except Refused as refused:
@@ -166,7 +166,7 @@ def _looking_at(operation: Operation[..., Any], told: Callable[..., dict[str, An
     def preview(ctx: DeskContext, **call: Any) -> dict[str, JSON]:
         return shown(change(ctx, call))
 
-    return {"check": check, "preview": preview}
+    return {"check": is_possible, "preview": preview}
 
 
 def _with_address(*, zip: str, **call: str) -> dict[str, Any]:  # noqa: A002 -- what the shop calls it

@@ -296,6 +296,8 @@ def looks() -> Iterator[Entry]:
         lambda p, by: asyncio.run(p.graph.instances.astart(principal=by, workflow_id=p.graph.instances.id_of(THREAD))),
         begins=True,
     )
+    yield Entry("instances.heard", lambda p, by: p.graph.instances.heard(THREAD, "W-78", principal=by))
+    yield Entry("instances.aheard", lambda p, by: asyncio.run(p.graph.instances.aheard(THREAD, "W-78", principal=by)))
     yield Entry("instances.proposal", lambda p, by: p.graph.instances.proposal(p.approval_id, by=by))
     yield Entry("instances.aproposal", lambda p, by: asyncio.run(p.graph.instances.aproposal(p.approval_id, by=by)))
     yield Entry("instances.withdraw", lambda p, by: p.graph.instances.withdraw(p.approval_id, by=by))

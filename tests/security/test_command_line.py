@@ -74,6 +74,7 @@ OPERATORS = {
     "db stats": "about the tables",
     "db import": "copies threads of another saver",
     "db prune": "deletes what is old, whosever it is",
+    "db retire": "deletes finished instances, whosever they are",
     "db reencrypt": "about the keys",
     "db restored": "holds the whole database",
     "db resume": "lets the whole database go on; says who said so",

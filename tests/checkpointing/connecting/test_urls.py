@@ -226,7 +226,7 @@ def test_what_listens_nowhere_can_be_tried_again_and_what_is_unknown_there_canno
     with pytest.raises(StoreUnavailable):
         name_of(f"postgresql://u@127.0.0.1:{nobody}/db?connect_timeout=3")
     known = parts(postgres_worker_database)
-    with pytest.raises(StoreError, match="does not exist") as refused:
+    with pytest.raises(StoreError, match="There is no database") as refused:
         name_of(f"postgresql://{known['user']}@{known['host']}:{known['port']}/there_is_no_such_database")
     assert not refused.value.retryable
 

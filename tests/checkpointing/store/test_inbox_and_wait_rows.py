@@ -198,13 +198,14 @@ class TestWaits:
         self, waits: WorkflowStore, other: Any, found: list[str]
     ) -> None:
         with waits.write() as connection:
-            inbox.insert(connection, event("e1", **other))
-            inbox.insert(connection, event("e2", **other))
-            assert sorted(ids(rows.missed(connection, workflow="orders", limit=9))) == found
-            assert len(rows.missed(connection, workflow="orders", limit=1)) == min(1, len(found))
+            inbox.insert(connection, event("e1", settled_at=NOW, **other))
+            inbox.insert(connection, event("e2", settled_at=NOW, **other))
+            assert rows.missed(connection, workflow="orders", since=NOW, limit=9) == []
+            assert sorted(ids(rows.missed(connection, workflow="orders", since=0, limit=9))) == found
+            assert len(rows.missed(connection, workflow="orders", since=0, limit=1)) == min(1, len(found))
             for one in ("w1", "w2"):
                 rows.end(connection, one, WaitStatus.DONE, now=NOW, resumed=False)
-            assert rows.missed(connection, workflow="orders", limit=9) == []
+            assert rows.missed(connection, workflow="orders", since=0, limit=9) == []
 
     def test_an_item_moves_on_once_and_from_where_it_stood(self, waits: WorkflowStore) -> None:
         with waits.write() as connection:

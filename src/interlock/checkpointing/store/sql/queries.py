@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ....tools.errors import StoreUnavailable
 from ...database import Database
 from ...statements import Prepared, Row
 
@@ -24,9 +25,14 @@ def rows_of(database: Database, statement: Prepared, parameters: Mapping[str, An
         with database.read() as connection:  # an application's listeners hear every statement
             return statement.all(connection, parameters)
     text, values = statement.alone(engine, parameters)
-    with database.raw_query() as cursor:
-        cursor.execute(text, values)
-        found = cursor.fetchall()
+    try:
+        with database.raw_query() as cursor:
+            cursor.execute(text, values)
+            found = cursor.fetchall()
+    except StoreUnavailable:
+        # The server may have ended a connection that is kept; the engine's pool looks before it gives one.
+        with database.read() as connection:
+            return statement.all(connection, parameters)
     return statement.opened(engine, found)
 
 

@@ -74,22 +74,21 @@ class Conversation:
         self.lists: dict[tuple[str, str], StoredList] = {}
         self.channels: dict[str, dict[str, Any]] = {}
 
-    def learn(self, message: Message, *, erased: bool = False) -> Message:
-        """Remember a message that is stored, or about to be."""
-        known = self.messages.get(message.position)
-        if known is not None:
-            return known
+    def learn(self, message: Message) -> None:
+        """Remember a message that is about to be stored, where nothing is known of its position."""
+        if message.position not in self.messages:
+            self.add(message)
+
+    def add(self, message: Message, *, erased: bool = False) -> None:
+        """Remember a message of which nothing is known yet."""
         self.messages[message.position] = message
-        if message.superseded:
-            pass  # whatever is the same has an id, or is another message
-        elif message.message_id is None:
-            self.by_digest[digest(message.kind, message.body)] = message
-        else:
+        if message.message_id is not None:
             self.learn_id(message, message.message_id)
             if erased:
                 self.erased_ids[message.message_id] = message
+        elif not message.superseded:  # else whatever is the same has an id, or is another message
+            self.by_digest[digest(message.kind, message.body)] = message
         self.size += 2 * len(message.body) + _MESSAGE
-        return message
 
     def hold(
         self,

@@ -16,9 +16,12 @@ def read_message(thread_id: str, row: Sequence[Any], sealing: Sealing) -> Messag
         StoreError: It cannot be read; the error names it.
     """
     position, kind, data, role, message_id = row[:5]
+    if kind == "m" and message_id and message_id != SUPERSEDED and sealing.reads_plain:
+        # As nearly all are: a long history is read in one loop.
+        return Message(position, kind, data if type(data) is bytes else bytes(data), role, message_id)
     codec, _, sealed = kind.partition("|")
     if sealing.reads_plain and not sealed:
-        plain = data if type(data) is bytes else bytes(data)  # as nearly all are: a long history is read in one loop
+        plain = data if type(data) is bytes else bytes(data)
     else:
         try:
             plain = sealing.unseal(sealed or "bytes", data, message_place(thread_id, position))

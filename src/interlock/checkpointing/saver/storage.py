@@ -142,12 +142,13 @@ class Storage:
     @staticmethod
     def learn(conversation: Conversation, rows: list[Any], sealing: Sealing) -> None:
         """Remember rows of (position, kind, body, role, message_id, erased_at)."""
+        there, thread_id = conversation.messages, conversation.thread_id
         for row in rows:
-            if (known := conversation.messages.get(row[0])) is not None:
-                if known.foreign:
-                    conversation.learn_again(known, row[4])
-                continue
-            conversation.learn(read_message(conversation.thread_id, row, sealing), erased=row[5] is not None)
+            known = there.get(row[0])
+            if known is None:
+                conversation.add(read_message(thread_id, row, sealing), erased=row[5] is not None)
+            elif known.foreign:
+                conversation.learn_again(known, row[4])
 
     def stored_values(self, place: Place, sealing: Sealing) -> dict[str, tuple[Any, Encoded | int]]:
         """The version and the stored value of each channel in the checkpoint at a place; none when it is not there."""

@@ -42,7 +42,7 @@ class Sealing:
         opaque: Whether nothing is known of those bytes. Otherwise they are msgpack, and messages can be found in them.
     """
 
-    __slots__ = ("_encrypted_only", "_encryption", "_kind", "_plain", "inner", "opaque", "serde")
+    __slots__ = ("_encrypted_only", "_encryption", "_kind", "_plain", "inner", "opaque", "reads_plain", "serde")
 
     def __init__(
         self, serde: SerializerProtocol, *, encryption: Encryption | None = None, encrypted_only: bool = False
@@ -56,6 +56,8 @@ class Sealing:
         self.opaque = type(self.inner) not in (JsonPlusSerializer, TypedSerializer)
         self._kind: str | None = None
         self._plain = encryption is None and type(serde) in (JsonPlusSerializer, TypedSerializer)
+        self.reads_plain = self._plain and not encrypted_only
+        """Whether bytes that are not sealed are read as they are."""
 
     def check(self) -> None:
         """See that the serializer can do what it will be asked for.
@@ -96,11 +98,6 @@ class Sealing:
     def plain(self) -> bool:
         """Whether bytes are stored as they are, so that they may be copied from place to place."""
         return self._plain
-
-    @property
-    def reads_plain(self) -> bool:
-        """Whether bytes that are not sealed are read as they are."""
-        return self._plain and not self._encrypted_only
 
     def seal(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes as they may be stored at a place, and their type, to be stored verbatim."""

@@ -137,9 +137,14 @@ def _on_record(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
     _has(label, tool, names)
 
 
-def _has(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
+def arguments_on_record(tool: ToolContract) -> Mapping[str, Any]:
+    """The schemas of all arguments that the ledger has of a tool, by their names on the wire: what whoever decides states, too."""
     properties: Any = tool.input_schema().get("properties", {})
-    known: Mapping[str, Any] = {**properties, **{field.name: field.schema for field in tool.decision_fields}}
+    return {**properties, **{field.name: field.schema for field in tool.decision_fields}}
+
+
+def _has(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
+    known = arguments_on_record(tool)
     for name in names:
         wire = camel_or(name, known)
         if wire not in known:
@@ -152,4 +157,14 @@ def _has(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
             )
 
 
-__all__ = ["After", "after_of", "camel_or", "check_order", "names_of", "order_in_words", "order_to_json", "why_again"]
+__all__ = [
+    "After",
+    "after_of",
+    "arguments_on_record",
+    "camel_or",
+    "check_order",
+    "names_of",
+    "order_in_words",
+    "order_to_json",
+    "why_again",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from interlock import (
     Approval,
     DecisionView,
+    FromDecision,
     GuardView,
     Policy,
     Principal,
@@ -21,6 +22,7 @@ from interlock import (
     command,
     read,
 )
+from interlock.commands.running.facts import wanted_of
 from interlock.testing import Clock, Facts, ScriptedChatModel, call
 from interlock.tools.errors import ContextError
 from tests.graphs.case_rules.support import ANN, WAYS, Case, Place, codes, results
@@ -209,3 +211,32 @@ def test_rules_that_look_something_up_do_so_away_from_the_event_loop() -> None:
 
     said = [one["messages"][-1].content for one in asyncio.run(both())]
     assert said == [OPENS.isoformat()] * 4
+
+
+def test_a_number_counts_however_a_rule_writes_it(file: Place) -> None:
+    @command("lot.bid", effect="transactional")
+    def bid(price: float) -> str:
+        """Bid."""
+        return "bid"
+
+    def is_first_at_two(price: float, view: GuardView) -> bool:
+        """Two is bid once"""
+        return view.carried_out("lot.bid", price=2) == 0
+
+    def asking(model: ScriptedChatModel) -> Workflow:
+        made = Workflow("lot", model=model)
+        made.add_state("open")
+        made.add_edge("open", bid, "open", check=is_first_at_two)
+        return made
+
+    steps = [call("lot.bid", price=2.5), call("lot.bid", price=2.0), call("lot.bid", price=2)]
+    assert codes(file.open(asking, steps).say()) == ["ok", "ok", "check_failed"]
+
+
+def test_what_whoever_decides_stated_is_on_record_as_well() -> None:
+    @command("card.grant", effect="transactional")
+    def grant(card: str, reason: Annotated[str, FromDecision("Why?")]) -> str:
+        """Grant."""
+        return card
+
+    assert wanted_of(grant, {"reason": "She is new."}) == {"reason": "She is new."}

@@ -10,10 +10,10 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import Unit, WorkflowStore
 from ...checkpointing.store import ledger as ledger_rows
 from ...rules.definition import Definition
-from ...tools.canonical import JsonObject, is_same_json
+from ...rules.ordering import arguments_on_record, camel_or
+from ...tools.canonical import JsonObject, same_json
 from ...tools.contracts import ToolContract
 from ...tools.errors import ContextError
-from ...tools.wire import camel
 from .operations import Look, Steps
 
 T = TypeVar("T")
@@ -82,13 +82,13 @@ def wanted_of(contract: ToolContract, arguments: Mapping[str, object]) -> JsonOb
     Raises:
         ContextError: The tool has no such argument, or it is sensitive.
     """
-    known = contract.input_schema().get("properties", {})
+    known = arguments_on_record(contract)
     wanted: JsonObject = {}
     for name, value in arguments.items():
-        wire = name if name in known else camel(name)  # type: ignore[operator]
-        if wire not in known:  # type: ignore[operator]
+        wire = camel_or(name, known)
+        if wire not in known:
             raise ContextError(
-                f"view.carried_out was asked about {name!r} of {contract.name}, which takes {', '.join(known) or 'nothing'}."  # type: ignore[arg-type]
+                f"view.carried_out was asked about {name!r} of {contract.name}, which takes {', '.join(known) or 'nothing'}."
             )
         if wire in contract.sensitive:
             raise ContextError(
@@ -99,8 +99,8 @@ def wanted_of(contract: ToolContract, arguments: Mapping[str, object]) -> JsonOb
 
 
 def has(arguments: JsonObject, wanted: JsonObject) -> bool:
-    """Whether arguments have all of these values; an argument that is not there counts as null."""
-    return all(is_same_json(arguments.get(name), value) for name, value in wanted.items())
+    """Whether arguments have all of these values as the ledger writes them, 1 for 1.0; an argument that is not there counts as null."""
+    return all(same_json(arguments.get(name), value) for name, value in wanted.items())
 
 
 def asked_apart(definition: Definition, work: Callable[[], T]) -> Steps[T]:

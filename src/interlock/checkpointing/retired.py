@@ -1,11 +1,11 @@
 """What stays of a retired instance: how many records its audit trail had, and the hash of the last one."""
 
-import datetime as dt
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from ..tools.events import moment_of
 from .tables.retired import retired
 
 
@@ -26,7 +26,7 @@ class RetiredTrail:
     """Whether the trail was exported before it was deleted."""
 
     def __str__(self) -> str:
-        when = dt.datetime.fromtimestamp(self.retired_at / 1e6, dt.UTC)
+        when = moment_of(self.retired_at)
         where = (
             f"Check the export: interlock audit --check FILE --head {self.hash}"
             if self.exported

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..tools.errors import InvalidInput
-from ..tools.events import Event, EventEnvelope, timestamp
+from ..tools.events import Event, EventEnvelope, moment_of, timestamp
 from ..tools.ids import EventId, derive
 
 UNKNOWN_SOURCE = "/"
@@ -99,4 +99,4 @@ def reply(
 
 def moment_text(microseconds: int) -> str:
     """A stored moment, microseconds since 1970 UTC, as text."""
-    return timestamp(dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC))
+    return timestamp(moment_of(microseconds))

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..checkpointing.store import AuditKind, AuditRecord
 from ..tools.errors import InputError
+from ..tools.events import moment_of
 from ..tools.sinks import line, short, terminal
 from ..tools.sinks import svg as escape
 from .svg import FONT, C, text_width
@@ -128,7 +129,7 @@ def timeline_of(workflow: str, workflow_id: str, records: Sequence[AuditRecord])
         entries.append(
             Entry(
                 number=record.number,
-                at=dt.datetime.fromtimestamp(record.recorded_at / 1_000_000, dt.UTC),
+                at=moment_of(record.recorded_at),
                 kind=record.kind.value,
                 tool=record.tool,
                 code=record.code,

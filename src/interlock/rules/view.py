@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol
 from ..tools.context import DataT
 from ..tools.contracts import ToolContract
 from ..tools.errors import ContextError
+from ..tools.events import moment_of
 from ..tools.principal import Principal
 
 
@@ -92,10 +93,3 @@ class _OwnView(GuardView[Any]):
         shared: GuardView = self.__dict__["_shared"]
         data = self.__dict__["data"] = copy.deepcopy(shared.data)
         return data
-
-
-def moment_of(microseconds: int) -> dt.datetime:
-    """A time of the store as rules and tools are given it: aware, in UTC."""
-    return dt.datetime.fromtimestamp(microseconds // 1_000_000, dt.UTC) + dt.timedelta(
-        microseconds=microseconds % 1_000_000
-    )

@@ -3,11 +3,12 @@
 import datetime as dt
 
 from ..commands.approvals.payload import moment
+from ..tools.events import moment_of
 
 
 def instant(microseconds: int) -> dt.datetime:
     """A point in time of the database."""
-    return dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC)
+    return moment_of(microseconds)
 
 
 __all__ = ["instant", "moment"]

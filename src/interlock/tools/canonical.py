@@ -115,7 +115,7 @@ def is_same_json(one: JSON, other: JSON) -> bool:
             return one == other
 
 
-_EXACT = (
+EXACT = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS
     | ormsgpack.OPT_PASSTHROUGH_DATETIME
     | ormsgpack.OPT_PASSTHROUGH_ENUM
@@ -123,6 +123,7 @@ _EXACT = (
     | ormsgpack.OPT_PASSTHROUGH_TUPLE
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
+"""Msgpack takes what it gives back as it was, and hands over everything else."""
 
 
 def _packed(value: object) -> bytes | None:
@@ -133,7 +134,7 @@ def _packed(value: object) -> bytes | None:
     is nested deeply is for those that say so.
     """
     try:
-        packed = ormsgpack.packb(value, option=_EXACT)
+        packed = ormsgpack.packb(value, option=EXACT)
     except (TypeError, ValueError, RecursionError):
         return None
     if b"\xcb" in packed or b"\xca" in packed:

@@ -168,6 +168,13 @@ def timestamp(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
+def moment_of(microseconds: int) -> dt.datetime:
+    """A time of the store, in microseconds since 1970, as rules, tools and events have it: aware, in UTC."""
+    return dt.datetime.fromtimestamp(microseconds // 1_000_000, dt.UTC) + dt.timedelta(
+        microseconds=microseconds % 1_000_000
+    )
+
+
 def check_name(name: object, where: str) -> None:
     """Refuse a canonical name that breaks the rules."""
     if not isinstance(name, str) or not TOOL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:

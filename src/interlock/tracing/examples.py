@@ -9,6 +9,7 @@ from typing import Any
 from ..checkpointing.store.audit import AuditKind, AuditRecord
 from ..checkpointing.store.workflow_store import WorkflowStore
 from ..tools.canonical import JsonObject
+from ..tools.events import moment_of
 from .outgoing import Outgoing, default_outgoing
 from .trail import reference_in
 
@@ -116,7 +117,7 @@ def _judged(workflow: str, asked: _Asked, decided: AuditRecord, answer: dict[str
         reason=answer.get("message"),
         audit_ref=decided.audit_ref,
         run=proposal.get("run") or (None if where is None else where.run),
-        decided_at=dt.datetime.fromtimestamp(decided.recorded_at / 1_000_000, dt.UTC),
+        decided_at=moment_of(decided.recorded_at),
     )
 
 

@@ -12,10 +12,9 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from typer.testing import CliRunner
 
-from interlock import Principal, SQLCheckpointer, WorkflowGraph
+from interlock import Principal, WorkflowGraph
 from interlock.cli import app
 from interlock.mcp.server.approval_server import ApprovalServer
-from interlock.workflows.case import case_workflow, open_cases
 from tests.mcp.server.support import (
     ERAS,
     ISSUER,
@@ -31,14 +30,6 @@ from tests.mcp.server.support import (
 
 ADA = Principal("ada")
 APPROVALS = "http://127.0.0.1/approvals"
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Iterator[WorkflowGraph]:
-    made = case_workflow().compile(SQLCheckpointer(f"sqlite:///{tmp_path / 'cases.db'}"))
-    open_cases(made.engine.store)
-    yield made
-    made.engine.store.close()
 
 
 @pytest.fixture

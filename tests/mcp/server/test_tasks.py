@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,24 +11,15 @@ import pytest
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 
-from interlock import Principal, SQLCheckpointer, ToolContract, Workflow, WorkflowGraph, command
+from interlock import Principal, ToolContract, Workflow, WorkflowGraph, command
 from interlock.mcp.server.tasks import EXTENSION, TaskParams
 from interlock.mcp.server.workflow_server import WorkflowServer
-from interlock.workflows.case import case_workflow, open_cases
 from tests.mcp.server.support import body, in_memory, listening
 from tests.mcp.server.task_client import Created, TaskClient, ask
 
 ADA, COLE = Principal("ada"), Principal("cole")
 SUE = Principal("sue", roles={"supervisor"})
 MISSING = -32021
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Iterator[WorkflowGraph]:
-    made = case_workflow().compile(SQLCheckpointer(f"sqlite:///{tmp_path / 'cases.db'}"))
-    open_cases(made.engine.store)
-    yield made
-    made.engine.store.close()
 
 
 @asynccontextmanager

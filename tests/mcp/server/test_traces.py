@@ -11,24 +11,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from interlock import Principal, SQLCheckpointer, Workflow, WorkflowGraph
+from interlock import Principal, Workflow, WorkflowGraph
 from interlock.mcp import WorkflowServer
 from interlock.tracing import telemetry
-from interlock.workflows.case import case_workflow, open_cases
 from tests.mcp.client.support import Bank
 from tests.mcp.server.support import ERAS, body, in_memory, listening, over_http
 
 ADA = Principal("ada")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Iterator[WorkflowGraph]:
-    made = case_workflow().compile(SQLCheckpointer(f"sqlite:///{tmp_path / 'cases.db'}"))
-    open_cases(made.engine.store)
-    yield made
-    made.engine.store.close()
 
 
 @pytest.fixture

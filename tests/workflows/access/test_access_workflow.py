@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,23 +14,11 @@ from interlock.tools import EventId, TraceId, WorkflowId
 from interlock.tools.errors import InterlockError
 from interlock.workflows.access import PersonLeft, access_of, access_workflow, open_access
 from interlock.workflows.access.tables import grants
-from tests.graphs.case_rules.support import ANN, Case, Place, codes, place
+from tests.graphs.case_rules.support import ANN, Case, Place, codes
 
 MIA, NIL = Principal("mia"), Principal("nil")
 SAM = Principal("sam", roles=frozenset({"security"}))
 WHY = {"type": "approve", "values": {"justification": "She closes the books this week."}}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    with place(request.param, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Iterator[Place]:
-    with place("sqlite", tmp_path) as made:
-        yield made
 
 
 def flow(model: ScriptedChatModel) -> Any:

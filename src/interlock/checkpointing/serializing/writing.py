@@ -7,20 +7,12 @@ import ormsgpack
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from pydantic import BaseModel
 
+from ...tools.canonical import EXACT
 from . import arrays, classes, generics, langgraph_codes, states, values
 from .codes import DATA, DELTA_SNAPSHOT, MODEL, TUPLE, VALUE
 from .refusals import Refused, not_storable, too_deep
 from .walking import holds_buffer, unusual
 
-EXACT = (
-    ormsgpack.OPT_PASSTHROUGH_DATACLASS
-    | ormsgpack.OPT_PASSTHROUGH_DATETIME
-    | ormsgpack.OPT_PASSTHROUGH_ENUM
-    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
-    | ormsgpack.OPT_PASSTHROUGH_TUPLE
-    | ormsgpack.OPT_PASSTHROUGH_UUID
-)
-"""Msgpack takes what it gives back as it was, and hands over everything else."""
 _WITH_ODD_KEYS = EXACT | ormsgpack.OPT_NON_STR_KEYS
 
 

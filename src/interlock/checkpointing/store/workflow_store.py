@@ -1,6 +1,5 @@
 """The workflow store: one door to instances, ledger, approvals, audit trail and outbox."""
 
-import datetime as dt
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
 from ...tools.errors import InputError
-from ...tools.events import EventEnvelope
+from ...tools.events import EventEnvelope, moment_of
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from .. import retired
@@ -240,7 +239,7 @@ class WorkflowStore(Transactions):
                 envelope = EventEnvelope.wrap(
                     head.to_event(),
                     event_id=event_id,
-                    occurred_at=dt.datetime.fromtimestamp(head.signed_at / 1_000_000, dt.UTC),
+                    occurred_at=moment_of(head.signed_at),
                     trace_id=TraceId(instance.trace_id),
                     workflow_id=WorkflowId(workflow_id),
                     metadata={"source": "/interlock/audit", "tenant": head.tenant},

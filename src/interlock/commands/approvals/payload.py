@@ -1,6 +1,5 @@
 """What an approver is shown, in a form that today's user interfaces draw as it is."""
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
@@ -10,7 +9,7 @@ from ...rules.policies import Mode
 from ...tools.approvals import Approval, Escalate, TakeEdge
 from ...tools.canonical import JSON, JsonObject, digest
 from ...tools.errors import InvalidResume, NotJson
-from ...tools.events import timestamp
+from ...tools.events import moment_of, timestamp
 from ...tools.redaction import Secrets
 from ...tools.sinks import line, quoted, quoted_json
 from ..running.engine import Engine
@@ -152,7 +151,7 @@ def decided_by(rule: Approval, served: str | None) -> str:
 
 def moment(microseconds: int) -> str:
     """A point in time of the database, as it is on the wire."""
-    return timestamp(dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC))
+    return timestamp(moment_of(microseconds))
 
 
 def _described(engine: Engine, approval: ApprovalRequest, description: str, problem: str | None) -> str:

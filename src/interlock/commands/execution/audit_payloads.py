@@ -1,6 +1,5 @@
 """What is written down of a command, and what is said of it: audit payloads, error bodies, event envelopes."""
 
-import datetime as dt
 from collections.abc import Collection
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from ...tools.canonical import JSON, JsonObject, to_json
 from ...tools.codes import ErrorCode
 from ...tools.contracts import ToolContract
 from ...tools.errors import ContextError, InvalidOutput, ReadOnlyStore, Refused
-from ...tools.events import Event, EventEnvelope
+from ...tools.events import Event, EventEnvelope, moment_of
 from ...tools.ids import EventId, TraceId, WorkflowId, mint
 from ...tools.kinds import ToolKind
 from ...tools.redaction import MASK, Secrets
@@ -139,7 +138,7 @@ def envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContrac
     return EventEnvelope.wrap(
         event,
         event_id=EventId(mint("evt")),
-        occurred_at=dt.datetime.fromtimestamp(unit.now / 1_000_000, dt.UTC),
+        occurred_at=moment_of(unit.now),
         trace_id=TraceId(unit.instance.trace_id),
         workflow_id=WorkflowId(unit.instance.workflow_id),
         metadata={

@@ -15,12 +15,12 @@ from ...rules.denials import Denial
 from ...rules.gate import Admission, Verdict
 from ...rules.policies import Mode
 from ...rules.proposals import PROPOSAL, Proposal
-from ...rules.view import moment_of
 from ...tools.canonical import JSON, canonical_json
 from ...tools.codes import ErrorCode
 from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract
 from ...tools.errors import CommitUnknown, RevisionConflict, StaleCheckpoint, StoreError
+from ...tools.events import moment_of
 from ...tools.ids import AuditRef, IdempotencyKey, TraceId, WorkflowId, mint
 from ...tools.kinds import Effect
 from ..approvals.binding import decided_on, void, with_approval

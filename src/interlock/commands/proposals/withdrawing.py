@@ -1,6 +1,5 @@
 """Withdrawing a proposal before it is carried out: by whoever made it, or by the person whom the instance serves."""
 
-import datetime as dt
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +8,7 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Instance, Unit
 from ...checkpointing.store import approvals as approval_rows
 from ...tools.errors import ConflictError, InProgress, PrincipalError
-from ...tools.events import Event, EventEnvelope
+from ...tools.events import Event, EventEnvelope, moment_of
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from ...tools.results import Answered
@@ -117,7 +116,7 @@ def _event(unit: Unit, approval: ApprovalRequest, by: Principal) -> EventEnvelop
     return EventEnvelope.wrap(
         event,
         event_id=EventId(derive("evt", "withdrawn", approval.approval_id)),
-        occurred_at=dt.datetime.fromtimestamp(unit.now / 1_000_000, dt.UTC),
+        occurred_at=moment_of(unit.now),
         trace_id=TraceId(unit.instance.trace_id),
         workflow_id=WorkflowId(unit.instance.workflow_id),
         metadata={

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ...checkpointing.store import ApprovalRequest, LedgerEntry, Unit
 from ...checkpointing.store.waits import Wait
-from ...tools.events import Event, EventEnvelope
+from ...tools.events import Event, EventEnvelope, moment_of
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from .engine import Engine
@@ -81,7 +81,7 @@ def _emit(
     envelope = EventEnvelope.wrap(
         event,
         event_id=EventId(derive("evt", "needed", instance.workflow_id, event.reason, *about)),
-        occurred_at=dt.datetime.fromtimestamp(unit.now / 1_000_000, dt.UTC),
+        occurred_at=moment_of(unit.now),
         trace_id=TraceId(instance.trace_id),
         workflow_id=WorkflowId(instance.workflow_id),
         metadata={
@@ -95,7 +95,7 @@ def _emit(
 
 
 def _moment(microseconds: int | None) -> dt.datetime | None:
-    return None if microseconds is None else dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC)
+    return None if microseconds is None else moment_of(microseconds)
 
 
 __all__ = ["Reason", "SomebodyNeeded", "asked", "broke_off", "timed_out"]

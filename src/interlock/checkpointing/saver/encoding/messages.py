@@ -25,8 +25,8 @@ from langchain_core.messages import (
 )
 from pydantic import BaseModel
 
+from ....tools.canonical import EXACT
 from ...serializing.walking import holds_buffer
-from ...serializing.writing import EXACT
 from .sealing import unreadable
 
 PACK = (

@@ -12,11 +12,11 @@ import ormsgpack
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.types import ERROR
 
+from ....tools.canonical import EXACT
 from ...serializing import TYPED
 from ...serializing.langgraph_codes import VALIDATE
 from ...serializing.refusals import Refused
 from ...serializing.walking import holds_buffer
-from ...serializing.writing import EXACT
 from ..memory import Conversation, digest
 from .lists import StoredList
 from .message_forms import as_message

@@ -16,6 +16,7 @@ from ...tools.canonical import JSON
 from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract, command, event, read
 from ...tools.errors import Refused
+from ...tools.origins import Content, Reaches
 from ...tools.principal import Principal
 from . import calculator, lookups, operations
 from .events import (
@@ -31,6 +32,7 @@ from .events import (
 from .operations import Operation
 from .rules import Change
 from .shop import Address, CancelReason, Money, Order, Product, User, Variant
+from .shop.models import CustomerKey, ItemKey, OrderKey, PaymentMethodKey, ProductKey
 
 
 class DeskData(BaseModel):
@@ -50,7 +52,7 @@ class DeskData(BaseModel):
 class CustomerFound(BaseModel):
     """Who the customer is."""
 
-    user_id: str
+    user_id: CustomerKey
 
 
 DeskContext = ToolContext[DeskData]
@@ -58,16 +60,18 @@ DeskContext = ToolContext[DeskData]
 MOST_ITEMS = 100
 """Of one call; what a model sends is bounded before anything is looked up."""
 
-OrderId = Annotated[str, Field(description="It begins with '#W'.")]
+OrderId = Annotated[OrderKey, Field(description="It begins with '#W'.")]
 ItemIds = Annotated[
-    list[str],
+    list[ItemKey],
     Field(max_length=MOST_ITEMS, description="The item IDs, an ID twice where two copies of it are meant."),
 ]
 NewItemIds = Annotated[
-    list[str],
+    list[ItemKey],
     Field(max_length=MOST_ITEMS, description="The items that take their places, one for each, in the same order."),
 ]
-PaymentMethodId = Annotated[str, Field(description="One of the customer's payment methods.")]
+Destination = Annotated[str, Reaches]
+"""A part of where parcels go."""
+PaymentMethodId = Annotated[PaymentMethodKey, Field(description="One of the customer's payment methods.")]
 
 
 # Whom the desk serves
@@ -105,7 +109,7 @@ def _identified(ctx: DeskContext, user_id: str) -> CustomerFound:
 
 
 @read("customer.get")
-def get_customer(user_id: str, ctx: DeskContext) -> User:
+def get_customer(user_id: CustomerKey, ctx: DeskContext) -> User:
     """Look up the identified customer's profile: address, payment methods and the IDs of all orders."""
     return lookups.get_user(ctx.session, user_id, customer_id=_customer(ctx))
 
@@ -117,19 +121,19 @@ def get_order(order_id: OrderId, ctx: DeskContext) -> Order:
 
 
 @read("product.get")
-def get_product(product_id: str, ctx: DeskContext) -> Product:
+def get_product(product_id: ProductKey, ctx: DeskContext) -> Product:
     """Look up a type of product with all of its variants, by product ID (not item ID)."""
     return lookups.get_product(ctx.session, product_id)
 
 
 @read("item.get")
-def get_item(item_id: str, ctx: DeskContext) -> Variant:
+def get_item(item_id: ItemKey, ctx: DeskContext) -> Variant:
     """Look up one variant of a product, by item ID (not product ID)."""
     return lookups.get_item(ctx.session, item_id)
 
 
 @read("product.list")
-def list_products(ctx: DeskContext) -> dict[str, str]:
+def list_products(ctx: DeskContext) -> dict[str, ProductKey]:
     """List all types of products: the product ID of each, by name."""
     return lookups.list_product_types(ctx.session)
 
@@ -194,12 +198,12 @@ def cancel_order(order_id: OrderId, reason: CancelReason, ctx: DeskContext) -> O
 def change_order_address(
     order_id: OrderId,
     *,
-    address1: str,
-    address2: str,
-    city: str,
-    state: str,
-    country: str,
-    zip: str,  # noqa: A002 -- what the shop calls it
+    address1: Destination,
+    address2: Destination,
+    city: Destination,
+    state: Destination,
+    country: Destination,
+    zip: Destination,  # noqa: A002 -- what the shop calls it
     ctx: DeskContext,
 ) -> Order:
     """Send a pending order to another address."""
@@ -306,14 +310,14 @@ def exchange_order_items(
     **_looking_at(operations.modify_user_address, _with_address),
 )
 def change_customer_address(
-    user_id: str,
+    user_id: CustomerKey,
     *,
-    address1: str,
-    address2: str,
-    city: str,
-    state: str,
-    country: str,
-    zip: str,  # noqa: A002 -- what the shop calls it
+    address1: Destination,
+    address2: Destination,
+    city: Destination,
+    state: Destination,
+    country: Destination,
+    zip: Destination,  # noqa: A002 -- what the shop calls it
     ctx: DeskContext,
 ) -> User:
     """Give the customer another default address; orders keep theirs."""
@@ -328,7 +332,7 @@ def change_customer_address(
 
 @event("desk.hand_over")
 def hand_over(
-    summary: Annotated[str, Field(description="What the customer wants, and why the desk cannot do it.")],
+    summary: Annotated[str, Content, Field(description="What the customer wants, and why the desk cannot do it.")],
     ctx: DeskContext,
 ) -> HandOverRequested:
     """Hand the customer over to a human agent, if and only if the request is beyond what the desk can do."""

@@ -27,6 +27,7 @@ from langchain_core.language_models import BaseChatModel
 from ...checkpointing import Database, WorkflowStore
 from ...graphs.workflow import Workflow
 from ...rules.definition import Limits, Prompt
+from ...rules.origins import Origin, TrustedOrigins
 from ...rules.view import GuardView
 from ...tools.approvals import Confirmation
 from ...tools.contracts import ToolContract
@@ -48,6 +49,11 @@ PROMPT = (
 
 TRANSFER_NOTICE = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
 """What an application tells the customer when the desk came to `handed_over`: no model speaks there any more."""
+
+OWN_RECORDS = (Origin.USER, Origin.APP, Origin.RECORD, Origin.LISTED)
+"""The origins that `retail_workflow(origins=)` may accept without asking more than a few times: whatever the desk reads is the catalogue, or
+belongs to the customer whom it serves, so that a record that nobody named is theirs as well.
+"""
 
 IDENTIFYING: tuple[ToolContract, ...] = (tools.find_customer_by_email, tools.find_customer_by_name)
 LOOKING_UP: tuple[ToolContract, ...] = (
@@ -76,6 +82,7 @@ def retail_workflow(
     limits: Limits | None = None,
     confirm_within: str | None = None,
     bare_answers: bool = False,
+    origins: TrustedOrigins | None = None,
 ) -> Workflow:
     """Build the desk.
 
@@ -86,6 +93,9 @@ def retail_workflow(
         confirm_within: How long a customer has to confirm a change, such as `"30m"`; for ever by default.
         bare_answers: Take a yes that does not say what it is about, for user interfaces that cannot send more. One that
             comes twice is then an answer to whatever is asked next.
+        origins: Asks somebody about a change whose values come from elsewhere than the customer's words and the shop's records, beside
+            the customer who confirms it; such as `TrustedOrigins(accepts=OWN_RECORDS, otherwise=Approval(role="supervisor"))`. Without it
+            nothing of what is said and read is kept for that.
 
     Returns:
         The workflow. Compile it with a store whose database holds the shop's tables (`open_shop`).
@@ -97,6 +107,7 @@ def retail_workflow(
         prompt=prompt,
         # A model that sends several calls at once has all but the first denied: a full message of them is no reason to stop.
         limits=limits or Limits(proposals=1, denials=10),
+        policies=[] if origins is None else [origins],
     )
     desk.add_state(UNIDENTIFIED)
     desk.add_state(IDENTIFIED, tools=LOOKING_UP)

@@ -15,7 +15,15 @@ from pydantic import (
     model_validator,
 )
 
+from ....tools.origins import Id, Label, Own
 from ....tools.wire import camel
+
+OrderKey = Annotated[str, Id("order")]
+CustomerKey = Annotated[str, Id("customer")]
+ProductKey = Annotated[str, Id("product")]
+ItemKey = Annotated[str, Id("item")]
+PaymentMethodKey = Annotated[str, Id("payment_method")]
+"""What the shop alone gives, and what names one record of its kind and no other: see `interlock.tools.origins`."""
 
 Money = Annotated[
     Decimal,
@@ -78,7 +86,7 @@ class CreditCard(Record):
     """A credit card; its refunds take 5 to 7 business days."""
 
     source: Literal["credit_card"] = "credit_card"
-    id: str
+    id: PaymentMethodKey
     brand: str
     last_four: str
 
@@ -87,14 +95,14 @@ class PayPal(Record):
     """A PayPal account; its refunds take 5 to 7 business days."""
 
     source: Literal["paypal"] = "paypal"
-    id: str
+    id: PaymentMethodKey
 
 
 class GiftCard(Record):
     """A gift card: its balance moves at once, and must cover what it pays for."""
 
     source: Literal["gift_card"] = "gift_card"
-    id: str
+    id: PaymentMethodKey
     balance: Money
 
 
@@ -104,18 +112,18 @@ PaymentMethod = Annotated[CreditCard | PayPal | GiftCard, Field(discriminator="s
 class User(Record):
     """A customer's profile."""
 
-    user_id: str
+    user_id: CustomerKey
     name: Name
-    address: Address
-    email: str
+    address: Annotated[Address, Own]
+    email: Annotated[str, Own]
     payment_methods: dict[str, PaymentMethod]
-    orders: tuple[str, ...]
+    orders: tuple[OrderKey, ...]
 
 
 class Variant(Record):
     """One variant of a product: what an item ID names."""
 
-    item_id: str
+    item_id: ItemKey
     options: dict[str, str]
     available: bool
     price: Money
@@ -124,17 +132,17 @@ class Variant(Record):
 class Product(Record):
     """A type of product with all of its variants, by item ID."""
 
-    name: str
-    product_id: str
+    name: Annotated[str, Label]
+    product_id: ProductKey
     variants: dict[str, Variant]
 
 
 class OrderItem(Record):
     """One item of an order, at the name, price and options it was ordered with."""
 
-    name: str
-    product_id: str
-    item_id: str
+    name: Annotated[str, Label]
+    product_id: ProductKey
+    item_id: ItemKey
     price: Money
     options: dict[str, str]
 
@@ -143,7 +151,7 @@ class Fulfillment(Record):
     """A parcel: its tracking IDs and the items in it."""
 
     tracking_id: tuple[str, ...]
-    item_ids: tuple[str, ...]
+    item_ids: tuple[ItemKey, ...]
 
 
 class Payment(Record):
@@ -151,25 +159,25 @@ class Payment(Record):
 
     transaction_type: Literal["payment", "refund"]
     amount: Money
-    payment_method_id: str
+    payment_method_id: PaymentMethodKey
 
 
 class Order(Record):
     """An order, with what has been done to it."""
 
-    order_id: str
-    user_id: str
-    address: Address
+    order_id: OrderKey
+    user_id: CustomerKey
+    address: Annotated[Address, Own]
     items: tuple[OrderItem, ...]
     status: OrderStatus
     fulfillments: tuple[Fulfillment, ...]
     payment_history: tuple[Payment, ...]
     cancel_reason: CancelReason | None = None
-    return_items: tuple[str, ...] | None = None
-    return_payment_method_id: str | None = None
-    exchange_items: tuple[str, ...] | None = None
-    exchange_new_items: tuple[str, ...] | None = None
-    exchange_payment_method_id: str | None = None
+    return_items: tuple[ItemKey, ...] | None = None
+    return_payment_method_id: PaymentMethodKey | None = None
+    exchange_items: tuple[ItemKey, ...] | None = None
+    exchange_new_items: tuple[ItemKey, ...] | None = None
+    exchange_payment_method_id: PaymentMethodKey | None = None
     exchange_price_difference: Money | None = None
 
     # A return type would take the place of the fields in the JSON schema.

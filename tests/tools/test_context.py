@@ -1,5 +1,6 @@
 """What a tool function is given."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -106,3 +107,11 @@ def test_a_context_that_was_kept_cannot_be_used_after_its_tool_has_returned() ->
         ctx.session  # noqa: B018
     with pytest.raises(ContextError, match="after its tool had returned"):
         ctx.emit(CaseAssigned(case_id="1"))
+
+
+def test_an_async_session_is_given_by_its_own_name_and_a_plain_tool_is_told_which_is_its_own() -> None:
+    asynchronous = SimpleNamespace(execute=None, sync_session=None)
+
+    assert context(session=asynchronous).async_session is asynchronous
+    with pytest.raises(ContextError, match=r"not async; ask for ctx\.session"):
+        context(session=SimpleNamespace(execute=None)).async_session  # noqa: B018

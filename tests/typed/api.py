@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_type
+from typing import Any, assert_type
 
+import sqlalchemy as sa
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from interlock import (
-    Answered,
     Approval,
     CommandResult,
     Effect,
+    ErrorCode,
     ErrorResult,
     GuardView,
     InstanceSnapshot,
@@ -49,6 +52,20 @@ def move(case: str, queue: str, ctx: ToolContext[CaseData]) -> int:
     return ctx.data.moves
 
 
+@command("case.count", effect="transactional")
+def count(ctx: ToolContext[CaseData]) -> int:
+    """Count the cases."""
+    assert_type(ctx.session, Session)
+    return int(ctx.session.execute(sa.text("SELECT 1")).scalar_one())
+
+
+@command("case.recount", effect="transactional")
+async def recount(ctx: ToolContext[CaseData]) -> int:
+    """Count the cases again."""
+    assert_type(ctx.async_session, AsyncSession)
+    return int((await ctx.async_session.execute(sa.text("SELECT 1"))).scalar_one())
+
+
 @command("case.close", effect=Effect.IDEMPOTENT)
 async def close(case: str, ctx: ToolContext) -> str:
     """Close a case."""
@@ -72,9 +89,12 @@ def is_member(view: GuardView) -> bool:
 def build() -> WorkflowGraph:
     """The whole workflow."""
     flow = Workflow("case", data=CaseData, mode=Mode.LIVE)
+    assert_type(flow, Workflow[CaseData])
     flow.add_state("open", tools=[get_case]).add_state("closed", final=True)
     flow.add_edge("open", move, "open", guard=may_move)
     flow.add_edge("open", close, "closed", guard=is_member, approval=Approval(role="supervisor", within="24h"))
+    flow.add_edge("open", count, "open", guard=lambda view: view.data.moves < 3)
+    flow.add_edge("open", recount, "open", approval=Approval(when=lambda: True, edit=["case"]))
     return flow.compile(in_memory=True)
 
 
@@ -96,14 +116,22 @@ def run() -> str:
     assert_type(started, InstanceSnapshot)
 
     answer = graph.instances.propose("case-1", move, {"case": "1", "queue": "a"}, principal=member, key="1")
-    assert_type(answer, Answered | Pending)
+    assert_type(answer, CommandResult | ReadResult | ErrorResult | Pending)
+    if answer.ok is False:
+        assert_type(answer.error.code, ErrorCode)
     if isinstance(answer, CommandResult):
         assert_type(answer.previous_state, str)
+        assert_type(answer.output_as(move), int)
     result = parse_result(answer.to_json())
     assert_type(result, CommandResult | ReadResult | ErrorResult | None)
 
     snapshot = graph.instances.snapshot("case-1")
     assert_type(snapshot.next_allowed_tools, tuple[str, ...])
+    assert_type(snapshot.data_as(CaseData), CaseData)
+
+    config = {"configurable": {"thread_id": "t-1"}}
+    assert_type(graph.invoke({"messages": [("user", "Hello")]}, config, context=member), dict[str, Any])
+    assert_type(graph.instances.snapshot(config), InstanceSnapshot)
     return snapshot.state
 
 

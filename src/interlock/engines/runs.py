@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from sqlalchemy.engine import URL, Connection
 
 from ..checkpointing import Capacity, SQLCheckpointer
@@ -16,7 +15,7 @@ from ..checkpointing.store import Instance
 from ..commands.running.access import access, looked_at, record_denial
 from ..commands.running.engine import unknown_instance
 from ..commands.running.scope import workflow_id_of
-from ..operations.compiled import CompiledWorkflow
+from ..operations.compiled import CompiledWorkflow, Which
 from ..operations.resuming import AnyGraph
 from ..tools.errors import InputError
 from ..tools.ids import derive, mint
@@ -27,9 +26,6 @@ from .once import RunOnce
 from .outcomes import ATTEMPTS
 from .queue import enqueuing, listing, schema
 from .queue.listing import QueuedRun, RunStatus
-
-Which = str | RunnableConfig
-"""An instance: its workflow id, or the config that its thread runs with."""
 
 
 @dataclass(frozen=True)

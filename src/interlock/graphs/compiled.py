@@ -21,6 +21,7 @@ from ..commands.running.principals import is_named, principal_of
 from ..commands.running.proposing import take_turn
 from ..commands.running.scope import CHECKPOINTER, RUNTIME, forged_keys
 from ..nodes.channels import OWN_CHANNELS, Input
+from ..operations.compiled import Config
 from ..operations.instances import Instances
 from ..operations.refusals import record_refusal
 from ..operations.stepping import Stepper
@@ -30,10 +31,10 @@ from ..pictures.picture import Picture, picture_of
 from ..pictures.side_by_side import SideBySide, side_by_side
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
-from .agents.guarded_state import GuardedState
 from .answers import Answers
 from .checks.hosts import check_parent
 from .inputs import is_taken
+from .invoking import Invoking
 from .traced_run import traced_run
 from .turns import Turn
 
@@ -41,7 +42,7 @@ COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpo
 """A config that has one of these stands for a thread of its own, wherever it is used."""
 
 
-class WorkflowGraph(GuardedState):
+class WorkflowGraph(Invoking):
     """A compiled workflow: a `CompiledStateGraph`, and so a Runnable, with every method that users of LangGraph know."""
 
     @classmethod
@@ -60,7 +61,7 @@ class WorkflowGraph(GuardedState):
         """The instances of this workflow: where they stand, their record, and the ways to act on them from outside."""
         return Instances(self)
 
-    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
+    def stream(self, input: Any, config: Config | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
         """As LangGraph's `stream`, with durability `sync` and of the output's channels alone unless asked otherwise.
 
         Raises:
@@ -89,7 +90,7 @@ class WorkflowGraph(GuardedState):
             )
         yield from run.drive(super().stream(given, run.config, **kwargs))
 
-    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
+    async def astream(self, input: Any, config: Config | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
         """As LangGraph's `astream`, with durability `sync` and of the output's channels alone unless asked otherwise.
 
         Raises:
@@ -123,11 +124,11 @@ class WorkflowGraph(GuardedState):
         """The workflow as a picture; `instances.picture(config)` shows where one instance stands."""
         return picture_of(self.engine.definition)
 
-    def stepper(self, config: RunnableConfig, *, context: Principal | None = None) -> Stepper:
+    def stepper(self, config: Config, *, context: Principal | None = None) -> Stepper:
         """Go through one thread step by step; in a notebook it shows where the workflow stands after each."""
         return Stepper(self, config, context)
 
-    def side_by_side(self, config: RunnableConfig, *, by: Principal | None = None) -> SideBySide:
+    def side_by_side(self, config: Config, *, by: Principal | None = None) -> SideBySide:
         """The conversation of a thread beside where its workflow stands: two things, kept in two places.
 
         Args:
@@ -137,12 +138,12 @@ class WorkflowGraph(GuardedState):
         messages = self.get_state(config, by=by).values.get("messages", [])
         return side_by_side(messages, self.instances.snapshot(config, by=by).to_json())
 
-    async def aside_by_side(self, config: RunnableConfig, *, by: Principal | None = None) -> SideBySide:
+    async def aside_by_side(self, config: Config, *, by: Principal | None = None) -> SideBySide:
         """As `side_by_side`."""
         messages = (await self.aget_state(config, by=by)).values.get("messages", [])
         return side_by_side(messages, (await self.instances.asnapshot(config, by=by)).to_json())
 
-    def compare(self, before: RunnableConfig, after: RunnableConfig, *, by: Principal | None = None) -> Comparison:
+    def compare(self, before: Config, after: Config, *, by: Principal | None = None) -> Comparison:
         """What differs between two checkpoints, each named by a config with its `checkpoint_id`.
 
         Args:
@@ -152,9 +153,7 @@ class WorkflowGraph(GuardedState):
         """
         return compare(self.get_state(before, by=by), self.get_state(after, by=by))
 
-    async def acompare(
-        self, before: RunnableConfig, after: RunnableConfig, *, by: Principal | None = None
-    ) -> Comparison:
+    async def acompare(self, before: Config, after: Config, *, by: Principal | None = None) -> Comparison:
         """As `compare`."""
         return compare(await self.aget_state(before, by=by), await self.aget_state(after, by=by))
 
@@ -163,14 +162,14 @@ class WorkflowGraph(GuardedState):
         del include, exclude
         return dict(self.picture()._repr_mimebundle_())
 
-    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+    def get_input_jsonschema(self, config: Config | None = None) -> dict[str, Any]:
         """The JSON Schema of what a run is given."""
-        schema = super().get_input_jsonschema(config)
+        schema = super().get_input_jsonschema(cast("RunnableConfig | None", config))
         given = {name: value for name, value in schema.get("properties", {}).items() if name in Input.__annotations__}
         return {**schema, "properties": given}
 
     def bulk_update_state(
-        self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
+        self, config: Config, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
     ) -> RunnableConfig:
         """As LangGraph's, for the messages; the workflow's own channels follow its row and cannot be set.
 
@@ -184,10 +183,10 @@ class WorkflowGraph(GuardedState):
         self._check_updates(supersteps, config, by)
         check_travel(self.engine, self._saver(config), self._merged(config), by=by)
         self._take_turn(config, by)
-        return CompiledStateGraph.bulk_update_state(self, config, supersteps)
+        return CompiledStateGraph.bulk_update_state(self, cast("RunnableConfig", config), supersteps)
 
     async def abulk_update_state(
-        self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
+        self, config: Config, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
     ) -> RunnableConfig:
         """As `bulk_update_state`.
 
@@ -202,9 +201,9 @@ class WorkflowGraph(GuardedState):
         await arun(lambda: self._check_updates(supersteps, config, by))
         await arun(lambda: check_travel(self.engine, saver, around, by=by))
         await arun(lambda: self._take_turn(config, by))
-        return await CompiledStateGraph.abulk_update_state(self, config, supersteps)
+        return await CompiledStateGraph.abulk_update_state(self, cast("RunnableConfig", config), supersteps)
 
-    def _principal(self, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> tuple[Principal, bool]:
+    def _principal(self, config: Config | None, kwargs: Mapping[str, Any]) -> tuple[Principal, bool]:
         """Who runs it, and whether anybody was named: by the run's context, or by the server."""
         around = self._merged(config)
         context = kwargs.get("context")
@@ -212,7 +211,7 @@ class WorkflowGraph(GuardedState):
             context = getattr(around.get(RUNTIME), "context", None)
         return principal_of(around, context), is_named(around, context)
 
-    def _check_keys(self, config: RunnableConfig | None, principal: Principal | None) -> None:
+    def _check_keys(self, config: Config | None, principal: Principal | None) -> None:
         """Refuse a config in which plain data stands where only LangGraph puts something, and write the attempt down."""
         around = self._merged(config)
         forged = forged_keys(around)
@@ -225,7 +224,7 @@ class WorkflowGraph(GuardedState):
         record_refusal(self.engine, around, error, by=principal, keys=forged)
         raise error
 
-    def _check_saver(self, config: RunnableConfig | None) -> None:
+    def _check_saver(self, config: Config | None) -> None:
         check_parent(self.engine, self._merged(config))
         if self.checkpointer or not {CHECKPOINTER, RUNTIME}.isdisjoint(self._merged(config)):
             return
@@ -236,22 +235,22 @@ class WorkflowGraph(GuardedState):
             code="no_checkpointer",
         )
 
-    def _saver(self, config: RunnableConfig | None) -> Any:
+    def _saver(self, config: Config | None) -> Any:
         return self._merged(config).get(CHECKPOINTER) or self.checkpointer
 
-    def _durability(self, config: RunnableConfig | None) -> str | None:
+    def _durability(self, config: Config | None) -> str | None:
         around = self._merged(config)
         # A parent without a checkpointer takes its children's away, and LangGraph warns of a durability that has no effect.
         return None if CHECKPOINTER in around and around[CHECKPOINTER] is None else "sync"
 
-    def _asaver(self, config: RunnableConfig | None) -> FromThreads | None:
+    def _asaver(self, config: Config | None) -> FromThreads | None:
         saver = self._saver(config)
         return FromThreads(saver, asyncio.get_running_loop()) if saver else None
 
-    def _answers(self, config: RunnableConfig | None, principal: Principal, entered: Access) -> Answers:
+    def _answers(self, config: Config | None, principal: Principal, entered: Access) -> Answers:
         return Answers(self, self._merged(config), principal, entered)
 
-    def _merged(self, config: RunnableConfig | None) -> dict[str, Any]:
+    def _merged(self, config: Config | None) -> dict[str, Any]:
         own = (self.config or {}).get("configurable", {})
         given = {**own, **((config or {}).get("configurable") or {})}
         if not COORDINATES.isdisjoint(given):
@@ -260,16 +259,14 @@ class WorkflowGraph(GuardedState):
         around = var_child_runnable_config.get() or {}
         return {**(around.get("configurable") or {}), **given}
 
-    def _begun(
-        self, config: RunnableConfig | None, principal: Principal, entered: Access, given: Any, saver: Any
-    ) -> Any:
+    def _begun(self, config: Config | None, principal: Principal, entered: Access, given: Any, saver: Any) -> Any:
         """The input as the graph's start takes it; none where the thread took it before."""
         around = self._merged(config)
         is_new = entered.instance is None and not entered.is_begun
         taken = is_taken(None if is_new else saver, around)
         return Turn(self.engine, around, principal, entered, saver or None).begin(None if taken else given)
 
-    def _take_turn(self, config: RunnableConfig | None, by: Principal | None) -> None:
+    def _take_turn(self, config: Config | None, by: Principal | None) -> None:
         """Who changes the conversation proposes from now on; not the application, which changes it for nobody."""
         if by is None:
             return
@@ -278,9 +275,7 @@ class WorkflowGraph(GuardedState):
         if instance is not None:
             take_turn(self.engine.store, self.engine.owned(instance, by, workflow_id), by)
 
-    def _check_updates(
-        self, supersteps: Sequence[Sequence[Any]], config: RunnableConfig | None, by: Principal | None
-    ) -> None:
+    def _check_updates(self, supersteps: Sequence[Sequence[Any]], config: Config | None, by: Principal | None) -> None:
         for update in (update for superstep in supersteps for update in superstep):
             values, node = update[0], update[1] if len(update) > 1 else None
             touched = sorted(OWN_CHANNELS & set(values)) if isinstance(values, Mapping) else []

@@ -1,21 +1,19 @@
 """One run of a compiled workflow, as it is traced."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from ..commands.running.scope import workflow_id_of
-from ..operations.compiled import CompiledWorkflow
+from ..operations.compiled import CompiledWorkflow, Config
 from ..tracing.reference import TraceReference
 from ..tracing.runs import GraphRun, graph_run
 from ..tracing.trail import last_reference
 
 
-def traced_run(
-    graph: CompiledWorkflow, config: RunnableConfig | None, configurable: Mapping[str, Any], given: Any
-) -> GraphRun:
+def traced_run(graph: CompiledWorkflow, config: Config | None, configurable: Mapping[str, Any], given: Any) -> GraphRun:
     """Prepare a run of the graph for being traced; where nobody traces, there is nothing to it.
 
     Args:
@@ -40,7 +38,7 @@ def traced_run(
         return None if known is None else last_reference(engine.store, known)
 
     return graph_run(
-        config,
+        cast("RunnableConfig | None", config),
         graph.config,
         workflow=engine.definition.name,
         version=engine.definition.version,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
@@ -12,19 +12,23 @@ from pydantic import BaseModel
 from ..checkpointing.store import WorkflowStore
 from ..commands.running.engine import Engine
 from ..nodes.model_binding import check_model
+from ..nodes.models import DecisionView
 from ..pictures.picture import Picture, picture_of
 from ..rules.claims.compiling import with_claims
-from ..rules.definition import Definition, Edge, Guard, Limits, Prompt, State, StateKind
+from ..rules.definition import Definition, Edge, Limits, State, StateKind
 from ..rules.ordering import After, after_of, names_of
-from ..rules.policies import Mode, Policy
-from ..rules.waits import Apply, Each, WaitRule
+from ..rules.policies import Mode, ModeName, Policy
+from ..rules.view import GuardView
+from ..rules.waits import WaitRule
 from ..tools.approvals import Approval
 from ..tools.approvals.deadlines import Within, check_within
+from ..tools.context import DataT
 from ..tools.contracts import ToolContract
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.events import Event
+from ..tools.functions import Rule
 from ..tools.kinds import ToolKind
-from ..tools.model_answers import Answers, answers_of
+from ..tools.model_answers import Answers, AnswersName, answers_of
 from ..tools.ownership import RunBy
 from .checks.approvals import check_no_chat
 from .checks.definition import check_definition, check_name
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     from .agents.middleware import InitialData, WorkflowMiddleware
 
 
-class Workflow(Claiming):
+class Workflow(Claiming, Generic[DataT]):
     """A named, versioned state machine.
 
     Args:
@@ -61,7 +65,7 @@ class Workflow(Claiming):
         notify: Whether the event `interlock.somebody.needed.v1` leaves through the outbox when somebody is needed: see
             docs/notifications.md.
 
-    The first state that is added is the initial one.
+    The first state that is added is the initial one. Guards and prompts of a `Workflow[CaseData]` get a `GuardView[CaseData]`.
     """
 
     def __init__(
@@ -69,13 +73,13 @@ class Workflow(Claiming):
         name: str,
         *,
         version: int = 1,
-        data: type[BaseModel] | None = None,
+        data: type[DataT] | None = None,
         model: BaseChatModel | Runnable[Any, Any] | str | None = None,
-        prompt: Prompt | None = None,
+        prompt: str | Callable[[GuardView[DataT]], str] | None = None,
         policies: Iterable[Policy] = (),
-        mode: Mode | str = Mode.LIVE,
+        mode: Mode | ModeName = Mode.LIVE,
         limits: Limits | None = None,
-        answers: Answers | str = Answers.ENVELOPE,
+        answers: Answers | AnswersName = Answers.ENVELOPE,
         marks_untrusted: bool = False,
         state_mapping: Mapping[str, str] | None = None,
         run_by: str | Collection[str] = "served",
@@ -115,13 +119,13 @@ class Workflow(Claiming):
         *,
         tools: Iterable[ToolContract] = (),
         model: BaseChatModel | Runnable[Any, Any] | str | None = None,
-        prompt: Prompt | None = None,
-        decide: Callable[..., Any] | None = None,
+        prompt: str | Callable[[GuardView[DataT]], str] | None = None,
+        decide: Callable[[DecisionView[DataT]], Any] | None = None,
         node: Runnable[Any, Any] | Callable[..., Any] | None = None,
         final: bool = False,
         model_settings: Mapping[str, Any] | None = None,
         provider_tools: Iterable[Mapping[str, Any]] = (),
-    ) -> "Workflow":
+    ) -> Self:
         """Add a state.
 
         Args:
@@ -196,14 +200,14 @@ class Workflow(Claiming):
         tool: ToolContract,
         target: str,
         *,
-        guard: Guard | None = None,
-        check: Callable[..., Any] | None = None,
+        guard: Callable[[GuardView[DataT]], bool] | None = None,
+        check: Rule | None = None,
         approval: Approval | bool | None = None,
         sets: Mapping[str, Any] | None = None,
         after: After | ToolContract | None = None,
         once_per: str | Iterable[str] = (),
         order: int | None = None,
-    ) -> "Workflow":
+    ) -> Self:
         """Allow a tool in a state, and say where it leads.
 
         Args:
@@ -258,16 +262,16 @@ class Workflow(Claiming):
         then: str | None = None,
         within: Within = None,
         on_timeout: str | None = None,
-        expect: str | int = "all",
-        each: Each | None = None,
+        expect: Literal["all", "any"] | int = "all",
+        each: str | Callable[[DataT], Iterable[str]] | None = None,
         part: str | None = None,
         key: str | Iterable[str | tuple[str, str]] = (),
-        apply: Apply | None = None,
+        apply: Callable[[DataT, Any], None] | None = None,
         delivered_by: type[Event] | None = None,
         failed_by: type[Event] | None = None,
         on_failure: str | None = None,
         sources: Iterable[str] | None = None,
-    ) -> "Workflow":
+    ) -> Self:
         """Add a state that an event or a deadline ends, whichever comes first by the database's clock.
 
         The graph is interrupted here; nobody has to answer. Events come in through `interlock.deliver` or a subscription, and
@@ -342,7 +346,7 @@ class Workflow(Claiming):
             version=self.version,
             states=self._states,
             edges=self._edges,
-            data_model=self._data,
+            data_model=cast("type[BaseModel] | None", self._data),
             policies=self._policies,
             mode=self._mode,
             limits=self._limits,
@@ -389,7 +393,7 @@ class Workflow(Claiming):
         workflow_store: WorkflowStore | None = None,
         initial_data: "InitialData | None" = None,
         others: bool | Collection[str] = False,
-        answers: Answers | str | None = None,
+        answers: Answers | AnswersName | None = None,
         strict: bool = False,
     ) -> "WorkflowMiddleware":
         """Make a middleware for LangChain's `create_agent` of the workflow: its gate, approvals, ledger and audit.

@@ -4,7 +4,7 @@ import datetime as dt
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Generic, Protocol, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, RemoveMessage
@@ -13,9 +13,11 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from ..checkpointing.connecting.own_loop import OWN_LOOP
 from ..rules.definition import Edge, State
 from ..rules.view import GuardView
+from ..tools.context import DataT
 from ..tools.contracts import ToolContract
 from ..tools.contracts.yes_or_no import odd_answer
 from ..tools.errors import RunError
+from ..tools.principal import Principal
 from ..tools.schemas.offered.strict import strict_schema
 from .conversation import for_model
 from .model_binding import with_tools
@@ -114,17 +116,17 @@ def chat_model(name: str) -> BaseChatModel:
 
 
 @dataclass(frozen=True)
-class DecisionView:
+class DecisionView(Generic[DataT]):
     """What a `decide` function is given: where the workflow stands and what it may call."""
 
     workflow_id: str
     state: str
-    data: Any
+    data: DataT
     revision: int
-    principal: Any
+    principal: Principal
     next_allowed_tools: tuple[str, ...]
     messages: tuple[AnyMessage, ...]
-    view: GuardView = field(repr=False, compare=False)
+    view: GuardView[DataT] = field(repr=False, compare=False)
     """What guards look at."""
 
     @property

@@ -3,6 +3,7 @@
 The compiled graph is built on top of the operations (`graphs.compiled`), so they know it only by this protocol.
 """
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
@@ -10,6 +11,12 @@ from langgraph.types import StateSnapshot
 
 from ..commands.running.engine import Engine
 from ..tools.principal import Principal
+
+Config = RunnableConfig | Mapping[str, Any]
+"""What LangGraph calls a config, such as `{"configurable": {"thread_id": "t-1"}}`: its `RunnableConfig`, or a dict of that shape."""
+
+Which = str | Config
+"""An instance: its workflow id, or the config that its thread runs with."""
 
 
 class HasEngine(Protocol):
@@ -27,19 +34,17 @@ class CompiledWorkflow(HasEngine, Protocol):
     def checkpointer(self) -> Any:
         """LangGraph's checkpointer; None or a bool where the graph has none of its own."""
 
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+    def invoke(self, input: Any, config: Config | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run the graph."""
 
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+    async def ainvoke(self, input: Any, config: Config | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run the graph."""
 
-    def get_state(
-        self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
-    ) -> StateSnapshot:
+    def get_state(self, config: Config, *, subgraphs: bool = False, by: Principal | None = None) -> StateSnapshot:
         """Look at a thread."""
 
     async def aget_state(
-        self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
+        self, config: Config, *, subgraphs: bool = False, by: Principal | None = None
     ) -> StateSnapshot:
         """Look at a thread."""
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
-
 from ..checkpointing.store import Instance
 from ..commands.approvals.payload import payload
 from ..commands.origins.capturing import is_kept, keep_words
@@ -21,11 +19,8 @@ from ..tools.canonical import JsonObject
 from ..tools.contracts import ToolContract
 from ..tools.ids import TraceId, WorkflowId
 from ..tools.principal import Principal
-from ..tools.results import Answered, InstanceSnapshot
-from .compiled import CompiledWorkflow
-
-Which = str | RunnableConfig
-"""An instance: its workflow id, or the config that its thread runs with."""
+from ..tools.results import InstanceSnapshot, Result
+from .compiled import CompiledWorkflow, Which
 
 
 class Door:
@@ -189,7 +184,7 @@ class Door:
         """As `proposal`."""
         return await arun(self._engine.store, standing(self._engine, proposal_id, by))
 
-    def withdraw(self, proposal_id: str, *, by: Principal) -> Answered:
+    def withdraw(self, proposal_id: str, *, by: Principal) -> Result:
         """Withdraw a proposal before it is carried out. Withdrawing it again changes nothing.
 
         Args:
@@ -206,7 +201,7 @@ class Door:
         """
         return run(self._engine.store, withdraw(self._engine, proposal_id, by))
 
-    async def awithdraw(self, proposal_id: str, *, by: Principal) -> Answered:
+    async def awithdraw(self, proposal_id: str, *, by: Principal) -> Result:
         """As `withdraw`."""
         return await arun(self._engine.store, withdraw(self._engine, proposal_id, by))
 

@@ -52,7 +52,7 @@ from ..tools.ids import TraceId, WorkflowId
 from ..tools.principal import Principal
 from ..tools.redaction import Secrets
 from ..tools.sinks import short
-from .compiled import CompiledWorkflow
+from .compiled import CompiledWorkflow, Which
 from .explained_words import ThreadStands, if_nobody_acts, next_steps, waits_for
 
 _DENIALS = (AuditKind.DENIAL, AuditKind.REFUSAL, AuditKind.DECISION_REFUSED, AuditKind.LIMIT)
@@ -83,9 +83,7 @@ class Explaining:
     _graph: CompiledWorkflow
     _engine: Engine
 
-    def explain(
-        self, which: str | RunnableConfig, *, by: Principal | None = None, principal: Principal | None = None
-    ) -> Explanation:
+    def explain(self, which: Which, *, by: Principal | None = None, principal: Principal | None = None) -> Explanation:
         """Explain where an instance stands: what it waits for, who may decide, why not, what happens if nobody acts, and what to do.
 
         Args:
@@ -105,14 +103,12 @@ class Explaining:
         return run(self._engine.store, self._explain(which, by, principal))
 
     async def aexplain(
-        self, which: str | RunnableConfig, *, by: Principal | None = None, principal: Principal | None = None
+        self, which: Which, *, by: Principal | None = None, principal: Principal | None = None
     ) -> Explanation:
         """As `explain`."""
         return await arun(self._engine.store, self._explain(which, by, principal))
 
-    def _explain(
-        self, which: str | RunnableConfig, by: Principal | None, principal: Principal | None
-    ) -> Steps[Explanation]:
+    def _explain(self, which: Which, by: Principal | None, principal: Principal | None) -> Steps[Explanation]:
         instance: Instance = yield Look(lambda: self._seen(which, by))
         thread = yield from self._thread(instance)
         found: _Found = yield from in_store(
@@ -120,7 +116,7 @@ class Explaining:
         )
         return self._told(found, thread)
 
-    def _seen(self, which: str | RunnableConfig, by: Principal | None) -> Instance:
+    def _seen(self, which: Which, by: Principal | None) -> Instance:
         name = self._engine.definition.name
         configurable = {"workflow_id": which} if isinstance(which, str) else which.get("configurable", {})
         if by is not None:

@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from ..checkpointing.store import AuditKind, AuditRecord, Instance
 from ..checkpointing.store import audit as audit_rows
 from ..checkpointing.store.trail import COMES_UNDER, claims_kept
-from ..commands.execution.resolution import Found, Resolution, resolve
+from ..commands.execution.resolution import Found, FoundName, Resolution, resolve
 from ..commands.running.access import looked_at, record_denial
 from ..commands.running.driver import arun, run
 from ..commands.running.operations import Steps
@@ -22,7 +22,8 @@ from ..tools.ids import mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
 from .approval_desk import ApprovalDesk
-from .door import Door, Which
+from .compiled import Config, Which
+from .door import Door
 from .explaining import Explaining
 from .reports import Reports
 from .ticking import Ticking
@@ -171,7 +172,7 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
     def resolve(
         self,
         which: Which,
-        found: Found | str,
+        found: Found | FoundName,
         *,
         by: Principal,
         key: str | None = None,
@@ -217,7 +218,7 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
     async def aresolve(
         self,
         which: Which,
-        found: Found | str,
+        found: Found | FoundName,
         *,
         by: Principal,
         key: str | None = None,
@@ -244,7 +245,7 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
         configurable = {"workflow_id": which} if isinstance(which, str) else which.get("configurable", {})
         return looked_at(self._engine, configurable, by)
 
-    def head(self, config: RunnableConfig, *, by: Principal | None = None) -> RunnableConfig:
+    def head(self, config: Config, *, by: Principal | None = None) -> RunnableConfig:
         """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
 
         Args:
@@ -256,11 +257,11 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
         """
         return run(self._engine.store, head(self._graph, config, by=by))
 
-    async def ahead(self, config: RunnableConfig, *, by: Principal | None = None) -> RunnableConfig:
+    async def ahead(self, config: Config, *, by: Principal | None = None) -> RunnableConfig:
         """As `head`."""
         return await arun(self._engine.store, head(self._graph, config, by=by))
 
-    def rejoin(self, config: RunnableConfig, *, principal: Principal | None = None) -> RunnableConfig:
+    def rejoin(self, config: Config, *, principal: Principal | None = None) -> RunnableConfig:
         """Let a thread whose checkpoints were lost (deleted, in memory, an older backup) go on with its instance.
 
         The instance stays where its row says; of the conversation only what the thread still has is known. It is written down.
@@ -278,12 +279,12 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
         """
         return run(self._engine.store, rejoin(self._graph, config, principal=principal))
 
-    async def arejoin(self, config: RunnableConfig, *, principal: Principal | None = None) -> RunnableConfig:
+    async def arejoin(self, config: Config, *, principal: Principal | None = None) -> RunnableConfig:
         """As `rejoin`."""
         return await arun(self._engine.store, rejoin(self._graph, config, principal=principal))
 
     def fork(
-        self, config: RunnableConfig, *, thread_id: str | None = None, principal: Principal | None = None
+        self, config: Config, *, thread_id: str | None = None, principal: Principal | None = None
     ) -> RunnableConfig:
         """Begin an instance of its own from a checkpoint of another one: time travel that repeats no business.
 
@@ -305,12 +306,10 @@ class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
         return run(self._engine.store, self._fork(config, thread_id, principal))
 
     async def afork(
-        self, config: RunnableConfig, *, thread_id: str | None = None, principal: Principal | None = None
+        self, config: Config, *, thread_id: str | None = None, principal: Principal | None = None
     ) -> RunnableConfig:
         """As `fork`."""
         return await arun(self._engine.store, self._fork(config, thread_id, principal))
 
-    def _fork(
-        self, config: RunnableConfig, thread_id: str | None, principal: Principal | None
-    ) -> Steps[RunnableConfig]:
+    def _fork(self, config: Config, thread_id: str | None, principal: Principal | None) -> Steps[RunnableConfig]:
         return fork(self._graph, config, thread_id=thread_id or mint("thread"), principal=principal)

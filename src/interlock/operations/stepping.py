@@ -5,12 +5,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from ..pictures.picture import Picture
 from ..tools.principal import Principal
-from .compiled import CompiledWorkflow
+from .compiled import CompiledWorkflow, Config
 from .instances import Instances
 
 
@@ -26,7 +25,7 @@ class Stepper:
         context: Who acts, and looks; without anybody the application looks, and nobody in particular acts.
     """
 
-    def __init__(self, graph: CompiledWorkflow, config: RunnableConfig, context: Principal | None = None) -> None:
+    def __init__(self, graph: CompiledWorkflow, config: Config, context: Principal | None = None) -> None:
         self._graph = graph
         self._config = config
         self._context = context

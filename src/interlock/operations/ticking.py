@@ -23,7 +23,7 @@ from ..commands.running.scope import workflow_id_of
 from ..tools.errors import ConflictError, InputError, OutcomeUnknown, StoreUnavailable
 from ..tools.principal import Principal
 from ..tools.results import ErrorResult
-from .compiled import CompiledWorkflow
+from .compiled import CompiledWorkflow, Which
 from .deliveries import Deliveries
 from .resuming import AT_ONCE, AnyGraph, Failure, going_on, kind_of
 
@@ -160,7 +160,7 @@ class Ticking:
         name, now = self._engine.definition.name, self._engine.store.now(connection)
         return claims.failed(connection, stop, workflow=name, error=kind_of(error), now=now)
 
-    def resume(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
+    def resume(self, which: Which, *, by: Principal | None = None) -> dict[str, Any]:
         """Run the thread of an instance on, from where it waits: after a decision that was taken outside the graph.
 
         Args:
@@ -177,7 +177,7 @@ class Ticking:
         """
         return run(self._engine.store, self._resume(which, by))
 
-    async def aresume(self, which: str | RunnableConfig, *, by: Principal | None = None) -> dict[str, Any]:
+    async def aresume(self, which: Which, *, by: Principal | None = None) -> dict[str, Any]:
         """As `resume`."""
         return await arun(self._engine.store, self._resume(which, by))
 
@@ -223,7 +223,7 @@ class Ticking:
         """As `why_not_follow`."""
         return await self._engine.store.database.arun(lambda: self.why_not_follow(approval_id))
 
-    def check_thread(self, which: str | RunnableConfig, *, by: Principal | None = None) -> None:
+    def check_thread(self, which: Which, *, by: Principal | None = None) -> None:
         """See that `resume` can run the thread of an instance on, before something is settled that it is to follow.
 
         Raises:
@@ -233,11 +233,11 @@ class Ticking:
         """
         self._thread_of(which, by)
 
-    async def acheck_thread(self, which: str | RunnableConfig, *, by: Principal | None = None) -> None:
+    async def acheck_thread(self, which: Which, *, by: Principal | None = None) -> None:
         """As `check_thread`."""
         await self._engine.store.database.arun(lambda: self.check_thread(which, by=by))
 
-    def _resume(self, which: str | RunnableConfig, by: Principal | None) -> Steps[dict[str, Any]]:
+    def _resume(self, which: Which, by: Principal | None) -> Steps[dict[str, Any]]:
         workflow_id, config = yield Either(
             lambda: self._thread_of(which, by),
             lambda: self._engine.store.database.arun(lambda: self._thread_of(which, by)),
@@ -246,7 +246,7 @@ class Ticking:
         yield from in_store(lambda connection: stops.mark_all(connection, workflow_id))
         return dict(output)
 
-    def _thread_of(self, which: str | RunnableConfig, by: Principal | None) -> tuple[str, RunnableConfig]:
+    def _thread_of(self, which: Which, by: Principal | None) -> tuple[str, RunnableConfig]:
         name = self._engine.definition.name
         workflow_id = which if isinstance(which, str) else workflow_id_of(which.get("configurable", {}), name)
         if by is not None:

@@ -32,7 +32,7 @@ from ..commands.running.scope import is_nested, workflow_id_of
 from ..commands.waits.settling import arrive
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
-from .compiled import CompiledWorkflow
+from .compiled import CompiledWorkflow, Config
 from .refusals import record_refusal
 
 
@@ -74,7 +74,7 @@ def check_travel(
     raise error
 
 
-def head(graph: CompiledWorkflow, config: RunnableConfig, *, by: Principal | None) -> Steps[RunnableConfig]:
+def head(graph: CompiledWorkflow, config: Config, *, by: Principal | None) -> Steps[RunnableConfig]:
     """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
 
     Args:
@@ -115,11 +115,11 @@ def head(graph: CompiledWorkflow, config: RunnableConfig, *, by: Principal | Non
     )
 
 
-async def _listed(saver: Any, config: RunnableConfig) -> list[CheckpointTuple]:
+async def _listed(saver: Any, config: Config) -> list[CheckpointTuple]:
     return [saved async for saved in saver.alist(config)]
 
 
-def rejoin(graph: CompiledWorkflow, config: RunnableConfig, *, principal: Principal | None) -> Steps[RunnableConfig]:
+def rejoin(graph: CompiledWorkflow, config: Config, *, principal: Principal | None) -> Steps[RunnableConfig]:
     """Let a thread whose checkpoints were lost go on with its instance, from where the row stands.
 
     Args:
@@ -167,7 +167,7 @@ def _rejoined(engine: Engine, connection: Connection, instance: Instance, thread
 
 
 def fork(
-    graph: CompiledWorkflow, config: RunnableConfig, *, thread_id: str, principal: Principal | None
+    graph: CompiledWorkflow, config: Config, *, thread_id: str, principal: Principal | None
 ) -> Steps[RunnableConfig]:
     """Begin an instance of its own from a checkpoint of another one.
 
@@ -253,7 +253,7 @@ def _entered(graph: CompiledWorkflow, target: RunnableConfig, principal: Princip
     yield Either(lambda: enter(engine, saver, target["configurable"], by, {}), awaited)
 
 
-def _looked_at(engine: Engine, config: RunnableConfig, principal: Principal | None) -> Instance:
+def _looked_at(engine: Engine, config: Config, principal: Principal | None) -> Instance:
     configurable = config.get("configurable", {})
     if principal is not None:
         return looked_at(engine, configurable, principal)

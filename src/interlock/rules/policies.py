@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..tools.approvals import Approval
 from ..tools.canonical import JSON
@@ -27,6 +27,10 @@ class Mode(StrEnum):
     DRY_RUN = "dry_run"
     """Commands are gated, approved and recorded, answered with what would happen, and write nothing."""
     LIVE = "live"
+
+
+ModeName = Literal["read_only", "dry_run", "live"]
+"""A `Mode` by its name."""
 
 
 @dataclass(frozen=True)

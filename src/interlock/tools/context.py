@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
@@ -12,6 +12,10 @@ from .events import Event
 from .ids import AuditRef, IdempotencyKey, TraceId, WorkflowId
 from .kinds import ToolKind
 from .principal import Principal
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
 
 DataT = TypeVar("DataT", default=Any)
 OnceT = TypeVar("OnceT")
@@ -113,9 +117,9 @@ class ToolContext(Generic[DataT]):
         return self.principal.tenant
 
     @property
-    def session(self) -> Any:
-        """The SQLAlchemy Session of the transition's transaction (an AsyncSession in an async tool). Do not commit it:
-        the runtime does.
+    def session(self) -> "Session":
+        """The SQLAlchemy Session of the transition's transaction. Do not commit it: the runtime does. An async tool asks for
+        `async_session`.
 
         Raises:
             ContextError: there is none where this tool runs.
@@ -130,7 +134,23 @@ class ToolContext(Generic[DataT]):
             )
         if _is_factory(self._session):
             self._session = self._session()
-        return self._session
+        opened: Session = self._session
+        return opened
+
+    @property
+    def async_session(self) -> "AsyncSession":
+        """As `session`, in an async tool: a SQLAlchemy AsyncSession.
+
+        Raises:
+            ContextError: There is none where this tool runs, or the tool is not async.
+        """
+        opened: Any = self.session
+        if not hasattr(opened, "sync_session"):
+            raise ContextError(
+                "ctx.async_session was asked for in a tool that is not async; ask for ctx.session, or define the tool with async def"
+            )
+        asynchronous: AsyncSession = opened
+        return asynchronous
 
     def emit(self, event: Event) -> None:
         """Let an event leave through the outbox when the transaction commits.

@@ -1,6 +1,7 @@
 """Closed sets of words: what a tool is (its kind), where its effect lands, and how far something awaited has come."""
 
 from enum import StrEnum
+from typing import Literal
 
 
 class ToolKind(StrEnum):
@@ -34,3 +35,9 @@ class ItemStatus(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
+
+
+KindName = Literal["read", "command", "event"]
+"""A `ToolKind` by its name."""
+EffectName = Literal["transactional", "idempotent", "at_most_once"]
+"""An `Effect` by its name."""

@@ -2,7 +2,7 @@
 
 import json
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from .canonical import JSON, JsonObject
 from .codes import ErrorCode
@@ -16,6 +16,10 @@ class Answers(StrEnum):
     """The result with its state, its next allowed tools and its audit reference."""
     PLAIN = "plain"
     """The output alone, as LangChain would write it."""
+
+
+AnswersName = Literal["envelope", "plain"]
+"""`Answers` by their name."""
 
 
 def answers_of(given: Answers | str, place: str) -> Answers:

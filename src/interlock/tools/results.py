@@ -1,16 +1,22 @@
 """What a step is answered with: the result of a command or a read, an error, and the snapshot of an instance."""
 
+import functools
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from .canonical import JSON, JsonObject
 from .codes import ErrorCode
 from .errors import InvalidInput
 from .ids import AuditRef, TraceId, WorkflowId
 from .wire import camel
+
+if TYPE_CHECKING:
+    from .contracts import ToolContract
+
+T = TypeVar("T")
 
 
 class WireModel(BaseModel):
@@ -57,23 +63,41 @@ class Answered(WireModel):
         return data
 
 
-class CommandResult(Answered):
+class _CarriedOut(Answered):
+    """What a tool returned."""
+
+    def output_as(self, tool: "ToolContract[..., T] | type[T]") -> T:
+        """The output as the tool's function returned it, such as a pydantic model.
+
+        Args:
+            tool: The tool that was carried out, or the type that it returns.
+
+        Raises:
+            InvalidInput: The output is of another type, or what is sensitive in it was masked.
+        """
+        kind = tool if isinstance(tool, type) else tool.output_type
+        value: JSON = getattr(self, "output")  # noqa: B009 -- each of them declares it in its place on the wire
+        return cast("T", _read(value, kind, "The output"))
+
+
+class CommandResult(_CarriedOut):
     """A command, or an event tool, was carried out."""
 
     ok: Literal[True] = True
     previous_state: str
     output: JSON = None
-    """As `ToolContract.dump_output` gives it."""
+    """As it is on the wire: `ToolContract.dump_output` gives it, and `output_as` reads it."""
     dry_run: JsonObject | None = None
     """What would have happened (`wouldMoveTo`, `preview`), in a dry run; only on the wire there."""
 
 
-class ReadResult(Answered):
+class ReadResult(_CarriedOut):
     """A read was carried out."""
 
     schema_version: Literal[1] = 1
     ok: Literal[True] = True
     output: JSON = None
+    """As it is on the wire; `output_as` reads it."""
 
 
 class ErrorResult(Answered):
@@ -116,7 +140,32 @@ class Pending(WireModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def parse_result(value: Any) -> CommandResult | ReadResult | ErrorResult | None:
+Result = CommandResult | ReadResult | ErrorResult
+"""What a call was answered with; `result.ok` and `isinstance` say which."""
+
+
+@functools.lru_cache(maxsize=256)
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    """What reads a type with its names on the wire; one for each type, so that what it reads is of one class."""
+    from .schemas.shapes import closed  # noqa: PLC0415 -- schemas know results
+
+    return TypeAdapter(closed(kind))
+
+
+def _read(value: JSON, kind: Any, what: str) -> Any:
+    """Read what stands on the wire as a type of the application's.
+
+    Raises:
+        InvalidInput: It does not fit.
+    """
+    try:
+        return _reader(kind).validate_python(value)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}" for item in error.errors())
+        raise InvalidInput(f"{what} cannot be read as {getattr(kind, '__name__', kind)}: {wrong}.") from error
+
+
+def parse_result(value: Any) -> Result | None:
     """Read what a call was answered with.
 
     Args:
@@ -164,6 +213,14 @@ class InstanceSnapshot(WireModel):
     waits: tuple[JsonObject, ...] = ()
     tenant: str
     trace_id: TraceId
+
+    def data_as(self, model: type[T]) -> T:
+        """The workflow's data as the model that the workflow was given, such as `snapshot.data_as(CaseData)`.
+
+        Raises:
+            InvalidInput: It does not fit.
+        """
+        return cast("T", _read(self.data, model, "The data"))
 
     def to_json(self) -> JsonObject:
         """Give the snapshot exactly as it is on the wire."""

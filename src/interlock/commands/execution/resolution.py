@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.engine import Connection
 
@@ -41,6 +41,10 @@ class Found(StrEnum):
     """It did not happen, and is to be tried again."""
     FAILED = "failed"
     """It did not happen, and is not to be tried again: whoever proposed it is told so."""
+
+
+FoundName = Literal["happened", "retry", "failed"]
+"""`Found` by its name."""
 
 
 @dataclass(frozen=True)

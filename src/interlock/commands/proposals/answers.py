@@ -4,7 +4,7 @@ from ...checkpointing.store import ApprovalRequest, Instance
 from ...rules.denials import Denial
 from ...tools.canonical import JsonObject
 from ...tools.ids import AuditRef, WorkflowId
-from ...tools.results import Answered, ErrorBody, ErrorResult, Pending, PendingDecision, parse_result
+from ...tools.results import ErrorBody, ErrorResult, Pending, PendingDecision, Result, parse_result
 from ...tools.storable import storable
 from ..approvals.binding import closed_ref
 from ..approvals.payload import decided_by, moment
@@ -13,7 +13,7 @@ from ..execution.attempts import Broken, Outcome, unresolved
 from ..running.engine import Engine
 
 
-def answered(outcome: Outcome | Broken) -> Answered:
+def answered(outcome: Outcome | Broken) -> Result:
     """What was carried out, denied or refused.
 
     Raises:
@@ -24,7 +24,7 @@ def answered(outcome: Outcome | Broken) -> Answered:
     return stored(outcome.result)
 
 
-def stored(result: JsonObject) -> Answered:
+def stored(result: JsonObject) -> Result:
     """A result as it is on the wire."""
     found = parse_result(result)
     assert found is not None  # noqa: S101 -- our own results are results
@@ -52,15 +52,13 @@ def pending(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Pe
     )
 
 
-def closed(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Answered:
+def closed(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Result:
     """A request on which nothing will be carried out: the same answer each time, and nothing is written."""
     denial = turned_down(approval, engine.definition.wire_names.get(approval.tool, approval.tool))
     return error(engine, instance, approval, denial, closed_ref(approval.approval_id))
 
 
-def error(
-    engine: Engine, instance: Instance, approval: ApprovalRequest, denial: Denial, audit_ref: AuditRef
-) -> Answered:
+def error(engine: Engine, instance: Instance, approval: ApprovalRequest, denial: Denial, audit_ref: AuditRef) -> Result:
     """A denial of a proposal that is on record as a request."""
     details = storable(dict(denial.details))
     return ErrorResult(

@@ -16,7 +16,7 @@ from ...rules.definition import Limits
 from ...tools.codes import ErrorCode
 from ...tools.ids import AuditRef, WorkflowId, derive
 from ...tools.principal import Principal
-from ...tools.results import Answered, ErrorBody, ErrorResult
+from ...tools.results import ErrorBody, ErrorResult, Result
 from ..running.engine import Engine
 from ..running.facts import asked_apart
 from ..running.operations import InStore, Steps
@@ -90,7 +90,7 @@ def why_limited(connection: Connection, instance: Instance, by: Principal, limit
     return None
 
 
-def limited(engine: Engine, instance: Instance, by: Principal, limit: Limit) -> Steps[Answered]:
+def limited(engine: Engine, instance: Instance, by: Principal, limit: Limit) -> Steps[Result]:
     """Answer a proposal that is not judged; recorded once until the next one is judged."""
     audit_ref = AuditRef(derive("audit", "limited", instance.workflow_id, by.id, limit.after))
 

@@ -23,7 +23,7 @@ from ...tools.contracts import ToolContract
 from ...tools.errors import CommitUnknown, ConflictError, InputError
 from ...tools.kinds import ToolKind
 from ...tools.principal import Principal
-from ...tools.results import Answered, Pending
+from ...tools.results import Answered, Pending, Result
 from ...tracing.outside import outside_call
 from ..approvals.binding import as_proposal, closed_ref, moved_on, void
 from ..approvals.deadlines import lapse, take
@@ -41,7 +41,7 @@ from .calls import Call, check_same
 from .limits import Limit, limited, why_limited
 from .streaming import stream_for_tools
 
-Stood = Answered | Pending
+Stood = Result | Pending
 """Where a proposal stands."""
 
 
@@ -200,7 +200,7 @@ def _as_it_is(engine: Engine, approval_id: str, connection: Connection) -> tuple
     return current, instance, is_due or _is_behind(instance, current)
 
 
-def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Answered]:
+def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Result]:
     """Carry out a proposal that was granted, on behalf of who proposed it; once, whoever comes first.
 
     Raises:
@@ -221,7 +221,7 @@ def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> 
     return done
 
 
-def _void_denied(connection: Connection, commands: Commands, approval: ApprovalRequest, done: Answered) -> None:
+def _void_denied(connection: Connection, commands: Commands, approval: ApprovalRequest, done: Result) -> None:
     """Void what was granted of a read that is denied now: a read is judged in a transaction that cannot write."""
     unit = commands.unit(connection)
     current = approval_rows.load_by_id(connection, approval.approval_id)
@@ -231,7 +231,7 @@ def _void_denied(connection: Connection, commands: Commands, approval: ApprovalR
         unit.flush()
 
 
-def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Answered]:
+def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Result]:
     """What a proposal came to that was carried out; of a read nothing is kept."""
     entry: LedgerEntry | None = yield InStore(
         lambda connection: ledger_rows.load(connection, approval.workflow_id, approval.idempotency_key), write=False

@@ -11,7 +11,7 @@ from ...tools.errors import ConflictError, InProgress, PrincipalError
 from ...tools.events import Event, EventEnvelope, moment_of
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
-from ...tools.results import Answered
+from ...tools.results import Result
 from ..approvals.binding import closed_ref
 from ..approvals.decisions import unknown_approval
 from ..running.access import note_denial
@@ -31,7 +31,7 @@ class ApprovalWithdrawn(Event, name="interlock.approval.withdrawn", version=1):
     withdrawn_by: str
 
 
-def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Answered]:
+def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Result]:
     """Withdraw a proposal that a person was asked about; doing it again changes nothing.
 
     Raises:

@@ -5,7 +5,7 @@ authenticated user does.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
@@ -14,6 +14,7 @@ from langgraph.types import StateSnapshot, StateUpdate
 from ...commands.running.checkpoint_lookup import FromThreads
 from ...commands.running.entrances import may_change, may_look
 from ...commands.running.principals import user_of_request
+from ...operations.compiled import Config
 from ...tools.principal import Principal
 
 if TYPE_CHECKING:
@@ -29,23 +30,21 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         def engine(self) -> "Engine":
             """The workflow's definition and its store."""
 
-        def _merged(self, config: RunnableConfig | None) -> dict[str, Any]: ...
-        def _saver(self, config: RunnableConfig | None) -> Any: ...
-        def _asaver(self, config: RunnableConfig | None) -> FromThreads | None: ...
+        def _merged(self, config: Config | None) -> dict[str, Any]: ...
+        def _saver(self, config: Config | None) -> Any: ...
+        def _asaver(self, config: Config | None) -> FromThreads | None: ...
 
         def bulk_update_state(
-            self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
+            self, config: Config, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
         ) -> RunnableConfig:
             """Checked and written by the compiled workflow."""
 
         async def abulk_update_state(
-            self, config: RunnableConfig, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
+            self, config: Config, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
         ) -> RunnableConfig:
             """As `bulk_update_state`."""
 
-    def get_state(
-        self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
-    ) -> StateSnapshot:
+    def get_state(self, config: Config, *, subgraphs: bool = False, by: Principal | None = None) -> StateSnapshot:
         """As LangGraph's.
 
         Args:
@@ -60,23 +59,23 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
             PrincipalError: The workflow serves somebody else.
         """
         shows = self._shows(config, self._for(config, by), self._saver(config))
-        return super().get_state(config, subgraphs=subgraphs) if shows else _nothing(config)
+        return super().get_state(cast("RunnableConfig", config), subgraphs=subgraphs) if shows else _nothing(config)
 
     async def aget_state(
-        self, config: RunnableConfig, *, subgraphs: bool = False, by: Principal | None = None
+        self, config: Config, *, subgraphs: bool = False, by: Principal | None = None
     ) -> StateSnapshot:
         """As `get_state`."""
         by, saver = self._for(config, by), self._asaver(config)
         if not await self.engine.store.database.arun(lambda: self._shows(config, by, saver)):
             return _nothing(config)
-        return await super().aget_state(config, subgraphs=subgraphs)
+        return await super().aget_state(cast("RunnableConfig", config), subgraphs=subgraphs)
 
     def get_state_history(
         self,
-        config: RunnableConfig,
+        config: Config,
         *,
         filter: dict[str, Any] | None = None,  # noqa: A002 -- LangGraph's name
-        before: RunnableConfig | None = None,
+        before: Config | None = None,
         limit: int | None = None,
         by: Principal | None = None,
     ) -> Iterator[StateSnapshot]:
@@ -86,26 +85,30 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
             PrincipalError: The workflow serves somebody else than `by`.
         """
         if self._shows(config, self._for(config, by), self._saver(config)):
-            yield from super().get_state_history(config, filter=filter, before=before, limit=limit)
+            yield from super().get_state_history(
+                cast("RunnableConfig", config), filter=filter, before=cast("RunnableConfig | None", before), limit=limit
+            )
 
     async def aget_state_history(
         self,
-        config: RunnableConfig,
+        config: Config,
         *,
         filter: dict[str, Any] | None = None,  # noqa: A002
-        before: RunnableConfig | None = None,
+        before: Config | None = None,
         limit: int | None = None,
         by: Principal | None = None,
     ) -> AsyncIterator[StateSnapshot]:
         """As `get_state_history`."""
         by, saver = self._for(config, by), self._asaver(config)
         if await self.engine.store.database.arun(lambda: self._shows(config, by, saver)):
-            async for one in super().aget_state_history(config, filter=filter, before=before, limit=limit):
+            async for one in super().aget_state_history(
+                cast("RunnableConfig", config), filter=filter, before=cast("RunnableConfig | None", before), limit=limit
+            ):
                 yield one
 
     def update_state(
         self,
-        config: RunnableConfig,
+        config: Config,
         values: dict[str, Any] | Any | None,
         as_node: str | None = None,
         task_id: str | None = None,
@@ -123,7 +126,7 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
 
     async def aupdate_state(
         self,
-        config: RunnableConfig,
+        config: Config,
         values: dict[str, Any] | Any,
         as_node: str | None = None,
         task_id: str | None = None,
@@ -133,22 +136,29 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         """As `update_state`."""
         return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]], by=by)
 
-    def _for(self, config: RunnableConfig | None, by: Principal | None) -> Principal | None:
+    def _for(self, config: Config | None, by: Principal | None) -> Principal | None:
         """Who looks or changes something; None where it is the application. To be asked on the caller's own thread."""
         return by or user_of_request(self._merged(config))
 
-    def _let_in(self, config: RunnableConfig, by: Principal | None, saver: Any) -> None:
+    def _let_in(self, config: Config, by: Principal | None, saver: Any) -> None:
         if by is not None:
             may_change(self.engine, saver, self._merged(config), by)
 
-    def _shows(self, config: RunnableConfig, by: Principal | None, saver: Any) -> bool:
+    def _shows(self, config: Config, by: Principal | None, saver: Any) -> bool:
         return by is None or may_look(self.engine, saver, self._merged(config), by)
 
 
-def _nothing(config: RunnableConfig) -> StateSnapshot:
+def _nothing(config: Config) -> StateSnapshot:
     """What LangGraph gives for a thread that is not there."""
     return StateSnapshot(
-        values={}, next=(), config=config, metadata=None, created_at=None, parent_config=None, tasks=(), interrupts=()
+        values={},
+        next=(),
+        config=cast("RunnableConfig", config),
+        metadata=None,
+        created_at=None,
+        parent_config=None,
+        tasks=(),
+        interrupts=(),
     )
 
 

@@ -11,7 +11,7 @@ from ...tools.contracts.published_shape import ToolAnnotations
 from ...tools.contracts.retry import RetryPolicy
 from ...tools.errors import ContractError
 from ...tools.kinds import Effect, ToolKind
-from ...tools.model_answers import Answers
+from ...tools.model_answers import Answers, AnswersName
 from ...tools.sinks import logger_of
 from ...tools.wire import TOOL_NAME, WIRE_NAME, published_canonical_name, published_wire_name
 from ..lock.definitions import Listing, ToolDefinition
@@ -146,7 +146,7 @@ class MCPTools:
         check: Callable[..., Any] | None = None,
         preview: Callable[..., Any] | None = None,
         sensitive: Iterable[str] = (),
-        answers: Answers | str | None = None,
+        answers: Answers | AnswersName | None = None,
     ) -> ToolContract:
         """Make the contract of one tool. The server is not reached.
 

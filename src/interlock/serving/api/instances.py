@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
 from ...tools.errors import InputError, RevisionConflict
 from ...tools.explanation import Explanation
-from ...tools.results import Answered, CommandResult, ErrorResult, InstanceSnapshot, Pending, ReadResult
+from ...tools.results import CommandResult, ErrorResult, InstanceSnapshot, Pending, ReadResult, Result
 from ..access import seen
 from ..addresses import part
 from ..context import Calls, Serves
@@ -233,7 +233,7 @@ def revision_of(if_match: str | None) -> int | None:
     return int(text)
 
 
-def answered(answer: Answered | Pending, request: Request) -> JSONResponse:
+def answered(answer: Result | Pending, request: Request) -> JSONResponse:
     """What a call came to: 200 carried out, 202 a person decides, problem details where it was denied."""
     if isinstance(answer, ErrorResult):
         return denied(answer, request)

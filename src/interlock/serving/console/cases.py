@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from ...checkpointing import SQLCheckpointer
 from ...checkpointing.reports.attention import attempts_of
 from ...checkpointing.store.audit import newest
+from ...commands.execution.resolution import Found as Outcome
 from ...commands.running.access import why_not_resolve
 from ...pictures.timeline import Entry, timeline_of
 from ...tools.canonical import JSON, JsonObject
@@ -264,7 +265,7 @@ async def resolve(
     at = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     await at.instances.aresolve(
         workflow_id,
-        found,
+        Outcome(found),
         by=caller.principal,
         key=key,
         output=returned,

@@ -1,13 +1,14 @@
 """Approvals: the rule of who may decide on a proposal, what follows when nobody does, and the decision itself."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..canonical import JsonObject, is_same_json, to_json
-from ..errors import ContractError, NotJson
+from ..errors import ContractError, InputError, NotJson
+from ..functions import Rule
 from ..principal import Principal
 from .chat import Chat
 from .deadlines import Within, check_within, due, seconds_of, within_from_json, within_to_json
@@ -32,11 +33,16 @@ class DecisionKind(StrEnum):
         return self in {DecisionKind.APPROVE, DecisionKind.EDIT}
 
 
+DecisionName = Literal["approve", "edit", "reject", "respond"]
+"""A `DecisionKind` by its name."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """One person's decision on one approval."""
 
     kind: DecisionKind
+    """What they decided; a plain text, such as `"approve"`, is taken as well."""
     arguments: JsonObject | None = None
     """The arguments to run with, for an edit."""
     message: str | None = None
@@ -46,6 +52,27 @@ class Decision:
     seen: JsonObject | None = None
     """The arguments that the person was shown, where whoever hands the decision on knows them. A decision on anything
     else than what would run is declined."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            kind: DecisionKind | DecisionName,
+            arguments: Mapping[str, Any] | None = None,
+            message: str | None = None,
+            values: Mapping[str, Any] | None = None,
+            seen: Mapping[str, Any] | None = None,
+        ) -> None: ...
+
+    else:
+
+        def __post_init__(self) -> None:
+            try:
+                object.__setattr__(self, "kind", DecisionKind(self.kind))
+            except ValueError:
+                raise InputError(
+                    f"Decision({self.kind!r}) is none of the decisions: give {', '.join(map(repr, map(str, DecisionKind)))}."
+                ) from None
 
 
 @dataclass(frozen=True)
@@ -130,8 +157,8 @@ class Approval:
     role: str | None = None
     count: int = 1
     within: Within = None
-    edit: bool | frozenset[str] = True
-    when: Callable[..., bool] | None = None
+    edit: bool | Collection[str] = True
+    when: Rule | None = None
     confirmation: bool = False
     strict: bool = False
     on_expiry: Expiry | str = "reject"
@@ -327,7 +354,7 @@ class Approval:
         """Why an edit of the arguments is not allowed, or None when it is."""
         if self.edit is True:
             return None
-        allowed: frozenset[str] = frozenset() if self.edit is False else self.edit
+        allowed: frozenset[str] = frozenset() if isinstance(self.edit, bool) else frozenset(self.edit)
         changed = {
             name
             for name in {*shown, *edited}
@@ -341,8 +368,8 @@ class Approval:
 def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflows are written
     *,
     within: Within = None,
-    edit: bool | frozenset[str] = False,
-    when: Callable[..., bool] | None = None,
+    edit: bool | Collection[str] = False,
+    when: Rule | None = None,
     on_expiry: Literal["reject"] | TakeEdge = "reject",
     then: Approval | None = None,
     named: bool = False,

@@ -11,8 +11,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ..canonical import JsonObject
 from ..errors import ContractError
 from ..events import Event, check_name, check_version
-from ..kinds import Effect, ToolKind
-from ..model_answers import Answers, answers_of
+from ..functions import Rule
+from ..kinds import Effect, EffectName, ToolKind
+from ..model_answers import Answers, AnswersName, answers_of
 from ..schemas.docstring import described_tool
 from ..schemas.input import Bound, Input
 from ..schemas.model_input import make_input
@@ -38,8 +39,8 @@ def read(
     *,
     version: int = 1,
     description: str | None = None,
-    check: Callable[..., Any] | None = None,
-    preview: Callable[..., Any] | None = None,
+    check: Rule | None = None,
+    preview: Rule | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
     sensitive: Iterable[str] = (),
@@ -48,7 +49,7 @@ def read(
     extra: ExtraValues | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
-    answers: Answers | str | None = None,
+    answers: Answers | AnswersName | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
     """Define a tool that changes no business data.
 
@@ -85,10 +86,10 @@ def command(
     name: str,
     *,
     version: int = 1,
-    effect: Effect | str = Effect.AT_MOST_ONCE,
+    effect: Effect | EffectName = Effect.AT_MOST_ONCE,
     description: str | None = None,
-    check: Callable[..., Any] | None = None,
-    preview: Callable[..., Any] | None = None,
+    check: Rule | None = None,
+    preview: Rule | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
     sensitive: Iterable[str] = (),
@@ -97,7 +98,7 @@ def command(
     extra: ExtraValues | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
-    answers: Answers | str | None = None,
+    answers: Answers | AnswersName | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
     """Define a tool that moves a process forward.
 
@@ -130,15 +131,15 @@ def event(
     *,
     version: int = 1,
     description: str | None = None,
-    check: Callable[..., Any] | None = None,
-    preview: Callable[..., Any] | None = None,
+    check: Rule | None = None,
+    preview: Rule | None = None,
     sensitive: Iterable[str] = (),
     annotations: Annotations = None,
     input_model: type[BaseModel] | None = None,
     extra: ExtraValues | None = None,
     output_model: Any = None,
     wire_name: str | None = None,
-    answers: Answers | str | None = None,
+    answers: Answers | AnswersName | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
     """Define a tool that states an intent: its function returns an `Event`, which is emitted in the transition's
     transaction.
@@ -152,7 +153,7 @@ def event(
 
 
 def _decorator(
-    given: Mapping[str, Any], kind: ToolKind, effect: Effect | str | None
+    given: Mapping[str, Any], kind: ToolKind, effect: Effect | EffectName | None
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
     def decorate(function: Callable[P, R]) -> ToolContract[P, R]:
         return _define(function, kind, effect, **{key: value for key, value in given.items() if key != "effect"})
@@ -165,20 +166,20 @@ def _decorator(
 def _define(
     function: Callable[P, R],
     kind: ToolKind,
-    effect: Effect | str | None,
+    effect: Effect | EffectName | None,
     *,
     name: str,
     version: int,
     description: str | None,
-    check: Callable[..., Any] | None,
-    preview: Callable[..., Any] | None,
+    check: Rule | None,
+    preview: Rule | None,
     sensitive: Iterable[str],
     annotations: Annotations,
     input_model: type[BaseModel] | None,
     extra: ExtraValues | None,
     output_model: Any,
     wire_name: str | None,
-    answers: Answers | str | None,
+    answers: Answers | AnswersName | None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
 ) -> ToolContract[P, R]:
@@ -241,18 +242,18 @@ def _define(
 def make_contract(
     function: Callable[P, R],
     kind: ToolKind,
-    effect: Effect | str | None,
+    effect: Effect | EffectName | None,
     *,
     place: str,
     name: str,
     version: int,
     description: str,
-    check: Callable[..., Any] | None,
-    preview: Callable[..., Any] | None,
+    check: Rule | None,
+    preview: Rule | None,
     sensitive: Iterable[str],
     annotations: Annotations,
     wire_name: str | None,
-    answers: Answers | str | None,
+    answers: Answers | AnswersName | None,
     retry: RetryPolicy | None,
     timeout: float | dt.timedelta | None,
     given: Input,
@@ -314,7 +315,7 @@ def _extra(extra: ExtraValues | None, place: str) -> ExtraValues | None:
     raise ContractError(f"{place} has extra={extra!r}; it is one of {', '.join(get_args(ExtraValues))}")
 
 
-def _effect(effect: Effect | str | None, place: str) -> Effect | None:
+def _effect(effect: Effect | EffectName | None, place: str) -> Effect | None:
     if effect is None:
         return None
     try:

@@ -11,8 +11,9 @@ from pydantic_core import to_jsonable_python
 
 from ..canonical import JsonObject
 from ..errors import ContractError
-from ..kinds import Effect, ToolKind
-from ..model_answers import Answers
+from ..functions import Rule
+from ..kinds import Effect, EffectName, KindName, ToolKind
+from ..model_answers import Answers, AnswersName
 from ..schemas.arguments import invalid, plain_arguments
 from ..schemas.published import published_schema
 from ..schemas.signature import is_context
@@ -107,14 +108,14 @@ def contract_from_schema(
     *,
     coroutine: Callable[..., Any] | None = None,
     output_schema: Mapping[str, Any] | None = None,
-    kind: ToolKind | str = ToolKind.COMMAND,
+    kind: ToolKind | KindName = ToolKind.COMMAND,
     version: int = 1,
-    effect: Effect | str = Effect.AT_MOST_ONCE,
+    effect: Effect | EffectName = Effect.AT_MOST_ONCE,
     description: str | None = None,
     wire_name: str | None = None,
-    answers: Answers | str | None = None,
-    check: Callable[..., Any] | None = None,
-    preview: Callable[..., Any] | None = None,
+    answers: Answers | AnswersName | None = None,
+    check: Rule | None = None,
+    preview: Rule | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
     sensitive: Iterable[str] = (),

@@ -12,8 +12,9 @@ from ..contracts.json_schema import described, names_of, plain_output
 from ..contracts.published_shape import ToolAnnotations
 from ..contracts.retry import RetryPolicy
 from ..errors import ContractError
-from ..kinds import Effect, ToolKind
-from ..model_answers import Answers
+from ..functions import Rule
+from ..kinds import Effect, EffectName, KindName, ToolKind
+from ..model_answers import Answers, AnswersName
 from ..schemas.offered.schema import property_names
 from ..wire import published_canonical_name, published_wire_name
 from ._arguments import input_of
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
 def contract_from_tool(
     tool: "BaseTool",
     *,
-    kind: ToolKind | str = ToolKind.COMMAND,
+    kind: ToolKind | KindName = ToolKind.COMMAND,
     name: str | None = None,
     version: int = 1,
-    effect: Effect | str = Effect.AT_MOST_ONCE,
+    effect: Effect | EffectName = Effect.AT_MOST_ONCE,
     description: str | None = None,
     wire_name: str | None = None,
-    answers: Answers | str | None = None,
-    check: Callable[..., Any] | None = None,
-    preview: Callable[..., Any] | None = None,
+    answers: Answers | AnswersName | None = None,
+    check: Rule | None = None,
+    preview: Rule | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
     sensitive: Iterable[str] = (),

@@ -1,0 +1,72 @@
+"""How a compiled workflow is invoked, for type checkers: LangGraph's own methods with a config as programs write it, and who acts."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from ..operations.compiled import Config
+from ..tools.principal import Principal
+from .agents.guarded_state import GuardedState
+
+
+class Invoking(GuardedState):
+    """`invoke` and `ainvoke` are LangGraph's; here are their types."""
+
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]  # a plain dict is a config here, which LangGraph's types do not take
+        def invoke(
+            self,
+            input: Any,
+            config: Config | None = None,
+            *,
+            context: Principal | Mapping[str, Any] | None = None,
+            stream_mode: Literal["values"] = ...,
+            version: Literal["v1"] = ...,
+            **kwargs: Any,
+        ) -> dict[str, Any]: ...
+        @overload
+        def invoke(
+            self,
+            input: Any,
+            config: Config | None = None,
+            *,
+            context: Principal | Mapping[str, Any] | None = None,
+            **kwargs: Any,
+        ) -> Any: ...
+        def invoke(self, input: Any, config: Config | None = None, **kwargs: Any) -> Any:  # noqa: A002
+            """Run the workflow until it ends, waits, or a person has to decide.
+
+            Args:
+                input: `{"messages": [...]}`, with the `"data"` that a new instance starts with; `Command(resume=...)` answers what waits; None
+                    goes on where the thread stands.
+                config: Names the thread: `{"configurable": {"thread_id": "t-1"}}`.
+                context: Who acts, a `Principal`. It comes from the application, never from the model.
+                kwargs: LangGraph's own options.
+
+            Returns:
+                The graph's output: `messages`, `state`, `data`, `last_result`, `next_allowed_tools` and `workflow_id`; `__interrupt__` where
+                a person has to decide.
+            """
+
+        @overload  # type: ignore[override]
+        async def ainvoke(
+            self,
+            input: Any,
+            config: Config | None = None,
+            *,
+            context: Principal | Mapping[str, Any] | None = None,
+            stream_mode: Literal["values"] = ...,
+            version: Literal["v1"] = ...,
+            **kwargs: Any,
+        ) -> dict[str, Any]: ...
+        @overload
+        async def ainvoke(
+            self,
+            input: Any,
+            config: Config | None = None,
+            *,
+            context: Principal | Mapping[str, Any] | None = None,
+            **kwargs: Any,
+        ) -> Any: ...
+        async def ainvoke(self, input: Any, config: Config | None = None, **kwargs: Any) -> Any:  # noqa: A002
+            """As `invoke`."""

@@ -69,6 +69,7 @@ PUBLIC = [
     "EventEnvelope",
     "EventService",
     "Explanation",
+    "FromApplication",
     "FromDecision",
     "GuardView",
     "InProcessBus",

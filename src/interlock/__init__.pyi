@@ -28,6 +28,7 @@ from .tools.approvals import Approval as Approval
 from .rules.ordering import After as After
 from .tools.approvals import Chat as Chat
 from .tools.approvals import RoleHolders as RoleHolders
+from .tools.schemas.from_application import FromApplication as FromApplication
 from .tools.schemas.from_decision import FromDecision as FromDecision
 from .tools.approvals import Confirmation as Confirmation
 from .tools.approvals import Escalate as Escalate

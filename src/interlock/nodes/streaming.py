@@ -62,6 +62,10 @@ class DenialEvent(_OutcomeEvent):
     result: ErrorResult
 
 
+_WHERE_IT_APPLIES = frozenset({"fields", "supplied", "message"})
+"""What stands in an approval only where there is something of that kind."""
+
+
 class ApprovalEvent(_StreamEvent):
     """A person was asked, once, whether a proposal may run; the interrupt that follows shows the same, sensitive fields in clear, and waits."""
 
@@ -78,6 +82,8 @@ class ApprovalEvent(_StreamEvent):
     """As they were before a person edited them."""
     fields: tuple[JsonObject, ...] | None = None
     """What only the one who decides states: name, question, whether it is required, JSON Schema. None where there is nothing of that kind."""
+    supplied: tuple[str, ...] | None = None
+    """The names of the arguments that the application supplied; None where it supplies none."""
     message: str | None = None
     """The question as it is put into the chat; None where the person is not asked in the chat."""
     preview: JSON = None
@@ -99,7 +105,7 @@ class ApprovalEvent(_StreamEvent):
     def to_json(self) -> JsonObject:
         """Give the event exactly as it is on the stream."""
         shown = super().to_json()
-        return {name: value for name, value in shown.items() if value is not None or name not in {"fields", "message"}}
+        return {name: value for name, value in shown.items() if value is not None or name not in _WHERE_IT_APPLIES}
 
 
 StreamEvent = Annotated[TransitionEvent | ReadEvent | DenialEvent | ApprovalEvent, Field(discriminator="type")]

@@ -28,6 +28,8 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
     if arguments:
         rows += _part("arguments", shown["arguments"])
     rows += _part("proposed was", shown["proposedArguments"])
+    if shown.get("supplied"):
+        rows.append(("supplied", f"by the application: {', '.join(shown['supplied'])}"))
     for number, field in enumerate(shown.get("fields", ())):
         state = (
             "stated"

@@ -8,13 +8,14 @@ policies allow it, does the check hold against the system of record, and has a p
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from ..tools.approvals import Approval
 from ..tools.canonical import JsonObject, digest
 from ..tools.codes import ErrorCode
 from ..tools.contracts import Bound, ToolContract
+from ..tools.contracts.supplying import Supply, named_among, with_supplied
 from ..tools.errors import InterlockError, InvalidArguments, Refused, RuleError
 from ..tools.principal import Principal
 from ..tools.storable import why_not_storable
@@ -72,6 +73,7 @@ def judge(
     *,
     facts: Facts,
     condition: Condition | None = None,
+    supply: Supply | None = None,
     carried_out: Callable[[], Mapping[str, int]],
     now: int,
     history: History | None = None,
@@ -86,6 +88,7 @@ def judge(
         view: State, data and revision by the workflow row, and the principal whose run proposed it.
         facts: Runs the checks.
         condition: Asks the conditions of approvals; asked with arguments and view alone where it is not given.
+        supply: Asks for the arguments that the application supplies; asked with arguments and view alone where it is not given.
         carried_out: How often each tool was carried out; asked only when a policy looks.
         now: Microseconds since 1970 UTC.
         history: Counts what was carried out before, for policies that limit it.
@@ -114,7 +117,7 @@ def judge(
     try:
         return _judge_arguments(
             definition, proposal, view, edge,
-            facts=facts, condition=condition, carried_out=carried_out, now=now, history=history, sources=sources,
+            facts=facts, condition=condition, supply=supply, carried_out=carried_out, now=now, history=history, sources=sources,
         )  # fmt: skip
     except RuleError as error:
         return rule_broken(error, wire_name(edge), edge)
@@ -128,6 +131,7 @@ def _judge_arguments(
     *,
     facts: Facts,
     condition: Condition | None,
+    supply: Supply | None,
     carried_out: Callable[[], Mapping[str, int]],
     now: int,
     history: History | None,
@@ -135,6 +139,10 @@ def _judge_arguments(
 ) -> Verdict:
     try:
         bound = _read(definition, proposal, edge)
+        if edge.tool.supplied_fields:
+            bound = with_supplied(edge.tool, bound, supply or partial(_supply, view))
+    except Refused as refusal:
+        return said_no(refusal, wire_name(edge))
     except InvalidArguments as error:
         return Denial(ErrorCode.INVALID_ARGUMENTS, error.message, error.details)
     needed = _needs_approval(edge, bound, condition, view)
@@ -234,6 +242,12 @@ def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
             "that out, and call it again.",
             problems=[{"field": name, "problem": "only the one who decides states it"} for name in stated],
         )
+    if edge.tool.supplied_fields and (given := named_among(edge.tool.supplied_fields, proposal.arguments)):
+        raise InvalidArguments(
+            f"{wire_name(edge)} was called with {', '.join(given)}, which only the application supplies. It was not called; leave that out, and "
+            "call it again.",
+            problems=[{"field": name, "problem": "only the application supplies it"} for name in given],
+        )
     try:
         return edge.tool.bind(proposal.arguments)
     except InterlockError:
@@ -246,6 +260,10 @@ def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
 def of_others(tool: ToolContract, arguments: Mapping[str, Any]) -> list[str]:
     """The arguments among these that only the one who decides on a call may state."""
     return [name for field in tool.decision_fields for name in {field.name, field.parameter} if name in arguments]
+
+
+def _supply(view: GuardView, tool: ToolContract, arguments: Any, function: Callable[..., Any]) -> Any:
+    return tool.supply(function, arguments, None, view.apart())
 
 
 def _needs_approval(edge: Edge, bound: Bound, condition: Condition | None, view: GuardView) -> Approval | None:

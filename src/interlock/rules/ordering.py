@@ -138,9 +138,9 @@ def _on_record(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
 
 
 def arguments_on_record(tool: ToolContract) -> Mapping[str, Any]:
-    """The schemas of all arguments that the ledger has of a tool, by their names on the wire: what whoever decides states, too."""
+    """The schemas of all arguments that the ledger has of a tool, by their names on the wire: what others than the model state, too."""
     properties: Any = tool.input_schema().get("properties", {})
-    return {**properties, **{field.name: field.schema for field in tool.decision_fields}}
+    return {**properties, **{field.name: field.schema for field in (*tool.decision_fields, *tool.supplied_fields)}}
 
 
 def _has(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:

@@ -42,6 +42,7 @@ class Place:
             graph: Any = workflow.compile(saver, workflow_store=store)
             return Case(graph, graph.instances, graph.engine, way, principal)
         middleware = workflow.as_middleware(workflow_store=store)
+        saver.setup()
         model = ScriptedChatModel(steps, forever="Done.")
         agent = create_agent(model, [], middleware=[middleware], checkpointer=saver, context_schema=Principal)
         return Case(agent, middleware.instances, middleware.engine, way, principal)

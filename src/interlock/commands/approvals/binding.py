@@ -13,6 +13,7 @@ from ...rules.proposals import Proposal, with_arguments
 from ...tools.canonical import JSON, JsonObject, same_json
 from ...tools.codes import ErrorCode
 from ...tools.contracts import ToolContract
+from ...tools.contracts.supplying import changed
 from ...tools.errors import ConflictError
 from ...tools.ids import AuditRef, derive
 from ...tools.principal import Principal
@@ -118,13 +119,19 @@ def use(unit: Unit, approval: ApprovalRequest) -> None:
         )
 
 
-def as_proposal(approval: ApprovalRequest) -> Proposal:
-    """The proposal that an approval is about, with the arguments that it would run with."""
+def as_proposal(approval: ApprovalRequest, contract: ToolContract | None) -> Proposal:
+    """The proposal that an approval is about, with the arguments that it would run with; what the application supplies, it is asked anew.
+
+    Args:
+        approval: The approval.
+        contract: Its tool; None where the workflow has that no more.
+    """
+    arguments = approval.effective_arguments
     return Proposal(
         key=approval.idempotency_key,
         message_key=approval.message_key,
         tool=approval.tool,
-        arguments=approval.effective_arguments,
+        arguments=arguments if contract is None else contract.without_supplied(arguments),
         call_id="",
         requester=approval.requester,
         offered=True,
@@ -140,7 +147,7 @@ def decided_on(proposal: Proposal, approval: ApprovalRequest | None, contract: T
         return proposal
     if approval.status is ApprovalStatus.REQUESTED or approval.edited_arguments is None:
         return with_arguments(proposal, contract.complete(proposal.arguments, before=approval.arguments))
-    return replace(with_arguments(proposal, approval.edited_arguments), is_decided=True)
+    return replace(with_arguments(proposal, contract.without_supplied(approval.edited_arguments)), is_decided=True)
 
 
 def shown_of(admission: Admission, preview: JSON) -> JsonObject:
@@ -173,6 +180,8 @@ def _unlike_shown(
     *,
     preview: Preview,
 ) -> str | Denial | None:
+    if moved := changed(admission.edge.tool, admission.canonical, approval.effective_arguments):
+        return f"what the application supplies ({', '.join(moved)}) changed since it was shown"
     if not same_json(admission.canonical, approval.effective_arguments):
         return "the arguments differ"
     if not _same_person(proposal.requester, approval.requester):

@@ -201,7 +201,8 @@ def _kind_of(engine: Engine, approval: ApprovalRequest, decision: Decision, stan
     if decision.kind is not DecisionKind.EDIT or contract is None or standing.before or decision.arguments is None:
         return decision.kind
     theirs = {name for field in contract.decision_fields for name in (field.name, field.parameter)}
-    names = (approval.effective_arguments.keys() | decision.arguments.keys()) - theirs
+    apart = theirs | {name for field in contract.supplied_fields for name in (field.name, field.parameter)}
+    names = (approval.effective_arguments.keys() | decision.arguments.keys()) - apart
     before, after = approval.effective_arguments, decision.arguments
     is_same = all(name in before and name in after and same_json(before[name], after[name]) for name in names)
     return DecisionKind.APPROVE if theirs and is_same else decision.kind
@@ -236,14 +237,22 @@ def _edited(
     contract = engine.definition.contracts.get(approval.tool)
     if contract is None:
         return InvalidResume(f"This workflow has no tool {approval.tool} any more. Nothing was decided.")
+    given = dict(decision.arguments or {})
+    for field in contract.supplied_fields:  # user interfaces send back all that they were shown
+        for name in dict.fromkeys((field.name, field.parameter)):
+            if name in given and not same_json(given.pop(name), approval.effective_arguments.get(field.name)):
+                return InvalidResume(
+                    f"The edited arguments of {approval.tool} have another {field.name}, which only the application supplies. Nothing was decided; "
+                    "leave it as it is, or out."
+                )
     try:
-        canonical = contract.bind(decision.arguments or {}).canonical
+        canonical = contract.bind(given).canonical
     except InvalidArguments as error:
         return InvalidResume(
             f"The edited arguments do not fit {approval.tool}: {error.message} Nothing was decided.",
             details=error.details,
         )
-    theirs = {field.name for field in contract.decision_fields}
+    theirs = {field.name for field in (*contract.decision_fields, *contract.supplied_fields)}
     reason = approval.rule.may_edit(
         *({name: value for name, value in one.items() if name not in theirs} for one in (approval.arguments, canonical))
     )
@@ -253,7 +262,7 @@ def _edited(
             code="not_entitled",
             details={"approvalId": approval.approval_id, "reason": reason},
         )
-    proposal = replace(as_proposal(approval), arguments=canonical, is_decided=True)
+    proposal = replace(as_proposal(approval, contract), arguments=canonical, is_decided=True)
     commands = Commands(engine, scope, node=None, head=None)
     try:
         verdict = commands.judge_now(unit, proposal)
@@ -277,7 +286,7 @@ def _edited(
     digest = bind(
         engine.definition, unit, verdict, requester=approval.requester, shown=shown, strict=approval.rule.strict
     )
-    return replace(decision, arguments=canonical), replace(approval, shown=shown, digest=digest)
+    return replace(decision, arguments=verdict.canonical), replace(approval, shown=shown, digest=digest)
 
 
 def _denied(approval: ApprovalRequest, denial: Denial) -> InvalidResume:

@@ -8,6 +8,7 @@ from ...checkpointing.store import ApprovalRequest
 from ...rules.policies import Mode
 from ...tools.approvals import Approval, Escalate, TakeEdge
 from ...tools.canonical import JSON, JsonObject, digest
+from ...tools.contracts import ToolContract
 from ...tools.errors import InvalidResume, NotJson
 from ...tools.events import moment_of, timestamp
 from ...tools.redaction import Secrets
@@ -35,6 +36,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
     first = len(rule.stages) == len(approval.first_rule.stages)
     arguments = approval.effective_arguments
     fields = () if contract is None else contract.decision_fields
+    supplied = supplied_in(contract, arguments)
     edits = first and (rule.edit is not False or bool(fields))
     # Other user interfaces know of no values beside an approval: there what is to be stated is an edit.
     approves = contract is None or not missing(contract, arguments)
@@ -54,6 +56,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
         "arguments": arguments,
         "proposedArguments": approval.arguments if edited else None,
         **({"fields": [field.to_json() for field in fields]} if fields else {}),
+        **({"supplied": [*supplied]} if supplied else {}),
         **({} if rule.chat is None else {"message": question(engine.definition, approval)}),
         "preview": approval.shown.get("preview"),
         "requestedBy": approval.requester.id,
@@ -181,12 +184,20 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
         parts.append(
             f"To be stated by whoever decides{'' if field.is_required else ', if they like'}: {field.name}{asks}"
         )
+    if supplied := supplied_in(contract, approval.effective_arguments):
+        parts.append(f"Supplied by the application, and not by who asks: {', '.join(supplied)}.")
     target = approval.shown.get("target")
     ahead = "It is then asked about once more." if rule.then is not None else f"The workflow then is in {target!r}."
     parts.append(f"If approved, it runs exactly as shown. {ahead}")
     if approval.expires_at is not None:
         parts.append(f"Open until {moment(approval.expires_at)}; then: {after_deadline(rule)}.")
     return "\n\n".join(parts)
+
+
+def supplied_in(contract: ToolContract | None, arguments: JsonObject) -> list[str]:
+    """The names of the arguments that the application supplied."""
+    fields = () if contract is None else contract.supplied_fields
+    return [field.name for field in fields if field.name in arguments]
 
 
 def after_deadline(rule: Approval) -> str:
@@ -200,4 +211,13 @@ def after_deadline(rule: Approval) -> str:
             return "reject"
 
 
-__all__ = ["after_deadline", "decided_by", "is_what_was_shown", "moment", "not_what_was_shown", "noted", "payload"]
+__all__ = [
+    "after_deadline",
+    "decided_by",
+    "is_what_was_shown",
+    "moment",
+    "not_what_was_shown",
+    "noted",
+    "payload",
+    "supplied_in",
+]

@@ -19,7 +19,7 @@ from ...rules.view import GuardView
 from ...tools.canonical import JSON
 from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract
-from ...tools.contracts.predicates import CHECK, CONDITION, PREVIEW
+from ...tools.contracts.predicates import CHECK, CONDITION, PREVIEW, SUPPLIER
 from ...tools.errors import (
     ConflictError,
     InvalidOutput,
@@ -68,6 +68,7 @@ def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
         asking.view,
         facts=asking.check,
         condition=asking.condition,
+        supply=asking.supply,
         carried_out=lambda: CarriedOut(unit),
         now=unit.now,
         history=LedgerHistory(unit, principal_id=proposal.requester.id, key=proposal.key),
@@ -127,6 +128,13 @@ class _Asking:
         """Whether the condition of an approval holds."""
         label = contract.label_of(condition, CONDITION)
         return self.looking(contract, label, lambda context: contract.meets(condition, arguments, context, view))
+
+    def supply(self, contract: ToolContract, arguments: Any, function: Callable[..., Any]) -> Any:
+        """What the application supplies for an argument."""
+        label = contract.label_of(function, SUPPLIER)
+        return self.looking(
+            contract, label, lambda context: contract.supply(function, arguments, context, self.view.apart())
+        )
 
     def looking(self, contract: ToolContract, label: str, ask: Callable[[ToolContext], T]) -> T:
         """Ask a rule that may look at the system of record, and undo what it wrote."""

@@ -82,5 +82,9 @@ def _same(entry: LedgerEntry, contract: ToolContract, proposal: Proposal) -> boo
     if entry.tool_version == contract.version:
         return entry.fingerprint == bound.fingerprint
     # Another release began it: what it called these arguments is what its fingerprint says.
-    before = {"tool": entry.tool, "version": entry.tool_version, "arguments": bound.canonical}
+    before = {
+        "tool": entry.tool,
+        "version": entry.tool_version,
+        "arguments": contract.without_supplied(bound.canonical),
+    }
     return entry.fingerprint == digest(before)

@@ -306,7 +306,7 @@ class Execution:
         bound = contract.bind_again(proposal.arguments, entry.arguments)
         if not contract.remembers(bound):
             return self.outcomes.unknown(
-                unit, entry, proposal, "the attempt broke off, and a sensitive default that it ran with is on no record"
+                unit, entry, proposal, "the attempt broke off, and a sensitive value that it ran with is on no record"
             )
         admission = Admission(edge, replace(bound, fingerprint=entry.fingerprint), None)
         return self._admitted(unit, admission, proposal, approval=approval, entry=entry, sessions=sessions)

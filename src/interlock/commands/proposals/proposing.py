@@ -210,7 +210,7 @@ def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> 
     contract = engine.definition.contracts.get(approval.tool)
     if contract is not None:
         yield Startable(contract)
-    proposal = as_proposal(approval)
+    proposal = as_proposal(approval, contract)
     commands = _commands(engine, instance, approval.requester)
     with outside_call(_facts(engine, instance, approval.tool), proposal.to_json()) as tell, stream_for_tools():
         outcome: Outcome | Broken = yield from commands.carry_out(proposal)

@@ -152,11 +152,13 @@ def as_asked(proposal: Proposal, approval: ApprovalRequest, contract: ToolContra
     given = proposal.arguments
     for arguments in (given, {**approval.arguments, **given}) if approval.tool == proposal.tool else ():
         try:
-            same = contract.bind(arguments).canonical == approval.arguments
+            same = contract.bind_again(arguments, approval.arguments).canonical == approval.arguments
         except InvalidArguments:
             continue
         if same:
-            return replace(proposal, arguments=approval.arguments, requester=approval.requester)
+            return replace(
+                proposal, arguments=contract.without_supplied(approval.arguments), requester=approval.requester
+            )
     if approval.interrupt_id == interrupt_id:
         return replace(proposal, requester=approval.requester)
     return replace(proposal, key=derive("key", proposal.key, json.dumps(given, sort_keys=True, default=repr)))

@@ -145,8 +145,9 @@ def traced(
         whole: Whether content is traced as a whole, and not only the addresses in it.
     """
     fields = Fields(input_fields(tool))
+    supplied = {field.name for field in tool.supplied_fields}
     for name, value in arguments.items():
-        if _is_default(tool, name, value):
+        if name in supplied or _is_default(tool, name, value):
             yield Traced((name,), Origin.APP)
             continue
         for path, leaf in leaves(value, (name,)):

@@ -1,36 +1,34 @@
 """A tool contract: what a tool is called, takes, returns and may do, and the function that does it."""
 
 import copy
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, TypeAdapter
 from typing_extensions import ParamSpec, TypeVar
 
-from ..canonical import JSON, JsonObject, digest, same_json, to_json
+from ..canonical import JSON, JsonObject, digest, same_json
 from ..context import ToolContext
-from ..errors import ContextError, InvalidArguments, InvalidOutput, Problem
+from ..errors import ContextError, InvalidArguments, Problem
 from ..kinds import Effect, ToolKind
 from ..model_answers import Answers
-from ..redaction import Secrets, redact
+from ..redaction import redact
 from ..schemas.arguments import invalid
-from ..schemas.finite import not_finite
+from ..schemas.from_application import SuppliedField, on_record
 from ..schemas.from_decision import DecisionField
 from ..schemas.input import Bound, Input
-from ..schemas.offered.normalised import normalised
 from ..schemas.refill import as_given, refilled
 from ..schemas.sameness import same
-from ..schemas.shapes import on_wire
-from ..storable import LONGEST, storable, storable_text, why_not_storable
+from ..storable import LONGEST, why_not_storable
 from ..wire import camel
-from .predicates import CHECK, CONDITION, PREVIEW, Predicate, looked_at
+from .digests import binding_digest
+from .masking import masked_error
+from .outputs import checked_output, checked_preview
+from .predicates import CHECK, CONDITION, PREVIEW, SUPPLIER, Predicate, looked_at
 from .published_shape import ContractShape, ToolAnnotations
 from .retry import RetryPolicy
-from .yes_or_no import discard
 
 if TYPE_CHECKING:
     from langchain_core.tools import StructuredTool
@@ -102,6 +100,8 @@ class ToolContract(Generic[P, R]):
         for role, function in ((CHECK, self.check), (PREVIEW, self.preview)):
             if function is not None:
                 self._predicates[role, id(function)] = self._read_predicate(function, role)
+        for one in self.supplied_fields:
+            self._predicate(one.supply, SUPPLIER)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
@@ -125,7 +125,7 @@ class ToolContract(Generic[P, R]):
         try:
             return self._bound(arguments)[1]
         except InvalidArguments as error:
-            masked = self._masked(error, arguments)
+            masked = masked_error(error, arguments, self.sensitive)
             if masked is error:
                 raise
         raise masked  # without its cause, which quotes them as well
@@ -139,13 +139,16 @@ class ToolContract(Generic[P, R]):
             arguments: As they were proposed.
             before: What the same call was completed to before, where it was: its defaults that differ each time are taken.
         """
+        if any(name in arguments for field in self.supplied_fields for name in (field.name, field.parameter)):
+            return arguments
         try:
-            return (self.bind(arguments) if before is None else self.bind_again(arguments, before)).canonical
+            return (self.bind(arguments) if before is None else self._bind_again(arguments, before)).canonical
         except Exception:  # whatever is wrong with them, or with a validator, is for the gate to say
             return arguments
 
     def bind_again(self, arguments: object, before: JsonObject) -> Bound:
-        """As `bind`, for a call that was made before: its defaults that differ each time are taken, where they are on record.
+        """As `bind`, for a call that was made before: its defaults that differ each time are taken, where they are on record, and what the
+        application supplied then.
 
         Args:
             arguments: As they were proposed again.
@@ -154,6 +157,30 @@ class ToolContract(Generic[P, R]):
         Raises:
             InvalidArguments: As `bind`.
         """
+        bound = self._bind_again(arguments, before)
+        return self.bound_with(bound, on_record(self.supplied_fields, before, given=bound.canonical))
+
+    def bound_with(
+        self, bound: Bound, supplied: JsonObject, problem: Callable[[InvalidArguments], Exception] | None = None
+    ) -> Bound:
+        """A call with what the application supplies; its fingerprint is of what was proposed.
+
+        Raises:
+            InvalidArguments: It does not fit; or what `problem` makes of that.
+        """
+        if not supplied:
+            return bound
+        try:
+            return replace(self.bind({**bound.canonical, **supplied}), fingerprint=bound.fingerprint)
+        except InvalidArguments as error:
+            raise (error if problem is None else problem(error)) from error
+
+    def without_supplied(self, arguments: JsonObject) -> JsonObject:
+        """Canonical arguments without those that the application supplies: what was proposed of a call."""
+        names = {field.name for field in self.supplied_fields}
+        return {name: value for name, value in arguments.items() if name not in names} if names else arguments
+
+    def _bind_again(self, arguments: object, before: JsonObject) -> Bound:
         first, bound = self._bound(arguments)
         if same_json(bound.canonical, before):
             return bound
@@ -164,7 +191,9 @@ class ToolContract(Generic[P, R]):
         return replace(refound, fingerprint=self._fingerprint(first, refound.canonical))
 
     def remembers(self, bound: Bound) -> bool:
-        """Whether all that a call runs with is known again from its record: no sensitive default of it differs each time."""
+        """Whether all that a call runs with is known from its record: nothing sensitive was supplied to it or differs each time."""
+        if any(field.is_sensitive(self.sensitive) for field in self.supplied_fields):
+            return False
         return bound.fingerprint == self.fingerprint_of(bound.canonical)
 
     def _bound(self, arguments: object) -> tuple[Any, Bound]:
@@ -218,24 +247,13 @@ class ToolContract(Generic[P, R]):
         except Exception:  # a comparison of the values' own class
             return [""]
 
-    def _masked(self, error: InvalidArguments, arguments: object) -> InvalidArguments:
-        """The error without what stood in sensitive fields, which a validator may quote; the same one where it quotes nothing."""
-        secrets = Secrets()
-        secrets.learn_from(storable(arguments), self.sensitive)  # they may be anything at all
-        message, details = secrets.text(error.message), secrets.value(error.details)
-        if (message, details) == (error.message, error.details):
-            return error
-        return InvalidArguments(
-            message, tool=error.tool, problems=details.pop("problems"), code=error.code, details=details
-        )
-
     def fingerprint(self, arguments: Any) -> str:
-        """Digest what would run: tool, version and canonical arguments."""
+        """Digest what was proposed: tool, version and canonical arguments, without those that the application supplies."""
         return self.fingerprint_of(self.canonical_arguments(arguments))
 
     def fingerprint_of(self, canonical: JsonObject) -> str:
         """As `fingerprint`, of canonical arguments."""
-        return digest({"tool": self.name, "version": self.version, "arguments": canonical})
+        return digest({"tool": self.name, "version": self.version, "arguments": self.without_supplied(canonical)})
 
     def call(self, arguments: Any, ctx: ToolContext | None = None) -> Any:
         """Call the function; what an async one gives is to be awaited.
@@ -317,17 +335,18 @@ class ToolContract(Generic[P, R]):
         if self.preview is None:
             return None
         shown = self._predicate(self.preview, PREVIEW)(looked_at(self._input.values(arguments), arguments), ctx, view)
-        discard(shown)
-        try:
-            plain = to_json(on_wire(shown, to_jsonable_python(shown)))
-        except Exception as error:  # values have methods of their own, which may raise anything
-            raise InvalidOutput(
-                f"the preview of {self.name} shows what has no JSON form ({error}); return plain data or a model"
-            ) from error
-        problem = why_not_storable(plain) or not_finite(shown)
-        if problem is not None:
-            raise InvalidOutput(f"the preview of {self.name} shows what cannot be kept: {problem}; show less of it")
-        return plain
+        return checked_preview(self.name, shown)
+
+    def supply(
+        self, function: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None, view: Any = None
+    ) -> Any:
+        """Ask the application's function for the value of an argument.
+
+        Raises:
+            RuleError: it raised.
+            Refused: it said no by raising it.
+        """
+        return self._predicate(function, SUPPLIER)(looked_at(self._input.values(arguments), arguments), ctx, view)
 
     def dump_output(self, value: Any, *, longest: int = LONGEST) -> JSON:
         """Check what the function returned against the contract, and give it as it is on the wire.
@@ -339,26 +358,7 @@ class ToolContract(Generic[P, R]):
         Raises:
             InvalidOutput: it is not what the contract promises, or cannot be kept and read back as it is.
         """
-        if inspect.iscoroutine(value):
-            value.close()
-        try:
-            valid = self._output.validate_python(value)
-            plain = to_json(
-                on_wire(valid, self._output.dump_python(valid, mode="json", by_alias=True, warnings="error"))
-            )
-            problem = why_not_storable(plain, longest=longest) or not_finite(valid)
-            if problem is None:
-                return plain
-            wrong = [{"field": "", "problem": problem}]
-        except ValidationError as error:
-            wrong = [{"field": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()]
-        except Exception as error:  # validators and serializers of the tool's own may raise anything
-            wrong = [{"field": "", "problem": storable_text(error)}]
-        told = "; ".join(f"{item['field'] or 'the value'}: {item['problem']}" for item in wrong)
-        raise InvalidOutput(
-            f"{self.name} returned what its contract does not promise ({told}); mend the tool or its return annotation",
-            details={"tool": self.name, "problems": wrong},
-        )
+        return checked_output(self.name, self._output, value, longest)
 
     def redacted(self, value: JSON) -> JSON:
         """Give arguments or output, as JSON data, without what is sensitive in them."""
@@ -417,21 +417,18 @@ class ToolContract(Generic[P, R]):
 
         It stays the same when a docstring is mended. A workflow's fingerprint and its approvals hold it.
         """
-        decided = [[field.name, normalised(field.schema), field.is_required] for field in self.decision_fields]
-        return digest(
-            {
-                "name": self.name,
-                "version": self.version,
-                "effect": self.effect,
-                "inputSchema": normalised(self._input.schema()),
-                **({"decided": decided} if decided else {}),
-            }
-        )
+        schema, decided, supplied = self._input.schema(), self.decision_fields, self.supplied_fields
+        return binding_digest(self.name, self.version, self.effect, schema, decided=decided, supplied=supplied)
 
     @property
     def decision_fields(self) -> tuple[DecisionField, ...]:
         """The arguments that only the one who decides on a call states, and that no model is offered."""
         return getattr(self._input, "decided", ())
+
+    @property
+    def supplied_fields(self) -> tuple[SuppliedField, ...]:
+        """The arguments that only the application supplies, and that no model is offered."""
+        return getattr(self._input, "supplied", ())
 
     def as_tool(self) -> "StructuredTool":
         """Make a plain LangChain tool of the contract, without gate, approval or record; see `interlock.tools.langchain`."""
@@ -446,4 +443,7 @@ class ToolContract(Generic[P, R]):
         return predicate
 
     def _read_predicate(self, function: Callable[..., Any], role: str) -> Predicate:
-        return Predicate.read(function, role, self.name, self._input.names, self._context, model=self.input_model)
+        names = self._input.names
+        if role == SUPPLIER:
+            names -= {field.parameter for field in self.supplied_fields}
+        return Predicate.read(function, role, self.name, names, self._context, model=self.input_model)

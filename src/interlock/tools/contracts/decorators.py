@@ -291,7 +291,7 @@ def make_contract(
         answers=None if answers is None else answers_of(answers, place),
         check=check,
         preview=preview,
-        sensitive=_sensitive(sensitive, arguments_schema, result_schema, place),
+        sensitive=_sensitive(sensitive, _known(given, arguments_schema, result_schema), place),
         retry=_retry(retry, landing, place),
         timeout=_timeout(timeout, place),
         return_direct=return_direct,
@@ -404,10 +404,17 @@ def _wire_name(name: str, given: str | None, place: str) -> str:
     return wire
 
 
-def _sensitive(names: Iterable[str], arguments: JsonObject, output: JsonObject, place: str) -> frozenset[str]:
+def _known(given: Input, arguments: JsonObject, output: JsonObject) -> set[str]:
+    """The names on the wire of all fields that a tool takes or returns: what others than the model state, too."""
+    others = (*getattr(given, "decided", ()), *getattr(given, "supplied", ()))
+    nested = [property_names(field.schema) for field in others]
+    own = {field.name for field in others}
+    return (property_names(arguments) | property_names(output) | own).union(*nested)
+
+
+def _sensitive(names: Iterable[str], known: set[str], place: str) -> frozenset[str]:
     if isinstance(names, str):
         raise ContractError(f"{place} has sensitive={names!r}; give a collection of names, such as [{names!r}]")
-    known = property_names(arguments) | property_names(output)
     found = set()
     for name in names:
         wire = next((wire for wire in (name, camel(name)) if wire in known), None)

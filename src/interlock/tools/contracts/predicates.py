@@ -174,11 +174,12 @@ def looked_at(values: Mapping[str, Any], parsed: Any) -> dict[str, Any]:
     return {**values, WHOLE: parsed}
 
 
-CHECK, PREVIEW, CONDITION = "check", "preview", "condition"
+CHECK, PREVIEW, CONDITION, SUPPLIER = "check", "preview", "condition", "supplier"
 _ANSWERS: Mapping[str, tuple[type, ...] | None] = {
     CHECK: (bool, str, type(None)),
     PREVIEW: None,
     CONDITION: (bool,),
+    SUPPLIER: None,
 }
 """What a function in each role may say that it returns."""
 

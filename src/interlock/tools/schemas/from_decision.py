@@ -1,9 +1,9 @@
 """Arguments that only the person who decides on a call states: a model is not offered them, and cannot give them."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
@@ -25,30 +25,29 @@ class FromDecision:
 
 
 @dataclass(frozen=True)
-class DecisionField:
-    """One argument that the one who decides fills in."""
+class FieldOfOthers:
+    """One argument that a model neither is offered nor can give."""
 
     name: str
     """As on the wire."""
     parameter: str
     """As in Python."""
+    schema: JsonObject
+    """The JSON Schema of its values."""
+
+
+@dataclass(frozen=True)
+class DecisionField(FieldOfOthers):
+    """One argument that the one who decides fills in."""
+
     asks: str
     """What they are asked; empty where nothing was said."""
     is_required: bool
     """Whether nobody can agree without it."""
-    schema: JsonObject
-    """The JSON Schema of its values."""
 
     def to_json(self) -> JsonObject:
         """The field as it is shown beside a request."""
         return {"name": self.name, "asks": self.asks, "required": self.is_required, "schema": self.schema}
-
-
-def marker_in(annotation: Any) -> FromDecision | None:
-    """The marker of an annotation; None where it has none."""
-    if get_origin(annotation) is not Annotated:
-        return None
-    return _among(get_args(annotation)[1:])
 
 
 def marker_of(field: FieldInfo) -> FromDecision | None:
@@ -65,14 +64,14 @@ def _among(metadata: tuple[Any, ...]) -> FromDecision | None:
     return None
 
 
-def left_open(model: type[BaseModel], markers: Mapping[str, FromDecision]) -> type[BaseModel]:
-    """The model with its marked fields optional: they are not there before somebody decides.
+def left_open(model: type[BaseModel], names: Iterable[str]) -> type[BaseModel]:
+    """The model with some of its fields optional: they are not there before somebody states them.
 
     Args:
         model: The input of a tool.
-        markers: The markers, by the field's name in Python.
+        names: The fields' names in Python.
     """
-    required = {name for name in markers if model.model_fields[name].is_required()}
+    required = {name for name in names if model.model_fields[name].is_required()}
     if not required:
         return model
     fields: dict[str, Any] = {}
@@ -98,19 +97,23 @@ def fields_in(
     """
     if not markers:
         return ()
+    schemas = schemas_of(model, markers)
+    keys = wire_keys(model)
+    return tuple(
+        DecisionField(keys[name], name, schemas[name], marker.asks, name in required)
+        for name, marker in markers.items()
+    )
+
+
+def schemas_of(model: type[BaseModel], names: Iterable[str]) -> dict[str, JsonObject]:
+    """The JSON Schema of each of these fields by itself, by its name in Python."""
     keys, schema = wire_keys(model), input_schema(model)
     properties: Any = schema["properties"]
     definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
-    return tuple(
-        DecisionField(
-            keys[name],
-            name,
-            marker.asks,
-            name in required,
-            {**properties[keys[name]], **(definitions if "$ref" in str(properties[keys[name]]) else {})},
-        )
-        for name, marker in markers.items()
-    )
+    return {
+        name: {**properties[keys[name]], **(definitions if "$ref" in str(properties[keys[name]]) else {})}
+        for name in names
+    }
 
 
 def without(schema: JsonObject, names: frozenset[str]) -> JsonObject:
@@ -136,4 +139,13 @@ def _is_used(name: str, schema: JsonObject) -> bool:
     return f"'#/$defs/{name}'" in str(others)
 
 
-__all__ = ["DecisionField", "FromDecision", "fields_in", "left_open", "marker_in", "marker_of", "without"]
+__all__ = [
+    "DecisionField",
+    "FieldOfOthers",
+    "FromDecision",
+    "fields_in",
+    "left_open",
+    "marker_of",
+    "schemas_of",
+    "without",
+]

@@ -13,6 +13,7 @@ from ..errors import ContractError
 from ..wire import camel
 from .arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_arguments
 from .docstring import described_parameters
+from .from_application import SuppliedField, supplied_in, supplier_of
 from .from_decision import DecisionField, fields_in, left_open, marker_of, without
 from .offered.core_schema import imports_code, models_in
 from .offered.schema import input_schema, offered_schema
@@ -31,6 +32,8 @@ class ModelInput:
     """The parameter that takes the model as it is; None when each field is a parameter of its own."""
     decided: tuple[DecisionField, ...] = ()
     """The arguments that only the one who decides on a call states."""
+    supplied: tuple[SuppliedField, ...] = ()
+    """The arguments that only the application supplies."""
 
     @cached_property
     def _validator(self) -> Validator:
@@ -42,14 +45,14 @@ class ModelInput:
 
     @cached_property
     def _of_others(self) -> frozenset[str]:
-        return frozenset(field.name for field in self.decided)
+        return frozenset(field.name for field in (*self.decided, *self.supplied))
 
     @cached_property
     def _offered(self) -> JsonObject:
         return without(self._validator.schema, self._of_others)
 
     def schema(self) -> JsonObject:
-        """The JSON Schema that a model is offered, and that `parse` enforces; `parse` reads `decided` as well."""
+        """The JSON Schema that a model is offered, and that `parse` enforces; `parse` reads what others state as well."""
         return self._offered
 
     def printed(self) -> JsonObject:
@@ -95,9 +98,9 @@ class ModelInput:
         for key in self._left_out:
             if dumped.get(key) is None:
                 dumped.pop(key, None)
-        for field in self.decided:
+        for field in (*self.decided, *self.supplied):
             if field.parameter not in parsed.model_fields_set:
-                dumped.pop(field.name, None)  # nobody has decided yet, or what is there by default was left as it is
+                dumped.pop(field.name, None)  # nobody has stated it yet, or what is there by default was left as it is
         return dumped
 
     @cached_property
@@ -145,7 +148,7 @@ def make_input(
         if explicit is None
         else _from_model(tool, place, signature, explicit, extra)
     )
-    made = _decided(made, place)
+    made = _of_others(made, place)
     refuse_collisions(made.model, place)
     core = made.model.__pydantic_core_schema__
     for model in {made.model, *models_in(core)}:
@@ -158,18 +161,29 @@ def make_input(
     return made
 
 
-def _decided(made: ModelInput, place: str) -> ModelInput:
-    """The input with the fields that the one who decides fills in apart from the others."""
+def _of_others(made: ModelInput, place: str) -> ModelInput:
+    """The input with the fields that the one who decides states, and those that the application supplies, apart from the others."""
     model = made.model
-    found = {name: marker_of(field) for name, field in model.model_fields.items()}
-    markers = {name: marker for name, marker in found.items() if marker is not None}
-    required = frozenset(name for name in markers if model.model_fields[name].is_required())
+    fields = model.model_fields
+    decided = {name: marker for name, field in fields.items() if (marker := marker_of(field)) is not None}
+    supplied = {name: one for name, field in fields.items() if (one := supplier_of(field, name, place)) is not None}
+    if both := decided.keys() & supplied.keys():
+        raise ContractError(
+            f"{place} marks {', '.join(sorted(both))} with FromDecision and with FromApplication; take one of the two"
+        )
+    names = [*decided, *supplied]
+    required = frozenset(name for name in names if fields[name].is_required())
     try:
-        opened = left_open(model, markers)
-        return replace(made, model=opened, decided=fields_in(opened, markers, required))
+        opened = left_open(model, names)
+        return replace(
+            made,
+            model=opened,
+            decided=fields_in(opened, decided, required),
+            supplied=supplied_in(opened, supplied, required, model),
+        )
     except Exception as error:
         raise ContractError(
-            f"{place} leaves {', '.join(markers)} to the one who decides, and cannot be called without before: {first_line(error)}"
+            f"{place} leaves {', '.join(names)} to others than the model, and cannot be read without: {first_line(error)}"
         ) from error
 
 

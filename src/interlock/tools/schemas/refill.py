@@ -49,7 +49,7 @@ def _of_model(read: BaseModel, canonical: Mapping[str, JSON], before: Mapping[st
             continue
         if name in read.model_fields_set and key in canonical:
             found[key] = refilled(getattr(read, name), canonical[key], before[key])
-        elif name not in read.model_fields_set and _varies(field) and not _is_masked(before[key]):
+        elif name not in read.model_fields_set and _varies(field) and not is_masked(before[key]):
             found[key] = before[key]
     return found
 
@@ -63,10 +63,11 @@ def _key_of(model: type[BaseModel], name: str, written: Mapping[str, JSON]) -> s
     return next((key for key in names if isinstance(key, str) and key in written), None)
 
 
-def _is_masked(value: JSON) -> bool:
+def is_masked(value: JSON) -> bool:
+    """Whether something of a value, as it is on record, was sensitive and is masked."""
     if isinstance(value, dict):
-        return any(map(_is_masked, value.values()))
-    return any(map(_is_masked, value)) if isinstance(value, list) else value == MASK
+        return any(map(is_masked, value.values()))
+    return any(map(is_masked, value)) if isinstance(value, list) else value == MASK
 
 
 def as_given(read: Any, canonical: JSON, redacted: JSON) -> JSON:

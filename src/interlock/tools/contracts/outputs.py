@@ -1,0 +1,72 @@
+"""What a tool returned, and what its preview shows, as JSON that can be kept."""
+
+import inspect
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from ..canonical import JSON, to_json
+from ..errors import InvalidOutput
+from ..schemas.finite import not_finite
+from ..schemas.shapes import on_wire
+from ..storable import storable_text, why_not_storable
+from .yes_or_no import discard
+
+
+def checked_output(tool: str, output: TypeAdapter[Any], value: Any, longest: int) -> JSON:
+    """What a tool returned, held against its contract, as it is on the wire.
+
+    Args:
+        tool: The tool's name.
+        output: What it promises.
+        value: What it returned.
+        longest: How many characters that may have as JSON text, about.
+
+    Raises:
+        InvalidOutput: It is not what the contract promises, or cannot be kept and read back as it is.
+    """
+    if inspect.iscoroutine(value):
+        value.close()
+    try:
+        valid = output.validate_python(value)
+        plain = to_json(on_wire(valid, output.dump_python(valid, mode="json", by_alias=True, warnings="error")))
+        problem = why_not_storable(plain, longest=longest) or not_finite(valid)
+        if problem is None:
+            return plain
+        wrong = [{"field": "", "problem": problem}]
+    except ValidationError as error:
+        wrong = [{"field": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()]
+    except Exception as error:  # validators and serializers of the tool's own may raise anything
+        wrong = [{"field": "", "problem": storable_text(error)}]
+    told = "; ".join(f"{item['field'] or 'the value'}: {item['problem']}" for item in wrong)
+    raise InvalidOutput(
+        f"{tool} returned what its contract does not promise ({told}); mend the tool or its return annotation",
+        details={"tool": tool, "problems": wrong},
+    )
+
+
+def checked_preview(tool: str, shown: Any) -> JSON:
+    """What a preview shows, as JSON data.
+
+    Args:
+        tool: The tool's name.
+        shown: What its preview returned.
+
+    Raises:
+        InvalidOutput: It has no JSON form, or cannot be kept.
+    """
+    discard(shown)
+    try:
+        plain = to_json(on_wire(shown, to_jsonable_python(shown)))
+    except Exception as error:  # values have methods of their own, which may raise anything
+        raise InvalidOutput(
+            f"the preview of {tool} shows what has no JSON form ({error}); return plain data or a model"
+        ) from error
+    problem = why_not_storable(plain) or not_finite(shown)
+    if problem is not None:
+        raise InvalidOutput(f"the preview of {tool} shows what cannot be kept: {problem}; show less of it")
+    return plain
+
+
+__all__ = ["checked_output", "checked_preview"]

@@ -1,0 +1,81 @@
+"""A call with the arguments that the application supplies: asked for when the call is judged, and held to their types."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from ..canonical import JSON, JsonObject, same_json, to_json
+from ..errors import InvalidArguments, RuleError
+from ..redaction import MASK
+from ..schemas.from_application import SuppliedField
+from ..schemas.input import Bound
+from ..schemas.shapes import on_wire
+from .contract import ToolContract
+from .predicates import SUPPLIER
+
+Supply = Callable[[ToolContract, Any, Callable[..., Any]], Any]
+"""Asks the application's function for a value: the tool, the arguments of the call, the function."""
+
+
+def with_supplied(tool: ToolContract, bound: Bound, supply: Supply) -> Bound:
+    """The arguments of a call, with those that the application supplies.
+
+    Args:
+        tool: The tool.
+        bound: The arguments as they were proposed.
+        supply: Asks for the values.
+
+    Raises:
+        RuleError: A function raised, or gave what does not fit its parameter.
+        Refused: A function said no.
+    """
+    if not tool.supplied_fields:
+        return bound
+    given: dict[str, JSON] = {}
+    for field in tool.supplied_fields:
+        value = supply(tool, bound.copied(), field.supply)
+        if value is not None:
+            given[field.name] = _plain(tool, field, value)
+        elif not field.takes_none:
+            raise _unfit(tool, field, "None")
+    return tool.bound_with(bound, given, lambda error: _refit(tool, given, error))
+
+
+def named_among(fields: Collection[SuppliedField], arguments: Mapping[str, Any]) -> list[str]:
+    """Those of these arguments that only the application may supply, under either of their names."""
+    return [name for field in fields for name in dict.fromkeys((field.name, field.parameter)) if name in arguments]
+
+
+def changed(tool: ToolContract, one: JsonObject, other: JsonObject) -> list[str]:
+    """The arguments that the application supplies and that differ in two calls."""
+    names = [field.name for field in tool.supplied_fields]
+    return [name for name in names if not same_json(one.get(name), other.get(name))]
+
+
+def _plain(tool: ToolContract, field: SuppliedField, value: Any) -> JSON:
+    try:
+        plain = to_json(on_wire(value, to_jsonable_python(value, by_alias=True)))
+    except Exception as error:  # values have methods of their own, which may raise anything
+        raise _unfit(tool, field, f"a {type(value).__name__}, which has no JSON form") from error
+    if plain == MASK or (isinstance(plain, str) and set(plain) == {"*"}):
+        raise _unfit(tool, field, f"a {type(value).__name__}, which hides its value")
+    return plain
+
+
+def _refit(tool: ToolContract, given: Mapping[str, JSON], error: InvalidArguments) -> RuleError:
+    """The error for values that do not fit, by the first field that it is about."""
+    about = {str(problem["field"]).split(".")[0].split("[")[0] for problem in error.problems}
+    fields = [field for field in tool.supplied_fields if field.name in given]
+    field = next((one for one in fields if one.name in about), fields[0])
+    broken = _unfit(tool, field, f"a {type(given[field.name]).__name__} that does not fit it")
+    broken.__cause__ = error
+    return broken
+
+
+def _unfit(tool: ToolContract, field: SuppliedField, what: str) -> RuleError:
+    label = tool.label_of(field.supply, SUPPLIER)
+    return RuleError(f"{label} gave {what}, for the argument {field.name}", rule=label)
+
+
+__all__ = ["Supply", "changed", "named_among", "with_supplied"]

@@ -34,6 +34,14 @@ from tests.events.support import envelope
 FIRST = 100_000
 STARTING = 60.0
 """Seconds within which a worker that was started on a busy machine listens to signals."""
+AT_ONCE = 50
+"""How many runs are begun before approvals and events are looked at again."""
+AHEAD = 500
+"""How many runs have begun and not ended, at most."""
+EVERY = 30.0
+"""Seconds between two lines of how far it is."""
+LAST = 900.0
+"""Seconds that those which have begun get to end in."""
 SUPERVISOR = Principal("sue", roles=frozenset({"supervisor"}))
 ENDS = {"case": {"closed"}, "engagement": {"closed", "escalated"}, "retail-desk": {"handed_over"}}
 TOOLS = {
@@ -63,6 +71,7 @@ class Report:
     """How it ended."""
 
     runs: int
+    """How many were begun."""
     seconds: float = 0.0
     states: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -136,6 +145,16 @@ class Outside:
         self._graphs, self._chance = graphs, chance
         self._delivered: set[str] = set()
 
+    def begin(self, queue: Runs, numbers: range) -> int:
+        """Begin a run for each number; how many of them are known to be begun. What was not is begun again, with its key."""
+        names, begun = [*self._graphs], 0
+        with contextlib.suppress(StoreUnavailable):
+            for who in numbers:
+                given = {"messages": [("user", str(who))]}
+                queue.start(names[(who - FIRST) % 3], given, principal=Principal(f"c{who}"), key=str(who))
+                begun += 1
+        return begun
+
     def act(self) -> None:
         with contextlib.suppress(StoreUnavailable):
             for graph in self._graphs.values():
@@ -177,8 +196,8 @@ def run(
     say: Callable[[str], None] = lambda _: None,
     log_file: str | None = None,
 ) -> Report:
-    """Run them all, and look at how they ended."""
-    chance, report = random.Random(seed), Report(runs)
+    """Run them all, or as many as can be begun in so many seconds, and look at how they ended."""
+    chance, report = random.Random(seed), Report(0)
     saver = SQLCheckpointer(url, capacity=Capacity(connections=8))
     saver.setup()
     fill(saver.database, range(FIRST, FIRST + runs))
@@ -186,45 +205,48 @@ def run(
     with open(log_file or os.devnull, "wb") as log, contextlib.ExitStack() as stack:
         queue = Runs(graphs.values(), url, per_tenant=8, capacity=Capacity(connections=4))
         stack.callback(queue.close)
-        names = [*graphs]
-        for number in range(runs):
-            who = FIRST + number
-            given = {"messages": [("user", str(who))]}
-            queue.start(names[number % 3], given, principal=Principal(f"c{who}"), key=str(who))
         began = time.monotonic()
         fleet = Fleet(url, workers=workers, concurrency=concurrency, log=log)
         stack.callback(fleet.close)
         outside = Outside(graphs, chance)
-        plan = _plan(disturbed, runs, chance)
+        plan = _plan(disturbed, chance)
         stopped: dict[int, float] = {}
+        said, ended = began, 0
         while True:
+            now = time.monotonic()
+            is_over = report.runs == runs or now - began > seconds
+            if not is_over:
+                room = min(AT_ONCE, runs - report.runs, AHEAD - (report.runs - ended))
+                report.runs += outside.begin(queue, range(FIRST + report.runs, FIRST + report.runs + max(room, 0)))
             outside.act()
             ended = _ended(graphs["case"])
             for which, until in [*stopped.items()]:
                 if time.monotonic() > until:
                     fleet.processes[which].send_signal(signal.SIGCONT)
                     del stopped[which]
-            while plan and plan[0][0] <= ended:
+            while plan and plan[0][0] <= max(ended / runs, (now - began) / seconds):
                 _disturb(plan.pop(0)[1], fleet, stopped, chance, restart, report.done)
-                say(f"{time.monotonic() - began:6.0f} s: {ended} of {runs} ended; {report.done}")
-            if ended >= runs and not plan and not stopped:
+            if now - said > EVERY:
+                said = now
+                say(f"{now - began:6.0f} s: {ended} of {report.runs} ended; {report.done}")
+            if is_over and ended >= report.runs and not plan and not stopped:
                 break
-            if time.monotonic() - began > seconds:
-                report.wrong.append(f"only {ended} of {runs} ended in {seconds} s")
+            if now - began > seconds + LAST:
+                report.wrong.append(f"only {ended} of {report.runs} ended in {seconds + LAST} s")
                 break
             time.sleep(0.05)
         report.seconds = time.monotonic() - began
         _wait_for_quiet(queue)
         report.wrong += [f"in the queue: {one}" for one in queue.list(status="person", tenant=None)]
-    _look(graphs, report, range(FIRST, FIRST + runs))
+    _look(graphs, report, range(FIRST, FIRST + report.runs))
     saver.close()
     return report
 
 
-def _plan(disturbed: Disturbed, runs: int, chance: random.Random) -> list[tuple[int, str]]:
-    """What is done after how many instances have ended."""
+def _plan(disturbed: Disturbed, chance: random.Random) -> list[tuple[float, str]]:
+    """What is done after which share of the instances has ended, or of the time has passed."""
     kinds = [name for name in ("kills", "stops", "restarts", "deploys") for _ in range(getattr(disturbed, name))]
-    at = sorted(chance.randrange(0, max(1, runs * 9 // 10)) for _ in kinds)
+    at = sorted(chance.uniform(0.0, 0.9) for _ in kinds)
     chance.shuffle(kinds)
     return [*zip(at, kinds, strict=True)]
 
@@ -323,6 +345,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("runs", 300), ("kills", 10), ("stops", 3), ("restarts", 0), ("deploys", 1), ("workers", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--seconds", type=float, default=7200.0, help="begin no run after so many seconds")
     parser.add_argument("--log", help="keep what the workers say in this file")
     given = parser.parse_args()
     wanted = Disturbed(given.kills, given.stops, given.restarts, given.deploys)
@@ -332,11 +355,12 @@ def main() -> None:
             runs=given.runs,
             disturbed=wanted,
             workers=given.workers,
+            seconds=given.seconds,
             restart=restart,
             say=print,
             log_file=given.log,
         )
-    print(f"{report.runs} runs in {report.seconds:.0f} s: {dict(report.states)}; {report.done}")
+    print(f"{report.runs} runs of {given.runs} in {report.seconds:.0f} s: {dict(report.states)}; {report.done}")
     for line in report.wrong[:50]:
         print(line)
     sys.exit(1 if report.wrong else 0)

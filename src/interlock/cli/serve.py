@@ -31,6 +31,13 @@ def serve(
     ] = None,
     db: DbOption = None,
     *,
+    planned: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:WORKFLOW",
+            help="A later version of a workflow, which is not served: the console says which instances it would strand.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.")] = 8300,
     development: Annotated[
@@ -160,6 +167,7 @@ def serve(
         held.callback(queue.close)
     made = service(
         graphs,
+        planned=[load_app(one).workflow for one in planned or ()],
         tokens=tokens,
         development=people if development else None,
         operators=operator or ("operator",),

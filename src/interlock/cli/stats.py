@@ -53,10 +53,12 @@ def stats(
 
 
 def _export(graph: WorkflowGraph, path: Path, tenant: str, since: dt.datetime | None) -> int:
-    examples = [json.dumps(one, ensure_ascii=False) for one in graph.instances.examples(tenant=tenant, since=since)]
-    with writing(path):
-        path.write_text("".join(f"{line}\n" for line in examples), encoding="utf-8")
-    return len(examples)
+    written = 0
+    with writing(path), path.open("w", encoding="utf-8") as file:
+        for one in graph.instances.examples(tenant=tenant, since=since):
+            file.write(f"{json.dumps(one, ensure_ascii=False)}\n")
+            written += 1
+    return written
 
 
 def _print_outcomes(columns: list[str], rows: list[dict[str, Any]]) -> None:

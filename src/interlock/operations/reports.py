@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..checkpointing.reports import learning
@@ -89,37 +90,57 @@ class Reports:
         """The proposals that were edited, rejected or answered, as examples for evaluation; without what is sensitive.
 
         Returns:
-            One object each: workflow, state, tool, the arguments as proposed and as edited, what was decided, by whom and why.
+            One object each: workflow, state, tool, the arguments as proposed and as edited, what was decided, by whom and why. They are read
+            some at a time, so there may be any number; those that were asked for first come first.
         """
-        with self._engine.store.read() as connection:
-            found = list(learning.examples(connection, self._over(tenant, since)))
-        for one in found:
-            contract = self._engine.definition.contracts.get(one.approval["tool"])
-            sensitive = frozenset[str]() if contract is None else contract.sensitive
-            decision = one.decision or {}
-            yield {
-                "schemaVersion": 1,
-                "approvalId": one.approval["approval_id"],
-                "workflowId": one.approval["workflow_id"],
-                "workflow": one.approval["workflow"],
-                "state": one.approval["state"],
-                "tool": one.approval["tool"],
-                "toolVersion": one.approval["tool_version"],
-                "proposed": redact(one.proposed, sensitive),
-                "outcome": one.outcome,
-                "edited": None if one.edited is None else redact(one.edited, sensitive),
-                "editedFields": [*one.changed],
-                "reason": decision.get("message"),
-                "approver": decision.get("principal_id"),
-                "decidedAt": moment(int(decision["decided_at"])) if decision else None,
-            }
+        place: learning.Place | None = None
+        while True:
+            found, place = self._some_examples(tenant, since, place)
+            yield from found
+            if place is None:
+                return
 
     async def aexamples(
         self, *, tenant: str | None = "default", since: dt.datetime | None = None
     ) -> AsyncIterator[JsonObject]:
         """As `examples`."""
-        for one in await self._engine.store.database.arun(lambda: [*self.examples(tenant=tenant, since=since)]):
-            yield one
+        place: learning.Place | None = None
+        while True:
+            some = partial(self._some_examples, tenant, since, place)
+            found, place = await self._engine.store.database.arun(some)
+            for one in found:
+                yield one
+            if place is None:
+                return
+
+    def _some_examples(
+        self, tenant: str | None, since: dt.datetime | None, after: learning.Place | None
+    ) -> tuple[list[JsonObject], learning.Place | None]:
+        """The next examples, read in a transaction of their own: whoever takes them may be slow."""
+        with self._engine.store.read() as connection:
+            found, place = learning.examples(connection, self._over(tenant, since), after=after)
+        return [*map(self._example, found)], place
+
+    def _example(self, one: learning.Decided) -> JsonObject:
+        contract = self._engine.definition.contracts.get(one.approval["tool"])
+        sensitive = frozenset[str]() if contract is None else contract.sensitive
+        decision = one.decision or {}
+        return {
+            "schemaVersion": 1,
+            "approvalId": one.approval["approval_id"],
+            "workflowId": one.approval["workflow_id"],
+            "workflow": one.approval["workflow"],
+            "state": one.approval["state"],
+            "tool": one.approval["tool"],
+            "toolVersion": one.approval["tool_version"],
+            "proposed": redact(one.proposed, sensitive),
+            "outcome": one.outcome,
+            "edited": None if one.edited is None else redact(one.edited, sensitive),
+            "editedFields": [*one.changed],
+            "reason": decision.get("message"),
+            "approver": decision.get("principal_id"),
+            "decidedAt": moment(int(decision["decided_at"])) if decision else None,
+        }
 
     def _over(self, tenant: str | None, since: dt.datetime | None) -> learning.Over:
         microseconds = None if since is None else int(since.timestamp() * 1_000_000)

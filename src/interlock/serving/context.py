@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, Request
 
+from ..rules.definition import Definition
 from .identity import Caller, Callers
 from .queries.figures import Figures
 from .watching import Watch
@@ -24,6 +25,8 @@ class Service:
     """More for the console's navigation: a text and where it leads, such as a tracing tool."""
     trace_url: str | None = None
     """Where a trace is looked at, with `{trace_id}` in it."""
+    planned: tuple[Definition, ...] = ()
+    """Definitions that are to come: the fleet says which instances they would strand."""
     figures: Figures = field(default_factory=Figures)
     """Counted now and then."""
 

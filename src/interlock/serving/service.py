@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from .._version import __version__
 from ..events.bus import Bus
 from ..events.webhooks import Webhook, Webhooks
-from ..graphs import WorkflowGraph
+from ..graphs import Workflow, WorkflowGraph
 from ..operations.event_service import EventService
+from ..rules.definition import Definition
 from ..tools.errors import InputError
 from . import health
 from .api import router as api
@@ -30,6 +31,7 @@ from .workflows import Workflows
 def service(
     graphs: WorkflowGraph | Iterable[WorkflowGraph],
     *,
+    planned: Iterable[Workflow | WorkflowGraph] = (),
     principal: PrincipalOf | None = None,
     tokens: Tokens | None = None,
     development: Development | None = None,
@@ -51,6 +53,7 @@ def service(
 
     Args:
         graphs: One compiled workflow or several; one of each name.
+        planned: Later versions of them, which are not served: the console's fleet page says which instances each would strand.
         principal: Your application's own function of the request: who sends it, or None. It may be asynchronous.
         tokens: Instead: bearer tokens.
         development: Instead: everybody says who they are. On your own machine alone.
@@ -81,7 +84,13 @@ def service(
     workflows = Workflows([graphs] if isinstance(graphs, WorkflowGraph) else graphs)
     callers = Callers(principal=principal, tokens=tokens, development=development, operators=operators, secret=secret)
     served = Service(
-        workflows, callers, Watch(workflows.stores), title, _safe_links(links or {}), _safe_link(trace_url)
+        workflows,
+        callers,
+        Watch(workflows.stores),
+        title,
+        _safe_links(links or {}),
+        _safe_link(trace_url),
+        tuple(_planned(one, workflows) for one in planned),
     )
     has_queue = all(store.when_due is not None for store in workflows.stores)
     events = (
@@ -129,6 +138,17 @@ def service(
         add_console(app)
     endpoint = add_mcp(app, served, mcp)
     return app
+
+
+def _planned(given: Workflow | WorkflowGraph, workflows: Workflows) -> Definition:
+    """The definition of a version that is to come.
+
+    Raises:
+        InputError: No workflow of that name is served.
+    """
+    definition = given.engine.definition if isinstance(given, WorkflowGraph) else given.definition()
+    workflows.named(definition.name)
+    return definition
 
 
 def _safe_links(links: Mapping[str, str]) -> dict[str, str]:

@@ -24,6 +24,8 @@ BY = ("tool", "state", "approver")
 GROUPS = (*BY, "origin")
 """What they can be grouped by."""
 Row = dict[str, Any]
+Place = tuple[int, str]
+"""Where a request stands in the order of requests: when it was made, and its id."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,45 @@ def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> l
     return [_row(by, key, tally) for key, tally in sorted(tallies.items(), key=lambda item: tuple(map(str, item[0])))]
 
 
-def examples(connection: Connection, over: Over) -> Iterator[Decided]:
-    """The proposals that were edited, rejected or answered, each with its last decision."""
-    for one in _each(connection, over, last_only=True):
-        if one.outcome in {"edited", "rejected", "responded"}:
-            yield one
+def examples(
+    connection: Connection, over: Over, *, after: Place | None = None, look_at: int = 500
+) -> tuple[list[Decided], Place | None]:
+    """Some of the proposals that were edited, rejected or answered, each with its last decision, those that were asked first first.
+
+    Args:
+        connection: In a read transaction, of which the next ones may be others: where a request stands in the order never changes.
+        over: What is looked at.
+        after: Where the ones before ended.
+        look_at: Through how many requests to look.
+
+    Returns:
+        Those of them that are examples, which may be none, and where they ended; None when there are no more.
+    """
+    places = connection.execute(_next_places(over, after, look_at)).all()
+    if not places:
+        return [], None
+    ids = [approval_id for _, approval_id in places]
+    found = _each(connection, over, last_only=True, of=approvals.c.approval_id.in_(ids))
+    kept = [one for one in found if one.outcome in {"edited", "rejected", "responded"}]
+    return kept, (int(places[-1][0]), str(places[-1][1])) if len(places) == look_at else None
+
+
+def _next_places(over: Over, after: Place | None, number: int) -> sa.Select[Any]:
+    """Where the next requests stand: the first of each status, which an index has in this order, and of those the first."""
+    columns = approvals.c
+    each = []
+    for status in ApprovalStatus:
+        some = sa.select(columns.requested_at, columns.approval_id).where(columns.status == status.value)
+        if after is not None:
+            at, approval_id = after
+            some = some.where(
+                columns.requested_at >= at, sa.or_(columns.requested_at > at, columns.approval_id > approval_id)
+            )
+        some = _over(some, approvals, over, "requested_at").order_by(columns.requested_at, columns.approval_id)
+        first = some.limit(number).subquery()
+        each.append(sa.select(first.c.requested_at, first.c.approval_id))
+    merged = sa.union_all(*each).subquery()
+    return sa.select(merged).order_by(merged.c.requested_at, merged.c.approval_id).limit(number)
 
 
 def tools(connection: Connection, over: Over) -> list[Row]:
@@ -174,7 +210,14 @@ _COUNTED_OF_DECISIONS = ("number", "kind", "principal_id", "arguments", "message
 """What outcomes are made of: everything else, such as what the approver was shown, is neither read nor decrypted for them."""
 
 
-def _each(connection: Connection, over: Over, *, last_only: bool, narrow: bool = False) -> Iterator[Decided]:
+def _each(
+    connection: Connection,
+    over: Over,
+    *,
+    last_only: bool,
+    narrow: bool = False,
+    of: sa.ColumnElement[bool] | None = None,
+) -> Iterator[Decided]:
     columns = [column.label(f"a_{column.name}") for column in approvals.columns]
     columns += [column.label(f"d_{column.name}") for column in decisions.columns]
     if narrow:
@@ -191,6 +234,8 @@ def _each(connection: Connection, over: Over, *, last_only: bool, narrow: bool =
     statement = _over(statement, approvals, over, "requested_at")
     if over.tools is not None:
         statement = statement.where(_of_tools(over, over.tools))
+    if of is not None:
+        statement = statement.where(of)
     found = (_split(row) for row in connection.execute(statement).mappings())
     yield from _last_of_each(found) if last_only else found
 

@@ -7,6 +7,8 @@ states and edges of earlier ones were is kept beside, so that this release can t
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from ...checkpointing.store import AuditKind, Unit
 from ...checkpointing.store import definitions as definition_rows
 from ...rules.definition import Definition
@@ -67,6 +69,32 @@ def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:
             **proved(definition),
         },
     )
+
+
+def why_stranded(
+    connection: Connection, definition: Definition, *, version: int, fingerprint: str, state: str, is_held: bool
+) -> str | None:
+    """Why `adopt` would refuse an instance of this workflow, in a few words; None where it would not.
+
+    Args:
+        connection: A transaction.
+        definition: The definition that it would come under.
+        version: Of the definition that the instance was moved on by.
+        fingerprint: Of the same.
+        state: Where the instance stands.
+        is_held: Whether an effect of it is under way outside the database, or of unknown outcome.
+    """
+    if fingerprint == definition.fingerprint:
+        return None
+    if version > definition.version:
+        return f"version {version} moved it on, which is newer"
+    mapped = definition.state_mapping.get(state)
+    if mapped is not None:
+        return "an effect of it is under way, or of unknown outcome" if is_held and mapped != state else None
+    if state not in definition.states:
+        return "there is no such state, and it is mapped to none"
+    shape = definition_rows.load(connection, definition.name, fingerprint)
+    return None if shape is None else _incompatible(shape, definition, state)
 
 
 def keep(definition: Definition, unit: Unit) -> None:

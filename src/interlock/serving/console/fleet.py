@@ -1,16 +1,20 @@
 """The fleet: where the instances of each workflow stand and how its tools fare; and what became of proposals that people judged."""
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy.engine import Connection
 
 from ...checkpointing.reports.daily import DAY, Day, daily
-from ...checkpointing.reports.fleet import StateCount, boxes, by_state
+from ...checkpointing.reports.fleet import Standing, StateCount, boxes, by_definition, by_state
+from ...commands.instances.versions import why_stranded
 from ...graphs import WorkflowGraph
+from ...rules.definition import Definition
 from ..access import operators_only
 from ..addresses import attachment
 from ..context import Calls, Serves, Service
@@ -28,6 +32,7 @@ class Figures:
 
     workflows: list[dict[str, Any]]
     boxes: list[tuple[str, str]]
+    planned: list[dict[str, Any]]
 
 
 def add(router: APIRouter) -> None:
@@ -42,7 +47,15 @@ async def show(request: Request, serves: Serves, caller: Calls) -> Response:
     operators_only(caller, "figures of the whole tenant")
     tenant = caller.principal.tenant
     figures, at = await serves.figures.of(("fleet", tenant), lambda: _figures(serves, tenant))
-    return page(request, "fleet.html", caller, workflows=figures.workflows, boxes=figures.boxes, at=int(at * 1_000_000))
+    return page(
+        request,
+        "fleet.html",
+        caller,
+        workflows=figures.workflows,
+        boxes=figures.boxes,
+        planned=figures.planned,
+        at=int(at * 1_000_000),
+    )
 
 
 async def learning(request: Request, serves: Serves, caller: Calls) -> Response:
@@ -58,8 +71,8 @@ async def export(name: str, serves: Serves, caller: Calls) -> Response:
     operators_only(caller, "examples of the whole tenant")
     instances = serves.workflows.named(name).instances
 
-    def lines() -> Iterator[str]:
-        for one in instances.examples(tenant=caller.principal.tenant):
+    async def lines() -> AsyncIterator[str]:
+        async for one in instances.aexamples(tenant=caller.principal.tenant):
             yield json.dumps(one, ensure_ascii=False) + "\n"
 
     return StreamingResponse(lines(), media_type="application/jsonl", headers=attachment(f"{name}.jsonl"))
@@ -68,8 +81,14 @@ async def export(name: str, serves: Serves, caller: Calls) -> Response:
 def _figures(service: Service, tenant: str) -> Figures:
     counts: list[StateCount] = []
     totals: dict[str, int] = {}
+    stranded: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    served = [graph.engine.definition for graph in service.workflows]
     for store in service.workflows.stores:
         with store.read() as connection:
+            for one in by_definition(connection, tenant=tenant):
+                for definition in (*served, *service.planned):
+                    if definition.name == one.workflow and (why := _why_stranded(connection, definition, one)):
+                        stranded[_version(definition)].append({"where": one, "why": why})
             counts += by_state(connection, tenant=tenant)
             for name, value in boxes(connection, tenant=tenant, now=store.now(connection)).items():
                 totals[name] = max(totals.get(name, 0), value) if name == "lag_seconds" else totals.get(name, 0) + value
@@ -80,7 +99,23 @@ def _figures(service: Service, tenant: str) -> Figures:
         ("Failed on their way in", str(totals["failed"])),
         ("Came before their wait", str(totals["kept"])),
     ]
-    return Figures([_workflow(graph, counts, tenant) for graph in service.workflows], shown)
+    workflows = [_workflow(graph, counts, tenant) for graph in service.workflows]
+    for shown_one, definition in zip(workflows, served, strict=True):
+        shown_one["stranded"] = stranded[_version(definition)]
+    planned = [
+        {"name": one.name, "version": one.version, "stranded": stranded[_version(one)]} for one in service.planned
+    ]
+    return Figures(workflows, shown, planned)
+
+
+def _version(definition: Definition) -> str:
+    return f"{definition.name} {definition.version} {definition.fingerprint}"
+
+
+def _why_stranded(connection: Connection, definition: Definition, one: Standing) -> str | None:
+    return why_stranded(
+        connection, definition, version=one.version, fingerprint=one.definition, state=one.state, is_held=one.is_held
+    )
 
 
 def _workflow(graph: WorkflowGraph, counts: list[StateCount], tenant: str) -> dict[str, Any]:
@@ -89,9 +124,6 @@ def _workflow(graph: WorkflowGraph, counts: list[StateCount], tenant: str) -> di
     tools = graph.instances.tool_stats(tenant=tenant)
     with store.read() as connection:
         days = daily(connection, tenant=tenant, workflow=definition.name, now=store.now(connection))
-    known = {*definition.states, *definition.state_mapping}
-    lost = [one for one in mine if one.state not in known and not one.is_final]
-    stranded = ", ".join(f"{one.count} in {one.state!r}" for one in lost)
     return {
         "name": definition.name,
         "version": definition.version,
@@ -105,9 +137,6 @@ def _workflow(graph: WorkflowGraph, counts: list[StateCount], tenant: str) -> di
             for one in mine
         ],
         "states_chart": bars("Instances by state", ("instances",), [Bar(one.state, (one.count,)) for one in mine]),
-        "stranded": f"This version does not know the state of some instances: {stranded}. Map them with state_mapping."
-        if lost
-        else "",
         "tools": [_tool(one) for one in tools],
         "days": [_day(one) for one in days],
         "calls_chart": columns(

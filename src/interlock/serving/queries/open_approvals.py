@@ -1,6 +1,6 @@
 """The open approvals that a caller may see, or may decide, whatever else waits within their tenant."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from ...graphs import WorkflowGraph
 from ...tools.approvals import DecisionKind
 from ..context import Service
 from ..identity import Caller
+from .sieve import Sieve
 
 LOOKED_AT = 1000
 """Through how many open approvals of a database is looked for those of a caller, beside those of instances that serve them."""
@@ -69,14 +70,11 @@ def _open_in(
     decides: bool,
 ) -> list[OpenApproval]:
     by, (workflow, person) = caller.principal, of
+    sieve = Sieve(service, caller, workflow=workflow, person=person, decides=decides)
     served = person if caller.is_operator else by.id
     found: dict[str, OpenApproval] = {}
-    for request, instance in _candidates(connection, by.tenant, served, limit):
-        graph = service.workflows.by_name.get(request.workflow)
-        if graph is None or workflow not in {None, request.workflow}:
-            continue
-        if person not in {None, request.requester.id, instance.served}:
-            continue
+    for request, instance in _candidates(connection, sieve, by.tenant, served, limit):
+        graph = service.workflows.by_name[request.workflow]
         if not caller.is_operator and not may_see(request, ownership_of(graph.engine, instance), by):
             continue
         if decides and why_not(connection, request, instance, caller) is not None:
@@ -88,7 +86,7 @@ def _open_in(
 
 
 def _candidates(
-    connection: Connection, tenant: str, served: str | None, limit: int
+    connection: Connection, sieve: Sieve, tenant: str, served: str | None, limit: int
 ) -> Iterator[tuple[ApprovalRequest, Instance]]:
     """Those of instances that serve a person, where one is named, and then the oldest of the tenant.
 
@@ -96,19 +94,19 @@ def _candidates(
     """
     columns = approvals.c
     statement = (
-        sa.select(approvals)
+        sa.select(*sieve.columns)
         .where(columns.tenant == tenant, columns.status == ApprovalStatus.REQUESTED.value)
         .order_by(columns.requested_at, columns.approval_id)
     )
     if served is not None:
         theirs = sa.select(instances.c.workflow_id).where(instances.c.tenant == tenant, instances.c.served == served)
-        of_them = statement.where(columns.workflow_id.in_(theirs))
-        yield from _with_instances(connection, _read(connection, of_them, limit))
+        of_them = statement.where(columns.workflow_id.in_(theirs)).limit(limit)
+        yield from _whole(connection, sieve, connection.execute(of_them).all())
     some, looked_at, at_once = statement, 0, min(limit, _AT_ONCE)
-    while looked_at < LOOKED_AT and (requests := _read(connection, some, at_once)):
-        yield from _with_instances(connection, requests)
-        looked_at += len(requests)
-        last = requests[-1]
+    while looked_at < LOOKED_AT and (rows := connection.execute(some.limit(at_once)).all()):
+        yield from _whole(connection, sieve, rows)
+        looked_at += len(rows)
+        last = rows[-1]
         some = statement.where(
             columns.requested_at >= last.requested_at,
             sa.or_(columns.requested_at > last.requested_at, columns.approval_id > last.approval_id),
@@ -116,8 +114,24 @@ def _candidates(
         at_once = _AT_ONCE
 
 
-def _read(connection: Connection, statement: sa.Select[Any], limit: int) -> list[ApprovalRequest]:
-    return [approval_rows.from_row(row) for row in connection.execute(statement.limit(limit))]
+def _whole(connection: Connection, sieve: Sieve, rows: Sequence[Any]) -> Iterator[tuple[ApprovalRequest, Instance]]:
+    """Of these rows, those that the sieve lets through, read whole: what the approver is shown is much, and may be encrypted."""
+    held = sa.select(instances.c.workflow_id, instances.c.served)
+    ids = {row.workflow_id for row in rows}
+    served = {one.workflow_id: one.served for one in connection.execute(held.where(instances.c.workflow_id.in_(ids)))}
+    kept = [
+        row.approval_id
+        for row in rows
+        if row.workflow_id in served and sieve.lets_through(row, served[row.workflow_id])
+    ]
+    if not kept:
+        return
+    whole = (
+        sa.select(approvals)
+        .where(approvals.c.approval_id.in_(kept))
+        .order_by(approvals.c.requested_at, approvals.c.approval_id)
+    )
+    yield from _with_instances(connection, [approval_rows.from_row(row) for row in connection.execute(whole)])
 
 
 def _with_instances(

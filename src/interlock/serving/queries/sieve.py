@@ -1,0 +1,100 @@
+"""Which of many open approvals a caller might see or decide, told from a few columns of their rows.
+
+It lets through too many rather than too few: who is let through is looked at again once the whole row is read. What is the same in many
+rows, such as the rule, is read once.
+"""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+
+from ...checkpointing.store.sql.json_text import read_json
+from ...checkpointing.tables.workflow import approvals
+from ...tools.approvals import Approval, DecisionKind
+from ...tools.ownership import Ownership
+from ...tools.principal import Principal
+from ..context import Service
+from ..identity import Caller
+
+PLACE = (approvals.c.approval_id, approvals.c.workflow_id, approvals.c.requested_at)
+"""What every look at an approval reads."""
+_T = TypeVar("_T")
+
+
+class _Read(Generic[_T]):
+    """Reads texts, each once."""
+
+    def __init__(self, read: Callable[[Any], _T]) -> None:
+        self._read = read
+        self._known: dict[str, _T] = {}
+
+    def of(self, text: str) -> _T:
+        found = self._known.get(text)
+        if found is None:
+            found = self._known[text] = self._read(read_json(text))
+        return found
+
+
+class Sieve:
+    """Lets through what a caller might be shown.
+
+    Args:
+        service: The service.
+        caller: Who looks.
+        workflow: Of which workflow; None for all that are served.
+        person: Only those that this person asked for, or whose instance serves them; None for anybody's.
+        decides: Only those that the caller could agree to now.
+    """
+
+    def __init__(
+        self, service: Service, caller: Caller, *, workflow: str | None, person: str | None, decides: bool
+    ) -> None:
+        self._service, self._caller, self._decides = service, caller, decides
+        self._workflow, self._person = workflow, person
+        self._rules, self._requesters = _Read(_rule), _Read(Principal.from_json)
+        self._may_see = not caller.is_operator and not decides  # whoever may decide is shown it
+        self.columns: tuple[sa.ColumnElement[Any], ...] = (
+            *PLACE,
+            approvals.c.workflow,
+            approvals.c.rule,
+            approvals.c.requester,
+            *((approvals.c.shown,) if self._may_see else ()),
+        )
+        """What it looks at."""
+
+    def lets_through(self, row: Any, served: str | None) -> bool:
+        """Whether the whole row is worth reading.
+
+        Args:
+            row: With the columns that the sieve looks at.
+            served: Whom the instance serves.
+        """
+        graph = self._service.workflows.by_name.get(row.workflow)
+        if graph is None or self._workflow not in {None, row.workflow}:
+            return False
+        requester, by = self._requesters.of(row.requester), self._caller.principal
+        if self._person not in {None, requester.id, served}:
+            return False
+        if self._decides:
+            return self._may(DecisionKind.APPROVE, self._rules.of(row.rule)[1], requester, served)
+        if not self._may_see or (by.is_known and by.id == requester.id):
+            return True
+        ownership = Ownership(by.tenant, served, graph.engine.definition.run_by)
+        if ownership.why_not_run(by) is None:
+            return True
+        # As `may_see` asks it: also whom an earlier stage asked, and a later one will ask.
+        stored, rule = self._rules.of(row.rule)
+        first = read_json(row.shown).get("rule")
+        asked = rule.stages if first == stored else (rule, *Approval.from_json(first).stages)
+        return any(self._may(DecisionKind.REJECT, rule, requester, served) for rule in asked)
+
+    def _may(self, kind: DecisionKind, rule: Approval, requester: Principal, served: str | None) -> bool:
+        return rule.why_not(requester=requester, by=self._caller.principal, kind=kind, served=served) is None
+
+
+def _rule(data: Any) -> tuple[Any, Approval]:
+    return data, Approval.from_json(data)
+
+
+__all__ = ["PLACE", "Sieve"]

@@ -12,8 +12,8 @@ WORKFLOWS = {"case": case_workflow, "engagement": engagement_workflow, "retail":
 _HEAD = """\
 # Who can do what
 
-The access review of a workflow has a row for each edge: in which state a tool may be called, where the call leads, which role
-the caller needs, whose decision it takes, and what else must hold. It is read off the definition, so it is complete for whatever goes through
+The access review of a workflow has a row for each edge: the state in which a tool may be called, the target state, the role that
+the caller needs, who approves the call, and further conditions. Interlock derives it from the definition, so it is complete for every call that passes through
 the gate ([what a proof relies on](claims.md#what-a-proof-relies-on)).
 
 ```sh
@@ -22,9 +22,9 @@ interlock access --app shop.desk:desk --csv       # for an auditor
 interlock access --app shop.desk:desk --markdown  # for a manual, as below
 ```
 
-`decided by` names each stage of an approval in turn, with every role that it may be escalated to. `(when f)` says that the function `f`
-decides whether anybody is asked. A policy that may ask somebody is named as well. `condition` names guards and checks; a guard that is a
-condition is written out.
+`decided by` lists each stage of an approval in order, with every role that it may be escalated to. `(when f)` means that the function `f`
+decides whether anyone is asked. Policies that may require an approval are listed too. `condition` lists guards and checks. A guard that is a
+condition is shown in full.
 
 ## Two versions
 
@@ -32,13 +32,13 @@ condition is written out.
 interlock access --app shop.desk:desk --since shop.old:desk --db sqlite:///shop.db
 ```
 
-prints what became possible, what became impossible, and which running instances the new version touches: `stranded` (their state is gone and
-mapped to none), `now` (what can be done in their state differs) or `later` (it differs in a state that they can still come to). A state
-that the mapping calls otherwise is the same state. `--json` prints it for programs.
+This command prints what became possible, what became impossible, and which running instances the new version affects: `stranded` (their state was removed and
+is not mapped), `now` (their current state allows different calls) or `later` (a state that they can still reach does). A state
+that the mapping renames counts as the same state. `--json` prints the result for programs.
 
 ## The shipped workflows
 
-The rest of this page is made from the code (`python -m tests.docs.access_review_page`), and a test keeps it so.
+The rest of this page is generated from the code (`python -m tests.docs.access_review_page`), and a test keeps it up to date.
 """
 
 

@@ -15,36 +15,36 @@ PAGE = ROOT / "docs" / "errors.md"
 _HEAD = """\
 # Errors
 
-Everything that goes wrong has a code for programs, says whether the same call may succeed when it is simply tried again, and
-has a message that says what happened, where things stand and what to do.
+Every error has a code for programs, a flag that says whether the same call may succeed when it is repeated, and
+a message that says what happened, what the current state is, and what to do.
 
-This page is made from the code (`python -m tests.docs.error_page`), and a test keeps it so.
+This page is generated from the code (`python -m tests.docs.error_page`), and a test keeps it up to date.
 
 ## Codes on the wire
 
-A proposal that is not carried out is answered with `{"ok": false, ..., "error": {"code": ..., "message": ..., "retryable":
-..., "details": ...}}`, for the model and for the caller alike, and leaves a record in the audit trail. The codes are a
+A proposal that is not executed is answered with `{"ok": false, ..., "error": {"code": ..., "message": ..., "retryable":
+..., "details": ...}}`, for the model and for the caller alike, and recorded in the audit trail. The codes are a
 closed set, `interlock.ErrorCode`:
 
-| code | what it means |
+| code | meaning |
 |---|---|
 """
 _RAISED = """
 ## Exceptions
 
-What cannot be answered so is raised. All of it is an `interlock.InterlockError`, with `code`, `message`, `retryable` and
-`details`; catch the branch that you can do something about.
+All other errors are raised as exceptions. They are subclasses of `interlock.InterlockError`, with `code`, `message`, `retryable` and
+`details`. Catch the class that you can handle.
 
-| exception | code | retryable | when |
+| exception | code | retryable | meaning |
 |---|---|---|---|
 """
 _NARROWER = """
 ## Narrower codes
 
-One exception is raised for several causes. Where a program may want to tell them apart, the error has a code of its own in the place of
-its class's:
+Some exceptions have several causes. If a program may need to distinguish them, the error has a more specific code instead of
+the code of its class:
 
-| code | what it means |
+| code | meaning |
 |---|---|
 """
 _EXIT = """
@@ -52,14 +52,14 @@ _EXIT = """
 
 With `--json`, an error is one line on standard output: `{"ok": false, "error": {...}}`, with the same fields.
 
-| exit code | |
+| exit code | meaning |
 |---|---|
 """
 _EXIT_WORDS = {
     ExitCode.OK: "done",
     ExitCode.NO: "the answer is no: refused, denied, does not verify",
     ExitCode.ERROR: "wrong usage, or an error whose message says what to do",
-    ExitCode.TRY_AGAIN: "an error that may pass by itself: try again",
+    ExitCode.TRY_AGAIN: "a temporary error: try again",
     ExitCode.INTERRUPTED: "interrupted",
 }
 

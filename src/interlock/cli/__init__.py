@@ -58,8 +58,8 @@ _PANELS = {
 }
 """Which commands stand together in the help; the others follow after them."""
 _EPILOG = (
-    "Exit codes: 0 done; 1 the answer is no (refused, denied, does not verify); 2 wrong usage, or an error that says what to do; "
-    "3 an error that may pass by itself, so try again; 130 interrupted."
+    "Exit codes: 0 done; 1 the answer is no (refused, denied, does not verify); 2 wrong usage, or an error whose message says what to do; "
+    "3 a temporary error, so try again; 130 interrupted."
 )
 
 

@@ -1,55 +1,55 @@
-"""Every error that Interlock raises, by the phase in which it is raised.
+"""Every error that Interlock raises, by the phase in which it occurs.
 
 ::
 
     InterlockError
     ├── DefinitionError             while tools are defined
-    │   ├── ContractError             a tool or event contract is unclear
-    │   └── RegistryError             contracts do not go together
+    │   ├── ContractError             a tool or event contract is invalid
+    │   └── RegistryError             contracts conflict with each other
     ├── WorkflowDefinitionError     while a workflow is built or compiled
     │   └── ClaimError                a claim about it is unclear, or does not hold
     ├── RunError                    while a workflow runs
-    │   ├── InputError                what the caller or the model gave cannot be used
+    │   ├── InputError                input from the caller or the model cannot be used
     │   │   ├── InvalidInput            the input of a run
     │   │   ├── InvalidArguments        the arguments of a tool call
     │   │   ├── NotJson                 a value that has no JSON form
     │   │   ├── MissingThreadId
-    │   │   ├── DurabilityError         a command would run ahead of its checkpoint
-    │   │   ├── PrincipalError          who acts is not said in a usable way
-    │   │   └── ResumeError             there is nothing to resume, or not this
+    │   │   ├── DurabilityError         a command would run before its checkpoint is stored
+    │   │   ├── PrincipalError          the principal is missing or unusable
+    │   │   └── ResumeError             nothing to resume, or the answer is for something else
     │   │       └── InvalidResume         the payload has a wrong shape
-    │   ├── ConflictError             retryable: somebody else was first
-    │   │   ├── RevisionConflict        the instance moved
-    │   │   │   └── LeaseLost             this runner was away too long, and another one took over
-    │   │   └── InProgress              the same command still runs
+    │   ├── ConflictError             retryable: another caller was first
+    │   │   ├── RevisionConflict        the instance changed
+    │   │   │   └── LeaseLost             this runner's lease expired, and another one took over
+    │   │   └── InProgress              the same command is still running
     │   ├── IdempotencyError          one key, two different commands
-    │   ├── OutcomeUnknown            an attempt broke off in mid-effect
+    │   ├── OutcomeUnknown            an attempt was interrupted during its effect
     │   ├── StaleCheckpoint           time travel behind the instance
     │   ├── WorkflowFinished          nothing may follow a final state
     │   ├── UnknownState              retryable: the stored state is not in this definition
-    │   ├── DefinitionChanged         retryable: the instance cannot go on under this definition
-    │   ├── RuleError                 a rule of the application's own broke
-    │   └── ToolError                 a tool function, its own doing
-    │       ├── Refused                 the tool's own no
-    │       ├── InvalidOutput           it returned what its contract does not promise
-    │       └── ContextError            it used its ToolContext in a way that is not possible
+    │   ├── DefinitionChanged         retryable: the instance cannot continue under this definition
+    │   ├── RuleError                 a rule of the application failed
+    │   └── ToolError                 an error of a tool function
+    │       ├── Refused                 the tool refused the call
+    │       ├── InvalidOutput           the output does not match the contract
+    │       └── ContextError            the tool misused its ToolContext
     ├── StoreError                  the database
-    │   ├── StoreUnavailable          retryable: not reached, or locked
+    │   ├── StoreUnavailable          retryable: not reachable, or locked
     │   │   └── CommitUnknown           the answer to a COMMIT was lost
-    │   ├── StoreHeld                 a backup was restored, and nobody has said yet that work may go on
+    │   ├── StoreHeld                 a backup was restored, and nobody has released the database yet
     │   ├── NotADatabase
     │   ├── ReadOnlyStore
-    │   └── SchemaMismatch            tables of another release
+    │   └── SchemaMismatch            the tables belong to another release
     ├── BusError                    the message broker
-    │   ├── BusUnavailable            retryable: not reached, or no answer
-    │   └── PublishRefused            it will not take this message
+    │   ├── BusUnavailable            retryable: not reachable, or no answer
+    │   └── PublishRefused            the broker refuses this message
     └── MCPError                    a server of the Model Context Protocol
-        ├── LockFileError             the lock file is missing, damaged, or does not have the server
-        ├── ServerUnavailable         retryable: not started or not reached, and nothing was sent
-        ├── DefinitionMismatch        it publishes other tools than were reviewed, and nothing was sent
-        └── AnswerLost                a call was sent, and whether it had its effect is not known
+        ├── LockFileError             the lock file is missing, damaged, or lacks the server
+        ├── ServerUnavailable         retryable: not started or not reachable, and nothing was sent
+        ├── DefinitionMismatch        its tools differ from the reviewed ones, and nothing was sent
+        └── AnswerLost                a call was sent, and its outcome is unknown
 
-Each has a message that says what happened, where things stand and what to do; a `code` for programs; `retryable`; and plain `details`.
+Each has a message that says what happened, what the current state is and what to do; a `code` for programs; `retryable`; and plain `details`.
 """
 
 # ruff: noqa: N818 -- the name says what happened; the suffix Error is for the branches of the tree
@@ -63,15 +63,15 @@ class InterlockError(Exception):
     """The root of all errors of Interlock."""
 
     default_code: ClassVar[str] = "interlock_error"
-    """The `code` of instances of this class unless they are given another."""
+    """The default `code` of this class."""
     default_retryable: ClassVar[bool] = False
 
     code: str
-    """What happened, for programs. Errors that also go over the wire use a member of `ErrorCode`."""
+    """The cause, for programs. Errors that are also sent over the wire use a member of `ErrorCode`."""
     retryable: bool
-    """Whether the same call may succeed later without anything being changed about it."""
+    """Whether the same call may succeed later without changes."""
     details: dict[str, Any]
-    """More, as plain JSON data."""
+    """Further data, as plain JSON."""
 
     def __init__(
         self,
@@ -88,48 +88,48 @@ class InterlockError(Exception):
 
     @property
     def message(self) -> str:
-        """What happened, where things stand and what to do."""
+        """What happened, what the current state is, and what to do."""
         return str(self.args[0])
 
 
 class DefinitionError(InterlockError):
-    """A tool is defined in a way that cannot work."""
+    """A tool definition is invalid."""
 
     default_code = "definition_error"
 
 
 class ContractError(DefinitionError):
-    """A tool or event contract is unclear; the message says which function, what is wrong and how to mend it."""
+    """A tool or event contract is invalid; the message names the function, the problem and the fix."""
 
     default_code = "contract_error"
 
 
 class RegistryError(DefinitionError):
-    """Contracts that do not go together, such as two that claim one name."""
+    """Contracts conflict, for example because two of them use one name."""
 
     default_code = "registry_error"
 
 
 class WorkflowDefinitionError(InterlockError):
-    """A workflow is built in a way that cannot work; the message names the place."""
+    """A workflow definition is invalid; the message names the place."""
 
     default_code = "workflow_definition_error"
 
 
 class ClaimError(WorkflowDefinitionError):
-    """A claim about a workflow is unclear, or does not hold; the message has the path that breaks it."""
+    """A claim about a workflow is unclear, or does not hold; the message contains the path that violates it."""
 
     default_code = "claim_error"
 
 
 class RunError(InterlockError):
-    """A run of a workflow could not do what was asked."""
+    """A run of a workflow could not do what was requested."""
 
     default_code = "run_error"
 
 
 class InputError(RunError):
-    """What the caller or the model gave cannot be used. Nothing was done."""
+    """Input from the caller or the model cannot be used. Nothing was done."""
 
     default_code = "input_error"
 
@@ -141,21 +141,21 @@ class InvalidInput(InputError):
 
 
 class Problem(TypedDict):
-    """One thing that is wrong with the arguments of a call."""
+    """One problem with the arguments of a call."""
 
     field: str
-    """Its path on the wire, such as ``address.zipCode`` or ``items.0``; empty for the arguments as a whole."""
+    """Its path on the wire, such as ``address.zipCode`` or ``items.0``; empty for all arguments together."""
     problem: str
-    """What is wrong with it."""
+    """The problem with the field."""
 
 
 class InvalidArguments(InputError):
-    """The arguments of a tool call do not fit its contract."""
+    """The arguments of a tool call do not match its contract."""
 
     default_code = ErrorCode.INVALID_ARGUMENTS
 
     tool: str | None
-    """The canonical name of the tool. The message does not say it: a model reads that, and knows the tool by another name."""
+    """The canonical name of the tool. The message omits it, because the model knows the tool by another name."""
 
     def __init__(
         self,
@@ -172,30 +172,30 @@ class InvalidArguments(InputError):
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong, field by field."""
+        """The problems, by field."""
         return cast("list[Problem]", self.details["problems"])
 
 
 class NotJson(InputError):
-    """A value that has no JSON form where one is needed."""
+    """A value has no JSON form where one is needed."""
 
     default_code = "not_json"
 
 
 class MissingThreadId(InputError):
-    """The config names no thread, and so no workflow instance."""
+    """The config names no thread, and therefore no workflow instance."""
 
     default_code = "missing_thread_id"
 
 
 class DurabilityError(InputError):
-    """Under the chosen durability a command would run ahead of its checkpoint."""
+    """With the chosen durability, a command would run before its checkpoint is stored."""
 
     default_code = "durability_error"
 
 
 class PrincipalError(InputError):
-    """Who acts is not said in a usable way."""
+    """The principal is missing or cannot be used."""
 
     default_code = "principal_error"
 
@@ -207,20 +207,20 @@ class ResumeError(InputError):
 
 
 class InvalidResume(ResumeError):
-    """A resume payload of a wrong shape."""
+    """The payload of a resume has a wrong shape."""
 
     default_code = "invalid_resume"
 
 
 class ConflictError(RunError):
-    """Somebody else was first. Look again, then try again."""
+    """Another caller was first. Read the current state, then try again."""
 
     default_code = ErrorCode.CONFLICT
     default_retryable = True
 
 
 class RevisionConflict(ConflictError):
-    """The workflow instance moved between being read and being written."""
+    """The workflow instance changed between reading and writing."""
 
 
 class InProgress(ConflictError):
@@ -230,23 +230,23 @@ class InProgress(ConflictError):
 
 
 class LeaseLost(RevisionConflict):
-    """This runner was away for longer than its lease, and another one took over; it writes nothing more."""
+    """This runner's lease expired and another runner took over; this one writes nothing more."""
 
 
 class IdempotencyError(RunError):
-    """The same idempotency key with another tool or other arguments."""
+    """The idempotency key was used for another tool or other arguments."""
 
     default_code = ErrorCode.IDEMPOTENCY_MISMATCH
 
 
 class OutcomeUnknown(RunError):
-    """An attempt broke off and nobody knows whether its effect happened; a person has to resolve it."""
+    """An attempt was interrupted, and it is unknown whether its effect happened; a person has to resolve it."""
 
     default_code = ErrorCode.OUTCOME_UNKNOWN
 
 
 class StaleCheckpoint(RunError):
-    """A run from a checkpoint older than the workflow instance (time travel)."""
+    """The run starts from a checkpoint older than the workflow instance (time travel)."""
 
     default_code = ErrorCode.STALE_CHECKPOINT
 
@@ -258,23 +258,23 @@ class WorkflowFinished(RunError):
 
 
 class UnknownState(RunError):
-    """The stored state of the instance is not in this definition of the workflow; it may be in that of another release."""
+    """The stored state of the instance is not in this definition of the workflow; another release may have it."""
 
     default_code = "unknown_state"
     default_retryable = True
 
 
 class DefinitionChanged(RunError):
-    """The instance cannot simply go on under this definition; the process of another release may be able to run it."""
+    """The instance cannot continue under this definition; a process of another release may be able to run it."""
 
     default_code = "definition_changed"
     default_retryable = True
 
 
 class RuleError(RunError):
-    """A rule of the application's own (a guard, check, condition, preview, policy or `decide`) raised, or answered neither yes nor no.
+    """A rule of the application (a guard, check, condition, preview, policy or `decide`) raised, or returned neither yes nor no.
 
-    A run answers it with a denial and goes on; it is raised only where rules are asked directly. Its cause is what the rule raised.
+    A run turns it into a denial and continues; it is raised only if you call rules directly. Its cause is the original exception.
     """
 
     default_code = ErrorCode.RULE_ERROR
@@ -292,23 +292,23 @@ class RuleError(RunError):
 
     @property
     def rule(self) -> str:
-        """Which rule it is, in words."""
+        """The rule, in words."""
         return str(self.details["rule"])
 
 
 class ToolError(RunError):
-    """Something that a tool function did."""
+    """An error of a tool function."""
 
     default_code: ClassVar[str] = ErrorCode.TOOL_FAILED
 
 
 class Refused(ToolError):
-    """The tool's own no, to be raised in its body: ``raise Refused("order not found", code="order_not_found")``.
+    """The tool refuses the call. Raise it in the tool's body: ``raise Refused("order not found", code="order_not_found")``.
 
-    Nothing is kept of what the tool wrote through its session, and the model is told the message, so it says what the model may know.
+    Everything that the tool wrote through its session is rolled back. The model sees the message, so write only what the model may know.
 
-    `code` is the tool's own word for the reason. Codes on the wire are a closed set, so there the code is always ``refused`` and this
-    one is found as ``details.reason``.
+    `code` is the tool's own code for the reason. Codes on the wire are a closed set, so the wire code is always ``refused`` and this
+    one is in ``details.reason``.
     """
 
     default_code = ErrorCode.REFUSED
@@ -326,12 +326,12 @@ class Refused(ToolError):
 
     @property
     def reason(self) -> str | None:
-        """The tool's own code for why it said no."""
+        """The tool's own code for the refusal."""
         return cast("str | None", self.details.get("reason"))
 
 
 class InvalidOutput(ToolError):
-    """A tool returned what its contract does not promise."""
+    """A tool's output does not match its contract."""
 
     default_code = ErrorCode.INVALID_OUTPUT
 
@@ -343,7 +343,7 @@ class ContextError(ToolError):
 
 
 class StoreError(InterlockError):
-    """The workflow store or the checkpointer's database could not do what was asked."""
+    """The workflow store or the checkpointer's database could not do what was requested."""
 
     default_code = "store_error"
 
@@ -356,19 +356,19 @@ class StoreUnavailable(StoreError):
 
 
 class CommitUnknown(StoreUnavailable):
-    """The answer to a COMMIT was lost: whether the transaction was kept is not known.
+    """The answer to a COMMIT was lost, and it is unknown whether the transaction was committed.
 
-    A command is looked up in the ledger before this is raised. Where that could not be done either, `details` has its `idempotencyKey`:
-    the same call under that key gives the stored result, or is carried out now.
+    For a command, Interlock first looks in the ledger. If that is also impossible, `details` has its `idempotencyKey`:
+    the same call under that key returns the stored result, or is executed now.
     """
 
     default_code = "commit_unknown"
     default_retryable = False
-    """Done again under another key it may happen twice: look first, or repeat it under the key that is given."""
+    """Under another key the call might happen twice: check first, or repeat it under the given key."""
 
 
 class StoreHeld(StoreError):
-    """The database was restored from a backup, and nobody has said yet that work may go on. Nothing was run or published."""
+    """The database was restored from a backup, and nobody has released it yet. Nothing was run or published."""
 
     default_code = "store_held"
 
@@ -386,26 +386,26 @@ class ReadOnlyStore(StoreError):
 
 
 class SchemaMismatch(StoreError):
-    """The tables are those of another release."""
+    """The tables belong to another release."""
 
     default_code = "schema_mismatch"
 
 
 class BusError(InterlockError):
-    """The message broker could not do what was asked."""
+    """The message broker could not do what was requested."""
 
     default_code = "bus_error"
 
 
 class BusUnavailable(BusError):
-    """The broker cannot be reached, or does not answer. The message may or may not have arrived; it keeps its id."""
+    """The broker is not reachable, or does not answer. The message may or may not have arrived; it keeps its id."""
 
     default_code = "bus_unavailable"
     default_retryable = True
 
 
 class PublishRefused(BusError):
-    """The broker, or a consumer in this process, will not take this message; others may go through."""
+    """The broker, or a consumer in this process, refuses this message; others may be accepted."""
 
     default_code = "publish_refused"
 
@@ -414,31 +414,31 @@ class PublishRefused(BusError):
 
 
 class MCPError(InterlockError):
-    """A server of the Model Context Protocol, or what is on record of it, cannot be used as asked."""
+    """An MCP server, or its lock file entry, cannot be used as requested."""
 
     default_code = "mcp_error"
 
 
 class LockFileError(MCPError):
-    """The lock file of MCP servers is missing, damaged, or does not have what is asked for. No server was reached."""
+    """The lock file of MCP servers is missing, damaged, or lacks the requested entry. No server was contacted."""
 
     default_code = "lock_file_error"
 
 
 class ServerUnavailable(MCPError):
-    """An MCP server could not be started or reached, or refused the request before it looked at it. Nothing was done."""
+    """An MCP server could not be started or reached, or rejected the request before processing it. Nothing was done."""
 
     default_code = "mcp_server_unavailable"
     default_retryable = True
 
 
 class DefinitionMismatch(MCPError):
-    """An MCP server publishes another definition of a tool than the one that was reviewed. Nothing was sent."""
+    """An MCP server's definition of a tool differs from the reviewed one. Nothing was sent."""
 
     default_code = "definition_mismatch"
 
 
 class AnswerLost(MCPError):
-    """A call was sent to an MCP server, and no usable answer came back: whether it had its effect is not known."""
+    """A call was sent to an MCP server, but no usable answer came back: it is unknown whether it had its effect."""
 
     default_code = "answer_lost"

@@ -50,8 +50,18 @@ format: $(VENV)/ready ## mend style where a tool can
 docs: $(VENV)/ready ## build the manual into build/docs, offline; a warning is an error
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs $(ARGS)
 
-types: $(VENV)/ready ## check types, strictly
+# Of its own: it brings Node.
+.venv-pyright/ready: tests/typed/requirements.txt
+	$(PYTHON) -m venv .venv-pyright
+	.venv-pyright/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/typed/requirements.txt
+	@touch $@
+
+# The code of the pages and notebooks is checked as well, as modules in build/typed; pyright checks what applications see.
+types: $(VENV)/ready .venv-pyright/ready ## check types, strictly: the package with mypy; the manual's code, the notebooks and tests/typed with pyright too
+	$(BIN)/python -m tests.typed.pages build/typed
 	$(BIN)/mypy
+	$(BIN)/mypy build/typed
+	.venv-pyright/bin/basedpyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer measured in the same run
 	$(BIN)/python -m tests.benchmarks

@@ -179,6 +179,11 @@ from interlock import Approval
 LIMIT = Decimal(100)
 
 
+def is_large(amount: Decimal) -> bool:
+    """Whether a person is asked."""
+    return amount >= LIMIT
+
+
 def refund_of(order_id: str, amount: str) -> str:
     """Where the workflow stands after the model proposed a refund."""
     desk = Workflow(
@@ -186,7 +191,7 @@ def refund_of(order_id: str, amount: str) -> str:
     )
     desk.add_state("open", tools=[get_order])
     desk.add_state("closed", final=True)
-    desk.add_edge("open", refund, "closed", approval=Approval(when=lambda amount: amount >= LIMIT))
+    desk.add_edge("open", refund, "closed", approval=Approval(when=is_large))
     graph = desk.compile()
     config = {"configurable": {"thread_id": order_id}}
     graph.invoke({"messages": [("user", f"Refund {order_id}.")]}, config, context=Principal("ada"))

@@ -20,8 +20,9 @@
 # %%
 import datetime as dt
 import logging
+from typing import Any
 
-from interlock import WorkflowStore
+from interlock import WorkflowGraph, WorkflowStore
 from interlock.testing import ScriptedChatModel, call
 from interlock.workflows.engagement import engagement_workflow
 
@@ -34,17 +35,17 @@ class Clock:
 
     now = int(dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC).timestamp() * 1_000_000)
 
-    def __call__(self, connection):
+    def __call__(self, connection: object) -> int:
         return self.now
 
-    def forward(self, **parts):
+    def forward(self, **parts: float) -> None:
         self.now += int(dt.timedelta(**parts).total_seconds() * 1_000_000)
 
 
 clock = Clock()
 
 
-def engagement(thread):
+def engagement(thread: str) -> tuple[WorkflowGraph, dict[str, Any]]:
     """A fresh instance that has asked for a message by SMS and e-mail."""
     request = call(
         "engagement.send", customerId="c-1", template="welcome", channels=["sms", "email"]
@@ -65,7 +66,7 @@ graph.instances.picture(config)
 
 
 # %%
-def where(graph, config):
+def where(graph: WorkflowGraph, config: dict[str, Any]) -> None:
     """State, and the progress of the wait."""
     snapshot = graph.instances.snapshot(config)
     progress = [wait["progress"] for wait in snapshot.waits]
@@ -124,7 +125,7 @@ graph.instances.timeline(config)
 
 # %%
 for record in graph.instances.audit(config):
-    if record.kind.value == "event_out":
+    if record.kind.value == "event_out" and record.payload is not None:
         print(record.payload["eventName"])
 
 # %% [markdown]

@@ -19,6 +19,7 @@
 # %%
 import json
 import logging
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -46,7 +47,7 @@ def cancel(order_id: str) -> Order:
     return Order(order_id=order_id, status="cancelled")
 
 
-def desk(model=None):
+def desk(model: ScriptedChatModel | None = None) -> Workflow:
     """A desk where orders are looked up and, with a supervisor's consent, cancelled."""
     workflow = Workflow("desk", model=model)
     workflow.add_state("open", tools=[get_order])
@@ -63,14 +64,23 @@ ADA, GRACE = Principal("ada"), Principal("grace", roles=frozenset({"supervisor"}
 # What `compile()` gives is LangGraph's own compiled graph, so it stands in a chain like any other Runnable.
 
 # %%
-from langchain_core.runnables import RunnableLambda
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 graph = desk(ScriptedChatModel([call("order.get", orderId="W1"), "It is paid."])).compile()
-chain = (
-    RunnableLambda(lambda text: {"messages": [("user", text)]})
-    | graph
-    | (lambda out: out["messages"][-1].text)
-)
+
+
+def asked_by(text: str) -> dict[str, Any]:
+    """The input of the graph."""
+    return {"messages": [("user", text)]}
+
+
+def answer_of(output: dict[str, Any]) -> str:
+    """What the model said last."""
+    return str(output["messages"][-1].text)
+
+
+chain = RunnableLambda(asked_by) | graph | RunnableLambda(answer_of)
 
 print(chain.invoke("Where is W1?", {"configurable": {"thread_id": "chain"}}))
 
@@ -103,8 +113,8 @@ parent.add_edge(START, "greet")
 parent.add_edge("greet", "desk")
 app = parent.compile(checkpointer=InMemorySaver())
 
-config = {"configurable": {"thread_id": "parent"}}
-paused = app.invoke({"messages": [("user", "Cancel W1.")]}, config, context=ADA)
+config: RunnableConfig = {"configurable": {"thread_id": "parent"}}
+paused = app.invoke({"messages": [HumanMessage("Cancel W1.")]}, config, context=ADA)
 print("waits for", paused["__interrupt__"][0].value["tool"])
 done = app.invoke(Command(resume={"type": "approve"}), config, context=GRACE)
 print(json.loads(done["messages"][-1].text)["currentState"])
@@ -141,7 +151,7 @@ agent = create_agent(
 )
 
 config = {"configurable": {"thread_id": "agent"}}
-agent.invoke({"messages": [("user", "Cancel W1.")]}, config, context=ADA)
+agent.invoke({"messages": [HumanMessage("Cancel W1.")]}, config, context=ADA)
 agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), config, context=GRACE)
 
 print("offered:", model.offered)

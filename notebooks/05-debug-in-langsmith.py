@@ -71,6 +71,7 @@ for root in roots:
 
 # %%
 denied = sink.find("denied: case.close")
+assert denied is not None
 print(
     denied.metadata["denial_code"],
     "in",
@@ -95,7 +96,7 @@ for record in graph.instances.audit(config):
         record.kind.value,
         record.tool or "",
         "->",
-        sink.run(reference.run).name if reference else "untraced",
+        sink.run(reference.run).name if reference and reference.run else "untraced",
     )
 
 # %%

@@ -20,6 +20,7 @@
 import logging
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel
 
@@ -182,7 +183,7 @@ for row in graph.instances.tool_stats():
 # it, and count the calls to the bank.
 
 # %%
-FOUND = "happened"
+FOUND: Literal["happened", "retry", "failed"] = "happened"
 
 charged.clear()
 again = {"configurable": {"thread_id": "W2"}}
@@ -202,8 +203,8 @@ flow.add_edge("paid", ship, "shipped")
 second = flow.compile(saver)
 second.invoke({"messages": [("user", "Check out W2.")]}, again, context=Principal("ada"))
 bank_answers = True
-known = {"output": Receipt(number="R-78")} if FOUND == "happened" else {}
-second.instances.resolve(again, FOUND, by=Principal("op"), **known)
+output = Receipt(number="R-78") if FOUND == "happened" else None
+second.instances.resolve(again, FOUND, by=Principal("op"), output=output)
 second.instances.resume(again)
 print(second.instances.get(again).state, "- calls to the bank:", len(charged))
 

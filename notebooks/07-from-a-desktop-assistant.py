@@ -21,8 +21,10 @@
 # %%
 import json
 import logging
+from typing import Any
 
 from mcp.client.client import Client
+from mcp.types import TextResourceContents
 
 from interlock import Principal
 from interlock.mcp import WorkflowServer
@@ -50,10 +52,11 @@ async with Client(server.server) as assistant:
 
 
 # %%
-async def call(name, **arguments):
+async def call(name: str, **arguments: Any) -> dict[str, Any]:
     """Call a tool as the assistant does, and show what matters of the answer."""
     async with Client(server.server) as assistant:
-        said = (await assistant.call_tool(name, arguments)).structured_content
+        answer = await assistant.call_tool(name, arguments)
+        said: dict[str, Any] = answer.structured_content or {}
     for key in (
         "ok",
         "state",
@@ -146,7 +149,9 @@ moved = await call("workflow_proposal", proposalId=proposal)
 # %%
 uri = f"interlock://workflows/case/instances/{case}/audit"
 async with Client(server.server) as assistant:
-    trail = json.loads((await assistant.read_resource(uri)).contents[0].text)
+    (content,) = (await assistant.read_resource(uri)).contents
+    assert isinstance(content, TextResourceContents)
+    trail = json.loads(content.text)
 for record in trail:
     print(record["number"], record["kind"], record["tool"], record["code"], record["principalId"])
 

@@ -1,10 +1,8 @@
 """How a compiled workflow is invoked, for type checkers: LangGraph's own methods with a config as programs write it, and who acts."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..operations.compiled import Config
-from ..tools.principal import Principal
 from .agents.guarded_state import GuardedState
 
 
@@ -19,7 +17,7 @@ class Invoking(GuardedState):
             input: Any,
             config: Config | None = None,
             *,
-            context: Principal | Mapping[str, Any] | None = None,
+            context: Any = None,
             stream_mode: Literal["values"] = ...,
             version: Literal["v1"] = ...,
             **kwargs: Any,
@@ -30,7 +28,7 @@ class Invoking(GuardedState):
             input: Any,
             config: Config | None = None,
             *,
-            context: Principal | Mapping[str, Any] | None = None,
+            context: Any = None,
             **kwargs: Any,
         ) -> Any: ...
         def invoke(self, input: Any, config: Config | None = None, **kwargs: Any) -> Any:  # noqa: A002
@@ -54,7 +52,7 @@ class Invoking(GuardedState):
             input: Any,
             config: Config | None = None,
             *,
-            context: Principal | Mapping[str, Any] | None = None,
+            context: Any = None,
             stream_mode: Literal["values"] = ...,
             version: Literal["v1"] = ...,
             **kwargs: Any,
@@ -65,7 +63,7 @@ class Invoking(GuardedState):
             input: Any,
             config: Config | None = None,
             *,
-            context: Principal | Mapping[str, Any] | None = None,
+            context: Any = None,
             **kwargs: Any,
         ) -> Any: ...
         async def ainvoke(self, input: Any, config: Config | None = None, **kwargs: Any) -> Any:  # noqa: A002

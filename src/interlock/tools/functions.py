@@ -3,6 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-# The narrower ones come first, so that type checkers give the parameters of a lambda a type.
-Rule = Callable[[], Any] | Callable[[Any], Any] | Callable[[Any, Any], Any] | Callable[..., Any]
-"""A check, a preview or a condition: it takes any of the tool's parameters by name, `ctx: ToolContext` and `view: GuardView`."""
+Rule = Callable[..., Any]
+"""A check, a preview or a condition: it takes any of the tool's parameters by name, `ctx: ToolContext` and `view: GuardView`. Type checkers
+know the parameters of a function with annotations, and not those of a lambda."""

@@ -51,7 +51,7 @@ class Answered(WireModel):
     replayed: bool = False
     """The stored result of an earlier attempt; only on the wire when true."""
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, Any]:
         """Give the result exactly as it is on the wire."""
         data = self.model_dump(mode="json", by_alias=True)
         if not data.get("replayed"):
@@ -135,7 +135,7 @@ class Pending(WireModel):
     """The record of the request."""
     pending: PendingDecision
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, Any]:
         """Give the answer exactly as it is on the wire."""
         return self.model_dump(mode="json", by_alias=True)
 
@@ -222,6 +222,6 @@ class InstanceSnapshot(WireModel):
         """
         return cast("T", _read(self.data, model, "The data"))
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, Any]:
         """Give the snapshot exactly as it is on the wire."""
         return self.model_dump(mode="json", by_alias=True)

@@ -150,7 +150,7 @@ def _instead(engine: Engine, approval: ApprovalRequest, edge: TakeEdge, revision
     if arguments is None:
         contract = engine.definition.contracts.get(edge.tool)
         known = {} if contract is None else contract.input_schema().get("properties", {})
-        arguments = {name: value for name, value in approval.arguments.items() if name in known}  # type: ignore[operator]
+        arguments = {name: value for name, value in approval.arguments.items() if name in known}
     return Proposal(
         key=derive("key", approval.approval_id, "expiry"),
         message_key=derive("msg", approval.approval_id, "expiry"),

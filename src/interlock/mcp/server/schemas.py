@@ -86,8 +86,8 @@ def call_schema(contract: ToolContract, *, is_pinned: bool, moves: bool) -> Call
         bool(own.keys() - _FLAT) or not isinstance(properties, dict) or bool(properties.keys() & _ENVELOPE.keys())
     )
     if not is_nested:
-        names = [*required, *own.get("required", [])]  # type: ignore[misc]
-        flat: JsonObject = {**own, "type": "object", "properties": {**added, **properties}}  # type: ignore[dict-item]
+        names = [*required, *own.get("required", [])]
+        flat: JsonObject = {**own, "type": "object", "properties": {**added, **properties}}
         if names:
             flat["required"] = names
         return CallSchema(flat, is_nested=False)

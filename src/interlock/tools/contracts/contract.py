@@ -366,15 +366,15 @@ class ToolContract(Generic[P, R]):
 
     # On the wire
 
-    def input_schema(self) -> JsonObject:
+    def input_schema(self) -> dict[str, Any]:
         """Give the JSON Schema of the arguments as the contract prints it: without what goes without saying."""
         return copy.deepcopy(self._input.printed())
 
-    def offered_schema(self) -> JsonObject:
+    def offered_schema(self) -> dict[str, Any]:
         """Give the JSON Schema of the arguments as a model is offered it, and as it is enforced."""
         return copy.deepcopy(self._input.schema())
 
-    def output_schema(self) -> JsonObject:
+    def output_schema(self) -> dict[str, Any]:
         """Give the JSON Schema of the output."""
         return copy.deepcopy(self._output_schema)
 

@@ -442,7 +442,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
 
     async def _acommit(self, job: Job) -> None:
         if is_hung() or not await self._storage.acommit(job):
-            await self.database.arun(partial(self._commit, job))
+            await self._storage.elsewhere.settle(job.thread_id, partial(self._commit, job))
 
     def _sealing(self) -> Sealing:
         """The serializer as it is now: LangGraph and its users replace it after construction."""

@@ -10,7 +10,7 @@ import contextvars
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 from typing import TypeVar
 
@@ -59,10 +59,13 @@ class Threads:
                 weakref.finalize(self, found.shutdown, wait=False)
             return found
 
+    def begin(self, work: Work, call: Callable[[], T]) -> Future[T]:
+        """Have a function called in a thread for this kind of work, with the caller's context variables."""
+        return self.executor(work).submit(contextvars.copy_context().run, call)
+
     async def run(self, work: Work, call: Callable[[], T]) -> T:
-        """Call a function in a thread for this kind of work, with the caller's context variables."""
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self.executor(work), context.run, call)
+        """Call a function in a thread for this kind of work, and wait for it; it is not called any more once the task is cancelled."""
+        return await asyncio.wrap_future(self.begin(work, call))
 
     def close(self) -> None:
         """Wait for what runs, and end the threads."""

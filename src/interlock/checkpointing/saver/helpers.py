@@ -1,9 +1,14 @@
 """Threads that do for tasks what those must not wait for."""
 
+import asyncio
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+
+from ..database import Database
+from ..threads import Work
 
 
 class Helpers:
@@ -47,3 +52,34 @@ def _do_once(todo: list[Callable[[], object]]) -> None:
     except IndexError:
         return
     work()
+
+
+class Elsewhere:
+    """What tasks put that is committed in the database's own threads, whether anybody still waits for it or not."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._guard = threading.Lock()
+        self._of_thread: dict[str, set[Future[None]]] = {}
+
+    async def settle(self, thread_id: str, commit: Callable[[], None]) -> None:
+        """Return when it is committed. It goes on when the task is cancelled, and `finish` knows of it from this call on."""
+        done = self._database.threads.begin(Work.STATEMENTS, commit)
+        with self._guard:
+            self._of_thread.setdefault(thread_id, set()).add(done)
+        done.add_done_callback(partial(self._leave, thread_id))
+        await asyncio.shield(asyncio.wrap_future(done))
+
+    def finish(self, thread_id: str, seconds: float) -> None:
+        """Return when what was put in a thread of LangGraph's before is done, or after so many seconds."""
+        with self._guard:
+            before = [*self._of_thread.get(thread_id, ())]
+        if before:
+            wait(before, seconds)
+
+    def _leave(self, thread_id: str, done: Future[None]) -> None:
+        with self._guard:
+            others = self._of_thread[thread_id]
+            others.discard(done)
+            if not others:
+                del self._of_thread[thread_id]

@@ -64,15 +64,13 @@ class Job:
     def __init__(self, storage: Home, place: Place, sealing: Sealing) -> None:
         self.storage = storage
         self.place = place
+        self.thread_id = place.thread_id
+        self.key = place.thread_id, place.namespace_key
+        """The thread and the namespace that it writes to, as their row has them."""
         self.sealing = sealing
         self.urgent = False
         self.error: BaseException | None = None
         self._taken: tuple[Conversation, dict[Any, Encoded]] | None = None
-
-    @property
-    def thread_id(self) -> str:
-        """The thread that it writes to."""
-        return self.conversation.thread_id
 
     def mark_stored(self) -> None:
         """It is committed: what is remembered of its messages is what the database has."""
@@ -115,10 +113,12 @@ class Job:
 
     def message_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the new messages: position, message_id, role, kind, body."""
-        rows = []
+        rows, sealing = [], self.sealing
         for message in self.new:
-            kind, data = self.sealing.seal(message.body, message_place(self.thread_id, message.position))
-            kind = message.kind if kind == "bytes" else f"{message.kind}|{kind}"
+            kind, data = message.kind, message.body
+            if not sealing.plain:
+                sealed, data = sealing.seal(data, message_place(self.thread_id, message.position))
+                kind = kind if sealed == "bytes" else f"{kind}|{sealed}"
             rows.append((message.position, message.name, message.role[:32].replace("\0", ""), kind, data))
         return rows
 
@@ -223,6 +223,7 @@ class PutJob(Job):
         versions, values = checkpoint["channel_versions"], checkpoint["channel_values"]
         known = conversation.channels.get(self.place.namespace, {})
         parent: Mapping[str, Versioned] | None = None
+        is_first = self._taken is None
         stored: dict[str, Versioned] = {}
         self._outside: list[tuple[int, str, Any, Encoded]] = []
         for channel, version in versions.items():
@@ -238,7 +239,10 @@ class PutJob(Job):
                 if before is not None:
                     stored[channel] = before
                     continue
-            encoded = self.encoded(encoder, channel, channel, values[channel], aside=channel == INPUT)
+            if is_first:
+                encoded = encoder.encode(values[channel], channel, aside=channel == INPUT)
+            else:
+                encoded = self.encoded(encoder, channel, channel, values[channel], aside=channel == INPUT)
             made[channel] = encoded
             if len(encoded[2]) <= INLINE_BYTES:
                 stored[channel] = (version, encoded)
@@ -246,12 +250,14 @@ class PutJob(Job):
                 value_id = _value_id(channel, version)
                 stored[channel] = (version, value_id)
                 self._outside.append((value_id, channel, version, encoded))
-        self._body = body.pack(checkpoint, {channel: value for channel, (_, value) in stored.items()}, encoder.encode)
+        forms = {channel: value for channel, (_, value) in stored.items()}
+        self._body = body.pack(checkpoint, forms, encoder.encode)
+        ids = [value for value in forms.values() if type(value) is int]
         self.refers = encoder.refers or (
-            conversation.id is not None and any(isinstance(value, int) or value[0] for _, value in stored.values())
+            conversation.id is not None
+            and (bool(ids) or any(form[0] for form in forms.values() if type(form) is tuple))
         )
         self.new, self.claimed = encoder.new, encoder.claimed
-        ids = [value for _, value in stored.values() if isinstance(value, int)]
         self._outside_ids = _to_json(ids) if ids else None
         self._taken = conversation, made
         conversation.hold(self.place.namespace, stored, encoder.lists)
@@ -260,14 +266,15 @@ class PutJob(Job):
         """The rows of the new large values: value_id, channel, version, kind, body."""
         rows = []
         for value_id, channel, version, encoded in self._outside:
-            place = value_place(self.thread_id, self.place.namespace_key, value_id)
+            place = value_place(*self.key, value_id)
             rows.append((value_id, channel, str(version), *self.sealing.seal(body.pack_value(encoded), place)))
         return rows
 
     def checkpoint_row(self) -> tuple[Any, ...]:
         """The row of the checkpoint, after the number of its thread."""
-        place = checkpoint_place(self.thread_id, self.place.namespace_key, self.checkpoint_id)
-        kind, data = self.sealing.seal(self._body, place)
+        kind, data = "bytes", self._body
+        if not self.sealing.plain:
+            kind, data = self.sealing.seal(data, checkpoint_place(*self.key, self.checkpoint_id))
         return (
             self.checkpoint_id,
             self.place.checkpoint_id,
@@ -303,7 +310,7 @@ class WritesJob(Job):
     ) -> None:
         super().__init__(storage, place, sealing)
         self._writes = writes
-        if any(channel in _ENDS for channel, _ in writes):
+        if not _ENDS.isdisjoint([channel for channel, _ in writes]):
             self.may_wait = False  # no checkpoint comes that could take it along
         self._task_id = task_id
         self._task_path = task_path
@@ -317,14 +324,26 @@ class WritesJob(Job):
         """Encode every write, the ordinary ones into one part."""
         self.conversation = conversation
         encoder = Encoder(conversation, self.sealing, self.place.namespace)
-        self.replaces = all(channel in WRITES_IDX_MAP for channel, _ in self._writes)
-        self._parts: dict[int, dict[int, tuple[str, Encoded]]] = {}
+        self.replaces = True
+        parts: dict[int, dict[int, tuple[str, Encoded]]] = {}
         made: dict[Any, Encoded] = {}
-        for index, channel, value, aside in self.new_values():
-            number = WRITES_IDX_MAP.get(channel, index)
-            part = self._parts.setdefault(min(number, ORDINARY), {})
-            made[index] = self.encoded(encoder, index, channel, value, aside=aside)
-            part[number] = (channel, made[index])
+        is_first = self._taken is None
+        for index, (channel, value) in enumerate(self._writes):
+            number = WRITES_IDX_MAP.get(channel)
+            if number is None:
+                self.replaces, number, at = False, index, ORDINARY
+            else:
+                at = min(number, ORDINARY)
+            encoded = made[index] = (
+                encoder.encode(value, channel, aside=True)
+                if is_first
+                else self.encoded(encoder, index, channel, value, aside=True)
+            )
+            if at in parts:
+                parts[at][number] = channel, encoded
+            else:
+                parts[at] = {number: (channel, encoded)}
+        self._parts = parts
         self._taken = conversation, made
         self.refers = encoder.refers
         self.new, self.claimed = encoder.new, encoder.claimed
@@ -342,11 +361,11 @@ class WritesJob(Job):
         ]
 
     def _sealed(self, part: int, content: Mapping[int, tuple[str, Encoded]]) -> tuple[str, bytes]:
-        return self.sealing.seal(_pack_part(content), self._place_of(part))
+        data = _pack_part(content)
+        return ("bytes", data) if self.sealing.plain else self.sealing.seal(data, self._place_of(part))
 
     def _place_of(self, part: int) -> tuple[Any, ...]:
-        place = self.place
-        return writes_place(place.thread_id, place.namespace_key, place.checkpoint_id or "", self._task_id, part)
+        return writes_place(*self.key, self.place.checkpoint_id or "", self._task_id, part)
 
     def execute(self, cursor: Any) -> None:
         """Insert what is not there, or replace it where LangGraph wants that."""

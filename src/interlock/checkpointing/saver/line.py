@@ -23,7 +23,9 @@ PATIENCE_SECONDS = 0.003
 later it comes."""
 LONGEST_PATIENCE_SECONDS = 0.05
 LONGEST_FINISH_SECONDS = 1.0
-"""How long whoever reads waits for what stands in line, at most."""
+"""How long whoever reads waits for what stands in line, at most: on SQLite, where they may hold the turn that it waits for."""
+LONGEST_FINISH_ON_SERVERS_SECONDS = 30.0
+"""The same on servers, where nothing that they may hold keeps it there."""
 IMPATIENT_FOR = 3
 """So many times they do not wait after they waited in vain."""
 MOST_APART = 16
@@ -56,6 +58,8 @@ class Line:
         self._fail = fail
         self._guard = threading.Lock()
         self._left = threading.Condition(self._guard)
+        self._finishing = 0
+        """How many wait in `finish`."""
         self._waiting: list[Job] = []
         self._apart: set[str] = set()
         self._led = False
@@ -75,8 +79,8 @@ class Line:
             job.joined_with = job.conversation
             job.conversation.in_line += 1
 
-    def finish(self, conversation: Conversation) -> None:
-        """Return when what stands in line of a conversation is done.
+    def finish(self, conversation: Conversation, seconds: float = LONGEST_FINISH_SECONDS) -> None:
+        """Return when what stands in line of a conversation is done, or after so many seconds.
 
         Whoever asks may hold what that waits for, as a tool does that has the turn: it is not waited for in vain.
         """
@@ -90,7 +94,11 @@ class Line:
         if leads:
             self._lead_once()
         with self._guard:
-            self._left.wait_for(lambda: conversation.left >= last, LONGEST_FINISH_SECONDS)
+            self._finishing += 1
+            try:
+                self._left.wait_for(lambda: conversation.left >= last, seconds)
+            finally:
+                self._finishing -= 1
 
     # A thread that waits
 
@@ -275,7 +283,8 @@ class Line:
         self._under_way -= 1
         job.joined_with.in_line -= 1
         job.joined_with.left += 1
-        self._left.notify_all()
+        if self._finishing:
+            self._left.notify_all()
 
     def _do_apart(self, job: Job) -> None:
         try:

@@ -6,7 +6,7 @@ in the database says whether somebody else erased or removed something since.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -29,6 +29,7 @@ class Conversation:
     """
 
     __slots__ = (
+        "_sizes",
         "by_digest",
         "by_id",
         "channels",
@@ -73,6 +74,8 @@ class Conversation:
         self.erased_ids: dict[str, Message] = {}
         self.lists: dict[tuple[str, str], StoredList] = {}
         self.channels: dict[str, dict[str, Any]] = {}
+        self._sizes: dict[str, int] = {}
+        """What the values in `channels` count for, by namespace."""
 
     def learn(self, message: Message) -> None:
         """Remember a message that is about to be stored, where nothing is known of its position."""
@@ -90,6 +93,17 @@ class Conversation:
             self.by_digest[digest(message.kind, message.body)] = message
         self.size += 2 * len(message.body) + _MESSAGE
 
+    def add_all(self, messages: Sequence[Message]) -> None:
+        """Remember messages with ids, of which nothing is known yet: those of a long history with few calls for each."""
+        there, by_id, size = self.messages, self.by_id, 0
+        for message in messages:
+            there[message.position] = message
+            size += len(message.body)
+            latest = by_id.setdefault(message.message_id, message)  # type: ignore[arg-type]
+            if latest.position < message.position:
+                by_id[message.message_id] = message  # type: ignore[index]
+        self.size += 2 * size + _MESSAGE * len(messages)
+
     def hold(
         self,
         namespace: str,
@@ -101,7 +115,9 @@ class Conversation:
         if before is not None and before == channels:  # as after a load of what was put here: it is counted already
             channels = before
         else:
-            self.size += _size_of(channels) - (0 if before is None else _size_of(before))
+            size = _size_of(channels)
+            self.size += size - self._sizes.get(namespace, 0)
+            self._sizes[namespace] = size
         self.channels[namespace] = channels  # as the last of them
         for slot, stored in lists.items():
             known = self.lists.get(slot)
@@ -113,7 +129,8 @@ class Conversation:
             self._let_go(next(iter(self.channels)))
 
     def _let_go(self, namespace: str) -> None:
-        self.size -= _size_of(self.channels.pop(namespace))
+        del self.channels[namespace]
+        self.size -= self._sizes.pop(namespace)
         for slot in [slot for slot in self.lists if slot[0] == namespace]:
             self.size -= len(self.lists.pop(slot).messages) * _IN_LIST + _LIST
 

@@ -16,9 +16,6 @@ def read_message(thread_id: str, row: Sequence[Any], sealing: Sealing) -> Messag
         StoreError: It cannot be read; the error names it.
     """
     position, kind, data, role, message_id = row[:5]
-    if kind == "m" and message_id and message_id != SUPERSEDED and sealing.reads_plain:
-        # As nearly all are: a long history is read in one loop.
-        return Message(position, kind, data if type(data) is bytes else bytes(data), role, message_id)
     codec, _, sealed = kind.partition("|")
     if sealing.reads_plain and not sealed:
         plain = data if type(data) is bytes else bytes(data)
@@ -34,3 +31,22 @@ def read_message(thread_id: str, row: Sequence[Any], sealing: Sealing) -> Messag
     message.claimable = message_id == UNNAMED and codec == "m"
     message.superseded = message_id == SUPERSEDED
     return message
+
+
+def read_ordinary(rows: list[Any], sealing: Sealing) -> tuple[list[Message], list[Any]]:
+    """The messages of those rows that say all there is to know, as nearly all do, and the other rows: a long history in one loop.
+
+    Args:
+        rows: (position, kind, body, role, message_id, erased_at) of each.
+        sealing: Reads them.
+    """
+    if not sealing.reads_plain:
+        return [], rows
+    ordinary, others = [], []
+    for row in rows:
+        position, kind, data, role, message_id, erased_at = row
+        if kind == "m" and message_id and message_id != SUPERSEDED and erased_at is None and type(data) is bytes:
+            ordinary.append(Message(position, kind, data, role, message_id))
+        else:
+            others.append(row)
+    return ordinary, others

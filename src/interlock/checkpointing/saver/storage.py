@@ -21,12 +21,13 @@ from .encoding import body
 from .encoding.sealing import Sealing, checkpoint_place
 from .encoding.separation import Encoded
 from .failures import contended, interrupted
+from .helpers import Elsewhere
 from .jobs import Job, PositionsTaken, late
 from .keys import Place
-from .line import Line, TaskWaiter, ThreadWaiter
+from .line import LONGEST_FINISH_ON_SERVERS_SECONDS, LONGEST_FINISH_SECONDS, Line, TaskWaiter, ThreadWaiter
 from .looking import indexes
 from .memory import Conversation, Memory
-from .rows import read_message
+from .rows import read_message, read_ordinary
 
 ATTEMPTS = 5
 _THREADS_REMEMBERED = 10_000
@@ -81,6 +82,7 @@ class Storage:
         self._line = self._new_line() if self._one_writer or self.in_one_statement else None
         self._lines: weakref.WeakValueDictionary[str, Line] = weakref.WeakValueDictionary()
         self._guard = threading.Lock()
+        self.elsewhere = Elsewhere(self.database)
 
     def close(self) -> None:
         """Return when nothing is written any more that nobody waits for."""
@@ -133,20 +135,23 @@ class Storage:
                 conversation.stored = conversation.next
                 if whole:
                     cursor.execute(statements.messages_between, (conversation.id, 0, conversation.next))
-                    self.learn(conversation, cursor.fetchall(), sealing)
                 elif conversation.epoch:
                     cursor.execute(statements.erased, (conversation.id,))
+                if whole or conversation.epoch:
                     self.learn(conversation, cursor.fetchall(), sealing)
         conversation.opened = True
 
     @staticmethod
     def learn(conversation: Conversation, rows: list[Any], sealing: Sealing) -> None:
         """Remember rows of (position, kind, body, role, message_id, erased_at)."""
-        there, thread_id = conversation.messages, conversation.thread_id
+        there = conversation.messages
+        if not there:
+            ordinary, rows = read_ordinary(rows, sealing)
+            conversation.add_all(ordinary)
         for row in rows:
             known = there.get(row[0])
             if known is None:
-                conversation.add(read_message(thread_id, row, sealing), erased=row[5] is not None)
+                conversation.add(read_message(conversation.thread_id, row, sealing), erased=row[5] is not None)
             elif known.foreign:
                 conversation.learn_again(known, row[4])
 
@@ -250,8 +255,7 @@ class Storage:
     def _find_thread(self, cursor: Any, place: Place) -> int:
         key = (place.thread_id, place.namespace_key)
         cursor.execute(self.statements.find_thread, key)
-        row = cursor.fetchone()
-        if row is None:
+        if (row := cursor.fetchone()) is None:
             cursor.execute(self.statements.add_thread, (*key, place.long_namespace))
             cursor.execute(self.statements.find_thread, key)
             row = cursor.fetchone()
@@ -325,9 +329,11 @@ class Storage:
 
     def finish(self, thread_id: str) -> None:
         """Return when what was put in a thread before is committed: tasks that put it may have been given up since."""
+        seconds = LONGEST_FINISH_SECONDS if self._one_writer else LONGEST_FINISH_ON_SERVERS_SECONDS
+        self.elsewhere.finish(thread_id, seconds)
         conversation = self.memory.known(thread_id)
         if conversation is not None and conversation.in_line:
-            self._line_of(conversation).finish(conversation)
+            self._line_of(conversation).finish(conversation, seconds)
 
     def _line_of(self, conversation: Conversation) -> Line:
         """SQLite has one writer, and so one line; PostgreSQL takes many jobs in one statement; elsewhere each thread has its own."""
@@ -396,7 +402,7 @@ class Storage:
             for conversation in begun:
                 conversation.id = None
             for job in batch:
-                self._threads.pop((job.place.thread_id, job.place.namespace_key), None)
+                self._threads.pop(job.key, None)
             raise
 
     def _execute(self, batch: Sequence[Job]) -> None:

@@ -86,7 +86,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def job_of(kind: type[Job], name: str, conversation: Conversation, place: str = "t") -> Any:
     job = kind.__new__(kind)
     job.urgent, job.error, job.conversation = False, None, conversation
-    job.place = Place(place, "", None)
+    job.place, job.thread_id = Place(place, "", None), conversation.thread_id
     job.name = name  # type: ignore[attr-defined]
     return job
 

@@ -6,6 +6,7 @@ not keep others waiting, who are in the same statement.
 """
 
 import functools
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -97,21 +98,17 @@ ON CONFLICT DO NOTHING RETURNING 1""",
 class _Entry:
     """The jobs of one thread and conversation: what tasks wrote, and perhaps the checkpoint after it."""
 
-    __slots__ = ("conversation", "jobs", "place", "put", "refers", "thread", "writes")
+    __slots__ = ("conversation", "jobs", "key", "place", "put", "refers", "thread", "writes")
 
     def __init__(self, jobs: list[Job]) -> None:
         self.jobs = jobs
         self.writes = [job for job in jobs if isinstance(job, WritesJob)]
         self.put = next((job for job in jobs if isinstance(job, PutJob)), None)
         self.place = jobs[-1].place
+        self.key = jobs[-1].key
         self.conversation = jobs[-1].conversation
         self.refers = any(job.refers for job in jobs)
         self.thread: int | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The thread and namespace."""
-        return self.place.thread_id, self.place.namespace_key
 
     @property
     def late_if(self) -> str:
@@ -183,16 +180,20 @@ def _write(
     return done, [writes for entry in done for writes in entry.writes]
 
 
+NONE, ONE, SEVERAL = 0, 1, 2
+"""How many rows there are for a part of `_BOTH`: single values cost the driver less than lists."""
+
+
 class _Parts(NamedTuple):
-    """What a statement has to write; the last four say which parts of `_BOTH` it has."""
+    """What a statement has to write; the last four say of how many rows each part of `_BOTH` is."""
 
     puts: bool
     only_writes: bool
     refers: bool
-    stored: bool
-    named: bool
-    held: bool
-    pending: bool
+    stored: int
+    named: int
+    held: int
+    pending: int
 
 
 def _parameters(entries: Sequence[_Entry]) -> tuple[dict[str, Any], _Parts, int]:
@@ -211,7 +212,11 @@ def _parameters(entries: Sequence[_Entry]) -> tuple[dict[str, Any], _Parts, int]
             values += [(thread, *row) for row in entry.put.value_rows()]
     parameters: dict[str, Any] = {}
     for prefix, rows in (("m", messages), ("n", names), ("v", values), ("w", writes)):
-        _columns(parameters, prefix, rows)
+        if len(rows) == ONE:
+            for at, cell in enumerate(rows[0]):
+                parameters[f"{prefix}{at}"] = cell
+        elif rows:
+            _columns(parameters, prefix, rows)
     if messages:
         parameters["now"] = microseconds()
     puts = [(entry, entry.put) for entry in entries if entry.put is not None]
@@ -221,9 +226,8 @@ def _parameters(entries: Sequence[_Entry]) -> tuple[dict[str, Any], _Parts, int]
     else:
         _columns(parameters, "u", [_entry_row(entry) for entry in entries])
         _columns(parameters, "c", [(entry.thread, *put.checkpoint_row()) for entry, put in puts])
-    parts = _Parts(
-        bool(puts), len(puts) < len(entries), refers, bool(messages), bool(names), bool(values), bool(writes)
-    )
+    stored, named, held, pending = (min(len(rows), SEVERAL) for rows in (messages, names, values, writes))
+    parts = _Parts(bool(puts), len(puts) < len(entries), refers, stored, named, held, pending)
     return parameters, parts, len(writes)
 
 
@@ -248,9 +252,19 @@ def _columns(parameters: dict[str, Any], prefix: str, rows: Sequence[tuple[Any, 
         parameters[f"{prefix}{at}"] = list(column)
 
 
-@functools.lru_cache(maxsize=256)
-def _text(schema: str | None, waits: bool, many: bool, *flags: bool) -> str:
-    has = _Parts(*flags)
+def _of_one_row(text: str) -> str:
+    """A part of `_BOTH` for one row, given as single values."""
+    return re.sub(
+        r"unnest\((.*?)\)(\s+AS )",
+        lambda found: f"(VALUES ({found[1].replace('[]', '')})){found[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+@functools.lru_cache(maxsize=512)
+def _text(schema: str | None, waits: bool, many: bool, *parts_of: Any) -> str:
+    has = _Parts(*parts_of)
     own = _MANY if many else _ONE
     parts = {"entry": own["entry"]} if many else {}
     if has.refers:
@@ -263,7 +277,9 @@ def _text(schema: str | None, waits: bool, many: bool, *flags: bool) -> str:
         parts["stayed"] = own["stayed"]
     moved, stayed = "SELECT id FROM moved", "SELECT id FROM stayed"
     parts["done"] = f"{moved} UNION ALL {stayed}" if has.puts and has.only_writes else moved if has.puts else stayed
-    parts |= {name: text for name, text in _BOTH.items() if getattr(has, name)}
+    for name, text in _BOTH.items():
+        if rows := getattr(has, name):
+            parts[name] = _of_one_row(text) if rows == ONE else text
     if has.puts:
         parts["put"] = own["put"]
     clauses = ", ".join(f"{name} AS ({text})" for name, text in parts.items())

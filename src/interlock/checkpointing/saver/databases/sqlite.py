@@ -163,7 +163,7 @@ class _Prepared(NamedTuple):
 
 def _prepared(storage: Home, job: Job, before: WritesJob | None = None) -> _Prepared | None:
     """What a job is in one row, with what a task wrote before it; None where it has to go the ordinary way."""
-    thread = storage.remembered_thread((job.place.thread_id, job.place.namespace_key))
+    thread = storage.remembered_thread(job.key)
     conversation = job.conversation
     if thread is None:
         return None

@@ -8,7 +8,7 @@ The id of a message stands beside its bytes. Reducers give ids to messages that 
 of such a message stays the same then.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ormsgpack
@@ -191,27 +191,54 @@ class Message:
         Raises:
             StoreError: Its bytes cannot be read.
         """
-        if self._loaded and self._fields is None:
-            self._learn()
-        cls = self._cls
-        if cls is not None and self._fields is not None and self._simple:
-            fields, exact = self._fields.copy(), self._exact
-            for name in self._dicts:
+        (message,) = load_all((self,), Message.load)
+        return message  # type: ignore[no-any-return]
+
+
+def load_all(stored: Iterable[Message], otherwise: Callable[[Message], Any]) -> list[Any]:
+    """New messages for stored ones, shared with nobody: a long history in one loop, without a call for each.
+
+    Args:
+        stored: What is stored of them.
+        otherwise: Makes what is not of the kind `m`.
+
+    Raises:
+        StoreError: The bytes of one cannot be read.
+    """
+    unpack, loaded = ormsgpack.unpackb, []
+    cls: Any
+    for one in stored:
+        if one.kind != "m":
+            loaded.append(otherwise(one))
+            continue
+        known = one._fields
+        if known is None and one._loaded:
+            known = one._learn()
+        if known is not None and one._simple:
+            cls, fields, exact = one._cls, known.copy(), one._exact
+            for name in one._dicts:
                 fields[name] = {}
-            for name in self._lists:
+            for name in one._lists:
                 fields[name] = []
         else:
-            self._loaded = True
-            cls, fields = self._unpacked()
+            one._loaded = True
+            try:
+                tag, fields = unpack(one.body, option=UNPACK)
+                fields["id"] = one.message_id
+                cls = CLASSES[tag]
+            except (TypeError, ValueError, LookupError) as error:
+                raise unreadable(f"message {one.position}", error) from error
             exact = fields.keys() == _FIELDS[cls]
         if not exact:
-            return cls(**fields)  # langchain-core has other fields now
+            loaded.append(cls(**fields))  # langchain-core has other fields now
+            continue
         message = _new(cls)
         _set_fields(message, "__dict__", fields)
         _set_names(message, _ALL_SET[cls])
         _set_extra(message, {})
         _set_private(message, None)
-        return message
+        loaded.append(message)
+    return loaded
 
 
 def fast_body(message: BaseMessage) -> bytes | None:

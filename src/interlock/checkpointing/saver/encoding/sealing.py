@@ -42,7 +42,7 @@ class Sealing:
         opaque: Whether nothing is known of those bytes. Otherwise they are msgpack, and messages can be found in them.
     """
 
-    __slots__ = ("_encrypted_only", "_encryption", "_kind", "_plain", "inner", "opaque", "reads_plain", "serde")
+    __slots__ = ("_encrypted_only", "_encryption", "_kind", "inner", "opaque", "plain", "reads_plain", "serde")
 
     def __init__(
         self, serde: SerializerProtocol, *, encryption: Encryption | None = None, encrypted_only: bool = False
@@ -55,8 +55,9 @@ class Sealing:
             self.inner = serde.serde
         self.opaque = type(self.inner) not in (JsonPlusSerializer, TypedSerializer)
         self._kind: str | None = None
-        self._plain = encryption is None and type(serde) in (JsonPlusSerializer, TypedSerializer)
-        self.reads_plain = self._plain and not encrypted_only
+        self.plain = encryption is None and type(serde) in (JsonPlusSerializer, TypedSerializer)
+        """Whether bytes are stored as they are, so that they may be copied from place to place."""
+        self.reads_plain = self.plain and not encrypted_only
         """Whether bytes that are not sealed are read as they are."""
 
     def check(self) -> None:
@@ -90,18 +91,13 @@ class Sealing:
     def kind(self) -> str:
         """The type that sealed bytes have now."""
         if self._kind is None:
-            plain = "bytes" if self._plain else self.serde.dumps_typed(b"")[0]
+            plain = "bytes" if self.plain else self.serde.dumps_typed(b"")[0]
             self._kind = self._encryption.kind if self._encryption is not None else plain
         return self._kind
 
-    @property
-    def plain(self) -> bool:
-        """Whether bytes are stored as they are, so that they may be copied from place to place."""
-        return self._plain
-
     def seal(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes as they may be stored at a place, and their type, to be stored verbatim."""
-        if self._plain:
+        if self.plain:
             return "bytes", data
         if self._encryption is not None:
             return self._encryption.encrypt(data, _packed(place), str(place[1]))
@@ -121,7 +117,7 @@ class Sealing:
                 "interlock db reencrypt.",
                 code="not_encrypted",
             )
-        if kind == "bytes" and (self._plain or self.kind != "bytes"):
+        if kind == "bytes" and (self.plain or self.kind != "bytes"):
             return bytes(data)
         if kind.startswith("bytes+aesgcm:"):
             if self._encryption is None:
@@ -157,7 +153,7 @@ class Sealing:
 
     def is_bound(self, kind: str, data: bytes) -> bool:
         """Whether bytes were sealed for a place, in the way in which they would be now."""
-        if self._encryption is not None or self._plain:
+        if self._encryption is not None or self.plain:
             return kind == self.kind
         try:
             return kind == self.kind and self._is_bound(self.serde.loads_typed((kind, bytes(data))))

@@ -29,6 +29,7 @@ from .messages import (
     fast_body,
     fast_fields,
     is_message_type,
+    load_all,
 )
 from .msgpack_tree import (
     MESSAGE,
@@ -210,10 +211,9 @@ class Encoder:
     def _list(self, values: list[BaseMessage], slot: str) -> Any:
         """Ranges of positions. What stands where it stood last time is recognised without looking it up."""
         self.refers = True
-        if self._aside and any(value.id is None for value in values):
+        if self._aside and (nameless := [at for at, value in enumerate(values) if value.id is None]):
             # A reducer gives them ids: they will not stand like this again, and nothing is to be compared with them.
-            messages, nameless = self._find_all(values)
-            ranges = ranges_of([message.position for message in messages])
+            ranges = ranges_of([self._find(value).position for value in values])
             return _Ranges(NAMELESS, ormsgpack.packb([ranges, ranges_of(nameless)]))
         key = (self._namespace, slot)
         before = self._conversation.lists.get(key)
@@ -383,14 +383,14 @@ class Decoder:
                 message.id = None
             return in_form(form, message.content) if form and form != WITHOUT_ID else message
         if code == MESSAGES:
-            stored = [self._messages(position) for position in positions(ormsgpack.unpackb(payload))]
+            stored = [*map(self._messages, positions(ormsgpack.unpackb(payload)))]
             self.last_list = stored
-            return [one.load() if one.kind == "m" else self.message(one) for one in stored]
+            return load_all(stored, self.message)
         if code == NAMELESS:
             ranges, nameless = ranges_and_nameless(payload)
             stored = [self._messages(position) for position in ranges]
             self.last_list = stored
-            loaded = [self.message(one) for one in stored]
+            loaded = load_all(stored, self.message)
             for at in nameless:
                 loaded[at].__dict__["id"] = None
             return loaded

@@ -3,7 +3,7 @@
 Workflows are LangGraph state machines. What a model may call next is read off the graph's edges, checked again where the tool
 runs, and every step is kept in SQL, apart from the conversation.
 
-The public names stand in `__init__.pyi`, grouped as a reader would look for them. A name's module is imported when the name is
+The public names are in `__init__.pyi`, grouped as a reader would look for them. A name's module is imported when the name is
 first used, so that `import interlock` alone costs little.
 """
 

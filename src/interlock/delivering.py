@@ -23,7 +23,7 @@ def deliver(
     resume: bool = True,
     connection: Connection | None = None,
 ) -> Delivery:
-    """Take an event in, once, and let the workflow instance that waits for it go on.
+    """Take an event in, once, and let the workflow instance that waits for it continue.
 
     The event is written into the inbox and the transition is made in one transaction. An event that comes again is dropped; one that
     comes before its wait is kept for it; one that fits no workflow stays visible in the inbox.
@@ -34,15 +34,15 @@ def deliver(
         workflow_id: For a bare `Event`: the instance that it is for.
         source: For a bare `Event`: who says so, as a URI reference.
         root: The graph that the workflow is a part of, where it runs inside another one.
-        resume: Whether the graph goes on at once, in this call; otherwise the next tick lets it.
+        resume: Whether the graph continues at once, in this call; otherwise the next tick lets it.
         connection: A transaction of the application's own on the same database, in which the event is taken in: it counts when that is
-            committed. The graph then goes on with the next tick, or where an engine runs it.
+            committed. The graph then continues with the next tick, or where an engine runs it.
 
     Returns:
         What became of it.
 
     Raises:
-        InvalidInput: It is no event. Nothing was kept.
+        InvalidInput: It is not an event. Nothing was kept.
         StoreError: The database could not do it. Nothing was kept; deliver it again.
     """
     deliveries = Deliveries(to or _app(), root)

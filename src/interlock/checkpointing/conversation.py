@@ -1,6 +1,6 @@
 """What can be done with conversations: list, read, export, erase, keep only so much or so long.
 
-Erasing takes the text and leaves the place: the workflow stays readable and goes on, with placeholders for the messages.
+Erasing takes the text and leaves the place: the workflow stays readable and continues, with placeholders for the messages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -148,9 +148,9 @@ class Conversations:
             yield message.to_json()
 
     def erase(self, thread_id: str) -> int:
-        """Erase every message of a conversation, for good. The workflow goes on with placeholders.
+        """Erase every message of a conversation, permanently. The workflow continues with placeholders.
 
-        A run that is going on meanwhile cannot bring the messages back. Inputs of the thread that wait in a queue go with them.
+        A run that is continuing meanwhile cannot bring the messages back. Inputs of the thread that wait in a queue go with them.
 
         Returns:
             How many messages were erased.

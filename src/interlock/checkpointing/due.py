@@ -1,6 +1,6 @@
 """Runs that have become due: an approval was decided, an event or a deadline ended a wait, a person resolved an attempt.
 
-Whoever lets runs go on later (`interlock.engines`) is told in the transaction in which that happened, and writes its job in it: the job
+Whoever resumes run later (`interlock.engines`) is told in the transaction in which that happened, and writes its job in it: the job
 is there when the decision is, and not otherwise.
 """
 
@@ -16,14 +16,14 @@ from .vault import vault_of
 
 @dataclass(frozen=True)
 class Due:
-    """One run that can go on."""
+    """One run that can continue."""
 
     workflow: str
     workflow_id: str
     tenant: str
     thread_id: str
     cause: str
-    """What made it due, the same whoever looks: `wait/…`, `approval/…` or `attempt/…`."""
+    """What made it due, regardless of who looks: `wait/…`, `approval/…` or `attempt/…`."""
     inside: bool = False
     """Whether the workflow runs inside another graph, whose thread it is."""
 

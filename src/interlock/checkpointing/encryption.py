@@ -1,7 +1,7 @@
-"""Encryption of what stands in the database: AES-256 in GCM, bound to the place of each row, with several keys.
+"""Encryption of what is in the database: AES-256 in GCM, bound to the place of each row, with several keys.
 
 Every row is encrypted for its place (which thread, namespace, checkpoint, channel or message): in another row's place it is refused,
-as it is when a bit of it was changed. Each thread has a key of its own, derived from the key that was given, so that the number of
+as it is when a bit of it was changed. Each thread has its own key, derived from the key that was given, so that the number of
 rows under one key stays far from the limit of random nonces. It needs the extra `encryption`.
 """
 
@@ -42,7 +42,7 @@ class Encryption:
         self._keys = dict(keys)
         self.writes_with = next(iter(self._keys))
         self.kind = f"bytes+{ALGORITHM}:{self.writes_with}"
-        """The type of what is encrypted now, as it stands beside every encrypted row."""
+        """The type of what is encrypted now, as it is next to every encrypted row."""
         self._cipher = functools.lru_cache(maxsize=4096)(self._derive)
 
     @classmethod
@@ -69,7 +69,7 @@ class Encryption:
         Args:
             data: What is to be hidden.
             place: Where it will stand: only there it can be decrypted.
-            owner: The thread or instance, which has a key of its own.
+            owner: The thread or instance, which has its own key.
         """
         nonce = os.urandom(_NONCE_BYTES)
         return self.kind, nonce + self._cipher(self.writes_with, owner).encrypt(nonce, data, place)

@@ -1,7 +1,7 @@
 """Threads brought over from LangGraph's own savers, with everything in them, and read back before they count as done.
 
 It works through LangGraph's interface, so any saver can be the source. A thread that is there already with the same checkpoints is
-left alone: an import that was interrupted goes on where it was.
+left alone: an import that was interrupted continues where it was.
 """
 
 import copy
@@ -209,7 +209,7 @@ def _complete(
             code="thread_exists",
             details={"threadId": thread_id},
         )
-    # A thread that went on since it was imported has more checkpoints than the source.
+    # A thread that continued since it was imported has more checkpoints than the source.
     return bool(wanted) and wanted <= there and all(_same(target, item) for item in source.list(thread))
 
 

@@ -25,7 +25,7 @@ MARK = f"{ALGORITHM}:"
 
 
 class Placed(str):
-    """A text that knows its row: the first part is the instance's id, or whatever else has a key of its own."""
+    """A text that knows its row: the first part is the instance's id, or whatever else has its own key."""
 
     place: tuple[Any, ...]
 

@@ -1,6 +1,6 @@
 """`interlock approvals`: what waits for a person, and deciding on it.
 
-The command line knows nobody but its operator: who decides is who runs it, and they say as whom. Whoever may run it may write the
+The command line knows nobody but its operator: who decides is who runs it, and they say as whom. Anyone who may run it may write the
 database anyway; what it adds is that the decision is checked and recorded under that name.
 """
 

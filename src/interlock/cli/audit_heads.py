@@ -36,7 +36,7 @@ def audit_heads(
     """Sign where audit trails end now, and print one line of JSON for each.
 
     Append them to a file that who writes to the database cannot reach. `interlock audit INSTANCE --verify --heads FILE --key PEM` finds a
-    trail that was cut or written anew since.
+    trail that was cut or rewritten since.
     """
     signer = HeadSigner(read_key(key))
     with closing(open_store(db)) as store:

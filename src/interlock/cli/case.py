@@ -1,4 +1,4 @@
-"""`interlock case` and `interlock resume`: where one instance stands, and letting it go on."""
+"""`interlock case` and `interlock resume`: where one instance stands, and letting it continue."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +43,7 @@ def case(
 
 
 def resume(which: Which, app: AppOption = None, db: DbOption = None, as_json: AsJson = False) -> None:
-    """Run the thread of an instance on, from where it waits: after a decision, a resolution, or a run that broke off."""
+    """Run the thread of an instance on, from where it waits: after a decision, a resolution, or an interrupted run."""
     with opened(app, db) as graph:
         workflow_id = found(graph, which)
         graph.instances.resume(workflow_id)

@@ -98,7 +98,7 @@ def import_threads(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring threads over from LangGraph's own saver, with their whole history, and read each back. Run it again to go on."""
+    """Bring threads over from LangGraph's own saver, with their whole history, and read each back. Run it again to continue."""
     url = database_url(source)
     allowed = [tuple(name.split(":")) for name in allow or ()]
     with (
@@ -143,7 +143,7 @@ def prune(
 ) -> None:
     """Delete threads and checkpoints that are too old or too many. What delta channels are rebuilt from stays.
 
-    Each thread is done in a transaction of its own, beside running workers. Run it again to go on after an interruption.
+    Each thread is done in its own transaction, beside running workers. Run it again to continue after an interruption.
     """
     policy = Retention(threads_newer_than, last_threads, checkpoints_newer_than, last_checkpoints, instances)
     with (
@@ -196,7 +196,7 @@ def retire(
     """Delete finished instances that are old enough, with all their rows, their threads and their conversations.
 
     What stays of each is the number and the hash of its last audit record, by which an export is checked (`interlock audit --check`).
-    Each instance is done in a transaction of its own, beside running workers. Run it again to go on after an interruption.
+    Each instance is done in its own transaction, beside running workers. Run it again to continue after an interruption.
     """
     policy = Retirement(newer_than, dict(_age(one) for one in workflow or ()), unpublished)
     keep = None if export is None else TrailFiles(export)
@@ -244,7 +244,7 @@ def reencrypt(
 ) -> None:
     """Encrypt with the first key of INTERLOCK_ENCRYPTION_KEYS what is encrypted with another one, or not at all.
 
-    Every row is read back before it takes the place of the old one. Run it again to go on after an interruption. Workers may run
+    Every row is read back before it takes the place of the old one. Run it again to continue after an interruption. Workers may run
     meanwhile if they have the new key already.
     """
     encryption = Encryption.from_environment()

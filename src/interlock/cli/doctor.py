@@ -1,4 +1,4 @@
-"""`interlock doctor`: whether what a workflow needs around it is there, and what to mend."""
+"""`interlock doctor`: whether what a workflow needs around it is there, and what to fix."""
 
 import contextlib
 import importlib.util
@@ -58,7 +58,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check environment, LangSmith, OpenTelemetry, database, its connections and broker, and say what to mend. Exit code 1 says that something is."""
+    """Check environment, LangSmith, OpenTelemetry, database, its connections and broker, and say what to fix. Exit code 1 says that something is."""
     findings = [finding for check in (_tracing, _opentelemetry) for finding in check()]
     findings += [*_database(db), *_broker(bus)]
     if as_json:

@@ -223,7 +223,7 @@ def trim(
 ) -> None:
     """Delete events that were published, and those that came in, longer ago than that: taken, late, unmatched and failed ones.
 
-    Nothing that is under way is touched.
+    Nothing that is in progress is touched.
     """
     seconds = seconds_of("--older-than", older_than)
     with closing(open_store(db)) as store:

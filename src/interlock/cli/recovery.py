@@ -1,4 +1,4 @@
-"""`interlock db restored` and `interlock db resume`: hold a database after a restored backup, and say that work may go on."""
+"""`interlock db restored` and `interlock db resume`: hold a database after a restored backup, and say that work may continue."""
 
 import getpass
 from contextlib import closing
@@ -25,7 +25,7 @@ def restored(
 ) -> None:
     """Hold the database: a backup was restored into it. Run this after the restore and before anything else is started.
 
-    Nothing is run or published on it then until `interlock db resume`. Looking goes on.
+    Nothing is run or published on it then until `interlock db resume`. Looking continues.
     """
     with closing(open_store(db)) as store:
         store.setup()
@@ -53,9 +53,9 @@ def resume(
     db: DbOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say that work may go on with a database that is held after a restored backup.
+    """Say that work may continue with a database that is held after a restored backup.
 
-    Without --yes it says what would go on, and asks. Exit code 1 says that it was left as it is.
+    Without --yes it says what would continue, and asks. Exit code 1 says that it was left as it is.
     """
     with closing(open_store(db)) as store:
         store.setup()

@@ -95,7 +95,7 @@ def subscribe(
     with_relay: Annotated[bool, typer.Option("--relay", help="Publish the workflow's own events as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take the events that a workflow waits for from a broker, let it go on, and keep its deadlines: those of waits and of approvals."""
+    """Take the events that a workflow waits for from a broker, resume it, and keep its deadlines: those of waits and of approvals."""
     graph = load_app(app).graph(db)
     names = event_names(graph)
     service = EventService(graph, open_bus(bus, prefix=prefix), relay=with_relay, tick=tick, root=load_root(root))

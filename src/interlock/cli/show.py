@@ -11,7 +11,7 @@ from .support.loading import load_app
 from .support.output import AsJson, console, print_json, visible
 
 KINDS = {"read": "cyan", "command": "yellow", "event": "magenta"}
-"""The colour of each kind of tool; the word stands beside it."""
+"""The colour of each kind of tool; the word is next to it."""
 _WHO = {
     "reasoning": "a model proposes",
     "function": "a function proposes",

@@ -16,7 +16,7 @@ class JobKind(StrEnum):
     RESUME = "resume"
     """Answer what the thread asks."""
     WAKE = "wake"
-    """Let the thread go on from what was settled meanwhile."""
+    """Let the thread continue from what was settled meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .queue.schema import KEEP, TASK
 from .runs import Runs
 
 BATCH = 1_000
-"""How many of a kind are looked at at a time."""
+"""How many of a kind are checked at a time."""
 KEPT_DAYS = 7
 """For so long a run that is over keeps its key."""
 
@@ -96,7 +96,7 @@ def _missed(graph: CompiledWorkflow) -> int:
 def _enqueue(connection: Connection, graph: CompiledWorkflow, stop: stops.Stop) -> None:
     instance = instance_rows.load(connection, stop.workflow_id)
     if instance is None or instance.thread_id is None:
-        stops.mark(connection, stop)  # there is no graph to go on
+        stops.mark(connection, stop)  # there is no graph to continue
         return
     cause = f"sweep/{stop.workflow_id}/{stop.id}" if stop.kind is Kind.ATTEMPT else f"{stop.kind.value}/{stop.id}"
     graph.engine.store.note_due(connection, stop.workflow_id, cause)

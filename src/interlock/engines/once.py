@@ -1,7 +1,7 @@
 """The seam between Interlock and an engine: a job is one call.
 
 An engine keeps jobs, runs one per thread at a time, and calls `RunOnce` for each. What it is told (`Done`, `Again`, `Person`) is all
-that it has to know. A call that is repeated (the process died, the engine was not sure) goes on from where the first one came.
+that it has to know. A call that is repeated (the process died, the engine was not sure) continues from where the first one came.
 """
 
 from collections.abc import Iterable, Mapping

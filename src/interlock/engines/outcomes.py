@@ -32,7 +32,7 @@ class Again:
     after: float
     """Seconds until then."""
     why: str = ""
-    """The type and code of what stood in the way; its text is in the log."""
+    """The type and code of what was in the way; its text is in the log."""
 
 
 @dataclass(frozen=True)

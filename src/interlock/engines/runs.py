@@ -48,7 +48,7 @@ class Runs:
     Args:
         workflows: The workflows, or compiled ones. Those that are compiled keep their instances in this database.
         url: The database, on PostgreSQL.
-        per_tenant: How many runs of one tenant may go on at once; the same in every process. By default what was said first, or 8.
+        per_tenant: How many runs of one tenant may continue at once; the same in every process. By default what was said first, or 8.
         roots: For a workflow that runs inside another graph, that graph, by the workflow's name.
         attempts: How often a run is tried whose failures do not pass by themselves, before it needs a person.
         encryption: Keys, for workflows that are compiled here.
@@ -95,7 +95,7 @@ class Runs:
 
     @property
     def per_tenant(self) -> int:
-        """How many runs of one tenant may go on at once."""
+        """How many runs of one tenant may continue at once."""
         self.setup()
         return self._per_tenant
 
@@ -186,7 +186,7 @@ class Runs:
         key: str | None = None,
         connection: Connection | None = None,
     ) -> Enqueued:
-        """Enqueue a run that lets a thread go on from what was settled meanwhile.
+        """Enqueue a run that resumes a thread from what was settled meanwhile.
 
         Args:
             workflow: The workflow's name.
@@ -259,7 +259,7 @@ class Runs:
 
         Raises:
             InputError: There is no such run for the tenant.
-            ConflictError: It goes on, or is done.
+            ConflictError: It is still running, or is done.
         """
         with self._run_of(number, tenant) as connection:
             return listing.retry(connection, number, per_tenant=self.per_tenant)
@@ -273,7 +273,7 @@ class Runs:
 
         Raises:
             InputError: There is no such run for the tenant.
-            ConflictError: It goes on, or is over.
+            ConflictError: It is still running, or is over.
         """
         with self._run_of(number, tenant) as connection:
             return listing.cancel(connection, number)
@@ -333,7 +333,7 @@ class Runs:
             number = enqueuing.enqueue(joined, job, per_tenant=per_tenant)
             if number is None:
                 found = enqueuing.find(joined, job.key)
-                assert found is not None  # noqa: S101 -- its key stood in the way
+                assert found is not None  # noqa: S101 -- its key was in the way
                 return Enqueued(found[0], found[1].thread_id, is_new=False)
             if principal is not None and job.input_id is not None:
                 inputs.insert(

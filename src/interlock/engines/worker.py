@@ -27,10 +27,10 @@ class Worker:
 
     Args:
         runs: The runs.
-        concurrency: How many go on at once in this process.
+        concurrency: How many continue at once in this process.
         deadlines: Seconds between two looks at deadlines, from 1 to 59: one worker of all looks.
         takeover: After so many seconds without a sign of life a worker counts as gone, and its runs are taken over.
-        drain: For so many seconds runs that go on may still end after it was told to stop; then they are put back.
+        drain: For so many seconds runs that continue may still end after it was told to stop; then they are put back.
         connections: How many connections the queue takes in this process, beside those of the workflows' stores.
 
     Raises:
@@ -58,7 +58,7 @@ class Worker:
         self.is_ready = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop; then let what goes on end. A database that is away is waited for."""
+        """Work until told to stop; then let what continues end. A database that is away is waited for."""
         failures = 0
         while not stop.is_set():
             try:
@@ -122,7 +122,7 @@ class Worker:
     def _keep_up(self, app: procrastinate.App) -> None:
         runs = self._runs
 
-        # One of them at a time, whichever worker it falls to; not in the way of runs, which have a queue of their own.
+        # One of them at a time, whichever worker it falls to; not in the way of runs, which have their own queue.
         @app.periodic(cron=f"* * * * * */{self._deadlines}")
         @app.task(name=KEEP, queue=KEEPING, lock="interlock-keeping", queueing_lock="interlock-keeping")
         async def kept(timestamp: int) -> None:

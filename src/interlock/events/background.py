@@ -11,7 +11,7 @@ logger = logger_of("interlock.events")
 
 
 class Background:
-    """A coroutine in an event loop of its own, in a thread of its own, until it is told to stop.
+    """A coroutine in its own event loop, in its own thread, until it is told to stop.
 
     Args:
         name: The thread's.

@@ -117,7 +117,7 @@ def read(body: bytes | str, beside: Mapping[str, Any] | None = None) -> EventEnv
 
 
 def traceparent(trace_id: str, event_id: str) -> str:
-    """The W3C trace context of an event: the same trace for all events of one instance, a parent of its own for each."""
+    """The W3C trace context of an event: the same trace for all events of one instance, its own parent for each."""
     return f"00-{_trace_digest(trace_id)}-{hashlib.sha256(event_id.encode()).hexdigest()[:16]}-01"
 
 
@@ -134,7 +134,7 @@ def _reference(source: str) -> str:
 
 @functools.cache
 def _header_names(prefix: str) -> Mapping[str, str]:
-    """What the attributes are called as headers; the type of the content has a header of its own in every binding."""
+    """What the attributes are called as headers; the type of the content has its own header in every binding."""
     return {name: f"{prefix}{name}" for name in _ATTRIBUTES} | {"datacontenttype": "content-type"}
 
 

@@ -45,7 +45,7 @@ def envelope_of(text: str | bytes) -> EventEnvelope:
     """Read an envelope from JSON text.
 
     Raises:
-        InvalidInput: It is no JSON object, or no event.
+        InvalidInput: It is not a JSON object, or no event.
     """
     return EventEnvelope.from_json(json_object(text))
 
@@ -76,7 +76,7 @@ def reply(
     """Answer an event with another one, for the same workflow instance, under the same trace.
 
     The answer's id follows from the event and the answer's name, so that an event that was redelivered is answered with the
-    same event again, which whoever waits for it drops.
+    same event again, which anyone who waits for it drops.
 
     Args:
         to: The event that is answered.

@@ -44,7 +44,7 @@ class RelayOptions:
         longest_pause: The longest of those, in seconds.
         idle: Seconds between two looks at an empty outbox.
         lease: Seconds after which the lanes of a relay that is gone are free again. When half of it has passed, a batch begins
-            nothing more, and what is left of it is claimed anew.
+            nothing more, and what is left of it is claimed again.
         wire: In which form events travel.
         schema_base: The address under which the schemas of events are published, for CloudEvents' `dataschema`.
     """
@@ -134,7 +134,7 @@ class _Batch:
 class Relay:
     """Publishes what the outbox holds, the events of each workflow instance in their order.
 
-    Several relays may work on one outbox. They are told apart by their claims, so nothing needs to be configured for it.
+    Several relays may work on one outbox. They are distinguished by their claims, so nothing needs to be configured for it.
 
     Args:
         store: Whose outbox.
@@ -161,7 +161,7 @@ class Relay:
 
         Raises:
             StoreUnavailable: The database is not there; nothing was published, or what was will be published again.
-            StoreHeld: A backup was restored, and nobody has said yet that work may go on; nothing was published.
+            StoreHeld: A backup was restored, and nobody has said yet that work may continue; nothing was published.
         """
         total = Round()
         batch = await self._in_store(self._first_claim)
@@ -195,7 +195,7 @@ class Relay:
             total.unavailable = batch.unavailable
             if total.unavailable is None and following is not None and following.lanes:
                 published, batch = batch, following
-            else:  # Nothing is under way: write it down, and look again.
+            else:  # Nothing is in progress: write it down, and look again.
                 batch = await self._finish(batch, following, total, more=not stop.is_set())
                 published = None
         return total
@@ -221,7 +221,7 @@ class Relay:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until told to stop; a batch that is under way is finished.
+        """Publish until told to stop; a batch that is in progress is finished.
 
         While the bus or the database is away it tries again with growing pauses, and events stay where they are.
 
@@ -390,7 +390,7 @@ class Relay:
 
 
 class RelayThread:
-    """A relay in a thread of its own, for programs that are not asynchronous: `with RelayThread(relay): ...`."""
+    """A relay in its own thread, for programs that are not asynchronous: `with RelayThread(relay): ...`."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay

@@ -1,4 +1,4 @@
-"""Work that goes on until the process is told to stop: SIGINT and SIGTERM end it after what is under way is done."""
+"""Work that continues until the process is told to stop: SIGINT and SIGTERM end it after what is in progress is done."""
 
 import asyncio
 import signal

@@ -61,7 +61,7 @@ def known_events() -> list[type[Event]]:
         one = waiting.pop()
         waiting += one.__subclasses__()
         if any(getattr(base, "name_on_wire", None) == one.name_on_wire for base in one.__mro__[1:]):
-            continue  # the same event once more, made by `closed` for reading the wire
+            continue  # the same event again, made by `closed` for reading the wire
         other = found.setdefault(one.name_on_wire, one)
         if other is not one and _bare(event_schema(other)) != _bare(event_schema(one)):
             raise ContractError(
@@ -109,12 +109,12 @@ def breaking_changes(events: Iterable[type[Event]], folder: Path) -> dict[str, l
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What of a schema has changed in a way that breaks those who listen, or events that are still under way."""
+    """What of a schema has changed in a way that breaks those who listen, or events that are still in progress."""
     return [*_Comparison(before, after).of(before, after, "")]
 
 
 class _Comparison:
-    """Compares two schemas, definition by definition; one that contains itself is looked at once."""
+    """Compares two schemas, definition by definition; one that contains itself is checked once."""
 
     def __init__(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         self._old = old

@@ -1,4 +1,4 @@
-"""Answers to what a workflow waits for: checked and, for approvals, decided in SQL before LangGraph goes on.
+"""Answers to what a workflow waits for: checked and, for approvals, decided in SQL before LangGraph continues.
 
 LangGraph neither says when nobody waits for an answer nor forgets one of a wrong shape. So an answer is matched to its
 interrupt here, and an approval is decided in one transaction; the graph then runs on and finds it decided.
@@ -120,13 +120,13 @@ class Answers:
                 raise self.entered.refused from None  # who has no business here is not told what waits
             raise
         if left and self.entered.refused is not None:
-            # Only decisions are judged by a rule of their own; every other answer goes on with the run.
+            # Only decisions are judged by their own rule; every other answer continues with the run.
             record_refusal(self.graph.engine, self.configurable, self.entered.refused, by=self.principal)
             raise self.entered.refused
         if decisions:
             self._decide(decisions)
         left = self._resolved(left, found)
-        # What was decided stands in SQL, where the approval node looks first.
+        # What was decided is in SQL, where the approval node looks first.
         return (
             Command(resume=left, update=command.update) if left else command.update and Command(update=command.update)
         )
@@ -169,7 +169,7 @@ class Answers:
         return left
 
     def _check_resolver(self) -> None:
-        """Refuse, and record, whoever may not say what became of an attempt."""
+        """Refuse, and record, anyone who may not say what became of an attempt."""
         engine, instance = self.graph.engine, self.entered.instance
         refused = None if instance is None else why_not_resolve(engine, instance, self.principal)
         if refused is not None:

@@ -33,7 +33,7 @@ class Claiming(abc.ABC):
             The workflow, so that calls can be chained.
 
         Raises:
-            ClaimError: Something is no claim, or an incomplete one.
+            ClaimError: Something is not a claim, or an incomplete one.
         """
         for claim in claims:
             check_claim(claim)

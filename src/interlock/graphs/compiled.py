@@ -39,7 +39,7 @@ from .traced_run import traced_run
 from .turns import Turn
 
 COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
-"""A config that has one of these stands for a thread of its own, wherever it is used."""
+"""A config that has one of these stands for its own thread, wherever it is used."""
 
 
 class WorkflowGraph(Invoking):
@@ -125,7 +125,7 @@ class WorkflowGraph(Invoking):
         return picture_of(self.engine.definition)
 
     def stepper(self, config: Config, *, context: Principal | None = None) -> Stepper:
-        """Go through one thread step by step; in a notebook it shows where the workflow stands after each."""
+        """Go through one thread step by step; in a notebook it shows the state of the workflow after each."""
         return Stepper(self, config, context)
 
     def side_by_side(self, config: Config, *, by: Principal | None = None) -> SideBySide:
@@ -255,7 +255,7 @@ class WorkflowGraph(Invoking):
         given = {**own, **((config or {}).get("configurable") or {})}
         if not COORDINATES.isdisjoint(given):
             return given
-        # Called by a node of the application's own without a config: LangGraph goes on in that node's.
+        # Called by a node of the application's own without a config: LangGraph continues in that node's.
         around = var_child_runnable_config.get() or {}
         return {**(around.get("configurable") or {}), **given}
 

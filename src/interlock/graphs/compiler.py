@@ -167,7 +167,7 @@ def _proposer(state: State) -> Proposer | None:
 
 def _entry(definition: Definition) -> Any:
     def enter(channels: dict[str, Any]) -> str:
-        """Where a turn of the conversation goes on: in the state that the last one ended in."""
+        """Where a turn of the conversation continues: in the state that the last one ended in."""
         state = channels.get("state") or definition.initial
         return state if state in definition.states else definition.initial
 

@@ -1,4 +1,4 @@
-"""Inputs that are taken once: a run that is repeated with the same input key goes on from where the first one came.
+"""Inputs that are taken once: a run that is repeated with the same input key continues from where the first one came.
 
 A program that does not know whether its input was taken (the process died, the answer was lost) gives it again under the same key:
 

@@ -1,6 +1,6 @@
 """What a turn begins with: the input, checked against the workflow row before LangGraph writes anything.
 
-LangGraph checkpoints an input before the first node sees it. What is refused only there would stand in the conversation, so
+LangGraph checkpoints an input before the first node sees it. What is refused only there would be in the conversation, so
 it is refused here.
 """
 

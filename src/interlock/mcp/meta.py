@@ -1,4 +1,4 @@
-"""What a request carries beside its arguments (`_meta`), under names of our own."""
+"""What a request carries beside its arguments (`_meta`), under our own names."""
 
 from ..tools.canonical import JsonObject
 from ..tools.context import ToolContext

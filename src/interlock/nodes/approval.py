@@ -99,7 +99,7 @@ class ApprovalNode(WorkflowNode):
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
 
     def check_answerable(self, waiting: ApprovalRequest) -> None:
-        """Refuse to wait where the run could never go on; a graph of a workflow's own has a checkpointer."""
+        """Refuse to wait where the run could never continue; a graph of a workflow's own has a checkpointer."""
 
     def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
         """The proposal that a request is on record about under its key; another one where it is not the same."""

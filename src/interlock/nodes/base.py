@@ -25,7 +25,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
     Args:
         engine: Shared by all nodes of the graph.
         name: The node's name in the graph.
-        destinations: The nodes that it may go on to; anything else is a defect of Interlock and refused.
+        destinations: The nodes that it may continue to; anything else is a defect of Interlock and refused.
     """
 
     def __init__(self, engine: Engine, name: str, destinations: Mapping[str, str]) -> None:
@@ -55,7 +55,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
         return done
 
     def watched(self, value: Any, scope: Scope) -> Steps[Any]:
-        """The node's body, traced, and with a record of an attempt to go on from behind the instance."""
+        """The node's body, traced, and with a record of an attempt to continue from behind the instance."""
         with watching(scope.config, value, lambda: self._facts(value, scope)) as watch:
             try:
                 command = yield from self.steps(value, scope)
@@ -68,7 +68,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
             return command
 
     def _record_stale(self, connection: Connection, value: Any, scope: Scope, error: StaleCheckpoint) -> None:
-        """Write down an attempt to go on from behind the instance: what raised has been rolled back."""
+        """Write down an attempt to continue from behind the instance: what raised has been rolled back."""
         unit = self.engine.store.unit(connection, scope.workflow_id)
         if unit is None or unit.instance.tenant != scope.principal.tenant:
             return

@@ -1,7 +1,7 @@
 """The conversation in the order that model providers insist on: every call directly followed by its answer.
 
 An answer belongs to the nearest message before it that has an open call of its id, and there to the first of them. Ids alone do
-not say which: some providers number calls anew in each message.
+not say which: some providers number calls again in each message.
 """
 
 import math
@@ -118,7 +118,7 @@ def _stand_in_order(messages: Sequence[BaseMessage]) -> bool:
 
 
 def missing_answers(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Answers to all calls that have none, for the conversation itself: whoever reads it next may not look after that."""
+    """Answers to all calls that have none, for the conversation itself: anyone who reads it next may not look after that."""
     if _stand_in_order(messages):
         return []
     return [
@@ -149,8 +149,8 @@ def in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 def join(old: Any, new: Any) -> Any:
     """Add messages to a conversation as LangGraph does, and keep each answer directly behind its call.
 
-    A message of the user may come between the two while an approval is open. Whoever reads the conversation next, such as a parent
-    graph with a model of its own, sends it to a provider as it is.
+    A message of the user may come between the two while an approval is open. Anyone who reads the conversation next, such as a parent
+    graph with its own model, sends it to a provider as it is.
     """
     joined: Any = add_messages(old, new)
     added = new if isinstance(new, list) else [new]
@@ -161,7 +161,7 @@ def join(old: Any, new: Any) -> Any:
 
 
 def _ends_with_its_call(messages: Sequence[BaseMessage], answered: set[str]) -> bool:
-    """Whether these answers stand behind their calls already, as they nearly always do."""
+    """Whether these answers are behind their calls already, as they nearly always do."""
     behind: list[str] = []
     for message in reversed(messages):
         if isinstance(message, ToolMessage):
@@ -209,7 +209,7 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
 
 
 def _is_plain(message: BaseMessage, kind: Kind) -> bool:
-    """Whether a message is sent as it is, as most are: text, without calls, that is no answer."""
+    """Whether a message is sent as it is, as most are: text, without calls, that is not an answer."""
     content: Any = message.content
     if type(content) is not str or not content.isascii() or not content or content.isspace():
         return False

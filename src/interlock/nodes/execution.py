@@ -40,14 +40,14 @@ def handed_over(proposal: Proposal, head: str | None, **more: Any) -> JsonObject
 
 
 class ExecutionNode(WorkflowNode):
-    """Carries out the proposal that it is sent, and goes on to the state that the workflow is in then.
+    """Carries out the proposal that it is sent, and continues to the state that the workflow is in then.
 
     Args:
         engine: Shared by all nodes of the graph.
         name: The node's name.
         source: The state that it belongs to.
         destinations: Where it may go.
-        edge_node: Its name where it stands for one moving edge; None for the reads of a state.
+        edge_node: Its name its state for one moving edge; None for the reads of a state.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ _THEIRS = frozenset({"output", "error"})
 
 
 def streamed(engine: Engine, proposal: Proposal, outcome: Outcome) -> JsonObject:
-    """The outcome for whoever streams in the mode `custom`, without values of sensitive fields; sent after the commit."""
+    """The outcome for anyone who streams in the mode `custom`, without values of sensitive fields; sent after the commit."""
     contract = engine.definition.contracts.get(proposal.tool)
     sensitive = engine.definition.sensitive if contract is None else contract.sensitive
     secrets = Secrets()

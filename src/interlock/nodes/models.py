@@ -106,7 +106,7 @@ def chat_model(name: str) -> BaseChatModel:
         ) from error
     try:
         return init_chat_model(name)
-    except Exception as error:  # what a provider's package raises without its key is an error of its own
+    except Exception as error:  # what a provider's package raises without its key is its own error
         said = str(error).strip().partition("\n")[0].rstrip(".")
         raise RunError(
             f"The model {name!r} could not be made: {said}. Nothing was done; name it as in 'openai:gpt-5', with the provider's package installed and "
@@ -117,7 +117,7 @@ def chat_model(name: str) -> BaseChatModel:
 
 @dataclass(frozen=True)
 class DecisionView(Generic[DataT]):
-    """What a `decide` function is given: where the workflow stands and what it may call."""
+    """What a `decide` function is given: the state of the workflow and what it may call."""
 
     workflow_id: str
     state: str
@@ -181,7 +181,7 @@ class FunctionProposer:
                 }
                 for tool, arguments in calls
             ]
-        except Exception as error:  # what it returned may have methods of its own
+        except Exception as error:  # what it returned may have its own methods
             raise odd_answer(
                 str(self.rule), said, "it returns (tool, arguments), a list of those, an AIMessage, a text, or None"
             ) from error
@@ -225,7 +225,7 @@ class NodeProposer:
 
 
 def _told_apart(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """The messages of one node, with an id of its own for each: some models give all their answers the same one."""
+    """The messages of one node, with its own id for each: some models give all their answers the same one."""
     seen: set[str] = set()
     apart: list[BaseMessage] = []
     for message in messages:

@@ -1,4 +1,4 @@
-"""The node of a state: it works off the proposals that wait, and when none does, asks whoever proposes here for the next ones."""
+"""The node of a state: it works off the proposals that wait, and when none does, asks the proposer here for the next ones."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -145,7 +145,7 @@ class StateNode(WorkflowNode):
             commands = Commands(self.engine, scope, node=None, head=None)
             instance = yield InStore(lambda connection: commands.unit(connection).flush())
         if instance.thread_id is None and scope.checkpointer is not None and not scope.namespace:
-            # It was started without a thread: from now on this is the one that goes on after a decision, a wait or a resolution.
+            # It was started without a thread: from now on this is the one that continues after a decision, a wait or a resolution.
             instance = yield InStore(lambda connection: self._on_thread(connection, scope))
         return instance
 
@@ -175,7 +175,7 @@ class StateNode(WorkflowNode):
         lost = yield from self._apart(lambda: self._lost(pending, view))
         commands = Commands(self.engine, scope, node=None, head=head)
         outcomes: list[Outcome] = yield InStore(lambda connection: self._refused(connection, commands, lost))
-        if not outcomes:  # the row moved since it was looked at, and there is a way for it now
+        if not outcomes:  # the row moved since it was checked, and there is a way for it now
             return Command(goto=self.state.name)
         return (yield from self._answered(lost[: len(outcomes)], outcomes, scope, goto=self.state.name))
 
@@ -236,7 +236,7 @@ class StateNode(WorkflowNode):
         edge = edge_of(first)
         if edge is None:
             return []
-        # The approval node stands on the only way to the execution, and lets what was decided pass.
+        # The approval node is on the only way to the execution, and lets what was decided pass.
         return [(edge.approval_node, first, True)] if self._may_ask(edge) else [(edge.node, first, True)]
 
     def _edge_finder(self, view: GuardView, edges: Sequence[Edge] | None = None) -> Callable[[Proposal], Edge | None]:
@@ -304,9 +304,9 @@ class StateNode(WorkflowNode):
             return (yield from self._undecided(undecided, view, scope))
         before = [*missing_answers(value.get("messages", [])), *before]
         channels = self.engine.channels(instance, view.principal, already=value, edges=edges)
-        # Whoever streams the updates sees beside each proposal what was offered, and where.
+        # Anyone who streams the updates sees beside each proposal what was offered, and where.
         channels |= {"state": instance.state, "next_allowed_tools": [edge.tool.name for edge in edges]}
-        # New each time: when a model is asked again after a crash, what it says then never stands under the keys of before.
+        # New each time: when a model is asked again after a crash, what it says then never is under the keys of before.
         message_key = mint("msg")
         if message is not None:
             message = keepable(
@@ -415,7 +415,7 @@ class StateNode(WorkflowNode):
 
 
 def _broken(proposer: Proposer, error: Exception) -> RuleError | None:
-    """The error as that of a rule, where a rule raised it; None where it is to go on as it is."""
+    """The error as that of a rule, where a rule raised it; None where it is to continue as it is."""
     if proposer.rule is None or isinstance(error, GraphBubbleUp):
         return None
     if isinstance(error, RunError) and error.code == "async_tool":
@@ -428,14 +428,14 @@ def _broken(proposer: Proposer, error: Exception) -> RuleError | None:
 
 
 def proposer_of(instance: Instance, progress: Progress, scope: Scope) -> Principal:
-    """Who proposes now: whose turn it is by the row where the graph remembers the same, and else whoever runs this.
+    """Who proposes now: whose turn it is by the row where the graph remembers the same, and else anyone who runs this.
 
     On a resume they differ, and who decides never becomes who asks. What the graph remembers proves nothing by itself, for it is plain
     data; so somebody else's turn is gone on with only where the row says that it still is the one.
     """
     proposer = instance.proposer
     if isinstance(scope.principal, RuntimeActor):
-        return proposer  # the library lets it go on, and proposes nothing
+        return proposer  # the library resumes it, and proposes nothing
     return proposer if progress.get("requester") == proposer.to_json() else scope.principal
 
 

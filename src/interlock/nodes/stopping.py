@@ -15,7 +15,7 @@ from ..tools.ids import AuditRef, derive
 
 
 def why_stopped(limits: Limits, *, denials: int, calls: int) -> str | None:
-    """Why a run stops before its model is asked once more; None where it goes on.
+    """Why a run stops before its model is asked again; None where it continues.
 
     Args:
         limits: Of the workflow.
@@ -51,7 +51,7 @@ def stop(engine: Engine, instance: Instance, scope: Scope, reason: str, *, denia
             "handed to it), or send a new message.",
         }
     )
-    # Whoever resumes a parent graph may let it go on; words for the model are only theirs who may propose here.
+    # Anyone who resumes a parent graph may resume it; words for the model are only theirs who may propose here.
     heard = isinstance(answer, str) and why_not_run(engine, instance, scope.principal) is None
     return answer if heard else ""
 

@@ -146,7 +146,7 @@ class ApprovalDesk:
         by: Principal,
         connection: Connection | None = None,
     ) -> ApprovalRequest:
-        """Take a decision on an approval, without the graph; it finds it when it goes on (`resume`, or `graph.invoke(None, config)`).
+        """Take a decision on an approval, without the graph; it finds it when it continues (`resume`, or `graph.invoke(None, config)`).
 
         Args:
             approval_id: Which approval.

@@ -34,7 +34,7 @@ class Ticked:
     ended: list[str] = field(default_factory=list)
     """The instances whose waits it ended."""
     resumed: list[str] = field(default_factory=list)
-    """The instances whose graphs went on."""
+    """The instances whose graphs continued."""
     failed: list[Failure] = field(default_factory=list)
     """What could not be taken up, each with its error; a later tick tries again."""
 
@@ -74,7 +74,7 @@ class Deliveries:
         resume: bool = True,
         connection: Connection | None = None,
     ) -> Delivery:
-        """Take an event in, once, and let the workflows that wait for it go on. See `interlock.deliver`."""
+        """Take an event in, once, and let the workflows that wait for it continue. See `interlock.deliver`."""
         delivery = take_in(self._engine, self.envelope(event, workflow_id, source), connection)
         if resume and connection is None:
             self.resume(delivery.ended)
@@ -128,10 +128,10 @@ class Deliveries:
         return done
 
     def resume(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
-        """Let the graphs that stand at these ended waits go on.
+        """Let the graphs that are at these ended waits continue.
 
         Returns:
-            The instances whose graphs went on. One whose graph could not is left for the next tick, and logged.
+            The instances whose graphs continued. One whose graph could not is left for the next tick, and logged.
         """
         return run(self._engine.store, self._resumer.ended(wait_ids)).workflow_ids
 

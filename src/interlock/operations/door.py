@@ -122,7 +122,7 @@ class Door:
         """Propose one call: it is judged by the same gate as a model's, and carried out, denied, or asked about.
 
         A command takes `key` or `revision`. With either, the same call may be made again when its answer was lost, and does nothing twice.
-        A key that comes from the revision asks anew, after a rejection, an expiry or a withdrawal, only at another revision.
+        A key that comes from the revision asks again, after a rejection, an expiry or a withdrawal, only at another revision.
 
         Args:
             which: The instance.
@@ -139,7 +139,7 @@ class Door:
             RunError: There is no such instance for the principal's tenant.
             PrincipalError: It serves somebody else.
             InputError: A command has neither key nor revision (`key_required`), or the key cannot be stored.
-            ConflictError: The instance is not at that revision any more, or somebody else moves it; the details say where it stands.
+            ConflictError: The instance is not at that revision any more, or somebody else moves it; the details say its state.
             IdempotencyError: The key was used for another call.
             OutcomeUnknown: An attempt broke off in mid-effect.
         """
@@ -189,7 +189,7 @@ class Door:
 
         Args:
             proposal_id: As `Pending` gave it, or of an approval that a graph waits for.
-            by: Who withdraws it: whoever proposed it, or the person served.
+            by: Who withdraws it: its proposer, or the person served.
 
         Returns:
             The error result `approval_withdrawn`, which the proposal is answered with from now on.

@@ -33,7 +33,7 @@ class EventService:
         subscribe: Whether to take in the events that the workflows wait for.
         tick: Seconds between two looks at deadlines; None to leave them to somebody else, such as `interlock tick`.
         root: The graph that the workflows run inside of, if they do.
-        resume: Whether graphs go on here. Without, the service only notes what is due: events are taken in and deadlines kept, and the runs
+        resume: Whether graphs continue here. Without, the service only notes what is due: events are taken in and deadlines kept, and the runs
             that follow are left to an engine's workers (`interlock work`) or to a tick elsewhere.
         options: How the relay works.
     """
@@ -159,7 +159,7 @@ def handler_of(deliveries: Deliveries, *, resume: bool = True) -> Handler:
 
     Args:
         deliveries: Of the workflow.
-        resume: Whether graphs go on here.
+        resume: Whether graphs continue here.
     """
 
     async def handle(message: Message) -> Delivery | None:

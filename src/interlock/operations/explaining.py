@@ -63,7 +63,7 @@ SO_FAR = 8
 
 @dataclass(frozen=True)
 class _Found:
-    """What stands in SQL about one instance, at one moment."""
+    """What is in SQL about one instance, at one moment."""
 
     instance: Instance
     approvals: list[ApprovalHere]
@@ -89,7 +89,7 @@ class Explaining:
         Args:
             which: The workflow id, or the config that its thread runs with.
             by: Who looks; without one it is the application.
-            principal: For whom the tools are judged; by default whoever's turn it is.
+            principal: For whom the tools are judged; by default the person whose turn it is.
 
         Returns:
             The explanation, with the sensitive fields of the data masked.
@@ -124,7 +124,7 @@ class Explaining:
         return self._engine.store.get(workflow_id_of(configurable, name))
 
     def _thread(self, instance: Instance) -> Steps[ThreadStands]:
-        """What the thread's checkpoints say, where the workflow has a thread and a checkpointer of its own."""
+        """What the thread's checkpoints say, where the workflow has a thread and its own checkpointer."""
         graph: Any = self._graph
         # A middleware has no graph of its own: its threads are the agent's.
         has_own = instance.thread_id is not None and not instance.checkpoint_ns and hasattr(graph, "get_state")

@@ -1,4 +1,4 @@
-"""Letting graphs go on from where something was settled: an ended wait, a decided or expired approval, a resolved attempt.
+"""Letting graphs continue from where something was settled: an ended wait, a decided or expired approval, a resolved attempt.
 
 What settles it is committed in SQL first. Resuming only lets the graph see it; one that fails, or that a killed process never made, is
 made up for by a later tick. So a stop is struck off only once its thread was seen to have gone on.
@@ -39,9 +39,9 @@ ABANDONED_AFTER = 300.0
 BATCH = 1_000
 """How many stops of a kind one tick looks at."""
 AT_ONCE = 8
-"""How many threads one tick lets go on at a time."""
+"""How many threads one tick lets continue at a time."""
 _LOOK_AGAIN = 5.0
-"""Seconds until a thread is looked at again that somebody else runs."""
+"""Seconds until a thread is checked again that somebody else runs."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Failure:
 
 @dataclass
 class Resumed:
-    """What letting graphs go on came to."""
+    """What resuming graph came to."""
 
     workflow_ids: list[str] = field(default_factory=list)
-    """The instances whose graphs went on."""
+    """The instances whose graphs continued."""
     failed: list[Failure] = field(default_factory=list)
     """Where one could not."""
 
@@ -86,7 +86,7 @@ class _Standing(Enum):
 
 
 class Resumer:
-    """Lets the graphs of one workflow go on.
+    """Lets the graphs of one workflow continue.
 
     Args:
         graph: The compiled workflow; or a middleware's stand-in for one.
@@ -109,7 +109,7 @@ class Resumer:
         return (yield from self.resume(found))
 
     def ended(self, wait_ids: Iterable[str]) -> Steps[Resumed]:
-        """Let the graphs go on that stand at these ended waits."""
+        """Let the graphs go on that are at these ended waits."""
         ids = [*wait_ids]
         if not ids:
             return Resumed()
@@ -117,7 +117,7 @@ class Resumer:
         return (yield from self.resume(found))
 
     def resume(self, found: list[Stop]) -> Steps[Resumed]:
-        """Let the graphs go on that stand there. One that cannot is left for a later tick, and logged."""
+        """Let the graphs go on that are there. One that cannot is left for a later tick, and logged."""
         if not found or self._own is None:
             return Resumed()
         threads: list[list[_Due]] = yield from in_store(lambda connection: self._by_thread(connection, found))
@@ -127,7 +127,7 @@ class Resumer:
 
     @contextlib.contextmanager
     def _owner(self, wanted: bool) -> Iterator[str]:
-        """Who takes stops up, whose claims hold for as long as this goes on."""
+        """Who takes stops up, whose claims hold for as long as this continues."""
 
         def renewed() -> bool:
             with self._engine.store.write() as connection:
@@ -162,7 +162,7 @@ class Resumer:
         for stop in found:
             instance = instance_rows.load(connection, stop.workflow_id)
             if instance is None or instance.thread_id is None:
-                stops.mark(connection, stop)  # there is no graph to go on
+                stops.mark(connection, stop)  # there is no graph to continue
                 continue
             inside = bool(instance.checkpoint_ns)
             runner = self._root if inside else self._own
@@ -180,7 +180,7 @@ class Resumer:
         return going_on(configurable, instance)
 
     def thread(self, due: list["_Due"], owner: str) -> Steps[Resumed]:
-        """Let one thread go on from its stops, one after another: the first run may serve them all."""
+        """Let one thread continue from its stops, one after another: the first run may serve them all."""
         done = Resumed()
         for one in due:
             claimed = yield from in_store(lambda connection, one=one: self._claimed(connection, one.stop, owner))  # type: ignore[misc]
@@ -244,7 +244,7 @@ class Resumer:
             return _Standing.ELSEWHERE
         if failed_before:  # the run that broke was ours, and nobody else has the stop
             return _Standing.LEFT
-        # A run that is under way looks at the row by itself. One whose process died is under way for ever.
+        # A run that is in progress looks at the row by itself. One whose process died is in progress for ever.
         if state.created_at is None:  # a saver that does not say when
             return _Standing.RUNS
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(state.created_at)
@@ -253,7 +253,7 @@ class Resumer:
 
 @dataclass(frozen=True)
 class _Due:
-    """A stop, and how its thread is let go on."""
+    """A stop, and how its thread is let continue."""
 
     stop: Stop
     runner: AnyGraph
@@ -281,7 +281,7 @@ def _shows(value: Mapping[str, Any], stop: Stop) -> bool:
 
 
 def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableConfig:
-    """The config that the library lets a thread go on with: as itself, which decides nothing.
+    """The config that the library resumes a thread with: as itself, which decides nothing.
 
     Proposals stay those of the turn that made them. It standing in the config because a parent graph's context may be of a class that
     nobody else can make.
@@ -290,7 +290,7 @@ def going_on(configurable: Mapping[str, Any], instance: Instance) -> RunnableCon
 
 
 def kind_of(error: Exception) -> str:
-    """What is kept of a failure beside what it was about: its type, and the code of an error of our own; its text goes to the log."""
+    """What is kept of a failure beside what it was about: its type, and the code of our own error; its text goes to the log."""
     return f"{type(error).__name__} ({error.code})" if isinstance(error, InterlockError) else type(error).__name__
 
 

@@ -2,7 +2,7 @@
 
 The classic four steps (Sugiyama, Tagawa and Toda 1981): arrows that lead back are turned round, boxes are put into layers, each
 layer is ordered so that few arrows cross, and boxes are moved sideways until arrows are nearly straight. The labels of arrows
-are laid out as boxes of their own, so that nothing is written across anything else.
+are laid out as their own boxes, so that nothing is written across anything else.
 """
 
 import itertools
@@ -76,7 +76,7 @@ class _Layers:
         return self._placed(across)
 
     def _assign_layers(self) -> None:
-        # Boxes stand in even layers, so that there is an odd one for the label of every arrow between neighbours.
+        # Boxes are in even layers, so that there is an odd one for the label of every arrow between neighbours.
         layers = dict.fromkeys(self._boxes, 0)
         for _ in self._boxes:
             for first, second in self._down.values():

@@ -16,7 +16,7 @@ class Light:
     note: str | None = None
     """What is noted beside it in place of its condition."""
     hides_asked: bool = False
-    """Whether the note stands in place of who is asked as well."""
+    """Whether the note is in place of who is asked as well."""
 
 
 @dataclass(frozen=True)

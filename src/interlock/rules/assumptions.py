@@ -46,7 +46,7 @@ def starts_with(**values: Any) -> Assumption:
 
 
 never_forked = Assumption("no instance is forked", "never_forked")
-"""No instance goes on as a fork of another one. A fork is refused."""
+"""No instance continues as a fork of another one. A fork is refused."""
 earlier_versions_agree = Assumption("earlier versions of the workflow kept the same claims", "earlier_versions")
 """Instances that an earlier version began had kept the claim until this version took them over."""
 

@@ -1,6 +1,6 @@
-"""The tool calls of a model's message: each with an id of its own, and none that the model did not finish.
+"""The tool calls of a model's message: each with its own id, and none that the model did not finish.
 
-Providers leave ids empty, number them anew in each message, and repeat them in content blocks of their own. Some send a call
+Providers leave ids empty, number them again in each message, and repeat them in content their own blocks. Some send a call
 whose message was cut off, with arguments that a client package has completed by guessing.
 """
 
@@ -231,7 +231,7 @@ def repaired(message: AIMessage, message_key: str, known: Sequence[BaseMessage] 
 
 
 def with_own_ids(message: AIMessage, taken: Collection[str], mint: Callable[[int], str]) -> AIMessage:
-    """The message with a usable id of its own for each call, wherever the message repeats it.
+    """The message with its own usable id for each call, wherever the message repeats it.
 
     Args:
         message: A message with calls.

@@ -20,7 +20,7 @@ def of_the_case(rule: Approval, view: GuardView, label: str) -> Approval:
     """The rule with what its functions give for this case, and that of the stages after it.
 
     Args:
-        rule: As it stands in the definition, or as a policy made it.
+        rule: As it is in the definition, or as a policy made it.
         view: Where the instance stands.
         label: What it is an approval of, for messages.
 

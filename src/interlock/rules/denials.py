@@ -1,4 +1,4 @@
-"""What a denial says: to the model, which reads it and chooses again, and to whoever called.
+"""What a denial says: to the model, which reads it and chooses again, and to the caller.
 
 Here: the words and codes of everything that the gate denies. Not here: whether it is denied (`gate`), and what a tool's own refusal says.
 Denials about an approval are worded where approvals are, in `commands/approvals`.

@@ -43,7 +43,7 @@ class GuardView(Generic[DataT]):
     @property
     def now(self) -> dt.datetime:
         """The time in UTC, by the store's clock: the database's own, or the one that was given to the store. It stays the same for as
-        long as this view is looked at.
+        long as this view is checked.
 
         Raises:
             ContextError: The view was made by hand, without `facts`.
@@ -59,7 +59,7 @@ class GuardView(Generic[DataT]):
                 wire; a sensitive argument is in no ledger, and no call has it.
 
         Returns:
-            A count; a call that is under way, was refused or failed is not in it.
+            A count; a call that is in progress, was refused or failed is not in it.
 
         Raises:
             ContextError: As for `now`.

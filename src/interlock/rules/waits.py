@@ -99,7 +99,7 @@ class WaitRule:
 
     @cached_property
     def roles(self) -> Mapping[str, Role]:
-        """The events that are looked at, by their names on the wire."""
+        """The events that are checked, by their names on the wire."""
         found = {event.name_on_wire: Role.SETTLES for event in self.events}
         if self.delivered_by is not None:
             found[self.delivered_by.name_on_wire] = Role.DELIVERED
@@ -248,7 +248,7 @@ def _without(fields: JsonObject, unknown: Iterable[tuple[int | str, ...]]) -> Js
 
 
 def ending(*, needed: int, total: int, settled: int, failed: int) -> Ending | None:
-    """Whether the counts end a wait, and how; None while it goes on."""
+    """Whether the counts end a wait, and how; None while it continues."""
     if settled >= needed:
         return Ending.DONE
     return Ending.FAILED if total - failed < needed else None
@@ -267,7 +267,7 @@ def check_rule(rule: WaitRule, data_model: type[Any] | None) -> None:
     """Refuse a rule that cannot work.
 
     Raises:
-        WorkflowDefinitionError: The message says what is wrong, and how to mend it.
+        WorkflowDefinitionError: The message says what is wrong, and how to fix it.
     """
     for problem in _problems(rule, data_model):
         raise WorkflowDefinitionError(f"The wait {rule.state!r} {problem}")

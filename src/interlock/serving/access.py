@@ -8,7 +8,7 @@ from .workflows import Found
 
 
 def operators_only(caller: Caller, what: str) -> None:
-    """Refuse whoever is not an operator.
+    """Refuse anyone who is not an operator.
 
     Raises:
         PrincipalError: The caller is none.

@@ -1,4 +1,4 @@
-"""A decision on an approval, and letting go on what it was asked for: the same for the API and the console."""
+"""A decision on an approval, and letting continue what it was asked for: the same for the API and the console."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Done:
 
     approval: ApprovalRequest
     resumed: bool
-    """Whether what it was asked for went on in this call."""
+    """Whether what it was asked for continued in this call."""
     queued: bool = False
     """Whether its run was handed to the queue, in the transaction of the decision."""
 
@@ -30,10 +30,10 @@ class Done:
 async def decide(
     service: Service, approval_id: str, decision: Decision | Mapping[str, Any], caller: Caller, *, resume: bool
 ) -> Done:
-    """Take a decision, and let the thread or the proposal go on where nothing more is to be decided.
+    """Take a decision, and let the thread or the proposal continue where nothing more is to be decided.
 
-    The decision is committed first. Where going on then fails it stands, and the next tick takes it up. Where there is a queue of runs, its
-    workers let the thread go on.
+    The decision is committed first. Where continuing then fails it stands, and the next tick takes it up. Where there is a queue of runs, its
+    workers resume the thread.
 
     Raises:
         PrincipalError: The caller may not decide.

@@ -20,7 +20,7 @@ def erase(service: Service, workflow_id: str, what: What, reason: str, caller: C
         How many records, or messages, were erased.
 
     Raises:
-        PrincipalError: The caller is no operator.
+        PrincipalError: The caller is not an operator.
         InputError: The conversation is not kept by Interlock's checkpointer.
     """
     operators_only(caller, "erasing")

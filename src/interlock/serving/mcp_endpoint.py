@@ -100,7 +100,7 @@ class MCPEndpoint:
         server = WorkflowServer(named(self._service.workflows.by_name), principal=self._who, name=self._service.title)
         tokens = self._service.callers.tokens
         if tokens is None or self._resource is None:
-            # Whoever knows the callers knows the names, too; in development they are this machine's own.
+            # Anyone who knows the callers knows the names, too; in development they are this machine's own.
             hosts = () if self._service.callers.development is not None else None
             return server, server.http_app(path=PATH, hosts=hosts)
         verifier = tokens.verifier(JWTVerifier, self._resource)

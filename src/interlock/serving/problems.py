@@ -75,7 +75,7 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str = ""
-    """What happened, where things stand, and what to do."""
+    """What happened, what the current state is, and what to do."""
     instance: str = ""
     """The path of the request."""
     code: str

@@ -1,6 +1,6 @@
 """What changed, for those who look on: one look at each database serves every stream that is open.
 
-A stream of an instance sends its audit records, whose numbers are its event ids, so that one that broke off goes on where it was
+A stream of an instance sends its audit records, whose numbers are its event ids, so that one that broke off continues where it was
 (`Last-Event-ID`). A stream of a queue says that something changed, and who reads it asks what.
 """
 

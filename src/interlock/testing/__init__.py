@@ -10,7 +10,7 @@ would.
 with injected(kill("commit.before")):
     graph.invoke(...)
 
-kills the process right before it commits; `Child` runs a function in a process of its own, for just that.
+kills the process right before it commits; `Child` runs a function in its own process, for just that.
 """
 
 from __future__ import annotations

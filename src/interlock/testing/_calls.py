@@ -14,7 +14,7 @@ from ..tools.wire import wire_name
 
 @dataclass(frozen=True)
 class Call:
-    """One tool call, exactly as the model sends it: nothing in it is translated or mended.
+    """One tool call, exactly as the model sends it: nothing in it is translated or fixed.
 
     `call` is the comfortable way to write one; write `Call` itself to send a name that no provider would let pass.
     """

@@ -62,7 +62,7 @@ def assert_no_findings(
 
 
 def claims_of(workflow: Workflow) -> list[Claim]:
-    """The claims of a workflow, to give each a test case of its own.
+    """The claims of a workflow, to give each its own test case.
 
     ::
 

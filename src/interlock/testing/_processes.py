@@ -1,4 +1,4 @@
-"""Running a function in a process of its own, to be killed or stopped at a fault point."""
+"""Running a function in its own process, to be killed or stopped at a fault point."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ACTIONS: dict[str, Callable[[str | None, int], Fault]] = {"kill": kill, "stop":
 
 
 class Child(Generic[T]):
-    """A function that runs in a process of its own.
+    """A function that runs in its own process.
 
     Args:
         function: Importable by its name, as its arguments are to be picklable: the process begins without anything of this one.
@@ -89,7 +89,7 @@ class Child(Generic[T]):
         return False
 
     def resume(self) -> None:
-        """Let a stopped process go on."""
+        """Let a stopped process continue."""
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:

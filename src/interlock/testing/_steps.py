@@ -30,7 +30,7 @@ def decide(step: Step, messages: list[BaseMessage], offered: list[str]) -> Answe
 
 
 def to_message(answer: Answer, mint_id: MintId) -> AIMessage:
-    """The answer as a message of its own, with an id on every tool call.
+    """The answer as its own message, with an id on every tool call.
 
     Raises:
         InvalidStep: The answer is nothing that a model could send.

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Clock:
-    """The one clock of a workflow's store: deadlines, rules and tools go by it. It stands still until it is moved.
+    """The one clock of a workflow's store: deadlines, rules and tools go by it. It does not move until it is moved.
 
     clock = Clock("2026-05-01T09:00:00+00:00")
     store = WorkflowStore("sqlite:///desk.db", clock=clock)

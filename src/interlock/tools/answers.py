@@ -125,7 +125,7 @@ def _edited(value: Mapping[Any, Any], tool: str, wire_name: str) -> JsonObject:
     wrapped = action is not None
     if action is None:
         action = value.get("args")
-        # Agent Inbox wraps the arguments with the name of the action; a tool may have a parameter `args` of its own.
+        # Agent Inbox wraps the arguments with the name of the action; a tool may have its own parameter `args`.
         wrapped = isinstance(action, Mapping) and isinstance(action.get("action", action.get("name")), str)
     inner = action.get("args", action.get("arguments")) if isinstance(action, Mapping) else None
     if wrapped and isinstance(action, Mapping) and isinstance(inner, Mapping):

@@ -50,7 +50,7 @@ class ToolContext(Generic[DataT]):
     emitted: list[Event]
     """What was emitted so far."""
     artifact: Any
-    """What the tool gives the application beside its output, such as the documents that it read. It stands on the tool's message in the
+    """What the tool gives the application beside its output, such as the documents that it read. It is on the tool's message in the
     conversation, as with LangChain's tools; neither the model nor the workflow's record has it."""
 
     def __init__(
@@ -100,7 +100,7 @@ class ToolContext(Generic[DataT]):
     def once(self, name: str, compute: Callable[[], OnceT]) -> OnceT:
         """What a call computes once per transaction: its checks, its preview and the tool itself share it.
 
-        Share plain values and not objects of a session: each of those who share has a session of its own.
+        Share plain values and not objects of a session: each of those who share has its own session.
 
         Args:
             name: What it is called among those who share.

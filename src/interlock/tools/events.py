@@ -73,7 +73,7 @@ class Event(BaseModel):
 class EventEnvelope(BaseModel):
     """An event on its way: what happened, when, and where it comes from.
 
-    On the wire (`to_json`) the event's own fields stand beside those of the envelope.
+    On the wire (`to_json`) the event's own fields are next to those of the envelope.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=camel, populate_by_name=True)

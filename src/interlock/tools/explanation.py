@@ -1,4 +1,4 @@
-"""Where one workflow instance stands, explained for a person: why it stands there, who may move it, and how."""
+"""Where one workflow instance stands, explained for a person: why it is there, who may move it, and how."""
 
 from typing import Literal
 
@@ -83,7 +83,7 @@ class LastDenial(WireModel):
 
 
 class AttemptHere(WireModel):
-    """An effect outside the database that is under way, or of unknown outcome."""
+    """An effect outside the database that is in progress, or of unknown outcome."""
 
     key: str
     tool: str
@@ -150,7 +150,7 @@ class Explanation(WireModel):
     waits_for: str
     """What it waits for, in a sentence."""
     judged_for: str
-    """For whom the tools are judged: whoever proposes on it."""
+    """For whom the tools are judged: the proposer on it."""
     allowed: tuple[AllowedTool, ...] = ()
     not_allowed: tuple[BlockedTool, ...] = ()
     approvals: tuple[ApprovalHere, ...] = ()

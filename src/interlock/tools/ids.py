@@ -36,7 +36,7 @@ _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 class _Ticks:
-    """Microseconds since the epoch, never the same twice in one process, even when the clock stands still or steps
+    """Microseconds since the epoch, never the same twice in one process, even when the clock does not move or steps
     back.
     """
 

@@ -14,7 +14,7 @@ class RunBy:
     """Who may propose on an instance beside the person whom it serves."""
 
     roles: frozenset[str] = frozenset()
-    """Whoever has one of these roles."""
+    """Anyone who has one of these roles."""
     tenant: bool = False
     """Everybody of its tenant."""
 

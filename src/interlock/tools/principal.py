@@ -136,7 +136,7 @@ class Principal:
 
 
 class RuntimeActor(Principal):
-    """The library itself, where it lets a workflow go on: at a deadline, on an event, after a decision.
+    """The library itself, where it resumes a workflow: at a deadline, on an event, after a decision.
 
     It is a runtime object. Nothing that is read from JSON becomes one, whatever it calls itself, so no client can name it.
     """
@@ -145,7 +145,7 @@ class RuntimeActor(Principal):
 
     @classmethod
     def clock(cls, tenant: str) -> "RuntimeActor":
-        """What keeps deadlines and lets threads go on, within a tenant."""
+        """What keeps deadlines and resumes thread, within a tenant."""
         return cls("interlock:clock", tenant=tenant)
 
     @classmethod

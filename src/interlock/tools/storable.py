@@ -32,7 +32,7 @@ def why_not_storable(value: object, *, longest: int = LONGEST) -> str | None:
     """Say why a value cannot be kept and read back as it is, or give None where it can.
 
     Args:
-        value: Anything; what `to_json` takes is looked at as the JSON that it becomes.
+        value: Anything; what `to_json` takes is checked as the JSON that it becomes.
         longest: How many characters it may have as JSON text, about.
 
     Returns:
@@ -72,7 +72,7 @@ class _Looking:
         self.length = 0
 
     def problem(self, value: JSON) -> str | None:
-        # A stack of its own: the depth is one of the things that are looked for.
+        # Its own stack: the depth is one of the things that are looked for.
         waiting: list[tuple[JSON, tuple[object, ...]]] = [(value, ())]
         while waiting:
             item, path = waiting.pop()
@@ -187,7 +187,7 @@ _LONGEST_WRITTEN = 4_096
 def _text(text: str, longest: int = _RECORDED_TEXT) -> str:
     if len(text) > longest:
         text = f"{text[: longest - 40]}{_CUT} ({len(text) - longest + 40} more characters)"
-    # A str of a class of its own may have methods of its own; what is kept is the plain text.
+    # A str of its own class may have its own methods; what is kept is the plain text.
     return str.encode(text, "utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 

@@ -13,7 +13,7 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 @contextlib.contextmanager
 def continuing(traceparent: object) -> Iterator[None]:
-    """While work is done for a caller: records that are written meanwhile carry the caller's trace, and spans stand below theirs.
+    """While work is done for a caller: records that are written meanwhile carry the caller's trace, and spans are below theirs.
 
     Args:
         traceparent: As the caller said it, in the form of W3C's header; anything else is left out. It says nothing of who calls.

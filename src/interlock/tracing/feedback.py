@@ -1,7 +1,7 @@
 """What approvers decide comes back as LangSmith feedback on the run whose proposal they judged.
 
 It is queued in the transaction of the decision and sent by a `FeedbackSender` afterwards: a decision neither waits for LangSmith
-nor gets lost when it is down, and what is sent twice stands there once.
+nor gets lost when it is down, and what is sent twice is there once.
 """
 
 import datetime as dt

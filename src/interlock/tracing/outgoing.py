@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from ..tools.redaction import MASK, Secrets, hide_fields, is_secret
 
 WITHHELD = "(withheld)"
-"""What stands in place of conversation text that is kept out, and of values that are not on the allow-list."""
+"""What is in place of conversation text that is kept out, and of values that are not on the allow-list."""
 
 _DATA = frozenset({"args", "arguments", "data", "output", "initial_data", "edited_arguments", "correction"})
 """Where the application's own values stand: what the allow-list is about."""
@@ -56,7 +56,7 @@ class Outgoing:
     """What of a workflow may go out into a trace.
 
     Fields whose names say that they hold a secret, the sensitive fields of every contract in the process, and texts that look
-    like credentials are masked in any case. A value that stood in a masked field is also masked in every text that goes out
+    like credentials are masked in any case. A value that was in a masked field is also masked in every text that goes out
     after it in the same trace, such as an error that quotes it.
     """
 
@@ -99,7 +99,7 @@ class Memory:
     """What is remembered while one trace goes out."""
 
     learned: Secrets = dataclasses.field(default_factory=Secrets)
-    """Values that stood in masked fields."""
+    """Values that was in masked fields."""
     seen: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     """What comes again and again, messages and tool definitions, as it was and as it went out."""
 
@@ -139,7 +139,7 @@ class Mask:
         return cleaned
 
     def _twice(self, value: Any) -> Any:
-        """Cleaned, and once more where a secret was first seen on the way: it may be quoted before the field that holds it."""
+        """Cleaned, and again where a secret was first seen on the way: it may be quoted before the field that holds it."""
         before = len(self._learned)
         cleaned = self._clean(value, (), closed=False)
         return cleaned if len(self._learned) == before else self._clean(value, (), closed=False)

@@ -1,4 +1,4 @@
-"""A command that is carried out from outside the graph, as it is traced: a run of its own, below whatever calls it."""
+"""A command that is carried out from outside the graph, as it is traced: its own run, below whatever calls it."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping

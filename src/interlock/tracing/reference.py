@@ -1,4 +1,4 @@
-"""Where something stands in a trace: kept with every audit record, so that one leads to the other."""
+"""Where something is in a trace: kept with every audit record, so that one leads to the other."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class TraceReference:
     """OpenTelemetry's span, in the form of W3C's header `traceparent`."""
 
     def to_json(self) -> JsonObject:
-        """As it stands in an audit record and in an event's metadata."""
+        """As it is in an audit record and in an event's metadata."""
         values = {
             "trace": self.trace,
             "run": self.run,
@@ -82,7 +82,7 @@ class TraceReference:
 
 
 def runs_of(config: RunnableConfig) -> list[Any]:
-    """The runs that LangSmith tracers record for whoever runs under this config; there is at most one per tracer.
+    """The runs that LangSmith tracers record for anyone who runs under this config; there is at most one per tracer.
 
     They are found by the id that LangChain hands down, so it works with every tracer, and gives nothing where none listens.
     """
@@ -95,7 +95,7 @@ def runs_of(config: RunnableConfig) -> list[Any]:
 
 
 def reference_of(config: RunnableConfig, traceparent: str | None = None) -> TraceReference | None:
-    """Where whoever runs under this config stands in a trace; None when nothing traces it."""
+    """Where anyone who runs under this config is in a trace; None when nothing traces it."""
     for run in runs_of(config):
         if run.extra.get("__disabled"):
             continue

@@ -42,7 +42,7 @@ class GraphRun:
 
     Attributes:
         config: What to run the graph with.
-        reference: Where the run will stand in a trace; known before it begins, so that what is decided first can say so.
+        reference: Where the run will be in a trace; known before it begins, so that what is decided first can say so.
     """
 
     config: RunnableConfig | None
@@ -146,9 +146,9 @@ def graph_run(
         workflow: The workflow's name.
         version: Its version.
         resume: What it is resumed with, or None.
-        resumes: Whether it goes on from where it stood, with an answer or without.
+        resumes: Whether it continues from where it stood, with an answer or without.
         workflow_id: Gives the instance; asked only when somebody traces.
-        cause: Gives what the run goes on from, or was woken by; asked only when somebody traces.
+        cause: Gives what the run continues from, or was woken by; asked only when somebody traces.
     """
     try:
         return _prepared(

@@ -50,7 +50,7 @@ def node_inputs(value: Any) -> dict[str, Any]:
 
 
 def resumed(workflow: str, decisions: Iterable[str]) -> str:
-    """What a run is called that goes on with an answer, by what was decided."""
+    """What a run is called that continues with an answer, by what was decided."""
     said = {"approve": "approved", "edit": "edited", "reject": "rejected", "respond": "answered"}
     told = list(dict.fromkeys(said.get(decision, decision) for decision in decisions))
     return f"{workflow}: resume ({', '.join(told)})" if told else f"{workflow}: resume"

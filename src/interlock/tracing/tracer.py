@@ -1,4 +1,4 @@
-"""A LangSmith tracer that knows workflows: interrupts are no errors, every run says where it stands, nothing secret goes out."""
+"""A LangSmith tracer that knows workflows: interrupts are no errors, every run says its state, nothing secret goes out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ class InterlockTracer(LangChainTracer):
     """LangChain's tracer for LangSmith, with what a workflow needs.
 
     A workflow puts it in place of LangChain's own wherever tracing is on, so there is nothing to do. Give it to
-    `config["callbacks"]` yourself where a graph of your own is around the workflow: its runs too then record interrupts as what they are.
+    `config["callbacks"]` yourself where your own graph is around the workflow: its runs too then record interrupts as what they are.
 
     Args:
         outgoing: What may go out; secrets and sensitive fields never do.
@@ -49,7 +49,7 @@ class InterlockTracer(LangChainTracer):
     def adopt(
         cls, tracer: LangChainTracer, *, facts: Mapping[str, Any], withheld: frozenset[str] = frozenset()
     ) -> "InterlockTracer":
-        """One that goes on where another tracer stands: with its client, its project and the runs that it has open."""
+        """One that continues where another tracer stands: with its client, its project and the runs that it has open."""
         if isinstance(tracer, InterlockTracer):
             facts, withheld = {**tracer.facts, **facts}, tracer.withheld | withheld
         return cls(**_options(tracer), facts=facts, withheld=withheld)

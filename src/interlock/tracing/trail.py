@@ -21,7 +21,7 @@ def reference_in(record: AuditRecord) -> TraceReference | None:
 
 
 def last_reference(store: WorkflowStore, workflow_id: str) -> TraceReference | None:
-    """Where the last traced thing that was recorded of an instance stands: what a resume goes on from."""
+    """Where the last traced thing that was recorded of an instance stands: what a resume continues from."""
     statement = (
         sa.select(audit.c.payload)
         .where(audit.c.workflow_id == workflow_id)

@@ -4,9 +4,9 @@ Interlock's statements run in ordinary threads, and an application may only have
 application may only have an `Engine`. Opening the same URL with another driver would lose what the application gave its engine: the
 driver's arguments, listeners, passwords that are made for each connection. So the application's own driver connections are used.
 
-`blocking` has an event loop in a thread of its own, on which alone the asynchronous driver's connections live; a thread that runs a
+`blocking` has an event loop in its own thread, on which alone the asynchronous driver's connections live; a thread that runs a
 statement waits for it. The pool is a synchronous one of the same size with the same listeners, since connections must not change loops.
-`awaitable` runs each call of a synchronous driver in a thread, while the event loop goes on; its connections are those of the engine's pool.
+`awaitable` runs each call of a synchronous driver in a thread, while the event loop continues; its connections are those of the engine's pool.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # see `database`
 
 
 class Loop:
-    """An event loop in a thread of its own, begun when it is first needed."""
+    """An event loop in its own thread, begun when it is first needed."""
 
     def __init__(self) -> None:
         self.begin_anew()

@@ -105,7 +105,7 @@ class OwnTransaction:
 
 
 class OwnAutocommit:
-    """A driver's cursor on which every statement is a transaction of its own: one round trip each."""
+    """A driver's cursor on which every statement is its own transaction: one round trip each."""
 
     __slots__ = ("_connection", "_database")
 

@@ -72,7 +72,7 @@ class Address:
 
 
 def create_engine(address: Address, synchronous: str, *, connections: int = 60) -> Engine:
-    """An engine of Interlock's own.
+    """Interlock's own engine.
 
     Args:
         address: Where the database is.
@@ -103,7 +103,7 @@ def create_engine(address: Address, synchronous: str, *, connections: int = 60) 
 
 
 def create_async_engine(address: Address, *, echo: Any) -> "AsyncEngine":
-    """An engine of Interlock's own for async tools.
+    """Interlock's own engine for async tools.
 
     Raises:
         StoreError: The driver is not installed.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Renewable(Protocol):
-    """What begins anew in a forked process."""
+    """What starts over in a forked process."""
 
     def begin_anew(self) -> None:
         """Called in the new process, before anything else runs there."""
@@ -16,7 +16,7 @@ _renewable: "weakref.WeakSet[Renewable]" = weakref.WeakSet()
 
 
 def renew_after_fork(one: Renewable) -> None:
-    """Let it begin anew in every process that is forked from this one, as long as it lives."""
+    """Let it start over in every process that is forked from this one, as long as it lives."""
     _renewable.add(one)
 
 

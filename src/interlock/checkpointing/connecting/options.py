@@ -12,7 +12,7 @@ class Options:
     """The options of one URL, in the words of the driver that Interlock opens it with."""
 
     query: dict[str, Any] = field(default_factory=dict)
-    """Those that stand in the URL."""
+    """Those that are in the URL."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """Those that are given to the driver as values."""
     is_plain: bool = True

@@ -1,4 +1,4 @@
-"""An event loop of the library's own, in a thread of its own, on which synchronous callers run what is asynchronous.
+"""An event loop of the library's own, in its own thread, on which synchronous callers run what is asynchronous.
 
 A synchronous call (`invoke`, a card's button, `interlock approvals approve --resume`) may come to a tool that is an `async def`. The tool
 runs here, and the caller waits for it. There is one such loop per process, begun when it is first needed, so that what a tool keeps

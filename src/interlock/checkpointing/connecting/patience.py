@@ -1,4 +1,4 @@
-"""How long a database server lets a process that stands still keep others waiting.
+"""How long a database server lets a process that does not move keep others waiting.
 
 A process that is stopped in the middle of a transaction keeps the locks on what it wrote, and its connection stays open. SQLite has a
 busy timeout for that; a server waits for ever unless it is told not to. So the connections that are opened from a URL are bounded, where
@@ -11,7 +11,7 @@ the role, for the database or for the server. An engine of the application's own
 | MariaDB | `innodb_lock_wait_timeout`, 50 s, the server's default | `idle_transaction_timeout`, 60 s |
 | MySQL | `innodb_lock_wait_timeout`, 50 s, the server's default | never: it knows no such bound; end the connection by hand |
 
-Behind a pooler (pgbouncer) nothing is bound: a setting would be that of whoever gets the server connection next. Bound the role there
+Behind a pooler (pgbouncer) nothing is bound: a setting would be that of anyone who gets the server connection next. Bound the role there
 (`ALTER ROLE … SET lock_timeout = '30s'`), or the pooler (`idle_transaction_timeout`).
 
 On PostgreSQL a transaction that only reads is not thrown out. MariaDB cannot tell it from one that has locked a row and written nothing
@@ -28,13 +28,13 @@ LOCK_SECONDS = 30
 IDLE_SECONDS = 60
 """How long a transaction may send nothing before the server ends its connection and gives its locks to others."""
 
-# A pooler gives its clients a number of its own for the connection. In transaction mode the next transaction runs on another server
-# connection, and what is set on this one is set for whoever gets it then: so nothing is.
+# A pooler gives its clients its own number for the connection. In transaction mode the next transaction runs on another server
+# connection, and what is set on this one is set for anyone who gets it then: so nothing is.
 _POSTGRESQL = f"""
 SELECT pg_backend_pid(), (SELECT count(set_config(name, value, false)) FROM (VALUES
 ('lock_timeout', '{LOCK_SECONDS}s'), ('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s')) AS bound (name, value)
 WHERE current_setting(name) = '0' AND pg_backend_pid() = {{backend}})"""  # noqa: S608 -- our own numbers
-# What only MariaDB knows stands in a comment that only MariaDB reads.
+# What only MariaDB knows is in a comment that only MariaDB reads.
 _MARIADB = f"""
 SET @interlock = 0 /*M!100301 , SESSION idle_transaction_timeout =
 IF(@@SESSION.idle_transaction_timeout = 0, {IDLE_SECONDS}, @@SESSION.idle_transaction_timeout) */"""

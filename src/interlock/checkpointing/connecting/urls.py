@@ -37,7 +37,7 @@ def read(target: str | URL) -> Address:
     """What a URL means.
 
     Raises:
-        StoreError: It is no URL, of a database that Interlock does not know, or has a part or an option that means nothing here.
+        StoreError: It is not a URL, of a database that Interlock does not know, or has a part or an option that means nothing here.
     """
     url, hosts = _parse(target)
     dialect = dialect_of(url.get_backend_name())

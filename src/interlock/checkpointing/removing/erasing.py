@@ -22,7 +22,7 @@ BY_DELETION = Principal("interlock.deletion")
 def erase_instances(
     store: WorkflowStore, thread_id: str, *, by: Principal = BY_DELETION, reason: str = "The thread was deleted."
 ) -> int:
-    """Erase every workflow instance of a thread, each in a transaction of its own; its checkpoints and conversation stay.
+    """Erase every workflow instance of a thread, each in its own transaction; its checkpoints and conversation stay.
 
     `SQLCheckpointer.delete_thread(thread_id, instance=True)` does this as well. Call it where the checkpointer is another one, or has
     another database. It is a call of the application's, which says for whom it erases.
@@ -37,7 +37,7 @@ def erase_instances(
         How many instances there were.
 
     Raises:
-        InProgress: An effect outside the database is under way on one of them. What was erased before stays erased.
+        InProgress: An effect outside the database is in progress on one of them. What was erased before stays erased.
     """
     with store.read() as connection:
         of_thread = sa.select(instances.c.workflow_id).where(instances.c.thread_id == thread_id)

@@ -1,6 +1,6 @@
 """Finished instances that are old enough, deleted with all that belongs to them; what stays of each is the end of its audit trail.
 
-Each instance is a transaction of its own, so that this can be stopped and run again at any time, beside workers. An instance goes in three
+Each instance is its own transaction, so that this can be stopped and run again at any time, beside workers. An instance goes in three
 steps: its trail is exported, its thread is deleted, its rows are deleted under the lock of its row if nothing changed meanwhile. Whatever is
 killed in between is found again by the next run.
 """
@@ -31,7 +31,7 @@ from . import rows
 from .policy import Retirement, RetirementReport
 
 Export = Callable[[Instance, Sequence[str]], None]
-"""Keeps the trail of an instance, as the lines of JSON that `WorkflowStore.export_audit` gives, and returns when it is kept for good."""
+"""Keeps the trail of an instance, as the lines of JSON that `WorkflowStore.export_audit` gives, and returns when it is kept permanently."""
 _PAGE = 200
 _SHOWN = 100
 
@@ -54,7 +54,7 @@ def retire_instances(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> RetirementReport:
-    """Delete finished instances that a retirement does not keep, with all their rows. Run it again to go on after a stop.
+    """Delete finished instances that a retirement does not keep, with all their rows. Run it again to continue after a stop.
 
     The thread of an instance goes with it, conversation and checkpoints, unless the instance ran inside another graph, whose thread it is:
     that one stays for `Retention`. An instance stays while its thread is in use.

@@ -1,6 +1,6 @@
 """What needs a person: open approvals, attempts of unknown outcome, overdue waits, and events that did not go through.
 
-Each is read off an index of its own, the oldest first, so a queue costs the same however many instances there are.
+Each is read off its own index, the oldest first, so a queue costs the same however many instances there are.
 """
 
 from collections.abc import Collection
@@ -80,7 +80,7 @@ def attention(
 
 @dataclass(frozen=True)
 class _Over:
-    """What is looked at."""
+    """What is checked."""
 
     connection: Connection
     tenant: str | None
@@ -171,7 +171,7 @@ def _unknown(over: _Over, now: int) -> list[Item]:
 
 
 def broke_off(now: int) -> sa.ColumnElement[bool]:
-    """Whether an attempt, joined to its instance, broke off: it is known to, or it is under way and nobody holds the instance."""
+    """Whether an attempt, joined to its instance, broke off: it is known to, or it is in progress and nobody holds the instance."""
     return sa.or_(
         ledger.c.status == LedgerStatus.UNKNOWN.value,
         sa.and_(

@@ -20,7 +20,7 @@ from ..store.waits import WaitStatus
 from ..tables.workflow import approvals, instances, ledger, waits
 
 WaitsFor = Literal["resolution", "approval", "event"]
-"""Why an instance stands still: an attempt of unknown outcome, a decision, or an event."""
+"""Why an instance does not move: an attempt of unknown outcome, a decision, or an event."""
 WAITS_FOR: tuple[WaitsFor, ...] = ("resolution", "approval", "event")
 LARGEST = 1000
 
@@ -47,7 +47,7 @@ class Wanted:
     """What they wait for."""
     thread_id: str | None = None
     changed_before: int | None = None
-    """Not changed since, in microseconds since 1970 UTC: those that stand still."""
+    """Not changed since, in microseconds since 1970 UTC: those that do not move."""
     running: bool = False
     """Only those that are not in a final state."""
 
@@ -67,7 +67,7 @@ class InstancePage:
 
     instances: tuple[Listed, ...]
     next: str | None
-    """What to ask for as `after` to go on; None when there are no more."""
+    """What to ask for as `after` to continue; None when there are no more."""
 
 
 def page(
@@ -81,7 +81,7 @@ def page(
         limit: How many at most, from 1 to 1000.
         after: The `next` of the page before.
         look_at: Through how many instances of the tenant to look at most. Where that many hold fewer than `limit` that are wanted, the page
-            is short, or empty, and its `next` goes on from there.
+            is short, or empty, and its `next` continues from there.
 
     Raises:
         InputError: `after` is not what a page gave, or the limit is out of bounds.

@@ -45,7 +45,7 @@ def parsed(text: str, what: str, place: "Place", checkpoint_id: str, kind: type 
     """JSON out of a column of a checkpoint's row; the place may say only of which thread and namespace it is the newest.
 
     Raises:
-        StoreError: It is no JSON of this kind.
+        StoreError: It is not JSON of this kind.
     """
     try:
         value = _from_json(text)

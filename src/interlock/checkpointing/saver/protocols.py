@@ -11,7 +11,7 @@ from .keys import Place
 
 
 class Told(Enum):
-    """What whoever waits for a job is told."""
+    """What anyone who waits for a job is told."""
 
     DONE = 1
     """It is committed, or has failed."""

@@ -99,7 +99,7 @@ def copy_sealed(  # noqa: PLR0917 -- one row after the other, from here to there
 
 
 def reencrypt(storage: Storage, sealing: Sealing, progress: Progress | None = None) -> ReencryptReport:
-    """Seal every row with the newest key, where it stands. Safe beside workers that have both keys, and to run again.
+    """Seal every row with the newest key, its state. Safe beside workers that have both keys, and to run again.
 
     Raises:
         StoreError: A row cannot be read with any key. What was done before it stays done.
@@ -167,7 +167,7 @@ def reencrypt_texts(
 
 
 def _same_place(vault: Vault, column: sa.Column[Any], text: str, place: Sequence[Any]) -> str:
-    """The text of a row, once it is known to be this row's, and to read back when it is encrypted anew."""
+    """The text of a row, once it is known to be this row's, and to read back when it is encrypted again."""
     name = f"{column.table.name}.{column.name}"
     opened = vault.open(text, name)
     was = getattr(opened, "place", None)

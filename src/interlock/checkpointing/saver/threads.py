@@ -100,7 +100,7 @@ def locked(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[int
 
 
 def _lock_conversation(connection: sa.Connection, thread_id: str) -> int | None:
-    """The number of a conversation to which nobody else writes now; before its messages, as whoever erases locks them."""
+    """The number of a conversation to which nobody else writes now; before its messages, as anyone who erases locks them."""
     mine = sa.select(conversations.c.id).where(conversations.c.thread_id == thread_id).with_for_update()
     number: int | None = connection.scalar(mine)
     return number

@@ -1,4 +1,4 @@
-"""What is left of an erased message: its class, id and place, so that the workflow can go on, and none of its text."""
+"""What is left of an erased message: its class, id and place, so that the workflow can continue, and none of its text."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from .encoding.msgpack_tree import Node, pack_tree, unpack_tree
 from .encoding.sealing import Sealing
 
 ERASED_TEXT = "[erased]"
-"""What stands in place of the text of an erased message."""
+"""What is in place of the text of an erased message."""
 ERASED_MARK = "interlock_erased"
 """The key in `response_metadata` by which an erased message is recognised."""
 

@@ -19,7 +19,7 @@ Name = tuple[str, str]
 _module_dict: Any = vars(ModuleType)["__dict__"].__get__
 _class_dict: Any = vars(type)["__dict__"].__get__
 _without_name: "weakref.WeakValueDictionary[Name, type]" = weakref.WeakValueDictionary()
-"""Classes that were written but do not stand in their module, such as those that a function defines."""
+"""Classes that were written but are not in their module, such as those that a function defines."""
 _guard = threading.Lock()
 
 
@@ -65,7 +65,7 @@ def known(module: str, name: str) -> type | None:
 
 
 def _in_module(module: str, name: str) -> type | None:
-    """What stands under a name in a module that is imported already. No `__getattr__` of a module or class is asked."""
+    """What is under a name in a module that is imported already. No `__getattr__` of a module or class is asked."""
     there: Any = sys.modules.get(module)
     if not issubclass(type(there), ModuleType):
         return None

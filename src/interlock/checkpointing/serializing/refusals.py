@@ -6,7 +6,7 @@ NOT_STORABLE, NOT_ALLOWED = "value_not_storable", "type_not_allowed"
 
 
 class Refused(InputError):  # noqa: N818 -- see `tools.errors`
-    """A value that is not written. The channel is named by whoever knows it."""
+    """A value that is not written. The channel is named by anyone who knows it."""
 
     default_code = NOT_STORABLE
 

@@ -31,7 +31,7 @@ class Page:
 
     approvals: tuple[ApprovalRequest, ...]
     next: str | None
-    """What to ask for as `after` to go on; None when there are no more."""
+    """What to ask for as `after` to continue; None when there are no more."""
 
 
 def pending(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:

@@ -28,7 +28,7 @@ class ApprovalStatus(StrEnum):
     RESPONDED = "responded"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
-    """Whoever proposed it, or the person served, wants it no more."""
+    """Its proposer, or the person served, wants it no more."""
     VOID = "void"
     """What it was bound to has changed; it can no longer be used."""
     USED = "used"
@@ -48,7 +48,7 @@ class ApprovalStatus(StrEnum):
 FOLLOWS: dict[ApprovalStatus, frozenset[ApprovalStatus]] = {
     ApprovalStatus.REQUESTED: frozenset(
         {
-            ApprovalStatus.REQUESTED,  # agreed to by one of several, escalated, or asked about anew
+            ApprovalStatus.REQUESTED,  # agreed to by one of several, escalated, or asked about again
             ApprovalStatus.APPROVED,
             ApprovalStatus.EDITED,
             ApprovalStatus.REJECTED,
@@ -98,7 +98,7 @@ class ApprovalRequest:
     message_key: str
     thread_id: str | None
     interrupt_id: str | None
-    """What its graph stands at; None once the graph was seen to have gone on since the request was settled, and where no graph asked."""
+    """What its graph is at; None once the graph was seen to have gone on since the request was settled, and where no graph asked."""
     answers: int
     """How many answers of the interrupt's task were taken already."""
     requested_at: int
@@ -113,7 +113,7 @@ class ApprovalRequest:
 
     @property
     def is_at_the_door(self) -> bool:
-        """Whether no graph stands at it: what was granted is carried out by `instances.proposal` or the tick."""
+        """Whether no graph is at it: what was granted is carried out by `instances.proposal` or the tick."""
         return self.interrupt_id is None and self.thread_id is None
 
     @property

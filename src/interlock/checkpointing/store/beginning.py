@@ -37,7 +37,7 @@ def begin(connection: Connection, workflow_id: str) -> Begun | None:
 
 
 def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | None:
-    """As `begin`, and read what stands under an idempotency key."""
+    """As `begin`, and read what is under an idempotency key."""
     names = {"workflow_id": workflow_id, "idempotency_key": key}
     row = _locked_with_key.first(connection, names)
     if row is None:
@@ -70,7 +70,7 @@ def look_under(connection: Connection, workflow_id: str, key: str) -> Begun | No
 
 
 def _with_key(source: sa.FromClause) -> sa.FromClause:
-    """A source and, beside it, what stands under the key."""
+    """A source and, beside it, what is under the key."""
     for table in (ledger, approvals):
         source = source.outerjoin(
             table,
@@ -92,11 +92,11 @@ def _select_under_key(dialect: str) -> sa.Select[Any]:
 
 
 def _select_locked_with_key(dialect: str) -> sa.Select[Any]:
-    """The instance, whether what stands under the key was read at the same moment, and that, where one statement can tell.
+    """The instance, whether what is under the key was read at the same moment, and that, where one statement can tell.
 
     SQLite lets nobody write meanwhile. On PostgreSQL a statement that waited for the row has its newest version, and everything else as it
-    was before it waited: then the row is of another transaction than the one that the statement saw first. (Whoever writes under a key
-    writes the instance's row with it.) MySQL and MariaDB cannot lock one table of several alike, and read it in a statement of its own.
+    was before it waited: then the row is of another transaction than the one that the statement saw first. (Anyone who writes under a key
+    writes the instance's row with it.) MySQL and MariaDB cannot lock one table of several alike, and read it in its own statement.
     """
     is_here = sa.and_(instances.c.workflow_id == sa.bindparam("workflow_id"), instances.c.definition != ERASED)
     if dialect not in {"sqlite", "postgresql"}:

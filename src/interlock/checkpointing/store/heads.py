@@ -1,8 +1,8 @@
 """Signed heads of audit trails: what a trail was at a moment, said in a way that the database cannot take back.
 
-Hashes chain the records, and whoever can write to the whole database can compute them all anew. A head is the number and the hash of a
-trail's last record, signed with a key that the database does not hold. It leaves as the last line of an export, as a line of its own, or
-as an event, and whoever keeps it elsewhere finds a trail that was written anew. Signing takes the extra `signing` (Ed25519 by `cryptography`).
+Hashes chain the records, and anyone who can write to the whole database can compute them all again. A head is the number and the hash of a
+trail's last record, signed with a key that the database does not hold. It leaves as the last line of an export, as its own line, or
+as an event, and whoever keeps it elsewhere finds a trail that was rewritten. Signing takes the extra `signing` (Ed25519 by `cryptography`).
 """
 
 import base64

@@ -68,7 +68,7 @@ class Instance:
 
     @property
     def proposer(self) -> Principal:
-        """Whose turn it is: who began it, whoever decides or lets it go on since."""
+        """Whose turn it is: who began it, whoever decides or resumes it since."""
         return Principal.from_json(read_json(self.proposer_text))
 
     @property
@@ -150,13 +150,13 @@ def on_thread(connection: Connection, workflow_id: str, thread_id: str) -> list[
 
 
 def look_up(database: Database, workflow_id: str) -> Instance | None:
-    """As `load`, in a transaction of its own."""
+    """As `load`, in its own transaction."""
     found = rows_of(database, _select, {"workflow_id": workflow_id})
     return from_row(found[0]) if found else None
 
 
 def look_up_thread(database: Database, workflow_id: str, thread_id: str) -> list[Instance]:
-    """As `on_thread`, in a transaction of its own."""
+    """As `on_thread`, in its own transaction."""
     rows = rows_of(database, _select_on_thread, {"workflow_id": workflow_id, "thread_id": thread_id})
     return [from_row(row) for row in rows]
 
@@ -176,7 +176,7 @@ def insert(connection: Connection, instance: Instance) -> bool:
 
 
 def revive(connection: Connection, instance: Instance) -> Instance | None:
-    """Begin an instance where one of the same id was erased: its trail goes on, and its revision. None where none was."""
+    """Begin an instance where one of the same id was erased: its trail continues, and its revision. None where none was."""
     row = _select_erased.first(connection, {"workflow_id": instance.workflow_id})
     if row is None:
         return None

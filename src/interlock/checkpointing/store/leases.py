@@ -1,7 +1,7 @@
 """Leases: who is carrying out an effect outside the database, until when, and in which epoch.
 
-A lease stands in the instance's row and runs out by the database's clock. Its owner renews it for as long as the effect takes,
-and each new owner counts the epoch up, so that one that was stopped and goes on later is refused at its next write.
+A lease is in the instance's row and runs out by the database's clock. Its owner renews it for as long as the effect takes,
+and each new owner counts the epoch up, so that one that was stopped and continues later is refused at its next write.
 
 An owner names one attempt of one process, so that after a crash nobody has to wait for the lease where it can be known that
 the process, or the attempt within this process, is gone.
@@ -107,7 +107,7 @@ def granted(owner: str, *, seconds: float, at: float) -> None:
 def check(owner: str) -> None:
     """Make sure, right before an effect, that it still may begin.
 
-    A process may be stopped between its announcement and the effect. When it goes on, another one may have taken over, and a person
+    A process may be stopped between its announcement and the effect. When it continues, another one may have taken over, and a person
     may have said that it did not happen: it would be a lie from now on.
 
     Raises:
@@ -120,7 +120,7 @@ def check(owner: str) -> None:
 
 
 def clock() -> float:
-    """Seconds that go on while a process is stopped and, where the system can say it, while the machine sleeps."""
+    """Seconds that continue while a process is stopped and, where the system can say it, while the machine sleeps."""
     source = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if source is None else time.clock_gettime(source)
 
@@ -148,7 +148,7 @@ def renew(connection: Connection, workflow_id: str, *, owner: str, epoch: int, u
 
 @contextlib.contextmanager
 def kept(renewed: Callable[[], bool], *, seconds: float) -> Iterator[None]:
-    """Renew a lease from a thread of its own while the block runs.
+    """Renew a lease from its own thread while the block runs.
 
     Args:
         renewed: Renews it, and says whether it is still ours.

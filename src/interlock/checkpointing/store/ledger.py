@@ -19,7 +19,7 @@ class LedgerStatus(StrEnum):
     """Where a command stands."""
 
     STARTED = "started"
-    """Its outside effect is under way, or broke off."""
+    """Its outside effect is in progress, or broke off."""
     COMPLETED = "completed"
     FAILED = "failed"
     """It surely had no effect: the tool said no, or a person found so. Without a result it may be tried again."""
@@ -44,7 +44,7 @@ class LedgerEntry:
     principal_id: str | None
     """Who proposed it; None in rows of before it was kept."""
     requester: Principal | None
-    """Who proposed it, whole, for an effect that somebody else may have to go on with."""
+    """Who proposed it, whole, for an effect that somebody else may have to continue with."""
     owner: str | None
     arguments: JsonObject
     result: JsonObject | None
@@ -114,7 +114,7 @@ def writing(before: LedgerEntry | None, after: LedgerEntry) -> Call:
 
 
 def unsettled(connection: Connection, tenant: str | None, limit: int) -> list[LedgerEntry]:
-    """Effects outside the database that are under way or of unknown outcome, the oldest first."""
+    """Effects outside the database that are in progress or of unknown outcome, the oldest first."""
     statement = (
         sa.select(ledger)
         .where(
@@ -129,7 +129,7 @@ def unsettled(connection: Connection, tenant: str | None, limit: int) -> list[Le
 
 
 def unsettled_of(connection: Connection, workflow_id: str) -> list[LedgerEntry]:
-    """Effects of one instance outside the database that are under way or of unknown outcome, the oldest first."""
+    """Effects of one instance outside the database that are in progress or of unknown outcome, the oldest first."""
     statement = (
         sa.select(ledger)
         .where(

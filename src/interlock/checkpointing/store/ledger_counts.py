@@ -6,7 +6,7 @@ it, in the transaction of the entry, whether or not its own workflow has a polic
 that makes two transactions wait for each other that would both be the last one, and a transaction that looks at an older state of the
 database cannot overwrite it, whatever its isolation level.
 
-How often a tool was carried out in an instance, which a policy sees as `carried_out`, is a counter of its own: of what was completed
+How often a tool was carried out in an instance, which a policy sees as `carried_out`, is its own counter: of what was completed
 alone.
 
 A policy that counts within a period asks for a counter by time: the counter as it was after each entry is kept as well, and what came
@@ -32,7 +32,7 @@ from .ledger import LedgerEntry, LedgerStatus
 from .sql.json_text import read_json
 
 _COUNTED = (LedgerStatus.COMPLETED, LedgerStatus.STARTED, LedgerStatus.UNKNOWN)
-"""Effects that are under way, or may have happened, count as well: a limit that let them pass would be none."""
+"""Effects that are in progress, or may have happened, count as well: a limit that let them pass would be none."""
 _COMPLETED = ".completed"
 """Stands for a field in the counters of what was completed; no argument that is added up is kept under a name with a dot in front."""
 _LONGEST_FIELD = 255
@@ -129,7 +129,7 @@ def count(connection: Connection, scope: Scope, field: str = "", *, keep: bool =
 
 
 def completed(connection: Connection, *, tenant: str, workflow_id: str, tool: str, keep: bool = True) -> int:
-    """How many times a tool was carried out in an instance; what is under way, or may have happened, is not counted.
+    """How many times a tool was carried out in an instance; what is in progress, or may have happened, is not counted.
 
     Args:
         connection: As for `count`.
@@ -170,7 +170,7 @@ def keeping(connection: Connection, entered: Iterable[tuple[LedgerEntry | None, 
             tally = counter.tally.plus(_of(entry.arguments, "" if of_completed else counter.field), times)
             last_at = counter.last_at
             if counter.by_time and times > 0:
-                # They stand in the order in which they were counted, whatever the clock does.
+                # They are in the order in which they were counted, whatever the clock does.
                 last_at = max(now, last_at + 1)
                 rows.append(_insert_counted.given(counter.identity | _columns(tally) | _entry(entry) | {"at": last_at}))
             elif counter.by_time:

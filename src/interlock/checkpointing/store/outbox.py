@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class OutboxStatus(StrEnum):
-    """Where an event stands on its way out."""
+    """Where an event is on its way out."""
 
     PENDING = "pending"
     """Not yet published, or not yet known to be."""
@@ -71,7 +71,7 @@ listeners: list[Callable[[Connection, Sequence[int], int], None]] = []
 """Told which positions were published, and when, in the transaction that says so; for what watches, so they must not raise."""
 PENDING = OutboxStatus.PENDING.value
 GATE = ""
-"""The lane that is no instance's: whoever claims holds its row, so that claims come one after another."""
+"""The lane that is not an instance's: whoever claims holds its row, so that claims come one after another."""
 
 _columns = [
     column.name for column in outbox.columns if column.name not in {"position", "error", "published_at", "destination"}
@@ -150,7 +150,7 @@ def claim(
         now: Microseconds since 1970 UTC, by the database's clock.
         until: When the lanes are free again, should the relay never come back.
         limit: How many events at most.
-        behind: A claim of the same relay whose events are still under way. Its lanes may be taken over with what comes after those.
+        behind: A claim of the same relay whose events are still in progress. Its lanes may be taken over with what comes after those.
     """
     parameters = {"now": now, "behind": owner if behind is None else behind, "limit": limit}
     found = [DueEvent._make(row) for row in connection.execute(_due, parameters)]
@@ -178,7 +178,7 @@ def failed(connection: Connection, event: DueEvent, error: str, *, retry_at: int
     """Write down that one event could not be published.
 
     Args:
-        retry_at: When it is tried again, its lane waiting until then; None to give it up, which lets the lane go on.
+        retry_at: When it is tried again, its lane waiting until then; None to give it up, which lets the lane continue.
     """
     connection.execute(
         sa.update(outbox)

@@ -151,7 +151,7 @@ def missed(connection: Connection, *, workflow: str, since: int, limit: int) -> 
     Args:
         connection: The connection.
         workflow: Of which workflow.
-        since: Microseconds since 1970 UTC. Of the others only events that were looked at later are, so that what waits in the inbox for good
+        since: Microseconds since 1970 UTC. Of the others only events that were checked later are, so that what waits in the inbox permanently
             costs nothing.
         limit: How many at most of each kind.
     """

@@ -79,7 +79,7 @@ class WorkflowStore(Transactions):
         return store
 
     def note_due(self, connection: Connection, workflow_id: str, cause: str) -> None:
-        """Tell `when_due` of an instance, in the transaction that made its run due; without a thread it has no run to go on with."""
+        """Tell `when_due` of an instance, in the transaction that made its run due; without a thread it has no run to continue with."""
         if self.when_due is None:
             return
         instance = instances.load(connection, workflow_id)
@@ -170,7 +170,7 @@ class WorkflowStore(Transactions):
             return audit.read(connection, workflow_id, after=after, limit=limit)
 
     def unsettled(self, *, tenant: str | None = None, limit: int = 100) -> list[LedgerEntry]:
-        """Effects outside the database that are under way, or of unknown outcome and wait to be resolved; the oldest first."""
+        """Effects outside the database that are in progress, or of unknown outcome and wait to be resolved; the oldest first."""
         with self.read() as connection:
             return ledger.unsettled(connection, tenant, limit)
 
@@ -184,12 +184,12 @@ class WorkflowStore(Transactions):
     ) -> list[Broken]:
         """Find every place where the audit trail of an instance was tampered with; an empty list means that it is whole.
 
-        It raises nothing for what stands in a row: whoever wrote it may have written anything.
+        It raises nothing for what is in a row: whoever wrote it may have written anything.
 
         Args:
             workflow_id: The instance.
             head: The hash of a record that somebody noted elsewhere, which the trail has to hold still: who can write to the whole
-                database could otherwise write a whole trail anew.
+                database could otherwise write a whole trail again.
             heads: Signed heads that were kept elsewhere, likewise; those of other instances are left out.
             verifier: Whose signatures count, where there are heads.
 

@@ -40,7 +40,7 @@ checkpoints = sa.Table(
     sa.Column("body", blob(), nullable=False),
     sa.Column("metadata", text(), nullable=False),
     sa.Column("run_id", ident(THREAD_ID_LENGTH)),
-    # A JSON array of the channel values that are too large to stand in the body.
+    # A JSON array of the channel values that are too large to be in the body.
     sa.Column("outside", text()),
     sa.Index(
         None,

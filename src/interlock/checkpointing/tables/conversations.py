@@ -1,4 +1,4 @@
-"""The conversation: every message of a thread, once each. These tables may live in a database of their own.
+"""The conversation: every message of a thread, once each. These tables may live in their own database.
 
 Messages are numbered by position in the order in which they were first stored. The value of a channel that holds a list of
 messages is a few ranges of positions, so that one more message costs one more row and nothing else.

@@ -1,6 +1,6 @@
 """The table of inputs and answers that wait for their run in a queue, on PostgreSQL.
 
-The queue makes it, and its rows are the queue's to write. It stands here because it holds messages: whoever erases a thread or a
+The queue makes it, and its rows are the queue's to write. It stands here because it holds messages: anyone who erases a thread or a
 conversation, or encrypts with another key, has to know it, with or without a queue in the same process.
 """
 

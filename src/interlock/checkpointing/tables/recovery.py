@@ -1,4 +1,4 @@
-"""The table that says whether the database is held: after a backup was restored, until somebody says that work may go on."""
+"""The table that says whether the database is held: after a backup was restored, until somebody says that work may continue."""
 
 import sqlalchemy as sa
 

@@ -38,9 +38,9 @@ class Standing:
     """How the database stands.
 
     Attributes:
-        held_since: Since when nothing is run or published, in microseconds since 1970 UTC; None where work goes on.
+        held_since: Since when nothing is run or published, in microseconds since 1970 UTC; None where work continues.
         reason: Why it is held, or was last.
-        resumed_at: When somebody last said that work may go on.
+        resumed_at: When somebody last said that work may continue.
         resumed_by: Who.
         any_timeline: Whether a new timeline of PostgreSQL's alone does not hold it.
     """
@@ -54,11 +54,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Left:
-    """What a restored database would go on with.
+    """What a restored database would continue with.
 
     Attributes:
         events: In the outbox, to be published.
-        unsettled: Effects outside that were under way, or whose outcome is not known.
+        unsettled: Effects outside that were in progress, or whose outcome is not known.
         approvals: Requests that nobody has decided yet.
         waits: Open waits, for events or deadlines.
     """
@@ -96,7 +96,7 @@ class Recovery:
         """See that the database is not held.
 
         Raises:
-            StoreHeld: It is: a backup was restored, and nobody has said yet that work may go on.
+            StoreHeld: It is: a backup was restored, and nobody has said yet that work may continue.
         """
         if self._looked_at is not None and self._now() - self._looked_at < SECONDS:
             return
@@ -138,7 +138,7 @@ class Recovery:
         return self._hold(reason)
 
     def resume(self, *, by: str, any_timeline: bool | None = None) -> Standing:
-        """Say that work may go on. What the server is now, and what the application calls it, counts from here on.
+        """Say that work may continue. What the server is now, and what the application calls it, counts from here on.
 
         Args:
             by: Who says so; recorded.
@@ -161,7 +161,7 @@ class Recovery:
         return _standing(row)
 
     def left(self) -> Left:
-        """Count what would go on."""
+        """Count what would continue."""
         counted = {
             "events": (outbox, outbox.c.status == "pending"),
             "unsettled": (ledger, ledger.c.status.in_(["started", "unknown"])),
@@ -198,7 +198,7 @@ def _difference(
     *,
     any_timeline: bool,
 ) -> str | None:
-    """What says that this is not the database that work last went on with; None where nothing does."""
+    """What says that this is not the database that work last continued with; None where nothing does."""
 
     def differs(part: str) -> bool:
         return part in known and part in found and known[part] != found[part]

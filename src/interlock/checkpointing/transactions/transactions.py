@@ -53,7 +53,7 @@ class Transactions:
         """A write transaction.
 
         Raises:
-            StoreHeld: A backup was restored, and nobody has said yet that work may go on.
+            StoreHeld: A backup was restored, and nobody has said yet that work may continue.
         """
         self.refuse_held()
         try:

@@ -1,6 +1,6 @@
 """`interlock demo`: cases of the retail desk, each step shown, with approvals in the terminal.
 
-It can be stopped anywhere, by Ctrl-C or a kill, and goes on where it was when it is run again.
+It can be stopped anywhere, by Ctrl-C or a kill, and continues where it was when it is run again.
 """
 
 from typing import Annotated

@@ -1,6 +1,6 @@
 """The cases of the demo: what the customers say, and a model without a provider that serves them.
 
-The model decides from the conversation alone, so that a demo that was stopped goes on in a new process where it stood.
+The model decides from the conversation alone, so that a demo that was stopped continues in a new process where it stood.
 """
 
 import json

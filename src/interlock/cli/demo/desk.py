@@ -45,7 +45,7 @@ class Desk:
 
 @contextmanager
 def open_desk(url: str, *, fresh: bool) -> Iterator[Desk]:
-    """Open the desk on a database, and find the run to go on with.
+    """Open the desk on a database, and find the run to continue with.
 
     Args:
         url: The database; a SQLite file that is not there is made.

@@ -27,7 +27,7 @@ class Teller(Protocol):
         """A case is taken up."""
 
     def resumed(self, instance: Instance) -> None:
-        """It goes on where an earlier process stopped."""
+        """It continues where an earlier process stopped."""
 
     def customer(self, case: Case, text: str) -> None:
         """The customer speaks."""
@@ -126,7 +126,7 @@ class Play:
             if request.get("type") not in {"approval", "confirmation"}:
                 raise RunError(str(request.get("description", request)), code=str(request.get("code", "stopped")))
             if request["approvalId"] not in waiting:
-                continue  # decided by a process that was killed before the graph could go on
+                continue  # decided by a process that was killed before the graph could continue
             self.teller.asked(request)
             answer = person.decide(request)
             self.teller.decided(request, answer, self.case.principal.id)

@@ -103,7 +103,7 @@ def serve(  # noqa: PLR0917 -- the options of a command
 ) -> None:
     """Serve workflows to MCP clients: their tools, gated at each call. Nothing that it serves approves anything.
 
-    Over HTTP, callers are known by access tokens: give --issuer, --resource and --keys. Over standard input and output, the client's
+    Over HTTP, callers are known by access tokens: pass --issuer, --resource and --keys. Over standard input and output, the client's
     configuration says who calls, in the environment: INTERLOCK_AS, INTERLOCK_ROLES, INTERLOCK_TENANT.
     """
     _one_of(stdio, http)
@@ -141,10 +141,10 @@ def approve(  # noqa: PLR0917 -- the options of a command
     host: HostsOption = None,
     path: PathOption = "/mcp",
 ) -> None:
-    """Serve what waits for a decision to the people who decide, in an assistant of their own: list, show, decide.
+    """Serve what waits for a decision to the people who decide, in their own assistant: list, show, decide.
 
-    It is apart from the server that proposals come to, and tells people by access tokens alone: give --issuer, --resource (not the
-    other server's) and --keys. Over standard input and output, the token stands in the environment: INTERLOCK_TOKEN.
+    It is apart from the server that proposals come to, and tells people by access tokens alone: pass --issuer, --resource (not the
+    other server's) and --keys. Over standard input and output, the token is in the environment: INTERLOCK_TOKEN.
     """
     _one_of(stdio, http)
     from ...mcp.server.approval_server import ApprovalServer  # noqa: PLC0415

@@ -74,7 +74,7 @@ def work(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Carry out the runs of a PostgreSQL database until SIGTERM or Ctrl-C; what goes on may still end.
+    """Carry out the runs of a PostgreSQL database until SIGTERM or Ctrl-C; what continues may still end.
 
     Any number of workers may work on one database: each thread has one run at a time, and what a killed worker left is taken over.
     """

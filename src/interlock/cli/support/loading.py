@@ -223,7 +223,7 @@ def _import(module_name: str, spec: str) -> Any:
 
 
 def _found(module_name: str, path: str, spec: str, kinds: tuple[type, ...]) -> Any:
-    """What stands there, or what it makes where it is a function that makes one of these kinds."""
+    """What is there, or what it makes where it is a function that makes one of these kinds."""
     found: Any = _import(module_name, spec)
     for part in path.split("."):
         try:

@@ -108,11 +108,11 @@ def program() -> str:
 def print_json(value: Any) -> None:
     """One JSON document on one line."""
     sys.stdout.write(json_text(value) + "\n")
-    sys.stdout.flush()  # whoever reads the lines acts on each as it comes
+    sys.stdout.flush()  # anyone who reads the lines acts on each as it comes
 
 
 def print_error(error: InterlockError, *, as_json: bool) -> None:
-    """What happened, where it stands, what to do: on standard error, or as JSON on standard output."""
+    """What happened, its state, what to do: on standard error, or as JSON on standard output."""
     if as_json:
         body = {
             "code": str(error.code),

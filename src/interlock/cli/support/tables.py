@@ -83,7 +83,7 @@ def _print_blocks(columns: Sequence[str], cells: list[list[Text]]) -> None:
 
 
 def print_pair(label_text: str, value: str | Text, *, indent: int = 2, label: int = 0) -> None:
-    """A label and a value beside it; the value goes on below itself, and no id of it is wrapped."""
+    """A label and a value beside it; the value continues below itself, and no id of it is wrapped."""
     space = " " * indent
     head = Text(f"{space}{label_text:<{label}}  ", style="dim")
     below = " " * len(head.plain)

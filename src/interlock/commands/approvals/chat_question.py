@@ -9,7 +9,7 @@ from ...tools.approvals.chat import Chat
 from ...tools.sinks import line, quoted_json
 
 SHOWN_IN_CHAT = "inChat"
-"""Noted with a request once its graph stands at it: before that nobody was asked."""
+"""Noted with a request once its graph is at it: before that nobody was asked."""
 
 
 def chat_of(definition: Definition, approval: ApprovalRequest) -> Chat | None:
@@ -42,7 +42,7 @@ def question(definition: Definition, approval: ApprovalRequest) -> str:
 
 
 def noted_in_chat(approval: ApprovalRequest) -> ApprovalRequest:
-    """The request with a note that its graph stands at it, where it is asked about in the chat."""
+    """The request with a note that its graph is at it, where it is asked about in the chat."""
     if approval.rule.chat is None or approval.shown.get(SHOWN_IN_CHAT) is True:
         return approval
     return replace(approval, shown={**approval.shown, SHOWN_IN_CHAT: True})

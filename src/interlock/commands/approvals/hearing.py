@@ -1,7 +1,7 @@
 """Hearing an answer in the chat: the next message of the person served decides on what they were asked there.
 
 Only the input of a run counts, by whoever the application says that runs it, and only about what that run's graph had shown before. What
-stands in the conversation, in a tool's result or in a checkpoint is never read. Whatever is no answer closes the request: nothing stays open
+is in the conversation, in a tool's result or in a checkpoint is never read. Whatever is not an answer closes the request: nothing stays open
 that a later yes could be taken for.
 """
 
@@ -128,7 +128,7 @@ def _settle(
         return
     kind = {True: DecisionKind.APPROVE, False: DecisionKind.REJECT, None: DecisionKind.RESPOND}[answer]
     decision = Decision(kind, message=said, seen=approval.effective_arguments)
-    # One that is declined is in the record with its reason, and its run is told where the request stands.
+    # One that is declined is in the record with its reason, and its run is told the state of the request.
     decide(engine, connection, approval.approval_id, decision, by=by, scope=outside_scope(approval.workflow_id, by))
 
 

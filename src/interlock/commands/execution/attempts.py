@@ -31,11 +31,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Broken:
-    """An earlier attempt broke off, and nobody knows whether its effect happened."""
+    """An earlier attempt was interrupted, and nobody knows whether its effect happened."""
 
     entry: LedgerEntry
     advice: str | None = None
-    """What whoever is asked should know beside that, where it broke off just now."""
+    """What anyone who is asked should know beside that, where it was interrupted just now."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ def admitted(attempt: Attempt) -> Admitted:
 
 
 def unresolved(entry: LedgerEntry) -> OutcomeUnknown:
-    """The error for a command that nobody can go on with before a person has resolved it."""
+    """The error for a command that nobody can continue with before a person has resolved it."""
     return OutcomeUnknown(
         f"An attempt of {entry.tool} in the workflow {entry.workflow_id} broke off, and nobody knows whether its effect happened. "
         "The workflow waits. Find out, then resolve it (instances.resolve, or `interlock resolve`): it happened with this result, or it "

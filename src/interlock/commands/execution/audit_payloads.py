@@ -63,7 +63,7 @@ def secrets_of(contract: ToolContract, arguments: JSON) -> Secrets:
 
 
 def masked(unit: Unit, body: ErrorBody, sensitive: Collection[str]) -> ErrorBody:
-    """An error without what is sensitive: neither in its details nor where its text quotes what stood in such a field."""
+    """An error without what is sensitive: neither in its details nor where its text quotes what was in such a field."""
     details = unit.hide(body.details, sensitive)
     return body.model_copy(update={"message": unit.secrets.text(body.message), "details": details})
 

@@ -25,7 +25,7 @@ class Commands(Execution):
             ConflictError: Somebody else was first, or is at it.
             IdempotencyError: Its key was used for something else.
             OutcomeUnknown: Another command of the instance waits for a person to resolve it.
-            StaleCheckpoint: This run goes on from before the instance's last command.
+            StaleCheckpoint: This run continues from before the instance's last command.
         """
         return (yield from self.recording(proposal, self._carry_out(proposal)))
 

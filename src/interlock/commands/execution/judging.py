@@ -55,7 +55,7 @@ class Asking(Protocol):
 
 
 def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
-    """The gate's verdict on a proposal as things stand in this transaction.
+    """The gate's verdict on a proposal as things are in this transaction.
 
     Raises:
         DeniedError: A rule left the transaction in a state that nothing can be kept in: the denial is to be recorded in another one.
@@ -79,7 +79,7 @@ def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
 
 
 def preview_of(commands: Asking, unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
-    """What the tool shows an approver of the call, computed from how things stand in this transaction; or why it shows nothing.
+    """What the tool shows an approver of the call, computed from how things are in this transaction; or why it shows nothing.
 
     Raises:
         DeniedError: As for `verdict_on`.

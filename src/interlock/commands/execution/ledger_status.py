@@ -11,7 +11,7 @@ from .attempts import unresolved
 
 
 class EntryState(Enum):
-    """What stands under a key."""
+    """What is under a key."""
 
     NOTHING = "nothing"
     """It may be carried out: it never was, or a person found that it did not happen."""
@@ -58,7 +58,7 @@ def is_running(unit: Unit, entry: LedgerEntry) -> bool:
 
 
 def busy(unit: Unit, entry: LedgerEntry) -> ConflictError | OutcomeUnknown:
-    """The error for a command that comes while another one's effect is under way, or of unknown outcome."""
+    """The error for a command that comes while another one's effect is in progress, or of unknown outcome."""
     if entry.status is LedgerStatus.STARTED and is_running(unit, entry):
         return _in_progress(entry, "Another command of the workflow has an effect under way outside the database")
     return unresolved(entry)

@@ -1,9 +1,9 @@
-"""What rules look at the system of record with, inside a transaction that goes on after them: whatever they do there is undone.
+"""What rules look at the system of record with, inside a transaction that continues after them: whatever they do there is undone.
 
 A check, a condition or a preview is given a session on the transaction that judges, so that it sees what the command will see. It is
 there to look. A savepoint is taken before its first statement that may write, and rolled back after it; a rule that only reads costs
 nothing more. Where a rule leaves the transaction in a state that nothing can be kept in (it ended it, or a statement of it failed on
-PostgreSQL), what it was about is denied in a transaction of its own.
+PostgreSQL), what it was about is denied in its own transaction.
 """
 
 import contextlib

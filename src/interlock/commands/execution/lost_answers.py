@@ -30,7 +30,7 @@ class Execution(Protocol):
     def unit_for(
         self, connection: Connection, proposal: Proposal
     ) -> tuple[Unit, LedgerEntry | None, ApprovalRequest | None]:
-        """The instance, locked, with what stands in the ledger under the proposal's key."""
+        """The instance, locked, with what is in the ledger under the proposal's key."""
 
     def replayed(self, unit: Unit, entry: LedgerEntry | None) -> Outcome:
         """The stored result of a command."""

@@ -162,7 +162,7 @@ class Outcomes:
         body: ErrorBody,
         error: Exception | None = None,
     ) -> Outcome:
-        """Record that a command was not carried out, for good under this key, and answer so."""
+        """Record that a command was not carried out, permanently under this key, and answer so."""
         contract = ready.contract
         facts = facts_of(unit, proposal, ready.admission, self.node)
         unit.secrets.learn_from(unit.instance.data, self.engine.definition.sensitive)

@@ -1,6 +1,6 @@
 """Carrying out a command whose effect is outside the database: announced, run, and settled, in a transaction before and one after.
 
-Between the two the ledger says that the effect is under way, and the instance's lease who is at it; nothing else moves the
+Between the two the ledger says that the effect is in progress, and the instance's lease who is at it; nothing else moves the
 instance meanwhile. An idempotent effect is tried again under the same key. One that is not safe to repeat is never: when it is
 not known whether it happened, a person says so.
 """
@@ -106,7 +106,7 @@ class Outside:
                 return tried
             nothing_begun = nothing_begun and tried.is_before
             problem = type(tried.error).__name__
-            # What was not begun may be begun by whoever has the lease, and that is looked up again; there is nothing to wait for.
+            # What was not begun may be begun by anyone who has the lease, and that is looked up again; there is nothing to wait for.
             pause = 0.0 if isinstance(tried.error, leases.NotBegun) else backoff.after(tried.error)
             if pause is None:
                 work: Callable[[Connection], Outcome | Broken] = (

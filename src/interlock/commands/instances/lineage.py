@@ -106,7 +106,7 @@ def _nodes(namespace: str | None) -> list[str]:
 
 
 def _long_before(checkpoint: str, wanted: str) -> bool:
-    """Whether a checkpoint is so much older than another that it cannot descend from it, so that walking on is in vain.
+    """Whether a checkpoint is so much older than another that it cannot descend from it, so that walking on is without success.
 
     Ids hold the clock of the machine that made them, and machines disagree; a day is more than they do.
     """

@@ -1,4 +1,4 @@
-"""What whoever runs a graph said in this run: read off the input that the run began with, and not off any state.
+"""What anyone who runs a graph said in this run: read off the input that the run began with, and not off any state.
 
 An agent with the middleware and a graph inside another one have no door of their own where a turn begins. The messages in their state
 may be a summary that a model wrote, or what somebody put there before. LangGraph keeps the input of a run in the checkpoint that it
@@ -23,9 +23,9 @@ _PEOPLE = frozenset({"user", "human"})
 
 
 def said_in_this_run(saver: Saved | None, configurable: Mapping[str, Any]) -> list[str]:
-    """The messages of the user in the input of the outermost run, which whoever runs it gave.
+    """The messages of the user in the input of the outermost run, which anyone who runs it gave.
 
-    Nothing is known of a run that goes on after an interrupt, for somebody else may have begun it, nor without a checkpointer.
+    Nothing is known of a run that continues after an interrupt, for somebody else may have begun it, nor without a checkpointer.
 
     Args:
         saver: The run's checkpointer.

@@ -106,7 +106,7 @@ def _are_same(approval: ApprovalRequest, proposal: Proposal, contract: ToolContr
         bound = contract.bind_again(proposal.arguments, approval.arguments)
     except Exception:  # whatever is wrong with them: they are not those that were asked about
         return False
-    # Another release asked: what it called these arguments is in its record, and what runs is judged and compared anew.
+    # Another release asked: what it called these arguments is in its record, and what runs is judged and compared again.
     return approval.tool_version != contract.version or same_json(bound.canonical, approval.arguments)
 
 

@@ -31,7 +31,7 @@ _PROPOSED = _REFUSED | {
 """The records that a proposal leaves, one each."""
 _MINUTE = 60.0
 _PER_PROPOSAL = 8
-"""How many records of the trail are looked at for each proposal that is looked for: others have records between them."""
+"""How many records of the trail are checked for each proposal that is looked for: others have records between them."""
 
 _last = Prepared(
     sa.select(audit.c.kind, audit.c.recorded_at, audit.c.number)

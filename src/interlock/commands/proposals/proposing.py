@@ -1,7 +1,7 @@
 """Proposing from outside the graph: the same gate, ledger, approvals and record as in it, without a thread and without a model.
 
 A call that needs a person's decision is asked about, and waits. `standing` says where such a proposal stands, and carries it out once it
-was granted: whoever comes first does, and the others are given its result.
+was granted: whichever comes first does, and the others are given its result.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class _Found:
 
 
 def propose(engine: Engine, call: Call) -> Steps[Stood]:
-    """Judge a call, and carry it out, or ask whoever has to decide first.
+    """Judge a call, and carry it out, or ask anyone who has to decide first.
 
     Raises:
         RunError: There is no such instance for the caller's tenant.
@@ -201,7 +201,7 @@ def _as_it_is(engine: Engine, approval_id: str, connection: Connection) -> tuple
 
 
 def carry_out(engine: Engine, approval: ApprovalRequest, instance: Instance) -> Steps[Result]:
-    """Carry out a proposal that was granted, on behalf of who proposed it; once, whoever comes first.
+    """Carry out a proposal that was granted, on behalf of who proposed it; once, whichever comes first.
 
     Raises:
         ConflictError: Somebody else is at it.

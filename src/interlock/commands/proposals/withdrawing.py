@@ -56,7 +56,7 @@ def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Result]:
 def withdrawn(
     engine: Engine, connection: Connection, approval: ApprovalRequest, by: Principal
 ) -> tuple[ApprovalRequest, Instance]:
-    """Withdraw a request in this transaction, on behalf of whoever may; gives it as it stands then, with its instance.
+    """Withdraw a request in this transaction, on behalf of anyone who may; gives it as it stands then, with its instance.
 
     Raises:
         ConflictError: It can no longer be withdrawn.

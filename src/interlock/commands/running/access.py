@@ -33,7 +33,7 @@ class Access:
     refused: PrincipalError | None = None
     """Why the principal may not propose on it, or see it."""
     is_begun: bool = False
-    """Whether the thread has a checkpoint though the instance has none: its first run broke off, or was held, before that."""
+    """Whether the thread has a checkpoint though the instance has none: its first run was interrupted, or was held, before that."""
 
 
 def access(engine: Engine, configurable: Mapping[str, Any], by: Principal, saver: Saved | None = None) -> Access:
@@ -70,7 +70,7 @@ def access(engine: Engine, configurable: Mapping[str, Any], by: Principal, saver
 def _before_its_instance(
     engine: Engine, workflow_id: str, begun: tuple[bool, Principal | None], by: Principal, *, decides: bool
 ) -> Access:
-    """What may be done on a thread whose instance has not begun: what holds once it has, for whoever's input stands there."""
+    """What may be done on a thread whose instance has not begun: what holds once it has, for whoever's input is there."""
     is_begun, starter = begun
     if starter is None or not decides:
         return Access(workflow_id, None, is_begun=is_begun)
@@ -144,7 +144,7 @@ def looked_at(engine: Engine, configurable: Mapping[str, Any], by: Principal) ->
 
 
 def refuse_strangers(engine: Engine, instance: Instance, by: Principal) -> Steps[None]:
-    """Refuse, and record, whoever may not propose on an instance.
+    """Refuse, and record, anyone who may not propose on an instance.
 
     Raises:
         PrincipalError: They may not.

@@ -1,4 +1,4 @@
-"""Whose input stands on a thread whose instance has not begun: LangGraph writes an input before the first node makes the instance.
+"""Whose input is on a thread whose instance has not begun: LangGraph writes an input before the first node makes the instance.
 
 The row of the instance says whose a thread is. Until there is one, the checkpoint is all that tells; it was written by a run that
 was let in, and holds whose turn that was.

@@ -15,7 +15,7 @@ _SECONDS = 60.0
 
 
 def looking_at(thread_id: str, namespace: str, checkpoint_id: str) -> RunnableConfig:
-    """The config to look at a checkpoint with. To load it as a run does would tell our checkpointer that a run goes on from it."""
+    """The config to look at a checkpoint with. To load it as a run does would tell our checkpointer that a run continues from it."""
     configurable = {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id, LOOKING: True}
     return {"configurable": configurable}
 

@@ -182,7 +182,7 @@ class Engine:
             result = {**result, "output": enveloped(result["output"], Fields(output_fields(contract)))}
         if (contract.answers or self.definition.answers) is Answers.PLAIN and is_plain(result):
             return plain_content(result)
-        # LangChain writes a dict as JSON text; inside the result it is not written as text once more.
+        # LangChain writes a dict as JSON text; inside the result it is not written as text again.
         output = result.get("output")
         once = read_once(output) if contract.output_type is JsonValue else output
         return self.for_model(result if once is output else {**result, "output": once})

@@ -24,7 +24,7 @@ def enter(
     """Let a run in, or refuse it; a refusal of somebody of the tenant is recorded.
 
     An answer is let in from everybody of the tenant: whether it counts is for the rule of what it answers. Inside another graph,
-    what goes on without a new input is that graph's run, and its application's to guard.
+    what continues without a new input is that graph's run, and its application's to guard.
 
     Args:
         engine: The workflow.
@@ -32,16 +32,16 @@ def enter(
         configurable: Of the run.
         by: Who runs it.
         given: The input, a command, or None.
-        by_application: Whether nobody was named: then it is the application that lets the thread go on.
+        by_application: Whether nobody was named: then it is the application that resumes the thread.
 
     Raises:
-        RunError: The instance or its thread is another tenant's; or there is nothing to go on with.
+        RunError: The instance or its thread is another tenant's; or there is nothing to continue with.
         PrincipalError: The workflow serves somebody else.
-        StoreHeld: A backup was restored, and nobody has said yet that work may go on.
+        StoreHeld: A backup was restored, and nobody has said yet that work may continue.
     """
     engine.store.refuse_held()
     if not has_thread(configurable):
-        return Access("", None)  # said by whoever needs the thread
+        return Access("", None)  # said by anyone who needs the thread
     found = access(engine, configurable, by, saver)
     if is_nested(configurable):
         if found.is_foreign:

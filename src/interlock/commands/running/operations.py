@@ -53,7 +53,7 @@ class Body:
     """Run a tool's body outside any transaction, with a read-only session if it asks for one.
 
     Its exceptions come back as they are. Where it takes longer than its contract allows, an `OutOfTimeError` does; a body that is
-    not async cannot be stopped, and runs on in a thread of its own.
+    not async cannot be stopped, and runs on in its own thread.
     """
 
     attempt: Attempt
@@ -67,7 +67,7 @@ class Transact:
 
     Attributes:
         contract: Decides, by whether it is async, how the transaction is run.
-        begin: Judges; returns an `Attempt` to go on with, or anything else to commit what it wrote and answer with.
+        begin: Judges; returns an `Attempt` to continue with, or anything else to commit what it wrote and answer with.
         finish: Given the attempt and the body's output, writes the transition; its answer is the outcome.
         failed: Given the attempt and the body's exception, in a new transaction, after everything was rolled back.
     """

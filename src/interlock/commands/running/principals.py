@@ -20,7 +20,7 @@ from ...tools.sinks import logger_of
 SERVER_USER = "langgraph_auth_user"
 """Where LangGraph's server puts the authenticated user into a run's config, or None where it has no authentication."""
 ACTOR = "__interlock_actor"
-"""Where the library puts itself into a run's config when it lets a thread go on; it counts as an object, and not as anything
+"""Where the library puts itself into a run's config when it resumes a thread; it counts as an object, and not as anything
 that JSON can say."""
 _JSON = (str, int, float, list, dict)
 

@@ -93,7 +93,7 @@ class Scope:
     """Whether anybody was named who acts, if only as nobody in particular; otherwise it is the application."""
 
     def emit(self, event: Mapping[str, Any]) -> None:
-        """Send a typed event to whoever streams in the mode `custom`."""
+        """Send a typed event to anyone who streams in the mode `custom`."""
         runtime = self.config.get("configurable", {}).get(RUNTIME)
         if runtime is not None:
             runtime.stream_writer(dict(event))

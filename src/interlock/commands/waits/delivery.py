@@ -147,7 +147,7 @@ def _delivered(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None
 
 
 def _was_settled(connection: Connection, known: InboxEvent) -> bool:
-    """Whether an event of the inbox was looked at since it was read."""
+    """Whether an event of the inbox was checked since it was read."""
     same = (known.source, known.position)
     return any(
         (one.source, one.position) == same and (one.status, one.settled_at) != (known.status, known.settled_at)
@@ -199,7 +199,7 @@ def _look(
         fields = ", ".join(field for field, _ in rule.key)
         return _Found(InboxStatus.UNMATCHED, f"it lacks {fields}, by which {envelope.event_name} finds its workflow")
     if not rule.key:
-        # Locked before anything else is looked at, so that no wait can begin meanwhile.
+        # Locked before anything else is checked, so that no wait can begin meanwhile.
         unit = engine.store.unit(connection, envelope.workflow_id)
         if unit is None or unit.instance.workflow != engine.definition.name:
             return _Found(InboxStatus.UNMATCHED, f"there is no instance {envelope.workflow_id!r} of this workflow")
@@ -287,7 +287,7 @@ class Settled:
     ended: list[Wait] = field(default_factory=list)
     """The waits that this ended."""
     failed: list[tuple[Wait, Exception]] = field(default_factory=list)
-    """Those that could not be settled, and why. They stay as they are, and are looked at again."""
+    """Those that could not be settled, and why. They stay as they are, and are checked again."""
 
 
 def settle_due(engine: Engine, *, limit: int = 1_000) -> Settled:
@@ -334,7 +334,7 @@ def _settle(engine: Engine, wait: Wait, done: Settled) -> None:
 
 
 def settle(engine: Engine, wait: Wait) -> Wait | None:
-    """End one wait if it is due, or let it take the events that it had missed; None when it goes on, or ended before."""
+    """End one wait if it is due, or let it take the events that it had missed; None when it continues, or ended before."""
     with engine.store.write() as connection:
         unit: Unit | None = engine.store.unit(connection, wait.workflow_id)
         fresh = wait_rows.load(connection, wait.wait_id)

@@ -1,6 +1,6 @@
 """Beginning and ending waits: what an event, a deadline or a transition does to them, inside one transaction over the instance.
 
-Whoever comes first ends a wait: a compare-and-set on its row, in the same transaction as the transition that follows. A deadline
+Whichever comes first ends a wait: a compare-and-set on its row, in the same transaction as the transition that follows. A deadline
 counts by the database's clock: once it has passed, an event is late, even when nobody had looked yet.
 """
 
@@ -213,7 +213,7 @@ def payload(engine: Engine, connection: Connection, wait: Wait) -> JsonObject:
 
 
 def open_wait(engine: Engine, instance: Instance) -> tuple[JsonObject, ...]:
-    """The wait that an instance stands in, as it is shown; empty when it stands in none."""
+    """The wait that an instance is in, as it is shown; empty when it is in none."""
     if instance.state not in engine.definition.waits:
         return ()
     with engine.store.read() as connection:

@@ -116,7 +116,7 @@ def build(url: URL, run_once: RunOnce, *, per_tenant: int, connections: int, cou
     Args:
         url: The database.
         run_once: Runs jobs.
-        per_tenant: How many runs of one tenant may go on at once.
+        per_tenant: How many runs of one tenant may continue at once.
         connections: How many connections the queue may take in this process, besides the one that it listens on.
         counted: Told what runs came to.
     """

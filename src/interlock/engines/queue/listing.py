@@ -93,7 +93,7 @@ def page(
 
 
 def counts(connection: Connection) -> dict[RunStatus, int]:
-    """How many runs are due, are tried again, go on now, and need a person: only those, whose number is small or of interest."""
+    """How many runs are due, are tried again, continue now, and need a person: only those, whose number is small or of interest."""
     rows = connection.execute(
         sa.text(
             f"SELECT status::text, priority = {LATER}, count(*) FROM procrastinate_jobs WHERE task_name = '{TASK}' "
@@ -149,11 +149,11 @@ def retry(connection: Connection, number: int, *, per_tenant: int) -> QueuedRun:
 
 
 def cancel(connection: Connection, number: int) -> QueuedRun:
-    """Take a run out of those that are due or need a person; one that goes on is not stopped.
+    """Take a run out of those that are due or need a person; one that continues is not stopped.
 
     Raises:
         InputError: There is none of this number.
-        ConflictError: It goes on, or is over.
+        ConflictError: It is still running, or is over.
     """
     found = load(connection, number)
     statement = sa.text(

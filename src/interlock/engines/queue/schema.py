@@ -42,14 +42,14 @@ def refuse_others(database: Database, what: str) -> None:
 
 
 def setup(database: Database, *, per_tenant: int | None) -> int:
-    """Create what is not there, once, whoever comes first.
+    """Create what is not there, once, whichever comes first.
 
     Args:
         database: On PostgreSQL.
-        per_tenant: How many runs of one tenant may go on at once; None for what was said before, or 8.
+        per_tenant: How many runs of one tenant may continue at once; None for what was said before, or 8.
 
     Returns:
-        How many runs of one tenant may go on at once.
+        How many runs of one tenant may continue at once.
 
     Raises:
         InputError: Jobs wait that were spread over another number.

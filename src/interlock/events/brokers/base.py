@@ -206,7 +206,7 @@ class FastStreamBus(abc.ABC):
 
 
 def _decoder(name: str) -> Callable[[Any], Awaitable[Message]]:
-    """Makes a `Message` of what FastStream received, without looking into its body: what is no event is the handler's to keep."""
+    """Makes a `Message` of what FastStream received, without looking into its body: what is not an event is the handler's to keep."""
 
     async def decode(received: Any) -> Message:
         headers = {str(key): _text(value) for key, value in (received.headers or {}).items()}

@@ -18,7 +18,7 @@ class KafkaBus(FastStreamBus):
         return self.library.KafkaBroker(hosts, logger=None, apply_types=False, acks="all", enable_idempotence=True)
 
     async def _prepare(self) -> None:
-        """Topics are the cluster's to make, by itself or by whoever runs it."""
+        """Topics are the cluster's to make, by itself or by anyone who runs it."""
 
     async def _publish(self, message: Message) -> str:
         topic = f"{self.prefix}.{message.event_name}"

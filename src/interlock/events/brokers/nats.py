@@ -97,7 +97,7 @@ class Acknowledgements:
         self._timer: asyncio.TimerHandle | None = None
 
     async def listen(self) -> None:
-        """Subscribe to the acknowledgements; the client does so again whenever it has connected anew."""
+        """Subscribe to the acknowledgements; the client does so again whenever it has connected again."""
         await self._connection.subscribe(f"{self._inbox}.*", cb=self._take)
 
     async def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> None:

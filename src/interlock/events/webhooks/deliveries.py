@@ -137,7 +137,7 @@ def given_up(connection: Connection, *, tenant: str, limit: int) -> list[GivenUp
 
 
 def retry(connection: Connection, event_id: str, *, tenant: str, now: int) -> int:
-    """Try once more what was given up; how many webhooks are told again."""
+    """Try again what was given up; how many webhooks are told again."""
     columns = webhooks.c
     given_up = sa.update(webhooks).where(columns.event_id == event_id, columns.tenant == tenant, columns.status == DEAD)
     return connection.execute(

@@ -1,7 +1,7 @@
 """Sending events to webhooks, beside the relay and never in its way.
 
 A bus gives an event, which is only noted in SQL and at once done with. What is noted is sent by whichever process comes to it, and sent again
-with growing pauses until the receiver says that it has it. An event that comes once more over the bus is noted already.
+with growing pauses until the receiver says that it has it. An event that comes again over the bus is noted already.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Webhooks:
     """Sends events to webhooks.
 
     Args:
-        stores: Whose outboxes the events stand in.
+        stores: Whose outboxes the events are in.
         hooks: Where to; one of each name.
         client: Sends the requests, in place of one that is made here: for a proxy, or a test.
 
@@ -96,7 +96,7 @@ class Webhooks:
 
         Raises:
             StoreUnavailable: The database is away.
-            StoreHeld: A backup was restored, and nobody has said yet that work may go on; nothing was sent.
+            StoreHeld: A backup was restored, and nobody has said yet that work may continue; nothing was sent.
         """
         sent = Sent()
         async with self._open() as client:

@@ -29,7 +29,7 @@ class AgentsApprovalNode(ApprovalNode):
         """Who proposed what an answer was about, by the request on record."""
 
     def check_answerable(self, waiting: ApprovalRequest) -> None:
-        """Refuse to wait in an agent that could never go on."""
+        """Refuse to wait in an agent that could never continue."""
         check_answerable(waiting)
 
     def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:

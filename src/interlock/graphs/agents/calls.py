@@ -1,7 +1,7 @@
 """The calls of an agent's message, signed when the model made them, so that what reaches the tools is known to be the model's.
 
-The signatures stand in the message's response metadata, which no provider is sent. Whoever changes a call afterwards, or writes
-a message of their own, has none that fits.
+The signatures are in the message's response metadata, which no provider is sent. Whoever changes a call afterwards, or writes
+their own message, has none that fits.
 """
 
 import hashlib

@@ -19,8 +19,8 @@ Body = Callable[[Any], ToolMessage | Command[Any] | Awaitable[ToolMessage | Comm
 class GatedTool(StructuredTool):
     """Offers what a contract does, and runs only through the workflow's middleware.
 
-    The middleware gives it a body for one call and lets the call go on, so that guards of other middlewares run first,
-    wherever they stand in the agent's list.
+    The middleware gives it a body for one call and lets the call continue, so that guards of other middlewares run first,
+    wherever they are in the agent's list.
     """
 
     body: Body | None = Field(default=None, exclude=True, repr=False)

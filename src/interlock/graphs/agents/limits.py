@@ -20,7 +20,7 @@ from .calls import Offer
 from .messages import key_of
 
 AFTER_STOP = "interlock_after_stop"
-"""In the response metadata of the first message after a run that had stopped was resumed: what is counted begins anew with it."""
+"""In the response metadata of the first message after a run that had stopped was resumed: what is counted starts over with it."""
 
 Foreign = Callable[[str], bool]
 """Whether a tool is none of the workflow's, and let through."""
@@ -61,7 +61,7 @@ def with_told(request: ModelRequest[Any], told: str | None) -> ModelRequest[Any]
 def turn_away(engine: Engine, scope: Scope, offer: Offer, made: Any, foreign: Foreign) -> Steps[Any]:
     """Answer the calls that are more than the workflow takes in one message, all in one step and beside the message.
 
-    They stand among the message's invalid calls from then on: an agent looks for the answer of each ordinary call among all answers, which
+    They are among the message's invalid calls from then on: an agent looks for the answer of each ordinary call among all answers, which
     takes the square of their number.
     """
     response = made.model_response if isinstance(made, ExtendedModelResponse) else made

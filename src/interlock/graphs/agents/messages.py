@@ -1,4 +1,4 @@
-"""The messages of an agent that a workflow stands in: what its model is sent, what it said, and what it left open."""
+"""The messages of an agent that a workflow is in: what its model is sent, what it said, and what it left open."""
 
 import json
 from collections import defaultdict
@@ -54,13 +54,13 @@ def said(
     sign: Callable[[AIMessage], AIMessage],
     keep: Callable[[AIMessage], AIMessage],
 ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
-    """What the model said, with ids of its own for each message and call, and its calls all among the ordinary ones.
+    """What the model said, with its own ids for each message and call, and its calls all among the ordinary ones.
 
     An agent answers ordinary calls only; those that cannot be read are denied where they are carried out. Where answers do not
-    stand behind their calls in the agent's state, or are not there, it is put in order along with it.
+    are behind their calls in the agent's state, or are not there, it is put in order along with it.
 
     Args:
-        response: As the model, and whatever stands between it and us, gave it.
+        response: As the model, and whatever is between it and us, gave it.
         message_key: Makes new ids, and the idempotency keys of the calls.
         known: The messages before it.
         sign: Signs the calls of a message as they are now.
@@ -96,7 +96,7 @@ def ungated(made: ModelResponse[Any] | ExtendedModelResponse[Any]) -> list[dict[
 
 
 def asked_anew(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelResponse[Any]:
-    """A message once more, in its old place, so that the agent takes up its open calls instead of asking its model.
+    """A message again, in its old place, so that the agent takes up its open calls instead of asking its model.
 
     Args:
         message: The last message of the model.
@@ -146,7 +146,7 @@ def key_of(message: AIMessage) -> str | None:
 def as_asked(proposal: Proposal, approval: ApprovalRequest, contract: ToolContract, interrupt_id: str) -> Proposal:
     """A proposal that an approval is on record about: with the requester and the arguments that it was asked with.
 
-    Whoever may write the agent's state can put other arguments into a message that waits: its call is another proposal, under a key
+    Anyone who may write the agent's state can put other arguments into a message that waits: its call is another proposal, under a key
     of its own. In the very task that asked, it is the same one, and its approval void. Defaults that differ each time change nothing.
     """
     given = proposal.arguments

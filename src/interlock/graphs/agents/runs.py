@@ -1,7 +1,7 @@
-"""Whose turn goes on in a run of an agent that somebody else resumed with a decision.
+"""Whose turn continues in a run of an agent that somebody else resumed with a decision.
 
 An agent's graph has no door of ours, so anybody who may run it can begin a run at its model. Only a decision that was taken in
-the same run shows that the run goes on with another's turn. What a run is known by is LangGraph's own object, one for each run,
+the same run shows that the run continues with another's turn. What a run is known by is LangGraph's own object, one for each run,
 which no client can write.
 """
 
@@ -13,11 +13,11 @@ from ...commands.running.scope import RUNTIME, Scope
 from ...tools.principal import Principal
 
 _KEPT = 1_000
-"""Of so many runs at most; in one that is forgotten, whoever runs it proposes."""
+"""Of so many runs at most; in one that is forgotten, anyone who runs it proposes."""
 
 
 class AgentRuns:
-    """The turns that runs go on with."""
+    """The turns that runs continue with."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

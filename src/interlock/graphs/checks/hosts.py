@@ -17,7 +17,7 @@ def check_parent(engine: Engine, around: Mapping[str, Any]) -> None:
     """Refuse a workflow that nobody meant to be in memory, inside a graph whose checkpoints outlive the process.
 
     Raises:
-        InputError: After a restart the graph would go on with an instance that is gone.
+        InputError: After a restart the graph would continue with an instance that is gone.
     """
     saver = around.get(CHECKPOINTER)
     if engine.is_kept_as_meant or saver is None or isinstance(saver, InMemorySaver):

@@ -13,7 +13,7 @@ def check_waits(name: str, states: Mapping[str, State], data_model: type[BaseMod
     """Refuse waits that cannot work.
 
     Raises:
-        WorkflowDefinitionError: The message names the wait, says what is wrong and how to mend it.
+        WorkflowDefinitionError: The message names the wait, says what is wrong and how to fix it.
     """
     rules = [state.wait for state in states.values() if state.wait is not None]
     for rule in rules:

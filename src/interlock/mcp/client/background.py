@@ -1,4 +1,4 @@
-"""One event loop per process, in a thread of its own: sessions live there, whoever calls, sync or async."""
+"""One event loop per process, in its own thread: sessions live there, the caller, sync or async."""
 
 import asyncio
 import atexit

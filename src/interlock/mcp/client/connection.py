@@ -96,7 +96,7 @@ class Connection:
                 with session.used():
                     return await self._send(session, sending, locked.name, arguments, meta)
             except ServerUnavailable:
-                # A server that was started anew knows nothing of the session: nothing was taken up, so it is sent again in a new one.
+                # A server that was started over knows nothing of the session: nothing was taken up, so it is sent again in a new one.
                 if sending.problem is not None or sending.status != 404 or is_last:
                     raise
                 self._drop(session)

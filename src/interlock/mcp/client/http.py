@@ -38,7 +38,7 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
     """A transport that answers in the server's place when the server cannot be reached.
 
     The SDK would give up the whole session for one connection that is refused, and with it every other call in progress. Credentials
-    go on here, to the server's own address only: an authorization server that `auth` talks to is somebody else.
+    continue here, to the server's own address only: an authorization server that `auth` talks to is somebody else.
     """
     home = sdk.URL(target.url)
 
@@ -59,7 +59,7 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
             except (sdk.ConnectError, sdk.ConnectTimeout, sdk.PoolTimeout, sdk.UnsupportedProtocol):
                 sending.note(unsent=True)
                 return sdk.Response(503, request=request)
-            except sdk.TransportError:  # it broke off after the request had gone
+            except sdk.TransportError:  # it was interrupted after the request had gone
                 sending.note(status=502)
                 return sdk.Response(502, request=request)
             sending.note(status=response.status_code)

@@ -1,4 +1,4 @@
-"""How far one request came: what a transport knows of it, for whoever has to say whether it may have had an effect."""
+"""How far one request came: what a transport knows of it, for anyone who has to say whether it may have had an effect."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass

@@ -77,7 +77,7 @@ class MCPTools:
             auth: An `Auth` of httpx2 for a URL, such as the SDK's OAuth providers.
 
         Raises:
-            ContractError: Something of it cannot be used; the message says how to mend it.
+            ContractError: Something of it cannot be used; the message says how to fix it.
         """
         if not TOOL_NAME.fullmatch(name) or "." in name:
             raise ContractError(

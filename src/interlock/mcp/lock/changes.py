@@ -159,7 +159,7 @@ def _differences(locked: ToolDefinition, now: ToolDefinition) -> Iterator[str]:
 
 
 def _compared(path: tuple[str, ...], before: Any, after: Any) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """The innermost places that differ, each with what stood there and what does now."""
+    """The innermost places that differ, each with what was there and what does now."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
             yield from _compared((*path, key), before.get(key, _ABSENT), after.get(key, _ABSENT))
@@ -184,7 +184,7 @@ def _shown(value: Any) -> str:
 
 
 _ABSENT = object()
-"""Nothing stands there; a JSON null would be something."""
+"""Nothing is there; a JSON null would be something."""
 
 
 def _limited(words: list[str]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def answered(workflow: ServedWorkflow, result: JsonObject, contract: ToolContrac
 
 
 def failed(error: InterlockError, workflow: ServedWorkflow | None = None) -> CallToolResult:
-    """The answer to a call that did not come as far as the gate, or broke off behind it: with where the instance stands, if the error says so.
+    """The answer to a call that did not come as far as the gate, or broke off behind it: with the state of the instance, if the error says so.
 
     Args:
         error: What happened.

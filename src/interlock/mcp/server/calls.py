@@ -204,7 +204,7 @@ async def start(workflow: ServedWorkflow, arguments: JsonObject, by: Principal) 
 
 
 def started_under(workflow: ServedWorkflow, key: str, by: Principal) -> str:
-    """The id of the instance that somebody starts under a key of their own: the same for the same key, and nobody else's."""
+    """The id of the instance that somebody starts under their own key: the same for the same key, and nobody else's."""
     made = digest({"workflow": workflow.name, "tenant": by.tenant, "by": by.id, "key": key})
     return f"mcp_{made.removeprefix('sha256:')[:40]}"
 

@@ -69,7 +69,7 @@ class Hosted:
 
     @property
     def server(self) -> Server[Any]:
-        """The SDK's low-level server, for a transport of your own."""
+        """The SDK's low-level server, for your own transport."""
         return self._server
 
     def http_app(
@@ -87,7 +87,7 @@ class Hosted:
         It keeps no sessions, in neither era of the protocol: any process answers any request.
 
         Args:
-            path: Where the server is, in full: the metadata of RFC 9728 stand at the host's root.
+            path: Where the server is, in full: the metadata of RFC 9728 are at the host's root.
             tokens: Verifies access tokens, such as a `JWTVerifier`; without it the application in front of it authenticates, and
                 `principal` says who calls.
             issuer: The authorization server that clients are sent to.

@@ -1,4 +1,4 @@
-"""What an application offers beside its workflows: resources of its own, and prompts of its own."""
+"""What an application offers beside its workflows: its own resources, and its own prompts."""
 
 import base64
 import inspect
@@ -37,10 +37,10 @@ class ServedResource:
     """Something of the application's that clients may read, such as its policy for returns."""
 
     uri: str
-    """Under a scheme of its own. `{name}` in it stands for one segment, as in `shop://products/{product}`; it is then a template."""
+    """Under its own scheme. `{name}` in it stands for one segment, as in `shop://products/{product}`; it is then a template."""
     read: Callable[[Principal, Mapping[str, str]], str | bytes | Awaitable[str | bytes]]
     """Gives the text, or the bytes, for who reads and the values of the template. A `PrincipalError` or `InputError` says that there is
-    none for them, which clients cannot tell from one that does not exist. A plain function runs in a thread of its own."""
+    none for them, which clients cannot tell from one that does not exist. A plain function runs in its own thread."""
     name: str
     description: str | None = None
     mime_type: str = "text/plain"
@@ -67,7 +67,7 @@ class ServedPrompt:
     name: str
     write: Callable[[Principal, Mapping[str, str]], Any]
     """Gives the prompt for who asks and the arguments: a text, or a list of texts and content blocks in MCP's or LangChain's shapes. A
-    plain function runs in a thread of its own."""
+    plain function runs in its own thread."""
     description: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
     """What has to be given: names, and what each means."""

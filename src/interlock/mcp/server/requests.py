@@ -196,7 +196,7 @@ def build(
 
 
 def one_page(params: Any) -> None:
-    """Refuse a place to go on from in a list: no list of ours has a second page.
+    """Refuse a place to continue from in a list: no list of ours has a second page.
 
     Raises:
         MCPError: One was given.

@@ -97,7 +97,7 @@ class Tasks:
         return {"resultType": "complete", **_task(approval, "completed", said), "result": result}
 
     async def update(self, context: ServerRequestContext[Any, Any], params: UpdateParams, by: Principal) -> JsonObject:
-        """Acknowledge input that nobody asked for: a decision is never taken from the client of whoever proposed.
+        """Acknowledge input that nobody asked for: a decision is never taken from the client of the proposer.
 
         Raises:
             MCPError: As `get`.

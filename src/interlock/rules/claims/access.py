@@ -101,7 +101,7 @@ class AccessChange:
         return tuple(sorted({row.state for row in (*self.became_possible, *self.became_impossible)}))
 
     def touch(self, state: str, version: int) -> Touch | None:
-        """How an instance is touched that stands in a state under a version; None where it is not.
+        """How an instance is touched that is in a state under a version; None where it is not.
 
         Args:
             state: As the version calls it that moved the instance last.

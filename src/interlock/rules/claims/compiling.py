@@ -16,7 +16,7 @@ COMPILE_BOUND = 100_000
 
 
 def check_claim(claim: object) -> None:
-    """Refuse what is no claim, or an incomplete one.
+    """Refuse what is not a claim, or an incomplete one.
 
     Raises:
         ClaimError: It is one of these.

@@ -30,7 +30,7 @@ class FindingKind(StrEnum):
     NOBODY_CAN_APPROVE = "nobody_can_approve"
     """The approval takes a role that nobody has, as far as the roles are known."""
     EDIT_ESCAPES = "edit_escapes"
-    """Whoever edits the arguments can turn the call into one that would have asked somebody else."""
+    """Anyone who edits the arguments can turn the call into one that would have asked somebody else."""
     SHADOWED = "shadowed"
     """An earlier edge of the same tool is always taken in its place."""
     DENIAL_LOOP = "denial_loop"

@@ -274,7 +274,7 @@ class Every:
 
 
 def never(what: Steps) -> Never:
-    """These steps never happen; go on with `.without(approval(...))` for never without a decision."""
+    """These steps never happen; continue with `.without(approval(...))` for never without a decision."""
     return Never(what=selector(what))
 
 

@@ -153,7 +153,7 @@ def _literal(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text as it may stand in a docstring or a comment: on one line, and without what would end either."""
+    """A text as it may be in a docstring or a comment: on one line, and without what would end either."""
     return text.encode("unicode_escape").decode("ascii").replace('"""', "'''").replace("\\", "/")
 
 

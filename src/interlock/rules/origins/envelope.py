@@ -12,7 +12,7 @@ _OWN = frozenset({MarkKind.ID, MarkKind.OWN})
 
 
 def enveloped(output: Any, fields: Fields, path: tuple[str, ...] = ()) -> Any:
-    """What a tool returned, with each text that others can write in an object of its own: `{"untrusted": "…"}`.
+    """What a tool returned, with each text that others can write in its own object: `{"untrusted": "…"}`.
 
     Numbers, dates, constants and what is marked as `Id` or `Own` stay as they are.
 

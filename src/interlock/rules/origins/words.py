@@ -13,7 +13,7 @@ _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 _SHORTEST_LABEL = 3
 _DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
 _UNSEEN = {False: re.compile("[\x00-\x1f\x7f]"), True: re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")}
-"""Control characters of ASCII, by whether line feeds and tabs may stand there."""
+"""Control characters of ASCII, by whether line feeds and tabs may be there."""
 _DIGITS, _CODE = 5, 8
 
 
@@ -25,7 +25,7 @@ def is_plain(text: str, *, lines: bool = False) -> bool:
 
     Args:
         text: The text.
-        lines: Whether line feeds and tabs may stand in it.
+        lines: Whether line feeds and tabs may be in it.
     """
     if text.isascii():
         return _UNSEEN[lines].search(text) is None
@@ -67,7 +67,7 @@ def label(text: str) -> list[str]:
 
 
 def number(value: Any) -> str | None:
-    """A number as it is compared, whatever its type and form: `50`, `50.0` and `5e1` are one; None for what is no number."""
+    """A number as it is compared, whatever its type and form: `50`, `50.0` and `5e1` are one; None for what is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         return None
     text = str(value).strip().strip(_MONEY).replace(",", "") if isinstance(value, str) else str(value)

@@ -48,8 +48,8 @@ async def delivered(service: Service, caller: Caller, event: JsonObject, source:
     """Deliver an event of the caller's tenant to every workflow that is served.
 
     Raises:
-        PrincipalError: The caller is no operator, or the event is another tenant's.
-        InvalidInput: It is no event.
+        PrincipalError: The caller is not an operator, or the event is another tenant's.
+        InvalidInput: It is not an event.
     """
     operators_only(caller, "delivering events")
     waiting = [Deliveries(graph) for graph in service.workflows]

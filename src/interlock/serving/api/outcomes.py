@@ -19,7 +19,7 @@ router = APIRouter(tags=["unknown outcomes"])
 
 @router.get("/attempts", operation_id="listAttempts")
 async def list_attempts(serves: Serves, caller: Calls, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> AttemptList:
-    """Effects outside the database that are under way or of unknown outcome, oldest first. For operators."""
+    """Effects outside the database that are in progress or of unknown outcome, oldest first. For operators."""
     operators_only(caller, "attempts of the whole tenant")
     return AttemptList(attempts=tuple(await run_in_threadpool(_attempts, serves, caller, limit)))
 
@@ -32,7 +32,7 @@ async def resolve(
     serves: Serves,
     caller: Calls,
 ) -> Resolved:
-    """Say what became of an attempt that broke off. The graph finds it when it goes on."""
+    """Say what became of an interrupted attempt. The graph finds it when it continues."""
     found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     result = await found.instances.aresolve(
         workflow_id,

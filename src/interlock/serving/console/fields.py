@@ -1,6 +1,6 @@
 """A form for the arguments of a call, made of its input schema, and reading what was filled in.
 
-Values of simple types have a field of their own; everything else is edited as JSON. What was filled in is judged by the contract, not
+Values of simple types have their own field; everything else is edited as JSON. What was filled in is judged by the contract, not
 here: a field only tells text from numbers.
 """
 

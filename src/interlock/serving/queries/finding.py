@@ -18,7 +18,7 @@ SHOWN = 50
 LOOKED_AT = 2000
 """The data of how many instances is looked through, the newest first. It may be encrypted in its rows, so no index finds it."""
 SHORTEST = 3
-"""A shorter text than this is not looked for in data: it would stand in too many."""
+"""A shorter text than this is not looked for in data: it would be in too many."""
 
 
 def find(service: Service, caller: Caller, text: str) -> list[Listed]:
@@ -57,7 +57,7 @@ def _with_data(connection: sa.Connection, service: Service, caller: Caller, text
     if not caller.is_operator:
         statement = statement.where(columns.served == caller.principal.id)
     wanted, ids = text.casefold(), []
-    is_plain = json.dumps(wanted) == f'"{wanted}"'  # it stands in JSON as it is
+    is_plain = json.dumps(wanted) == f'"{wanted}"'  # it is in JSON as it is
     for workflow_id, workflow, data in connection.execute(statement):
         if is_plain and wanted not in str(data).casefold():
             continue

@@ -14,7 +14,7 @@ Reader = Callable[[str], bool | None]
 _LONGEST = 80
 _WORDS = re.compile(r"[^\W_]+(?:[’'][^\W_]+)*")
 _ELSE = re.compile(r"[^\s.,!;:…’'\w-]|_")
-"""What stands in no plain yes or no: a question mark, a quotation, an address, a symbol."""
+"""What is in no plain yes or no: a question mark, a quotation, an address, a symbol."""
 
 _YES = (
     "yes", "yeah", "yep", "yup", "sure", "ok", "okay", "confirm", "confirmed", "i confirm", "go ahead", "proceed", "do it", "please do", "agreed",
@@ -52,7 +52,7 @@ _MOST_WORDS = max(map(len, _PHRASES))
 def read_answer(text: str) -> bool | None:
     """Read a plain yes or no, with thanks and please, in several languages; nothing else is either.
 
-    Whatever else stands in the message makes it neither: another word, a question mark, a quotation, a yes beside a no.
+    Whatever else is in the message makes it neither: another word, a question mark, a quotation, a yes beside a no.
 
     Args:
         text: The message as the person wrote it.
@@ -79,7 +79,7 @@ class Chat:
 
     Attributes:
         otherwise: What becomes of the request where the message is neither yes nor no: `"respond"` closes it and tells the model what the
-            person said, `"withdraw"` closes it as withdrawn. The model sees the message either way, and may propose anew.
+            person said, `"withdraw"` closes it as withdrawn. The model sees the message either way, and may propose again.
         together: Whether one answer may be about several requests that wait. Otherwise a yes, where several wait, is about none of them.
         reader: Reads the message; by default plain answers in several languages, and nothing else.
         says: Makes the question of what is shown, a mapping such as `{"tool": ..., "arguments": ..., "preview": ...}`.
@@ -97,7 +97,7 @@ class Chat:
             raise ContractError(f"Chat(reader={self.reader!r}): give a function of the message's text.")
 
     def to_json(self) -> JsonObject:
-        """What of it is stored with a request; its functions stand in the workflow."""
+        """What of it is stored with a request; its functions are in the workflow."""
         return {"otherwise": self.otherwise, "together": self.together}
 
     @classmethod

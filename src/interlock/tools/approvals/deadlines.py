@@ -16,7 +16,7 @@ Within = Fixed | Callable[[Any], Fixed]
 _LONGEST = 100 * 365.25 * 86400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _FUNCTION = "…"
-"""What stands in JSON for a function."""
+"""What is in JSON for a function."""
 
 
 def duration(value: object) -> float:

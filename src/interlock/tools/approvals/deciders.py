@@ -1,4 +1,4 @@
-"""The people who may decide on an approval, where a rule names them: their ids, or whoever has a role, given by the case."""
+"""The people who may decide on an approval, where a rule names them: their ids, or anyone who has a role, given by the case."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ..principal import Principal
 
 @dataclass(frozen=True)
 class RoleHolders:
-    """Whoever has a role: what `by=` of an approval may give instead of people.
+    """Anyone who has a role: what `by=` of an approval may give instead of people.
 
     Attributes:
         role: The role.
@@ -24,7 +24,7 @@ class RoleHolders:
 
 
 People = str | Principal | Collection[str | Principal] | RoleHolders
-"""Who may decide: one person or several, by id, or whoever has a role."""
+"""Who may decide: one person or several, by id, or anyone who has a role."""
 By = People | Callable[[Any], People] | None
 """As `People`, or a function of the view that gives them."""
 Named = frozenset[str] | RoleHolders

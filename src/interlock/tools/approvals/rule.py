@@ -46,7 +46,7 @@ class Decision:
     arguments: JsonObject | None = None
     """The arguments to run with, for an edit."""
     message: str | None = None
-    """Why, for whoever reads the record, and for the model."""
+    """Why, for anyone who reads the record, and for the model."""
     values: JsonObject | None = None
     """What the person states of the arguments that only they may state, by their names on the wire; for an approval."""
     seen: JsonObject | None = None
@@ -323,7 +323,7 @@ class Approval:
         return None
 
     def _why_not_again(self, by: Principal, served: str, stages: Sequence[Sequence[str]]) -> str | None:
-        """Why somebody may not agree at this stage of a chain: each takes a person of its own."""
+        """Why somebody may not agree at this stage of a chain: each takes its own person."""
         if not self.confirmation and not by.is_known and (stages or self.then is not None):
             return "each stage takes another person, and who decides is not known"
         if by.is_known and any(by.id in agreed for agreed in stages):

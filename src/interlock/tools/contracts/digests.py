@@ -25,7 +25,7 @@ def binding_digest(
         version: The tool's.
         effect: Where its effect lands.
         schema: Of its arguments, as a model is offered it.
-        decided: The arguments that whoever decides states.
+        decided: The arguments that the approver states.
         supplied: Those that the application supplies.
     """
     stated = [[field.name, normalised(field.schema), field.is_required] for field in decided]

@@ -129,7 +129,7 @@ def contract_from_schema(
 
     Args:
         name: What the tool is called. Where that is no canonical name (``resolve-library-id``), one is made of it
-            (``resolve_library_id``), and the model goes on calling the tool by its own where every provider takes it.
+            (``resolve_library_id``), and the model continues calling the tool by its own where every provider takes it.
         input_schema: JSON Schema of the arguments, draft 2020-12 unless its ``$schema`` names an older one. References stay within it.
         call: Does it, and returns what JSON can say. A function of one parameter is given the arguments as a dict; one that
             takes keywords (``**arguments``, or several parameters) each by its name. It may take ``ctx: ToolContext``
@@ -152,7 +152,7 @@ def contract_from_schema(
             application itself writes.
 
     Raises:
-        ContractError: The schema cannot be used, or the contract is unclear; the message says how to mend it.
+        ContractError: The schema cannot be used, or the contract is unclear; the message says how to fix it.
     """
     kind = ToolKind(kind)
     place = f"the tool {name!r}"

@@ -8,7 +8,7 @@ from ..storable import storable
 
 
 def masked_error(error: InvalidArguments, arguments: object, sensitive: Collection[str]) -> InvalidArguments:
-    """The error without what stood in sensitive fields, which a validator may quote; the same one where it quotes nothing.
+    """The error without what was in sensitive fields, which a validator may quote; the same one where it quotes nothing.
 
     Args:
         error: The error.

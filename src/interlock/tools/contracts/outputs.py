@@ -59,7 +59,7 @@ def checked_preview(tool: str, shown: Any) -> JSON:
     discard(shown)
     try:
         plain = to_json(on_wire(shown, to_jsonable_python(shown)))
-    except Exception as error:  # values have methods of their own, which may raise anything
+    except Exception as error:  # values have their own methods, which may raise anything
         raise InvalidOutput(
             f"the preview of {tool} shows what has no JSON form ({error}); return plain data or a model"
         ) from error

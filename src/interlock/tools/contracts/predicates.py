@@ -50,7 +50,7 @@ class Predicate:
 
         Raises:
             ContractError: it is no plain sync function, asks for something that the tool does not have, or says that it
-            returns something that is no answer.
+            returns something that is not an answer.
         """
         place = f"{where(function)}, the {role} of {tool!r}," if callable(function) else f"the {role} of {tool!r}"
         problem = why_no_rule(function, answers=_ANSWERS[role])
@@ -204,7 +204,7 @@ def _asks_for_model(annotation: Any, model: type[BaseModel]) -> bool:
 
 
 def _asks_for_view(annotation: Any, name: str, names: Collection[str]) -> bool:
-    """Whether a parameter takes the view that guards are given; its class stands above this package."""
+    """Whether a parameter takes the view that guards are given; its class is above this package."""
     if annotation is None:
         return name == "view" and name not in names
     told = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")

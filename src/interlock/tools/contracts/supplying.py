@@ -56,7 +56,7 @@ def changed(tool: ToolContract, one: JsonObject, other: JsonObject) -> list[str]
 def _plain(tool: ToolContract, field: SuppliedField, value: Any) -> JSON:
     try:
         plain = to_json(on_wire(value, to_jsonable_python(value, by_alias=True)))
-    except Exception as error:  # values have methods of their own, which may raise anything
+    except Exception as error:  # values have their own methods, which may raise anything
         raise _unfit(tool, field, f"a {type(value).__name__}, which has no JSON form") from error
     if plain == MASK or (isinstance(plain, str) and set(plain) == {"*"}):
         raise _unfit(tool, field, f"a {type(value).__name__}, which hides its value")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def as_tool(contract: "ToolContract") -> "StructuredTool":
     """Make a plain LangChain tool of a contract: the same name for the model, description and schema, and the function.
 
-    Nothing stands between such a tool and its function but the contract's own reading of the arguments: no gate, no approval
+    Nothing is between such a tool and its function but the contract's own reading of the arguments: no gate, no approval
     and no record. Those come with a workflow, or with its middleware in an agent. Arguments that do not fit, and what the tool
-    refuses, are the tool's errors (`ToolException`, handled): an agent's model is told, and can mend the call.
+    refuses, are the tool's errors (`ToolException`, handled): an agent's model is told, and can fix the call.
 
     Raises:
         ContextError: When it is called, and the function takes a `ToolContext`, which only a workflow can give.

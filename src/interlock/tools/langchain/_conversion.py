@@ -45,7 +45,7 @@ def contract_from_tool(
 ) -> ToolContract:
     """Make a contract of an existing LangChain tool, with the schema that it has.
 
-    The model goes on calling it by its own name and with its own arguments, and LangChain reads and runs them as it does without
+    The model continues calling it by its own name and with its own arguments, and LangChain reads and runs them as it does without
     us. The output is the content of the message that a plain agent would get. What the tool reports as its error
     (`ToolException`, or a message with the status "error") becomes the tool's own no, `Refused`.
 
@@ -133,7 +133,7 @@ def _check(tool: Any) -> None:
 
 
 def _ways(tool: "BaseTool") -> tuple[bool, bool]:
-    """Whether a tool runs synchronously, and whether it has an asynchronous function of its own."""
+    """Whether a tool runs synchronously, and whether it has its own asynchronous function."""
     from langchain_core.tools import BaseTool, StructuredTool, Tool  # noqa: PLC0415 -- see above
 
     kind = type(tool)
@@ -143,7 +143,7 @@ def _ways(tool: "BaseTool") -> tuple[bool, bool]:
 
 
 def _named(method: Callable[..., Any], tool: "BaseTool") -> Callable[..., Any]:
-    """A function of its own, that bears the tool's name."""
+    """Its own function, that bears the tool's name."""
     import functools  # noqa: PLC0415
     import inspect  # noqa: PLC0415
 

@@ -61,7 +61,7 @@ class _Walk:
     ) -> Iterator[MarkedField]:
         if not isinstance(schema, Mapping):
             if schema is not False:
-                yield MarkedField(path, outer, is_text=True)  # anything at all may stand there
+                yield MarkedField(path, outer, is_text=True)  # anything at all may be there
             return
         mark = (
             Mark.read(schema[KEYWORD], f"{self.place}, at {'.'.join(path) or 'its top'},")

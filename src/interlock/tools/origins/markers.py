@@ -1,6 +1,6 @@
 """What a field of a tool says about the origin of its values, or about what an argument decides.
 
-A marker stands in an annotation, `iban: Annotated[str, Own]`, or in a JSON Schema, `{"type": "string", "x-interlock-origin": "own"}`.
+A marker is in an annotation, `iban: Annotated[str, Own]`, or in a JSON Schema, `{"type": "string", "x-interlock-origin": "own"}`.
 It is not part of the schema that a model is offered.
 """
 
@@ -43,7 +43,7 @@ _OF_INPUTS = frozenset({MarkKind.ID, MarkKind.REACHES, MarkKind.CONTENT})
 
 @dataclass(frozen=True)
 class Mark:
-    """A marker, to stand in an annotation: `Annotated[str, Own]`, `Annotated[int, Id("invoice")]`."""
+    """A marker, to be in an annotation: `Annotated[str, Own]`, `Annotated[int, Id("invoice")]`."""
 
     kind: MarkKind
     of: str | None = None
@@ -116,7 +116,7 @@ def Id(kind: str) -> Mark:  # noqa: N802 -- it reads as a marker, beside Own and
         kind: The kind of record.
 
     Raises:
-        ContractError: The kind is no name.
+        ContractError: The kind is not a name.
     """
     return Mark(MarkKind.ID, kind)
 

@@ -1,6 +1,6 @@
-"""Keeping secrets out of what is shown and written down: by the fields that they stand in, and by their values elsewhere.
+"""Keeping secrets out of what is shown and written down: by the fields that they are in, and by their values elsewhere.
 
-Here: which fields are masked (`_fields`), where such a field stands in a text (`_quoted`), and what was once seen in one (`_values`).
+Here: which fields are masked (`_fields`), where such a field is in a text (`_quoted`), and what was once seen in one (`_values`).
 Not here: what is done with a text so that it can be shown at all, which is `sinks`. Open `_fields` first.
 """
 

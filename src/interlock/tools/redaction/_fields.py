@@ -58,7 +58,7 @@ def is_named(name: str, sensitive: Collection[str] = ()) -> bool:
 
 
 def hidden_fields(value: JSON, sensitive: Collection[str] = ()) -> list[JSON]:
-    """What stands in the fields that `redact` masks."""
+    """What is in the fields that `redact` masks."""
     found: list[JSON] = []
     _Redacting(frozenset(sensitive), found).form(value, ())
     return found

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 MASK = "***"
-"""What stands in place of a redacted value."""
+"""What is in place of a redacted value."""
 
 _FIELD = re.compile(
     r"(?<![\w.-])(?P<slashes>\\{0,8})(?P<mark>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,63})(?P=slashes)(?P=mark)\s{0,20}(?P<sign>[:=])\s{0,20}"
@@ -18,7 +18,7 @@ _OPENING, _CLOSING = "{[(", "}])"
 
 
 def hide_fields(text: str, is_hidden: Callable[[str], bool], found: list[Any] | None = None) -> str:
-    """Mask what stands in hidden fields that a text tells, up to where the value ends, or the text where it is cut off.
+    """Mask what is in hidden fields that a text tells, up to where the value ends, or the text where it is cut off.
 
     Args:
         text: Anything.

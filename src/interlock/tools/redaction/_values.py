@@ -1,4 +1,4 @@
-"""Values that stood in masked fields, and are masked in every text that quotes them."""
+"""Values that was in masked fields, and are masked in every text that quotes them."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from ._fields import hidden_fields, redact
 from ._quoted import MASK
 
 SHORTEST_LEARNED = 6
-"""Shorter values stand in ordinary texts by chance."""
+"""Shorter values are in ordinary texts by chance."""
 _FEW = 24
 _LONG_NUMBER = 12
 _GROUPED = re.compile(r"(?<![0-9])[0-9](?:[ .-]?[0-9]){11,}")
@@ -54,7 +54,7 @@ class Secrets:
                 waiting.extend(one)
 
     def learn_from(self, value: JSON, sensitive: Collection[str] = ()) -> None:
-        """Remember what stands in the fields of some data that `redact` masks."""
+        """Remember what is in the fields of some data that `redact` masks."""
         for one in hidden_fields(value, sensitive):
             self.learn(one)
 

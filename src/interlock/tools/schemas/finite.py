@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 _MOST = 100_000
-"""How many values are looked at; what holds more is refused for its size anyway."""
+"""How many values are checked; what holds more is refused for its size anyway."""
 
 
 def not_finite(value: object) -> str | None:

@@ -29,7 +29,7 @@ class ModelInput:
     tool: str
     model: type[BaseModel]
     whole: str | None = None
-    """The parameter that takes the model as it is; None when each field is a parameter of its own."""
+    """The parameter that takes the model as it is; None when each field is its own parameter."""
     decided: tuple[DecisionField, ...] = ()
     """The arguments that only the one who decides on a call states."""
     supplied: tuple[SuppliedField, ...] = ()

@@ -18,7 +18,7 @@ _UTC = frozenset({"UTC", "Etc/UTC", "tzutc()"})
 def same(one: Any, other: Any, depth: int = _DEEPEST) -> bool:
     """Whether two values are the same, by type and by what they hold.
 
-    What a model keeps for itself (private attributes, cached properties) is not looked at: it is made anew from its fields
+    What a model keeps for itself (private attributes, cached properties) is not looked at: it is recreated from its fields
     whenever they are read.
     """
     if one is other:

@@ -161,7 +161,7 @@ def _closed_typed_dict(kind: Any, seen: _Seen) -> Any:
         for name in ("__module__", "__qualname__", "__doc__", "__pydantic_config__"):
             if hasattr(kind, name):
                 setattr(made, name, getattr(kind, name))
-        # Whether a key is required may stand in a class above, and not in the hints.
+        # Whether a key is required may be in a class above, and not in the hints.
         made.__required_keys__, made.__optional_keys__ = kind.__required_keys__, kind.__optional_keys__
         seen[kind] = made
     return seen[kind]

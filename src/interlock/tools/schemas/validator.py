@@ -48,7 +48,7 @@ class Validator:
             return _draft_of(self.schema)(
                 self.schema, validate_formats=False, retriever=_refuse, pattern_options=patterns, mask="it"
             )
-        except Exception as error:  # the library's errors have no base class of their own
+        except Exception as error:  # the library's errors have no base their own class
             raise ContractError(
                 f"the JSON Schema cannot be used: {str(error).splitlines()[0]}; mend the schema (draft 2020-12, with no "
                 "references to other documents)"

@@ -12,7 +12,7 @@ Here: what each kind of place would obey instead of showing it, made visible. No
 | a cell of a CSV file | `csv_cell` |
 | a log | `log_text`, and the loggers that `logger_of` gives |
 | JSON that is printed | `json_text`, `json_line` |
-| a sentence of our own that quotes somebody | `quoted`, `quoted_json` |
+| our own sentence that quotes somebody | `quoted`, `quoted_json` |
 """
 
 from collections.abc import Callable, Mapping

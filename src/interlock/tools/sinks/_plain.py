@@ -1,4 +1,4 @@
-"""Places that hold plain text: terminals, CSV, JSON, and sentences of our own that quote somebody."""
+"""Places that hold plain text: terminals, CSV, JSON, and our own sentences that quote somebody."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def csv_cell(value: object) -> str:
 
 
 def json_text(value: object) -> str:
-    """A value as JSON for a terminal or a log, on one line: what is live stands in escapes that JSON reads back as what it was.
+    """A value as JSON for a terminal or a log, on one line: what is live is in escapes that JSON reads back as what it was.
 
     What has no JSON form is told by its text.
     """
@@ -53,13 +53,13 @@ def json_line(written: object) -> str:
 
 
 def quoted(value: object) -> str:
-    """A text of somebody else's inside a sentence of ours: in quotation marks, on one line, so that it cannot go on as ours."""
+    """A text of somebody else's inside a sentence of ours: in quotation marks, on one line, so that it cannot continue as ours."""
     text = visible(value, lines=False)
     return '"' + text.replace('"', '\\"') + '"'
 
 
 def quoted_json(value: Any) -> str:
-    """Any JSON value inside a sentence of ours: a text as `quoted`, and data as indented JSON, whose texts stand in quotation marks."""
+    """Any JSON value inside a sentence of ours: a text as `quoted`, and data as indented JSON, whose texts are in quotation marks."""
     if isinstance(value, str):
         return quoted(value)
     try:

@@ -45,7 +45,7 @@ def visible(value: object, *, lines: bool = True, write: Callable[[str], str] | 
 
 
 def is_live(letter: str, before: str = "", category: str | None = None) -> bool:
-    """Whether a place would obey a character, or show nothing for it. Line feeds are not live: whoever has none of them says so.
+    """Whether a place would obey a character, or show nothing for it. Line feeds are not live: anyone who has none of them says so.
 
     Args:
         letter: The character.

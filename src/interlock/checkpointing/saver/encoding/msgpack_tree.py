@@ -50,7 +50,7 @@ class Reference:
 
     Attributes:
         position: Where it is stored.
-        form: How it stood there, where that is not as it is stored: the constants below.
+        form: How it was there, where that is not as it is stored: the constants below.
     """
 
     __slots__ = ("form", "position")
@@ -77,7 +77,7 @@ TYPE_FIRST = "t:"
 
 
 def in_form(form: str, content: str) -> Any:
-    """What stood there, from the text of the message."""
+    """What was there, from the text of the message."""
     if form == BARE:
         return content
     kind, role = form[:2], form[2:]
@@ -89,7 +89,7 @@ def in_form(form: str, content: str) -> Any:
 Keep = Callable[[Any, str, bytes], Reference]
 """Takes a message as it was found, its role and its msgpack; gives a reference to it."""
 Original = Callable[[int, str], bytes]
-"""Takes a position and a form; gives the msgpack that stood there."""
+"""Takes a position and a form; gives the msgpack that was there."""
 
 
 def may_hold_messages(data: bytes) -> bool:

@@ -9,7 +9,7 @@ from ....tools.approvals import duration
 from ....tools.errors import ContractError, InputError
 
 Progress = Callable[[int, int, str], None]
-"""Told after each thread: how many were looked at, of how many, and which it was."""
+"""Told after each thread: how many were checked, of how many, and which it was."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class RetentionReport:
     """What a retention did, or would do."""
 
     threads: int
-    """How many threads were looked at."""
+    """How many threads were checked."""
     deleted_threads: int
     deleted_checkpoints: int
     """Of threads that stayed."""

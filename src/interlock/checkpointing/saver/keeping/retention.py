@@ -1,4 +1,4 @@
-"""A retention carried out, thread by thread: each in a transaction of its own, so that it can be stopped and run again at any time.
+"""A retention carried out, thread by thread: each in its own transaction, so that it can be stopped and run again at any time.
 
 What goes is decided twice: by reading, and, where there is something, again under the lock that every step of a worker takes. So a thread
 that somebody uses meanwhile stays, and a step that comes after its thread is gone is refused as after any deletion.
@@ -160,7 +160,7 @@ def _plan(connection: Connection, sealing: Sealing, thread_id: str, policy: Rete
     """The checkpoints that go, by namespace.
 
     Those of a subgraph go with the checkpoint of the whole graph that they belong to; the newest of one that remembers from turn to turn
-    stays, as a run goes on from it.
+    stays, as a run continues from it.
     """
     t = threads.c
     query = sa.select(t.id, t.namespace_key, sa.func.coalesce(t.long_namespace, t.namespace_key))

@@ -1,8 +1,8 @@
 """Filters on metadata, as LangGraph's saver for the database has them.
 
 PostgreSQL and MySQL look whether the metadata contain the filter: nested dictionaries may have more keys, lists more items, in any order.
-SQLite compares what stands under each key, where a dot in the key goes deeper. The database does it, so that an index can help; what
-its JSON functions do not take (NaN in a row, say) is looked at here, by the same rules.
+SQLite compares what is under each key, where a dot in the key goes deeper. The database does it, so that an index can help; what
+its JSON functions do not take (NaN in a row, say) is checked here, by the same rules.
 """
 
 import json
@@ -56,7 +56,7 @@ def filter_for(dialect: Dialect, wanted: Metadata) -> Filter:
         contains = sa.cast(_metadata, jsonb).op("@>", is_comparison=True)(sa.cast(sa.literal(text, sa.Text), jsonb))
         return Filter(contains, lambda metadata: contains_json(metadata, plain), exact=True)
     found = sa.func.coalesce(sa.func.json_contains(_metadata, sa.literal(text, sa.Text)), 0)
-    # What is no JSON for the database is looked at here; the functions would raise an error, or answer nothing.
+    # What is not JSON for the database is checked here; the functions would raise an error, or answer nothing.
     condition = sa.case((sa.func.json_valid(_metadata) == 1, found), else_=1) == 1
     return Filter(condition, lambda metadata: contains_json(metadata, plain, lists_hold_items=True), exact=False)
 
@@ -84,7 +84,7 @@ def contains_json(there: Any, wanted: Any, *, lists_hold_items: bool = False) ->
 
 
 def extracted(key: str) -> sa.ColumnElement[Any]:
-    """What stands under a key on SQLite. The key is part of the statement's text, as an index needs it."""
+    """What is under a key on SQLite. The key is part of the statement's text, as an index needs it."""
     return sa.literal_column(f"json_extract({_metadata.table.name}.metadata, '$.{key}')")
 
 
@@ -124,7 +124,7 @@ def _can_be_bound(value: Any) -> bool:
 
 
 def _under(metadata: Metadata, key: str) -> Any:
-    """What `json_extract` gives for a key; one that is no path stands for itself."""
+    """What `json_extract` gives for a key; one that is not a path stands for itself."""
     found: Any = metadata
     for part in key.split(".") if _PATH.fullmatch(key) else [key]:
         if not isinstance(found, dict) or part not in found:

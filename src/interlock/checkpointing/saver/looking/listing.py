@@ -27,7 +27,7 @@ PAGE = 50
 
 
 class _Line(NamedTuple):
-    """A row of a page, and where it stands."""
+    """A row of a page, and its state."""
 
     place: Place
     row: Row

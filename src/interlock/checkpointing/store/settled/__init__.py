@@ -1,4 +1,4 @@
-"""What is settled and waits for its graph to go on: where that is so, and who has taken it up.
+"""What is settled and waits for its graph to continue: where that is so, and who has taken it up.
 
-Not here: letting the graph go on, which `operations.resuming` does. Open `stops.py` first.
+Not here: resuming the graph, which `operations.resuming` does. Open `stops.py` first.
 """

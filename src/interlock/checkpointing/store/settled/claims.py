@@ -1,4 +1,4 @@
-"""Who has taken a stop up, so that of several ticks one lets its graph go on; and when a failed try is made again."""
+"""Who has taken a stop up, so that of several ticks one resumes its graph; and when a failed try is made again."""
 
 from dataclasses import dataclass
 
@@ -73,7 +73,7 @@ def renew(connection: Connection, owner: str, *, now: int) -> None:
 
 
 def put_back(connection: Connection, stop: Stop, *, owner: str, at: int) -> None:
-    """Give a stop back that could not be taken up now through nobody's fault; it is looked at again then."""
+    """Give a stop back that could not be taken up now through nobody's fault; it is checked again then."""
     connection.execute(
         sa.update(resumptions)
         .where(_is(stop), resumptions.c.owner == owner)
@@ -128,7 +128,7 @@ def forget(connection: Connection, stop: Stop) -> None:
 
 
 def of_instance(connection: Connection, workflow_id: str) -> list[Resumption]:
-    """What is known of the tries to let one instance go on."""
+    """What is known of the tries to let one instance continue."""
     statement = (
         sa.select(resumptions).where(resumptions.c.workflow_id == workflow_id).order_by(resumptions.c.settled_at)
     )

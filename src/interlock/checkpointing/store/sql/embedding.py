@@ -1,4 +1,4 @@
-"""Which instances have a thread of their own, and which one belongs to a graph around theirs."""
+"""Which instances have their own thread, and which one belongs to a graph around theirs."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ def insert_or_ignore(connection: Connection, table: sa.Table, values: Mapping[st
         case "postgresql":
             statement = postgresql.insert(table).on_conflict_do_nothing()
         case _:
-            # MySQL counts a row that is "updated" to what it was like an inserted one, so its upsert cannot tell them apart.
+            # MySQL counts a row that is "updated" to what it was like an inserted one, so its upsert cannot distinguishes them.
             # IGNORE would also shorten what is too long: callers check lengths first.
             statement = mysql.insert(table).prefix_with("IGNORE")
     # Inline and preserved: SQLAlchemy otherwise asks PostgreSQL for the new key instead of counting rows.

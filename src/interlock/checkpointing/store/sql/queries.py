@@ -9,7 +9,7 @@ from ...statements import Prepared, Row
 
 
 def rows_of(database: Database, statement: Prepared, parameters: Mapping[str, Any]) -> list[Row]:
-    """Every row that one query finds, as it would in a read transaction of its own.
+    """Every row that one query finds, as it would in its own read transaction.
 
     Args:
         database: Whose tables are there.

@@ -28,7 +28,7 @@ _LOCAL = "#/$defs/"
 def offered_schema(model: type[BaseModel]) -> Schema:
     """Give the schema of a tool's arguments as it is offered to a model and enforced: closed objects are said to be."""
     schema = tidy(model.model_json_schema(mode="validation", schema_generator=Generator), closed=True)
-    schema.pop("description", None)  # the model is the machinery's; the tool has a description of its own
+    schema.pop("description", None)  # the model is the machinery's; the tool has its own description
     return {"type": "object", "properties": {}, **schema}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from langchain_core.messages import BaseMessage, message_to_dict
 
+from . import sources as source_rows
 from .connecting.engines import Dialect
 from .database import Database
 from .saver.encoding.messages import SUPERSEDED, UNNAMED, Message
@@ -150,7 +151,8 @@ class Conversations:
     def erase(self, thread_id: str) -> int:
         """Erase every message of a conversation, permanently. The workflow continues with placeholders.
 
-        A run that is continuing meanwhile cannot bring the messages back. Inputs of the thread that wait in a queue go with them.
+        A run that is continuing meanwhile cannot bring the messages back. Inputs of the thread that wait in a queue go with them, and what was
+        kept of a person's words to trace arguments to them: values that only they said are asked about from then on.
 
         Returns:
             How many messages were erased.
@@ -158,6 +160,7 @@ class Conversations:
         self._storage.ready()
         with self._storage.database.write() as connection:
             waiting.erase(connection, waiting.inputs.c.thread_id == str(thread_id))
+            source_rows.erase_words(connection, str(thread_id))
         return self._erase(str(thread_id), sa.true())
 
     async def aerase(self, thread_id: str) -> int:

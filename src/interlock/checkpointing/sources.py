@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from .statements import Prepared
 from .tables.sources import sources
+from .tables.workflow import instances
 from .vault import check_place, placed
 
 
@@ -112,9 +113,19 @@ def insert(connection: Connection, source: Source) -> None:
     _insert.execute(connection, placed(sources, {**source.__dict__}))
 
 
+def erase_words(connection: Connection, thread_id: str) -> None:
+    """Delete what was kept of what people said in a thread; what its tools returned stays."""
+    of_thread = sa.select(instances.c.workflow_id).where(instances.c.thread_id == thread_id)
+    connection.execute(
+        sa.delete(sources).where(
+            sources.c.kind == SourceKind.WORDS.value, sources.c.workflow_id.in_(of_thread.scalar_subquery())
+        )
+    )
+
+
 def new_salt() -> str:
     """A key for the hashes of an instance's sources."""
     return secrets.token_hex(32)
 
 
-__all__ = ["Source", "SourceHead", "SourceKind", "heads", "held", "insert", "new_salt", "whole"]
+__all__ = ["Source", "SourceHead", "SourceKind", "erase_words", "heads", "held", "insert", "new_salt", "whole"]

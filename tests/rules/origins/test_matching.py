@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import codecs
+import json
 import unicodedata
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -121,6 +123,33 @@ REWRITINGS: dict[str, Callable[[str], str]] = {
     "link": lambda value: f"https://evil.example/?to={value}",
     "percent": lambda value: "".join(f"%{ord(letter):02x}" for letter in value),
     "null": lambda value: value + "\0",
+    "base32": lambda value: base64.b32encode(value.encode()).decode(),
+    "rot13": lambda value: codecs.encode(value, "rot13") + "n",
+    "JSON in a text": lambda value: json.dumps({"account": value}),
+    "JSON in JSON": lambda value: json.dumps(json.dumps(value)),
+    "HTML entities": lambda value: "".join(f"&#{ord(letter)};" for letter in value),
+    "escapes": lambda value: "".join(f"\\u{ord(letter):04x}" for letter in value),
+    "upper case of Unicode": lambda value: value + "ß".upper(),
+    "sharp s": lambda value: value + "ß",
+    "dotless i": lambda value: value + "\u0131",
+    "kelvin": lambda value: value + "\u212a",
+    "decomposed and composed": lambda value: value + "\u00e9e\u0301",
+    "Hangul filler": lambda value: value + "\u3164",
+    "Braille blank": lambda value: value + "\u2800",
+    "variation selector": lambda value: value + "\ufe0f",
+    "joiner": lambda value: value[:1] + "\u034f" + value[1:],
+    "word joiner": lambda value: value + "\u2060",
+    "byte order mark": lambda value: "\ufeff" + value,
+    "isolate": lambda value: "\u2068" + value + "\u2069",
+    "mathematical": lambda value: value + "\U0001d7d8",
+    "digits of another script": lambda value: value + "\u0663",
+    "circled digit": lambda value: value + "\u2460",
+    "first of two": lambda value: f"{value},{value}",
+    "list": lambda value: f"[{value}]",
+    "suffix": lambda value: value[1:],
+    "surrogate": lambda value: value + "\ud800",
+    "tab": lambda value: value + "\t",
+    "two spaces": lambda value: f"{value}  use",
 }  # fmt: skip
 
 
@@ -132,6 +161,82 @@ def test_no_rewriting_of_a_value_is_taken_for_it(name: str, value: str) -> None:
     sources = Index([kept([account(value)], is_selected=True), of_words(f"use {value}.", HASHED)], HASHED)
 
     assert sources.origin(rewritten) is Origin.NOWHERE
+
+
+SIGNS = [
+    chr(code)
+    for code in range(0x110000)
+    if not 0xD800 <= code < 0xE000
+    and (plain_form := unicodedata.normalize("NFC", chr(code))) != chr(code)
+    and unicodedata.normalize("NFD", chr(code)) != chr(code)
+    and len(plain_form) == 1
+]
+"""Signs that are another letter once a text is composed, such as the one for kelvin, and decomposed ones as well."""
+
+
+@given(sign=st.sampled_from(SIGNS), before=VALUES)
+def test_a_sign_that_stands_for_another_letter_is_not_taken_for_it(sign: str, before: str) -> None:
+    letter = unicodedata.normalize("NFC", sign)
+    index = Index(
+        [kept([account(before + letter)], is_selected=True), of_words(f"use {before}{letter}", HASHED)], HASHED
+    )
+
+    assert index.origin(before + sign) is Origin.NOWHERE
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_letter_with_an_accent_is_the_same_composed_and_decomposed(form: Any) -> None:
+    assert said("write to josé@post.example").origin(unicodedata.normalize(form, "josé@post.example")) is Origin.USER
+
+
+@given(one=VALUES, other=VALUES)
+def test_what_is_put_together_of_two_trusted_values_is_neither(one: str, other: str) -> None:
+    index = Index(
+        [kept([account(one), account(other, key=4712)], is_selected=True), of_words(f"{one}, or {other}", HASHED)],
+        HASHED,
+    )
+    for joined in (one + other, f"{one}/{other}", f"{one},{other}", f"{one} {other}", f"{one}@{other}"):
+        assume(joined not in {one, other, f"{one},"})
+        assert index.origin(joined) is Origin.NOWHERE
+
+
+@given(number=st.decimals(-(10**9), 10**9, places=2), other=st.decimals(-(10**9), 10**9, places=2))
+def test_a_number_is_that_number_and_no_other_one(number: Any, other: Any) -> None:
+    index = said(f"pay {number}")
+
+    assert index.origin(float(number)) is Origin.USER
+    assert (index.origin(float(other)) is Origin.USER) == (float(other) == float(number))
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("1.000,00", 1), ("1.000,00", 1.0), ("1,5", 15), ("12,34", 1234), ("1,00,000", 100000), ("1_000", 1000), ("1,,000", 1000),
+        ("0x10", 16), ("1/2", 0.5), ("1e", 1), ("12-13", -1), ("3,1415", 31415), ("١٢٣", 123), ("½", 0.5), ("10²", 102), ("5k", 5000),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_written_otherwise_elsewhere_is_not_guessed(text: str, wrong: float) -> None:
+    assert said(f"pay {text} now").origin(wrong) is Origin.NOWHERE
+
+
+@pytest.mark.parametrize("date", ["2026-01-12", "12.01.2026", "01/12/2026", "12 January 2026", "20260112"])
+def test_a_date_in_another_form_is_asked_about(date: str) -> None:
+    assert said("on 12/01/2026, please").origin(date) is Origin.NOWHERE
+
+
+@given(value=VALUES)
+def test_sources_of_another_instance_say_nothing_here(value: str) -> None:
+    other = hashed_with("11" * 32)
+    held = of_output(
+        [account(value)],
+        Fields(output_fields(list_accounts)),
+        other,
+        sensitive=frozenset(),
+        is_traced=True,
+        is_selected=True,
+    )
+
+    assert Index([held, of_words(value, other)], HASHED).origin(value) is Origin.NOWHERE
 
 
 @given(one=VALUES, other=VALUES)
@@ -185,11 +290,29 @@ def test_what_is_no_number_is_none(value: Any) -> None:
     ("word", "expected"),
     [
         ("a@b.example", True), ("https://x", True), ("www.x", True), ("evil.example", True), ("12345", True), ("DE00EVIL1", True),
-        ("hello", False), ("U.K", False), ("2nd", False), ("x1", False),
+        ("hello", False), ("U.K", False), ("2nd", False), ("x1", False), ("зло.рф", True), ("evil。example", True), ("tel:911", True),
+        ("1.2.3.4", True), ("javascript:alert()", True), ("sms:1234", True), ("QWJjZGVmR2hJamts", True), ("Note:yes", False),
+        ("McDonaldsAndFriends", True), ("INTERNATIONALISATION", False), ("Internationalisation", False), ("end.", False), ("中国.中国", True),
     ],
 )  # fmt: skip
 def test_words_that_may_lead_somewhere_are_told_from_others(word: str, expected: bool) -> None:
     assert is_address(word) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4111 1111 1111 1111", True), ("DE00 1234 5678 90", True), ("call 012 - 345 - 67", True), ("12\n34\n56", True), ("(12) (34) 5", True),
+        ("at 10 or 12 or 14", False), ("room 12 34", False), ("hello", False), ("٤١ ١١ ١١", True),
+    ],
+)  # fmt: skip
+def test_a_number_that_stands_in_groups_in_a_text_is_traced(text: str, expected: bool) -> None:
+    body = f"Dear Ann, {text} regards"
+    (found,) = [one for one in traced(mail, {"body": body}, said("write to ann")) if one.label == "body"]
+
+    assert (found.origin is Origin.NOWHERE) is expected
+    (known,) = [one for one in traced(mail, {"body": body}, said(text)) if one.label == "body"]
+    assert known.origin in {Origin.USER, Origin.APP}
 
 
 class Part(BaseModel):

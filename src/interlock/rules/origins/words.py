@@ -11,17 +11,25 @@ _EDGE = ".,;:!?()[]{}<>\"'`*_“”‘’«»"
 _MONEY = "$€£¥%"
 _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _SHORTEST_LABEL = 3
-_DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
+_DOMAIN = re.compile(r"[\w-]\.[^\W\d_]{2}")
+"""A dot with a letter or digit before it and two letters behind it, of any script; long words are searched in one pass."""
+_IDEOGRAPHIC_DOT = str.maketrans("。", ".")
+"""Browsers take it for a dot in the name of a host."""
+_SCHEME = re.compile(r"(?:tel|sms|mailto|sip|callto|data|file|javascript|https?|ftp):\S", re.IGNORECASE)
+_HOST_NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
+"""A number with commas between groups of three digits; a comma elsewhere means something else in each country."""
 _UNSEEN = {False: re.compile("[\x00-\x1f\x7f]"), True: re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")}
 """Control characters of ASCII, by whether line feeds and tabs may be there."""
-_DIGITS, _CODE = 5, 8
+_DIGITS, _CODE, _MIXED = 5, 8, 16
 
 
 def is_plain(text: str, *, lines: bool = False) -> bool:
     """Whether a text has nothing hidden and nothing that looks like something else.
 
     Refused are characters that are not seen (formats, controls, private and unassigned ones), compatibility forms such as full-width
-    letters, combining marks that stand alone, and words whose letters are of several scripts.
+    letters and other signs for the same letter such as the one for kelvin, combining marks that stand alone, and words whose letters are of
+    several scripts.
 
     Args:
         text: The text.
@@ -32,6 +40,8 @@ def is_plain(text: str, *, lines: bool = False) -> bool:
     composed = unicodedata.normalize("NFC", text)
     if unicodedata.normalize("NFKC", composed) != composed:
         return False
+    if text not in {composed, unicodedata.normalize("NFD", composed)}:
+        return False  # composed and decomposed letters are one text; a sign that is another letter in both is not
     allowed = " \n\t\r" if lines else " "
     for letter in composed:
         kind = unicodedata.category(letter)
@@ -70,9 +80,13 @@ def number(value: Any) -> str | None:
     """A number as it is compared, whatever its type and form: `50`, `50.0` and `5e1` are one; None for what is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         return None
-    text = str(value).strip().strip(_MONEY).replace(",", "") if isinstance(value, str) else str(value)
-    if len(text) > 60 or not text.isascii():
+    text = str(value).strip().strip(_MONEY) if isinstance(value, str) else str(value)
+    if len(text) > 60 or not text.isascii() or "_" in text:
         return None
+    if "," in text:
+        if _GROUPED.fullmatch(text) is None:
+            return None
+        text = text.replace(",", "")
     try:
         found = Decimal(text)
     except InvalidOperation:
@@ -84,10 +98,39 @@ def number(value: Any) -> str | None:
 
 def is_address(word: str) -> bool:
     """Whether a word may lead somewhere or name an account: an address, a link, a domain, a long number or a code."""
+    word = word.translate(_IDEOGRAPHIC_DOT)
     if "@" in word or "://" in word or word.startswith("www.") or _DOMAIN.search(word):
         return True
+    if _SCHEME.match(word) or _HOST_NUMBER.search(word):
+        return True
     digits = sum(letter.isdigit() for letter in word)
-    return digits >= _DIGITS or (len(word) >= _CODE and 0 < digits < len(word))
+    if digits >= _DIGITS or (len(word) >= _CODE and 0 < digits < len(word)):
+        return True
+    inner = word[1:]
+    return len(word) >= _MIXED and inner.isalnum() and inner != inner.lower() and inner != inner.upper()
 
 
-__all__ = ["is_address", "is_plain", "label", "number", "plain", "small", "words"]
+def addresses(text: str) -> Iterator[list[str]]:
+    """What of a text may lead somewhere or name an account: single words, and numbers that stand in groups, such as `4111 1111 1111 1111`.
+
+    Gives:
+        The words of each, without the punctuation around them.
+    """
+    group: list[str] = []
+    for word, core in words(text):
+        if is_address(word):
+            yield [core]
+        if any(letter.isdigit() for letter in core):
+            group.append(core)
+        elif core and any(letter.isalnum() for letter in core):
+            yield from _grouped(group)
+            group = []
+    yield from _grouped(group)
+
+
+def _grouped(group: list[str]) -> Iterator[list[str]]:
+    if len(group) > 1 and sum(letter.isdigit() for word in group for letter in word) >= _DIGITS:
+        yield group
+
+
+__all__ = ["addresses", "is_address", "is_plain", "label", "number", "plain", "small", "words"]

@@ -23,6 +23,7 @@ from interlock.checkpointing.tables.sources import sources
 from interlock.commands.origins import capturing
 from interlock.rules.definition import Limits
 from interlock.rules.origins import TrustedOrigins
+from interlock.rules.origins.holding import WIDTH
 from interlock.rules.policies import Allow, Policy, ProposalView, Ruling
 from interlock.tools.canonical import canonical_json, to_json
 from interlock.tools.origins import Content, Id, Label, Own, Reaches
@@ -118,8 +119,11 @@ def measure(label: str, url: str, pages: int, per_page: int) -> None:
                 )
             ).one()
         if read_bytes:
+            values = pages * per_page * 2
+            rest = kept[1] - values * WIDTH
             print(
-                f"  read {read_bytes} bytes with {pages * per_page * 2} trusted values; sources: {kept[0]} rows, {kept[1]} bytes ({kept[1] / read_bytes:.1%})"
+                f"  read {read_bytes} bytes; sources: {kept[0]} rows, {kept[1]} bytes ({kept[1] / read_bytes:.1%}): {values} trusted values "
+                f"{values * WIDTH} bytes ({values * WIDTH / read_bytes:.1%}), all else {rest} bytes ({rest / read_bytes:.1%}; asked: at most a tenth)"
             )
 
 

@@ -11,10 +11,11 @@ TEXT = (ROOT / PAGE).read_text("utf-8")
 
 
 def test_every_block_runs() -> None:
-    fields, asked = [text for text in printed_by(PAGE).values() if text]
+    fields, asked, sources = [text for text in printed_by(PAGE).values() if text]
 
     assert fields == "[('account', 'reaches'), ('amount', 'None'), ('message', 'content')]\n"
     assert asked == "DE99 ['TrustedOrigins: the value of the argument account comes from no trusted source']\n"
+    assert sources == "account nowhere False None\namount user True words\nmessage app True None\n"
 
 
 @pytest.mark.parametrize("kind", [*MarkKind])

@@ -62,7 +62,7 @@ class DenialEvent(_OutcomeEvent):
     result: ErrorResult
 
 
-_WHERE_IT_APPLIES = frozenset({"fields", "supplied", "message"})
+_WHERE_IT_APPLIES = frozenset({"fields", "supplied", "message", "sources"})
 """What stands in an approval only where there is something of that kind."""
 
 
@@ -92,6 +92,8 @@ class ApprovalEvent(_StreamEvent):
     reasons: tuple[str, ...] = ()
     origins: JsonObject = Field(default_factory=dict)
     """Where the arguments came from that the request was made for, by their paths."""
+    sources: tuple[JsonObject, ...] | None = None
+    """Of each argument its origin, whether that is accepted, the source, and a short excerpt; None where nothing is traced."""
     rule: JsonObject
     requested_at: str
     expires_at: str | None = None

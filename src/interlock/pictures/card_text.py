@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..rules.origins.excerpts import lines_of
 from ..tools.approvals import Approval
 from ..tools.sinks import line
 
@@ -42,6 +43,9 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
         rows.append(("for you to state" if number == 0 else "", f"{field['name']} ({state}){asks}"))
     rows.append(("asked by", f"{shown['requestedBy']}, in {shown['state']} of {shown['workflow']}"))
     rows += [("why", str(reason)) for reason in shown["reasons"]]
+    rows += [
+        ("comes from" if number == 0 else "", f"{name}: {said}") for number, (name, said) in enumerate(lines_of(shown))
+    ]
     rule, following = shown["rule"], shown["next"]
     who = (
         "the person served" if rule["confirmation"] else f"the role {rule['role']}" if rule["role"] else "anybody else"

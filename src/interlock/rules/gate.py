@@ -217,9 +217,8 @@ def binding(
         "rule": shown.get("rule"),
         "revision": revision,
     }
-    if shown.get("origins"):  # a request of a workflow that traces nothing is bound as it always was
-        bound["origins"] = shown["origins"]
-    return digest(bound)
+    # A request of a workflow that traces nothing is bound as it always was.
+    return digest(bound | {name: shown[name] for name in ("origins", "sources") if shown.get(name)})
 
 
 def _read(definition: Definition, proposal: Proposal, edge: Edge) -> Bound:
@@ -298,7 +297,8 @@ def _told(policy: Policy, ruling: Ruling) -> JsonObject:
             said, reason = "deny", ruling.reason
         case RequireApproval():
             said, reason = "require_approval", ruling.reason
-    return {"policy": policy.label, "version": policy.version, "ruling": said, "reason": reason}
+    told: JsonObject = {"policy": policy.label, "version": policy.version, "ruling": said, "reason": reason}
+    return told | ({"origins": {**ruling.origins}} if ruling.origins else {})
 
 
 class _Counted(Mapping[str, int]):

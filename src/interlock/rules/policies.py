@@ -37,6 +37,9 @@ ModeName = Literal["read_only", "dry_run", "live"]
 class Allow:
     """The policy has nothing against the proposal."""
 
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where the arguments come from, by their names, for the record; where the policy traces them."""
+
 
 @dataclass(frozen=True)
 class Deny:
@@ -44,6 +47,8 @@ class Deny:
 
     reason: str
     retryable: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where the arguments that speak against it come from, by their names."""
 
 
 @dataclass(frozen=True)
@@ -170,16 +175,14 @@ class Policy:
             RuleError: It raised, or said something else than a ruling; neither is taken for a yes.
         """
         ruling = asked(self.rule, lambda: self.judge(replace(proposal, view=proposal.view.apart())))
-        if isinstance(ruling, Allow):
-            return ruling
-        if isinstance(ruling, Deny) and isinstance(ruling.reason, str):
-            return replace(ruling, retryable=ruling.retryable is True)
-        if (
-            isinstance(ruling, RequireApproval)
-            and isinstance(ruling.approval, Approval)
-            and isinstance(ruling.origins, Mapping)
-        ):
-            return replace(ruling, origins={str(name): str(origin) for name, origin in ruling.origins.items()})
+        if isinstance(ruling, Allow | Deny | RequireApproval) and isinstance(ruling.origins, Mapping):
+            origins = {str(name): str(origin) for name, origin in ruling.origins.items()}
+            if isinstance(ruling, Allow):
+                return replace(ruling, origins=origins) if origins else ruling
+            if isinstance(ruling, Deny) and isinstance(ruling.reason, str):
+                return replace(ruling, retryable=ruling.retryable is True, origins=origins)
+            if isinstance(ruling, RequireApproval) and isinstance(ruling.approval, Approval):
+                return replace(ruling, origins=origins)
         raise odd_answer(
             self.rule, ruling, "judge() returns Allow(), Deny(reason) or RequireApproval(approval, reason)"
         )

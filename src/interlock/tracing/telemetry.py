@@ -7,6 +7,7 @@
 | `interlock.tool.executions` | counter | workflow, tool, outcome (`done`, `replayed`, `denied`, `refused`) |
 | `interlock.tool.duration` | histogram, s | workflow, tool |
 | `interlock.denials` | counter | workflow, tool, code |
+| `interlock.origins` | counter | workflow, tool, origin (the least trusted one of a call), ruling (`allowed`, `asked`, `denied`) |
 | `interlock.retries` | counter | workflow, tool |
 | `interlock.approvals` | counter | workflow, tool, decision |
 | `interlock.overrides` | counter | workflow, tool, decision: a person changed or turned down what a model proposed |
@@ -37,6 +38,8 @@ from .story import NODE_KIND, WORKFLOW, beginning
 logger = logger_of("interlock.tracing")
 
 _UNKNOWN = "unknown"
+_TRUST = {name: place for place, name in enumerate(("user", "app", "record", "listed", "nowhere"))}
+"""The origins that `TrustedOrigins` tells, the most trusted one first; what another policy says counts as unknown."""
 _OVERRIDES = frozenset({"edit", "reject", "respond"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _WAITING = (1, 10, 60, 300, 900, 3600, 14400, 86400, 604800)
@@ -59,6 +62,7 @@ class _Instruments:
             "interlock.tool.duration", "s", "How long tools took", explicit_bucket_boundaries_advisory=_SECONDS
         )
         self.denials = meter.create_counter("interlock.denials", "{denial}", "Proposals that the gate refused")
+        self.origins = meter.create_counter("interlock.origins", "{call}", "Calls whose arguments were traced")
         self.retries = meter.create_counter("interlock.retries", "{retry}", "Attempts after the first")
         self.approvals = meter.create_counter("interlock.approvals", "{decision}", "Decisions of approvers")
         self.overrides = meter.create_counter(
@@ -227,7 +231,7 @@ def step(facts: Mapping[str, Any], metadata: Mapping[str, Any], value: Any) -> I
         raise
     finally:
         with _harmless():
-            for name in ("audit_ref", "denial_code", "replayed", "attempt", "approval_id", "state_after"):
+            for name in ("audit_ref", "denial_code", "replayed", "attempt", "approval_id", "state_after", "origins"):
                 if facts.get(name) is not None:
                     span.set_attribute(f"interlock.{name}", facts[name])
             span.end()
@@ -254,6 +258,16 @@ def answered(facts: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     active.executions.add(1, {**labels, "outcome": outcome})
     if outcome == "denied":
         active.denials.add(1, {**labels, "code": str(code)})
+
+
+def traced(workflow: str, tool: str, origins: Mapping[str, str], ruling: str) -> None:
+    """Count a call by the least trusted origin of its arguments."""
+    with _harmless():
+        active = _active()
+        if active is not None:
+            found = max(origins.values(), key=lambda origin: _TRUST.get(origin, len(_TRUST)))
+            labels = {"workflow": workflow, "tool": tool, "ruling": ruling}
+            active.origins.add(1, {**labels, "origin": found if found in _TRUST else _UNKNOWN})
 
 
 def retried(workflow: str, tool: str) -> None:

@@ -17,7 +17,7 @@ from ..checkpointing.store import outbox as outbox_rows
 from ..checkpointing.store.audit import AuditEntry, AuditKind, listeners
 from ..checkpointing.tables.workflow import outbox
 from ..tools.canonical import JsonObject
-from ..tools.sinks import logger_of
+from ..tools.sinks import logger_of, short
 from ..tools.trace_reference import current_trace
 from . import feedback, story, telemetry
 from .client import GuardedClient
@@ -195,10 +195,14 @@ def heard(connection: Connection, workflow_id: str, entry: AuditEntry, now: int)
                 "attempt": payload.get("attempt"),
                 "approval_id": payload.get("approvalId"),
                 "decision": payload.get("decision"),
+                "origins": _origins(payload),
             }
             watch.facts.update({name: value for name, value in known.items() if value is not None})
             if entry.kind is AuditKind.ATTEMPT and (payload.get("attempt") or 1) > 1:
                 telemetry.retried(str(watch.facts.get(story.WORKFLOW)), str(entry.tool))
+            for ruling in _traced(payload):
+                if (told := _RULED.get((entry.kind, str(ruling.get("ruling"))))) is not None:
+                    telemetry.traced(str(watch.facts.get(story.WORKFLOW)), str(entry.tool), ruling["origins"], told)
     if entry.kind is not AuditKind.DECISION:
         return
     if telemetry.listens():
@@ -209,6 +213,30 @@ def heard(connection: Connection, workflow_id: str, entry: AuditEntry, now: int)
                 telemetry.decided(approval.workflow, approval.tool, str(entry.payload.get("decision")), waited)
     # Not caught: it is part of the transaction, and after a failed statement nothing of that would be kept anyway.
     feedback.queue(connection, workflow_id, entry, now)
+
+
+_RULED = {
+    (AuditKind.APPROVAL, "require_approval"): "asked",
+    (AuditKind.DENIAL, "deny"): "denied",
+    (AuditKind.TRANSITION, "allow"): "allowed",
+    (AuditKind.READ, "allow"): "allowed",
+}
+"""What a record says of a call whose arguments a policy traced. One that was asked about is not told again when it runs."""
+_LONGEST_ORIGINS = 500
+
+
+def _traced(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What policies said that traced the arguments of a call."""
+    error = payload.get("error")
+    details = error.get("details") if isinstance(error, Mapping) else None
+    rulings = payload.get("policies") or (details.get("rulings") if isinstance(details, Mapping) else None)
+    return [one for one in rulings or () if one.get("origins")]
+
+
+def _origins(payload: Mapping[str, Any]) -> str | None:
+    """Where arguments came from, in a line: of what is asked about those that speak against it, else all of them."""
+    found = [f"{name}={origin}" for ruling in _traced(payload) for name, origin in ruling["origins"].items()]
+    return short(", ".join(found), _LONGEST_ORIGINS) if found else None
 
 
 def heard_published(connection: Connection, positions: Sequence[int], now: int) -> None:

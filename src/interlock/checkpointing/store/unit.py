@@ -174,7 +174,13 @@ class Unit:
         if not self.secrets:
             return entry
         payload = {name: value if name in _OURS else self.secrets.value(value) for name, value in entry.payload.items()}
+        if "policies" in payload:
+            payload["policies"] = [self._ruling(one) for one in payload["policies"]]
         return replace(entry, payload=payload)
+
+    def _ruling(self, told: Any) -> Any:
+        """What a policy said: its reason and the names of arguments may quote what stood in one, the rest is ours."""
+        return {name: self.secrets.value(value) if name in _QUOTING else value for name, value in told.items()}
 
 
 _OURS = frozenset(
@@ -185,6 +191,8 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 """What our own code writes into records: no secret stands there, and a short word that is somebody's must not make it unreadable."""
+_QUOTING = frozenset({"reason", "origins"})
+"""What a policy's own code writes into its ruling."""
 
 
 def _moved_elsewhere(before: Instance) -> RevisionConflict:

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ...rules.origins.excerpts import lines_of
 from ...tools.canonical import JsonObject
 from ...tools.sinks import line, quoted
 from .output import console, short, visible
@@ -24,6 +25,8 @@ def show_request(request: Mapping[str, Any]) -> None:
         parts += [Text(), Text("what changes", style="bold"), _pairs(_beside(request["arguments"], request["preview"]))]
     if request.get("reasons"):
         parts += [Text(), Text(f"asked for because {'; '.join(map(quoted, request['reasons']))}")]
+    if comes_from := [*lines_of(request)]:
+        parts += [Text(), Text("where it comes from", style="bold"), _pairs(comes_from)]
     title = Text.assemble((line(request["tool"]), "bold yellow"), f" for {line(request['requestedBy'])}")
     console().print(
         Panel(Group(*parts), title=title, title_align="left", box=ROUNDED, border_style="yellow", padding=(0, 1))

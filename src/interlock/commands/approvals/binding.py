@@ -194,6 +194,8 @@ def _unlike_shown(
         now |= {name: approval.shown[name] for name in ("reasons", "origins") if name in approval.shown}
     elif not same_rule(now["rule"], approval.shown.get("rule")):
         return "it falls under another rule of approval now"
+    # What is accepted may be said once more meanwhile, which is no reason to ask again; what is not accepted is compared as `origins`.
+    now |= {name: approval.shown[name] for name in ("sources",) if name in approval.shown}
     now["rule"] = approval.shown.get("rule")
     for key, what in _SHOWN.items():
         if not same_json(now.get(key), approval.shown.get(key)):

@@ -23,6 +23,7 @@ from ...tools.redaction import hide_fields, is_named
 from ...tools.storable import storable, why_not_storable
 from ..execution.commands import Commands
 from ..execution.looking import DeniedError
+from ..origins.explaining import origins_shown
 from ..running.engine import Engine
 from ..running.scope import Scope
 from .binding import as_proposal, bind, closed_ref, missing, moved_on, same_rule, shown_of, void
@@ -278,9 +279,11 @@ def _edited(
             f"The edited call of {approval.tool} would need an approval of its own. Nothing was decided; reject this one and let it be proposed.",
             details={"code": ErrorCode.APPROVAL_REQUIRED.value},
         )
+    # Where the values came from that were edited away is shown no more.
     shown = {
-        **approval.shown,
+        **{name: value for name, value in approval.shown.items() if name not in {"origins", "sources"}},
         **shown_of(verdict, preview),
+        **origins_shown(engine.definition, unit, verdict, before=approval.arguments, editor=scope.principal.id),
         "rule": approval.shown.get("rule"),
     }
     digest = bind(

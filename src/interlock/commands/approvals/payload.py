@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 from ...checkpointing.store import ApprovalRequest
+from ...rules.origins.excerpts import lines_of
 from ...rules.policies import Mode
 from ...tools.approvals import Approval, Escalate, TakeEdge
 from ...tools.canonical import JSON, JsonObject, digest
@@ -62,6 +63,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
         "requestedBy": approval.requester.id,
         "reasons": approval.shown.get("reasons", []),
         "origins": approval.shown.get("origins", {}),
+        **({"sources": approval.shown["sources"]} if approval.shown.get("sources") else {}),
         "rule": rule.to_json(),
         "requestedAt": moment(approval.requested_at),
         "expiresAt": None if approval.expires_at is None else moment(approval.expires_at),
@@ -92,7 +94,17 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
 
 
 _THEIRS = frozenset(
-    {"arguments", "proposedArguments", "preview", "reasons", "problem", "action_requests", "decisions", "message"}
+    {
+        "arguments",
+        "proposedArguments",
+        "preview",
+        "reasons",
+        "problem",
+        "action_requests",
+        "decisions",
+        "message",
+        "sources",
+    }
 )
 """What others wrote of what is shown; the rest is ours, and a short word that is somebody's secret must not make it unreadable."""
 
@@ -104,7 +116,9 @@ def masked(engine: Engine, approval: ApprovalRequest, shown: JsonObject) -> Json
     for arguments in (approval.arguments, approval.edited_arguments):
         secrets.learn_from(arguments, sensitive)
     theirs = {name: value for name, value in shown.items() if name in _THEIRS}
-    return shown | cast("JsonObject", secrets.redacted(theirs, sensitive))
+    found = shown | cast("JsonObject", secrets.redacted(theirs, sensitive))
+    # The name of a sensitive argument is none of its values; a key that a model chose may be one.
+    return found | {"origins": secrets.value(shown.get("origins", {}))}
 
 
 def noted(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> ApprovalRequest:
@@ -173,6 +187,7 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
     if isinstance(reasons, list) and reasons:
         asked += f" Why: {'; '.join(map(quoted, reasons))}."
     parts.append(asked)
+    parts += [f"{quoted(name)} comes from {said}." for name, said in lines_of(approval.shown)]
     who = "the person served" if rule.confirmation else f"somebody with the role {rule.role!r}" if rule.role else None
     if rule.by is not None:
         who = line(rule.who)

@@ -4,7 +4,9 @@ A request binds the tool, the arguments, the requester, the state and what the a
 however often somebody asks.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import cast
 
 from sqlalchemy.engine import Connection
 
@@ -13,9 +15,11 @@ from ...checkpointing.store import approvals as approval_rows
 from ...rules.denials import Denial
 from ...rules.proposals import Proposal
 from ...tools.approvals import Approval
+from ...tools.canonical import JsonObject
 from ...tools.codes import ErrorCode
 from ...tools.ids import AuditRef, derive
 from ..execution.commands import Commands, Outcome
+from ..origins.explaining import origins_shown
 from ..running import needed
 from .binding import bind, moved_on, shown_of, void
 from .deadlines import lapse
@@ -111,7 +115,7 @@ class Requests:
         preview = commands.preview(unit, verdict, proposal)
         if isinstance(preview, Denial):
             return commands.refuse(connection, proposal, preview)
-        shown = shown_of(verdict, preview)
+        shown = shown_of(verdict, preview) | origins_shown(self._engine.definition, unit, verdict)
         approval_id = derive("apr", workflow_id, proposal.key)
         approval = ApprovalRequest(
             approval_id=approval_id,
@@ -151,7 +155,7 @@ class Requests:
                 "approvalId": approval_id,
                 "digest": approval.digest,
                 "arguments": unit.hide(verdict.canonical, contract.sensitive),
-                "shown": unit.hide(shown, contract.sensitive),
+                "shown": _hidden(unit, shown, contract.sensitive),
                 "policies": [*verdict.rulings],
             },
             tool=proposal.tool,
@@ -177,6 +181,13 @@ class Requests:
             "was done; propose anew what is still wanted.",
             {"approvalId": approval.approval_id, "proposedIn": approval.state},
         )
+
+
+def _hidden(unit: Unit, shown: JsonObject, sensitive: Collection[str]) -> JsonObject:
+    """What is shown without what is sensitive; where the value of a sensitive argument comes from is no secret."""
+    rest = unit.hide({name: value for name, value in shown.items() if name != "origins"}, sensitive)
+    origins = {"origins": unit.secrets.value(shown["origins"])} if "origins" in shown else {}
+    return cast("JsonObject", rest) | origins
 
 
 def turned_down(approval: ApprovalRequest, tool: str) -> Denial:

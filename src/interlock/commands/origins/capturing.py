@@ -19,7 +19,7 @@ from ...checkpointing.sources import Source, SourceHead, SourceKind
 from ...checkpointing.store import Instance, Unit
 from ...rules.definition import Definition
 from ...rules.origins.holding import Fields, Hashed, Held, Word, of_output, of_words
-from ...rules.origins.index import Index, Origin
+from ...rules.origins.index import Index, Named, Origin
 from ...rules.origins.policy import TrustedOrigins, traced
 from ...tools.canonical import JSON, canonical_json, digest
 from ...tools.contracts import ToolContract
@@ -90,7 +90,7 @@ class _Known:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._indexes: OrderedDict[tuple[str, str, str], tuple[set[str], Index]] = OrderedDict()
+        self._indexes: OrderedDict[tuple[str, str, str], tuple[frozenset[str], Index]] = OrderedDict()
 
     def index(
         self,
@@ -106,12 +106,12 @@ class _Known:
             read: Gives what is kept of some of them.
         """
         with self._lock:
-            known, index = self._indexes.pop(key, (set[str](), Index((), hashed_with(key[0]))))
+            known, index = self._indexes.pop(key, (frozenset[str](), Index((), hashed_with(key[0]))))
         if not known <= sources.keys():
-            known, index = set(), Index((), hashed_with(key[0]))
+            known, index = frozenset(), Index((), hashed_with(key[0]))
         missing = [one for name, one in sources.items() if name not in known]
         if missing:
-            index.add(read(missing))
+            index.add(read(missing), [_named(one) for one in missing])
         with self._lock:
             # Who comes while it is taken out makes one of their own. One that is looked into may grow: a trusted value stays one.
             self._indexes[key] = (known | sources.keys(), index)
@@ -123,6 +123,10 @@ class _Known:
         """Forget all of them."""
         with self._lock:
             self._indexes.clear()
+
+
+def _named(head: SourceHead) -> Named:
+    return Named(head.kind.value, head.name, head.audit_ref, head.kept_at)
 
 
 _REMEMBERED = 64

@@ -36,7 +36,7 @@ INSTRUCTIONS = (
 _SHOWN = (
     "type", "approvalId", "workflowId", "workflow", "state", "tool", "toolVersion", "arguments", "proposedArguments", "fields", "supplied",
     "preview",
-    "requestedBy", "reasons", "origins", "rule", "requestedAt", "expiresAt", "next", "status", "decisions",
+    "requestedBy", "reasons", "origins", "sources", "rule", "requestedAt", "expiresAt", "next", "status", "decisions",
 )  # fmt: skip
 """What is shown of an approval: all of it, without the copies that other user interfaces read."""
 

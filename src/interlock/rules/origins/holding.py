@@ -78,9 +78,9 @@ class Held:
         if self.records.sizes:
             found |= {
                 "values": self.records.values,
-                "sizes": [*self.records.sizes],
+                "sizes": _counts(self.records.sizes),
                 "labels": self.records.labels,
-                "labelled": [*self.records.labelled],
+                "labelled": _counts(self.records.labelled),
                 "lengths": [*sorted(self.records.lengths)],
                 "selected": [*sorted(self.records.selected)],
             }
@@ -92,11 +92,13 @@ class Held:
         each = chunks(data.get("words", ""), WIDTH)
         records = Records()
         if "values" in data:
+            sizes, labelled = data["sizes"], data["labelled"]
+            each_has = sizes if isinstance(sizes, list) else [sizes] * (len(data["values"]) // (WIDTH * sizes))
             records = Records(
                 data["values"],
-                tuple(data["sizes"]),
+                tuple(each_has),
                 data["labels"],
-                tuple(data["labelled"]),
+                tuple(labelled if isinstance(labelled, list) else [labelled] * len(each_has)),
                 frozenset(data["lengths"]),
                 frozenset(data["selected"]),
             )
@@ -109,6 +111,11 @@ class Held:
             records,
             frozenset(chunks(data.get("secrets", ""), WIDTH)),
         )
+
+
+def _counts(each: Sequence[int]) -> JSON:
+    """How many each record has: one number where all have as many, as the items of a list mostly do."""
+    return each[0] if len({*each}) == 1 else [*each]
 
 
 def chunks(hashes: str, width: int) -> list[str]:

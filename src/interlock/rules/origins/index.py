@@ -1,8 +1,10 @@
 """Where a value comes from, looked for in what is kept of the sources."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -25,49 +27,85 @@ class Origin(StrEnum):
     """No trusted source: text of others, or what a model made."""
 
 
+@dataclass(frozen=True)
+class Named:
+    """How a source is called by people."""
+
+    kind: str
+    """`words` of a person, or the `output` of a tool."""
+    name: str
+    """Who said it, or the tool that returned it."""
+    audit_ref: str | None = None
+    """The record of what the tool returned."""
+    at: int = 0
+    """When it was kept; microseconds since 1970 UTC."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A value's origin, and the source in which it was found."""
+
+    origin: Origin
+    source: Named | None = None
+    """None where it is the application's, comes from nowhere, or nobody told what its source is called."""
+
+
 class Index:
     """The sources of one instance.
 
     Args:
         sources: What is kept of each.
         hashed: The keyed hash under which they were kept.
+        named: What each of them is called, in the same order.
     """
 
-    def __init__(self, sources: Iterable[Held], hashed: Hashed) -> None:
+    def __init__(self, sources: Iterable[Held], hashed: Hashed, named: Sequence[Named] = ()) -> None:
         self._hashed = hashed
+        self._called: list[Named | None] = []
         self._said: list[Sequence[Word]] = []
         self._starts: dict[str, list[tuple[int, int]]] = {}
-        self._numbers: set[str] = set()
+        self._numbers: dict[str, int] = {}
         self._secrets: set[str] = set()
         self._lengths: set[int] = set()
         self._names: set[str] = set()
         """Every text that may be a label, of as many words as some label has, that the person said."""
-        self._read: list[_Read] = []
-        self._named: set[str] = set()
-        """The values of records that the person named."""
-        self.add(sources)
+        self._read: list[tuple[int, _Read]] = []
+        self._named: dict[str, int] = {}
+        """The values of records that the person named, each with the first source that has it so."""
+        self.add(sources, named)
 
-    def add(self, sources: Iterable[Held]) -> None:
-        """Look into more sources. Records that nobody named before are looked at again, for they may be named now."""
+    def add(self, sources: Iterable[Held], named: Sequence[Named] = ()) -> None:
+        """Look into more sources. Records that nobody named before are looked at again, for they may be named now.
+
+        Args:
+            sources: What is kept of each.
+            named: What each of them is called, in the same order.
+        """
         new, before, names = [*sources], len(self._said), set[str]()
+        self._called += [*named, *[None] * (len(new) - len(named))]
         for held in new:
             place = len(self._said)
             self._said.append(held.said)
             for at, said in enumerate(held.said):
                 for word in {*said}:
                     self._starts.setdefault(word, []).append((place, at))
-            self._numbers |= held.numbers
+            for number_said in held.numbers:
+                self._numbers.setdefault(number_said, place)
             self._secrets |= held.secrets
         lengths = {length for held in new for length in held.records.lengths} - self._lengths
         names |= self._said_of(lengths, self._said) | self._said_of(self._lengths, self._said[before:])
         self._lengths |= lengths
-        for read in self._read:
-            self._named |= read.values_named(names)
+        for place, read in self._read:
+            self._name(place, read.values_named(names))
         self._names |= names
-        for held in new:
+        for place, held in enumerate(new, before):
             if held.records.sizes:
-                self._read.append(_Read(held.records))
-                self._named |= self._read[-1].values_named(self._names)
+                self._read.append((place, _Read(held.records)))
+                self._name(place, self._read[-1][1].values_named(self._names))
+
+    def _name(self, place: int, values: Iterable[str]) -> None:
+        for value in values:
+            self._named.setdefault(value, place)
 
     def _said_of(self, lengths: Collection[int], said: Sequence[Sequence[Word]]) -> set[str]:
         return {
@@ -84,62 +122,73 @@ class Index:
             value: A value as on the wire, which holds no other.
             kind: The kind of record that it is to name, for an id.
         """
+        return self.found(value, kind=kind).origin
+
+    def found(self, value: Any, *, kind: str | None = None) -> Found:
+        """Where a value comes from, and the first source that has it so.
+
+        Args:
+            value: A value as on the wire, which holds no other.
+            kind: The kind of record that it is to name, for an id.
+        """
         if value is None or isinstance(value, bool):
-            return Origin.APP
+            return Found(Origin.APP)
         if isinstance(value, str) and (not value.strip() or not is_plain(value)):
-            return Origin.NOWHERE if value else Origin.APP
-        if self._is_the_persons(value):
-            return Origin.USER
+            return Found(Origin.NOWHERE if value else Origin.APP)
+        place = self._said_at(value)
+        if place is not None:
+            return Found(Origin.USER, self._called[place])
         marks = [*marks_of(value, kind, self._hashed)]
-        if not self._named.isdisjoint(marks):
-            return Origin.RECORD
-        return Origin.LISTED if any(mark in read for mark in marks for read in self._read) else Origin.NOWHERE
+        for mark in marks:
+            if (place := self._named.get(mark)) is not None:
+                return Found(Origin.RECORD, self._called[place])
+        for place, read in self._read:
+            if any(mark in read for mark in marks):
+                return Found(Origin.LISTED, self._called[place])
+        return Found(Origin.NOWHERE)
 
     def is_secret(self, value: Any) -> bool:
         """Whether a value stood in a field that a tool calls sensitive."""
         return value is not None and self._hashed(f"v:{plain(str(value))}") in self._secrets
 
-    def _is_the_persons(self, value: Any) -> bool:
-        if isinstance(value, str):
-            found = plain(value).split(" ")
-            return "" not in found and self._is_said([self._hashed(f"w:{word}") for word in found])
-        said = number(value)
-        return said is not None and self._hashed(f"n:{said}") in self._numbers
-
-    def _is_said(self, wanted: Sequence[str]) -> bool:
-        """Whether words stand side by side, in this order, in one thing that the person said."""
-        return any(
-            at + len(wanted) <= len(self._said[place])
-            and all(word in said[:2] for word, said in zip(wanted, self._said[place][at:], strict=False))
-            for place, at in self._starts.get(wanted[0], ())
-        )
+    def _said_at(self, value: Any) -> int | None:
+        """The source in which the person said a value: whole words, side by side and in this order."""
+        if not isinstance(value, str):
+            said = number(value)
+            return None if said is None else self._numbers.get(self._hashed(f"n:{said}"))
+        found = plain(value).split(" ")
+        if "" in found:
+            return None
+        wanted = [self._hashed(f"w:{word}") for word in found]
+        for place, at in self._starts.get(wanted[0], ()):
+            said_there = self._said[place]
+            if at + len(wanted) <= len(said_there) and all(
+                word in said[:2] for word, said in zip(wanted, said_there[at:], strict=False)
+            ):
+                return place
+        return None
 
 
 class _Read:
-    """The records that one tool returned."""
+    """The records that one tool returned.
+
+    Nothing is taken apart before it is needed: to look for a few hashes in the text costs less than to make an index of all of them.
+    """
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._ends = [*accumulate(records.sizes)]
-        labels = chunks(records.labels, LABEL_WIDTH)
-        self._labels = dict(zip(labels, range(len(labels)), strict=True))
-        self._is_unique = len(self._labels) == len(labels)
-        self._labels_end = [*accumulate(records.labelled)]
+        self._looked_for = 0
         self._unseen = records.selected
 
     def __contains__(self, mark: str) -> bool:
-        """Whether a value is one of these records': looked for in the text itself, which is faster than to take it apart."""
-        at = self._records.values.find(mark)
-        while at > 0 and at % WIDTH:
-            at = self._records.values.find(mark, at + 1)
-        return at >= 0
+        """Whether a value is one of these records'."""
+        return next(_places(mark, self._records.values, WIDTH), None) is not None
 
     def values_named(self, names: Collection[str]) -> set[str]:
         """The values of the records that are named so, and at first also of those that the call named."""
         found, self._unseen = {*self._unseen}, frozenset[int]()
-        for name in self._labels.keys() & names:
-            places = [self._labels[name]] if self._is_unique else self._places(name)
-            found |= {bisect_right(self._labels_end, place) for place in places}
+        for place in self._named_at(names):
+            found.add(bisect_right(self._labels_end, place))
         values = self._records.values
         return {
             one
@@ -149,8 +198,44 @@ class _Read:
             )
         }
 
-    def _places(self, name: str) -> list[int]:
-        return [place for place, one in enumerate(chunks(self._records.labels, LABEL_WIDTH)) if one == name]
+    def _named_at(self, names: Collection[str]) -> Iterator[int]:
+        """The places of the labels that are among these."""
+        self._looked_for += len(names)
+        if self._looked_for <= _FEW:
+            for name in names:
+                yield from _places(name, self._records.labels, LABEL_WIDTH)
+            return
+        for name in self._labels.keys() & names:
+            yield from [self._labels[name]] if self._is_unique else _places(name, self._records.labels, LABEL_WIDTH)
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [*accumulate(self._records.sizes)]
+
+    @cached_property
+    def _labels_end(self) -> list[int]:
+        return [*accumulate(self._records.labelled)]
+
+    @cached_property
+    def _labels(self) -> dict[str, int]:
+        return {one: place for place, one in enumerate(chunks(self._records.labels, LABEL_WIDTH))}
+
+    @cached_property
+    def _is_unique(self) -> bool:
+        return len(self._labels) * LABEL_WIDTH == len(self._records.labels)
+
+
+_FEW = 60
+"""After how many names that were looked for in a text an index of it is made."""
+
+
+def _places(one: str, hashes: str, width: int) -> Iterator[int]:
+    """Where a hash stands in a text of hashes: the number of each place at which one begins."""
+    at = hashes.find(one)
+    while at >= 0:
+        if at % width == 0:
+            yield at // width
+        at = hashes.find(one, at + 1)
 
 
 def least_trusted(origins: Collection[Origin]) -> Origin:
@@ -159,4 +244,4 @@ def least_trusted(origins: Collection[Origin]) -> Origin:
     return max(origins, key=order.index, default=Origin.APP)
 
 
-__all__ = ["Index", "Origin", "least_trusted"]
+__all__ = ["Found", "Index", "Named", "Origin", "least_trusted"]

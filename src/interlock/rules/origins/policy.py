@@ -13,8 +13,8 @@ from ...tools.origins import MarkedField, MarkKind
 from ...tools.origins.contracts import input_fields
 from ..policies import Allow, Deny, Policy, ProposalView, RequireApproval, Ruling
 from .holding import Fields, leaves
-from .index import Index, Origin, least_trusted
-from .words import is_address, is_plain, words
+from .index import Found, Index, Named, Origin, least_trusted
+from .words import addresses, is_plain
 
 DEFAULT = (Origin.USER, Origin.APP, Origin.RECORD)
 
@@ -26,6 +26,10 @@ class Traced:
     path: tuple[str, ...]
     origin: Origin
     is_secret: bool = False
+    value: Any = None
+    """What was looked for: of text that goes along the least trusted word, else the argument's own value."""
+    source: Named | None = None
+    """Where it was found."""
 
     @property
     def label(self) -> str:
@@ -99,17 +103,26 @@ class TrustedOrigins(Policy):
         """Ask or deny when a value comes from elsewhere."""
         if not self.covers(proposal.tool):
             return Allow()
+        accepted: dict[str, Origin] = {}
         origins: dict[str, Origin] = {}
-        reasons = [*self._against(proposal, origins)]
+        reasons = [*self._against(proposal, accepted, origins)]
         if not reasons:
-            return Allow()
+            return Allow(_told(accepted))
         said = "; ".join(reasons)
         if self.otherwise is None:
-            return Deny(said)
-        return RequireApproval(self.otherwise, said, {name: origin.value for name, origin in origins.items()})
+            return Deny(said, origins=_told(origins))
+        return RequireApproval(self.otherwise, said, _told(origins))
 
-    def _against(self, proposal: ProposalView, origins: dict[str, Origin]) -> Iterator[str]:
-        """What speaks against a call; told are the origins that are not accepted, of each argument the least trusted one."""
+    def accepts_from(self, tool: ToolContract, one: Traced) -> bool:
+        """Whether an argument of a call may have its origin; of a tool that the policy is not about, it may have any."""
+        if not self.covers(tool):
+            return True
+        return not one.is_secret and one.origin in self.arguments.get(f"{tool.name}:{one.label}", self.accepts)
+
+    def _against(
+        self, proposal: ProposalView, accepted: dict[str, Origin], origins: dict[str, Origin]
+    ) -> Iterator[str]:
+        """What speaks against a call; told are the origins that are accepted and those that are not, of each argument the least trusted."""
         if proposal.tool.is_marked_destructive:
             yield "it cannot be undone"
         sources = None if proposal.sources is None else proposal.sources()
@@ -119,12 +132,19 @@ class TrustedOrigins(Policy):
         for one in traced(proposal.tool, proposal.arguments, sources):
             if one.is_secret:
                 yield f"the argument {one.label} holds a value of a sensitive field"
-            elif one.origin not in self.arguments.get(f"{proposal.tool.name}:{one.label}", self.accepts):
-                origins[one.label] = least_trusted([one.origin, origins.get(one.label, one.origin)])
-                yield f"the value of the argument {one.label} comes from {_FROM[one.origin]}"
+                continue
+            is_accepted = self.accepts_from(proposal.tool, one)
+            told = accepted if is_accepted else origins
+            told[one.label] = least_trusted([one.origin, told.get(one.label, one.origin)])
+            if not is_accepted:
+                yield f"the value of the argument {one.label} comes from {IN_WORDS[one.origin]}"
 
 
-_FROM = {
+def _told(origins: Mapping[str, Origin]) -> dict[str, str]:
+    return {name: origin.value for name, origin in origins.items()}
+
+
+IN_WORDS = {
     Origin.USER: "the person served",
     Origin.APP: "the tool itself",
     Origin.RECORD: "a record that the person named",
@@ -151,21 +171,35 @@ def traced(
             yield Traced((name,), Origin.APP)
             continue
         for path, leaf in leaves(value, (name,)):
-            origin = _origin(fields.at(path), leaf, sources, whole=whole)
-            yield Traced(path, origin, sources.is_secret(leaf))
+            found, what = _found(fields.at(path), leaf, sources, whole=whole)
+            yield Traced(path, found.origin, sources.is_secret(leaf), what, found.source)
         yield from _free_names(fields, value, (name,), sources)
 
 
-def _origin(candidates: list[MarkedField], value: Any, sources: Index, *, whole: bool) -> Origin:
+def _found(candidates: list[MarkedField], value: Any, sources: Index, *, whole: bool) -> tuple[Found, Any]:
+    """Where a value comes from, and what of it that is said of."""
     if candidates and all(one.is_choice for one in candidates):
-        return Origin.APP
+        return Found(Origin.APP), value
     marks = {one.mark for one in candidates if not one.is_choice}
     mark = marks.pop() if len(marks) == 1 else None
     if mark is not None and mark.kind is MarkKind.CONTENT and isinstance(value, str) and not whole:
         if not is_plain(value, lines=True):
-            return Origin.NOWHERE
-        return least_trusted([sources.origin(core) for word, core in words(value) if is_address(word)])
-    return sources.origin(value, kind=None if mark is None else mark.of)
+            return Found(Origin.NOWHERE), value
+        every = [_of_address(one, sources) for one in addresses(value)]
+        least = least_trusted([found.origin for found, _ in every])
+        return next((one for one in every if one[0].origin is least), (Found(least), value))
+    return sources.found(value, kind=None if mark is None else mark.of), value
+
+
+def _of_address(found_words: list[str], sources: Index) -> tuple[Found, Any]:
+    """Where an address in a text comes from; one in groups also where each of them comes from somewhere."""
+    whole = " ".join(found_words)
+    found = sources.found(whole)
+    if found.origin is not Origin.NOWHERE or len(found_words) == 1:
+        return found, whole
+    each = [sources.found(word) for word in found_words]
+    least = least_trusted([one.origin for one in each])
+    return next(one for one in each if one.origin is least), whole
 
 
 def _free_names(fields: Fields, value: Any, path: tuple[str, ...], sources: Index) -> Iterator[Traced]:
@@ -175,7 +209,8 @@ def _free_names(fields: Fields, value: Any, path: tuple[str, ...], sources: Inde
             for name, inner in value.items():
                 here = (*path, str(name))
                 if not fields.names(here):
-                    yield Traced((*here, "(its name)"), sources.origin(str(name)))
+                    found = sources.found(str(name))
+                    yield Traced((*here, "(its name)"), found.origin, value=str(name), source=found.source)
                 yield from _free_names(fields, inner, here, sources)
         case list() | tuple():
             for inner in value:
@@ -203,4 +238,4 @@ def _origins(given: Iterable[Origin | str]) -> frozenset[Origin]:
         raise ContractError(f"TrustedOrigins: {error}; give some of {', '.join(Origin)}.") from None
 
 
-__all__ = ["DEFAULT", "Traced", "TrustedOrigins", "traced"]
+__all__ = ["DEFAULT", "IN_WORDS", "Traced", "TrustedOrigins", "traced"]

@@ -14,6 +14,7 @@ from ...checkpointing.store import ApprovalRequest, ApprovalStatus
 from ...graphs import WorkflowGraph
 from ...operations.instances import Instances
 from ...pictures.card_text import about, plain_of, rows_of, then_of
+from ...rules.origins.excerpts import lines_of
 from ...tools.approvals import Decision, DecisionKind
 from ...tools.canonical import JSON
 from ...tools.errors import ConflictError, InputError, InterlockError
@@ -189,7 +190,8 @@ def _values(
         "badge": _BADGES.get(str(shown["status"]), "plain"),
         "description": about(shown),
         "arguments": [
-            Argument(name, plain_of(value), _notes(shown["reasons"], name)) for name, value in arguments.items()
+            Argument(name, plain_of(value), [*_notes(shown["reasons"], name), *_sources(shown, name)])
+            for name, value in arguments.items()
         ],
         "preview": preview,
         "changes": changes(preview),
@@ -235,6 +237,15 @@ def _notes(reasons: Any, name: str) -> list[str]:
     sentences = [part for one in reasons or [] for part in str(one).split("; ")]
     about = re.compile(rf"\bargument {re.escape(name)}(?![\w-])")
     return [one for one in sentences if about.search(one)]
+
+
+def _sources(shown: Mapping[str, Any], name: str) -> list[str]:
+    """Where the values of one argument come from."""
+    return [
+        f"{'' if path == name else f'{path}: '}from {said}"
+        for path, said in lines_of(shown)
+        if path.split(".", 1)[0] == name
+    ]
 
 
 def _history(instances: Instances, asked: ApprovalRequest) -> list[dict[str, Any]]:

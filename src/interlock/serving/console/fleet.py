@@ -15,6 +15,8 @@ from ...checkpointing.reports.fleet import Standing, StateCount, boxes, by_defin
 from ...commands.instances.versions import why_stranded
 from ...graphs import WorkflowGraph
 from ...rules.definition import Definition
+from ...rules.origins import TrustedOrigins
+from ...rules.origins.policy import IN_WORDS
 from ..access import operators_only
 from ..addresses import attachment
 from ..context import Calls, Serves, Service
@@ -24,6 +26,7 @@ from .pages import page
 
 LATEST = 2000
 """Of how many proposals of each tool is told what became of them, the newest."""
+_IN_WORDS = {origin.value: words for origin, words in IN_WORDS.items()}
 
 
 @dataclass(frozen=True)
@@ -198,12 +201,15 @@ def _learned(service: Service, tenant: str) -> list[dict[str, Any]]:
     found = []
     for graph in service.workflows:
         rows = graph.instances.outcomes(by=("tool", "state"), tenant=tenant, newest=LATEST)
+        origins = _by_origin(graph, tenant)
         found.append(
             {
                 "name": graph.engine.definition.name,
+                "traces": origins is not None,
                 "rows": [
                     {
                         **row,
+                        "origins": "; ".join((origins or {}).get((row["tool"], row["state"]), ())),
                         "fields": ", ".join(f"{name} {count}" for name, count in row["edited_fields"].items()),
                         "reasons": "; ".join(f"{text} ({count})" for text, count in row["reasons"].items()),
                     }
@@ -219,4 +225,17 @@ def _learned(service: Service, tenant: str) -> list[dict[str, Any]]:
                 ),
             }
         )
+    return found
+
+
+def _by_origin(graph: WorkflowGraph, tenant: str) -> dict[tuple[str, str], list[str]] | None:
+    """By tool and state, how often what was asked for an origin was accepted; None where nothing is traced."""
+    if not any(isinstance(policy, TrustedOrigins) for policy in graph.engine.definition.policies):
+        return None
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in graph.instances.outcomes(by=("tool", "state", "origin"), tenant=tenant, newest=LATEST):
+        if row["origin"] is not None:
+            words = _IN_WORDS.get(row["origin"], row["origin"])
+            said = f"{words}: {row['accepted']} of {row['proposals']} accepted"
+            found.setdefault((row["tool"], row["state"]), []).append(said)
     return found

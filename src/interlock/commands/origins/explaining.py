@@ -1,0 +1,125 @@
+"""What an approver is shown of where the values of a call come from: each argument's origin, the source in words, and a short excerpt of it.
+
+A source is kept as hashes. The excerpt is read, when somebody is asked, from the record of what the tool returned, in which sensitive fields are
+masked. It stands with the request, as the preview does, and goes with it when the instance is erased.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ...checkpointing.store import AuditKind, AuditRecord, Unit
+from ...checkpointing.store import audit as audit_rows
+from ...rules.definition import Definition
+from ...rules.gate import Admission
+from ...rules.origins.excerpts import Excerpt, excerpt
+from ...rules.origins.index import Named, Origin
+from ...rules.origins.policy import IN_WORDS, Traced, TrustedOrigins, traced
+from ...tools.canonical import JSON, JsonObject, same_json
+from ...tools.events import moment_of, timestamp
+from .capturing import Sources
+
+MOST_SHOWN = 40
+"""How many arguments' origins are shown of one call; those that are not accepted come first."""
+LOOKED_THROUGH = 100
+"""In how many records of what tools returned, the newest first, a value is looked for that no trusted source has."""
+_ANSWERS = (AuditKind.READ, AuditKind.TRANSITION)
+
+
+def origins_shown(
+    definition: Definition,
+    unit: Unit,
+    admission: Admission,
+    *,
+    before: Mapping[str, Any] | None = None,
+    editor: str = "",
+) -> JsonObject:
+    """What is shown of a request beside the rest: `sources`; nothing in a workflow that traces no arguments.
+
+    Args:
+        definition: The workflow.
+        unit: The instance, in the transaction that asks.
+        admission: The call as the gate let it through.
+        before: The arguments as they were proposed, where somebody edited them.
+        editor: Who edited them.
+    """
+    policies = [policy for policy in definition.policies if isinstance(policy, TrustedOrigins)]
+    if not policies:
+        return {}
+    contract, looking = admission.edge.tool, _Looking(unit)
+    found: dict[tuple[Any, ...], tuple[bool, Traced]] = {}
+    for one in traced(contract, admission.canonical, Sources(unit.connection, unit.instance).index()):
+        accepted = all(policy.accepts_from(contract, one) for policy in policies)
+        value = one.value if one.origin is Origin.NOWHERE else None
+        found.setdefault((one.label, one.origin, one.source, accepted, repr(value)), (accepted, one))
+    first = sorted(found.values(), key=lambda told: told[0])[:MOST_SHOWN]
+    sources: list[JSON] = []
+    for accepted, one in (told for told in found.values() if told in first):
+        name = one.path[0]
+        if before is not None and not same_json(before.get(name), admission.canonical.get(name)):
+            sources.append(
+                {"argument": one.label, "origin": "approver", "accepted": True, "from": f"an edit by {editor}"}
+            )
+        else:
+            sources.append(looking.told(one, accepted=accepted))
+    return {"sources": sources} if sources else {}
+
+
+@dataclass(frozen=True)
+class _Looking:
+    """Looks through the records of one instance."""
+
+    unit: Unit
+
+    def told(self, one: Traced, *, accepted: bool) -> JsonObject:
+        """One argument, as it is shown."""
+        record, place = self._place(one)
+        told: JsonObject = {
+            "argument": one.label,
+            "origin": one.origin.value,
+            "accepted": accepted,
+            "from": IN_WORDS[one.origin] + (", and is a value of a sensitive field" if one.is_secret else ""),
+        }
+        source = one.source
+        if source is None and record is not None:
+            source = Named("text", str(record.tool), record.audit_ref, record.recorded_at)
+        if source is None:
+            return told
+        told["from"] = f"{told['from']}, {_called(source, place)}"
+        told["source"] = {
+            "kind": source.kind,
+            "name": source.name,
+            "auditRef": source.audit_ref,
+            "at": timestamp(moment_of(source.at)),
+            **({} if place is None else {"path": place.path}),
+        }
+        return told if place is None else told | {"excerpt": place.text}
+
+    def _place(self, one: Traced) -> tuple[AuditRecord | None, Excerpt | None]:
+        if one.origin in {Origin.USER, Origin.APP}:
+            return None, None
+        for record in self._answers:
+            if one.source is None or record.audit_ref == one.source.audit_ref:
+                place = excerpt((record.payload or {}).get("output"), one.value)
+                if place is not None:
+                    return record, place
+        return None, None
+
+    @cached_property
+    def _answers(self) -> list[AuditRecord]:
+        return audit_rows.latest(self.unit.connection, self.unit.instance.workflow_id, _ANSWERS, limit=LOOKED_THROUGH)
+
+
+def _called(source: Named, place: Excerpt | None) -> str:
+    at = timestamp(moment_of(source.at))[:16].replace("T", " ")
+    match source.kind:
+        case "words":
+            return f"in what {source.name} said at {at} UTC"
+        case "output":
+            return f"in what {source.name} returned at {at} UTC"
+    where = f" ({place.path})" if place is not None and place.path else ""
+    return f"though it stands in what {source.name} returned at {at} UTC{where}"
+
+
+__all__ = ["origins_shown"]

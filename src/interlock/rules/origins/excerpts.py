@@ -1,0 +1,87 @@
+"""Where a value stands in what a tool returned, and a short excerpt of that: for an approver, who knows what they see there again."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ...tools.sinks import line, quoted
+from .index import Origin
+from .words import number, plain
+
+AROUND = 50
+"""How many characters of an excerpt stand on each side of the value."""
+LONGEST_VALUE = 60
+"""How many characters of the value itself stand in it."""
+SHORTEST = 3
+"""A text that is shorter stands everywhere, and where it stands says nothing."""
+
+
+class Excerpt(NamedTuple):
+    """A place at which a value stands."""
+
+    path: str
+    """The names that lead there, with the numbers of items: `0.note`."""
+    text: str
+    """What stands around it, cut to one line."""
+
+
+def excerpt(output: Any, value: Any) -> Excerpt | None:
+    """Find a value in what a tool returned: where it stands alone, else in a text as a whole word.
+
+    Args:
+        output: As it is on record, with what is sensitive masked.
+        value: The value of an argument.
+    """
+    wanted = plain(value).strip() if isinstance(value, str) else number(value)
+    if wanted is None or (isinstance(value, str) and len(wanted) < SHORTEST):
+        return None
+    inside = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)")
+    found: Excerpt | None = None
+    for path, leaf, beside in _places(output, (), {}):
+        if isinstance(leaf, bool) or leaf is None:
+            continue
+        if plain(leaf).strip() == wanted if isinstance(leaf, str) else number(leaf) == wanted:
+            around = ", ".join(f"{name}: {one}" for name, one in beside.items() if not isinstance(one, (Mapping, list)))
+            return Excerpt(".".join(path), _cut(around or str(leaf), str(leaf)))
+        if found is None and isinstance(leaf, str) and (there := inside.search(plain(leaf))):
+            found = Excerpt(".".join(path), _cut(plain(leaf), there[0]))
+    return found
+
+
+def _places(
+    value: Any, path: tuple[str, ...], beside: Mapping[str, Any]
+) -> Iterator[tuple[tuple[str, ...], Any, Mapping[str, Any]]]:
+    match value:
+        case Mapping():
+            for name, inner in value.items():
+                yield from _places(inner, (*path, str(name)), value)
+        case list() | tuple():
+            for place, inner in enumerate(value):
+                yield from _places(inner, (*path, str(place)), beside)
+        case _:
+            yield path, value, beside
+
+
+def _cut(text: str, value: str) -> str:
+    at = max(text.find(value), 0)
+    end = min(at + len(value), at + LONGEST_VALUE)
+    first, last = max(at - AROUND, 0), min(end + AROUND, len(text))
+    cut = " ".join(text[first:last].split())
+    return f"{'…' if first else ''}{cut}{'…' if last < len(text) else ''}"
+
+
+def lines_of(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is shown of a request's sources, as the name of each argument and a sentence; not of what the tool's author gave it.
+
+    Args:
+        shown: The request, as an approver is shown it.
+    """
+    sources = shown.get("sources")
+    for one in sources if isinstance(sources, list) else ():
+        if one["origin"] != Origin.APP or not one["accepted"]:
+            # Others wrote the excerpt: its quotation marks are none that end it.
+            said = f": {quoted(one['excerpt'])}" if one.get("excerpt") else ""
+            yield str(one["argument"]), f"{line(one['from'])}{said}"
+
+
+__all__ = ["Excerpt", "excerpt", "lines_of"]

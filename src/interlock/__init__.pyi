@@ -16,6 +16,8 @@ from .tools import command as command
 from .tools import event as event
 from .tools import contract_from_schema as contract_from_schema
 from .tools import ToolContract as ToolContract
+from .tools.contracts import Undo as Undo
+from .tools.contracts import CompletedCall as CompletedCall
 from .tools import ToolContext as ToolContext
 from .tools import ToolRegistry as ToolRegistry
 from .tools import Effect as Effect
@@ -58,6 +60,7 @@ from .checkpointing import Capacity as Capacity
 from .tools import Principal as Principal
 from .tools import InstanceSnapshot as InstanceSnapshot
 from .tools.explanation import Explanation as Explanation
+from .operations.cancelling import Cancellation as Cancellation
 from .tools import CommandResult as CommandResult
 from .tools import ReadResult as ReadResult
 from .tools import ErrorResult as ErrorResult

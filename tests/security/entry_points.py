@@ -245,7 +245,16 @@ def looks() -> Iterator[Entry]:
         yield Entry("instances.timeline", lambda p, by, at=at: p.graph.instances.timeline(at(p), by=by), how)
         yield Entry("instances.explain", lambda p, by, at=at: p.graph.instances.explain(at(p), by=by).to_json(), how)
         yield Entry("instances.check_thread", lambda p, by, at=at: p.graph.instances.check_thread(at(p), by=by), how)
-        for name in ("acheck_thread", "aexplain", "aget", "asnapshot", "atimeline", "aaudit", "aclaims"):
+        for name in (
+            "acheck_thread",
+            "aexplain",
+            "aget",
+            "asnapshot",
+            "atimeline",
+            "aaudit",
+            "aclaims",
+            "acancellation",
+        ):
             yield Entry(
                 f"instances.{name}",
                 lambda p, by, at=at, name=name: asyncio.run(getattr(p.graph.instances, name)(at(p), by=by)),
@@ -257,6 +266,7 @@ def looks() -> Iterator[Entry]:
             how,
         )
         yield Entry("instances.audit", lambda p, by, at=at: p.graph.instances.audit(at(p), by=by), how)
+        yield Entry("instances.cancellation", lambda p, by, at=at: p.graph.instances.cancellation(at(p), by=by), how)
         yield Entry("instances.claims", lambda p, by, at=at: p.graph.instances.claims(at(p), by=by), how)
         yield Entry("instances.resume", lambda p, by, at=at: p.graph.instances.resume(at(p), by=by), how)
         yield Entry("instances.aresume", lambda p, by, at=at: asyncio.run(p.graph.instances.aresume(at(p), by=by)), how)
@@ -355,6 +365,7 @@ def words(text: str) -> frozenset[str]:
 
 LISTED = {
     "instances.approvals": "lists what they are asked about, of their tenant (test_a_list_holds_what_concerns_who_looks)",
+    "instances.cancel": "by the workflow's own rule (tests/commands/cancelling/test_who_and_when.py)",
     "instances.resolve": "an operator's, of the tenant (tests/security/test_resolving.py)",
     "instances.follow": "the application's: lets happen what was decided, as the library itself",
     "instances.afollow": "as follow",
@@ -407,7 +418,7 @@ LISTED = {
 """What is no look-up for somebody, and why, or where it is tested."""
 TWINS = words(
     """
-    instances.approvals instances.resolve instances.outcomes instances.tool_stats instances.examples card.shown card.approve card.edit
+    instances.approvals instances.cancel instances.resolve instances.outcomes instances.tool_stats instances.examples card.shown card.approve card.edit
     card.reject card.answer card.outcome card.rows card.svg deliveries.again deliveries.envelope deliveries.keep_unreadable
     """
 )

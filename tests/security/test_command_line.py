@@ -42,6 +42,7 @@ OF_A_TENANT = {
 }
 """Those that look, and what they are given beside a tenant and a database."""
 NAMING_ONE = {
+    "cancel": ["{instance}", "--reason", "B-INJECT", "--as", "mallory"],
     "audit": ["{instance}", "--erase", "B-INJECT", "--as", "mallory"],
     "audit-heads": ["{instance}", "--key", "{key}"],
 }
@@ -139,7 +140,11 @@ class Place:
         """The exit code and everything that was said, with the ids that were named taken out of it."""
         ids = self.ids if ids is None else ids
         given = [one.format(**ids, key=self.key) for one in arguments]
-        app = ["--app", self.app] if name.startswith(("approvals", "resolve")) and name != "approvals list" else []
+        app = (
+            ["--app", self.app]
+            if name.startswith(("approvals", "resolve", "cancel")) and name != "approvals list"
+            else []
+        )
         result = run(*name.partition(" --")[0].split(), *given, *app, "--db", self.db, *who)
         said = result.output
         for one in (*ids.values(), self.db):

@@ -53,6 +53,8 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
     ("GET", "/v1/instances/{workflow_id}/proposals/{proposal_id}"): Entrance(),
     ("DELETE", "/v1/instances/{workflow_id}/proposals/{proposal_id}"): Entrance(),
     ("POST", "/v1/instances/{workflow_id}/resume"): Entrance({}),
+    ("POST", "/v1/instances/{workflow_id}/cancellation"): Entrance({"reason": "x"}, stranger={400, 403}),
+    ("GET", "/v1/instances/{workflow_id}/cancellation"): Entrance(),
     ("POST", "/v1/instances/{workflow_id}/fork"): Entrance({}),
     ("POST", "/v1/instances/{workflow_id}/erasure"): Entrance({"reason": "x"}),
     ("GET", "/v1/approvals"): EVERYBODY,
@@ -81,6 +83,7 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
     ("POST", "/console/instances/{workflow_id}/resolve"): Entrance(
         form={**FORM, "key": "k", "attempt": "1", "found": "retry"}, foreign={403}
     ),
+    ("POST", "/console/instances/{workflow_id}/cancel"): Entrance(form={**FORM, "reason": "x"}, foreign={403}),
     ("POST", "/console/instances/{workflow_id}/fork"): Entrance(form=FORM, foreign={403}),
     ("POST", "/console/instances/{workflow_id}/erase"): Entrance(
         form={**FORM, "what": "payloads", "reason": "x"}, foreign={403}

@@ -11,6 +11,7 @@ from .._version import __version__
 from . import (
     approvals,
     audit_heads,
+    cancelling,
     case,
     checking,
     databases,
@@ -39,6 +40,7 @@ TOPICS = (
     audit_heads,
     approvals,
     resolving,
+    cancelling,
     deadlines,
     stats,
     traces,
@@ -54,7 +56,7 @@ TOPICS = (
 _PANELS = {
     "Begin here": ("demo", "show", "check", "access"),
     "Look": ("case", "instances", "audit", "audit-heads", "stats", "trace", "traces", "doctor"),
-    "Act": ("approvals", "resolve", "resume", "tick", "feedback"),
+    "Act": ("approvals", "resolve", "cancel", "resume", "tick", "feedback"),
 }
 """Which commands stand together in the help; the others follow after them."""
 _EPILOG = (

@@ -15,7 +15,7 @@ from .support.durations import seconds_of
 from .support.loading import AppOption, DbOption, RootOption, load_app, load_root
 from .support.output import AsJson, ExitCode, console, print_json
 from .support.tables import print_lines
-from .trail import moment
+from .support.trail import moment
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +70,8 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
         out.print(f"the wait of {workflow_id} ended")
     for proposal_id in done.carried_out:
         out.print(f"{proposal_id} was taken up")
+    for workflow_id in done.cancelled:
+        out.print(f"{workflow_id} was cancelled")
     for workflow_id in done.resumed:
         out.print(f"{workflow_id} went on")
     for failure in done.failed:
@@ -77,7 +79,9 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
             f"{failure.workflow_id} could not be taken up ({failure.kind} {line(failure.id)}): {_why(failure.error)}"
         )
         print_lines(f"The log has the whole error. {_again(failure)}", indent=2, style="dim")
-    if not quiet and not (done.lapsed or done.ended or done.carried_out or done.resumed or done.failed):
+    if not quiet and not (
+        done.lapsed or done.ended or done.carried_out or done.cancelled or done.resumed or done.failed
+    ):
         out.print("Nothing is overdue or settled.", style="dim")
 
 
@@ -107,6 +111,7 @@ def _json(done: Tick) -> JsonObject:
         ],
         "ended": [*done.ended],
         "carriedOut": [*done.carried_out],
+        "cancelled": [*done.cancelled],
         "resumed": [*done.resumed],
         "failed": [
             {

@@ -20,8 +20,8 @@ from .support.exports import check_export, erase_payloads, read_heads, read_key,
 from .support.loading import DbOption, open_store
 from .support.output import AsJson, ExitCode, console, print_json, visible
 from .support.tables import print_lines, print_table
+from .support.trail import print_trail
 from .traces import print_traced
-from .trail import print_trail
 
 
 def register(app: typer.Typer) -> None:

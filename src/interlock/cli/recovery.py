@@ -12,7 +12,7 @@ from ..tools.canonical import JsonObject
 from ..tools.sinks import line
 from .support.loading import DbOption, open_store
 from .support.output import AsJson, ExitCode, console, print_json
-from .trail import moment
+from .support.trail import moment
 
 
 def restored(

@@ -15,7 +15,7 @@ from ..tools.principal import Principal
 from .support.loading import AppOption, DbOption, load_app, open_store
 from .support.output import AsJson, ExitCode, print_error, print_json
 from .support.tables import print_lines, print_table
-from .trail import moment
+from .support.trail import moment
 
 
 def register(app: typer.Typer) -> None:

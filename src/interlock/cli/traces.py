@@ -20,7 +20,7 @@ from ..tracing.trail import records_of, reference_in
 from .support.loading import DbOption, open_store
 from .support.output import AsJson, ExitCode, console, print_json, short
 from .support.tables import print_table
-from .trail import moment, print_trail
+from .support.trail import moment, print_trail
 
 
 def register(app: typer.Typer) -> None:

@@ -13,7 +13,6 @@ from ..checkpointing.store import WorkflowStore
 from ..commands.running.engine import Engine
 from ..nodes.model_binding import check_model
 from ..nodes.models import DecisionView
-from ..pictures.picture import Picture, picture_of
 from ..rules.claims.compiling import with_claims
 from ..rules.definition import Definition, Edge, Limits, State, StateKind
 from ..rules.ordering import After, after_of, names_of
@@ -23,25 +22,27 @@ from ..rules.waits import WaitRule
 from ..tools.approvals import Approval
 from ..tools.approvals.deadlines import Within, check_within
 from ..tools.context import DataT
-from ..tools.contracts import ToolContract
+from ..tools.contracts import ToolContract, Undo
+from ..tools.contracts.undo import undo_of
 from ..tools.errors import WorkflowDefinitionError
 from ..tools.events import Event
 from ..tools.functions import Rule
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers, AnswersName, answers_of
 from ..tools.ownership import RunBy
+from .cancellable import Cancellable
 from .checks.approvals import check_no_chat
 from .checks.definition import check_definition, check_name
 from .checks.given import check_contract, check_settings, mode_of
-from .claiming import Claiming
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
+from .drawable import Drawable
 
 if TYPE_CHECKING:
     from .agents.middleware import InitialData, WorkflowMiddleware
 
 
-class Workflow(Claiming, Generic[DataT]):
+class Workflow(Cancellable, Drawable, Generic[DataT]):
     """A named, versioned state machine.
 
     Args:
@@ -206,6 +207,7 @@ class Workflow(Claiming, Generic[DataT]):
         sets: Mapping[str, Any] | None = None,
         after: After | ToolContract | None = None,
         once_per: str | Iterable[str] = (),
+        undo: Undo | ToolContract | Literal[False] | None = None,
         order: int | None = None,
     ) -> Self:
         """Allow a tool in a state, and say where it leads.
@@ -221,6 +223,7 @@ class Workflow(Claiming, Generic[DataT]):
                 changes such a field otherwise is refused.
             after: A tool that must have been carried out before on the instance; or `After(...)`, for one of several, with the same arguments.
             once_per: The tool is carried out once for each value of this argument (or of these), such as `"order_id"`.
+            undo: What a cancel runs to undo it, in place of the tool's own `undo=`.
             order: Which of several edges for this tool out of this state is tried first; the first whose guard holds is taken.
 
         A read that leads back to its own state makes no transition, unless it asks somebody or stands in an order with others.
@@ -248,6 +251,7 @@ class Workflow(Claiming, Generic[DataT]):
             approval=rule,
             after=after_of(after, f"{source} --{tool.name}--> {target}"),
             once_per=names_of(once_per),
+            undo=undo_of(undo, f"{source} --{tool.name}--> {target}"),
             sets=dict(sets or {}),
             order=order or 0,
         )
@@ -355,6 +359,7 @@ class Workflow(Claiming, Generic[DataT]):
             state_mapping=self._state_mapping,
             run_by=self._run_by,
             notify=self._notify,
+            cancel=self._cancel,
         )
 
     def compile(
@@ -421,25 +426,6 @@ class Workflow(Claiming, Generic[DataT]):
             definition = replace(definition, answers=answers_of(answers, f"the middleware of {self.name!r}"))
         engine = Engine(definition, workflow_store or WorkflowStore.in_memory())
         return WorkflowMiddleware(engine, initial_data=initial_data, others=others, strict=strict)
-
-    def picture(self) -> Picture:
-        """The workflow as a picture: shown by notebooks, and saved with `picture().save("workflow.svg")`.
-
-        Raises:
-            WorkflowDefinitionError: The workflow cannot work, and so cannot be drawn.
-        """
-        return picture_of(self.definition())
-
-    def to_mermaid(self) -> str:
-        """The workflow as Mermaid text, for documents."""
-        return self.picture().to_mermaid()
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        del include, exclude
-        try:
-            return self.picture()._repr_mimebundle_()
-        except WorkflowDefinitionError as error:  # half built: a notebook shows it as it grows
-            return {"text/plain": f"{self!r}, which cannot run yet: {error.message}"}
 
     def __repr__(self) -> str:
         return f"<Workflow {self.name} v{self.version}: {', '.join(self._states) or 'no states'}>"

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..rules.cancelling import CANCELLING
 from ..tools.explanation import ApprovalHere, AttemptHere, Explanation, NextStep, WaitHere
 
 
@@ -50,6 +51,8 @@ def _waits_for(one: Explanation, thread: ThreadStands) -> Iterator[str]:
             yield f"{_settled(approval)}, and its thread has not gone on since."
     for wait in one.waits:
         yield f"{_expected(wait)}."
+    if one.state == CANCELLING and not one.attempts:
+        yield "What was carried out is being undone, because it is cancelled."
     if thread.is_on_its_way and not one.attempts:
         since = "" if thread.since is None else f"; its last checkpoint is of {_time(thread.since)}"
         yield f"A run of its thread is under way, or broke off{since}."
@@ -64,6 +67,8 @@ def if_nobody_acts(one: Explanation, thread: ThreadStands) -> tuple[str, ...]:
 
 
 def _if_nobody_acts(one: Explanation, thread: ThreadStands) -> Iterator[str]:
+    if one.state == CANCELLING and not one.attempts:
+        yield "The next tick goes on undoing what was done; then it ends in 'cancelled'."
     for attempt in one.attempts:
         if attempt.status == "unknown":
             yield f"Nothing: it stands still for ever, for {attempt.tool} is never tried again by itself."

@@ -22,8 +22,8 @@ from ..tools.ids import mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
 from .approval_desk import ApprovalDesk
+from .cancelling import Cancels
 from .compiled import Config, Which
-from .door import Door
 from .explaining import Explaining
 from .reports import Reports
 from .ticking import Ticking
@@ -33,7 +33,7 @@ _MOVES_DRAWN = 1000
 """A picture says which states an instance left: of a longer way, in its last moves."""
 
 
-class Instances(Door, ApprovalDesk, Ticking, Explaining, Reports):
+class Instances(Cancels, ApprovalDesk, Ticking, Explaining, Reports):
     """The instances of one compiled workflow."""
 
     def get(self, which: Which, *, by: Principal | None = None) -> Instance:

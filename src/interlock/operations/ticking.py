@@ -11,9 +11,10 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalRequest, Instance, approval_listing
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
-from ..checkpointing.store.settled import claims, stops
+from ..checkpointing.store.settled import cancellations, claims, stops
 from ..checkpointing.store.settled.stops import Kind, Stop
 from ..commands.approvals.deadlines import Lapsed, lapse_one
+from ..commands.cancelling.cancel import take_up
 from ..commands.proposals.proposing import standing
 from ..commands.running.access import looked_at
 from ..commands.running.driver import arun, run
@@ -48,6 +49,8 @@ class Tick:
     """What could not be taken up, each with its error and when it is tried again. The others went on all the same."""
     carried_out: list[str] = field(default_factory=list)
     """The proposals from outside the graph that had been granted, and were carried out or came to nothing."""
+    cancelled: list[str] = field(default_factory=list)
+    """The instances whose cancel came to its end."""
 
 
 class Ticking:
@@ -97,6 +100,12 @@ class Ticking:
                     done.carried_out.append(one)
                 case Failure():
                     done.failed.append(one)
+        for one in (yield from self._each(self._to_cancel, self._cancel)):
+            match one:
+                case str():
+                    done.cancelled.append(one)
+                case Failure():
+                    done.failed.append(one)
         waits = yield from Deliveries(self._graph, root).ticking(resume=resume)
         done.ended, done.resumed = waits.ended, waits.resumed
         done.failed += waits.failed
@@ -124,6 +133,18 @@ class Ticking:
         name, now = self._engine.definition.name, self._engine.store.now(connection)
         return approval_listing.granted(connection, workflow=name, now=now, limit=limit)
 
+    def _to_cancel(self, connection: Connection, limit: int) -> list[Ids]:
+        definition, now = self._engine.definition, self._engine.store.now(connection)
+        if definition.cancelling is None:
+            return []
+        return cancellations.to_take_up(connection, workflow=definition.name, now=now, limit=limit)
+
+    def _cancel(self, ids: Ids) -> Steps[str | Failure | None]:
+        done = yield from self._tried(Kind.CANCEL, ids, take_up(self._engine, ids[1]))
+        if isinstance(done, Failure):
+            return done
+        return ids[1] if done else None
+
     def _lapse(self, ids: Ids) -> Steps[Lapsed | Failure | None]:
         done = yield from self._tried(Kind.DEADLINE, ids, lapse_one(self._engine, *ids))
         return done
@@ -144,14 +165,12 @@ class Ticking:
         try:
             return (yield from steps)
         except (ConflictError, OutcomeUnknown) as error:
-            logger.info("the %s of the approval %s is left for the next tick: %s", kind.value, approval_id, error)
+            logger.info("the %s of %s is left for the next tick: %s", kind.value, approval_id, error)
             return Failure(kind.value, approval_id, workflow_id, error, None)
         except StoreUnavailable:
             raise
         except Exception as error:
-            logger.exception(
-                "the %s of the approval %s could not be taken up; a later tick tries again", kind.value, approval_id
-            )
+            logger.exception("the %s of %s could not be taken up; a later tick tries again", kind.value, approval_id)
             failure = error
         at = yield from in_store(lambda connection: self._failed(connection, stop, failure))
         return Failure(kind.value, approval_id, workflow_id, failure, at)

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import AuditKind, Instance, Unit
 from ..checkpointing.store import instances as instance_rows
 from ..commands.execution.commands import stale
+from ..commands.instances.cancel_deadline import keep_deadline
 from ..commands.instances.lineage import descends, parents_of
 from ..commands.instances.starting import blank_instance
 from ..commands.instances.versions import keep, proved
@@ -30,6 +31,7 @@ from ..commands.running.entrances import enter
 from ..commands.running.operations import Either, Look, Steps, in_store
 from ..commands.running.scope import is_nested, workflow_id_of
 from ..commands.waits.settling import arrive
+from ..rules.cancelling import CANCELLING
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
 from .compiled import CompiledWorkflow, Config
@@ -277,6 +279,12 @@ def _begin(
         return _same_fork(engine, existing, began)
     now = engine.store.now(connection)
     state = definition.state(definition.state_mapping.get(str(began["state"]), str(began["state"])))
+    if state.name == CANCELLING:
+        raise ConflictError(
+            f"At that checkpoint {source.workflow_id} was being cancelled, and what was done is its own to undo. Nothing was forked; fork it from a "
+            "checkpoint before the cancel.",
+            retryable=False,
+        )
     model = definition.data_model
     data = definition.parse_data(values.get("data"))
     instance = blank_instance(
@@ -299,6 +307,7 @@ def _begin(
     given = {"data": unit.hide(instance.data, definition.sensitive), **proved(definition)}
     unit.record(AuditKind.FORK, principal, {**began, **given})
     unit.flush()
+    keep_deadline(engine, unit)
     return arrive(engine, unit)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..rules.cancelling import CANCELLED, CANCELLING
 from ..rules.conditions import Condition
 from ..rules.definition import Definition, Edge, State
 from ..rules.ordering import order_in_words
@@ -57,12 +58,12 @@ class DrawnEdge:
 
 @dataclass(frozen=True)
 class DrawnEnd:
-    """One way in which a wait ends: what ends it, and the state that follows."""
+    """One way in which a state ends without a call: the end of a wait, or a cancel; and the state that follows."""
 
     by: str
     """The event's name on the wire, or the deadline in words."""
     kind: str
-    """event, deadline or failure."""
+    """event, deadline, failure or cancel."""
     target: str
 
     def to_json(self) -> JsonObject:
@@ -72,7 +73,7 @@ class DrawnEnd:
 
 @dataclass(frozen=True)
 class DrawnState:
-    """A state, with the edges out of it and, where it waits, what ends the wait."""
+    """A state, with the edges out of it and what ends it otherwise: where it waits what ends the wait, and a cancel."""
 
     name: str
     kind: str
@@ -166,9 +167,24 @@ def _state(definition: Definition, state: State) -> DrawnState:
         kind=state.kind.value,
         is_initial=state.name == definition.initial,
         is_final=state.is_final,
-        edges=tuple(_edge(edge) for edge in definition.by_source[state.name]),
-        ends=_ends(state.wait),
+        edges=tuple(_edge(edge) for edge in _edges(definition, state)),
+        ends=(*_ends(state.wait), *_cancels(definition, state)),
     )
+
+
+def _edges(definition: Definition, state: State) -> tuple[Edge, ...]:
+    return definition.edges_for(state.name, undoing=state.name == CANCELLING and definition.cancelling is not None)
+
+
+def _cancels(definition: Definition, state: State) -> tuple[DrawnEnd, ...]:
+    if definition.cancelling is None or state.is_final:
+        return ()
+    if state.name == CANCELLING:
+        return (DrawnEnd("all is undone", "cancel", CANCELLED),)
+    rule = definition.cancelling.rule
+    if rule.states is None or state.name in rule.states:
+        return (DrawnEnd(f"cancel ({rule.in_short()})", "cancel", CANCELLING),)
+    return () if rule.after is None else (DrawnEnd(f"cancel ({rule.deadline})", "cancel", CANCELLING),)
 
 
 def _ends(wait: WaitRule | None) -> tuple[DrawnEnd, ...]:

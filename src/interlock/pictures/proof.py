@@ -30,7 +30,7 @@ def picture_of_proof(definition: Definition, proof: Proof) -> Picture:
 
 def _step(step: Step) -> RouteStep:
     match step.kind:
-        case StepKind.EVENT | StepKind.FAILURE | StepKind.DEADLINE:
+        case StepKind.EVENT | StepKind.FAILURE | StepKind.DEADLINE | StepKind.CANCEL:
             return RouteStep(step.source, step.target, end=step.kind.value)
         case StepKind.FORK:
             return RouteStep(step.source, step.target)

@@ -64,6 +64,11 @@ def _sent(_record: AuditRecord, payload: Mapping[str, Any]) -> str:
     return str(envelope.get("eventName", ""))
 
 
+def _cancelled(_record: AuditRecord, payload: Mapping[str, Any]) -> str:
+    undone, left = len(payload.get("undone") or ()), len(payload.get("left") or ())
+    return f"{undone} undone, {left} left for a person"
+
+
 def _note(payload: Mapping[str, Any]) -> str:
     return f": {payload['note']}" if payload.get("note") else ""
 
@@ -82,6 +87,9 @@ _TOLD: Mapping[AuditKind, Callable[[AuditRecord, Mapping[str, Any]], str]] = {
     AuditKind.VOID: lambda _record, payload: str(payload.get("problem", "")),
     AuditKind.UNKNOWN: lambda _record, payload: str(payload.get("problem", "")),
     AuditKind.LIMIT: lambda _record, payload: str(payload.get("reason", "")),
+    AuditKind.CANCEL: lambda record, payload: f"cancelled by {record.principal_id}: {payload.get('reason', '')}",
+    AuditKind.NOT_UNDONE: lambda _record, payload: f"a person has to see to it: {payload.get('why', '')}",
+    AuditKind.CANCELLED: _cancelled,
     AuditKind.TRANSITION: _moved,
     AuditKind.EVENT_OUT: _sent,
     AuditKind.EVENT_IN: _sent,

@@ -41,7 +41,7 @@ class _Colours:
 
 C = _Colours()
 _KINDS = {"read": ("○", C.read), "command": ("●", C.command), "event": ("◆", C.event)}
-_MARKS = {"deadline": ("◷", C.line), "failure": ("✕", C.command), "event": ("◇", C.event)}
+_MARKS = {"deadline": ("◷", C.line), "failure": ("✕", C.command), "event": ("◇", C.event), "cancel": ("✕", C.line)}
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,10 @@ def _legend(drawing: Drawing) -> list[tuple[str, str, str]]:
         rows.append(("", C.person, "a person decides"))
     for state in drawing.states:
         for end in state.ends:
-            row = (*_MARKS[end.kind], {"event": "event in", "deadline": "deadline", "failure": "failure"}[end.kind])
+            row = (
+                *_MARKS[end.kind],
+                {"event": "event in", "deadline": "deadline", "failure": "failure", "cancel": "cancel"}[end.kind],
+            )
             if row not in rows:
                 rows.append(row)
     return rows
@@ -234,7 +237,15 @@ def _legend_width(rows: Iterable[tuple[str, str, str]]) -> float:
 def _box(x: float, y: float, size: Size, *, state: DrawnState, lines: Sequence[_Line], light: BoxLight) -> list[str]:
     left, top = x - size.width / 2, y - size.height / 2
     here = light.is_lit
-    fill = C.lit_box if here else C.final if state.is_final else C.wait if state.ends else C.box
+    fill = (
+        C.lit_box
+        if here
+        else C.final
+        if state.is_final
+        else C.wait
+        if any(end.kind != "cancel" for end in state.ends)
+        else C.box
+    )
     stroke, width = (C.lit, 2.5) if here else (C.rule, 1.2)
     parts = []
     if here:

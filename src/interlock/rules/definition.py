@@ -14,8 +14,9 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ValidationError
 
 from ..tools.approvals import Approval
-from ..tools.canonical import digest
+from ..tools.canonical import JsonObject, digest
 from ..tools.contracts import ToolContract
+from ..tools.contracts.undo import Undoes
 from ..tools.contracts.yes_or_no import yes_or_no
 from ..tools.errors import DefinitionChanged, RuleError, UnknownState
 from ..tools.kinds import ToolKind
@@ -23,6 +24,7 @@ from ..tools.model_answers import Answers
 from ..tools.ownership import RunBy
 from ..tools.wire import WireNames
 from .assumptions import Assumptions
+from .cancelling import CANCELLED, CANCELLING, CancelRule
 from .conditions import Condition
 from .ordering import After, order_to_json, why_again
 from .policies import Mode, Policy
@@ -100,6 +102,8 @@ class Edge:
     """What must have been carried out before."""
     once_per: tuple[str, ...] = ()
     """The arguments for whose values it is carried out once."""
+    undo: Undoes = None
+    """What undoes a call of this edge; as its tool says where it is None."""
     order: int = 0
     """Which of several edges for one tool out of one state is tried first."""
     node: str = ""
@@ -114,6 +118,11 @@ class Edge:
     def label(self) -> str:
         """The edge in words, for messages."""
         return f"{self.source} --{self.tool.name}--> {self.target}"
+
+    @property
+    def undone_by(self) -> Undoes:
+        """What undoes a call of this edge."""
+        return self.tool.undo if self.undo is None else self.undo
 
     @property
     def guard_label(self) -> str:
@@ -137,6 +146,20 @@ class Edge:
         if too_early is not None or not self.once_per:
             return too_early
         return why_again(self.once_per, self.tool, canonical, view)
+
+
+@dataclass(frozen=True)
+class Cancelling:
+    """What a workflow that can be cancelled has beside its own."""
+
+    rule: CancelRule
+    undos: Mapping[str, Edge] = field(default_factory=dict)
+    """The edges that a cancel takes, by their tool: from `cancelling` to itself. Nobody is offered them."""
+
+    def to_json(self) -> JsonObject:
+        """As plain data, for the fingerprint."""
+        undos: JsonObject = {name: edge.tool.binding_digest for name, edge in sorted(self.undos.items())}
+        return {"rule": self.rule.to_json(), "undos": undos}
 
 
 @dataclass(frozen=True)
@@ -186,6 +209,8 @@ class Definition:
     """Who may propose on an instance beside the person whom it serves."""
     notify: bool = False
     """Whether an event leaves when somebody is needed."""
+    cancelling: Cancelling | None = None
+    """Who may cancel an instance, and what is undone then; None where nobody may."""
 
     @cached_property
     def by_source(self) -> Mapping[str, tuple[Edge, ...]]:
@@ -219,7 +244,25 @@ class Definition:
     def successors(self, state: str) -> tuple[str, ...]:
         """The states that may follow a state: by its edges, its events and its deadline."""
         wait = self.waits.get(state)
-        return (*(edge.target for edge in self.by_source[state]), *(() if wait is None else wait.ends))
+        ends = () if wait is None else wait.ends
+        return (*(edge.target for edge in self.by_source[state]), *ends, *self._cancelled_from(state))
+
+    def _cancelled_from(self, state: str) -> tuple[str, ...]:
+        """The states that a cancel leads to."""
+        if self.cancelling is None or self.states[state].is_final:
+            return ()
+        return (CANCELLED,) if state == CANCELLING else (CANCELLING, CANCELLED)
+
+    def edges_for(self, state: str, *, undoing: bool) -> tuple[Edge, ...]:
+        """The edges that a call may take: those out of the state, or for a cancel the undos."""
+        if not undoing:
+            return self.by_source.get(state, ())
+        return () if self.cancelling is None else tuple(self.cancelling.undos.values())
+
+    @cached_property
+    def undo_only(self) -> frozenset[str]:
+        """The tools that no edge carries, and that a cancel alone calls."""
+        return frozenset(self.contracts) - {edge.tool.name for edge in self.edges}
 
     def reachable(self, state: str) -> frozenset[str]:
         """The states that may still come after a state; itself only when there is a way back."""
@@ -235,12 +278,13 @@ class Definition:
     @cached_property
     def wire_names(self) -> WireNames:
         """Canonical names to the ones that model providers accept, and back."""
-        return WireNames({edge.tool.name: edge.tool for edge in self.edges}.values())
+        return WireNames(self.contracts.values())
 
     @cached_property
     def contracts(self) -> Mapping[str, ToolContract]:
-        """Every tool of the workflow by its canonical name."""
-        return {edge.tool.name: edge.tool for edge in self.edges}
+        """Every tool of the workflow by its canonical name, those included that only a cancel calls."""
+        undos = () if self.cancelling is None else self.cancelling.undos.values()
+        return {edge.tool.name: edge.tool for edge in (*self.edges, *undos)}
 
     @cached_property
     def sensitive(self) -> frozenset[str]:
@@ -281,6 +325,7 @@ class Definition:
                     for edge in self.edges
                 ),
                 **({"claims": [*self.claims]} if self.claims else {}),
+                **({} if self.cancelling is None else {"cancel": self.cancelling.to_json()}),
             }
         )
 

@@ -81,6 +81,8 @@ def _each(
     definition: Definition, offered: Mapping[str, Edge], broken: Mapping[str, RuleError], now: Now
 ) -> Iterator[Blocked]:
     for name, contract in definition.contracts.items():
+        if name in definition.undo_only:
+            continue
         found = _why(definition, contract, offered.get(name), broken.get(name), now)
         if found is not None:
             yield Blocked(name, *found)

@@ -97,7 +97,7 @@ def judge(
     """
     broken: dict[str, RuleError] = {}
     allowed = offered_edges(
-        definition.by_source.get(view.state, ()),
+        definition.edges_for(view.state, undoing=proposal.undoes is not None),
         view,
         policies=definition.policies,
         mode=definition.mode,

@@ -38,6 +38,7 @@ class Proposal:
         mark: The instance's signature of all this, where it waits in a channel.
         is_decided: Whether its arguments are those that a person decided on, and may hold what only they state.
         is_claim: Whether it was read from plain data: it is then believed only with its signature.
+        undoes: The key of the call that it undoes, where a cancel makes it; never read from plain data.
     """
 
     key: str
@@ -54,11 +55,12 @@ class Proposal:
     mark: str | None = None
     is_decided: bool = False
     is_claim: bool = False
+    undoes: str | None = None
 
     def to_json(self) -> JsonObject:
         """The proposal as plain data, to wait in a channel."""
         values = dict(self.__dict__)
-        del values["is_claim"], values["is_decided"]
+        del values["is_claim"], values["is_decided"], values["undoes"]
         values["requester"] = self.requester.to_json()
         return values
 
@@ -71,7 +73,7 @@ class Proposal:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Proposal":
         """Read what `to_json` gave."""
-        values = {**data, "is_claim": True, "is_decided": False}
+        values = {**data, "is_claim": True, "is_decided": False, "undoes": None}
         values["requester"] = Principal.from_json(values["requester"])
         return cls(**values)
 

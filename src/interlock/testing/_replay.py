@@ -16,8 +16,10 @@ from ..graphs.compiler import compile_graph
 from ..operations.deliveries import Deliveries
 from ..operations.stepping import Stepper
 from ..pictures.picture import Picture
+from ..rules.cancelling import RESERVED
 from ..rules.definition import Definition, Edge
 from ..tools.approvals import Approval, Escalate
+from ..tools.approvals.deadlines import seconds_of
 from ..tools.errors import OutcomeUnknown
 from ..tools.principal import Principal
 from ..tools.results import Pending
@@ -165,6 +167,25 @@ class Replay:
         self._pass(0.0 if rule is None else rule.seconds)
         self._go()
         return self._came_to(to, "let the deadline pass")
+
+    def cancel(self, to: str) -> Replay:
+        """Have the instance cancelled: nothing is undone in a replay, so it comes to `cancelled` at once.
+
+        Args:
+            to: `cancelling` or `cancelled`.
+
+        Raises:
+            PathNotTaken: The workflow did something else.
+        """
+        cancelling = self._definition.cancelling
+        if cancelling is not None and self.state not in RESERVED:
+            rule = cancelling.rule
+            if rule.after is not None:
+                self._pass(seconds_of(rule.after))
+            else:
+                by = Principal("proposer", roles=rule.roles)
+                self.graph.instances.cancel(self._which, "A path of a proof is replayed.", by=by)
+        return self if to in RESERVED and self.state in RESERVED else self._came_to(to, "cancel")
 
     def fork(self) -> Replay:
         """Fork the instance; the steps that follow are the fork's."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, create_model
 
 from ..rules.assumptions import Assumptions
 from ..rules.conditions import Add, Condition, OneOf
-from ..rules.definition import Definition, Edge, State, StateKind
+from ..rules.definition import Cancelling, Definition, Edge, State, StateKind
 from ..rules.limits import LimitPerRun, RequireRole
 from ..rules.waits import WaitRule
 from ..tools.approvals import Approval, Escalate
@@ -75,6 +75,7 @@ def stood_in(definition: Definition, answers: Answers, *, begins_in: str, data: 
         states={name: _state(state, answers, model) for name, state in definition.states.items()},
         edges=tuple(_edge(edge, tools[edge.tool.name], answers) for edge in definition.edges),
         data_model=model,
+        cancelling=None if definition.cancelling is None else Cancelling(definition.cancelling.rule),
         policies=tuple(one for one in definition.policies if type(one) in {RequireRole, LimitPerRun}),
         assumptions=Assumptions(),
         claims=(),
@@ -180,7 +181,15 @@ def _edge(edge: Edge, tool: ToolContract[..., Any], answers: Answers) -> Edge:
     if approval is not None and approval.when is not None:
         approval = replace(approval, when=lambda: answers.is_asked)
     return replace(
-        edge, tool=tool, guard=guard, check=None, approval=approval, after=None, once_per=(), is_relied_on=False
+        edge,
+        tool=tool,
+        guard=guard,
+        check=None,
+        approval=approval,
+        after=None,
+        once_per=(),
+        undo=False,
+        is_relied_on=False,
     )
 
 

@@ -11,7 +11,7 @@ from .columns import TABLE_OPTIONS, ident, instant, metadata, text
 resumptions = sa.Table(
     "workflow_resumptions",
     metadata,
-    sa.Column("kind", ident(16), primary_key=True, comment="wait, approval, attempt, deadline"),
+    sa.Column("kind", ident(16), primary_key=True, comment="wait, approval, attempt, deadline, proposal, cancel"),
     sa.Column("workflow_id", ident(64), primary_key=True),
     sa.Column("stop_id", ident(128), primary_key=True, comment="of the wait, the approval, or the attempt's key"),
     sa.Column("workflow", ident(), nullable=False),

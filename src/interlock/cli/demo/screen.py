@@ -16,7 +16,7 @@ from ...tools.canonical import JsonObject
 from ..instances import print_verdict
 from ..support.asking import show_request
 from ..support.output import console, program, short, visible
-from ..trail import print_trail
+from ..support.trail import print_trail
 from .cases import Case
 from .desk import Desk
 from .playing import Teller

@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
 from ...checkpointing.store import approvals as approval_rows
 from ...checkpointing.store import ledger as ledger_rows
-from ...checkpointing.store.settled import claims
+from ...checkpointing.store.settled import cancellations, claims
 from ...checkpointing.store.settled.stops import LEFT_ALONE, Kind, Stop
+from ...rules.cancelling import CANCELLING, undo_key
 from ...rules.definition import Edge, offered_edges
 from ...rules.gate import Admission
 from ...rules.proposals import Proposal
@@ -113,6 +114,8 @@ def resolve(
     if (refused := why_not_resolve(engine, unit.instance, by)) is not None:
         raise refused
     entry = _waiting(unit, key, resolution)
+    if unit.instance.state == CANCELLING and resolution.found is Found.RETRY:
+        _see_that_it_undoes(unit, entry)
     unit.record(
         AuditKind.RESOLUTION,
         by,
@@ -201,6 +204,23 @@ def _waiting(unit: Unit, key: str | None, resolution: Resolution) -> LedgerEntry
     return entry
 
 
+def _see_that_it_undoes(unit: Unit, entry: LedgerEntry) -> None:
+    """See that an attempt on an instance that is cancelled may be tried again: one that undoes something.
+
+    Raises:
+        InputError: It is one of those that are to be undone.
+    """
+    workflow_id = unit.instance.workflow_id
+    row = cancellations.load(unit.connection, workflow_id)
+    calls = [] if row is None else row.calls
+    if entry.idempotency_key not in {undo_key(workflow_id, call.key) for call in calls}:
+        raise InputError(
+            f"{entry.tool} in {workflow_id} is not tried again, because the workflow is being cancelled. Nothing was resolved; say whether it happened "
+            "(then it is undone) or failed.",
+            code="cancelling",
+        )
+
+
 def _changed(entry: LedgerEntry) -> ConflictError:
     return ConflictError(
         f"{entry.tool} in {entry.workflow_id} was tried again since: its last attempt is number {entry.attempt}. Nothing was resolved; look again.",
@@ -234,6 +254,9 @@ def _as_attempted(engine: Engine, commands: Commands, unit: Unit, entry: LedgerE
 
 def _edge(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Principal) -> Edge:
     """The edge that was being taken: nothing moved since, so it is the one that is offered, or the only one of the tool."""
+    if unit.instance.state == CANCELLING and entry.tool in engine.definition.contracts:
+        # It is undone next, or it undoes something: either way the instance stays where it is.
+        return Edge(CANCELLING, engine.definition.contracts[entry.tool], CANCELLING)
     here = [edge for edge in engine.definition.by_source.get(unit.instance.state, ()) if edge.tool.name == entry.tool]
     offered = offered_edges(here, engine.view(unit.instance, requester, unit))
     for edge in (*offered, *here):

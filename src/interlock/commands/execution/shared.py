@@ -293,7 +293,7 @@ class Execution:
         edge = next(
             (
                 edge
-                for edge in self.engine.definition.by_source.get(unit.instance.state, ())
+                for edge in self.engine.definition.edges_for(unit.instance.state, undoing=proposal.undoes is not None)
                 if edge.tool.name == proposal.tool and self.node in {None, edge.node}
             ),
             None,

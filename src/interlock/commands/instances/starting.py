@@ -18,6 +18,7 @@ from ...tools.principal import Principal
 from ..running.engine import Engine
 from ..running.scope import Scope
 from ..waits.settling import arrive
+from .cancel_deadline import keep_deadline
 from .versions import keep, proved
 
 
@@ -71,6 +72,7 @@ def ensure_instance(
         },
     )
     unit.flush()
+    keep_deadline(engine, unit)
     return arrive(engine, unit)
 
 

@@ -14,7 +14,7 @@ from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from .engine import Engine
 
-Reason = Literal["approval", "escalated", "unknown", "overdue"]
+Reason = Literal["approval", "escalated", "unknown", "overdue", "left_over"]
 
 
 class SomebodyNeeded(Event, name="interlock.somebody.needed", version=1):
@@ -22,7 +22,7 @@ class SomebodyNeeded(Event, name="interlock.somebody.needed", version=1):
 
     reason: Reason
     """A decision is asked for (`approval`), another role is asked now (`escalated`), an attempt broke off (`unknown`), or nobody decided,
-    or nothing came, in time (`overdue`).
+    or nothing came, in time (`overdue`), or a cancel could not undo everything (`left_over`).
     """
     state: str
     tool: str | None = None
@@ -72,6 +72,11 @@ def timed_out(engine: Engine, unit: Unit, wait: Wait, by: Principal) -> None:
     _emit(engine, unit, event, (wait.wait_id,), by)
 
 
+def left_over(engine: Engine, unit: Unit, by: Principal) -> None:
+    """Say that a cancel left something for a person."""
+    _emit(engine, unit, SomebodyNeeded(reason="left_over", state=unit.instance.state), (), by)
+
+
 def _emit(
     engine: Engine, unit: Unit, event: SomebodyNeeded, about: tuple[str | int | None, ...], by: Principal
 ) -> None:
@@ -98,4 +103,4 @@ def _moment(microseconds: int | None) -> dt.datetime | None:
     return None if microseconds is None else moment_of(microseconds)
 
 
-__all__ = ["Reason", "SomebodyNeeded", "asked", "broke_off", "timed_out"]
+__all__ = ["Reason", "SomebodyNeeded", "asked", "broke_off", "left_over", "timed_out"]

@@ -106,6 +106,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         self._by_name = {
             contract.wire_name: GatedTool.of(contract, strict=strict)
             for contract in engine.definition.contracts.values()
+            if contract.name not in engine.definition.undo_only
         }
         self._strict = strict
         self.tools: Sequence[BaseTool] = [*self._by_name.values()]

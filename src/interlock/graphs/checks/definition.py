@@ -7,6 +7,7 @@ from dataclasses import replace
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
+from ...rules.cancelling import CancelRule
 from ...rules.definition import Definition, Edge, Limits, State, StateKind
 from ...rules.policies import Mode, Policy
 from ...tools.contracts import ToolContract
@@ -16,6 +17,7 @@ from ...tools.ownership import RunBy
 from ...tools.schemas.offered.strict import strict_schema
 from ...tools.schemas.signature import first_line
 from .approvals import check_approvals
+from .cancelling import with_cancelling
 from .rules import check_rules
 from .waits import check_waits
 
@@ -45,6 +47,7 @@ def check_definition(
     state_mapping: Mapping[str, str] | None = None,
     run_by: RunBy = RunBy.SERVED,
     notify: bool = False,
+    cancel: CancelRule | None = None,
 ) -> Definition:
     """Make a definition of what the builder gathered.
 
@@ -84,6 +87,7 @@ def check_definition(
     _strict(definition)
     check_approvals(definition)
     _one_version(definition)
+    definition = with_cancelling(definition, cancel)
     try:
         definition.wire_names  # noqa: B018 -- making the bijection checks it
     except RegistryError as error:

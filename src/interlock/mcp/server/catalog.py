@@ -114,6 +114,8 @@ class ServedWorkflow:
         yield from self._services()
         moving = {edge.tool.name for edge in self.definition.edges if edge.moves}
         for name, contract in sorted(self.definition.contracts.items()):
+            if name in self.definition.undo_only:
+                continue
             call = schemas.call_schema(contract, is_pinned=self.pinned is not None, moves=name in moving)
             listed = Tool(
                 name=self.names[name],

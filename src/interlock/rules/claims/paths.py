@@ -17,6 +17,7 @@ from typing import Any
 from ...tools.approvals import Approval, Escalate
 from ...tools.kinds import Effect, ToolKind
 from ..assumptions import Assumption, Assumptions
+from ..cancelling import CANCELLED, CANCELLING
 from ..conditions import Add, All, Condition, Either, HasRole, Named, Not, OneOf, values_of
 from ..definition import Definition, Edge
 from ..limits import LimitPerRun, RequireRole
@@ -38,6 +39,8 @@ class StepKind(StrEnum):
     """An event ended a wait that says that what is waited for failed."""
     DEADLINE = "deadline"
     """A deadline ended a wait."""
+    CANCEL = "cancel"
+    """Somebody, or a deadline, cancels it; or everything is undone."""
     FORK = "fork"
     """A new instance goes on from a checkpoint of this one, with a ledger of its own."""
 
@@ -183,6 +186,7 @@ class Paths:
             return
         yield from self._calls(situation)
         yield from self._wait_ends(situation)
+        yield from self._cancels(situation)
         if (any(situation.counts) or situation.done) and not self.assumed.never_forked:
             step = Step(StepKind.FORK, situation.state, situation.state, because="somebody forks the instance")
             yield Move(step, replace(situation, counts=(0,) * len(self.limits), done=frozenset()))
@@ -214,7 +218,7 @@ class Paths:
             return False
         return not any(
             self._answers(rival, situation) == (True,) and not self._is_early(rival, situation)
-            for rival in self.definition.by_source[edge.source]
+            for rival in self.definition.by_source.get(edge.source, ())
             if rival.tool.name == edge.tool.name and rival.order < edge.order
         )
 
@@ -279,6 +283,27 @@ class Paths:
                 continue
             for values in itertools.product(*self.fields.values()):
                 yield Move(step, replace(situation, state=target, values=values))
+
+    def _cancels(self, situation: Situation) -> Iterator[Move]:
+        """What a cancel does: it begins in a state, calls what undoes others, whatever they were, and ends."""
+        cancelling = self.definition.cancelling
+        if cancelling is None:
+            return
+        if situation.state == CANCELLING:
+            over = Step(StepKind.CANCEL, CANCELLING, CANCELLED, because="what can be undone is undone")
+            yield Move(self._ended(over), replace(situation, state=CANCELLED))
+            for edge in cancelling.undos.values():
+                if self._is_offered(edge, situation):
+                    roles = self.required_roles(edge)
+                    undo = Step(
+                        StepKind.CALL, CANCELLING, CANCELLING, edge, proposer_roles=roles, because="it undoes something"
+                    )
+                    yield from self._landing(undo, situation)
+            return
+        rule = cancelling.rule
+        if rule.after is not None or rule.states is None or situation.state in rule.states:
+            step = Step(StepKind.CANCEL, situation.state, CANCELLING, because="it is cancelled")
+            yield Move(step, replace(situation, state=CANCELLING))
 
     def _ended(self, step: Step) -> Step:
         return replace(step, is_last=self.definition.states[step.target].is_final)

@@ -44,7 +44,7 @@ def step_in_words(step: Step) -> str:
     where = f"from {step.source!r} to {step.target!r}" if step.source != step.target else f"in {step.source!r}"
     because = f" ({step.because})" if step.because else ""
     match step.kind:
-        case StepKind.EVENT | StepKind.FAILURE | StepKind.DEADLINE | StepKind.FORK:
+        case StepKind.EVENT | StepKind.FAILURE | StepKind.DEADLINE | StepKind.CANCEL | StepKind.FORK:
             return f"{where}: {step.because}"
         case StepKind.RESOLVED:
             return f"{where}: {step.tool} broke off, and a person says that it happened{because}"

@@ -1,4 +1,4 @@
-"""Instances: begun, looked at, proposed on, run on, forked and erased."""
+"""Instances: begun, looked at, proposed on, run on, cancelled, forked and erased."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
+from ...commands.cancelling.cancellation import Cancellation
 from ...tools.errors import InputError, RevisionConflict
 from ...tools.explanation import Explanation
 from ...tools.results import CommandResult, ErrorResult, InstanceSnapshot, Pending, ReadResult, Result
@@ -19,6 +20,7 @@ from ..moments import moment
 from ..problems import denied, of_error
 from ..queries.listing import listed
 from .shapes import (
+    CancelRequest,
     Erased,
     EraseRequest,
     ForkAnswer,
@@ -182,6 +184,26 @@ async def resume(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> 
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     await found.instances.aresume(workflow_id, by=caller.looks_as)
     return await found.instances.asnapshot(workflow_id, by=caller.looks_as)
+
+
+@router.post("/instances/{workflow_id}/cancellation", operation_id="cancelInstance")
+async def cancel(workflow_id: WorkflowIdPath, body: CancelRequest, serves: Serves, caller: Calls) -> Cancellation:
+    """Cancel an instance: nothing else may be called, and what was carried out is undone, newest first. It is safe to repeat.
+
+    Its workflow says who may.
+    """
+    found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
+    return await found.instances.acancel(workflow_id, body.reason, by=caller.principal)
+
+
+@router.get("/instances/{workflow_id}/cancellation", operation_id="getCancellation")
+async def cancellation(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> Cancellation:
+    """What became of cancelling an instance: what was undone, and what is left for a person."""
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    became = await found.instances.acancellation(workflow_id, by=caller.looks_as)
+    if became is None:
+        raise InputError(f"Nobody has cancelled {workflow_id}. Nothing was done.", code="not_cancelled")
+    return became
 
 
 @router.post("/instances/{workflow_id}/fork", operation_id="forkInstance", status_code=HTTPStatus.CREATED)

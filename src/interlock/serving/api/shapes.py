@@ -55,6 +55,13 @@ class ProposeRequest(WireModel):
     arguments: JsonObject = Field(default_factory=dict)
 
 
+class CancelRequest(WireModel):
+    """Cancel an instance."""
+
+    reason: str = Field(min_length=1, max_length=2000)
+    """Why; it is recorded."""
+
+
 class ForkRequest(WireModel):
     """Begin an instance of its own from a checkpoint."""
 

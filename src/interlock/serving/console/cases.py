@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from ...checkpointing import SQLCheckpointer
 from ...checkpointing.reports.attention import attempts_of
 from ...checkpointing.store.audit import newest
+from ...commands.cancelling.requesting import may_cancel
 from ...commands.execution.resolution import Found as Outcome
 from ...commands.running.access import why_not_resolve
 from ...pictures.timeline import Entry, timeline_of
@@ -79,6 +80,7 @@ def add(router: APIRouter) -> None:
     router.get("/instances/{workflow_id}")(show)
     router.post("/instances/{workflow_id}/resume")(resume)
     router.post("/instances/{workflow_id}/resolve")(resolve)
+    router.post("/instances/{workflow_id}/cancel")(cancel)
     router.post("/instances/{workflow_id}/fork")(fork)
     router.post("/instances/{workflow_id}/erase")(erase)
 
@@ -113,6 +115,8 @@ def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, be
         "picture": Markup(picture.svg),  # noqa: S704 -- our own drawing, whose texts are escaped as they are drawn
         "open_items": [*map(_approval, explained.approvals), *(_wait(one, workflow_id) for one in explained.waits)],
         "attempts": _attempts(found),
+        "cancellation": instances.cancellation(workflow_id),
+        "may_cancel": may_cancel(engine, instance, caller.principal),
         "may_resolve": why_not_resolve(engine, instance, caller.principal) is None,
         "claims": instances.claims(workflow_id),
         "verification": verified(engine.store, workflow_id) if verify else None,
@@ -273,6 +277,23 @@ async def resolve(
         attempt=attempt,
     )
     return to(request, f"/console/instances/{part(workflow_id)}", "resolved")
+
+
+async def cancel(
+    request: Request,
+    workflow_id: str,
+    serves: Serves,
+    caller: Calls,
+    *,
+    reason: Annotated[str, Form(min_length=1, max_length=2000)],
+    form_token: Annotated[str, Form()] = "",
+) -> Response:
+    """Cancel it, and undo what can be undone."""
+    serves.callers.check_form(request, caller, form_token)
+    found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
+    became = await found.instances.acancel(workflow_id, reason, by=caller.principal)
+    done = "cancelled" if became.is_done and not became.left else "cancelling"
+    return to(request, f"/console/instances/{part(workflow_id)}", done)
 
 
 async def fork(

@@ -45,6 +45,8 @@ _SAID = {
     "erased": ("good", "Erased."),
     "delivered": ("good", "Delivered."),
     "retried": ("good", "It is tried again."),
+    "cancelled": ("good", "It is cancelled, and what was done is undone."),
+    "cancelling": ("bad", "It is cancelled. Not everything could be undone yet; the page says what is left."),
     "forked": ("good", "This is the new instance."),
 }
 """What a page says after an action: a code in the address, never a text of it."""

@@ -7,5 +7,8 @@ from ..schemas.input import Bound
 from .contract import ToolContract
 from .decorators import command, event, read
 from .published_shape import ContractShape, ToolAnnotations
+from .undo import CompletedCall, Undo
 
-__all__ = ["Bound", "ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]
+__all__ = [
+    "Bound", "CompletedCall", "ContractShape", "ToolAnnotations", "ToolContract", "Undo", "command", "event", "read",
+]  # fmt: skip

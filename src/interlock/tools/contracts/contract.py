@@ -15,7 +15,7 @@ from ..errors import ContextError, InvalidArguments, Problem
 from ..kinds import Effect, ToolKind
 from ..model_answers import Answers
 from ..redaction import redact
-from ..schemas.arguments import invalid
+from ..schemas.arguments import LOSSY, invalid
 from ..schemas.from_application import SuppliedField, on_record
 from ..schemas.from_decision import DecisionField
 from ..schemas.input import Bound, Input
@@ -32,11 +32,6 @@ from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     from langchain_core.tools import StructuredTool
-
-_LOSSY = (
-    "is read and written down as different things (by a validator, serializer or field of the tool's own), so what is shown "
-    "would not be what runs; the tool must be mended"
-)
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
@@ -68,6 +63,8 @@ class ToolContract(Generic[P, R]):
     """What the model is told back; None where the workflow says it."""
     check: Callable[..., Any] | None = None
     preview: Callable[..., Any] | None = None
+    undo: Any = None
+    """What undoes it when its instance is cancelled: an `Undo`; False where nothing has to be, None where nobody said."""
     sensitive: frozenset[str] = frozenset()
     """Names on the wire of fields that are redacted before anything is written down."""
     retry: RetryPolicy | None = None
@@ -208,7 +205,7 @@ class ToolContract(Generic[P, R]):
         except InvalidArguments as error:
             differing = [problem["field"] for problem in error.problems]
         if differing:
-            raise invalid(self.name, [Problem(field=name, problem=_LOSSY) for name in dict.fromkeys(differing)])
+            raise invalid(self.name, [Problem(field=name, problem=LOSSY) for name in dict.fromkeys(differing)])
         return first, Bound(again, canonical, self._fingerprint(first, canonical))
 
     def _fingerprint(self, first: Any, canonical: JsonObject) -> str:

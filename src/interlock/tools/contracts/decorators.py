@@ -4,7 +4,7 @@ import datetime as dt
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType, UnionType
-from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -24,7 +24,8 @@ from ..wire import WIRE_NAME, camel
 from ..wire import wire_name as default_wire_name
 from .contract import ToolContract
 from .published_shape import ContractShape, ToolAnnotations
-from .retry import RetryPolicy
+from .retry import RetryPolicy, retry_of
+from .undo import Undo, undo_of
 
 __all__ = ["Bound", "ContractShape", "ToolAnnotations", "ToolContract", "command", "event", "read"]
 
@@ -90,6 +91,7 @@ def command(
     description: str | None = None,
     check: Rule | None = None,
     preview: Rule | None = None,
+    undo: Undo | ToolContract | Literal[False] | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
     sensitive: Iterable[str] = (),
@@ -110,6 +112,7 @@ def command(
         description: See `read`, as for everything below that is not explained.
         check: Read at the gate, and again inside the transaction.
         preview: See `read`.
+        undo: The command that undoes it, or `Undo(command, arguments)`: what a cancel of its instance runs. False: nothing is to undo.
         retry: How an attempt is repeated; not for ``at_most_once``.
         timeout: See `read`.
         sensitive: See `read`.
@@ -180,6 +183,7 @@ def _define(
     output_model: Any,
     wire_name: str | None,
     answers: Answers | AnswersName | None,
+    undo: object = None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
 ) -> ToolContract[P, R]:
@@ -221,6 +225,7 @@ def _define(
         description=_description(function, description, place),
         check=check,
         preview=preview,
+        undo=undo,
         sensitive=sensitive,
         annotations=annotations,
         wire_name=wire_name,
@@ -250,6 +255,7 @@ def make_contract(
     description: str,
     check: Rule | None,
     preview: Rule | None,
+    undo: object = None,
     sensitive: Iterable[str],
     annotations: Annotations,
     wire_name: str | None,
@@ -291,8 +297,9 @@ def make_contract(
         answers=None if answers is None else answers_of(answers, place),
         check=check,
         preview=preview,
+        undo=undo_of(undo, place),
         sensitive=_sensitive(sensitive, _known(given, arguments_schema, result_schema), place),
-        retry=_retry(retry, landing, place),
+        retry=retry_of(retry, landing, place),
         timeout=_timeout(timeout, place),
         return_direct=return_direct,
         is_marked_destructive=_says_destructive(annotations),
@@ -425,20 +432,6 @@ def _sensitive(names: Iterable[str], known: set[str], place: str) -> frozenset[s
             )
         found.add(wire)
     return frozenset(found)
-
-
-def _retry(retry: RetryPolicy | None, effect: Effect | None, place: str) -> RetryPolicy | None:
-    if retry is None:
-        return None
-    if not isinstance(retry, RetryPolicy):
-        raise ContractError(f"{place} has retry={retry!r}; give a RetryPolicy")
-    if effect is Effect.AT_MOST_ONCE:
-        raise ContractError(
-            f"{place} has a retry policy but the effect at_most_once, which is never repeated; declare it "
-            "idempotent if it "
-            "is safe to repeat under ctx.idempotency_key, or leave the policy out"
-        )
-    return retry
 
 
 def _timeout(timeout: float | dt.timedelta | None, place: str) -> float | None:

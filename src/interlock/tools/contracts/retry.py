@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import ContractError
+from ..kinds import Effect
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,22 @@ class RetryPolicy:
                 raise ContractError(f"RetryPolicy.{name} is {getattr(self, name)!r}; give seconds, zero or more")
         if not 1 <= self.multiplier < float("inf") or not 0 <= self.jitter <= 1:
             raise ContractError("RetryPolicy.multiplier is at least 1, and jitter from 0 to 1; pauses do not shrink")
+
+
+def retry_of(retry: RetryPolicy | None, effect: Effect | None, place: str) -> RetryPolicy | None:
+    """Read the retry policy that a contract is given.
+
+    Raises:
+        ContractError: It is none, or the effect is never repeated.
+    """
+    if retry is None:
+        return None
+    if not isinstance(retry, RetryPolicy):
+        raise ContractError(f"{place} has retry={retry!r}; give a RetryPolicy")
+    if effect is Effect.AT_MOST_ONCE:
+        raise ContractError(
+            f"{place} has a retry policy but the effect at_most_once, which is never repeated; declare it "
+            "idempotent if it "
+            "is safe to repeat under ctx.idempotency_key, or leave the policy out"
+        )
+    return retry

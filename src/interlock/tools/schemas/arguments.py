@@ -13,6 +13,12 @@ from ..storable import why_not_storable
 from ..wire import camel
 from .shapes import wire_keys
 
+LOSSY = (
+    "is read and written down as different things (by a validator, serializer or field of the tool's own), so what is shown "
+    "would not be what runs; the tool must be mended"
+)
+"""What is wrong with an argument that comes back otherwise than it was written."""
+
 
 def plain_arguments(tool: str, arguments: object) -> JsonObject:
     """Give the arguments of a call as plain JSON that every database keeps; whole numbers become integers.

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """The deadline of an approval that another edge follows: nothing is to be resumed, and a failure is tried again as for the others."""
     PROPOSAL = "proposal"
     """A proposal from outside the graph that was granted: likewise."""
+    CANCEL = "cancel"
+    """An instance that is being cancelled, or has come to the deadline of its being so: likewise."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from ..checkpointing.store import AuditKind, AuditRecord
-from ..pictures.record_text import what_of
-from .support.output import short
-from .support.tables import print_table
+from ...checkpointing.store import AuditKind, AuditRecord
+from ...pictures.record_text import what_of
+from .output import short
+from .tables import print_table
 
 _STYLES = {
     AuditKind.DENIAL: "red",
@@ -16,6 +16,9 @@ _STYLES = {
     AuditKind.DECISION_REFUSED: "red",
     AuditKind.UNKNOWN: "red",
     AuditKind.LIMIT: "red",
+    AuditKind.NOT_UNDONE: "red",
+    AuditKind.CANCEL: "yellow",
+    AuditKind.CANCELLED: "green",
     AuditKind.VOID: "red",
     AuditKind.APPROVAL: "yellow",
     AuditKind.DECISION: "green",

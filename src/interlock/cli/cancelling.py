@@ -1,0 +1,88 @@
+"""`interlock cancel`: cancelling an instance, and looking at what became of it."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from ..commands.cancelling.cancellation import Cancellation
+from ..tools.errors import ConflictError, InputError
+from ..tools.principal import Principal
+from ..tools.sinks import line
+from .support.loading import AppOption, DbOption, load_app
+from .support.output import AsJson, ExitCode, print_error, print_json
+from .support.tables import print_lines, print_table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("cancel")(cancel)
+
+
+def cancel(
+    instance: Annotated[str, typer.Argument(metavar="INSTANCE", help="Its workflow id.")],
+    *,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", "-m", help="Why; it is recorded. Without it, show what became of a cancel."),
+    ] = None,
+    who: Annotated[
+        str | None,
+        typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who cancels; your login name by default."),
+    ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option("--role", envvar="INTERLOCK_ROLES", metavar="ROLE", help="A role that you have; may be repeated."),
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="Whose it is.")] = "default",
+    app: AppOption = None,
+    db: DbOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel an instance: nothing else may be called, and what was carried out is undone, newest first.
+
+    It is safe to repeat, and goes on then with what is left. Exit code 1 says that it could not be cancelled now, or that a person has to
+    see to something.
+    """
+    by = Principal(who or getpass.getuser(), roles=frozenset(role or ()), tenant=tenant)
+    loaded = load_app(app)
+    graph = loaded.graph(db)
+    try:
+        found = (
+            graph.instances.cancellation(instance, by=by)
+            if reason is None
+            else graph.instances.cancel(instance, reason, by=by)
+        )
+    except ConflictError as error:
+        print_error(error, as_json=as_json)
+        raise typer.Exit(ExitCode.NO) from None
+    finally:
+        if graph is not loaded.workflow:
+            graph.engine.store.close()
+    if found is None:
+        raise InputError(
+            f"Nobody has cancelled {instance}. Nothing was done; give --reason to cancel it.", code="not_cancelled"
+        )
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print(found)
+    if found.left or not found.is_done:
+        raise typer.Exit(ExitCode.NO)
+
+
+def _print(found: Cancellation) -> None:
+    print_lines(line(f"{found.workflow_id} is {found.state}, by {found.cancelled_by}: {found.reason}"))
+    print_table(
+        ("tool", "became", "undone by", "why"),
+        ((call.tool, _BECAME[call.became], call.undone_by or "", line(call.why or "")) for call in found.calls),
+        empty="Nothing had been carried out.",
+    )
+    for key in found.unresolved:
+        print_lines(
+            f"A person has to say what became of {key}: interlock resolve {found.workflow_id}. Then a tick goes on.",
+            style="dim",
+        )
+
+
+_BECAME = {"to_undo": "is to be undone", "undone": "undone", "nothing": "nothing to undo", "left": "left for a person"}

@@ -1,0 +1,221 @@
+"""Asking for a cancel: from here on nothing else may be called, and what was carried out is written down, to be undone."""
+
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import AuditKind, Instance, LedgerStatus, Unit, approval_listing
+from ...checkpointing.store import ledger as ledger_rows
+from ...checkpointing.store.settled import cancellations
+from ...checkpointing.store.settled.cancellations import Became, CancellationRow, CancelStatus
+from ...rules.cancelling import CANCELLING, RESERVED, CancelRule
+from ...tools.codes import ErrorCode
+from ...tools.errors import InProgress, InputError, PrincipalError, RuleError, WorkflowFinished
+from ...tools.principal import Principal
+from ...tools.storable import why_not_storable
+from ..approvals.binding import void
+from ..execution.commands import Commands
+from ..execution.ledger_status import busy, is_running
+from ..running import needed
+from ..running.engine import Engine
+from ..running.scope import outside_scope
+from ..waits.settling import arrive
+from .planning import planned, record_left
+
+LONGEST_REASON = 2000
+"""Characters that a reason may have."""
+
+
+def by_deadline(tenant: str) -> Principal:
+    """Who cancels at a deadline, within a tenant."""
+    return Principal("interlock.deadline", tenant=tenant)
+
+
+def rule_of(engine: Engine) -> CancelRule:
+    """The rule of who may cancel.
+
+    Raises:
+        InputError: The instances of the workflow cannot be cancelled.
+    """
+    cancelling = engine.definition.cancelling
+    if cancelling is None:
+        raise InputError(
+            f"The instances of the workflow {engine.definition.name} cannot be cancelled. Nothing was done. Where somebody is to be able to, the workflow "
+            "says who: flow.cancellable(role='supervisor').",
+            code="not_cancellable",
+        )
+    return cancelling.rule
+
+
+def checked_reason(reason: object) -> str:
+    """A reason that can be kept.
+
+    Raises:
+        InputError: It is empty, too long, or cannot be stored.
+    """
+    text = reason.strip() if isinstance(reason, str) else ""
+    if not text or len(text) > LONGEST_REASON:
+        raise InputError(
+            f"A cancel takes a reason of 1 to {LONGEST_REASON} characters, which is recorded. Nothing was cancelled.",
+            code="no_reason",
+        )
+    if (problem := why_not_storable(text)) is not None:
+        raise InputError(
+            f"The reason of the cancel cannot be kept: {problem}. Nothing was cancelled.", code="no_reason"
+        )
+    return text
+
+
+def request(engine: Engine, connection: Connection, workflow_id: str, reason: str, by: Principal) -> None:
+    """Cancel an instance on behalf of whoever may, in a write transaction; where it is cancelled already, nothing happens.
+
+    Raises:
+        RunError: It is not there, or another tenant's.
+        PrincipalError: They may not; the caller records it.
+        WorkflowFinished: It has come to its end.
+        InProgress: A command of it is being carried out.
+        RuleError: The workflow's own rule broke.
+    """
+    rule = rule_of(engine)
+    unit = Commands(engine, outside_scope(workflow_id, by), node=None, head=None).unit(connection)
+    instance = unit.instance
+    why = _why_not(engine, rule, unit, by)
+    if why is not None:
+        raise PrincipalError(
+            f"{by.id} may not cancel the workflow {workflow_id}: {why}. Nothing was cancelled.",
+            code="not_entitled",
+            details={"workflowId": workflow_id, "reason": why},
+        )
+    if instance.state in RESERVED:
+        return
+    if instance.finished:
+        raise WorkflowFinished(
+            f"The workflow {workflow_id} came to its end in {instance.state!r}, and can no longer be cancelled. Nothing was done.",
+            details={"workflowId": workflow_id, "currentState": instance.state},
+        )
+    begin(engine, unit, reason, by)
+
+
+def may_cancel(engine: Engine, instance: Instance, by: Principal) -> bool:
+    """Whether somebody would be let cancel an instance as it stands, for a user interface; nothing is decided by it."""
+    cancelling = engine.definition.cancelling
+    if cancelling is None or instance.finished or instance.state in RESERVED or instance.tenant != by.tenant:
+        return False
+    try:
+        return cancelling.rule.why_not(engine.view(instance, by), served=instance.served) is None
+    except RuleError:
+        return False
+
+
+def due(engine: Engine, connection: Connection, workflow_id: str) -> bool:
+    """Cancel an instance whose deadline has passed, in a write transaction.
+
+    Returns:
+        Whether that is what it came to; where it has finished, its deadline is forgotten.
+
+    Raises:
+        InProgress: A command of it is being carried out.
+    """
+    row = cancellations.load(connection, workflow_id)
+    unit = engine.store.unit(connection, workflow_id)
+    if row is None or unit is None or row.status is not CancelStatus.DUE:
+        return False
+    if engine.definition.cancelling is None or unit.instance.finished:
+        cancellations.forget(connection, workflow_id)
+        return False
+    if row.due_at is None or row.due_at > unit.now:
+        return False
+    by = by_deadline(unit.instance.tenant)
+    unit = Commands(engine, outside_scope(workflow_id, by), node=None, head=None).unit(connection)
+    begin(engine, unit, "It had not come to its end by its deadline.", by)
+    return True
+
+
+def begin(engine: Engine, unit: Unit, reason: str, by: Principal) -> None:
+    """Close everything that is open, and write down what is to be undone.
+
+    Raises:
+        InProgress: A command is being carried out.
+    """
+    instance = unit.instance
+    _settle_what_runs(engine, unit)
+    for approval in approval_listing.open_ones(unit.connection, instance.workflow_id):
+        if not approval.status.is_closed:
+            void(unit, approval, "the workflow was cancelled")
+    calls = planned(engine.definition, unit)
+    before = cancellations.load(unit.connection, instance.workflow_id)
+    row = CancellationRow(
+        workflow_id=instance.workflow_id,
+        tenant=instance.tenant,
+        workflow=instance.workflow,
+        status=CancelStatus.OPEN,
+        due_at=None if before is None else before.due_at,
+        requested_at=unit.now,
+        requested_by=by,
+        reason=reason,
+        calls=calls,
+    )
+    cancellations.write(unit.connection, row, is_new=before is None)
+    unit.move(state=CANCELLING, data=instance.data, finished=False)
+    unit.record(
+        AuditKind.CANCEL,
+        by,
+        {
+            "reason": reason,
+            "previousState": instance.state,
+            "currentState": CANCELLING,
+            "toUndo": [{"key": call.key, "tool": call.tool, "by": call.by} for call in calls],
+        },
+    )
+    for call in calls:
+        if call.became is Became.LEFT:
+            record_left(unit, call, by)
+    unit.flush()
+    arrive(engine, unit)
+    engine.store.note_due(unit.connection, instance.workflow_id, f"cancel/{instance.workflow_id}")
+
+
+def _why_not(engine: Engine, rule: CancelRule, unit: Unit, by: Principal) -> str | None:
+    instance = unit.instance
+    if instance.finished or instance.state in RESERVED:  # there is nothing to decide any more, but who is told
+        return None if rule.names(by, instance.served) else f"it is cancelled by {rule.who}"
+    return rule.why_not(engine.view(instance, by, unit), served=instance.served)
+
+
+def _settle_what_runs(engine: Engine, unit: Unit) -> None:
+    """An effect that broke off is of unknown outcome from now on; one that is under way ends first.
+
+    Raises:
+        InProgress: One is under way.
+    """
+    instance = unit.instance
+    if instance.running_key is None:
+        return
+    entry = ledger_rows.load(unit.connection, instance.workflow_id, instance.running_key)
+    if entry is None or entry.status is not LedgerStatus.STARTED:
+        return
+    if is_running(unit, entry):
+        error = busy(unit, entry)
+        assert isinstance(error, InProgress)  # noqa: S101 -- somebody is at it
+        raise error
+    after = replace(entry, status=LedgerStatus.UNKNOWN, owner=None)
+    by = entry.requester or Principal.anonymous(entry.tenant)
+    unit.record(
+        AuditKind.UNKNOWN,
+        by,
+        {
+            "key": entry.idempotency_key,
+            "attempt": entry.attempt,
+            "arguments": entry.arguments,
+            "problem": "the attempt broke off, and the workflow is cancelled",
+        },
+        tool=entry.tool,
+        code=ErrorCode.OUTCOME_UNKNOWN.value,
+    )
+    needed.broke_off(engine, unit, after, by)
+    unit.enter(entry, after)
+    unit.set(lease_owner=None, lease_until=None, lease_epoch=instance.lease_epoch + 1)
+    unit.flush()
+
+
+__all__ = ["begin", "by_deadline", "checked_reason", "due", "may_cancel", "request", "rule_of"]

@@ -1,0 +1,231 @@
+"""Undoing what was carried out on an instance that is cancelled: newest first, each gated, recorded and exactly once.
+
+How far it is stands in the ledger: the undo of a call has a key of its own, derived from the key of that call. So whoever is killed in
+between is made up for by whoever looks next, and two who are at it at once undo nothing twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
+from ...checkpointing.store import ledger as ledger_rows
+from ...checkpointing.store.settled import cancellations
+from ...checkpointing.store.settled.cancellations import Became, CallToUndo, CancellationRow, CancelStatus
+from ...rules.cancelling import CANCELLED, CANCELLING, undo_key
+from ...rules.proposals import Proposal
+from ...tools.events import Event, EventEnvelope, moment_of
+from ...tools.ids import EventId, TraceId, WorkflowId, derive
+from ...tools.principal import Principal
+from ...tools.results import ErrorResult
+from ...tracing.outside import outside_call
+from ..execution.attempts import Broken, Outcome
+from ..execution.commands import Commands
+from ..execution.ledger_status import is_running
+from ..proposals.answers import stored
+from ..proposals.streaming import stream_for_tools
+from ..running import needed
+from ..running.engine import Engine
+from ..running.operations import InStore, Steps
+from ..running.scope import outside_scope
+from .planning import plan, record_left
+from .requesting import by_deadline
+
+
+class InstanceCancelled(Event, name="interlock.instance.cancelled", version=1):
+    """An instance was cancelled, and what could be undone is."""
+
+    cancelled_by: str
+    undone: int
+    """How many calls were undone."""
+    left: int
+    """How many a person has to see to."""
+
+
+@dataclass(frozen=True)
+class Next:
+    """What is to be undone next."""
+
+    proposal: Proposal
+    head: str | None
+    """The mark of the instance's history, as a call from outside the graph has it."""
+
+
+def undo_all(engine: Engine, workflow_id: str) -> Steps[None]:
+    """Undo what was carried out, until nothing is left that can be, or a person has to say first what became of an attempt.
+
+    Raises:
+        ConflictError: Somebody else is at it.
+        StoreUnavailable: The database cannot be reached; a later tick goes on.
+    """
+    denied: dict[str, str] = {}
+    while True:
+        following: Next | None = yield InStore(partial(advance, engine, workflow_id, denied))
+        if following is None:
+            return
+        proposal = following.proposal
+        commands = Commands(engine, outside_scope(workflow_id, proposal.requester), node=None, head=following.head)
+        facts = {"workflow": engine.definition.name, "workflow_id": workflow_id, "tool": proposal.tool}
+        with outside_call(_facts(engine, facts), proposal.to_json()) as tell, stream_for_tools():
+            outcome: Outcome | Broken = yield from commands.carry_out(proposal)
+            if isinstance(outcome, Outcome):
+                tell(outcome.result)
+        if isinstance(outcome, Outcome) and not outcome.ok:
+            answer = stored(outcome.result)
+            denied[proposal.key] = answer.error.message if isinstance(answer, ErrorResult) else "it was refused"
+
+
+def advance(engine: Engine, workflow_id: str, denied: Mapping[str, str], connection: Connection) -> Next | None:
+    """Write down what became of the calls that were to be undone, in a write transaction.
+
+    Args:
+        engine: The workflow.
+        workflow_id: The instance.
+        denied: Why the gate denied an undo, by its key: of those the ledger has nothing.
+        connection: Committed by the caller unless this raises.
+
+    Returns:
+        What is to be undone next; None where nothing is, or nothing can be now.
+    """
+    unit = engine.store.unit(connection, workflow_id)
+    row = None if unit is None else cancellations.load(connection, workflow_id)
+    if unit is None or row is None or row.status is not CancelStatus.OPEN or unit.instance.state != CANCELLING:
+        return None
+    by = row.requested_by or by_deadline(row.tenant)
+    following: Next | None = None
+    for call in row.calls:
+        if call.became is not Became.TO_UNDO:
+            continue
+        state = _look(engine, unit, call, by, denied)
+        if state is _Stands.SETTLED:
+            continue
+        if state is _Stands.TO_DO:
+            following = Next(_proposal(unit, call, by), unit.instance.head_mark)
+        break
+    else:
+        _finish(engine, unit, row, by)
+    cancellations.write(connection, row, is_new=False)
+    unit.flush()
+    return following
+
+
+class _Stands(StrEnum):
+    """How far the undoing of one call is."""
+
+    SETTLED = "settled"
+    TO_DO = "to do"
+    WAITS = "waits"
+    """Somebody is at it, or has to say what became of it."""
+
+
+def _look(engine: Engine, unit: Unit, call: CallToUndo, by: Principal, denied: Mapping[str, str]) -> _Stands:
+    workflow_id = unit.instance.workflow_id
+    done = ledger_rows.load(unit.connection, workflow_id, call.key)
+    if done is None or done.status is LedgerStatus.FAILED:
+        return _settle(unit, call, by, Became.NOTHING, "it did not happen")
+    if done.status is not LedgerStatus.COMPLETED:
+        return _Stands.WAITS
+    if call.by is None:
+        plan(engine.definition, done, call)
+        if call.became is not Became.TO_UNDO:
+            return _settle(unit, call, by, call.became, call.why)
+    key = undo_key(workflow_id, call.key)
+    entry = ledger_rows.load(unit.connection, workflow_id, key)
+    return _by_its_undo(unit, call, by, entry, denied.get(key))
+
+
+def _by_its_undo(unit: Unit, call: CallToUndo, by: Principal, entry: LedgerEntry | None, denied: str | None) -> _Stands:
+    match None if entry is None else entry.status:
+        case LedgerStatus.COMPLETED:
+            call.audit_ref = None if entry is None else entry.audit_ref
+            return _settle(unit, call, by, Became.UNDONE, None)
+        case LedgerStatus.DRY_RUN:
+            return _settle(unit, call, by, Became.LEFT, "it was a dry run")
+        case LedgerStatus.UNKNOWN:
+            return _Stands.WAITS
+        case LedgerStatus.STARTED:
+            assert entry is not None  # noqa: S101 -- it has a status
+            return _Stands.WAITS if is_running(unit, entry) else _Stands.TO_DO
+        case LedgerStatus.FAILED if entry is not None and entry.result is not None:
+            return _settle(unit, call, by, Became.LEFT, _message(entry.result))
+    if denied is not None:
+        return _settle(unit, call, by, Became.LEFT, denied)
+    return _Stands.TO_DO
+
+
+def _settle(unit: Unit, call: CallToUndo, by: Principal, became: Became, why: str | None) -> _Stands:
+    call.became, call.why = became, why
+    if became is Became.LEFT:
+        record_left(unit, call, by)
+    return _Stands.SETTLED
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    error = result.get("error")
+    return str(error.get("message")) if isinstance(error, Mapping) else "it was refused"
+
+
+def _proposal(unit: Unit, call: CallToUndo, by: Principal) -> Proposal:
+    instance = unit.instance
+    return Proposal(
+        key=undo_key(instance.workflow_id, call.key),
+        message_key=derive("msg", "undo", instance.workflow_id, call.key),
+        tool=str(call.by),
+        arguments=dict(call.arguments or {}),
+        call_id="",
+        requester=by,
+        offered=True,
+        state=instance.state,
+        revision=instance.revision,
+        undoes=call.key,
+    )
+
+
+def _finish(engine: Engine, unit: Unit, row: CancellationRow, by: Principal) -> None:
+    row.status, row.ended_at = CancelStatus.DONE, unit.now
+    left = [call for call in row.calls if call.became is Became.LEFT]
+    undone = [call for call in row.calls if call.became is Became.UNDONE]
+    before = unit.instance
+    unit.move(state=CANCELLED, data=before.data, finished=True)
+    unit.record(
+        AuditKind.CANCELLED,
+        by,
+        {
+            "reason": row.reason,
+            "previousState": before.state,
+            "currentState": CANCELLED,
+            "undone": [{"key": call.key, "tool": call.tool, "by": call.by} for call in undone],
+            "left": [{"key": call.key, "tool": call.tool, "why": call.why} for call in left],
+        },
+    )
+    unit.emit(_event(unit, InstanceCancelled(cancelled_by=by.id, undone=len(undone), left=len(left)), by), by)
+    if left:
+        needed.left_over(engine, unit, by)
+
+
+def _event(unit: Unit, event: Event, by: Principal) -> EventEnvelope:
+    instance = unit.instance
+    return EventEnvelope.wrap(
+        event,
+        event_id=EventId(derive("evt", "cancelled", instance.workflow_id, instance.revision)),
+        occurred_at=moment_of(unit.now),
+        trace_id=TraceId(instance.trace_id),
+        workflow_id=WorkflowId(instance.workflow_id),
+        metadata={
+            "requestedBy": by.id,
+            "source": "/interlock/cancellations",
+            "tenant": instance.tenant,
+            "workflow": instance.workflow,
+        },
+    )
+
+
+def _facts(engine: Engine, known: dict[str, Any]) -> Mapping[str, Any]:
+    return {**known, "workflow_version": engine.definition.version, "thread_id": None}
+
+
+__all__ = ["InstanceCancelled", "advance", "undo_all"]

@@ -1,0 +1,36 @@
+"""The deadline at which an instance is cancelled by itself, written down as it begins."""
+
+from ...checkpointing.store import Unit
+from ...checkpointing.store.settled import cancellations
+from ...checkpointing.store.settled.cancellations import CancellationRow, CancelStatus
+from ...rules.case_approvals import within_of
+from ...tools.approvals.deadlines import due
+from ...tools.errors import RuleError, RunError
+from ..running.engine import Engine
+
+
+def keep_deadline(engine: Engine, unit: Unit) -> None:
+    """Write down when an instance that begins is cancelled by itself, where its workflow says so.
+
+    Raises:
+        RunError: The function that gives the deadline raised, or gave none that can be kept.
+    """
+    cancelling = engine.definition.cancelling
+    if cancelling is None or cancelling.rule.after is None:
+        return
+    instance = unit.instance
+    try:
+        view = engine.view(instance, instance.started_by, unit)
+        at = due(within_of(cancelling.rule.after, view, "the cancel"), unit.now)
+    except RuleError as error:
+        raise RunError(
+            f"The workflow {engine.definition.name} cannot begin, because {error.message}. Nothing was started; mend cancellable(after=), then try again.",
+            code="rule_error",
+        ) from error
+    if at is None:
+        return
+    row = CancellationRow(instance.workflow_id, instance.tenant, instance.workflow, CancelStatus.DUE, due_at=at)
+    cancellations.write(unit.connection, row, is_new=True)
+
+
+__all__ = ["keep_deadline"]

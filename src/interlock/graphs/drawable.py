@@ -1,0 +1,38 @@
+"""A workflow as a picture: in notebooks and documents."""
+
+import abc
+from typing import Any
+
+from ..pictures.picture import Picture, picture_of
+from ..rules.definition import Definition
+from ..tools.errors import WorkflowDefinitionError
+
+
+class Drawable(abc.ABC):
+    """The part of a workflow that draws it."""
+
+    @abc.abstractmethod
+    def definition(self) -> Definition:
+        """The workflow as plain data, checked, and its claims proved."""
+
+    def picture(self) -> Picture:
+        """The workflow as a picture: shown by notebooks, and saved with `picture().save("workflow.svg")`.
+
+        Raises:
+            WorkflowDefinitionError: The workflow cannot work, and so cannot be drawn.
+        """
+        return picture_of(self.definition())
+
+    def to_mermaid(self) -> str:
+        """The workflow as Mermaid text, for documents."""
+        return self.picture().to_mermaid()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        del include, exclude
+        try:
+            return self.picture()._repr_mimebundle_()
+        except WorkflowDefinitionError as error:  # half built: a notebook shows it as it grows
+            return {"text/plain": f"{self!r}, which cannot run yet: {error.message}"}
+
+
+__all__ = ["Drawable"]

@@ -1,0 +1,155 @@
+"""Who may cancel an instance and when, and the states that it goes through: `cancelling` while what was done is undone, then `cancelled`.
+
+Pure decisions. What a cancel does in SQL is in `commands/cancelling`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..tools.approvals.deadlines import Within, check_within, seconds_of, within_to_json
+from ..tools.canonical import JsonObject
+from ..tools.contracts.yes_or_no import yes_or_no
+from ..tools.errors import ContractError, WorkflowDefinitionError
+from ..tools.ids import derive
+from ..tools.principal import Principal
+from .view import GuardView
+
+CANCELLING = "cancelling"
+"""The state of an instance of which what was done is being undone; nothing else may be called there."""
+CANCELLED = "cancelled"
+"""The final state of an instance that was cancelled."""
+RESERVED = frozenset({CANCELLING, CANCELLED})
+"""The states that a workflow has once it can be cancelled; none of its own may be called so then."""
+
+
+def undo_key(workflow_id: str, key: str) -> str:
+    """The idempotency key under which a call is undone: its own, and the same whoever undoes it.
+
+    Args:
+        workflow_id: The instance.
+        key: The key that the call was carried out under.
+    """
+    return derive("key", "undo", workflow_id, key)
+
+
+@dataclass(frozen=True)
+class CancelRule:
+    """Who may cancel an instance of a workflow, and when it is cancelled by itself. Nobody may who is not named."""
+
+    roles: frozenset[str] = frozenset()
+    """Whoever has one of these roles."""
+    served: bool = False
+    """The person whom the instance serves."""
+    states: frozenset[str] | None = None
+    """Only where the instance is in one of these states; in any that is not final where it is None."""
+    when: Callable[[GuardView[Any]], bool] | None = None
+    """A guard over state, data and whoever cancels, which must hold as well. The deadline does not ask it."""
+    after: Within = None
+    """How long after its beginning an instance is cancelled that has not come to its end."""
+
+    def why_not(self, view: GuardView, *, served: str | None) -> str | None:
+        """Why the principal of a view may not cancel its instance, or None when they may.
+
+        Args:
+            view: Where the instance stands, and who cancels.
+            served: The id of the person whom it serves.
+
+        Raises:
+            RuleError: `when` raised, or answered neither True nor False; that is no yes.
+        """
+        by = view.principal
+        if not self.names(by, served):
+            return f"it is cancelled by {self.who}"
+        if self.states is not None and view.state not in self.states:
+            return f"it is in {view.state!r}, and may be cancelled in {', '.join(sorted(self.states))}"
+        when = self.when
+        if when is not None and not yes_or_no("the rule of who may cancel", lambda: when(view.apart())):
+            return "the workflow's rule of who may cancel says no"
+        return None
+
+    def names(self, by: Principal, served: str | None) -> bool:
+        """Whether somebody is among those who may cancel, wherever the instance stands.
+
+        Args:
+            by: Who.
+            served: The id of the person whom the instance serves.
+        """
+        is_served = self.served and served is not None and by.is_known and by.id == served
+        return is_served or any(by.has_role(role) for role in self.roles)
+
+    @property
+    def who(self) -> str:
+        """Who may cancel, in words."""
+        people = ["the person whom it serves"] if self.served else []
+        named = [*people, *(f"the role {role!r}" for role in sorted(self.roles))]
+        return " or ".join(named) or "its deadline alone"
+
+    def to_json(self) -> JsonObject:
+        """The rule as plain data, for fingerprints and reviews."""
+        return {
+            "roles": [*sorted(self.roles)],
+            "served": self.served,
+            "states": None if self.states is None else [*sorted(self.states)],
+            "when": self.when is not None,
+            "after": None if self.after is None else within_to_json(self.after),
+        }
+
+    @property
+    def deadline(self) -> str:
+        """When an instance is cancelled by itself, in words; empty where it never is."""
+        if self.after is None:
+            return ""
+        seconds = seconds_of(self.after)
+        return "at a deadline of the case" if seconds is None else f"after {seconds:g} s"
+
+    def in_short(self) -> str:
+        """Who may cancel and when, in a few words for pictures."""
+        people = ["the person served"] if self.served else []
+        return ", ".join(filter(None, (*people, *sorted(self.roles), self.deadline)))
+
+    def __str__(self) -> str:
+        where = "" if self.states is None else f" in {', '.join(sorted(self.states))}"
+        alone = f", and by itself {self.deadline}" if self.deadline else ""
+        return f"cancelled by {self.who}{where}{alone}"
+
+
+def cancel_rule(
+    roles: str | Iterable[str],
+    served: bool,
+    states: Iterable[str] | None,
+    when: Callable[[GuardView[Any]], bool] | None,
+    after: Within,
+) -> CancelRule:
+    """Read what a workflow is given.
+
+    Raises:
+        WorkflowDefinitionError: It names nobody and no deadline, or something that is no role, state or duration.
+    """
+    names = [roles] if isinstance(roles, str) else [*roles]
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise WorkflowDefinitionError(f"cancellable(role={roles!r}): give the name of a role, or several.")
+    if isinstance(states, str):
+        raise WorkflowDefinitionError(f"cancellable(states={states!r}): give a list of states, such as [{states!r}].")
+    try:
+        check_within(after)
+    except ContractError as error:
+        raise WorkflowDefinitionError(f"cancellable(after={after!r}): {error.message}") from error
+    if when is not None and not callable(when):
+        raise WorkflowDefinitionError(f"cancellable(when={when!r}): give a function of the view.")
+    if not names and not served and after is None:
+        raise WorkflowDefinitionError(
+            "cancellable() names nobody who may cancel. Give role='...', served=True for the person whom the instance serves, or after='30d' for a "
+            "deadline."
+        )
+    return CancelRule(frozenset(names), bool(served), None if states is None else frozenset(states), when, after)
+
+
+__all__ = [
+    "CANCELLED",
+    "CANCELLING",
+    "RESERVED",
+    "CancelRule",
+    "cancel_rule",
+    "undo_key",
+]

@@ -1,0 +1,124 @@
+"""What undoes a command, once it was carried out: another command, and how its arguments follow from what was done."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..canonical import JSON, JsonObject
+from ..errors import ContractError
+from ..kinds import ToolKind
+from ..redaction import MASK
+from ..wire import camel
+from .contract import ToolContract
+
+
+@dataclass(frozen=True)
+class CompletedCall:
+    """A call that was carried out, as the ledger has it."""
+
+    tool: str
+    """Its canonical name."""
+    arguments: Mapping[str, Any]
+    """By the names of the tool's parameters, as JSON data; without those that are sensitive, which are in no ledger."""
+    output: Any
+    """JSON data, as it was on the wire."""
+    idempotency_key: str
+    """The key that it was carried out under, which a system outside may know it by."""
+
+
+Arguments = Callable[[CompletedCall], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Undo:
+    """A command that undoes another one, such as `undo=Undo(refund, lambda done: {"payment": done.output["id"]})`.
+
+    Attributes:
+        command: The command that undoes it.
+        arguments: Gives its arguments for a call that was carried out. By default those of the same name, taken from the arguments of that
+            call, or from its output.
+    """
+
+    command: ToolContract
+    arguments: Arguments | None = None
+
+    def arguments_for(self, done: CompletedCall) -> JsonObject:
+        """The arguments with which a call is undone.
+
+        Raises:
+            InvalidArguments: They do not fit the command.
+            Exception: Whatever a function of the application's own raises.
+        """
+        given = self._by_name(done) if self.arguments is None else dict(self.arguments(done))
+        return self.command.bind(given).canonical
+
+    def _by_name(self, done: CompletedCall) -> dict[str, Any]:
+        output = done.output if isinstance(done.output, Mapping) else {}
+        known = {camel(name): value for name, value in done.arguments.items()}
+        wanted: Any = self.command.input_schema().get("properties", {})
+        found = {}
+        for name in wanted:
+            for source in (done.arguments, known, output):
+                if name in source:
+                    found[name] = source[name]
+                    break
+        return found
+
+
+NOTHING: Literal[False] = False
+"""Given as `undo=`: there is nothing to undo."""
+Undoes = Undo | Literal[False] | None
+"""What undoes a command; False where nothing has to be, None where nobody said, and then a person is told of it."""
+
+
+def undo_of(given: object, place: str) -> Undoes:
+    """Read what is given as `undo=`.
+
+    Raises:
+        ContractError: It is no command.
+    """
+    found = Undo(given) if isinstance(given, ToolContract) else given
+    if found is None or found is False:
+        return found
+    if not isinstance(found, Undo) or not isinstance(found.command, ToolContract):
+        raise ContractError(
+            f"{place} has undo={given!r}; give the command that undoes it, Undo(command, arguments), or False where nothing has to be undone."
+        )
+    if found.command.kind is ToolKind.READ:
+        raise ContractError(
+            f"{place} has undo={found.command.name}, which is a read and changes nothing; give a command."
+        )
+    if found.command.decision_fields:
+        raise ContractError(
+            f"{place} has undo={found.command.name}, of which only a person who decides states something; nobody decides on an undo."
+        )
+    return found
+
+
+def completed_call(contract: ToolContract, arguments: JsonObject, output: JSON, key: str) -> CompletedCall:
+    """A call as `Undo.arguments` is given it.
+
+    Args:
+        contract: Of the tool that was called.
+        arguments: As the ledger has them.
+        output: What it returned.
+        key: The key that it was carried out under.
+    """
+    model = contract.input_model
+    parameters = {camel(name): name for name in ({} if model is None else model.model_fields)}
+    plain = {parameters.get(name, name): value for name, value in arguments.items() if name not in contract.sensitive}
+    return CompletedCall(contract.name, plain, output, key)
+
+
+def is_masked(value: JSON) -> bool:
+    """Whether something in arguments was sensitive, and so is not known any more."""
+    match value:
+        case Mapping():
+            return any(is_masked(one) for one in value.values())
+        case list():
+            return any(map(is_masked, value))
+        case _:
+            return value == MASK
+
+
+__all__ = ["NOTHING", "CompletedCall", "Undo", "Undoes", "completed_call", "is_masked", "undo_of"]

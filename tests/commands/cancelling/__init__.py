@@ -1,0 +1,1 @@
+"""Cancelling an instance, and undoing what was carried out."""

@@ -7,7 +7,7 @@ digest. So a payload can be erased without breaking the chain, and the digest th
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -267,6 +267,34 @@ def latest(connection: Connection, workflow_id: str, kinds: Iterable[AuditKind],
         .limit(limit)
     )
     return [_record(row) for row in connection.execute(found).mappings()]
+
+
+def latest_with(
+    connection: Connection, workflow_id: str, kinds: Iterable[AuditKind], texts: Collection[str], *, limit: int
+) -> list[AuditRecord]:
+    """Those of the last records of some kinds in whose payload one of some texts is, the newest first; only they are read as JSON.
+
+    Args:
+        connection: In a transaction.
+        workflow_id: The instance.
+        kinds: The kinds.
+        texts: As they are in canonical JSON.
+        limit: How many of the last records are looked at.
+    """
+    if not texts:
+        return []
+    found = (
+        sa.select(audit)
+        .where(
+            audit.c.workflow_id == workflow_id,
+            audit.c.kind.in_([kind.value for kind in kinds]),
+            audit.c.payload.is_not(None),
+        )
+        .order_by(audit.c.number.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(found).mappings()
+    return [_record(row) for row in rows if any(text in row["payload"] for text in texts)]
 
 
 def exists(connection: Connection, workflow_id: str, audit_ref: str) -> bool:

@@ -13,10 +13,10 @@ from ...checkpointing.store import AuditKind, AuditRecord, Unit
 from ...checkpointing.store import audit as audit_rows
 from ...rules.definition import Definition
 from ...rules.gate import Admission
-from ...rules.origins.excerpts import Excerpt, excerpt
+from ...rules.origins.excerpts import SHORTEST, Excerpt, excerpt
 from ...rules.origins.index import Named, Origin
 from ...rules.origins.policy import IN_WORDS, Traced, TrustedOrigins, traced
-from ...tools.canonical import JSON, JsonObject, same_json
+from ...tools.canonical import JSON, JsonObject, canonical_json, same_json
 from ...tools.events import moment_of, timestamp
 from .capturing import Sources
 
@@ -47,13 +47,14 @@ def origins_shown(
     policies = [policy for policy in definition.policies if isinstance(policy, TrustedOrigins)]
     if not policies:
         return {}
-    contract, looking = admission.edge.tool, _Looking(unit)
+    contract = admission.edge.tool
     found: dict[tuple[Any, ...], tuple[bool, Traced]] = {}
     for one in traced(contract, admission.canonical, Sources(unit.connection, unit.instance).index()):
         accepted = all(policy.accepts_from(contract, one) for policy in policies)
         value = one.value if one.origin is Origin.NOWHERE else None
         found.setdefault((one.label, one.origin, one.source, accepted, repr(value)), (accepted, one))
     first = sorted(found.values(), key=lambda told: told[0])[:MOST_SHOWN]
+    looking = _Looking(unit, tuple(one for _, one in first))
     sources: list[JSON] = []
     for accepted, one in (told for told in found.values() if told in first):
         name = one.path[0]
@@ -71,6 +72,7 @@ class _Looking:
     """Looks through the records of one instance."""
 
     unit: Unit
+    wanted: tuple[Traced, ...]
 
     def told(self, one: Traced, *, accepted: bool) -> JsonObject:
         """One argument, as it is shown."""
@@ -97,7 +99,7 @@ class _Looking:
         return told if place is None else told | {"excerpt": place.text}
 
     def _place(self, one: Traced) -> tuple[AuditRecord | None, Excerpt | None]:
-        if one.origin in {Origin.USER, Origin.APP}:
+        if _text_of(one) is None:
             return None, None
         for record in self._answers:
             if one.source is None or record.audit_ref == one.source.audit_ref:
@@ -108,7 +110,19 @@ class _Looking:
 
     @cached_property
     def _answers(self) -> list[AuditRecord]:
-        return audit_rows.latest(self.unit.connection, self.unit.instance.workflow_id, _ANSWERS, limit=LOOKED_THROUGH)
+        texts = {text for one in self.wanted if (text := _text_of(one)) is not None}
+        return audit_rows.latest_with(
+            self.unit.connection, self.unit.instance.workflow_id, _ANSWERS, texts, limit=LOOKED_THROUGH
+        )
+
+
+def _text_of(one: Traced) -> str | None:
+    """A value as the records have it; None where nothing is looked for, or what is would be found everywhere."""
+    if one.origin in {Origin.USER, Origin.APP}:
+        return None
+    text = canonical_json(one.value)
+    text = text[1:-1].strip() if isinstance(one.value, str) else text
+    return text if text and (one.source is not None or len(text) >= SHORTEST) else None
 
 
 def _called(source: Named, place: Excerpt | None) -> str:

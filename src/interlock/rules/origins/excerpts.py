@@ -33,18 +33,23 @@ def excerpt(output: Any, value: Any) -> Excerpt | None:
         value: The value of an argument.
     """
     wanted = plain(value).strip() if isinstance(value, str) else number(value)
-    if wanted is None or (isinstance(value, str) and len(wanted) < SHORTEST):
+    if not wanted:
         return None
     inside = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)")
     found: Excerpt | None = None
     for path, leaf, beside in _places(output, (), {}):
-        if isinstance(leaf, bool) or leaf is None:
-            continue
-        if plain(leaf).strip() == wanted if isinstance(leaf, str) else number(leaf) == wanted:
+        if isinstance(leaf, str):
+            if leaf.isascii() and wanted not in leaf:
+                continue
+            text = plain(leaf)
+            if found is None and len(wanted) >= SHORTEST and text != wanted and (there := inside.search(text)):
+                found = Excerpt(".".join(path), _cut(text, there[0]))
+            is_value = text.strip() == wanted
+        else:
+            is_value = number(leaf) == wanted
+        if is_value:
             around = ", ".join(f"{name}: {one}" for name, one in beside.items() if not isinstance(one, (Mapping, list)))
             return Excerpt(".".join(path), _cut(around or str(leaf), str(leaf)))
-        if found is None and isinstance(leaf, str) and (there := inside.search(plain(leaf))):
-            found = Excerpt(".".join(path), _cut(plain(leaf), there[0]))
     return found
 
 

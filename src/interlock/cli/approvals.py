@@ -25,20 +25,22 @@ from .support.loading import AppOption, DbOption, load_app, open_store
 from .support.output import AsJson, ExitCode, console, print_error, print_json
 from .support.tables import print_table
 
-topic = typer.Typer(no_args_is_help=True, help="What waits for a person: list, show, approve, edit, reject, respond.")
+topic = typer.Typer(no_args_is_help=True, help="Work on pending approvals: list, show, approve, edit, reject, respond.")
 
-ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="Its id, as `interlock approvals list` gives it.")]
+ApprovalId = Annotated[
+    str, typer.Argument(metavar="APPROVAL", help="The approval's id, from `interlock approvals list`.")
+]
 As = Annotated[
     str | None,
-    typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who decides; your login name by default."),
+    typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="The id of the approver. Default: your login name."),
 ]
 Roles = Annotated[
     list[str] | None,
-    typer.Option("--role", envvar="INTERLOCK_ROLES", metavar="ROLE", help="A role that you have; may be repeated."),
+    typer.Option("--role", envvar="INTERLOCK_ROLES", metavar="ROLE", help="A role that you have. Repeatable."),
 ]
-Tenant = Annotated[str, typer.Option(help="Whose it is.")]
-Message = Annotated[str | None, typer.Option("--message", "-m", help="Why, for the record and for the model.")]
-ResumeAfter = Annotated[bool, typer.Option("--resume", help="Run the thread on at once, from where it waits.")]
+Tenant = Annotated[str, typer.Option(help="The tenant.")]
+Message = Annotated[str | None, typer.Option("--message", "-m", help="The reason, for the record and for the model.")]
+ResumeAfter = Annotated[bool, typer.Option("--resume", help="Resume the waiting thread immediately.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,15 +52,15 @@ def register(app: typer.Typer) -> None:
 def list_approvals(
     *,
     db: DbOption = None,
-    workflow: Annotated[str | None, typer.Option(help="Only those of the workflow of this name.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of this workflow.")] = None,
     tool: Annotated[str | None, typer.Option(help="Only those of this tool.")] = None,
     status: Annotated[str, typer.Option(help=f"{', '.join(ApprovalStatus)}, or any.")] = "requested",
     tenant: Tenant = "default",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
-    after: Annotated[str | None, typer.Option(help="Go on after the page that ended so.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The maximum number of rows.")] = 50,
+    after: Annotated[str | None, typer.Option(help="Continue after the page that ended with this cursor.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List approvals, the oldest first: those that wait, unless told otherwise."""
+    """List approvals, oldest first. By default, list pending ones."""
     with closing(open_store(db)) as store:
         page = store.approvals(
             tenant=tenant,
@@ -122,13 +124,14 @@ def approve(
     role: Roles = None,
     tenant: Tenant = "default",
     values: Annotated[
-        str | None, typer.Option(help="What only you can state, where `show` asks for it, as a JSON object.")
+        str | None,
+        typer.Option(help="Values that only the approver can supply, if `show` asks for them, as a JSON object."),
     ] = None,
     message: Message = None,
     resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let it run exactly as shown."""
+    """Approve a call exactly as shown."""
     decision = Decision(DecisionKind.APPROVE, message=message, values=None if values is None else _object(values))
     _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
 
@@ -136,7 +139,9 @@ def approve(
 @topic.command()
 def edit(
     approval: ApprovalId,
-    arguments: Annotated[str, typer.Argument(help="What to change, as a JSON object; the rest stays as it is.")],
+    arguments: Annotated[
+        str, typer.Argument(help="The arguments to change, as a JSON object; the others keep their values.")
+    ],
     *,
     app: AppOption = None,
     db: DbOption = None,
@@ -147,7 +152,7 @@ def edit(
     resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let it run with other arguments."""
+    """Approve a call with changed arguments."""
     changed = _object(arguments)
     by = _principal(who, role, tenant)
     with _graph(app, db) as graph:
@@ -169,7 +174,7 @@ def reject(
     resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do not let it run."""
+    """Reject a call."""
     decision = Decision(DecisionKind.REJECT, message=message)
     _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
 
@@ -177,7 +182,7 @@ def reject(
 @topic.command()
 def respond(
     approval: ApprovalId,
-    message: Annotated[str, typer.Argument(help="What the model is told instead.")],
+    message: Annotated[str, typer.Argument(help="The answer for the model.")],
     *,
     app: AppOption = None,
     db: DbOption = None,
@@ -187,7 +192,7 @@ def respond(
     resume: ResumeAfter = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do not let it run, and tell the model something instead."""
+    """Answer a call without running it: the model gets your message instead."""
     decision = Decision(DecisionKind.RESPOND, message=message)
     _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
 

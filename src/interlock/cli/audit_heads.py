@@ -20,23 +20,27 @@ def register(app: typer.Typer) -> None:
 
 def audit_heads(
     instance: Annotated[
-        list[str] | None, typer.Argument(metavar="INSTANCE...", help="Which; those that changed last by default.")
+        list[str] | None,
+        typer.Argument(
+            metavar="INSTANCE...", help="The workflow ids. Default: the instances that changed most recently."
+        ),
     ] = None,
     *,
     key: Annotated[
         Path,
-        typer.Option("--key", envvar=KEY_ENVIRONMENT, metavar="PEM", help="The private key (Ed25519) to sign with."),
+        typer.Option("--key", envvar=KEY_ENVIRONMENT, metavar="PEM", help="The private key (Ed25519)."),
     ],
     db: DbOption = None,
-    emit: Annotated[bool, typer.Option("--emit", help="Put each into the outbox as well, as an event.")] = False,
+    emit: Annotated[
+        bool, typer.Option("--emit", help="Also put each signed head into the outbox as an event.")
+    ] = False,
     tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many instances.")] = 1_000,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="The maximum number of instances.")] = 1_000,
     as_json: AsJson = False,
 ) -> None:
-    """Sign where audit trails end now, and print one line of JSON for each.
-
-    Append them to a file that who writes to the database cannot reach. `interlock audit INSTANCE --verify --heads FILE --key PEM` finds a
-    trail that was cut or rewritten since.
+    """Sign the current ends of audit trails, and print one line of JSON for each. Append the lines to a file that the
+    database's writers cannot change. `interlock audit INSTANCE --verify --heads FILE --key PEM` then detects a trail
+    that was truncated or rewritten.
     """
     signer = HeadSigner(read_key(key))
     with closing(open_store(db)) as store:

@@ -18,7 +18,7 @@ from .support.output import AsJson, console, print_json, program
 from .support.tables import print_command, print_lines, print_pair
 
 Which = Annotated[
-    str, typer.Argument(metavar="ID|THREAD", help="Its workflow id, as `interlock instances` lists it, or its thread.")
+    str, typer.Argument(metavar="ID|THREAD", help="The workflow id, from `interlock instances`, or the thread.")
 ]
 _WITHOUT_APP = {"audit", "events"}
 """Commands that need the database alone."""
@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
 def case(
     context: typer.Context, which: Which, app: AppOption = None, db: DbOption = None, as_json: AsJson = False
 ) -> None:
-    """Explain where an instance stands: what it waits for, who may decide, why not, what happens then, and what to do."""
+    """Explain the state of an instance: what it waits for, who may decide, why calls are denied, what happens next, and
+    what to do.
+    """
     with opened(app, db) as graph:
         explained = graph.instances.explain(found(graph, which))
     if as_json:
@@ -43,7 +45,7 @@ def case(
 
 
 def resume(which: Which, app: AppOption = None, db: DbOption = None, as_json: AsJson = False) -> None:
-    """Run the thread of an instance on, from where it waits: after a decision, a resolution, or an interrupted run."""
+    """Resume the thread of an instance after a decision, a resolution or an interrupted run."""
     with opened(app, db) as graph:
         workflow_id = found(graph, which)
         graph.instances.resume(workflow_id)

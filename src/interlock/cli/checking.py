@@ -42,31 +42,31 @@ def check(  # noqa: PLR0917 -- the options of a command
         typer.Option(
             "--role",
             metavar="ROLE",
-            help="A role that somebody has; name all of them to find approvals that nobody could give.",
+            help="A role that someone has. Pass all roles to find approvals that nobody could give. Repeatable.",
         ),
     ] = None,
     bound: Annotated[
         int,
-        typer.Option("--bound", min=1, metavar="N", help="How many situations a search may visit before it gives up."),
+        typer.Option("--bound", min=1, metavar="N", help="The maximum number of situations that a search may visit."),
     ] = BOUND,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 when something suspicious was found, too.")
-    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also exit with 1 if a problem was found.")] = False,
     pictures: Annotated[
         Path | None,
-        typer.Option("--pictures", metavar="FOLDER", help="Write a picture of each path that breaks a claim there."),
+        typer.Option(
+            "--pictures", metavar="FOLDER", help="Write a diagram of each path that violates a claim to this folder."
+        ),
     ] = None,
     scripts: Annotated[
         Path | None,
         typer.Option(
             "--scripts",
             metavar="FOLDER",
-            help="Write scripts that replay each such path there: in the stepper, and at the door.",
+            help="Write scripts that replay each such path to this folder: in the stepper, and from outside the graph.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove the claims of a workflow, and say what is suspicious in it. Exit code 1 says that a claim does not hold."""
+    """Prove the claims of a workflow, and report problems in it. Exit code 1 means that a claim does not hold."""
     app = load_app(workflow)
     definition = _definition(app)
     proofs, findings = _proofs(app, bound), find(definition, roles=role or (), bound=bound)
@@ -101,7 +101,9 @@ def access(  # noqa: PLR0917 -- the options of a command
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="MODULE:WORKFLOW", help="An older version: say what became possible and what impossible."
+            "--since",
+            metavar="MODULE:WORKFLOW",
+            help="An older version: show what became possible and what became impossible.",
         ),
     ] = None,
     db: DbOption = None,
@@ -110,9 +112,8 @@ def access(  # noqa: PLR0917 -- the options of a command
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table for a manual.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print who can call what, in which state, and whose decision it takes.
-
-    With --since, print what differs from an older version; with --db as well, which running instances it touches.
+    """Print who can call what, in which state, and who must approve it. With --since, print the differences from an
+    older version; with --db as well, the running instances that are affected.
     """
     definition = _definition(load_app(workflow))
     show = _rows_as_csv if csv else _rows_as_markdown if markdown else _print_rows

@@ -23,15 +23,16 @@ from .support.output import AsJson, console, print_json, visible
 from .support.tables import print_table
 
 topic = typer.Typer(
-    no_args_is_help=True, help="The database: upgrade, stats, import, prune, retire, reencrypt, restored, resume."
+    no_args_is_help=True,
+    help="Manage the database: upgrade, stats, import, prune, retire, reencrypt, restored, resume.",
 )
 
 ConversationOption = Annotated[
     str | None,
-    typer.Option("--conversation", metavar="URL", help="The database of the conversation, if it is another."),
+    typer.Option("--conversation", metavar="URL", help="The database of the conversation, if it is a different one."),
 ]
 SchemaOption = Annotated[
-    str | None, typer.Option("--schema", help="The schema that the tables are in, if it is not the default one.")
+    str | None, typer.Option("--schema", help="The schema of the tables, if it is not the default schema.")
 ]
 
 
@@ -50,7 +51,9 @@ def upgrade(
     schema: SchemaOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the tables, or bring them up to this release. Safe to run again, and by several processes at once."""
+    """Create the tables, or upgrade them to this release. It is safe to repeat this, and to run it in several processes
+    at once.
+    """
     with _checkpointer(db, conversation, schema, must_exist=False) as saver:
         saver.setup()
         reports = saver.size_reports()
@@ -69,7 +72,7 @@ def stats(
     schema: SchemaOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how much the tables hold, which threads are the largest, and what to do about it."""
+    """Report the size of the tables, the largest threads, and what to do about them."""
     with _checkpointer(db, conversation, schema) as saver:
         reports = saver.size_reports()
     if as_json:
@@ -83,22 +86,24 @@ def stats(
 def import_threads(
     source: Annotated[
         str,
-        typer.Argument(metavar="URL", help="The database of LangGraph's SQLite or PostgreSQL saver. It is only read."),
+        typer.Argument(
+            metavar="URL", help="The database of LangGraph's SQLite or PostgreSQL saver. It is not changed."
+        ),
     ],
     *,
     db: DbOption = None,
     conversation: ConversationOption = None,
     schema: SchemaOption = None,
-    thread: Annotated[list[str] | None, typer.Option(help="Only this thread; can be given several times.")] = None,
+    thread: Annotated[list[str] | None, typer.Option(help="Only this thread. Repeatable.")] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="MODULE:CLASS", help="A class of yours that occurs in values; can be given several times."
-        ),
+        typer.Option(metavar="MODULE:CLASS", help="A class of your application that occurs in values. Repeatable."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring threads over from LangGraph's own saver, with their whole history, and read each back. Run it again to continue."""
+    """Import threads from LangGraph's own saver with their full history, and read each one back. Run the command again
+    to continue after an interruption.
+    """
     url = database_url(source)
     allowed = [tuple(name.split(":")) for name in allow or ()]
     with (
@@ -127,23 +132,30 @@ def prune(
     threads_newer_than: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Keep threads that were used within this time: 90d, 12h.")
     ] = None,
-    last_threads: Annotated[int | None, typer.Option(help="Keep so many threads, the latest used.")] = None,
-    checkpoints_newer_than: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Of each thread, keep checkpoints within this time.")
+    last_threads: Annotated[
+        int | None, typer.Option(help="Keep this number of threads, most recently used first.")
     ] = None,
-    last_checkpoints: Annotated[int | None, typer.Option(help="Of each thread, keep so many checkpoints.")] = None,
+    checkpoints_newer_than: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="In each thread, keep checkpoints within this time.")
+    ] = None,
+    last_checkpoints: Annotated[
+        int | None, typer.Option(help="In each thread, keep this number of checkpoints.")
+    ] = None,
     instances: Annotated[
-        bool, typer.Option("--instances", help="Erase the workflow instances of threads that go, but for their trails.")
+        bool,
+        typer.Option(
+            "--instances", help="Also erase the workflow instances of deleted threads, except for their audit trails."
+        ),
     ] = False,
     after: Annotated[
-        str | None, typer.Option(metavar="THREAD", help="Begin after this thread, in the order of their ids.")
+        str | None, typer.Option(metavar="THREAD", help="Start after this thread, in the order of thread ids.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be deleted.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete threads and checkpoints that are too old or too many. What delta channels are rebuilt from stays.
-
-    Each thread is done in its own transaction, beside running workers. Run it again to continue after an interruption.
+    """Delete threads and checkpoints beyond an age or a count. Checkpoints from which delta channels are rebuilt are
+    kept. Each thread is a separate transaction, and workers can keep running. Run the command again to continue
+    after an interruption.
     """
     policy = Retention(threads_newer_than, last_threads, checkpoints_newer_than, last_checkpoints, instances)
     with (
@@ -175,11 +187,12 @@ def retire(
     workflow: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=DURATION", help="Of this workflow, keep those; `NAME=never` retires none. May be repeated."
+            metavar="NAME=DURATION",
+            help="The same for one workflow, as NAME=TIME; `NAME=never` retires none. Repeatable.",
         ),
     ] = None,
     unpublished: Annotated[
-        bool, typer.Option("--unpublished", help="Also those whose events nobody has published.")
+        bool, typer.Option("--unpublished", help="Also retire instances with unpublished events.")
     ] = False,
     export: Annotated[
         Path | None,
@@ -189,14 +202,13 @@ def retire(
         Path | None,
         typer.Option(envvar=KEY_ENVIRONMENT, metavar="PEM", help="Sign the last line of each export with this key."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Retire so many at most.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="The maximum number of instances to retire.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be deleted.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete finished instances that are old enough, with all their rows, their threads and their conversations.
-
-    What stays of each is the number and the hash of its last audit record, by which an export is checked (`interlock audit --check`).
-    Each instance is done in its own transaction, beside running workers. Run it again to continue after an interruption.
+    """Delete old finished instances with all their rows, threads and conversations. Only the number and the hash of the
+    last audit record remain, so that an export can be verified (`interlock audit --check`). Each instance is a
+    separate transaction, and workers can keep running. Run the command again to continue after an interruption.
     """
     policy = Retirement(newer_than, dict(_age(one) for one in workflow or ()), unpublished)
     keep = None if export is None else TrailFiles(export)
@@ -242,10 +254,9 @@ def reencrypt(
     schema: SchemaOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt with the first key of INTERLOCK_ENCRYPTION_KEYS what is encrypted with another one, or not at all.
-
-    Every row is read back before it takes the place of the old one. Run it again to continue after an interruption. Workers may run
-    meanwhile if they have the new key already.
+    """Encrypt all values that are unencrypted or encrypted with an older key, using the first key of
+    INTERLOCK_ENCRYPTION_KEYS. Each new row is read back before it replaces the old one. Run the command again to
+    continue after an interruption. Workers can keep running if they already have the new key.
     """
     encryption = Encryption.from_environment()
     if encryption is None:

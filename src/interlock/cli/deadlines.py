@@ -30,7 +30,7 @@ def tick(
     root: RootOption = None,
     every: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Again and again, with such pauses (such as 10s), until Ctrl-C."),
+        typer.Option(metavar="DURATION", help="Repeat with this interval, such as 10s, until Ctrl-C."),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Resume the graphs that were waiting.")] = True,
     as_json: AsJson = False,

@@ -54,11 +54,13 @@ def doctor(
     db: DbOption = None,
     bus: Annotated[
         str | None,
-        typer.Option("--bus", envvar="INTERLOCK_BUS", metavar="URL", help="The broker that events go through."),
+        typer.Option("--bus", envvar="INTERLOCK_BUS", metavar="URL", help="The broker for events."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check environment, LangSmith, OpenTelemetry, database, its connections and broker, and say what to fix. Exit code 1 says that something is."""
+    """Check the environment, LangSmith, OpenTelemetry, the database and its connections, and the broker. Report what to
+    fix. Exit code 1 means that there is something to fix.
+    """
     findings = [finding for check in (_tracing, _opentelemetry) for finding in check()]
     findings += [*_database(db), *_broker(bus)]
     if as_json:

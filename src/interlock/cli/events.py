@@ -25,7 +25,9 @@ from .support.loading import AppOption, DbOption, load_app, open_store
 from .support.output import AsJson, ExitCode, console, print_json, short, writing
 from .support.tables import print_table
 
-topic = typer.Typer(no_args_is_help=True, help="Events out and in: list, show, retry, check, export, trim.")
+topic = typer.Typer(
+    no_args_is_help=True, help="Work on outgoing and incoming events: list, show, retry, check, export, trim."
+)
 
 
 class Box(StrEnum):
@@ -44,17 +46,19 @@ def register(app: typer.Typer) -> None:
 def list_events(
     *,
     db: DbOption = None,
-    box: Annotated[Box | None, typer.Option(help="Only those that go out, or that came in.")] = None,
+    box: Annotated[Box | None, typer.Option(help="Only outgoing events (out), or only incoming ones (in).")] = None,
     status: Annotated[
         str | None, typer.Option(help="pending, published, dead; taken, kept, late, unmatched, failed.")
     ] = None,
     workflow_id: Annotated[str | None, typer.Option("--instance", help="Only those of this instance.")] = None,
     trace: Annotated[str | None, typer.Option(help="Only those of this trace ID.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many each way.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="The maximum number of events in each direction.")
+    ] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List events, the newest first: how far they are on their way out, and what became of those that came in."""
+    """List events, newest first, with their status in the outbox or the inbox."""
     out, into = _statuses(status)
     asked = {"workflow_id": workflow_id, "trace_id": trace, "tenant": tenant, "limit": limit}
     with closing(open_store(db)) as store, store.read() as connection:
@@ -91,9 +95,8 @@ def show(
     db: DbOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow one trace: the tool call, the outbox, the broker, the inbox, and the workflow that the event woke.
-
-    Exit code 1 says that nothing is known of it.
+    """Follow one trace: the tool call, the outbox, the broker, the inbox, and the workflow that the event resumed. Exit
+    code 1 means that nothing was found.
     """
     with closing(open_store(db)) as store:
         trace_id = trace_of(store, reference)
@@ -129,15 +132,16 @@ def show(
 
 @topic.command("retry")
 def retry(
-    event_id: Annotated[str | None, typer.Argument(metavar="EVENT", help="One event; without it, say --dead.")] = None,
+    event_id: Annotated[
+        str | None, typer.Argument(metavar="EVENT", help="The event's id. Without it, pass --dead.")
+    ] = None,
     db: DbOption = None,
     app: AppOption = None,
-    dead: Annotated[bool, typer.Option("--dead", help="Every event that the relay gave up.")] = False,
+    dead: Annotated[bool, typer.Option("--dead", help="Retry every dead event.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put dead events back into the outbox, or deliver an event of the inbox again.
-
-    Delivering needs the workflow's code: --app, or INTERLOCK_APP. Exit code 1 says that there was nothing to do.
+    """Queue dead events again in the outbox, or redeliver an event of the inbox. Redelivery needs the workflow's code:
+    --app, or INTERLOCK_APP. Exit code 1 means that there was nothing to do.
     """
     if (event_id is None) == (not dead):
         raise InputError(
@@ -166,7 +170,7 @@ def retry(
 
 @topic.command("export")
 def export_schemas(
-    folder: Annotated[Path, typer.Argument(help="Where the files go, one for each event.")],
+    folder: Annotated[Path, typer.Argument(help="The folder for the files, one for each event.")],
     app: AppOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -183,12 +187,17 @@ def export_schemas(
 @topic.command("check")
 def check(
     folder: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="What `events export` wrote at the last release.")
+        Path,
+        typer.Argument(
+            exists=True, file_okay=False, help="The folder that `events export` wrote for the last release."
+        ),
     ],
     app: AppOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the events with those of the last release; a breaking change without a new version is exit code 1."""
+    """Compare the event schemas with those of the last release. Exit code 1 means a breaking change without a new
+    version.
+    """
     load_app(app)
     found = breaking_changes(known_events(), folder)
     if as_json:
@@ -209,21 +218,22 @@ def check(
 def trim(
     older_than: Annotated[
         str,
-        typer.Option("--older-than", metavar="DURATION", help="Such as 7d or 12h; longer than the broker redelivers."),
+        typer.Option(
+            "--older-than",
+            metavar="DURATION",
+            help="The age, such as 7d or 12h; it must be longer than the broker redelivers.",
+        ),
     ],
     db: DbOption = None,
-    batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows in one transaction.")] = 5_000,
+    batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="The number of rows in one transaction.")] = 5_000,
     kept: Annotated[
         bool,
-        typer.Option(
-            "--kept", help="Also those that are kept for waits which have not begun; they cannot be taken any more."
-        ),
+        typer.Option("--kept", help="Also delete events that are kept for waits that have not begun."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete events that were published, and those that came in, longer ago than that: taken, late, unmatched and failed ones.
-
-    Nothing that is in progress is touched.
+    """Delete old events: published ones, and incoming ones that are taken, late, unmatched or failed. Events in
+    progress are not changed.
     """
     seconds = seconds_of("--older-than", older_than)
     with closing(open_store(db)) as store:

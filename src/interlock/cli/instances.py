@@ -33,23 +33,23 @@ def register(app: typer.Typer) -> None:
 def list_instances(
     *,
     db: DbOption = None,
-    workflow: Annotated[str | None, typer.Option(help="Only those of the workflow of this name.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of this workflow.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
     state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
     waiting: Annotated[
         str | None, typer.Option(metavar="FOR", help=f"Only those that wait for this: {', '.join(WAITS_FOR)}.")
     ] = None,
-    person: Annotated[str | None, typer.Option(metavar="ID", help="Only those that serve this person.")] = None,
+    person: Annotated[str | None, typer.Option(metavar="ID", help="Only instances that serve this person.")] = None,
     thread: Annotated[str | None, typer.Option(help="Only those of this thread.")] = None,
     older: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Only those that have not changed for so long, such as 2h.")
+        str | None, typer.Option(metavar="DURATION", help="Only those that have not changed for this time, such as 2h.")
     ] = None,
-    running: Annotated[bool, typer.Option("--running", help="Only those that are not over.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 100,
-    after: Annotated[str | None, typer.Option(help="Go on after the page that ended so.")] = None,
+    running: Annotated[bool, typer.Option("--running", help="Only unfinished instances.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="The maximum number of rows.")] = 100,
+    after: Annotated[str | None, typer.Option(help="Continue after the page that ended with this cursor.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List workflow instances, the one that began last first: where each stands, what it waits for, and for how long."""
+    """List workflow instances, newest first, with their state, what they wait for, and for how long."""
     if waiting is not None and waiting not in WAITS_FOR:
         raise InputError(
             f"--waiting {waiting!r}: an instance waits for {', '.join(WAITS_FOR)}. Nothing was looked up.", code="usage"
@@ -114,54 +114,68 @@ def _age(microseconds: int) -> str:
 
 def audit(
     instance: Annotated[
-        str | None, typer.Argument(metavar="INSTANCE", help="Its workflow id, as `interlock instances` lists it.")
+        str | None, typer.Argument(metavar="INSTANCE", help="The workflow id, from `interlock instances`.")
     ] = None,
     *,
     db: DbOption = None,
     trace: Annotated[
-        str | None, typer.Option("--trace", metavar="ID", help="Instead: what was recorded under this trace or run.")
+        str | None, typer.Option("--trace", metavar="ID", help="Instead, print the records of this trace or run.")
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Only check that the trail is whole; exit 1 if not.")
+        bool, typer.Option("--verify", help="Only verify the trail; exit with 1 if it is not intact.")
     ] = False,
     export: Annotated[
         Path | None,
-        typer.Option("--export", metavar="FILE", help="Instead: write it as JSON Lines to a new file (- prints it)."),
+        typer.Option(
+            "--export",
+            metavar="FILE",
+            help="Instead, write the trail as JSON Lines to a new file (- for standard output).",
+        ),
     ] = None,
     check: Annotated[
-        Path | None, typer.Option("--check", metavar="FILE", help="Instead: check such a file, without a database.")
+        Path | None,
+        typer.Option("--check", metavar="FILE", help="Instead, verify an exported file, without a database."),
     ] = None,
     head: Annotated[
         str | None,
         typer.Option(
-            "--head", metavar="HASH", help="With --verify or --check: a hash noted elsewhere that it must hold."
+            "--head",
+            metavar="HASH",
+            help="With --verify or --check: a hash, stored elsewhere, that the trail must contain.",
         ),
     ] = None,
     heads: Annotated[
         Path | None,
-        typer.Option("--heads", metavar="FILE", help="With --verify or --check: signed heads that it must hold."),
+        typer.Option(
+            "--heads",
+            metavar="FILE",
+            help="With --verify or --check: a file of signed heads that the trail must contain.",
+        ),
     ] = None,
     key: Annotated[
         list[Path] | None,
-        typer.Option("--key", metavar="PEM", help="With --heads or --check: a public key that signs them."),
+        typer.Option(
+            "--key", metavar="PEM", help="With --heads or --check: the public key that verifies the signatures."
+        ),
     ] = None,
     sign: Annotated[
         Path | None,
         typer.Option(
-            "--sign", metavar="PEM", help="With --export: the private key (Ed25519) to sign its last line with."
+            "--sign", metavar="PEM", help="With --export: the private key (Ed25519) that signs the last line."
         ),
     ] = None,
     erase: Annotated[
         str | None,
-        typer.Option("--erase", metavar="REASON", help="Instead: erase the payloads, and record why. Needs --as."),
+        typer.Option(
+            "--erase", metavar="REASON", help="Instead, erase the payloads and record this reason. Needs --as."
+        ),
     ] = None,
-    actor: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who erases.")] = None,
-    tenant: Annotated[str, typer.Option(help="The tenant of who erases.")] = "default",
+    actor: Annotated[str | None, typer.Option("--as", metavar="NAME", help="The id of the person who erases.")] = None,
+    tenant: Annotated[str, typer.Option(help="The tenant of the person who erases.")] = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Print the audit trail of an instance, and whether it is whole.
-
-    Exit code 1 says that a record was changed, removed, inserted or moved after it was written.
+    """Print and verify the audit trail of an instance. Exit code 1 means that a record was changed, removed, inserted
+    or moved after it was written.
     """
     known = [] if heads is None else read_heads(heads)
     verifier = HeadVerifier(*map(read_key, key)) if key else None

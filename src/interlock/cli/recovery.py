@@ -18,14 +18,13 @@ from .support.trail import moment
 def restored(
     *,
     reason: Annotated[
-        str, typer.Option("--reason", "-m", help="What is said of it wherever work is refused.")
+        str, typer.Option("--reason", "-m", help="The reason, shown wherever work is refused.")
     ] = "a backup was restored",
     db: DbOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold the database: a backup was restored into it. Run this after the restore and before anything else is started.
-
-    Nothing is run or published on it then until `interlock db resume`. Looking continues.
+    """Mark the database as restored from a backup, and hold it. Run this after the restore and before you start
+    anything else. Nothing is run or published until `interlock db resume`. Reads still work.
     """
     with closing(open_store(db)) as store:
         store.setup()
@@ -40,22 +39,26 @@ def resume(
     *,
     who: Annotated[
         str | None,
-        typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who says so; your login name by default."),
+        typer.Option(
+            "--as",
+            envvar="INTERLOCK_AS",
+            metavar="ID",
+            help="The id of the person who releases it. Default: your login name.",
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     any_timeline: Annotated[
         bool | None,
         typer.Option(
             "--any-timeline/--no-any-timeline",
-            help="Whether a new timeline of PostgreSQL's alone holds the database from now on: not if standbys have every commit.",
+            help="Whether a new PostgreSQL timeline alone holds the database from now on. Not needed if standbys have every commit.",
         ),
     ] = None,
     db: DbOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say that work may continue with a database that is held after a restored backup.
-
-    Without --yes it says what would continue, and asks. Exit code 1 says that it was left as it is.
+    """Release a database that is held after a restored backup. Without --yes, report what would resume and ask for
+    confirmation. Exit code 1 means that nothing was changed.
     """
     with closing(open_store(db)) as store:
         store.setup()

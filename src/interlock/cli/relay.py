@@ -25,7 +25,7 @@ BusOption = Annotated[
 ]
 PrefixOption = Annotated[
     str,
-    typer.Option("--prefix", envvar="INTERLOCK_BUS_PREFIX", help="Begins every name that is used at the broker."),
+    typer.Option("--prefix", envvar="INTERLOCK_BUS_PREFIX", help="The prefix of every name at the broker."),
 ]
 
 
@@ -40,18 +40,20 @@ def relay(
     bus: BusOption,
     db: DbOption = None,
     prefix: PrefixOption = "interlock",
-    once: Annotated[bool, typer.Option("--once", help="Publish what is due now, and leave.")] = False,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in one claim.")] = 2_000,
-    attempts: Annotated[int, typer.Option(min=1, max=1_000_000, help="After so many refusals an event is dead.")] = 8,
-    wire: Annotated[WireFormat, typer.Option(help="In which form events travel.")] = WireFormat.BINARY,
+    once: Annotated[bool, typer.Option("--once", help="Publish the due events, and exit.")] = False,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="The number of events in one claim.")] = 2_000,
+    attempts: Annotated[
+        int,
+        typer.Option(min=1, max=1_000_000, help="The number of refusals after which an event becomes a dead letter."),
+    ] = 8,
+    wire: Annotated[WireFormat, typer.Option(help="The wire format of events.")] = WireFormat.BINARY,
     schemas: Annotated[
-        str | None, typer.Option(help="Where the schemas of events are published: an address, for `dataschema`.")
+        str | None, typer.Option(help="The address of the published event schemas, for `dataschema`.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish the events of a database to a broker, those of each workflow instance in their order.
-
-    Any number of relays may work on one database. With --once, exit code 3 says that the broker was not there.
+    """Publish the events of a database to a broker, in order for each workflow instance. Any number of relays may work
+    on one database. With --once, exit code 3 means that the broker was unavailable.
     """
     opened = open_bus(bus, prefix=prefix)
     options = RelayOptions(batch=batch, attempts=attempts, wire=wire, schema_base=schemas)
@@ -91,11 +93,15 @@ def subscribe(
     db: DbOption = None,
     root: RootOption = None,
     prefix: PrefixOption = "interlock",
-    tick: Annotated[float, typer.Option(min=0.05, max=86_400, help="Seconds between two looks at deadlines.")] = 1.0,
-    with_relay: Annotated[bool, typer.Option("--relay", help="Publish the workflow's own events as well.")] = False,
+    tick: Annotated[
+        float, typer.Option(min=0.05, max=86_400, help="The interval in seconds between checks of deadlines.")
+    ] = 1.0,
+    with_relay: Annotated[bool, typer.Option("--relay", help="Also publish the workflow's own events.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take the events that a workflow waits for from a broker, resume it, and keep its deadlines: those of waits and of approvals."""
+    """Consume the events that a workflow waits for from a broker, and resume the workflow. Also process the deadlines
+    of waits and approvals.
+    """
     graph = load_app(app).graph(db)
     names = event_names(graph)
     service = EventService(graph, open_bus(bus, prefix=prefix), relay=with_relay, tick=tick, root=load_root(root))

@@ -26,36 +26,42 @@ def register(app: typer.Typer) -> None:
 def resolve(
     instance: Annotated[
         str | None,
-        typer.Argument(metavar="INSTANCE", help="Its workflow id; without one, list what is to be resolved."),
+        typer.Argument(metavar="INSTANCE", help="The workflow id. Without one, list what needs to be resolved."),
     ] = None,
     *,
     happened: Annotated[
-        str | None, typer.Option("--happened", metavar="JSON", help="It happened, and answered this.")
+        str | None, typer.Option("--happened", metavar="JSON", help="The effect happened, with this result.")
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="It did not happen: try it again.")] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="It did not happen, and is not to be tried again.")] = False,
-    note: Annotated[str | None, typer.Option("--note", "-m", help="How you know; it is recorded.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="The effect did not happen: try it again.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="The effect did not happen, and must not be tried again.")
+    ] = False,
+    note: Annotated[str | None, typer.Option("--note", "-m", help="How you know, for the record.")] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help="With --happened: the workflow's data as it is then, if it changed."),
+        typer.Option(metavar="JSON", help="With --happened: the workflow's data after the effect, if it changed."),
     ] = None,
     key: Annotated[
-        str | None, typer.Option(help="The idempotency key, where it is not the one that the instance waits for.")
+        str | None, typer.Option(help="The idempotency key, if it is not the one that the instance waits for.")
     ] = None,
-    attempt: Annotated[int | None, typer.Option(help="Only if this is still its last attempt.")] = None,
+    attempt: Annotated[int | None, typer.Option(help="Resolve it only if this is still the last attempt.")] = None,
     who: Annotated[
         str | None,
-        typer.Option("--as", envvar="INTERLOCK_AS", metavar="ID", help="Who says so; your login name by default."),
+        typer.Option(
+            "--as",
+            envvar="INTERLOCK_AS",
+            metavar="ID",
+            help="The id of the person who releases it. Default: your login name.",
+        ),
     ] = None,
-    tenant: Annotated[str, typer.Option(help="Whose it is.")] = "default",
-    resume: Annotated[bool, typer.Option("--resume", help="Run the thread on at once, from where it waits.")] = False,
+    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the waiting thread immediately.")] = False,
     app: AppOption = None,
     db: DbOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what became of an effect outside the database whose outcome is unknown: it happened, or it did not.
-
-    The workflow's thread finds it when it is run on. Exit code 1 says that there was nothing to resolve any more.
+    """Resolve an effect outside the database whose outcome is unknown: it happened, or it did not. The workflow's
+    thread uses the answer when it resumes. Exit code 1 means that there was nothing left to resolve.
     """
     if instance is None:
         _list(db, tenant, as_json=as_json)

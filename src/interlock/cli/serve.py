@@ -26,7 +26,10 @@ def serve(
     apps: Annotated[
         list[str] | None,
         typer.Option(
-            "--app", envvar="INTERLOCK_APP", metavar="MODULE:WORKFLOW", help="A workflow; give several for several."
+            "--app",
+            envvar="INTERLOCK_APP",
+            metavar="MODULE:WORKFLOW",
+            help="A workflow in your code, as module:workflow. Repeatable.",
         ),
     ] = None,
     db: DbOption = None,
@@ -35,19 +38,19 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="MODULE:WORKFLOW",
-            help="A later version of a workflow, which is not served: the console says which instances it would strand.",
+            help="A later version of a workflow that is not served yet: the console shows which instances it would strand.",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.")] = 8300,
     development: Annotated[
-        bool, typer.Option("--development", help="Everybody says who they are. On your own machine alone.")
+        bool, typer.Option("--development", help="Callers choose who they are. Use it only on your own machine.")
     ] = False,
     issuer: Annotated[
-        str | None, typer.Option(envvar="INTERLOCK_TOKEN_ISSUER", help="Who signs the bearer tokens.")
+        str | None, typer.Option(envvar="INTERLOCK_TOKEN_ISSUER", help="The issuer of bearer tokens.")
     ] = None,
     audience: Annotated[
-        str | None, typer.Option(envvar="INTERLOCK_TOKEN_AUDIENCE", help="Whom the bearer tokens are for.")
+        str | None, typer.Option(envvar="INTERLOCK_TOKEN_AUDIENCE", help="The audience of bearer tokens.")
     ] = None,
     keys: Annotated[
         str | None,
@@ -57,19 +60,22 @@ def serve(
             help="The issuer's public keys: a key set's URL, or a file.",
         ),
     ] = None,
-    roles_claim: Annotated[str, typer.Option(help="The claim that has the roles.")] = "roles",
-    tenant_claim: Annotated[str, typer.Option(help="The claim that has the tenant; empty: there is one.")] = "tenant",
+    roles_claim: Annotated[str, typer.Option(help="The claim with the roles.")] = "roles",
+    tenant_claim: Annotated[
+        str, typer.Option(help="The claim with the tenant. Empty: there is only one tenant.")
+    ] = "tenant",
     operator: Annotated[
         list[str] | None, typer.Option(help="A role that sees and runs every instance of its tenant.")
     ] = None,
     secret: Annotated[
         str | None,
         typer.Option(
-            envvar="INTERLOCK_FORM_SECRET", help="Signs the console's forms; the same in every process of one service."
+            envvar="INTERLOCK_FORM_SECRET",
+            help="The secret that signs the console's forms; the same in every process of one service.",
         ),
     ] = None,
     relay: Annotated[bool, typer.Option(help="Publish the outbox.")] = False,
-    subscribe: Annotated[bool, typer.Option(help="Take in the events that the workflows wait for.")] = False,
+    subscribe: Annotated[bool, typer.Option(help="Consume the events that the workflows wait for.")] = False,
     bus: Annotated[
         str | None, typer.Option(envvar="INTERLOCK_BUS", metavar="URL", help="The broker of --relay and --subscribe.")
     ] = None,
@@ -78,35 +84,37 @@ def serve(
         typer.Option(
             envvar="INTERLOCK_MCP_RESOURCE",
             metavar="URL",
-            help="Serve MCP clients at /mcp, by this URL, which their tokens are for. In --development they are served where the extra is installed.",
+            help="Serve MCP clients at /mcp under this URL; tokens must be issued for it. With --development, they are served if the extra is installed.",
         ),
     ] = None,
-    deadlines: Annotated[bool, typer.Option(help="Keep deadlines, and take up what is settled.")] = True,
+    deadlines: Annotated[bool, typer.Option(help="Process deadlines, and resume settled threads.")] = True,
     webhook: Annotated[
         str | None,
         typer.Option(
             envvar="INTERLOCK_WEBHOOK",
             metavar="URL",
-            help="An address that is told when somebody is needed, with --relay.",
+            help="With --relay: the address that is notified when a person is needed.",
         ),
     ] = None,
     webhook_secret: Annotated[
-        str | None, typer.Option(envvar="INTERLOCK_WEBHOOK_SECRET", help="Signs what is sent there (whsec_...).")
+        str | None,
+        typer.Option(envvar="INTERLOCK_WEBHOOK_SECRET", help="The secret that signs webhook requests (whsec_...)."),
     ] = None,
     trusted_proxy: Annotated[
-        list[str] | None, typer.Option(metavar="ADDRESS", help="A proxy whose forwarded headers are believed.")
+        list[str] | None, typer.Option(metavar="ADDRESS", help="A proxy whose forwarded headers are trusted.")
     ] = None,
-    root_path: Annotated[str, typer.Option(help="The path that a proxy serves this at.")] = "",
+    root_path: Annotated[str, typer.Option(help="The path under which a proxy serves this service.")] = "",
     certificate: Annotated[Path | None, typer.Option(metavar="PEM", help="Serve TLS with this certificate.")] = None,
     private_key: Annotated[Path | None, typer.Option(metavar="PEM", help="The certificate's private key.")] = None,
-    drain: Annotated[int, typer.Option(min=1, help="Seconds that requests under way get at the end.")] = 30,
+    drain: Annotated[
+        int, typer.Option(min=1, help="The time in seconds for requests in progress to finish at shutdown.")
+    ] = 30,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Serve the demo's desk with its cases begun, in --development.")
+        bool, typer.Option("--demo", help="With --development: serve the demo's desk with its cases.")
     ] = False,
 ) -> None:
-    """Serve workflows: an HTTP API, a console for people, event streams, health and metrics.
-
-    Who calls is known by bearer tokens (--issuer, --audience, --keys), or in --development by what they say.
+    """Serve workflows: an HTTP API, a console, event streams, health and metrics. Bearer tokens identify callers
+    (--issuer, --audience, --keys). With --development, callers choose who they are.
     """
     try:
         import uvicorn  # noqa: PLC0415 -- of the extra `serve`

@@ -31,7 +31,7 @@ def show(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid state diagram.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the diagram of a workflow: its states, and what may be called in each."""
+    """Print the diagram of a workflow: its states, and the tools that may be called in each."""
     drawing = Drawing.of(load_app(workflow).definition)
     if as_json:
         print_json(drawing.to_json())

@@ -24,18 +24,22 @@ def stats(
     *,
     app: AppOption = None,
     db: DbOption = None,
-    by: Annotated[str, typer.Option(help="Group by some of tool, state, approver and origin, with commas.")] = ",".join(
-        learning.BY
-    ),
-    within: Annotated[str | None, typer.Option(metavar="DURATION", help="Only what is younger, such as 7d.")] = None,
-    tenant: Annotated[str, typer.Option(help="Whose.")] = "default",
+    by: Annotated[
+        str, typer.Option(help="Group by one or more of tool, state, approver and origin, separated by commas.")
+    ] = ",".join(learning.BY),
+    within: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Only records within this time, such as 7d.")
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
     export: Annotated[
         Path | None,
-        typer.Option(help="Write the edited, rejected and answered proposals there, as JSON lines, for evaluation."),
+        typer.Option(
+            help="Write the edited, rejected and answered proposals to this file as JSON Lines, for evaluation."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how often proposals were accepted, edited and rejected, and how the tools fared."""
+    """Report how often proposals were accepted, edited and rejected, and statistics of the tools."""
     graph = load_app(app).graph(db)
     since = None if within is None else dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_of("--within", within))
     columns = [name.strip() for name in by.split(",") if name.strip()]

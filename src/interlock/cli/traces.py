@@ -31,14 +31,16 @@ def register(app: typer.Typer) -> None:
 
 
 def trace(
-    instance: Annotated[str, typer.Argument(metavar="INSTANCE", help="Its workflow id, or an audit reference of it.")],
+    instance: Annotated[
+        str, typer.Argument(metavar="INSTANCE", help="The workflow id, or an audit reference of the instance.")
+    ],
     db: DbOption = None,
     url: Annotated[
-        bool, typer.Option("--url", help="Ask LangSmith for addresses, which takes its endpoint and key.")
+        bool, typer.Option("--url", help="Ask LangSmith for the URLs; this needs its endpoint and key.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where in LangSmith or OpenTelemetry each step of an instance was traced."""
+    """Show the LangSmith or OpenTelemetry trace of each step of an instance."""
     with closing(open_store(db)) as store:
         records = store.audit(store.get(instance).workflow_id)
     rows = [_row(record, url=url) for record in records]
@@ -90,12 +92,10 @@ def print_traced(identity: str, db: str | None, *, as_json: bool) -> None:
 
 
 def traces(
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where to listen on this machine; 0 takes a free one.")
-    ] = 1984,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The local port; 0 chooses a free one.")] = 1984,
     as_json: AsJson = False,
 ) -> None:
-    """Accept traces on this machine, as LangSmith would, and print each one when it has ended. Ctrl-C ends it."""
+    """Accept traces on this machine, as LangSmith would, and print each finished trace. Stop with Ctrl-C."""
 
     def heard(run: ArrivedRun) -> None:
         if as_json:
@@ -123,12 +123,11 @@ def traces(
 
 def feedback(
     db: DbOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="The maximum number of rows.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Send the decisions of approvers to LangSmith, as feedback on the runs that they judged.
-
-    Exit code 3 says that some could not be sent and will be tried again.
+    """Send the decisions of approvers to LangSmith as feedback on the runs. Exit code 3 means that some could not be
+    sent; they will be retried.
     """
     if not (os.environ.get("LANGSMITH_API_KEY") or os.environ.get("LANGCHAIN_API_KEY")):
         raise InputError(

@@ -23,15 +23,14 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     db: Annotated[
-        str, typer.Option("--db", metavar="URL", help="Where it is kept: a URL, or the path of a SQLite file.")
+        str, typer.Option("--db", metavar="URL", help="The database: a URL, or the path of a SQLite file.")
     ] = DEFAULT_DB,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Approve whatever is asked, for scripts.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, even where the last run was not over.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Approve every request, for scripts.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, even if the last run was not finished.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Watch customers being served: what a model proposes, what the graph allows, what you approve.
-
-    No account and no network are needed: the model is scripted, and the database a SQLite file in this folder.
+    """Watch customers being served: what a model proposes, what the graph allows, what you approve. The demo needs no
+    account and no network: the model is scripted, and the database is a SQLite file in this folder.
     """
     # Building the desk imports LangGraph; the other commands need not wait for it.
     from .cases import CASES  # noqa: PLC0415

@@ -6,7 +6,7 @@ from . import locking, serving
 
 topic = typer.Typer(
     no_args_is_help=True,
-    help="MCP: serve workflows and approvals; lock, diff and verify the tools of other servers.",
+    help="Use MCP: serve workflows and approvals; lock, diff and verify the tools of other servers.",
 )
 
 TOPICS = (serving, locking)

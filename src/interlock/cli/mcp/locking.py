@@ -21,10 +21,15 @@ _STYLES = {ChangeKind.ADDED: "yellow"}
 LockOption = Annotated[Path, typer.Option("--lock", envvar="INTERLOCK_MCP_LOCK", metavar="FILE", help="The lock file.")]
 ToolsOption = Annotated[
     list[str] | None,
-    typer.Option("--tools", metavar="MODULE:NAME", help="An MCPTools in your code: its target and its credentials."),
+    typer.Option(
+        "--tools", metavar="MODULE:NAME", help="An MCPTools object in your code, for its target and its credentials."
+    ),
 ]
 TimeoutOption = Annotated[
-    float, typer.Option("--connect-timeout", metavar="SECONDS", help="How long a server may take to start and to list.")
+    float,
+    typer.Option(
+        "--connect-timeout", metavar="SECONDS", help="The time limit for starting a server and listing its tools."
+    ),
 ]
 
 
@@ -37,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 def lock(  # noqa: PLR0917 -- the options of a command
     server: Annotated[
-        str | None, typer.Argument(help="What the server is called: a lower-case word. All that are locked by default.")
+        str | None, typer.Argument(help="Your name for the server: a lower-case word. Default: all locked servers.")
     ] = None,
     target: Annotated[
         list[str] | None, typer.Argument(help="A URL, or the command that starts the server, with its arguments.")
@@ -58,15 +63,15 @@ def lock(  # noqa: PLR0917 -- the options of a command
     ] = None,
     bearer: Annotated[
         str | None,
-        typer.Option("--bearer", metavar="VARIABLE", help="The environment variable that holds a bearer token."),
+        typer.Option("--bearer", metavar="VARIABLE", help="The environment variable with a bearer token."),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="TOOL", help="Lock these tools alone.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="TOOL", help="Lock only these tools.")] = None,
     connect_timeout: TimeoutOption = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Reach MCP servers, and write the definitions of their tools to the lock file. Review what it prints, and commit the file.
+    """Connect to MCP servers, and write the definitions of their tools to the lock file.
 
-    Options stand before the server: interlock mcp lock --env TOKEN bank npx -y bank-mcp@1.2.0
+    Review the output, and commit the file. Options come before the server: interlock mcp lock --env TOKEN bank npx -y bank-mcp@1.2.0
     """
     before = LockFile.load(file, missing_is_empty=True)
     if target:
@@ -99,13 +104,13 @@ def lock(  # noqa: PLR0917 -- the options of a command
 
 
 def diff(
-    servers: Annotated[list[str] | None, typer.Argument(help="The servers; all that are locked by default.")] = None,
+    servers: Annotated[list[str] | None, typer.Argument(help="The servers. Default: all locked servers.")] = None,
     file: LockOption = Path(LOCK_FILE),
     tools: ToolsOption = None,
     connect_timeout: TimeoutOption = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Reach MCP servers, and say in words what has changed since they were locked."""
+    """Connect to MCP servers, and describe what has changed since they were locked."""
     before = LockFile.load(file)
     found = review(before, _servers(before, servers, tools, file, connect_timeout), path=str(file))
     if as_json:
@@ -115,13 +120,13 @@ def diff(
 
 
 def verify(
-    servers: Annotated[list[str] | None, typer.Argument(help="The servers; all that are locked by default.")] = None,
+    servers: Annotated[list[str] | None, typer.Argument(help="The servers. Default: all locked servers.")] = None,
     file: LockOption = Path(LOCK_FILE),
     tools: ToolsOption = None,
     connect_timeout: TimeoutOption = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Reach MCP servers, and exit with 1 where one is not what was locked: for CI."""
+    """Connect to MCP servers, and exit with 1 if one of them differs from the lock file. Use it in CI."""
     before = LockFile.load(file)
     found = review(before, _servers(before, servers, tools, file, connect_timeout), path=str(file))
     wrong = [change for change in found.changes if change.kind in REFUSED]

@@ -23,14 +23,14 @@ AppsOption = Annotated[
         "--app",
         envvar="INTERLOCK_APP",
         metavar="[NAME=]MODULE:WORKFLOW",
-        help="Where the workflow is in your code; several, each with the name that its tools begin with.",
+        help="The workflow in your code, as module:workflow. For several, pass NAME=module:workflow; their tools begin with the name. Repeatable.",
     ),
 ]
 StdioOption = Annotated[bool, typer.Option("--stdio", help="Serve one client over standard input and output.")]
 HttpOption = Annotated[str | None, typer.Option("--http", metavar="HOST:PORT", help="Serve clients over HTTP.")]
 IssuerOption = Annotated[
     str | None,
-    typer.Option("--issuer", envvar="INTERLOCK_ISSUER", metavar="URL", help="Who issues access tokens."),
+    typer.Option("--issuer", envvar="INTERLOCK_ISSUER", metavar="URL", help="The issuer of access tokens."),
 ]
 ResourceOption = Annotated[
     str | None,
@@ -38,7 +38,7 @@ ResourceOption = Annotated[
         "--resource",
         envvar="INTERLOCK_RESOURCE",
         metavar="URL",
-        help="The URL under which clients know this server, which tokens must be for.",
+        help="The URL under which clients know this server; tokens must be issued for it.",
     ),
 ]
 KeysOption = Annotated[
@@ -50,19 +50,17 @@ KeysOption = Annotated[
         help="The issuer's public keys: the URL of its JWK Set, or a file with it or with one key in PEM.",
     ),
 ]
-ScopeOption = Annotated[
-    list[str] | None, typer.Option("--scope", help="A scope that a token must have; may be repeated.")
+ScopeOption = Annotated[list[str] | None, typer.Option("--scope", help="A scope that a token must have. Repeatable.")]
+SubjectOption = Annotated[str, typer.Option("--subject-claim", help="The claim with the person's id.")]
+RolesOption = Annotated[str, typer.Option("--roles-claim", help="The claim with the person's roles.")]
+TenantOption = Annotated[
+    str, typer.Option("--tenant-claim", help="The claim with the person's tenant. Empty: there is only one tenant.")
 ]
-SubjectOption = Annotated[str, typer.Option("--subject-claim", help="The claim that says who somebody is.")]
-RolesOption = Annotated[str, typer.Option("--roles-claim", help="The claim with their roles.")]
-TenantOption = Annotated[str, typer.Option("--tenant-claim", help="The claim with their tenant; empty: there is one.")]
 HostsOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--host", help="Another name under which it may be reached, such as desk.example:443; may be repeated."
-    ),
+    typer.Option("--host", help="A further host name for requests, such as desk.example:443. Repeatable."),
 ]
-PathOption = Annotated[str, typer.Option("--path", help="Where it is served over HTTP.")]
+PathOption = Annotated[str, typer.Option("--path", help="The path for HTTP requests.")]
 
 
 def register(topic: typer.Typer) -> None:
@@ -78,18 +76,18 @@ def serve(  # noqa: PLR0917 -- the options of a command
     http: HttpOption = None,
     instance: Annotated[
         str | None,
-        typer.Option("--instance", metavar="ID", help="The one instance to serve, so that no call has to name it."),
+        typer.Option("--instance", metavar="ID", help="Serve only this instance, so that calls need not name it."),
     ] = None,
     start_field: Annotated[
         list[str] | None,
         typer.Option(
             "--start-field",
             metavar="FIELD",
-            help="A field of the data that a client may set at the start; may be repeated.",
+            help="A field of the data that a client may set when it starts an instance. Repeatable.",
         ),
     ] = None,
     requests_per_minute: Annotated[
-        int, typer.Option(min=1, help="How many requests one caller may make in a minute, to this process.")
+        int, typer.Option(min=1, help="The maximum number of requests per caller and minute, in this process.")
     ] = 240,
     issuer: IssuerOption = None,
     resource: ResourceOption = None,
@@ -101,10 +99,10 @@ def serve(  # noqa: PLR0917 -- the options of a command
     host: HostsOption = None,
     path: PathOption = "/mcp",
 ) -> None:
-    """Serve workflows to MCP clients: their tools, gated at each call. Nothing that it serves approves anything.
-
-    Over HTTP, callers are known by access tokens: pass --issuer, --resource and --keys. Over standard input and output, the client's
-    configuration says who calls, in the environment: INTERLOCK_AS, INTERLOCK_ROLES, INTERLOCK_TENANT.
+    """Serve the tools of workflows to MCP clients, gated at each call. None of the tools can approve anything. Over
+    HTTP, access tokens identify callers: pass --issuer, --resource and --keys. Over standard input and output, the
+    client's configuration identifies the caller in the environment variables INTERLOCK_AS, INTERLOCK_ROLES and
+    INTERLOCK_TENANT.
     """
     _one_of(stdio, http)
     # The SDK takes seconds to import, which no other command should wait for.
@@ -141,10 +139,9 @@ def approve(  # noqa: PLR0917 -- the options of a command
     host: HostsOption = None,
     path: PathOption = "/mcp",
 ) -> None:
-    """Serve what waits for a decision to the people who decide, in their own assistant: list, show, decide.
-
-    It is apart from the server that proposals come to, and tells people by access tokens alone: pass --issuer, --resource (not the
-    other server's) and --keys. Over standard input and output, the token is in the environment: INTERLOCK_TOKEN.
+    """Serve pending approvals to approvers, in their own assistant: list, show, decide. This server is separate from
+    the proposers' server, and identifies people only by access tokens: pass --issuer, --resource (not the other
+    server's) and --keys. Over standard input and output, the token is in the environment variable INTERLOCK_TOKEN.
     """
     _one_of(stdio, http)
     from ...mcp.server.approval_server import ApprovalServer  # noqa: PLC0415

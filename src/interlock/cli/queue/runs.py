@@ -17,9 +17,9 @@ from ...tools.sinks import line
 from ..support.loading import DbOption, database_url
 from ..support.output import AsJson, console, print_json
 
-topic = typer.Typer(no_args_is_help=True, help="The runs in the queue: list, retry, cancel.")
+topic = typer.Typer(no_args_is_help=True, help="Work on queued runs: list, retry, cancel.")
 
-Number = Annotated[int, typer.Argument(metavar="RUN", help="Its number, as `interlock runs list` gives it.")]
+Number = Annotated[int, typer.Argument(metavar="RUN", help="The run's number, from `interlock runs list`.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,12 +32,12 @@ def list_runs(
     *,
     db: DbOption = None,
     status: Annotated[
-        RunStatus | None, typer.Option(help="Only those that stand so; `person` is the dead-letter list.")
+        RunStatus | None, typer.Option(help="Only runs with this status; `person` lists the dead letters.")
     ] = None,
-    workflow: Annotated[str | None, typer.Option(help="Only those of the workflow of this name.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of this workflow.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
-    after: Annotated[int | None, typer.Option(help="Go on after the run of this number.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The maximum number of rows.")] = 50,
+    after: Annotated[int | None, typer.Option(help="Continue after the run with this number.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
@@ -70,14 +70,14 @@ def list_runs(
 
 @topic.command("retry")
 def retry_run(number: Number, *, db: DbOption = None, as_json: AsJson = False) -> None:
-    """Run one again at once that failed, waits for another attempt or was cancelled."""
+    """Retry a run immediately that failed, waits for another attempt or was cancelled."""
     with _opened(db) as runs:
         _print(runs.retry(number), as_json=as_json)
 
 
 @topic.command("cancel")
 def cancel_run(number: Number, *, db: DbOption = None, as_json: AsJson = False) -> None:
-    """Take one out of the queue; its workflow stays where it is."""
+    """Remove a run from the queue. Its workflow keeps its state."""
     with _opened(db) as runs:
         _print(runs.cancel(number), as_json=as_json)
 

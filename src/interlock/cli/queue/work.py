@@ -26,12 +26,12 @@ AppsOption = Annotated[
         "--app",
         envvar="INTERLOCK_APP",
         metavar="MODULE:WORKFLOW",
-        help="A workflow; may be repeated.",
+        help="A workflow in your code, as module:workflow. Repeatable.",
     ),
 ]
 RootsOption = Annotated[
     list[str] | None,
-    typer.Option("--root", metavar="WORKFLOW=MODULE:GRAPH", help="The graph around a workflow; may be repeated."),
+    typer.Option("--root", metavar="WORKFLOW=MODULE:GRAPH", help="The graph around a workflow. Repeatable."),
 ]
 
 
@@ -45,38 +45,49 @@ def work(
     app: AppsOption = None,
     db: DbOption = None,
     root: RootsOption = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Runs that go on at once in this process.")] = 8,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1_000, help="The number of concurrent runs in this process.")
+    ] = 8,
     per_tenant: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Runs of one tenant that go on at once, in all workers together."),
+        typer.Option(min=1, max=10_000, help="The number of concurrent runs of one tenant, in all workers together."),
     ] = None,
     connections: Annotated[
-        int, typer.Option(min=4, max=1_000, help="Connections of the workflows, besides 7 of the queue.")
+        int,
+        typer.Option(
+            min=4,
+            max=1_000,
+            help="The number of database connections for the workflows, in addition to 7 for the queue.",
+        ),
     ] = 16,
-    deadlines: Annotated[int, typer.Option(min=1, max=59, help="Seconds between two looks at deadlines.")] = 5,
+    deadlines: Annotated[
+        int, typer.Option(min=1, max=59, help="The interval in seconds between checks of deadlines.")
+    ] = 5,
     takeover: Annotated[
-        str, typer.Option(metavar="DURATION", help="After so long without a sign of life a worker counts as gone.")
+        str, typer.Option(metavar="DURATION", help="The time without a heartbeat after which a worker counts as dead.")
     ] = "15s",
     drain: Annotated[
         str,
-        typer.Option(metavar="DURATION", help="For so long runs may still end after SIGTERM; then they are put back."),
+        typer.Option(
+            metavar="DURATION", help="The time for runs to finish after SIGTERM; after it they are queued again."
+        ),
     ] = "30s",
     bus: Annotated[
         str | None,
-        typer.Option("--bus", envvar="INTERLOCK_BUS", metavar="URL", help="Take in events from this broker as well."),
+        typer.Option("--bus", envvar="INTERLOCK_BUS", metavar="URL", help="Also consume events from this broker."),
     ] = None,
-    prefix: Annotated[str, typer.Option(envvar="INTERLOCK_BUS_PREFIX", help="Begins every name at the broker.")] = (
-        "interlock"
-    ),
-    relay: Annotated[bool, typer.Option("--relay", help="Publish the workflows' events to --bus as well.")] = False,
+    prefix: Annotated[
+        str, typer.Option(envvar="INTERLOCK_BUS_PREFIX", help="The prefix of every name at the broker.")
+    ] = ("interlock"),
+    relay: Annotated[bool, typer.Option("--relay", help="Also publish the workflows' events to --bus.")] = False,
     health: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve /ready and /metrics at this address.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Carry out the runs of a PostgreSQL database until SIGTERM or Ctrl-C; what continues may still end.
-
-    Any number of workers may work on one database: each thread has one run at a time, and what a killed worker left is taken over.
+    """Execute the queued runs of a PostgreSQL database until SIGTERM or Ctrl-C; runs in progress may finish. Any number
+    of workers may work on one database: each thread has one run at a time, and other workers take over the runs of a
+    killed worker.
     """
     from ...engines.worker import Worker, served_health  # noqa: PLC0415 -- an extra
 

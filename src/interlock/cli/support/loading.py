@@ -31,7 +31,10 @@ READY_MADE = {
 AppOption = Annotated[
     str | None,
     typer.Option(
-        "--app", envvar="INTERLOCK_APP", metavar="MODULE:WORKFLOW", help="Where the workflow is in your code."
+        "--app",
+        envvar="INTERLOCK_APP",
+        metavar="MODULE:WORKFLOW",
+        help="The workflow in your code, as module:workflow.",
     ),
 ]
 DbOption = Annotated[
@@ -46,7 +49,7 @@ RootOption = Annotated[
     typer.Option(
         "--root",
         metavar="MODULE:GRAPH",
-        help="The graph that the workflow runs inside of, if it does: let go on in its place.",
+        help="The graph inside which the workflow runs, if any; it is resumed instead.",
     ),
 ]
 

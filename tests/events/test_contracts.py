@@ -102,10 +102,10 @@ def test_a_field_that_may_be_missing_breaks_nobody(change: dict[str, Any]) -> No
     [
         ({"weight": None}, "weight: is gone"),
         ({"weight": (str, "")}, "weight: type was 'integer', is 'string'"),
-        ({"weight": (int, ...)}, "weight: must be there now"),
+        ({"weight": (int, ...)}, "weight: is now required"),
         ({"parcel_id": (str, "")}, "parcelId: may be missing now"),
         ({"parcel_id": (Literal["a", "b"], ...)}, "parcelId: enum was None"),
-        ({"note": (str, ...)}, "note: is new and must be there"),
+        ({"note": (str, ...)}, "note: is new and required"),
         ({"line": (Lighter, ...)}, "line.count: is gone"),
         ({"line": (list[Line], ...)}, "line"),
     ],
@@ -219,7 +219,7 @@ def test_a_cloudevent_of_somebody_else_is_an_event_too() -> None:
         ({"time": "soon"}, "occurredAt"),
         ({"data": [1]}, "no JSON object"),
         ({"data": {"traceId": "forged"}}, "Interlock's own"),
-        ({"data": {"eventName": "other.v1", "eventId": "1"}}, "this is no event"),
+        ({"data": {"eventName": "other.v1", "eventId": "1"}}, "this is not an event"),
     ],
 )
 def test_what_breaks_the_standard_is_refused(change: dict[str, Any], said: str) -> None:

@@ -373,7 +373,7 @@ def test_a_dump_that_is_restored_on_postgresql_is_held(server: OwnPostgres) -> N
     )
     with SQLCheckpointer(server.url) as saver:
         store = WorkflowStore(saver.database)
-        with pytest.raises(StoreHeld, match="its tables were made anew"):
+        with pytest.raises(StoreHeld, match="its tables were recreated"):
             store.refuse_held()
         store.recovery.resume(by="otto")
         store.refuse_held()

@@ -137,7 +137,7 @@ def test_who_needs_what_a_stopped_transaction_holds_is_told_so_and_does_not_wait
     graph, config = quick(*arguments[:3]), {"configurable": {"thread_id": thread}}
     with Child(run, "transactions", server_url, outside.address, thread, stop_at=(point, 1), preload=PRELOAD) as child:
         assert child.stopped()
-        with pytest.raises(StoreUnavailable, match="did not let go of it in time") as raised:
+        with pytest.raises(StoreUnavailable, match="did not release it in time") as raised:
             graph.instances.execute(config, "till.open", {})
         assert raised.value.retryable
         assert graph.instances.get(config).state == "closed", "who only looks does not wait"

@@ -71,7 +71,7 @@ def test_data_for_a_workflow_without_any_is_refused(memory: Home, desk: Desk) ->
 def test_data_is_given_only_when_an_instance_starts(home: Home, run: Runner, desk: Desk) -> None:
     graph = home.compile(desk.workflow(ScriptedChatModel(["hello", "hello again"])))
     run(graph, said(data={"notes": 3}), thread())
-    with pytest.raises(InvalidInput, match="data is given only when it starts"):
+    with pytest.raises(InvalidInput, match="data can only be passed at the start"):
         run(graph, said(data={"notes": 4}), thread())
     assert len(graph.get_state(thread()).values["messages"]) == 2
     assert run(graph, said(data={"notes": 3}), thread())["data"]["notes"] == 3

@@ -188,8 +188,8 @@ def test_a_check_that_breaks_is_a_denial_that_names_it() -> None:
 
     assert verdict.code.value == "rule_error"
     assert verdict.message == (
-        "order_pay could not be judged, because the check of order.pay raised KeyError. Nothing was done. The application has to be mended before "
-        "it can be called; go on without it."
+        "order_pay could not be judged, because the check of order.pay raised KeyError. Nothing was done. The application must be fixed before it can be "
+        "called; continue without it."
     )
     assert verdict.details == {"rule": "the check of order.pay", "edge": "open --order.pay--> paid"}
     assert isinstance(verdict.error, RuleError)

@@ -186,4 +186,4 @@ class TestReading:
         assert "where.0.zipCode: " in said
         assert "parcelId: " in said
         assert "colour" not in said
-        assert said.endswith(". It moved nothing; mend its sender.")
+        assert said.endswith(". It moved nothing; fix its sender.")

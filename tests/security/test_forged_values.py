@@ -101,7 +101,7 @@ def test_on_a_server_nothing_that_a_client_sends_is_the_applications(user: Any, 
 
 def test_a_message_without_anybody_named_is_nobodys() -> None:
     place = Place(tenant="default")
-    with pytest.raises(PrincipalError, match="who acts here is not known"):
+    with pytest.raises(PrincipalError, match="the principal here is unknown"):
         place.graph.invoke(HELLO, THREAD)
 
 

@@ -120,7 +120,7 @@ def test_what_is_no_event_is_refused_with_the_field_named(change: dict[str, Any]
 
 
 def test_an_event_without_its_envelope_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="this is no event"):
+    with pytest.raises(InvalidInput, match="this is not an event"):
         EventEnvelope.from_json({"orderId": "1"})
 
 

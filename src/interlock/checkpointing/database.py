@@ -127,7 +127,7 @@ class Database:
         address = urls.read(target)  # type: ignore[arg-type]
         if address.dialect is Dialect.SQLITE:
             if schema is not None:
-                raise StoreError("SQLite has no schemas: leave `schema` out, and give each of them a file of its own.")
+                raise StoreError("SQLite has no schemas: leave `schema` out, and use separate files.")
             if address.url.database in {None, "", ":memory:"}:
                 return cls.in_memory()  # every connection of its own would be a database of its own
         engine = create_engine(address, synchronous, connections=(capacity or Capacity()).connections)

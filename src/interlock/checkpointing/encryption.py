@@ -123,8 +123,8 @@ def misplaced(owner: str) -> StoreError:
 def _check(name: str, key: bytes) -> None:
     if not (0 < len(name) <= _NAME_LENGTH and name.isascii() and all(c.isalnum() or c in "._-" for c in name)):
         raise InputError(
-            f"The name {name!r} of an encryption key cannot be used. Name it with at most {_NAME_LENGTH} letters, digits, "
-            "dots, dashes and underscores: it stands beside every row."
+            f"The name {name!r} of an encryption key cannot be used. Name it with at most {_NAME_LENGTH} letters, digits, dots, dashes and underscores: it "
+            "is stored with every row."
         )
     if not isinstance(key, bytes) or len(key) != _KEY_BYTES:
         raise InputError(

@@ -64,13 +64,13 @@ def translate(error: Exception, url: URL) -> StoreError:
         )
     if "current transaction is aborted" in text:
         return StoreError(
-            f"A statement of this transaction had failed, and the database {where} takes nothing after that. Nothing of this step was kept. "
-            "A tool that means to go on after a statement that may fail runs it in ctx.session.begin_nested().",
+            f"A statement of this transaction had failed, and the database {where} accepts nothing after that. Nothing of this step was kept. "
+            "To continue after a statement that may fail, run it in ctx.session.begin_nested().",
             code="transaction_aborted",
         )
     if any(sign in text for sign in _LOCKED):
         return StoreUnavailable(
-            f"Another transaction in {where} holds what this step needs, and did not let go of it in time: "
+            f"Another transaction in {where} holds what this step needs, and did not release it in time: "
             f"{getattr(error, 'orig', None) or error}. Nothing of this step was kept; run it again. Where a process was stopped in "
             "mid-transaction, the server ends it after a while."
         )
@@ -90,7 +90,7 @@ def _not_opened(url: URL, where: str) -> StoreError:
     folder = Path(url.database or "").parent
     if not str(url.database or "").startswith("file:") and not folder.is_dir():
         return StoreError(
-            f"The folder {str(folder)!r} of the database {where} does not exist. Nothing was made; create it, or mend the path. A relative path "
+            f"The folder {str(folder)!r} of the database {where} does not exist. Nothing was created; create the folder, or correct the path. A relative path "
             f"has three slashes (sqlite:///desk.db) and begins at {str(Path.cwd())!r}, an absolute one has four."
         )
     return StoreUnavailable(
@@ -112,7 +112,7 @@ def commit_unknown(url: URL, why: object) -> CommitUnknown:
     """The error for a transaction whose commit was sent and not answered."""
     return CommitUnknown(
         f"The connection to {url.render_as_string(hide_password=True)} broke while a transaction was being committed: {why}. "
-        "Whether it was kept is unknown. Look at where things stand before this is done again."
+        "Whether it was committed is unknown. Check the current state before you repeat it."
     )
 
 

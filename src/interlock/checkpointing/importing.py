@@ -139,7 +139,7 @@ def _no_object(value: dict[str, Any]) -> Any:
 
 def _not_read(problem: str) -> StoreError:
     return StoreError(
-        f"A value of the source {problem}. Reading it could run code that somebody put there, so it was not read. What was imported so far is "
+        f"A value of the source {problem}. Reading it could run code that someone stored there, so it was not read. What was imported so far is "
         "complete, thread by thread. If you trust the source, open its saver in Python with a serializer of your own, and give it to "
         "interlock.checkpointing.importing.import_checkpoints.",
         code="type_not_allowed",
@@ -177,7 +177,7 @@ def langgraph_saver(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
     except errors as error:
         raise StoreError(
             f"The database to import from cannot be read: {error}. Does LangGraph's saver keep its checkpoints there? What was imported "
-            "so far is complete, thread by thread; import again to go on."
+            "so far is complete, thread by thread; import again to continue."
         ) from error
     raise StoreError(
         "Only databases of LangGraph's SQLite and PostgreSQL savers can be imported: sqlite:///… or postgresql://…"
@@ -220,7 +220,7 @@ def _config(thread_id: str, namespace: str, checkpoint_id: str) -> RunnableConfi
 def _vanished(thread_id: str, checkpoint_id: str) -> StoreError:
     return StoreError(
         f"The checkpoint {checkpoint_id} of the thread {thread_id!r} was deleted in the source while it was imported. Its thread is "
-        "not complete in the target; import again when nobody deletes there.",
+        "not complete in the target; import again when nothing is being deleted there.",
         code="import_differs",
         details={"threadId": thread_id, "checkpointId": checkpoint_id},
     )

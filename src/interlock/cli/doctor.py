@@ -250,7 +250,10 @@ def _broker(bus: str | None) -> Iterator[Finding]:
     port = parts.port or _PORTS.get(parts.scheme)
     if not parts.hostname or port is None:
         yield Finding(
-            "broker", Health.BAD, f"{bus!r} is no URL of a broker", f"Write one of {', '.join(_PORTS)}://host:port."
+            "broker",
+            Health.BAD,
+            f"{bus!r} is not the URL of a broker",
+            f"Write one of {', '.join(_PORTS)}://host:port.",
         )
         return
     where = f"{parts.scheme}://{parts.hostname}:{port}"
@@ -259,7 +262,7 @@ def _broker(bus: str | None) -> Iterator[Finding]:
     except OSError as error:
         yield Finding(
             "broker", Health.BAD, f"{where} does not answer ({error.strerror or type(error).__name__})",
-            "Start it, or mend INTERLOCK_BUS. Events wait in the outbox meanwhile; nothing is lost.",
+            "Start it, or correct INTERLOCK_BUS. Events wait in the outbox meanwhile; nothing is lost.",
         )  # fmt: skip
         return
     yield Finding("broker", Health.GOOD, f"{where} answers")

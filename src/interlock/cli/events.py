@@ -207,7 +207,7 @@ def check(
             console().print(f"{name}", style="bold")
             for change in changes:
                 console().print(f"  {short(change)}")
-        console().print("These break whoever listens. Declare a new version beside the old one.")
+        console().print("These changes break consumers. Declare a new version in addition to the old one.")
     else:
         console().print("No event broke its contract.")
     if found:
@@ -271,7 +271,7 @@ def _statuses(status: str | None) -> tuple[OutboxStatus | None, InboxStatus | No
     into = InboxStatus(status) if status in {*InboxStatus} else None
     if out is None and into is None:
         known = ", ".join([*OutboxStatus, *InboxStatus])
-        raise InputError(f"{status!r} is no status of an event; those are {known}.", code="usage")
+        raise InputError(f"{status!r} is not a status of an event; those are {known}.", code="usage")
     return out, into
 
 

@@ -78,7 +78,7 @@ def _print_outcomes(columns: list[str], rows: list[dict[str, Any]]) -> None:
             )
             for row in rows
         ),
-        empty="Nobody was asked about anything yet.",
+        empty="Nobody has been asked to decide anything yet.",
     )
 
 

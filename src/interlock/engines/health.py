@@ -30,7 +30,7 @@ class Health:
     ) -> None:
         host, _, port = address.rpartition(":")
         if not port.isdecimal() or int(port) > 65_535:
-            raise InputError(f"{address!r} is no address to serve at. Give host:port, such as 127.0.0.1:9100.")
+            raise InputError(f"{address!r} is not an address to serve at. Pass host:port, such as 127.0.0.1:9100.")
         self._host, self._port = host or "127.0.0.1", int(port)
         self._is_ready, self._metrics = is_ready, metrics
         self._server: asyncio.Server | None = None

@@ -48,7 +48,7 @@ def take_over(runs: Runs, *, seconds: float) -> int:
     _executed(runs, _GIVE_UP, seconds=seconds)
     taken_over = _executed(runs, _TAKE_OVER, seconds=seconds)
     if taken_over:
-        logger.warning("%d runs were taken over from a worker that is gone", taken_over)
+        logger.warning("%d runs were taken over from a dead worker", taken_over)
     return taken_over
 
 
@@ -65,7 +65,7 @@ async def keep(runs: Runs) -> dict[str, int]:
             await Instances(graph).atick(resume=False)
             enqueued += await runs.database.arun(lambda graph=graph: _missed(graph))  # type: ignore[misc]
         except Exception:  # one workflow's deadlines must not keep those of the others
-            logger.exception("the deadlines of %s could not be looked at; the next look tries again", name)
+            logger.exception("the deadlines of %s could not be checked; the next check tries again", name)
     forgotten = await runs.database.arun(lambda: _executed(runs, _FORGET, days=KEPT_DAYS, limit=BATCH))
     return {"enqueued": enqueued, "forgotten": forgotten}
 

@@ -103,8 +103,8 @@ class RunOnce:
         root = self._roots.get(job.workflow)
         if root is None:
             raise InputError(
-                f"The workflow {job.workflow} of the thread {job.thread_id} runs inside another graph, which this process was not told of. Nothing "
-                "was run; give it: Runs(..., roots={name: graph}), or `interlock work --root`.",
+                f"The workflow {job.workflow} of the thread {job.thread_id} runs inside another graph, which was not passed to this process. Nothing was "
+                "run; pass it: Runs(..., roots={name: graph}), or `interlock work --root`.",
                 code="no_root",
             )
         return root

@@ -349,8 +349,8 @@ class Runs:
     def _job(self, kind: JobKind, graph: CompiledWorkflow, instance: Instance, key: str) -> Job:
         if instance.thread_id is None:
             raise InputError(
-                f"The workflow {instance.workflow_id} has no thread, so there is no run of it. Nothing was enqueued; what it may do is proposed from "
-                "outside (`instances.propose`).",
+                f"The workflow {instance.workflow_id} has no thread, so it has no runs. Nothing was enqueued; propose "
+                "calls on it from outside (`instances.propose`).",
                 code="no_thread",
             )
         return Job(

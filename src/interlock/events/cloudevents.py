@@ -111,7 +111,7 @@ def read(body: bytes | str, beside: Mapping[str, Any] | None = None) -> EventEnv
     if "specversion" in document:
         data = document.get("data", {})
         if not isinstance(data, Mapping):
-            raise InvalidInput("The CloudEvent's data is no JSON object. Nothing was done; mend its sender.")
+            raise InvalidInput("The CloudEvent's data is not a JSON object. Nothing was done; fix its sender.")
         return _from_attributes({key: value for key, value in document.items() if key != "data"}, data)
     return EventEnvelope.from_json(document)
 
@@ -155,7 +155,7 @@ def _from_attributes(named: Mapping[str, Any], data: Mapping[str, Any]) -> Event
         )
     missing = [name for name in _REQUIRED if not named.get(name)]
     if missing:
-        raise InvalidInput(f"The CloudEvent has no {' and no '.join(missing)}. Nothing was done; mend its sender.")
+        raise InvalidInput(f"The CloudEvent has no {' and no '.join(missing)}. Nothing was done; fix its sender.")
     if "eventName" in data and "eventId" in data:
         envelope = EventEnvelope.from_json(data)
         if (envelope.event_id, envelope.event_name) != (named["id"], named["type"]):

@@ -59,9 +59,9 @@ def json_object(text: str | bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"This is no event: it is not JSON ({type(error).__name__}). Mend its sender.") from None
+        raise InvalidInput(f"This is not an event: it is not JSON ({type(error).__name__}). Fix its sender.") from None
     if not isinstance(found, dict):
-        raise InvalidInput("This is no event: it is JSON, but no object. Mend its sender.")
+        raise InvalidInput("This is not an event: it is JSON, but not an object. Fix its sender.")
     return found
 
 

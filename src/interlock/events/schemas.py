@@ -100,7 +100,7 @@ def breaking_changes(events: Iterable[type[Event]], folder: Path) -> dict[str, l
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ContractError(
-                f"{path} is no JSON Schema: {error}. Export the events anew from the last release."
+                f"{path} is not a JSON Schema: {error}. Export the events again from the last release."
             ) from None
         changes = differences(before, event_schema(event))
         if changes:
@@ -147,9 +147,9 @@ class _Comparison:
             if name in had and name not in has:
                 yield f"{field}: may be missing now"
             if name in has and name not in had:
-                yield f"{field}: must be there now, and events under way lack it"
+                yield f"{field}: is now required, and events in progress lack it"
         for name in sorted(set(has) - was.keys()):
-            yield f"{_join(path, name)}: is new and must be there, and events under way lack it; make it optional"
+            yield f"{_join(path, name)}: is new and required, and events in progress lack it; make it optional"
 
     def _rest(self, before: Schema, after: Schema, path: str) -> Iterable[str]:
         for key in sorted((before.keys() | after.keys()) - _SAYS_NOTHING - {"properties", "required", "$defs"}):

@@ -290,8 +290,8 @@ def _is_what_broke_off(shown: Mapping[str, Any], entry: LedgerEntry, contract: T
 
 def _not_what_broke_off(tool: str) -> InvalidResume:
     return InvalidResume(
-        f"What the thread shows of the attempt of {tool} is not what the ledger has of it: its checkpoint was changed. Nothing was resolved. "
-        "Find out who can write the checkpoints; then run the thread on, which shows what broke off, and answer that."
+        f"What the thread shows of the attempt of {tool} is not what the ledger has of it: its checkpoint was changed. Nothing was resolved. Find out who can write the "
+        "checkpoints; then resume the thread, which shows what was interrupted, and answer that."
     )
 
 

@@ -229,8 +229,9 @@ class WorkflowGraph(Invoking):
         if self.checkpointer or not {CHECKPOINTER, RUNTIME}.isdisjoint(self._merged(config)):
             return
         raise InputError(
-            f"The workflow {self.engine.definition.name} was compiled beside a durable workflow store and without a checkpointer, for a host that has "
-            "one (a parent graph, LangGraph Server), and was run on its own. Nothing was done; give compile() a checkpointer, such as a "
+            f"The workflow {self.engine.definition.name} was compiled with a durable workflow store but "
+            "without a checkpointer, for a host that has one (a parent graph, LangGraph Server), and "
+            "was run alone. Nothing was done; give compile() a checkpointer, such as a "
             "SQLCheckpointer of the same database.",
             code="no_checkpointer",
         )

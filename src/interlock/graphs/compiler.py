@@ -48,8 +48,9 @@ def compile_graph(
         )
     elif store is None:
         raise WorkflowDefinitionError(
-            f"The workflow {definition.name!r} is compiled with {type(checkpointer).__name__} and without a workflow store. Give one beside it: "
-            "compile(checkpointer=..., workflow_store=WorkflowStore(url)); WorkflowStore.in_memory() will do for trying out."
+            f"The workflow {definition.name!r} is compiled with {type(checkpointer).__name__} and without a workflow store. Pass one as well: "
+            "compile(checkpointer=..., workflow_store=WorkflowStore(url)); WorkflowStore.in_memory() "
+            "is enough for experiments."
         )
     check_kept(
         definition,

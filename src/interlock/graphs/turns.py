@@ -123,8 +123,8 @@ class Turn:
             )
         if data and not self._same(data, instance):
             raise InvalidInput(
-                f"The workflow {workflow_id} of {name} has begun, and data is given only when it starts. Nothing was done; leave `data` "
-                "out of the input, and change data through tools.",
+                f"The workflow {workflow_id} of {name} has started, and data can only be passed at the "
+                "start. Nothing was done; omit `data` from the input, and change data through tools.",
                 details={"workflowId": workflow_id},
             )
         take_turn(self.engine.store, instance, self.principal)

@@ -119,8 +119,8 @@ def until_checkpointed(scope: Scope, tool: str) -> Steps[None]:
         return
     if scope.durability == "exit":
         raise DurabilityError(
-            f"{tool} was to run under the durability 'exit', which writes no checkpoint before the run ends: after a crash nobody would know "
-            "that it ran. Nothing was done. Run the workflow with durability='sync' (its default) or 'async'."
+            f"{tool} was to run under the durability 'exit', which writes no checkpoint before the run ends: "
+            "after a crash it would be unknown that it ran. Nothing was done. Run the workflow with durability='sync' (its default) or 'async'."
         )
     saver, thread = scope.checkpointer, scope.thread_id
     for namespace, checkpoint in {"": scope.root_checkpoint, scope.namespace: scope.own_checkpoint}.items():
@@ -211,6 +211,6 @@ def unknown_payload(entry: LedgerEntry, problem: str | None = None) -> JsonObjec
             {"type": "failed", "note": None, "attempt": entry.attempt},
         ],
         "problem": problem,
-        "description": f"An attempt of {entry.tool} broke off. Find out whether it happened, and resolve it: it happened with this result, or it "
-        "did not, try again.",
+        "description": f"An attempt of {entry.tool} was interrupted. Find out whether it happened, and "
+        "resolve it: it happened with this result, or it did not, try again.",
     }

@@ -100,8 +100,8 @@ def chat_model(name: str) -> BaseChatModel:
         from langchain.chat_models import init_chat_model  # noqa: PLC0415 -- an extra, imported when it is used
     except ImportError as error:
         raise RunError(
-            f"The model {name!r} is given by name, which takes LangChain. Install langgraph-interlock[langchain] and the provider's package, "
-            "or give a chat model object.",
+            f"The model {name!r} is given by name, which needs LangChain. Install "
+            "langgraph-interlock[langchain] and the provider's package, or pass a chat model object.",
             code="model_error",
         ) from error
     try:

@@ -47,8 +47,8 @@ def stop(engine: Engine, instance: Instance, scope: Scope, reason: str, *, denia
             "denials": denials,
             "calls": calls,
             "lastResult": instance.last_result,
-            "description": f"The run stopped in {instance.state}: {reason}. Nothing is lost. Resume with any answer to let the model go on (text is "
-            "handed to it), or send a new message.",
+            "description": f"The run stopped in {instance.state}: {reason}. Nothing is lost. Resume with any answer to let the "
+            "model continue (it receives a text answer), or send a new message.",
         }
     )
     # Anyone who resumes a parent graph may resume it; words for the model are only theirs who may propose here.

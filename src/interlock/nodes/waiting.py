@@ -40,7 +40,7 @@ class WaitNode(StateNode):
         unit = self.engine.store.unit(connection, workflow_id)
         if unit is None:
             raise RunError(
-                f"The workflow instance {workflow_id} is gone from the workflow store while it waits in {self.state.name!r}. "
+                f"The workflow instance {workflow_id} was removed from the workflow store while it waits in {self.state.name!r}. "
                 "Nothing was done; restore it, or start a new thread.",
                 code="unknown_instance",
             )

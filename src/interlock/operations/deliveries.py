@@ -188,7 +188,7 @@ class Deliveries:
             case Mapping():
                 return read(canonical_json(dict(event)))
         raise InvalidInput(
-            f"A {type(event).__qualname__} was delivered, which is no event. Nothing was done; give an EventEnvelope, the wire shape as a "
+            f"A {type(event).__qualname__} was delivered, which is not an event. Nothing was done; pass an EventEnvelope, the wire shape as a "
             "mapping or JSON text, a CloudEvent, or an instance of an Event class with workflow_id=."
         )
 

@@ -136,7 +136,7 @@ class EventService:
                     logger.warning("%s Trying again.", error.message)
                 except Exception:  # one workflow's deadlines must not end the service of the others
                     name = graph.engine.definition.name
-                    logger.exception("the deadlines of %s could not be looked at; the next tick tries again", name)
+                    logger.exception("the deadlines of %s could not be checked; the next tick tries again", name)
             await _wait(stop, every)
 
 

@@ -296,13 +296,13 @@ def kind_of(error: Exception) -> str:
 
 def _log(stop: Stop, error: Exception) -> None:
     if isinstance(error, ConflictError):
-        logger.info("somebody else runs the thread of %s: %s", stop.workflow_id, error)
+        logger.info("someone else runs the thread of %s: %s", stop.workflow_id, error)
         return
     if isinstance(error, StoreUnavailable):
         logger.warning("%s", error.message)
         return
     logger.error(
-        "the %s %s of %s is settled, and its graph could not go on; a later tick tries again",
+        "the %s %s of %s is settled, but its graph could not resume; a later tick tries again",
         stop.kind.value,
         stop.id,
         stop.workflow_id,

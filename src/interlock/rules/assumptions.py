@@ -58,7 +58,7 @@ class Assumptions:
         given = tuple(assumptions)
         if wrong := [one for one in given if not isinstance(one, Assumption)]:
             raise ClaimError(
-                f"{wrong[0]!r} is no assumption; give guard_holds(...), asked(...), starts_with(...), never_forked or "
+                f"{wrong[0]!r} is not an assumption; pass guard_holds(...), asked(...), starts_with(...), never_forked or "
                 "earlier_versions_agree."
             )
         self._guards = [one.function for one in given if one.kind == "guard"]

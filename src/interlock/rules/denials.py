@@ -96,8 +96,8 @@ def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> D
     """The denial where a rule of the application's own broke: it is not taken for a yes, and what raised goes to the log."""
     return Denial(
         ErrorCode.RULE_ERROR,
-        f"{wire_name} could not be judged, because {error.message}. Nothing was done. The application has to be mended before it can be called; "
-        "go on without it.",
+        f"{wire_name} could not be judged, because {error.message}. Nothing was done. The application must be fixed before it can be "
+        "called; continue without it.",
         {"rule": error.rule} | ({} if edge is None else {"edge": edge.label}),
         error=error,
     )
@@ -117,8 +117,8 @@ def too_many(limit: int, calls: int) -> Denial:
     """The answer to the calls of a message that came after as many as the workflow takes in one."""
     return Denial(
         ErrorCode.TOO_MANY_CALLS,
-        f"A message may hold {limit} calls, and this one, of a message of {calls}, came after them. Nothing was done; call it again in a message of "
-        "its own if it is still wanted.",
+        f"A message may hold {limit} calls, and this one, of a message of {calls}, came after them. Nothing was done; call it again "
+        "in a separate message if it is still wanted.",
         {"limit": limit, "calls": calls},
         retryable=True,
     )
@@ -128,8 +128,8 @@ def left_over(proposal: Proposal, *, state: str) -> Denial:
     """The answer to a proposal that still waited when the workflow came to a state where nothing of it can be done."""
     return Denial(
         ErrorCode.SUPERSEDED,
-        f"{proposal.tool} was proposed in {proposal.state!r}, and the workflow is in {state!r} now. Nothing was done; propose anew what "
-        "is still wanted.",
+        f"{proposal.tool} was proposed in {proposal.state!r}, and the workflow is in {state!r} now. Nothing was done; propose again what is still "
+        "wanted.",
         {"proposedIn": proposal.state},
     )
 

@@ -192,8 +192,8 @@ class SpendingCap(_Counting):
         hidden = [tool.name for tool in given if isinstance(tool, ToolContract) and field in tool.sensitive]
         if hidden:
             raise ContractError(
-                f"SpendingCap(field={field!r}): that is a sensitive argument of {', '.join(hidden)}, which is not written down, so nobody can "
-                "add it up. Cap another argument."
+                f"SpendingCap(field={field!r}): that is a sensitive argument of {', '.join(hidden)}, which is not stored, so it cannot be summed. Cap "
+                "another argument."
             )
 
     def _against(self, proposal: ProposalView) -> str | None:

@@ -131,8 +131,8 @@ def check_order(
 def _on_record(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
     if tool.kind is ToolKind.READ:
         raise WorkflowDefinitionError(
-            f"{label} depends on how often {tool.name} was carried out, which is a read and in no ledger. Let a read note in the data what it "
-            "found, and guard the edge with that."
+            f"{label} depends on how often {tool.name} was executed, which is a read and not in the "
+            "ledger. Let a read store what it found in the data, and guard the edge with that."
         )
     _has(label, tool, names)
 

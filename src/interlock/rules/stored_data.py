@@ -52,8 +52,9 @@ def stored(model: type[BaseModel], data: object, *, longest: int = LONGEST) -> J
     if differs:
         place = f" (in {', '.join(lost)})" if lost else ""
         raise NotKeptError(
-            f"would read back as something else{place}; give its fields types that are written as JSON in full, such as str for SecretStr, "
-            "and times an offset: value.astimezone(timezone.utc), with the name of a zone in a field of its own"
+            f"would read back as something else{place}; give its fields types that are written as JSON "
+            "in full, such as str for SecretStr, and times an offset: value.astimezone(timezone.utc), "
+            "with the name of a zone in a separate field"
         )
     return written
 

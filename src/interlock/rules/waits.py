@@ -93,7 +93,7 @@ class WaitRule:
             return due(within_of(self.within, view, f"the wait {self.state!r}"), now)
         except RuleError as error:
             raise RunError(
-                f"The wait {self.state!r} cannot begin, because {error.message}. Nothing was changed; mend within=, then try again.",
+                f"The wait {self.state!r} cannot begin, because {error.message}. Nothing was changed; correct within=, then try again.",
                 code="wait_error",
             ) from error
 
@@ -206,7 +206,7 @@ class WaitRule:
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
             raise InvalidInput(
-                f"The event {event.event_id} does not fit {event.event_name}: {wrong}. It moved nothing; mend its sender."
+                f"The event {event.event_id} does not fit {event.event_name}: {wrong}. It moved nothing; fix its sender."
             ) from error
 
     @cached_property

@@ -50,7 +50,7 @@ async def decide(
     try:
         await instances.afollow(approval_id)
     except InterlockError as error:
-        logger.warning("the approval %s is decided, and its workflow could not go on: %s", approval_id, error.message)
+        logger.warning("the approval %s is decided, but its workflow could not resume: %s", approval_id, error.message)
         return Done(after, resumed=False)
     return Done(after, resumed=True)
 

@@ -48,7 +48,7 @@ class MCPEndpoint:
             )
         if resource is not None and (tokens is None or resource == tokens.audience or urlsplit(resource).path != PATH):
             raise InputError(
-                f"{resource!r} is no URL for the tokens of MCP clients. Nothing is served; give another one than the service's audience, whose path is "
+                f"{resource!r} is not a URL for the tokens of MCP clients. Nothing is served; pass another one than the service's audience, whose path is "
                 f"{PATH}.",
                 code="settings",
             )

@@ -190,7 +190,7 @@ def add_handlers(app: FastAPI) -> None:
             request,
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "invalid_request",
-            f"The request does not fit the API: {told}. Nothing was done; see the API's description at openapi.json.",
+            f"The request does not match the API: {told}. Nothing was done; see the API's description at openapi.json.",
             problems=jsonable_encoder(wrong),
         )
 
@@ -206,7 +206,7 @@ def add_handlers(app: FastAPI) -> None:
             request,
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "internal_error",
-            "The service failed in a way that it does not know. What was committed before stands; the log has the details.",
+            "The service failed unexpectedly. Everything committed before is kept; the log has the details.",
         )
 
     app.add_exception_handler(Exception, unexpected)

@@ -162,7 +162,7 @@ def _safe_link(href: str | None) -> str | None:
         InputError: It has another scheme.
     """
     if href is not None and urlsplit(href).scheme not in {"", "http", "https"}:
-        raise InputError(f"{href!r} is no link for a page: give http, https or a path.", code="settings")
+        raise InputError(f"{href!r} is not a link for a page: pass http, https or a path.", code="settings")
     return href
 
 

@@ -34,8 +34,8 @@ class Found:
         """
         if self.instance.thread_id is None or self.instance.checkpoint_ns:
             raise InputError(
-                f"The instance {self.instance.workflow_id} has no thread of its own, so there is no checkpoint to begin from. Nothing was "
-                "done.",
+                f"The instance {self.instance.workflow_id} has no thread of its own, so there is no "
+                "checkpoint to start from. Nothing was done.",
                 code="no_thread",
             )
         configurable = {"thread_id": self.instance.thread_id, "workflow_id": self.instance.workflow_id}
@@ -66,7 +66,7 @@ class Workflows:
                 )
             self._graphs[name] = graph
         if not self._graphs:
-            raise InputError("There is no workflow to serve. Give at least one compiled workflow.", code="settings")
+            raise InputError("There is no workflow to serve. Pass at least one compiled workflow.", code="settings")
 
     def __iter__(self) -> Iterator[WorkflowGraph]:
         return iter(self._graphs.values())

@@ -56,7 +56,7 @@ def assert_no_findings(
     if found:
         said = "\n".join(f"{one.kind}: {one.where}: {one.message}" for one in found)
         raise ClaimNotProved(
-            f"{len(found)} things in the workflow are suspicious. Mend them, or name the kinds that are meant with but=.\n{said}",
+            f"{len(found)} problems were found in the workflow. Fix them, or list the kinds that are intended in but=.\n{said}",
             details={"kinds": sorted({one.kind.value for one in found})},
         )
 

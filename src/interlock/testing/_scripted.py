@@ -188,8 +188,8 @@ class _Script:
             return self._forever
         last = _in_a_line(request.messages[-1]) if request.messages else "nothing at all"
         raise ScriptExhausted(
-            f"The script has {len(self.steps)} steps and all of them were used, but the model was asked once more. "
-            f"The last message was {last}; on offer were {request.offered}. "
+            f"The script has {len(self.steps)} steps and all of them were used, but the model was "
+            f"called again. The last message was {last}; on offer were {request.offered}. "
             "Add a step, or end the conversation where the script ends."
         )
 

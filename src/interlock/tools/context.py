@@ -128,8 +128,9 @@ class ToolContext(Generic[DataT]):
         if self._session is None:
             raise ContextError(
                 self._no_session
-                or "there is no session here: it is given to tools whose effect is 'transactional' in a workflow "
-                "that has a workflow store; declare the tool with effect='transactional' and compile the "
+                or "there is no session here: only tools whose effect "
+                "is 'transactional' have one, in a workflow that has a workflow store; declare the "
+                "tool with effect='transactional' and compile the "
                 "workflow with a store, or open your own connection"
             )
         if _is_factory(self._session):

@@ -102,7 +102,7 @@ class EventEnvelope(BaseModel):
         except OverflowError:
             raise InvalidInput(
                 f"An event occurred at {self.occurred_at.isoformat()}, which is no moment of UTC: it is before the year 1 or after 9999. "
-                "Mend its sender."
+                "Fix its sender."
             ) from None
         taken = sorted(self.fields.keys() & set(_ENVELOPE))
         if taken:
@@ -157,7 +157,7 @@ class EventEnvelope(BaseModel):
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
             raise InvalidInput(
-                f"this is no event ({wrong}); give the fields {', '.join(_ENVELOPE)} and the event's own"
+                f"this is not an event ({wrong}); give the fields {', '.join(_ENVELOPE)} and the event's own"
             ) from None
 
 

@@ -88,7 +88,7 @@ class Ownership:
             return None
         if any(principal.has_role(role) for role in self.run_by.roles):
             return None
-        return f"it is run by {self.run_by}" + ("" if principal.is_known else ", and who acts here is not known")
+        return f"it is run by {self.run_by}" + ("" if principal.is_known else ", and the principal here is unknown")
 
     def why_not_resolve(self, principal: Principal) -> str | None:
         """Why a principal may not say what became of an attempt, or None when they may.
@@ -101,7 +101,7 @@ class Ownership:
         if self.served is None or any(principal.has_role(role) for role in self.run_by.roles):
             return None
         if not principal.is_known:
-            return "who acts here is not known"
+            return "the principal here is unknown"
         return "it serves them" if principal.id == self.served else None
 
 

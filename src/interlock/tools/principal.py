@@ -56,7 +56,7 @@ class Principal:
         roles = frozenset(name_of(role) if isinstance(role, str) else "" for role in roles)
         if "" in roles:
             raise PrincipalError(
-                "Principal.roles holds something that is not a non-empty string; give a set of strings"
+                "Principal.roles contains something that is not a non-empty string; pass a set of strings"
             )
         object.__setattr__(self, "roles", roles)
         if not isinstance(self.attributes, Mapping):
@@ -124,7 +124,7 @@ class Principal:
             inner = value.principal  # type: ignore[attr-defined]
         except AttributeError:
             raise PrincipalError(
-                f"the run's context is a {type(value).__qualname__}, which says nothing of who acts; pass "
+                f"the run's context is a {type(value).__qualname__}, which does not identify a principal; pass "
                 "context=Principal(id=…), "
                 "a mapping of its fields, or an object with an attribute `principal`"
             ) from None

@@ -191,7 +191,7 @@ def parse_result(value: Any) -> Result | None:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise InvalidInput(
-            f"This is no result as it is on the wire: {wrong}. See that sender and reader are of versions that know each other's shapes."
+            f"This is not a result in the wire format: {wrong}. See that sender and reader are of versions that know each other's shapes."
         ) from error
 
 

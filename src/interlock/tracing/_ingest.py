@@ -109,5 +109,5 @@ def _value(content: bytes, what: str) -> Any:
 def _object(content: bytes, what: str) -> dict[str, Any]:
     value = _value(content, what)
     if not isinstance(value, Mapping):
-        raise InvalidInput(f"{what} is no JSON object. Nothing was taken in.")
+        raise InvalidInput(f"{what} is not a JSON object. Nothing was accepted.")
     return dict(value)

@@ -37,7 +37,7 @@ def outside_call(facts: Mapping[str, Any], proposal: Mapping[str, Any]) -> Itera
         if run is not None:
             config["callbacks"] = run.get_child()
     except Exception:
-        logger.exception("a command could not be traced; it is carried out all the same")
+        logger.exception("a command could not be traced; it is executed anyway")
     told: dict[str, Any] = {}
     try:
         with watching(config, {"proposal": proposal}, lambda: facts) as watch:

@@ -270,7 +270,7 @@ class TestAnotherEdge:
 
     def test_an_edge_that_asks_itself_is_refused_at_compile_time(self, shop: Shop) -> None:
         rule = Approval(within="1h", on_expiry=TakeEdge("order.cancel"))
-        with pytest.raises(WorkflowDefinitionError, match="asks for an approval itself"):
+        with pytest.raises(WorkflowDefinitionError, match="itself requires an approval"):
             shop.workflow([], approval=rule, cancel_approval=True).compile()
 
 

@@ -103,7 +103,7 @@ def test_where_nothing_of_it_was_kept_the_error_says_so_and_gives_the_key(entry:
     assert raised.value.details == {"workflowId": "wf_1", "idempotencyKey": "key_1"}
     assert raised.value.message == (
         "The connection broke while order.pay was being committed in wf_1, and the ledger has nothing under its key key_1: the command was not "
-        "carried out. Run it again under that key."
+        "executed. Run it again under that key."
     )
     assert raised.value.__cause__ is LOST
 
@@ -122,6 +122,6 @@ def test_a_database_that_stays_away_leaves_it_unknown_and_gives_the_key() -> Non
     with pytest.raises(CommitUnknown) as raised:
         asked(ledger, looked_up(ledger, PROPOSAL, LOST))
     assert raised.value.details == {"workflowId": "wf_1", "idempotencyKey": "key_1", "tool": "order.pay"}
-    assert "whether it was carried out is unknown. Its idempotency key is key_1" in raised.value.message
+    assert "it is unknown whether the command was executed. Its idempotency key is key_1" in raised.value.message
     assert LOST.message in raised.value.message
     assert ledger.away == 95, "it was asked four times"

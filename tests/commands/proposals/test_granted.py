@@ -144,7 +144,7 @@ def test_what_a_thread_proposed_is_carried_out_by_its_graph_alone(home: Home, sh
     assert isinstance(waiting, Pending)
     assert waiting.pending.proposal_id == approval_id
     instances.decide(approval_id, "approve", by=BEN)
-    with pytest.raises(ConflictError, match="its graph carries it out"):
+    with pytest.raises(ConflictError, match="its graph executes it"):
         instances.proposal(approval_id, by=ADA)
     assert approval_id not in instances.tick(resume=False).carried_out
     assert shop.ran == []

@@ -100,7 +100,7 @@ def test_an_id_of_another_tenant_is_answered_as_where_nothing_is(home: Home, sho
 def test_nobody_starts_what_the_id_of_a_thread_would_stand_for(home: Home, shop: Shop) -> None:
     desk = Door(home.compile(shop.workflow(["Hello."])))
     squatted = desk.graph.instances.id_of(thread())
-    with pytest.raises(InputError, match="is of the form of the ids") as refused:
+    with pytest.raises(InputError, match="has the form of generated ids") as refused:
         desk.start(MALLORY, workflow_id=squatted)
     assert refused.value.code == "reserved_workflow_id"
     desk.graph.invoke(said(), thread(), context=ADA)

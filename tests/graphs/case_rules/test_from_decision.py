@@ -156,7 +156,7 @@ def test_the_card_and_its_words_have_the_fields(file: Place) -> None:
     card = case.instances.card(request.approval_id, by=MIA)
     shown = case.instances.approval(request.approval_id)
     description = shown["action_requests"][0]["description"]
-    assert "To be stated by whoever decides: justification: Why does this person need it?" in description
+    assert "To be supplied by the approver: justification: Why does this person need it?" in description
     assert "if they like: risk" in description
     assert "justification (to be stated): Why does this person need it?" in " ".join(str(card).split())
     assert "approved" in card.approve(justification="Stated on the card.") or card.outcome

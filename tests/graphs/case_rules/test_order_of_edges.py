@@ -145,7 +145,7 @@ def test_claims_know_what_comes_after_what() -> None:
 
 def test_orders_that_cannot_be_kept_are_refused_where_they_are_written() -> None:
     for more, said in (
-        ({"after": get_order}, "is a read and in no ledger"),
+        ({"after": get_order}, "is a read and not in the ledger"),
         ({"after": After(cancel, same="item_id")}, "takes orderId"),
         ({"after": After(close, same="pin")}, "which is sensitive|takes orderId"),
         ({"after": "order.cancel"}, "give a tool, or After"),

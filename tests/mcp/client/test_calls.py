@@ -221,7 +221,7 @@ class TestErrors:
     def test_what_is_no_result_leaves_it_open(self, result: dict[str, Any], bank: Bank) -> None:
         bank.behave(on={"transfer": {"result": result}})
 
-        with pytest.raises(AnswerLost, match="no result of the protocol"):
+        with pytest.raises(AnswerLost, match="not a result of the protocol"):
             bank.tools().contract("transfer").call({"amount": 1})
 
     def test_a_handshake_of_the_older_era_does_as_well(self, open_bank: Callable[..., Bank]) -> None:

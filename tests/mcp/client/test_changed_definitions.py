@@ -64,7 +64,7 @@ def test_whatever_changed_of_it_nothing_is_sent(tools: list[dict[str, Any]], sai
 def test_another_server_in_its_place_is_refused(bank: Bank) -> None:
     bank.behave(name="b4nk")
 
-    with pytest.raises(Refused, match="another server answers in its place"):
+    with pytest.raises(Refused, match="a different server answers instead"):
         bank.tools().contract("transfer").call({"amount": 2})
 
     assert bank.calls == []

@@ -16,12 +16,12 @@ from tests.mcp.server.support import ERAS, ISSUER, RESOURCE, body, over_stdio, p
     [
         ([], {"INTERLOCK_AS": "ada"}, "give --stdio, or --http"),
         (["--stdio", "--http", "127.0.0.1:1"], {"INTERLOCK_AS": "ada"}, "give --stdio, or --http"),
-        (["--stdio"], {}, "Who calls was not said"),
+        (["--stdio"], {}, "The caller is unknown"),
         (["--stdio"], {"INTERLOCK_AS": "anonymous"}, "nobody in particular"),
         (["--http", "127.0.0.1:1"], {"INTERLOCK_AS": "ada"}, "--issuer, --resource, --keys are missing"),
         (["--http", "127.0.0.1:1", "--issuer", ISSUER, "--keys", "KEYS"], {}, "--resource is missing"),
         (["--http", "nowhere", "--issuer", ISSUER, "--resource", RESOURCE, "--keys", "KEYS"], {}, "is not HOST:PORT"),
-        (["--stdio", "--app", "case"], {"INTERLOCK_AS": "ada"}, "not each has a name of its own"),
+        (["--stdio", "--app", "case"], {"INTERLOCK_AS": "ada"}, "some have no name or the same name"),
         (["--stdio", "--start-field", "nothing"], {"INTERLOCK_AS": "ada"}, "no data called nothing"),
     ],
 )

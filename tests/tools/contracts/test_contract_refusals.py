@@ -371,7 +371,7 @@ def test_a_check_that_asks_for_what_the_tool_does_not_have() -> None:
 
     message = refusal(lambda: read("order.get", check=check)(lookup))
 
-    assert "'queue_id', which is no parameter of the tool; it can have any of order_id" in message
+    assert "'queue_id', which is not a parameter of the tool; it can have any of order_id" in message
 
 
 async def later(order_id: str) -> bool:

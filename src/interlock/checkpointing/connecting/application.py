@@ -23,7 +23,7 @@ DRIVERS = {
 
 _ONE_CONNECTION = {
     StaticPool: "gives one connection to all threads at once, so that one would commit or take back what another is writing",
-    SingletonThreadPool: "gives a thread the same connection each time, so that it would read in the middle of its own transaction",
+    SingletonThreadPool: "gives a thread the same connection each time, so that the thread would read inside its own transaction",
     AssertionPool: "gives out one connection at a time and fails for a second thread",
 }
 
@@ -126,8 +126,8 @@ def _see_that_nothing_is_read_uncommitted(engine: Engine, dialect: Dialect) -> N
     )
     if dialect is Dialect.MYSQL and str(level or "").upper().replace("_", " ") == "READ UNCOMMITTED":
         raise StoreError(
-            "The engine reads what others have not committed (READ UNCOMMITTED): a run could go on from a checkpoint, or from a decision, that "
-            "is then taken back. Make the engine with another isolation_level, or give engine.execution_options(isolation_level='READ COMMITTED')."
+            "The engine reads what others have not committed (READ UNCOMMITTED): a run could continue from a checkpoint or a "
+            "decision that is rolled back later. Make the engine with another isolation_level, or give engine.execution_options(isolation_level='READ COMMITTED')."
         )
 
 

@@ -42,7 +42,7 @@ def read(driver: str, query: Query) -> Options:
             raise unknown(name, "sqlite3")
         elif not uri:
             raise StoreError(
-                f"The option {name!r} of the database URL is one of SQLite's URIs, and they need `uri=true` beside it: "
+                f"The option {name!r} of the database URL is an SQLite URI, which also needs `uri=true`: "
                 f"sqlite:///file:shop.db?{name}={value}&uri=true."
             )
         else:

@@ -59,7 +59,7 @@ def _erase(store: WorkflowStore, connection: Connection, workflow_id: str, by: P
     instance = unit.instance
     if instance.running_key is not None and instance.lease_until is not None and instance.lease_until > unit.now:
         raise InProgress(
-            f"An effect outside the database is under way on the workflow {workflow_id}, and its outcome is to be recorded. The instance was "
+            f"An effect outside the database is in progress on the workflow {workflow_id}, and its outcome is to be recorded. The instance was "
             "not erased. Try again once it has ended.",
             details={"workflowId": workflow_id},
         )

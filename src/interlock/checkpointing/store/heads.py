@@ -79,7 +79,7 @@ class SignedHead:
         wrong += [_NUMBERS[name] for name, value in numbers.items() if type(value) is not int]
         if wrong:
             raise InputError(
-                f"This is no signed head of an audit trail: {', '.join(wrong)} is missing or wrong. Nothing was checked; give what "
+                f"This is not a signed head of an audit trail: {', '.join(wrong)} is missing or wrong. Nothing was checked; give what "
                 "`interlock audit-heads` wrote, or the event interlock.audit.head.signed.v1.",
                 code="not_a_head",
             )
@@ -181,7 +181,7 @@ def compare(
         problem = verifier.problem(head)
         if problem is None and stands.get(head.number) != head.hash:
             there = (
-                "is gone" if head.number not in stands else "is not the one that was signed: the trail was written anew"
+                "is gone" if head.number not in stands else "is not the one that was signed: the trail was rewritten"
             )
             problem = f"{there} (a head with the hash {head.hash} was signed)"
         if problem is not None:

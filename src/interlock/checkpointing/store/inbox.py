@@ -70,7 +70,7 @@ def insert(connection: Connection, event: InboxEvent) -> bool:
         value = values[name] or ""
         if problem := f"is longer than {longest} characters" if len(value) > longest else problem_of(value):
             raise InvalidInput(
-                f"The event's {name} {problem}. Nothing was kept of it; mend its sender.", details={"field": name}
+                f"The event's {name} {problem}. Nothing of it was stored; fix its sender.", details={"field": name}
             )
     if insert_or_ignore(connection, inbox, placed(inbox, values)):
         return True

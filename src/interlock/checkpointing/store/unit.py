@@ -197,7 +197,7 @@ _QUOTING = frozenset({"reason", "origins"})
 
 def _moved_elsewhere(before: Instance) -> RevisionConflict:
     return RevisionConflict(
-        f"The workflow {before.workflow_id} was moved by somebody else while this ran (it was at revision {before.revision}). "
+        f"The workflow {before.workflow_id} was changed by someone else during this run (it was at revision {before.revision}). "
         "Nothing of this was kept; look at its state, then try again.",
         details={"workflowId": before.workflow_id, "revision": before.revision},
     )

@@ -146,7 +146,7 @@ class Recovery:
                 standby that takes over has every commit (synchronous replication). It stays as it is if not given.
         """
         if not 0 < len(by.strip()) <= _LONGEST:
-            raise InputError("Who says that work may go on was not said. Nothing was changed.")
+            raise InputError("The release does not name the person who gives it. Nothing was changed.")
         self.standing()
         values: dict[str, Any] = {
             "identity": json.dumps(_identity(self._database)), "incarnation": self._named(), "held_since": None, "resumed_by": by.strip(),
@@ -208,7 +208,7 @@ def _difference(
     if differs("system"):
         return f"it is on the PostgreSQL cluster {found['system']}, and was on {known['system']}"
     if differs("table"):
-        return "its tables were made anew, as a dump that is restored makes them"
+        return "its tables were recreated, as when a dump is restored"
     if differs("timeline") and not any_timeline:
         return (
             f"PostgreSQL is on timeline {found['timeline']}, and was on {known['timeline']}: it was restored to a point in time, or a standby "
@@ -258,8 +258,9 @@ def _standing(row: Any) -> Standing:
 def _held(database: Database, standing: Standing) -> StoreHeld:
     where = database.engine.url.render_as_string(hide_password=True)
     return StoreHeld(
-        f"The database {where} is held: {standing.reason}. Nothing was run or published, and reading goes on. What was done since the backup "
-        "may be done again by it: compare it with the world outside, then say that work may go on (`interlock db resume`).",
+        f"The database {where} is held: {standing.reason}. Nothing was run or published, and reads still "
+        "work. Work done since the backup might be repeated: compare the database with the outside "
+        "world, then release it (`interlock db resume`).",
         details={"reason": standing.reason, "heldSince": standing.held_since},
     )
 

@@ -67,8 +67,9 @@ def _run(connection: Connection, *, fresh: bool) -> tuple[int, bool]:
     last = connection.execute(sa.select(_runs).order_by(_runs.c.number.desc()).limit(1)).first()
     if last is None and not is_empty(connection):
         raise InputError(
-            "This database holds a shop, and the demo did not make it: it sets its shop back at the start of every run. "
-            "Nothing was changed; give the demo a database of its own with --db.",
+            "This database contains a shop that the demo did "
+            "not create. The demo resets its shop at the start of every run. Nothing was changed; "
+            "pass another database with --db.",
             code="not_the_demo",
         )
     if last is not None and not last.finished and not fresh:

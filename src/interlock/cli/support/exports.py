@@ -77,8 +77,8 @@ class TrailFiles:
                 os.close(at)
         except OSError as error:
             raise InputError(
-                f"The trail of {instance.workflow_id} was not written to {str(file)!r}: {error.strerror}. The instance stays, and what was "
-                "retired before it is exported. Mend that, and run it again.",
+                f"The trail of {instance.workflow_id} was not written to {str(file)!r}: {error.strerror}. The instance is kept, and those retired before it "
+                "are exported. Fix the problem, and run the command again.",
                 code="not_written",
             ) from error
 
@@ -129,7 +129,7 @@ def read_heads(file: Path) -> list[SignedHead]:
             data = None
         if not isinstance(data, dict):
             raise InputError(
-                f"Line {number} of {str(file)!r} is no JSON object. Nothing was checked.", code="not_a_head"
+                f"Line {number} of {str(file)!r} is not a JSON object. Nothing was checked.", code="not_a_head"
             )
         found.append(SignedHead.from_json(data))
     return found

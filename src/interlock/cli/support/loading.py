@@ -82,7 +82,7 @@ class App:
         if isinstance(self.workflow, WorkflowGraph):
             if url is not None:
                 raise InputError(
-                    f"{self.name} is compiled already, with a database of its own, and --db names another. Nothing was done; leave --db out, "
+                    f"{self.name} is already compiled with its own database, and --db names another one. Nothing was done; leave --db out, "
                     "or point --app at the Workflow itself.",
                     code="already_compiled",
                 )

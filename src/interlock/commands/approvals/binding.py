@@ -72,7 +72,7 @@ def with_approval(
         void(unit, approval, problem)
     return Denial(
         ErrorCode.APPROVAL_VOID,
-        f"What was approved is not what would run now: {problem}. Nothing was done; propose {tool} again to have it decided anew.",
+        f"What was approved is not what would run now: {problem}. Nothing was done; propose {tool} again to request a new decision.",
         {"approvalId": approval.approval_id, "problem": problem},
     )
 
@@ -185,7 +185,7 @@ def _unlike_shown(
     if not same_json(admission.canonical, approval.effective_arguments):
         return "the arguments differ"
     if not _same_person(proposal.requester, approval.requester):
-        return "somebody else proposes it"
+        return "someone else proposes it"
     previewed = preview(unit, admission, proposal)
     if isinstance(previewed, Denial):
         return previewed

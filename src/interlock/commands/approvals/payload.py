@@ -177,7 +177,7 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
     if problem is not None:
         parts.insert(0, f"The last answer did not count: {line(problem)}")
     if engine.definition.mode is Mode.DRY_RUN:
-        parts.append("This is a dry run: nothing is carried out whatever is decided.")
+        parts.append("This is a dry run: nothing is executed, whatever the decision.")
     if approval.edited_arguments is not None:
         parts.append(f"Its arguments were edited; proposed was: {quoted_json(approval.arguments)}")
     if approval.shown.get("preview") is not None:
@@ -197,12 +197,12 @@ def _described(engine: Engine, approval: ApprovalRequest, description: str, prob
     for field in () if contract is None else contract.decision_fields:
         asks = f": {line(field.asks)}" if field.asks else ""
         parts.append(
-            f"To be stated by whoever decides{'' if field.is_required else ', if they like'}: {field.name}{asks}"
+            f"To be supplied by the approver{'' if field.is_required else ', if they like'}: {field.name}{asks}"
         )
     if supplied := supplied_in(contract, approval.effective_arguments):
         parts.append(f"Supplied by the application, and not by who asks: {', '.join(supplied)}.")
     target = approval.shown.get("target")
-    ahead = "It is then asked about once more." if rule.then is not None else f"The workflow then is in {target!r}."
+    ahead = "It then needs another approval." if rule.then is not None else f"The workflow then is in {target!r}."
     parts.append(f"If approved, it runs exactly as shown. {ahead}")
     if approval.expires_at is not None:
         parts.append(f"Open until {moment(approval.expires_at)}; then: {after_deadline(rule)}.")

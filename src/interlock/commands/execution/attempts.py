@@ -61,7 +61,7 @@ def admitted(attempt: Attempt) -> Admitted:
 def unresolved(entry: LedgerEntry) -> OutcomeUnknown:
     """The error for a command that nobody can continue with before a person has resolved it."""
     return OutcomeUnknown(
-        f"An attempt of {entry.tool} in the workflow {entry.workflow_id} broke off, and nobody knows whether its effect happened. "
+        f"An attempt of {entry.tool} in the workflow {entry.workflow_id} was interrupted, and it is unknown whether its effect happened. "
         "The workflow waits. Find out, then resolve it (instances.resolve, or `interlock resolve`): it happened with this result, or it "
         "did not, try again.",
         details={

@@ -90,8 +90,8 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
     if isinstance(error, ReadOnlyStore) and contract.kind is ToolKind.READ:
         return ErrorBody(
             code=ErrorCode.TOOL_FAILED,
-            message=f"{contract.wire_name} is a read, and it tried to write through its session. Nothing was written. What writes has to be "
-            "declared as @command(..., effect='transactional').",
+            message=f"{contract.wire_name} is a read, and it tried to write through its "
+            "session. Nothing was written. Declare a tool that writes as @command(..., effect='transactional').",
         )
     if isinstance(error, ContextError):
         # Interlock's own words, about the body and not about data.
@@ -128,8 +128,8 @@ def interrupted(contract: ToolContract) -> str:
     """Say why a tool may not stop the graph in its body, and what its author does instead."""
     return (
         f"{contract.wire_name} called interrupt() in its body, which LangGraph runs again from its beginning when the interrupt is answered; "
-        f"its effect is {contract.effect}, so that must not happen. Its author asks before it runs (approval= on its edge), or declares it "
-        "idempotent if all that stands before the interrupt may be done twice."
+        f"its effect is {contract.effect}, so that must not happen. Its author asks before it runs (approval= on its edge), or declares it idempotent if everything before the "
+        "interrupt may be done twice."
     )
 
 

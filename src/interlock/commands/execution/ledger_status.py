@@ -60,14 +60,14 @@ def is_running(unit: Unit, entry: LedgerEntry) -> bool:
 def busy(unit: Unit, entry: LedgerEntry) -> ConflictError | OutcomeUnknown:
     """The error for a command that comes while another one's effect is in progress, or of unknown outcome."""
     if entry.status is LedgerStatus.STARTED and is_running(unit, entry):
-        return _in_progress(entry, "Another command of the workflow has an effect under way outside the database")
+        return _in_progress(entry, "Another command of the workflow has an effect in progress outside the database")
     return unresolved(entry)
 
 
 def _in_progress(entry: LedgerEntry, what: str) -> InProgress:
     return InProgress(
-        f"{what}: {entry.tool} in {entry.workflow_id}, attempt {entry.attempt}. Nothing was done; try again when it has ended, and the "
-        "stored result is given, or when its lease has run out.",
+        f"{what}: {entry.tool} in {entry.workflow_id}, attempt {entry.attempt}. Nothing was done; try again when it has ended, to get the stored "
+        "result, or when its lease has expired.",
         details={"workflowId": entry.workflow_id, "running": entry.idempotency_key, "tool": entry.tool},
     )
 

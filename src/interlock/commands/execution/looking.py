@@ -110,8 +110,9 @@ class Looking:
             return None
         if _has_failed(connection):
             return (
-                "went on after a statement of it had failed, and the database takes nothing after that: a statement that may fail "
-                "runs in ctx.session.begin_nested()"
+                "continued after one of its statements had failed, "
+                "and the database accepts nothing after that: run a statement that may fail in "
+                "ctx.session.begin_nested()"
             )
         if _changes(connection) != self._changes:
             return "wrote past its session: a rule looks, and the tool writes"

@@ -48,7 +48,7 @@ def looked_up(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> 
         key, workflow_id = proposal.key, execution.scope.workflow_id
         raise StoreUnavailable(
             f"The connection broke while {proposal.tool} was being committed in {workflow_id}, and the ledger has nothing under its key {key}: "
-            "the command was not carried out. Run it again under that key.",
+            "the command was not executed. Run it again under that key.",
             details={"workflowId": workflow_id, "idempotencyKey": key},
         ) from lost
     return found
@@ -77,9 +77,9 @@ def unknown(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> Co
     """The error for a command of which nobody can say whether it was carried out."""
     key, workflow_id = proposal.key, execution.scope.workflow_id
     return CommitUnknown(
-        f"The connection broke while {proposal.tool} was being committed in {workflow_id}, and the database could not be asked since: whether "
-        f"it was carried out is unknown. Its idempotency key is {key}: the same call under that key gives the stored result, or is "
-        f"carried out then. ({lost.message})",
+        f"The connection broke while {proposal.tool} was being committed in {workflow_id}, and the database could not be queried since: it is "
+        f"unknown whether the command was executed. Its idempotency key is {key}: the same call under that key returns the stored "
+        f"result, or is executed then. ({lost.message})",
         details={"workflowId": workflow_id, "idempotencyKey": key, "tool": proposal.tool},
     )
 

@@ -297,12 +297,12 @@ class Outcomes:
         """The answer to a command that was carried out outside, and left behind what cannot be kept."""
         body = ErrorBody(
             code=ErrorCode.INVALID_OUTPUT,
-            message=f"{contract.wire_name} was carried out, and the workflow moved on; but part of what it left behind cannot be kept: "
+            message=f"{contract.wire_name} was executed, and the workflow moved on; but part of what it left behind cannot be stored: "
             f"{'; '.join(problems)}. Do not call it again for the same purpose.",
             details={"happened": True, "problems": [{"field": "", "problem": problem} for problem in problems]},
         )
         logger.error(
-            "%s in %s was carried out and left behind what cannot be kept: %s",
+            "%s in %s was executed and left behind what cannot be stored: %s",
             contract.name,
             unit.instance.workflow_id,
             "; ".join(problems),

@@ -32,8 +32,9 @@ from .shared import Execution
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
 """How long the outcome of an effect is held while the database cannot be reached."""
 _UNKNOWN_OUTCOME = (
-    ", and its outcome is not known. If a mistake in what stands before the effect is to fail the call instead, the body puts that part into "
-    "`with ctx.before_effect():`, or raises Refused"
+    ", and its outcome is unknown. To make a mistake "
+    "before the effect fail the call instead, put that part of the body into `with "
+    "ctx.before_effect():`, or raise Refused"
 )
 
 
@@ -252,8 +253,7 @@ class Outside:
         if unit.instance.lease_epoch != ready.epoch:
             raise LeaseLost(
                 f"{ready.contract.name} in {unit.instance.workflow_id} was taken over: this process was away for longer than its lease "
-                f"of {self._store.lease_seconds:.0f} s. What it did outside may have happened; nothing of it was written here. See the "
-                "workflow's record for what became of it.",
+                f"of {self._store.lease_seconds:.0f} s. What it did outside may have happened; nothing of it was written here. See the workflow's record for its outcome.",
                 details={
                     "workflowId": unit.instance.workflow_id,
                     "epoch": ready.epoch,

@@ -52,7 +52,7 @@ def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:
             )
     if state != instance.state and instance.running_key is not None:
         raise DefinitionChanged(
-            f"The workflow {instance.workflow_id} has an effect under way outside the database, or of unknown outcome, in {instance.state!r}. "
+            f"The workflow {instance.workflow_id} has an effect outside the database that is in progress or has an unknown outcome, in {instance.state!r}. "
             f"Nothing was done; let version {instance.workflow_version} end it, or resolve it, before it goes on as {state!r}.",
             details={"workflowId": instance.workflow_id, "state": instance.state},
         )

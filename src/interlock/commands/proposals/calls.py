@@ -62,9 +62,11 @@ class Call:
             return derive("key", "door", self.workflow_id, by.tenant, by.id, tool, arguments, self.revision)
         if self.asks and contract is not None and contract.kind is not ToolKind.READ:
             raise InputError(
-                f"{contract.name} was proposed with neither a key nor a revision, so that an answer that gets lost could not be asked for again "
-                "without doing it twice. Nothing was done. Give key= (an id of your own for this call), or revision= (of the snapshot or the "
-                "result that you decided by), and give the same again when you repeat the call.",
+                f"{contract.name} was proposed with neither a key nor a revision, so "
+                "after a lost answer you could not repeat it without doing it twice. Nothing was "
+                "done. Pass key= (your own id for this call), or revision= (of the snapshot or the "
+                "result on which you based the decision), and pass the same again when you repeat the "
+                "call.",
                 code="key_required",
                 details={"workflowId": self.workflow_id, "tool": contract.name},
             )

@@ -241,7 +241,7 @@ def _came_to(engine: Engine, approval: ApprovalRequest, instance: Instance) -> S
     tool = engine.definition.wire_names.get(approval.tool, approval.tool)
     denial = Denial(
         ErrorCode.APPROVAL_VOID,
-        f"{tool} was carried out on this approval, and the answer of a read is not kept. Propose it anew to read again.",
+        f"{tool} was executed with this approval, and the answer of a read is not stored. Propose it again to read again.",
         {"approvalId": approval.approval_id, "status": approval.status.value},
     )
     ref = closed_ref(approval.approval_id)
@@ -319,8 +319,8 @@ def _facts(engine: Engine, instance: Instance, tool: str) -> Mapping[str, Any]:
 def _of_a_thread(approval: ApprovalRequest) -> ConflictError:
     where = "" if approval.thread_id is None else f" {approval.thread_id}"
     return ConflictError(
-        f"{approval.tool} ({approval.approval_id}) was proposed by the model of the thread{where} and is granted: its graph carries it out. "
-        "Nothing was done here; let the thread go on with graph.instances.resume(workflow_id).",
+        f"{approval.tool} ({approval.approval_id}) was proposed by the model of the thread{where} and is granted: its graph executes it. Nothing was "
+        "done here; resume the thread with graph.instances.resume(workflow_id).",
         details={
             "workflowId": approval.workflow_id,
             "proposalId": approval.approval_id,

@@ -70,8 +70,9 @@ def _begun(engine: Engine, given: Start, scope: Scope, connection: Connection) -
     existing = instance_rows.load(connection, scope.workflow_id, lock=True)
     if existing is None and given.workflow_id is not None and scope.workflow_id.startswith(_OURS):
         raise InputError(
-            f"{scope.workflow_id!r} is of the form of the ids that are made for threads and by start() itself, and there is no such instance. "
-            f"Nothing was started; leave workflow_id out, or give an id of your own that does not begin with {_OURS!r}.",
+            f"{scope.workflow_id!r} has the form of generated ids, and there is no "
+            f"such instance. Nothing was started; omit workflow_id, or pass your own id that does not "
+            f"begin with {_OURS!r}.",
             code="reserved_workflow_id",
         )
     if existing is None:
@@ -83,8 +84,8 @@ def _may_run(engine: Engine, principal: Principal, served: str | None, workflow_
     reason = Ownership(principal.tenant, served, engine.definition.run_by).why_not_run(principal)
     if reason is not None:
         raise PrincipalError(
-            f"{principal.id} may not start a workflow {engine.definition.name} that serves {served}: {reason}. Nothing was started. Start it as "
-            "somebody who may run it, or say in the workflow who else does: Workflow(..., run_by='tenant'), or the name of a role.",
+            f"{principal.id} may not start a workflow {engine.definition.name} that serves {served}: {reason}. Nothing was started. Start it as someone who may "
+            "run it, or declare in the workflow who else may: Workflow(..., run_by='tenant'), or the name of a role.",
             code="not_entitled",
             details={"workflowId": workflow_id, "reason": reason},
         )

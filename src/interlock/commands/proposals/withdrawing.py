@@ -69,15 +69,15 @@ def withdrawn(
         return current, unit.instance
     if ApprovalStatus.WITHDRAWN not in approval_rows.FOLLOWS[current.status]:
         raise ConflictError(
-            f"{current.tool} ({current.approval_id}) is {current.status.value} already, and can no longer be withdrawn. Nothing was changed; "
-            "instances.proposal(id) says what became of it.",
+            f"{current.tool} ({current.approval_id}) is {current.status.value} already, and can no longer be withdrawn. Nothing "
+            "was changed; instances.proposal(id) shows its outcome.",
             retryable=False,
             details={"proposalId": current.approval_id, "status": current.status.value},
         )
     if unit.instance.running_key == current.idempotency_key:
         raise InProgress(
-            f"{current.tool} ({current.approval_id}) is being carried out, and can no longer be withdrawn. Nothing was changed; "
-            "instances.proposal(id) says what becomes of it.",
+            f"{current.tool} ({current.approval_id}) is being executed, and can no longer be withdrawn. "
+            "Nothing was changed; instances.proposal(id) shows its outcome.",
             details={"proposalId": current.approval_id, "workflowId": current.workflow_id},
         )
     after = replace(current, status=ApprovalStatus.WITHDRAWN, decided_at=unit.now)
@@ -99,8 +99,8 @@ def _why_not(approval: ApprovalRequest, instance: Instance, by: Principal) -> Pr
     if is_theirs or (by.is_known and by.id == instance.served):
         return None
     return PrincipalError(
-        f"{by.id} may not withdraw {approval.tool} ({approval.approval_id}): {requester.id} proposed it. Nothing was changed; whoever proposed it or "
-        "is served can withdraw it, and whoever is asked can reject it.",
+        f"{by.id} may not withdraw {approval.tool} ({approval.approval_id}): {requester.id} proposed it. Nothing was changed; the proposer or the person served can withdraw it, "
+        "and an approver can reject it.",
         code="not_entitled",
         details={"approvalId": approval.approval_id},
     )

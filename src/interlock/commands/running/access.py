@@ -106,8 +106,8 @@ def _not_entitled(ownership: Ownership, workflow_id: str, by: Principal) -> Prin
     if reason is None:
         return None
     return PrincipalError(
-        f"{by.id} may not run or see the workflow {workflow_id}: {reason}. Nothing was done. Run it as somebody who may, or say in the "
-        "workflow who else does: Workflow(..., run_by='tenant'), or the name of a role.",
+        f"{by.id} may not run or see the workflow {workflow_id}: {reason}. Nothing was done. Run it as someone who may, or "
+        "declare in the workflow who else may: Workflow(..., run_by='tenant'), or the name of a role.",
         code="not_entitled",
         details={"workflowId": workflow_id, "reason": reason},
     )
@@ -119,8 +119,8 @@ def why_not_resolve(engine: Engine, instance: Instance, by: Principal) -> Princi
     if reason is None:
         return None
     return PrincipalError(
-        f"{by.id} may not say what became of an attempt in the workflow {instance.workflow_id}: {reason}. Nothing was resolved. It takes somebody "
-        "else of the tenant who looked into it: graph.instances.resolve(..., by=...), or `interlock resolve`.",
+        f"{by.id} may not resolve an attempt in the workflow {instance.workflow_id}: {reason}. Nothing was resolved. Someone else in the tenant "
+        "has to look into it: graph.instances.resolve(..., by=...), or `interlock resolve`.",
         code="not_entitled",
         details={"workflowId": instance.workflow_id, "reason": reason},
     )

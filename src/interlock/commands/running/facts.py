@@ -55,7 +55,7 @@ class StoredFacts:
         contract = self._definition.contracts.get(tool)
         if contract is None:
             raise ContextError(
-                f"view.carried_out was asked about {tool!r}, which is no tool of the workflow {self._definition.name}; it has "
+                f"view.carried_out was asked about {tool!r}, which is not a tool of the workflow {self._definition.name}; it has "
                 f"{', '.join(sorted(self._definition.contracts))}."
             )
         wanted = wanted_of(contract, arguments)

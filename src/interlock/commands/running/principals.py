@@ -57,8 +57,8 @@ def user_of_server(configurable: Mapping[str, Any]) -> Principal | None:
         return Principal.ANONYMOUS
     if isinstance(user, _JSON):
         logger.warning(
-            "%s in a run's config is plain JSON (%s), which any client can write, and not the user object of LangGraph's server. The "
-            "run goes on for nobody in particular. An application that runs the graph itself names the principal by context=Principal(...).",
+            "%s in a run's config is plain JSON (%s), which any client can write, and not the user object of LangGraph's server. The run continues with an anonymous principal. An "
+            "application that runs the graph itself names the principal with context=Principal(...).",
             SERVER_USER,
             type(user).__name__,
         )
@@ -135,7 +135,7 @@ def server_principal(user: object) -> Principal:
     identity = _part(user, "identity")
     if not isinstance(identity, str) or not identity:
         raise PrincipalError(
-            "The server's authenticated user has no `identity`, so nobody knows who acts. Nothing was done; return one from the "
+            "The server's authenticated user has no `identity`, so the principal is unknown. Nothing was done; return one from the "
             "@auth.authenticate handler: {'identity': 'ada', 'permissions': ['supervisor']}."
         )
     tenant = _part(user, "tenant")

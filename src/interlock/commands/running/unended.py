@@ -40,8 +40,8 @@ def _look(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None
 def _refuse(_connection: Connection) -> None:
     raise ContextError(
         "The tool would have ended the transaction that it was given: neither commit() nor rollback() is called in it, no statement that "
-        "begins or ends one is run, and on MySQL and MariaDB no statement that commits by itself, such as CREATE TABLE. Nothing of this call "
-        "was kept; raise interlock.Refused to undo what the tool wrote, and use begin_nested() for a part of it."
+        "begins or ends one is run, and on MySQL and MariaDB no statement that commits implicitly, such as CREATE TABLE. Nothing of this call was kept; to undo everything "
+        "that the tool wrote, raise interlock.Refused, and to undo a part, use begin_nested()."
     )
 
 

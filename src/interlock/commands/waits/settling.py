@@ -277,7 +277,7 @@ def _apply(engine: Engine, unit: Unit, rule: WaitRule, event: Any) -> None:
         after = stored(model, data)
     except NotKeptError as error:
         raise RunError(
-            f"apply= of the wait {rule.state!r} left data behind that {error}. Nothing of the event was kept; mend apply, then deliver it again.",
+            f"apply= of the wait {rule.state!r} left data behind that {error}. Nothing of the event was kept; fix apply, then deliver it again.",
             code="wait_error",
         ) from error
     if after != unit.instance.data:
@@ -320,7 +320,7 @@ def _end(
 
 def _raced(wait: Wait) -> ConflictError:
     return ConflictError(
-        f"The wait {wait.wait_id} in {wait.state!r} was ended by somebody else at the same moment. Nothing of this was kept; look again.",
+        f"The wait {wait.wait_id} in {wait.state!r} was ended by someone else at the same moment. Nothing of this was kept; read the new state.",
         details={"waitId": wait.wait_id, "workflowId": wait.workflow_id},
     )
 

@@ -89,7 +89,7 @@ class Webhooks:
         for store in self._stores:
             if await store.database.arun(lambda store=store: _noted(store, wanted, message.event_id)):  # type: ignore[misc]
                 return
-        logger.warning("the event %s is in none of the outboxes, and no webhook is told of it", message.event_id)
+        logger.warning("the event %s is in none of the outboxes, and no webhook is sent", message.event_id)
 
     async def deliver_due(self) -> Sent:
         """Send what is due now, once.
@@ -118,7 +118,7 @@ class Webhooks:
                         forget_at = now + 3_600.0
                         await self._forget()
                 except (StoreUnavailable, StoreHeld) as error:
-                    logger.warning("%s No webhook is told of anything meanwhile.", error.message)
+                    logger.warning("%s No webhook is sent meanwhile.", error.message)
                 except Exception:
                     logger.exception("webhooks could not be sent; the next look tries again")
                 await _wait(stop, _IDLE)
@@ -165,7 +165,7 @@ class Webhooks:
             status, pause = DEAD, None
             sent.dead += 1
             logger.error(
-                "the webhook %s is not told of %s any more after %d attempts: %s",
+                "the webhook %s for %s was abandoned after %d attempts: %s",
                 hook.name,
                 one.event_id,
                 one.attempt,
@@ -174,9 +174,7 @@ class Webhooks:
         else:
             status, pause = PENDING, PAUSES[one.attempt - 1] * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter, no secret
             sent.retrying += 1
-            logger.warning(
-                "the webhook %s could not be told of %s: %s. It is tried again.", hook.name, one.event_id, problem
-            )
+            logger.warning("the webhook %s for %s failed: %s. It will be retried.", hook.name, one.event_id, problem)
 
         def settle() -> None:
             with store.write() as connection:

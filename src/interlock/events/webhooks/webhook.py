@@ -58,7 +58,7 @@ class Webhook:
             )
         if not self.secrets:
             raise InputError(
-                f"The webhook {self.name!r} has no secret, so nobody could tell who sends. Nothing is sent.",
+                f"The webhook {self.name!r} has no secret, so receivers could not verify the sender. Nothing is sent.",
                 code="settings",
             )
         for one in self.secrets:
@@ -107,7 +107,7 @@ def _signer(secret: str) -> Any:
         return standardwebhooks.Webhook(secret)
     except Exception as error:
         raise InputError(
-            "A secret of a webhook cannot be read: it has to be base64, with or without the prefix whsec_. Nothing is sent.",
+            "The secret of a webhook cannot be read: it must be base64, with or without the prefix whsec_. Nothing is sent.",
             code="settings",
         ) from error
 

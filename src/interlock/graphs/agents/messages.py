@@ -29,8 +29,9 @@ from ...tools.errors import InvalidArguments
 from ...tools.ids import derive
 
 BROKEN_OFF = (
-    "The conversation went on before this call was answered, and it is not known here whether anything was done by it. Look, then call it "
-    "again if it is still wanted."
+    "The conversation continued before this call was "
+    "answered, and it is unknown whether it had any effect. Check, then call it again if it is still "
+    "wanted."
 )
 """What a model is told of a call that a new message of the user overtook, and that nothing is on record about."""
 

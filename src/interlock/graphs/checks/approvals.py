@@ -87,8 +87,9 @@ def check_kept(definition: Definition, *, is_durable: bool, in_memory: bool, des
     if in_memory or destructive_in_memory:
         return
     logger.warning(
-        "The workflow %r is kept in this process's memory: its rules hold, and its instances, approvals and audit trail are gone when "
-        "the process ends. Give it a database with compile(SQLCheckpointer(url)), or say that memory is meant: compile(in_memory=True).",
+        "The workflow %r is kept in this process's memory: its rules apply, but its instances, approvals and "
+        "audit trail are lost when the process ends. Give it a database with "
+        "compile(SQLCheckpointer(url)), or confirm that memory is intended: compile(in_memory=True).",
         definition.name,
     )
 
@@ -136,13 +137,13 @@ def _check_taken(definition: Definition, edge: Edge, tool: str) -> None:
     for other in others:
         if not other.moves:
             raise WorkflowDefinitionError(
-                f"When nobody decides on {edge.label} in time, {tool} is to be called, which only reads and leads nowhere. "
-                "Take an edge that moves."
+                f"When nobody decides on {edge.label} in time, {tool} is to be called, which only reads and leads nowhere. Take an edge "
+                "to another state."
             )
         if other.approval is not None and other.approval.when is None:
             raise WorkflowDefinitionError(
-                f"When nobody decides on {edge.label} in time, {other.label} is to be taken, which asks for an approval itself. "
-                "Take an edge that needs none, or escalate."
+                f"When nobody decides on {edge.label} in time, {other.label} is to be taken, which itself requires an approval. Take an edge "
+                "that needs none, or escalate."
             )
 
 

@@ -24,7 +24,7 @@ def check_settings(
         )
     if settings and "tools" in settings:
         raise WorkflowDefinitionError(
-            f"The state {name!r} is given tools in its model_settings. Its tools are those on its edges; provider_tools=[...] takes a provider's own."
+            f"The state {name!r} has tools in its model_settings. The edges determine its tools; use provider_tools=[...] for a provider's own tools."
         )
     for tool in tools:
         if not isinstance(tool, Mapping) or tool.get("type") in {None, "function", "custom"} or "function" in tool:

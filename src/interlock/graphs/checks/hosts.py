@@ -27,8 +27,10 @@ def check_parent(engine: Engine, around: Mapping[str, Any]) -> None:
     name = engine.definition.name
     raise InputError(
         f"The workflow {name} keeps its instances in this process's memory, and runs inside a graph whose checkpoints are kept "
-        f"({type(saver).__name__}): after a restart the graph would go on with an instance that is gone. Nothing was done. Compile the workflow "
-        "with a database, compile(workflow_store=WorkflowStore(url)), or say that memory is meant: compile(in_memory=True).",
+        f"({type(saver).__name__}): after a restart the graph would continue with an "
+        "instance that no longer exists. Nothing was done. Compile the workflow with a database, "
+        "compile(workflow_store=WorkflowStore(url)), or confirm that memory is intended: "
+        "compile(in_memory=True).",
         code="store_in_memory",
     )
 
@@ -41,7 +43,7 @@ def check_answerable(waiting: ApprovalRequest) -> None:
     """
     if get_config().get("configurable", {}).get(CHECKPOINTER) is None:
         raise InputError(
-            f"{waiting.tool} asks a person, and the agent has no checkpointer, so this run could never go on. The tool was not run; the request "
+            f"{waiting.tool} asks a person, and the agent has no checkpointer, so this run could never resume. The tool was not run; the request "
             f"{waiting.approval_id} stays on record. Give the agent one, create_agent(..., checkpointer=SQLCheckpointer(url)), and run it again.",
             code="no_checkpointer",
         )

@@ -90,8 +90,9 @@ def input_required(tool: str) -> Refused:
 def no_result(server: str, tool: str) -> AnswerLost:
     """Give the error for an answer that is none."""
     return AnswerLost(
-        f"The MCP server {server} answered the call of {tool} with what is no result of the protocol. Whether it was carried out is not "
-        "known. Look at the server before it is called again."
+        f"The MCP server {server} answered the call of {tool} with something that is not a result of the "
+        "protocol. It is unknown whether the call was executed. Check the server before you call it "
+        "again."
     )
 
 

@@ -195,8 +195,8 @@ class Connection:
                 "could not be reached" if sending.status is None else f"answered with the HTTP status {sending.status}"
             )
             return ServerUnavailable(
-                f"The MCP server {self.server} {said}, so the call of {name} was not taken up. Nothing was done. Try again, or mend the server "
-                "or the credentials.",
+                f"The MCP server {self.server} {said}, so the call of {name} was not accepted. Nothing was done. Try again, or "
+                "fix the server or the credentials.",
                 details={"server": self.server},
             )
         if code == HEADER_MISMATCH:
@@ -226,8 +226,8 @@ class Connection:
             why: What happened, after "and".
         """
         return AnswerLost(
-            f"The call of {name} went to the MCP server {self.server}, and {why}. Whether it was carried out is not known. Look at the server "
-            "before it is called again.",
+            f"The call of {name} went to the MCP server {self.server}, and {why}. It is unknown whether the call was executed. Check "
+            "the server before you call it again.",
             details={"server": self.server, "tool": name},
         )
 

@@ -87,7 +87,7 @@ async def resolved(name: str, credential: Credential, secrets: Secrets) -> str:
         raise
     except Exception as error:
         raise ServerUnavailable(
-            f"The function that gives a credential failed ({type(error).__name__}). Nothing was sent. Mend it and try again.",
+            f"The function that gives a credential failed ({type(error).__name__}). Nothing was sent. Fix it and try again.",
             code="missing_credential",
         ) from None  # its own text may quote the credential
     if not isinstance(value, str):

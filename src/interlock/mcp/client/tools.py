@@ -81,7 +81,7 @@ class MCPTools:
         """
         if not TOOL_NAME.fullmatch(name) or "." in name:
             raise ContractError(
-                f"the MCP server {name!r} has a name that is no lower-case word; call it for instance 'bank'"
+                f"the MCP server {name!r} has a name that is not a lower-case word; use for example 'bank'"
             )
         self.name = name
         self.lock = Path(lock)
@@ -201,7 +201,7 @@ class MCPTools:
         if unknown := sorted({*names} - locked.tools.keys()):
             raise ContractError(
                 f"the MCP server {self.name!r} has no locked tool {', '.join(map(repr, unknown))} (the lock file {str(self.lock)!r} has "
-                f"{', '.join(sorted(locked.tools)) or 'none'}); mend the name, or lock the server again"
+                f"{', '.join(sorted(locked.tools)) or 'none'}); correct the name, or lock the server again"
             )
 
     def _contract(self, locked: LockedServer, tool: LockedTool, **options: Any) -> ToolContract:

@@ -57,7 +57,7 @@ class Change:
             case ChangeKind.SHADOWED:
                 return "another tool goes by its name"
             case ChangeKind.SERVER:
-                return "another server answers in its place"
+                return "a different server answers instead"
             case ChangeKind.ADDED:
                 return "it was never reviewed"
 

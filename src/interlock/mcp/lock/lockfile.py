@@ -144,8 +144,8 @@ class LockFile:
         """
         if listing.repeated:
             raise LockFileError(
-                f"The server {name} lists {', '.join(map(repr, listing.repeated))} more than once, and which tool would answer is not known. "
-                "Nothing was locked. Do not use this server until that is mended."
+                f"The server {name} lists {', '.join(map(repr, listing.repeated))} more than once, and it is unknown which tool would "
+                "answer. Nothing was locked. Do not use this server until that is fixed."
             )
         found = by_name(listing.tools)
         if missing := sorted((only or frozenset()) - found.keys()):

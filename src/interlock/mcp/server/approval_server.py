@@ -170,10 +170,10 @@ def _decision(arguments: JsonObject, seen: JsonObject) -> Decision:
         ) from None
     message, edited = arguments.get("message"), arguments.get("arguments")
     if message is not None and not isinstance(message, str):
-        raise InputError("The message is no text. Nothing was decided; give a text.", code=ErrorCode.INVALID_ARGUMENTS)
+        raise InputError("The message is not text. Nothing was decided; pass a text.", code=ErrorCode.INVALID_ARGUMENTS)
     if (kind is DecisionKind.EDIT) is not isinstance(edited, dict):
         raise InputError(
-            "Arguments are given with an edit, whole and as an object, and with nothing else. Nothing was decided; give them so.",
+            "Arguments belong to an edit only, complete and as an object. Nothing was decided; pass them so.",
             code=ErrorCode.INVALID_ARGUMENTS,
         )
     values = arguments.get("values")
@@ -231,7 +231,7 @@ def _tools() -> tuple[Tool, ...]:
                     },
                     "message": {
                         "type": "string",
-                        "description": "Why, for the record and for whoever proposed; with respond, what they are told.",
+                        "description": "The reason, for the record and for the proposer; with respond, the answer to the proposer.",
                     },
                 },
                 "required": [APPROVAL_ID, SHOWN, "decision"],

@@ -234,7 +234,7 @@ async def workflow_instance(workflow: ServedWorkflow, which: str, by: Principal)
 def internal(error: Exception) -> MCPError:
     """The error for something that nobody foresaw: logged here, and not shown to the client."""
     logger.error("a request broke", exc_info=error)
-    return MCPError(INTERNAL_ERROR, "The server could not answer. What happened stands in its log.")
+    return MCPError(INTERNAL_ERROR, "The server could not answer. The details are in its log.")
 
 
 def refused(error: InterlockError) -> MCPError:

@@ -48,7 +48,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Principal:
     who = environment.get(WHO)
     if not who:
         raise PrincipalError(
-            f"Who calls was not said: over standard input and output there are no tokens. Nothing was served. Set {WHO} in the client's "
+            f"The caller is unknown: over standard input and output there are no tokens. Nothing was served. Set {WHO} in the client's "
             f"configuration of this server, and {ROLES} and {TENANT} where they matter."
         )
     if environment.get(TENANT) == "":
@@ -67,7 +67,7 @@ def known(principal: Principal) -> Principal:
     """
     if not principal.is_known:
         raise PrincipalError(
-            "Whoever calls is nobody in particular, and a server serves somebody. Nothing was done. Let the principal be named."
+            "The caller is anonymous, and a server needs a named principal. Nothing was done. Name the principal."
         )
     return principal
 
@@ -103,7 +103,7 @@ def person_of(caller: Caller, names: ClaimNames) -> Principal:
         )
     if "act" in claims:
         raise PrincipalError(
-            f"The access token lets somebody else act for {person.id}, and decisions are taken by people themselves. Nothing was decided. "
+            f"The access token lets someone else act for {person.id}, and decisions are taken by people themselves. Nothing was decided. "
             "Sign in as the person who decides."
         )
     return person

@@ -73,7 +73,7 @@ class Meter:
             wait = max(1, round(60 - (self._clock() - recent[0])))
             raise RunError(
                 f"{by.id} made {len(recent)} {what} in the last minute, and the server takes {most}. Nothing was done with this one. "
-                f"Wait {wait} seconds, then go on.",
+                f"Wait {wait} seconds, then continue.",
                 code=ErrorCode.LIMIT_REACHED,
                 retryable=True,
                 details={"retryAfterSeconds": wait},

@@ -116,7 +116,7 @@ def check(
     found = []
     for claim in claims:
         if not isinstance(claim, Claim):
-            raise ClaimError(f"{claim!r} is no claim; give never(...), before(...), at_most(...) and the like.")
+            raise ClaimError(f"{claim!r} is not a claim; pass never(...), before(...), at_most(...) and so on.")
         claim.check_names(definition)
         key = tuple(sorted(map(id, claim.assumptions)))
         paths = shared.setdefault(key, Paths(definition, claim.assumptions, mode=mode))

@@ -22,7 +22,7 @@ def check_claim(claim: object) -> None:
         ClaimError: It is one of these.
     """
     if not isinstance(claim, Claim):
-        raise ClaimError(f"{claim!r} is no claim; give never(...), before(...), at_most(...) and the like.")
+        raise ClaimError(f"{claim!r} is not a claim; pass never(...), before(...), at_most(...) and so on.")
     claim.selectors  # noqa: B018 -- asking an incomplete claim what it is about raises
 
 

@@ -185,16 +185,16 @@ def _approval(edge: Edge, stage: Approval, roles: frozenset[str]) -> Iterator[Fi
         yield Finding(
             FindingKind.APPROVAL_WITHOUT_DEADLINE,
             edge.label,
-            "A request that nobody decides on stays open for ever. Give the approval within=, and on_expiry= where a rejection is not "
-            "what should follow.",
+            "A request that nobody decides stays open forever. "
+            "Set within= on the approval, and on_expiry= if a rejection should not follow.",
         )
     missing = [one.role for one in who_may_decide(stage) if one.role is not None and one.role not in roles]
     if roles and missing and len(missing) == len(who_may_decide(stage)):
         yield Finding(
             FindingKind.NOBODY_CAN_APPROVE,
             edge.label,
-            f"The approval takes the role {missing[0]!r}, which is not among {', '.join(sorted(roles))}. Nobody could decide it; correct the "
-            "role, or give it to somebody.",
+            f"The approval takes the role {missing[0]!r}, which is not among {', '.join(sorted(roles))}. Nobody could decide it; correct the role, or give "
+            "it to someone.",
         )
 
 

@@ -226,7 +226,7 @@ class Only(Safety):
             ClaimError: It does not say.
         """
         if self.what is None:
-            raise ClaimError(f"only(role={self.role!r}) claims nothing yet; go on with .reaches(tool).")
+            raise ClaimError(f"only(role={self.role!r}) claims nothing yet; complete it with .reaches(tool).")
         return (self.what,)
 
     def advance(self, known: Any, step: Step) -> Hashable:
@@ -319,7 +319,7 @@ def possible_after(first: Steps, what: Steps) -> Possible:
 
 def _requirement(given: Requirement) -> Requirement:
     if not isinstance(given, Requirement):
-        raise ClaimError(f"{given!r} is no decision; give approval(...), confirmation(), or a combination of them.")
+        raise ClaimError(f"{given!r} is not a decision; pass approval(...), confirmation(), or a combination of them.")
     return given
 
 

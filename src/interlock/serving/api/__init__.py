@@ -7,11 +7,11 @@ from . import approvals, audit, events, instances, outcomes, streams, workflows
 
 _PROBLEMS = {
     400: "What was given cannot be used.",
-    401: "Nobody who can be known sends the request.",
+    401: "The request has no identifiable sender.",
     403: "The caller may not do this.",
-    404: "There is no such thing for the caller's tenant.",
+    404: "The caller's tenant has no such resource.",
     408: "The request's body did not arrive in time.",
-    409: "It does not fit where things stand.",
+    409: "It conflicts with the current state.",
     412: "The instance is not at the revision of If-Match.",
     413: "The request's body is longer than the service takes.",
     422: "The request, or the arguments of a tool, do not have the right shape.",

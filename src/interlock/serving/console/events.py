@@ -28,7 +28,7 @@ async def show(
     """The newest events."""
     operators_only(caller, "events of the whole tenant")
     if status and status not in _STATUSES:
-        raise InputError(f"{status!r} is no status of an event. Choose from the list.", code="invalid_request")
+        raise InputError(f"{status!r} is not a status of an event. Choose from the list.", code="invalid_request")
     found = await run_in_threadpool(listed, serves, caller, status or None, 100)
     return page(request, "events.html", caller, events=found, status=status, statuses=_STATUSES)
 

@@ -128,7 +128,7 @@ def arguments_of(fields: Sequence[Field], given: Mapping[str, str]) -> JsonObjec
             wrong.append({"field": field.name, "problem": f"has to be {what}"})
     if wrong:
         raise InvalidArguments(
-            "Some fields cannot be read. Nothing was decided; mend them.",
+            "Some fields cannot be read. Nothing was decided; correct them.",
             problems=wrong,  # type: ignore[arg-type]
         )
     return arguments

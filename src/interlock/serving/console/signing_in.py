@@ -35,7 +35,7 @@ async def sign_in(
     callers = serves.callers
     if callers.development is not None:
         if callers.development.named(who) is None:
-            return _form(request, serves, "There is nobody of that name to choose.")
+            return _form(request, serves, "There is no person of that name to choose.")
         value = who
     elif callers.tokens is not None:
         value = token.strip()

@@ -92,7 +92,7 @@ class Callers:
         found = await self._found(request)
         if found is None or not found.is_known:
             raise Unauthenticated(
-                "Nobody is signed in, so nothing was looked at or done. Send a bearer token, or sign in.",
+                "Nobody is signed in, so nothing was read or done. Send a bearer token, or sign in.",
             )
         if request.method not in SAFE_METHODS and not _bearer(request):
             refuse_other_origins(request)

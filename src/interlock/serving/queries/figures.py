@@ -65,7 +65,7 @@ class Figures:
         try:
             await self._count(key, count)
         except Exception:
-            logger.exception("figures could not be counted anew; the last ones are shown")
+            logger.exception("figures could not be recounted; the last ones are shown")
 
 
 __all__ = ["Figures"]

@@ -43,7 +43,7 @@ def named(given: object) -> Named:
     ids = frozenset(one.id if isinstance(one, Principal) else one for one in several)
     if not ids or not all(isinstance(one, str) and one.strip() for one in ids):
         raise ContractError(
-            f"{given!r} names nobody who could decide; give the id of a person, several ids, a Principal, or RoleHolders('role')."
+            f"{given!r} names nobody who could decide; pass the id of a person, several ids, a Principal, or RoleHolders('role')."
         )
     return ids  # type: ignore[return-value]  # they are all text
 

@@ -41,7 +41,7 @@ def checked_output(tool: str, output: TypeAdapter[Any], value: Any, longest: int
         wrong = [{"field": "", "problem": storable_text(error)}]
     told = "; ".join(f"{item['field'] or 'the value'}: {item['problem']}" for item in wrong)
     raise InvalidOutput(
-        f"{tool} returned what its contract does not promise ({told}); mend the tool or its return annotation",
+        f"{tool} returned what its contract does not promise ({told}); fix the tool or its return annotation",
         details={"tool": tool, "problems": wrong},
     )
 

@@ -79,7 +79,7 @@ class Predicate:
                 taken.append(parameter.name)
             elif parameter.default is parameter.empty:
                 raise ContractError(
-                    f"{place} asks for {parameter.name!r}, which is no parameter of the tool; it can have any of "
+                    f"{place} asks for {parameter.name!r}, which is not a parameter of the tool; it can have any of "
                     f"{', '.join(sorted(names)) or 'none'}, ctx: ToolContext and view: GuardView"
                 )
         name = _name(function)

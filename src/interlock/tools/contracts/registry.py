@@ -24,7 +24,7 @@ class ToolRegistry:
         """Add a contract; adding the same one again changes nothing."""
         if not isinstance(contract, ToolContract):
             raise RegistryError(
-                f"{contract!r} is no tool contract; define it with @read, @command or @event from interlock first"
+                f"{contract!r} is not a tool contract; define it with @read, @command or @event from interlock first"
             )
         versions = self._contracts.setdefault(contract.name, {})
         earlier = versions.setdefault(contract.version, contract)

@@ -127,7 +127,8 @@ def _check(tool: Any) -> None:
 
     if not isinstance(tool, BaseTool):
         raise ContractError(
-            f"{tool!r} is no LangChain tool. Give what @tool or StructuredTool makes; for a function use @read or @command, for a JSON Schema "
+            f"{tool!r} is not a LangChain tool. Pass the result of @tool "
+            "or StructuredTool; for a function use @read or @command, for a JSON Schema "
             "contract_from_schema."
         )
 

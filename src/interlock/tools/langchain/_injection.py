@@ -50,14 +50,14 @@ class Injection:
         unknown = sorted({*fills} - {*self._parameters})
         if unknown:
             raise ContractError(
-                f"The LangChain tool {tool.name!r} was given inject= for {', '.join(unknown)}, which is no injected parameter of it; those are "
+                f"The LangChain tool {tool.name!r} was given inject= for {', '.join(unknown)}, which is not one of its injected parameters; those are "
                 f"{', '.join(sorted(self._parameters)) or 'none'}. Annotate it with InjectedToolArg, or leave it out."
             )
         for parameter in self._parameters.values():
             if parameter.source is Source.APPLICATION and not parameter.is_optional and parameter.name not in fills:
                 raise ContractError(
-                    f"The LangChain tool {tool.name!r} takes {parameter.name!r} from the application (InjectedToolArg), and nobody says what it is. "
-                    f'Give inject={{"{parameter.name}": lambda ctx: ...}}, a function of the ToolContext, which knows the principal and the workflow.'
+                    f"The LangChain tool {tool.name!r} takes {parameter.name!r} from the application (InjectedToolArg), and its "
+                    f'value is missing. Pass inject={{"{parameter.name}": lambda ctx: ...}}, a function of the ToolContext, which knows the principal and the workflow.'
                 )
 
     @property

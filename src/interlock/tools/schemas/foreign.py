@@ -13,9 +13,9 @@ _ADVICE = {
     "_DirectlyInjectedToolArg": "take ctx: ToolContext; in the body langgraph.config has get_config(), get_store() and get_stream_writer()",
     "Runtime": "take ctx: ToolContext; in the body langgraph.config has get_config(), get_store() and get_stream_writer()",
     "RunnableConfig": "call langgraph.config.get_config() in the body",
-    "BaseCallbackManager": "leave it out: callbacks reach what runs in the body by themselves",
-    "RunManagerMixin": "leave it out: callbacks reach what runs in the body by themselves",
-    "BaseCallbackHandler": "leave it out: callbacks reach what runs in the body by themselves",
+    "BaseCallbackManager": "leave it out: callbacks reach the code in the body automatically",
+    "RunManagerMixin": "leave it out: callbacks reach the code in the body automatically",
+    "BaseCallbackHandler": "leave it out: callbacks reach the code in the body automatically",
 }
 
 

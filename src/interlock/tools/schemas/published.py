@@ -36,7 +36,7 @@ def published_schema(schema: object, place: str) -> JsonObject:
     try:
         plain = to_json(schema)
     except NotJson as error:
-        raise ContractError(f"{place} has a schema that is no JSON: {error.message}") from None
+        raise ContractError(f"{place} has a schema that is not JSON: {error.message}") from None
     if not isinstance(plain, dict):
         raise ContractError(f"{place} has the schema {plain!r}; give a JSON Schema of an object, as a dict")
     if plain.get("type", "object") != "object":
@@ -88,7 +88,7 @@ class _References:
         for item in self._all:
             if self._width(item) > MOST_AT_ONCE:
                 raise ContractError(
-                    f"{self._place} has a schema that holds more than {MOST_AT_ONCE:,} schemas against one value, by references inside "
+                    f"{self._place} has a schema that contains more than {MOST_AT_ONCE:,} schemas against one value, by references inside "
                     "each other; write it with fewer"
                 )
 

@@ -96,8 +96,8 @@ def refuse_injected(place: str, name: str, annotation: Any) -> None:
     found = injected(annotation)
     if found is not None:
         raise ContractError(
-            f"{place} has the parameter {name!r}, annotated with LangChain's {found[0]}, and a contract's function is given nothing but "
-            f"the model's arguments and its ToolContext; {found[1]}"
+            f"{place} has the parameter {name!r}, annotated with LangChain's {found[0]}, and a contract's function receives only the "
+            f"model's arguments and its ToolContext; {found[1]}"
         )
 
 

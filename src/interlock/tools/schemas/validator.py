@@ -50,7 +50,7 @@ class Validator:
             )
         except Exception as error:  # the library's errors have no base their own class
             raise ContractError(
-                f"the JSON Schema cannot be used: {str(error).splitlines()[0]}; mend the schema (draft 2020-12, with no "
+                f"the JSON Schema cannot be used: {str(error).splitlines()[0]}; fix the schema (draft 2020-12, with no "
                 "references to other documents)"
             ) from error
 

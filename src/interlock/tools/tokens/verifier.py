@@ -50,8 +50,8 @@ class TokenVerifier:
         if not self._algorithms or (unknown := sorted(set(self._algorithms) - set(ALGORITHMS))):
             named = ", ".join(unknown) if self._algorithms else "nothing"
             raise InputError(
-                f"Tokens signed with {named} are not accepted: who can verify such a token can make one, or nobody signed it. "
-                f"Give some of these algorithms: {', '.join(ALGORITHMS)}."
+                f"Tokens signed with {named} are not accepted: anyone who can verify such a "
+                f"token can create one, or nobody signed it. Pass some of these algorithms: {', '.join(ALGORITHMS)}."
             )
         self.issuer = issuer
         self.audience = audience

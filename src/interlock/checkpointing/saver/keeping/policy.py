@@ -77,7 +77,7 @@ def given(policy: Retention | None) -> Retention:
     """
     if policy is None:
         raise InputError(
-            "There is no retention to carry out, so nothing was deleted. Give one, here or to the checkpointer: retention=Retention(…)."
+            "There is no retention to apply, so nothing was deleted. Give one, here or to the checkpointer: retention=Retention(…)."
         )
     return policy
 

@@ -63,7 +63,9 @@ class Generator(GenerateJsonSchema):
         keys: Any = schema.get("keys_schema", {})
         kind = keys.get("type")
         if kind in _NO_KEYS:
-            return self.handle_invalid_for_json_schema(schema, "a dict whose keys are no text, number, date or enum")
+            return self.handle_invalid_for_json_schema(
+                schema, "a dict whose keys are not text, numbers, dates or enums"
+            )
         if kind in _KEYS:
             made["propertyNames"] = {"pattern": _KEYS[kind]}
         if kind == "enum":

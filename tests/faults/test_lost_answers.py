@@ -128,7 +128,7 @@ def test_a_commit_that_never_arrived_is_said_to_have_kept_nothing_and_is_done_on
     effect: str, bank: Bank
 ) -> None:
     graph = started(bank.graph(effect))
-    with injected(bank.cut("before")), pytest.raises(StoreUnavailable, match="was not carried out") as lost:
+    with injected(bank.cut("before")), pytest.raises(StoreUnavailable, match="was not executed") as lost:
         execute(graph)
     assert not isinstance(lost.value, CommitUnknown)
     assert (bank.paid(), lost.value.retryable) == (0, True)

@@ -264,7 +264,7 @@ class TestTheSameTenant:
         before = broken.stands()
         code, said = broken.call(name, RESOLVING[name], "--as", who, "--tenant", "acme")
         assert code != 0
-        assert "may not say" in said
+        assert "may not resolve" in said
         assert (broken.stands(), broken.refusals_of(who)) == (before, 1)
 
     def test_who_is_asked_decides(self, place: Place) -> None:

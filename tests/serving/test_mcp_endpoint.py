@@ -146,8 +146,8 @@ def test_settings_that_would_let_an_assistant_decide_are_refused(graph: Workflow
     for options, told in (
         ({"tokens": known, "mcp": True}, "an assistant could decide"),
         ({"principal": by_header, "mcp": RESOURCE}, "an assistant could decide"),
-        ({"tokens": known, "mcp": API}, "no URL for the tokens"),
-        ({"tokens": known, "mcp": "https://desk.example/other"}, "no URL for the tokens"),
+        ({"tokens": known, "mcp": API}, "not a URL for the tokens"),
+        ({"tokens": known, "mcp": "https://desk.example/other"}, "not a URL for the tokens"),
     ):
         with pytest.raises(InputError, match=told):
             service(graph, **options)

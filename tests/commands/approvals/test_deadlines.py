@@ -204,7 +204,7 @@ class TestAnotherEdge:
         with EventService(graph, relay=False, tick=0.01):
             home.clock.advance(25 * HOUR)
             eventually(lambda: shop.ran == ["park 7"])
-        assert caplog.text.count("could not be looked at") == 2
+        assert caplog.text.count("could not be checked") == 2
 
     def test_the_graph_takes_it_as_well_when_it_finds_out_first(self, shop: Shop, home: Home) -> None:
         graph = home.compile(shop.workflow([refund()], approval=self.RULE))

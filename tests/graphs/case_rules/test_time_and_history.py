@@ -155,7 +155,7 @@ def test_a_view_says_what_it_cannot_be_asked(file: Place) -> None:
 
     case = file.open(asking, [call("vault.open", pin="1234", box=7), call("vault.open", pin="1234", box=7)])
     assert codes(case.say()) == ["ok", "guard_failed"]
-    assert "no tool of the workflow vault" in said[0]
+    assert "not a tool of the workflow vault" in said[0]
     assert "takes pin, box" in said[1]
     assert "sensitive" in said[2]
 

@@ -95,7 +95,7 @@ class TestAServerThatDies:
         contract = bank.tools().contract("transfer")
         bank.behave(on={"transfer": {"dies": "once"}})
 
-        with pytest.raises(AnswerLost, match="Whether it was carried out is not known"):
+        with pytest.raises(AnswerLost, match="It is unknown whether the call was executed"):
             contract.call({"amount": 1})
 
         assert contract.call({"amount": 2}) == {"left": 97}

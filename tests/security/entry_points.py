@@ -329,6 +329,10 @@ def looks() -> Iterator[Entry]:
         lambda p, by: str(asyncio.run(p.graph.acompare(THREAD, THREAD, by=by))._repr_mimebundle_()),
     )
     yield Entry("instances.approval", lambda p, by: p.graph.instances.approval(p.approval_id, by=by))
+    yield Entry("instances.remind", lambda p, by: p.graph.instances.remind(p.approval_id, by=by).approval_id)
+    yield Entry(
+        "instances.aremind", lambda p, by: asyncio.run(p.graph.instances.aremind(p.approval_id, by=by)).approval_id
+    )
     yield Entry("instances.card", lambda p, by: str(p.graph.instances.card(p.approval_id, by=by)))
     yield Entry("graph.stepper", lambda p, by: str(p.graph.stepper(THREAD, context=by)))
     yield Entry("stepper.picture", lambda p, by: p.graph.stepper(THREAD, context=by).picture().svg)
@@ -355,6 +359,10 @@ def decisions() -> Iterator[Entry]:
     yield Entry(
         "instances.adecide", lambda p, by: asyncio.run(p.graph.instances.adecide(p.approval_id, "approve", by=by))
     )
+    yield Entry("instances.reassign", lambda p, by: p.graph.instances.reassign(p.approval_id, "zoe", by=by))
+    yield Entry(
+        "instances.areassign", lambda p, by: asyncio.run(p.graph.instances.areassign(p.approval_id, "zoe", by=by))
+    )
     yield Entry("stepper.answer", lambda p, by: p.graph.stepper(THREAD).answer("approve", by=by))
     yield Entry("stepper.aanswer", lambda p, by: asyncio.run(p.graph.stepper(THREAD).aanswer("approve", by=by)))
 
@@ -366,6 +374,9 @@ def words(text: str) -> frozenset[str]:
 LISTED = {
     "instances.approvals": "lists what they are asked about, of their tenant (test_a_list_holds_what_concerns_who_looks)",
     "instances.cancel": "by the workflow's own rule (tests/commands/cancelling/test_who_and_when.py)",
+    "instances.delegate": "a person's own, about themselves (tests/graphs/case_rules/test_absent_approvers.py)",
+    "instances.end_delegation": "a person's own (test_only_the_person_makes_and_ends_their_delegation)",
+    "instances.delegations": "lists their own, of their tenant (test_a_delegation_holds_from_its_beginning_to_its_end_by_the_store_clock)",
     "instances.resolve": "an operator's, of the tenant (tests/security/test_resolving.py)",
     "instances.follow": "the application's: lets happen what was decided, as the library itself",
     "instances.afollow": "as follow",
@@ -418,7 +429,8 @@ LISTED = {
 """What is no look-up for somebody, and why, or where it is tested."""
 TWINS = words(
     """
-    instances.approvals instances.cancel instances.resolve instances.outcomes instances.tool_stats instances.examples card.shown card.approve card.edit
+    instances.approvals instances.cancel instances.delegate instances.end_delegation instances.delegations
+    instances.resolve instances.outcomes instances.tool_stats instances.examples card.shown card.approve card.edit
     card.reject card.answer card.outcome card.rows card.svg deliveries.again deliveries.envelope deliveries.keep_unreadable
     """
 )

@@ -25,6 +25,8 @@ DECIDING = {
     "approvals edit": ["{approval}", '{{"orderId": "W-1"}}'],
     "approvals reject": ["{approval}"],
     "approvals respond": ["{approval}", "B-INJECT"],
+    "approvals reassign": ["{approval}", "mallory"],
+    "approvals remind": ["{approval}"],
 }
 RESOLVING = {
     "resolve": ["{instance}", "--happened", '"refunded"'],
@@ -33,6 +35,8 @@ RESOLVING = {
 }
 OF_A_TENANT = {
     "approvals list": ["--status", "any"],
+    "approvals delegate": ["mallory", "--until", "1d"],
+    "approvals delegations": [],
     "instances": [],
     "events list": [],
     "resolve": [],

@@ -60,6 +60,13 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
     ("GET", "/v1/approvals"): EVERYBODY,
     ("GET", "/v1/approvals/{approval_id}"): Entrance(),
     ("POST", "/v1/approvals/{approval_id}/decision"): Entrance({"decision": "approve"}),
+    ("POST", "/v1/approvals/{approval_id}/assignment"): Entrance({"to": ["bob"]}),
+    ("POST", "/v1/approvals/{approval_id}/reminder"): Entrance({}),
+    ("GET", "/v1/delegations"): EVERYBODY,
+    ("POST", "/v1/delegations"): Entrance(
+        {"delegate": "bob", "until": "2099-01-01T00:00:00Z"}, stranger={201}, foreign={201}
+    ),
+    ("DELETE", "/v1/delegations/{delegation_id}"): Entrance(stranger={400}, foreign={400}),
     ("GET", "/v1/attempts"): OPERATORS,
     ("POST", "/v1/instances/{workflow_id}/attempts/{key}/resolution"): Entrance(
         {"found": "retry"}, stranger={400, 403}
@@ -113,7 +120,7 @@ class Place:
     def path(self, template: str) -> str:
         named = {
             "name": "desk", "workflow_id": self.workflow_id, "approval_id": self.approval_id, "proposal_id": self.approval_id,
-            "key": "k-1", "event_id": "evt_none", "path": "none",
+            "key": "k-1", "event_id": "evt_none", "path": "none", "delegation_id": "del_none",
         }  # fmt: skip
         return re.sub(r"\{(\w+)(?::path)?\}", lambda found: named[found.group(1)], template)
 

@@ -4,9 +4,10 @@ The command line knows nobody but its operator: who decides is who runs it, and 
 database anyway; what it adds is that the decision is checked and recorded under that name.
 """
 
+import datetime as dt
 import getpass
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus
 from ..commands.approvals.payload import moment
 from ..graphs import WorkflowGraph
+from ..operations import Instances
 from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError, PrincipalError
@@ -25,7 +27,9 @@ from .support.loading import AppOption, DbOption, load_app, open_store
 from .support.output import AsJson, ExitCode, console, print_error, print_json
 from .support.tables import print_table
 
-topic = typer.Typer(no_args_is_help=True, help="Work on pending approvals: list, show, approve, edit, reject, respond.")
+topic = typer.Typer(
+    no_args_is_help=True, help="Work on pending approvals: list, show, decide, delegate, reassign, remind."
+)
 
 ApprovalId = Annotated[
     str, typer.Argument(metavar="APPROVAL", help="The approval's id, from `interlock approvals list`.")
@@ -110,7 +114,8 @@ def show(approval: ApprovalId, app: AppOption = None, db: DbOption = None, as_js
     out = console()
     out.print(str(shown["action_requests"][0]["description"]))  # type: ignore[index,call-overload]
     for one in shown["decisions"]:  # type: ignore[union-attr]
-        out.print(line(f"{one['by']} decided: {one['decision']} {one['message'] or ''}"))  # type: ignore[index,call-overload]
+        whose = f" for {one['onBehalfOf']}" if "onBehalfOf" in one else ""  # type: ignore[index,operator,call-overload]
+        out.print(line(f"{one['by']} decided{whose}: {one['decision']} {one['message'] or ''}"))  # type: ignore[index,call-overload]
     out.print(f"It is {shown['status']}.", style="dim")
 
 
@@ -195,6 +200,124 @@ def respond(
     """Answer a call without running it: the model gets your message instead."""
     decision = Decision(DecisionKind.RESPOND, message=message)
     _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
+
+
+@topic.command()
+def reassign(
+    approval: ApprovalId,
+    to: Annotated[list[str], typer.Argument(metavar="PERSON", help="Who decides from now on, by id; may be several.")],
+    *,
+    app: AppOption = None,
+    db: DbOption = None,
+    who: As = None,
+    role: Roles = None,
+    tenant: Tenant = "default",
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, for the record.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give an open request to other people: who may decide on it, or has the role of its rule's `reassign`, may do that."""
+    by = _principal(who, role, tenant)
+    after = _changed(app, db, lambda on: on.reassign(approval, to, by=by, reason=reason), as_json=as_json)
+    _told(after, f"{after.tool} ({approval}) is for {line(after.rule.who)} to decide.", as_json=as_json)
+
+
+@topic.command()
+def remind(
+    approval: ApprovalId,
+    *,
+    app: AppOption = None,
+    db: DbOption = None,
+    who: As = None,
+    role: Roles = None,
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Remind those who are asked that a request waits."""
+    by = _principal(who, role, tenant)
+    after = _changed(app, db, lambda on: on.remind(approval, by=by), as_json=as_json)
+    _told(after, f"{line(after.rule.who)}: {after.tool} ({approval}) waits. The reminder is recorded.", as_json=as_json)
+
+
+@topic.command()
+def delegate(
+    to: Annotated[str, typer.Argument(metavar="PERSON", help="Who decides for you, by id.")],
+    *,
+    until: Annotated[str, typer.Option(help="When it ends: a duration such as 14d, or a moment with its zone.")],
+    since: Annotated[str | None, typer.Option(help="When it begins, a moment with its zone; now by default.")] = None,
+    app: AppOption = None,
+    db: DbOption = None,
+    who: As = None,
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Let somebody decide for you while you are away, wherever you are named."""
+    by, begins = _principal(who, None, tenant), None if since is None else _moment(since)
+    ends = until if until[-1:] in "smhdw" else _moment(until)
+    with _graph(app, db) as graph:
+        made = graph.instances.delegate(to, by=by, until=ends, since=begins)
+    if as_json:
+        print_json({"ok": True, **made.to_json()})
+        return
+    console().print(
+        line(f"{made.delegate} decides for {made.person} until {made.to_json()['until']}: {made.delegation_id}")
+    )
+
+
+@topic.command()
+def delegations(
+    *,
+    end: Annotated[str | None, typer.Option(metavar="ID", help="End this one of yours before its time.")] = None,
+    app: AppOption = None,
+    db: DbOption = None,
+    who: As = None,
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+) -> None:
+    """List who decides for whom, now or later; with `--as` those of one person, and `--end` ends one."""
+    with _graph(app, db) as graph:
+        if end is not None:
+            graph.instances.end_delegation(end, by=_principal(who, None, tenant))
+        by = None if who is None else _principal(who, None, tenant)
+        found = [one.to_json() for one in graph.instances.delegations(tenant=tenant, by=by)]
+    if as_json:
+        for one in found:
+            print_json(one)
+        return
+    if not found:
+        console().print("Nobody decides for anybody else.", style="dim")
+        return
+    columns = ("delegationId", "person", "delegate", "from", "until")
+    rows = [tuple(str(one[name]) for name in columns) for one in found]
+    print_table(("delegation", "for", "decides", "from (UTC)", "until (UTC)"), rows, ids=("delegation",))
+
+
+def _changed(
+    app: str | None, db: str | None, change: Callable[[Instances], ApprovalRequest], *, as_json: bool
+) -> ApprovalRequest:
+    with _graph(app, db) as graph:
+        try:
+            return change(graph.instances)
+        except (PrincipalError, ConflictError) as error:
+            if error.retryable:
+                raise
+            print_error(error, as_json=as_json)
+            raise typer.Exit(ExitCode.NO) from None
+
+
+def _told(after: ApprovalRequest, text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"ok": True, **_row(after)})
+    else:
+        console().print(text)
+
+
+def _moment(text: str) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{text!r} is no moment. Nothing was changed; give for instance 2026-05-02T12:00:00Z, or 14d for a duration."
+        ) from None
 
 
 def _decide(

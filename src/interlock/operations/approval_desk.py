@@ -10,6 +10,7 @@ from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
 from ..commands.approvals.decisions import Declined, decide, may_see, unknown_approval
+from ..commands.approvals.delegating import acts_for
 from ..commands.approvals.payload import masked, payload
 from ..commands.running.access import ownership_of, record_denial
 from ..commands.running.scope import outside_scope
@@ -18,10 +19,11 @@ from ..tools.approvals import Decision, DecisionKind
 from ..tools.canonical import JSON, JsonObject
 from ..tools.errors import PrincipalError
 from ..tools.principal import Principal
+from .absences import Absences
 from .compiled import CompiledWorkflow
 
 
-class ApprovalDesk:
+class ApprovalDesk(Absences):
     """The approvals of one compiled workflow."""
 
     def __init__(self, graph: CompiledWorkflow) -> None:
@@ -95,6 +97,7 @@ class ApprovalDesk:
                 "by": one.principal.id,
                 "arguments": one.arguments,
                 "message": one.message,
+                **({} if one.on_behalf_of is None else {"onBehalfOf": one.on_behalf_of}),
             }
             for one in store.decisions(approval_id)
         ]
@@ -106,12 +109,15 @@ class ApprovalDesk:
         return await self._engine.store.database.arun(lambda: self.approval(approval_id, by=by))
 
     def _may_decide(self, request: ApprovalRequest, by: Principal) -> bool:
+        rules = (request.rule, *request.first_rule.stages)
         with self._engine.store.read() as connection:
             instance = instance_rows.load(connection, request.workflow_id)
+            theirs = acts_for(self._engine, connection, request, by, rules=rules)
         served = None if instance is None else instance.served
-        rules = (request.rule, *request.first_rule.stages)
-        kind = DecisionKind.REJECT
-        return any(rule.why_not(requester=request.requester, by=by, kind=kind, served=served) is None for rule in rules)
+        whose, kind = request.requester, DecisionKind.REJECT
+        return any(
+            rule.why_not(requester=whose, by=by, kind=kind, served=served, acts_for=theirs) is None for rule in rules
+        )
 
     def _request(self, approval_id: str, by: Principal | None) -> ApprovalRequest:
         with self._engine.store.read() as connection:
@@ -132,9 +138,19 @@ class ApprovalDesk:
             raise error
         return request
 
-    def _sees(self, request: ApprovalRequest, by: Principal) -> bool:
-        instance = self._engine.store.find(request.workflow_id)
-        return instance is not None and may_see(request, ownership_of(self._engine, instance), by)
+    def _sees(self, request: ApprovalRequest, by: Principal, connection: Connection | None = None) -> bool:
+        if connection is None:
+            with self._engine.store.read() as reading:
+                return self._sees(request, by, reading)
+        instance = instance_rows.load(connection, request.workflow_id)
+        if instance is None:
+            return False
+        ownership = ownership_of(self._engine, instance)
+        if may_see(request, ownership, by):
+            return True
+        rules = (request.rule, *request.first_rule.stages)
+        theirs = acts_for(self._engine, connection, request, by, rules=rules)
+        return bool(theirs) and may_see(request, ownership, by, acts_for=theirs)
 
     # Deciding
 

@@ -14,6 +14,7 @@ from ..checkpointing.store import instances as instance_rows
 from ..checkpointing.store.settled import cancellations, claims, stops
 from ..checkpointing.store.settled.stops import Kind, Stop
 from ..commands.approvals.deadlines import Lapsed, lapse_one
+from ..commands.approvals.handing_on import remind_one
 from ..commands.cancelling.cancel import take_up
 from ..commands.proposals.proposing import standing
 from ..commands.running.access import looked_at
@@ -51,6 +52,8 @@ class Tick:
     """The proposals from outside the graph that had been granted, and were carried out or came to nothing."""
     cancelled: list[str] = field(default_factory=list)
     """The instances whose cancel came to its end."""
+    reminded: list[str] = field(default_factory=list)
+    """The approvals of which those who are asked were reminded."""
 
 
 class Ticking:
@@ -94,6 +97,12 @@ class Ticking:
                     done.lapsed.append(one)
                 case Failure():
                     done.failed.append(one)
+        for one in (yield from self._each(self._unanswered, self._remind)):
+            match one:
+                case str():
+                    done.reminded.append(one)
+                case Failure():
+                    done.failed.append(one)
         for one in (yield from self._each(self._granted, self._carry_out)):
             match one:
                 case str():
@@ -128,6 +137,20 @@ class Ticking:
     def _overdue(self, connection: Connection, limit: int) -> list[Ids]:
         name, now = self._engine.definition.name, self._engine.store.now(connection)
         return approval_listing.due(connection, workflow=name, now=now, limit=limit)
+
+    def _unanswered(self, connection: Connection, limit: int) -> list[Ids]:
+        name, now = self._engine.definition.name, self._engine.store.now(connection)
+        return approval_listing.reminders(connection, workflow=name, now=now, limit=limit)
+
+    def _remind(self, ids: Ids) -> Steps[str | Failure | None]:
+        try:
+            done = yield from remind_one(self._engine, *ids)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # a reminder holds up no deadline; the next tick tries again
+            logger.exception("nobody could be reminded of the approval %s", ids[0])
+            return Failure("reminder", *ids, error, None)
+        return ids[0] if done else None
 
     def _granted(self, connection: Connection, limit: int) -> list[Ids]:
         name, now = self._engine.definition.name, self._engine.store.now(connection)

@@ -60,7 +60,11 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
 
 def outcome_of(shown: Mapping[str, Any]) -> str:
     """Where an approval stands, in a sentence."""
-    by = ", ".join(f"{_DECIDED.get(one['decision'], one['decision'])} by {one['by']}" for one in shown["decisions"])
+    by = ", ".join(
+        f"{_DECIDED.get(one['decision'], one['decision'])} by {one['by']}"
+        + (f" for {one['onBehalfOf']}" if "onBehalfOf" in one else "")
+        for one in shown["decisions"]
+    )
     match shown["status"]:
         case "requested":
             return (

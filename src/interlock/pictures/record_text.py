@@ -81,6 +81,8 @@ _TOLD: Mapping[AuditKind, Callable[[AuditRecord, Mapping[str, Any]], str]] = {
     AuditKind.DECISION: _decided,
     AuditKind.DECISION_REFUSED: lambda record, payload: f"{record.principal_id}: {payload.get('reason', '')}",
     AuditKind.WITHDRAWN: lambda record, _payload: f"withdrawn by {record.principal_id}",
+    AuditKind.REASSIGNED: lambda _record, payload: f"given to {payload.get('to')} to decide",
+    AuditKind.REMINDED: lambda _record, payload: f"reminded {payload.get('to')}",
     AuditKind.ESCALATED: lambda _record, payload: f"nobody decided in time; now asks {payload.get('to')}",
     AuditKind.RESOLUTION: lambda record, payload: f"{payload.get('found')}, says {record.principal_id}{_note(payload)}",
     AuditKind.ATTEMPT: lambda _record, payload: f"attempt {payload.get('attempt', 1)} begins",

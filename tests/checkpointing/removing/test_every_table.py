@@ -26,6 +26,7 @@ DAY = 86_400_000_000
 APART = {
     "interlock_queue": "one row for the whole queue",
     "workflow_definitions": "of workflows, not of instances",
+    "workflow_delegations": "of people, who decide on any instance",
     "workflow_looks": "one row for each workflow",
     "workflow_recovery": "one row for the whole database",
     "workflow_retired": "what stays of an instance that was retired",

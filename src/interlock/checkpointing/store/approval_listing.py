@@ -136,6 +136,22 @@ def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[
     return [(str(row[0]), str(row[1])) for row in connection.execute(statement)]
 
 
+def reminders(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
+    """The ids (of approval and instance) of the requests of a workflow of which those who are asked are to be reminded now."""
+    statement = (
+        sa.select(approvals.c.approval_id, approvals.c.workflow_id)
+        .where(
+            approvals.c.status == ApprovalStatus.REQUESTED.value,
+            approvals.c.workflow == workflow,
+            approvals.c.remind_at.is_not(None),
+            approvals.c.remind_at <= now,
+        )
+        .order_by(approvals.c.remind_at, approvals.c.approval_id)
+        .limit(limit)
+    )
+    return [(str(row[0]), str(row[1])) for row in connection.execute(statement)]
+
+
 def granted(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
     """The ids (of approval and instance) of proposals from outside the graph that were granted and are not carried out yet.
 
@@ -179,4 +195,4 @@ def _cursor(text: str) -> tuple[int, str]:
     return int(at), approval_id
 
 
-__all__ = ["Page", "count_pending", "due", "granted", "open_ones", "page", "pending"]
+__all__ = ["Page", "count_pending", "due", "granted", "open_ones", "page", "pending", "reminders"]

@@ -103,6 +103,8 @@ class ApprovalRequest:
     """How many answers of the interrupt's task were taken already."""
     requested_at: int
     expires_at: int | None
+    remind_at: int | None
+    """When those who are asked are reminded next."""
     decided_at: int | None
     used_at: int | None
 
@@ -133,6 +135,8 @@ class DecisionRow:
     number: int
     kind: DecisionKind
     principal: Principal
+    on_behalf_of: str | None
+    """The person whose delegate decided; None where they decided for themselves."""
     arguments: JsonObject | None
     message: str | None
     decided_at: int
@@ -148,6 +152,13 @@ class Standing:
     """Who agreed to what would run now, of those who are asked at this stage."""
     before: tuple[tuple[str, ...], ...] = ()
     """Who agreed to it at each of the stages before."""
+    represented: frozenset[str] = frozenset()
+    """On whose behalf somebody else agreed to it, at any stage."""
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Who agreed, at any stage, and on whose behalf somebody did: none of them agrees again by another's hand."""
+        return self.represented.union(self.agreed, *self.before)
 
     @property
     def stage(self) -> int:
@@ -157,8 +168,8 @@ class Standing:
 
 _COLUMNS = [column.name for column in approvals.columns]
 _CHANGING = (
-    "edited_arguments", "digest", "shown", "rule", "status", "message", "interrupt_id", "answers", "expires_at", "decided_at",
-    "used_at",
+    "edited_arguments", "digest", "shown", "rule", "status", "message", "interrupt_id", "answers", "expires_at", "remind_at",
+    "decided_at", "used_at",
 )  # fmt: skip
 _by_key = Prepared(
     sa.select(approvals).where(
@@ -184,6 +195,7 @@ _decisions = Prepared(
         decisions.c.number,
         decisions.c.kind,
         decisions.c.principal,
+        decisions.c.on_behalf_of,
         decisions.c.arguments,
         decisions.c.message,
         decisions.c.decided_at,
@@ -234,17 +246,18 @@ def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:
             number=number,
             kind=DecisionKind(kind),
             principal=Principal.from_json(read_json(principal)),
+            on_behalf_of=on_behalf_of,
             arguments=None if arguments is None else read_json(arguments),
             message=message,
             decided_at=decided_at,
         )
-        for number, kind, principal, arguments, message, decided_at in _decided(connection, approval_id)
+        for number, kind, principal, on_behalf_of, arguments, message, decided_at in _decided(connection, approval_id)
     ]
 
 
 def _decided(connection: Connection, approval_id: str) -> Iterator[Row]:
     for row in _decisions.all(connection, {"approval_id": approval_id}):
-        number, _, _, arguments, message, _ = row
+        number, _, _, _, arguments, message, _ = row
         named = {"approval_id": approval_id, "number": number}
         check_place(decisions, {**named, "arguments": arguments, "message": message})
         yield row
@@ -256,12 +269,14 @@ def standing(connection: Connection, approval: ApprovalRequest) -> Standing:
     stages = approval.first_rule.stages
     stage = len(stages) - len(approval.rule.stages)
     last_edit = max((number for number, one in enumerate(decided) if one.kind is DecisionKind.EDIT), default=0)
-    agreeing = [one.principal.id for one in decided[last_edit:] if one.kind.agrees]
+    counted = [one for one in decided[last_edit:] if one.kind.agrees]
+    represented = frozenset(one.on_behalf_of for one in counted if one.on_behalf_of is not None)
+    agreeing = [one.principal.id for one in counted]
     before: list[tuple[str, ...]] = []
     for one in stages[:stage]:
         before.append(tuple(agreeing[: one.count]))
         del agreeing[: one.count]
-    return Standing(len(decided), tuple(agreeing), tuple(before))
+    return Standing(len(decided), tuple(agreeing), tuple(before), represented)
 
 
 def settle(
@@ -272,12 +287,14 @@ def settle(
     *,
     now: int,
     standing: Standing,
+    on_behalf_of: str | None = None,
 ) -> ApprovalRequest | None:
     """Write one person's decision.
 
     Args:
         now: Microseconds since 1970 UTC.
         standing: Who agreed before.
+        on_behalf_of: The person whose delegate decides.
 
     Returns:
         The approval as it stands now, still requested when more people must agree; None when somebody else settled it first.
@@ -286,7 +303,7 @@ def settle(
     agreed = len(standing.agreed)
     if decision.kind is DecisionKind.EDIT:
         edited, agreed = decision.arguments, 0  # those before agreed to something else
-    rule, expires_at = approval.rule, approval.expires_at
+    rule, expires_at, remind_at = approval.rule, approval.expires_at, approval.remind_at
     if decision.kind is DecisionKind.REJECT:
         status = ApprovalStatus.REJECTED
     elif decision.kind is DecisionKind.RESPOND:
@@ -295,7 +312,7 @@ def settle(
         status = ApprovalStatus.REQUESTED
     elif rule.then is not None:
         status, rule = ApprovalStatus.REQUESTED, rule.then
-        expires_at = rule.due(now)
+        expires_at, remind_at = rule.due(now), rule.reminder(now)
     else:
         status = ApprovalStatus.APPROVED if edited is None else ApprovalStatus.EDITED
     after = replace(
@@ -303,6 +320,7 @@ def settle(
         status=status,
         rule=rule,
         expires_at=expires_at,
+        remind_at=remind_at,
         edited_arguments=edited,
         message=decision.message,
         decided_at=None if status is ApprovalStatus.REQUESTED else now,
@@ -319,6 +337,7 @@ def settle(
                 "kind": decision.kind.value,
                 "principal_id": by.id,
                 "principal": write_json(by.to_json()),
+                "on_behalf_of": on_behalf_of,
                 "arguments": None if decision.arguments is None else write_json(decision.arguments),
                 "message": decision.message,
                 "decided_at": now,

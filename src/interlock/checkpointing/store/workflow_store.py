@@ -1,6 +1,7 @@
 """The workflow store: one door to instances, ledger, approvals, audit trail and outbox."""
 
-from collections.abc import Callable, Iterable
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -34,6 +35,9 @@ if TYPE_CHECKING:  # see `database`
 Clock = Callable[[Connection], int]
 """Gives the time in microseconds since 1970 UTC; the database's own clock unless a test injects another."""
 
+DelegatesOf = Callable[[Principal, dt.datetime], "str | Principal | Collection[str | Principal] | None"]
+"""Gives who decides for a person at a time."""
+
 
 class WorkflowStore(Transactions):
     """The SQL home of workflow instances, beside any checkpointer.
@@ -46,6 +50,8 @@ class WorkflowStore(Transactions):
         encrypted_only: Refuse to load such a text when it is not encrypted.
         lease_seconds: How long a process that carries out an effect outside the database may be silent before another one takes over.
         capacity: How many connections and threads it may use; those of a shared `Database` are its own.
+        delegates: Gives who decides for a person who is away: takes that person, as a `Principal` of their id and tenant alone, and the time in
+            UTC, and gives the id of one, several, or None. Beside the delegations that people make themselves.
         incarnation: What you call this life of the database, changed whenever a backup is restored; `INTERLOCK_INCARNATION` if not given.
 
     Attributes:
@@ -62,12 +68,15 @@ class WorkflowStore(Transactions):
         encrypted_only: bool = False,
         capacity: Capacity | None = None,
         incarnation: str | None = None,
+        delegates: DelegatesOf | None = None,
     ) -> None:
         super().__init__(Database.open(target, capacity=capacity), incarnation=incarnation)
         if encryption is not None:
             self.database.protect(encryption, encrypted_only=encrypted_only)
         self.lease_seconds = lease_seconds
         self._clock = clock
+        self.delegates = delegates
+        """Who decides for somebody who is away, by a rule of the application's."""
         self.when_due: WhenDue | None = None
         """Told of every run that becomes due, in the transaction that makes it so. An engine puts itself here."""
 

@@ -51,7 +51,7 @@ def lapse(engine: Engine, unit: Unit, approval: ApprovalRequest) -> ApprovalRequ
         return approval
     if isinstance(expiry, Escalate):
         rule = approval.rule.escalated(expiry)
-        after = replace(approval, rule=rule, expires_at=rule.due(unit.now))
+        after = replace(approval, rule=rule, expires_at=rule.due(unit.now), remind_at=rule.reminder(unit.now))
         approval_rows.update(unit.connection, approval, after)
         unit.record(
             AuditKind.ESCALATED,

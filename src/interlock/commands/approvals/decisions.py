@@ -4,6 +4,7 @@ A decision that is not taken is written down as well: an answer that comes again
 else than what waits.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from ..running.engine import Engine
 from ..running.scope import Scope
 from .binding import as_proposal, bind, closed_ref, missing, moved_on, same_rule, shown_of, void
 from .deadlines import lapse
+from .delegating import acts_for
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,14 @@ def unknown_approval(approval_id: str) -> InputError:
     )
 
 
-def may_see(approval: ApprovalRequest, ownership: Ownership, by: Principal) -> bool:
+def may_see(approval: ApprovalRequest, ownership: Ownership, by: Principal, *, acts_for: Collection[str] = ()) -> bool:
     """Whether somebody is shown an approval: who may run the instance, who requested it, and whoever it asks now or later.
 
     Args:
         approval: The request.
         ownership: Of its instance.
         by: Who looks.
+        acts_for: Whose delegate they are now.
     """
     if not ownership.has(by):
         return False
@@ -59,7 +62,10 @@ def may_see(approval: ApprovalRequest, ownership: Ownership, by: Principal) -> b
     if is_requester or ownership.why_not_run(by) is None:
         return True
     return any(
-        rule.why_not(requester=approval.requester, by=by, kind=DecisionKind.REJECT, served=ownership.served) is None
+        rule.why_not(
+            requester=approval.requester, by=by, kind=DecisionKind.REJECT, served=ownership.served, acts_for=acts_for
+        )
+        is None
         for rule in (approval.rule, *approval.first_rule.stages)
     )
 
@@ -90,18 +96,22 @@ def decide(
             engine, unit, approval, decision, by=by, error=unknown_approval(approval_id), code="not_entitled"
         )
     approval = lapse(engine, unit, approval)
-    if (problem := _closed(unit, approval)) is not None:
+    if (problem := closed(unit, approval)) is not None:
         return _declined(engine, unit, approval, decision, by=by, error=problem)
     if moved_on(unit.instance, approval):
         void(unit, approval, f"the workflow moved on from {approval.state!r}")
         return _declined(engine, unit, approval, decision, by=by, error=_void(unit, approval))
     decision = _with_values(decision, approval)
     standing = approval_rows.standing(connection, approval)
-    checked = _checked(engine, unit, approval, decision, by=by, standing=standing, scope=scope)
+    represents = acts_for(engine, unit, approval, by)
+    checked = _checked(engine, unit, approval, decision, by=by, standing=standing, scope=scope, represents=represents)
     if isinstance(checked, InterlockError):
         return _declined(engine, unit, approval, decision, by=by, error=checked)
     taken, approval = checked
-    after = approval_rows.settle(connection, approval, taken, by, now=unit.now, standing=standing)
+    person = approval.rule.decides_for(
+        requester=approval.requester, by=by, served=unit.instance.served, acts_for=represents, taken=standing.taken
+    )
+    after = approval_rows.settle(connection, approval, taken, by, now=unit.now, standing=standing, on_behalf_of=person)
     if after is None:
         raise ConflictError(
             f"Somebody else decided on {approval_id} at the same moment. Nothing was changed; look again."
@@ -113,6 +123,7 @@ def decide(
             **_said(engine, unit, approval, taken),
             "status": after.status.value,
             "stage": standing.stage,
+            **({} if person is None else {"onBehalfOf": person}),
             **_shown_anew(taken, after),
         },
         tool=approval.tool,
@@ -152,6 +163,7 @@ def _checked(
     by: Principal,
     standing: Standing,
     scope: Scope,
+    represents: Collection[str],
 ) -> tuple[Decision, ApprovalRequest] | InterlockError:
     """The decision in its canonical form, and what it binds the approval to; or why it cannot be taken."""
     said = {"message": decision.message, "arguments": decision.arguments}
@@ -164,6 +176,8 @@ def _checked(
         served=unit.instance.served,
         earlier=standing.agreed,
         stages=standing.before,
+        acts_for=represents,
+        represented=standing.represented,
     )
     if reason is not None:
         return PrincipalError(
@@ -299,7 +313,7 @@ def _denied(approval: ApprovalRequest, denial: Denial) -> InvalidResume:
     )
 
 
-def _closed(unit: Unit, approval: ApprovalRequest) -> InterlockError | None:
+def closed(unit: Unit, approval: ApprovalRequest) -> InterlockError | None:
     """Why nothing can be decided any more, or None while it waits."""
     if approval.status is ApprovalStatus.EXPIRED or approval.is_due(unit.now):
         return ConflictError(
@@ -365,4 +379,4 @@ def _shown_anew(decision: Decision, approval: ApprovalRequest) -> dict[str, Any]
     return {"digest": approval.digest} if decision.kind is DecisionKind.EDIT else {}
 
 
-__all__ = ["Declined", "decide", "may_see", "record_refused", "unknown_approval"]
+__all__ = ["Declined", "closed", "decide", "may_see", "record_refused", "unknown_approval"]

@@ -143,6 +143,7 @@ class Requests:
             answers=0,
             requested_at=unit.now,
             expires_at=rule.due(unit.now),
+            remind_at=rule.reminder(unit.now),
             decided_at=None,
             used_at=None,
         )

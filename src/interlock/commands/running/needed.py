@@ -8,21 +8,25 @@ import datetime as dt
 from typing import Literal
 
 from ...checkpointing.store import ApprovalRequest, LedgerEntry, Unit
+from ...checkpointing.store.delegating import delegations as delegation_rows
 from ...checkpointing.store.waits import Wait
+from ...tools.approvals import Approval
 from ...tools.events import Event, EventEnvelope, moment_of
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
 from ...tools.principal import Principal
 from .engine import Engine
 
-Reason = Literal["approval", "escalated", "unknown", "overdue", "left_over"]
+Reason = Literal["approval", "escalated", "reassigned", "reminder", "unknown", "overdue", "left_over"]
+_REPEATED = frozenset({"reassigned", "reminder"})
+"""What can happen more than once to a request within one deadline."""
 
 
 class SomebodyNeeded(Event, name="interlock.somebody.needed", version=1):
     """A workflow instance needs a person: to decide, to find out what became of an attempt, or to see why a time ran out."""
 
     reason: Reason
-    """A decision is asked for (`approval`), another role is asked now (`escalated`), an attempt broke off (`unknown`), or nobody decided,
-    or nothing came, in time (`overdue`), or a cancel could not undo everything (`left_over`).
+    """A decision is asked for (`approval`), others are asked now (`escalated`, `reassigned`), a decision still waits (`reminder`), an attempt
+    broke off (`unknown`), nobody decided, or nothing came, in time (`overdue`), or a cancel could not undo everything (`left_over`).
     """
     state: str
     tool: str | None = None
@@ -31,6 +35,10 @@ class SomebodyNeeded(Event, name="interlock.somebody.needed", version=1):
     """Of the attempt whose outcome is not known."""
     role: str | None = None
     """Who is asked: a role; None where the person served confirms, or where the rule names nobody in particular."""
+    people: tuple[str, ...] = ()
+    """The people who are asked by name."""
+    delegates: tuple[str, ...] = ()
+    """Those who may decide for some of them now, by the delegations that they made."""
     confirmed_by: str | None = None
     """The person served, where they are the one who is asked."""
     requested_by: str | None = None
@@ -40,18 +48,32 @@ class SomebodyNeeded(Event, name="interlock.somebody.needed", version=1):
 
 def asked(engine: Engine, unit: Unit, approval: ApprovalRequest, reason: Reason) -> None:
     """Say that an approval needs somebody: it is asked for, passed to another role, or was not decided in time."""
+    if not engine.definition.notify:
+        return
     rule = approval.rule
+    people = named_in(rule)
+    acting = delegation_rows.of_people(unit.connection, approval.tenant, people, unit.now)
     event = SomebodyNeeded(
         reason=reason,
         state=approval.state,
         tool=approval.tool,
         approval_id=approval.approval_id,
         role=rule.role,
+        people=tuple(sorted(people)),
+        delegates=tuple(sorted({one.delegate for one in acting} - {approval.requester.id})),
         confirmed_by=unit.instance.served if rule.confirmation else None,
         requested_by=approval.requester.id,
         deadline=_moment(approval.expires_at),
     )
-    _emit(engine, unit, event, (approval.approval_id, approval.expires_at), approval.requester)
+    about: tuple[str | int | None, ...] = (approval.approval_id, approval.expires_at)
+    if reason in _REPEATED:
+        about = (*about, unit.now, unit.instance.audit_count)
+    _emit(engine, unit, event, about, approval.requester)
+
+
+def named_in(rule: Approval) -> frozenset[str]:
+    """The ids of the people whom a rule asks by name."""
+    return rule.by if isinstance(rule.by, frozenset) else frozenset()
 
 
 def broke_off(engine: Engine, unit: Unit, entry: LedgerEntry, requester: Principal) -> None:
@@ -103,4 +125,4 @@ def _moment(microseconds: int | None) -> dt.datetime | None:
     return None if microseconds is None else moment_of(microseconds)
 
 
-__all__ = ["Reason", "SomebodyNeeded", "asked", "broke_off", "left_over", "timed_out"]
+__all__ = ["Reason", "SomebodyNeeded", "asked", "broke_off", "left_over", "named_in", "timed_out"]

@@ -5,15 +5,27 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.concurrency import run_in_threadpool
 
+from ...checkpointing.store import ApprovalRequest
 from ...tools.approvals import Decision, DecisionKind
 from ...tools.canonical import JsonObject
 from ...tools.errors import InputError
 from ..context import Calls, Serves
 from ..deciding import decide
-from .shapes import ApprovalPage, Decided, DecideRequest
+from .shapes import (
+    ApprovalPage,
+    AssignmentRequest,
+    Decided,
+    DecideRequest,
+    DelegationList,
+    DelegationRequest,
+    StillOpen,
+)
 
 router = APIRouter(tags=["approvals"])
 
+WorkflowQuery = Annotated[
+    str | None, Query(max_length=128, description="Of this workflow's store; the first one served by default.")
+]
 ApprovalIdPath = Annotated[str, Path(min_length=1, max_length=64, description="The id of the approval.")]
 
 
@@ -79,4 +91,63 @@ async def decide_approval(approval_id: ApprovalIdPath, body: DecideRequest, serv
         workflow_id=done.approval.workflow_id,
         status=done.approval.status.value,
         resumed=done.resumed,
+    )
+
+
+@router.post("/approvals/{approval_id}/assignment", operation_id="reassignApproval")
+async def reassign_approval(
+    approval_id: ApprovalIdPath, body: AssignmentRequest, serves: Serves, caller: Calls
+) -> StillOpen:
+    """Give an open request to other people. Whoever may decide on it may do that, and who has the role of its rule's `reassign`."""
+    graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
+    after = await graph.instances.areassign(approval_id, [*body.to], by=caller.principal, reason=body.reason)
+    return _open(after)
+
+
+@router.post("/approvals/{approval_id}/reminder", operation_id="remindOfApproval")
+async def remind_of_approval(approval_id: ApprovalIdPath, serves: Serves, caller: Calls) -> StillOpen:
+    """Remind those who are asked that a request waits."""
+    graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
+    return _open(await graph.instances.aremind(approval_id, by=caller.principal))
+
+
+@router.get("/delegations", operation_id="listDelegations")
+async def list_delegations(serves: Serves, caller: Calls) -> DelegationList:
+    """Who decides for whom, now or later."""
+    found: dict[str, JsonObject] = {}
+    for graph in serves.workflows.by_name.values():
+        tenant, by = caller.principal.tenant, caller.looks_as
+        for one in await graph.instances.adelegations(tenant=tenant, by=by):
+            found[one.delegation_id] = one.to_json()
+    return DelegationList(delegations=tuple(found.values()))
+
+
+@router.post("/delegations", operation_id="delegate", status_code=201)
+async def delegate(
+    body: DelegationRequest, serves: Serves, caller: Calls, workflow: WorkflowQuery = None
+) -> JsonObject:
+    """Let somebody decide for the caller while they are away, in the store of a workflow."""
+    instances = serves.workflows.named(workflow or serves.workflows.names[0]).instances
+    made = await instances.adelegate(body.delegate, by=caller.principal, until=body.until, since=body.since)
+    return made.to_json()
+
+
+@router.delete("/delegations/{delegation_id}", operation_id="endDelegation", status_code=204)
+async def end_delegation(
+    delegation_id: Annotated[str, Path(min_length=1, max_length=64)],
+    serves: Serves,
+    caller: Calls,
+    workflow: WorkflowQuery = None,
+) -> None:
+    """End a delegation of the caller before its time."""
+    instances = serves.workflows.named(workflow or serves.workflows.names[0]).instances
+    await instances.aend_delegation(delegation_id, by=caller.principal)
+
+
+def _open(after: ApprovalRequest) -> StillOpen:
+    return StillOpen(
+        approval_id=after.approval_id,
+        workflow_id=after.workflow_id,
+        status=after.status.value,
+        rule=after.rule.to_json(),
     )

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from ...tools.canonical import JSON, JsonObject
 from ...tools.results import WireModel
@@ -115,6 +115,40 @@ class Decided(WireModel):
     status: str
     resumed: bool
     """Whether the thread ran on, or what was granted was carried out, in this call; otherwise the next tick does it."""
+
+
+class AssignmentRequest(WireModel):
+    """To whom an open request is given."""
+
+    to: tuple[str, ...] = Field(min_length=1, max_length=100)
+    """Who decides from now on, by id."""
+    reason: str | None = Field(default=None, max_length=10_000)
+    """Why, for the record."""
+
+
+class StillOpen(WireModel):
+    """An open request after it was given on, or after a reminder."""
+
+    approval_id: str
+    workflow_id: str
+    status: str
+    rule: JsonObject
+    """Who is asked now."""
+
+
+class DelegationRequest(WireModel):
+    """Who decides for the caller while they are away."""
+
+    delegate: str = Field(min_length=1, max_length=255)
+    until: AwareDatetime
+    since: AwareDatetime | None = None
+    """When it begins; now without one."""
+
+
+class DelegationList(WireModel):
+    """The delegations that concern the caller, or all of their tenant for an operator."""
+
+    delegations: tuple[JsonObject, ...]
 
 
 class ApprovalPage(WireModel):

@@ -178,7 +178,7 @@ def _values(
     asked = _request(graph, approval_id)
     instance = instances.get(asked.workflow_id)
     with graph.engine.store.read() as connection:
-        refused = why_not(connection, asked, instance, caller)
+        refused = why_not(graph.engine, connection, asked, instance, caller)
     preview: JSON = shown.get("preview")
     facts = rows_of(shown, arguments=False)
     arguments: Any = shown["arguments"]

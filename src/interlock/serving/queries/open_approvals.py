@@ -12,7 +12,9 @@ from ...checkpointing.store import approvals as approval_rows
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.tables.workflow import approvals, instances
 from ...commands.approvals.decisions import may_see
+from ...commands.approvals.delegating import acts_for, delegators
 from ...commands.running.access import ownership_of
+from ...commands.running.engine import Engine
 from ...graphs import WorkflowGraph
 from ...tools.approvals import DecisionKind
 from ..context import Service
@@ -55,7 +57,9 @@ def open_for(
     found: list[OpenApproval] = []
     for store in service.workflows.stores:
         with store.read() as connection:
-            found += _open_in(connection, service, caller, limit, (workflow, person), decides=decides)
+            theirs = delegators(store, connection, caller.principal)
+            sieve = Sieve(service, caller, workflow=workflow, person=person, decides=decides, acts_for=theirs)
+            found += _open_in(connection, service, caller, sieve, limit, person=person, decides=decides)
     found.sort(key=lambda one: (one.request.requested_at, one.request.approval_id))
     return found[:limit]
 
@@ -64,20 +68,21 @@ def _open_in(
     connection: Connection,
     service: Service,
     caller: Caller,
+    sieve: Sieve,
     limit: int,
-    of: tuple[str | None, str | None],
     *,
+    person: str | None,
     decides: bool,
 ) -> list[OpenApproval]:
-    by, (workflow, person) = caller.principal, of
-    sieve = Sieve(service, caller, workflow=workflow, person=person, decides=decides)
+    by = caller.principal
     served = person if caller.is_operator else by.id
     found: dict[str, OpenApproval] = {}
     for request, instance in _candidates(connection, sieve, by.tenant, served, limit):
         graph = service.workflows.by_name[request.workflow]
-        if not caller.is_operator and not may_see(request, ownership_of(graph.engine, instance), by):
+        theirs = acts_for(graph.engine, connection, request, by)
+        if not caller.is_operator and not may_see(request, ownership_of(graph.engine, instance), by, acts_for=theirs):
             continue
-        if decides and why_not(connection, request, instance, caller) is not None:
+        if decides and why_not(graph.engine, connection, request, instance, caller) is not None:
             continue
         found.setdefault(request.approval_id, OpenApproval(graph, request, instance))
         if len(found) == limit:  # before the next ones are read
@@ -145,10 +150,15 @@ def _with_instances(
             yield request, instance
 
 
-def why_not(connection: Connection, request: ApprovalRequest, instance: Instance, caller: Caller) -> str | None:
+def why_not(
+    engine: Engine, connection: Connection, request: ApprovalRequest, instance: Instance, caller: Caller
+) -> str | None:
     """Why the caller could not agree to a request that waits, or None when they could."""
+    theirs = acts_for(engine, connection, request, caller.principal)
 
-    def refused(earlier: tuple[str, ...], stages: tuple[tuple[str, ...], ...]) -> str | None:
+    def refused(
+        earlier: tuple[str, ...], stages: tuple[tuple[str, ...], ...], represented: frozenset[str] = frozenset()
+    ) -> str | None:
         return request.rule.why_not(
             requester=request.requester,
             by=caller.principal,
@@ -156,13 +166,15 @@ def why_not(connection: Connection, request: ApprovalRequest, instance: Instance
             served=instance.served,
             earlier=earlier,
             stages=stages,
+            acts_for=theirs,
+            represented=represented,
         )
 
     # Who decided so far is looked up only for somebody whom the rule asks at all.
     if (reason := refused((), ())) is not None:
         return reason
     standing = approval_rows.standing(connection, request)
-    return refused(standing.agreed, standing.before)
+    return refused(standing.agreed, standing.before, standing.represented)
 
 
 __all__ = ["LOOKED_AT", "OpenApproval", "open_for", "why_not"]

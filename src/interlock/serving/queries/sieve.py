@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ...checkpointing.store.sql.json_text import read_json
 from ...checkpointing.tables.workflow import approvals
+from ...commands.running.needed import named_in
 from ...tools.approvals import Approval, DecisionKind
 from ...tools.ownership import Ownership
 from ...tools.principal import Principal
@@ -45,13 +46,21 @@ class Sieve:
         workflow: Of which workflow; None for all that are served.
         person: Only those that this person asked for, or whose instance serves them; None for anybody's.
         decides: Only those that the caller could agree to now.
+        acts_for: Whose delegate the caller is now; None where it is not known before a request is read.
     """
 
     def __init__(
-        self, service: Service, caller: Caller, *, workflow: str | None, person: str | None, decides: bool
+        self,
+        service: Service,
+        caller: Caller,
+        *,
+        workflow: str | None,
+        person: str | None,
+        decides: bool,
+        acts_for: frozenset[str] | None = frozenset(),
     ) -> None:
         self._service, self._caller, self._decides = service, caller, decides
-        self._workflow, self._person = workflow, person
+        self._workflow, self._person, self._acts_for = workflow, person, acts_for
         self._rules, self._requesters = _Read(_rule), _Read(Principal.from_json)
         self._may_see = not caller.is_operator and not decides  # whoever may decide is shown it
         self.columns: tuple[sa.ColumnElement[Any], ...] = (
@@ -90,7 +99,8 @@ class Sieve:
         return any(self._may(DecisionKind.REJECT, rule, requester, served) for rule in asked)
 
     def _may(self, kind: DecisionKind, rule: Approval, requester: Principal, served: str | None) -> bool:
-        return rule.why_not(requester=requester, by=self._caller.principal, kind=kind, served=served) is None
+        by, theirs = self._caller.principal, named_in(rule) if self._acts_for is None else self._acts_for
+        return rule.why_not(requester=requester, by=by, kind=kind, served=served, acts_for=theirs) is None
 
 
 def _rule(data: Any) -> tuple[Any, Approval]:

@@ -7,7 +7,8 @@ written of a request (`checkpointing/store/approvals`). Open `rule.py` first.
 from .chat import Chat, read_answer
 from .deadlines import Within, duration
 from .deciders import RoleHolders
-from .rule import Approval, Confirmation, Decision, DecisionKind, Escalate, Expiry, TakeEdge
+from .expiry import Escalate, Expiry, TakeEdge
+from .rule import Approval, Confirmation, Decision, DecisionKind
 
 __all__ = [
     "Approval",

@@ -1,18 +1,21 @@
 """Approvals: the rule of who may decide on a proposal, what follows when nobody does, and the decision itself."""
 
+import datetime as dt
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..canonical import JsonObject, is_same_json, to_json
-from ..errors import ContractError, InputError, NotJson
+from ..canonical import JsonObject, is_same_json
+from ..errors import ContractError, InputError
 from ..functions import Rule
 from ..principal import Principal
 from .chat import Chat
-from .deadlines import Within, check_within, due, seconds_of, within_from_json, within_to_json
+from .deadlines import Within, check_within, due, duration, seconds_of, within_from_json, within_to_json
 from .deciders import By, Named, RoleHolders, by_from_json, by_to_json, check_role, named, people_in_words
+from .expiry import Escalate, Expiry, TakeEdge, expiry_from_json, expiry_to_json
+from .standing_in import represented_by
 
 
 class DecisionKind(StrEnum):
@@ -75,60 +78,6 @@ class Decision:
                 ) from None
 
 
-@dataclass(frozen=True)
-class Escalate:
-    """When the time is over, ask somebody else.
-
-    Attributes:
-        role: The role that may decide from then on. Those who agreed before still count.
-        within: How long it has; as long as those before, without one. A moment or a function as for an approval.
-        then: What follows when that time is over, too.
-        by: The people who may decide from then on, as for an approval; with a role they must have it as well.
-    """
-
-    role: str | None = None
-    within: Within = None
-    then: "Expiry" = "reject"
-    by: By = None
-
-    def __post_init__(self) -> None:
-        if self.role is not None or self.by is None:
-            check_role(self.role, "Escalate")
-        check_within(self.within)
-        if self.by is not None and not callable(self.by):
-            object.__setattr__(self, "by", named(self.by))
-
-
-@dataclass(frozen=True)
-class TakeEdge:
-    """When the time is over, take another edge out of the state: carry out its tool, on behalf of who proposed.
-
-    Attributes:
-        tool: The canonical name of the tool, such as `"case.park"`.
-        arguments: What it is called with, as on the wire; without any, those of the call that waited, as far as the
-            tool knows them.
-    """
-
-    tool: str
-    arguments: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tool", getattr(self.tool, "name", self.tool))
-        if not isinstance(self.tool, str) or not self.tool:
-            raise ContractError(f"TakeEdge({self.tool!r}): give the canonical name of a tool, such as 'case.park'.")
-        if self.arguments is not None:
-            try:
-                object.__setattr__(self, "arguments", to_json(self.arguments))
-            except NotJson as error:
-                raise ContractError(
-                    f"TakeEdge({self.tool!r}) has arguments that cannot be kept: {error.message}"
-                ) from None
-
-
-Expiry = Literal["reject"] | Escalate | TakeEdge
-"""What follows when nobody decided in time."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Approval:
     """The rule of an edge or a policy that asks a person before a tool runs.
@@ -149,6 +98,8 @@ class Approval:
             `TakeEdge(tool)`.
         then: The rule of who is asked next, once these have agreed. They see the same call, and cannot edit it.
         chat: Ask in the conversation, and read the next message of the person served as the answer; for confirmations.
+        remind: After how long those who are asked are reminded, and again each time as long passes: a duration such as `"4h"`.
+        reassign: The role that may give an open request to other people; whoever may decide on it themselves may do so as well.
         from_case: Which parts a function of the view gave, set when it was asked.
         named: Take only answers that say what they are about: under the approval's or the interrupt's id, or with the
             call that was shown. A bare yes that comes a second time is otherwise an answer to whatever waits then.
@@ -166,18 +117,25 @@ class Approval:
     named: bool = False
     by: By = None
     chat: Chat | None = None
+    remind: str | dt.timedelta | None = None
+    reassign: str | None = None
     from_case: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.role is not None:
             check_role(self.role, "Approval")
+        if self.reassign is not None:
+            check_role(self.reassign, "Approval.reassign")
+        if self.remind is not None:
+            duration(self.remind)
         if self.by is not None and not callable(self.by):
             object.__setattr__(self, "by", named(self.by))
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
             raise ContractError(f"Approval(count={self.count!r}): give a whole number from 1.")
         if not isinstance(self.edit, bool):
             object.__setattr__(self, "edit", _names(self.edit))
-        if self.confirmation and (self.role is not None or self.by is not None or self.count != 1):
+        others = (self.role, self.by, self.reassign)
+        if self.confirmation and (self.count != 1 or any(one is not None for one in others)):
             raise ContractError(
                 "A confirmation is decided by the person served alone: give it neither a role, nor people, nor a count."
             )
@@ -221,6 +179,10 @@ class Approval:
         """When a request that is made now is over, in microseconds since 1970 UTC; None for never."""
         return due(self.within, now)
 
+    def reminder(self, now: int) -> int | None:
+        """When those who are asked now are reminded, in microseconds since 1970 UTC; None for never."""
+        return None if self.remind is None else now + int(duration(self.remind) * 1_000_000)
+
     @property
     def who(self) -> str:
         """Who may decide, in a few words."""
@@ -258,11 +220,13 @@ class Approval:
             "edit": self.edit if isinstance(self.edit, bool) else [*sorted(self.edit)],
             "confirmation": self.confirmation,
             "strict": self.strict,
-            "onExpiry": _expiry_to_json(self.on_expiry),
+            "onExpiry": expiry_to_json(self.on_expiry),
             "then": None if self.then is None else self.then.to_json(),
             **({"named": True} if self.named else {}),
             **({} if self.by is None else {"by": by_to_json(self.by)}),
             **({} if self.chat is None else {"chat": self.chat.to_json()}),
+            **({} if self.remind is None else {"remind": duration(self.remind)}),
+            **({} if self.reassign is None else {"reassign": self.reassign}),
             **({"fromCase": [*sorted(self.from_case)]} if self.from_case else {}),
         }
 
@@ -277,11 +241,13 @@ class Approval:
             edit=edit if isinstance(edit, bool) else frozenset(edit),
             confirmation=data["confirmation"],
             strict=data["strict"],
-            on_expiry=_expiry_from_json(data["onExpiry"]),
+            on_expiry=expiry_from_json(data["onExpiry"]),
             then=None if data.get("then") is None else cls.from_json(data["then"]),
             named=data.get("named", False),
             by=by_from_json(data.get("by")),
             chat=Chat.from_json(data.get("chat")),
+            remind=None if data.get("remind") is None else dt.timedelta(seconds=data["remind"]),
+            reassign=data.get("reassign"),
             from_case=frozenset(data.get("fromCase", ())),
         )
 
@@ -294,6 +260,8 @@ class Approval:
         served: str | None = None,
         earlier: Sequence[str] = (),
         stages: Sequence[Sequence[str]] = (),
+        acts_for: Collection[str] = (),
+        represented: Collection[str] = (),
     ) -> str | None:
         """Why a principal may not take a decision, or None when they may.
 
@@ -305,6 +273,8 @@ class Approval:
                 requested confirms.
             earlier: The ids of those who already agreed to what would run now, of those who are asked at this stage.
             stages: The same for each stage before this one.
+            acts_for: The ids of those whose delegate they are now.
+            represented: The ids of those on whose behalf a delegate agreed.
         """
         if by.tenant != requester.tenant:
             return "it belongs to another tenant"
@@ -312,8 +282,13 @@ class Approval:
         if self.confirmation:
             if by.id != served:
                 return "only the person served can confirm it"
-        elif (reason := self._why_not_another(requester, by, kind, earlier)) is not None:
-            return reason
+        else:
+            taken = {*represented, *earlier, *(one for stage in stages for one in stage)}
+            person = self.decides_for(requester=requester, by=by, served=served, acts_for=acts_for, taken=taken)
+            if (reason := self._why_not_another(requester, by, kind, earlier, person)) is not None:
+                return reason
+            if kind.agrees and by.id in represented:
+                return "somebody agreed on their behalf already; another person is needed"
         if kind.agrees and (reason := self._why_not_again(by, served, stages)) is not None:
             return reason
         if kind is DecisionKind.EDIT and self.edit is False:
@@ -321,6 +296,27 @@ class Approval:
         if kind is DecisionKind.EDIT and stages:
             return "others agreed to it as it is; reject it, and let it be proposed anew"
         return None
+
+    def decides_for(
+        self,
+        *,
+        requester: Principal,
+        by: Principal,
+        served: str | None,
+        acts_for: Collection[str],
+        taken: Collection[str],
+    ) -> str | None:
+        """The person on whose behalf somebody decides who is not named themselves; None for nobody.
+
+        Args:
+            requester: Whose run proposed the call.
+            by: Who decides.
+            served: The id of the person whom the instance serves.
+            acts_for: The ids of those whose delegate they are now.
+            taken: The ids of those who agreed, or on whose behalf somebody did.
+        """
+        confirms = {served} if served is not None and any(stage.confirmation for stage in self.stages) else set()
+        return represented_by(self.by, by, acts_for=acts_for, taken=taken, barred={requester.id, *confirms})
 
     def _why_not_again(self, by: Principal, served: str, stages: Sequence[Sequence[str]]) -> str | None:
         """Why somebody may not agree at this stage of a chain: each takes its own person."""
@@ -333,11 +329,11 @@ class Approval:
         return None
 
     def _why_not_another(
-        self, requester: Principal, by: Principal, kind: DecisionKind, earlier: Sequence[str]
+        self, requester: Principal, by: Principal, kind: DecisionKind, earlier: Sequence[str], person: str | None
     ) -> str | None:
         if requester.is_known and by.id == requester.id:
             return "nobody approves their own request"
-        if self.by is not None and not (by.is_known and _is_among(by, self.by)):
+        if self.by is not None and person is None and not (by.is_known and _is_among(by, self.by)):
             return f"it is for {self.who} to decide"
         if self.role is not None and not by.has_role(self.role):
             return f"it takes the role {self.role!r}" + ("" if by.is_known else ", and who decides is not known")
@@ -374,6 +370,7 @@ def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflow
     then: Approval | None = None,
     named: bool = False,
     chat: Chat | bool = False,
+    remind: str | dt.timedelta | None = None,
 ) -> Approval:
     """An approval that the person served gives on their own request; with `chat=` by their next message in the conversation."""
     asked = Chat() if chat is True else (chat or None)
@@ -386,6 +383,7 @@ def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflow
         then=then,
         named=named,
         chat=asked,
+        remind=remind,
     )
 
 
@@ -402,26 +400,6 @@ def _names(given: object) -> frozenset[str]:
             f"Approval(edit={given!r}): give True, False, or the names of the arguments that may change."
         )
     return frozenset(given)
-
-
-def _expiry_to_json(expiry: Expiry | str) -> str | JsonObject:
-    match expiry:
-        case Escalate(role, within, then, by):
-            people = {} if by is None else {"by": by_to_json(by)}
-            return {"escalate": role, **within_to_json(within), "then": _expiry_to_json(then), **people}
-        case TakeEdge(tool, arguments):
-            return {"take": tool, "arguments": None if arguments is None else dict(arguments)}
-        case _:
-            return "reject"
-
-
-def _expiry_from_json(data: Any) -> Expiry:
-    if data == "reject":
-        return "reject"
-    if "take" in data:
-        return TakeEdge(data["take"], data["arguments"])
-    by = by_from_json(data.get("by"))
-    return Escalate(data["escalate"], within_from_json(data), _expiry_from_json(data["then"]), by)
 
 
 __all__ = ["Approval", "Confirmation", "Decision", "DecisionKind", "Escalate", "Expiry", "TakeEdge"]

@@ -1,0 +1,221 @@
+"""An open request that those who are asked do not answer: given to other people, or brought to mind again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
+from ...checkpointing.store import approvals as approval_rows
+from ...tools.approvals import Approval, DecisionKind
+from ...tools.approvals.deciders import People, RoleHolders, ids_of, named
+from ...tools.errors import ConflictError, ContractError, InputError, InterlockError, PrincipalError
+from ...tools.principal import Principal, RuntimeActor
+from ...tools.storable import storable_text, why_not_storable
+from ..running import needed
+from ..running.engine import Engine
+from ..running.operations import InStore, Steps
+from .binding import moved_on
+from .deadlines import lapse
+from .decisions import Declined, closed, unknown_approval
+
+
+def reassign(
+    engine: Engine, connection: Connection, approval_id: str, to: People, *, by: Principal, reason: str | None
+) -> ApprovalRequest | Declined:
+    """Give an open request to other people; its deadline and everything else stay.
+
+    Args:
+        engine: The workflow that the approval belongs to.
+        connection: In a write transaction; it is to be committed whatever comes back.
+        approval_id: Which approval.
+        to: Who decides from now on. Where the rule asks for a role, they must have it when they decide.
+        by: Who gives it on: somebody who may decide on it themselves, or has the role of the rule's `reassign=`.
+        reason: Why, for the record.
+
+    Raises:
+        InputError: There is no such approval, nobody was named, or the reason cannot be kept.
+    """
+    people = _people(to)
+    if (problem := why_not_storable(reason)) is not None:
+        raise InputError(f"The reason cannot be kept: {problem}. Nothing was changed.")
+    found = _open(engine, connection, approval_id, by)
+    if isinstance(found, Declined):
+        return found
+    unit, approval = found
+    if (error := _why_not_give(unit, approval, by)) is not None:
+        return _refused(unit, approval, by, error)
+    rule = approval.rule
+    standing = approval_rows.standing(connection, approval)
+    if not isinstance(people, RoleHolders):
+        barred = {by.id, approval.requester.id, *standing.taken}
+        if any(stage.confirmation for stage in rule.stages) and unit.instance.served is not None:
+            barred.add(unit.instance.served)
+        able = people - barred
+        if people != able or len(able) + len(standing.agreed) < rule.count:
+            return _refused(unit, approval, by, _nobody(approval, people, able, by))
+        people = people | frozenset(standing.agreed)
+    given = replace(rule, by=people, from_case=rule.from_case - {"by"})
+    after = replace(approval, rule=given, remind_at=given.reminder(unit.now))
+    if not approval_rows.update(connection, approval, after):
+        raise ConflictError(f"{approval_id} was decided at the same moment. Nothing was changed; look again.")
+    unit.record(
+        AuditKind.REASSIGNED,
+        by,
+        {
+            "approvalId": approval_id,
+            "from": rule.who,
+            "to": given.who,
+            "reason": None if reason is None else storable_text(reason),
+            "rule": given.to_json(),
+        },
+        tool=approval.tool,
+    )
+    needed.asked(engine, unit, after, "reassigned")
+    unit.flush()
+    return after
+
+
+def remind(
+    engine: Engine, connection: Connection, approval_id: str, *, by: Principal, may: Callable[[ApprovalRequest], bool]
+) -> ApprovalRequest | Declined:
+    """Bring an open request to mind again, by hand.
+
+    Args:
+        engine: The workflow that the approval belongs to.
+        connection: In a write transaction; it is to be committed whatever comes back.
+        approval_id: Which approval.
+        by: Who reminds.
+        may: Whether they may see the request.
+
+    Raises:
+        InputError: There is no such approval.
+    """
+    found = _open(engine, connection, approval_id, by)
+    if isinstance(found, Declined):
+        return found
+    unit, approval = found
+    if not may(approval):
+        error = PrincipalError(
+            f"{by.id} may not see the approval {approval_id}, and so cannot remind of it. Nothing was done.",
+            code="not_entitled",
+            details={"approvalId": approval_id},
+        )
+        return _refused(unit, approval, by, error)
+    return _reminded(engine, unit, approval, by)
+
+
+def remind_one(engine: Engine, approval_id: str, workflow_id: str) -> Steps[bool]:
+    """Remind those who are asked of one request, where that is due; False where it is not, or somebody else did it."""
+    done: bool = yield InStore(partial(_remind_due, engine, approval_id, workflow_id))
+    return done
+
+
+def _remind_due(engine: Engine, approval_id: str, workflow_id: str, connection: Connection) -> bool:
+    unit = engine.store.unit(connection, workflow_id)
+    approval = approval_rows.load_by_id(connection, approval_id)
+    if unit is None or approval is None or approval.status is not ApprovalStatus.REQUESTED:
+        return False
+    if approval.remind_at is None or approval.remind_at > unit.now:
+        return False
+    if approval.is_due(unit.now) or moved_on(unit.instance, approval):  # nobody is needed for it any more
+        approval_rows.update(connection, approval, replace(approval, remind_at=None))
+        return False
+    _reminded(engine, unit, approval, RuntimeActor.clock(approval.tenant))
+    return True
+
+
+def _reminded(engine: Engine, unit: Unit, approval: ApprovalRequest, by: Principal) -> ApprovalRequest:
+    after = replace(approval, remind_at=approval.rule.reminder(unit.now))
+    approval_rows.update(unit.connection, approval, after)
+    unit.record(
+        AuditKind.REMINDED, by, {"approvalId": approval.approval_id, "to": approval.rule.who}, tool=approval.tool
+    )
+    needed.asked(engine, unit, after, "reminder")
+    unit.flush()
+    return after
+
+
+def _open(
+    engine: Engine, connection: Connection, approval_id: str, by: Principal
+) -> tuple[Unit, ApprovalRequest] | Declined:
+    approval = approval_rows.load_by_id(connection, approval_id)
+    if approval is None or approval.workflow != engine.definition.name or approval.tenant != by.tenant:
+        raise unknown_approval(approval_id)
+    unit = engine.store.unit(connection, approval.workflow_id)
+    approval = approval_rows.load_by_id(connection, approval_id)  # again, now that the instance is locked
+    if unit is None or approval is None:
+        raise unknown_approval(approval_id)
+    approval = lapse(engine, unit, approval)
+    problem = closed(unit, approval)
+    if problem is None and moved_on(unit.instance, approval):
+        problem = ConflictError(
+            f"The workflow moved on to {unit.instance.state!r} while {approval.tool} ({approval_id}) waited; nothing runs on it any more. Nothing "
+            "was changed.",
+            retryable=False,
+            details={"approvalId": approval_id},
+        )
+    return (unit, approval) if problem is None else _refused(unit, approval, by, problem)
+
+
+def _why_not_give(unit: Unit, approval: ApprovalRequest, by: Principal) -> InterlockError | None:
+    rule = approval.rule
+    if rule.confirmation:
+        return InputError(
+            f"{approval.tool} ({approval.approval_id}) is confirmed by the person served, and nobody else can. Nothing was changed."
+        )
+    if by.id != approval.requester.id and (_decides_now(unit, approval, by) or _has(rule, by)):
+        return None
+    who = "who proposed it" if by.id == approval.requester.id else by.id
+    return PrincipalError(
+        f"{by.id} may not give {approval.tool} ({approval.approval_id}) to somebody else: {who} does not choose who decides on it. Nothing was changed.",
+        code="not_entitled",
+        details={"approvalId": approval.approval_id},
+    )
+
+
+def _decides_now(unit: Unit, approval: ApprovalRequest, by: Principal) -> bool:
+    """Whether somebody may decide for themselves; a delegate decides, and does not give on."""
+    served = unit.instance.served
+    kind = DecisionKind.REJECT
+    return by.is_known and approval.rule.why_not(requester=approval.requester, by=by, kind=kind, served=served) is None
+
+
+def _has(rule: Approval, by: Principal) -> bool:
+    return rule.reassign is not None and by.has_role(rule.reassign)
+
+
+def _people(to: People) -> frozenset[str] | RoleHolders:
+    try:
+        who = named(to)
+    except ContractError as error:
+        raise InputError(f"{error.message} Nothing was changed.") from error
+    return who if isinstance(who, RoleHolders) else ids_of(who)
+
+
+def _nobody(approval: ApprovalRequest, people: Any, able: frozenset[str], by: Principal) -> InputError:
+    cannot = sorted(people - able)
+    why = f"{', '.join(cannot)} cannot decide on it: whoever proposed it, whoever gives it on, and whoever agreed already are left out"
+    few = f"they are too few, for {approval.rule.count} must agree"
+    return InputError(
+        f"{approval.tool} ({approval.approval_id}) cannot be given to {', '.join(sorted(people))} by {by.id}: {why if cannot else few}. Nothing "
+        "was changed.",
+        details={"approvalId": approval.approval_id},
+    )
+
+
+def _refused(unit: Unit, approval: ApprovalRequest, by: Principal, error: InterlockError) -> Declined:
+    unit.record(
+        AuditKind.DECISION_REFUSED,
+        by,
+        {"approvalId": approval.approval_id, "reason": storable_text(error.message)},
+        tool=approval.tool,
+        code=error.code,
+    )
+    unit.flush()
+    return Declined(error)
+
+
+__all__ = ["reassign", "remind", "remind_one"]

@@ -48,6 +48,9 @@ from .rules import LimitPerPeriod as LimitPerPeriod
 from .rules import SpendingCap as SpendingCap
 from .rules import WorkingHours as WorkingHours
 from .rules import Per as Per
+from .rules.budgets.budget import Budget as Budget
+from .rules.budgets.budget import BudgetPer as BudgetPer
+from .rules.budgets.budget import Price as Price
 from .rules import next_allowed_tools as next_allowed_tools
 
 # Keep it in SQL

@@ -254,6 +254,7 @@ def looks() -> Iterator[Entry]:
             "aaudit",
             "aclaims",
             "acancellation",
+            "abudgets",
         ):
             yield Entry(
                 f"instances.{name}",
@@ -267,6 +268,7 @@ def looks() -> Iterator[Entry]:
         )
         yield Entry("instances.audit", lambda p, by, at=at: p.graph.instances.audit(at(p), by=by), how)
         yield Entry("instances.cancellation", lambda p, by, at=at: p.graph.instances.cancellation(at(p), by=by), how)
+        yield Entry("instances.budgets", lambda p, by, at=at: p.graph.instances.budgets(at(p), by=by), how)
         yield Entry("instances.claims", lambda p, by, at=at: p.graph.instances.claims(at(p), by=by), how)
         yield Entry("instances.resume", lambda p, by, at=at: p.graph.instances.resume(at(p), by=by), how)
         yield Entry("instances.aresume", lambda p, by, at=at: asyncio.run(p.graph.instances.aresume(at(p), by=by)), how)
@@ -377,6 +379,7 @@ LISTED = {
     "instances.delegate": "a person's own, about themselves (tests/graphs/case_rules/test_absent_approvers.py)",
     "instances.end_delegation": "a person's own (test_only_the_person_makes_and_ends_their_delegation)",
     "instances.delegations": "lists their own, of their tenant (test_a_delegation_holds_from_its_beginning_to_its_end_by_the_store_clock)",
+    "instances.raise_budget": "by the budget's own rule (tests/commands/budgets/test_budgets.py)",
     "instances.resolve": "an operator's, of the tenant (tests/security/test_resolving.py)",
     "instances.follow": "the application's: lets happen what was decided, as the library itself",
     "instances.afollow": "as follow",
@@ -430,7 +433,7 @@ LISTED = {
 TWINS = words(
     """
     instances.approvals instances.cancel instances.delegate instances.end_delegation instances.delegations
-    instances.resolve instances.outcomes instances.tool_stats instances.examples card.shown card.approve card.edit
+    instances.raise_budget instances.resolve instances.outcomes instances.tool_stats instances.examples card.shown card.approve card.edit
     card.reject card.answer card.outcome card.rows card.svg deliveries.again deliveries.envelope deliveries.keep_unreadable
     """
 )

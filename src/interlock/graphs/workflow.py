@@ -30,7 +30,7 @@ from ..tools.functions import Rule
 from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers, AnswersName, answers_of
 from ..tools.ownership import RunBy
-from .cancellable import Cancellable
+from .budgeted import Budgeted
 from .checks.approvals import check_no_chat
 from .checks.definition import check_definition, check_name
 from .checks.given import check_contract, check_settings, mode_of
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .agents.middleware import InitialData, WorkflowMiddleware
 
 
-class Workflow(Cancellable, Drawable, Generic[DataT]):
+class Workflow(Budgeted, Drawable, Generic[DataT]):
     """A named, versioned state machine.
 
     Args:
@@ -360,6 +360,8 @@ class Workflow(Cancellable, Drawable, Generic[DataT]):
             run_by=self._run_by,
             notify=self._notify,
             cancel=self._cancel,
+            budgets=self._budgets,
+            prices=self._prices,
         )
 
     def compile(

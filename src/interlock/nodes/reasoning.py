@@ -13,6 +13,7 @@ from langgraph.types import Command, Send
 from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import Instance
+from ..commands.budgets.spending import Spent, reserve, settle
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.execution.outcomes import Outcomes
 from ..commands.instances.starting import ensure_instance
@@ -36,7 +37,7 @@ from .base import WorkflowNode
 from .conversation import missing_answers
 from .execution import answered_all, handed_over, streamed
 from .explaining import tell_offer
-from .models import ModelProposer, Proposer
+from .models import FunctionProposer, ModelProposer, Proposer
 from .stopping import stop, why_stopped
 from .streamed_arguments import listening
 
@@ -291,6 +292,10 @@ class StateNode(WorkflowNode):
             yield InStore(
                 lambda connection: commands.outcomes.withheld(commands.unit(connection), view.principal, broken)
             )
+        is_free = isinstance(proposer, FunctionProposer)
+        reserved = yield from reserve(self.engine, instance, view.principal, value.get("messages", []), is_free=is_free)
+        if isinstance(reserved, Spent):
+            return (yield from self._stop(reserved.reason, progress, instance, scope))
         runnable, asked = yield from self._apart(lambda: self._offered(proposer, value, view, edges))
         try:
             with listening() as heard:
@@ -302,6 +307,7 @@ class StateNode(WorkflowNode):
             undecided = rule_broken(rule_error, f"What comes next in {self.state.name!r}")
             tell(rule_error, view)
             return (yield from self._undecided(undecided, view, scope))
+        yield from settle(self.engine, reserved, [*before, message])
         before = [*missing_answers(value.get("messages", [])), *before]
         channels = self.engine.channels(instance, view.principal, already=value, edges=edges)
         # Anyone who streams the updates sees beside each proposal what was offered, and where.

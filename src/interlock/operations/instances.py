@@ -22,7 +22,7 @@ from ..tools.ids import mint
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot
 from .approval_desk import ApprovalDesk
-from .cancelling import Cancels
+from .budgets import Budgets
 from .compiled import Config, Which
 from .explaining import Explaining
 from .reports import Reports
@@ -33,7 +33,7 @@ _MOVES_DRAWN = 1000
 """A picture says which states an instance left: of a longer way, in its last moves."""
 
 
-class Instances(Cancels, ApprovalDesk, Ticking, Explaining, Reports):
+class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
     """The instances of one compiled workflow."""
 
     def get(self, which: Which, *, by: Principal | None = None) -> Instance:

@@ -92,6 +92,9 @@ _TOLD: Mapping[AuditKind, Callable[[AuditRecord, Mapping[str, Any]], str]] = {
     AuditKind.CANCEL: lambda record, payload: f"cancelled by {record.principal_id}: {payload.get('reason', '')}",
     AuditKind.NOT_UNDONE: lambda _record, payload: f"a person has to see to it: {payload.get('why', '')}",
     AuditKind.CANCELLED: _cancelled,
+    AuditKind.BUDGET_RAISED: lambda record, payload: (
+        f"{record.principal_id} raised the budget {payload.get('budget')!r}"
+    ),
     AuditKind.TRANSITION: _moved,
     AuditKind.EVENT_OUT: _sent,
     AuditKind.EVENT_IN: _sent,

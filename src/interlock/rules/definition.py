@@ -24,6 +24,7 @@ from ..tools.model_answers import Answers
 from ..tools.ownership import RunBy
 from ..tools.wire import WireNames
 from .assumptions import Assumptions
+from .budgets.budget import Budget, Prices
 from .cancelling import CANCELLED, CANCELLING, CancelRule
 from .conditions import Condition
 from .ordering import After, order_to_json, why_again
@@ -209,6 +210,10 @@ class Definition:
     """Who may propose on an instance beside the person whom it serves."""
     notify: bool = False
     """Whether an event leaves when somebody is needed."""
+    budgets: tuple[Budget, ...] = ()
+    """What models may use."""
+    prices: Prices = field(default_factory=dict)
+    """What models cost, by their names."""
     cancelling: Cancelling | None = None
     """Who may cancel an instance, and what is undone then; None where nobody may."""
 

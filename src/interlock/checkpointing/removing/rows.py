@@ -6,6 +6,7 @@ from sqlalchemy.engine import Connection
 from ..connecting.engines import Dialect
 from ..database import Database
 from ..store import ledger_counts
+from ..tables.budgets import budgets
 from ..tables.cancellations import cancellations
 from ..tables.feedback import feedback
 from ..tables.resumptions import resumptions
@@ -31,7 +32,7 @@ def delete(connection: Connection, workflow_id: str) -> None:
     for table in (wait_items, wait_events):
         connection.execute(sa.delete(table).where(table.c.wait_id.in_(of_waits)))
     connection.execute(sa.delete(decisions).where(decisions.c.approval_id.in_(of_approvals)))
-    for table in (waits, approvals, ledger, outbox, cancellations, feedback, resumptions, sources, webhooks):
+    for table in (waits, approvals, ledger, outbox, budgets, cancellations, feedback, resumptions, sources, webhooks):
         connection.execute(sa.delete(table).where(table.c.workflow_id == workflow_id))
     # A lane that a relay holds is the relay's to give back.
     resting = sa.and_(relay_lanes.c.workflow_id == workflow_id, relay_lanes.c.owner == "")

@@ -81,6 +81,8 @@ class AuditKind(StrEnum):
     """A call that a cancel could not undo, and why: a person has to see to it."""
     CANCELLED = "cancelled"
     """A cancel has come to its end; a person has to see to what it lists."""
+    BUDGET_RAISED = "budget_raised"
+    """Somebody who may raised a budget of models."""
     FORK = "fork"
     """The instance was made from another one by time travel."""
     REJOINED = "rejoined"

@@ -7,6 +7,7 @@ No message text stands in any of them; what a tool was called with and what it a
 import sqlalchemy as sa
 
 from ..vault import Protected
+from .budgets import budgets
 from .cancellations import cancellations
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_where, text
 from .feedback import feedback
@@ -408,6 +409,6 @@ PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feed
 """The tables with columns that are encrypted where there are keys."""
 
 __all__ = [
-    "PROTECTED", "approvals", "audit", "cancellations", "counted", "counters", "decisions", "definitions", "feedback", "inbox", "instances", "ledger",
+    "PROTECTED", "approvals", "audit", "budgets", "cancellations", "counted", "counters", "decisions", "definitions", "feedback", "inbox", "instances", "ledger",
     "looks", "outbox", "relay_lanes", "resumptions", "retired", "wait_events", "wait_items", "waits", "webhooks",
 ]  # fmt: skip

@@ -6,12 +6,13 @@ their own message, has none that fits.
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from ...checkpointing.store import Instance
+from ...commands.budgets.spending import Reserved
 from ...rules.calls import all_calls
 from ...tools.errors import PrincipalError
 from ...tools.ids import derive
@@ -44,7 +45,7 @@ class SignedCall:
     """The calls of the same message that stand before it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Offer:
     """What the model is offered, and on whose behalf it is asked.
 
@@ -53,12 +54,14 @@ class Offer:
         requester: Whose turn it is.
         tools: The wire names of the workflow's tools.
         messages: The conversation so far.
+        reserved: What its call may use of the workflow's budgets.
     """
 
     instance: Instance
     requester: Principal
     tools: Collection[str]
     messages: Sequence[BaseMessage] = ()
+    reserved: Reserved = field(default_factory=Reserved)
 
     def sign(self, message: AIMessage) -> AIMessage:
         """A model's message with the signatures of its calls."""

@@ -8,10 +8,12 @@ from typing import Any
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, InvalidToolCall, ToolMessage
 
+from ...commands.budgets.spending import Reserved, reserve
 from ...commands.execution.commands import Commands
 from ...commands.running.engine import Engine
 from ...commands.running.operations import InStore, Steps
 from ...commands.running.scope import Scope
+from ...nodes.stopping import stop, why_stopped
 from ...rules.calls import all_calls
 from ...rules.denials import Denial, too_many
 from ...rules.proposals import Proposal
@@ -51,6 +53,34 @@ def turn_of(messages: Sequence[BaseMessage], foreign: Foreign) -> Turn:
             if message.response_metadata.get(AFTER_STOP) is True:
                 break
     return Turn(calls, denials)
+
+
+def within_limits(
+    engine: Engine, request: ModelRequest[Any], offer: Offer, scope: Scope, foreign: Foreign
+) -> Steps[str | None]:
+    """Stop where a turn goes round in circles, or a budget is spent, and reserve what the call may use.
+
+    Returns:
+        What the run was resumed with where it stopped, and None where it did not.
+    """
+    messages = request.state.get("messages", [])
+    turn = turn_of(messages, foreign)
+    told: str | None = None
+    reason = why_stopped(engine.definition.limits, denials=turn.denials, calls=turn.calls)
+    while True:
+        if reason is not None:
+            told = yield from stop(engine, offer.instance, scope, reason, denials=turn.denials, calls=turn.calls)
+        reserved = yield from reserve(engine, offer.instance, offer.requester, messages)
+        if isinstance(reserved, Reserved):
+            offer.reserved = reserved
+            return told
+        reason = reserved.reason
+
+
+def messages_of(response: Any) -> Sequence[Any]:
+    """The messages that a call of the model left."""
+    made = response.model_response if isinstance(response, ExtendedModelResponse) else response
+    return made.result if isinstance(made, ModelResponse) else [made]
 
 
 def with_told(request: ModelRequest[Any], told: str | None) -> ModelRequest[Any]:
@@ -138,4 +168,4 @@ def _with(made: Any, kept: Mapping[int, AIMessage], answers: Sequence[ToolMessag
     return ExtendedModelResponse(model_response=response, command=command)
 
 
-__all__ = ["AFTER_STOP", "Turn", "turn_away", "turn_of", "with_told"]
+__all__ = ["AFTER_STOP", "Turn", "messages_of", "turn_away", "turn_of", "with_told", "within_limits"]

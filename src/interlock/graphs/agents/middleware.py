@@ -28,6 +28,7 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import Instance
 from ...checkpointing.store import approvals as approval_rows
 from ...checkpointing.store import ledger as ledger_rows
+from ...commands.budgets.spending import settle
 from ...commands.execution.commands import Commands, Outcome
 from ...commands.instances.starting import ensure_instance
 from ...commands.running.access import refuse_strangers
@@ -38,7 +39,6 @@ from ...commands.running.operations import InStore, Look, Steps
 from ...commands.running.scope import Scope, scope_of
 from ...nodes.conversation import unanswered
 from ...nodes.execution import handed_over, until_checkpointed
-from ...nodes.stopping import stop, why_stopped
 from ...nodes.streamed_arguments import StreamedArguments, listening
 from ...operations.instances import Instances
 from ...rules.calls import all_calls, finished
@@ -57,7 +57,7 @@ from ...tools.schemas.offered.strict import without_nulls
 from .agent_nodes import AgentsApprovalNode, AgentsExecutionNode
 from .calls import Offer, SignedCall, is_turn_of, signed_call, with_words
 from .gated_tool import GatedTool
-from .limits import AFTER_STOP, turn_away, turn_of, with_told
+from .limits import AFTER_STOP, messages_of, turn_away, with_told, within_limits
 from .messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
 from .requests import as_noted, name_of, not_called, paired, with_call
 from .runs import AgentRuns
@@ -141,7 +141,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if (open_calls := run(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
         offer = run(self.engine.store, self._offered(request, scope))
-        told = run(self.engine.store, self._within_limits(request, offer, scope))
+        told = run(self.engine.store, within_limits(self.engine, request, offer, scope, self._lets_through))
         with listening() as heard:
             response = handler(self._narrowed(with_told(request, told), offer.tools))
         return run(self.engine.store, self._said(request, response, offer, heard, scope, told=told))
@@ -154,7 +154,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if (open_calls := await arun(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
         offer = await arun(self.engine.store, self._offered(request, scope))
-        told = await arun(self.engine.store, self._within_limits(request, offer, scope))
+        told = await arun(self.engine.store, within_limits(self.engine, request, offer, scope, self._lets_through))
         with listening() as heard:
             response = await handler(self._narrowed(with_told(request, told), offer.tools))
         return await arun(self.engine.store, self._said(request, response, offer, heard, scope, told=told))
@@ -253,14 +253,6 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
 
     # What was called
 
-    def _within_limits(self, request: ModelRequest[Any], offer: Offer, scope: Scope) -> Steps[str | None]:
-        """Stop where a turn goes round in circles; what the run was resumed with then, and None where it did not stop."""
-        turn = turn_of(request.state.get("messages", []), self._lets_through)
-        reason = why_stopped(self.engine.definition.limits, denials=turn.denials, calls=turn.calls)
-        if reason is None:
-            return None
-        return (yield from stop(self.engine, offer.instance, scope, reason, denials=turn.denials, calls=turn.calls))
-
     def _said(
         self,
         request: ModelRequest[Any],
@@ -280,6 +272,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
             return kept.model_copy(update={"response_metadata": {**kept.response_metadata, AFTER_STOP: True}})
 
         # A key that is new each time: what a model says that is asked again after a crash never stands under the keys of before.
+        yield from settle(self.engine, offer.reserved, messages_of(response))
         made = said(response, mint("msg"), request.state.get("messages", []), offer.sign, keep)
         made = yield from turn_away(self.engine, scope, offer, made, self._lets_through)
         if used := ungated(made):

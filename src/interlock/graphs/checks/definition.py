@@ -7,6 +7,7 @@ from dataclasses import replace
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
+from ...rules.budgets.budget import Budget, Prices
 from ...rules.cancelling import CancelRule
 from ...rules.definition import Definition, Edge, Limits, State, StateKind
 from ...rules.policies import Mode, Policy
@@ -17,6 +18,7 @@ from ...tools.ownership import RunBy
 from ...tools.schemas.offered.strict import strict_schema
 from ...tools.schemas.signature import first_line
 from .approvals import check_approvals
+from .budgets import check_budgets
 from .cancelling import with_cancelling
 from .rules import check_rules
 from .waits import check_waits
@@ -48,6 +50,8 @@ def check_definition(
     run_by: RunBy = RunBy.SERVED,
     notify: bool = False,
     cancel: CancelRule | None = None,
+    budgets: tuple[Budget, ...] = (),
+    prices: Prices | None = None,
 ) -> Definition:
     """Make a definition of what the builder gathered.
 
@@ -79,7 +83,10 @@ def check_definition(
         state_mapping=dict(state_mapping or {}),
         run_by=run_by,
         notify=notify,
+        budgets=budgets,
+        prices=dict(prices or {}),
     )
+    check_budgets(definition)
     _mapped(definition)
     _reachable(definition)
     _way_out(definition)

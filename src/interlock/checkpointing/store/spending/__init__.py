@@ -1,0 +1,1 @@
+"""What models used of their budgets, in SQL. Open `budgets.py`."""

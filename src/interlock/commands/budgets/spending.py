@@ -1,0 +1,141 @@
+"""Reserving what a call of a model may use, and counting what it used.
+
+Both are transactions of their own. What was reserved by a process that died, or for a call that failed, stays counted: nobody knows whether its
+provider charges for it. So a budget is passed by nothing but a call that uses more than its reservation.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from langchain_core.messages import AnyMessage, HumanMessage
+from sqlalchemy.engine import Connection
+
+from ...checkpointing.store import Instance
+from ...checkpointing.store.spending import budgets as rows
+from ...checkpointing.store.spending.budgets import Account
+from ...rules.budgets.budget import Budget, BudgetPer
+from ...rules.budgets.usage import used
+from ...tools.errors import CommitUnknown
+from ...tools.principal import Principal
+from ..running.engine import Engine, logger
+from ..running.operations import InStore, Steps
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """What is reserved for one call of a model."""
+
+    parts: tuple[tuple[Budget, Account], ...] = ()
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A budget that has no room for one more call."""
+
+    reason: str
+
+
+def reserve(
+    engine: Engine,
+    instance: Instance,
+    requester: Principal,
+    messages: Sequence[AnyMessage],
+    *,
+    is_free: bool = False,
+) -> Steps[Reserved | Spent]:
+    """Reserve what one call of a model may use, of every budget of the workflow, or of none.
+
+    Args:
+        engine: The workflow.
+        instance: The instance that it is asked for.
+        requester: Whose turn it is.
+        messages: The conversation: the last one of the user says which turn it is.
+        is_free: Whether it is no model that is asked.
+    """
+    if is_free or not engine.definition.budgets:
+        return Reserved()
+    done: Reserved | Spent = yield InStore(partial(_reserve, engine, instance, requester, turn_of(messages)))
+    return done
+
+
+def settle(engine: Engine, reserved: Reserved, messages: Iterable[Any]) -> Steps[None]:
+    """Count what a call used in place of what was reserved for it.
+
+    Args:
+        engine: The workflow.
+        reserved: As `reserve` gave it.
+        messages: What the call left; of one that failed nothing, and its reservation stays counted.
+    """
+    if not reserved.parts:
+        return
+    said = [*messages]
+    changes = [
+        (account, used(budget, said, engine.definition.prices) - budget.reserve) for budget, account in reserved.parts
+    ]
+    try:
+        yield InStore(partial(_settle, engine, changes))
+    except CommitUnknown:
+        # To do it again could give back what was given back already. What is reserved counts, at the worst.
+        logger.warning("whether a call of a model was settled is not known; its reservation may stay counted")
+
+
+def accounts(
+    definition_budgets: Sequence[Budget], instance: Instance, requester: Principal, turn: str, now: int
+) -> list[tuple[Budget, Account]]:
+    """What each budget is counted in for one call."""
+    return [(one, account_of(one, instance, requester, turn, now)) for one in definition_budgets]
+
+
+def account_of(budget: Budget, instance: Instance, requester: Principal, turn: str, now: int) -> Account:
+    """What a budget is counted in.
+
+    Args:
+        budget: Which.
+        instance: The instance.
+        requester: Whose turn it is.
+        turn: Which turn.
+        now: Microseconds since 1970 UTC.
+    """
+    workflow, tenant = instance.workflow, instance.tenant
+    match budget.per:
+        case BudgetPer.TURN:
+            scope, mine = rows.scope_of("turn", instance.workflow_id, turn), instance.workflow_id
+        case BudgetPer.INSTANCE:
+            scope, mine = instance.workflow_id, instance.workflow_id
+        case BudgetPer.PRINCIPAL:
+            return Account(rows.scope_of("person", tenant, workflow, requester.id), budget.name, budget.window(now))
+        case BudgetPer.TENANT:
+            return Account(rows.scope_of("tenant", tenant, workflow), budget.name, budget.window(now))
+    return Account(scope, budget.name, budget.window(now), mine)
+
+
+def turn_of(messages: Sequence[AnyMessage]) -> str:
+    """What a turn is known by: the id of the user's last message."""
+    last = next((one for one in reversed(messages) if isinstance(one, HumanMessage)), None)
+    return "" if last is None or last.id is None else str(last.id)
+
+
+def _reserve(
+    engine: Engine, instance: Instance, requester: Principal, turn: str, connection: Connection
+) -> Reserved | Spent:
+    now = engine.store.now(connection)
+    parts = accounts(engine.definition.budgets, instance, requester, turn, now)
+    balances = rows.locked(connection, [account for _, account in parts], now)
+    for (budget, _), balance in zip(parts, balances, strict=True):
+        if (reason := budget.why_spent(balance.spent, balance.raised)) is not None:
+            return Spent(reason)
+    for budget, account in parts:
+        rows.add(connection, account, spent=budget.reserve, now=now)
+    return Reserved(tuple(parts))
+
+
+def _settle(engine: Engine, changes: Sequence[tuple[Account, int]], connection: Connection) -> None:
+    now = engine.store.now(connection)
+    for account, change in sorted(changes, key=lambda one: (one[0].scope, one[0].budget, one[0].began_at)):
+        if change:
+            rows.add(connection, account, spent=change, now=now)
+
+
+__all__ = ["Reserved", "Spent", "account_of", "accounts", "reserve", "settle", "turn_of"]

@@ -1,0 +1,193 @@
+"""What models may use of tokens or money, over what it is counted, and what one call may use at most."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from enum import StrEnum
+
+from ...tools.approvals.deadlines import duration
+from ...tools.canonical import JsonObject
+from ...tools.errors import ContractError
+
+MICRO = 1_000_000
+"""Money is counted in millionths, so that sums are exact on every database."""
+_MOST = 10**15
+
+
+class BudgetPer(StrEnum):
+    """What a budget is counted over."""
+
+    TURN = "turn"
+    """One run of the graph: what follows one message of the user."""
+    INSTANCE = "instance"
+    """One workflow instance."""
+    PRINCIPAL = "principal"
+    """Every turn of one person, over all instances of a tenant."""
+    TENANT = "tenant"
+
+
+class Unit(StrEnum):
+    """What a budget counts."""
+
+    TOKENS = "tokens"
+    MONEY = "money"
+
+
+@dataclass(frozen=True, init=False)
+class Budget:
+    """How much models may use. `Budget(tokens=200_000, reserve=32_000, per="instance")`, or `Budget(money="5.00", reserve="0.40")`.
+
+    Before each call of a model its reservation is taken from the budget; afterwards what the model says that it used is counted instead. So a
+    call that would pass the bound is not made, and the bound is never passed as long as no call uses more than `reserve`.
+
+    Attributes:
+        name: What it is called in messages and records.
+        unit: Tokens, or money.
+        amount: The bound: tokens, or millionths of money.
+        reserve: The most that one call may use, in the same unit. The context window of the model is certain; a smaller number is
+            enough where the request and the answer are bounded otherwise.
+        per: What it is counted over.
+        every: Seconds of a period at whose beginning the count starts anew, by UTC; for ever where it is None.
+        raised_by: The role that may raise it; nobody may where it is None.
+    """
+
+    name: str
+    unit: Unit
+    amount: int
+    reserve: int
+    per: BudgetPer
+    every: float | None
+    raised_by: str | None
+
+    def __init__(
+        self,
+        *,
+        tokens: int | None = None,
+        money: Decimal | str | int | None = None,
+        reserve: Decimal | str | int,
+        per: BudgetPer | str = BudgetPer.INSTANCE,
+        every: str | None = None,
+        raised_by: str | None = None,
+        name: str = "",
+    ) -> None:
+        if (tokens is None) == (money is None):
+            raise ContractError("Budget(...): give either tokens= or money=.")
+        unit = Unit.TOKENS if money is None else Unit.MONEY
+        try:
+            counted = BudgetPer(per)
+        except ValueError:
+            raise ContractError(f"Budget(per={per!r}): give one of {', '.join(BudgetPer)}.") from None
+        if counted is BudgetPer.TURN and every is not None:
+            raise ContractError("Budget(per='turn', every=...): a turn has one budget; leave out every=.")
+        if raised_by is not None and not (isinstance(raised_by, str) and raised_by.strip()):
+            raise ContractError(f"Budget(raised_by={raised_by!r}): give the name of a role.")
+        amount, most = counted_in(unit, tokens if money is None else money), counted_in(unit, reserve)
+        if not 0 < most <= amount:
+            raise ContractError(
+                f"Budget(reserve={reserve!r}): give the most that one call may use, which is positive and no more than the budget."
+            )
+        period = "" if every is None else f" every {every}"
+        values = {
+            "name": name or f"{unit.value} per {counted.value}{period}",
+            "unit": unit,
+            "amount": amount,
+            "reserve": most,
+            "per": counted,
+            "every": None if every is None else duration(every),
+            "raised_by": raised_by,
+        }
+        if len(values["name"]) > 64:  # type: ignore[arg-type]
+            raise ContractError(f"Budget(name={name!r}): give a name of at most 64 characters.")
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+
+    def window(self, now: int) -> int:
+        """When the period began that a moment is in, in microseconds since 1970 UTC; 0 where there are no periods."""
+        if self.every is None:
+            return 0
+        length = int(self.every * 1_000_000)
+        return now // length * length
+
+    def shown(self, amount: int) -> str:
+        """An amount in words."""
+        if self.unit is Unit.TOKENS:
+            return f"{amount} tokens"
+        return f"{Decimal(amount) / MICRO:f}"
+
+    def why_spent(self, spent: int, raised: int) -> str | None:
+        """Why one more call would be too much, or None.
+
+        Args:
+            spent: What was used, and is reserved for calls under way.
+            raised: What somebody added to the budget.
+        """
+        if spent + self.reserve <= self.amount + raised:
+            return None
+        return (
+            f"the budget {self.name!r} is spent: {self.shown(spent)} of {self.shown(self.amount + raised)} are used or reserved, and one more call may "
+            f"use {self.shown(self.reserve)}"
+        )
+
+    def to_json(self) -> JsonObject:
+        """As plain data."""
+        return {
+            "name": self.name,
+            "unit": self.unit.value,
+            "amount": self.amount,
+            "reserve": self.reserve,
+            "per": self.per.value,
+            "every": self.every,
+            "raisedBy": self.raised_by,
+        }
+
+
+def counted_in(unit: Unit, value: object) -> int:
+    """An amount as it is counted: whole tokens, or millionths of money, rounded up.
+
+    Raises:
+        ContractError: It is no amount, negative, or too large to be counted.
+    """
+    try:
+        if isinstance(value, bool | float) or not isinstance(value, int | str | Decimal):
+            raise ValueError
+        number = Decimal(value) * (1 if unit is Unit.TOKENS else MICRO)
+        if not number.is_finite() or not 0 <= number <= _MOST:
+            raise ValueError
+    except (ValueError, InvalidOperation):
+        raise ContractError(
+            f"{value!r} is no amount of {unit.value}: give a whole number of tokens, or money as a text or Decimal, such as '5.00'."
+        ) from None
+    return int(number.to_integral_value(rounding=ROUND_CEILING))
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a model costs, for a million tokens.
+
+    Attributes:
+        input: Tokens of the request.
+        output: Tokens of the answer.
+        cached: Tokens of the request that the provider had in its cache; as `input` where it is not given.
+    """
+
+    input: Decimal | str | int
+    output: Decimal | str | int
+    cached: Decimal | str | int | None = None
+
+    def __post_init__(self) -> None:
+        for value in (self.input, self.output, *(() if self.cached is None else (self.cached,))):
+            counted_in(Unit.MONEY, value)
+
+    def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int) -> int:
+        """What a call cost, in millionths, rounded up."""
+        cached = min(cached_tokens, input_tokens)
+        dear = Decimal(input_tokens - cached) * Decimal(self.input)
+        cheap = Decimal(cached) * Decimal(self.input if self.cached is None else self.cached)
+        total = dear + cheap + Decimal(output_tokens) * Decimal(self.output)  # of a million tokens, so millionths each
+        return int(total.to_integral_value(rounding=ROUND_CEILING))
+
+
+Prices = Mapping[str, Price]
+"""By the name of the model, as its messages say it; `"*"` is any other one."""
+
+__all__ = ["MICRO", "Budget", "BudgetPer", "Price", "Prices", "Unit", "counted_in"]

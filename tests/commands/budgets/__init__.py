@@ -1,0 +1,1 @@
+"""Budgets of models: reserved, settled, spent and raised."""

@@ -21,6 +21,11 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,server]'
 	@touch $@ $(VENV)/ready-demo
 
+# It drives the system's Chromium, and downloads none.
+$(VENV)/ready-browser: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@touch $@
+
 setup: $(VENV)/ready ## set up the development environment in .venv
 
 demo: $(VENV)/ready-demo ## run the main job: cases of the retail desk, with approvals in the terminal (ARGS=--yes for scripts)
@@ -115,12 +120,10 @@ mutants: .venv-mutants/ready ## change one thing of the core at a time and see w
 origins: .venv-origins/ready ## replay AgentDojo's workspace and slack suites behind TrustedOrigins (ARGS="--share 10" for every tenth pair)
 	.venv-origins/bin/python -m tests.agentdojo $(ARGS)
 
-browser: $(VENV)/ready ## look at the console in Chromium, which the system has to have: stories of several people, axe, light and dark, a phone
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
-	INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
+browser: $(VENV)/ready-browser ## look at the console in Chromium, which the system has to have: stories of several people, axe, light and dark, a phone
+	INTERLOCK_FULL=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
 
-pictures: $(VENV)/ready ## make the README's pictures of the console anew, in Chromium
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+pictures: $(VENV)/ready-browser ## make the README's pictures of the console anew, in Chromium
 	INTERLOCK_PICTURES=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser/test_pictures.py
 
 fuzz: $(VENV)/ready ## fuzz the HTTP API from its own description (ARGS=200 for more examples of each operation)

@@ -15,6 +15,7 @@ import uvicorn
 from interlock import Principal, SQLCheckpointer, WorkflowGraph
 from interlock.serving import Development, service
 from tests.serving.desk import KIM, LEE, OPERATOR, SUE, Desk
+from tests.support import servers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -69,19 +70,24 @@ class Site:
         self.saver.close()
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in this thread: asynchronous tests of other modules would find it there.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    required = "chromium" in os.environ.get("INTERLOCK_REQUIRE_SERVERS", "").split(",")
+    must = servers.CHROMIUM in servers.required()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        if required:
+        if must:
             raise
         pytest.skip("Playwright is not installed: pip install -e '.[browser]'")
     if CHROMIUM is None:
-        if required:
-            pytest.fail("Chromium is not installed, and INTERLOCK_REQUIRE_SERVERS asks for it")
-        pytest.skip("Chromium is not installed")
+        reason = "Chromium is not on this machine"
+        if must:
+            pytest.fail(
+                f"{reason}; install it, or take {servers.CHROMIUM} out of {servers.REQUIRE}",
+                pytrace=False,
+            )
+        pytest.skip(reason)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -11,10 +11,9 @@ from sqlalchemy.engine import make_url
 
 from interlock.checkpointing import WorkflowStore
 from interlock.checkpointing.due import Due
-from interlock.checkpointing.tables.inputs import inputs as waiting
-from interlock.engines import Again, Job, JobKind, RunOnce, inputs
-from interlock.tools.ids import derive
+from interlock.engines import Again, Job, RunOnce
 from interlock.tools.principal import Principal
+from tests.engines.given import prepare, start_of, wake_of
 
 QUEUE = "interlock"
 
@@ -54,18 +53,13 @@ class DBOSRuns:
 
     def enqueue_due(self, due: Due) -> None:
         """Enqueue what something made due: after the transaction of that, which DBOS does not take part in."""
-        self.enqueue(Job(JobKind.WAKE, due.workflow, due.tenant, due.thread_id, due.cause, inside=due.inside))
+        self.enqueue(wake_of(due))
 
     def start(self, store: WorkflowStore, workflow: str, given: Any, *, principal: Principal, key: str) -> str:
         """Keep an input, and enqueue the run that takes it; gives its thread."""
-        thread_id, input_id = derive("thread", key), derive("input", key)
-        with store.write() as connection:
-            value = inputs.dumped_input(given)
-            inputs.insert(
-                connection, input_id, thread_id=thread_id, value=value, principal=principal, now=store.now(connection)
-            )
-        self.enqueue(Job(JobKind.START, workflow, principal.tenant, thread_id, key, input_id=input_id))
-        return thread_id
+        job = start_of(store, workflow, given, principal=principal, key=key)
+        self.enqueue(job)
+        return job.thread_id
 
 
 @contextlib.contextmanager
@@ -73,9 +67,7 @@ def launched(
     dbos: Any, url: str, run_once: RunOnce, store: WorkflowStore, *, concurrency: int = 4
 ) -> Iterator[tuple[DBOSRuns, Callable[[], list[Due]]]]:
     """DBOS with one worker, for as long as the block runs; and what became due since the last time that one asked."""
-    store.setup()
-    with store.write() as connection:
-        waiting.create(connection, checkfirst=True)
+    prepare(store)
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     made = dbos.DBOS(config={"name": "interlock", "system_database_url": plain, "console_log_level": "ERROR"})
     del made

@@ -4,8 +4,8 @@ Each of `postgres_url`, `mysql_url`, `nats_url`, `rabbitmq_url` and `redis_url` 
 answered just now: the one named by `INTERLOCK_TEST_POSTGRES_URL`, `INTERLOCK_TEST_MYSQL_URL`,
 `INTERLOCK_TEST_NATS_URL`, `INTERLOCK_TEST_RABBITMQ_URL` or `INTERLOCK_TEST_REDIS_URL`, or else the one at the
 conventional local address. Where none answers, the test is skipped with the reason; where `INTERLOCK_REQUIRE_SERVERS`
-names the server, the test fails (comma-separated: postgresql, mysql, nats, rabbitmq, redis, pgbouncer; a test starts the last one
-itself, see `tests.support.pgbouncer`).
+names the server, the test fails (comma-separated: postgresql, mysql, nats, rabbitmq, redis, pgbouncer, chromium; tests start the
+last two themselves, see `tests.support.pgbouncer` and `tests.browser`).
 
 Tests that write take a database of their own: the fixtures `postgres_database` and `mysql_database` (one per test), or
 `postgres_worker_database` and `mysql_worker_database` (one per test process). All four are SQLAlchemy URLs as strings.
@@ -111,13 +111,14 @@ REDIS = Server(
 )
 SERVERS = (POSTGRES, MYSQL, NATS, RABBITMQ, REDIS)
 PGBOUNCER = "pgbouncer"
-"""A program that tests start themselves."""
+CHROMIUM = "chromium"
+"""Programs that tests start themselves."""
 
 
 def required() -> frozenset[str]:
     """The names of servers whose absence is a failure; an unknown name is refused, for it would require nothing."""
     asked = frozenset(name.strip() for name in os.environ.get(REQUIRE, "").split(",") if name.strip())
-    known = frozenset({*(server.name for server in SERVERS), PGBOUNCER})
+    known = frozenset({*(server.name for server in SERVERS), PGBOUNCER, CHROMIUM})
     if unknown := asked - known:
         raise pytest.UsageError(f"{REQUIRE} names {sorted(unknown)}; known are {sorted(known)}")
     return asked

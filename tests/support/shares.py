@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import zlib
 from collections.abc import Sequence
 
@@ -24,6 +25,9 @@ SHARES: tuple[tuple[str, int], ...] = (
     # The service, killed in the middle of a decision.
     (r"tests/serving/test_killed\.py::test_killed.*\[", 3),
     (r"tests/serving/test_hostile_texts\.py::.*\[", 2),
+    # The console in Chromium: every page in each colour scheme and width, and the pictures; `make browser` looks at all.
+    (r"tests/browser/test_stories\.py::.*\[(1280-dark|390-light)\]", sys.maxsize),
+    (r"tests/browser/test_pictures\.py::", sys.maxsize),
     # The retail desk: tasks and attacks, hundreds of each.
     (r"tests/workflows/retail/.*\[", 3),
     # Many alike inputs.

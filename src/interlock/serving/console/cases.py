@@ -135,7 +135,7 @@ def _approval(asked: ApprovalHere) -> Open:
         f"Asked by {asked.requested_by}." + (f" {', '.join(asked.agreed)} agreed." if asked.agreed else ""),
         asked.decided_by,
         _microseconds(asked.deadline),
-        asked.after_deadline or "it stays as it is",
+        "it is rejected" if asked.after_deadline == "reject" else asked.after_deadline or "it stays as it is",
         f"/console/approvals/{part(asked.approval_id)}",
     )
 

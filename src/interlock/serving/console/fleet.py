@@ -202,6 +202,7 @@ def _learned(service: Service, tenant: str) -> list[dict[str, Any]]:
     for graph in service.workflows:
         rows = graph.instances.outcomes(by=("tool", "state"), tenant=tenant, newest=LATEST)
         origins = _by_origin(graph, tenant)
+        decided = [one for one in rows if one["accepted"] or one["edited"] or one["rejected"]]
         found.append(
             {
                 "name": graph.engine.definition.name,
@@ -220,9 +221,11 @@ def _learned(service: Service, tenant: str) -> list[dict[str, Any]]:
                     ("accepted", "edited", "rejected"),
                     [
                         Bar(f"{one['tool']} in {one['state']}", (one["accepted"], one["edited"], one["rejected"]))
-                        for one in rows
+                        for one in decided
                     ],
-                ),
+                )
+                if decided
+                else None,
             }
         )
     return found

@@ -23,7 +23,7 @@ from .sieve import Sieve
 
 LOOKED_AT = 1000
 """Through how many open approvals of a database is looked for those of a caller, beside those of instances that serve them."""
-_AT_ONCE = 200
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,9 @@ browser: $(VENV)/ready-browser ## look at the console in Chromium, which the sys
 pictures: $(VENV)/ready-browser ## make the README's pictures of the console anew, in Chromium
 	INTERLOCK_PICTURES=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser/test_pictures.py
 
+gallery: $(VENV)/ready ## write every picture and card, light and dark, into build/gallery; with Chromium as PNG too (look at them before you change one)
+	$(BIN)/python -m tests.pictures.gallery build/gallery
+
 fuzz: $(VENV)/ready ## fuzz the HTTP API from its own description (ARGS=200 for more examples of each operation)
 	$(BIN)/python -m tests.serving.fuzz $(ARGS)
 

@@ -336,6 +336,10 @@ def looks() -> Iterator[Entry]:
         "instances.aremind", lambda p, by: asyncio.run(p.graph.instances.aremind(p.approval_id, by=by)).approval_id
     )
     yield Entry("instances.card", lambda p, by: str(p.graph.instances.card(p.approval_id, by=by)))
+    yield Entry("instances.why_not_decide", lambda p, by: p.graph.instances.why_not_decide(p.approval_id, by=by))
+    yield Entry(
+        "instances.awhy_not_decide", lambda p, by: asyncio.run(p.graph.instances.awhy_not_decide(p.approval_id, by=by))
+    )
     yield Entry("graph.stepper", lambda p, by: str(p.graph.stepper(THREAD, context=by)))
     yield Entry("stepper.picture", lambda p, by: p.graph.stepper(THREAD, context=by).picture().svg)
     yield Entry("stepper.say", lambda p, by: p.graph.stepper(THREAD, context=by).say("B-INJECT"), begins=True)
@@ -392,6 +396,9 @@ LISTED = {
     "instances.tool_stats": "the application's: counts of a tenant that it names",
     "instances.examples": "the application's: of a tenant that it names",
     "card.shown": "as instances.approval (test_a_card_that_was_handed_on_shows_nothing)",
+    "card.why_not": "as instances.why_not_decide",
+    "card.awhy_not": "as instances.why_not_decide",
+    "card.may_reject": "as instances.why_not_decide",
     "card.approve": "as instances.decide",
     "card.edit": "as instances.decide",
     "card.reject": "as instances.decide",

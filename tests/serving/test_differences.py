@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interlock.serving.console.differences import changes
+from interlock.pictures.previews import changes
 
 
 @pytest.mark.parametrize(

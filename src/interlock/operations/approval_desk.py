@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from ..checkpointing.store import ApprovalRequest, ApprovalStatus, Page
 from ..checkpointing.store import approvals as approval_rows
 from ..checkpointing.store import instances as instance_rows
+from ..commands.approvals import entitlement
 from ..commands.approvals.decisions import Declined, decide, may_see, unknown_approval
 from ..commands.approvals.delegating import acts_for
 from ..commands.approvals.payload import masked, payload
@@ -16,6 +17,7 @@ from ..commands.running.access import ownership_of, record_denial
 from ..commands.running.scope import outside_scope
 from ..tools.answers import parse_answer
 from ..tools.approvals import Decision, DecisionKind
+from ..tools.approvals.rule import DecisionName
 from ..tools.canonical import JSON, JsonObject
 from ..tools.errors import PrincipalError
 from ..tools.principal import Principal
@@ -107,6 +109,37 @@ class ApprovalDesk(Absences):
     async def aapproval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
         """As `approval`."""
         return await self._engine.store.database.arun(lambda: self.approval(approval_id, by=by))
+
+    def why_not_decide(
+        self, approval_id: str, *, by: Principal, kind: DecisionKind | DecisionName = DecisionKind.APPROVE
+    ) -> str | None:
+        """Why somebody could not take a decision on an approval that waits, or None when they could; it decides nothing.
+
+        Args:
+            approval_id: Which one.
+            by: Who would decide.
+            kind: What they would decide.
+
+        Raises:
+            InputError: There is none of this id in this workflow, or it is another tenant's.
+            PrincipalError: They may not even see it.
+        """
+        request = self._request(approval_id, by)
+        with self._engine.store.read() as connection:
+            instance = instance_rows.load(connection, request.workflow_id)
+            return (
+                None
+                if instance is None
+                else entitlement.why_not_decide(
+                    self._engine, connection, request, instance, by, kind=DecisionKind(kind)
+                )
+            )
+
+    async def awhy_not_decide(
+        self, approval_id: str, *, by: Principal, kind: DecisionKind | DecisionName = DecisionKind.APPROVE
+    ) -> str | None:
+        """As `why_not_decide`."""
+        return await self._engine.store.database.arun(lambda: self.why_not_decide(approval_id, by=by, kind=kind))
 
     def _may_decide(self, request: ApprovalRequest, by: Principal) -> bool:
         rules = (request.rule, *request.first_rule.stages)

@@ -3,21 +3,28 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from langgraph.types import Command
 
 from ..pictures.picture import Picture
+from ..pictures.svg import STEPS
 from ..tools.principal import Principal
+from ..tools.sinks import line
 from .compiled import CompiledWorkflow, Config
 from .instances import Instances
+from .told_steps import steps_of, waits_of
+
+_SHOWN = 12
+"""How many steps stand below a picture."""
 
 
 class Stepper:
     """One thread of a workflow, moved one step at a time; made by `graph.stepper(config)`.
 
     A step is one node of the graph: a model's answer, one tool, one approval. In a notebook the stepper shows the workflow with
-    the current state lit.
+    the current state lit, the steps that were taken, what comes next, and what is waited for from whom.
 
     Args:
         graph: The compiled workflow.
@@ -31,6 +38,9 @@ class Stepper:
         self._context = context
         self.last: dict[str, Any] = {}
         """What the last step answered with: the channels of the graph."""
+        self.steps: list[str] = []
+        """The steps so far in words: what was said, proposed, denied, answered and carried out."""
+        self._known = 0
 
     def say(self, text: str, **started: Any) -> "Stepper":
         """Begin a turn with a message, and take the first step; `data=` goes with the one that starts an instance."""
@@ -111,29 +121,56 @@ class Stepper:
 
     def picture(self) -> Picture:
         """The workflow with the current state lit."""
-        return Instances(self._graph).picture(self._config, by=self._context)
+        return self._told(
+            Instances(self._graph).picture(self._config, by=self._context), self._ahead(self.next, self.waits_for)
+        )
 
     async def apicture(self) -> Picture:
         """As `picture`."""
-        return await Instances(self._graph).apicture(self._config, by=self._context)
+        return self._told(
+            await Instances(self._graph).apicture(self._config, by=self._context),
+            self._ahead(await self.anext(), await self.awaits_for()),
+        )
+
+    def _told(self, picture: Picture, ahead: str) -> Picture:
+        """The picture with the steps below it, the last ones where there are many."""
+        if picture.standing is None:
+            return picture
+        first = max(0, len(self.steps) - _SHOWN)
+        lines = [f"{number}. {step}" for number, step in enumerate(self.steps[first:], first + 1)]
+        heading = STEPS if first == 0 else f"{STEPS}, the last {_SHOWN}"
+        told = (heading, *lines, *ahead.split("; "))
+        return replace(picture, standing=replace(picture.standing, told=told))
+
+    @staticmethod
+    def _ahead(following: tuple[str, ...], awaited: tuple[Any, ...]) -> str:
+        """What comes next, and what is waited for."""
+        waits = " and ".join(map(waits_of, awaited))
+        return f"next: {', '.join(following) or 'the turn is over'}" + (f"; waits for {waits}" if waits else "")
 
     def _take(self, given: Any, by: Principal | None = None) -> "Stepper":
         self.last = self._graph.invoke(given, self._config, context=by or self._context, interrupt_after="*")
-        return self
+        return self._note(given, by)
 
     async def _atake(self, given: Any, by: Principal | None = None) -> "Stepper":
         self.last = await self._graph.ainvoke(given, self._config, context=by or self._context, interrupt_after="*")
+        return self._note(given, by)
+
+    def _note(self, given: Any, by: Principal | None) -> "Stepper":
+        """Write down what the step did."""
+        if isinstance(given, Command):
+            who = by or self._context or Principal.ANONYMOUS
+            kind = given.resume.get("type") if isinstance(given.resume, dict) else given.resume
+            self.steps.append(line(f"{who.id} answers: {kind}"))
+        messages = self.last.get("messages") or []
+        self.steps += steps_of(self._graph.engine.definition, messages, self._known)
+        self._known = len(messages)
         return self
 
     def __str__(self) -> str:
         """Where it stands, and what comes next."""
-        following = ", ".join(self.next) or "the turn is over"
-        waits = (
-            f"; waits for an answer about {', '.join(_about(value) for value in self.waits_for)}"
-            if self.waits_for
-            else ""
-        )
-        return f"{self.picture()}\nnext: {following}{waits}"
+        steps = [f"  {number}. {step}" for number, step in enumerate(self.steps, 1)]
+        return "\n".join([str(self.picture()), *steps, self._ahead(self.next, self.waits_for)])
 
     def __repr__(self) -> str:
         return str(self)
@@ -167,7 +204,3 @@ def _screen() -> Callable[[Stepper], object]:
 def _line(stepper: Stepper) -> None:
     first, *_, last = str(stepper).splitlines()
     sys.stdout.write(f"{first}; {last}\n")
-
-
-def _about(value: Any) -> str:
-    return str(value.get("tool") or value.get("type")) if isinstance(value, dict) else str(value)

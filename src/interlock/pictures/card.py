@@ -7,7 +7,7 @@ nothing.
 import json
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..tools.canonical import JsonObject
 from ..tools.errors import InputError, InterlockError
@@ -18,6 +18,7 @@ from ..tools.sinks import terminal
 from .card_text import about, outcome_of, rows_of, then_of
 from .picture_data import in_words
 from .svg import FONT, C
+from .themes import themed
 
 _WIDTH, _LINE, _LETTERS, _VALUES = 640.0, 18.0, 76, 118.0
 
@@ -31,6 +32,11 @@ class Desk(Protocol):
     def decide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
         """Take a decision; gives the approval after it."""
 
+    def why_not_decide(
+        self, approval_id: str, *, by: Principal, kind: Literal["approve", "reject"] = "approve"
+    ) -> str | None:
+        """Why somebody could not take a decision on it, or None."""
+
     def why_not_follow(self, approval_id: str) -> str | None:
         """Why nothing can follow the decision from here, or None."""
 
@@ -42,6 +48,9 @@ class Desk(Protocol):
 
     async def adecide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
         """As `decide`."""
+
+    async def awhy_not_decide(self, approval_id: str, *, by: Principal) -> str | None:
+        """As `why_not_decide`."""
 
     async def awhy_not_follow(self, approval_id: str) -> str | None:
         """As `why_not_follow`."""
@@ -154,6 +163,24 @@ class ApprovalCard:
         return self._resume and after.status.value != "requested"
 
     @property
+    def why_not(self) -> str | None:
+        """Why who looks could not approve it, told before they try; None when they could, or when it is decided."""
+        return self._why_not(self.shown)
+
+    @property
+    def may_reject(self) -> bool:
+        """Whether who looks could reject it."""
+        return self._desk.why_not_decide(self._approval_id, by=self._by, kind="reject") is None
+
+    async def awhy_not(self) -> str | None:
+        """As `why_not`."""
+        shown = await self.ashown()
+        return None if _is_over(shown) else await self._desk.awhy_not_decide(self._approval_id, by=self._by)
+
+    def _why_not(self, shown: JsonObject) -> str | None:
+        return None if _is_over(shown) else self._desk.why_not_decide(self._approval_id, by=self._by)
+
+    @property
     def outcome(self) -> str:
         """Where the approval stands, in a sentence."""
         return one_line(outcome_of(self.shown))
@@ -202,8 +229,10 @@ class ApprovalCard:
             one_line(f"{shown['type']}: {shown['tool']} v{shown['toolVersion']} ({shown['status']})"),
             about(shown),
         ]
-        lines += [f"  {label:<14}{text}" for label, text in _lines(self._rows(shown))]
-        return terminal("\n".join([*lines, "", "card.approve()   card.edit(name=value)   card.reject('why')"]))
+        why_not = self._why_not(shown)
+        lines += [f"  {label:<14}{text}" for label, text in _lines(self._rows(shown, why_not))]
+        calls = "card.approve()   card.edit(name=value)   card.reject('why')"
+        return terminal("\n".join(lines if _is_over(shown) or why_not else [*lines, "", calls]))
 
     def __repr__(self) -> str:
         return str(self)
@@ -211,31 +240,33 @@ class ApprovalCard:
     @property
     def rows(self) -> list[tuple[str, str]]:
         """What an approver is to know, line by line: a label, which is empty where the line belongs to the one before, and the line."""
-        return self._rows(self.shown)
+        shown = self.shown
+        return self._rows(shown, self._why_not(shown))
 
     async def arows(self) -> list[tuple[str, str]]:
         """As `rows`."""
-        return self._rows(await self.ashown())
+        return self._rows(await self.ashown(), await self.awhy_not())
 
-    def _rows(self, shown: Any) -> list[tuple[str, str]]:
+    def _rows(self, shown: Any, why_not: str | None) -> list[tuple[str, str]]:
         within = shown["rule"]["seconds"]
         return [
             *rows_of(shown),
-            ("you are", self._by.id),
+            ("you are", self._by.id if why_not is None else f"{self._by.id}, who may not approve it: {why_not}"),
             *([] if within is None else [("within", f"{in_words(within)}; then {then_of(shown)}")]),
         ]
 
     @property
     def svg(self) -> str:
         """The card as a picture, without buttons."""
-        return self._svg(self.shown)
+        shown = self.shown
+        return self._svg(shown, self._why_not(shown))
 
     async def asvg(self) -> str:
         """As `svg`."""
-        return self._svg(await self.ashown())
+        return self._svg(await self.ashown(), await self.awhy_not())
 
-    def _svg(self, shown: JsonObject) -> str:
-        lines = _lines(self._rows(shown))
+    def _svg(self, shown: JsonObject, why_not: str | None) -> str:
+        lines = _lines(self._rows(shown, why_not))
         height = 78 + _LINE * len(lines) + 8
         colour = C.lit if shown["status"] == "requested" else C.faint
         parts = [
@@ -252,7 +283,7 @@ class ApprovalCard:
         for number, (label, text) in enumerate(lines):
             y = 78 + number * _LINE
             parts += [_text(16, y, label, 11.5, C.faint), _text(_VALUES, y, text, 12.5, C.ink)]
-        return "\n".join([*parts, "</svg>"])
+        return themed("\n".join([*parts, "</svg>"]))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         plain = {"image/svg+xml": self.svg, "text/plain": str(self)}
@@ -264,6 +295,10 @@ class ApprovalCard:
             self._widget = widget_of(self)
         data, metadata = self._widget._repr_mimebundle_(include=include, exclude=exclude)
         return {**data, **plain}, metadata
+
+
+def _is_over(shown: Mapping[str, Any]) -> bool:
+    return str(shown["status"]) != "requested"
 
 
 def _approval(values: Mapping[str, Any]) -> JsonObject:

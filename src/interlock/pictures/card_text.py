@@ -1,12 +1,12 @@
 """What an approval card says, as plain sentences and rows; the card, its picture and its widget show the same."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ..rules.origins.excerpts import lines_of
 from ..tools.approvals import Approval
 from ..tools.sinks import line
+from .previews import plain_of, preview_lines
 
 
 def about(shown: Mapping[str, Any]) -> str:
@@ -25,7 +25,7 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
         arguments: Whether the arguments are among them.
     """
     rows = [] if shown["problem"] is None else [("last answer", str(shown["problem"]))]
-    rows += _part("would change", shown["preview"])
+    rows += _preview(shown["preview"])
     if arguments:
         rows += _part("arguments", shown["arguments"])
     rows += _part("proposed was", shown["proposedArguments"])
@@ -92,9 +92,9 @@ def _part(label: str, value: Any) -> list[tuple[str, str]]:
     return [(label if number == 0 else "", line) for number, line in enumerate(lines or ["nothing"])]
 
 
-def plain_of(value: Any) -> str:
-    """A value as a person reads it: text as it is, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _preview(value: Any) -> list[tuple[str, str]]:
+    told = [] if value is None else [f"{path}: {words}" if path else words for path, words in preview_lines(value)]
+    return [("would change" if number == 0 else "", words) for number, words in enumerate(told)]
 
 
 def then_of(shown: Mapping[str, Any]) -> str:

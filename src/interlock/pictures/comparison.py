@@ -12,6 +12,7 @@ from ..tools.sinks import line, short, terminal
 from ..tools.sinks import svg as escape
 from .side_by_side import words_of
 from .svg import FONT, C
+from .themes import themed
 
 _WIDTH, _LINE, _VALUES, _LETTERS = 860.0, 18.0, 236.0, 100
 _GONE, _COME = "#b3261e", "#2f6b39"
@@ -75,7 +76,7 @@ class Comparison:
                 f'<text x="{_VALUES - 16:g}" y="{y:g}" font-size="12" fill="{colour}">{sign}</text>',
                 f'<text x="{_VALUES:g}" y="{y:g}" font-size="12" fill="{colour}" xml:space="preserve">{escape(text)}</text>',
             ]
-        return "\n".join([*parts, "</svg>"])
+        return themed("\n".join([*parts, "</svg>"]))
 
     def _lines(self) -> list[tuple[str, str, str]]:
         found = [

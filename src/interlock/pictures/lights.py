@@ -27,6 +27,8 @@ class BoxLight:
     word: str | None = None
     """What is written in place of the state's kind."""
     is_ticked: bool = False
+    waits: bool = False
+    """Whether nothing runs there until somebody or something comes: it looks different from a state that runs."""
 
 
 class Lights(abc.ABC):
@@ -64,23 +66,35 @@ class Standing(Lights):
         allowed: The tools that may be called now.
         visited: States that were left before.
         why_not: Why other tools of the state may not be called now.
+        taken: Where a tool with several edges out of the state would lead now.
+        waits_for: What has to come before it goes on, in words, such as a decision or an event; None while nothing is waited for.
+        told: Lines that are written below the picture; the first is a heading.
     """
 
     state: str
     allowed: frozenset[str] = frozenset()
     visited: frozenset[str] = frozenset()
     why_not: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
+    waits_for: str | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """Where it stands."""
         return f"now in {self.state}"
 
+    @property
+    def caption(self) -> Sequence[str]:
+        """What it waits for, and what else is told."""
+        return (*(() if self.waits_for is None else (f"Waits for {self.waits_for}.",)), *self.told)
+
     def of_edge(self, state: DrawnState, edge: DrawnEdge) -> Light:
         """Lit where it may be called now; in the current state with the reason where it may not."""
         is_here = state.name == self.state
         if is_here and edge.tool in self.allowed:
-            return Light(is_lit=True, is_dim=False)
+            is_taken = self.taken.get(edge.tool, edge.target) == edge.target
+            return Light(is_lit=is_taken, is_dim=not is_taken)
         note = self.why_not.get(edge.tool, "not now") if is_here else None
         return Light(is_lit=False, is_dim=True, note=note, hides_asked=is_here)
 
@@ -92,7 +106,9 @@ class Standing(Lights):
     def of_box(self, state: DrawnState) -> BoxLight:
         """The current state is lit, and those before it are ticked."""
         is_here = state.name == self.state
-        return BoxLight(is_here, "now" if is_here else None, state.name in self.visited and not is_here)
+        waits = is_here and self.waits_for is not None
+        word = "waits" if waits else "now" if is_here else None
+        return BoxLight(is_here, word, state.name in self.visited and not is_here, waits)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
 from ..tools.sinks import line, terminal
 from .lights import Lights, Route, Standing
-from .picture_data import Drawing
+from .picture_data import Drawing, asked, ends_of
 from .svg import to_svg
+from .themes import Theme
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,18 @@ class Picture:
         """What is lit."""
         return self.standing or self.route
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, theme: Theme | None = None) -> Path:
         """Write the picture as a file.
+
+        Args:
+            path: Where to.
+            theme: `"light"` or `"dark"`; by default the theme that was chosen with `interlock.pictures.use_theme`, light at first.
 
         Returns:
             Where it is.
         """
         target = Path(path)
-        target.write_text(self.svg, "utf-8")
+        target.write_text(to_svg(self.drawing, self.lights, theme), "utf-8")
         return target
 
     def to_mermaid(self) -> str:
@@ -61,6 +66,8 @@ class Picture:
         head = f"workflow {self.drawing.workflow} v{self.drawing.version}"
         if self.standing is not None:
             head += f", {self.standing.title}"
+            if self.standing.waits_for is not None:
+                head += f", waits for {self.standing.waits_for}"
         told = () if self.route is None else self.route.caption
         states = (self._line(number) for number in range(len(self.drawing.states)))
         return terminal("\n".join(map(line, [head, *(told or states)])))
@@ -74,9 +81,10 @@ class Picture:
         calls = [
             f"{edge.tool}{'' if edge.target == state.name else f' -> {edge.target}'}"
             + (f" ({edge.approval})" if edge.approval else "")
+            + (f" [{edge.condition}]" if edge.is_otherwise else "")
             for edge in state.edges
         ]
-        calls += [f"{end.by} -> {end.target}" for end in state.ends]
+        calls += [f"{end.words} -> {end.target}" for end in state.ends]
         return f"{'*' if here else ' '} {state.name}: {', '.join(calls) if calls else 'final' if state.is_final else 'rests'}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -109,7 +117,31 @@ def picture_of_instance(
         for record in records
         if record.kind is AuditKind.TRANSITION and record.payload is not None and "previousState" in record.payload
     }
-    return Picture(Drawing.of(engine.definition), Standing(instance.state, allowed, frozenset(left), why_not))
+    taken: dict[str, str] = {}
+    for edge in edges:
+        if edge.tool.name in allowed and edge.tool.name not in taken and _admits(edge, view):
+            taken[edge.tool.name] = edge.target
+    standing = Standing(instance.state, allowed, frozenset(left), why_not, taken, _awaited(engine, instance))
+    return Picture(Drawing.of(engine.definition), standing)
+
+
+def _admits(edge: Edge, view: GuardView) -> bool:
+    try:
+        return edge.admits(view)
+    except RuleError:
+        return False
+
+
+def _awaited(engine: Engine, instance: Instance) -> str | None:
+    """What has to come before an instance goes on, in words."""
+    open_ones = engine.store.pending_approvals(instance.workflow_id)
+    if open_ones:
+        return ", and for ".join(f"{one.tool}: {asked(one.rule)}" for one in open_ones)
+    wait = engine.definition.waits.get(instance.state)
+    if wait is None:
+        return None
+    ends = [end.words for end in ends_of(wait)]
+    return " or ".join(dict.fromkeys(ends)) or "an event"
 
 
 def _why_not(engine: Engine, edge: Edge, view: GuardView) -> str:

@@ -39,6 +39,18 @@ class DrawnEdge:
     """Whether arguments and system of record are looked at as well."""
     approval: str | None
     """Who is asked first, in words."""
+    is_otherwise: bool = False
+    """Whether another edge of the same tool out of this state is tried before it."""
+
+    @property
+    def condition(self) -> str | None:
+        """When it is taken, in words: `if is_large`, `otherwise`."""
+        if self.guard is None:
+            return "otherwise" if self.is_otherwise else None
+        holds = (
+            self.guard if self.guard == "guarded" else f"if {self.guard}"
+        )  # one without a name can only be said to be there
+        return f"otherwise {holds}" if self.is_otherwise else holds
 
     def to_json(self) -> JsonObject:
         """The edge as JSON data."""
@@ -53,6 +65,7 @@ class DrawnEdge:
             "guard": self.guard,
             "checked": self.is_checked,
             "approval": self.approval,
+            **({"otherwise": True} if self.is_otherwise else {}),
         }
 
 
@@ -65,6 +78,11 @@ class DrawnEnd:
     kind: str
     """event, deadline, failure or cancel."""
     target: str
+
+    @property
+    def words(self) -> str:
+        """What ends the wait: `event order.paid.v1`, `deadline after 2 h`, `failure order.lost.v1`."""
+        return self.by if self.kind == "cancel" else f"{self.kind} {self.by}"
 
     def to_json(self) -> JsonObject:
         """The end as JSON data."""
@@ -156,19 +174,23 @@ class Drawing:
                 if edge.moves:
                     yield f"    {ids[state.name]} --> {ids[edge.target]}: {_quoted(_label(edge))}"
             for end in state.ends:
-                yield f"    {ids[state.name]} --> {ids[end.target]}: {_quoted(end.by)}"
+                yield f"    {ids[state.name]} --> {ids[end.target]}: {_quoted(end.words)}"
             if state.is_final:
                 yield f"    {ids[state.name]} --> [*]"
 
 
 def _state(definition: Definition, state: State) -> DrawnState:
+    edges = _edges(definition, state)
     return DrawnState(
         name=state.name,
         kind=state.kind.value,
         is_initial=state.name == definition.initial,
         is_final=state.is_final,
-        edges=tuple(_edge(edge) for edge in _edges(definition, state)),
-        ends=(*_ends(state.wait), *_cancels(definition, state)),
+        edges=tuple(
+            _edge(edge, any(before.tool.name == edge.tool.name for before in edges[:number]))
+            for number, edge in enumerate(edges)
+        ),
+        ends=(*ends_of(state.wait), *_cancels(definition, state)),
     )
 
 
@@ -187,7 +209,8 @@ def _cancels(definition: Definition, state: State) -> tuple[DrawnEnd, ...]:
     return () if rule.after is None else (DrawnEnd(f"cancel ({rule.deadline})", "cancel", CANCELLING),)
 
 
-def _ends(wait: WaitRule | None) -> tuple[DrawnEnd, ...]:
+def ends_of(wait: WaitRule | None) -> tuple[DrawnEnd, ...]:
+    """The ways in which a wait ends."""
     if wait is None:
         return ()
     ends = []
@@ -201,7 +224,7 @@ def _ends(wait: WaitRule | None) -> tuple[DrawnEnd, ...]:
     return tuple(ends)
 
 
-def _edge(edge: Edge) -> DrawnEdge:
+def _edge(edge: Edge, is_otherwise: bool) -> DrawnEdge:
     contract = edge.tool
     return DrawnEdge(
         tool=contract.name,
@@ -214,6 +237,7 @@ def _edge(edge: Edge) -> DrawnEdge:
         guard="; ".join(filter(None, (_name_of(edge.guard), order_in_words(edge.after, edge.once_per)))) or None,
         is_checked=contract.check is not None or edge.check is not None,
         approval=None if edge.approval is None else asked(edge.approval),
+        is_otherwise=is_otherwise,
     )
 
 
@@ -235,7 +259,8 @@ def asked(rule: Approval) -> str:
 
 
 def _label(edge: DrawnEdge) -> str:
-    marks = [mark for mark in (edge.guard and f"[{edge.guard}]", edge.approval and f"({edge.approval})") if mark]
+    guard = " ".join(filter(None, ("otherwise" if edge.is_otherwise else None, edge.guard)))
+    marks = [mark for mark in (guard and f"[{guard}]", edge.approval and f"({edge.approval})") if mark]
     return " ".join([edge.tool, *marks])
 
 
@@ -264,4 +289,4 @@ def in_words(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
-__all__ = ["Drawing", "DrawnEdge", "DrawnEnd", "DrawnState", "asked", "in_words"]
+__all__ = ["Drawing", "DrawnEdge", "DrawnEnd", "DrawnState", "asked", "ends_of", "in_words"]

@@ -12,6 +12,7 @@ from ..tools.canonical import JsonObject
 from ..tools.sinks import svg as escape
 from ..tools.sinks import terminal
 from .svg import FONT, C
+from .themes import themed
 
 _LINE, _PANE, _GAP = 16.0, 404.0, 16.0
 _LETTERS = 58
@@ -52,7 +53,7 @@ class SideBySide:
                 parts.append(
                     f'<text x="{x + 14:g}" y="{y:g}" font-size="11.5" fill="{colour}" xml:space="preserve">{escape(text)}</text>'
                 )
-        return "\n".join([*parts, "</svg>"])
+        return themed("\n".join([*parts, "</svg>"]))
 
     def __str__(self) -> str:
         """Both, one after the other."""

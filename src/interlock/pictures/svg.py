@@ -12,11 +12,14 @@ from ..tools.sinks import svg as escape
 from .layout import Size, lay_out
 from .lights import BoxLight, Light, Lights
 from .picture_data import Drawing, DrawnEdge, DrawnState
+from .themes import Theme, themed
 
 FONT = "Helvetica, Arial, sans-serif"
 _MARGIN = 18.0
 _TITLE_SIZE, _ROW_SIZE, _NOTE_SIZE = 14.0, 12.0, 11.0
 _ROW, _HEAD, _PAD = 18.0, 30.0, 12.0
+STEPS = "Steps"
+"""The heading of steps that stand below a picture."""
 _PERSON = 13.0
 """How wide the sign is that stands for a person who decides."""
 
@@ -80,12 +83,13 @@ class _Columns:
         return cls(asked, note, max(ends, default=0.0))
 
 
-def to_svg(drawing: Drawing, lights: Lights | None = None) -> str:
+def to_svg(drawing: Drawing, lights: Lights | None = None, theme: Theme | None = None) -> str:
     """Draw a workflow.
 
     Args:
         drawing: What is drawn.
         lights: What is lit in it; nothing without it.
+        theme: In which colours; by default those that were chosen with `use_theme`.
 
     Returns:
         A whole SVG document, the same text for the same input on every machine.
@@ -121,9 +125,11 @@ def to_svg(drawing: Drawing, lights: Lights | None = None) -> str:
     parts += _legend_row(_MARGIN, height - _MARGIN - 6 - foot, legend)
     for number, line in enumerate(caption):
         at = height - _MARGIN - 6 - foot + 8 + (number + 1) * _ROW
-        parts.append(_text(_MARGIN, at, line, _ROW_SIZE, C.ink, weight="bold" if number == 0 else ""))
+        parts.append(
+            _text(_MARGIN, at, line, _ROW_SIZE, C.ink, weight="bold" if number == 0 or line.startswith(STEPS) else "")
+        )
     notes = f" - {lights.title}" if lights is not None else ""
-    return "\n".join(
+    drawn = "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}" '
             f'viewBox="0 0 {_n(width)} {_n(height)}" font-family="{FONT}" role="img">',
@@ -134,6 +140,7 @@ def to_svg(drawing: Drawing, lights: Lights | None = None) -> str:
             "</svg>",
         ]
     )
+    return themed(drawn, theme)
 
 
 def text_width(text: str, size: float) -> float:
@@ -161,7 +168,7 @@ def _arrows(drawing: Drawing, lights: Lights | None) -> dict[tuple[str, str], li
                 mark, colour = _MARKS[end.kind]
                 light = _PLAIN if lights is None else lights.of_end(state, end)
                 found.setdefault((state.name, end.target), []).append(
-                    _Line(mark, colour, end.by, light.note or "", is_lit=light.is_lit, is_dim=light.is_dim)
+                    _Line(mark, colour, end.words, light.note or "", is_lit=light.is_lit, is_dim=light.is_dim)
                 )
     return found
 
@@ -176,17 +183,11 @@ def _line(edge: DrawnEdge, state: DrawnState, lights: Lights | None) -> _Line:
         mark,
         colour,
         edge.tool + ("" if edge.moves or edge.kind == "read" else " ↻"),
-        _condition(edge.guard) if light.note is None else light.note,
+        (edge.condition or "") if light.note is None else light.note,
         "" if light.hides_asked else edge.approval or "",
         is_dim=light.is_dim,
         is_lit=light.is_lit,
     )
-
-
-def _condition(guard: str | None) -> str:
-    if guard is None:
-        return ""
-    return guard if guard == "guarded" else f"if {guard}"  # one without a name can only be said to be there
 
 
 def _box_size(state: DrawnState, lines: Sequence[_Line], lights: Lights | None) -> Size:
@@ -237,8 +238,9 @@ def _legend_width(rows: Iterable[tuple[str, str, str]]) -> float:
 def _box(x: float, y: float, size: Size, *, state: DrawnState, lines: Sequence[_Line], light: BoxLight) -> list[str]:
     left, top = x - size.width / 2, y - size.height / 2
     here = light.is_lit
+    shade = C.person if light.waits else C.lit
     fill = (
-        C.lit_box
+        (C.wait if light.waits else C.lit_box)
         if here
         else C.final
         if state.is_final
@@ -246,12 +248,20 @@ def _box(x: float, y: float, size: Size, *, state: DrawnState, lines: Sequence[_
         if any(end.kind != "cancel" for end in state.ends)
         else C.box
     )
-    stroke, width = (C.lit, 2.5) if here else (C.rule, 1.2)
+    stroke, width = (shade, 2.5) if here else (C.rule, 1.2)
     parts = []
     if here:
         parts.append(
             _rect(
-                left - 5, top - 5, size.width + 10, size.height + 10, "none", stroke=C.lit, stroke_width=1.0, radius=13
+                left - 5,
+                top - 5,
+                size.width + 10,
+                size.height + 10,
+                "none",
+                stroke=shade,
+                stroke_width=1.0,
+                radius=13,
+                dashes="4 4" if light.waits else "",
             )
         )
     parts.append(_rect(left, top, size.width, size.height, fill, stroke=stroke, stroke_width=width))
@@ -260,9 +270,9 @@ def _box(x: float, y: float, size: Size, *, state: DrawnState, lines: Sequence[_
             _rect(left + 3, top + 3, size.width - 6, size.height - 6, "none", stroke=C.rule, stroke_width=1.0, radius=6)
         )
     name = state.name + (" ✓" if light.is_ticked else "")
-    parts.append(_text(left + _PAD, top + 20, name, _TITLE_SIZE, C.lit if here else C.ink, weight="bold"))
+    parts.append(_text(left + _PAD, top + 20, name, _TITLE_SIZE, shade if here else C.ink, weight="bold"))
     kind = _kind(state) if light.word is None else light.word
-    parts.append(_text(left + size.width - _PAD, top + 20, kind, _NOTE_SIZE, C.lit if here else C.faint, anchor="end"))
+    parts.append(_text(left + size.width - _PAD, top + 20, kind, _NOTE_SIZE, shade if here else C.faint, anchor="end"))
     columns = _Columns.of(lines)
     for number, line in enumerate(lines):
         parts += _written(left + _PAD, top + _HEAD + 14 + number * _ROW - 2, line, columns)
@@ -356,11 +366,21 @@ def _legend_row(x: float, y: float, rows: Iterable[tuple[str, str, str]]) -> lis
 
 
 def _rect(
-    x: float, y: float, width: float, height: float, fill: str, *, stroke: str, stroke_width: float, radius: float = 9
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    fill: str,
+    *,
+    stroke: str,
+    stroke_width: float,
+    radius: float = 9,
+    dashes: str = "",
 ) -> str:
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
     return (
         f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" rx="{_n(radius)}" fill="{fill}" '
-        f'stroke="{stroke}" stroke-width="{_n(stroke_width)}"/>'
+        f'stroke="{stroke}" stroke-width="{_n(stroke_width)}"{dashed}/>'
     )
 
 

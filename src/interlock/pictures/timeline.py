@@ -11,6 +11,7 @@ from ..tools.events import moment_of
 from ..tools.sinks import line, short, terminal
 from ..tools.sinks import svg as escape
 from .svg import FONT, C, text_width
+from .themes import themed
 
 _ROW, _LEFT, _WIDTH = 24.0, 96.0, 860.0
 _LOOKS = {
@@ -93,7 +94,7 @@ class Timeline:
         ]
         for number, entry in enumerate(self.entries):
             parts += _line(entry, 56 + number * _ROW, longest)
-        return "\n".join([*parts, "</svg>"])
+        return themed("\n".join([*parts, "</svg>"]))
 
     def __str__(self) -> str:
         """A line for each entry."""

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ...pictures.previews import preview_lines
 from ...rules.origins.excerpts import lines_of
 from ...tools.canonical import JsonObject
 from ...tools.sinks import line, quoted
@@ -31,25 +32,6 @@ def show_request(request: Mapping[str, Any]) -> None:
     console().print(
         Panel(Group(*parts), title=title, title_align="left", box=ROUNDED, border_style="yellow", padding=(0, 1))
     )
-
-
-def changes(preview: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """The lines of a preview: a path and what becomes of it, for previews of any shape.
-
-    `{"from": a, "to": b}` and `{"added": a}` are told as what they are.
-    """
-    if isinstance(preview, Mapping) and preview.keys() == {"from", "to"}:
-        yield path, f"{_plain(preview['from'])} → {_plain(preview['to'])}"
-    elif isinstance(preview, Mapping) and preview.keys() == {"added"}:
-        yield path, f"+ {_plain(preview['added'])}"
-    elif isinstance(preview, Mapping) and preview:
-        for name, value in preview.items():
-            yield from changes(value, name if path in {"", "changes"} else f"{path}.{name}")
-    elif isinstance(preview, list) and preview:
-        for value in preview:
-            yield from changes(value, path)
-    else:
-        yield path, _plain(preview)
 
 
 def ask(request: Mapping[str, Any]) -> Answer:
@@ -81,7 +63,7 @@ def ask(request: Mapping[str, Any]) -> Answer:
 def _beside(arguments: Mapping[str, Any], preview: Any) -> Iterator[tuple[str, str]]:
     """What a preview says, save for what merely repeats an argument."""
     same = {(name, _plain(value)) for name, value in arguments.items()}
-    return (line for line in changes(preview) if line not in same)
+    return (line for line in preview_lines(preview, write=_plain) if line not in same)
 
 
 def _edited(arguments: Mapping[str, Any]) -> JsonObject:
@@ -131,4 +113,4 @@ def _plain(value: Any) -> str:
     return json.dumps(value)
 
 
-__all__ = ["Answer", "ask", "changes", "show_request"]
+__all__ = ["Answer", "ask", "show_request"]

@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus
 from ...graphs import WorkflowGraph
 from ...operations.instances import Instances
-from ...pictures.card_text import about, plain_of, rows_of, then_of
+from ...pictures.card_text import about, rows_of, then_of
+from ...pictures.previews import changes, plain_of
 from ...rules.origins.excerpts import lines_of
 from ...tools.approvals import Decision, DecisionKind
 from ...tools.canonical import JSON
@@ -24,7 +25,6 @@ from ..context import Calls, Serves, Service
 from ..deciding import decide
 from ..identity import Caller
 from ..queries.open_approvals import open_for, why_not
-from .differences import changes
 from .fields import Field, arguments_of, fields_of
 from .pages import Said, page, to
 

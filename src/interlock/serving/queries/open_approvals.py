@@ -13,10 +13,10 @@ from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.tables.workflow import approvals, instances
 from ...commands.approvals.decisions import may_see
 from ...commands.approvals.delegating import acts_for, delegators
+from ...commands.approvals.entitlement import why_not_decide
 from ...commands.running.access import ownership_of
 from ...commands.running.engine import Engine
 from ...graphs import WorkflowGraph
-from ...tools.approvals import DecisionKind
 from ..context import Service
 from ..identity import Caller
 from .sieve import Sieve
@@ -154,27 +154,7 @@ def why_not(
     engine: Engine, connection: Connection, request: ApprovalRequest, instance: Instance, caller: Caller
 ) -> str | None:
     """Why the caller could not agree to a request that waits, or None when they could."""
-    theirs = acts_for(engine, connection, request, caller.principal)
-
-    def refused(
-        earlier: tuple[str, ...], stages: tuple[tuple[str, ...], ...], represented: frozenset[str] = frozenset()
-    ) -> str | None:
-        return request.rule.why_not(
-            requester=request.requester,
-            by=caller.principal,
-            kind=DecisionKind.APPROVE,
-            served=instance.served,
-            earlier=earlier,
-            stages=stages,
-            acts_for=theirs,
-            represented=represented,
-        )
-
-    # Who decided so far is looked up only for somebody whom the rule asks at all.
-    if (reason := refused((), ())) is not None:
-        return reason
-    standing = approval_rows.standing(connection, request)
-    return refused(standing.agreed, standing.before, standing.represented)
+    return why_not_decide(engine, connection, request, instance, caller.principal)
 
 
 __all__ = ["LOOKED_AT", "OpenApproval", "open_for", "why_not"]

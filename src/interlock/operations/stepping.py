@@ -10,11 +10,11 @@ from langgraph.types import Command
 
 from ..pictures.picture import Picture
 from ..pictures.svg import STEPS
+from ..pictures.told_steps import steps_of, waits_of
 from ..tools.principal import Principal
 from ..tools.sinks import line
 from .compiled import CompiledWorkflow, Config
 from .instances import Instances
-from .told_steps import steps_of, waits_of
 
 _SHOWN = 12
 """How many steps stand below a picture."""

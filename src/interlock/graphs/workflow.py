@@ -33,7 +33,7 @@ from ..tools.ownership import RunBy
 from .budgeted import Budgeted
 from .checks.approvals import check_no_chat
 from .checks.definition import check_definition, check_name
-from .checks.given import check_contract, check_settings, mode_of
+from .checks.given import check_contract, check_settings, check_speech, mode_of
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
 from .drawable import Drawable
@@ -65,6 +65,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
             tenant), the name of a role, or several. An instance that nobody in particular began may be run by its tenant.
         notify: Whether the event `interlock.somebody.needed.v1` leaves through the outbox when somebody is needed: see
             docs/notifications.md.
+        speech: Checks the words of every state that has no check of its own: see docs/case_rules.md.
 
     The first state that is added is the initial one. Guards and prompts of a `Workflow[CaseData]` get a `GuardView[CaseData]`.
     """
@@ -85,6 +86,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         state_mapping: Mapping[str, str] | None = None,
         run_by: str | Collection[str] = "served",
         notify: bool = False,
+        speech: Callable[[str, GuardView[DataT]], bool | str] | None = None,
     ) -> None:
         check_name("workflow", name)
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -111,6 +113,8 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         super().__init__()
         self._run_by = RunBy.of(run_by)
         self._notify = bool(notify)
+        check_speech(speech, f"the workflow {name!r}")
+        self._speech = speech
         self._states: dict[str, State] = {}
         self._edges: list[tuple[Edge, int | None]] = []
 
@@ -126,6 +130,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         final: bool = False,
         model_settings: Mapping[str, Any] | None = None,
         provider_tools: Iterable[Mapping[str, Any]] = (),
+        speech: Callable[[str, GuardView[DataT]], bool | str] | None = None,
     ) -> Self:
         """Add a state.
 
@@ -142,6 +147,8 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
                 `strict=True` offers the tools with strict schemas.
             provider_tools: Tools that the model's provider runs itself, such as `{"type": "web_search"}`. They are offered, and recorded
                 when they were used; nothing gates them.
+            speech: Checks the words of whoever proposes here: given the text and the view, it returns True to let them pass, a text to
+                replace them, or False to stop them.
 
         Returns:
             The workflow, so that calls can be chained.
@@ -189,7 +196,8 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
             )
         else:
             state = State(name, StateKind.RESTING)
-        self._states[name] = state
+        check_speech(speech, f"the state {name!r}")
+        self._states[name] = replace(state, speech=cast("Any", speech or self._speech))
         for tool in tools:
             check_contract(tool, f"the state {name!r}")
             self._edges.append((Edge(name, tool, name, moves=tool.kind is not ToolKind.READ), None))

@@ -38,6 +38,7 @@ from .conversation import missing_answers
 from .execution import answered_all, handed_over, streamed
 from .explaining import tell_offer
 from .models import FunctionProposer, ModelProposer, Proposer
+from .speaking import checked_words, quietly
 from .stopping import stop, why_stopped
 from .streamed_arguments import listening
 
@@ -299,7 +300,7 @@ class StateNode(WorkflowNode):
         runnable, asked = yield from self._apart(lambda: self._offered(proposer, value, view, edges))
         try:
             with listening() as heard:
-                said = yield Ask(runnable, asked, scope.config)
+                said = yield Ask(runnable, asked, quietly(self.state, scope.config))
             before, message = proposer.answered(said, value)
         except Exception as error:
             if (rule_error := _broken(proposer, error)) is None:
@@ -322,6 +323,7 @@ class StateNode(WorkflowNode):
             if used := used_of_the_providers(message):
                 outcomes = Commands(self.engine, scope, node=None, head=None).outcomes
                 yield InStore(partial(self._ungated, outcomes=outcomes, by=view.principal, used=used, scope=scope))
+        before, message = yield from checked_words(self.engine, self.state, view, scope, before, message=message)
         if message is None or not (message.tool_calls or message.invalid_tool_calls):
             spoken = [*before, *([] if message is None else [message])]
             return Command(update={**channels, "messages": spoken}, goto=END)

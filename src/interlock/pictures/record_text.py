@@ -81,6 +81,7 @@ _TOLD: Mapping[AuditKind, Callable[[AuditRecord, Mapping[str, Any]], str]] = {
     AuditKind.DECISION: _decided,
     AuditKind.DECISION_REFUSED: lambda record, payload: f"{record.principal_id}: {payload.get('reason', '')}",
     AuditKind.WITHDRAWN: lambda record, _payload: f"withdrawn by {record.principal_id}",
+    AuditKind.SPEECH: lambda _record, payload: f"the model's words were {payload.get('outcome')}",
     AuditKind.REASSIGNED: lambda _record, payload: f"given to {payload.get('to')} to decide",
     AuditKind.REMINDED: lambda _record, payload: f"reminded {payload.get('to')}",
     AuditKind.ESCALATED: lambda _record, payload: f"nobody decided in time; now asks {payload.get('to')}",

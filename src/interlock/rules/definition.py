@@ -29,6 +29,7 @@ from .cancelling import CANCELLED, CANCELLING, CancelRule
 from .conditions import Condition
 from .ordering import After, order_to_json, why_again
 from .policies import Mode, Policy
+from .speech.checking import Speech
 from .view import GuardView
 from .waits import WaitRule
 
@@ -71,6 +72,8 @@ class State:
     """Options of each request to the model."""
     provider_tools: tuple[Mapping[str, Any], ...] = ()
     """Tools that the model's provider runs, which nothing gates."""
+    speech: Speech | None = None
+    """Checks the words of whoever proposes here."""
 
     @property
     def is_strict(self) -> bool:

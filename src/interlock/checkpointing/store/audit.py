@@ -43,6 +43,8 @@ class AuditKind(StrEnum):
     """The tool itself said no, or failed; nothing of it was kept."""
     READ = "read"
     """A read was answered and nothing moved."""
+    SPEECH = "speech"
+    """The model's own words did not pass the workflow's check, and were replaced or stopped."""
     UNGATED = "ungated"
     """A model's provider ran a tool of its own, which nothing gates."""
     APPROVAL = "approval"

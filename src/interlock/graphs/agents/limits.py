@@ -13,6 +13,7 @@ from ...commands.execution.commands import Commands
 from ...commands.running.engine import Engine
 from ...commands.running.operations import InStore, Steps
 from ...commands.running.scope import Scope
+from ...nodes.speaking import checked
 from ...nodes.stopping import stop, why_stopped
 from ...rules.calls import all_calls
 from ...rules.denials import Denial, too_many
@@ -152,6 +153,16 @@ def _without(message: AIMessage, turned_away: set[int], denial: Denial) -> AIMes
     return message.model_copy(update=changed) if invalid else message
 
 
+def spoken(engine: Engine, scope: Scope, offer: Offer, made: Any) -> Steps[Any]:
+    """What the model said, with its words checked where the state has a check of them."""
+    response = made.model_response if isinstance(made, ExtendedModelResponse) else made
+    state, view = engine.definition.state(offer.instance.state), engine.view(offer.instance, offer.requester)
+    kept = yield from checked(engine, state, view, scope, response.result)
+    pairs = zip(response.result, kept, strict=True)
+    changed = {id(old): new for old, new in pairs if new is not old and isinstance(new, AIMessage)}
+    return _with(made, changed, ()) if changed else made
+
+
 def _with(made: Any, kept: Mapping[int, AIMessage], answers: Sequence[ToolMessage]) -> Any:
     """What the model said, with messages as they are kept, and answers behind it."""
 
@@ -168,4 +179,4 @@ def _with(made: Any, kept: Mapping[int, AIMessage], answers: Sequence[ToolMessag
     return ExtendedModelResponse(model_response=response, command=command)
 
 
-__all__ = ["AFTER_STOP", "Turn", "messages_of", "turn_away", "turn_of", "with_told", "within_limits"]
+__all__ = ["AFTER_STOP", "Turn", "messages_of", "spoken", "turn_away", "turn_of", "with_told", "within_limits"]

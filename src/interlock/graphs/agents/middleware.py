@@ -57,7 +57,7 @@ from ...tools.schemas.offered.strict import without_nulls
 from .agent_nodes import AgentsApprovalNode, AgentsExecutionNode
 from .calls import Offer, SignedCall, is_turn_of, signed_call, with_words
 from .gated_tool import GatedTool
-from .limits import AFTER_STOP, messages_of, turn_away, with_told, within_limits
+from .limits import AFTER_STOP, messages_of, spoken, turn_away, with_told, within_limits
 from .messages import asked_anew, key_of, keys_of, message_of, said, sent, ungated, unreadable
 from .requests import as_noted, name_of, not_called, paired, with_call
 from .runs import AgentRuns
@@ -274,6 +274,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         # A key that is new each time: what a model says that is asked again after a crash never stands under the keys of before.
         yield from settle(self.engine, offer.reserved, messages_of(response))
         made = said(response, mint("msg"), request.state.get("messages", []), offer.sign, keep)
+        made = yield from spoken(self.engine, scope, offer, made)
         made = yield from turn_away(self.engine, scope, offer, made, self._lets_through)
         if used := ungated(made):
             outcomes = Commands(self.engine, scope, node=None, head=None).outcomes

@@ -7,6 +7,7 @@ from langchain_core.tools import BaseTool
 
 from ...rules.policies import Mode
 from ...tools.contracts import ToolContract
+from ...tools.contracts.yes_or_no import why_no_rule
 from ...tools.errors import WorkflowDefinitionError
 
 
@@ -32,6 +33,22 @@ def check_settings(
                 f"The state {name!r} is given {tool!r} among its provider_tools. Those are tools that the provider runs, such as "
                 '{"type": "web_search"}; make a contract of a tool that this application runs, and give it in tools= or on an edge.'
             )
+
+
+def check_speech(speech: object, place: str) -> None:
+    """Refuse a check of speech that could not be asked.
+
+    Raises:
+        WorkflowDefinitionError: It is no plain function, or says that it returns something else than its answers.
+    """
+    if speech is None:
+        return
+    problem = why_no_rule(speech, answers=(bool, str))
+    if problem is not None:
+        raise WorkflowDefinitionError(
+            f"{place[0].upper()}{place[1:]} has speech={speech!r}, which {problem}. Give a function of the words and the view that returns True to "
+            "let them pass, a text to replace them, or False to stop them."
+        )
 
 
 def mode_of(mode: object, name: str) -> Mode:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-# Every target is one.
+# Every target is phony.
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d ':')
 
 help: ## list the targets
@@ -21,34 +21,36 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,server]'
 	@touch $@ $(VENV)/ready-demo
 
-# It drives the system's Chromium, and downloads none.
+# It drives the system's Chromium, and does not download one.
 $(VENV)/ready-browser: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	@touch $@
 
 setup: $(VENV)/ready ## set up the development environment in .venv
 
-demo: $(VENV)/ready-demo ## run the main job: cases of the retail desk, with approvals in the terminal (ARGS=--yes for scripts)
+demo: $(VENV)/ready-demo ## run the demo: cases of the retail desk, with approvals in the terminal (ARGS=--yes for scripts)
 	$(BIN)/interlock demo $(ARGS)
 
-serve: $(VENV)/ready ## serve the demo's cases with a console in the browser, on this machine: you decide for its customers (ARGS for more)
+serve: $(VENV)/ready ## serve the demo's cases with a console in the browser, on this machine; you decide for its customers (ARGS for more)
 	$(BIN)/interlock serve --demo --development $(ARGS)
 
-test: $(VENV)/ready ## run the tests, of large families a share; the slowest 20 and the time of all stand at the end
+test: $(VENV)/ready ## run the tests, with a share of each large family; print the slowest 20 and the total time
 	$(BIN)/python -m pytest -n $(WORKERS) --durations 20 $(ARGS)
 
 test-full: $(VENV)/ready ## run the tests in every setting, not only in the share that `make test` takes
 	INTERLOCK_FULL=1 INTERLOCK_ATTACKS=all HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-retest: $(VENV)/ready ## run what failed last time once more, one test at a time
+retest: $(VENV)/ready ## run the tests that failed last time again, one at a time
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -n 0 $(ARGS)
 
-lint: $(VENV)/ready ## check style, and that imports between the packages run one way
+lint: $(VENV)/ready ## check style, spelling, the words of the prose, and that imports between the packages run one way
 	$(BIN)/ruff check src tests notebooks scripts docs/conf.py
 	$(BIN)/ruff format --check src tests notebooks scripts docs/conf.py
 	$(BIN)/lint-imports
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile docs/*.md docs/*/*.md src notebooks/*.py scripts
+	$(BIN)/python -m scripts.prose
 
-format: $(VENV)/ready ## mend style where a tool can
+format: $(VENV)/ready ## fix style where a tool can
 	$(BIN)/ruff check --fix src tests notebooks scripts docs/conf.py
 	$(BIN)/ruff format src tests notebooks scripts docs/conf.py
 
@@ -71,7 +73,7 @@ types: $(VENV)/ready .venv-pyright/ready ## check types, strictly: the package w
 bench: $(VENV)/ready ## print the benchmarks, each as a ratio against a peer measured in the same run
 	$(BIN)/python -m tests.benchmarks
 
-bench-steps: $(VENV)/ready ## print what a step costs beside LangChain's create_agent, as one table (ARGS="--stores NORMAL --turns 10" for a part)
+bench-steps: $(VENV)/ready ## compare the cost of a step with LangChain's create_agent, as one table (ARGS="--stores NORMAL --turns 10" for a part)
 	$(BIN)/python -m tests.benchmarks.steps $(ARGS)
 
 profile: $(VENV)/ready ## print where a step's time goes, by package: calls, CPU, SQL statements, commits, bytes (ARGS="--shapes plain --functions 40")
@@ -86,30 +88,30 @@ chaos: $(VENV)/ready ## kill workflows at every fault point, a thousand times (A
 kills: $(VENV)/ready ## kill, stop and deploy workers under runs of the ready-made workflows (ARGS="--runs 10000 --kills 100 --stops 20 --restarts 1")
 	$(BIN)/python -m tests.engines.kills $(ARGS)
 
-queue-bench: $(VENV)/ready ## measure what the queue costs, beside the same runs without it
+queue-bench: $(VENV)/ready ## compare the cost of the queue with the same runs without it
 	$(BIN)/python -m tests.benchmarks.engines $(ARGS)
 
-# Of its own, as for the mutants.
+# A separate environment, as for the mutants.
 .venv-dbos/ready: pyproject.toml tests/engines/dbos.txt
 	$(PYTHON) -m venv .venv-dbos
 	.venv-dbos/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/engines/dbos.txt --editable '.[dev]'
 	@touch $@
 
-dbos: .venv-dbos/ready ## run workflows on DBOS as a second engine, and measure it beside the queue
+dbos: .venv-dbos/ready ## run workflows on DBOS as a second engine, and compare it with the queue
 	.venv-dbos/bin/python -m pytest -n 0 tests/engines/test_dbos.py
 	.venv-dbos/bin/python -m tests.benchmarks.engines $(ARGS)
 
-attacks: $(VENV)/ready ## make all hostile replays on LangChain's own stack, the desk, an agent with its middleware, and the door, side by side, and by hostile MCP clients (ARGS="--share 5" for a few)
+attacks: $(VENV)/ready ## run all hostile replays on LangChain's own stack, the desk, an agent with the middleware, and from outside the graph, side by side, and with hostile MCP clients (ARGS="--share 5" for a few)
 	$(BIN)/python -m tests.workflows.retail.attacks_report $(ARGS)
 	$(BIN)/python -m tests.mcp.server.attacks_report $(ARGS)
 
-# Of its own: what it takes has no place among what the tests need.
+# A separate environment: the tests do not need these packages.
 .venv-mutants/ready: pyproject.toml tests/mutants/requirements.txt
 	$(PYTHON) -m venv .venv-mutants
 	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/mutants/requirements.txt --editable '.[dev]'
 	@touch $@
 
-mutants: .venv-mutants/ready ## change one thing of the core at a time and see whether the tests notice (ARGS="rules/gate.py --sample 0" for all of a file)
+mutants: .venv-mutants/ready ## change one thing in the core at a time, and see whether the tests notice (ARGS="rules/gate.py --sample 0" for all of a file)
 	.venv-mutants/bin/python -m tests.mutants $(ARGS)
 
 .venv-origins/ready: pyproject.toml tests/agentdojo/requirements.txt
@@ -120,10 +122,10 @@ mutants: .venv-mutants/ready ## change one thing of the core at a time and see w
 origins: .venv-origins/ready ## replay AgentDojo's workspace and slack suites behind TrustedOrigins (ARGS="--share 10" for every tenth pair)
 	.venv-origins/bin/python -m tests.agentdojo $(ARGS)
 
-browser: $(VENV)/ready-browser ## look at the console in Chromium, which the system has to have: stories of several people, axe, light and dark, a phone
+browser: $(VENV)/ready-browser ## test the console in Chromium, which must be installed: stories of several people, axe, light and dark themes, a phone
 	INTERLOCK_FULL=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
 
-pictures: $(VENV)/ready-browser ## make the README's pictures of the console anew, in Chromium
+pictures: $(VENV)/ready-browser ## regenerate the README's screenshots of the console, in Chromium
 	INTERLOCK_PICTURES=1 INTERLOCK_REQUIRE_SERVERS=chromium $(BIN)/python -m pytest -n 0 tests/browser/test_pictures.py
 
 gallery: $(VENV)/ready ## write every picture and card, light and dark, into build/gallery; with Chromium as PNG too (look at them before you change one)
@@ -132,20 +134,20 @@ gallery: $(VENV)/ready ## write every picture and card, light and dark, into bui
 fuzz: $(VENV)/ready ## fuzz the HTTP API from its own description (ARGS=200 for more examples of each operation)
 	$(BIN)/python -m tests.serving.fuzz $(ARGS)
 
-notebooks: $(VENV)/ready ## write anew what is made from code: outputs of the notebooks, the page of errors
+notebooks: $(VENV)/ready ## regenerate everything that is generated from code: outputs of the notebooks, the page of errors
 	$(BIN)/python -m tests.notebooks.execution
 	$(BIN)/python -m tests.docs.error_page
 
 suite: $(VENV)/ready ## run LangGraph's own test-suite with the checkpointer: all of it on SQLite, a share on PostgreSQL (INTERLOCK_FULL=1 for all)
 	$(BIN)/python scripts/langgraph_suite.py -n $(WORKERS) $(ARGS)
 
-mcp: $(VENV)/ready ## start nine public MCP servers from npm and PyPI, pinned, and call their tools (needs npm and the network)
+mcp: $(VENV)/ready ## start nine pinned public MCP servers from npm and PyPI, and call their tools (needs npm and the network)
 	INTERLOCK_MCP=all $(BIN)/python -m pytest -n 0 tests/mcp/public $(ARGS)
 
 mcp-conformance: $(VENV)/ready ## run MCP's conformance suite and the Inspector's command line against served workflows (npm needed)
 	$(BIN)/python -m tests.mcp.conformance $(ARGS)
 
-mcp-conformance-client: $(VENV)/ready ## play the client scenarios of the protocol's conformance suite (needs npm and the network; ARGS="--scenario tools_call" for one)
+mcp-conformance-client: $(VENV)/ready ## run the client scenarios of the protocol's conformance suite (needs npm and the network; ARGS="--scenario tools_call" for one)
 	$(BIN)/python -m tests.mcp.conformance_client $(ARGS)
 
 test-lowest: ## run the tests against the lowest supported LangGraph 1.x
@@ -157,5 +159,5 @@ test-newest: ## run the tests against the newest LangGraph 1.x
 build: $(VENV)/ready ## build the sdist, and the wheel from it
 	$(BIN)/python -m build
 
-clean: ## remove what the targets above made
+clean: ## remove the files that the targets above created
 	rm -rf $(VENV) .venv-* .mutants dist build .pytest_cache .mypy_cache .ruff_cache .langgraph-suite .mcp-servers .mcp-conformance

@@ -51,14 +51,14 @@ Target: TypeAlias = "str | URL | Engine | AsyncEngine | Database"
 class SQLCheckpointer(BaseCheckpointSaver[str]):
     """Checkpoints for LangGraph in SQLite, PostgreSQL, MySQL or MariaDB; synchronous and asynchronous in one object.
 
-    Messages stand in the `conversation_…` tables, once each, and everything else in the `workflow_…` tables, which only refer
+    Messages are in the `conversation_…` tables, once each, and everything else in the `workflow_…` tables, which only refer
     to them. It is safe to use from several threads, event loops and processes at once.
 
     Args:
         target: A database URL, an engine, or an open `Database` (which the workflow store may share).
         conversation: Another database for the conversation.
         schema: The schema that the tables are in (PostgreSQL), or the database (MySQL).
-        serde: A serializer of your own, which gets every value. The default, `TypedSerializer`, gives back what it got or refuses it
+        serde: Your own serializer, which gets every value. The default, `TypedSerializer`, gives back what it got or refuses it
             when it is written, and calls nothing that a row names.
         strict: Whether the default serializer refuses classes that are not allowed. If not given, `LANGGRAPH_STRICT_MSGPACK` says, and
             a compiled workflow is strict with what it declares.
@@ -234,15 +234,15 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             self._commit(job)
 
     def delete_thread(self, thread_id: str, *, instance: bool = False) -> None:
-        """Delete everything of a thread, its conversation included. Late writes of runs that still go on are refused.
+        """Delete everything of a thread, its conversation included. Late writes of runs that still continue are refused.
 
         Args:
             thread_id: The thread.
             instance: Whether its workflow instances in this database are erased with it: all but their audit records, which stay without
-                payloads and verify. A new run on the thread begins anew.
+                payloads and verify. A new run on the thread starts over.
 
         Raises:
-            InProgress: An effect outside the database is under way on an instance. The thread stays.
+            InProgress: An effect outside the database is in progress on an instance. The thread stays.
         """
         if instance:
             self._erase_instances(str(thread_id))
@@ -275,7 +275,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         progress: Callable[[int, int, str], None] | None = None,
         after: str | None = None,
     ) -> RetentionReport:
-        """Delete what a retention does not keep, thread by thread, beside running workers. Run it again to go on after a stop.
+        """Delete what a retention does not keep, thread by thread, beside running workers. Run it again to continue after a stop.
 
         Args:
             policy: What is kept; the checkpointer's own `retention` if not given.
@@ -302,7 +302,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     def reencrypt(self, progress: Progress | None = None) -> ReencryptReport:
         """Encrypt with the newest key, and for its place, what was encrypted with older keys or not at all.
 
-        Each row is read back before it replaces the old one. It can be interrupted and run again, and workers may go on meanwhile if
+        Each row is read back before it replaces the old one. It can be interrupted and run again, and workers may continue meanwhile if
         they have the new key already. Open the checkpointer for it with `encrypted_only=False`.
 
         Raises:
@@ -333,7 +333,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         return Conversations(self._storage, self._sealing())
 
     def erase_conversation(self, thread_id: str) -> int:
-        """Erase every message of a thread, for good, and give how many there were. The workflow can be read and resumed."""
+        """Erase every message of a thread, permanently, and give how many there were. The workflow can be read and resumed."""
         return self.conversations.erase(thread_id)
 
     async def aerase_conversation(self, thread_id: str) -> int:

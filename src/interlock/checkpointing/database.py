@@ -63,7 +63,7 @@ class Database:
 
     Args:
         engine: The synchronous engine that everything runs on.
-        address: Where it is, for an engine of Interlock's own.
+        address: Where it is, for Interlock's own engine.
         application: The application's engine, for one that is not.
         capacity: How many connections and threads it may use.
     """
@@ -89,7 +89,7 @@ class Database:
         owned = application is None
         kept = self.capacity.kept if owned else 0
         self.connections = Connections(engine, kept=kept)
-        # SQLite's connections commit every statement anyway, unless it stands in a transaction.
+        # SQLite's connections commit every statement anyway, unless it is in a transaction.
         self.autocommitting = (
             self.connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=kept, autocommit=True)
         )
@@ -129,7 +129,7 @@ class Database:
             if schema is not None:
                 raise StoreError("SQLite has no schemas: leave `schema` out, and use separate files.")
             if address.url.database in {None, "", ":memory:"}:
-                return cls.in_memory()  # every connection of its own would be a database of its own
+                return cls.in_memory()  # every connection of its own would be its own database
         engine = create_engine(address, synchronous, connections=(capacity or Capacity()).connections)
         return cls(in_schema(engine, schema, address.dialect), address=address, capacity=capacity)
 
@@ -311,7 +311,7 @@ class Database:
         return _NO_TURN if self.write_lock is None else Turn(self.write_lock, self.engine.url)
 
     def refuse_own_turn(self) -> None:
-        """See that this thread or task does not hold the turn already: whoever waits for another's commit would wait for itself.
+        """See that this thread or task does not hold the turn already: anyone who waits for another's commit would wait for itself.
 
         Raises:
             StoreError: It does.
@@ -330,7 +330,7 @@ class Database:
         engine = await self._asynchronous()
         with self.translated():
             async with self._aturn(), engine.connect() as connection:
-                # Prepared statements go past SQLAlchemy, which begins a transaction only with a statement of its own.
+                # Prepared statements go past SQLAlchemy, which begins a transaction only with its own statement.
                 begun = await connection.run_sync(Begun, self.dialect, write=True)
                 try:
                     yield connection

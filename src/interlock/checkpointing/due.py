@@ -1,6 +1,6 @@
 """Runs that have become due: an approval was decided, an event or a deadline ended a wait, a person resolved an attempt.
 
-Whoever resumes run later (`interlock.engines`) is told in the transaction in which that happened, and writes its job in it: the job
+Anyone who resumes run later (`interlock.engines`) is told in the transaction in which that happened, and writes its job in it: the job
 is there when the decision is, and not otherwise.
 """
 

@@ -1,7 +1,7 @@
 """The threads of one database: those that run statements, and those that run the bodies of tools.
 
 They are apart from each other, because a body may take as long as it likes: no checkpoint and no other run's statement waits for it.
-Bodies that hold a transaction open have threads of their own, as many as there are for statements, for each of them holds a
+Bodies that hold a transaction open have their own threads, as many as there are for statements, for each of them holds a
 connection as well.
 """
 

@@ -41,7 +41,7 @@ def cancel(
 ) -> None:
     """Cancel an instance: nothing else may be called, and what was carried out is undone, newest first.
 
-    It is safe to repeat, and goes on then with what is left. Exit code 1 says that it could not be cancelled now, or that a person has to
+    It is safe to repeat, and continues then with what is left. Exit code 1 says that it could not be cancelled now, or that a person has to
     see to something.
     """
     by = Principal(who or getpass.getuser(), roles=frozenset(role or ()), tenant=tenant)

@@ -35,9 +35,9 @@ def tick(
     resume: Annotated[bool, typer.Option(help="Resume the graphs that were waiting.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Take up what is overdue or settled: approvals expire, are escalated or another edge is taken, waits end, graphs go on.
+    """Take up what is overdue or settled: approvals expire, are escalated or another edge is taken, waits end, graphs continue.
 
-    With --every it goes on; otherwise exit code 1 says that something could not be taken up.
+    With --every it continues; otherwise exit code 1 says that something could not be taken up.
     """
     pause = None if every is None else seconds_of("--every", every)
     graph, parent = load_app(app).graph(db), load_root(root)

@@ -31,7 +31,7 @@ class Cancellable(Claiming):
         final. What undoes a command is its `undo=`, or that of its edge.
 
         Args:
-            role: Whoever has this role, or one of these, may cancel.
+            role: Anyone who has this role, or one of these, may cancel.
             served: Whether the person may whom the instance serves.
             states: Only in these states; by default in every one that is not final.
             when: A guard over state, data and whoever cancels, which must hold as well.

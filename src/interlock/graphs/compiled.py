@@ -58,7 +58,7 @@ class WorkflowGraph(Invoking):
 
     @property
     def instances(self) -> Instances:
-        """The instances of this workflow: where they stand, their record, and the ways to act on them from outside."""
+        """The instances of this workflow: their state, their record, and the ways to act on them from outside."""
         return Instances(self)
 
     def stream(self, input: Any, config: Config | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002

@@ -36,7 +36,7 @@ class Invoking(GuardedState):
 
             Args:
                 input: `{"messages": [...]}`, with the `"data"` that a new instance starts with; `Command(resume=...)` answers what waits; None
-                    goes on where the thread stands.
+                    continues the state of the thread.
                 config: Names the thread: `{"configurable": {"thread_id": "t-1"}}`.
                 context: Who acts, a `Principal`. It comes from the application, never from the model.
                 kwargs: LangGraph's own options.

@@ -1,8 +1,8 @@
-"""What a workflow says of itself while it runs, to whoever streams in the mode `custom`: typed events.
+"""What a workflow says of itself while it runs, to anyone who streams in the mode `custom`: typed events.
 
 On the stream they are plain JSON, as the server and other languages take it; `parse_event` makes models of them. They are sent
 after the commit of what they tell of, and what they tell of may be told again: a node that runs again after a crash says the stored
-result once more, with `replayed`. Sensitive fields are masked in them; the interrupt that an approver decides on shows them.
+result again, with `replayed`. Sensitive fields are masked in them; the interrupt that an approver decides on shows them.
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ class DenialEvent(_OutcomeEvent):
 
 
 _WHERE_IT_APPLIES = frozenset({"fields", "supplied", "message", "sources"})
-"""What stands in an approval only where there is something of that kind."""
+"""What is in an approval only where there is something of that kind."""
 
 
 class ApprovalEvent(_StreamEvent):

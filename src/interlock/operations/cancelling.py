@@ -20,7 +20,7 @@ class Cancels(Door):
     def cancel(self, which: Which, reason: str, *, by: Principal) -> Cancellation:
         """Cancel an instance: nothing else may be called, what waits is closed, and what was carried out is undone, newest first.
 
-        It is safe to repeat, and goes on then with what is left. A tick does so as well, so that whoever is killed in between is made up
+        It is safe to repeat, and continues then with what is left. A tick does so as well, so that anyone who is killed in between is made up
         for. An instance with a thread is not run by this; a tick, or `resume`, lets its graph see that it is over.
 
         Args:

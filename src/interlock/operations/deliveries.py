@@ -107,7 +107,7 @@ class Deliveries:
         return delivery
 
     def tick(self, *, resume: bool = True) -> Ticked:
-        """Keep the deadlines: end the waits that are due, and resume every graph that has not gone on from what was settled."""
+        """Keep the deadlines: end the waits that are due, and resume every graph that has not continued from what was settled."""
         return run(self._engine.store, self.ticking(resume=resume))
 
     async def atick(self, *, resume: bool = True) -> Ticked:

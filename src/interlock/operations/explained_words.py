@@ -13,13 +13,13 @@ class ThreadStands:
     """What the checkpoints of an instance's thread say."""
 
     has_own: bool = False
-    """Whether the instance has a thread of its own, which `interlock resume` can run on."""
+    """Whether the instance has its own thread, which `interlock resume` can run on."""
     is_known: bool = False
     """Whether its checkpoints could be looked at."""
     asks: frozenset[str] = frozenset()
-    """What it stands at: ids of approvals, waits and attempts."""
+    """What it is at: ids of approvals, waits and attempts."""
     is_on_its_way: bool = False
-    """Whether a run of it is under way, or broke off."""
+    """Whether a run of it is in progress, or broke off."""
     since: str | None = None
     """When its last checkpoint was written."""
 

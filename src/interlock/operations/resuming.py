@@ -1,7 +1,7 @@
 """Letting graphs continue from where something was settled: an ended wait, a decided or expired approval, a resolved attempt.
 
 What settles it is committed in SQL first. Resuming only lets the graph see it; one that fails, or that a killed process never made, is
-made up for by a later tick. So a stop is struck off only once its thread was seen to have gone on.
+made up for by a later tick. So a stop is struck off only once its thread was seen to have continued.
 
 Of several ticks one takes a stop up, by a claim in SQL. Threads are taken up side by side, and one that fails comes after those behind it,
 with pauses that grow.
@@ -185,7 +185,7 @@ class Resumer:
         for one in due:
             claimed = yield from in_store(lambda connection, one=one: self._claimed(connection, one.stop, owner))  # type: ignore[misc]
             if claimed is None:
-                continue  # it has gone on, or somebody else is at it
+                continue  # it has continued, or somebody else is at it
             standing, error = yield from self._go_on(one, failed_before=claimed.attempts > 0)
             if error is None and standing in {_Standing.WAITS, _Standing.LEFT}:
                 done.workflow_ids.append(one.stop.workflow_id)

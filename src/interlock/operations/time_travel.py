@@ -1,7 +1,7 @@
-"""Time travel over a workflow: from before its last command only into an instance of its own.
+"""Time travel over a workflow: from before its last command only into its own instance.
 
-LangGraph goes on from any checkpoint that it is given. For a workflow that would do business again that was done already, so a
-run from behind the last command is refused before anything is written. `head` gives the place to go on from, and `fork` begins
+LangGraph continues from any checkpoint that it is given. For a workflow that would do business again that was done already, so a
+run from behind the last command is refused before anything is written. `head` gives the place to continue from, and `fork` begins
 another instance from the past of this one. `rejoin` is for a thread that has no past any more.
 """
 
@@ -77,7 +77,7 @@ def check_travel(
 
 
 def head(graph: CompiledWorkflow, config: Config, *, by: Principal | None) -> Steps[RunnableConfig]:
-    """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
+    """The config to continue with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
 
     Args:
         graph: The workflow.
@@ -122,7 +122,7 @@ async def _listed(saver: Any, config: Config) -> list[CheckpointTuple]:
 
 
 def rejoin(graph: CompiledWorkflow, config: Config, *, principal: Principal | None) -> Steps[RunnableConfig]:
-    """Let a thread whose checkpoints were lost go on with its instance, from where the row stands.
+    """Let a thread whose checkpoints were lost continue with its instance, from the state of the row.
 
     Args:
         graph: The workflow.
@@ -130,7 +130,7 @@ def rejoin(graph: CompiledWorkflow, config: Config, *, principal: Principal | No
         principal: Who asks for it; None for the application.
 
     Returns:
-        The config to go on with.
+        The config to continue with.
 
     Raises:
         RunError: There is no such instance for the principal's tenant.
@@ -171,7 +171,7 @@ def _rejoined(engine: Engine, connection: Connection, instance: Instance, thread
 def fork(
     graph: CompiledWorkflow, config: Config, *, thread_id: str, principal: Principal | None
 ) -> Steps[RunnableConfig]:
-    """Begin an instance of its own from a checkpoint of another one.
+    """Begin its own instance from a checkpoint of another one.
 
     State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there are
     not. What was done outside the database stays done.
@@ -183,7 +183,7 @@ def fork(
         principal: Who asks for it; None for the application. The new instance serves whom the other one serves.
 
     Returns:
-        The config of the new thread; `graph.invoke(None, config)` goes on with it.
+        The config of the new thread; `graph.invoke(None, config)` continues with it.
 
     Raises:
         RunError: There is no such instance, or the new thread is in use, for another tenant than the principal's.
@@ -225,7 +225,7 @@ def fork(
     )
     there: StateSnapshot = yield Either(lambda: graph.get_state(target), lambda: graph.aget_state(target))
     if there.values:
-        return target  # made before, by a call that broke off after this
+        return target  # made before, by an interrupted call after this
     channels = yield from engine.shown(instance, requester)
     copied = {
         "messages": values.get("messages", []),
@@ -243,7 +243,7 @@ def fork(
 
 
 def _entered(graph: CompiledWorkflow, target: RunnableConfig, principal: Principal | None) -> Steps[None]:
-    """Refuse whoever may not begin on the new thread."""
+    """Refuse anyone who may not begin on the new thread."""
     if principal is None:
         return
     engine, saver, by = graph.engine, graph.checkpointer or None, principal

@@ -38,7 +38,7 @@ class CancelRule:
     """Who may cancel an instance of a workflow, and when it is cancelled by itself. Nobody may who is not named."""
 
     roles: frozenset[str] = frozenset()
-    """Whoever has one of these roles."""
+    """Anyone who has one of these roles."""
     served: bool = False
     """The person whom the instance serves."""
     states: frozenset[str] | None = None

@@ -19,7 +19,7 @@ class Why(StrEnum):
     FINISHED = "finished"
     """The instance is over."""
     STATE = "state"
-    """It is no edge out of the current state."""
+    """It is not an edge out of the current state."""
     WAIT = "wait"
     """The same, where the state waits for an event or a deadline."""
     GUARD = "guard"
@@ -33,7 +33,7 @@ class Why(StrEnum):
     RULE_ERROR = "rule_error"
     """A rule about it broke."""
     UNDER_WAY = "under_way"
-    """A command's effect outside the database is under way, or of unknown outcome."""
+    """A command's effect outside the database is in progress, or of unknown outcome."""
     APPROVAL_OPEN = "approval_open"
     """It was proposed already, and waits for a decision."""
 
@@ -50,7 +50,7 @@ class Blocked:
 
 @dataclass(frozen=True)
 class Now:
-    """What is looked at beside the definition."""
+    """What is checked beside the definition."""
 
     view: GuardView
     now: int
@@ -58,7 +58,7 @@ class Now:
     history: History
     carried_out: Mapping[str, int]
     under_way: str | None = None
-    """The tool whose effect is under way or of unknown outcome."""
+    """The tool whose effect is in progress or of unknown outcome."""
     asked_about: Mapping[str, str] | None = None
     """The tools that wait for a decision, with the ids of their approvals."""
 

@@ -45,7 +45,7 @@ class Admission:
 
     @property
     def arguments(self) -> Any:
-        """The arguments for whoever looks at them or runs on them: a copy for each, so that nobody changes another's."""
+        """The arguments for anyone who looks at them or runs on them: a copy for each, so that nobody changes another's."""
         return self.bound.copied()
 
     @property

@@ -76,13 +76,13 @@ class Per(StrEnum):
 
 
 class History(Protocol):
-    """Counts what was carried out before, by the command ledger; effects that are under way count as well."""
+    """Counts what was carried out before, by the command ledger; effects that are in progress count as well."""
 
     def times(self, tools: Collection[str], *, per: Per, since: int | None) -> int:
         """How many times any of these tools was carried out since then (microseconds since 1970 UTC)."""
 
     def total(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Decimal | None:
-        """The sum of that field of their arguments, where a negative one counts as nothing; None when one of them is no number.
+        """The sum of that field of their arguments, where a negative one counts as nothing; None when one of them is not a number.
 
         It costs the same however many there are, as `times` does.
         """

@@ -24,14 +24,14 @@ class Service:
     links: dict[str, str]
     """More for the console's navigation: a text and where it leads, such as a tracing tool."""
     trace_url: str | None = None
-    """Where a trace is looked at, with `{trace_id}` in it."""
+    """Where a trace is checked, with `{trace_id}` in it."""
     planned: tuple[Definition, ...] = ()
     """Definitions that are to come: the fleet says which instances they would strand."""
     figures: Figures = field(default_factory=Figures)
     """Counted now and then."""
 
     def trace_href(self, trace_id: str) -> str | None:
-        """Where an instance's trace is looked at; None where nobody said."""
+        """Where an instance's trace is checked; None where nobody said."""
         return None if self.trace_url is None else self.trace_url.replace("{trace_id}", quote(trace_id, safe=""))
 
 

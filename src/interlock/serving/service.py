@@ -72,7 +72,7 @@ def service(
             their tokens are for it alone, and count nowhere else in the service.
         title: The name that the console and the API's description show.
         links: More for the console's navigation: a text and where it leads.
-        trace_url: Where a trace is looked at, such as `https://traces.example.com/trace/{trace_id}`: cases link to it.
+        trace_url: Where a trace is checked, such as `https://traces.example.com/trace/{trace_id}`: cases link to it.
         largest_body: How many bytes the body of a request may have.
 
     Returns:

@@ -45,7 +45,7 @@ class Replay:
     """
 
     stepper: Stepper
-    """Shows where the instance stands; in a notebook as a picture."""
+    """Shows the state of the instance; in a notebook as a picture."""
     _config: RunnableConfig
 
     def __init__(
@@ -223,7 +223,7 @@ class Replay:
         self.stepper.say(f"call {edge.tool.name}")
 
     def _go(self, granted: Sequence[Approval] = ()) -> None:
-        """Go on until the turn is over, or nobody in the path answers what is asked."""
+        """Continue until the turn is over, or nobody in the path answers what is asked."""
         left = [*granted]
         for _ in range(_MOST_STEPS):
             asked = self.stepper.waits_for
@@ -342,7 +342,7 @@ class DoorReplay(Replay):
     def _go(self, granted: Sequence[Approval] = ()) -> None:
         called, self._called = self._called, None
         if called is None:
-            return  # there is no graph to go on
+            return  # there is no graph to continue
         key = f"call-{self._steps}"
         with contextlib.suppress(*([OutcomeUnknown] if self._answers.breaks_off else [])):
             stood = self.graph.instances.propose(self._which, called.tool.name, {}, principal=self._caller, key=key)

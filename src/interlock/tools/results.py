@@ -153,7 +153,7 @@ def _reader(kind: Any) -> TypeAdapter[Any]:
 
 
 def _read(value: JSON, kind: Any, what: str) -> Any:
-    """Read what stands on the wire as a type of the application's.
+    """Read what is on the wire as a type of the application's.
 
     Raises:
         InvalidInput: It does not fit.

@@ -1,6 +1,6 @@
 """The tracing package: what a trace tells of a workflow, and the way from a trace to the audit record and back.
 
-Set `LANGSMITH_TRACING=true` and a workflow's runs say where they stand; give OpenTelemetry a provider and there are spans and
+Set `LANGSMITH_TRACING=true` and a workflow's runs say their state; give OpenTelemetry a provider and there are spans and
 metrics. Tracing watches and never decides: off, unsampled, slow or broken, a workflow does the same.
 
     from interlock.tracing import Outgoing, configure

@@ -190,7 +190,7 @@ def graph_run(
 
 @contextlib.contextmanager
 def below(reference: TraceReference) -> Iterator[None]:
-    """Let spans that begin meanwhile stand below a span of somebody else's; where one is current already, below that one."""
+    """Let spans that begin meanwhile are below a span of somebody else's; where one is current already, below that one."""
     context = _span_context(reference) if listens() else None
     if context is None:
         yield

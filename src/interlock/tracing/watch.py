@@ -153,7 +153,7 @@ def watching(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str
     caller = (current_trace.get() or {}).get("traceparent")
     with telemetry.step(watch.facts, config.get("metadata") or {}, value) as traceparent:
         with _harmless():
-            # Without a span of its own, the step stands in the trace of whoever called.
+            # Without its own span, the step is in the trace of the caller.
             watch.reference = reference_of(config, traceparent or (str(caller) if caller else None))
         token = _watched.set(watch)
         under = current_trace.set(watch.recorded_as())
@@ -180,7 +180,7 @@ def watched() -> bool:
 
 
 def reference_now() -> TraceReference | None:
-    """Where what happens now stands in a trace."""
+    """Where what happens now is in a trace."""
     watch = _watched.get()
     return None if watch is None else watch.reference
 

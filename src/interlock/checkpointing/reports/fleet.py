@@ -11,7 +11,7 @@ from ..tables.workflow import inbox, instances, outbox
 
 @dataclass(frozen=True)
 class StateCount:
-    """The instances of one workflow that stand in one state."""
+    """The instances of one workflow that are in one state."""
 
     workflow: str
     state: str
@@ -61,14 +61,14 @@ class Standing:
     definition: str
     """The fingerprint of the definition that moved them on."""
     is_held: bool
-    """Whether an effect of each is under way outside the database, or of unknown outcome."""
+    """Whether an effect of each is in progress outside the database, or of unknown outcome."""
     count: int
     example: str
     """The id of one of them."""
 
 
 def by_definition(connection: Connection, *, tenant: str | None) -> list[Standing]:
-    """Unfinished instances by what it takes to go on under another definition. Reads all of the tenant, as `by_state` does."""
+    """Unfinished instances by what it takes to continue under another definition. Reads all of the tenant, as `by_state` does."""
     columns = instances.c
     is_held = sa.case((columns.running_key.is_(None), 0), else_=1)
     statement = (

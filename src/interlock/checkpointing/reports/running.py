@@ -1,4 +1,4 @@
-"""Which instances of a workflow are running, and where they stand."""
+"""Which instances of a workflow are running, and their state."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -63,7 +63,7 @@ class Elsewhere:
         self._of_thread: dict[str, set[Future[None]]] = {}
 
     async def settle(self, thread_id: str, commit: Callable[[], None]) -> None:
-        """Return when it is committed. It goes on when the task is cancelled, and `finish` knows of it from this call on."""
+        """Return when it is committed. It continues when the task is cancelled, and `finish` knows of it from this call on."""
         done = self._database.threads.begin(Work.STATEMENTS, commit)
         with self._guard:
             self._of_thread.setdefault(thread_id, set()).add(done)

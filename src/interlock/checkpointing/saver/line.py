@@ -19,15 +19,15 @@ from .protocols import Told, Waiter
 MOST = 64
 """At most so many jobs in one commit."""
 PATIENCE_SECONDS = 0.003
-"""How long pending writes wait for the checkpoint that takes them along, for each job that is under way: the more there is to do, the
+"""How long pending writes wait for the checkpoint that takes them along, for each job that is in progress: the more there is to do, the
 later it comes."""
 LONGEST_PATIENCE_SECONDS = 0.05
 LONGEST_FINISH_SECONDS = 1.0
-"""How long whoever reads waits for what stands in line, at most: on SQLite, where they may hold the turn that it waits for."""
+"""How long anyone who reads waits for what is in line, at most: on SQLite, where they may hold the turn that it waits for."""
 LONGEST_FINISH_ON_SERVERS_SECONDS = 30.0
 """The same on servers, where nothing that they may hold keeps it there."""
 IMPATIENT_FOR = 3
-"""So many times they do not wait after they waited in vain."""
+"""So many times they do not wait after they waited without success."""
 MOST_APART = 16
 """At most so many jobs of tasks are done by themselves at once: each needs a connection."""
 
@@ -80,9 +80,9 @@ class Line:
             job.conversation.in_line += 1
 
     def finish(self, conversation: Conversation, seconds: float = LONGEST_FINISH_SECONDS) -> None:
-        """Return when what stands in line of a conversation is done, or after so many seconds.
+        """Return when what is in line of a conversation is done, or after so many seconds.
 
-        Whoever asks may hold what that waits for, as a tool does that has the turn: it is not waited for in vain.
+        The caller may hold what that waits for, as a tool does that has the turn: it is not waited for without success.
         """
         with self._guard:
             last = conversation.left + conversation.in_line
@@ -103,7 +103,7 @@ class Line:
     # A thread that waits
 
     def settle(self, job: Job, waiter: "ThreadWaiter") -> None:
-        """Return when the job, which stands in line, is committed or has failed. It goes on when the thread is interrupted."""
+        """Return when the job, which is in line, is committed or has failed. It continues when the thread is interrupted."""
         try:
             told = None
             if self._may_wait(job):
@@ -130,7 +130,7 @@ class Line:
     # A task that waits
 
     async def asettle(self, job: Job, waiter: "TaskWaiter") -> None:
-        """As `settle`. The job goes on when the task is cancelled."""
+        """As `settle`. The job continues when the task is cancelled."""
         if not self._may_wait(job):
             self._let_lead(job)
             await waiter.future
@@ -199,7 +199,7 @@ class Line:
     # Leading
 
     def _lead_once(self) -> None:
-        """Commit what waits: a thread that waits for its own job goes on with what it has to do after that."""
+        """Commit what waits: a thread that waits for its own job continues with what it has to do after that."""
         try:
             self._commit_together()
         finally:
@@ -214,7 +214,7 @@ class Line:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """The leader leaves; whoever is the first that waits takes its place."""
+        """The leader leaves; anyone who is the first that waits takes its place."""
         with self._guard:
             heir = next((job for job in self._waiting if job.urgent and job.thread_id not in self._apart), None)
             self._led = heir is not None
@@ -231,7 +231,7 @@ class Line:
                     apart = self._commit(batch)
         except BaseException as error:
             apart = ()
-            batch = batch or self._take()  # whoever waits for the same turn waits in vain as well
+            batch = batch or self._take()  # anyone who waits for the same turn waits without success as well
             for job in batch:
                 self._fail(job, error)
             if not isinstance(error, Exception):

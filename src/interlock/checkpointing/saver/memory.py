@@ -1,6 +1,6 @@
 """What is remembered of a conversation between two steps, so that unchanged messages cost nothing.
 
-It is only ever a memory: positions are taken for good when the transaction commits, whoever fails forgets, and the epoch
+It is only ever a memory: positions are taken permanently when the transaction commits, whoever fails forgets, and the epoch
 in the database says whether somebody else erased or removed something since.
 """
 
@@ -24,8 +24,8 @@ _CONVERSATION, _MESSAGE, _CHANNEL, _LIST, _IN_LIST = 2_000, 1_000, 400, 500, 32
 class Conversation:
     """The messages of one thread that are known here.
 
-    `lock` is held while values are encoded and stand in line: the order of positions is the order of commits. The positions from
-    `stored` up to `next` are of messages that are on their way. `in_line` counts its jobs that are under way, `left` those that were.
+    `lock` is held while values are encoded and are in line: the order of positions is the order of commits. The positions from
+    `stored` up to `next` are of messages that are on their way. `in_line` counts its jobs that are in progress, `left` those that were.
     """
 
     __slots__ = (
@@ -135,13 +135,13 @@ class Conversation:
             self.size -= len(self.lists.pop(slot).messages) * _IN_LIST + _LIST
 
     def claim(self, message: Message, message_id: str) -> None:
-        """A message that was stored without an id has one now, where it stands in a list: nobody else without one is the same."""
+        """A message that was stored without an id has one now, its state in a list: nobody else without one is the same."""
         self._no_longer_nameless(message)
         message.claim(message_id)
         self.learn_id(message, message_id)
 
     def supersede(self, message: Message) -> None:
-        """A message that was stored without an id is stored once more with one."""
+        """A message that was stored without an id is stored again with one."""
         self._no_longer_nameless(message)
         message.claimable, message.superseded = False, True
 

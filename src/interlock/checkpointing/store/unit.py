@@ -50,7 +50,7 @@ class Unit:
         self.completing: tuple[str, JsonObject] | None = None
         """The tool and the arguments of the command that this unit is about to write down as carried out."""
         self.secrets = Secrets()
-        """What stood in the masked fields of what was recorded: it is masked as well wherever else a record quotes it."""
+        """What was in the masked fields of what was recorded: it is masked as well wherever else a record quotes it."""
         self._before = instance
         self._entries: list[AuditEntry] = []
         self._events: list[EventEnvelope] = []
@@ -88,7 +88,7 @@ class Unit:
         )
 
     def enter(self, before: LedgerEntry | None, after: LedgerEntry) -> None:
-        """Write an entry of the ledger, or what changed of the one that stands there."""
+        """Write an entry of the ledger, or what changed of the one that is there."""
         self._entered.append((before, after))
 
     def move(self, *, state: str, data: JsonObject, finished: bool) -> None:
@@ -179,7 +179,7 @@ class Unit:
         return replace(entry, payload=payload)
 
     def _ruling(self, told: Any) -> Any:
-        """What a policy said: its reason and the names of arguments may quote what stood in one, the rest is ours."""
+        """What a policy said: its reason and the names of arguments may quote what was in one, the rest is ours."""
         return {name: self.secrets.value(value) if name in _QUOTING else value for name, value in told.items()}
 
 
@@ -190,7 +190,7 @@ _OURS = frozenset(
         "version", "waitId", "workflow", "wouldMoveTo",
     }
 )  # fmt: skip
-"""What our own code writes into records: no secret stands there, and a short word that is somebody's must not make it unreadable."""
+"""What our own code writes into records: no secret is there, and a short word that is somebody's must not make it unreadable."""
 _QUOTING = frozenset({"reason", "origins"})
 """What a policy's own code writes into its ruling."""
 

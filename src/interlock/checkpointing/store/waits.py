@@ -310,7 +310,7 @@ def of_instance(connection: Connection, workflow_id: str) -> list[Wait]:
 
 
 def trim(connection: Connection, *, before: int, limit: int) -> int:
-    """Delete at most `limit` waits, with their items, that ended before a moment and whose graphs have gone on.
+    """Delete at most `limit` waits, with their items, that ended before a moment and whose graphs have continued.
 
     Returns:
         How many were deleted.

@@ -130,7 +130,7 @@ def noted(engine: Engine, approval: ApprovalRequest, problem: str | None = None)
 def is_what_was_shown(engine: Engine, approval: ApprovalRequest, shown: object) -> bool:
     """Whether what a thread shows of a request, as a whole, is what was put there when it was asked.
 
-    A thread's checkpoints are no evidence: whoever can write them could show an approver another call than the one that runs.
+    A thread's checkpoints are no evidence: anyone who can write them could show an approver another call than the one that runs.
     """
     expected = approval.shown.get(_PRESENTED)
     if expected is None:  # asked by a release that took no note

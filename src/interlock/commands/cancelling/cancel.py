@@ -1,4 +1,4 @@
-"""Cancelling an instance, and what became of it: as whoever is outside the graph does it, and as a deadline does."""
+"""Cancelling an instance, and what became of it: as anyone who is outside the graph does it, and as a deadline does."""
 
 from functools import partial
 
@@ -23,7 +23,7 @@ from .undoing import undo_all
 
 
 def cancel(engine: Engine, workflow_id: str, reason: str, by: Principal) -> Steps[Cancellation]:
-    """Cancel an instance, and undo what can be undone now; doing it again goes on with what is left of it.
+    """Cancel an instance, and undo what can be undone now; doing it again continues with what is left of it.
 
     Raises:
         InputError: The workflow cannot be cancelled, or the reason cannot be kept.
@@ -47,7 +47,7 @@ def cancel(engine: Engine, workflow_id: str, reason: str, by: Principal) -> Step
 
 
 def take_up(engine: Engine, workflow_id: str) -> Steps[bool]:
-    """Go on with a cancel that is under way, or cancel an instance whose deadline has passed.
+    """Continue with a cancel that is in progress, or cancel an instance whose deadline has passed.
 
     Returns:
         Whether there was anything to do.
@@ -65,7 +65,7 @@ def take_up(engine: Engine, workflow_id: str) -> Steps[bool]:
 
 
 def go_on(engine: Engine, workflow_id: str) -> Steps[None]:
-    """Undo what can be undone now; whatever keeps that from going on is made up for by a tick."""
+    """Undo what can be undone now; whatever keeps that from continuing is made up for by a tick."""
     try:
         yield from undo_all(engine, workflow_id)
     except (ConflictError, OutcomeUnknown) as error:

@@ -1,4 +1,4 @@
-"""What became of cancelling an instance: what was undone, what is left for a person, and what is still under way."""
+"""What became of cancelling an instance: what was undone, what is left for a person, and what is still in progress."""
 
 from typing import Literal
 

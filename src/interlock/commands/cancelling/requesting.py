@@ -67,7 +67,7 @@ def checked_reason(reason: object) -> str:
 
 
 def request(engine: Engine, connection: Connection, workflow_id: str, reason: str, by: Principal) -> None:
-    """Cancel an instance on behalf of whoever may, in a write transaction; where it is cancelled already, nothing happens.
+    """Cancel an instance on behalf of anyone who may, in a write transaction; where it is cancelled already, nothing happens.
 
     Raises:
         RunError: It is not there, or another tenant's.
@@ -183,10 +183,10 @@ def _why_not(engine: Engine, rule: CancelRule, unit: Unit, by: Principal) -> str
 
 
 def _settle_what_runs(engine: Engine, unit: Unit) -> None:
-    """An effect that broke off is of unknown outcome from now on; one that is under way ends first.
+    """An interrupted effect is of unknown outcome from now on; one that is in progress ends first.
 
     Raises:
-        InProgress: One is under way.
+        InProgress: One is in progress.
     """
     instance = unit.instance
     if instance.running_key is None:

@@ -1,7 +1,7 @@
 """Undoing what was carried out on an instance that is cancelled: newest first, each gated, recorded and exactly once.
 
-How far it is stands in the ledger: the undo of a call has a key of its own, derived from the key of that call. So whoever is killed in
-between is made up for by whoever looks next, and two who are at it at once undo nothing twice.
+How far it is is in the ledger: the undo of a call has its own key, derived from the key of that call. So anyone who is killed in
+between is made up for by anyone who looks next, and two who are at it at once undo nothing twice.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def undo_all(engine: Engine, workflow_id: str) -> Steps[None]:
 
     Raises:
         ConflictError: Somebody else is at it.
-        StoreUnavailable: The database cannot be reached; a later tick goes on.
+        StoreUnavailable: The database cannot be reached; a later tick continues.
     """
     denied: dict[str, str] = {}
     while True:

@@ -319,7 +319,7 @@ class Outcomes:
     def enter(
         self, unit: Unit, ready: Admitted, proposal: Proposal, status: LedgerStatus, result: JsonObject | None
     ) -> LedgerEntry:
-        """Write where the command stands into the ledger, with the unit's next `flush`."""
+        """Write the state of the command into the ledger, with the unit's next `flush`."""
         done = status not in {LedgerStatus.STARTED, LedgerStatus.UNKNOWN}
         inside = ready.contract.effect is Effect.TRANSACTIONAL
         entry = LedgerEntry(

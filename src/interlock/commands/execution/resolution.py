@@ -1,4 +1,4 @@
-"""Resolving an attempt of unknown outcome: a person says what became of it, and the workflow goes on accordingly."""
+"""Resolving an attempt of unknown outcome: a person says what became of it, and the workflow continues accordingly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -41,7 +41,7 @@ class Found(StrEnum):
     RETRY = "retry"
     """It did not happen, and is to be tried again."""
     FAILED = "failed"
-    """It did not happen, and is not to be tried again: whoever proposed it is told so."""
+    """It did not happen, and is not to be tried again: its proposer is told so."""
 
 
 FoundName = Literal["happened", "retry", "failed"]
@@ -60,7 +60,7 @@ class Resolution:
     events: tuple[Event, ...] = field(default=())
     """What the tool would have emitted."""
     note: str | None = None
-    """How they know, for the record; and where it failed, what whoever proposed it is told."""
+    """How they know, for the record; and where it failed, what its proposer is told."""
     attempt: int | None = None
     """Which attempt they speak of, as they were shown it; None for the last one."""
 
@@ -159,7 +159,7 @@ def resolve(
 
 
 def _note(engine: Engine, unit: Unit, entry: LedgerEntry) -> None:
-    """Leave a note that the graph is to go on, for a tick to find where whoever resolves it does not let it."""
+    """Leave a note that the graph is to continue, for a tick to find where whoever resolves it does not let it."""
     if unit.instance.thread_id is not None:
         stop = Stop(Kind.ATTEMPT, entry.workflow_id, entry.idempotency_key)
         at = unit.now + int(LEFT_ALONE * 1_000_000)

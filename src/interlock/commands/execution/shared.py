@@ -119,14 +119,14 @@ class Execution:
         """The instance, in a write transaction, brought to this definition of the workflow.
 
         Raises:
-            RunError: It is not there, belongs to another tenant, or cannot go on under this definition.
+            RunError: It is not there, belongs to another tenant, or cannot continue under this definition.
         """
         return self._ours(self.engine.store.unit(connection, self.scope.workflow_id))
 
     def unit_for(
         self, connection: Connection, proposal: Proposal
     ) -> tuple[Unit, LedgerEntry | None, ApprovalRequest | None]:
-        """The instance, as `unit` gives it, with what stands in the ledger under a proposal's key, and its approval."""
+        """The instance, as `unit` gives it, with what is in the ledger under a proposal's key, and its approval."""
         unit, entry, approval = self.engine.store.unit_for(connection, self.scope.workflow_id, proposal.key)
         return self._ours(unit), entry, approval
 
@@ -162,16 +162,16 @@ class Execution:
         return replace(proposal, requester=self.scope.principal, is_claim=False)
 
     def judge_now(self, unit: Unit, proposal: Proposal) -> Verdict:
-        """The gate's verdict on a proposal as things stand in this transaction.
+        """The gate's verdict on a proposal as things are in this transaction.
 
         Raises:
-            DeniedError: The denial has to be recorded in a transaction of its own.
+            DeniedError: The denial has to be recorded in its own transaction.
         """
         forged = self.forged(unit, proposal)
         return verdict_on(self, unit, proposal) if forged is None else forged
 
     def preview(self, unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
-        """What the tool shows an approver of the call, computed from how things stand in this transaction; or why it shows nothing.
+        """What the tool shows an approver of the call, computed from how things are in this transaction; or why it shows nothing.
 
         Raises:
             DeniedError: As for `judge_now`.
@@ -221,7 +221,7 @@ class Execution:
         )
 
     def check_line(self, unit: Unit) -> None:
-        """Refuse to go on from before the last command.
+        """Refuse to continue from before the last command.
 
         Raises:
             StaleCheckpoint: This run's checkpoint is older than the last command, or of another thread.
@@ -230,7 +230,7 @@ class Execution:
             raise stale(unit.instance.workflow_id, unit.instance.state, unit.instance.revision)
 
     def check_idle(self, unit: Unit, proposal: Proposal) -> None:
-        """Let nothing else move the instance while an effect outside the database is under way.
+        """Let nothing else move the instance while an effect outside the database is in progress.
 
         Raises:
             InProgress: One is.
@@ -251,7 +251,7 @@ class Execution:
         """Refuse a call that was meant for another revision than the instance is at.
 
         Raises:
-            RevisionConflict: It was; the error says where the instance stands.
+            RevisionConflict: It was; the error says the state of the instance.
         """
         instance = unit.instance
         # Bringing the instance to this definition, in this very transaction, is no move that the caller could have known of.
@@ -272,7 +272,7 @@ class Execution:
 
     def replayed(self, unit: Unit, entry: LedgerEntry | None) -> Outcome:
         """The stored result of a command that was carried out before under the same key."""
-        # What was carried out on another line of history must not let this one go on as if it had followed it.
+        # What was carried out on another line of history must not resume this one as if it had followed it.
         head = unit.instance.head_checkpoint if same_line(self.scope, unit.instance, self.head) else None
         return Outcome({**(_there(entry).result or {}), "replayed": True}, unit.instance, replayed=True, head=head)
 
@@ -285,7 +285,7 @@ class Execution:
         approval: ApprovalRequest | None,
         sessions: Sessions,
     ) -> Admitted | Broken:
-        """Take over an attempt that broke off: try it again where that is safe, else let a person resolve it."""
+        """Take over an interrupted attempt: try it again where that is safe, else let a person resolve it."""
         self.check_line(unit)
         contract = self.engine.definition.contracts[proposal.tool]
         if contract.effect is not Effect.IDEMPOTENT or entry.tool_version != contract.version:
@@ -345,7 +345,7 @@ def of_somebody_else(proposal: Proposal, entry: LedgerEntry | None, approval: Ap
 
 
 def stale(workflow_id: str, state: str, revision: int) -> StaleCheckpoint:
-    """The error for going on from before the last command."""
+    """The error for continuing from before the last command."""
     return StaleCheckpoint(
         f"This run goes on from a checkpoint that is older than the last command of the workflow {workflow_id}, which stands in "
         f"{state!r} at revision {revision}. Nothing was done. Go on from where the workflow is, with the config that "
@@ -355,7 +355,7 @@ def stale(workflow_id: str, state: str, revision: int) -> StaleCheckpoint:
 
 
 def _there(entry: LedgerEntry | None) -> LedgerEntry:
-    assert entry is not None  # noqa: S101 -- something stands under the key
+    assert entry is not None  # noqa: S101 -- something is under the key
     return entry
 
 

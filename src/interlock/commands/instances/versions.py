@@ -1,6 +1,6 @@
-"""Instances that were begun under another definition of their workflow: whether they go on under this one, and how.
+"""Instances that were begun under another definition of their workflow: whether they continue under this one, and how.
 
-A definition is known by its version and a fingerprint of its states and edges, which stand in every instance's row. What the
+A definition is known by its version and a fingerprint of its states and edges, which are in every instance's row. What the
 states and edges of earlier ones were is kept beside, so that this release can tell what it changed.
 """
 
@@ -82,7 +82,7 @@ def why_stranded(
         version: Of the definition that the instance was moved on by.
         fingerprint: Of the same.
         state: Where the instance stands.
-        is_held: Whether an effect of it is under way outside the database, or of unknown outcome.
+        is_held: Whether an effect of it is in progress outside the database, or of unknown outcome.
     """
     if fingerprint == definition.fingerprint:
         return None

@@ -42,7 +42,7 @@ def traces(definition: Definition) -> bool:
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of one instance, as they stand in this transaction."""
+    """The sources of one instance, as they are in this transaction."""
 
     connection: Connection
     instance: Instance
@@ -85,7 +85,7 @@ class _Known:
     """Indexes of the instances that were worked on last, so that a source is read once and not at each call.
 
     A source never changes. One that was read in a transaction that came to nothing is missing among those that are there, and then
-    the index is made anew.
+    the index is recreated.
     """
 
     def __init__(self) -> None:

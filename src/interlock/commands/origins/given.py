@@ -16,7 +16,7 @@ from ..running.checkpoint_lookup import Saved, looking_at
 from ..running.scope import CHECKPOINT_MAP, RESUMING, THREAD_ID
 
 INTERRUPT = "__interrupt__"
-"""Under which LangGraph notes what versions the channels had when a run was gone on with."""
+"""Under which LangGraph notes what versions the channels had when a run was continued with."""
 MOST_STEPS = 50
 """How many steps of the outermost graph are gone back to its input; what was said longer ago is not known."""
 _PEOPLE = frozenset({"user", "human"})
@@ -45,7 +45,7 @@ def said_in_this_run(saver: Saved | None, configurable: Mapping[str, Any]) -> li
         if source == "input":
             given_at: Any = saved.checkpoint["channel_versions"].get(START)
             if given_at is None or (resumed_at is not None and resumed_at >= given_at):
-                return []  # the run was gone on with since
+                return []  # the run was continued with since
             return [*_texts(saved.checkpoint["channel_values"].get(START))]
         checkpoint = (saved.parent_config or {}).get("configurable", {}).get("checkpoint_id")
         if checkpoint is None:

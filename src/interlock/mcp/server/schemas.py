@@ -53,7 +53,7 @@ class CallSchema:
 
     schema: JsonObject
     is_nested: bool
-    """Whether the tool's own arguments stand under `arguments`, because they could not be told apart beside the others."""
+    """Whether the tool's own arguments are under `arguments`, because they could not be told apart beside the others."""
 
     def own_arguments(self, given: JsonObject) -> tuple[JsonObject, JsonObject]:
         """Take a call's arguments apart: those that say what is acted on, and the tool's own."""
@@ -67,7 +67,7 @@ class CallSchema:
 def call_schema(contract: ToolContract, *, is_pinned: bool, moves: bool) -> CallSchema:
     """Make the input schema of a tool as it is served: with the instance, and for what moves it, the revision.
 
-    The tool's own properties stand beside these. Where its schema speaks of the object as a whole, or has a property of one of
+    The tool's own properties are next to these. Where its schema speaks of the object as a whole, or has a property of one of
     these names, it stands whole under `arguments`.
 
     Args:
@@ -108,7 +108,7 @@ def result_schema(contract: ToolContract | None = None) -> JsonObject:
     """Make the output schema of a tool: the result of a command or a read, a denial, or what waits for a decision.
 
     Args:
-        contract: The tool whose output stands in the result; None where it may be any of the workflow's.
+        contract: The tool whose output is in the result; None where it may be any of the workflow's.
     """
     output = {} if contract is None else contract.output_schema()
     definitions: JsonObject = {key: output.pop(key) for key in ("$defs", "definitions") if key in output}

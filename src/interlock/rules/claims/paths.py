@@ -42,7 +42,7 @@ class StepKind(StrEnum):
     CANCEL = "cancel"
     """Somebody, or a deadline, cancels it; or everything is undone."""
     FORK = "fork"
-    """A new instance goes on from a checkpoint of this one, with a ledger of its own."""
+    """A new instance continues from a checkpoint of this one, with its own ledger."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Step:
     granted: tuple[Approval, ...] = ()
     """The stages of approval that were granted before the call ran."""
     proposer_roles: frozenset[str] = frozenset()
-    """Roles that whoever proposed certainly has."""
+    """Roles that the proposer certainly has."""
     because: str = ""
     """What it depends on: the guard that says yes, the condition that asks nobody, the event."""
     is_last: bool = False
@@ -226,7 +226,7 @@ class Paths:
         return edge.after is not None and not edge.after.names & situation.done
 
     def _answers(self, edge: Edge, situation: Situation) -> tuple[bool, ...]:
-        """What the guard of an edge may say in a situation, whoever proposes."""
+        """What the guard of an edge may say in a situation, the proposer."""
         if edge.guard is None or self.assumed.holds(edge.guard):
             return (True,)
         if isinstance(edge.guard, Condition):

@@ -1,4 +1,4 @@
-"""Where a value stands in what a tool returned, and a short excerpt of that: for an approver, who knows what they see there again."""
+"""Where a value is in what a tool returned, and a short excerpt of that: for an approver, who knows what they see there again."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,11 +9,11 @@ from .index import Origin
 from .words import number, plain
 
 AROUND = 50
-"""How many characters of an excerpt stand on each side of the value."""
+"""How many characters of an excerpt are on each side of the value."""
 LONGEST_VALUE = 60
-"""How many characters of the value itself stand in it."""
+"""How many characters of the value itself are in it."""
 SHORTEST = 3
-"""A text that is shorter stands everywhere, and where it stands says nothing."""
+"""A text that is shorter stands everywhere, and its state says nothing."""
 
 
 class Excerpt(NamedTuple):
@@ -26,7 +26,7 @@ class Excerpt(NamedTuple):
 
 
 def excerpt(output: Any, value: Any) -> Excerpt | None:
-    """Find a value in what a tool returned: where it stands alone, else in a text as a whole word.
+    """Find a value in what a tool returned: its state alone, else in a text as a whole word.
 
     Args:
         output: As it is on record, with what is sensitive masked.

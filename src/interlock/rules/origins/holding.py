@@ -19,7 +19,7 @@ WIDTH = 43
 LABEL_WIDTH = 22
 """How long the hash of a label is: 132 bits."""
 MOST_WORDS = 4_000
-"""How many words of one message are kept; a value that stands behind them is asked about."""
+"""How many words of one message are kept; a value that is behind them is asked about."""
 MOST_RECORDS = 1_000
 """How many records of one output are kept, likewise."""
 
@@ -37,7 +37,7 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True)
 class Records:
-    """The records of an output: their trusted values, and how they are named. Hashes stand in one text, one after the other."""
+    """The records of an output: their trusted values, and how they are named. Hashes are in one text, one after the other."""
 
     values: str = ""
     """The hashes of all values, those of the first record first."""
@@ -119,12 +119,12 @@ def _counts(each: Sequence[int]) -> JSON:
 
 
 def chunks(hashes: str, width: int) -> list[str]:
-    """The hashes that stand in one text."""
+    """The hashes that are in one text."""
     return [hashes[at : at + width] for at in range(0, len(hashes), width)]
 
 
 def label_hash(small_words: Sequence[str], hashed: Hashed) -> str:
-    """The hash of a label by those of its words; half as wide, for it names a record and is no value."""
+    """The hash of a label by those of its words; half as wide, for it names a record and is not a value."""
     return hashed("l:" + "".join(small_words))[:LABEL_WIDTH]
 
 
@@ -289,7 +289,7 @@ class _Gathering:
                     known.mark is not None and known.mark.kind is MarkKind.ID for known in self.fields.at(here)
                 )
                 for inner in value:
-                    if each_is_one:  # of several ids in a list each names a record of its own
+                    if each_is_one:  # of several ids in a list each names its own record
                         one = _Record()
                         self.walk(inner, here, one)
                         self._close(one, is_alone=False)

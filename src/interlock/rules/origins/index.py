@@ -75,7 +75,7 @@ class Index:
         self.add(sources, named)
 
     def add(self, sources: Iterable[Held], named: Sequence[Named] = ()) -> None:
-        """Look into more sources. Records that nobody named before are looked at again, for they may be named now.
+        """Look into more sources. Records that nobody named before are checked again, for they may be named now.
 
         Args:
             sources: What is kept of each.
@@ -148,7 +148,7 @@ class Index:
         return Found(Origin.NOWHERE)
 
     def is_secret(self, value: Any) -> bool:
-        """Whether a value stood in a field that a tool calls sensitive."""
+        """Whether a value was in a field that a tool calls sensitive."""
         return value is not None and self._hashed(f"v:{plain(str(value))}") in self._secrets
 
     def _said_at(self, value: Any) -> int | None:
@@ -230,7 +230,7 @@ _FEW = 60
 
 
 def _places(one: str, hashes: str, width: int) -> Iterator[int]:
-    """Where a hash stands in a text of hashes: the number of each place at which one begins."""
+    """Where a hash is in a text of hashes: the number of each place at which one begins."""
     at = hashes.find(one)
     while at >= 0:
         if at % width == 0:

@@ -111,7 +111,7 @@ def is_address(word: str) -> bool:
 
 
 def addresses(text: str) -> Iterator[list[str]]:
-    """What of a text may lead somewhere or name an account: single words, and numbers that stand in groups, such as `4111 1111 1111 1111`.
+    """What of a text may lead somewhere or name an account: single words, and numbers that are in groups, such as `4111 1111 1111 1111`.
 
     Gives:
         The words of each, without the punctuation around them.

@@ -208,7 +208,7 @@ async def cancellation(workflow_id: WorkflowIdPath, serves: Serves, caller: Call
 
 @router.post("/instances/{workflow_id}/fork", operation_id="forkInstance", status_code=HTTPStatus.CREATED)
 async def fork(workflow_id: WorkflowIdPath, body: ForkRequest, serves: Serves, caller: Calls) -> ForkAnswer:
-    """Begin an instance of its own from a checkpoint of this one's thread; no business is repeated."""
+    """Begin its own instance from a checkpoint of this one's thread; no business is repeated."""
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     config = found.config(body.checkpoint_id)
     made = await found.instances.afork(config, thread_id=body.thread_id, principal=caller.looks_as)

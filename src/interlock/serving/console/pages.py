@@ -157,7 +157,7 @@ def to(request: Request, path: str, done: str | None = None) -> RedirectResponse
 
 
 def problem_page(request: Request, error: InterlockError, caller: Caller | None) -> Response:
-    """An error as a page; whoever is not signed in is asked to."""
+    """An error as a page; anyone who is not signed in is asked to."""
     if isinstance(error, Unauthenticated):
         answer = to(request, "/console/sign-in")
         answer.delete_cookie(SESSION_COOKIE, path=root_of(request) or "/")

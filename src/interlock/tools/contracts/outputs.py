@@ -15,7 +15,7 @@ from .yes_or_no import discard
 
 
 def checked_output(tool: str, output: TypeAdapter[Any], value: Any, longest: int) -> JSON:
-    """What a tool returned, held against its contract, as it is on the wire.
+    """What a tool returned, validated against its contract, as it is on the wire.
 
     Args:
         tool: The tool's name.

@@ -75,7 +75,7 @@ def undo_of(given: object, place: str) -> Undoes:
     """Read what is given as `undo=`.
 
     Raises:
-        ContractError: It is no command.
+        ContractError: It is not a command.
     """
     found = Undo(given) if isinstance(given, ToolContract) else given
     if found is None or found is False:

@@ -47,7 +47,7 @@ def redact(value: JSON, sensitive: Collection[str] = ()) -> JSON:
             (lists are passed through). Case and underscores make no difference: ``card_number`` is ``cardNumber``.
 
     Fields whose names say that they hold a secret (`password`, `api_key`, `authorization` …) are redacted in any case, and so are
-    such fields where they stand as pairs of name and value, or inside a text: JSON, also where it is cut off, and what looks like it.
+    such fields their state as pairs of name and value, or inside a text: JSON, also where it is cut off, and what looks like it.
     """
     return _Redacting(frozenset(sensitive), None).form(value, ())
 

@@ -11,7 +11,7 @@ from ..canonical import JSON
 from ..wire import camel
 
 LONGEST = 100_000
-"""How many schemas may be held against the values of one call, in all."""
+"""How many schemas may be validated against the values of one call, in all."""
 LONGEST_TOLD = 3_000
 """As `LONGEST`, for a call of which it is said in detail what is wrong: that takes far longer than to see that something is."""
 
@@ -23,11 +23,11 @@ class Cost:
     """Counts what one schema costs."""
 
     def __init__(self, beside: dict[int, list[Any]]) -> None:
-        """Take what is held against the same value together with each schema, by its id."""
+        """Take what is validated against the same value together with each schema, by its id."""
         self._beside = beside
 
     def of(self, schema: Any, value: JSON) -> int:
-        """How many schemas are held against the data and what is in it, at most a little more than `LONGEST`."""
+        """How many schemas are validated against the data and what is in it, at most a little more than `LONGEST`."""
         counted: dict[tuple[int, int], int] = {}
 
         def count(item: Any, data: Any) -> int:
@@ -50,7 +50,7 @@ class Cost:
 
 
 def _into(schema: dict[str, Any], data: Any) -> Iterator[tuple[Any, Any]]:
-    """The schemas that are held against the parts of a value, each with its part."""
+    """The schemas that are validated against the parts of a value, each with its part."""
     if isinstance(data, dict):
         named = schema.get("properties")
         named = named if isinstance(named, dict) else {}

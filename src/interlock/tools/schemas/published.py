@@ -1,4 +1,4 @@
-"""What is asked of a JSON Schema that comes from elsewhere, before data is held against it."""
+"""What is asked of a JSON Schema that comes from elsewhere, before data is validated against it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ DEEPEST = 64
 LONGEST = 500_000
 """How many characters a schema may have."""
 MOST_AT_ONCE = 1_000
-"""How many schemas may have to be held against one and the same value."""
+"""How many schemas may have to be validated against one and the same value."""
 
 _ONE = ("not", "if", "then", "else")
 _SEVERAL = ("allOf", "anyOf", "oneOf")
@@ -116,7 +116,7 @@ class _References:
         return found
 
     def _width(self, item: Any) -> int:
-        """How many schemas are held against a value together with this one."""
+        """How many schemas are validated against a value together with this one."""
         if not isinstance(item, dict):
             return 1
         if id(item) in self._under_way:
@@ -133,7 +133,7 @@ class _References:
         return self._counted[id(item)]
 
     def _beside(self, item: Schema) -> Iterator[Any]:
-        """The schemas that are held against the same value."""
+        """The schemas that are validated against the same value."""
         for key in _REFERENCES:
             if key in item:
                 yield self._target(item[key])

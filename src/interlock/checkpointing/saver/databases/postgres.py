@@ -1,7 +1,7 @@
 """Whole puts in one statement on PostgreSQL: one round trip and one transaction, with the same conditions as elsewhere.
 
 The first parts of the statement move the heads, or find that they must not; every other part depends on those. What they did nothing
-for goes the ordinary way, which finds out why. A row that another transaction holds is passed over, so that whoever has to wait does
+for goes the ordinary way, which finds out why. A row that another transaction holds is passed over, so that anyone who has to wait does
 not keep others waiting, who are in the same statement.
 """
 
@@ -33,7 +33,7 @@ ON CONFLICT (thread_id) DO NOTHING RETURNING thread_id, id"""
 
 # For one conversation, with what there is only once in it as single values: lists cost the driver more.
 _ONE = {
-    # The lock makes whoever deletes or erases wait: what a statement sees of other rows is as old as its beginning.
+    # The lock makes anyone who deletes or erases wait: what a statement sees of other rows is as old as its beginning.
     "conversation": """
 SELECT 1 FROM {conversation_threads} WHERE id = %(conversation)s AND epoch = %(epoch)s FOR KEY SHARE SKIP LOCKED""",
     "moved": """

@@ -4,7 +4,7 @@ LangChain's own message classes are packed as the dictionary of their fields and
 because exactly these fields came out of a validated message. Everything else (other classes, extra fields, private
 attributes, values that msgpack does not know, fields of another langchain-core) goes through the serializer or the class.
 
-The id of a message stands beside its bytes. Reducers give ids to messages that were written without one, and what was stored
+The id of a message is next to its bytes. Reducers give ids to messages that were written without one, and what was stored
 of such a message stays the same then.
 """
 
@@ -58,9 +58,9 @@ _set_fields = object.__setattr__
 _set_names: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_fields_set__"].__set__
 _set_extra: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_extra__"].__set__
 UNNAMED = ""
-"""What stands in the column of the id as long as a message may still be given one (`Message.claimable`)."""
+"""What is in the column of the id as long as a message may still be given one (`Message.claimable`)."""
 SUPERSEDED = "\n"
-"""What stands there once the same message was stored again, with its id (`Message.superseded`)."""
+"""What is there once the same message was stored again, with its id (`Message.superseded`)."""
 
 _set_private: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_private__"].__set__
 _message_types: dict[type, bool] = {}
@@ -79,17 +79,17 @@ def is_message_type(cls: type) -> bool:
 class Message:
     """A message as it is stored, with what is needed to make any number of copies of it.
 
-    What is in its bytes is looked at when it is first compared or loaded again: most messages of an old conversation are loaded once.
+    What is in its bytes is checked when it is first compared or loaded again: most messages of an old conversation are loaded once.
 
     Attributes:
-        position: Where it stands in its conversation.
+        position: Where it is in its conversation.
         kind: `m` for the fast codec; anything else is the serializer's.
         body: The bytes as they are stored, before encryption.
         message_id: Its id, if it has one.
         role: What it is, for people who read the table.
         claimable: Whether it may still be given an id: it was on its way into a channel, and no channel holds it without one.
         foreign: Whether it was read without an id, so that another process may have given it one since.
-        superseded: Whether the same message was stored once more, with an id: a memory that read it may not give it one in its place,
+        superseded: Whether the same message was stored again, with an id: a memory that read it may not give it one in its place,
             since another may do the same.
         seen: By what a message is recognised whose bytes say nothing, as far as that is known.
     """
@@ -113,7 +113,7 @@ class Message:
 
     @property
     def name(self) -> str | None:
-        """What stands in the column of its id."""
+        """What is in the column of its id."""
         if self.message_id is not None:
             return self.message_id if can_stand_beside(self.message_id) else None
         return SUPERSEDED if self.superseded else UNNAMED if self.claimable else None
@@ -159,7 +159,7 @@ class Message:
                 if value is None or type(value) is str:
                     continue
                 if value or type(value) not in (dict, list):
-                    break  # something that can be changed in place: every copy is unpacked anew
+                    break  # something that can be changed in place: every copy is unpacked again
                 (dicts if type(value) is dict else lists).append(name)
             else:
                 simple = True

@@ -132,7 +132,7 @@ def forget(connection: Connection, workflow_id: str) -> None:
 
 
 def to_take_up(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
-    """Instances whose cancel is under way, or due: each twice, as the id of what is taken up and of its instance."""
+    """Instances whose cancel is in progress, or due: each twice, as the id of what is taken up and of its instance."""
     found: list[tuple[str, str]] = []
     for which in (
         sa.and_(cancellations.c.status == _literal(CancelStatus.OPEN)),

@@ -14,7 +14,7 @@ from ..sql.embedding import on_its_own
 from ..waits import WaitStatus
 
 LEFT_ALONE = 5.0
-"""For so many seconds a decision, or a resolution, is left to whoever took it: as a rule they let the graph go on themselves."""
+"""For so many seconds a decision, or a resolution, is left to whoever took it: as a rule they resume the graph themselves."""
 
 
 class Kind(StrEnum):
@@ -53,7 +53,7 @@ class Stop:
 def pending(
     connection: Connection, *, workflow: str, now: int, decided_before: int, inside: bool, limit: int
 ) -> list[Stop]:
-    """The stops of a workflow whose graphs have not gone on yet and are to be tried now: of each kind the new ones first.
+    """The stops of a workflow whose graphs have not continued yet and are to be tried now: of each kind the new ones first.
 
     Args:
         connection: The connection.
@@ -140,7 +140,7 @@ def _literal(status: StrEnum) -> sa.ColumnElement[str]:
 
 
 def is_pending(connection: Connection, stop: Stop) -> bool:
-    """Whether the graph has not gone on from a stop yet, as far as is known."""
+    """Whether the graph has not continued from a stop yet, as far as is known."""
     if stop.kind is Kind.WAIT:
         found = sa.select(waits.c.wait_id).where(
             waits.c.wait_id == stop.id, waits.c.resumed == 0, waits.c.status != WaitStatus.OPEN.value
@@ -157,7 +157,7 @@ def is_pending(connection: Connection, stop: Stop) -> bool:
 
 
 def mark(connection: Connection, stop: Stop) -> None:
-    """Write down that the graph has gone on from a stop."""
+    """Write down that the graph has continued from a stop."""
     if stop.kind is Kind.WAIT:
         connection.execute(sa.update(waits).where(waits.c.wait_id == stop.id).values(resumed=1))
     elif stop.kind is Kind.APPROVAL:
@@ -170,7 +170,7 @@ def mark(connection: Connection, stop: Stop) -> None:
 
 
 def mark_all(connection: Connection, workflow_id: str) -> None:
-    """Write down that the graph of an instance has gone on from everything that was settled: a whole run of it has ended since."""
+    """Write down that the graph of an instance has continued from everything that was settled: a whole run of it has ended since."""
     connection.execute(
         sa.update(approvals)
         .where(

@@ -73,7 +73,7 @@ class TestTheSixQuestions:
         told = {name: sections(screen("case", f"t-{name}"))["waits for"] for name in on_call.SCRIPTS}
         assert told["refund"] == "A decision on order.refund, for ann."
         assert told["ask"].startswith("desk.customer.replied.v1, since ")
-        assert told["send"] == "A person has to say what became of parcel.send (attempt 1), which broke off."
+        assert told["send"] == "A person has to say what became of parcel.send (attempt 1), which was interrupted."
         assert told["note"].startswith("It rests in 'open' until somebody says something")
 
     def test_who_may_decide(self, database: str) -> None:
@@ -99,8 +99,8 @@ class TestTheSixQuestions:
         assert re.fullmatch(
             f"{moment}, if nobody has decided on order.refund, the request is rejected. A tick does it.", told["refund"]
         )
-        assert re.fullmatch(f"{moment} it goes on to 'closed'. A tick does it.", told["ask"])
-        assert told["send"] == "Nothing: it stands still for ever, for parcel.send is never tried again by itself."
+        assert re.fullmatch(f"{moment} it continues to 'closed'. A tick does it.", told["ask"])
+        assert told["send"] == "Nothing: it waits forever, because parcel.send is never retried automatically."
         assert told["note"] == "Nothing: it stays in 'open' for ever."
 
     def test_how_do_i_let_it_go_on(self, database: str) -> None:
@@ -122,7 +122,7 @@ class TestTheSixQuestions:
         assert [words[-1] for words in (retry, failed)] == ["--retry", "--failed"]
         done = run(*(word.replace("WHO", "op").replace("JSON", '"sent"') for word in happened))
         assert done.exit_code == 0, done.output
-        assert "went on" in done.output
+        assert "resumed" in done.output
         assert stands("t-send").attempts == ()
 
 
@@ -179,14 +179,14 @@ class TestDecidedAndNotGoneOn:
         told = sections(screen("case", "t-refund"))
         assert (
             told["waits for"]
-            == "The request for order.refund was approved by sue, and its thread has not gone on since."
+            == "The request for order.refund was approved by sue, and its thread has not continued since."
         )
-        assert told["if nobody acts"] == "The next tick lets its thread go on."
+        assert told["if nobody acts"] == "The next tick resumes its thread."
         (resume, audit) = commands(screen("case", "t-refund"))
         assert (resume[0], audit[0]) == ("resume", "audit")
         done = run(*resume)
         assert done.exit_code == 0, done.output
-        assert "went on, and is in 'open'" in done.output
+        assert "resumed, and is in 'open'" in done.output
         assert on_call.RAN[-1] == "refund 5"
 
 

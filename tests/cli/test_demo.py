@@ -130,7 +130,7 @@ def test_when_nobody_answers_it_stops_and_goes_on_later(tmp_path: Path, undistur
     assert shop_of(path).orders["#W1001"].status is OrderStatus.PENDING
     resumed = run("demo", "--db", str(path), "--yes")
     assert resumed.exit_code == 0
-    assert "It stands in identified" in resumed.stdout
+    assert "It is in identified" in resumed.stdout
     assert hops_of(path) == hops_of(undisturbed)
 
 

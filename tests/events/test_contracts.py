@@ -144,7 +144,7 @@ def test_a_breaking_change_without_a_new_version_fails_the_applications_tests(tm
         assert_events_compatible(tmp_path, [variant(parcel_id=(str, ...), line=(Line, ...))])
 
     exported.write_text("{")
-    with pytest.raises(ContractError, match="no JSON Schema"):
+    with pytest.raises(ContractError, match="not a JSON Schema"):
         assert_events_compatible(tmp_path, [variant(**BASE)])
 
 
@@ -217,7 +217,7 @@ def test_a_cloudevent_of_somebody_else_is_an_event_too() -> None:
         ({"id": ""}, "no id"),
         ({"type": None}, "no type"),
         ({"time": "soon"}, "occurredAt"),
-        ({"data": [1]}, "no JSON object"),
+        ({"data": [1]}, "not a JSON object"),
         ({"data": {"traceId": "forged"}}, "Interlock's own"),
         ({"data": {"eventName": "other.v1", "eventId": "1"}}, "this is not an event"),
     ],

@@ -172,7 +172,7 @@ class TestWhileAnEffectIsUnderWay:
         flow, cancel = self.desk(clock, meanwhile)
         with closing_desk(flow, clock=clock) as desk:
             workflow_id = desk.start()
-            with pytest.raises(OutcomeUnknown, match="nobody knows"):
+            with pytest.raises(OutcomeUnknown, match="it is unknown whether"):
                 desk.graph.instances.execute(workflow_id, cancel, {})
             assert desk.deliveries.tick().ended == []
             assert desk.state(workflow_id) == "asked"

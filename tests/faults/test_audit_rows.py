@@ -275,7 +275,7 @@ def test_heads_leave_as_events_once_each_and_can_be_checked_by_them(path: Path, 
 
     assert problems(path) == []
     checked = run("audit", "wf_1", "--db", str(path), "--verify", "--heads", str(heads), "--key", str(public))
-    assert (checked.exit_code, "written anew" in " ".join(checked.stdout.split())) == (1, True)
+    assert (checked.exit_code, "rewritten" in " ".join(checked.stdout.split())) == (1, True)
 
 
 def test_what_is_no_key_is_refused(tmp_path: Path) -> None:

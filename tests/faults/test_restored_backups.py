@@ -192,7 +192,7 @@ def test_work_goes_on_at_once_when_somebody_has_said_so(desk: Desk) -> None:
 
 def test_nobody_says_so_for_nobody(desk: Desk) -> None:
     desk.store.recovery.mark_restored()
-    with pytest.raises(InputError, match="Who says"):
+    with pytest.raises(InputError, match="does not name the person"):
         desk.store.recovery.resume(by=" ")
     with pytest.raises(StoreHeld):
         asyncio.run(desk.relay())
@@ -303,7 +303,7 @@ class TestTheCommandLine:
         with pytest.raises(StoreHeld):
             WorkflowStore(url).refuse_held()
         agreed = run("db", "resume", "--db", url, "--as", "otto", stdin="y\n")
-        assert "Work goes on, says otto." in agreed.stdout
+        assert "Released by otto." in agreed.stdout
         WorkflowStore(url).refuse_held()
 
     def test_a_script_says_yes(self, url: str, desk: Desk) -> None:

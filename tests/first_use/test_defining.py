@@ -131,7 +131,13 @@ def opened(url: str) -> Any:
 @table(
     ("postgres://", opened("postgres://me@127.0.0.1/x"), "SQLAlchemy calls it postgresql", "postgresql://"),
     ("a path in place of a URL", opened("cases.db"), "not a database URL", "sqlite:///shop.db"),
-    ("a folder that is not there", opened("sqlite:////nowhere/x.db"), "'/nowhere'", "does not exist", "create it"),
+    (
+        "a folder that is not there",
+        opened("sqlite:////nowhere/x.db"),
+        "'/nowhere'",
+        "does not exist",
+        "create the folder",
+    ),
     ("nobody listens", opened("postgresql://me@127.0.0.1:9/x"), "did not answer", "check host and port"),
     ("a file that is no database", opened(f"sqlite:///{__file__}"), "not an intact SQLite database", "Give the path"),
 )

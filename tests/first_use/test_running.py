@@ -76,7 +76,7 @@ def over() -> Any:
     ("an answer by the requester", lambda: waiting().invoke(Command(resume="approve"), HERE, context=ada), "ada may not approve", "their own request"),
     ("an answer by nobody", lambda: waiting().invoke(Command(resume="approve"), HERE), "who decides is not known", "context=Principal("),
     ("a wrong approval id", lambda: waiting().instances.decide("apr_1", "approve", by=grace), "no approval 'apr_1'", "instances.approvals()"),
-    ("a command without a key", lambda: waiting().instances.propose(HERE, do, {"x": "1"}, principal=ada), "neither a key nor a revision", "Give key="),
+    ("a command without a key", lambda: waiting().instances.propose(HERE, do, {"x": "1"}, principal=ada), "neither a key nor a revision", "Pass key="),
 )  # fmt: skip
 def test_it_is_said_when_it_is_run(mistake: Mistake) -> None:
     mistake.check()
@@ -99,13 +99,13 @@ def no_return(x: str) -> bool:
 
 
 @table(
-    ("a guard that raises", guarded(lambda view: view.data.missing > 1), "the guard of the edge open --a.do--> closed raised AttributeError", "has to be mended"),
+    ("a guard that raises", guarded(lambda view: view.data.missing > 1), "the guard of the edge open --a.do--> closed raised AttributeError", "must be fixed"),
     ("a guard that answers with a reason", guarded(lambda view: "no because"), "a value of the type str", "return True or False"),
     ("a guard that answers like a check", guarded(lambda view: view.data.n > 1 or "too small"), "a value of the type str", "return True or False"),
-    ("a check that raises", checked(check=lambda x: 1 / 0), "raised ZeroDivisionError", "has to be mended"),
+    ("a check that raises", checked(check=lambda x: 1 / 0), "raised ZeroDivisionError", "must be fixed"),
     ("a check that answers None", checked(check=no_return), "NoneType", "return True"),
     ("a check that says no", checked(check=lambda x: "there is no order 1"), "cannot be done: there is no order 1", "Nothing was changed"),
-    ("a condition that raises", asks(lambda x: int("q") > 1), "raised ValueError", "has to be mended"),
+    ("a condition that raises", asks(lambda x: int("q") > 1), "raised ValueError", "must be fixed"),
     ("a condition that answers with a text", asks(lambda x: "x is large"), "a value of the type str", "return True or False"),
     ("a condition that forgot to return", asks(no_return), "NoneType", "return True or False"),
 )  # fmt: skip

@@ -166,7 +166,7 @@ class TestOnTheCommandLine:
             assert any(step.command.endswith("--resume") and "approve" in step.command for step in told.next_steps)
         done = run("approvals", "approve", proposal_id, "--as", "sue", "--role", "supervisor", "--resume")
         assert (done.exit_code, on_call.RAN) == (0, ["refund 4"]), done.output
-        assert "The workflow went on, and is in open." in done.output
+        assert "The workflow resumed, and is in open." in done.output
 
     def test_one_that_was_granted_and_one_that_was_withdrawn_are_told(self, database: str) -> None:
         on_call.RAN.clear()

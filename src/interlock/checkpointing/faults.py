@@ -49,7 +49,7 @@ def translate(error: Exception, url: URL) -> StoreError:
     if _NO_DATABASE.search(text):
         return StoreError(
             f"There is no database {url.database!r} on the server of {where}. Nothing was done. Create it "
-            f"(CREATE DATABASE {url.database}), or mend the URL."
+            f"(CREATE DATABASE {url.database}), or fix the URL."
         )
     if "unsupported startup parameter" in text:
         return StoreError(

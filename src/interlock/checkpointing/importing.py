@@ -116,7 +116,7 @@ class LangGraphReader(TypedSerializer):
             try:
                 return json.loads(content, object_hook=_no_object)
             except (ValueError, RecursionError) as error:
-                raise _not_read(f"is no JSON ({type(error).__name__})") from error
+                raise _not_read(f"is not JSON ({type(error).__name__})") from error
         try:
             return super().loads_typed(data)
         except NotImplementedError as error:
@@ -140,7 +140,7 @@ def _no_object(value: dict[str, Any]) -> Any:
 def _not_read(problem: str) -> StoreError:
     return StoreError(
         f"A value of the source {problem}. Reading it could run code that someone stored there, so it was not read. What was imported so far is "
-        "complete, thread by thread. If you trust the source, open its saver in Python with a serializer of your own, and give it to "
+        "complete, thread by thread. If you trust the source, open its saver in Python with your own serializer, and give it to "
         "interlock.checkpointing.importing.import_checkpoints.",
         code="type_not_allowed",
     )

@@ -349,7 +349,7 @@ def _decide(
     left = "More people must agree." if after.status is ApprovalStatus.REQUESTED else ""
     console().print(f"{after.tool} ({approval_id}) is {after.status.value}. {left}")
     if went_on is not None:
-        console().print(f"The workflow went on, and is in {state}.")
+        console().print(f"The workflow resumed, and is in {state}.")
     elif after.status is not ApprovalStatus.REQUESTED:
         console().print("The next tick lets it go on; --resume does it at once.", style="dim")
 

@@ -61,7 +61,7 @@ def cancel(
             graph.engine.store.close()
     if found is None:
         raise InputError(
-            f"Nobody has cancelled {instance}. Nothing was done; give --reason to cancel it.", code="not_cancelled"
+            f"Nobody has cancelled {instance}. Nothing was done; pass --reason to cancel it.", code="not_cancelled"
         )
     if as_json:
         print_json(found.to_json())
@@ -80,7 +80,7 @@ def _print(found: Cancellation) -> None:
     )
     for key in found.unresolved:
         print_lines(
-            f"A person has to say what became of {key}: interlock resolve {found.workflow_id}. Then a tick goes on.",
+            f"A person has to say what became of {key}: interlock resolve {found.workflow_id}. Then a tick continues.",
             style="dim",
         )
 

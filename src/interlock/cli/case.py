@@ -53,7 +53,7 @@ def resume(which: Which, app: AppOption = None, db: DbOption = None, as_json: As
     if as_json:
         print_json({"ok": True, "workflowId": workflow_id, "state": after.state, "waitsFor": after.waits_for})
         return
-    print_lines(f"{workflow_id} went on, and is in {after.state!r}.")
+    print_lines(f"{workflow_id} resumed, and is in {after.state!r}.")
     print_lines(after.waits_for, style="dim")
 
 

@@ -73,7 +73,7 @@ def _print(done: Tick, *, as_json: bool, quiet: bool) -> None:
     for workflow_id in done.cancelled:
         out.print(f"{workflow_id} was cancelled")
     for workflow_id in done.resumed:
-        out.print(f"{workflow_id} went on")
+        out.print(f"{workflow_id} resumed")
     for failure in done.failed:
         print_lines(
             f"{failure.workflow_id} could not be taken up ({failure.kind} {line(failure.id)}): {_why(failure.error)}"

@@ -66,7 +66,7 @@ def doctor(
     if as_json:
         for finding in findings:
             print_json(
-                {"what": finding.what, "health": finding.health.value, "told": finding.told, "mend": finding.mend}
+                {"what": finding.what, "health": finding.health.value, "told": finding.told, "fix": finding.mend}
             )
     else:
         _print(findings)
@@ -195,7 +195,7 @@ def _has_sdk() -> bool:
 
 def _database(db: str | None) -> Iterator[Finding]:
     if not db:
-        yield Finding("database", Health.OFF, "none was named", "Give --db, or set INTERLOCK_DB.")
+        yield Finding("database", Health.OFF, "none was named", "Pass --db, or set INTERLOCK_DB.")
         return
     yield _told("database", lambda: _database_told(db))
     yield from _connections(db)
@@ -243,7 +243,7 @@ def _connections(db: str) -> Iterator[Finding]:
 def _broker(bus: str | None) -> Iterator[Finding]:
     if not bus:
         yield Finding(
-            "broker", Health.OFF, "none was named", "Give --bus, or set INTERLOCK_BUS, if events are to leave."
+            "broker", Health.OFF, "none was named", "Pass --bus, or set INTERLOCK_BUS, if events are to leave."
         )
         return
     parts = urlsplit(bus)

@@ -72,12 +72,12 @@ def resume(
     if as_json:
         print_json(_json(after, left))
         return
-    console().print(Text(f"Work goes on, says {line(after.resumed_by or '')}."))
+    console().print(Text(f"Released by {line(after.resumed_by or '')}."))
 
 
 def _agreed() -> bool:
     try:
-        return console().input("Let work go on? [y/N] ").strip().lower() in {"y", "yes"}
+        return console().input("Release it? [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:
         return False
 
@@ -91,7 +91,7 @@ def _print(standing: Standing, left: Left) -> None:
             Text(f"The database is held since {moment(standing.held_since)} (UTC): {line(standing.reason or '')}.")
         )
     out.print(
-        f"It would go on with {left.events} events to publish, {left.unsettled} effects that were under way or are of unknown outcome, "
+        f"It would resume {left.events} events to publish, {left.unsettled} effects that were in progress or have an unknown outcome, "
         f"{left.approvals} open approvals and {left.waits} open waits. Compare them with the world outside first.",
         soft_wrap=True,
     )

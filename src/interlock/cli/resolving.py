@@ -105,17 +105,15 @@ def resolve(
         return
     print_lines(f"{instance}: {_TOLD[chosen[0]]}")
     if went_on is None:
-        print_lines(
-            "The next tick lets its thread go on; --resume, or `interlock resume`, does it at once.", style="dim"
-        )
+        print_lines("The next tick resumes its thread; --resume, or `interlock resume`, does it at once.", style="dim")
     else:
-        print_lines(f"Its thread went on, and is in {went_on.get('state')!r}.")
+        print_lines(f"Its thread resumed, and is in {went_on.get('state')!r}.")
 
 
 _TOLD = {
     Found.HAPPENED: "it counts as carried out.",
     Found.RETRY: "it is tried again.",
-    Found.FAILED: "it did not happen, and whoever proposed it is told.",
+    Found.FAILED: "it did not happen, and its proposer is told.",
 }
 
 
@@ -135,7 +133,7 @@ def _list(db: str | None, tenant: str, *, as_json: bool) -> None:
 
 
 def _status(entry: LedgerEntry) -> str:
-    return "unknown" if entry.status is LedgerStatus.UNKNOWN else "under way, or broken off"
+    return "unknown" if entry.status is LedgerStatus.UNKNOWN else "in progress, or interrupted"
 
 
 def _row(entry: LedgerEntry) -> JsonObject:

@@ -141,7 +141,7 @@ def serve(
     given = [value for value in (issuer, audience, keys) if value]
     if not development and len(given) < 3:
         raise InputError(
-            "The service has to know who calls. Give --issuer, --audience and --keys for bearer tokens, or --development on your own machine.",
+            "The service has to know who calls. Pass --issuer, --audience and --keys for bearer tokens, or --development on your own machine.",
             code="usage",
         )
     tokens = (

@@ -19,7 +19,7 @@ class ThreadStands:
     asks: frozenset[str] = frozenset()
     """What it is at: ids of approvals, waits and attempts."""
     is_on_its_way: bool = False
-    """Whether a run of it is in progress, or broke off."""
+    """Whether a run of it is in progress, or was interrupted."""
     since: str | None = None
     """When its last checkpoint was written."""
 
@@ -39,23 +39,23 @@ def waits_for(one: Explanation, thread: ThreadStands) -> str:
 def _waits_for(one: Explanation, thread: ThreadStands) -> Iterator[str]:
     for attempt in one.attempts:
         if attempt.status == "unknown":
-            yield f"A person has to say what became of {attempt.tool} (attempt {attempt.attempt}), which broke off."
+            yield f"A person has to say what became of {attempt.tool} (attempt {attempt.attempt}), which was interrupted."
         else:
-            yield f"{attempt.tool} is under way (attempt {attempt.attempt})."
+            yield f"{attempt.tool} is in progress (attempt {attempt.attempt})."
     for approval in one.approvals:
         if approval.status == "requested":
             yield f"A decision on {approval.tool}, for {approval.requested_by}."
         elif approval.proposed_outside:
             yield f"{approval.tool} was {approval.status} by {approval.decided_by}, and is to be carried out."
         else:
-            yield f"{_settled(approval)}, and its thread has not gone on since."
+            yield f"{_settled(approval)}, and its thread has not continued since."
     for wait in one.waits:
         yield f"{_expected(wait)}."
     if one.state == CANCELLING and not one.attempts:
         yield "What was carried out is being undone, because it is cancelled."
     if thread.is_on_its_way and not one.attempts:
         since = "" if thread.since is None else f"; its last checkpoint is of {_time(thread.since)}"
-        yield f"A run of its thread is under way, or broke off{since}."
+        yield f"A run of its thread is in progress, or was interrupted{since}."
 
 
 def if_nobody_acts(one: Explanation, thread: ThreadStands) -> tuple[str, ...]:
@@ -68,16 +68,16 @@ def if_nobody_acts(one: Explanation, thread: ThreadStands) -> tuple[str, ...]:
 
 def _if_nobody_acts(one: Explanation, thread: ThreadStands) -> Iterator[str]:
     if one.state == CANCELLING and not one.attempts:
-        yield "The next tick goes on undoing what was done; then it ends in 'cancelled'."
+        yield "The next tick continues undoing what was done; then it ends in 'cancelled'."
     for attempt in one.attempts:
         if attempt.status == "unknown":
-            yield f"Nothing: it stands still for ever, for {attempt.tool} is never tried again by itself."
+            yield f"Nothing: it waits forever, because {attempt.tool} is never retried automatically."
         else:
-            yield f"{attempt.tool} ends by itself; if its process dies, a person has to say what became of it, unless it is safe to repeat."
+            yield f"{attempt.tool} ends automatically; if its process dies, a person has to resolve its outcome, unless it is safe to repeat."
     for approval in one.approvals:
         if approval.status != "requested":
             yield _next_tick(
-                one, approval.approval_id, "carries it out" if approval.proposed_outside else "lets its thread go on"
+                one, approval.approval_id, "carries it out" if approval.proposed_outside else "resumes its thread"
             )
         elif approval.deadline is None:
             yield f"{approval.tool} waits for ever: the request has no deadline."
@@ -87,9 +87,9 @@ def _if_nobody_acts(one: Explanation, thread: ThreadStands) -> Iterator[str]:
         if wait.deadline is None or wait.after_deadline is None:
             yield f"It waits in {wait.state!r} for ever: the wait has no deadline."
         else:
-            yield f"At {_time(wait.deadline)} it goes on to {wait.after_deadline!r}. A tick does it."
+            yield f"At {_time(wait.deadline)} it continues to {wait.after_deadline!r}. A tick does it."
     if thread.is_on_its_way and not one.attempts and not one.approvals:
-        yield "A run that broke off is not taken up by itself: somebody runs its thread on."
+        yield "An interrupted run is not resumed automatically: someone has to resume its thread."
 
 
 def _next_tick(one: Explanation, stop_id: str, does: str) -> str:
@@ -115,7 +115,7 @@ def _next_steps(one: Explanation, thread: ThreadStands) -> Iterator[NextStep]:
     settled = [approval for approval in one.approvals if approval.status != "requested"]
     stands = thread.is_on_its_way or any(not approval.proposed_outside for approval in settled)
     if stands and thread.has_own:
-        yield _step("Let its thread go on.", "resume", one.workflow_id)
+        yield _step("Resume its thread.", "resume", one.workflow_id)
     if any(approval.proposed_outside for approval in settled) or (settled and not thread.has_own):
         yield _step("Take up what is settled or overdue.", "tick")
     for wait in one.waits:

@@ -110,8 +110,8 @@ def head(graph: CompiledWorkflow, config: Config, *, by: Principal | None) -> St
                 plain["configurable"]["checkpoint_id"] = checkpoint
             return plain
     raise InputError(
-        f"The thread {thread!r} has no checkpoint that follows the last command of {instance.workflow_id}, which stands in "
-        f"{instance.state!r}. Nothing was done. If they were lost, graph.instances.rejoin(config) lets the thread go on from where the "
+        f"The thread {thread!r} has no checkpoint that follows the last command of {instance.workflow_id}, which is in "
+        f"{instance.state!r}. Nothing was done. If they were lost, graph.instances.rejoin(config) resumes the thread from where the "
         "workflow stands; graph.instances.execute acts on it without a thread.",
         code="no_head",
     )
@@ -149,7 +149,7 @@ def rejoin(graph: CompiledWorkflow, config: Config, *, principal: Principal | No
     last = looking_at(str(thread), "", wanted)
     if (yield Either(lambda: saver.get_tuple(last), lambda: saver.aget_tuple(last))) is not None:
         raise ConflictError(
-            f"The thread {thread!r} has the checkpoint of the last command of {workflow_id}, so nothing is lost. Nothing was done; go on with "
+            f"The thread {thread!r} has the checkpoint of the last command of {workflow_id}, so nothing is lost. Nothing was done; continue with "
             "graph.instances.head(config).",
             retryable=False,
             details={"workflowId": workflow_id},
@@ -317,7 +317,7 @@ def _same_fork(engine: Engine, existing: Instance, began: Mapping[str, Any]) -> 
     if first is None or first.kind is not AuditKind.FORK or any(payload.get(name) != began[name] for name in began):
         raise ConflictError(
             f"The thread {existing.thread_id!r} already has a workflow, {existing.workflow_id}, in {existing.state!r}. Nothing was done; give "
-            "fork a thread of its own.",
+            "fork its own thread.",
             retryable=False,
             details={"workflowId": existing.workflow_id},
         )

@@ -106,11 +106,11 @@ def _why(
     if definition.mode is Mode.READ_ONLY and contract.kind is not ToolKind.READ:
         return Why.MODE, "the workflow runs in read-only mode"
     if error is not None:
-        return Why.RULE_ERROR, f"{error.message}; the application has to be mended"
+        return Why.RULE_ERROR, f"{error.message}; the application must be fixed"
     if edge is None:
         return _hidden(definition, contract, here, view)
     if now.under_way is not None and contract.kind is not ToolKind.READ:
-        return Why.UNDER_WAY, f"the effect of {now.under_way} is under way, or nobody knows whether it happened"
+        return Why.UNDER_WAY, f"the effect of {now.under_way} is in progress, or it is unknown whether it happened"
     if (approval_id := (now.asked_about or {}).get(contract.name)) is not None:
         return Why.APPROVAL_OPEN, f"it was proposed already, and {approval_id} waits for a decision"
     return _stopped(definition, contract, now)

@@ -255,7 +255,7 @@ class Replay:
                 return edge
         raise PathNotTaken(
             f"The path calls {tool} from {here!r} to {to!r}, and the workflow has no such edge. The replay stopped there; look at the "
-            f"steps before it, or make the script anew."
+            f"steps before it, or make the script again."
         )
 
     def _propose(
@@ -301,7 +301,7 @@ class Replay:
         if self.state == to:
             return self
         raise PathNotTaken(
-            f"The path says that to {what} leads to {to!r}, and the instance stands in {self.state!r}. The replay stopped there:\n{self}"
+            f"The path says that to {what} leads to {to!r}, and the instance is in {self.state!r}. The replay stopped there:\n{self}"
         )
 
 

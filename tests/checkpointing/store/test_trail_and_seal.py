@@ -96,7 +96,7 @@ class TestExports:
     def test_a_record_that_is_missing_moved_or_changed_is_told_where_it_stands(self, kept: Kept) -> None:
         one, two, three, four, end = kept.store.export_audit(kept.id)
         assert problems([one, three, four, end]) == [
-            (2, "record 2 is missing; 3 stands in its place"), (3, "does not follow the record before it"),
+            (2, "record 2 is missing; 3 is in its place"), (3, "does not follow the record before it"),
         ]  # fmt: skip
         assert [number for number, _ in problems([one, three, two, four, end])] == [2, 3, 4, 2, 3, 4]
         changed = problems([one, two.replace("desk.note", "desk.nope"), three, four, end])

@@ -102,7 +102,7 @@ def test_a_confirmation_is_decided_by_the_person_served(home: Home, shop: Shop) 
 
 def test_a_command_without_key_and_revision_is_refused_with_what_to_give(home: Home, shop: Shop) -> None:
     desk = door(home, shop)
-    with pytest.raises(InputError, match=r"Give key= .* or revision=") as refused:
+    with pytest.raises(InputError, match=r"Pass key= .* or revision=") as refused:
         desk.refund(key=None)
     assert refused.value.code == "key_required"
     assert desk.kinds == ["started"]

@@ -50,9 +50,7 @@ def test_the_same_start_again_finds_the_instance_wherever_it_stands(home: Home, 
 )
 def test_another_start_under_the_same_id_is_a_conflict(home: Home, shop: Shop, other: dict, why: str) -> None:
     desk = door(home, shop, run_by="tenant")
-    with pytest.raises(
-        ConflictError, match=f"{why}. Nothing was started; it stands in 'open' at revision 0"
-    ) as refused:
+    with pytest.raises(ConflictError, match=f"{why}. Nothing was started; it is in 'open' at revision 0") as refused:
         desk.start(**other)
     assert not refused.value.retryable
     assert desk.kinds == ["started"]

@@ -142,7 +142,7 @@ def test_what_turns_a_call_away_is_no_unknown_outcome_and_no_other_address_gets_
     challenge = 'Bearer resource_metadata="http://localhost:1/.well-known/oauth-protected-resource"'
     server.how = lambda it, done: it.answer(None, b"", 401, WWW_Authenticate=challenge)
 
-    with pytest.raises(Refused, match="was not taken up"):
+    with pytest.raises(Refused, match="was not accepted"):
         tools.contract("pay").call({})
 
     assert {path for path, _, _ in server.seen} == {"/mcp"}

@@ -181,7 +181,7 @@ async def test_over_standard_input_and_output_the_token_stands_in_the_environmen
             "does not count here",
         ),
         (["--http", "127.0.0.1:0"], {}, "--issuer, --resource, --keys are missing"),
-        ([], {}, "give --stdio, or --http"),
+        ([], {}, "pass --stdio, or --http"),
     ],
 )
 def test_without_a_credential_of_a_person_nothing_is_served(

@@ -14,8 +14,8 @@ from tests.mcp.server.support import ERAS, ISSUER, RESOURCE, body, over_stdio, p
 @pytest.mark.parametrize(
     ("options", "environment", "said"),
     [
-        ([], {"INTERLOCK_AS": "ada"}, "give --stdio, or --http"),
-        (["--stdio", "--http", "127.0.0.1:1"], {"INTERLOCK_AS": "ada"}, "give --stdio, or --http"),
+        ([], {"INTERLOCK_AS": "ada"}, "pass --stdio, or --http"),
+        (["--stdio", "--http", "127.0.0.1:1"], {"INTERLOCK_AS": "ada"}, "pass --stdio, or --http"),
         (["--stdio"], {}, "The caller is unknown"),
         (["--stdio"], {"INTERLOCK_AS": "anonymous"}, "nobody in particular"),
         (["--http", "127.0.0.1:1"], {"INTERLOCK_AS": "ada"}, "--issuer, --resource, --keys are missing"),

@@ -148,7 +148,7 @@ LAUGHS = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/
         ),
         (nested(40), "levels deep"),
         ({"properties": {f"p{n}": {"description": "x" * 100} for n in range(5000)}}, "characters"),
-        ({"properties": {"x": {"const": float("nan")}}}, "no JSON"),
+        ({"properties": {"x": {"const": float("nan")}}}, "is not JSON"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -59,7 +59,7 @@ def unknown(name: str, driver: str, *, hint: str = "") -> StoreError:
     """The error for an option that means nothing here."""
     return StoreError(
         f"The option {name!r} of the database URL is none that {driver} takes, which is the driver that Interlock opens it with. "
-        f"{hint or 'Leave it out, or give an engine of your own, which is used as it is.'}"
+        f"{hint or 'Leave it out, or give your own engine, which is used as it is.'}"
     )
 
 

@@ -13,7 +13,7 @@ _OURS = {
 }
 _IN_OTHER_WORDS = {
     "pgbouncer": "Leave it out: a pooler in transaction mode is found out by itself; prepare_threshold=none says it by hand.",
-    "connection_limit": "Leave it out: an engine of your own has the pool that you give it.",
+    "connection_limit": "Leave it out: your own engine has the pool that you give it.",
     "schema": "Give the argument schema=… instead, or options=-csearch_path=….",
     "server_settings": "Write them as options=-c name=value.",
     "command_timeout": "Write it as options=-c statement_timeout=….",

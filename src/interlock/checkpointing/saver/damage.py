@@ -28,7 +28,7 @@ def damaged(error: BaseException, what: str, thread_id: str, **where: Any) -> St
         why, code, more = error.message, error.code, error.details
     else:
         why, code, more = (
-            f"{type(error).__name__}: {error}. Restore it from a backup, or go on from an older checkpoint.",
+            f"{type(error).__name__}: {error}. Restore it from a backup, or continue from an older checkpoint.",
             "unreadable_value",
             {},
         )

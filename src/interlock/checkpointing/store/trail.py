@@ -121,7 +121,7 @@ def check(records: Iterable[Mapping[str, Any]], *, count: Any = None, head: Any 
             broken.append(Broken(expected, f"has {shown(number)} in place of a number"))
             number = expected
         elif number != expected:
-            broken.append(Broken(expected, f"record {expected} is missing; {number} stands in its place"))
+            broken.append(Broken(expected, f"record {expected} is missing; {number} is in its place"))
             expected = number
         about = row["workflow_id"] if about is None else about
         if row["workflow_id"] != about:
@@ -176,7 +176,7 @@ def _payload_problems(row: Mapping[str, Any], erased: set[int]) -> Iterator[str]
     except (ValueError, RecursionError):
         payload = None
     if not isinstance(payload, dict):
-        yield "has a payload that is no JSON object"
+        yield "has a payload that is not a JSON object"
         return
     if row["kind"] == AuditKind.ERASURE.value:
         numbers = payload.get("numbers")

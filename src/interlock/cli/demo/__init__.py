@@ -41,7 +41,7 @@ def demo(
 
     if as_json and not yes:
         raise InputError(
-            "With --json nobody can be asked. Nothing was done; give --yes as well, which approves.", code="needs_yes"
+            "With --json nobody can be asked. Nothing was done; pass --yes as well, which approves.", code="needs_yes"
         )
     teller = Lines() if as_json else Screen(db)
     person = _Yes() if yes else _Terminal()

@@ -43,7 +43,7 @@ class Screen(Teller):
             what = (
                 "Customers come to the desk of a small shop, and a scripted model serves them. What it may call is read off "
                 "the edges of a workflow and checked again where the tool runs. When something is to be changed you are "
-                "the customer, and asked. Stop whenever you like (Ctrl-C); run it again and it goes on where it was."
+                "the customer, and asked. Stop whenever you like (Ctrl-C); run it again and it continues where it was."
             )
         else:
             what = "Going on where the last run stopped."
@@ -61,7 +61,7 @@ class Screen(Teller):
         self._out.print()
         self._out.print(
             Text(
-                f"It stands in {instance.state}, at revision {instance.revision}, with {instance.audit_count} records.",
+                f"It is in {instance.state}, at revision {instance.revision}, with {instance.audit_count} records.",
                 style="cyan",
             )
         )
@@ -148,7 +148,7 @@ class Screen(Teller):
             (f"{here} show retail", "the workflow as a diagram"),
             (f"{here} instances --db {self._db}", "all that is in the database"),
             (f"{here} audit --db {self._db} {first}", "the record of one case, checked"),
-            (f"{here} demo", "once more, with the shop set back"),
+            (f"{here} demo", "again, with the shop set back"),
         ):
             self._out.print(Text.assemble("  ", (command, "bold"), (f"\n      {what}", "dim")), soft_wrap=True)
 
@@ -156,7 +156,7 @@ class Screen(Teller):
         """Say that it was stopped, and that nothing is lost."""
         self._out.print()
         self._out.print(
-            Text("Stopped. All that happened is kept; run it again and it goes on from here.", style="bold")
+            Text("Stopped. All that happened is kept; run it again and it continues from here.", style="bold")
         )
 
     def _says(self, who: str, text: str, style: str) -> None:

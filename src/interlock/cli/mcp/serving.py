@@ -166,7 +166,7 @@ def approve(  # noqa: PLR0917 -- the options of a command
 def _one_of(stdio: bool, http: str | None) -> None:
     if stdio is (http is not None):
         raise InputError(
-            "How clients reach the server was not said, or twice. Nothing was served; give --stdio, or --http HOST:PORT."
+            "How clients reach the server was not said, or twice. Nothing was served; pass --stdio, or --http HOST:PORT."
         )
 
 
@@ -188,7 +188,7 @@ def _graphs(apps: list[str] | None, db: str | None) -> Iterator[dict[str, Workfl
     named = dict(_named(spec) for spec in apps or [""])
     if len(named) < len(apps or [""]) or (len(named) > 1 and "" in named):
         raise InputError(
-            "Several workflows are served, and some have no name or the same name. Nothing was served; give --app NAME=MODULE:WORKFLOW for each."
+            "Several workflows are served, and some have no name or the same name. Nothing was served; pass --app NAME=MODULE:WORKFLOW for each."
         )
     loaded = {name: load_app(spec or None) for name, spec in named.items()}
     graphs = {name: one.graph(db) for name, one in loaded.items()}

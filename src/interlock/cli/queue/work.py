@@ -92,10 +92,10 @@ def work(
     from ...engines.worker import Worker, served_health  # noqa: PLC0415 -- an extra
 
     if relay and bus is None:
-        raise InputError("--relay publishes to a broker, and none was named. Nothing was started; give --bus.")
+        raise InputError("--relay publishes to a broker, and none was named. Nothing was started; pass --bus.")
     if not app:
         raise InputError(
-            "Which workflows are meant was not said. Give --app module:workflow, once for each, or set INTERLOCK_APP.",
+            "Which workflows are meant was not said. Pass --app module:workflow, once for each, or set INTERLOCK_APP.",
             code="no_app",
         )
     apps = [load_app(one) for one in app]
@@ -158,7 +158,7 @@ def _tell(runs: Runs, connections: int, *, as_json: bool) -> None:
     out.print(f"Takes up to {connections} connections; the server allows {allowed}, and {taken} are open.", style="dim")
     if taken + connections > allowed:
         console(stderr=True).print(
-            f"That is more than the server has left ({allowed - taken}). Give --connections less, or let the server allow more (max_connections)."
+            f"That is more than the server has left ({allowed - taken}). Pass --connections less, or let the server allow more (max_connections)."
         )
 
 

@@ -163,7 +163,7 @@ def erase_payloads(
         InputError: Who erases was not said, or the instance is another tenant's.
     """
     if not actor:
-        raise InputError("Who erases was not said. Nothing was erased; give --as NAME.", code="no_actor")
+        raise InputError("Who erases was not said. Nothing was erased; pass --as NAME.", code="no_actor")
     count = store.erase_audit(workflow_id, by=Principal(actor, tenant=tenant), reason=reason)
     if as_json:
         print_json({"workflowId": workflow_id, "erased": count})

@@ -103,7 +103,7 @@ def load_app(spec: str | None) -> App:
     """
     if not spec:
         raise InputError(
-            "Which workflow is meant was not said. Give --app module:workflow, or set INTERLOCK_APP.", code="no_app"
+            "Which workflow is meant was not said. Pass --app module:workflow, or set INTERLOCK_APP.", code="no_app"
         )
     module_name, _, path = READY_MADE.get(spec, spec).partition(":")
     if not module_name or not path:
@@ -189,7 +189,7 @@ def database_url(url: str | None, *, must_exist: bool = True) -> str:
     """
     if not url:
         raise InputError(
-            "Which database is meant was not said. Give --db sqlite:///workflows.db (or another URL, or the path of a SQLite file), or set INTERLOCK_DB.",
+            "Which database is meant was not said. Pass --db sqlite:///workflows.db (or another URL, or the path of a SQLite file), or set INTERLOCK_DB.",
             code="no_database",
         )
     text = url if "://" in url else f"sqlite:///{url}"

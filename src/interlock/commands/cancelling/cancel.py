@@ -69,7 +69,7 @@ def go_on(engine: Engine, workflow_id: str) -> Steps[None]:
     try:
         yield from undo_all(engine, workflow_id)
     except (ConflictError, OutcomeUnknown) as error:
-        logger.info("the cancel of %s goes on with the next tick: %s", workflow_id, error)
+        logger.info("the cancel of %s continues with the next tick: %s", workflow_id, error)
 
 
 def looked_up(workflow_id: str, connection: Connection) -> Cancellation | None:

@@ -207,7 +207,7 @@ def _settle_what_runs(engine: Engine, unit: Unit) -> None:
             "key": entry.idempotency_key,
             "attempt": entry.attempt,
             "arguments": entry.arguments,
-            "problem": "the attempt broke off, and the workflow is cancelled",
+            "problem": "the attempt was interrupted, and the workflow is cancelled",
         },
         tool=entry.tool,
         code=ErrorCode.OUTCOME_UNKNOWN.value,

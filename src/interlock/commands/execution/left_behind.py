@@ -94,7 +94,7 @@ def invalid(contract: ToolContract, problems: Iterable[str]) -> InvalidOutput:
     """The error for what cannot be kept of what a tool left behind."""
     told = [*problems]
     return InvalidOutput(
-        f"{contract.name} left behind what cannot be kept: {'; '.join(told)}. Mend the tool.",
+        f"{contract.name} left behind what cannot be kept: {'; '.join(told)}. Fix the tool.",
         details={"tool": contract.name, "problems": [{"field": "", "problem": problem} for problem in told]},
     )
 

@@ -260,7 +260,7 @@ class Execution:
         allowed = self.engine.offered_for(unit, proposal.requester)
         raise RevisionConflict(
             f"The workflow {instance.workflow_id} is at revision {instance.revision} now, in {instance.state!r}; {proposal.tool} was meant for "
-            f"revision {self.revision}. Nothing was done; look at where it stands, then try again. Tools that may be called now: "
+            f"revision {self.revision}. Nothing was done; look at its state, then try again. Tools that may be called now: "
             f"{', '.join(allowed) or 'none'}.",
             details={
                 "workflowId": instance.workflow_id,
@@ -289,7 +289,7 @@ class Execution:
         self.check_line(unit)
         contract = self.engine.definition.contracts[proposal.tool]
         if contract.effect is not Effect.IDEMPOTENT or entry.tool_version != contract.version:
-            return self.outcomes.unknown(unit, entry, proposal, "the attempt broke off")
+            return self.outcomes.unknown(unit, entry, proposal, "the attempt was interrupted")
         edge = next(
             (
                 edge
@@ -300,13 +300,16 @@ class Execution:
         )
         if edge is None:
             return self.outcomes.unknown(
-                unit, entry, proposal, "the attempt broke off, and the tool has no edge here any more"
+                unit, entry, proposal, "the attempt was interrupted, and the tool has no edge here any more"
             )
         # It was admitted before it began, and nothing moved since. Asking the gate again could say no to what may have happened.
         bound = contract.bind_again(proposal.arguments, entry.arguments)
         if not contract.remembers(bound):
             return self.outcomes.unknown(
-                unit, entry, proposal, "the attempt broke off, and a sensitive value that it ran with is on no record"
+                unit,
+                entry,
+                proposal,
+                "the attempt was interrupted, and a sensitive value that it ran with is on no record",
             )
         admission = Admission(edge, replace(bound, fingerprint=entry.fingerprint), None)
         return self._admitted(unit, admission, proposal, approval=approval, entry=entry, sessions=sessions)
@@ -333,13 +336,13 @@ def of_somebody_else(proposal: Proposal, entry: LedgerEntry | None, approval: Ap
         return Denial(
             ErrorCode.APPROVAL_REQUIRED,
             f"The approval under this key was asked for by somebody else, and only their call of {approval.tool} can use it. Nothing was done; "
-            "propose it under a key of your own.",
+            "propose it under your own key.",
             {"approvalId": approval.approval_id},
         )
     if entry is not None and entry.principal_id not in {None, proposal.requester.id}:
         return Denial(
             ErrorCode.IDEMPOTENCY_MISMATCH,
-            f"The idempotency key {proposal.key} was used by somebody else. Nothing was done; use a key of your own.",
+            f"The idempotency key {proposal.key} was used by somebody else. Nothing was done; use your own key.",
         )
     return None
 
@@ -347,9 +350,9 @@ def of_somebody_else(proposal: Proposal, entry: LedgerEntry | None, approval: Ap
 def stale(workflow_id: str, state: str, revision: int) -> StaleCheckpoint:
     """The error for continuing from before the last command."""
     return StaleCheckpoint(
-        f"This run goes on from a checkpoint that is older than the last command of the workflow {workflow_id}, which stands in "
-        f"{state!r} at revision {revision}. Nothing was done. Go on from where the workflow is, with the config that "
-        "graph.instances.head(config) gives, or try another course in an instance of its own: graph.instances.fork(config, thread_id=...).",
+        f"This run continues from a checkpoint that is older than the last command of the workflow {workflow_id}, which is in "
+        f"{state!r} at revision {revision}. Nothing was done. Continue from where the workflow is, with the config that "
+        "graph.instances.head(config) gives, or try another course in its own instance: graph.instances.fork(config, thread_id=...).",
         details={"workflowId": workflow_id, "revision": revision},
     )
 

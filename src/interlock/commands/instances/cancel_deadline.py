@@ -24,7 +24,7 @@ def keep_deadline(engine: Engine, unit: Unit) -> None:
         at = due(within_of(cancelling.rule.after, view, "the cancel"), unit.now)
     except RuleError as error:
         raise RunError(
-            f"The workflow {engine.definition.name} cannot begin, because {error.message}. Nothing was started; mend cancellable(after=), then try again.",
+            f"The workflow {engine.definition.name} cannot begin, because {error.message}. Nothing was started; fix cancellable(after=), then try again.",
             code="rule_error",
         ) from error
     if at is None:

@@ -44,7 +44,7 @@ def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:
         problem = None if shape is None else _incompatible(shape, definition, state)
         if problem is not None:
             raise DefinitionChanged(
-                f"The workflow {instance.workflow_id} stands in {state!r} under version {instance.workflow_version} of {definition.name}, and "
+                f"The workflow {instance.workflow_id} is in {state!r} under version {instance.workflow_version} of {definition.name}, and "
                 f"version {definition.version} changed that state: {problem}. Nothing was done. Run it with the version that it was made by, or "
                 f"say in the new one that this is meant: Workflow(..., version={instance.workflow_version + 1}, "
                 f"state_mapping={{{state!r}: {state!r}}}).",
@@ -53,7 +53,7 @@ def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:
     if state != instance.state and instance.running_key is not None:
         raise DefinitionChanged(
             f"The workflow {instance.workflow_id} has an effect outside the database that is in progress or has an unknown outcome, in {instance.state!r}. "
-            f"Nothing was done; let version {instance.workflow_version} end it, or resolve it, before it goes on as {state!r}.",
+            f"Nothing was done; let version {instance.workflow_version} end it, or resolve it, before it continues as {state!r}.",
             details={"workflowId": instance.workflow_id, "state": instance.state},
         )
     before = {"version": instance.workflow_version, "definition": instance.definition, "state": instance.state}
@@ -90,7 +90,7 @@ def why_stranded(
         return f"version {version} moved it on, which is newer"
     mapped = definition.state_mapping.get(state)
     if mapped is not None:
-        return "an effect of it is under way, or of unknown outcome" if is_held and mapped != state else None
+        return "an effect of it is in progress, or of unknown outcome" if is_held and mapped != state else None
     if state not in definition.states:
         return "there is no such state, and it is mapped to none"
     shape = definition_rows.load(connection, definition.name, fingerprint)

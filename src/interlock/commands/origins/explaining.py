@@ -133,7 +133,7 @@ def _called(source: Named, place: Excerpt | None) -> str:
         case "output":
             return f"in what {source.name} returned at {at} UTC"
     where = f" ({place.path})" if place is not None and place.path else ""
-    return f"though it stands in what {source.name} returned at {at} UTC{where}"
+    return f"though it is in what {source.name} returned at {at} UTC{where}"
 
 
 __all__ = ["origins_shown"]

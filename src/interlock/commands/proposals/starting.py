@@ -116,7 +116,7 @@ def _same_start(engine: Engine, given: Start, instance: Instance, served: str | 
 
 def _taken(instance: Instance, why: str) -> ConflictError:
     return ConflictError(
-        f"There is a workflow instance {instance.workflow_id} already, and {why}. Nothing was started; it stands in {instance.state!r} at revision "
+        f"There is a workflow instance {instance.workflow_id} already, and {why}. Nothing was started; it is in {instance.state!r} at revision "
         f"{instance.revision}. Give another workflow_id, or look at this one with instances.snapshot({instance.workflow_id!r}).",
         retryable=False,
         details={

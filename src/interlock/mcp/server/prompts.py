@@ -32,7 +32,7 @@ class Prompts:
         return [
             Prompt(
                 name=name,
-                title=f"Go on with {one.name}",
+                title=f"Continue with {one.name}",
                 description=f"What to do in the state that an instance of the workflow {one.name!r} is in.",
                 arguments=[]
                 if one.pinned is not None

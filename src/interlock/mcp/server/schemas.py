@@ -41,7 +41,7 @@ _ENVELOPE: dict[str, JsonObject] = {
         "type": "string",
         "minLength": 1,
         "maxLength": 128,
-        "description": "A key of your own: the same one gives the stored result again, a new one asks anew.",
+        "description": "Your own key: the same one gives the stored result again, a new one asks again.",
     },
 }
 """Short, because a model reads them with every tool; the server's instructions say more."""
@@ -193,7 +193,7 @@ def start_schema(data: type[BaseModel] | None, fields: frozenset[str]) -> JsonOb
     properties: dict[str, Any] = {
         KEY: {
             **_ENVELOPE[KEY],
-            "description": "A key of your own: starting again with the same key gives the same instance again, also after a lost answer.",
+            "description": "Your own key: starting again with the same key gives the same instance again, also after a lost answer.",
         }
     }
     made: JsonObject = {"type": "object", "properties": properties, "additionalProperties": False}

@@ -39,7 +39,7 @@ _SAID = {
     "reject": ("good", "Rejected."),
     "respond": ("good", "Answered."),
     "more": ("good", "Your decision is recorded. More people have to agree."),
-    "stopped": ("bad", "Your decision is recorded. The workflow could not go on; the next tick tries again."),
+    "stopped": ("bad", "Your decision is recorded. The workflow could not continue; the next tick tries again."),
     "resumed": ("good", "It ran on."),
     "resolved": ("good", "Recorded. The workflow finds it when it runs on."),
     "erased": ("good", "Erased."),

@@ -149,7 +149,7 @@ def _hints(function: Any, place: str) -> dict[str, Any]:
             "(not only under TYPE_CHECKING)"
         ) from None
     except Exception as error:
-        raise ContractError(f"{place} has an annotation that cannot be read ({error}); mend it") from error
+        raise ContractError(f"{place} has an annotation that cannot be read ({error}); fix it") from error
 
 
 def _definers_locals(function: types.FunctionType) -> Mapping[str, Any]:

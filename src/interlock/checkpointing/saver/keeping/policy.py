@@ -39,7 +39,7 @@ class Retention:
         for name in ("last_threads", "last_checkpoints"):
             count: Any = getattr(self, name)
             if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-                raise InputError(f"{name}={count!r} is no number of at least 1. Nothing was deleted.")
+                raise InputError(f"{name}={count!r} is not a number of at least 1. Nothing was deleted.")
         if self.keeps_threads and self.keeps_checkpoints:
             raise InputError(
                 "This retention says nothing about threads or checkpoints. Nothing was deleted. Say how many or how long."

@@ -42,7 +42,7 @@ def checked_keys(keys: Sequence[str]) -> tuple[str, ...]:
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             raise InputError(
                 f"Metadata cannot be indexed by {key!r}. Nothing was opened. A key that can be has up to 64 letters, digits, _ and -, and "
-                "stands at the top of the metadata."
+                "is at the top of the metadata."
             )
     return tuple(dict.fromkeys(keys))
 

@@ -1,9 +1,10 @@
 """The channels of a compiled workflow: the conversation, what the run shows of the workflow row, and the graph's own progress."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from langchain_core.messages import AnyMessage
+from langgraph.channels.binop import MISSING, BinaryOperatorAggregate  # type: ignore[attr-defined]
 from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
 
 from ..rules.proposals import advance
@@ -20,6 +21,49 @@ def _advance(progress: Any, ops: Any) -> Any:
 def _latest(_old: Any, new: Any) -> Any:
     # Parallel reads each report the same row; the last report stands.
     return new
+
+
+class Latest(BinaryOperatorAggregate[Any]):
+    """Has the last value that was written in a superstep.
+
+    What LangGraph makes of a reducer that gives its second argument, with less around it: most channels of a workflow are such, and
+    each is made anew in every run and asked in every superstep.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, typ: Any) -> None:
+        super().__init__(typ, _latest)
+
+    def copy(self) -> Self:
+        """Another one with this value."""
+        return self._with(self.value)
+
+    def from_checkpoint(self, checkpoint: Any) -> Self:
+        """Another one with the value of a checkpoint, or with none."""
+        if checkpoint is MISSING:
+            return self._with(self.value if self.value is MISSING else type(self.value)())
+        return self._with(checkpoint)
+
+    def update(self, values: Sequence[Any]) -> bool:
+        """Take the last value."""
+        if not values:
+            return False
+        value = values[-1]
+        if len(values) == 1 and type(value) in _PLAIN and not (type(value) is dict and not _SIGNS.isdisjoint(value)):
+            self.value = value
+            return True
+        return super().update(values)
+
+    def _with(self, value: Any) -> Self:
+        twin = self.__class__.__new__(self.__class__)
+        twin.typ, twin.key, twin.operator, twin.value = self.typ, self.key, self.operator, value
+        return twin
+
+
+_PLAIN = frozenset({str, int, list, dict, type(None)})
+_SIGNS = frozenset({"__overwrite__", "type"})
+"""What a dictionary has that may stand for LangGraph's `Overwrite`: that is for its own channel."""
 
 
 class Input(TypedDict, total=False):
@@ -48,20 +92,20 @@ class Channels(TypedDict, total=False):
     """Every channel of the graph."""
 
     messages: Annotated[Sequence[AnyMessage], join]
-    workflow_id: Annotated[str, _latest]
-    state: Annotated[str, _latest]
-    revision: Annotated[int, _latest]
-    data: Annotated[dict[str, Any], _latest]
-    next_allowed_tools: Annotated[list[str], _latest]
-    last_result: Annotated[dict[str, Any], _latest]
-    initial_data: Annotated[dict[str, Any] | None, _latest]
+    workflow_id: Annotated[str, Latest]
+    state: Annotated[str, Latest]
+    revision: Annotated[int, Latest]
+    data: Annotated[dict[str, Any], Latest]
+    next_allowed_tools: Annotated[list[str], Latest]
+    last_result: Annotated[dict[str, Any], Latest]
+    initial_data: Annotated[dict[str, Any] | None, Latest]
     progress: Annotated[Ops, _advance]
 
 
 class Started(Input, total=False):
     """What the compiled graph hands to its start: the input, and whose turn it is."""
 
-    initial_data: Annotated[dict[str, Any] | None, _latest]
+    initial_data: Annotated[dict[str, Any] | None, Latest]
     progress: Annotated[Ops, _advance]
 
 

@@ -8,7 +8,6 @@ not keep the difference.
 import dataclasses
 import datetime as dt
 import hashlib
-import json
 import math
 import uuid
 from collections.abc import Mapping, Sequence, Set
@@ -20,6 +19,7 @@ import ormsgpack
 from pydantic import BaseModel, JsonValue
 
 from .errors import NotJson
+from .json_text import json_writer
 
 JSON: TypeAlias = JsonValue
 """Anything that JSON can say: None, bool, int, float, str, and lists and string-keyed dicts of those."""
@@ -148,7 +148,7 @@ _BEGIN_NOTHING = bytes(sorted({*range(256)} - {*range(0x80, 0xA0), 0xDC, 0xDD, 0
 """All bytes but those that begin a list or a dict in msgpack."""
 
 
-_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+_write = json_writer(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 class _NoFormError(Exception):

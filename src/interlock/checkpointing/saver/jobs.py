@@ -1,7 +1,6 @@
 """What a put or a `put_writes` does: encode its values, then run its statements in whatever transaction it is given."""
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from ...tools.errors import ConflictError, InputError
+from ...tools.json_text import json_writer
 from .encoding import body
 from .encoding.messages import PACK, Message
 from .encoding.sealing import Sealing, checkpoint_place, message_place, value_place, writes_place
@@ -182,7 +182,7 @@ class PutJob(Job):
         described = describe(config, metadata)
         try:
             self._metadata = _to_json(described)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(
                 f"The metadata of a checkpoint cannot be stored as JSON: {error}. Nothing was written. "
                 "Put strings, numbers, booleans, lists and dictionaries into the metadata of the config, and nothing else."
@@ -393,9 +393,12 @@ def describe(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, 
         key: value.replace("\0", "") if isinstance(value, str) else value for key, value in metadata.items()
     }
     for more in (config.get("metadata"), config.get("configurable")):
-        for key, value in more.items() if more else ():
+        if more is None:
+            continue
+        for key in more:
             if key[:2] == "__" or key in EXCLUDED_METADATA_KEYS or key in described:
                 continue
+            value = more[key]
             if isinstance(value, str):
                 described[key] = value.replace("\0", "")
             elif isinstance(value, (int, float)):
@@ -409,7 +412,7 @@ def microseconds() -> int:
     return time.time_ns() // 1000
 
 
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_to_json = json_writer(separators=(",", ":"))
 
 
 def late(place: Place) -> ConflictError:

@@ -4,11 +4,12 @@ The secret is used where the row was read, and goes nowhere else: a seal has no 
 """
 
 import hmac
-import json
 import secrets
 from typing import Any, NoReturn
 
-_write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=repr).encode
+from ...tools.json_text import json_writer
+
+_write = json_writer(sort_keys=True, separators=(",", ":"), default=repr)
 _LENGTH = 32
 """Of a signature in hexadecimal digits: 128 bits, which nobody guesses, in every proposal that waits."""
 

@@ -1,7 +1,6 @@
 """Read the arguments of a call strictly, and say field by field what is wrong with them."""
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -9,6 +8,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 
 from ..canonical import JSON, JsonObject, to_canonical
 from ..errors import InvalidArguments, NotJson, Problem
+from ..json_text import json_writer
 from ..storable import why_not_storable
 from ..wire import camel
 from .shapes import wire_keys
@@ -63,7 +63,7 @@ def parse_arguments(tool: str, model: type[BaseModel], arguments: JsonObject) ->
     raise invalid(tool, problems) from None
 
 
-_write = json.JSONEncoder(allow_nan=False).encode
+_write = json_writer(allow_nan=False)
 
 
 def invalid(tool: str, problems: Iterable[Problem]) -> InvalidArguments:

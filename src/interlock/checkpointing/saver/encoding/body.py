@@ -16,6 +16,18 @@ from .separation import Encoded
 _HEADER = frozenset({"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
 
 
+class _Table(dict[Any, int]):
+    """The number of each version, given when it is first asked for: a string as it is, what is none in a tuple."""
+
+    def __init__(self) -> None:
+        self.versions: list[Any] = []
+
+    def __missing__(self, key: Any) -> int:
+        self[key] = number = len(self.versions)
+        self.versions.append(key if type(key) is str else key[0])
+        return number
+
+
 def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Callable[[Any, str], Encoded]) -> bytes:
     """The body.
 
@@ -24,14 +36,13 @@ def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Ca
         values: Each channel's value, or the id of the row that has it.
         encode: For what newer or older releases of LangGraph have in a checkpoint besides.
     """
-    table: dict[Any, int] = {}
-    number = table.setdefault
+    table = _Table()
     versions = {
-        channel: number((type(version) is str, version), len(table))
+        channel: table[version if type(version) is str else (version,)]
         for channel, version in checkpoint["channel_versions"].items()
     }
     seen = {
-        node: {channel: number((type(version) is str, version), len(table)) for channel, version in channels.items()}
+        node: {channel: table[version if type(version) is str else (version,)] for channel, version in channels.items()}
         for node, channels in checkpoint["versions_seen"].items()
     }
     extras = {
@@ -41,7 +52,7 @@ def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Ca
         (
             checkpoint.get("v"),
             checkpoint.get("ts"),
-            [version for _, version in table],
+            table.versions,
             versions,
             seen,
             checkpoint.get("updated_channels"),

@@ -13,7 +13,7 @@ from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.types import ERROR
 
 from ....tools.canonical import EXACT
-from ...serializing import TYPED
+from ...serializing import TYPED, TypedSerializer
 from ...serializing.langgraph_codes import VALIDATE
 from ...serializing.refusals import Refused
 from ...serializing.walking import holds_buffer
@@ -34,7 +34,6 @@ from .messages import (
 from .msgpack_tree import (
     MESSAGE,
     MESSAGES,
-    MESSAGES_KEY,
     NAMELESS,
     WITHOUT_ID,
     Node,
@@ -52,19 +51,15 @@ from .msgpack_tree import (
     renumbered,
 )
 from .opaque import holds_message
+from .plain import PLAIN, Encoded, plain_data
 from .sealing import Sealing, unreadable
 
-PLAIN, TREE, CUT = 0, 1, 2
-Encoded = tuple[int, str, bytes]
-"""Form, type by the serializer (for PLAIN), bytes."""
+TREE, CUT = 1, 2
 
 
 RAW_KINDS = {"msgpack": "r", TYPED: "t"}
 """How a message is kept that only the serializer knows, by the type of its bytes."""
 RAW_TYPES = {kind: typ for typ, kind in RAW_KINDS.items()}
-
-
-_SMALL = frozenset({type(None), bool, int, str})
 
 
 class _Ranges:
@@ -86,11 +81,13 @@ class Encoder:
         refers: Whether anything refers to the conversation.
     """
 
-    __slots__ = ("_aside", "_conversation", "_namespace", "_raw", "_sealing", "claimed", "lists", "new", "refers")
+    __slots__ = ("_aside", "_conversation", "_namespace", "_raw", "_sealing", "_typed", "claimed", "lists", "new",
+                 "refers")  # fmt: skip
 
     def __init__(self, conversation: Conversation, sealing: Sealing, namespace: str) -> None:
         self._conversation = conversation
         self._sealing = sealing
+        self._typed = type(sealing.inner) is TypedSerializer
         self._namespace = namespace
         self._aside = False
         self._raw = "r"
@@ -107,13 +104,13 @@ class Encoder:
             channel: The channel that it belongs to.
             aside: Whether it is on its way into a channel (input, pending write), where a reducer may give it an id.
         """
+        if self._typed and (plain := plain_data(value, channel)) is not None:
+            return plain
         self._aside = aside
         self._raw = "r"
         try:
             if self._sealing.opaque:
                 return self._opaque(value, channel)
-            if type(value) in _SMALL and not (type(value) is str and channel == MESSAGES_KEY):
-                return PLAIN, *self._sealing.inner.dumps_typed(value)  # many are so, and hold no message
             return self._transparent(value, channel)
         except Refused as refused:
             raise refused.within(channel) from refused.__cause__

@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 from ....tools.errors import StoreError
+from ....tools.json_text import json_writer
 from ...vault import MARK
 
-write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+write_json = json_writer(ensure_ascii=False, separators=(",", ":"))
 """Writes plain JSON data. (`json.dumps` would make an encoder for each value.)"""
 
 

@@ -8,8 +8,9 @@ from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 
 from ..tables.checkpoints import channel_values, checkpoints, threads, writes
 from .encoding import body
+from .encoding.plain import Encoded
 from .encoding.sealing import Sealing, checkpoint_place, value_place
-from .encoding.separation import Decoder, Encoded
+from .encoding.separation import Decoder
 from .keys import Place
 from .reading import messages_for, open_writes
 from .storage import Storage

@@ -20,8 +20,9 @@ from ...tools.errors import ConflictError, InputError
 from ...tools.json_text import json_writer
 from .encoding import body
 from .encoding.messages import PACK, Message
+from .encoding.plain import Encoded
 from .encoding.sealing import Sealing, checkpoint_place, message_place, value_place, writes_place
-from .encoding.separation import Encoded, Encoder
+from .encoding.separation import Encoder
 from .keys import Place
 from .looking.indexes import check_indexable
 from .memory import Conversation

@@ -13,8 +13,9 @@ from .encoding import body
 from .encoding.lists import StoredList
 from .encoding.messages import Message
 from .encoding.msgpack_tree import positions
+from .encoding.plain import Encoded
 from .encoding.sealing import Sealing, checkpoint_place, value_place, writes_place
-from .encoding.separation import Decoder, Encoded, needed
+from .encoding.separation import Decoder, needed
 from .jobs import unpack_part
 from .keys import Place
 from .loading import load

@@ -18,8 +18,8 @@ from ..faults import is_deadlock, is_locked
 from .databases import postgres, sqlite
 from .databases.statements import Statements
 from .encoding import body
+from .encoding.plain import Encoded
 from .encoding.sealing import Sealing, checkpoint_place
-from .encoding.separation import Encoded
 from .failures import contended, interrupted
 from .helpers import Elsewhere
 from .jobs import Job, PositionsTaken, late

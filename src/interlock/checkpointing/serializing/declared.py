@@ -60,6 +60,8 @@ def _of_graph(item: Any) -> Iterable[Any]:
     if not any(cls.__module__.startswith(_GRAPHS) for cls in type(item).__mro__):
         return
     for name in ("builder", "runnable", "bound", "input_schema", "context_schema"):
+        if name == "input_schema" and _attribute(item, "InputType") is Any:
+            continue  # a runnable that takes anything would make a model to say so
         if (part := _attribute(item, name)) is not None:
             yield part
     for name in ("schemas", "nodes", "steps", "deps"):

@@ -85,6 +85,7 @@ class ToolContract(Generic[P, R]):
 
     _input: Input = field(repr=False)
     _output: TypeAdapter[Any] = field(repr=False)
+    written: TypeAdapter[Any] | None = field(repr=False, default=None)  # writes what it returns as on the wire
     _context: str | None = field(repr=False, default=None)
     _context_is_optional: bool = field(repr=False, default=False)
     _output_schema: JsonObject = field(repr=False)

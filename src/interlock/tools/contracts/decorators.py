@@ -209,7 +209,8 @@ def _define(
         )
     try:
         output = TypeAdapter(output_type)
-        result_schema = output_schema(TypeAdapter(closed(output_type)))
+        written: TypeAdapter[Any] = TypeAdapter(closed(output_type))
+        result_schema = output_schema(written)
     except Exception as error:
         raise ContractError(
             f"{place} returns {output_type!r}, which no JSON Schema can describe ({first_line(error)}); return plain data or a pydantic model, or give "
@@ -238,6 +239,7 @@ def _define(
         output_type=output_type,
         output=output,
         result_schema=result_schema,
+        written=written,
         is_async=signature.is_async,
         takes_context=signature.context is not None,
         context=signature.context,
@@ -268,6 +270,7 @@ def make_contract(
     output_type: Any,
     output: TypeAdapter[Any],
     result_schema: JsonObject,
+    written: TypeAdapter[Any] | None = None,
     is_async: bool,
     takes_context: bool = False,
     context: str | None = None,
@@ -310,6 +313,7 @@ def make_contract(
         coroutine=coroutine,
         _input=given,
         _output=output,
+        written=written,
         _context=context,
         _context_is_optional=context_is_optional,
         _output_schema=result_schema,

@@ -85,7 +85,7 @@ def _read_outputs(contract: ToolContract) -> tuple[MarkedField, ...]:
             fields = tuple(map(_unbelieved, fields))
     else:
         with markers_shown():
-            written: TypeAdapter[Any] = TypeAdapter(closed(contract.output_type))
+            written = contract.written or TypeAdapter(closed(contract.output_type))
             fields = marked_fields(written.json_schema(mode="serialization"), place)
     return _fitting(fields, place, lambda mark: mark.fits_outputs)
 

@@ -10,8 +10,8 @@ import ormsgpack
 from langgraph.checkpoint.base import Checkpoint
 
 from .messages import PACK, UNPACK
+from .plain import Encoded
 from .sealing import unreadable
-from .separation import Encoded
 
 _HEADER = frozenset({"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
 

@@ -16,8 +16,8 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
+from ...tools.canonical import json_writer
 from ...tools.errors import ConflictError, InputError
-from ...tools.json_text import json_writer
 from .encoding import body
 from .encoding.messages import PACK, Message
 from .encoding.plain import Encoded
@@ -353,6 +353,11 @@ class WritesJob(Job):
     def has_one_part(self) -> bool:
         """Whether it is an ordinary part and nothing else, as most are: special channels come in several, or replace what is there."""
         return not self.replaces and len(self._parts) == 1
+
+    @property
+    def is_one_row(self) -> bool:
+        """Whether it is one part: of ordinary writes, or of special ones that replace what is there."""
+        return len(self._parts) == 1
 
     def part_rows(self) -> list[tuple[Any, ...]]:
         """The rows of the parts, after the number of the thread: checkpoint_id, task_id, part, task_path, kind, body."""

@@ -1,5 +1,6 @@
 """Where something is stored: thread, namespace and checkpoint, checked before they reach a database."""
 
+import functools
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ class Place(NamedTuple):
     def namespace_key(self) -> str:
         """The namespace, or its digest where it is too long for an index."""
         namespace = self.namespace
-        return namespace if len(namespace) < NAMESPACE_KEY_LENGTH else namespace_key(namespace)
+        return namespace if not namespace or len(namespace) < NAMESPACE_KEY_LENGTH else namespace_key(namespace)
 
     @property
     def short(self) -> tuple[str, str, str | None]:
@@ -59,12 +60,21 @@ def place_of(config: RunnableConfig) -> Place:
         )
     namespace = configurable.get("checkpoint_ns") or ""
     checkpoint_id = configurable.get("checkpoint_id") or None
-    thread_id = checked("thread_id", thread_id, THREAD_ID_LENGTH)
+    if type(thread_id) is not str:
+        thread_id = str(thread_id)
+    if checkpoint_id is not None and type(checkpoint_id) is not str:
+        checkpoint_id = str(checkpoint_id)
+    return _checked_place(thread_id, namespace, checkpoint_id)
+
+
+@functools.lru_cache(maxsize=1024)
+def _checked_place(thread_id: str, namespace: str, checkpoint_id: str | None) -> Place:
+    """The place, checked; each is asked for several times in a step."""
     if "\0" in namespace:
         raise unusable_nul("checkpoint_ns")
     if checkpoint_id is not None:
         checkpoint_id = checked("checkpoint_id", checkpoint_id, CHECKPOINT_ID_LENGTH)
-    return Place(thread_id, namespace, checkpoint_id)
+    return Place(checked("thread_id", thread_id, THREAD_ID_LENGTH), namespace, checkpoint_id)
 
 
 def namespace_key(namespace: str) -> str:

@@ -49,9 +49,15 @@ WHERE id = NEW.thread AND (deleted_up_to IS NULL OR deleted_up_to < NEW.parent_i
     "NEW.value_id IS NOT NULL": """
 INSERT INTO workflow_channel_values (thread, value_id, channel, version, kind, body)
 VALUES (NEW.thread, NEW.value_id, NEW.channel, NEW.version, NEW.value_kind, NEW.value_body) ON CONFLICT DO NOTHING;""",
-    "NEW.task_id IS NOT NULL": """
+    "NEW.task_id IS NOT NULL AND NEW.part = 0": """
 INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
 VALUES (NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body);""",
+    # What a task says of itself, such as what it waits for, replaces what it said before.
+    "NEW.task_id IS NOT NULL AND NEW.part <> 0": """
+INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
+VALUES (NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body)
+ON CONFLICT (thread, checkpoint_id, task_id, part) DO UPDATE SET task_path = excluded.task_path, kind = excluded.kind,
+body = excluded.body;""",
     "NEW.position IS NOT NULL": """
 INSERT INTO conversation_messages (conversation, position, message_id, role, kind, body, created_at)
 VALUES (NEW.conversation, NEW.position, NEW.message_id, NEW.role, NEW.message_kind, NEW.message_body, NEW.created_at);""",
@@ -87,7 +93,7 @@ def commit(storage: Home, batch: Sequence[Job]) -> bool:
         prepared = _prepared(storage, job, before)
         if prepared is None or prepared.rest:
             return False
-        rows.append(prepared.row)
+        rows += prepared.rows
     with storage.database.raw_autocommit() as cursor:
         return _insert(cursor, rows)
 
@@ -102,7 +108,7 @@ def execute(storage: Home, cursor: Any, job: Job) -> bool:
         PositionsTaken: Prepare again.
     """
     prepared = _prepared(storage, job)
-    if prepared is None or not _insert(cursor, [prepared.row]):
+    if prepared is None or not _insert(cursor, prepared.rows):
         return False
     try:
         for statement, more in prepared.rest:
@@ -156,47 +162,73 @@ def _text(rows: int) -> str:
 
 
 class _Prepared(NamedTuple):
-    row: Row
+    rows: list[Row]
+    """The job, and what there is more than one of: a few more messages, names and large values."""
     rest: list[tuple[str, list[Row]]]
-    """What there is to insert besides: statements and their rows."""
+    """What there is to insert besides, where that is much: statements and their rows."""
+
+
+FEW = 8
+"""So many more messages or large values are rows of the same statement."""
 
 
 def _prepared(storage: Home, job: Job, before: WritesJob | None = None) -> _Prepared | None:
     """What a job is in one row, with what a task wrote before it; None where it has to go the ordinary way."""
     thread = storage.remembered_thread(job.key)
-    conversation = job.conversation
     if thread is None:
         return None
     rest: list[tuple[str, list[Row]]] = []
-    message = _NO_CONVERSATION
+    messages: list[Row] = [_NO_CONVERSATION]
     if job.refers or (before is not None and before.refers):
-        if conversation.dead or conversation.id is None:
+        if job.conversation.dead or job.conversation.id is None:
             return None
-        rows, claimed = job.message_rows(), job.claimed
-        if before is not None:
-            rows, claimed = before.message_rows() + rows, before.claimed + claimed
-        names = [(one.name, one.position) for one in claimed]
-        now = microseconds()
-        row, name = rows[0] if rows else _NO_MESSAGE, names[0] if names else _NO_NAME
-        message = (conversation.id, conversation.epoch, *row, now, *name)
-        if len(rows) > 1:
-            more = [(conversation.id, *row, now) for row in rows[1:]]
-            rest.append((storage.conversation_statements.add_message, more))
-        if len(names) > 1:
-            more = [(name, conversation.id, position, name) for name, position in names[1:]]
-            rest.append((storage.conversation_statements.name_message, more))
+        messages = _of_conversation(storage, job, before, rest)
     part = _NO_PART
     writes = job if isinstance(job, WritesJob) else before
     if writes is not None:
-        if not writes.has_one_part:
+        if not writes.is_one_row:
             return None
         part = writes.part_rows()[0][1:]
-    if not isinstance(job, PutJob):
-        return _Prepared(
-            (thread, None, None, job.place.checkpoint_id, *_NO_CHECKPOINT, *message, *_NO_VALUE, *part), rest
+    values: list[Row] = [_NO_VALUE]
+    first = place = (thread, None, None, job.place.checkpoint_id, *_NO_CHECKPOINT)
+    if isinstance(job, PutJob):
+        values = job.value_rows() or values
+        if len(values) > 1 + FEW:
+            rest.append((storage.statements.put_value, [(thread, *value) for value in values[1:]]))
+            del values[1:]
+        # The first row moves the head, or refuses all of them; the others only see that the thread is there.
+        first, place = (
+            (thread, job.fenced, *job.checkpoint_row()),
+            (thread, None, None, job.checkpoint_id, *_NO_CHECKPOINT),
         )
-    values = job.value_rows()
-    if len(values) > 1:
-        rest.append((storage.statements.put_value, [(thread, *value) for value in values[1:]]))
-    value = values[0] if values else _NO_VALUE
-    return _Prepared((thread, job.fenced, *job.checkpoint_row(), *message, *value, *part), rest)
+    rows = [(*first, *messages[0], *values[0], *part)]
+    rows += [(*place, *message, *_NO_VALUE, *_NO_PART) for message in messages[1:]]
+    rows += [(*place, *_NO_CONVERSATION, *value, *_NO_PART) for value in values[1:]]
+    return _Prepared(rows, rest)
+
+
+def _of_conversation(storage: Home, job: Job, before: WritesJob | None, rest: list[tuple[str, list[Row]]]) -> list[Row]:
+    """What a job does in its conversation: a message and a name in each row; where there are many, all but the first go to the rest."""
+    conversation = job.conversation
+    new, claimed = job.message_rows(), job.claimed
+    if before is not None:
+        new, claimed = before.message_rows() + new, before.claimed + claimed
+    names = [(one.name, one.position) for one in claimed]
+    now = microseconds()
+    if len(new) > 1 + FEW or len(names) > 1 + FEW:
+        statements = storage.conversation_statements
+        rest.append((statements.add_message, [(conversation.id, *row, now) for row in new[1:]]))
+        rest.append(
+            (statements.name_message, [(name, conversation.id, position, name) for name, position in names[1:]])
+        )
+        del new[1:], names[1:]
+    return [
+        (
+            conversation.id,
+            conversation.epoch,
+            *(new[at] if at < len(new) else _NO_MESSAGE),
+            now,
+            *(names[at] if at < len(names) else _NO_NAME),
+        )
+        for at in range(max(len(new), len(names), 1))
+    ]

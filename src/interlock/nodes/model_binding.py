@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableWithFallbacks
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.configurable import RunnableConfigurableAlternatives, RunnableConfigurableFields
 
@@ -49,9 +49,33 @@ def with_tools(
     # Without tools none are bound: some providers refuse an empty list.
     if tools:
         offered: Runnable[Any, Any] = model.bind_tools([*tools], **options)
-        return offered
+        return straight(offered)
     plain: Runnable[Any, Any] = model.bind(**options) if options else model
     return plain
+
+
+class StraightBinding(RunnableBinding[Any, Any]):  # type: ignore[no-redef]  # the plugin knows a field `kwargs`
+    """A binding that has options and no config of its own: the config of a call goes to the model as it is.
+
+    LangChain merges it with nothing twice, which costs more than all else around a model.
+    """
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Invoke the model with what is bound to it."""
+        return self.bound.invoke(input, config, **{**self.kwargs, **kwargs})
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """As `invoke`."""
+        return await self.bound.ainvoke(input, config, **{**self.kwargs, **kwargs})
+
+
+def straight(bound: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """The same binding with nothing in the way, where it is LangChain's own and binds options alone."""
+    if type(bound) is not RunnableBinding or bound.config or bound.config_factories:
+        return bound
+    if bound.custom_input_type is not None or bound.custom_output_type is not None:
+        return bound
+    return StraightBinding(bound=bound.bound, kwargs=dict(bound.kwargs), config={})
 
 
 def _usable(options: Mapping[str, Any], tools: Sequence[Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ not keep the difference.
 import dataclasses
 import datetime as dt
 import hashlib
+import json
+import json.encoder
 import math
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, TypeAlias, cast
@@ -19,7 +21,6 @@ import ormsgpack
 from pydantic import BaseModel, JsonValue
 
 from .errors import NotJson
-from .json_text import json_writer
 
 JSON: TypeAlias = JsonValue
 """Anything that JSON can say: None, bool, int, float, str, and lists and string-keyed dicts of those."""
@@ -146,6 +147,39 @@ def _packed(value: object) -> bytes | None:
 _FLAT = 300
 _BEGIN_NOTHING = bytes(sorted({*range(256)} - {*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF}))
 """All bytes but those that begin a list or a dict in msgpack."""
+
+
+_Make = Callable[..., Callable[[object, int], tuple[str, ...]]]
+
+
+def json_writer(
+    *,
+    ensure_ascii: bool = True,
+    allow_nan: bool = True,
+    sort_keys: bool = False,
+    separators: tuple[str, str] = (", ", ": "),
+    default: Callable[[Any], Any] | None = None,
+) -> Callable[[object], str]:
+    """Make a function that writes what `json.JSONEncoder` writes with these options, through one encoder in C that is kept.
+
+    A value that holds itself raises `RecursionError`, and no `ValueError`, as nothing looks after that.
+    """
+    encoder = json.JSONEncoder(
+        ensure_ascii=ensure_ascii,
+        allow_nan=allow_nan,
+        sort_keys=sort_keys,
+        separators=separators,
+        default=default,
+        check_circular=False,
+    )
+    make: _Make | None = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # a Python without it
+        return encoder.encode
+    item, key = separators
+    text = json.encoder.encode_basestring_ascii if ensure_ascii else json.encoder.encode_basestring
+    parts = make(None, encoder.default, text, None, key, item, sort_keys, False, allow_nan)
+    join = "".join
+    return lambda value: join(parts(value, 0))
 
 
 _write = json_writer(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))

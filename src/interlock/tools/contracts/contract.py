@@ -20,9 +20,8 @@ from ..schemas.from_application import SuppliedField, on_record
 from ..schemas.from_decision import DecisionField
 from ..schemas.input import Bound, Input
 from ..schemas.refill import as_given, refilled
-from ..schemas.sameness import same
+from ..schemas.sameness import differing_fields, is_same_data
 from ..storable import LONGEST, why_not_storable
-from ..wire import camel
 from .digests import binding_digest
 from .masking import masked_error
 from .outputs import checked_output, checked_preview
@@ -198,9 +197,12 @@ class ToolContract(Generic[P, R]):
         """The arguments as they were first read, which knows what was given, and what is used of them."""
         first = self._input.parse(arguments)
         canonical = self._written(first)
+        # As they were given they are in full: they would be read and written once more as they were.
+        if self._input.is_steady and is_same_data(canonical, arguments):
+            return first, Bound(first, canonical, self._fingerprint(first, canonical))
         try:
             again = self._input.parse(canonical)
-            differing = self._differing(first, again)
+            differing = differing_fields(self._input, first, again)
             if not differing and not same_json(self._written(again), canonical):
                 differing = [""]
         except InvalidArguments as error:
@@ -235,15 +237,6 @@ class ToolContract(Generic[P, R]):
         if problem is not None:
             raise invalid(self.name, [Problem(field="", problem=f"cannot be written down: {problem}")])
         return canonical
-
-    def _differing(self, first: Any, again: Any) -> list[str]:
-        try:
-            if same(first, again):
-                return []
-            before, after = self._input.values(first), self._input.values(again)
-            return [camel(name) for name, value in before.items() if not same(value, after.get(name))] or [""]
-        except Exception:  # a comparison of the values' own class
-            return [""]
 
     def fingerprint(self, arguments: Any) -> str:
         """Digest what was proposed: tool, version and canonical arguments, without those that the application supplies."""

@@ -47,6 +47,8 @@ class SchemaInput:
         self._validator = Validator(published_schema(schema, place))
         self._validator.check()
 
+    is_steady = True
+
     def schema(self) -> JsonObject:
         """The schema, as it was published."""
         return self._validator.schema

@@ -56,6 +56,8 @@ class ModelledInput:
         self._validator = Validator(_schema_of(self._model, hidden))
         self._validator.check()
 
+    is_steady = False
+
     def schema(self) -> JsonObject:
         """The schema of what a model may give."""
         return self._validator.schema

@@ -6,9 +6,8 @@ from typing import Any, cast
 
 from pydantic import BaseModel, RootModel, ValidationError
 
-from ..canonical import JSON, JsonObject, to_canonical
+from ..canonical import JSON, JsonObject, json_writer, to_canonical
 from ..errors import InvalidArguments, NotJson, Problem
-from ..json_text import json_writer
 from ..storable import why_not_storable
 from ..wire import camel
 from .shapes import wire_keys

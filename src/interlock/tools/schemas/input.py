@@ -23,6 +23,11 @@ class Input(Protocol):
         ...
 
     @property
+    def is_steady(self) -> bool:
+        """Whether the same arguments are always read and written as the same: nothing of the application's own takes part."""
+        ...
+
+    @property
     def names(self) -> frozenset[str]:
         """What a check or preview can ask for."""
         ...

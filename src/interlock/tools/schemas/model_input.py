@@ -15,7 +15,7 @@ from .arguments import as_spelled_on_the_wire, invalid, parse_arguments, plain_a
 from .docstring import described_parameters
 from .from_application import SuppliedField, supplied_in, supplier_of
 from .from_decision import DecisionField, fields_in, left_open, marker_of, without
-from .offered.core_schema import imports_code, models_in
+from .offered.core_schema import imports_code, models_in, runs_nothing
 from .offered.schema import input_schema, offered_schema
 from .shapes import CLOSED, ExtraValues, closed, on_wire, refuse_collisions, wire_keys
 from .signature import MISSING, Parameter, Signature, first_line, refuse_injected, where
@@ -58,6 +58,11 @@ class ModelInput:
     def printed(self) -> JsonObject:
         """The same schema as contracts print it."""
         return self._printed
+
+    @cached_property
+    def is_steady(self) -> bool:
+        """Whether pydantic alone reads and writes it: no validator, serializer or default of the tool's own."""
+        return runs_nothing(self.model.__pydantic_core_schema__)
 
     @property
     def names(self) -> frozenset[str]:

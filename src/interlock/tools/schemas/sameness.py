@@ -6,8 +6,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+import ormsgpack
 from pydantic import BaseModel
 
+from ..canonical import EXACT
+from ..wire import camel
+from .input import Input
 from .shapes import as_written
 
 _DEEPEST = 200
@@ -63,3 +67,28 @@ def _fields(value: Any, names: Any) -> dict[str, Any]:
 
 def _same_parts(one: Mapping[Any, Any], other: Mapping[Any, Any], depth: int) -> bool:
     return all(key in other and same(item, other[key], depth - 1) for key, item in one.items())
+
+
+def differing_fields(given: Input, first: Any, again: Any) -> list[str]:
+    """Name the arguments that two readings of a call differ in; an empty name where that cannot be said of one.
+
+    Args:
+        given: What the tool takes.
+        first: What it read.
+        again: What it read of what was written down.
+    """
+    try:
+        if same(first, again):
+            return []
+        before, after = given.values(first), given.values(again)
+        return [camel(name) for name, value in before.items() if not same(value, after.get(name))] or [""]
+    except Exception:  # a comparison of the values' own class
+        return [""]
+
+
+def is_same_data(one: object, other: object) -> bool:
+    """Whether two values are the same plain data, to the order of keys and the type of each number; False where one is none."""
+    try:
+        return ormsgpack.packb(one, option=EXACT) == ormsgpack.packb(other, option=EXACT)
+    except (TypeError, ValueError, RecursionError):
+        return False

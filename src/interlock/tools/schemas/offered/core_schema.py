@@ -33,6 +33,18 @@ def imports_code(schema: Any) -> bool:
     return False
 
 
+def runs_nothing(schema: Any) -> bool:
+    """Whether neither reading nor writing a value of the type calls a function of somebody's own."""
+    return not any(
+        str(part.get("type")).startswith(("function-", "call", "custom"))
+        or not _CALLING.isdisjoint(name for name, value in part.items() if value)
+        for part in _parts(schema)
+    )
+
+
+_CALLING = frozenset({"default_factory", "post_init", "custom_init", "computed_fields"})
+
+
 def _parts(schema: Any) -> Iterator[dict[str, Any]]:
     waiting, seen = [schema], set[int]()
     while waiting:

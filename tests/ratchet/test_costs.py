@@ -20,10 +20,10 @@ from tests.ratchet.steps import FORMS, STEPS, Turns
 from tests.support.servers import temporary_postgres_database
 
 STATEMENTS = {
-    ("sqlite", "graph"): {"begin": 8, "read": 9, "command": 8, "asked": 9, "approved": 18},
-    ("postgresql", "graph"): {"begin": 7, "read": 8, "command": 6, "asked": 8, "approved": 15},
-    ("sqlite", "middleware"): {"begin": 8, "read": 10, "command": 9, "asked": 10, "approved": 22},
-    ("postgresql", "middleware"): {"begin": 7, "read": 9, "command": 7, "asked": 9, "approved": 19},
+    ("sqlite", "graph"): {"begin": 8, "read": 8, "command": 8, "asked": 7, "approved": 17},
+    ("postgresql", "graph"): {"begin": 7, "read": 8, "command": 6, "asked": 6, "approved": 15},
+    ("sqlite", "middleware"): {"begin": 8, "read": 9, "command": 9, "asked": 7, "approved": 19},
+    ("postgresql", "middleware"): {"begin": 7, "read": 9, "command": 7, "asked": 6, "approved": 17},
 }
 COMMITS = {"begin": 1, "read": 1, "command": 1, "asked": 1, "approved": 2}
 BYTES = {

@@ -15,7 +15,7 @@ from ..commands.approvals.chat_question import noted_in_chat
 from ..commands.approvals.deadlines import take
 from ..commands.approvals.decisions import Declined, decide, record_refused
 from ..commands.approvals.payload import is_what_was_shown, masked, not_what_was_shown, noted, payload
-from ..commands.approvals.requesting import Asked, Overdue, Requests, Stands
+from ..commands.approvals.requesting import Asked, Overdue, Requests, Stands, lets_pass
 from ..commands.execution.commands import Commands, Outcome
 from ..commands.running.checkpoint_lookup import looking_at
 from ..commands.running.engine import Engine
@@ -61,8 +61,11 @@ class ApprovalNode(WorkflowNode):
         problem: str | None = None
         asked = 0
         while True:
+            if self.looks_first and (yield Look(partial(self._may_pass, proposal, scope))):
+                stands: Any = None
+                break
             looked = partial(self._looked_at, commands=commands, proposal=proposal, scope=scope)
-            stands: Any = yield from commands.recording(proposal, in_store(looked))
+            stands = yield from commands.recording(proposal, in_store(looked))
             if isinstance(stands, tuple):
                 proposal, stands = stands
             if isinstance(stands, Asked):
@@ -97,6 +100,14 @@ class ApprovalNode(WorkflowNode):
                 goto=[Send(self._execution, handed_over(proposal, value.get("head")))],
             )
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
+
+    looks_first = True
+    """Whether a decision that was taken is seen by reading alone, which holds up nobody."""
+
+    def _may_pass(self, proposal: Proposal, scope: Scope) -> bool:
+        """Whether a decision was taken that lets the proposal pass; carrying it out looks again, under the instance's lock."""
+        approval = approval_rows.look_up(self.engine.store.database, scope.workflow_id, proposal.key)
+        return approval is not None and lets_pass(approval)
 
     def check_answerable(self, waiting: ApprovalRequest) -> None:
         """Refuse to wait where the run could never continue; a graph of a workflow's own has a checkpointer."""
@@ -161,13 +172,13 @@ class ApprovalNode(WorkflowNode):
         self, connection: Connection, commands: Commands, proposal: Proposal, scope: Scope
     ) -> tuple[Proposal, Stands]:
         """Where a proposal stands; with what it is recognised as by the request on record."""
-        approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
+        unit, _, approval = commands.unit_for(connection, proposal)
         if approval is not None:
             proposal = self.recognised(proposal, approval, scope)
             if proposal.key != approval.idempotency_key:
                 approval = approval_rows.load(connection, scope.workflow_id, proposal.key)
         requests = Requests(commands, thread_id=scope.thread_id, interrupt_id=interrupt_id_of(scope))
-        return proposal, requests.stand(connection, proposal, approval)
+        return proposal, requests.stand(connection, proposal, approval, unit)
 
 
 def interrupt_id_of(scope: Scope) -> str:

@@ -11,10 +11,12 @@ from sqlalchemy.engine import Connection
 from ...tools.approvals import Approval, Decision, DecisionKind
 from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
+from ..database import Database
 from ..statements import Prepared, Row
 from ..tables.workflow import approvals, decisions
 from ..vault import check_place, placed
 from .sql.json_text import read_json, write_json
+from .sql.queries import rows_of
 
 
 class ApprovalStatus(StrEnum):
@@ -208,6 +210,12 @@ _decisions = Prepared(
 def load(connection: Connection, workflow_id: str, key: str) -> ApprovalRequest | None:
     """Read the approval of the proposal with this idempotency key."""
     return _one(_by_key.first(connection, {"workflow_id": workflow_id, "idempotency_key": key}))
+
+
+def look_up(database: Database, workflow_id: str, key: str) -> ApprovalRequest | None:
+    """As `load`, in a transaction of its own."""
+    found = rows_of(database, _by_key, {"workflow_id": workflow_id, "idempotency_key": key})
+    return from_row(found[0]) if found else None
 
 
 def load_by_id(connection: Connection, approval_id: str) -> ApprovalRequest | None:

@@ -10,7 +10,7 @@ from ..statements import Prepared
 from ..tables.workflow import approvals, counters, instances, ledger
 from .approvals import ApprovalRequest
 from .approvals import from_row as approval_from_row
-from .instances import ERASED, Instance, from_row, load
+from .instances import ERASED, Instance, from_row
 from .ledger import LedgerEntry
 from .ledger import from_row as entry_from_row
 
@@ -32,8 +32,11 @@ class Begun(NamedTuple):
 
 def begin(connection: Connection, workflow_id: str) -> Begun | None:
     """Lock an instance and read the clock; None when there is no such instance."""
-    instance = load(connection, workflow_id, lock=True)
-    return None if instance is None else Begun(instance, clock.read(connection))
+    row = _locked.first(connection, {"workflow_id": workflow_id})
+    if row is None:
+        return None
+    now = row[_INSTANCE]
+    return Begun(from_row(row[:_INSTANCE]), clock.read(connection) if now is None else int(now))
 
 
 def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | None:
@@ -91,6 +94,13 @@ def _select_under_key(dialect: str) -> sa.Select[Any]:
     return sa.select(moment.c.now, _has_counters(), *ledger.columns, *approvals.columns).select_from(_with_key(moment))
 
 
+def _select_locked(dialect: str) -> sa.Select[Any]:
+    """The instance, and the time where one statement can tell: on servers it is the time after the row was waited for."""
+    now = clock.now_on(dialect) if dialect == "sqlite" else sa.null()
+    is_here = sa.and_(instances.c.workflow_id == sa.bindparam("workflow_id"), instances.c.definition != ERASED)
+    return sa.select(instances, now).where(is_here).with_for_update()
+
+
 def _select_locked_with_key(dialect: str) -> sa.Select[Any]:
     """The instance, whether what is under the key was read at the same moment, and that, where one statement can tell.
 
@@ -125,6 +135,7 @@ def _select_with_key(dialect: str) -> sa.Select[Any]:
 
 
 _INSTANCE, _ENTRY = len(instances.columns), len(ledger.columns)
+_locked = Prepared(_select_locked)
 _under_key = Prepared(_select_under_key)
 _with_key_here = Prepared(_select_with_key)
 _locked_with_key = Prepared(_select_locked_with_key)

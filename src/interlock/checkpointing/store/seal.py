@@ -7,7 +7,7 @@ import hmac
 import secrets
 from typing import Any, NoReturn
 
-from ...tools.json_text import json_writer
+from ...tools.canonical import json_writer
 
 _write = json_writer(sort_keys=True, separators=(",", ":"), default=repr)
 _LENGTH = 32

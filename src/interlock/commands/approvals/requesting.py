@@ -59,29 +59,37 @@ class Requests:
         self._thread_id = thread_id
         self._interrupt_id = interrupt_id
 
-    def stand(self, connection: Connection, proposal: Proposal, approval: ApprovalRequest | None) -> Stands:
+    def stand(
+        self, connection: Connection, proposal: Proposal, approval: ApprovalRequest | None, unit: Unit | None = None
+    ) -> Stands:
         """Where a call stands, in a write transaction; one that needs a decision and has no request is asked about.
+
+        Args:
+            connection: In a write transaction.
+            proposal: The call.
+            approval: The request for it, as it was read in this transaction.
+            unit: The instance, where it was locked before the request was read.
 
         Raises:
             DeniedError: It is denied, and that is to be recorded in another transaction.
         """
         if approval is None:
-            return self._request(connection, proposal)
+            return self._request(connection, proposal, unit)
         if approval.status is ApprovalStatus.REQUESTED:
-            return self._open(connection, proposal, approval)
-        if approval.status.is_closed and approval.status is not ApprovalStatus.VOID:
+            return self._open(connection, proposal, approval, unit)
+        if not lets_pass(approval):
             return self._commands.refuse(connection, proposal, self.closed(approval))
-        return None  # granted; or used or void, which carrying it out answers
+        return None
 
     def closed(self, approval: ApprovalRequest) -> Denial:
         """The answer to a call whose request was turned down, expired, or is void."""
         return turned_down(approval, self._engine.definition.wire_names.get(approval.tool, approval.tool))
 
     def _open(
-        self, connection: Connection, proposal: Proposal, approval: ApprovalRequest
+        self, connection: Connection, proposal: Proposal, approval: ApprovalRequest, unit: Unit | None
     ) -> ApprovalRequest | Outcome | Overdue:
         commands = self._commands
-        unit = commands.unit(connection)
+        unit = unit or commands.unit(connection)
         if commands.forged(unit, proposal) is not None:
             return commands.refuse(connection, proposal)
         if approval.is_due(unit.now):
@@ -97,12 +105,13 @@ class Requests:
             return commands.refuse(connection, proposal, self._moved_on(approval, unit))
         return self._reopened(connection, approval)
 
-    def _request(self, connection: Connection, proposal: Proposal) -> Stands:
+    def _request(self, connection: Connection, proposal: Proposal, unit: Unit | None) -> Stands:
         commands, workflow_id = self._commands, self._commands.scope.workflow_id
-        unit = commands.unit(connection)
-        if (asked := approval_rows.load(connection, workflow_id, proposal.key)) is not None:
-            # Before the instance was locked, another process that runs the same step asked.
-            return self.stand(connection, proposal, asked)
+        if unit is None:
+            unit = commands.unit(connection)
+            if (asked := approval_rows.load(connection, workflow_id, proposal.key)) is not None:
+                # Before the instance was locked, another process that runs the same step asked.
+                return self.stand(connection, proposal, asked, unit)
         commands.check_line(unit)
         commands.check_revision(unit, proposal)
         verdict = commands.judge_now(unit, proposal)
@@ -191,6 +200,12 @@ def _hidden(unit: Unit, shown: JsonObject, sensitive: Collection[str]) -> JsonOb
     return cast("JsonObject", rest) | origins
 
 
+def lets_pass(approval: ApprovalRequest) -> bool:
+    """Whether a call may go on to be carried out: it was granted; or it was used or is void, which carrying it out answers."""
+    status = approval.status
+    return status is not ApprovalStatus.REQUESTED and (not status.is_closed or status is ApprovalStatus.VOID)
+
+
 def turned_down(approval: ApprovalRequest, tool: str) -> Denial:
     """The answer to a call whose request is closed, and will never be carried out."""
     said, about = approval.message, {"approvalId": approval.approval_id}
@@ -228,4 +243,4 @@ def asked_ref(approval_id: str) -> AuditRef:
     return AuditRef(derive("audit", "asked", approval_id))
 
 
-__all__ = ["Asked", "Overdue", "Requests", "Stands", "asked_ref", "turned_down"]
+__all__ = ["Asked", "Overdue", "Requests", "Stands", "asked_ref", "lets_pass", "turned_down"]

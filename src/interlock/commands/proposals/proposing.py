@@ -121,10 +121,10 @@ def _proposed(engine: Engine, call: Call, commands: Commands, proposal: Proposal
 
 
 def _asked(connection: Connection, commands: Commands, proposal: Proposal) -> Any:
-    approval = approval_rows.load(connection, commands.scope.workflow_id, proposal.key)
+    unit, _, approval = commands.unit_for(connection, proposal)
     if approval is not None:
         return approval  # somebody asked since it was looked for
-    return Requests(commands).stand(connection, proposal, None)
+    return Requests(commands).stand(connection, proposal, None, unit)
 
 
 def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[Stood]:

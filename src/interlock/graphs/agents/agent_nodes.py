@@ -32,6 +32,8 @@ class AgentsApprovalNode(ApprovalNode):
         """Refuse to wait in an agent that could never continue."""
         check_answerable(waiting)
 
+    looks_first = False  # what a request is about is recognised first
+
     def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
         """See `as_asked`. What is on record was stored when it was made, and is believed; a claim that is not stays one."""
         instance = self._instance

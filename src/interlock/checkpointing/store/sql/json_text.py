@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from ....tools.canonical import json_writer
 from ....tools.errors import StoreError
-from ....tools.json_text import json_writer
 from ...vault import MARK
 
 write_json = json_writer(ensure_ascii=False, separators=(",", ":"))

@@ -15,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from interlock import Principal, Workflow, WorkflowStore, command, read
 from interlock.nodes import conversation
 from interlock.nodes.conversation import for_model, pair, put_in_order
-from interlock.rules.calls import kinds_of
+from interlock.rules.calls import kinds_of, turns_of
 from interlock.testing import ScriptedChatModel, call
 
 ADA = Principal("ada")
@@ -98,6 +98,15 @@ MESSAGES = st.lists(
 
 
 @given(MESSAGES)
+def test_a_conversation_is_sent_alike_however_much_of_it_is_seen_at_once(messages: list[BaseMessage]) -> None:
+    at_once = for_model(messages)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversation, "_are_plain", lambda *_: False)
+        one_by_one = for_model(messages)  # type: ignore[arg-type]
+    assert at_once == one_by_one
+
+
+@given(MESSAGES)
 def test_what_is_plain_to_see_is_what_the_whole_look_finds(messages: list[BaseMessage]) -> None:
     if conversation._stand_in_order(messages):
         assert pair(messages).is_in_order
@@ -107,9 +116,8 @@ def test_what_is_plain_to_see_is_what_the_whole_look_finds(messages: list[BaseMe
 @given(MESSAGES)
 def test_a_message_that_is_sent_as_it_is_is_one_that_nothing_would_change(messages: list[BaseMessage]) -> None:
     def plain_of(messages: list[BaseMessage]) -> list[BaseMessage]:
-        return [
-            one for one, kind in zip(messages, kinds_of(messages), strict=True) if conversation._is_plain(one, kind)
-        ]
+        turns = turns_of(messages, kinds_of(messages))
+        return [one for place, one in enumerate(messages) if place not in turns and conversation._are_plain([one], [])]
 
     plain = plain_of(messages)
     for message in plain:

@@ -7,8 +7,9 @@ not say which: some providers number calls again in each message.
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolMessage
@@ -24,6 +25,7 @@ from ..rules.calls import (
     is_usable_id,
     kinds_of,
     readable,
+    turns_of,
     with_own_ids,
 )
 from ..tools.ids import derive
@@ -101,16 +103,29 @@ def put_in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
     return None if is_same else ordered
 
 
-def _stand_in_order(messages: Sequence[BaseMessage]) -> bool:
-    """Whether it is plain to see that they do: each call directly followed by its answer, and no answer without a call."""
+def _stand_in_order(
+    messages: Sequence[BaseMessage], kinds: Sequence[Kind] | None = None, turns: Sequence[int] | None = None
+) -> bool:
+    """Whether it is plain to see that they do: each call directly followed by its answer, and no answer without a call.
+
+    Args:
+        messages: The conversation.
+        kinds: What each message is, where that is known (`kinds_of`).
+        turns: What the order is about, where that is known (`turns_of`).
+    """
+    kinds = kinds_of(messages) if kinds is None else kinds
     awaited: list[str] = []
-    for message, kind in zip(messages, kinds_of(messages), strict=True):
-        if kind is Kind.ANSWER:
-            if not awaited or awaited.pop() != cast("ToolMessage", message).tool_call_id:
-                return False
-        elif awaited:
+    following = 0
+    for place in turns_of(messages, kinds) if turns is None else turns:
+        kind = kinds[place]
+        if awaited and (place != following or kind is not Kind.ANSWER):
             return False
-        elif kind is Kind.MODEL and (calls := all_calls(cast("AIMessage", message))):
+        following = place + 1
+        if kind is Kind.ANSWER:
+            if not awaited or awaited.pop() != cast("ToolMessage", messages[place]).tool_call_id:
+                return False
+        elif kind is Kind.MODEL:
+            calls = all_calls(cast("AIMessage", messages[place]))
             awaited = [_answered_as(call.get("id")) for call in reversed(calls)]
             if len(set(awaited)) < len(awaited):
                 return False
@@ -182,13 +197,17 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
     its message; what answers nothing is left out, and so are messages that say nothing. A conversation that is in order is given
     as it is, message by message.
     """
-    pairing = None if _stand_in_order(messages) else pair(messages)
+    kinds = kinds_of(messages)
+    turns = turns_of(messages, kinds)
+    pairing = None if _stand_in_order(messages, kinds, turns) else pair(messages)
     known_ids: set[str] = set()
     sent: list[BaseMessage] = [SystemMessage(prompt)] if prompt else []
-    for place, (message, kind) in enumerate(zip(messages, kinds_of(messages), strict=True)):
-        if _is_plain(message, kind):
-            sent.append(message)
-            continue
+    looked_at: Sequence[int] = turns if _are_plain(messages, turns) else range(len(messages))
+    following = 0
+    for place in looked_at:
+        sent += messages[following:place]  # what is only said, and is sent as it is
+        following = place + 1
+        message, kind = messages[place], kinds[place]
         if kind is Kind.ANSWER or kind is Kind.REMOVAL:
             continue
         if kind is Kind.OTHER:
@@ -205,17 +224,22 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
         known_ids.update(cast("str", call["id"]) for call in shown.tool_calls)
         for call, answer in zip(shown.tool_calls, answers, strict=True):
             sent.append(_answer(call, None if answer is None else cast("ToolMessage", messages[answer])))
+    sent += messages[following:]
     return sent
 
 
-def _is_plain(message: BaseMessage, kind: Kind) -> bool:
-    """Whether a message is sent as it is, as most are: text, without calls, that is not an answer."""
-    content: Any = message.content
-    if type(content) is not str or not content.isascii() or not content or content.isspace():
+_content_of: Callable[[BaseMessage], Any] = attrgetter("content")
+
+
+def _are_plain(messages: Sequence[BaseMessage], turns: Sequence[int]) -> bool:
+    """Whether all that is only said is text that can be sent as it is, as in nearly every conversation. All of it is seen in C."""
+    apart = set(turns)
+    said = [message for place, message in enumerate(messages) if place not in apart] if apart else messages
+    contents = [*map(_content_of, said)]
+    if not set(map(type, contents)) <= {str} or not all(map(str.strip, contents)):
         return False
-    if kind is Kind.MODEL:
-        return not all_calls(cast("AIMessage", message))
-    return kind is Kind.OTHER
+    text = "".join(contents)
+    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def _needs_nothing(message: AIMessage, known_ids: set[str]) -> bool:

@@ -202,6 +202,15 @@ def kinds_of(messages: Sequence[BaseMessage]) -> list[Kind]:
     return [*map(_kind_of_class, map(type, messages))]
 
 
+def turns_of(messages: Sequence[BaseMessage], kinds: Sequence[Kind]) -> list[int]:
+    """The places of all that an order is about: a model's messages with calls, answers, and removals. The rest is only said."""
+    return [
+        place
+        for place, (message, kind) in enumerate(zip(cast("Sequence[Any]", messages), kinds, strict=True))
+        if kind is not Kind.OTHER and (kind is not Kind.MODEL or message.tool_calls or message.invalid_tool_calls)
+    ]
+
+
 def all_calls(message: AIMessage) -> list[ToolCall | InvalidToolCall]:
     """The calls of a message in the order in which they are proposed: those that could not be read come last."""
     return [*message.tool_calls, *message.invalid_tool_calls]
@@ -220,11 +229,12 @@ def repaired(message: AIMessage, message_key: str, known: Sequence[BaseMessage] 
         message = message.model_copy(update={"id": derive("message", message_key)})
     if not (message.tool_calls or message.invalid_tool_calls):
         return message
+    kinds = kinds_of(known)
     taken = {
         str(call["id"])
-        for other, kind in zip(known, kinds_of(known), strict=True)
-        if kind is Kind.MODEL
-        for call in all_calls(cast("AIMessage", other))
+        for place in turns_of(known, kinds)
+        if kinds[place] is Kind.MODEL
+        for call in all_calls(cast("AIMessage", known[place]))
     }
     message = with_own_ids(message, taken, lambda number: derive("call", message_key, number))
     return message.model_copy(update={"response_metadata": {**message.response_metadata, MESSAGE_KEY: message_key}})

@@ -8,6 +8,7 @@ column types of `columns`. They run on a SQLAlchemy connection, in its transacti
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter, methodcaller
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
@@ -58,6 +59,8 @@ class Prepared:
         self._statement = statement
         self._columns = list(columns) if columns is not None else None
         self._texts: dict[tuple[str, str, str, str | None], _Text] = {}
+        self._last: tuple[Any, Any, _Text] | None = None
+        """The dialect and the options that it ran with last, and its text for them: they are the same nearly always."""
 
     def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> int:
         """Run it with named parameters.
@@ -65,7 +68,7 @@ class Prepared:
         Returns:
             How many rows it wrote.
         """
-        written: int = self._run(connection, parameters, lambda cursor: cursor.rowcount)
+        written: int = self._run(connection, parameters, _count_of)
         return written
 
     def execute_many(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
@@ -79,12 +82,13 @@ class Prepared:
 
     def first(self, connection: Connection, parameters: Mapping[str, Any]) -> Row | None:
         """The first row that it finds."""
-        found: Row | None = self._run(connection, parameters, lambda cursor: cursor.fetchone())
-        return found if found is None else self.opened(connection, [found])[0]
+        text, dialect = self._for(connection), connection.dialect
+        found: Row | None = _run(connection, text.text, text.values(parameters, dialect), _first_of)
+        return found if found is None or not text.opened else self.opened(connection, [found])[0]
 
     def all(self, connection: Connection, parameters: Mapping[str, Any]) -> list[Row]:
         """Every row that it finds."""
-        return self.opened(connection, self._run(connection, parameters, lambda cursor: cursor.fetchall()))
+        return self.opened(connection, self._run(connection, parameters, _all_of))
 
     def given(self, parameters: Mapping[str, Any]) -> "Call":
         """The statement with its parameters, to be run with others by `write_all`."""
@@ -97,8 +101,8 @@ class Prepared:
 
     def opened(self, place: Connection | Engine, rows: list[Row]) -> list[Row]:
         """Rows as they were found, with their protected columns decrypted."""
-        columns, vault = self._for(place).opened, vault_of(place.dialect)
-        if vault is None or not columns:
+        columns = self._for(place).opened
+        if not columns or (vault := vault_of(place.dialect)) is None:
             return rows
         opened = []
         for row in rows:
@@ -114,8 +118,10 @@ class Prepared:
         return _run(connection, text.text, text.values(parameters, connection.dialect), take)
 
     def _for(self, place: Connection | Engine) -> _Text:
-        dialect = place.dialect
-        schemas: Mapping[str | None, str] | None = place.get_execution_options().get("schema_translate_map")
+        dialect, options, last = place.dialect, place.get_execution_options(), self._last
+        if last is not None and last[0] is dialect and last[1] is options:
+            return last[2]
+        schemas: Mapping[str | None, str] | None = options.get("schema_translate_map")
         key = (dialect.name, dialect.driver, dialect.paramstyle, schemas.get(None) if schemas else None)
         found = self._texts.get(key)
         if found is None:
@@ -130,7 +136,13 @@ class Prepared:
             results = enumerate(compiled._result_columns)
             opened = [(at, column.type.column) for at, column in results if isinstance(column.type, Protected)]
             found = self._texts[key] = _Text(str(compiled), positions, defaults, sealed, opened)
+        self._last = dialect, options, found
         return found
+
+
+_first_of: Callable[[Any], Any] = methodcaller("fetchone")
+_all_of: Callable[[Any], Any] = methodcaller("fetchall")
+_count_of: Callable[[Any], Any] = attrgetter("rowcount")
 
 
 class Call(NamedTuple):

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import ormsgpack
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     EXCLUDED_METADATA_KEYS,
@@ -19,7 +18,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from ...tools.canonical import json_writer
 from ...tools.errors import ConflictError, InputError
 from .encoding import body
-from .encoding.messages import PACK, Message
+from .encoding.messages import Message
 from .encoding.plain import Encoded
 from .encoding.sealing import Sealing, checkpoint_place, message_place, value_place, writes_place
 from .encoding.separation import Encoder
@@ -367,7 +366,7 @@ class WritesJob(Job):
         ]
 
     def _sealed(self, part: int, content: Mapping[int, tuple[str, Encoded]]) -> tuple[str, bytes]:
-        data = _pack_part(content)
+        data = body.pack_part(content)
         return ("bytes", data) if self.sealing.plain else self.sealing.seal(data, self._place_of(part))
 
     def _place_of(self, part: int) -> tuple[Any, ...]:
@@ -387,7 +386,7 @@ class WritesJob(Job):
         """The task wrote before: what is there stays, what is not there is added."""
         cursor.execute(self.storage.statements.one_part, row[:4])
         kind, data = cursor.fetchone()
-        there = unpack_part(self.sealing.unseal(kind, data, self._place_of(ORDINARY)))
+        there = body.unpack_part(self.sealing.unseal(kind, data, self._place_of(ORDINARY)))
         if missing := {index: write for index, write in content.items() if index not in there}:
             kind, data = self._sealed(ORDINARY, {**there, **missing})
             cursor.execute(self.storage.statements.put_writes, (*row[:5], kind, data))
@@ -441,16 +440,3 @@ def _of_version(values: Mapping[str, Versioned], channel: str, version: Any) -> 
 def _value_id(channel: str, version: Any) -> int:
     digest = hashlib.blake2b(f"{channel}\0{version!r}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-def _pack_part(content: Mapping[int, tuple[str, Encoded]]) -> bytes:
-    flat: list[Any] = []
-    for index, (channel, (form, typ, data)) in content.items():
-        flat += (index, channel, form, typ, data)
-    return ormsgpack.packb(flat, option=PACK)
-
-
-def unpack_part(data: bytes) -> dict[int, tuple[str, Encoded]]:
-    """The writes in one part, by index."""
-    flat = ormsgpack.unpackb(data)
-    return {flat[at]: (flat[at + 1], (flat[at + 2], flat[at + 3], flat[at + 4])) for at in range(0, len(flat), 5)}

@@ -16,7 +16,6 @@ from .encoding.msgpack_tree import positions
 from .encoding.plain import Encoded
 from .encoding.sealing import Sealing, checkpoint_place, value_place, writes_place
 from .encoding.separation import Decoder, needed
-from .jobs import unpack_part
 from .keys import Place
 from .loading import load
 from .memory import Conversation
@@ -208,7 +207,7 @@ def open_writes(
     for task_id, part, task_path, kind, data in rows:
         where = writes_place(place.thread_id, place.namespace_key, checkpoint_id, task_id, part)
         try:
-            for index, (channel, encoded) in unpack_part(sealing.unseal(kind, data, where)).items():
+            for index, (channel, encoded) in body.unpack_part(sealing.unseal(kind, data, where)).items():
                 found.append((writes_sort_key(task_path, task_id, index), task_id, channel, encoded))
         except Exception as error:
             here = place._replace(checkpoint_id=checkpoint_id)

@@ -92,3 +92,17 @@ def unpack_value(data: bytes) -> Encoded:
     except (ormsgpack.MsgpackDecodeError, TypeError, ValueError) as error:
         raise unreadable("value", error) from error
     return form, typ, content
+
+
+def pack_part(content: Mapping[int, tuple[str, Encoded]]) -> bytes:
+    """What a task wrote, by index, for a row of pending writes."""
+    flat: list[Any] = []
+    for index, (channel, (form, typ, data)) in content.items():
+        flat += (index, channel, form, typ, data)
+    return ormsgpack.packb(flat, option=PACK)
+
+
+def unpack_part(data: bytes) -> dict[int, tuple[str, Encoded]]:
+    """The writes in one part, by index."""
+    flat = ormsgpack.unpackb(data)
+    return {flat[at]: (flat[at + 1], (flat[at + 2], flat[at + 3], flat[at + 4])) for at in range(0, len(flat), 5)}

@@ -155,7 +155,7 @@ def _insert(cursor: Any, rows: Sequence[Row]) -> bool:
     return True
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _text(rows: int) -> str:
     row = f"({', '.join('?' * len(_COLUMNS))})"
     return f"INSERT INTO {_VIEW} VALUES {', '.join([row] * rows)}"  # noqa: S608 -- fixed parts

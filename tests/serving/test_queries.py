@@ -6,7 +6,9 @@ import threading
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from interlock.checkpointing.reports.attention import attention
 from interlock.checkpointing.tables.workflow import instances
 from interlock.serving.queries import open_approvals
 from interlock.serving.queries.figures import Figures
@@ -94,3 +96,21 @@ async def test_figures_are_counted_once_and_then_shown_as_of_when_they_were(monk
     assert (await figures.of(("t", "desk"), count))[0] == 1
     await figures.close()
     assert (await figures.of(("t", "desk"), count))[0] == 3
+
+
+def test_unknown_outcomes_are_read_off_their_index_and_not_off_the_whole_ledger(tmp_path: Any) -> None:
+    with served(f"sqlite:///{tmp_path / 'desk.db'}") as at:
+        at.started("kim")
+        store, said = at.graph.engine.store, list[tuple[str, Any]]()
+
+        @sa.event.listens_for(store.database.engine, "after_cursor_execute")
+        def executed(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+            if "lease_until <" in statement:
+                said.append((statement, parameters))
+
+        with store.read() as connection:
+            attention(connection, tenant="default", now=1, kinds=["unknown"])
+            (one,) = [*said]
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one[0]}", one[1])]
+        assert any("ix_workflow_ledger_unsettled" in line for line in plan), plan
+        assert not any(line.startswith(("SCAN workflow_ledger", "SCAN workflow_instances")) for line in plan), plan

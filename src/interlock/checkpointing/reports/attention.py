@@ -145,15 +145,17 @@ def decided_by(rule: Approval) -> str:
 
 def _unknown(over: _Over, now: int) -> list[Item]:
     columns = ledger.c
+    # Asked of each unsettled attempt, which are few: of a join, or of the ledger's own tenant, SQLite would make something of many.
+    of_instance = sa.select(instances.c.workflow_id).where(
+        instances.c.workflow_id == columns.workflow_id,
+        broke_off(now),
+        *_of(instances.c.tenant, over.tenant),
+        *_of(instances.c.workflow, over.workflow),
+        *_of(instances.c.served, over.person),
+    )
     statement = (
         sa.select(columns.idempotency_key, columns.tool, columns.principal_id, columns.workflow_id, columns.started_at)
-        .join_from(ledger, instances, instances.c.workflow_id == columns.workflow_id)
-        .where(
-            broke_off(now),
-            *_of(columns.tenant, over.tenant),
-            *_of(instances.c.workflow, over.workflow),
-            *_of(instances.c.served, over.person),
-        )
+        .where(_is_unsettled, of_instance.correlate(ledger).exists())
         .order_by(columns.started_at)
         .limit(over.limit)
     )
@@ -168,6 +170,12 @@ def _unknown(over: _Over, now: int) -> list[Item]:
         )
         for row in over.connection.execute(statement)
     ]
+
+
+_is_unsettled = ledger.c.status.in_(
+    [sa.literal_column(f"'{one.value}'") for one in (LedgerStatus.STARTED, LedgerStatus.UNKNOWN)]
+)
+"""Said as the index of unsettled attempts says it: SQLite reads the whole ledger otherwise."""
 
 
 def broke_off(now: int) -> sa.ColumnElement[bool]:

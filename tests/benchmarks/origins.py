@@ -1,6 +1,7 @@
 """What tracing arguments to their origins costs: a command's step behind what was read, beside the same step without the policy.
 
-CPU time of the process and statements are counted, not the clock: a step waits for the disk most of its time. Each pair runs in turns.
+CPU time of the process and statements are counted, not the clock: a step waits for the disk most of its time. Each pair runs in turns. On a
+busy machine the difference of two steps says little, so what tracing itself takes of a step is measured as well, in its own thread.
 What the sources take is set beside the bytes that were read.
 """
 
@@ -14,13 +15,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
+from unittest import mock
 
 import sqlalchemy as sa
 from pydantic import BaseModel
 
 from interlock import Approval, Principal, SQLCheckpointer, Workflow, WorkflowGraph, command, read
 from interlock.checkpointing.tables.sources import sources
+from interlock.commands.execution import outcomes, reads
 from interlock.commands.origins import capturing
+from interlock.graphs import turns
 from interlock.rules.definition import Limits
 from interlock.rules.origins import TrustedOrigins
 from interlock.rules.origins.holding import WIDTH
@@ -88,7 +92,8 @@ def main() -> None:
 
 def measure(label: str, url: str, pages: int, per_page: int) -> None:
     """Both desks read the same pages; then each sends, in turns."""
-    with prepared(url, pages, per_page) as desks:
+    with prepared(url, pages, per_page) as desks, tracing_itself() as spent:
+        itself: dict[str, list[float]] = {"traced": [], "traced, cold": []}
         cpu: dict[str, list[float]] = {name: [] for name in (*desks, "traced, cold")}
         statements: dict[str, list[int]] = {name: [] for name in cpu}
         for number in range(ROUNDS):
@@ -96,8 +101,11 @@ def measure(label: str, url: str, pages: int, per_page: int) -> None:
                 for kind in (name, "traced, cold") if name == "traced" and number % 4 == 0 else (name,):
                     if kind == "traced, cold":
                         capturing.forget()
+                    spent.clear()
                     took, made = step(graph)
                     cpu[kind].append(took)
+                    if kind in itself:
+                        itself[kind].append(sum(spent))
                     statements[kind].append(made)
         plain, asking, traced, cold = (statistics.median(cpu[name]) for name in cpu)
         ratio = statistics.median(one / other for one, other in zip(cpu["traced"], cpu["asking"], strict=True))
@@ -107,6 +115,8 @@ def measure(label: str, url: str, pages: int, per_page: int) -> None:
             f"traced {traced:.2f} ms ({(ratio - 1) * 100:+.1f}%, {traced - asking:+.2f} ms), where another process read {cold:.2f} ms "
             f"({cold - asking:+.2f} ms)"
         )
+        warm, first = (statistics.median(itself[name]) for name in itself)
+        print(f"  tracing itself: {warm:.2f} ms ({warm / asking:.1%}), where another process read {first:.2f} ms")
         print(f"  statements: {counts}")
         graph = desks["traced"]
         read_bytes = sum(
@@ -125,6 +135,28 @@ def measure(label: str, url: str, pages: int, per_page: int) -> None:
                 f"  read {read_bytes} bytes; sources: {kept[0]} rows, {kept[1]} bytes ({kept[1] / read_bytes:.1%}): {values} trusted values "
                 f"{values * WIDTH} bytes ({values * WIDTH / read_bytes:.1%}), all else {rest} bytes ({rest / read_bytes:.1%}; asked: at most a tenth)"
             )
+
+
+@contextlib.contextmanager
+def tracing_itself() -> Iterator[list[float]]:
+    """What is spent on keeping sources and on judging by them, in milliseconds of the thread that does it."""
+    spent: list[float] = []
+
+    def timed(function: Any) -> Any:
+        def run(*given: Any, **named: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return function(*given, **named)
+            finally:
+                spent.append((time.thread_time() - began) * 1000)
+
+        return run
+
+    places = ((turns, "keep_words"), (outcomes, "keep_output"), (reads, "keep_output"), (TrustedOrigins, "judge"))
+    with contextlib.ExitStack() as stack:
+        for owner, name in places:
+            stack.enter_context(mock.patch.object(owner, name, timed(getattr(owner, name))))
+        yield spent
 
 
 def step(graph: WorkflowGraph) -> tuple[float, int]:

@@ -2,8 +2,9 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -23,8 +24,7 @@ class SourceKind(StrEnum):
     """What a tool returned."""
 
 
-@dataclass(frozen=True)
-class SourceHead:
+class SourceHead(NamedTuple):
     """One source, without what is kept of it."""
 
     source_id: str
@@ -54,9 +54,10 @@ class Source:
     kept_at: int
 
 
+_KINDS = {kind.value: kind for kind in SourceKind}
 _of_instance = sources.c.workflow_id == sa.bindparam("workflow_id")
 _heads = Prepared(
-    sa.select(*(sources.c[field.name] for field in fields(SourceHead)))
+    sa.select(*(sources.c[name] for name in SourceHead._fields))
     .where(_of_instance)
     .order_by(sources.c.kept_at, sources.c.source_id)
 )
@@ -75,10 +76,10 @@ def heads(connection: Connection, workflow_id: str) -> list[SourceHead]:
         StoreError: One was encrypted for another row.
     """
     found = []
-    for row in _heads.all(connection, {"workflow_id": workflow_id}):
-        head = SourceHead(*row)
-        check_place(sources, {"workflow_id": workflow_id, "source_id": head.source_id, "salt": head.salt, "held": None})
-        found.append(replace(head, kind=SourceKind(head.kind)))
+    for source_id, tenant, kind, name, audit_ref, salt, kept_at in _heads.all(connection, {"workflow_id": workflow_id}):
+        if hasattr(salt, "place"):  # it was decrypted
+            check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": salt, "held": None})
+        found.append(SourceHead(source_id, tenant, _KINDS[kind], name, audit_ref, salt, kept_at))
     return found
 
 
@@ -89,7 +90,7 @@ def whole(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]
         StoreError: One was encrypted for another row.
     """
     texts = held(connection, workflow_id, wanted)
-    return [Source(workflow_id, held=text, **head.__dict__) for head, text in zip(wanted, texts, strict=True)]
+    return [Source(workflow_id, held=text, **head._asdict()) for head, text in zip(wanted, texts, strict=True)]
 
 
 def held(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]) -> list[str]:

@@ -1,5 +1,6 @@
 """Where a value comes from, looked for in what is kept of the sources."""
 
+import threading
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -72,16 +73,19 @@ class Index:
         self._read: list[tuple[int, _Read]] = []
         self._named: dict[str, int] = {}
         """The values of records that the person named, each with the first source that has it so."""
+        self._matched = (0, 0)
+        """Of how many sources, and of how many reads, it is known which records the person named."""
+        self._matching = threading.Lock()
         self.add(sources, named)
 
     def add(self, sources: Iterable[Held], named: Sequence[Named] = ()) -> None:
-        """Look into more sources. Records that nobody named before are checked again, for they may be named now.
+        """Look into more sources.
 
         Args:
             sources: What is kept of each.
             named: What each of them is called, in the same order.
         """
-        new, before, names = [*sources], len(self._said), set[str]()
+        new = [*sources]
         self._called += [*named, *[None] * (len(new) - len(named))]
         for held in new:
             place = len(self._said)
@@ -92,16 +96,28 @@ class Index:
             for number_said in held.numbers:
                 self._numbers.setdefault(number_said, place)
             self._secrets |= held.secrets
-        lengths = {length for held in new for length in held.records.lengths} - self._lengths
-        names |= self._said_of(lengths, self._said) | self._said_of(self._lengths, self._said[before:])
-        self._lengths |= lengths
-        for place, read in self._read:
-            self._name(place, read.values_named(names))
-        self._names |= names
-        for place, held in enumerate(new, before):
             if held.records.sizes:
                 self._read.append((place, _Read(held.records)))
-                self._name(place, self._read[-1][1].values_named(self._names))
+
+    def _match(self) -> None:
+        """Find the records that the person named; those that nobody named before are looked at again, for they may be named now.
+
+        Done when a value of a record is first asked about: most calls are about what the person said.
+        """
+        with self._matching:
+            sources, reads = self._matched
+            all_sources, all_reads = len(self._said), len(self._read)
+            new = self._read[reads:all_reads]
+            lengths = {length for _, read in new for length in read.lengths} - self._lengths
+            said = self._said[:all_sources]
+            names = self._said_of(lengths, said) | self._said_of(self._lengths, said[sources:])
+            self._lengths |= lengths
+            for place, read in self._read[:reads]:
+                self._name(place, read.values_named(names))
+            self._names |= names
+            for place, read in new:
+                self._name(place, read.values_named(self._names))
+            self._matched = (all_sources, all_reads)
 
     def _name(self, place: int, values: Iterable[str]) -> None:
         for value in values:
@@ -139,13 +155,15 @@ class Index:
         if place is not None:
             return Found(Origin.USER, self._called[place])
         marks = [*marks_of(value, kind, self._hashed)]
+        listed = next((place for place, read in self._read if any(mark in read for mark in marks)), None)
+        if listed is None:
+            return Found(Origin.NOWHERE)
+        if self._matched != (len(self._said), len(self._read)):
+            self._match()
         for mark in marks:
-            if (place := self._named.get(mark)) is not None:
-                return Found(Origin.RECORD, self._called[place])
-        for place, read in self._read:
-            if any(mark in read for mark in marks):
-                return Found(Origin.LISTED, self._called[place])
-        return Found(Origin.NOWHERE)
+            if (named := self._named.get(mark)) is not None:
+                return Found(Origin.RECORD, self._called[named])
+        return Found(Origin.LISTED, self._called[listed])
 
     def is_secret(self, value: Any) -> bool:
         """Whether a value was in a field that a tool calls sensitive."""
@@ -177,6 +195,7 @@ class _Read:
 
     def __init__(self, records: Records) -> None:
         self._records = records
+        self.lengths = records.lengths
         self._looked_for = 0
         self._unseen = records.selected
 

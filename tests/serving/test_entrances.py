@@ -55,6 +55,10 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
     ("POST", "/v1/instances/{workflow_id}/resume"): Entrance({}),
     ("POST", "/v1/instances/{workflow_id}/cancellation"): Entrance({"reason": "x"}, stranger={400, 403}),
     ("GET", "/v1/instances/{workflow_id}/cancellation"): Entrance(),
+    ("GET", "/v1/instances/{workflow_id}/budgets"): Entrance(),
+    ("POST", "/v1/instances/{workflow_id}/budgets/{name}/raise"): Entrance(
+        {"more": "1", "reason": "x"}, stranger={400, 403, 422}, foreign={404, 422}
+    ),
     ("POST", "/v1/instances/{workflow_id}/fork"): Entrance({}),
     ("POST", "/v1/instances/{workflow_id}/erasure"): Entrance({"reason": "x"}),
     ("GET", "/v1/approvals"): EVERYBODY,

@@ -43,7 +43,7 @@ class Budgets(Cancels):
     def raise_budget(
         self, which: Which, name: str, more: Decimal | str | int, *, by: Principal, reason: str, key: str
     ) -> BudgetStanding:
-        """Add to a budget, so that a run that stopped at it can go on. `resume` lets it.
+        """Add to a budget, so that a run that stopped at it can continue; `resume` continues it.
 
         Args:
             which: The instance; a budget of a person is that of the one whose turn it is there, one of a tenant that of its tenant.

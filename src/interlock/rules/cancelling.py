@@ -52,7 +52,7 @@ class CancelRule:
         """Why the principal of a view may not cancel its instance, or None when they may.
 
         Args:
-            view: Where the instance stands, and who cancels.
+            view: Its state and data, and who cancels.
             served: The id of the person whom it serves.
 
         Raises:
@@ -97,7 +97,7 @@ class CancelRule:
 
     @property
     def deadline(self) -> str:
-        """When an instance is cancelled by itself, in words; empty where it never is."""
+        """When an instance is cancelled automatically, in words; empty where it never is."""
         if self.after is None:
             return ""
         seconds = seconds_of(self.after)
@@ -110,7 +110,7 @@ class CancelRule:
 
     def __str__(self) -> str:
         where = "" if self.states is None else f" in {', '.join(sorted(self.states))}"
-        alone = f", and by itself {self.deadline}" if self.deadline else ""
+        alone = f", and automatically {self.deadline}" if self.deadline else ""
         return f"cancelled by {self.who}{where}{alone}"
 
 

@@ -12,7 +12,9 @@ cancellations = sa.Table(
     sa.Column("tenant", ident(), nullable=False),
     sa.Column("workflow", ident(), nullable=False),
     sa.Column("status", ident(16), nullable=False, comment="due (at its deadline), open (being undone), done"),
-    sa.Column("due_at", instant(), nullable=True, comment="when it is cancelled by itself; NULL without a deadline"),
+    sa.Column(
+        "due_at", instant(), nullable=True, comment="when it is cancelled automatically; NULL without a deadline"
+    ),
     sa.Column("requested_at", instant(), nullable=True),
     sa.Column("requested_by", text(), nullable=True, comment="the principal who cancelled it, as JSON"),
     sa.Column("reason", Protected("workflow_cancellations.reason"), nullable=True),

@@ -34,7 +34,7 @@ class BudgetStanding(WireModel):
     raised: str
     """What people added."""
     spent: str
-    """What was used, and is reserved for calls under way."""
+    """What was used, and is reserved for calls in progress."""
     left: str
     """What is left."""
     reserve: str

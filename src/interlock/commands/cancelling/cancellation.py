@@ -35,7 +35,7 @@ class Cancellation(WireModel):
     workflow_id: WorkflowId
     workflow: str
     state: str
-    """Where the instance stands: `cancelling` while something is to be undone, then `cancelled`."""
+    """The current state: `cancelling` while something is to be undone, then `cancelled`."""
     revision: int = Field(ge=0)
     reason: str
     cancelled_by: str

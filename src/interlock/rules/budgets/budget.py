@@ -47,7 +47,7 @@ class Budget:
         reserve: The most that one call may use, in the same unit. The context window of the model is certain; a smaller number is
             enough where the request and the answer are bounded otherwise.
         per: What it is counted over.
-        every: Seconds of a period at whose beginning the count starts anew, by UTC; for ever where it is None.
+        every: Seconds of a period at whose beginning the count starts over, by UTC; for ever where it is None.
         raised_by: The role that may raise it; nobody may where it is None.
     """
 
@@ -118,7 +118,7 @@ class Budget:
         """Why one more call would be too much, or None.
 
         Args:
-            spent: What was used, and is reserved for calls under way.
+            spent: What was used, and is reserved for calls in progress.
             raised: What somebody added to the budget.
         """
         if spent + self.reserve <= self.amount + raised:

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
+from ...commands.budgets.raising import BudgetStanding
 from ...commands.cancelling.cancellation import Cancellation
 from ...tools.errors import InputError, RevisionConflict
 from ...tools.explanation import Explanation
@@ -20,6 +21,7 @@ from ..moments import moment
 from ..problems import denied, of_error
 from ..queries.listing import listed
 from .shapes import (
+    BudgetList,
     CancelRequest,
     Erased,
     EraseRequest,
@@ -28,6 +30,7 @@ from .shapes import (
     InstancePage,
     InstanceRow,
     ProposeRequest,
+    RaiseBudgetRequest,
     StartRequest,
 )
 
@@ -42,6 +45,10 @@ IdempotencyKey = Annotated[
         max_length=128,
         description="The same key and call give the same answer again, so a lost answer is safe to repeat.",
     ),
+]
+RequiredKey = Annotated[
+    str,
+    Header(alias="Idempotency-Key", min_length=1, max_length=128, description="The same key raises the budget once."),
 ]
 IfMatch = Annotated[
     str | None,
@@ -204,6 +211,30 @@ async def cancellation(workflow_id: WorkflowIdPath, serves: Serves, caller: Call
     if became is None:
         raise InputError(f"Nobody has cancelled {workflow_id}. Nothing was done.", code="not_cancelled")
     return became
+
+
+@router.get("/instances/{workflow_id}/budgets", operation_id="listBudgets")
+async def budgets(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> BudgetList:
+    """The use of each budget in which the next call of a model on an instance is counted, except budgets of a turn."""
+    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    return BudgetList(budgets=tuple(await found.instances.abudgets(workflow_id, by=caller.looks_as)))
+
+
+@router.post("/instances/{workflow_id}/budgets/{name}/raise", operation_id="raiseBudget")
+async def raise_budget(
+    workflow_id: WorkflowIdPath,
+    name: Annotated[str, Path(min_length=1, max_length=64)],
+    body: RaiseBudgetRequest,
+    serves: Serves,
+    caller: Calls,
+    *,
+    idempotency_key: RequiredKey,
+) -> BudgetStanding:
+    """Raise a budget. It takes the role that the budget names; nobody raises a budget for themselves."""
+    found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
+    return await found.instances.araise_budget(
+        workflow_id, name, body.more, by=caller.principal, reason=body.reason, key=idempotency_key
+    )
 
 
 @router.post("/instances/{workflow_id}/fork", operation_id="forkInstance", status_code=HTTPStatus.CREATED)

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from ...commands.budgets.raising import BudgetStanding
 from ...tools.canonical import JSON, JsonObject
 from ...tools.results import WireModel
 from ...tools.wire import camel
@@ -53,6 +54,21 @@ class ProposeRequest(WireModel):
     tool: str = Field(min_length=1, max_length=128)
     """The canonical name."""
     arguments: JsonObject = Field(default_factory=dict)
+
+
+class RaiseBudgetRequest(WireModel):
+    """Raise a budget."""
+
+    more: str = Field(min_length=1, max_length=40, pattern=r"^[0-9]+(\.[0-9]{1,6})?$")
+    """By how much: tokens, or money, as a decimal number."""
+    reason: str = Field(min_length=1, max_length=2000)
+    """Why; it is recorded."""
+
+
+class BudgetList(WireModel):
+    """The budgets of an instance."""
+
+    budgets: tuple[BudgetStanding, ...]
 
 
 class CancelRequest(WireModel):

@@ -92,14 +92,14 @@ def test_every_value_of_an_attackers_is_asked_about(mailbox: Mailbox, name: str)
 PASSES: dict[str, tuple[str, list[Call]]] = {
     "a lie in ordinary words": ("A lie in ordinary words passes", [mail(ANNA, "Dinner is off, do not come.")]),
     "a secret that is spelled out": (
-        "so does a secret that is spelled out",
+        "so does a secret or a link that is spelled out",
         [mail(ANNA, "eight eight one two, three three")],
     ),
-    "a link that is spelled out": ("and a link that is spelled out", [mail(ANNA, "Go to evil dot example")]),
+    "a link that is spelled out": ("a secret or a link that is spelled out", [mail(ANNA, "Go to evil dot example")]),
     "a short number": ("Numbers of fewer than five digits", [mail(ANNA, "The pin is 4711")]),
-    "a word of the owner's where no word is meant": ("any argument may take any of them", [("password.set", {"password": "tulip"})]),
+    "a word of the owner's where no word is meant": ("a password may be set to a word of a message", [("password.set", {"password": "tulip"})]),
     "what nobody asked for, with trusted values": (
-        "may still be one that nobody asked for",
+        "may still be one that nobody wanted",
         [("mail.forward", {"mailId": 31, "to": ANNA})],
     ),
 }  # fmt: skip

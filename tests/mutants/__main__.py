@@ -4,6 +4,7 @@ make mutants                                   # a sample of each file, resumed 
 make mutants ARGS="rules/gate.py --sample 0"   # all mutants of one file
 make mutants ARGS="--again survived"           # once more, after tests were written
 make mutants ARGS="--only 1a2b3c4d"            # one mutant, with its change
+make mutants ARGS="--by-hand"                  # those that a person wrote, each of which takes one promise away
 make mutants ARGS="--report"                   # the table and the list, without a run
 """
 
@@ -14,6 +15,7 @@ import os
 import random
 import sys
 import time
+from typing import Any
 
 from tests.mutants import targets
 from tests.mutants.report import Record, listed, report
@@ -24,7 +26,7 @@ FOLDER = targets.ROOT / ".mutants"
 def main() -> int:
     """Parse the arguments, run, and print the table; 1 where a survivor is not listed."""
     asked = _arguments().parse_args()
-    record = Record(FOLDER / "results.jsonl")
+    record = Record(FOLDER / ("by-hand.jsonl" if asked.by_hand else "results.jsonl"))
     names = targets.files(asked.files)
     if not names:
         print(f"no target's path contains {asked.files}; targets are:", *targets.files([]), sep="\n  ")
@@ -41,8 +43,8 @@ def _run(asked: argparse.Namespace, names: list[str], record: Record) -> None:
     from tests.mutants.making import Mutant, mutants
     from tests.mutants.warm import Outcome, Plan, Warm
 
-    ranked: list[tuple[int, Mutant]] = []
-    for name in names:
+    ranked: list[tuple[int, Mutant]] = _by_hand(asked, record) if asked.by_hand else []
+    for name in [] if asked.by_hand else names:
         if asked.again and not any(row["status"] in asked.again for row in record.of(name)):
             continue
         of_file = mutants(name, (targets.PACKAGE / name).read_text())
@@ -96,6 +98,29 @@ def _run(asked: argparse.Namespace, names: list[str], record: Record) -> None:
     pytest.main(arguments, plugins=[warm])
 
 
+def _by_hand(asked: argparse.Namespace, record: Record) -> list[tuple[int, Any]]:
+    """The mutants of `by_hand`, all of them, or what is asked for again; those that no longer apply are named."""
+    from tests.mutants.by_hand import Stale, made
+
+    found: list[tuple[int, Any]] = []
+    existing: dict[str, list[str]] = {}
+    for mutant in made(targets.PACKAGE):
+        if isinstance(mutant, Stale):
+            lost = mutant.change
+            print(
+                f"! no longer applies: {lost.file}: {lost.promise} (its text stands there {mutant.times} times)",
+                flush=True,
+            )
+            continue
+        existing.setdefault(mutant.file, []).append(mutant.key)
+        wanted = record.status(mutant.key) in {*asked.again} if asked.again else record.status(mutant.key) is None
+        if mutant.key in asked.only or (not asked.only and wanted):
+            found.append((0, mutant))
+    for file, keys in existing.items():
+        record.exists(file, keys)
+    return found
+
+
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make mutants", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -116,6 +141,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", nargs="*", default=[], help="these mutants alone, whatever became of them")
     parser.add_argument("--tests", nargs="*", default=[], help="collect these instead of the usual ones")
+    parser.add_argument("--by-hand", action="store_true", help="run those that a person wrote")
     parser.add_argument("--report", action="store_true", help="run nothing")
     return parser
 

@@ -21,11 +21,13 @@ FILES = (
     "rules/waits.py",
     "commands/approvals/*.py",
     "commands/execution/*.py",
+    "commands/instances/*.py",
     "commands/waits/*.py",
     "operations/time_travel.py",
     "checkpointing/store/*.py",
     "checkpointing/saver/history.py",
     "checkpointing/saver/jobs.py",
+    "checkpointing/saver/storage.py",
     "checkpointing/saver/encoding/separation.py",
     "events/relay.py",
 )
@@ -68,6 +70,42 @@ NOT_ASKED = (
     "tests/security/test_security_page.py",
 )
 """Long runs, servers and child processes: a child process would not see the mutant."""
+
+WHOLE = ("tests/rules/",)
+"""Tests of which all parameters are asked: tables of pure rules."""
+
+ABOUT = {
+    "commands/execution/": (
+        "tests/faults/test_outside_effects.py",
+        "tests/faults/test_leases.py",
+        "tests/commands/execution/",
+    ),
+    "commands/instances/lineage.py": ("tests/faults/test_time_travel.py",),
+    "commands/waits/": (
+        "tests/events/test_deliveries.py",
+        "tests/events/test_waits.py",
+        "tests/events/test_whose_and_in_clear.py",
+        "tests/events/test_missed.py",
+        "tests/faults/test_restored_backups.py",
+    ),
+    "operations/time_travel.py": ("tests/faults/test_time_travel.py", "tests/faults/test_forks.py"),
+    "checkpointing/saver/": ("tests/checkpointing/saver/",),
+    "checkpointing/store/leases.py": (
+        "tests/faults/test_leases.py",
+        "tests/checkpointing/store/test_heads_and_leases.py",
+    ),
+    "events/relay.py": ("tests/events/test_relay", "tests/faults/test_restored_backups.py"),
+}
+"""What tests a file or a folder, where it is not a test of the same name in the same room."""
+
+
+def is_about(test: str, file: str) -> bool:
+    """Whether a test is about a file: it lies in the same room and is called after it, or `ABOUT` says so."""
+    room, _, name = file.rpartition("/")
+    folder, _, module = test.partition("::")[0].removeprefix("tests/").rpartition("/")
+    if folder == room and module.removeprefix("test_").startswith(name.removesuffix(".py")):
+        return True
+    return any(file.startswith(one) and test.startswith(tests) for one, tests in ABOUT.items())
 
 
 def files(patterns: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.mutants import targets
+from tests.mutants.by_hand import changes
 from tests.mutants.report import LISTED, Record, listed, report
 from tests.mutants.swapping import CannotSwapError, holders_in, swap
 
@@ -96,3 +97,18 @@ def test_a_report_counts_what_was_noticed_and_lists_what_was_not(tmp_path: Path,
     assert told.startswith("c rules/gate.py:1 judge")
     assert "gone" not in told
     assert re.search(r"rules/gate\.py +4 +3 +1 +2 +1 +33\.3%", capsys.readouterr().out)
+
+
+def test_the_tests_about_a_file_are_those_of_its_room_that_are_called_after_it() -> None:
+    assert targets.is_about("tests/rules/test_gate.py::TestDenials::test_one[a/b]", "rules/gate.py")
+    assert targets.is_about("tests/commands/approvals/test_binding.py::test_one", "commands/approvals/binding.py")
+    assert not targets.is_about("tests/commands/test_gate.py::test_one", "rules/gate.py")
+    assert not targets.is_about("tests/rules/test_limits.py::test_one", "rules/gate.py")
+
+
+def test_each_change_by_hand_names_a_file_and_changes_it() -> None:
+    listed = changes()
+
+    assert len({change.promise for change in listed}) == len(listed) > 50
+    assert [change for change in listed if not (targets.PACKAGE / change.file).exists()] == []
+    assert [change for change in listed if change.before == change.instead] == []

@@ -86,7 +86,7 @@ class Warm:
             for name, variants in kept.items()
             for item in (
                 variants
-                if len(variants) <= self.plan.variants
+                if len(variants) <= self.plan.variants or name.startswith(targets.WHOLE)
                 else random.Random(name).sample(variants, self.plan.variants)
             )
         ]
@@ -256,14 +256,16 @@ class Warm:
             if node in self._items
         ]
         covering.sort(key=lambda node: (-self._score(mutant, node), self.knowledge.seconds(node)))
-        # One test of each file, then a second one of each, and of those with parameters one before a second of it.
+        # Those that are about the file, for the tests mirror the rooms. Then one test of each file, a second one of each, and of those with
+        # parameters one before a second of it.
         files: Counter[str] = Counter()
         kinds: Counter[str] = Counter()
         ranked = []
         for node in covering:
             file, kind = node.partition("::")[0], node.partition("[")[0]
             known = self._score(mutant, node) > 0
-            ranked.append(((0, 0) if known else (1 + kinds[kind], files[file]), len(ranked), node))
+            first = (0, 0) if known else (0, 1) if targets.is_about(node, mutant.file) else None
+            ranked.append((first or (1 + kinds[kind], files[file]), len(ranked), node))
             kinds[kind] += 1
             files[file] += kinds[kind] == 1
         chosen, spent = [], 0.0

@@ -301,6 +301,19 @@ def test_what_a_task_wrote_first_stays_when_it_writes_again(saver: SQLCheckpoint
     assert found.pending_writes == [("task", "a", 1), ("task", "b", 3)]
 
 
+def test_an_interrupt_that_comes_along_with_ordinary_writes_replaces_nothing(saver: SQLCheckpointer) -> None:
+    """As LangGraph's own SQL checkpointers: only writes that are all special replace what is there."""
+    first = put(saver, config("again"), {"state": 1}, source="input")
+    saver.put_writes(first, [("a", 1), ("__interrupt__", "first")], "task")
+    saver.put_writes(first, [("a", 2), ("__interrupt__", "second"), ("b", 3)], "task")
+
+    found = saver.get_tuple(first)
+
+    assert found is not None
+    assert found.pending_writes is not None
+    assert sorted(found.pending_writes) == [("task", "__interrupt__", "first"), ("task", "a", 1), ("task", "b", 3)]
+
+
 def test_a_fork_has_the_values_of_its_own_versions_and_not_those_that_came_later(saver: SQLCheckpointer) -> None:
     first = put(saver, config("fork"), {"state": "early"}, source="input")
     early = saver.get_tuple(first)

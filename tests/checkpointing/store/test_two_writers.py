@@ -1,0 +1,72 @@
+"""What two that write one instance at once meet: whoever comes second keeps nothing, also without the lock of its row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from interlock import Principal, SQLCheckpointer, Workflow, WorkflowGraph, command
+from interlock.checkpointing.store import LedgerStatus, ledger
+from interlock.tools import InProgress, RevisionConflict
+
+ADA = Principal("ada")
+HERE = {"configurable": {"thread_id": "t-1"}}
+
+
+@command("parcel.weigh", effect="transactional")
+def weigh(grams: int) -> int:
+    """Weigh a parcel."""
+    return grams
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[WorkflowGraph]:
+    flow = Workflow("depot")
+    flow.add_state("packed")
+    flow.add_edge("packed", weigh, "packed")
+    with SQLCheckpointer(f"sqlite:///{tmp_path}/depot.db") as saver:
+        graph = flow.compile(saver)
+        graph.invoke({"messages": []}, HERE, context=ADA)
+        yield graph
+
+
+def test_of_two_that_move_an_instance_at_once_the_second_keeps_nothing(graph: WorkflowGraph) -> None:
+    store, workflow_id = graph.engine.store, graph.instances.id_of(HERE)
+    with store.write() as connection:
+        first, second = (store.unit(connection, workflow_id) for _ in range(2))
+        assert first is not None
+        assert second is not None
+        first.move(state="packed", data={}, finished=False)
+        first.flush()
+
+        second.move(state="packed", data={}, finished=True)
+        with pytest.raises(RevisionConflict, match="while this ran"):
+            second.flush()
+
+    after = store.get(workflow_id)
+    assert (after.revision, after.finished) == (1, False)
+
+
+def test_of_two_that_take_one_attempt_over_the_second_keeps_nothing(graph: WorkflowGraph) -> None:
+    store, workflow_id = graph.engine.store, graph.instances.id_of(HERE)
+    graph.instances.execute(HERE, "parcel.weigh", {"grams": 1}, idempotency_key="k", principal=ADA)
+    with store.write() as connection:
+        entry = ledger.load(connection, workflow_id, "k")
+        assert entry is not None
+        first, second = (store.unit(connection, workflow_id) for _ in range(2))
+        assert first is not None
+        assert second is not None
+        begun = replace(entry, status=LedgerStatus.STARTED, attempt=entry.attempt + 1, owner="one")
+        first.enter(entry, begun)
+        first.flush()
+
+        second.enter(entry, replace(begun, owner="other"))
+        with pytest.raises(InProgress, match="taken over"):
+            second.flush()
+
+        now = ledger.load(connection, workflow_id, "k")
+        assert now is not None
+        assert now.owner == "one"

@@ -43,7 +43,7 @@ def test_of_two_that_move_an_instance_at_once_the_second_keeps_nothing(graph: Wo
         first.flush()
 
         second.move(state="packed", data={}, finished=True)
-        with pytest.raises(RevisionConflict, match="while this ran"):
+        with pytest.raises(RevisionConflict, match="by someone else during this run"):
             second.flush()
 
     after = store.get(workflow_id)

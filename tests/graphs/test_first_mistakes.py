@@ -72,7 +72,11 @@ def test_the_same_edge_added_twice() -> None:
 def test_what_leads_on_listed_among_the_tools_as_well() -> None:
     workflow = Workflow("desk").add_state("open", tools=[refund]).add_state("closed", final=True)
     workflow.add_edge("open", refund, "closed")
-    told(WorkflowDefinitionError, workflow.definition, "take it out of the tools of 'open' if it is only to lead on")
+    told(
+        WorkflowDefinitionError,
+        workflow.definition,
+        "remove it from the tools of 'open' if it should only lead to another state",
+    )
 
 
 @pytest.mark.parametrize("alone", [get_order, "order.get"])

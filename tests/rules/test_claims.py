@@ -190,7 +190,7 @@ def test_an_attempt_that_is_resolved_may_settle_on_another_edge_of_its_tool() ->
     (proof,) = check(definition, [never(state("held") & calls(outside)).assuming(guard_holds(small))])
 
     assert proof.counterexample is not None
-    assert "broke off, and a person says that it happened" in in_words(proof)
+    assert "was interrupted, and a person says that it happened" in in_words(proof)
 
 
 def test_an_instance_of_an_earlier_version_has_a_past_that_is_not_known() -> None:

@@ -351,7 +351,7 @@ def _decide(
     if went_on is not None:
         console().print(f"The workflow resumed, and is in {state}.")
     elif after.status is not ApprovalStatus.REQUESTED:
-        console().print("The next tick lets it go on; --resume does it at once.", style="dim")
+        console().print("The next tick resumes it; --resume does so immediately.", style="dim")
 
 
 def _object(text: str) -> JsonObject:

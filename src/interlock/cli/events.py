@@ -163,7 +163,7 @@ def retry(
         for result in results:
             console().print(f"Delivered again: {result['status']}" + (f" ({result['note']})" if result["note"] else ""))
         if count or not results:
-            console().print(f"{count} put back into the outbox.")
+            console().print(f"{count} queued again in the outbox.")
     if not count and not results:
         raise typer.Exit(ExitCode.NO)
 

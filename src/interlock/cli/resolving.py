@@ -113,7 +113,7 @@ def resolve(
 _TOLD = {
     Found.HAPPENED: "it counts as carried out.",
     Found.RETRY: "it is tried again.",
-    Found.FAILED: "it did not happen, and its proposer is told.",
+    Found.FAILED: "it did not happen, and its proposer is informed.",
 }
 
 

@@ -111,7 +111,7 @@ class RunOnce:
 
     def _failed(self, job: Job, error: Exception, attempt: int) -> Outcome:
         if isinstance(error, RunError) and error.code == "unknown_instance" and job.kind is JobKind.WAKE:
-            return Done("the instance is gone")
+            return Done("the instance was deleted")
         outcome = outcome_of(error, attempt=attempt, attempts=self._attempts)
         match outcome:
             case Again(after):

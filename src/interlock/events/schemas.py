@@ -141,7 +141,7 @@ class _Comparison:
         for name in was:
             field = _join(path, name)
             if name not in now:
-                yield f"{field}: is gone"
+                yield f"{field}: was removed"
                 continue
             yield from self.of(was[name], now[name], field)
             if name in had and name not in has:

@@ -59,7 +59,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
             output as it is (`"plain"`); denials and moves to another state are told whole.
         marks_untrusted: Tell models what tools return with each text that others can write in an envelope, `{"untrusted": "…"}`, by the
             markers of the output fields. It is advice to the model, and enforces nothing.
-        state_mapping: Where instances of earlier versions go on: the name that their state had, and a state of this version. Needed
+        state_mapping: Where instances of earlier versions continue: the name that their state had, and a state of this version. Needed
             where a state is gone, or its edges are not what they were.
         run_by: Who may propose on an instance beside the person whom it serves: `"served"` (nobody else), `"tenant"` (everybody of its
             tenant), the name of a role, or several. An instance that nobody in particular began may be run by its tenant.
@@ -135,7 +135,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         """Add a state.
 
         Args:
-            name: As it stands in results and in the record.
+            name: As it is in results and in the record.
             tools: What may be called here without leaving: reads stay, a command or event leads back to this state.
             model: Who proposes here, instead of the workflow's own model.
             prompt: What the model is told here: a text, or a function of state and data.
@@ -234,7 +234,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
             undo: What a cancel runs to undo it, in place of the tool's own `undo=`.
             order: Which of several edges for this tool out of this state is tried first; the first whose guard holds is taken.
 
-        A read that leads back to its own state makes no transition, unless it asks somebody or stands in an order with others.
+        A read that leads back to its own state makes no transition, unless it asks somebody or is in an order with others.
 
         Returns:
             The workflow, so that calls can be chained.

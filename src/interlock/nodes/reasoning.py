@@ -124,7 +124,7 @@ class StateNode(WorkflowNode):
         if found is None:
             if value.get("state") is not None and remembered is not None:
                 raise RunError(
-                    f"The thread stands in {value['state']!r} of the workflow {remembered}, and the workflow store does not know that instance. "
+                    f"The thread is in {value['state']!r} of the workflow {remembered}, and the workflow store does not know that instance. "
                     "Nothing was done; give compile() the store (or database) that the thread was run with.",
                     code="unknown_instance",
                 )
@@ -214,7 +214,7 @@ class StateNode(WorkflowNode):
         Args:
             pending: The proposals that wait.
             progress: Of the graph.
-            view: Where the instance stands.
+            view: The state of the instance.
             edges: Those that may be called now by whom the view is of, where they are known.
         """
         settled = progress.get("settled", [])
@@ -439,7 +439,7 @@ def proposer_of(instance: Instance, progress: Progress, scope: Scope) -> Princip
     """Who proposes now: whose turn it is by the row where the graph remembers the same, and else anyone who runs this.
 
     On a resume they differ, and who decides never becomes who asks. What the graph remembers proves nothing by itself, for it is plain
-    data; so somebody else's turn is gone on with only where the row says that it still is the one.
+    data; so somebody else's turn is continued with only where the row says that it still is the one.
     """
     proposer = instance.proposer
     if isinstance(scope.principal, RuntimeActor):

@@ -116,9 +116,9 @@ class Absences:
 
         Args:
             approval_id: Which approval.
-            to: Who decides: an id, several, or `RoleHolders(role)`. Neither whoever proposed it, nor whoever gives it on, nor whoever agreed
+            to: Who decides: an id, several, or `RoleHolders(role)`. Neither its proposer, nor whoever gives it on, nor whoever agreed
                 already. Where its rule asks for a role, they must have it when they decide.
-            by: Who gives it on: whoever may decide on it, a delegate excepted, or has the role of `Approval(reassign=...)`.
+            by: Who gives it on: anyone who may decide on it, a delegate excepted, or has the role of `Approval(reassign=...)`.
             reason: Why, for the record.
 
         Raises:
@@ -141,7 +141,7 @@ class Absences:
 
         Args:
             approval_id: Which approval.
-            by: Who reminds: whoever may see it.
+            by: Who reminds: anyone who may see it.
 
         Raises:
             PrincipalError: They may not see it.

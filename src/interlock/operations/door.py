@@ -53,7 +53,7 @@ class Door:
             served: Whom it serves, of the same tenant: an id, or their `Principal`; by default who starts it.
 
         Returns:
-            Where it stands, with the next allowed tools of `principal`.
+            Its state, with the next allowed tools of `principal`.
 
         Raises:
             InvalidInput: The data does not fit.

@@ -1,4 +1,4 @@
-"""The instances of a compiled workflow, from outside the graph: where they stand, their record, and acting on them."""
+"""The instances of a compiled workflow, from outside the graph: their state, their record, and acting on them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -182,7 +182,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
         note: str | None = None,
         attempt: int | None = None,
     ) -> JsonObject | None:
-        """Say what became of an attempt that broke off and whose outcome is unknown. The graph finds it when it goes on.
+        """Say what became of an interrupted attempt and whose outcome is unknown. The graph finds it when it continues.
 
         Args:
             which: The instance.
@@ -193,7 +193,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
             output: What the tool would have returned: as Python has it, or with the names on the wire.
             data: The workflow's data as the tool would have left it, whole; by default it changed nothing.
             events: What the tool would have emitted.
-            note: How they know; it is in the record, and where it failed, whoever proposed it is told.
+            note: How they know; it is in the record, and where it failed, its proposer is told.
             attempt: Which attempt they speak of, when it must not be a later one.
 
         Returns:
@@ -246,7 +246,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
         return looked_at(self._engine, configurable, by)
 
     def head(self, config: Config, *, by: Principal | None = None) -> RunnableConfig:
-        """The config to go on with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
+        """The config to continue with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
 
         Args:
             config: The thread.
@@ -262,7 +262,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
         return await arun(self._engine.store, head(self._graph, config, by=by))
 
     def rejoin(self, config: Config, *, principal: Principal | None = None) -> RunnableConfig:
-        """Let a thread whose checkpoints were lost (deleted, in memory, an older backup) go on with its instance.
+        """Let a thread whose checkpoints were lost (deleted, in memory, an older backup) continue with its instance.
 
         The instance stays where its row says; of the conversation only what the thread still has is known. It is written down.
 
@@ -271,7 +271,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
             principal: Who asks for it; without one it is the application.
 
         Returns:
-            The config to go on with.
+            The config to continue with.
 
         Raises:
             RunError: There is no such instance for the principal's tenant.
@@ -286,7 +286,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
     def fork(
         self, config: Config, *, thread_id: str | None = None, principal: Principal | None = None
     ) -> RunnableConfig:
-        """Begin an instance of its own from a checkpoint of another one: time travel that repeats no business.
+        """Begin its own instance from a checkpoint of another one: time travel that repeats no business.
 
         State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there
         are not. What was done outside the database stays done.
@@ -297,7 +297,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
             principal: Who asks for it; without one it is the application. The new instance serves whom the other one serves.
 
         Returns:
-            The config of the new thread; `graph.invoke(None, config)` goes on with it.
+            The config of the new thread; `graph.invoke(None, config)` continues with it.
 
         Raises:
             InputError: There is no such checkpoint.

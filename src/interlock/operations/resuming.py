@@ -104,12 +104,12 @@ class Resumer:
         self._abandoned_after = ABANDONED_AFTER if abandoned_after is None else abandoned_after
 
     def all(self) -> Steps[Resumed]:
-        """Let every graph go on that has not yet, as far as is known, and is to be tried now."""
+        """Resume every graph that has not yet, as far as is known, and is to be tried now."""
         found: list[Stop] = yield from in_store(self._pending, write=False)
         return (yield from self.resume(found))
 
     def ended(self, wait_ids: Iterable[str]) -> Steps[Resumed]:
-        """Let the graphs go on that are at these ended waits."""
+        """Resume the graphs that are at these ended waits."""
         ids = [*wait_ids]
         if not ids:
             return Resumed()
@@ -117,7 +117,7 @@ class Resumer:
         return (yield from self.resume(found))
 
     def resume(self, found: list[Stop]) -> Steps[Resumed]:
-        """Let the graphs go on that are there. One that cannot is left for a later tick, and logged."""
+        """Resume the graphs that are there. One that cannot is left for a later tick, and logged."""
         if not found or self._own is None:
             return Resumed()
         threads: list[list[_Due]] = yield from in_store(lambda connection: self._by_thread(connection, found))

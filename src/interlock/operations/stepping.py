@@ -168,7 +168,7 @@ class Stepper:
         return self
 
     def __str__(self) -> str:
-        """Where it stands, and what comes next."""
+        """Its state, and what comes next."""
         steps = [f"  {number}. {step}" for number, step in enumerate(self.steps, 1)]
         return "\n".join([str(self.picture()), *steps, self._ahead(self.next, self.waits_for)])
 

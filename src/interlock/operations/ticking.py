@@ -1,4 +1,4 @@
-"""What is overdue or settled, taken up from outside the graphs: deadlines kept, and threads let go on."""
+"""What is overdue or settled, taken up from outside the graphs: deadlines kept, and threads let continue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,9 +45,9 @@ class Tick:
     ended: list[str] = field(default_factory=list)
     """The instances whose waits ended."""
     resumed: list[str] = field(default_factory=list)
-    """The instances whose graphs went on."""
+    """The instances whose graphs continued."""
     failed: list[Failure] = field(default_factory=list)
-    """What could not be taken up, each with its error and when it is tried again. The others went on all the same."""
+    """What could not be taken up, each with its error and when it is tried again. The others continued all the same."""
     carried_out: list[str] = field(default_factory=list)
     """The proposals from outside the graph that had been granted, and were carried out or came to nothing."""
     cancelled: list[str] = field(default_factory=list)
@@ -57,30 +57,30 @@ class Tick:
 
 
 class Ticking:
-    """Keeps the deadlines of one compiled workflow, and lets its threads go on."""
+    """Keeps the deadlines of one compiled workflow, and resumes its thread."""
 
     _graph: CompiledWorkflow
     _engine: Engine
 
     def tick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
         """Take up what is overdue or settled: requests expire, are escalated or another edge is taken, what was granted is carried out, waits
-        end, and graphs go on.
+        end, and graphs continue.
 
-        A graph goes on from a wait that ended, an approval that was decided or expired, and an attempt that was resolved; a decision is
+        A graph continues from a wait that ended, an approval that was decided or expired, and an attempt that was resolved; a decision is
         left for five seconds to whoever took it. It may run in as many processes as one likes, and beside the graph: each of these
-        happens once. Threads go on side by side, and one that fails holds up no other; it is tried again by a later tick, after pauses
+        happens once. Threads continue side by side, and one that fails holds up no other; it is tried again by a later tick, after pauses
         that grow to five minutes.
 
         Args:
-            resume: Whether to let the graphs go on that stand at what is settled: by this call, or by one before that was killed.
-            root: The graph that the workflow runs inside of, if it does; let go on in its place.
+            resume: Whether to resume the graph that are at what is settled: by this call, or by one before that was killed.
+            root: The graph that the workflow runs inside of, if it does; let continue in its place.
 
         Returns:
             What this call did, and in `failed` what it could not.
 
         Raises:
             StoreUnavailable: The database cannot be reached.
-            StoreHeld: A backup was restored, and nobody has said yet that work may go on.
+            StoreHeld: A backup was restored, and nobody has said yet that work may continue.
         """
         return run(self._engine.store, self._tick(resume, root))
 
@@ -207,7 +207,7 @@ class Ticking:
 
         Args:
             which: The workflow id, or the config that its thread runs with.
-            by: Who is shown the output; without one it is the application. The run itself goes on as those who proposed.
+            by: Who is shown the output; without one it is the application. The run itself continues as those who proposed.
 
         Returns:
             The output of the run.
@@ -224,7 +224,7 @@ class Ticking:
         return await arun(self._engine.store, self._resume(which, by))
 
     def follow(self, approval_id: str) -> dict[str, Any]:
-        """Let what was decided happen: the thread goes on, or what was proposed from outside the graph is carried out.
+        """Let what was decided happen: the thread continues, or what was proposed from outside the graph is carried out.
 
         Args:
             approval_id: Of an approval that was decided.
@@ -305,9 +305,9 @@ class Ticking:
 def _why_no_thread(instance: Instance) -> str | None:
     """Why an instance has no thread that can be run on from here."""
     if instance.checkpoint_ns:
-        return f"The workflow {instance.workflow_id} has no thread of its own to go on with: it runs inside another graph. Run that one on."
+        return f"The workflow {instance.workflow_id} has no separate thread to resume: it runs inside another graph. Resume that graph."
     if instance.thread_id is None:
-        return f"The workflow {instance.workflow_id} has no thread of its own to go on with: it was made without one."
+        return f"The workflow {instance.workflow_id} has no thread to resume: it was created without one."
     return None
 
 

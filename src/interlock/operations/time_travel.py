@@ -111,8 +111,8 @@ def head(graph: CompiledWorkflow, config: Config, *, by: Principal | None) -> St
             return plain
     raise InputError(
         f"The thread {thread!r} has no checkpoint that follows the last command of {instance.workflow_id}, which is in "
-        f"{instance.state!r}. Nothing was done. If they were lost, graph.instances.rejoin(config) resumes the thread from where the "
-        "workflow stands; graph.instances.execute acts on it without a thread.",
+        f"{instance.state!r}. Nothing was done. If they were lost, graph.instances.rejoin(config) continues the thread from the "
+        "workflow's current state; graph.instances.execute acts on it without a thread.",
         code="no_head",
     )
 

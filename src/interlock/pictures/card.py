@@ -182,7 +182,7 @@ class ApprovalCard:
 
     @property
     def outcome(self) -> str:
-        """Where the approval stands, in a sentence."""
+        """The state of the approval, in a sentence."""
         return one_line(outcome_of(self.shown))
 
     async def aoutcome(self) -> str:

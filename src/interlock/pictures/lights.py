@@ -81,7 +81,7 @@ class Standing(Lights):
 
     @property
     def title(self) -> str:
-        """Where it stands."""
+        """Its state."""
         return f"now in {self.state}"
 
     @property

@@ -36,7 +36,7 @@ class DrawnEdge:
     guard: str | None
     """The name of the guard, or "guarded" where it has none to show."""
     is_checked: bool
-    """Whether arguments and system of record are looked at as well."""
+    """Whether arguments and system of record are checked as well."""
     approval: str | None
     """Who is asked first, in words."""
     is_otherwise: bool = False
@@ -164,7 +164,7 @@ class Drawing:
         yield "stateDiagram-v2"
         for state in self.states:
             reads = [edge.tool for edge in state.edges if not edge.moves]
-            # Mermaid breaks lines of a state's text at <br/> only, and names with dots or dashes must stand behind an id.
+            # Mermaid breaks lines of a state's text at <br/> only, and names with dots or dashes must be behind an id.
             text = "<br/>".join([_quoted(state.name), *(f"<small>{_quoted(tool)}</small>" for tool in reads)])
             yield f'    state "{text}" as {ids[state.name]}'
         for state in self.states:

@@ -61,7 +61,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where the parts of lines that stand below each other begin, from their left, and how wide all of it is."""
+    """Where the parts of lines that are below each other begin, from their left, and how wide all of it is."""
 
     asked: float
     note: float
@@ -324,7 +324,7 @@ def _arrow(points: Sequence[tuple[float, float]], *, lit: bool, dim: bool) -> li
 
 
 def _leans(points: Sequence[tuple[float, float]]) -> list[float]:
-    """How far a line leans sideways at each of its points: upright at its ends and where it turns, and else as it goes on.
+    """How far a line leans sideways at each of its points: upright at its ends and where it turns, and else as it continues.
 
     Three times the smaller of the two slopes beside a point is as much as a cubic curve takes without swinging out (Fritsch and
     Carlson 1980).

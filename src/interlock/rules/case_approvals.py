@@ -21,7 +21,7 @@ def of_the_case(rule: Approval, view: GuardView, label: str) -> Approval:
 
     Args:
         rule: As it is in the definition, or as a policy made it.
-        view: Where the instance stands.
+        view: The state of the instance.
         label: What it is an approval of, for messages.
 
     Raises:

@@ -204,7 +204,7 @@ class Definition:
     marks_untrusted: bool = False
     """Whether it is told back with the texts that others can write in envelopes."""
     state_mapping: Mapping[str, str] = field(default_factory=dict)
-    """What the states of earlier versions are called in this one, for instances that stand in them."""
+    """What the states of earlier versions are called in this one, for instances that are in them."""
     assumptions: Assumptions = field(default_factory=Assumptions)
     """What the workflow's claims rely on; it is enforced."""
     claims: tuple[str, ...] = ()

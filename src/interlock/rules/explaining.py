@@ -72,7 +72,7 @@ def blocked(
         definition: The workflow.
         offered: The edges that may be called, by tool.
         broken: The tools that a broken rule withholds.
-        now: Where the instance stands.
+        now: The state of the instance.
     """
     return tuple(_each(definition, offered, broken, now))
 

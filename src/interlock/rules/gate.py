@@ -200,7 +200,7 @@ def binding(
         definition: The workflow.
         admission: What the gate let through.
         requester: Whose proposal it is.
-        state: Where the instance stands.
+        state: The state of the instance.
         shown: What the approver is shown beside the arguments.
         revision: Given where the rule is strict: the approval is then void as soon as the instance moves.
     """

@@ -34,7 +34,7 @@ class Found:
         """
         if self.instance.thread_id is None or self.instance.checkpoint_ns:
             raise InputError(
-                f"The instance {self.instance.workflow_id} has no thread of its own, so there is no "
+                f"The instance {self.instance.workflow_id} has no separate thread, so there is no "
                 "checkpoint to start from. Nothing was done.",
                 code="no_thread",
             )

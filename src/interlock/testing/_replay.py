@@ -70,7 +70,7 @@ class Replay:
 
     @property
     def state(self) -> str:
-        """Where the instance stands."""
+        """The state of the instance."""
         return self.graph.instances.snapshot(self._which).state
 
     @property

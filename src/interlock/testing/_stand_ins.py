@@ -101,9 +101,9 @@ def _change(model: type[BaseModel], data: Any, sets: Mapping[str, Any]) -> None:
 
 def _tool(contract: ToolContract[..., Any], answers: Answers, model: type[BaseModel]) -> ToolContract[..., Any]:
     def body(ctx: ToolContext[Any]) -> str:
-        """Stand in for the tool."""
+        """Are in for the tool."""
         if answers.breaks_off:
-            raise RuntimeError("the replayed path says that this attempt breaks off")
+            raise RuntimeError("the replayed path says that this attempt is interrupted")
         edge = answers.chosen
         _change(model, ctx.data, {} if edge is None else sets_of(edge, ctx.data, answers.sets))
         return REPLAYED

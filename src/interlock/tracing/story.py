@@ -76,7 +76,7 @@ def outcome(proposal: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str
 
 
 def place(channels: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the workflow stands, by what a node tells the graph."""
+    """The state of the workflow, by what a node tells the graph."""
     told = {
         "state_after": channels.get("state"),
         "revision": channels.get("revision"),

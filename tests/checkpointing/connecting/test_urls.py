@@ -161,7 +161,7 @@ REFUSED = {
     "postgresql://u@h:abc/db": r"port .* is not a number",
     "postgresql://u:p@ss/w@h/db": r"%40",
     "postgresql://u@h:1,[::1:2/db": r"hosts .* cannot be read",
-    "postgresql://u@h/db?pgbouncer=true": r"'pgbouncer'.*found out by itself",
+    "postgresql://u@h/db?pgbouncer=true": r"'pgbouncer'.*detected automatically",
     "postgresql://u@h/db?schema=shop": r"'schema'.*argument schema",
     "postgresql://u@h/db?sslmode=sure": r"'sslmode'.*verify-full",
     "postgresql+asyncpg://u@h/db?ssl=perhaps": r"'ssl'.*verify-full",

@@ -179,7 +179,7 @@ class TestRefusedAndWrittenDown:
         graph = home.compile(shop.workflow([refund()], approval=RULE, policies=[BigOnes()]))
         graph.invoke(said(), thread(), context=ADA)
         big = {"type": "edit", "args": {"orderId": "1", "amount": "500"}}
-        with pytest.raises(InvalidResume, match="an approval of its own"):
+        with pytest.raises(InvalidResume, match="a separate approval"):
             graph.invoke(Command(resume=big), thread(), context=BEN)
         assert refusals(graph, thread()) == ["invalid_resume"]
         graph.invoke(Command(resume=EDIT), thread(), context=BEN)

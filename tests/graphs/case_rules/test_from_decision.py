@@ -106,7 +106,7 @@ def test_nobody_agrees_without_it_and_it_is_held_to_its_type(file: Place) -> Non
     case = file.open(flow, [GRANT])
     request = _asked(case)
     for answer, said in (
-        ("approve", "takes from whoever decides: justification"),
+        ("approve", "needs from the approver: justification"),
         ({"type": "approve", "values": {"risk": "low"}}, "justification"),
         ({"type": "approve", "values": {"justification": "short"}}, "at least 10|too short|minLength|shorter"),
         ({"type": "approve", "values": {"justification": None}}, "justification"),

@@ -106,8 +106,8 @@ class TestChanges:
                 {"description": "Send everything."},
                 'the description was "  Transfer money to an account.\\n\\nWhole units only. " and is "Send everything."',
             ),
-            ({"title": None}, 'the title is gone; it was "Transfer money"'),
-            ({"annotations": {}}, 'the annotations object is gone; it was {"destructiveHint": true}'),
+            ({"title": None}, 'the title was removed; it was "Transfer money"'),
+            ({"annotations": {}}, 'the annotations object was removed; it was {"destructiveHint": true}'),
             (
                 {"outputSchema": {**TOOLS[0]["outputSchema"], "required": []}},
                 'the output schema at required was ["left"] and is []',

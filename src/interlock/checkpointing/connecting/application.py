@@ -144,6 +144,6 @@ def _see_that_it_is_a_file(engine: Engine) -> None:
         ) from error
     if not any(files):
         raise StoreError(
-            "Each connection of this engine is to a SQLite database in memory of its own, which nobody else sees and which goes with it. "
-            "Give the URL sqlite:// instead, which all threads of this process share, or an engine for a file."
+            "Each connection of this engine opens a separate SQLite database in memory, which is lost when the connection closes. "
+            "Pass the URL sqlite:// instead, which all threads of this process share, or an engine for a file."
         )

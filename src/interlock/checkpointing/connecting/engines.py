@@ -59,7 +59,7 @@ class Address:
     url: URL
     """With the synchronous driver of Interlock's own, and the options that this driver takes in a URL."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """What the driver takes besides, as values that are no text."""
+    """What the driver takes besides, as values that are not text."""
     options_are_plain: bool = True
     """Whether the asynchronous driver of the same database takes the same options."""
     demands_tls: bool = False

@@ -12,7 +12,7 @@ _OURS = {
     "replication": "what a connection takes",
 }
 _IN_OTHER_WORDS = {
-    "pgbouncer": "Leave it out: a pooler in transaction mode is found out by itself; prepare_threshold=none says it by hand.",
+    "pgbouncer": "Leave it out: a pooler in transaction mode is detected automatically; prepare_threshold=none declares it.",
     "connection_limit": "Leave it out: your own engine has the pool that you give it.",
     "schema": "Give the argument schema=… instead, or options=-csearch_path=….",
     "server_settings": "Write them as options=-c name=value.",

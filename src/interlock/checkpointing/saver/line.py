@@ -71,7 +71,7 @@ class Line:
         return len(self._waiting)
 
     def join(self, job: Job, waiter: Waiter) -> None:
-        """Stand in line. The conversation's lock is held, so that the line has the order in which positions were given."""
+        """Are in line. The conversation's lock is held, so that the line has the order in which positions were given."""
         job.waiter = waiter
         with self._guard:
             self._waiting.append(job)

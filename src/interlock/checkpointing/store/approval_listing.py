@@ -43,7 +43,7 @@ def pending(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
 def open_ones(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
     """The requests of one instance that wait for a decision, or were settled and not followed yet, oldest first.
 
-    Settled and not followed are those whose graph has not gone on, as far as is known, and those from outside the graph that were
+    Settled and not followed are those whose graph has not continued, as far as is known, and those from outside the graph that were
     granted and are not carried out.
     """
     granted = approvals.c.status.in_([status.value for status in ApprovalStatus if status.is_granted])
@@ -83,7 +83,7 @@ def page(
 
     Args:
         tenant: Whose; None for everybody's.
-        status: Where they stand; None for any.
+        status: Their state; None for any.
         workflow: Of which workflow; None for any.
         tool: Of which tool; None for any.
         limit: How many at most.

@@ -46,7 +46,7 @@ class AuditKind(StrEnum):
     SPEECH = "speech"
     """The model's own words did not pass the workflow's check, and were replaced or stopped."""
     UNGATED = "ungated"
-    """A model's provider ran a tool of its own, which nothing gates."""
+    """A model's provider ran its own tool, which nothing gates."""
     APPROVAL = "approval"
     """A person's decision was asked for."""
     DECISION = "decision"
@@ -88,9 +88,9 @@ class AuditKind(StrEnum):
     FORK = "fork"
     """The instance was made from another one by time travel."""
     REJOINED = "rejoined"
-    """A thread whose checkpoints were lost goes on with the instance."""
+    """A thread whose checkpoints were lost continues with the instance."""
     MIGRATION = "migration"
-    """The instance went on under a changed definition."""
+    """The instance continued under a changed definition."""
     ERASURE = "erasure"
     """Payloads of earlier records were erased."""
 
@@ -287,7 +287,7 @@ def latest_with(
         workflow_id: The instance.
         kinds: The kinds.
         texts: As they are in canonical JSON.
-        limit: How many of the last records are looked at.
+        limit: How many of the last records are checked.
     """
     if not texts:
         return []
@@ -329,7 +329,7 @@ def _record(row: Mapping[Any, Any]) -> AuditRecord:
 
 
 def _kind(stored: Any) -> AuditKind:
-    """The kind of a record; one that this release does not know is a member of its own, so that the rest can be read."""
+    """The kind of a record; one that this release does not know is its own member, so that the rest can be read."""
     try:
         return AuditKind(stored)
     except ValueError:

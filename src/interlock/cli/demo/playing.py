@@ -1,4 +1,4 @@
-"""Playing a case: the customer's turns go in, what the graph does is told, and what it asks is asked.
+"""Playing a case: the customer's turns go in, what the graph does is printed, and what it asks is asked.
 
 Where a case stands is never remembered here. It is read off the graph, so that a process that was killed anywhere can be
 followed by another one.

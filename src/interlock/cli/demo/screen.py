@@ -46,7 +46,7 @@ class Screen(Teller):
                 "the customer, and asked. Stop whenever you like (Ctrl-C); run it again and it continues where it was."
             )
         else:
-            what = "Going on where the last run stopped."
+            what = "Resuming where the last run stopped."
         self._out.print(Text(what, style="dim"))
 
     @override

@@ -61,13 +61,13 @@ def ask(request: Mapping[str, Any]) -> Answer:
 
 
 def _beside(arguments: Mapping[str, Any], preview: Any) -> Iterator[tuple[str, str]]:
-    """What a preview says, save for what merely repeats an argument."""
+    """What a preview says, except for what merely repeats an argument."""
     same = {(name, _plain(value)) for name, value in arguments.items()}
     return (line for line in preview_lines(preview, write=_plain) if line not in same)
 
 
 def _edited(arguments: Mapping[str, Any]) -> JsonObject:
-    """Ask for every argument anew; an empty line leaves it as it is."""
+    """Ask for every argument again; an empty line leaves it as it is."""
     edited: JsonObject = {}
     for name, value in arguments.items():
         said = _read(f"    {line(name)} [{line(_plain(value))}]: ")

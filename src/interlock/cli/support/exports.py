@@ -42,7 +42,7 @@ def write_export(store: WorkflowStore, workflow_id: str, file: Path, *, signer: 
 class TrailFiles:
     """Keeps trails as files of a folder: one for each instance, in a folder of its workflow and of the month in which it changed last.
 
-    A file is on disk when a call returns, and readable by its owner alone. One that is there already is replaced: whoever was stopped
+    A file is on disk when a call returns, and readable by its owner alone. One that exists already is replaced: a run that was stopped
     after writing it writes it again.
 
     Args:

@@ -28,7 +28,7 @@ def print_table(
 
     Args:
         columns: Their headings.
-        rows: The cells; text, or anything that is told by its text.
+        rows: The cells; text, or anything with a text form.
         empty: What is said when there are no rows.
         ids: The columns that hold ids, whatever these look like.
     """

@@ -239,7 +239,7 @@ def _unstated(engine: Engine, approval: ApprovalRequest, decision: Decision) -> 
     asked = {field.name: field.asks for field in contract.decision_fields}
     what = "; ".join(f"{name} ({asked[name]})" if asked[name] else name for name in open_fields)
     return InvalidResume(
-        f"{approval.tool} takes from whoever decides: {what}. Nothing was decided; state it along with the decision, as in "
+        f"{approval.tool} needs from the approver: {what}. Nothing was decided; pass it with the decision, as in "
         f"{{'type': 'approve', 'values': {{{open_fields[0]!r}: ...}}}}, or with an edit.",
         details={"approvalId": approval.approval_id, "missing": [*open_fields]},
     )
@@ -290,7 +290,7 @@ def _edited(
         return _denied(approval, preview)
     if verdict.approval is not None and not same_rule(verdict.approval.to_json(), approval.shown.get("rule")):
         return InvalidResume(
-            f"The edited call of {approval.tool} would need an approval of its own. Nothing was decided; reject this one and let it be proposed.",
+            f"The edited call of {approval.tool} would need a separate approval. Nothing was decided; reject this one and have it proposed.",
             details={"code": ErrorCode.APPROVAL_REQUIRED.value},
         )
     # Where the values came from that were edited away is shown no more.
@@ -334,7 +334,7 @@ def closed(unit: Unit, approval: ApprovalRequest) -> InterlockError | None:
 def _void(unit: Unit, approval: ApprovalRequest) -> ConflictError:
     return ConflictError(
         f"The workflow moved on while {approval.tool} ({approval.approval_id}) waited: it is in {unit.instance.state!r} now. Nothing was "
-        "decided, and nothing runs on it; what is still wanted is to be proposed anew.",
+        "decided, and nothing runs because of it; propose again what is still wanted.",
         code=ErrorCode.APPROVAL_VOID,
         retryable=False,
         details={"approvalId": approval.approval_id, "status": ApprovalStatus.VOID.value},

@@ -197,7 +197,7 @@ def _people(to: People) -> frozenset[str] | RoleHolders:
 
 def _nobody(approval: ApprovalRequest, people: Any, able: frozenset[str], by: Principal) -> InputError:
     cannot = sorted(people - able)
-    why = f"{', '.join(cannot)} cannot decide on it: whoever proposed it, whoever gives it on, and whoever agreed already are left out"
+    why = f"{', '.join(cannot)} cannot decide it: the proposer, the caller, and those who have already agreed are excluded"
     few = f"they are too few, for {approval.rule.count} must agree"
     return InputError(
         f"{approval.tool} ({approval.approval_id}) cannot be given to {', '.join(sorted(people))} by {by.id}: {why if cannot else few}. Nothing "

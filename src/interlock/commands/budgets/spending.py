@@ -1,6 +1,6 @@
 """Reserving what a call of a model may use, and counting what it used.
 
-Both are transactions of their own. What was reserved by a process that died, or for a call that failed, stays counted: nobody knows whether its
+Both are their own transactions. What was reserved by a process that died, or for a call that failed, stays counted: nobody knows whether its
 provider charges for it. So a budget is passed by nothing but a call that uses more than its reservation.
 """
 

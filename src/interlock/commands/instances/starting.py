@@ -97,7 +97,7 @@ def blank_instance(
     """The row of an instance to which nothing has happened yet.
 
     Args:
-        state: Where it stands.
+        state: Its state.
         data: Its data, as its model has it.
         namespace: The checkpoint namespace of its graph, where that is embedded.
         served: The id of the person whom it serves.

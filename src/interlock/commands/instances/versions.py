@@ -81,7 +81,7 @@ def why_stranded(
         definition: The definition that it would come under.
         version: Of the definition that the instance was moved on by.
         fingerprint: Of the same.
-        state: Where the instance stands.
+        state: The state of the instance.
         is_held: Whether an effect of it is in progress outside the database, or of unknown outcome.
     """
     if fingerprint == definition.fingerprint:

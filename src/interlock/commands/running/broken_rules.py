@@ -21,7 +21,7 @@ class Asked(Protocol):
 
     @property
     def state(self) -> str:
-        """Where it stands."""
+        """Its state."""
 
     @property
     def revision(self) -> int:

@@ -72,7 +72,7 @@ class Engine:
         """The edges that may be called now, one per tool. A rule that breaks withholds its tool, and the log is told.
 
         Args:
-            view: Where the instance stands.
+            view: The state of the instance.
             broken: Told of the tools that a broken rule withholds.
         """
         definition = self.definition

@@ -67,7 +67,7 @@ def page(
 
     Args:
         connection: The connection.
-        status: Where they stand.
+        status: Their state.
         workflow: Of which workflow.
         tenant: Whose.
         limit: How many at most.

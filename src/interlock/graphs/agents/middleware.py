@@ -76,7 +76,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     another middleware makes of the message before that, or of a call on its way to its end, is what counts; a call that no model made,
     or that was changed in the state, is denied.
 
-    Calls of one message run as tasks of their own and in no certain order, so of several that would move the workflow only the
+    Calls of one message run as their own tasks and in no certain order, so of several that would move the workflow only the
     first is carried out, and the others are refused as retryable.
 
     Args:
@@ -113,7 +113,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
 
     @property
     def instances(self) -> Instances:
-        """The instances of the workflow: where they stand, their record, and deciding on approvals from outside the agent."""
+        """The instances of the workflow: their state, their record, and deciding on approvals from outside the agent."""
         return Instances(cast("Any", _AgentsThreads(self.engine)))
 
     @property
@@ -160,7 +160,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         return await arun(self.engine.store, self._said(request, response, offer, heard, scope, told=told))
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> ToolMessage | Command[Any]:
-        """Let a call go on to its end, where it is judged and carried out, asking whoever must be asked."""
+        """Let a call continue to its end, where it is judged and carried out, asking whoever must be asked."""
         if self._foreign(request):
             return handler(request) if (refusal := not_called(request)) is None else refusal
         scope, name = self._scope(), request.tool_call["name"]
@@ -227,7 +227,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         requester = self._runs.proposer(scope)
         instance = yield from self._begin({}, scope, requester)
         if requester != scope.principal and not is_turn_of(requester, request.state.get("messages", []), instance):
-            requester = scope.principal  # whoever decides and says something as well begins a turn of their own
+            requester = scope.principal  # whoever decides and says something as well begins their own turn
         if scope.is_named:  # a run can be begun at the model, past where a turn is let in
             yield from refuse_strangers(self.engine, instance, requester)
         broken: dict[str, RuleError] = {}
@@ -271,7 +271,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
                 return kept
             return kept.model_copy(update={"response_metadata": {**kept.response_metadata, AFTER_STOP: True}})
 
-        # A key that is new each time: what a model says that is asked again after a crash never stands under the keys of before.
+        # A key that is new each time: what a model says that is asked again after a crash never is under the keys of before.
         yield from settle(self.engine, offer.reserved, messages_of(response))
         made = said(response, mint("msg"), request.state.get("messages", []), offer.sign, keep)
         made = yield from spoken(self.engine, scope, offer, made)
@@ -289,8 +289,8 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     def _left_open(self, request: ModelRequest[Any], scope: Scope) -> Steps[ModelResponse[Any] | None]:
         """The last message again, where a message of the user came before the answers to its calls.
 
-        What is on record is taken up: an approval is asked for anew, or is void, and what was carried out is answered. Nothing else
-        is: that a message stands in the agent's state is no evidence that the model said it.
+        What is on record is taken up: an approval is asked for again, or is void, and what was carried out is answered. Nothing else
+        is: that a message is in the agent's state is no evidence that the model said it.
         """
         messages = request.state.get("messages", [])
         found = unanswered(messages)
@@ -363,7 +363,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if known is None:
             return proposal
         # A call that a middleware rewrote on its way cannot be told from one that was sent to the tools past the message. It counts for
-        # whoever runs this, who is judged by it; on a resume by somebody else only what is on record does.
+        # anyone who runs this, who is judged by it; on a resume by somebody else only what is on record does.
         is_as_made = (called["name"], called["args"]) == (known.name, known.arguments)
         return self.engine.sealed(instance, proposal) if is_as_made or known.requester == scope.principal else proposal
 
@@ -431,7 +431,7 @@ def _one_by_one(edge: Edge) -> Denial:
     return Denial(
         ErrorCode.CONFLICT,
         f"{edge.tool.wire_name} came in one message with another call that changes something. Nothing was done by it; look at what the other one "
-        "did, then call it again in a message of its own.",
+        "did, then call it again in a separate message.",
         retryable=True,
     )
 

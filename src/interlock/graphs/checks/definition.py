@@ -59,7 +59,7 @@ def check_definition(
         edges: Each with the order that it was given, or None.
 
     Raises:
-        WorkflowDefinitionError: Something is wrong; the message names the place and says how to mend it.
+        WorkflowDefinitionError: Something is wrong; the message names the place and says how to fix it.
     """
     if not states:
         raise WorkflowDefinitionError(f"The workflow {name!r} has no states; add one with add_state().")
@@ -149,7 +149,7 @@ def _ordered(edges: Sequence[tuple[Edge, int | None]]) -> None:
         if None in orders or len(set(orders)) < len(orders):
             targets = ", ".join(edge.target for edge, _ in rivals)
             stays = (
-                f" What stands in tools= stays in its state: take it out of the tools of {source!r} if it is only to lead on."
+                f" A tool in tools= stays in its state: remove it from the tools of {source!r} if it should only lead to another state."
                 if any(edge.target == source for edge, _ in rivals)
                 else ""
             )

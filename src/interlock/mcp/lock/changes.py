@@ -174,7 +174,7 @@ def _in_words(place: str, before: Any, after: Any) -> str:
     if before is _ABSENT:
         return f"{place} is new: {_shown(after)}"
     if after is _ABSENT:
-        return f"{place} is gone; it was {_shown(before)}"
+        return f"{place} was removed; it was {_shown(before)}"
     return f"{place} was {_shown(before)} and is {_shown(after)}"
 
 

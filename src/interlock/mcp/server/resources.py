@@ -28,7 +28,7 @@ _KINDS = {
 _OF_INSTANCE = {
     "snapshot": (
         "application/json",
-        "Where the instance stands: state, revision, data, next allowed tools, what waits.",
+        "The state of the instance: state, revision, data, next allowed tools, pending decisions.",
     ),
     "audit": ("application/json", "The audit trail of the instance, oldest record first."),
     "picture": ("image/svg+xml", "The workflow with the instance's state lit."),

@@ -151,7 +151,7 @@ def _deciders(definition: Definition, edge: Edge) -> str:
     if edge.approval is not None and edge.approval.when is not None:
         said = f"{said} (when {_name(edge.approval.when) or 'a function says so'})"
     asking = [policy.label for policy in definition.policies if policy.may_require_approval(edge.tool)]
-    return "; ".join([*filter(None, [said]), *(f"whoever the policy {label} asks" for label in asking)])
+    return "; ".join([*filter(None, [said]), *(f"the people whom the policy {label} asks" for label in asking)])
 
 
 def _decider(stage: Approval) -> str:

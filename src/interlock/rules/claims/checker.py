@@ -34,7 +34,7 @@ class Counterexample:
 
     steps: tuple[Step, ...]
     situations: tuple[Situation, ...] = field(compare=False)
-    """Where it stands before the first step, and after each: one more than there are steps."""
+    """Its state before the first step, and after each: one more than there are steps."""
     inherited_from: str | None = None
     """The state in which an instance of an earlier version was taken over, where the path begins there."""
     stuck: bool = False

@@ -47,7 +47,7 @@ def step_in_words(step: Step) -> str:
         case StepKind.EVENT | StepKind.FAILURE | StepKind.DEADLINE | StepKind.CANCEL | StepKind.FORK:
             return f"{where}: {step.because}"
         case StepKind.RESOLVED:
-            return f"{where}: {step.tool} broke off, and a person says that it happened{because}"
+            return f"{where}: {step.tool} was interrupted, and a person says that it happened{because}"
         case StepKind.CALL:
             who = (
                 f"somebody with the role {' and '.join(sorted(step.proposer_roles))}"

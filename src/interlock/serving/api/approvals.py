@@ -98,7 +98,7 @@ async def decide_approval(approval_id: ApprovalIdPath, body: DecideRequest, serv
 async def reassign_approval(
     approval_id: ApprovalIdPath, body: AssignmentRequest, serves: Serves, caller: Calls
 ) -> StillOpen:
-    """Give an open request to other people. Whoever may decide on it may do that, and who has the role of its rule's `reassign`."""
+    """Give an open request to other people. Anyone who may decide on it may do that, and who has the role of its rule's `reassign`."""
     graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
     after = await graph.instances.areassign(approval_id, [*body.to], by=caller.principal, reason=body.reason)
     return _open(after)

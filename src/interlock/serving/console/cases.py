@@ -1,4 +1,4 @@
-"""One instance: where it stands, what it waits for, what happened, and acting on it."""
+"""One instance: its state, what it waits for, what happened, and acting on it."""
 
 import datetime as dt
 import json
@@ -144,9 +144,9 @@ def _wait(wait: WaitHere, workflow_id: str) -> Open:
     return Open(
         "It waits for an event",
         f"{', '.join(wait.expects) or 'Its deadline'}: {wait.settled} of {wait.needed} so far.",
-        "whoever sends it",
+        "any sender",
         _microseconds(wait.deadline),
-        f"it goes to {wait.after_deadline}" if wait.after_deadline else "it goes on waiting",
+        f"it goes to {wait.after_deadline}" if wait.after_deadline else "it continues to wait",
         deliver=f"/console/events/deliver?{urlencode({'event': wait.expects[0], 'instance': workflow_id})}"
         if wait.expects
         else None,
@@ -263,7 +263,7 @@ async def resolve(
         returned = json.loads(output) if output.strip() else None
     except ValueError as error:
         raise InputError(
-            f"What the tool would have returned has to be JSON ({error}). Nothing was recorded; go back and mend it.",
+            f"The tool's result must be JSON ({error}). Nothing was recorded; go back and correct it.",
             code="invalid_request",
         ) from None
     at = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
@@ -299,7 +299,7 @@ async def cancel(
 async def fork(
     request: Request, workflow_id: str, serves: Serves, caller: Calls, form_token: Annotated[str, Form()] = ""
 ) -> Response:
-    """Begin an instance of its own from here."""
+    """Begin its own instance from here."""
     serves.callers.check_form(request, caller, form_token)
     found = await run_in_threadpool(seen, serves, workflow_id, caller)
     made = await found.instances.afork(found.config(), principal=caller.looks_as)

@@ -95,7 +95,7 @@ def _candidates(
 ) -> Iterator[tuple[ApprovalRequest, Instance]]:
     """Those of instances that serve a person, where one is named, and then the oldest of the tenant.
 
-    Of which workflow they are is looked at afterwards: asked for in SQL, it lets SQLite sort all of them instead of walking the index.
+    Of which workflow they are is checked afterwards: asked for in SQL, it lets SQLite sort all of them instead of walking the index.
     """
     columns = approvals.c
     statement = (

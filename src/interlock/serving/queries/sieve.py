@@ -1,6 +1,6 @@
 """Which of many open approvals a caller might see or decide, told from a few columns of their rows.
 
-It lets through too many rather than too few: who is let through is looked at again once the whole row is read. What is the same in many
+It lets through too many rather than too few: who is let through is checked again once the whole row is read. What is the same in many
 rows, such as the rule, is read once.
 """
 
@@ -62,7 +62,7 @@ class Sieve:
         self._service, self._caller, self._decides = service, caller, decides
         self._workflow, self._person, self._acts_for = workflow, person, acts_for
         self._rules, self._requesters = _Read(_rule), _Read(Principal.from_json)
-        self._may_see = not caller.is_operator and not decides  # whoever may decide is shown it
+        self._may_see = not caller.is_operator and not decides  # anyone who may decide is shown it
         self.columns: tuple[sa.ColumnElement[Any], ...] = (
             *PLACE,
             approvals.c.workflow,

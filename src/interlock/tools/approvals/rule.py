@@ -99,7 +99,7 @@ class Approval:
         then: The rule of who is asked next, once these have agreed. They see the same call, and cannot edit it.
         chat: Ask in the conversation, and read the next message of the person served as the answer; for confirmations.
         remind: After how long those who are asked are reminded, and again each time as long passes: a duration such as `"4h"`.
-        reassign: The role that may give an open request to other people; whoever may decide on it themselves may do so as well.
+        reassign: The role that may give an open request to other people; anyone who may decide on it themselves may do so as well.
         from_case: Which parts a function of the view gave, set when it was asked.
         named: Take only answers that say what they are about: under the approval's or the interrupt's id, or with the
             call that was shown. A bare yes that comes a second time is otherwise an answer to whatever waits then.
@@ -294,7 +294,7 @@ class Approval:
         if kind is DecisionKind.EDIT and self.edit is False:
             return "its arguments may not be edited"
         if kind is DecisionKind.EDIT and stages:
-            return "others agreed to it as it is; reject it, and let it be proposed anew"
+            return "others agreed to it as it is; reject it, and have it proposed again"
         return None
 
     def decides_for(

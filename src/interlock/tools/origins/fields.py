@@ -8,7 +8,7 @@ from .markers import KEYWORD, Mark
 
 _LOCAL = "#/"
 EACH = "*"
-"""Stands in a path for every item of a list, or every value of a mapping."""
+"""Is in a path for every item of a list, or every value of a mapping."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Mark:
 
         Args:
             text: The value of the keyword.
-            place: Where it stands, for messages.
+            place: Its state, for messages.
 
         Raises:
             ContractError: It is none.

@@ -58,7 +58,7 @@ class Validator:
         """See that the schema can be used.
 
         Raises:
-            ContractError: It is no schema, or refers to other documents.
+            ContractError: It is not a schema, or refers to other documents.
         """
         self._validator  # noqa: B018 -- made on first use
 

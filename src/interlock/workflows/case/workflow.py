@@ -91,7 +91,7 @@ def case_workflow(model: BaseChatModel | str | None = None, *, prompt: Prompt | 
 def open_cases(database: Database | WorkflowStore) -> None:
     """Make a database ready for the workflow: create the tables of cases, and fill empty ones with a few.
 
-    The tools change cases in the transaction of the workflow's own record, so the two stand in one database.
+    The tools change cases in the transaction of the workflow's own record, so both are in one database.
 
     Args:
         database: That of the workflow store: `graph.engine.store`, or a checkpointer's `database`.

@@ -41,7 +41,7 @@ class DeskData(BaseModel):
     customer_id: str | None = None
     """The user ID of the identified customer, the only one whom this instance of the desk serves."""
     served: str | None = None
-    """The principal in whose name the customer was identified: nobody else goes on with this customer, here or with the
+    """The principal in whose name the customer was identified: nobody else continues with this customer, here or with the
     instance's ID from elsewhere."""
 
     def serves(self, principal: Principal) -> bool:

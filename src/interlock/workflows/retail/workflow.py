@@ -136,7 +136,7 @@ def customer_is_served(view: GuardView) -> bool:
 def open_shop(database: Database | WorkflowStore, shop: Shop | None = None) -> None:
     """Make a database ready for the desk: create the shop's tables where they are missing, and fill an empty shop.
 
-    The desk changes the shop in the transaction of its own record, so the two stand in one database.
+    The desk changes the shop in the transaction of its own record, so both are in one database.
 
     Args:
         database: That of the workflow store: `graph.engine.store`, or a checkpointer's `database`.

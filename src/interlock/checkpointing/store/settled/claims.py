@@ -112,7 +112,7 @@ def note(connection: Connection, stop: Stop, *, workflow: str, now: int, at: int
 
     Args:
         connection: In the transaction that settles it.
-        stop: Where the graph stands.
+        stop: The state of the graph.
         workflow: Of which workflow.
         now: Microseconds since 1970 UTC.
         at: When a tick may take it up; until then it is left to whoever settled it.

@@ -117,7 +117,7 @@ def _user_ids(session: Reader, **keys: str) -> list[str]:
 
 
 def storable(text: str) -> bool:
-    """Whether a text can stand in a database at all: drivers break over one that cannot instead of finding nothing."""
+    """Whether a database can store a text at all: drivers break over one that cannot instead of finding nothing."""
     return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
 
 

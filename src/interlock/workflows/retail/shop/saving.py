@@ -33,7 +33,7 @@ def save_order(
 
     Args:
         session: A session or connection in the transaction in which `before` was read.
-        before: The order as it stands in the tables.
+        before: The order as it is in the tables.
         after: The order as it shall stand; its payment history begins with the one before.
         exchanged: For an exchange, each item with the one that takes its place.
     """

@@ -1,6 +1,6 @@
 """The shop's tables: normalised the way a shop would keep them, on SQLite, PostgreSQL and MySQL or MariaDB.
 
-They have a `MetaData` of their own: the desk works on a shop that may well stand in another schema's care, and the
+They have their own `MetaData`: the desk works on a shop that may well be in another schema's care, and the
 workflow store's migrations never touch it. Two choices need a word:
 
 - Money is kept as a whole number of cents. SQLite has no exact decimal type, and sums of binary fractions drift.

@@ -147,7 +147,7 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
                 `strict=True` offers the tools with strict schemas.
             provider_tools: Tools that the model's provider runs itself, such as `{"type": "web_search"}`. They are offered, and recorded
                 when they were used; nothing gates them.
-            speech: Checks the words of whoever proposes here: given the text and the view, it returns True to let them pass, a text to
+            speech: Checks the words of the proposer here: given the text and the view, it returns True to let them pass, a text to
                 replace them, or False to stop them.
 
         Returns:

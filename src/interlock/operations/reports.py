@@ -116,7 +116,7 @@ class Reports:
     def _some_examples(
         self, tenant: str | None, since: dt.datetime | None, after: learning.Place | None
     ) -> tuple[list[JsonObject], learning.Place | None]:
-        """The next examples, read in a transaction of their own: whoever takes them may be slow."""
+        """The next examples, read in their own transaction: anyone who takes them may be slow."""
         with self._engine.store.read() as connection:
             found, place = learning.examples(connection, self._over(tenant, since), after=after)
         return [*map(self._example, found)], place

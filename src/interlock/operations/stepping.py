@@ -17,7 +17,7 @@ from .compiled import CompiledWorkflow, Config
 from .instances import Instances
 
 _SHOWN = 12
-"""How many steps stand below a picture."""
+"""How many steps are below a picture."""
 
 
 class Stepper:

@@ -67,7 +67,7 @@ class Standing(Lights):
         visited: States that were left before.
         why_not: Why other tools of the state may not be called now.
         taken: Where a tool with several edges out of the state would lead now.
-        waits_for: What has to come before it goes on, in words, such as a decision or an event; None while nothing is waited for.
+        waits_for: What has to come before it continues, in words, such as a decision or an event; None while nothing is waited for.
         told: Lines that are written below the picture; the first is a heading.
     """
 

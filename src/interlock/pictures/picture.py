@@ -133,7 +133,7 @@ def _admits(edge: Edge, view: GuardView) -> bool:
 
 
 def _awaited(engine: Engine, instance: Instance) -> str | None:
-    """What has to come before an instance goes on, in words."""
+    """What has to come before an instance continues, in words."""
     open_ones = engine.store.pending_approvals(instance.workflow_id)
     if open_ones:
         return ", and for ".join(f"{one.tool}: {asked(one.rule)}" for one in open_ones)

@@ -19,7 +19,7 @@ _MARGIN = 18.0
 _TITLE_SIZE, _ROW_SIZE, _NOTE_SIZE = 14.0, 12.0, 11.0
 _ROW, _HEAD, _PAD = 18.0, 30.0, 12.0
 STEPS = "Steps"
-"""The heading of steps that stand below a picture."""
+"""The heading of steps that are below a picture."""
 _PERSON = 13.0
 """How wide the sign is that stands for a person who decides."""
 

@@ -73,7 +73,7 @@ class State:
     provider_tools: tuple[Mapping[str, Any], ...] = ()
     """Tools that the model's provider runs, which nothing gates."""
     speech: Speech | None = None
-    """Checks the words of whoever proposes here."""
+    """Checks the words of the proposer here."""
 
     @property
     def is_strict(self) -> bool:

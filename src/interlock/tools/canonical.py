@@ -53,7 +53,7 @@ def digest(value: object) -> str:
 
 
 def amount_in(arguments: object, path: str) -> Decimal | None:
-    """The amount that stands at a path with dots in a call's arguments: 0 where nothing does, None where it is no number."""
+    """The amount that is at a path with dots in a call's arguments: 0 where nothing does, None where it is not a number."""
     found: Any = arguments
     for part in path.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
@@ -83,7 +83,7 @@ def to_json(value: object) -> JSON:
     objects (by alias), tuples lists, sets lists in a stable order.
 
     Raises:
-        NotJson: `value` holds NaN or an infinity, a key that is no string, text that is not UTF-8, or an object
+        NotJson: `value` holds NaN or an infinity, a key that is not a string, text that is not UTF-8, or an object
         without a JSON form.
     """
     packed = _packed(value)
@@ -186,7 +186,7 @@ _write = json_writer(ensure_ascii=False, allow_nan=False, sort_keys=True, separa
 
 
 class _NoFormError(Exception):
-    """Something has no JSON form; where it stands is put together on the way out, for nothing else needs to know."""
+    """Something has no JSON form; its state is put together on the way out, for nothing else needs to know."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem

@@ -30,7 +30,7 @@ Place = tuple[int, str]
 
 @dataclass(frozen=True)
 class Over:
-    """What is looked at."""
+    """What is checked."""
 
     tenant: str | None = "default"
     """None for everybody's."""
@@ -114,7 +114,7 @@ def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> l
 
     Args:
         connection: In a read transaction.
-        over: What is looked at.
+        over: What is checked.
         by: Some of `tool`, `state`, `approver` and `origin`. With `approver`, what several people decided on counts for each of them;
             with `origin`, what was asked for arguments of several origins counts for each, and what was asked for none of them for None.
     """
@@ -135,8 +135,8 @@ def examples(
     """Some of the proposals that were edited, rejected or answered, each with its last decision, those that were asked first first.
 
     Args:
-        connection: In a read transaction, of which the next ones may be others: where a request stands in the order never changes.
-        over: What is looked at.
+        connection: In a read transaction, of which the next ones may be others: where a request is in the order never changes.
+        over: What is checked.
         after: Where the ones before ended.
         look_at: Through how many requests to look.
 

@@ -28,7 +28,7 @@ from .memory import Conversation
 from .protocols import Home, Waiter
 
 INLINE_BYTES = 256
-"""Values up to this size stand in the checkpoint itself, again with each checkpoint; larger ones once, in a row of their own."""
+"""Values up to this size are in the checkpoint itself, again with each checkpoint; larger ones once, in their own row."""
 FEW = 10
 """So many messages are inserted one after the other: psycopg complains in its log when one of many fails."""
 INPUT = "__start__"
@@ -50,11 +50,11 @@ class Job:
 
     conversation: Conversation
     joined_with: Conversation
-    """The conversation that it stood in line with; it may be prepared again with another, which knows better."""
+    """The conversation that it was in line with; it may be prepared again with another, which knows better."""
     waiter: Waiter
     new: list[Message]
     claimed: list[Message]
-    """The stored messages whose name changes: they have an id now, stay without, or are stored once more."""
+    """The stored messages whose name changes: they have an id now, stay without, or are stored again."""
     refers: bool
     may_wait = False
     """Whether the job may wait a moment for another that takes it along."""
@@ -84,7 +84,7 @@ class Job:
     def take(self) -> None:
         """Encode the values before anything is waited for: whoever put them may change them from then on.
 
-        LangGraph goes on while its input is being stored, and reducers give the messages in it their ids. What is stored is what was put.
+        LangGraph continues while its input is being stored, and reducers give the messages in it their ids. What is stored is what was put.
         """
         if self._taken is None:
             conversation = Conversation(self.place.thread_id)
@@ -423,7 +423,7 @@ _to_json = json_writer(separators=(",", ":"))
 def late(place: Place) -> ConflictError:
     """The error for a write to a thread that was deleted meanwhile."""
     return ConflictError(
-        f"The thread {place.thread_id!r} was deleted while this run was going on. Nothing of this step was written, so that the "
+        f"The thread {place.thread_id!r} was deleted during this run. Nothing of this step was written, so the "
         "thread stays deleted. Start a new run on it, or stop this one.",
         code="thread_deleted",
         retryable=False,

@@ -22,7 +22,7 @@ from .memory import Conversation
 from .storage import Storage
 
 LOOKING = "__interlock_looking"
-"""Set in a config by who only looks at a checkpoint, and will not go on from it: the fence stays as it is."""
+"""Set in a config by who only looks at a checkpoint, and will not continue from it: the fence stays as it is."""
 
 ATTEMPTS = 3
 MISSING_MESSAGES, MISSING_VALUE = "missing_messages", "missing_value"
@@ -75,7 +75,7 @@ def encoded(extra: Any) -> Encoded:
 def get_tuple(
     storage: Storage, place: Place, sealing: Sealing, config: RunnableConfig, *, behind: bool = False
 ) -> CheckpointTuple | None:
-    """The checkpoint at a place, or the newest there; or `behind` what stands in line of its thread in this process."""
+    """The checkpoint at a place, or the newest there; or `behind` what is in line of its thread in this process."""
     storage.ready()
     if behind:
         storage.finish(place.thread_id)
@@ -90,7 +90,7 @@ def get_tuple(
         try:
             return _build(storage, place, sealing, stored, remember=remember, config=config, found=conversation)
         except StoreError as error:
-            # The messages are read after the checkpoint: the thread may have been deleted, or begun anew, in between.
+            # The messages are read after the checkpoint: the thread may have been deleted, or begun again, in between.
             if error.code != MISSING_MESSAGES or attempt == ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
@@ -391,7 +391,7 @@ def _unreadable_message(
 def _gone(value_id: Any, place: Place, checkpoint_id: str) -> StoreError:
     return StoreError(
         f"The channel value {value_id} that the checkpoint {checkpoint_id} of the thread {place.thread_id!r} refers to is not in the "
-        "database. Nothing was loaded. Restore the database from a backup, or go on from an older checkpoint of the thread.",
+        "database. Nothing was loaded. Restore the database from a backup, or continue from an older checkpoint of the thread.",
         code=MISSING_VALUE,
         details={"threadId": place.thread_id, "checkpointId": checkpoint_id, "valueId": value_id},
     )

@@ -179,7 +179,7 @@ class Storage:
             self._threads.pop(key, None)
 
     def asked_for(self, place: Place) -> None:
-        """A run asked for this checkpoint by its id: it means to go on from there, whatever came after it."""
+        """A run asked for this checkpoint by its id: it means to continue from there, whatever came after it."""
         self._asked_for[place.short] = None
         if len(self._asked_for) > _THREADS_REMEMBERED:
             with contextlib.suppress(KeyError):
@@ -210,7 +210,7 @@ class Storage:
             cursor.execute(self.statements.find_thread, key)
             row = cursor.fetchone()
             if row is None:
-                continue  # the row is gone for good: make a new one
+                continue  # the row is gone permanently: make a new one
             thread, head, deleted = row
             if deleted is not None and (parent or checkpoint_id) <= deleted:
                 raise late(place)
@@ -221,7 +221,7 @@ class Storage:
                 raise ConflictError(
                     f"Another run wrote to the thread {place.thread_id!r} since this step began: its newest checkpoint is "
                     f"{head}, and this step {'begins the thread' if parent is None else f'follows {parent}'}. Nothing of this step was written. "
-                    "Load the thread again and go on from its newest checkpoint.",
+                    "Load the thread again and continue from its newest checkpoint.",
                     details={"threadId": place.thread_id, "head": head, "parent": parent},
                 )
             fenced = False
@@ -235,7 +235,7 @@ class Storage:
     def thread_for_writes(self, cursor: Any, place: Place) -> int:
         """The number of a thread, for pending writes. They may come before their checkpoint.
 
-        The thread's row is locked, which nothing else here would do: a put moves the head in it. So whoever deletes the thread comes
+        The thread's row is locked, which nothing else here would do: a put moves the head in it. So anyone who deletes the thread comes
         either before, and is seen, or after, and deletes the writes as well.
 
         Raises:

@@ -100,7 +100,7 @@ class ApprovalRequest:
     message_key: str
     thread_id: str | None
     interrupt_id: str | None
-    """What its graph is at; None once the graph was seen to have gone on since the request was settled, and where no graph asked."""
+    """What its graph is at; None once the graph was seen to have continued since the request was settled, and where no graph asked."""
     answers: int
     """How many answers of the interrupt's task were taken already."""
     requested_at: int

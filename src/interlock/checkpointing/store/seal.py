@@ -1,4 +1,4 @@
-"""What an instance signs with: a secret that stands in its row, so that what waits in a checkpoint is believed only if it was made here.
+"""What an instance signs with: a secret that is in its row, so that what waits in a checkpoint is believed only if it was made here.
 
 The secret is used where the row was read, and goes nowhere else: a seal has no text, is never serialised, and is not compared by value.
 """

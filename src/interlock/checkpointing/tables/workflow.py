@@ -1,7 +1,7 @@
 """The tables of the workflow store: definitions, instances, ledger and its counters, approvals and decisions, audit
 trail, outbox.
 
-No message text stands in any of them; what a tool was called with and what it answered does, for that is workflow data.
+No message text is in any of them; what a tool was called with and what it answered does, for that is workflow data.
 """
 
 import sqlalchemy as sa

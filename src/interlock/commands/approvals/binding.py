@@ -60,7 +60,7 @@ def with_approval(
     if open_fields:
         return Denial(
             ErrorCode.APPROVAL_REQUIRED,
-            f"{tool} takes {', '.join(open_fields)} from whoever decides, and nobody stated that. Nothing was done.",
+            f"{tool} takes {', '.join(open_fields)} from the approver, and nobody supplied that. Nothing was done.",
             {"approvalId": approval.approval_id, "missing": open_fields},
         )
     problem = _unlike_shown(definition, unit, admission, proposal, approval, preview=preview)
@@ -78,7 +78,7 @@ def with_approval(
 
 
 def missing(tool: ToolContract, arguments: JsonObject) -> list[str]:
-    """The arguments that whoever decides still has to state."""
+    """The arguments that the approver still has to state."""
     return [field.name for field in tool.decision_fields if field.is_required and arguments.get(field.name) is None]
 
 
@@ -120,7 +120,7 @@ def use(unit: Unit, approval: ApprovalRequest) -> None:
 
 
 def as_proposal(approval: ApprovalRequest, contract: ToolContract | None) -> Proposal:
-    """The proposal that an approval is about, with the arguments that it would run with; what the application supplies, it is asked anew.
+    """The proposal that an approval is about, with the arguments that it would run with; what the application supplies, it is asked again.
 
     Args:
         approval: The approval.
@@ -194,7 +194,7 @@ def _unlike_shown(
         now |= {name: approval.shown[name] for name in ("reasons", "origins") if name in approval.shown}
     elif not same_rule(now["rule"], approval.shown.get("rule")):
         return "it falls under another rule of approval now"
-    # What is accepted may be said once more meanwhile, which is no reason to ask again; what is not accepted is compared as `origins`.
+    # What is accepted may be said again meanwhile, which is no reason to ask again; what is not accepted is compared as `origins`.
     now |= {name: approval.shown[name] for name in ("sources",) if name in approval.shown}
     now["rule"] = approval.shown.get("rule")
     for key, what in _SHOWN.items():

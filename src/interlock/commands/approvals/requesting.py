@@ -35,7 +35,7 @@ class Overdue:
 
 @dataclass(frozen=True)
 class Asked:
-    """The request was made just now, so that whoever streams is to be told of it, once it is committed."""
+    """The request was made just now, so that anyone who streams is to be told of it, once it is committed."""
 
     approval: ApprovalRequest
 
@@ -50,7 +50,7 @@ class Requests:
     Args:
         commands: Judges the calls.
         thread_id: The thread whose graph asks; None at the door.
-        interrupt_id: The interrupt that the graph stands at; None at the door.
+        interrupt_id: The interrupt that the graph is at; None at the door.
     """
 
     def __init__(self, commands: Commands, *, thread_id: str | None = None, interrupt_id: str | None = None) -> None:
@@ -188,7 +188,7 @@ class Requests:
         return Denial(
             ErrorCode.APPROVAL_VOID,
             f"The workflow moved on to {unit.instance.state!r} (revision {unit.instance.revision}) while {tool} waited for a decision. Nothing "
-            "was done; propose anew what is still wanted.",
+            "was done; propose again what is still wanted.",
             {"approvalId": approval.approval_id, "proposedIn": approval.state},
         )
 
@@ -215,13 +215,13 @@ def turned_down(approval: ApprovalRequest, tool: str) -> Denial:
         case ApprovalStatus.WITHDRAWN:
             return Denial(
                 ErrorCode.APPROVAL_WITHDRAWN,
-                f"{tool} was withdrawn before it was carried out. Nothing was done; propose it anew if it is wanted again.",
+                f"{tool} was withdrawn before it was executed. Nothing was done; propose it again if it is still wanted.",
                 about,
             )
         case ApprovalStatus.VOID:
             return Denial(
                 ErrorCode.APPROVAL_VOID,
-                f"What was asked about {tool} is not what would run now: {said}. Nothing was done; propose it anew to have it decided anew.",
+                f"The request about {tool} does not match what would run now: {said}. Nothing was done; propose it again to request a new decision.",
                 {**about, "problem": said},
             )
         case ApprovalStatus.RESPONDED:

@@ -79,7 +79,7 @@ class CancelRequest(WireModel):
 
 
 class ForkRequest(WireModel):
-    """Begin an instance of its own from a checkpoint."""
+    """Begin its own instance from a checkpoint."""
 
     checkpoint_id: str | None = Field(default=None, min_length=1, max_length=255)
     """Which checkpoint of the thread; the newest without."""
@@ -172,7 +172,7 @@ class ApprovalPage(WireModel):
 
     approvals: tuple[JsonObject, ...]
     next: str | None = None
-    """Give it as `cursor` to go on; null when there are no more."""
+    """Give it as `cursor` to continue; null when there are no more."""
 
 
 class InstanceRow(WireModel):
@@ -188,7 +188,7 @@ class InstanceRow(WireModel):
     thread_id: str | None
     is_final: bool
     waits_for: str | None
-    """`approval`, `event` or `resolution`: why it stands still; null when nothing holds it."""
+    """`approval`, `event` or `resolution`: why it does not move; null when nothing holds it."""
     created_at: str
     updated_at: str
 
@@ -198,7 +198,7 @@ class InstancePage(WireModel):
 
     instances: tuple[InstanceRow, ...]
     next: str | None = None
-    """Give it as `cursor` to go on; null when there are no more."""
+    """Give it as `cursor` to continue; null when there are no more."""
 
 
 class AttemptRow(WireModel):
@@ -295,7 +295,7 @@ class AuditPage(WireModel):
 
     records: tuple[JsonObject, ...]
     next: int | None = None
-    """Give it as `after` to go on; null when there are no more."""
+    """Give it as `after` to continue; null when there are no more."""
 
 
 class Verification(WireModel):
@@ -305,7 +305,7 @@ class Verification(WireModel):
     records: int
     problems: tuple[JsonObject, ...]
     head: str
-    """The hash of the last record; noted elsewhere, it finds a trail that was written anew."""
+    """The hash of the last record; noted elsewhere, it finds a trail that was rewritten."""
 
 
 class Statistics(WireModel):
@@ -315,7 +315,7 @@ class Statistics(WireModel):
     tools: tuple[JsonObject, ...]
     outcomes: tuple[JsonObject, ...]
     counted_at: str = ""
-    """When they were counted: figures are counted anew now and then."""
+    """When they were counted: figures are counted again now and then."""
 
 
 def rows(found: Any) -> tuple[JsonObject, ...]:

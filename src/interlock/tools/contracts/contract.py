@@ -112,7 +112,7 @@ class ToolContract(Generic[P, R]):
     def bind(self, arguments: object) -> Bound:
         """Read the arguments of a call, and fix what is judged, shown, stored and run: one thing, in two forms.
 
-        They are held against the schema that is offered, read, and written down in full. What was written down is read
+        They are validated against the schema that is offered, read, and written down in full. What was written down is read
         again, and must be the same: else an approver would be shown what does not run.
 
         Raises:
@@ -406,7 +406,7 @@ class ToolContract(Generic[P, R]):
     def binding_digest(self) -> str:
         """A digest of what a decision on a call rests on: name, version, effect and input schema, without titles and descriptions.
 
-        It stays the same when a docstring is mended. A workflow's fingerprint and its approvals hold it.
+        It stays the same when a docstring is fixed. A workflow's fingerprint and its approvals hold it.
         """
         schema, decided, supplied = self._input.schema(), self.decision_fields, self.supplied_fields
         return binding_digest(self.name, self.version, self.effect, schema, decided=decided, supplied=supplied)

@@ -65,7 +65,7 @@ def read(
         retry: How an attempt that failed is repeated; without it there is one attempt. What the tool refuses
             (`Refused`) is not repeated.
         timeout: How long one attempt may take, in seconds or as a timedelta. A body that is not async cannot be stopped:
-            it is left behind in a thread of its own.
+            it is left behind in its own thread.
         sensitive: Names of arguments, or of fields of the output, that are redacted before anything is written down.
         annotations: Hints that replace those that follow from kind and effect.
         input_model: A pydantic model in place of the one that is made from the parameters. The function takes an
@@ -78,7 +78,7 @@ def read(
             the workflow says.
 
     Raises:
-        ContractError: the contract is unclear; the message says how to mend it.
+        ContractError: the contract is unclear; the message says how to fix it.
     """
     return _decorator(locals(), ToolKind.READ, None)
 
@@ -124,7 +124,7 @@ def command(
         answers: See `read`. A result that moves the workflow on is always told whole.
 
     Raises:
-        ContractError: the contract is unclear; the message says how to mend it.
+        ContractError: the contract is unclear; the message says how to fix it.
     """
     return _decorator(locals(), ToolKind.COMMAND, effect)
 
@@ -150,7 +150,7 @@ def event(
     It takes what `read` takes.
 
     Raises:
-        ContractError: the contract is unclear; the message says how to mend it.
+        ContractError: the contract is unclear; the message says how to fix it.
     """
     return _decorator(locals(), ToolKind.EVENT, Effect.TRANSACTIONAL)
 

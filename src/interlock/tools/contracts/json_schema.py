@@ -126,7 +126,7 @@ def contract_from_schema(
 ) -> ToolContract:
     """Make a contract of a tool that is known by its JSON Schema: what is published is offered, enforced, shown and run.
 
-    The schema reaches the model as it is. Arguments are held against it when a call is proposed; they are run as they were given,
+    The schema reaches the model as it is. Arguments are validated against it when a call is proposed; they are run as they were given,
     and what was left out stays out. `format` is not asserted, as the standard has it.
 
     Args:
@@ -137,7 +137,7 @@ def contract_from_schema(
             takes keywords (``**arguments``, or several parameters) each by its name. It may take ``ctx: ToolContext``
             beside them (``ctx: ToolContext | None = None`` where it can do without one), and may be async.
         coroutine: Does the same in an asynchronous run, where `call` is not async. It takes what `call` takes.
-        output_schema: JSON Schema of what it returns, which is then held against it.
+        output_schema: JSON Schema of what it returns, which is then validated against it.
         kind: A command unless said otherwise; a `read` for what changes nothing.
         version: As in `command`, as for everything below that is not explained.
         effect: Not transactional, unless `call` does all its work through ``ctx.session``.

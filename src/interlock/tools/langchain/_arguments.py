@@ -42,7 +42,7 @@ class Reading:
 class ModelledInput:
     """What a tool takes whose `args_schema` is a pydantic model.
 
-    Calls are held against the schema that is offered, and read by the model itself, with its validators, aliases and defaults. The
+    Calls are validated against the schema that is offered, and read by the model itself, with its validators, aliases and defaults. The
     tool is then called with the canonical form, which LangChain reads again: what was read is what runs. A field of an inner
     model that was not given stays out of it, so that `exclude_unset` means to the tool what it means without us.
     """

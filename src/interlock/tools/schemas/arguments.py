@@ -13,8 +13,8 @@ from ..wire import camel
 from .shapes import wire_keys
 
 LOSSY = (
-    "is read and written down as different things (by a validator, serializer or field of the tool's own), so what is shown "
-    "would not be what runs; the tool must be mended"
+    "is read and written as different values (by a validator, serializer or field of the tool), so what is shown "
+    "would not be what runs; the tool must be fixed"
 )
 """What is wrong with an argument that comes back otherwise than it was written."""
 
@@ -23,7 +23,7 @@ def plain_arguments(tool: str, arguments: object) -> JsonObject:
     """Give the arguments of a call as plain JSON that every database keeps; whole numbers become integers.
 
     Raises:
-        InvalidArguments: They are no object, or hold what cannot be kept.
+        InvalidArguments: They are not an object, or hold what cannot be kept.
     """
     if not isinstance(arguments, Mapping):
         raise invalid(tool, [Problem(field="", problem=f"must be an object, not {_json_type(arguments)}")])
@@ -40,7 +40,7 @@ def plain_arguments(tool: str, arguments: object) -> JsonObject:
 
 
 def parse_arguments(tool: str, model: type[BaseModel], arguments: JsonObject) -> BaseModel:
-    """Read arguments as JSON: "5" is no integer, but an ISO string is a date, and a string or a number a Decimal.
+    """Read arguments as JSON: "5" is not an integer, but an ISO string is a date, and a string or a number a Decimal.
 
     Raises:
         InvalidArguments: they do not fit the model.

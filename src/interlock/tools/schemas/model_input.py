@@ -308,7 +308,7 @@ def _default(parameter: Parameter, place: str) -> Any:
     except Exception:
         hint = f"; annotate it as {parameter.name}: … | None" if default is None else ""
         raise ContractError(
-            f"{place} has the default {default!r} for {parameter.name!r}, which does not fit its "
-            f"annotation{hint or ', or has no JSON form; mend one of them'}"
+            f"{place} has the default {default!r} for {parameter.name!r}, which does not match its "
+            f"annotation{hint or ', or has no JSON form; fix one of them'}"
         ) from None
     return value

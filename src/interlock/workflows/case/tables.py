@@ -1,4 +1,4 @@
-"""Cases and the queues that they wait in, in two SQL tables of their own."""
+"""Cases and the queues that they wait in, in two SQL their own tables."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Connection, Engine, ForeignKey, MetaData, Table

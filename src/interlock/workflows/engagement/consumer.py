@@ -1,4 +1,4 @@
-"""Those who send messages, as a process of their own: `python -m interlock.workflows.engagement.consumer --bus nats://…`.
+"""Those who send messages, as their own process: `python -m interlock.workflows.engagement.consumer --bus nats://…`.
 
 It takes requests from the broker and answers each with a delivery, or with a failure for the channels that it was told are
 broken. It has no database and knows nothing of workflows: it answers to the event that it was given.

@@ -37,7 +37,7 @@ class OrderItemsChanged(Event, name="order.items_changed"):
 
 
 class ReturnRequested(Event, name="order.return_requested"):
-    """A customer sends items back; whoever writes the mail about how to return them listens to this."""
+    """A customer sends items back; anyone who writes the mail about how to return them listens to this."""
 
     order_id: str
     user_id: str
@@ -46,7 +46,7 @@ class ReturnRequested(Event, name="order.return_requested"):
 
 
 class ExchangeRequested(Event, name="order.exchange_requested"):
-    """A customer sends items back for others; whoever writes the mail about how to return them listens to this."""
+    """A customer sends items back for others; anyone who writes the mail about how to return them listens to this."""
 
     order_id: str
     user_id: str

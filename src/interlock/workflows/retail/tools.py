@@ -97,7 +97,7 @@ def find_customer_by_name(
 def _identified(ctx: DeskContext, user_id: str) -> CustomerFound:
     if ctx.data.customer_id not in {None, user_id}:
         raise Refused(
-            "This desk serves another customer already, and only one. Nothing was changed; go on with that "
+            "This desk serves another customer already, and only one. Nothing was changed; continue with that "
             "customer's requests.",
             code="other_customer",
         )
@@ -381,7 +381,7 @@ def shown(change: Change[Any]) -> dict[str, JSON]:
     what is replaced or added.
 
     Balances of gift cards are left out: they also move with other changes of the same conversation, which must not
-    make a confirmation void, and the amounts stand among the payments.
+    make a confirmation void, and the amounts are among the payments.
     """
     before, after = (record.model_dump(mode="json", by_alias=True) for record in (change.before, change.after))
     key = "orderId" if isinstance(change.after, Order) else "userId"

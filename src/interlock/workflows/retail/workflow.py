@@ -10,7 +10,7 @@ The rules are those of tau2-bench's retail policy (`rules` names the source). No
 |---|---|
 | the customer is identified first, even who gives a user ID | nothing else has an edge out of `unidentified` |
 | one customer per conversation | nothing that finds a customer has an edge out of `identified`, and tools serve the one in the data |
-| nobody else goes on with an identified customer | the data keeps who identified them, and guards and tools ask for that principal |
+| nobody else continues with an identified customer | the data keeps who identified them, and guards and tools ask for that principal |
 | only their own orders and profile | checks, by the shop's rows |
 | the right status, at most once, the money, the items | checks, by the same rules that the operations run |
 | nothing is changed before the customer said yes to exactly that | a confirmation on each of the seven edges, bound to what was shown |

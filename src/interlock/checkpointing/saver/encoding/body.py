@@ -81,12 +81,12 @@ def unpack(data: bytes, checkpoint_id: str) -> tuple[dict[str, Any], dict[str, E
 
 
 def pack_value(encoded: Encoded) -> bytes:
-    """One value for a row of its own."""
+    """One value for its own row."""
     return ormsgpack.packb(encoded, option=PACK)
 
 
 def unpack_value(data: bytes) -> Encoded:
-    """One value from a row of its own."""
+    """One value from its own row."""
     try:
         form, typ, content = ormsgpack.unpackb(data)
     except (ormsgpack.MsgpackDecodeError, TypeError, ValueError) as error:

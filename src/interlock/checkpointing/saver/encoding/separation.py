@@ -77,7 +77,7 @@ class Encoder:
 
     Attributes:
         new: The messages that are not stored yet.
-        claimed: Those that are stored, and have an id now, stay without, or are stored once more.
+        claimed: Those that are stored, and have an id now, stay without, or are stored again.
         refers: Whether anything refers to the conversation.
     """
 
@@ -316,7 +316,7 @@ class Encoder:
             known = conversation.by_digest.get(digest(kind, body))
             if known is not None and known.message_id is None:
                 if known.claimable and not self._aside:
-                    known.claimable = False  # a channel holds it without an id: it stays a message of its own
+                    known.claimable = False  # a channel holds it without an id: it stays its own message
                     self.claimed.append(known)
                 return known
         else:

@@ -1,4 +1,4 @@
-"""JSON as it stands in the columns of the workflow's tables."""
+"""JSON as it is in the columns of the workflow's tables."""
 
 import json
 from typing import Any

@@ -105,7 +105,7 @@ class ApprovalNode(WorkflowNode):
     """Whether a decision that was taken is seen by reading alone, which holds up nobody."""
 
     def _may_pass(self, proposal: Proposal, scope: Scope) -> bool:
-        """Whether a decision was taken that lets the proposal pass; carrying it out looks again, under the instance's lock."""
+        """Whether a decision was taken that lets the proposal pass; carrying it out checks again, under the instance's lock."""
         approval = approval_rows.look_up(self.engine.store.database, scope.workflow_id, proposal.key)
         return approval is not None and lets_pass(approval)
 

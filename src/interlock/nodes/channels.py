@@ -27,7 +27,7 @@ class Latest(BinaryOperatorAggregate[Any]):
     """Has the last value that was written in a superstep.
 
     What LangGraph makes of a reducer that gives its second argument, with less around it: most channels of a workflow are such, and
-    each is made anew in every run and asked in every superstep.
+    each is recreated in every run and asked in every superstep.
     """
 
     __slots__ = ()

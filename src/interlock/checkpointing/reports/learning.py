@@ -25,7 +25,7 @@ GROUPS = (*BY, "origin")
 """What they can be grouped by."""
 Row = dict[str, Any]
 Place = tuple[int, str]
-"""Where a request stands in the order of requests: when it was made, and its id."""
+"""The position of a request in the order of requests: when it was made, and its id."""
 
 
 @dataclass(frozen=True)

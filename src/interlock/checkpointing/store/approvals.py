@@ -213,7 +213,7 @@ def load(connection: Connection, workflow_id: str, key: str) -> ApprovalRequest 
 
 
 def look_up(database: Database, workflow_id: str, key: str) -> ApprovalRequest | None:
-    """As `load`, in a transaction of its own."""
+    """As `load`, in its own transaction."""
     found = rows_of(database, _by_key, {"workflow_id": workflow_id, "idempotency_key": key})
     return from_row(found[0]) if found else None
 

@@ -201,7 +201,7 @@ def _hidden(unit: Unit, shown: JsonObject, sensitive: Collection[str]) -> JsonOb
 
 
 def lets_pass(approval: ApprovalRequest) -> bool:
-    """Whether a call may go on to be carried out: it was granted; or it was used or is void, which carrying it out answers."""
+    """Whether a call may be executed: it was granted; or it was used or is void, and executing it returns that answer."""
     status = approval.status
     return status is not ApprovalStatus.REQUESTED and (not status.is_closed or status is ApprovalStatus.VOID)
 

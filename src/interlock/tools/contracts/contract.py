@@ -197,7 +197,7 @@ class ToolContract(Generic[P, R]):
         """The arguments as they were first read, which knows what was given, and what is used of them."""
         first = self._input.parse(arguments)
         canonical = self._written(first)
-        # As they were given they are in full: they would be read and written once more as they were.
+        # As they were given they are in full: they would be read and written again as they were.
         if self._input.is_steady and is_same_data(canonical, arguments):
             return first, Bound(first, canonical, self._fingerprint(first, canonical))
         try:

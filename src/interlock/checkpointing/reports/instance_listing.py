@@ -6,7 +6,7 @@ what an instance waits for is looked up for the rows of the page alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -88,18 +88,19 @@ def page(
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST:
         raise InputError(f"A page holds from 1 to {LARGEST} instances, and {limit!r} were asked for.")
-    statement = sa.select(instances).where(*_conditions(wanted)).order_by(*_NEWEST_FIRST).limit(limit + 1)
     begins = [] if after is None else _after(*_cursor(after))
-    ends = None if look_at is None else _last_of(connection, wanted, begins, look_at)
-    if ends is not None:
-        at, workflow_id = ends
-        begins.append(instances.c.created_at >= at)
-        begins.append(sa.or_(instances.c.created_at > at, instances.c.workflow_id >= workflow_id))
-    found = [instance_rows.from_row(row) for row in connection.execute(statement.where(*begins))]
+    if look_at is None or wanted.workflow_id is not None or wanted.thread_id is not None:
+        statement = sa.select(instances).where(*_conditions(wanted, instances.c), *begins).order_by(*_NEWEST_FIRST)
+    else:
+        statement = _within(wanted, begins, look_at)
+    found = [instance_rows.from_row(row) for row in connection.execute(statement.limit(limit + 1))]
     shown = found[:limit]
     holds = waits_for(connection, [one.workflow_id for one in shown])
+    ends: tuple[int, str] | None = None
     if len(found) > limit:
         ends = shown[-1].created_at, shown[-1].workflow_id
+    elif look_at is not None:
+        ends = _last_of(connection, wanted, begins, look_at)
     return InstancePage(
         tuple(Listed(one, holds.get(one.workflow_id)) for one in shown),
         None if ends is None else f"{ends[0]}.{ends[1]}",
@@ -114,14 +115,27 @@ def _after(at: int, workflow_id: str) -> list[sa.ColumnElement[bool]]:
     ]
 
 
+def _within(wanted: Wanted, begins: list[sa.ColumnElement[bool]], number: int) -> sa.Select[Any]:
+    """Those that are wanted among so many instances. They are looked at in their order, until there are enough for a page.
+
+    What they wait for is looked up for each of them, and not for all that wait: most of those are on other pages.
+    """
+    looked_at = sa.select(instances).where(*_owned(wanted), *begins).order_by(*_NEWEST_FIRST).limit(number).subquery()
+    newest_first = (looked_at.c.created_at.desc(), looked_at.c.workflow_id.desc())
+    return sa.select(looked_at).where(*_conditions(wanted, looked_at.c)).order_by(*newest_first)
+
+
+def _owned(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """The conditions that the index of the order has."""
+    owners = ((instances.c.tenant, wanted.tenant), (instances.c.served, wanted.served))
+    return [column == value for column, value in owners if value is not None]
+
+
 def _last_of(
     connection: Connection, wanted: Wanted, begins: list[sa.ColumnElement[bool]], number: int
 ) -> tuple[int, str] | None:
     """The last of so many instances, whatever is wanted of them; None when there are not so many. Read off the index alone."""
-    statement = sa.select(instances.c.created_at, instances.c.workflow_id).where(*begins)
-    for column, value in ((instances.c.tenant, wanted.tenant), (instances.c.served, wanted.served)):
-        if value is not None:
-            statement = statement.where(column == value)
+    statement = sa.select(instances.c.created_at, instances.c.workflow_id).where(*begins, *_owned(wanted))
     row = connection.execute(statement.order_by(*_NEWEST_FIRST).offset(number - 1).limit(1)).first()
     return None if row is None else (int(row[0]), str(row[1]))
 
@@ -143,8 +157,7 @@ def waits_for(connection: Connection, workflow_ids: list[str]) -> dict[str, Wait
     return holds
 
 
-def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
-    columns = instances.c
+def _conditions(wanted: Wanted, columns: Any) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = [columns.definition != instance_rows.ERASED]
     for column, value in (
         (columns.tenant, wanted.tenant),
@@ -162,10 +175,10 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
         conditions.append(columns.finished == 0)
     if wanted.waiting is not None:
         table, status = _HOLDS[wanted.waiting]
-        held = sa.select(table.c.workflow_id).where(table.c.status == status)
-        if wanted.tenant is not None:
-            held = held.where(table.c.tenant == wanted.tenant)
-        conditions.append(columns.workflow_id.in_(held))
+        held: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+            table.c.workflow_id == columns.workflow_id, table.c.status == status
+        )
+        conditions.append(held.exists())
     return conditions
 
 

@@ -49,9 +49,6 @@ STEP = 30_000_000
 """Microseconds between two beginnings: a million instances are about a year."""
 ADA = Principal("ada", tenant="t7")
 CHUNK = 50_000
-GROWS = {"outcomes of everything"}
-"""What reads everything because that is what was asked for; printed, and not counted."""
-
 _OPEN = "i % 10 = 1"
 _ASKS = "i % 10 = 2"
 
@@ -71,6 +68,7 @@ def rows(now: int, count: int) -> dict[sa.Table, tuple[str, dict[str, str]]]:
     by = _text(ADA.to_json())
     wait = {"wait_id": "'wait_' || md5(i::text)", "event_name": "'shop.paid.v1'"}
     approval = {"approval_id": "'appr_' || md5(i::text)"}
+    settled = f"CASE WHEN {_ASKS} THEN NULL ELSE {at} + 5000000 END"
     found = "CASE WHEN i % 40 = 3 THEN 'unmatched' ELSE 'taken' END"
     correlation = "'of-instance-' || md5(i::text)"
     return {
@@ -92,7 +90,7 @@ def rows(now: int, count: int) -> dict[sa.Table, tuple[str, dict[str, str]]]:
             "arguments": filler, "digest": "'sha256:' || md5(i::text)", "state": "'noted'", "shown": filler, "rule": _text(Approval(role="supervisor").to_json()),
             "status": f"CASE WHEN {_ASKS} THEN 'requested' ELSE 'used' END", "requester": by, "message_key": "md5(i::text)",
             "thread_id": "'thread-' || i", "interrupt_id": f"CASE WHEN {_ASKS} THEN md5(i::text) END", "answers": "0", "requested_at": at,
-            "expires_at": f"{now} + 86400000000 * 365", "decided_at": f"CASE WHEN {_ASKS} THEN NULL ELSE {at} + 5000000 END",
+            "expires_at": f"{now} + 86400000000 * 365", "decided_at": settled, "settled_at": settled,
         }),
         decisions: (f"NOT {_ASKS}", approval | {
             "number": "1", "kind": "CASE WHEN i % 9 = 0 THEN 'reject' ELSE 'approve' END", "principal_id": "'sue-' || (i % 5)",
@@ -283,8 +281,7 @@ def main() -> int:
     worst = 0.0
     for name, (before, touched) in small.items():
         after, then = large[name]
-        if name not in GROWS:
-            worst = max(worst, (then + 20) / (touched + 20))
+        worst = max(worst, (then + 20) / (touched + 20))
         print(
             f"{name:44s}{before:9.1f} ms{after:11.1f} ms{after / before:7.2f}{touched:9.0f}{then:9.0f}{(then + 20) / (touched + 20):9.2f}"
         )

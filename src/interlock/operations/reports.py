@@ -1,5 +1,6 @@
 """What can be learned from the decisions and the calls of one workflow, as rows for a table, and as examples."""
 
+import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 from ..checkpointing.reports import learning
 from ..commands.approvals.payload import moment
 from ..tools.canonical import JsonObject
-from ..tools.errors import InputError
+from ..tools.errors import InputError, StoreError
 from ..tools.redaction import redact
 from .compiled import HasEngine
 
@@ -54,7 +55,17 @@ class Reports:
         if newest is not None:
             tools = [*self._engine.definition.contracts] if tools is None else tools
         with self._engine.store.read() as connection:
-            return learning.outcomes(connection, replace(over, tools=tools, newest=newest), by=by)
+            over = replace(over, tools=tools, newest=newest)
+            found = learning.outcomes(connection, over, by=by)
+            now = self._engine.store.now(connection)
+            is_much = learning.is_worth_adding_up(connection, over, by=by, now=now)
+        if is_much:
+            with (
+                contextlib.suppress(StoreError),
+                self._engine.store.write() as connection,
+            ):  # nothing is lost on a replica
+                learning.add_up(connection, over, now=now)
+        return found
 
     async def aoutcomes(
         self,

@@ -28,6 +28,7 @@ APART = {
     "workflow_definitions": "of workflows, not of instances",
     "workflow_delegations": "of people, who decide on any instance",
     "workflow_looks": "one row for each workflow",
+    "workflow_outcomes": "sums over all instances of a workflow; they go with any instance that was asked about",
     "workflow_recovery": "one row for the whole database",
     "workflow_retired": "what stays of an instance that was retired",
     "workflow_schema": "one row for the whole database",

@@ -65,7 +65,7 @@ def _erase(store: WorkflowStore, connection: Connection, workflow_id: str, by: P
         )
     trail.erase(unit, by, reason=reason)
     taken_in = rows.taken_in(connection, workflow_id, workflow=instance.workflow)
-    rows.delete(connection, workflow_id)
+    rows.delete(connection, instance)
     # An event that comes again is known by its row still.
     late = sa.case((inbox.c.status == "kept", "late"), else_=inbox.c.status)
     for some in slices(taken_in):

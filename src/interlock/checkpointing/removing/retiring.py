@@ -248,7 +248,7 @@ def _delete_thread(
 def _delete(connection: Connection, instance: Instance, *, now: int, exported: bool) -> None:
     mine = instance.workflow_id
     taken_in = rows.taken_in(connection, mine, workflow=instance.workflow)
-    rows.delete(connection, mine)
+    rows.delete(connection, instance)
     for some in slices(taken_in):
         connection.execute(sa.delete(inbox).where(inbox.c.position.in_(some)))
     for table in (audit, instances):

@@ -1,11 +1,15 @@
 """Which rows belong to a workflow instance, beside its own row and its audit trail."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ..connecting.engines import Dialect
 from ..database import Database
+from ..reports import sums
 from ..store import ledger_counts
+from ..store.instances import Instance
 from ..tables.budgets import budgets
 from ..tables.cancellations import cancellations
 from ..tables.feedback import feedback
@@ -25,10 +29,14 @@ from ..tables.workflow import (
 )
 
 
-def delete(connection: Connection, workflow_id: str) -> None:
+def delete(connection: Connection, instance: Instance) -> None:
     """Delete them, but for the events that the instance took in (`taken_in`), which the waits are needed to find."""
+    workflow_id = instance.workflow_id
     of_waits = sa.select(waits.c.wait_id).where(waits.c.workflow_id == workflow_id).scalar_subquery()
     of_approvals = sa.select(approvals.c.approval_id).where(approvals.c.workflow_id == workflow_id).scalar_subquery()
+    asked: sa.Select[Any] = sa.select(sa.literal_column("1")).where(approvals.c.workflow_id == workflow_id).limit(1)
+    if connection.execute(asked).first() is not None:
+        sums.forget(connection, instance.workflow, instance.tenant)
     for table in (wait_items, wait_events):
         connection.execute(sa.delete(table).where(table.c.wait_id.in_(of_waits)))
     connection.execute(sa.delete(decisions).where(decisions.c.approval_id.in_(of_approvals)))

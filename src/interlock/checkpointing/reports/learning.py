@@ -3,27 +3,23 @@
 Every function gives a list of flat dictionaries, which `pandas.DataFrame(rows)` takes as they are.
 """
 
-import json
-import statistics
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ...tools.approvals import DecisionKind
-from ...tools.canonical import JsonObject
 from ..store.approvals import ApprovalStatus
 from ..store.audit import AuditKind
 from ..tables.workflow import approvals, audit, decisions, instances, ledger
+from . import sums
+from .tallies import Decided, Row, Tally
 
 BY = ("tool", "state", "approver")
 """What outcomes are grouped by where nothing is said."""
 GROUPS = (*BY, "origin")
 """What they can be grouped by."""
-Row = dict[str, Any]
 Place = tuple[int, str]
 """The position of a request in the order of requests: when it was made, and its id."""
 
@@ -43,72 +39,6 @@ class Over:
     """Of each of `tools`, the newest so many; None for all."""
 
 
-@dataclass
-class _Tally:
-    outcomes: Counter[str] = field(default_factory=Counter)
-    fields: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
-
-    def count(self, one: "Decided") -> None:
-        """Count a decision, or a request that nobody decided on."""
-        self.outcomes[one.outcome] += 1
-        if one.outcome == "edited":
-            self.fields.update(one.changed)
-        if one.decision is not None:
-            self.seconds.append((one.decision["decided_at"] - one.approval["requested_at"]) / 1_000_000)
-            if one.outcome in {"rejected", "responded"} and one.decision["message"]:
-                self.reasons[one.decision["message"]] += 1
-
-
-@dataclass(frozen=True)
-class Decided:
-    """One decision on one approval, or an approval that nobody decided on."""
-
-    approval: Row
-    decision: Row | None
-
-    @property
-    def outcome(self) -> str:
-        """How it ended for the proposal: `accepted`, `edited`, `rejected`, `responded`, `expired`, `withdrawn`, `void` or
-        `pending`.
-        """
-        if self.decision is not None:
-            kind = DecisionKind(self.decision["kind"])
-            if kind is DecisionKind.APPROVE:
-                return "accepted" if self.approval["edited_arguments"] is None else "edited"
-            return {DecisionKind.EDIT: "edited", DecisionKind.REJECT: "rejected"}.get(kind, "responded")
-        status = ApprovalStatus(self.approval["status"])
-        return status.value if status in _UNDECIDED else "pending"
-
-    @property
-    def origins(self) -> list[str]:
-        """Where the arguments that it was asked for came from; of what was asked for anything else, none."""
-        shown: JsonObject = json.loads(self.approval["shown"])
-        found = shown.get("origins")
-        return sorted({str(one) for one in found.values()}) if isinstance(found, dict) else []
-
-    @property
-    def proposed(self) -> JsonObject:
-        """The arguments as they were proposed."""
-        found: JsonObject = json.loads(self.approval["arguments"])
-        return found
-
-    @property
-    def edited(self) -> JsonObject | None:
-        """The arguments as they were edited."""
-        text = (self.decision or {}).get("arguments") or self.approval["edited_arguments"]
-        return None if text is None else json.loads(text)
-
-    @property
-    def changed(self) -> list[str]:
-        """The arguments that an edit changed."""
-        before, after = self.proposed, self.edited
-        if after is None:
-            return []
-        return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-
-
 def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> list[Row]:
     """Per group: how many proposals there were, and what became of them.
 
@@ -118,15 +48,54 @@ def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> l
         by: Some of `tool`, `state`, `approver` and `origin`. With `approver`, what several people decided on counts for each of them;
             with `origin`, what was asked for arguments of several origins counts for each, and what was asked for none of them for None.
     """
-    tallies: dict[tuple[Any, ...], _Tally] = {}
-    for one in _each(connection, over, last_only="approver" not in by, narrow="origin" not in by):
-        approver = None if one.decision is None else one.decision["principal_id"]
-        values = {"tool": one.approval["tool"], "state": one.approval["state"], "approver": approver}
+    kept = None
+    if over.workflow is not None and _may_be_kept(over, by):
+        kept = sums.load(connection, over.workflow, over.tenant)
+    tallies: dict[tuple[Any, ...], Tally] = {}
+    new: sa.ColumnElement[bool] | None = None
+    if kept is not None and over.workflow is not None:
+        new = sums.since(kept, over.workflow, over.tenant)
+        settled = _each(connection, over, last_only=True, narrow=True, of=new)
+        for one in settled:
+            if one.approval["requested_at"] <= kept.up_to:
+                kept.requested[one.approval["tool"], one.approval["state"]] -= 1
+        for key, tally in kept.grouped(by, over.tools):
+            tallies.setdefault(key, Tally()).add(tally)
+    for one in _each(connection, over, last_only="approver" not in by, narrow="origin" not in by, of=new):
+        values = {"tool": one.approval["tool"], "state": one.approval["state"], "approver": one.approver}
         origins: list[str | None] = [*one.origins] if "origin" in by else []
         for origin in origins or [None]:
             key = tuple({**values, "origin": origin}[name] for name in by)
-            tallies.setdefault(key, _Tally()).count(one)
+            tallies.setdefault(key, Tally()).count(one)
     return [_row(by, key, tally) for key, tally in sorted(tallies.items(), key=lambda item: tuple(map(str, item[0])))]
+
+
+def _may_be_kept(over: Over, by: Sequence[str]) -> bool:
+    return over.since is None and over.newest is None and "origin" not in by
+
+
+def is_worth_adding_up(connection: Connection, over: Over, *, by: Sequence[str], now: int) -> bool:
+    """Whether so much is read for these outcomes that it had better be added up, with `add_up`."""
+    if over.workflow is None or not _may_be_kept(over, by):
+        return False
+    kept = sums.load(connection, over.workflow, over.tenant) or sums.Sums()
+    up_to = now - sums.SETTLES_MICROSECONDS
+    old = sa.select(approvals.c.approval_id).where(sums.since(kept, over.workflow, over.tenant, up_to=up_to))
+    counted = sa.select(sa.func.count()).select_from(old.limit(sums.WORTH).subquery())
+    return bool(connection.execute(counted).scalar_one() >= sums.WORTH)
+
+
+def add_up(connection: Connection, over: Over, *, now: int) -> None:
+    """Add up what is old enough, so that the next one does not read it: in a transaction that writes."""
+    if over.workflow is None or (kept := sums.begin(connection, over.workflow, over.tenant)) is None:
+        return
+    before, kept.up_to = kept.up_to, now - sums.SETTLES_MICROSECONDS
+    if kept.up_to <= before:
+        return
+    new = sums.since(replace(kept, up_to=before), over.workflow, over.tenant, up_to=kept.up_to)
+    everything = replace(over, tools=None, newest=None, since=None)
+    kept.add(_each(connection, everything, last_only=False, narrow=True, of=new), before)
+    sums.save(connection, over.workflow, over.tenant, kept)
 
 
 def examples(
@@ -205,7 +174,7 @@ def tools(connection: Connection, over: Over) -> list[Row]:
     return [rows[tool] for tool in sorted(rows)]
 
 
-_COUNTED_OF_APPROVALS = ("approval_id", "tool", "state", "status", "edited_arguments", "requested_at")
+_COUNTED_OF_APPROVALS = ("approval_id", "tool", "state", "status", "edited_arguments", "requested_at", "settled_at")
 _COUNTED_OF_DECISIONS = ("number", "kind", "principal_id", "arguments", "message", "decided_at")
 """What outcomes are made of: everything else, such as what the approver was shown, is neither read nor decrypted for them."""
 
@@ -282,23 +251,22 @@ def _over(statement: sa.Select[Any], table: sa.Table, over: Over, moment: str) -
     )
 
 
-def _row(by: Sequence[str], key: tuple[Any, ...], tally: _Tally) -> Row:
+def _row(by: Sequence[str], key: tuple[Any, ...], tally: Tally) -> Row:
     named = dict(zip(by, key, strict=True))
     counts = {name: tally.outcomes[name] for name in _OUTCOMES}
     decided = sum(counts[name] for name in ("accepted", "edited", "rejected", "responded"))
     return {
         **named,
-        "proposals": sum(tally.outcomes.values()),
+        "proposals": tally.outcomes.total(),
         **counts,
         "accepted_share": counts["accepted"] / decided if decided else None,
         "edited_fields": dict(tally.fields.most_common()),
         "reasons": dict(tally.reasons.most_common()),
-        "seconds_to_decide_median": statistics.median(tally.seconds) if tally.seconds else None,
-        "seconds_to_decide_max": max(tally.seconds) if tally.seconds else None,
+        "seconds_to_decide_median": tally.median,
+        "seconds_to_decide_max": tally.longest,
     }
 
 
-_UNDECIDED = (ApprovalStatus.EXPIRED, ApprovalStatus.WITHDRAWN, ApprovalStatus.VOID)
 _OUTCOMES = ("accepted", "edited", "rejected", "responded", "expired", "withdrawn", "void", "pending")
 
 __all__ = ["BY", "GROUPS", "Decided", "Over", "examples", "outcomes", "tools"]

@@ -109,6 +109,8 @@ class ApprovalRequest:
     """When those who are asked are reminded next."""
     decided_at: int | None
     used_at: int | None
+    settled_at: int | None = None
+    """When it was first not requested any more."""
 
     @property
     def effective_arguments(self) -> JsonObject:
@@ -171,7 +173,7 @@ class Standing:
 _COLUMNS = [column.name for column in approvals.columns]
 _CHANGING = (
     "edited_arguments", "digest", "shown", "rule", "status", "message", "interrupt_id", "answers", "expires_at", "remind_at",
-    "decided_at", "used_at",
+    "decided_at", "used_at", "settled_at",
 )  # fmt: skip
 _by_key = Prepared(
     sa.select(approvals).where(
@@ -237,6 +239,8 @@ def update(connection: Connection, before: ApprovalRequest, after: ApprovalReque
     if after.status not in FOLLOWS[before.status]:
         raise ValueError(f"an approval that is {before.status} cannot become {after.status}")
     values = _values(after)
+    if before.status is ApprovalStatus.REQUESTED and after.status is not ApprovalStatus.REQUESTED:
+        values["settled_at"] = after.settled_at if after.settled_at is not None else after.decided_at
     parameters = {name: values[name] for name in _CHANGING}
     parameters |= {"by_approval_id": before.approval_id, "by_status": before.status.value}
     return _update.execute(connection, parameters) == 1

@@ -11,6 +11,7 @@ from .budgets import budgets
 from .cancellations import cancellations
 from .columns import TABLE_OPTIONS, counter, ident, instant, metadata, only_where, text
 from .feedback import feedback
+from .outcomes import outcomes
 from .resumptions import resumptions
 from .retired import retired
 from .sources import sources
@@ -194,6 +195,7 @@ approvals = sa.Table(
     sa.Column("remind_at", instant(), nullable=True, comment="when those who are asked are reminded next"),
     sa.Column("decided_at", instant(), nullable=True),
     sa.Column("used_at", instant(), nullable=True),
+    sa.Column("settled_at", instant(), nullable=True, comment="when it was first not requested any more"),
     sa.UniqueConstraint("workflow_id", "idempotency_key"),
     sa.Index("ix_workflow_approvals_pending", "tenant", "status", "requested_at", "approval_id"),
     sa.Index("ix_workflow_approvals_due", "status", "expires_at"),
@@ -205,6 +207,11 @@ approvals = sa.Table(
     ),
     # What became of such calls lately; none of it ever changes.
     sa.Index("ix_workflow_approvals_asked", "tenant", "workflow", "tool", "requested_at"),
+    # What came since outcomes were last added up.
+    sa.Index("ix_workflow_approvals_new", "workflow", "requested_at", "tenant"),
+    sa.Index(
+        "ix_workflow_approvals_settled", "workflow", "settled_at", "tenant", **only_where("settled_at IS NOT NULL")
+    ),
     sa.Index("ix_workflow_approvals_oldest", "status", "requested_at", "approval_id"),
     sa.Index(
         "ix_workflow_approvals_resume",
@@ -405,7 +412,7 @@ wait_items = sa.Table(
     **TABLE_OPTIONS,
 )
 
-PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feedback, sources, cancellations)
+PROTECTED = (instances, ledger, approvals, decisions, audit, outbox, inbox, feedback, sources, cancellations, outcomes)
 """The tables with columns that are encrypted where there are keys."""
 
 __all__ = [

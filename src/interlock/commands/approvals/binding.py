@@ -94,7 +94,9 @@ def moved_on(instance: Instance, approval: ApprovalRequest) -> bool:
 
 def void(unit: Unit, approval: ApprovalRequest, problem: str) -> None:
     """Take an approval out of use, because what it was bound to has changed."""
-    approval_rows.update(unit.connection, approval, replace(approval, status=ApprovalStatus.VOID, message=problem))
+    settled_at = unit.now if approval.settled_at is None else approval.settled_at
+    after = replace(approval, status=ApprovalStatus.VOID, message=problem, settled_at=settled_at)
+    approval_rows.update(unit.connection, approval, after)
     unit.record(
         AuditKind.VOID,
         approval.requester,

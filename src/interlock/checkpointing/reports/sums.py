@@ -1,0 +1,163 @@
+"""Outcomes of long ago as sums that are kept, so that what `outcomes` costs does not grow with what was ever decided.
+
+The sums of a workflow and tenant hold every request that was made up to a moment, and what became of those that were settled up to it. What
+came since is read from the rows, by two indexes: requests that are new, and requests that were settled since. Where that is much,
+whoever asked adds it up for the next one. Nothing is written when something is asked or decided.
+
+Deleting an instance deletes the sums, which are made anew from the rows that are left.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ..store.sql.insert import insert_or_ignore
+from ..tables.outcomes import outcomes
+from ..tables.workflow import approvals
+from ..vault import check_place, placed
+from .tallies import Decided, Tally
+
+SETTLES_MICROSECONDS = 3_600_000_000
+"""What is younger than an hour is not added up: transactions that wrote it may not have ended."""
+WORTH = 1_000
+"""From so many requests on that are not in the sums, they are added up."""
+_EVERYBODY = ""
+Place = tuple[str, str]
+"""A tool and a state."""
+
+
+@dataclass
+class Sums:
+    """What is kept of a workflow's outcomes, for a tenant or for everybody."""
+
+    up_to: int = 0
+    """Microseconds since 1970 UTC."""
+    requested: Counter[Place] = field(default_factory=Counter)
+    """Requests that were not settled up to then."""
+    each: dict[tuple[str, str, str | None], Tally] = field(default_factory=dict)
+    """Every decision, by tool, state and approver; requests that nobody decided on, by None."""
+    last: dict[Place, Tally] = field(default_factory=dict)
+    """The last decision of each request alone."""
+
+    def add(self, found: Iterable[Decided], since: int) -> None:
+        """Take in the decisions of some requests, in their order.
+
+        Args:
+            found: Of requests up to `up_to`, of which those that are not settled by then count as requested.
+            since: Up to when requests were taken in before.
+        """
+        for _, some in groupby(found, key=lambda one: one.approval["approval_id"]):
+            decided = [*some]
+            approval = decided[0].approval
+            place: Place = approval["tool"], approval["state"]
+            if approval["requested_at"] > since:
+                self.requested[place] += 1
+            if approval["settled_at"] is None or approval["settled_at"] > self.up_to:
+                continue
+            self.requested[place] -= 1
+            self.last.setdefault(place, Tally()).count(decided[-1])
+            for one in decided:
+                self.each.setdefault((*place, one.approver), Tally()).count(one)
+
+    def grouped(self, by: Sequence[str], tools: Sequence[str] | None) -> Iterator[tuple[tuple[Any, ...], Tally]]:
+        """The tallies, each with what it is grouped by."""
+        pending = [
+            ((*place, None), Tally(Counter(pending=number))) for place, number in self.requested.items() if number
+        ]
+        settled: Iterable[tuple[tuple[Any, ...], Tally]] = self.each.items()
+        if "approver" not in by:
+            settled = [((*place, None), tally) for place, tally in self.last.items()]
+        for (tool, state, approver), tally in [*settled, *pending]:
+            if tools is None or tool in tools:
+                yield tuple({"tool": tool, "state": state, "approver": approver}[name] for name in by), tally
+
+    def to_json(self) -> str:
+        """As text, to be kept."""
+        return json.dumps({
+            "requested": [[*place, number] for place, number in self.requested.items() if number],
+            "each": [[*key, tally.kept()] for key, tally in self.each.items()],
+            "last": [[*key, tally.kept()] for key, tally in self.last.items()],
+        })  # fmt: skip
+
+    @classmethod
+    def from_json(cls, text: str, up_to: int) -> "Sums":
+        """Sums that were kept."""
+        kept = json.loads(text)
+        requested = Counter({(tool, state): int(number) for tool, state, number in kept["requested"]})
+        each = {(tool, state, approver): Tally.of(tally) for tool, state, approver, tally in kept["each"]}
+        return cls(up_to, requested, each, {(tool, state): Tally.of(tally) for tool, state, tally in kept["last"]})
+
+
+def load(connection: Connection, workflow: str, tenant: str | None, *, lock: bool = False) -> Sums | None:
+    """The sums that are kept; None where there are none."""
+    if tenant == _EVERYBODY:
+        return None
+    key = {"workflow": workflow, "tenant": _EVERYBODY if tenant is None else tenant}
+    columns = outcomes.c
+    statement = sa.select(columns.added_up_to, columns.sums).where(*(columns[name] == key[name] for name in key))
+    row = connection.execute(statement.with_for_update() if lock else statement).first()
+    if row is None:
+        return None
+    check_place(outcomes, {**key, "sums": row.sums})
+    return Sums.from_json(row.sums, int(row.added_up_to)) if row.sums else Sums()
+
+
+def begin(connection: Connection, workflow: str, tenant: str | None) -> Sums | None:
+    """The sums that are kept, or empty ones, locked in this transaction; None where none can be kept."""
+    if tenant == _EVERYBODY:
+        return None
+    _begin(connection, workflow, _EVERYBODY if tenant is None else tenant)
+    return load(connection, workflow, tenant, lock=True)
+
+
+def save(connection: Connection, workflow: str, tenant: str | None, sums: Sums) -> None:
+    """Keep sums, whose row is locked."""
+    values = {"workflow": workflow, "tenant": _EVERYBODY if tenant is None else tenant, "sums": sums.to_json()}
+    placed(outcomes, values)
+    here = sa.and_(outcomes.c.workflow == values["workflow"], outcomes.c.tenant == values["tenant"])
+    connection.execute(sa.update(outcomes).where(here).values(added_up_to=sums.up_to, sums=values["sums"]))
+
+
+def forget(connection: Connection, workflow: str, tenant: str) -> None:
+    """Delete the sums that a request of this tenant may be in: before its rows are deleted, in the same transaction.
+
+    Whoever adds up at the same time waits for this, or this for them: the row is made first where there is none.
+    """
+    for one in sorted({_EVERYBODY, tenant}):
+        _begin(connection, workflow, one)
+        connection.execute(sa.delete(outcomes).where(outcomes.c.workflow == workflow, outcomes.c.tenant == one))
+
+
+def _begin(connection: Connection, workflow: str, tenant: str) -> None:
+    empty = placed(outcomes, {"workflow": workflow, "tenant": tenant, "added_up_to": 0, "sums": Sums().to_json()})
+    insert_or_ignore(connection, outcomes, empty)
+
+
+def since(sums: Sums, workflow: str, tenant: str | None, *, up_to: int | None = None) -> sa.ColumnElement[bool]:
+    """Which requests are not in the sums as they are now: new ones, and those that were settled since.
+
+    Args:
+        sums: What is kept.
+        workflow: The workflow.
+        tenant: The tenant; None for everybody.
+        up_to: Only what was requested, or settled, up to then.
+    """
+    columns = approvals.c
+    ids = []
+    for moment in (columns.requested_at, columns.settled_at):
+        some = sa.select(columns.approval_id).where(columns.workflow == workflow, moment > sums.up_to)
+        if tenant is not None:
+            some = some.where(columns.tenant == tenant)
+        if up_to is not None:
+            some = some.where(moment <= up_to, columns.requested_at <= up_to)
+        ids.append(some)
+    return columns.approval_id.in_(sa.union_all(*ids))
+
+
+__all__ = ["SETTLES_MICROSECONDS", "WORTH", "Sums", "begin", "forget", "load", "save", "since"]

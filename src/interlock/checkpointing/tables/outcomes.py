@@ -1,0 +1,25 @@
+"""The table of outcomes: what became of proposals of long ago, added up, so that nobody reads them all again to say so."""
+
+import sqlalchemy as sa
+
+from ..vault import Protected
+from .columns import TABLE_OPTIONS, ident, instant, metadata
+
+outcomes = sa.Table(
+    "workflow_outcomes",
+    metadata,
+    sa.Column("workflow", ident(), primary_key=True),
+    sa.Column("tenant", ident(), primary_key=True, comment="empty: everybody's together"),
+    sa.Column(
+        "added_up_to",
+        instant(),
+        nullable=False,
+        comment="what was requested or settled up to then is in the sums; 0 while nothing is",
+    ),
+    # People's reasons stand in them.
+    sa.Column("sums", Protected("workflow_outcomes.sums"), nullable=False, comment="by tool, state and approver, as JSON"),
+    info={"place": ("workflow", "tenant"), "protected": ("sums",)},
+    **TABLE_OPTIONS,
+)  # fmt: skip
+
+__all__ = ["outcomes"]

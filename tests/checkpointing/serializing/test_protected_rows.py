@@ -100,6 +100,7 @@ def test_without_keys_the_marker_is_where_it_is_expected(url: str) -> None:
     assert found(url) >= expected - {
         ("workflow_approvals", "edited_arguments"), ("workflow_decisions", "arguments"), ("workflow_inbox", "envelope"),
         ("workflow_feedback", "body"), ("workflow_sources", "salt"), ("workflow_sources", "held"),
+        ("workflow_cancellations", "calls"), ("workflow_cancellations", "reason"), ("workflow_outcomes", "sums"),
     }  # fmt: skip
 
 

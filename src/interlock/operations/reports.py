@@ -54,18 +54,22 @@ class Reports:
         over = self._over(tenant, since)
         if newest is not None:
             tools = [*self._engine.definition.contracts] if tools is None else tools
+        over = replace(over, tools=tools, newest=newest)
+        self._add_up(over, by)
         with self._engine.store.read() as connection:
-            over = replace(over, tools=tools, newest=newest)
-            found = learning.outcomes(connection, over, by=by)
-            now = self._engine.store.now(connection)
-            is_much = learning.is_worth_adding_up(connection, over, by=by, now=now)
-        if is_much:
-            with (
-                contextlib.suppress(StoreError),
-                self._engine.store.write() as connection,
-            ):  # nothing is lost on a replica
-                learning.add_up(connection, over, now=now)
-        return found
+            return learning.outcomes(connection, over, by=by)
+
+    def _add_up(self, over: learning.Over, by: Sequence[str]) -> None:
+        """Add up what is old, in transactions of their own. Where nothing can be written, as on a replica, the rows are read."""
+        store = self._engine.store
+        with contextlib.suppress(StoreError):
+            while True:
+                with store.read() as connection:
+                    now = store.now(connection)
+                    if not learning.is_worth_adding_up(connection, over, by=by, now=now):
+                        return
+                with store.write() as connection:
+                    learning.add_up(connection, over, now=now)
 
     async def aoutcomes(
         self,

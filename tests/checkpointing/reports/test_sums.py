@@ -107,7 +107,8 @@ def test_sums_and_what_came_since_are_what_the_rows_say(store: WorkflowStore, se
             desk.settle() if desk.draw.random() < 0.45 else desk.ask()
             if step % 20 == 10:
                 for tenant in ("a", None):
-                    learning.add_up(connection, Over(tenant, "desk"), now=desk.now)
+                    while learning.is_worth_adding_up(connection, Over(tenant, "desk"), by=(), now=desk.now):
+                        learning.add_up(connection, Over(tenant, "desk"), now=desk.now)
             if step % 12 == 11:
                 for tenant in ("a", "b", None):
                     for by in BY:
@@ -137,7 +138,7 @@ def test_sums_go_with_any_request_that_may_be_in_them_and_are_encrypted(set_up_d
         graph, clock = asked_often(saver)
         assert graph.instances.outcomes(by=["tool"])[0]["reasons"] == {"planted": 3}
         clock.advance(hours=24)
-        graph.instances.outcomes(by=["tool"])  # adds up
+        assert graph.instances.outcomes(by=["tool"])[0]["proposals"] == 3  # adds up
         with saver.database.read() as connection:
             (stored,) = connection.execute(sa.select(sa.type_coerce(outcomes.c.sums, sa.Text()))).scalars()
         assert "planted" not in stored
@@ -178,3 +179,4 @@ def asked_often(saver: SQLCheckpointer) -> Any:
 @pytest.fixture(autouse=True)
 def worth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sums, "WORTH", 1)
+    monkeypatch.setattr(sums, "AT_ONCE", 2)

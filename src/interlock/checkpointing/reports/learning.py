@@ -71,7 +71,7 @@ def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> l
 
 
 def _may_be_kept(over: Over, by: Sequence[str]) -> bool:
-    return over.since is None and over.newest is None and "origin" not in by
+    return over.since is None and over.newest is None and over.tenant != "" and "origin" not in by
 
 
 def is_worth_adding_up(connection: Connection, over: Over, *, by: Sequence[str], now: int) -> bool:
@@ -80,16 +80,15 @@ def is_worth_adding_up(connection: Connection, over: Over, *, by: Sequence[str],
         return False
     kept = sums.load(connection, over.workflow, over.tenant) or sums.Sums()
     up_to = now - sums.SETTLES_MICROSECONDS
-    old = sa.select(approvals.c.approval_id).where(sums.since(kept, over.workflow, over.tenant, up_to=up_to))
-    counted = sa.select(sa.func.count()).select_from(old.limit(sums.WORTH).subquery())
-    return bool(connection.execute(counted).scalar_one() >= sums.WORTH)
+    return sums.are_many_since(connection, kept, over.workflow, over.tenant, up_to)
 
 
 def add_up(connection: Connection, over: Over, *, now: int) -> None:
-    """Add up what is old enough, so that the next one does not read it: in a transaction that writes."""
+    """Add up some of what is old enough, the oldest first, so that nobody reads it again: in a transaction that writes."""
     if over.workflow is None or (kept := sums.begin(connection, over.workflow, over.tenant)) is None:
         return
-    before, kept.up_to = kept.up_to, now - sums.SETTLES_MICROSECONDS
+    before = kept.up_to
+    kept.up_to = sums.some_up_to(connection, kept, over.workflow, over.tenant, now - sums.SETTLES_MICROSECONDS)
     if kept.up_to <= before:
         return
     new = sums.since(replace(kept, up_to=before), over.workflow, over.tenant, up_to=kept.up_to)

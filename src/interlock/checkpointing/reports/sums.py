@@ -27,6 +27,8 @@ SETTLES_MICROSECONDS = 3_600_000_000
 """What is younger than an hour is not added up: transactions that wrote it may not have ended."""
 WORTH = 1_000
 """From so many requests on that are not in the sums, they are added up."""
+AT_ONCE = 10_000
+"""So many requests are added up in one transaction: a long one would hold back the server's vacuum, or be ended by it."""
 _EVERYBODY = ""
 Place = tuple[str, str]
 """A tool and a state."""
@@ -148,8 +150,13 @@ def since(sums: Sums, workflow: str, tenant: str | None, *, up_to: int | None = 
         tenant: The tenant; None for everybody.
         up_to: Only what was requested, or settled, up to then.
     """
+    return approvals.c.approval_id.in_(sa.union_all(*_since(sums, workflow, tenant, up_to)))
+
+
+def _since(sums: Sums, workflow: str, tenant: str | None, up_to: int | None) -> list[sa.Select[Any]]:
+    """The ids of those that are new, and of those that were settled since."""
     columns = approvals.c
-    ids = []
+    ids: list[sa.Select[Any]] = []
     for moment in (columns.requested_at, columns.settled_at):
         some = sa.select(columns.approval_id).where(columns.workflow == workflow, moment > sums.up_to)
         if tenant is not None:
@@ -157,7 +164,38 @@ def since(sums: Sums, workflow: str, tenant: str | None, *, up_to: int | None = 
         if up_to is not None:
             some = some.where(moment <= up_to, columns.requested_at <= up_to)
         ids.append(some)
-    return columns.approval_id.in_(sa.union_all(*ids))
+    return ids
 
 
-__all__ = ["SETTLES_MICROSECONDS", "WORTH", "Sums", "begin", "forget", "load", "save", "since"]
+def are_many_since(connection: Connection, sums: Sums, workflow: str, tenant: str | None, up_to: int) -> bool:
+    """Whether so many requests up to then are not in the sums that they are worth adding up."""
+    for ids in _since(sums, workflow, tenant, up_to):
+        number = sa.select(sa.func.count()).select_from(ids.limit(WORTH).subquery())
+        if connection.execute(number).scalar_one() >= WORTH:
+            return True
+    return False
+
+
+def some_up_to(connection: Connection, sums: Sums, workflow: str, tenant: str | None, most: int) -> int:
+    """Up to when to add up in one transaction: some requests further, and no further than `most`."""
+    columns = approvals.c
+    next_ones = sa.select(columns.requested_at).where(columns.workflow == workflow, columns.requested_at > sums.up_to)
+    if tenant is not None:
+        next_ones = next_ones.where(columns.tenant == tenant)
+    last = connection.execute(next_ones.order_by(columns.requested_at).offset(AT_ONCE - 1).limit(1)).scalar()
+    return most if last is None else min(most, int(last))
+
+
+__all__ = [
+    "AT_ONCE",
+    "SETTLES_MICROSECONDS",
+    "WORTH",
+    "Sums",
+    "are_many_since",
+    "begin",
+    "forget",
+    "load",
+    "save",
+    "since",
+    "some_up_to",
+]

@@ -49,6 +49,20 @@ def test_erasing_leaves_the_workflow_readable_and_going_on(saver: SQLCheckpointe
     assert texts(graph) == [ERASED_TEXT] * 4 + [f"{SECRET} afterwards", f"{SECRET} answer 5"]
 
 
+@pytest.mark.parametrize("oddly", [(1, 2), 1.0])
+def test_a_message_with_its_usage_is_erased_whichever_way_it_is_stored(saver: SQLCheckpointer, oddly: Any) -> None:
+    usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+    said = AIMessage(SECRET, id="a", usage_metadata=usage, additional_kwargs={"oddly": oddly})  # type: ignore[arg-type]
+    put(saver, config(), {"held": [said, said]}, source="input")
+
+    assert saver.erase_conversation("t") == 1
+
+    found = SQLCheckpointer(saver.database).get_tuple(config())
+    assert found is not None
+    one, _ = found.checkpoint["channel_values"]["held"]
+    assert (one.content, one.usage_metadata, is_erased(one)) == (ERASED_TEXT, None, True)
+
+
 def test_a_run_that_goes_on_meanwhile_cannot_bring_erased_messages_back(set_up_database_url: str) -> None:
     with SQLCheckpointer(set_up_database_url) as saver, SQLCheckpointer(set_up_database_url) as eraser:
         graph = StateGraph(MessagesState)

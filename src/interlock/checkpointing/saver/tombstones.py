@@ -63,6 +63,8 @@ def _emptied(fields: dict[str, Any]) -> dict[str, Any]:
             emptied[name] = {ERASED_MARK: True, **kept}
         elif name == "tool_calls":
             emptied[name] = _calls_without_arguments(value)
+        elif name == "usage_metadata":
+            emptied[name] = None  # an empty one is none that its class takes
         elif name in _KEPT or (name == "name" and fields.get("type") in _TOOL_NAMED):
             emptied[name] = value
         else:

@@ -4,7 +4,7 @@ The sums of a workflow and tenant hold every request that was made up to a momen
 came since is read from the rows, by two indexes: requests that are new, and requests that were settled since. Where that is much,
 whoever asked adds it up for the next one. Nothing is written when something is asked or decided.
 
-Deleting an instance deletes the sums, which are made anew from the rows that are left.
+Deleting an instance deletes the sums, which are then computed again from the rows that are left.
 """
 
 import json

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from dataclasses import dataclass
@@ -117,3 +119,50 @@ def test_the_sdist_holds_what_is_needed_to_test_it_and_no_link(distribution: Dis
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile"} <= distribution.sdist
     tops = {name.split("/")[0] for name in distribution.sdist}
     assert tops.isdisjoint(link.name for link in ROOT.iterdir() if link.is_symlink())
+
+
+def test_the_distributions_are_fit_to_be_uploaded(distribution: Distribution) -> None:
+    pytest.importorskip("twine", reason="twine is not installed (the extra 'dev')")
+    files = [str(one) for one in distribution.wheel_file.parent.iterdir() if one.suffix in {".whl", ".gz"}]
+
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "twine", "check", "--strict", *files],
+        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+
+    assert len(files) == 2
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count("PASSED") == 2
+
+
+def test_the_version_is_the_same_everywhere(distribution: Distribution) -> None:
+    from interlock import __version__
+
+    assert f"Version: {__version__}" in distribution.metadata
+    assert set(re.findall(r'"version": "([\d.]+)"', (ROOT / "server.json").read_text("utf-8"))) == {__version__}
+    assert re.search(
+        rf"^## \[({re.escape(__version__)})\] - \d{{4}}-\d\d-\d\d$",
+        (ROOT / "CHANGELOG.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+    assert "Project-URL: Changelog, https://" in distribution.metadata
+
+
+def test_a_type_checker_knows_the_types_of_the_installed_wheel(distribution: Distribution, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True, timeout=120)
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    with zipfile.ZipFile(distribution.wheel_file) as wheel:
+        wheel.extractall(site)  # noqa: S202 - what installing a wheel of pure Python comes to
+    (site / "dependencies.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n", "utf-8")
+    program = tmp_path / "program.py"
+    program.write_text("from interlock import Principal\nreveal_type(Principal('ada').has_role(3))\n", "utf-8")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(tmp_path / "venv/bin/python"), "--cache-dir",
+         str(tmp_path / "cache"), "--config-file", os.devnull, str(program)],
+        capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path,
+    )  # fmt: skip
+
+    assert 'expected "str"' in ran.stdout, ran.stdout + ran.stderr
+    assert 'Revealed type is "bool"' in ran.stdout.replace("builtins.", "")
+    assert "py.typed" not in ran.stdout

@@ -1,0 +1,1 @@
+"""Databases of releases, frozen, and that the current code upgrades them with everything that was under way."""

@@ -33,6 +33,8 @@ HEAD = '''"""The tables of the first release: frozen, for a migration must not c
 Written by `python -m tests.checkpointing.upgrading.frozen`.
 """
 
+# ruff: noqa: E501
+
 import sqlalchemy as sa
 
 from interlock.checkpointing.migrations.creating import create
@@ -44,6 +46,8 @@ branch_labels = None
 depends_on = None
 
 
+# Packed, for it is written once and compared, not read.
+# fmt: off
 def upgrade() -> None:
     """Create everything."""
 '''
@@ -73,9 +77,7 @@ def migration() -> str:
         parts += sorted(map(_index, table.indexes))
         if table.dialect_options["sqlite"].get("autoincrement"):
             parts.append("sqlite_autoincrement=True")
-        lines.append(
-            f"    create(\n        {table.name!r},\n" + "".join(f"        {one},\n" for one in parts) + "    )"
-        )
+        lines += ["    create(", *_packed([repr(table.name), *parts]), "    )"]
     return HEAD + "\n".join(lines) + "\n"
 
 
@@ -86,6 +88,16 @@ def formatted(code: str) -> str:
         input=code, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return ran.stdout
+
+
+def _packed(parts: list[str]) -> list[str]:
+    """The arguments, as many on a line as it takes."""
+    lines = [" " * 7]
+    for part in parts:
+        if len(lines[-1]) + len(part) > 140:
+            lines.append(" " * 7)
+        lines[-1] += f" {part},"
+    return lines
 
 
 def _kind(column: sa.Column[Any]) -> str:

@@ -106,7 +106,7 @@ CREATE TABLE workflow_cancellations (
   tenant VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   workflow VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   status VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'due (at its deadline), open (being undone), done',
-  due_at BIGINT COMMENT 'when it is cancelled by itself; NULL without a deadline',
+  due_at BIGINT COMMENT 'when it is cancelled automatically; NULL without a deadline',
   requested_at BIGINT,
   requested_by LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT 'the principal who cancelled it, as JSON',
   reason LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,

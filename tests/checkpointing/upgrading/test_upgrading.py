@@ -50,36 +50,36 @@ def test_the_first_migration_is_frozen() -> None:
 
 
 def test_a_database_of_the_release_has_what_was_under_way_after_the_upgrade(old: str) -> None:
-    graph = graph_on(old)
-    database = graph.engine.store.database
-    schema.setup(database)
-    assert schema.version(database) == schema.HEAD
-    instances = graph.instances
+    with graph_on(old) as graph:
+        database = graph.engine.store.database
+        schema.setup(database)
+        assert schema.version(database) == schema.HEAD
+        instances = graph.instances
 
-    # An open approval of a thread, and one beside it.
-    (on_thread,) = instances.snapshot(THREAD).pending_approvals
-    instances.decide(str(on_thread["approvalId"]), "approve", by=BOB)
-    assert graph.invoke(None, THREAD, context=ANN)["state"] == "closed"
-    assert instances.snapshot(THREAD).data == {"amount": 1}
-    (asked,) = instances.snapshot("case-asked").pending_approvals
-    instances.decide(str(asked["approvalId"]), "approve", by=BOB)
-    assert instances.proposal(str(asked["approvalId"]), by=ANN).current_state == "closed"
+        # An open approval of a thread, and one beside it.
+        (on_thread,) = instances.snapshot(THREAD).pending_approvals
+        instances.decide(str(on_thread["approvalId"]), "approve", by=BOB)
+        assert graph.invoke(None, THREAD, context=ANN)["state"] == "closed"
+        assert instances.snapshot(THREAD).data == {"amount": 1}
+        (asked,) = instances.snapshot("case-asked").pending_approvals
+        instances.decide(str(asked["approvalId"]), "approve", by=BOB)
+        assert instances.proposal(str(asked["approvalId"]), by=ANN).current_state == "closed"
 
-    # A wait, which its event ends.
-    assert instances.snapshot("case-waits").state == "billed"
-    Deliveries(graph).deliver(Paid(order_id="W3"), workflow_id="case-waits", resume=False)
-    assert instances.snapshot("case-waits").state == "closed"
+        # A wait, which its event ends.
+        assert instances.snapshot("case-waits").state == "billed"
+        Deliveries(graph).deliver(Paid(order_id="W3"), workflow_id="case-waits", resume=False)
+        assert instances.snapshot("case-waits").state == "closed"
 
-    # An effect that ran, of which nobody knows what became: it is not repeated, and a person says.
-    again = _resolved(graph)
-    assert again["ok"] is True
-    assert instances.snapshot("case-runs").state == "sent"
+        # An effect that ran, of which nobody knows what became: it is not repeated, and a person says.
+        again = _resolved(graph)
+        assert again["ok"] is True
+        assert instances.snapshot("case-runs").state == "sent"
 
-    # What was carried out counts once, whatever is proposed again under its key.
-    repeated: Any = instances.propose("case-waits", bill, {"orderId": "W3"}, principal=ANN, key="k-waits")
-    assert repeated.replayed
-    for which in (THREAD, "case-asked", "case-waits", "case-runs"):
-        assert graph.engine.store.verify(instances.id_of(which)) == []
+        # What was carried out counts once, whatever is proposed again under its key.
+        repeated: Any = instances.propose("case-waits", bill, {"orderId": "W3"}, principal=ANN, key="k-waits")
+        assert repeated.replayed
+        for which in (THREAD, "case-asked", "case-waits", "case-runs"):
+            assert graph.engine.store.verify(instances.id_of(which)) == []
 
 
 def _resolved(graph: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 from pydantic import BaseModel
 
@@ -50,7 +51,8 @@ def send(order_id: str) -> str:
     return order_id
 
 
-def graph_on(url: str, clock: Clock | None = None) -> WorkflowGraph:
+@contextlib.contextmanager
+def graph_on(url: str, clock: Clock | None = None) -> Iterator[WorkflowGraph]:
     """The workflow, which later releases must be able to run as it is."""
     model = ScriptedChatModel([call("order.refund", orderId="W1")], forever="Done.")
     flow = Workflow("desk", data=Data, model=model)
@@ -63,18 +65,19 @@ def graph_on(url: str, clock: Clock | None = None) -> WorkflowGraph:
     flow.add_edge("open", send, "sent")
     flow.add_edge("sent", bill, "billed")
     store = WorkflowStore(url, clock=clock) if clock else WorkflowStore(url)
-    return flow.compile(SQLCheckpointer(url), workflow_store=store)
+    with SQLCheckpointer(url) as saver, contextlib.closing(store):
+        yield flow.compile(saver, workflow_store=store)
 
 
 def leave_under_way(url: str) -> None:
     """An approval that is open, on a thread and beside one; a wait; and an effect of which nobody knows whether it happened."""
-    graph = graph_on(url, Clock("2026-11-30T09:00:00+00:00"))
-    graph.invoke({"messages": [("user", "Refund W1.")]}, THREAD, context=ANN)
-    instances = graph.instances
-    for case in ("case-asked", "case-waits", "case-runs"):
-        instances.start(principal=ANN, workflow_id=case)
-    instances.propose("case-asked", refund, {"orderId": "W2"}, principal=ANN, key="k-asked")
-    instances.propose("case-waits", bill, {"orderId": "W3"}, principal=ANN, key="k-waits")
-    # The process that ran it is gone: nobody is told what came of it.
-    with injected(drop(FaultPoint.AFTER_EFFECT)), contextlib.suppress(Exception):
-        instances.propose("case-runs", send, {"orderId": "W4"}, principal=ANN, key="k-runs")
+    with graph_on(url, Clock("2026-11-30T09:00:00+00:00")) as graph:
+        graph.invoke({"messages": [("user", "Refund W1.")]}, THREAD, context=ANN)
+        instances = graph.instances
+        for case in ("case-asked", "case-waits", "case-runs"):
+            instances.start(principal=ANN, workflow_id=case)
+        instances.propose("case-asked", refund, {"orderId": "W2"}, principal=ANN, key="k-asked")
+        instances.propose("case-waits", bill, {"orderId": "W3"}, principal=ANN, key="k-waits")
+        # The process that ran it is gone: nobody is told what came of it.
+        with injected(drop(FaultPoint.AFTER_EFFECT)), contextlib.suppress(Exception):
+            instances.propose("case-runs", send, {"orderId": "W4"}, principal=ANN, key="k-runs")

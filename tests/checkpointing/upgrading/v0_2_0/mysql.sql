@@ -47,6 +47,7 @@ CREATE TABLE workflow_approvals (
   remind_at BIGINT COMMENT 'when those who are asked are reminded next',
   decided_at BIGINT,
   used_at BIGINT,
+  settled_at BIGINT COMMENT 'when it was first not requested any more',
   PRIMARY KEY (approval_id),
   CONSTRAINT uq_workflow_approvals_workflow_id_idempotency_key UNIQUE (workflow_id, idempotency_key)
 )ENGINE=InnoDB CHARSET=utf8mb4;
@@ -57,6 +58,8 @@ CREATE INDEX ix_workflow_approvals_due ON workflow_approvals (status, expires_at
 
 CREATE INDEX ix_workflow_approvals_granted ON workflow_approvals (workflow, status, decided_at, approval_id);
 
+CREATE INDEX ix_workflow_approvals_new ON workflow_approvals (workflow, requested_at, tenant);
+
 CREATE INDEX ix_workflow_approvals_oldest ON workflow_approvals (status, requested_at, approval_id);
 
 CREATE INDEX ix_workflow_approvals_pending ON workflow_approvals (tenant, status, requested_at, approval_id);
@@ -64,6 +67,8 @@ CREATE INDEX ix_workflow_approvals_pending ON workflow_approvals (tenant, status
 CREATE INDEX ix_workflow_approvals_remind ON workflow_approvals (workflow, remind_at);
 
 CREATE INDEX ix_workflow_approvals_resume ON workflow_approvals (workflow, status, interrupt_id);
+
+CREATE INDEX ix_workflow_approvals_settled ON workflow_approvals (workflow, settled_at, tenant);
 
 CREATE TABLE workflow_audit (
   workflow_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -355,6 +360,14 @@ CREATE INDEX ix_workflow_outbox_due ON workflow_outbox (status, position);
 CREATE INDEX ix_workflow_outbox_trace ON workflow_outbox (trace_id);
 
 CREATE INDEX ix_workflow_outbox_workflow ON workflow_outbox (workflow_id, position);
+
+CREATE TABLE workflow_outcomes (
+  workflow VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  tenant VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'empty: everybody''s together',
+  added_up_to BIGINT NOT NULL COMMENT 'what was requested or settled up to then is in the sums; 0 while nothing is',
+  sums LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'by tool, state and approver, as JSON',
+  PRIMARY KEY (workflow, tenant)
+)ENGINE=InnoDB CHARSET=utf8mb4;
 
 CREATE TABLE workflow_recovery (
   id SMALLINT NOT NULL COMMENT '1: there is one row',

@@ -47,6 +47,7 @@ CREATE TABLE workflow_approvals (
   remind_at BIGINT,
   decided_at BIGINT,
   used_at BIGINT,
+  settled_at BIGINT,
   PRIMARY KEY (approval_id),
   CONSTRAINT uq_workflow_approvals_workflow_id_idempotency_key UNIQUE (workflow_id, idempotency_key)
 );
@@ -57,6 +58,8 @@ CREATE INDEX ix_workflow_approvals_due ON workflow_approvals (status, expires_at
 
 CREATE INDEX ix_workflow_approvals_granted ON workflow_approvals (workflow, status, decided_at, approval_id) WHERE status IN ('approved', 'edited');
 
+CREATE INDEX ix_workflow_approvals_new ON workflow_approvals (workflow, requested_at, tenant);
+
 CREATE INDEX ix_workflow_approvals_oldest ON workflow_approvals (status, requested_at, approval_id);
 
 CREATE INDEX ix_workflow_approvals_pending ON workflow_approvals (tenant, status, requested_at, approval_id);
@@ -64,6 +67,8 @@ CREATE INDEX ix_workflow_approvals_pending ON workflow_approvals (tenant, status
 CREATE INDEX ix_workflow_approvals_remind ON workflow_approvals (workflow, remind_at) WHERE status = 'requested' AND remind_at IS NOT NULL;
 
 CREATE INDEX ix_workflow_approvals_resume ON workflow_approvals (workflow, status, interrupt_id) WHERE status <> 'requested' AND status <> 'used' AND interrupt_id IS NOT NULL;
+
+CREATE INDEX ix_workflow_approvals_settled ON workflow_approvals (workflow, settled_at, tenant) WHERE settled_at IS NOT NULL;
 
 CREATE TABLE workflow_audit (
   workflow_id VARCHAR(64) COLLATE "C" NOT NULL,
@@ -355,6 +360,14 @@ CREATE INDEX ix_workflow_outbox_due ON workflow_outbox (status, position);
 CREATE INDEX ix_workflow_outbox_trace ON workflow_outbox (trace_id);
 
 CREATE INDEX ix_workflow_outbox_workflow ON workflow_outbox (workflow_id, position);
+
+CREATE TABLE workflow_outcomes (
+  workflow VARCHAR(128) COLLATE "C" NOT NULL,
+  tenant VARCHAR(128) COLLATE "C" NOT NULL,
+  added_up_to BIGINT NOT NULL,
+  sums VARCHAR NOT NULL,
+  PRIMARY KEY (workflow, tenant)
+);
 
 CREATE TABLE workflow_recovery (
   id SMALLINT NOT NULL,

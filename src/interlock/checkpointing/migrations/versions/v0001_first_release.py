@@ -50,14 +50,17 @@ def upgrade() -> None:
         sa.Column('answers', sa.Integer(), nullable=False, comment="answers of this interrupt's task that were taken already"),
         sa.Column('requested_at', instant(), nullable=False), sa.Column('expires_at', instant()),
         sa.Column('remind_at', instant(), comment='when those who are asked are reminded next'), sa.Column('decided_at', instant()),
-        sa.Column('used_at', instant()), sa.UniqueConstraint('workflow_id', 'idempotency_key'),
+        sa.Column('used_at', instant()), sa.Column('settled_at', instant(), comment='when it was first not requested any more'),
+        sa.UniqueConstraint('workflow_id', 'idempotency_key'),
         sa.Index('ix_workflow_approvals_asked', 'tenant', 'workflow', 'tool', 'requested_at'),
         sa.Index('ix_workflow_approvals_due', 'status', 'expires_at'),
         sa.Index('ix_workflow_approvals_granted', 'workflow', 'status', 'decided_at', 'approval_id', sqlite_where=sa.text("status IN ('approved', 'edited')"), postgresql_where=sa.text("status IN ('approved', 'edited')")),
+        sa.Index('ix_workflow_approvals_new', 'workflow', 'requested_at', 'tenant'),
         sa.Index('ix_workflow_approvals_oldest', 'status', 'requested_at', 'approval_id'),
         sa.Index('ix_workflow_approvals_pending', 'tenant', 'status', 'requested_at', 'approval_id'),
         sa.Index('ix_workflow_approvals_remind', 'workflow', 'remind_at', sqlite_where=sa.text("status = 'requested' AND remind_at IS NOT NULL"), postgresql_where=sa.text("status = 'requested' AND remind_at IS NOT NULL")),
         sa.Index('ix_workflow_approvals_resume', 'workflow', 'status', 'interrupt_id', sqlite_where=sa.text("status <> 'requested' AND status <> 'used' AND interrupt_id IS NOT NULL"), postgresql_where=sa.text("status <> 'requested' AND status <> 'used' AND interrupt_id IS NOT NULL")),
+        sa.Index('ix_workflow_approvals_settled', 'workflow', 'settled_at', 'tenant', sqlite_where=sa.text('settled_at IS NOT NULL'), postgresql_where=sa.text('settled_at IS NOT NULL')),
     )
     create(
         'workflow_audit', sa.Column('workflow_id', ident(64), primary_key=True),
@@ -231,6 +234,12 @@ def upgrade() -> None:
         sa.Column('destination', ident(255), comment='where it was published to'), sa.UniqueConstraint('event_id'),
         sa.Index('ix_workflow_outbox_due', 'status', 'position'), sa.Index('ix_workflow_outbox_trace', 'trace_id'),
         sa.Index('ix_workflow_outbox_workflow', 'workflow_id', 'position'),
+    )
+    create(
+        'workflow_outcomes', sa.Column('workflow', ident(128), primary_key=True),
+        sa.Column('tenant', ident(128), primary_key=True, comment="empty: everybody's together"),
+        sa.Column('added_up_to', sa.BigInteger(), nullable=False, comment='what was requested or settled up to then is in the sums; 0 while nothing is'),
+        sa.Column('sums', text(), nullable=False, comment='by tool, state and approver, as JSON'),
     )
     create(
         'workflow_recovery', sa.Column('id', sa.SmallInteger(), primary_key=True, autoincrement=False, comment='1: there is one row'),

@@ -68,7 +68,7 @@ def source(path: str, code: str) -> Iterator[Text]:
     }
     of_the_command_line = path.startswith("src/interlock/cli/")
     # Comments of columns are part of the migrations, which are never rewritten.
-    of_the_schema = path.startswith("src/interlock/checkpointing/tables/")
+    of_the_schema = path.startswith(("src/interlock/checkpointing/tables/", "src/interlock/checkpointing/migrations/"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) >= FEWEST_WORDS:
             place = "docstrings" if id(node) in docstrings and not of_the_command_line else "messages"

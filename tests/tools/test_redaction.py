@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from interlock.tools import JSON, is_secret, redact
@@ -79,6 +79,7 @@ def test_what_is_not_there_stays_not_there() -> None:
     assert redact({"password": None}) == {"password": None}
 
 
+@example(["C", []], {"c"})
 @given(TREES, st.sets(st.sampled_from("abc")))
 def test_nothing_sensitive_is_left_and_everything_else_stays(value: JSON, names: set[str]) -> None:
     before = copy.deepcopy(value)
@@ -90,6 +91,10 @@ def test_nothing_sensitive_is_left_and_everything_else_stays(value: JSON, names:
                     now[key] == "***" if key in names and item is not None else agree(item, now[key])
                     for key, item in was.items()
                 )
+            case [str() as name, item] if (
+                name.casefold() in names and item is not None
+            ):  # a field as a pair of name and value
+                return bool(now == [name, "***"])
             case list():
                 return len(was) == len(now) and all(map(agree, was, now))
             case _:

@@ -229,7 +229,7 @@ def test_a_replay_that_does_something_else_says_where_it_stands() -> None:
 
     with pytest.raises(PathNotTaken, match="no such edge"):
         replay.call("order.cancel", "new")
-    with pytest.raises(PathNotTaken, match="stands in 'known'"):
+    with pytest.raises(PathNotTaken, match="is in 'known'"):
         replay.deadline("closed")
 
 

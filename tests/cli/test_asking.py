@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from interlock.cli.support import asking
+from interlock.pictures.previews import preview_lines
 from interlock.tools.approvals import DecisionKind
 
 REQUEST: dict[str, Any] = {
@@ -82,7 +83,7 @@ def test_everything_that_would_run_is_shown(monkeypatch: pytest.MonkeyPatch, cap
         "#W1",
         "12.5",
         "a, b",
-        "open → nothing",
+        "- open",
         "+ sum 5",
         "spending cap: over 10",
     ):
@@ -100,4 +101,4 @@ def test_everything_that_would_run_is_shown(monkeypatch: pytest.MonkeyPatch, cap
     ],
 )
 def test_previews_of_any_shape_are_told(preview: Any, told: list[tuple[str, str]]):
-    assert list(asking.changes(preview)) == told
+    assert list(preview_lines(preview, write=asking._plain)) == told

@@ -144,7 +144,7 @@ def test_export_and_check_tell_a_breaking_change(tmp_path: Path) -> None:
     code, told, _ = run_apart("events", "check", "schemas", *app, "--json", cwd=tmp_path)
 
     assert code == 1
-    assert json.loads(told)["breaking"] == {"engagement.message.requested.v1": ["priority: is gone"]}
+    assert json.loads(told)["breaking"] == {"engagement.message.requested.v1": ["priority: was removed"]}
     assert "new version" in run_apart("events", "check", "schemas", *app, cwd=tmp_path)[1]
 
 

@@ -208,7 +208,7 @@ async def test_readiness_and_metrics_are_served(runs: Runs) -> None:
         assert (await asyncio.to_thread(_get, health.port, "/other"))[0] == 404
     async with Health(lambda: worker.is_ready, worker.metrics, "127.0.0.1:0") as health:
         assert (await asyncio.to_thread(_get, health.port, "/ready"))[0] == 503
-    with pytest.raises(InputError, match="no address"):
+    with pytest.raises(InputError, match="not an address"):
         Health(lambda: True, worker.metrics, "nowhere")
 
 

@@ -37,7 +37,7 @@ def test_who_may_run_an_instance(run_by: Any, served: str | None, may: list[Prin
 def test_somebody_who_only_claims_the_name_of_nobody_is_not_served() -> None:
     claimed = Principal("anonymous", roles={"clerk"}, tenant="acme")  # type: ignore[arg-type]
     assert Ownership("acme", "ada", RunBy.of("clerk")).why_not_run(claimed) is not None
-    assert "not known" in str(Ownership("acme", "ada").why_not_run(claimed))
+    assert "unknown" in str(Ownership("acme", "ada").why_not_run(claimed))
 
 
 @pytest.mark.parametrize("run_by", ["served", "tenant", ["clerk"], ["clerk", "manager"]])

@@ -194,7 +194,7 @@ def test_doctor_says_what_to_mend(
     finding = _findings(*arguments, code=1)[what]
 
     assert finding["health"] == "bad"
-    assert mend in str(finding["mend"])
+    assert mend in str(finding["fix"])
 
 
 def test_doctor_finds_a_database_without_tables_and_one_of_another_release(tmp_path: Path) -> None:

@@ -172,6 +172,10 @@ class ApprovalCard:
         """Whether who looks could reject it."""
         return self._desk.why_not_decide(self._approval_id, by=self._by, kind="reject") is None
 
+    async def amay_reject(self) -> bool:
+        """As `may_reject`."""
+        return await self._desk.awhy_not_decide(self._approval_id, by=self._by, kind="reject") is None
+
     async def awhy_not(self) -> str | None:
         """As `why_not`."""
         shown = await self.ashown()

@@ -174,7 +174,7 @@ class Unit:
         if not self.secrets:
             return entry
         payload = {name: value if name in _OURS else self.secrets.value(value) for name, value in entry.payload.items()}
-        if "policies" in payload:
+        if isinstance(payload.get("policies"), list):
             payload["policies"] = [self._ruling(one) for one in payload["policies"]]
         return replace(entry, payload=payload)
 

@@ -49,7 +49,9 @@ class Desk(Protocol):
     async def adecide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
         """As `decide`."""
 
-    async def awhy_not_decide(self, approval_id: str, *, by: Principal) -> str | None:
+    async def awhy_not_decide(
+        self, approval_id: str, *, by: Principal, kind: Literal["approve", "reject"] = "approve"
+    ) -> str | None:
         """As `why_not_decide`."""
 
     async def awhy_not_follow(self, approval_id: str) -> str | None:

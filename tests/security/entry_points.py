@@ -399,6 +399,7 @@ LISTED = {
     "card.why_not": "as instances.why_not_decide",
     "card.awhy_not": "as instances.why_not_decide",
     "card.may_reject": "as instances.why_not_decide",
+    "card.amay_reject": "as instances.why_not_decide",
     "card.approve": "as instances.decide",
     "card.edit": "as instances.decide",
     "card.reject": "as instances.decide",

@@ -237,7 +237,7 @@ class Runs:
         """A page of runs, newest first. It is a call of the application's, which says for whom it looks.
 
         Args:
-            status: Their state; `person` for the dead-letter list.
+            status: Their status; `person` for the dead-letter list.
             workflow: Of which workflow.
             tenant: Whose; None for everybody's.
             limit: How many at most, from 1 to 1000.

@@ -47,7 +47,7 @@ class ExecutionNode(WorkflowNode):
         name: The node's name.
         source: The state that it belongs to.
         destinations: Where it may go.
-        edge_node: Its name its state for one moving edge; None for the reads of a state.
+        edge_node: Its name, where it is the node of one moving edge; None for the reads of a state.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class ApprovalDesk(Absences):
 
         Args:
             tenant: Whose; None for everybody's. Where somebody looks, it is theirs.
-            status: Their state; None for any.
+            status: Their status; None for any.
             tool: Of which tool; None for any.
             limit: How many at most, from 1 to 1000.
             after: The `next` of the page before.

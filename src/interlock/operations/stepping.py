@@ -101,7 +101,7 @@ class Stepper:
             yield await self.astep()
 
     def watch(self, show: Callable[["Stepper"], object] | None = None) -> None:
-        """Run as `run` does, showing after each step its state: for a run that takes its time.
+        """Run as `run` does, showing the state after each step: for a run that takes its time.
 
         Args:
             show: Is given the stepper, at first and after each step. By default a notebook's picture changes in place, and

@@ -45,7 +45,7 @@ def preview_lines(
 
     Args:
         preview: What a tool shows of a call.
-        path: Its state.
+        path: The names that lead to it.
         write: How a value is written; `plain_of` by default.
     """
     write = write or plain_of

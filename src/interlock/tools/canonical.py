@@ -186,7 +186,7 @@ _write = json_writer(ensure_ascii=False, allow_nan=False, sort_keys=True, separa
 
 
 class _NoFormError(Exception):
-    """Something has no JSON form; its state is put together on the way out, for nothing else needs to know."""
+    """Something has no JSON form; the path to it is put together on the way out, for nothing else needs to know."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem

@@ -135,7 +135,7 @@ class Conversation:
             self.size -= len(self.lists.pop(slot).messages) * _IN_LIST + _LIST
 
     def claim(self, message: Message, message_id: str) -> None:
-        """A message that was stored without an id has one now, its state in a list: nobody else without one is the same."""
+        """A message that was stored without an id has one now. Its position in a list tells which it is: nobody else without one is the same."""
         self._no_longer_nameless(message)
         message.claim(message_id)
         self.learn_id(message, message_id)

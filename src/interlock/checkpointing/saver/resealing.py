@@ -99,7 +99,7 @@ def copy_sealed(  # noqa: PLR0917 -- one row after the other, from here to there
 
 
 def reencrypt(storage: Storage, sealing: Sealing, progress: Progress | None = None) -> ReencryptReport:
-    """Seal every row with the newest key, its state. Safe beside workers that have both keys, and to run again.
+    """Seal every row with the newest key, in place. Safe beside workers that have both keys, and to run again.
 
     Raises:
         StoreError: A row cannot be read with any key. What was done before it stays done.

@@ -83,7 +83,7 @@ def page(
 
     Args:
         tenant: Whose; None for everybody's.
-        status: Their state; None for any.
+        status: Their status; None for any.
         workflow: Of which workflow; None for any.
         tool: Of which tool; None for any.
         limit: How many at most.

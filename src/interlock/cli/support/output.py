@@ -112,7 +112,7 @@ def print_json(value: Any) -> None:
 
 
 def print_error(error: InterlockError, *, as_json: bool) -> None:
-    """What happened, its state, what to do: on standard error, or as JSON on standard output."""
+    """What happened, what the state is now, what to do: on standard error, or as JSON on standard output."""
     if as_json:
         body = {
             "code": str(error.code),

@@ -67,7 +67,7 @@ def page(
 
     Args:
         connection: The connection.
-        status: Their state.
+        status: Their status.
         workflow: Of which workflow.
         tenant: Whose.
         limit: How many at most.

@@ -12,7 +12,7 @@ from ...tools.schemas.signature import where
 
 
 def check_rules(definition: Definition) -> None:
-    """See that every guard, check and policy can be asked, and that every marker says something its state.
+    """See that every guard, check and policy can be asked, and that every marker has a meaning where it is used.
 
     Raises:
         WorkflowDefinitionError: One cannot, or does not; the message names its edge or field.

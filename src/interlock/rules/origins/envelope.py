@@ -19,7 +19,7 @@ def enveloped(output: Any, fields: Fields, path: tuple[str, ...] = ()) -> Any:
     Args:
         output: As on the wire.
         fields: The tool's output fields with their markers.
-        path: Its state.
+        path: The names that lead to it.
     """
     match output:
         case Mapping():

@@ -13,7 +13,7 @@ AROUND = 50
 LONGEST_VALUE = 60
 """How many characters of the value itself are in it."""
 SHORTEST = 3
-"""A text that is shorter stands everywhere, and its state says nothing."""
+"""A shorter text occurs everywhere, and where it occurs says nothing."""
 
 
 class Excerpt(NamedTuple):
@@ -26,7 +26,7 @@ class Excerpt(NamedTuple):
 
 
 def excerpt(output: Any, value: Any) -> Excerpt | None:
-    """Find a value in what a tool returned: its state alone, else in a text as a whole word.
+    """Find a value in what a tool returned: as a field of its own, else in a text as a whole word.
 
     Args:
         output: As it is on record, with what is sensitive masked.

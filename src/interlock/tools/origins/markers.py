@@ -75,7 +75,7 @@ class Mark:
 
         Args:
             text: The value of the keyword.
-            place: Its state, for messages.
+            place: Where the markers are, for messages.
 
         Raises:
             ContractError: It is none.

@@ -46,8 +46,8 @@ def redact(value: JSON, sensitive: Collection[str] = ()) -> JSON:
         sensitive: Names of fields, redacted wherever they stand, or paths from the top such as ``customer.address.zip``
             (lists are passed through). Case and underscores make no difference: ``card_number`` is ``cardNumber``.
 
-    Fields whose names say that they hold a secret (`password`, `api_key`, `authorization` …) are redacted in any case, and so are
-    such fields their state as pairs of name and value, or inside a text: JSON, also where it is cut off, and what looks like it.
+    Fields whose names say that they hold a secret (`password`, `api_key`, `authorization` …) are redacted in any case, also
+    where they are given as pairs of name and value, or inside a text: JSON, even if it is cut off, and what looks like it.
     """
     return _Redacting(frozenset(sensitive), None).form(value, ())
 

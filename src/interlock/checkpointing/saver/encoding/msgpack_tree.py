@@ -19,7 +19,7 @@ MESSAGE = 120
 MESSAGES = 121
 """The msgpack extension that stands for a list of messages: ranges of positions, each as start and count."""
 NAMELESS = 122
-"""As `MESSAGES`, for lists of messages that have no id their state, or some of which have none: the ranges of positions, and the
+"""As `MESSAGES`, for lists in which some or all messages have no id: the ranges of positions, and the
 ranges of places in the list that are without one. Such a message may be stored as one that has an id elsewhere."""
 
 _CONTAINERS = frozenset({0, 1, 2, 3, LANGGRAPH_MODEL_V1, MODEL, DELTA_SNAPSHOT, TUPLE, VALUE, DATA})

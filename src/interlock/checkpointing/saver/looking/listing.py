@@ -27,7 +27,7 @@ PAGE = 50
 
 
 class _Line(NamedTuple):
-    """A row of a page, and its state."""
+    """A row of a page, and its position."""
 
     place: Place
     row: Row

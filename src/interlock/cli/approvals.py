@@ -23,7 +23,7 @@ from ..tools.errors import ConflictError, InputError, PrincipalError
 from ..tools.principal import Principal
 from ..tools.sinks import line
 from .support.asking import show_request
-from .support.loading import AppOption, DbOption, load_app, open_store
+from .support.loading import AppOption, DbOption, open_store, opened
 from .support.output import AsJson, ExitCode, console, print_error, print_json
 from .support.tables import print_table
 
@@ -105,7 +105,7 @@ def list_approvals(
 @topic.command()
 def show(approval: ApprovalId, app: AppOption = None, db: DbOption = None, as_json: AsJson = False) -> None:
     """Show one approval: exactly what would run, what it would change, who asked, and until when."""
-    with _graph(app, db) as graph:
+    with opened(app, db) as graph:
         shown = graph.instances.approval(approval)
     if as_json:
         print_json(shown)
@@ -160,7 +160,7 @@ def edit(
     """Approve a call with changed arguments."""
     changed = _object(arguments)
     by = _principal(who, role, tenant)
-    with _graph(app, db) as graph:
+    with opened(app, db) as graph:
         now = _shown(graph, approval, by)
         decision = Decision(DecisionKind.EDIT, arguments={**now, **changed}, message=message, seen=now)
     _decide(app, db, approval, decision, by=by, resume=resume, as_json=as_json)
@@ -253,7 +253,7 @@ def delegate(
     """Let somebody decide for you while you are away, wherever you are named."""
     by, begins = _principal(who, None, tenant), None if since is None else _moment(since)
     ends = until if until[-1:] in "smhdw" else _moment(until)
-    with _graph(app, db) as graph:
+    with opened(app, db) as graph:
         made = graph.instances.delegate(to, by=by, until=ends, since=begins)
     if as_json:
         print_json({"ok": True, **made.to_json()})
@@ -274,7 +274,7 @@ def delegations(
     as_json: AsJson = False,
 ) -> None:
     """List who decides for whom, now or later; with `--as` those of one person, and `--end` ends one."""
-    with _graph(app, db) as graph:
+    with opened(app, db) as graph:
         if end is not None:
             graph.instances.end_delegation(end, by=_principal(who, None, tenant))
         by = None if who is None else _principal(who, None, tenant)
@@ -294,14 +294,8 @@ def delegations(
 def _changed(
     app: str | None, db: str | None, change: Callable[[Instances], ApprovalRequest], *, as_json: bool
 ) -> ApprovalRequest:
-    with _graph(app, db) as graph:
-        try:
-            return change(graph.instances)
-        except (PrincipalError, ConflictError) as error:
-            if error.retryable:
-                raise
-            print_error(error, as_json=as_json)
-            raise typer.Exit(ExitCode.NO) from None
+    with opened(app, db) as graph, _refusals(as_json=as_json):
+        return change(graph.instances)
 
 
 def _told(after: ApprovalRequest, text: str, *, as_json: bool) -> None:
@@ -330,16 +324,11 @@ def _decide(
     resume: bool,
     as_json: bool,
 ) -> None:
-    with _graph(app, db) as graph:
+    with opened(app, db) as graph:
         if resume and (reason := graph.instances.why_not_follow(approval_id)) is not None:
             raise InputError(f"{reason} Nothing was decided; leave --resume out.", code="no_thread")
-        try:
+        with _refusals(as_json=as_json):
             after = graph.instances.decide(approval_id, decision, by=by)
-        except (PrincipalError, ConflictError) as error:
-            if error.retryable:
-                raise
-            print_error(error, as_json=as_json)
-            raise typer.Exit(ExitCode.NO) from None
         follows = resume and after.status is not ApprovalStatus.REQUESTED
         went_on = graph.instances.follow(approval_id) if follows else None
     state = None if went_on is None else went_on.get("state", went_on.get("currentState"))
@@ -374,14 +363,15 @@ def _shown(graph: WorkflowGraph, approval_id: str, by: Principal) -> JsonObject:
 
 
 @contextmanager
-def _graph(app: str | None, db: str | None) -> Iterator[WorkflowGraph]:
-    loaded = load_app(app)
-    graph = loaded.graph(db)
+def _refusals(*, as_json: bool) -> Iterator[None]:
+    """A decision that is refused is printed, with the exit code for no; what may work when it is tried again is raised."""
     try:
-        yield graph
-    finally:
-        if graph is not loaded.workflow:  # compiled here, and not by the application
-            graph.engine.store.close()
+        yield
+    except (PrincipalError, ConflictError) as error:
+        if error.retryable:
+            raise
+        print_error(error, as_json=as_json)
+        raise typer.Exit(ExitCode.NO) from None
 
 
 def _principal(who: str | None, roles: list[str] | None, tenant: str) -> Principal:

@@ -9,7 +9,7 @@ from ..commands.cancelling.cancellation import Cancellation
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
 from ..tools.sinks import line
-from .support.loading import AppOption, DbOption, load_app
+from .support.loading import AppOption, DbOption, opened
 from .support.output import AsJson, ExitCode, print_error, print_json
 from .support.tables import print_lines, print_table
 
@@ -45,20 +45,16 @@ def cancel(
     see to something.
     """
     by = Principal(who or getpass.getuser(), roles=frozenset(role or ()), tenant=tenant)
-    loaded = load_app(app)
-    graph = loaded.graph(db)
-    try:
-        found = (
-            graph.instances.cancellation(instance, by=by)
-            if reason is None
-            else graph.instances.cancel(instance, reason, by=by)
-        )
-    except ConflictError as error:
-        print_error(error, as_json=as_json)
-        raise typer.Exit(ExitCode.NO) from None
-    finally:
-        if graph is not loaded.workflow:
-            graph.engine.store.close()
+    with opened(app, db) as graph:
+        try:
+            found = (
+                graph.instances.cancellation(instance, by=by)
+                if reason is None
+                else graph.instances.cancel(instance, reason, by=by)
+            )
+        except ConflictError as error:
+            print_error(error, as_json=as_json)
+            raise typer.Exit(ExitCode.NO) from None
     if found is None:
         raise InputError(
             f"Nobody has cancelled {instance}. Nothing was done; pass --reason to cancel it.", code="not_cancelled"

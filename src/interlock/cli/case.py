@@ -1,8 +1,7 @@
 """`interlock case` and `interlock resume`: where one instance stands, and letting it continue."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from ..graphs import WorkflowGraph
 from ..tools.errors import InputError
 from ..tools.explanation import ApprovalHere, BlockedTool, Explanation
 from ..tools.sinks import line, short
-from .support.loading import AppOption, DbOption, load_app
+from .support.loading import AppOption, DbOption, opened
 from .support.output import AsJson, console, print_json, program
 from .support.tables import print_command, print_lines, print_pair
 
@@ -55,18 +54,6 @@ def resume(which: Which, app: AppOption = None, db: DbOption = None, as_json: As
         return
     print_lines(f"{workflow_id} resumed, and is in {after.state!r}.")
     print_lines(after.waits_for, style="dim")
-
-
-@contextmanager
-def opened(app: str | None, db: str | None) -> Iterator[WorkflowGraph]:
-    """The compiled workflow, closed again where it was compiled here and not by the application."""
-    loaded = load_app(app)
-    graph = loaded.graph(db)
-    try:
-        yield graph
-    finally:
-        if graph is not loaded.workflow:
-            graph.engine.store.close()
 
 
 def found(graph: WorkflowGraph, which: str) -> str:

@@ -12,7 +12,7 @@ from ..commands.execution.resolution import Found
 from ..tools.canonical import JsonObject
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
-from .support.loading import AppOption, DbOption, load_app, open_store
+from .support.loading import AppOption, DbOption, open_store, opened
 from .support.output import AsJson, ExitCode, print_error, print_json
 from .support.tables import print_lines, print_table
 from .support.trail import moment
@@ -77,28 +77,24 @@ def resolve(
             code="no_answer",
         )
     by = Principal(who or getpass.getuser(), tenant=tenant)
-    loaded = load_app(app)
-    graph = loaded.graph(db)
-    try:
-        if resume:
-            graph.instances.check_thread(instance)
-        result = graph.instances.resolve(
-            instance,
-            chosen[0],
-            by=by,
-            key=key,
-            output=_json(happened, "--happened"),
-            data=_json(data, "--data"),
-            note=note,
-            attempt=attempt,
-        )
-        went_on = graph.instances.resume(instance) if resume else None
-    except ConflictError as error:
-        print_error(error, as_json=as_json)
-        raise typer.Exit(ExitCode.NO) from None
-    finally:
-        if graph is not loaded.workflow:
-            graph.engine.store.close()
+    with opened(app, db) as graph:
+        try:
+            if resume:
+                graph.instances.check_thread(instance)
+            result = graph.instances.resolve(
+                instance,
+                chosen[0],
+                by=by,
+                key=key,
+                output=_json(happened, "--happened"),
+                data=_json(data, "--data"),
+                note=note,
+                attempt=attempt,
+            )
+            went_on = graph.instances.resume(instance) if resume else None
+        except ConflictError as error:
+            print_error(error, as_json=as_json)
+            raise typer.Exit(ExitCode.NO) from None
     if as_json:
         state = {} if went_on is None else {"state": went_on.get("state")}
         print_json({"ok": True, "workflowId": instance, "found": chosen[0].value, "result": result, **state})

@@ -3,8 +3,6 @@
 from decimal import Decimal
 from functools import partial
 
-from sqlalchemy.engine import Connection
-
 from ..commands.budgets.raising import BudgetStanding, raise_budget, standings
 from ..commands.running.access import looked_at, record_denial
 from ..tools.errors import PrincipalError
@@ -62,13 +60,9 @@ class Budgets(Cancels):
             PrincipalError: They may not; that is recorded.
         """
         workflow_id = self.id_of(which)
-
-        def work(connection: Connection) -> BudgetStanding:
-            return raise_budget(self._engine, connection, workflow_id, name, more, reason, key, by)
-
         try:
             with self._engine.store.write_and_know() as connection:
-                return work(connection)
+                return raise_budget(self._engine, connection, workflow_id, name, more, reason, key, by)
         except PrincipalError as error:
             record_denial(self._engine, workflow_id, error, by=by, budget=name)
             raise

@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from ...tools.canonical import JSON, JsonObject
 from ...tools.errors import InProgress, RevisionConflict
-from ...tools.events import EventEnvelope
-from ...tools.ids import AuditRef, mint
+from ...tools.events import Event, EventEnvelope, moment_of
+from ...tools.ids import AuditRef, EventId, TraceId, WorkflowId, derive, mint
 from ...tools.principal import Principal
 from ...tools.redaction import Secrets
 from ..fault_points import FaultPoint, reach
@@ -86,6 +86,31 @@ class Unit:
         self.record(
             AuditKind.EVENT_OUT, principal, {"eventId": envelope.event_id, "eventName": envelope.event_name}, code=None
         )
+
+    def announce(self, event: Event, by: Principal, *, source: str, about: tuple[str | int | None, ...]) -> None:
+        """Let an event of Interlock's own leave when the transaction commits.
+
+        Args:
+            event: What happened.
+            by: Who did it.
+            source: The part of Interlock that says so, as a path.
+            about: What the event's id is derived from, so that the same event has the same id.
+        """
+        instance = self.instance
+        envelope = EventEnvelope.wrap(
+            event,
+            event_id=EventId(derive("evt", *about)),
+            occurred_at=moment_of(self.now),
+            trace_id=TraceId(instance.trace_id),
+            workflow_id=WorkflowId(instance.workflow_id),
+            metadata={
+                "requestedBy": by.id,
+                "source": source,
+                "tenant": instance.tenant,
+                "workflow": instance.workflow,
+            },
+        )
+        self.emit(envelope, by)
 
     def enter(self, before: LedgerEntry | None, after: LedgerEntry) -> None:
         """Write an entry of the ledger, or what changed of the one that is there."""

@@ -3,7 +3,8 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -209,6 +210,18 @@ def database_url(url: str | None, *, must_exist: bool = True) -> str:
     return text
 
 
+@contextmanager
+def opened(app: str | None, db: str | None) -> Iterator[WorkflowGraph]:
+    """The compiled workflow, closed again where it was compiled here and not by the application."""
+    loaded = load_app(app)
+    graph = loaded.graph(db)
+    try:
+        yield graph
+    finally:
+        if graph is not loaded.workflow:
+            graph.engine.store.close()
+
+
 def _import(module_name: str, spec: str) -> Any:
     here = os.getcwd()
     if here not in sys.path:
@@ -262,4 +275,5 @@ __all__ = [
     "load_object",
     "load_root",
     "open_store",
+    "opened",
 ]

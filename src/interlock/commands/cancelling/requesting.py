@@ -1,7 +1,5 @@
 """Asking for a cancel: from here on nothing else may be called, and what was carried out is written down, to be undone."""
 
-from dataclasses import replace
-
 from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import AuditKind, Instance, LedgerStatus, Unit, approval_listing
@@ -9,14 +7,13 @@ from ...checkpointing.store import ledger as ledger_rows
 from ...checkpointing.store.settled import cancellations
 from ...checkpointing.store.settled.cancellations import Became, CancellationRow, CancelStatus
 from ...rules.cancelling import CANCELLING, RESERVED, CancelRule
-from ...tools.codes import ErrorCode
 from ...tools.errors import InProgress, InputError, PrincipalError, RuleError, WorkflowFinished
 from ...tools.principal import Principal
 from ...tools.storable import why_not_storable
 from ..approvals.binding import void
 from ..execution.commands import Commands
-from ..execution.ledger_status import busy, is_running
-from ..running import needed
+from ..execution.ledger_status import busy
+from ..execution.outcomes import Outcomes
 from ..running.engine import Engine
 from ..running.scope import outside_scope
 from ..waits.settling import arrive
@@ -194,28 +191,12 @@ def _settle_what_runs(engine: Engine, unit: Unit) -> None:
     entry = ledger_rows.load(unit.connection, instance.workflow_id, instance.running_key)
     if entry is None or entry.status is not LedgerStatus.STARTED:
         return
-    if is_running(unit, entry):
-        error = busy(unit, entry)
-        assert isinstance(error, InProgress)  # noqa: S101 -- somebody is at it
+    error = busy(unit, entry)
+    if isinstance(error, InProgress):
         raise error
-    after = replace(entry, status=LedgerStatus.UNKNOWN, owner=None)
     by = entry.requester or Principal.anonymous(entry.tenant)
-    unit.record(
-        AuditKind.UNKNOWN,
-        by,
-        {
-            "key": entry.idempotency_key,
-            "attempt": entry.attempt,
-            "arguments": entry.arguments,
-            "problem": "the attempt was interrupted, and the workflow is cancelled",
-        },
-        tool=entry.tool,
-        code=ErrorCode.OUTCOME_UNKNOWN.value,
-    )
-    needed.broke_off(engine, unit, after, by)
-    unit.enter(entry, after)
-    unit.set(lease_owner=None, lease_until=None, lease_epoch=instance.lease_epoch + 1)
-    unit.flush()
+    outcomes = Outcomes(engine, outside_scope(instance.workflow_id, by), node=None)
+    outcomes.unknown(unit, entry, by, "the attempt was interrupted, and the workflow is cancelled")
 
 
 __all__ = ["begin", "by_deadline", "checked_reason", "due", "may_cancel", "request", "rule_of"]

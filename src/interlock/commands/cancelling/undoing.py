@@ -18,8 +18,8 @@ from ...checkpointing.store.settled import cancellations
 from ...checkpointing.store.settled.cancellations import Became, CallToUndo, CancellationRow, CancelStatus
 from ...rules.cancelling import CANCELLED, CANCELLING, undo_key
 from ...rules.proposals import Proposal
-from ...tools.events import Event, EventEnvelope, moment_of
-from ...tools.ids import EventId, TraceId, WorkflowId, derive
+from ...tools.events import Event
+from ...tools.ids import derive
 from ...tools.principal import Principal
 from ...tools.results import ErrorResult
 from ...tracing.outside import outside_call
@@ -202,26 +202,11 @@ def _finish(engine: Engine, unit: Unit, row: CancellationRow, by: Principal) -> 
             "left": [{"key": call.key, "tool": call.tool, "why": call.why} for call in left],
         },
     )
-    unit.emit(_event(unit, InstanceCancelled(cancelled_by=by.id, undone=len(undone), left=len(left)), by), by)
+    event = InstanceCancelled(cancelled_by=by.id, undone=len(undone), left=len(left))
+    about = ("cancelled", unit.instance.workflow_id, unit.instance.revision)
+    unit.announce(event, by, source="/interlock/cancellations", about=about)
     if left:
         needed.left_over(engine, unit, by)
-
-
-def _event(unit: Unit, event: Event, by: Principal) -> EventEnvelope:
-    instance = unit.instance
-    return EventEnvelope.wrap(
-        event,
-        event_id=EventId(derive("evt", "cancelled", instance.workflow_id, instance.revision)),
-        occurred_at=moment_of(unit.now),
-        trace_id=TraceId(instance.trace_id),
-        workflow_id=WorkflowId(instance.workflow_id),
-        metadata={
-            "requestedBy": by.id,
-            "source": "/interlock/cancellations",
-            "tenant": instance.tenant,
-            "workflow": instance.workflow,
-        },
-    )
 
 
 def _facts(engine: Engine, known: dict[str, Any]) -> Mapping[str, Any]:

@@ -187,17 +187,17 @@ class Outcomes:
         unit.answer(result)
         return Outcome(result, unit.flush(), head=unit.instance.head_checkpoint)
 
-    def unknown(self, unit: Unit, entry: LedgerEntry, proposal: Proposal, problem: str) -> Broken:
+    def unknown(self, unit: Unit, entry: LedgerEntry, requester: Principal, problem: str) -> Broken:
         """Record that nobody knows what became of an attempt. Whoever was at it is refused from now on."""
         after = replace(entry, status=LedgerStatus.UNKNOWN, owner=None)
         unit.record(
             AuditKind.UNKNOWN,
-            proposal.requester,
+            requester,
             {"key": entry.idempotency_key, "attempt": entry.attempt, "arguments": entry.arguments, "problem": problem},
             tool=entry.tool,
             code=ErrorCode.OUTCOME_UNKNOWN.value,
         )
-        needed.broke_off(self.engine, unit, after, proposal.requester)
+        needed.broke_off(self.engine, unit, after, requester)
         unit.enter(entry, after)
         unit.set(lease_owner=None, lease_until=None, lease_epoch=unit.instance.lease_epoch + 1)
         unit.flush()

@@ -224,7 +224,7 @@ class Outside:
     def _unknown(self, connection: Connection, ready: Admitted, proposal: Proposal, problem: str) -> Broken:
         unit = self._own(connection, ready)
         assert ready.entry is not None  # noqa: S101 -- it was announced
-        return self._execution.outcomes.unknown(unit, ready.entry, proposal, problem)
+        return self._execution.outcomes.unknown(unit, ready.entry, proposal.requester, problem)
 
     def _withdraw(self, connection: Connection, ready: Admitted, proposal: Proposal) -> None:
         unit = self._own(connection, ready)

@@ -289,7 +289,7 @@ class Execution:
         self.check_line(unit)
         contract = self.engine.definition.contracts[proposal.tool]
         if contract.effect is not Effect.IDEMPOTENT or entry.tool_version != contract.version:
-            return self.outcomes.unknown(unit, entry, proposal, "the attempt was interrupted")
+            return self.outcomes.unknown(unit, entry, proposal.requester, "the attempt was interrupted")
         edge = next(
             (
                 edge
@@ -300,7 +300,7 @@ class Execution:
         )
         if edge is None:
             return self.outcomes.unknown(
-                unit, entry, proposal, "the attempt was interrupted, and the tool has no edge here any more"
+                unit, entry, proposal.requester, "the attempt was interrupted, and the tool has no edge here any more"
             )
         # It was admitted before it began, and nothing moved since. Asking the gate again could say no to what may have happened.
         bound = contract.bind_again(proposal.arguments, entry.arguments)
@@ -308,7 +308,7 @@ class Execution:
             return self.outcomes.unknown(
                 unit,
                 entry,
-                proposal,
+                proposal.requester,
                 "the attempt was interrupted, and a sensitive value that it ran with is on no record",
             )
         admission = Admission(edge, replace(bound, fingerprint=entry.fingerprint), None)

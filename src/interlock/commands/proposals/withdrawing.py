@@ -5,11 +5,10 @@ from functools import partial
 
 from sqlalchemy.engine import Connection
 
-from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Instance, Unit
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Instance
 from ...checkpointing.store import approvals as approval_rows
 from ...tools.errors import ConflictError, InProgress, PrincipalError
-from ...tools.events import Event, EventEnvelope, moment_of
-from ...tools.ids import EventId, TraceId, WorkflowId, derive
+from ...tools.events import Event
 from ...tools.principal import Principal
 from ...tools.results import Result
 from ..approvals.binding import closed_ref
@@ -89,7 +88,10 @@ def withdrawn(
         tool=current.tool,
         audit_ref=closed_ref(current.approval_id),
     )
-    unit.emit(_event(unit, current, by), by)
+    event = ApprovalWithdrawn(
+        approval_id=current.approval_id, tool=current.tool, requested_by=current.requester.id, withdrawn_by=by.id
+    )
+    unit.announce(event, by, source="/interlock/approvals", about=("withdrawn", current.approval_id))
     return after, unit.flush()
 
 
@@ -103,28 +105,6 @@ def _why_not(approval: ApprovalRequest, instance: Instance, by: Principal) -> Pr
         "and an approver can reject it.",
         code="not_entitled",
         details={"approvalId": approval.approval_id},
-    )
-
-
-def _event(unit: Unit, approval: ApprovalRequest, by: Principal) -> EventEnvelope:
-    event = ApprovalWithdrawn(
-        approval_id=approval.approval_id,
-        tool=approval.tool,
-        requested_by=approval.requester.id,
-        withdrawn_by=by.id,
-    )
-    return EventEnvelope.wrap(
-        event,
-        event_id=EventId(derive("evt", "withdrawn", approval.approval_id)),
-        occurred_at=moment_of(unit.now),
-        trace_id=TraceId(unit.instance.trace_id),
-        workflow_id=WorkflowId(unit.instance.workflow_id),
-        metadata={
-            "requestedBy": by.id,
-            "source": "/interlock/approvals",
-            "tenant": unit.instance.tenant,
-            "workflow": unit.instance.workflow,
-        },
     )
 
 

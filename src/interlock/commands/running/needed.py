@@ -11,8 +11,7 @@ from ...checkpointing.store import ApprovalRequest, LedgerEntry, Unit
 from ...checkpointing.store.delegating import delegations as delegation_rows
 from ...checkpointing.store.waits import Wait
 from ...tools.approvals import Approval
-from ...tools.events import Event, EventEnvelope, moment_of
-from ...tools.ids import EventId, TraceId, WorkflowId, derive
+from ...tools.events import Event, moment_of
 from ...tools.principal import Principal
 from .engine import Engine
 
@@ -104,21 +103,8 @@ def _emit(
 ) -> None:
     if not engine.definition.notify:
         return
-    instance = unit.instance
-    envelope = EventEnvelope.wrap(
-        event,
-        event_id=EventId(derive("evt", "needed", instance.workflow_id, event.reason, *about)),
-        occurred_at=moment_of(unit.now),
-        trace_id=TraceId(instance.trace_id),
-        workflow_id=WorkflowId(instance.workflow_id),
-        metadata={
-            "requestedBy": by.id,
-            "source": "/interlock/notifications",
-            "tenant": instance.tenant,
-            "workflow": instance.workflow,
-        },
-    )
-    unit.emit(envelope, by)
+    about = ("needed", unit.instance.workflow_id, event.reason, *about)
+    unit.announce(event, by, source="/interlock/notifications", about=about)
 
 
 def _moment(microseconds: int | None) -> dt.datetime | None:

@@ -106,7 +106,10 @@ def test_words_beside_a_call_are_replaced_and_the_call_runs(file: Place) -> None
     said = AIMessage(
         [{"type": "text", "text": "Your refund is done."}, {"type": "text", "text": " Really."}],
         tool_calls=[{"name": "order_refund", "args": {"amount": 40}, "id": "1"}],
-        additional_kwargs={"copy": "Your refund is done. Really."},
+        additional_kwargs={
+            "copy": "Your refund is done. Really.",
+            "parts": [{"text": "Your refund is done. Really."}],
+        },
     )
     case = file.open(flow(), [said, "Bye."])
     output = case.say()

@@ -1,6 +1,6 @@
 """A workflow's check of the model's own words: what it says of them, and a message with other words."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -110,13 +110,21 @@ def _is_text(block: Any) -> bool:
 
 
 def _unquoted(values: dict[str, Any], words: str, *, keep: Collection[str]) -> dict[str, Any]:
-    """The values without texts that quote the words: some providers repeat them there."""
+    """The values without those that quote the words, at any depth: some providers repeat them there."""
     quoted = words.strip()
-    return {
-        name: value
-        for name, value in values.items()
-        if name in keep or not isinstance(value, str) or quoted not in value
-    }
+    return {name: value for name, value in values.items() if name in keep or not _quotes(value, quoted)}
+
+
+def _quotes(value: Any, words: str) -> bool:
+    match value:
+        case str():
+            return words in value
+        case Mapping():
+            return any(_quotes(inner, words) for inner in value.values())
+        case list() | tuple():
+            return any(_quotes(inner, words) for inner in value)
+        case _:
+            return False
 
 
 __all__ = ["WITHHELD", "Heard", "Said", "Speech", "hear", "stopped", "text_of", "with_words"]

@@ -15,6 +15,13 @@ from .runs import Left, check_effects, count_points, go, insist, left_behind, re
 PRELOAD = ("tests.faults.runs", "langgraph.checkpoint.memory", "psycopg", "aiosqlite", "pytest")
 
 
+def one_of_each(points: Sequence[str], seed: int) -> Iterator[int]:
+    """For each named point one of the times that it is reached, as the ordinal among all points."""
+    choose = random.Random(seed)
+    for point in sorted(set(points)):
+        yield choose.choice([number for number, name in enumerate(points, 1) if name == point])
+
+
 @dataclass(frozen=True)
 class Subject:
     """One workflow on one database, and what it leaves behind when nothing happens to it."""
@@ -37,12 +44,6 @@ class Subject:
             left = child.result()
         assert not left.broken
         return cls(name, url, world, points, left, frozenset(tool for tool, _ in world.calls(thread)))
-
-    def one_of_each(self, seed: int) -> Iterator[int]:
-        """For each named point one of the times that it is reached, as the ordinal among all points."""
-        choose = random.Random(seed)
-        for point in sorted(set(self.points)):
-            yield choose.choice([number for number, name in enumerate(self.points, 1) if name == point])
 
     def killed_at(self, *ordinals: int, thread: str) -> int:
         """Kill it at these points, each time in a new process, then let it come to its end, and check what is left.

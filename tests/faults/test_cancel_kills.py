@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 import os
-import random
 import signal
 from typing import Any
 
@@ -19,7 +18,7 @@ from interlock.checkpointing.tables.workflow import cancellations, ledger, outbo
 from interlock.testing import Child, injected
 from interlock.tools import InterlockError
 
-from .kills import PRELOAD
+from .kills import PRELOAD, one_of_each
 from .outside import World, call_out
 from .test_races import at_once
 from .workflows import Address, bookings
@@ -159,15 +158,6 @@ def left_behind(url: str, world: World, case: str) -> dict[str, Any]:
         }
 
 
-def one_of_each(points: list[str]) -> list[int]:
-    """For each named point one of the times that it is reached: in CI; `INTERLOCK_FULL=1` kills at each time."""
-    choose = random.Random(19)
-    return [
-        choose.choice([number for number, name in enumerate(points, 1) if name == point])
-        for point in sorted(set(points))
-    ]
-
-
 def test_a_cancel_that_is_killed_at_any_point_undoes_everything_once(prepared_url: str, outside: World) -> None:
     scope = f"cancel-{prepared_url[:6]}"
     with Child(count_points, prepared_url, outside.address, f"{scope}-points", preload=PRELOAD) as child:
@@ -178,7 +168,7 @@ def test_a_cancel_that_is_killed_at_any_point_undoes_everything_once(prepared_ur
     assert expected["outside"] == ["charge", "send", "recall", "refund charge"]
     assert (expected["state"][:2], expected["broken"]) == (("cancelled", True), [])
     assert {became for _, became, _ in expected["calls"]} == {"undone"}
-    for ordinal in range(1, len(points) + 1) if EVERY else one_of_each(points):
+    for ordinal in range(1, len(points) + 1) if EVERY else one_of_each(points, 19):
         case = f"{scope}-{ordinal}"
         with Child(begin, prepared_url, outside.address, case) as child:
             child.result()

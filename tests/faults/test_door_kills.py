@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import random
 import signal
 from typing import Any
 
@@ -26,7 +25,7 @@ from interlock.testing import Child, injected
 from interlock.tools import OutcomeUnknown
 from interlock.tools.errors import ConflictError
 
-from .kills import PRELOAD
+from .kills import PRELOAD, one_of_each
 from .outside import World, call_out
 from .workflows import AT_MOST_ONCE, BOSS, CLERK, Address, Receipt, Till, bookings, close_till, look, open_till
 
@@ -158,15 +157,6 @@ def left_behind(url: str, address: Address, case: str) -> dict[str, Any]:
         }
 
 
-def one_of_each(points: list[str]) -> list[int]:
-    """For each named point one of the times that it is reached: in CI; `INTERLOCK_FULL=1` kills at each time."""
-    choose = random.Random(18)
-    return [
-        choose.choice([number for number, name in enumerate(points, 1) if name == point])
-        for point in sorted(set(points))
-    ]
-
-
 def test_a_program_that_is_killed_at_any_point_of_the_door_ends_as_if_it_had_not_been(
     prepared_url: str, outside: World
 ) -> None:
@@ -178,7 +168,7 @@ def test_a_program_that_is_killed_at_any_point_of_the_door_ends_as_if_it_had_not
     assert expected["booked"] == ["open", "close"]
     assert (expected["state"], expected["started"], expected["broken"]) == ("over", 1, [])
     assert len(set(points)) >= 6
-    for ordinal in range(1, len(points) + 1) if EVERY else one_of_each(points):
+    for ordinal in range(1, len(points) + 1) if EVERY else one_of_each(points, 18):
         case = f"{scope}-door-{ordinal}"
         with Child(serve, prepared_url, outside.address, case, kill_at=(None, ordinal)) as child:
             assert child.ended() == -signal.SIGKILL, points[ordinal - 1]

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from interlock.operations import Deliveries
 from interlock.testing import Child, injected
 
-from .kills import PRELOAD, Subject
+from .kills import PRELOAD, Subject, one_of_each
 from .outside import World
 from .runs import end_wait, left_behind
 from .workflows import CLERK, WORKFLOWS, built
@@ -25,7 +25,8 @@ def test_a_workflow_that_is_killed_at_any_point_ends_as_if_it_had_not_been(
     subject = Subject.undisturbed(name, prepared_url, outside)
 
     killed = sum(
-        subject.killed_at(ordinal, thread=f"{prepared_url[:6]}-{name}-{ordinal}") for ordinal in subject.one_of_each(7)
+        subject.killed_at(ordinal, thread=f"{prepared_url[:6]}-{name}-{ordinal}")
+        for ordinal in one_of_each(subject.points, 7)
     )
 
     assert killed == len(set(subject.points))

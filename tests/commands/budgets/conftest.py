@@ -1,31 +1,12 @@
-"""A store, on SQLite and on PostgreSQL, with a clock that the test moves."""
+"""The time that the budgets' store goes by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from interlock import WorkflowStore
 from interlock.testing import Clock
 
 
 @pytest.fixture
 def time() -> Clock:
     return Clock("2026-05-01T09:00:00+00:00")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'budgets.db'}"
-    return str(request.getfixturevalue("postgres_database"))
-
-
-@pytest.fixture
-def store(url: str, time: Clock) -> Iterator[WorkflowStore]:
-    opened = WorkflowStore(url, clock=time)
-    opened.setup()
-    yield opened
-    opened.close()

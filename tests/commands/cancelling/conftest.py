@@ -1,9 +1,6 @@
-"""A store for trips, on SQLite and on PostgreSQL, with a clock that the test moves."""
+"""Trips in a store, with a clock that the test moves."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,21 +13,6 @@ from .support import Trips, clock
 @pytest.fixture
 def time() -> Clock:
     return clock()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'trips.db'}"
-    return str(request.getfixturevalue("postgres_database"))
-
-
-@pytest.fixture
-def store(url: str, time: Clock) -> Iterator[WorkflowStore]:
-    opened = WorkflowStore(url, clock=time)
-    opened.setup()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from interlock.tools.canonical import canonical_json, to_json
 from interlock.tools.origins import Content, Id, Label, Own, Reaches
 
 ADA = Principal("ada")
-ROUNDS = 18
+ROUNDS = 24
 LINE = "The quick brown fox jumps over the lazy dog and goes on to the next page of the letter. "
 
 
@@ -102,11 +102,13 @@ def measure(label: str, url: str, pages: int, per_page: int) -> None:
                     if kind == "traced, cold":
                         capturing.forget()
                     spent.clear()
-                    took, made = step(graph)
-                    cpu[kind].append(took)
+                    cpu[kind].append(step(graph))
                     if kind in itself:
                         itself[kind].append(sum(spent))
-                    statements[kind].append(made)
+        for kind, made in statements.items():
+            if kind == "traced, cold":
+                capturing.forget()
+            made.append(counted(desks[kind.removesuffix(", cold")]))
         plain, asking, traced, cold = (statistics.median(cpu[name]) for name in cpu)
         ratio = statistics.median(one / other for one, other in zip(cpu["traced"], cpu["asking"], strict=True))
         counts = " and ".join(f"{statistics.median(made):.0f} {name}" for name, made in statements.items())
@@ -159,8 +161,15 @@ def tracing_itself() -> Iterator[list[float]]:
         yield spent
 
 
-def step(graph: WorkflowGraph) -> tuple[float, int]:
-    """One command at the door: milliseconds of CPU and statements."""
+def step(graph: WorkflowGraph) -> float:
+    """One command at the door: milliseconds of CPU."""
+    began = time.process_time()
+    graph.invoke({"messages": [("user", "go on")]}, THREAD, context=ADA)
+    return (time.process_time() - began) * 1000
+
+
+def counted(graph: WorkflowGraph) -> int:
+    """How many statements a command at the door takes; in a step of its own, since listening to statements takes time as well."""
     made = 0
 
     def count(*_: Any) -> None:
@@ -169,11 +178,9 @@ def step(graph: WorkflowGraph) -> tuple[float, int]:
 
     engine = graph.engine.store.database.engine
     sa.event.listen(engine, "before_cursor_execute", count)
-    began = time.process_time()
-    graph.invoke({"messages": [("user", "go on")]}, THREAD, context=ADA)
-    took = (time.process_time() - began) * 1000
+    step(graph)
     sa.event.remove(engine, "before_cursor_execute", count)
-    return took, made
+    return made
 
 
 THREAD: Any = {"configurable": {"thread_id": "t"}}

@@ -1,7 +1,7 @@
 """The sources of an instance's trusted values, as rows."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from . import clock
 from .statements import Prepared
 from .tables.sources import sources
 from .tables.workflow import instances
@@ -61,6 +62,33 @@ _heads = Prepared(
     .where(_of_instance)
     .order_by(sources.c.kept_at, sources.c.source_id)
 )
+_marks = Prepared(
+    sa.select(sources.c.source_id, sources.c.kept_at)
+    .where(_of_instance)
+    .order_by(sources.c.kept_at, sources.c.source_id)
+)
+_others = sources.alias("others")
+_first = Prepared(
+    lambda dialect: (
+        sa.select(
+            sources.c.source_id,
+            sources.c.salt,
+            sa.select(sa.func.count())
+            .select_from(_others)
+            .where(_others.c.workflow_id == sa.bindparam("workflow_id"))
+            .scalar_subquery(),
+            clock.now_on(dialect),
+        )
+        .where(_of_instance)
+        .order_by(sources.c.kept_at, sources.c.source_id)
+        .limit(1)
+    )
+)
+_since = Prepared(
+    sa.select(*(sources.c[name] for name in SourceHead._fields), sources.c.held)
+    .where(_of_instance, sources.c.kept_at >= sa.bindparam("since"))
+    .order_by(sources.c.kept_at, sources.c.source_id)
+)
 _held = Prepared(
     sa.select(sources.c.source_id, sources.c.held)
     .where(_of_instance, sources.c.kept_at >= sa.bindparam("since"))
@@ -80,6 +108,56 @@ def heads(connection: Connection, workflow_id: str) -> list[SourceHead]:
         if hasattr(salt, "place"):  # it was decrypted
             check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": salt, "held": None})
         found.append(SourceHead(source_id, tenant, _KINDS[kind], name, audit_ref, salt, kept_at))
+    return found
+
+
+class First(NamedTuple):
+    """The source of an instance that came first, whose key the others share."""
+
+    salt: str
+    number: int
+    """How many sources the instance has."""
+    now: int
+    """What the database's clock says; microseconds since 1970 UTC."""
+
+
+def first(connection: Connection, workflow_id: str) -> First | None:
+    """The source of an instance that came first; None where it has none.
+
+    Raises:
+        StoreError: It was encrypted for another row.
+    """
+    found = _first.all(connection, {"workflow_id": workflow_id})
+    if not found:
+        return None
+    source_id, salt, number, now = found[0]
+    check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": salt, "held": None})
+    return First(salt, int(number), int(now))
+
+
+def marks(connection: Connection, workflow_id: str) -> dict[str, int]:
+    """The ids of an instance's sources, oldest first, each with when it was kept."""
+    return dict(_marks.all(connection, {"workflow_id": workflow_id}))
+
+
+def added(connection: Connection, workflow_id: str, wanted: Mapping[str, int]) -> list[Source]:
+    """Some sources of an instance with what is kept of them, oldest first.
+
+    Args:
+        connection: Where.
+        workflow_id: The instance.
+        wanted: Their ids, each with when it was kept.
+
+    Raises:
+        StoreError: One was encrypted for another row.
+    """
+    found = []
+    for *head, held in _since.all(connection, {"workflow_id": workflow_id, "since": min(wanted.values(), default=0)}):
+        one = SourceHead(*head)
+        if one.source_id in wanted:
+            place = {"workflow_id": workflow_id, "source_id": one.source_id, "salt": one.salt, "held": held}
+            check_place(sources, place)
+            found.append(Source(workflow_id, held=held, **one._replace(kind=_KINDS[one.kind])._asdict()))
     return found
 
 
@@ -129,4 +207,18 @@ def new_salt() -> str:
     return secrets.token_hex(32)
 
 
-__all__ = ["Source", "SourceHead", "SourceKind", "erase_words", "heads", "held", "insert", "new_salt", "whole"]
+__all__ = [
+    "First",
+    "Source",
+    "SourceHead",
+    "SourceKind",
+    "added",
+    "erase_words",
+    "first",
+    "heads",
+    "held",
+    "insert",
+    "marks",
+    "new_salt",
+    "whole",
+]

@@ -6,7 +6,7 @@ import hmac
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from sqlalchemy.engine import Connection
 
 from ...checkpointing import sources as source_rows
-from ...checkpointing.sources import Source, SourceHead, SourceKind
+from ...checkpointing.sources import Source, SourceKind
 from ...checkpointing.store import Instance, Unit
 from ...rules.definition import Definition
 from ...rules.origins.holding import Fields, Hashed, Held, Word, of_output, of_words
@@ -48,94 +48,107 @@ class Sources:
     instance: Instance
 
     @cached_property
-    def kept(self) -> list[SourceHead]:
-        """All that can be looked into: those of the key that came first, of its tenant, and of nobody but the person served."""
-        found = source_rows.heads(self.connection, self.instance.workflow_id)
-        return [
-            one
-            for one in found
-            if one.salt == found[0].salt
-            and one.tenant == self.instance.tenant
-            and (one.kind is SourceKind.OUTPUT or one.name == self._served)
-        ]
+    def marks(self) -> dict[str, int]:
+        """The ids of all sources of the instance, oldest first, each with when it was kept."""
+        return source_rows.marks(self.connection, self.instance.workflow_id)
 
-    @property
+    @cached_property
     def salt(self) -> str:
-        """The key of the instance's hashes."""
-        return self.kept[0].salt if self.kept else source_rows.new_salt()
+        """The key of the instance's hashes: that of the source which came first."""
+        return self._known.salt if self.marks else source_rows.new_salt()
 
     def index(self) -> Index:
-        """What values are looked for in."""
-        if not self.kept:
-            return Index((), hashed_with(source_rows.new_salt()))
-        return _known.index(
-            (self.salt, self.instance.tenant, self._served), {one.source_id: one for one in self.kept}, self._held
-        )
+        """What values are looked for in: the sources of the instance's key and tenant, and of nobody but the person served."""
+        return self._known.index if self.marks else Index((), hashed_with(source_rows.new_salt()))
 
-    @property
-    def _served(self) -> str:
-        return self.instance.started_by.id if self.instance.served is None else self.instance.served
+    @cached_property
+    def _known(self) -> "_Known":
+        served = self.instance.started_by.id if self.instance.served is None else self.instance.served
+        key = self.instance.workflow_id, self.instance.tenant, served
+        return _remembered.known(key, self.marks, self._read)
 
-    def _held(self, wanted: Sequence[SourceHead]) -> Iterator[Held]:
-        for text in source_rows.held(self.connection, self.instance.workflow_id, wanted):
-            yield Held.from_json(json.loads(text))
+    def _read(self, wanted: Mapping[str, int]) -> list[Source]:
+        return source_rows.added(self.connection, self.instance.workflow_id, wanted)
 
 
+@dataclass(frozen=True)
 class _Known:
+    """What is known of one instance's sources."""
+
+    ids: frozenset[str]
+    """The sources that were read."""
+    salt: str
+    index: Index
+
+
+class _Remembered:
     """Indexes of the instances that were worked on last, so that a source is read once and not at each call.
 
-    A source never changes. One that was read in a transaction that came to nothing is missing among those that are there, and then
-    the index is recreated.
+    A source never changes, and its id is never used again. One that was read in a transaction that was rolled back, or that was erased,
+    is missing among those that are there, and then the index is built again.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._indexes: OrderedDict[tuple[str, str, str], tuple[frozenset[str], Index]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
 
-    def index(
+    def known(
         self,
         key: tuple[str, str, str],
-        sources: Mapping[str, SourceHead],
-        read: Callable[[Sequence[SourceHead]], Iterable[Held]],
-    ) -> Index:
-        """The index of an instance.
+        marks: Mapping[str, int],
+        read: Callable[[Mapping[str, int]], Sequence[Source]],
+    ) -> _Known:
+        """What is known of an instance's sources, with those that were added since.
 
         Args:
-            key: The key of its hashes, its tenant and the person served.
-            sources: The sources that are there, by their ids.
-            read: Gives what is kept of some of them.
+            key: The instance, its tenant and the person served.
+            marks: The sources that are there, by their ids, each with when it was kept.
+            read: Gives some of them, oldest first.
         """
         with self._lock:
-            known, index = self._indexes.pop(key, (frozenset[str](), Index((), hashed_with(key[0]))))
-        if not known <= sources.keys():
-            known, index = frozenset(), Index((), hashed_with(key[0]))
-        missing = [one for name, one in sources.items() if name not in known]
-        if missing:
-            index.add(read(missing), [_named(one) for one in missing])
+            known = self._known.pop(key, None)
+        if known is not None and not known.ids <= marks.keys():
+            known = None
+        if known is not None and len(known.ids) == len(marks):
+            missing: Mapping[str, int] = {}
+        else:
+            missing = marks if known is None else {one: at for one, at in marks.items() if one not in known.ids}
+        new = read(missing) if missing else []
+        if known is None:
+            salt = new[0].salt if new else source_rows.new_salt()
+            known = _Known(frozenset(), salt, Index((), hashed_with(salt)))
+        _, tenant, served = key
+        counted = [
+            one
+            for one in new
+            if one.salt == known.salt and one.tenant == tenant and (one.kind is SourceKind.OUTPUT or one.name == served)
+        ]
+        known.index.add((Held.from_json(json.loads(one.held)) for one in counted), [_named(one) for one in counted])
+        known = replace(known, ids=frozenset(marks))
         with self._lock:
-            # Who comes while it is taken out makes one of their own. One that is looked into may grow: a trusted value stays one.
-            self._indexes[key] = (known | sources.keys(), index)
-            while len(self._indexes) > _REMEMBERED:
-                self._indexes.popitem(last=False)
-        return index
+            # A transaction that asks meanwhile builds an index of its own. An index in use may grow: a trusted value stays one.
+            self._known[key] = known
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return known
 
     def clear(self) -> None:
         """Forget all of them."""
         with self._lock:
-            self._indexes.clear()
+            self._known.clear()
 
 
-def _named(head: SourceHead) -> Named:
-    return Named(head.kind.value, head.name, head.audit_ref, head.kept_at)
+def _named(source: Source) -> Named:
+    return Named(source.kind.value, source.name, source.audit_ref, source.kept_at)
 
 
 _REMEMBERED = 64
-_known = _Known()
+_remembered = _Remembered()
 
 
 def forget() -> None:
     """Forget the indexes that this process remembers; another process starts without them."""
-    _known.clear()
+    _remembered.clear()
 
 
 def hashed_with(salt: str) -> Hashed:
@@ -171,8 +184,8 @@ def keep_words(
     """
     if not texts or not is_kept(engine.definition, principal):
         return
-    kept = source_rows.heads(connection, workflow_id)
-    salt = kept[0].salt if kept else source_rows.new_salt()
+    first = source_rows.first(connection, workflow_id)
+    salt = source_rows.new_salt() if first is None else first.salt
     held = _joined([of_words(text, hashed_with(salt)) for text in texts], hashed_with(salt))
     source = Source(
         workflow_id=workflow_id,
@@ -183,9 +196,9 @@ def keep_words(
         audit_ref=None,
         salt=salt,
         held=canonical_json(held.to_json()),
-        kept_at=engine.store.now(connection),
+        kept_at=engine.store.now(connection, read=None if first is None else first.now),
     )
-    _keep(connection, source, len(kept))
+    _keep(connection, source, 0 if first is None else first.number)
 
 
 def is_kept(definition: Definition, principal: Principal) -> bool:
@@ -250,8 +263,8 @@ def keep_output(unit: Unit, definition: Definition, ready: Admitted, output: JSO
         held=text,
         kept_at=unit.now,
     )
-    if all(one.source_id != source.source_id for one in sources.kept):  # the same that was read before is kept once
-        _keep(unit.connection, source, len(sources.kept))
+    if source.source_id not in sources.marks:  # the same that was read before is kept once
+        _keep(unit.connection, source, len(sources.marks))
 
 
 def _fields_of(contract: ToolContract) -> Fields:

@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import faulthandler
+import gc
 import os
+import signal
+import sys
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +26,18 @@ from interlock.workflows.retail import open_shop, retail_workflow
 from interlock.workflows.retail.sample_shop import sample_shop
 
 DEADLINE = "4s"
+
+
+def _stand(*_: Any) -> None:
+    """Write down where each thread and each task stands."""
+    faulthandler.dump_traceback(all_threads=True)
+    for task in (one for one in gc.get_objects() if isinstance(one, asyncio.Task) and not one.done()):
+        task.print_stack(file=sys.stderr)
+    sys.stderr.flush()
+
+
+if "CHAOS_RELEASE" in os.environ:  # this is a worker, and not the test
+    signal.signal(signal.SIGUSR1, _stand)
 
 
 def _said(messages: list[BaseMessage]) -> str:

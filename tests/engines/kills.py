@@ -11,14 +11,14 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
 import sys
+import tempfile
 import time
+import traceback
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,7 +29,8 @@ from interlock.engines import Runs
 from interlock.tools.errors import ConflictError, StoreUnavailable
 from interlock.workflows.case.tables import cases
 from interlock.workflows.engagement.events import MessageDelivered
-from tests.engines.chaos_app import FLOWS, SPECS, fill
+from tests.engines.chaos_app import FLOWS, fill
+from tests.engines.fleet import TO_STOP, Fleet
 from tests.events.support import envelope
 
 FIRST = 100_000
@@ -40,7 +41,11 @@ AHEAD = 500
 EVERY = 30.0
 """Seconds between two lines of how far it is."""
 LAST = 900.0
-"""Seconds that those which have begun get to end in."""
+"""Seconds that those which have begun get to end in, once no more are begun."""
+STALL = 300.0
+"""Seconds without a run that begins or ends, after which it is given up."""
+BUSY = ("due", "again", "running")
+"""What a job in the queue may be that nobody has to look at."""
 SUPERVISOR = Principal("sue", roles=frozenset({"supervisor"}))
 ENDS = {"case": {"closed"}, "engagement": {"closed", "escalated"}, "retail-desk": {"handed_over"}}
 TOOLS = {
@@ -74,79 +79,16 @@ class Report:
     seconds: float = 0.0
     states: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is worth knowing, and no fault."""
     done: Disturbed = field(default_factory=Disturbed)
-
-
-class Fleet:
-    """Worker processes."""
-
-    def __init__(self, url: str, *, workers: int, concurrency: int, log: Any) -> None:
-        self._url, self._concurrency, self._log = url, concurrency, log
-        self.release = 1
-        self.processes = [self._started() for _ in range(workers)]
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        apps = [part for spec in SPECS.values() for part in ("--app", spec)]
-        options = [
-            "--concurrency",
-            str(self._concurrency),
-            "--takeover",
-            "4s",
-            "--deadlines",
-            "1",
-            "--connections",
-            "8",
-        ]
-        return subprocess.Popen(
-            [sys.executable, "-m", "interlock", "work", *apps, "--db", self._url, *options],
-            env={**os.environ, "CHAOS_RELEASE": str(self.release), "PYTHONPATH": os.getcwd()},
-            stdout=self._log,
-            stderr=self._log,
-        )
-
-    def kill(self, which: int) -> None:
-        self.processes[which].kill()
-        self.processes[which].wait()
-        self._start(which)
-
-    def _start(self, which: int) -> None:
-        self.processes[which] = self._started()
-
-    def deploy(self) -> None:
-        """One after another: told to stop, ended, started with the next release."""
-        self.release += 1
-        for which, process in enumerate(self.processes):
-            # One that was started a moment ago does not listen yet, has begun nothing, and dies of the signal.
-            listens = _catches(process.pid, signal.SIGTERM)
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(120)
-            assert code == 0 or (code == -signal.SIGTERM and not listens), (
-                f"a worker that was told to stop ended with {code}"
-            )
-            self._start(which)
-
-    def close(self) -> None:
-        for process in self.processes:
-            process.send_signal(signal.SIGCONT)
-            process.send_signal(signal.SIGTERM)
-        for process in self.processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(60)
-            process.kill()
-            process.wait()
-
-
-def _catches(pid: int, sign: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal, as Linux says it."""
-    caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
-    return bool(int(caught.split()[1], 16) >> (sign - 1) & 1)
 
 
 class Outside:
     """Whoever decides and delivers, in any order, and again where an answer was lost."""
 
     def __init__(self, graphs: dict[str, WorkflowGraph], chance: random.Random) -> None:
-        self._graphs, self._chance = graphs, chance
+        self._graphs, self.chance = graphs, chance
         self._delivered: set[str] = set()
 
     def begin(self, queue: Runs, numbers: range) -> int:
@@ -167,7 +109,7 @@ class Outside:
 
     def _decide(self, graph: WorkflowGraph) -> None:
         found = [*graph.instances.approvals(limit=200).approvals]
-        self._chance.shuffle(found)
+        self.chance.shuffle(found)
         for one in found:
             by = SUPERVISOR if graph.engine.definition.name == "case" else one.requester
             with contextlib.suppress(ConflictError):
@@ -187,6 +129,37 @@ class Outside:
             self._delivered.add(wait_id)
 
 
+class Watch:
+    """The loop's view: what has been begun and has ended, said now and then."""
+
+    def __init__(self, graph: WorkflowGraph, say: Callable[[str], None]) -> None:
+        self._graph, self._say = graph, say
+        self.began = self._said = self._moved = time.monotonic()
+        self._seen = (0, 0)
+        self.ended = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it has gone on."""
+        return time.monotonic() - self.began
+
+    @property
+    def still(self) -> float:
+        """For how long no run has begun or ended."""
+        return time.monotonic() - self._moved
+
+    def look(self, report: Report) -> None:
+        """Count what has ended; where the database is away, the last count stays."""
+        with contextlib.suppress(StoreUnavailable), self._graph.engine.store.read() as connection:
+            statement = sa.select(sa.func.count()).select_from(instances).where(instances.c.finished == 1)
+            self.ended = int(connection.execute(statement).scalar_one())
+        if self._seen != (report.runs, self.ended):
+            self._seen, self._moved = (report.runs, self.ended), time.monotonic()
+        if time.monotonic() - self._said > EVERY:
+            self._said = time.monotonic()
+            self._say(f"{self.seconds:6.0f} s: {self.ended} of {report.runs} ended; {report.done}")
+
+
 def run(
     url: str,
     *,
@@ -195,56 +168,94 @@ def run(
     workers: int = 3,
     concurrency: int = 4,
     seconds: float = 3600.0,
+    last: float = LAST,
+    patience: float = TO_STOP,
     seed: int = 7,
     restart: Callable[[], None] | None = None,
     say: Callable[[str], None] = lambda _: None,
     log_file: str | None = None,
 ) -> Report:
-    """Run them all, or as many as can be begun in so many seconds, and look at how they ended."""
+    """Run them all, or as many as can be begun in so many seconds, and look at how they ended.
+
+    It ends with that look in any case: when runs do not end within `last` seconds, when nothing moves for `STALL` seconds, when a worker
+    does not stop within `patience` seconds, when an error happens here, and when it is interrupted (then nothing more is begun; interrupted
+    again, it looks at once).
+    """
     chance, report = random.Random(seed), Report(0)
     saver = SQLCheckpointer(url, capacity=Capacity(connections=8))
     saver.setup()
     fill(saver.database, range(FIRST, FIRST + runs))
     graphs = {name: flow().compile(saver) for name, flow in FLOWS.items()}
-    with open(log_file or os.devnull, "wb") as log, contextlib.ExitStack() as stack:
+    watch = Watch(graphs["case"], say)
+    with open(log_file or os.devnull, "ab") as log, contextlib.ExitStack() as stack:
         queue = Runs(graphs.values(), url, per_tenant=8, capacity=Capacity(connections=4))
         stack.callback(queue.close)
-        began = time.monotonic()
-        fleet = Fleet(url, workers=workers, concurrency=concurrency, log=log)
+        fleet = Fleet(url, workers=workers, concurrency=concurrency, log=log, patience=patience)
         stack.callback(fleet.close)
         outside = Outside(graphs, chance)
         plan = _plan(disturbed, chance)
-        stopped: dict[int, float] = {}
-        said, ended = began, 0
-        while True:
-            now = time.monotonic()
-            is_over = report.runs == runs or now - began > seconds
-            if not is_over:
-                room = min(AT_ONCE, runs - report.runs, AHEAD - (report.runs - ended))
-                report.runs += outside.begin(queue, range(FIRST + report.runs, FIRST + report.runs + max(room, 0)))
-            outside.act()
-            ended = _ended(graphs["case"])
-            for which, until in [*stopped.items()]:
-                if time.monotonic() > until:
-                    fleet.processes[which].send_signal(signal.SIGCONT)
-                    del stopped[which]
-            while plan and plan[0][0] <= max(ended / runs, (now - began) / seconds):
-                _disturb(plan.pop(0)[1], fleet, stopped, chance, restart, report.done)
-            if now - said > EVERY:
-                said = now
-                say(f"{now - began:6.0f} s: {ended} of {report.runs} ended; {report.done}")
-            if is_over and ended >= report.runs and not plan and not stopped:
+        for is_last in (False, True):
+            try:
+                _all_of_it(runs, seconds, last, is_last, queue, fleet, outside, plan, watch, restart, report)
                 break
-            if now - began > seconds + LAST:
-                report.wrong.append(f"only {ended} of {report.runs} ended in {seconds + LAST} s")
-                break
-            time.sleep(0.05)
-        report.seconds = time.monotonic() - began
-        _wait_for_quiet(queue)
-        report.wrong += [f"in the queue: {one}" for one in queue.list(status="person", tenant=None)]
+            except KeyboardInterrupt:
+                report.wrong.append(f"it was interrupted after {watch.seconds:.0f} s, with {report.runs} begun")
+                seconds, plan = 0.0, []
+            except Exception:  # what has been run is looked at all the same
+                report.wrong.append(
+                    f"an error of the test itself after {watch.seconds:.0f} s: {traceback.format_exc()}"
+                )
+                seconds, plan = 0.0, []
+            say(report.wrong[-1])
+        report.seconds = watch.seconds
+        report.wrong += fleet.wrong
+        report.wrong += _wait_for_quiet(queue)
+    say(f"{watch.seconds:6.0f} s: looks at {report.runs} runs")
     _look(graphs, report, range(FIRST, FIRST + report.runs))
     saver.close()
     return report
+
+
+def _all_of_it(
+    runs: int,
+    seconds: float,
+    last: float,
+    is_last: bool,
+    queue: Runs,
+    fleet: Fleet,
+    outside: Outside,
+    plan: list[tuple[float, str]],
+    watch: Watch,
+    restart: Callable[[], None] | None,
+    report: Report,
+) -> None:
+    begun_until = watch.began + seconds
+    ends_by = max(begun_until, time.monotonic()) + last if is_last else begun_until + last
+
+    def meanwhile() -> None:
+        outside.act()
+        watch.look(report)
+
+    while True:
+        is_over = report.runs == runs or time.monotonic() > begun_until
+        if not is_over:
+            room = min(AT_ONCE, runs - report.runs, AHEAD - (report.runs - watch.ended))
+            report.runs += outside.begin(queue, range(FIRST + report.runs, FIRST + report.runs + max(room, 0)))
+        meanwhile()
+        fleet.wake()
+        fleet.replace_ended()
+        while plan and plan[0][0] <= max(watch.ended / runs, watch.seconds / seconds):
+            _disturb(plan.pop(0)[1], fleet, outside.chance, restart, meanwhile, report)
+        if is_over and watch.ended >= report.runs and not plan and fleet.are_all_awake:
+            return
+        if time.monotonic() > ends_by or watch.still > STALL:
+            fleet.wake(everyone=True)
+            report.wrong.append(
+                f"only {watch.ended} of {report.runs} ended in {watch.seconds:.0f} s, and nothing began or ended in the last "
+                f"{watch.still:.0f} s; was still to be done: {plan}"
+            )
+            return
+        time.sleep(0.05)
 
 
 def _plan(disturbed: Disturbed, chance: random.Random) -> list[tuple[float, str]]:
@@ -258,42 +269,46 @@ def _plan(disturbed: Disturbed, chance: random.Random) -> list[tuple[float, str]
 def _disturb(
     kind: str,
     fleet: Fleet,
-    stopped: dict[int, float],
     chance: random.Random,
     restart: Callable[[], None] | None,
-    done: Disturbed,
+    meanwhile: Callable[[], None],
+    report: Report,
 ) -> None:
     which = chance.randrange(len(fleet.processes))
     match kind:
         case "kills":
-            stopped.pop(which, None)
             fleet.kill(which)
         case "stops":
-            fleet.processes[which].send_signal(signal.SIGSTOP)
-            stopped[which] = time.monotonic() + 7.0
+            fleet.stop(which, seconds=7.0)
         case "restarts" if restart is not None:
-            restart()
+            _restarted(restart, report)
         case "deploys":
-            for one in [*stopped]:
-                fleet.processes[one].send_signal(signal.SIGCONT)
-                del stopped[one]
-            fleet.deploy()
-    setattr(done, kind, getattr(done, kind) + 1)
+            fleet.deploy(meanwhile)
+    setattr(report.done, kind, getattr(report.done, kind) + 1)
 
 
-def _ended(graph: WorkflowGraph) -> int:
-    while True:
-        with contextlib.suppress(StoreUnavailable), graph.engine.store.read() as connection:
-            statement = sa.select(sa.func.count()).select_from(instances).where(instances.c.finished == 1)
-            return int(connection.execute(statement).scalar_one())
-        time.sleep(0.2)
+def _restarted(restart: Callable[[], None], report: Report) -> None:
+    """Restart the database. A busy machine may take longer than the server's program waits, which then says that it failed."""
+    for _ in range(5):
+        try:
+            return restart()
+        except AssertionError as error:
+            report.notes.append(f"the database had to be restarted again: {error}")
+            time.sleep(2.0)
+    return restart()
 
 
-def _wait_for_quiet(queue: Runs) -> None:
+def _wait_for_quiet(queue: Runs) -> list[str]:
+    """Wait until nothing is queued, for a minute; what is left then, and what waits for a person, in words."""
+    busy: list[Any] = []
     for _ in range(600):
-        if not any(queue.list(status=status, tenant=None, limit=1) for status in ("due", "again", "running")):
-            return
+        with contextlib.suppress(StoreUnavailable):
+            busy = [one for status in BUSY for one in queue.list(status=status, tenant=None, limit=5)]
+            if not busy:
+                break
         time.sleep(0.1)
+    needs = queue.list(status="person", tenant=None)
+    return [*(f"in the queue still: {one}" for one in busy), *(f"in the queue: {one}" for one in needs)]
 
 
 def _look(graphs: dict[str, WorkflowGraph], report: Report, numbers: range) -> None:
@@ -350,9 +365,19 @@ def main() -> None:
     for name, default in (("runs", 300), ("kills", 10), ("stops", 3), ("restarts", 0), ("deploys", 1), ("workers", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seconds", type=float, default=7200.0, help="begin no run after so many seconds")
-    parser.add_argument("--log", help="keep what the workers say in this file")
+    parser.add_argument(
+        "--log", help="where to keep what the workers say; a temporary file, which is kept if something is wrong"
+    )
     given = parser.parse_args()
     wanted = Disturbed(given.kills, given.stops, given.restarts, given.deploys)
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # ended from outside, it looks at what has been run as well
+    log = given.log or tempfile.mkstemp(prefix="interlock-kills-", suffix=".log")[1]
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
     with database(bool(given.restarts)) as (url, restart):
         report = run(
             url,
@@ -361,12 +386,18 @@ def main() -> None:
             workers=given.workers,
             seconds=given.seconds,
             restart=restart,
-            say=print,
-            log_file=given.log,
+            say=say,
+            log_file=log,
         )
-    print(f"{report.runs} runs of {given.runs} in {report.seconds:.0f} s: {dict(report.states)}; {report.done}")
-    for line in report.wrong[:50]:
-        print(line)
+    say(f"{report.runs} runs of {given.runs} in {report.seconds:.0f} s: {dict(report.states)}; {report.done}")
+    for line in [*report.notes, *report.wrong[:50]]:
+        say(line)
+    if report.wrong:
+        say(f"{len(report.wrong)} things are wrong. The workers' log: {log}")
+    else:
+        say("Nothing is wrong.")
+        if given.log is None:
+            os.unlink(log)
     sys.exit(1 if report.wrong else 0)
 
 

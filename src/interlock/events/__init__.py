@@ -1,21 +1,8 @@
-"""Events on their way: the outbox relay, the buses, CloudEvents, and the contracts that events have."""
+"""Events on their way: the outbox relay, the buses, CloudEvents, and the contracts that events have.
 
-from .bus import Bus, Handler, Message, WireFormat, message_of
-from .envelopes import reply, source_of
-from .in_process import InProcessBus
-from .relay import Relay, RelayOptions, RelayThread, Round
+The public names are in `__init__.pyi`. A name's module is imported when the name is first used.
+"""
 
-__all__ = [
-    "Bus",
-    "Handler",
-    "InProcessBus",
-    "Message",
-    "Relay",
-    "RelayOptions",
-    "RelayThread",
-    "Round",
-    "WireFormat",
-    "message_of",
-    "reply",
-    "source_of",
-]
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,14 +1,15 @@
 """What a workflow claims of all its paths, and proving it."""
 
 import abc
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from ..pictures.picture import Picture
-from ..pictures.proof import picture_of_proof
 from ..rules.claims.checker import BOUND, Proof, check
 from ..rules.claims.compiling import check_claim
 from ..rules.claims.language import Claim
 from ..rules.definition import Definition
+
+if TYPE_CHECKING:
+    from ..pictures.picture import Picture
 
 
 class Claiming(abc.ABC):
@@ -52,12 +53,14 @@ class Claiming(abc.ABC):
         """
         return check(self.checked(), claims or self._claims, bound=bound)
 
-    def picture_of(self, proof: Proof) -> Picture:
+    def picture_of(self, proof: Proof) -> "Picture":
         """The workflow with the path lit that breaks a claim, each step with its number; for a claim that holds, with nothing lit.
 
         Args:
             proof: What `prove` gave.
         """
+        from ..pictures.proof import picture_of_proof  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         return picture_of_proof(self.checked(), proof)
 
 

@@ -6,7 +6,7 @@ waits for and keeps an answer of a wrong shape for ever. Everything else is Lang
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
@@ -22,13 +22,8 @@ from ..commands.running.proposing import take_turn
 from ..commands.running.scope import CHECKPOINTER, RUNTIME, forged_keys
 from ..nodes.channels import OWN_CHANNELS, Input
 from ..operations.compiled import Config
-from ..operations.instances import Instances
 from ..operations.refusals import record_refusal
-from ..operations.stepping import Stepper
 from ..operations.time_travel import check_travel
-from ..pictures.comparison import Comparison, compare
-from ..pictures.picture import Picture, picture_of
-from ..pictures.side_by_side import SideBySide, side_by_side
 from ..tools.errors import InputError, InvalidInput
 from ..tools.principal import Principal
 from .answers import Answers
@@ -37,6 +32,13 @@ from .inputs import is_taken
 from .invoking import Invoking
 from .traced_run import traced_run
 from .turns import Turn
+
+if TYPE_CHECKING:  # a run needs neither pictures nor the operations from outside
+    from ..operations.instances import Instances
+    from ..operations.stepping import Stepper
+    from ..pictures.comparison import Comparison
+    from ..pictures.picture import Picture
+    from ..pictures.side_by_side import SideBySide
 
 COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
 """A config that has one of these stands for its own thread, wherever it is used."""
@@ -57,8 +59,10 @@ class WorkflowGraph(Invoking):
         return cast("Engine", self.builder.interlock)  # type: ignore[attr-defined]
 
     @property
-    def instances(self) -> Instances:
+    def instances(self) -> "Instances":
         """The instances of this workflow: their state, their record, and the ways to act on them from outside."""
+        from ..operations.instances import Instances  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         return Instances(self)
 
     def stream(self, input: Any, config: Config | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
@@ -120,30 +124,38 @@ class WorkflowGraph(Invoking):
         async for chunk in run.adrive(super().astream(given, run.config, **kwargs)):
             yield chunk
 
-    def picture(self) -> Picture:
+    def picture(self) -> "Picture":
         """The workflow as a picture; `instances.picture(config)` shows where one instance stands."""
+        from ..pictures.picture import picture_of  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         return picture_of(self.engine.definition)
 
-    def stepper(self, config: Config, *, context: Principal | None = None) -> Stepper:
+    def stepper(self, config: Config, *, context: Principal | None = None) -> "Stepper":
         """Go through one thread step by step; in a notebook it shows the state of the workflow after each."""
+        from ..operations.stepping import Stepper  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         return Stepper(self, config, context)
 
-    def side_by_side(self, config: Config, *, by: Principal | None = None) -> SideBySide:
+    def side_by_side(self, config: Config, *, by: Principal | None = None) -> "SideBySide":
         """The conversation of a thread beside where its workflow stands: two things, kept in two places.
 
         Args:
             config: The thread.
             by: Who looks; without one it is the application.
         """
+        from ..pictures.side_by_side import side_by_side  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         messages = self.get_state(config, by=by).values.get("messages", [])
         return side_by_side(messages, self.instances.snapshot(config, by=by).to_json())
 
-    async def aside_by_side(self, config: Config, *, by: Principal | None = None) -> SideBySide:
+    async def aside_by_side(self, config: Config, *, by: Principal | None = None) -> "SideBySide":
         """As `side_by_side`."""
+        from ..pictures.side_by_side import side_by_side  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         messages = (await self.aget_state(config, by=by)).values.get("messages", [])
         return side_by_side(messages, (await self.instances.asnapshot(config, by=by)).to_json())
 
-    def compare(self, before: Config, after: Config, *, by: Principal | None = None) -> Comparison:
+    def compare(self, before: Config, after: Config, *, by: Principal | None = None) -> "Comparison":
         """What differs between two checkpoints, each named by a config with its `checkpoint_id`.
 
         Args:
@@ -151,10 +163,14 @@ class WorkflowGraph(Invoking):
             after: The other.
             by: Who looks; without one it is the application.
         """
+        from ..pictures.comparison import compare  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         return compare(self.get_state(before, by=by), self.get_state(after, by=by))
 
-    async def acompare(self, before: Config, after: Config, *, by: Principal | None = None) -> Comparison:
+    async def acompare(self, before: Config, after: Config, *, by: Principal | None = None) -> "Comparison":
         """As `compare`."""
+        from ..pictures.comparison import compare  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         return compare(await self.aget_state(before, by=by), await self.aget_state(after, by=by))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:

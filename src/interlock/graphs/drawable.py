@@ -1,11 +1,13 @@
 """A workflow as a picture: in notebooks and documents."""
 
 import abc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..pictures.picture import Picture, picture_of
 from ..rules.definition import Definition
 from ..tools.errors import WorkflowDefinitionError
+
+if TYPE_CHECKING:
+    from ..pictures.picture import Picture
 
 
 class Drawable(abc.ABC):
@@ -15,12 +17,14 @@ class Drawable(abc.ABC):
     def definition(self) -> Definition:
         """The workflow as plain data, checked, and its claims proved."""
 
-    def picture(self) -> Picture:
+    def picture(self) -> "Picture":
         """The workflow as a picture: shown by notebooks, and saved with `picture().save("workflow.svg")`.
 
         Raises:
             WorkflowDefinitionError: The workflow cannot work, and so cannot be drawn.
         """
+        from ..pictures.picture import picture_of  # noqa: PLC0415 -- imported when it is used: a run needs none of it
+
         return picture_of(self.definition())
 
     def to_mermaid(self) -> str:

@@ -1,10 +1,10 @@
 """Acting on workflow instances from outside the graph: looking, deciding, delivering events, keeping deadlines, stepping.
 
 Open `instances.py` first.
+
+The public names are in `__init__.pyi`. A name's module is imported when the name is first used.
 """
 
-from .deliveries import Deliveries, Ticked
-from .event_service import EventService
-from .instances import Instances
+import lazy_loader as _lazy
 
-__all__ = ["Deliveries", "EventService", "Instances", "Ticked"]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

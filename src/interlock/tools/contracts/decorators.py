@@ -17,8 +17,9 @@ from ..model_answers import Answers, AnswersName, answers_of
 from ..schemas.docstring import described_tool
 from ..schemas.input import Bound, Input
 from ..schemas.model_input import make_input
-from ..schemas.offered.schema import output_schema, property_names, unwritten
-from ..schemas.shapes import ExtraValues, closed
+from ..schemas.offered.schema import property_names, unwritten
+from ..schemas.output import output_of
+from ..schemas.shapes import ExtraValues
 from ..schemas.signature import MISSING, Signature, first_line, read_signature, where
 from ..wire import WIRE_NAME, camel
 from ..wire import wire_name as default_wire_name
@@ -193,7 +194,6 @@ def _define(
     signature = read_signature(function)
     made = make_input(name, function, signature, input_model, _extra(extra, place))
     output_type = _output_type(signature, output_model, kind, place)
-    output: TypeAdapter[Any]
     try:
         arguments_schema = made.printed()
     except Exception as error:
@@ -208,9 +208,7 @@ def _define(
             "what must not be shown in sensitive="
         )
     try:
-        output = TypeAdapter(output_type)
-        written: TypeAdapter[Any] = TypeAdapter(closed(output_type))
-        result_schema = output_schema(written)
+        output = output_of(output_type)
     except Exception as error:
         raise ContractError(
             f"{place} returns {output_type!r}, which no JSON Schema can describe ({first_line(error)}); return plain data or a pydantic model, or give "
@@ -237,9 +235,9 @@ def _define(
         arguments_schema=arguments_schema,
         input_model=made.model,
         output_type=output_type,
-        output=output,
-        result_schema=result_schema,
-        written=written,
+        output=output.adapter,
+        result_schema=output.schema,
+        written=output.written,
         is_async=signature.is_async,
         takes_context=signature.context is not None,
         context=signature.context,

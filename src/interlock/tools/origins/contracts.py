@@ -19,6 +19,8 @@ _BELIEVED = frozenset({MarkKind.ID, MarkKind.OWN})
 """The markers that make a value more trusted than it is without one."""
 _inputs: WeakKeyDictionary[ToolContract, tuple[MarkedField, ...]] = WeakKeyDictionary()
 _outputs: WeakKeyDictionary[ToolContract, tuple[MarkedField, ...]] = WeakKeyDictionary()
+_written: WeakKeyDictionary[TypeAdapter[Any], tuple[MarkedField, ...]] = WeakKeyDictionary()
+"""What tools that return the same model share."""
 
 
 class _OfWhatModelsSend(GenerateJsonSchema):
@@ -84,9 +86,13 @@ def _read_outputs(contract: ToolContract) -> tuple[MarkedField, ...]:
         if not contract.trusts_markers:
             fields = tuple(map(_unbelieved, fields))
     else:
-        with markers_shown():
-            written = contract.written or TypeAdapter(closed(contract.output_type))
-            fields = marked_fields(written.json_schema(mode="serialization"), place)
+        written = contract.written or TypeAdapter(closed(contract.output_type))
+        known = _written.get(written)
+        if known is None:
+            with markers_shown():
+                known = marked_fields(written.json_schema(mode="serialization"), place)
+            _written[written] = known
+        fields = known
     return _fitting(fields, place, lambda mark: mark.fits_outputs)
 
 

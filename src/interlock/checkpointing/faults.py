@@ -22,6 +22,12 @@ _NO_DATABASE = re.compile(r'database "[^"]+" does not exist|unknown database')
 _TAKEN_BACK = ("deadlock", "could not serialize access", "record has changed since last read")
 _BUSY = ("database is locked", "database table is locked", "database is busy")
 _LOCKED = ("lock timeout", "lock wait timeout")
+_NO_LOGIN = (
+    "password authentication failed", "no password supplied", "no pg_hba.conf entry", "authentication failed for user",
+    "is not permitted to log in", "access denied for user", "is not allowed to connect to this",
+)  # fmt: skip
+_NO_ROLE = re.compile(r'connection failed.* role "[^"]+" does not exist', re.DOTALL)
+_NO_RIGHT = ("permission denied for", "must be owner of", "command denied to user")
 _FULL = ("database or disk is full", "no space left", "disk full", "the table is full")
 
 
@@ -50,6 +56,24 @@ def translate(error: Exception, url: URL) -> StoreError:
         return StoreError(
             f"There is no database {url.database!r} on the server of {where}. Nothing was done. Create it "
             f"(CREATE DATABASE {url.database}), or fix the URL."
+        )
+    if any(sign in text for sign in _NO_LOGIN) or _NO_ROLE.search(text):
+        return StoreError(
+            f"The server of {where} does not let this user in: {getattr(error, 'orig', None) or error}. Nothing was done. Check the user and the "
+            "password in the URL, and on the server that the user may connect to this database from this machine.",
+            code="login_refused",
+        )
+    if "no schema has been selected" in text:
+        return StoreError(
+            f"The search_path of the connection to {where} names no schema that exists. Nothing was created. Create the schema, or pass "
+            "schema='…' to the checkpointer, which creates it.",
+            code="no_schema",
+        )
+    if any(sign in text for sign in _NO_RIGHT):
+        return StoreError(
+            f"The user of the database {where} lacks a right: {getattr(error, 'orig', None) or error}. Nothing of this step was kept. Grant it "
+            "SELECT, INSERT, UPDATE and DELETE on the tables. To create or upgrade them, run `interlock db upgrade` as their owner.",
+            code="missing_right",
         )
     if "unsupported startup parameter" in text:
         return StoreError(

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -27,6 +28,7 @@ PYTHON = [block for block in BLOCKS if block.language == "python"]
 COMMANDS = [command for block in BLOCKS if block.language == "sh" for command in block.commands]
 MAKE = [command for command in COMMANDS if command.startswith("make ")]
 INTERLOCK = [command for command in COMMANDS if command.startswith("interlock ")]
+INSTALL = [command for command in COMMANDS if command.startswith("pip ")]
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +113,13 @@ def test_every_target_of_make_is_there(command: str):
     assert done.returncode == 0, done.stderr
 
 
+def test_what_is_installed_is_this_distribution():
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
+    assert [command.split("#")[0].split() for command in INSTALL] == [["pip", "install", name]]
+
+
 def test_no_command_goes_unchecked():
-    assert [command for command in COMMANDS if command not in {*MAKE, *INTERLOCK}] == []
+    assert [command for command in COMMANDS if command not in {*MAKE, *INTERLOCK, *INSTALL}] == []
     assert {block.language for block in BLOCKS} == {"python", "sh", "text", "mermaid", "json"}
 
 

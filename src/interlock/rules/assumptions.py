@@ -1,4 +1,4 @@
-"""What a proof may rely on beside the definition. An assumption is named in the claim, printed with the proof, and tested at run time."""
+"""Assumptions that a proof adds to the definition. The claim names them, the report prints them, and the run time tests them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -48,11 +48,11 @@ def starts_with(**values: Any) -> Assumption:
 never_forked = Assumption("no instance is forked", "never_forked")
 """No instance continues as a fork of another one. A fork is refused."""
 earlier_versions_agree = Assumption("earlier versions of the workflow kept the same claims", "earlier_versions")
-"""Instances that an earlier version began had kept the claim until this version took them over."""
+"""An instance that an earlier version started has satisfied the claim up to the takeover by this version."""
 
 
 class Assumptions:
-    """Several assumptions, asked about one by one."""
+    """Several assumptions, with a lookup for each kind."""
 
     def __init__(self, assumptions: Iterable[Assumption] = ()) -> None:
         given = tuple(assumptions)

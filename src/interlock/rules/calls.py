@@ -1,7 +1,7 @@
-"""The tool calls of a model's message: each with its own id, and none that the model did not finish.
+"""The tool calls of a model's message: gives each a unique id and rejects calls that the model did not finish.
 
-Providers leave ids empty, number them again in each message, and repeat them in content their own blocks. Some send a call
-whose message was cut off, with arguments that a client package has completed by guessing.
+Providers leave ids empty, reuse the same ids in each message, and repeat them in their own content blocks. After a truncated message
+some send a call whose arguments the client package completed by guessing.
 """
 
 import json
@@ -25,19 +25,19 @@ from langchain_core.messages.utils import message_chunk_to_message
 from ..tools.ids import derive
 
 INVALID_JSON = "INVALID_JSON"
-"""The one argument of a call that could not be read, with its text; so Anthropic's documentation asks for it to be sent back."""
+"""The only argument of an unreadable call; it holds the raw text. Anthropic's documentation asks for this form."""
 MESSAGE_KEY = "interlock"
-"""In the response metadata of a message with calls: what their idempotency keys are derived from."""
+"""Key in a message's response metadata; its value is the base of the idempotency keys of the calls."""
 NAMELESS = "unknown"
-"""The name of a call that has none, in what a provider is sent back."""
+"""The name that a provider gets back for a call without a name."""
 CUT_OFF = "the message was cut off"
-"""How the error of a call begins whose message the model did not finish."""
+"""Prefix of the error of a call that the model did not finish."""
 
 _id_of: Callable[[Any], Any] = attrgetter("id")
 _LONGEST_ID = 64
 _USABLE_ID = re.compile(r"[!-~]+")
 _BLOCKS: Mapping[str, str] = {
-    # Anthropic's and Bedrock's, LangChain's own (and of chunks), the Responses API's.
+    # In this order: Anthropic and Bedrock; LangChain, also its chunks; the Responses API.
     "tool_use": "id",
     "tool_call": "id",
     "tool_call_chunk": "id",
@@ -45,7 +45,7 @@ _BLOCKS: Mapping[str, str] = {
     "function_call": "call_id",
     "custom_tool_call": "call_id",
 }
-"""Content blocks that repeat a call, and where each has the call's id."""
+"""Content blocks that repeat a call, each with the key of the call's id."""
 _RUN_BY_PROVIDERS = frozenset({"server_tool_use", "mcp_tool_use", "server_tool_call", "executable_code"})
 """Content blocks of tools that a provider ran itself; the Responses API's end in `_call`."""
 _ENDINGS = (
@@ -58,22 +58,22 @@ _ENDINGS = (
     "completion_reason",
     "status",
 )
-"""Where providers say in the response metadata why a message ended."""
+"""Keys of the response metadata under which providers report why a message ended."""
 _UNFINISHED = re.compile(
     r"length|max_?(output_?)?tokens?|incomplete|truncat|cut_?off|context_?window|content_?filter|filtered|safety|recitation|"
     r"blocklist|prohibited|spii|guardrail|refusal|malformed|unexpected_?tool|too_?many_?tool|limit|error|fail|abort|cancel|"
     r"interrupt|time_?out|insufficient|armor|^language$|^other$",
     re.IGNORECASE,
 )
-"""Parts of the names that providers have for an end that came before the model's own: by length, filter, or failure."""
+"""Matches the providers' names for a premature end: by length, filter or failure."""
 
 
 def cut_off(message: AIMessage) -> str | None:
-    """Say why a message ended before the model was done with it, in the provider's word; None where it was done."""
+    """Return the provider's reason for a truncated message, or None if the model finished it."""
     metadata = message.response_metadata
     details = metadata.get("incomplete_details") or metadata.get("incompleteDetails")
     given = [details.get("reason")] if isinstance(details, Mapping) else []
-    # Where a message was streamed, LangChain joins the words of its chunks: "STOPSTOP", "lengthlength".
+    # LangChain concatenates the reasons of streamed chunks, as in "STOPSTOP" or "lengthlength"; so search, and do not compare.
     given += [metadata.get(key) for key in _ENDINGS]
     for reason in given:
         text = getattr(reason, "name", reason)
@@ -83,11 +83,11 @@ def cut_off(message: AIMessage) -> str | None:
 
 
 def finished(message: AIMessage, texts: Mapping[str, str] | None = None) -> AIMessage:
-    """The message with every call among the invalid ones that the model did not finish.
+    """Move the calls that the model did not finish to the invalid calls.
 
     Args:
-        message: As the client package gave it; of a chunk a message is made.
-        texts: The arguments of its calls as the provider streamed them, by the call's id, where they are known.
+        message: The message of the client package; a chunk is converted to a message.
+        texts: The raw streamed arguments by call id, if known.
     """
     message, streamed = well_formed(message), dict(texts or {})
     if isinstance(message, AIMessageChunk):
@@ -120,9 +120,9 @@ def finished(message: AIMessage, texts: Mapping[str, str] | None = None) -> AIMe
 
 
 def well_formed(message: AIMessage) -> AIMessage:
-    """The message with the shape that its class says: client packages, proxies and models of one's own copy messages past its checks.
+    """Give the message the shape that its class declares. Client packages, proxies and custom models copy messages without validation.
 
-    A call without a name is called `unknown`, which every provider takes back; what is no call at all is one that could not be read.
+    A call without a name gets the name `unknown`, which every provider accepts. An entry that is not a call becomes an invalid call.
     """
     content: Any = message.content
     calls: Any = message.tool_calls
@@ -163,7 +163,7 @@ def _named(call: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _is_object(text: str) -> bool:
-    """Whether the streamed arguments are a whole object; nothing at all stands for an empty one."""
+    """Whether the streamed arguments are a complete JSON object; empty text counts as an empty object."""
     if not text.strip():
         return True
     try:
@@ -173,7 +173,7 @@ def _is_object(text: str) -> bool:
 
 
 class Kind(Enum):
-    """What a message is to whoever puts a conversation in order."""
+    """The role of a message in the order of a conversation."""
 
     MODEL = auto()
     ANSWER = auto()
@@ -182,7 +182,7 @@ class Kind(Enum):
 
 
 class _Kinds(dict[type, Kind]):
-    """The kind of each class of messages: asking pydantic's classes whether something is one of them costs more than all else here."""
+    """Caches the kind of each message class, because `isinstance` on pydantic classes is the most expensive operation here."""
 
     MOST = 1_000
 
@@ -198,12 +198,12 @@ _kind_of_class = _Kinds().__getitem__
 
 
 def kinds_of(messages: Sequence[BaseMessage]) -> list[Kind]:
-    """What each of these messages is."""
+    """The kind of each message."""
     return [*map(_kind_of_class, map(type, messages))]
 
 
 def turns_of(messages: Sequence[BaseMessage], kinds: Sequence[Kind]) -> list[int]:
-    """The places of all that an order is about: a model's messages with calls, answers, and removals. The rest is only said."""
+    """The indexes of the messages whose order matters: model messages with calls, answers, and removals."""
     return [
         place
         for place, (message, kind) in enumerate(zip(cast("Sequence[Any]", messages), kinds, strict=True))
@@ -212,20 +212,20 @@ def turns_of(messages: Sequence[BaseMessage], kinds: Sequence[Kind]) -> list[int
 
 
 def all_calls(message: AIMessage) -> list[ToolCall | InvalidToolCall]:
-    """The calls of a message in the order in which they are proposed: those that could not be read come last."""
+    """The calls of a message in the order of their proposals: unreadable calls come last."""
     return [*message.tool_calls, *message.invalid_tool_calls]
 
 
 def repaired(message: AIMessage, message_key: str, known: Sequence[BaseMessage] = ()) -> AIMessage:
-    """The message with ids that nothing else in its conversation has: its own, and one for each of its calls.
+    """Make the message's id and the ids of its calls unique in the conversation.
 
     Args:
         message: What the model said.
-        message_key: Makes new ids, and is kept in the message for the idempotency keys of its calls.
+        message_key: The base of new ids; the message keeps it for the idempotency keys of its calls.
         known: The conversation so far.
     """
     if message.id is not None and message.id in map(_id_of, known):
-        # LangGraph would take it for a new version of the other one.
+        # LangGraph would replace the earlier message that has the same id.
         message = message.model_copy(update={"id": derive("message", message_key)})
     if not (message.tool_calls or message.invalid_tool_calls):
         return message
@@ -241,16 +241,16 @@ def repaired(message: AIMessage, message_key: str, known: Sequence[BaseMessage] 
 
 
 def with_own_ids(message: AIMessage, taken: Collection[str], mint: Callable[[int], str]) -> AIMessage:
-    """The message with its own usable id for each call, wherever the message repeats it.
+    """Give each call a unique, valid id, also in the places where the message repeats it.
 
     Args:
         message: A message with calls.
-        taken: Ids that others have.
-        mint: Makes the id of the call of that number, from 1.
+        taken: Ids of other calls.
+        mint: Makes the id of the nth call, counted from 1.
     """
     seen: set[str] = (
         set()
-    )  # those that are taken may be those of a whole conversation, which is not copied for each message
+    )  # a separate set, because `taken` may hold the ids of a whole conversation: too much to copy for each message
     ids: list[str] = []
     for number, call in enumerate(all_calls(message), start=1):
         given: Any = call.get("id")
@@ -260,12 +260,12 @@ def with_own_ids(message: AIMessage, taken: Collection[str], mint: Callable[[int
 
 
 def is_usable_id(given: Any) -> bool:
-    """Whether every provider takes this as the id of a call."""
+    """Whether every provider accepts this as the id of a call."""
     return isinstance(given, str) and len(given) <= _LONGEST_ID and _USABLE_ID.fullmatch(given) is not None
 
 
 def renamed(message: AIMessage, ids: Sequence[str]) -> AIMessage:
-    """The message with these ids of its calls, in their order, and in all places where the message repeats them."""
+    """Set the ids of the calls, in their order, in every place where the message repeats them."""
     calls = all_calls(message)
     if all(call.get("id") == new for call, new in zip(calls, ids, strict=True)):
         return message
@@ -292,9 +292,9 @@ def _renamed_blocks(content: Any, calls: Sequence[Mapping[str, Any]], ids: Seque
 
 
 def block_matches(content: Sequence[Any], calls: Sequence[Mapping[str, Any]]) -> Iterable[tuple[int, int]]:
-    """The places of content blocks that repeat a call, each with the place of its call.
+    """Match the content blocks that repeat a call with the calls; yields the indexes of block and call.
 
-    Of several calls with one id, or without one, the first block stands for the first call.
+    If several calls share an id or have none, blocks match calls in order.
     """
     left = dict(enumerate(calls))
     for place, block in enumerate(content):
@@ -310,16 +310,16 @@ def block_matches(content: Sequence[Any], calls: Sequence[Mapping[str, Any]]) ->
 
 
 def is_call_block(block: Any) -> bool:
-    """Whether a content block repeats a call that the application is to answer."""
+    """Whether a content block repeats a call that the application has to answer."""
     return isinstance(block, Mapping) and block.get("type") in _BLOCKS
 
 
 def _renamed_keys(kwargs: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> dict[str, Any]:
-    """What came beside the message, such as Gemini's signatures by the call's id; without the raw form of the calls."""
+    """The additional data of the message under the new ids, such as Gemini's signatures; without the raw calls."""
     changed = {}
     for name, value in kwargs.items():
         if name == "tool_calls":
-            continue  # the raw form in which the calls came, with the ids that they had
+            continue  # the raw calls, which have the old ids
         keyed = (
             [(call.get("id"), new) for call, new in zip(calls, ids, strict=True)] if isinstance(value, Mapping) else []
         )
@@ -330,7 +330,7 @@ def _renamed_keys(kwargs: Mapping[str, Any], calls: Sequence[Mapping[str, Any]],
 
 
 def problem_of(call: InvalidToolCall) -> str:
-    """What is wrong with a call that could not be read, for the model."""
+    """Explain to the model why a call could not be read."""
     error = call.get("error") or ""
     if error.startswith(CUT_OFF):
         return f"{error}; make it again, whole, and with less in one message"
@@ -338,7 +338,7 @@ def problem_of(call: InvalidToolCall) -> str:
 
 
 def used_of_the_providers(message: AIMessage) -> list[dict[str, Any]]:
-    """What tools of its own the provider ran for this message: each with its name, and its id and input where they are told."""
+    """The tools that the provider ran itself for this message: name, and id and input if reported."""
     content: Any = message.content
     blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, list) else []
     raw = message.additional_kwargs.get("tool_outputs")
@@ -357,9 +357,9 @@ def used_of_the_providers(message: AIMessage) -> list[dict[str, Any]]:
 
 
 def readable(message: AIMessage) -> AIMessage:
-    """The message with its invalid calls among the others, each with its text as the one argument `INVALID_JSON`.
+    """Merge the invalid calls into the valid ones, each with its text as the only argument, `INVALID_JSON`.
 
-    Client packages and agents leave invalid calls out where they should not, and then an answer has no call.
+    Client packages and agents drop invalid calls, and then an answer would have no call.
     """
     if not message.invalid_tool_calls:
         return message

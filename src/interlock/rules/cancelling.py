@@ -1,6 +1,6 @@
-"""Who may cancel an instance and when, and the states that it goes through: `cancelling` while what was done is undone, then `cancelled`.
+"""Who may cancel an instance and when, and the states of a cancel: `cancelling` while calls are undone, then `cancelled`.
 
-Pure decisions. What a cancel does in SQL is in `commands/cancelling`.
+Pure decisions; `commands/cancelling` has the SQL.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,15 +16,15 @@ from ..tools.principal import Principal
 from .view import GuardView
 
 CANCELLING = "cancelling"
-"""The state of an instance of which what was done is being undone; nothing else may be called there."""
+"""The state of an instance while its calls are undone; no other tool is allowed in it."""
 CANCELLED = "cancelled"
 """The final state of an instance that was cancelled."""
 RESERVED = frozenset({CANCELLING, CANCELLED})
-"""The states that a workflow has once it can be cancelled; none of its own may be called so then."""
+"""The states that a cancel rule adds to a workflow; the workflow's own states may not have these names."""
 
 
 def undo_key(workflow_id: str, key: str) -> str:
-    """The idempotency key under which a call is undone: its own, and the same whoever undoes it.
+    """The idempotency key of the undo of a call; the same whoever starts the undo.
 
     Args:
         workflow_id: The instance.

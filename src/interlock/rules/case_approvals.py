@@ -1,4 +1,4 @@
-"""Approvals as the case has them: who may decide and until when, where a rule says it by functions of the view."""
+"""Approval rules for one instance: evaluates the functions of the view that give deciders and deadlines."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,15 +17,15 @@ _BY = "the id of a person, several ids, a Principal, or RoleHolders('role')"
 
 
 def of_the_case(rule: Approval, view: GuardView, label: str) -> Approval:
-    """The rule with what its functions give for this case, and that of the stages after it.
+    """Evaluate the functions of a rule and of its later stages for one instance.
 
     Args:
-        rule: As it is in the definition, or as a policy made it.
+        rule: The rule of the definition or of a policy.
         view: The state of the instance.
-        label: What it is an approval of, for messages.
+        label: Names the approved call in messages.
 
     Raises:
-        RuleError: A function raised, or gave no deadline or nobody; or those whom it gave cannot decide.
+        RuleError: A function raised, returned no deadline or no deciders, or returned deciders who may not decide.
     """
     then = None if rule.then is None else of_the_case(rule.then, view, label)
     parts = {name for name in ("within", "by") if callable(getattr(rule, name))}
@@ -45,7 +45,7 @@ def of_the_case(rule: Approval, view: GuardView, label: str) -> Approval:
 
 
 def apart_from_deadlines(rule: Any) -> Any:
-    """A rule as plain data, without the deadlines that the case gave: asked a second time they are others, and nothing else differs."""
+    """A rule as plain data, without the deadlines that functions gave: each evaluation gives another deadline."""
     if not isinstance(rule, dict):
         return rule
     given = rule.get("fromCase") or ()
@@ -74,10 +74,10 @@ def _expiry(expiry: Expiry, view: GuardView, label: str) -> tuple[Expiry, bool]:
 
 
 def within_of(within: Within, view: GuardView, label: str) -> Within:
-    """A deadline as the case has it: what its function gives, where it is one.
+    """Evaluate a deadline that is a function; return any other deadline unchanged.
 
     Raises:
-        RuleError: The function raised, or gave no deadline.
+        RuleError: The function raised or returned no deadline.
     """
     if not callable(within):
         return within
@@ -110,10 +110,10 @@ def _given(function: Callable[[Any], Any], view: GuardView, rule: str, read: Cal
 
 
 def _can_decide(by: By, count: int, requester: Principal, label: str) -> None:
-    """See that enough of those who are named could decide: nobody approves their own request.
+    """Check that enough of the named people may decide, since nobody approves their own request.
 
     Raises:
-        RuleError: They could not, and the request would stay open for nobody.
+        RuleError: Too few may decide, so the request could never be granted.
     """
     if by is None or callable(by) or isinstance(by, RoleHolders):
         return

@@ -1,7 +1,7 @@
-"""Guards that say what they look at, so that a proof can follow them: conditions over fields of the data and over roles.
+"""Conditions over data fields and roles: guards that a proof can evaluate.
 
-Any function of the view is a guard. A condition is a guard whose meaning is known: `field("exchanged").equals(False)`. What
-the edges of a workflow then say about such a field (`sets=`) is enforced when a tool runs, and followed when claims are proved.
+Any function of the view is a guard. A condition is a guard with a known meaning: `field("exchanged").equals(False)`. The changes
+that edges declare for such a field (`sets=`) are enforced when a tool runs, and used when claims are proved.
 """
 
 import abc

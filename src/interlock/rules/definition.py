@@ -1,6 +1,6 @@
-"""A workflow as plain data: states and edges, and the pure rule of what may be called next.
+"""A workflow as plain data: states and edges, and the pure rule that selects the next allowed tools.
 
-The builder in `graphs` makes it, and the nodes act on it. Nothing here knows of a model, a database or a clock.
+The builder in `graphs` creates it, and the nodes use it. Nothing here uses a model, a database or a clock.
 """
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -406,7 +406,7 @@ def offered_edges(
             if edge.admits(view) and all(policy.hidden(edge.tool, view) is None for policy in policies):
                 found[name] = edge
             elif edge.is_relied_on:
-                closed.add(name)  # a claim assumes that this guard holds: no other edge may be taken in its place
+                closed.add(name)  # a claim assumes that this guard holds, so no other edge may replace this one
         except RuleError as error:
             withheld[name] = error
     return tuple(found.values())

@@ -1,4 +1,4 @@
-"""Why a tool may not be called now: the same questions as the gate's, asked of every tool, without a proposal and without arguments."""
+"""Explains why a tool may not be called now: the gate's checks for every tool, without a proposal or arguments."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -142,16 +142,16 @@ def _stop_of(policy: Policy, proposal: ProposalView) -> str | None:
 
 
 def _asked(ask: Callable[[], str | None]) -> str | None:
-    """What a policy says; nothing where it breaks, which is told where it decides."""
+    """The answer of a policy, or None if it raises; the gate reports that error."""
     try:
         reason = ask()
-    except Exception:  # whatever it raises, it explains nothing
+    except Exception:  # a policy that raises explains nothing; the gate reports it
         return None
     return reason if isinstance(reason, str) and reason.strip() else None
 
 
 def guard_in_words(edge: Edge) -> str:
-    """The guard of an edge: a condition in its words, a function by its name."""
+    """The guard of an edge as text: the words of a condition, or the name of a function."""
     guard = edge.guard
     if isinstance(guard, Condition):
         return str(guard)

@@ -1,7 +1,7 @@
-"""What a model said, in a form that every database and checkpointer keeps: whatever it is, it can be written down and answered.
+"""Makes a model's message storable by every database and checkpointer, whatever it holds, so that it can be recorded and answered.
 
-Client packages read with Python's JSON, which takes NaN, infinities, halves of surrogate pairs, and numbers and nesting of any size. A
-call that holds such a thing is put among the calls that could not be read, where it is denied; its text is kept as far as it can be.
+Client packages parse with Python's JSON, which accepts NaN, infinities, lone surrogates, and numbers and nesting of any size. A
+call with such a value becomes an invalid call, which is denied; its text is kept as far as possible.
 """
 
 import json
@@ -15,19 +15,19 @@ from ..tools.storable import LARGEST_INTEGER, SMALLEST_INTEGER, storable, storab
 from .calls import is_call_block
 
 LONGEST_NAME = 64
-"""How many characters of a tool's name are kept; no tool has a longer one."""
+"""The maximum length of a stored tool name; no tool has a longer name."""
 _DEEPEST = 64
 _ANY_LENGTH = 10**12
 _CUT = "…"
 
 
 def keepable(message: AIMessage, *, longest: int, foreign: Callable[[str], bool] | None = None) -> AIMessage:
-    """The message in a form that can be kept, with every call that could not be kept as it is among the invalid ones.
+    """Make the message storable; calls that cannot be stored unchanged become invalid calls.
 
     Args:
-        message: What the model said.
-        longest: How many characters the arguments of one call may have as JSON text, about.
-        foreign: Whether a tool is none of the workflow's, which says nothing about how long its arguments may be.
+        message: The message of the model.
+        longest: The approximate maximum length of one call's arguments as JSON text, in characters.
+        foreign: Whether a tool is not part of the workflow, which then sets no limit for its arguments.
     """
     whole: list[ToolCall] = []
     broken: list[InvalidToolCall] = [_kept(call) for call in message.invalid_tool_calls]
@@ -49,7 +49,7 @@ def keepable(message: AIMessage, *, longest: int, foreign: Callable[[str], bool]
         )
     changed: dict[str, Any] = {}
     if len(whole) < len(message.tool_calls):
-        # The raw form of the calls beside them would disagree.
+        # The raw calls in the additional data would contradict the changed ones.
         changed["additional_kwargs"] = {
             name: value for name, value in message.additional_kwargs.items() if name != "tool_calls"
         }
@@ -64,7 +64,7 @@ def keepable(message: AIMessage, *, longest: int, foreign: Callable[[str], bool]
 
 
 def name_of(called: object) -> str:
-    """The name that a model called something by, as it is kept. A name that was changed ends with an ellipsis, as no tool's does."""
+    """The storable form of a called name. A changed name ends with an ellipsis, so that it cannot match a tool."""
     name = called if isinstance(called, str) else str(called or "")
     kept = storable_text(name[: 2 * LONGEST_NAME])
     if kept == name and len(name) <= LONGEST_NAME:
@@ -73,7 +73,7 @@ def name_of(called: object) -> str:
 
 
 def said_by(call: InvalidToolCall) -> JsonObject:
-    """The arguments of an invalid call as far as they can be told from its text, for the record."""
+    """The arguments of an invalid call, as far as its text can be parsed, for the record."""
     try:
         arguments = json.loads(call.get("args") or "")
     except (ValueError, RecursionError):
@@ -112,7 +112,7 @@ def _block(block: Any, longest: int) -> Any:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """The value without text that is not valid UTF-8 and numbers that no database keeps; the same object where there are none."""
+    """Remove invalid UTF-8 and numbers that no database stores; returns the same object if there are none."""
     if depth > _DEEPEST:
         return storable_text(value)
     match value:

@@ -20,7 +20,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class _About(Policy):
-    """A policy about some tools, which denies or, where it is told so, asks a person instead."""
+    """A policy for some tools, which denies or, if configured, requires an approval instead."""
 
     def __init__(self, tools: Tools, *, otherwise: Approval | None = None, name: str = "") -> None:
         if isinstance(tools, (str, ToolContract)):
@@ -60,11 +60,11 @@ class _About(Policy):
         return self._against_any(proposal)
 
     def _against(self, proposal: ProposalView) -> str | None:
-        """What is against the proposal, or None."""
+        """The reason against the proposal, or None."""
         raise NotImplementedError
 
     def _against_any(self, proposal: ProposalView) -> str | None:
-        """The same, of a policy that looks at no arguments."""
+        """The reason against every proposal, for a policy that ignores arguments, or None."""
         return self._against(proposal)
 
     def _terms(self) -> JSON:

@@ -1,4 +1,4 @@
-"""The order of an edge: its tool once per something, and only after another tool. Decided by what the ledger says was carried out."""
+"""Order rules of an edge: its tool runs once per value, or only after another tool. The ledger's completed calls decide."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -51,10 +51,10 @@ class After:
 
 
 def after_of(given: object, label: str) -> After | None:
-    """What comes before, as an `After`.
+    """Normalize the `after` of an edge to an `After`.
 
     Raises:
-        WorkflowDefinitionError: It is neither a tool nor an `After`, or names no tool.
+        WorkflowDefinitionError: The value is neither a tool nor an `After`, or names no tool.
     """
     found = After(given) if isinstance(given, ToolContract) else given
     if found is None:
@@ -79,7 +79,7 @@ def camel_or(name: str, arguments: Mapping[str, Any]) -> str:
 def why_again(
     once_per: tuple[str, ...], tool: ToolContract, canonical: Mapping[str, Any], view: GuardView
 ) -> str | None:
-    """Why a call that may be made once per something was made already, or None when it was not."""
+    """The reason why a once-only call was already made for these values, or None."""
     same = {camel_or(name, canonical): canonical.get(camel_or(name, canonical)) for name in once_per}
     if not view.carried_out(tool, **same):
         return None
@@ -105,17 +105,17 @@ def order_to_json(after: After | None, once_per: tuple[str, ...]) -> JsonObject:
 def check_order(
     label: str, tool: ToolContract, after: After | None, once_per: tuple[str, ...], known: Mapping[str, Any]
 ) -> None:
-    """See that the order of an edge can be kept.
+    """Check that the order of an edge can be enforced.
 
     Args:
         label: The edge, for messages.
         tool: Its tool.
-        after: What it comes after.
-        once_per: What it is carried out once for.
+        after: The tools that must run before.
+        once_per: The arguments for whose values it runs once.
         known: The tools of the workflow, by canonical name.
 
     Raises:
-        WorkflowDefinitionError: A tool is not the workflow's, is a read that is in no ledger, or has no such argument on record.
+        WorkflowDefinitionError: A tool is not part of the workflow, is a read (the ledger has none), or records no such argument.
     """
     if once_per:
         _on_record(label, tool, once_per)
@@ -138,7 +138,7 @@ def _on_record(label: str, tool: ToolContract, names: tuple[str, ...]) -> None:
 
 
 def arguments_on_record(tool: ToolContract) -> Mapping[str, Any]:
-    """The schemas of all arguments that the ledger has of a tool, by their names on the wire: what others than the model state, too."""
+    """The schemas of all recorded arguments of a tool by wire name, including those that the model does not supply."""
     properties: Any = tool.input_schema().get("properties", {})
     return {**properties, **{field.name: field.schema for field in (*tool.decision_fields, *tool.supplied_fields)}}
 

@@ -1,6 +1,6 @@
-"""Policies: rules over a proposal that hold across edges, enforced outside the model.
+"""Policies: rules about proposals that apply to all edges, enforced outside the model.
 
-A policy has two parts. `hides` needs no arguments, and decides what is offered; `judge` sees the whole proposal, at the gate.
+A policy has two parts. `hides` needs no arguments and filters the offered tools; `judge` sees the whole proposal, at the gate.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

@@ -1,11 +1,13 @@
-"""Proposals: the tool calls of a message, as they wait to be judged, and the channel that they wait in."""
+"""Proposals: the tool calls of a message that wait for a decision, and their channel."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage
-from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
+from typing_extensions import (
+    TypedDict,
+)  # before Python 3.12, pydantic rejects typing.TypedDict
 
 from ..tools.canonical import JsonObject
 from ..tools.ids import derive
@@ -119,16 +121,16 @@ def proposals_of(
 
 
 class Progress(TypedDict, total=False):
-    """What the graph itself remembers between nodes; the rest is in the workflow store."""
+    """The state that the graph keeps between nodes; the workflow store has the rest."""
 
     pending: list[JsonObject]
-    """Proposals that wait, in their order."""
+    """The waiting proposals in order."""
     settled: list[str]
-    """Keys of those whose approval needs no more asking."""
+    """The keys of the proposals whose approval is settled."""
     denials: int
-    """Denied or refused in a row."""
+    """The number of consecutive denials and refusals."""
     calls: int
-    """Calls of the model in this turn."""
+    """The number of model calls in this turn."""
     requester: JsonObject
     """Whose turn it is."""
     head: str | None
@@ -137,7 +139,7 @@ class Progress(TypedDict, total=False):
 
 
 Op = tuple[Literal["turn", "propose", "done", "settle", "reset"], Any]
-"""A change of the progress. Several nodes of one step each give some, so they are merged and never overwrite each other."""
+"""A change of the progress. Nodes of one step return operations, so that their changes merge and do not overwrite each other."""
 
 
 def advance(progress: Progress | None, ops: Sequence[Sequence[Any]]) -> Progress:
@@ -170,7 +172,7 @@ def advance(progress: Progress | None, ops: Sequence[Sequence[Any]]) -> Progress
 
 
 def pending_of(progress: Progress | None) -> list[Proposal]:
-    """The proposals that wait, in their order."""
+    """The waiting proposals in order."""
     return [Proposal.from_json(item) for item in (progress or {}).get("pending", [])]
 
 

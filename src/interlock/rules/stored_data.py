@@ -1,7 +1,7 @@
-"""The data of a workflow as it is stored: JSON that every database keeps, and that reads back as what it was.
+"""Serializes the data of a workflow to JSON that every database stores and that parses back to equal data.
 
-Models can hold what their JSON does not: secrets that are written as asterisks, pairs for keys, fields that are excluded. Such data
-would be lost with the process, or make its instance unreadable, so it is refused before it is kept.
+A pydantic model can hold values that its JSON loses: secrets, which become asterisks, tuples as keys, excluded fields. Storing it
+would lose data or make the instance unreadable, so it is refused.
 """
 
 import json
@@ -60,7 +60,7 @@ def stored(model: type[BaseModel], data: object, *, longest: int = LONGEST) -> J
 
 
 def _left_out(data: object) -> list[str]:
-    """The fields that a model excludes from what is written, where they hold something else than their defaults."""
+    """The fields that a model excludes from its JSON and that do not have their default values."""
     found: list[str] = []
     waiting: list[Any] = [data]
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""What a wait state expects, as plain data, and the pure rules of when it is over."""
+"""What a wait state expects, as plain data, and the pure rules that end the wait."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
@@ -170,13 +170,13 @@ class WaitRule:
                 return min(int(number), total)
 
     def correlation(self, workflow_id: str, data: Mapping[str, Any]) -> str:
-        """What this wait's events are found by, given the instance's data as it is stored."""
+        """The correlation key of this wait's events, from the instance's stored data."""
         if not self.key:
             return by_instance(workflow_id)
         return _by_key({event: data.get(field) for event, field in self.key})
 
     def correlation_of(self, event: EventEnvelope) -> str | None:
-        """What an event is found by; None when it lacks what the key is made of."""
+        """The correlation key of an event, or None if it lacks a field of the key."""
         if not self.key:
             return by_instance(event.workflow_id)
         keys = wire_keys(self.classes[event.event_name])
@@ -184,17 +184,17 @@ class WaitRule:
         return None if None in found.values() else _by_key(found)
 
     def part_of(self, event: EventEnvelope) -> str | None:
-        """Which of several things an event is about."""
+        """The expected part that an event refers to."""
         if self.part is None:
             return None
         value = event.fields.get(wire_keys(self.classes[event.event_name])[self.part])
         return None if value is None else str(value)
 
     def read(self, event: EventEnvelope) -> Event:
-        """The event as its class has it. Fields that the class does not know are left out: events may grow.
+        """Parse the event with its class. Unknown fields are dropped, because events may gain fields.
 
         Raises:
-            InvalidInput: It does not fit the class.
+            InvalidInput: The event does not fit the class.
         """
         kind = self._closed[event.event_name]
         try:
@@ -211,7 +211,7 @@ class WaitRule:
 
     @cached_property
     def _closed(self) -> Mapping[str, type[Event]]:
-        # Models within an event are written in camelCase as well, and read so by the classes that this makes of them.
+        # Nested models are in camelCase too; the classes that this creates parse them so.
         return {name: closed(kind) for name, kind in self.classes.items()}
 
     def to_json(self) -> JsonObject:
@@ -231,7 +231,7 @@ class WaitRule:
 
 
 def _without(fields: JsonObject, unknown: Iterable[tuple[int | str, ...]]) -> JsonObject:
-    """A copy of an event's fields without some that lie anywhere within."""
+    """Copy an event's fields without these, at any depth."""
     copied: JsonObject = copy.deepcopy(fields)
     for *way, last in unknown:
         place: Any = copied
@@ -248,14 +248,14 @@ def _without(fields: JsonObject, unknown: Iterable[tuple[int | str, ...]]) -> Js
 
 
 def ending(*, needed: int, total: int, settled: int, failed: int) -> Ending | None:
-    """Whether the counts end a wait, and how; None while it continues."""
+    """How the counts end a wait; None while it continues."""
     if settled >= needed:
         return Ending.DONE
     return Ending.FAILED if total - failed < needed else None
 
 
 def by_instance(workflow_id: str) -> str:
-    """The correlation of an event that names its instance."""
+    """The correlation key of an event that names its instance."""
     return f"id:{workflow_id}"
 
 

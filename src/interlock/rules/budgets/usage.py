@@ -1,4 +1,4 @@
-"""What a call of a model used, by its own figures. Where it gives none, its whole reservation counts."""
+"""The usage of a model call, by the figures that it reports. A call without figures counts with its whole reservation."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,15 +11,15 @@ ANY_MODEL = "*"
 
 
 def used(budget: Budget, messages: Iterable[Any], prices: Prices) -> int:
-    """What the messages of one call used of a budget.
+    """Compute how much of a budget the messages of one call used.
 
-    A message without figures, with some that are no counts, or, for money, of a model without a price counts as a whole reservation. So does
-    a call that left no message.
+    A message counts as a whole reservation if it has no figures or invalid ones, or, for money, if its model has no price. A call without
+    messages counts as a whole reservation too.
 
     Args:
-        budget: Which one.
-        messages: What the call left; only a model's own messages count.
-        prices: By the name of the model.
+        budget: The budget.
+        messages: The messages that the call produced; only those of the model count.
+        prices: Prices by model name.
 
     Returns:
         Tokens, or millionths of money.
@@ -44,12 +44,12 @@ def _of(budget: Budget, message: AIMessage, prices: Prices) -> int:
     details = figures.get("input_token_details") or {}
     cached = details.get("cache_read", 0) if isinstance(details, Mapping) else 0
     known = isinstance(cached, int) and not isinstance(cached, bool) and cached >= 0
-    # Whatever is in the total and in neither of the two counts at the dearer price, as answers do.
+    # Tokens that only the total includes have the higher price, that of output tokens.
     return price.cost(asked, answered + max(0, total - asked - answered), int(cached) if known else 0)
 
 
 def price_of(message: AIMessage, prices: Prices) -> Price | None:
-    """The price of the model that a message is of."""
+    """The price of the model that wrote a message."""
     said = message.response_metadata or {}
     for key in ("model_name", "model"):
         name = said.get(key)

@@ -178,7 +178,7 @@ def _conditions(edge: Edge) -> str:
 
 
 def _name(function: object) -> str:
-    """What a function is called; nothing where it has no name to show."""
+    """The name of a function, or an empty text if it has none to show."""
     name = getattr(function, "__name__", None) or str(function)
     return "" if name == "<lambda>" else name
 

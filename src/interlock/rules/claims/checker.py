@@ -1,7 +1,7 @@
-"""Proving claims: an exhaustive search over the situations of a workflow, breadth first, so that what breaks a claim is shortest.
+"""Proves claims by an exhaustive search over the situations of a workflow, breadth first, so that counterexamples are shortest.
 
-The search visits each pair of a situation and what the claim's monitor knows once. It either visits all of them, and the claim
-is proved for every path of whatever length, or finds a path that breaks the claim, or comes to the bound and says so.
+The search visits each pair of a situation and a monitor's knowledge once. If it visits all pairs, the claim is proved for paths of
+any length. Otherwise it finds a path that breaks the claim, or it reaches the bound and reports that.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ BOUND = 1_000_000
 
 
 class Verdict(StrEnum):
-    """What came of proving a claim."""
+    """The result of proving a claim."""
 
     PROVED = "proved"
     BROKEN = "broken"
@@ -43,7 +43,7 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of proving one claim."""
+    """The proof of one claim, or the reason why there is none."""
 
     claim: Claim
     verdict: Verdict
@@ -65,7 +65,7 @@ class _Node:
 
 
 class _Search:
-    """The part of the product of paths and monitor that was visited, each node with how it was first come to."""
+    """The visited part of the product of paths and monitor; each node with the step that first reached it."""
 
     def __init__(self, paths: Paths, bound: int) -> None:
         self.paths = paths
@@ -142,7 +142,7 @@ def _prove_safety(claim: Safety, search: _Search) -> Proof:
 
 
 def _prove_possible(claim: Possible, search: _Search) -> Proof:
-    """Visit everything, then go backwards from where the claim is met: what is left cannot get there."""
+    """Visit everything, then search backwards from the nodes that meet the claim; the other nodes cannot reach them."""
     awaited = claim.after is None
     for situation, known in _beginnings(search, awaited, True):
         search.add(_Node(situation, known), None)
@@ -168,7 +168,9 @@ def _prove_possible(claim: Possible, search: _Search) -> Proof:
             if node not in able:
                 able.add(node)
                 waiting.append(node)
-    for node in search.parents:  # in the order of their distance from the start
+    for (
+        node
+    ) in search.parents:  # sorted by distance from the start, so that the first stranded one gives a shortest path
         if node.known and node not in able:
             stuck = search.path_to(node, stuck=True)
             return Proof(claim, Verdict.BROKEN, len(search.parents), search.bound, stuck)

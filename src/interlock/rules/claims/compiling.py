@@ -1,4 +1,4 @@
-"""Claims as a part of a workflow: proved when it is compiled, and what they rely on enforced when it runs."""
+"""Proves the claims of a workflow when it is compiled, and enforces their assumptions when it runs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +16,10 @@ COMPILE_BOUND = 100_000
 
 
 def check_claim(claim: object) -> None:
-    """Refuse what is not a claim, or an incomplete one.
+    """Refuse a value that is not a claim, or an incomplete claim.
 
     Raises:
-        ClaimError: It is one of these.
+        ClaimError: The value is one of these.
     """
     if not isinstance(claim, Claim):
         raise ClaimError(f"{claim!r} is not a claim; pass never(...), before(...), at_most(...) and so on.")
@@ -27,7 +27,7 @@ def check_claim(claim: object) -> None:
 
 
 def with_claims(definition: Definition, claims: Sequence[Claim]) -> Definition:
-    """The definition with what its claims rely on, once all of them are proved.
+    """Prove all claims, and return the definition with their assumptions.
 
     Raises:
         ClaimError: One does not hold, or is undecided; the message has the path that breaks it.
@@ -57,10 +57,10 @@ def _with_assumptions(claim: Claim) -> str:
 
 
 def _relying(edge: Edge, assumptions: Assumptions) -> Edge:
-    """The edge, with what claims assume of its rules enforced.
+    """Make the edge enforce the assumptions of claims.
 
-    A guard that is assumed to hold lets no other edge of its tool be taken when it says no. A condition that is assumed to ask a
-    person is not asked any more: the approval always is.
+    If a guard that is assumed to hold returns False, no other edge of its tool is tried. A condition that is assumed to ask a
+    person is not evaluated: the approval is always requested.
     """
     if edge.guard is not None and assumptions.holds(edge.guard):
         edge = replace(edge, is_relied_on=True)

@@ -1,4 +1,4 @@
-"""What is suspicious in a workflow without anything being claimed: dead tools, dead ends, waits and approvals without an end."""
+"""Finds suspicious parts of a workflow without any claim: dead tools, dead ends, waits and approvals without an end."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -199,7 +199,7 @@ def _approval(edge: Edge, stage: Approval, roles: frozenset[str]) -> Iterator[Fi
 
 
 def _escapes(definition: Definition, edge: Edge) -> Iterator[Finding]:
-    """Whether another edge of the same tool asks somebody else, under a condition that an edit could change."""
+    """Find edges of the same tool that ask somebody else, which an edited call could take."""
     for other in definition.by_source[edge.source]:
         if other is edge or other.tool.name != edge.tool.name or other.approval is None:
             continue

@@ -1,4 +1,4 @@
-"""Fields that are marked as the application's own, and arguments that write them without anybody being asked."""
+"""Finds arguments that write fields marked as the application's own without an approval."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ from ..definition import Definition, Edge
 def writable(definition: Definition) -> Iterator[tuple[Edge, str, str]]:
     """Find arguments that may write a field which some tool returns as `Own`.
 
-    An argument and a field are taken for the same thing when they have the same name on the wire. An edge whose approval is always asked,
-    and one about whose tool a policy may ask, is left out.
+    An argument and a field are the same if they have the same name on the wire. Edges that always require an approval are left out, and
+    so are edges for whose tool a policy may require one.
 
     Args:
         definition: The workflow.

@@ -1,10 +1,9 @@
-"""The paths that a proof looks at: every situation of a workflow, and every step that may follow it.
+"""The paths that a proof searches: every situation of a workflow, and every step that may follow it.
 
-A situation is a state with the values of the fields that conditions speak about and the counts of limits per run. A step is one
-way in which an instance moves: a call that passed the gate, the end of a wait, an attempt of unknown outcome that a person
-resolves, or a fork. What the application decides by code of its own (guards, checks, conditions of approvals, policies) may
-answer yes or no at any time, unless it is a `Condition`, which is followed exactly. So a step that is not here cannot happen
-through the gate; a step that is here may still be denied by a rule that says no.
+A situation is a state with the values of the fields that conditions read and the counts of limits per run. A step moves an
+instance: a call that passed the gate, the end of a wait, the resolution of an attempt with an unknown outcome, or a fork. The
+application's own code (guards, checks, approval conditions, policies) may answer yes or no at any time; only a `Condition` is
+evaluated exactly. So a step that is missing here cannot pass the gate, and a rule may still deny a step that is here.
 """
 
 import itertools
@@ -121,7 +120,7 @@ class Paths:
         self.mode = definition.mode if mode is None else mode
         self._moves: dict[Situation, tuple[Move, ...]] = {}
 
-    # What is followed
+    # The fields, limits and tools that situations include
 
     @cached_property
     def fields(self) -> Mapping[str, tuple[Any, ...]]:
@@ -143,7 +142,7 @@ class Paths:
         return tuple(
             policy
             for policy in self.definition.policies
-            if type(policy) is LimitPerRun and policy.otherwise is None  # a subclass may rule otherwise
+            if type(policy) is LimitPerRun and policy.otherwise is None  # a subclass may count differently
         )
 
     @cached_property
@@ -172,7 +171,7 @@ class Paths:
                 for done in (frozenset[str](),) if fresh else subsets(self.first_ones):
                     yield Situation(state, values, counts, done)
 
-    # What may follow
+    # The steps that may follow
 
     def moves(self, situation: Situation) -> tuple[Move, ...]:
         """Every step that may follow a situation, with where it leads."""
@@ -199,7 +198,7 @@ class Paths:
             for step in self._ways(edge, situation):
                 yield from self._landing(step, situation)
                 if edge.tool.effect in {Effect.IDEMPOTENT, Effect.AT_MOST_ONCE}:
-                    # The attempt may break off, and a person settles it on the first edge of the tool that is there then.
+                    # The attempt may be interrupted. A person then resolves it on the first edge of the tool in the current state.
                     for other in here:
                         if other.tool.name == edge.tool.name:
                             settled = replace(
@@ -210,7 +209,7 @@ class Paths:
     def _is_offered(self, edge: Edge, situation: Situation) -> bool:
         """Whether this edge may be the one that a call of its tool takes."""
         if self.mode is not Mode.LIVE and edge.tool.kind is not ToolKind.READ:
-            return False  # not offered in read-only mode, and not carried out in a dry run
+            return False  # read-only mode does not offer it, and a dry run does not execute it
         for limit, count in zip(self.limits, situation.counts, strict=True):
             if edge.tool.name in limit.tools and count >= limit.times:
                 return False
@@ -226,7 +225,7 @@ class Paths:
         return edge.after is not None and not edge.after.names & situation.done
 
     def _answers(self, edge: Edge, situation: Situation) -> tuple[bool, ...]:
-        """What the guard of an edge may say in a situation, the proposer."""
+        """The possible answers of an edge's guard in a situation."""
         if edge.guard is None or self.assumed.holds(edge.guard):
             return (True,)
         if isinstance(edge.guard, Condition):
@@ -238,7 +237,7 @@ class Paths:
         return (True, False)
 
     def _ways(self, edge: Edge, situation: Situation) -> Iterator[Step]:
-        """The ways in which a call of an edge passes the gate: who must have proposed, and which decisions it has."""
+        """The ways in which a call of an edge passes the gate: the proposer's roles and the decisions."""
         roles = self.required_roles(edge)
         guard = edge.guard
         because = "" if guard is None or self.assumed.holds(guard) else f"{_name(guard)} says yes"
@@ -285,7 +284,7 @@ class Paths:
                 yield Move(step, replace(situation, state=target, values=values))
 
     def _cancels(self, situation: Situation) -> Iterator[Move]:
-        """What a cancel does: it begins in a state, calls what undoes others, whatever they were, and ends."""
+        """The steps of a cancel: it starts in a state, calls any of the undo tools, and ends."""
         cancelling = self.definition.cancelling
         if cancelling is None:
             return

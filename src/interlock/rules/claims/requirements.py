@@ -1,4 +1,4 @@
-"""What a claim can ask of the decisions on a call: an approval by a role, a confirmation, and combinations."""
+"""Decisions that a claim can require on a call: an approval by a role, a confirmation, and combinations."""
 
 import abc
 from collections.abc import Iterable

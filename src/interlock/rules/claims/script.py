@@ -1,4 +1,4 @@
-"""A path that breaks a claim as a Python script, which replays it in the compiled workflow step by step."""
+"""Writes a counterexample as a Python script that replays it in the compiled workflow step by step."""
 
 import pprint
 import textwrap
@@ -113,7 +113,7 @@ def _call(paths: Paths, step: Step, before: Situation, after: Situation) -> str:
 
 
 def _roles(paths: Paths, edge: Edge, situation: Situation) -> frozenset[str]:
-    """The fewest roles of a proposer whose call takes this edge, and no other one of its tool."""
+    """The smallest set of proposer roles with which a call takes this edge and no other edge of its tool."""
     data = dict(zip(paths.fields, situation.values, strict=True))
 
     def is_open(one: Edge, roles: frozenset[str]) -> bool:
@@ -153,7 +153,7 @@ def _literal(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text as it may be in a docstring or a comment: on one line, and without what would end either."""
+    """Make a text safe for a docstring or a comment: one line, and nothing that would end either."""
     return text.encode("unicode_escape").decode("ascii").replace('"""', "'''").replace("\\", "/")
 
 

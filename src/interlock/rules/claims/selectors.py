@@ -1,4 +1,4 @@
-"""Which steps of a path a claim is about: calls of some tools, kinds of tools, or arrivals in a state."""
+"""Select the steps of a path for a claim: calls of some tools or kinds of tools, or arrivals in a state."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A proof in words: the claim, whether it holds and under what, and the path that breaks it, step by step."""
+"""A proof as text: the claim, its result and assumptions, and the path that breaks it, step by step."""
 
 from ...tools.approvals import Approval
 from .checker import Counterexample, Proof, Verdict
@@ -6,7 +6,7 @@ from .paths import Step, StepKind
 
 
 def in_words(proof: Proof) -> str:
-    """Say what came of proving a claim, with the path that breaks it."""
+    """Describe the result of proving a claim, with the path that breaks it."""
     claim = proof.claim
     heading = {
         Verdict.PROVED: f"proved: {claim}",

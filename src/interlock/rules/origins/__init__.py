@@ -1,6 +1,6 @@
-"""Where the values of arguments come from: what sources hold, how a value is looked for in them, and the policy.
+"""Traces argument values to their sources: the stored sources, the search in them, and the policy.
 
-Open `policy.py` for `TrustedOrigins`, `holding.py` for what is kept of a source, and `index.py` for how a value is looked for.
+Open `policy.py` for `TrustedOrigins`, `holding.py` for the stored form of a source, and `index.py` for the search.
 """
 
 from .index import Index, Origin

@@ -1,4 +1,4 @@
-"""Untrusted text in an envelope, for a model that reads what a tool returned."""
+"""Wraps untrusted text of a tool's output in an envelope before the model reads it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +12,14 @@ _OWN = frozenset({MarkKind.ID, MarkKind.OWN})
 
 
 def enveloped(output: Any, fields: Fields, path: tuple[str, ...] = ()) -> Any:
-    """What a tool returned, with each text that others can write in its own object: `{"untrusted": "…"}`.
+    """Wrap each text that others can write in its own object: `{"untrusted": "…"}`.
 
-    Numbers, dates, constants and what is marked as `Id` or `Own` stay as they are.
+    Numbers, dates, constants, and fields marked as `Id` or `Own` are unchanged.
 
     Args:
-        output: As on the wire.
+        output: The output as on the wire.
         fields: The tool's output fields with their markers.
-        path: The names that lead to it.
+        path: The names that lead to the output.
     """
     match output:
         case Mapping():

@@ -1,4 +1,4 @@
-"""Where a value is in what a tool returned, and a short excerpt of that: for an approver, who knows what they see there again."""
+"""Locates a value in a tool's output and cuts a short excerpt, so that an approver can recognize the place."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,27 +9,27 @@ from .index import Origin
 from .words import number, plain
 
 AROUND = 50
-"""How many characters of an excerpt are on each side of the value."""
+"""The maximum number of characters on each side of the value."""
 LONGEST_VALUE = 60
-"""How many characters of the value itself are in it."""
+"""The maximum number of characters of the value itself."""
 SHORTEST = 3
-"""A shorter text occurs everywhere, and where it occurs says nothing."""
+"""A shorter text occurs in too many places to locate a value."""
 
 
 class Excerpt(NamedTuple):
-    """A place at which a value stands."""
+    """A place where a value occurs."""
 
     path: str
-    """The names that lead there, with the numbers of items: `0.note`."""
+    """The path to the place, with item indexes: `0.note`."""
     text: str
-    """What stands around it, cut to one line."""
+    """The surrounding text, cut to one line."""
 
 
 def excerpt(output: Any, value: Any) -> Excerpt | None:
-    """Find a value in what a tool returned: as a field of its own, else in a text as a whole word.
+    """Find a value in a tool's output: as a whole field, else as a whole word in a text.
 
     Args:
-        output: As it is on record, with what is sensitive masked.
+        output: The recorded output, with sensitive values masked.
         value: The value of an argument.
     """
     wanted = plain(value).strip() if isinstance(value, str) else number(value)
@@ -76,15 +76,15 @@ def _cut(text: str, value: str) -> str:
 
 
 def lines_of(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is shown of a request's sources, as the name of each argument and a sentence; not of what the tool's author gave it.
+    """List the sources of a request: each argument's name with a sentence. Values by the tool's author are left out.
 
     Args:
-        shown: The request, as an approver is shown it.
+        shown: The request as the approver sees it.
     """
     sources = shown.get("sources")
     for one in sources if isinstance(sources, list) else ():
         if one["origin"] != Origin.APP or not one["accepted"]:
-            # Others wrote the excerpt: its quotation marks are none that end it.
+            # Others wrote the excerpt, so its quotation marks must not end the quotation.
             said = f": {quoted(one['excerpt'])}" if one.get("excerpt") else ""
             yield str(one["argument"]), f"{line(one['from'])}{said}"
 

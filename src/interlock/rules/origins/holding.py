@@ -1,7 +1,6 @@
-"""What is kept of a source: keyed hashes of its trusted values, and no text.
+"""The stored form of a source: keyed hashes of its trusted values, and no text.
 
-A source is what a person said, or what a tool returned. The hashes cannot be read back
-without guessing the value and having the instance's key.
+A source is a person's message or a tool's output. To reverse a hash, an attacker must have the instance's key and guess the value.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,58 +14,58 @@ from .words import is_plain, label, number, plain, small, words
 Hashed = Callable[[str], str]
 """The keyed hash of a text."""
 WIDTH = 43
-"""How long the hash of a value is: 256 bits."""
+"""The length of a value's hash: 256 bits."""
 LABEL_WIDTH = 22
-"""How long the hash of a label is: 132 bits."""
+"""The length of a label's hash: 132 bits."""
 MOST_WORDS = 4_000
-"""How many words of one message are kept; a value that is behind them is asked about."""
+"""The maximum number of stored words per message; a later value counts as not said."""
 MOST_RECORDS = 1_000
-"""How many records of one output are kept, likewise."""
+"""The maximum number of stored records per output."""
 
 
 class Word(NamedTuple):
-    """The hashes of one word that a person said."""
+    """The hashes of one word of a person's message."""
 
     raw: str
-    """As it stands."""
+    """The word unchanged."""
     core: str
-    """Without the punctuation around it."""
+    """The word without surrounding punctuation."""
     small: str
-    """With small letters, for the names of records."""
+    """The word in lower case, for the names of records."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """The records of an output: their trusted values, and how they are named. Hashes are in one text, one after the other."""
+    """The records of an output: their trusted values and their labels. Each text concatenates the hashes."""
 
     values: str = ""
-    """The hashes of all values, those of the first record first."""
+    """The hashes of all values, in the order of the records."""
     sizes: tuple[int, ...] = ()
-    """How many values each record has."""
+    """The number of values per record."""
     labels: str = ""
-    """The hashes of all labels, likewise."""
+    """The hashes of all labels, in the order of the records."""
     labelled: tuple[int, ...] = ()
-    """How many labels each record has."""
+    """The number of labels per record."""
     lengths: frozenset[int] = frozenset()
-    """Of how many words the labels are."""
+    """The numbers of words of the labels."""
     selected: frozenset[int] = frozenset()
-    """The records that the call which read them named, by their numbers."""
+    """The indexes of the records that the reading call itself named."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What is kept of one source."""
+    """The stored form of one source."""
 
     said: tuple[Word, ...] = ()
-    """The words of a person in their order."""
+    """The words of a person in order."""
     numbers: frozenset[str] = frozenset()
     """The numbers that a person said."""
     records: Records = Records()
     secrets: frozenset[str] = frozenset()
-    """Values of fields that the tool calls sensitive."""
+    """The values of the tool's sensitive fields."""
 
     def to_json(self) -> JsonObject:
-        """As it is stored."""
+        """The source as JSON, for the database."""
         places: dict[str, int] = {}
         said: list[JSON] = []
         for word in self.said:
@@ -114,26 +113,26 @@ class Held:
 
 
 def _counts(each: Sequence[int]) -> JSON:
-    """How many each record has: one number where all have as many, as the items of a list mostly do."""
+    """The count of each record, or one number if all counts are equal, as is common in lists."""
     return each[0] if len({*each}) == 1 else [*each]
 
 
 def chunks(hashes: str, width: int) -> list[str]:
-    """The hashes that are in one text."""
+    """Split a text of concatenated hashes."""
     return [hashes[at : at + width] for at in range(0, len(hashes), width)]
 
 
 def label_hash(small_words: Sequence[str], hashed: Hashed) -> str:
-    """The hash of a label by those of its words; half as wide, for it names a record and is not a value."""
+    """The hash of a label, from the hashes of its words. It is shorter than a value's hash, since it only names a record."""
     return hashed("l:" + "".join(small_words))[:LABEL_WIDTH]
 
 
 def of_words(text: str, hashed: Hashed) -> Held:
-    """What is kept of what a person said."""
+    """The stored form of a person's message."""
     said, numbers = [], set()
     for word, core in [*words(text)][:MOST_WORDS]:
         if not is_plain(word):
-            said.append(Word(*[hashed("hidden")] * 3))  # it keeps its place, and matches nothing
+            said.append(Word(*[hashed("hidden")] * 3))  # keeps the positions of the other words, and matches nothing
             continue
         said.append(Word(hashed(f"w:{word}"), hashed(f"w:{core}"), hashed(f"w:{small(core)}")))
         if (found := number(core)) is not None:
@@ -150,16 +149,16 @@ def of_output(
     is_traced: bool,
     is_selected: bool,
 ) -> Held:
-    """What is kept of what a tool returned.
+    """The stored form of a tool's output.
 
     Args:
-        output: As on the wire.
+        output: The output as on the wire.
         fields: The tool's output fields with their markers.
         hashed: The keyed hash.
         sensitive: The names of its sensitive fields.
-        is_traced: Whether all that it was called with came from a trusted source; else facts in its output may be what a
-            model chose (a sum, an echo), and only `Id` and `Own` count.
-        is_selected: Whether a person named what it was called with.
+        is_traced: Whether all arguments came from a trusted source. If not, the model may have chosen facts in the output (a sum, an
+            echo), and only `Id` and `Own` count.
+        is_selected: Whether a person named the values of the arguments.
     """
     found = _Gathering(fields, hashed, is_traced, is_selected)
     found.walk(output, (), None)
@@ -183,7 +182,7 @@ def _packed(records: "Sequence[_Record]") -> Records:
 
 
 class Fields:
-    """Marked fields by their paths, of which an argument or an output has values."""
+    """The marked fields of an argument or an output, by path."""
 
     def __init__(self, fields: Sequence[MarkedField]) -> None:
         self._by_path: dict[tuple[str, ...], list[MarkedField]] = {}
@@ -191,19 +190,19 @@ class Fields:
         self.may_be_trusted = any(
             not one.is_text if one.mark is None else one.mark.kind in {MarkKind.ID, MarkKind.OWN} for one in fields
         )
-        """Whether a value of them could be trusted: else nothing of an output is kept."""
+        """Whether any field can hold a trusted value; otherwise nothing of an output is stored."""
         for one in fields:
             self._by_path.setdefault(one.path, []).append(one)
 
     def at(self, path: tuple[str, ...]) -> list[MarkedField]:
-        """The fields that a value at this path may be; none where nothing is known of it."""
+        """The fields that may describe the value at a path; empty if the path is unknown."""
         exact = self._by_path.get(path)
         if exact is not None:
             return exact
         return self._like(path)
 
     def names(self, path: tuple[str, ...]) -> bool:
-        """Whether the last name of a path is one that the schema has itself, and no key of a mapping."""
+        """Whether the schema itself declares the last name of a path; keys of a mapping do not count."""
         return any(
             len(one.path) >= len(path)
             and one.path[len(path) - 1] == path[-1]
@@ -221,7 +220,7 @@ class Fields:
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every value that holds no other, with the path to it; an item of a list is at `*`."""
+    """Every scalar value with its path; list items have the name `*`."""
     match value:
         case Mapping():
             for name, inner in value.items():
@@ -234,11 +233,11 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 def marks_of(value: Any, kind: str | None, hashed: Hashed) -> Iterator[str]:
-    """The hashes under which a trusted value is found again.
+    """The hashes that find a trusted value again.
 
     Args:
         value: The value.
-        kind: The kind of record that it names, for an id: then it is found as such an id, and in no other way.
+        kind: For an id, the kind of record; the value is then found only as an id of this kind.
         hashed: The keyed hash.
     """
     if value is None or isinstance(value, bool):
@@ -253,17 +252,17 @@ def marks_of(value: Any, kind: str | None, hashed: Hashed) -> Iterator[str]:
 
 @dataclass
 class _Record:
-    """One record: how it is named, and its trusted values."""
+    """One record: its labels and its trusted values."""
 
     labels: dict[str, int] = field(default_factory=dict)
-    """The hash of each label, with the number of its words."""
+    """The hash of each label with the label's number of words."""
     values: set[str] = field(default_factory=set)
     is_selected: bool = False
 
 
 @dataclass
 class _Gathering:
-    """Goes through an output and gathers its records: each object that has an id or a label, else the output as a whole."""
+    """Collects the records of an output: each object with an id or a label, else the whole output."""
 
     fields: Fields
     hashed: Hashed
@@ -289,7 +288,7 @@ class _Gathering:
                     known.mark is not None and known.mark.kind is MarkKind.ID for known in self.fields.at(here)
                 )
                 for inner in value:
-                    if each_is_one:  # of several ids in a list each names its own record
+                    if each_is_one:  # each id of a list names a separate record
                         one = _Record()
                         self.walk(inner, here, one)
                         self._close(one, is_alone=False)
@@ -311,7 +310,7 @@ class _Gathering:
             return
         kinds = {None if one.mark is None else one.mark for one in candidates}
         if len(kinds) != 1:
-            return  # it may be one thing or another: the less trusted one counts, and that is none
+            return  # the value fits several fields: the least trusted one counts, and it is not trusted
         (mark,) = kinds
         if mark is None:
             if self.is_traced and not any(one.is_text for one in candidates):

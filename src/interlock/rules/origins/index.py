@@ -1,4 +1,4 @@
-"""Where a value comes from, looked for in what is kept of the sources."""
+"""Finds the origin of a value in the stored sources."""
 
 import threading
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from .words import is_plain, number, plain
 
 
 class Origin(StrEnum):
-    """Where a value comes from; of several origins the first one of this list counts."""
+    """The origin of a value; of several origins the first of this list counts."""
 
     USER = "user"
     """The words of the person served."""
@@ -30,16 +30,16 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class Named:
-    """How a source is called by people."""
+    """The name of a source for people."""
 
     kind: str
-    """`words` of a person, or the `output` of a tool."""
+    """`words` for a person's message, `output` for a tool's output."""
     name: str
-    """Who said it, or the tool that returned it."""
+    """The person, or the tool."""
     audit_ref: str | None = None
-    """The record of what the tool returned."""
+    """The id of the record of the tool's output."""
     at: int = 0
-    """When it was kept; microseconds since 1970 UTC."""
+    """When the source was stored; microseconds since 1970 UTC."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class Found:
 
     origin: Origin
     source: Named | None = None
-    """None where it is the application's, comes from nowhere, or nobody told what its source is called."""
+    """None if the value is the application's, has no source, or the source has no name."""
 
 
 class Index:
     """The sources of one instance.
 
     Args:
-        sources: What is kept of each.
-        hashed: The keyed hash under which they were kept.
-        named: What each of them is called, in the same order.
+        sources: The stored form of each source.
+        hashed: The keyed hash that was used to store them.
+        named: The name of each source, in the same order.
     """
 
     def __init__(self, sources: Iterable[Held], hashed: Hashed, named: Sequence[Named] = ()) -> None:
@@ -69,21 +69,21 @@ class Index:
         self._secrets: set[str] = set()
         self._lengths: set[int] = set()
         self._names: set[str] = set()
-        """Every text that may be a label, of as many words as some label has, that the person said."""
+        """Every phrase of the person that may be a label: those with as many words as some label has."""
         self._read: list[tuple[int, _Read]] = []
         self._named: dict[str, int] = {}
-        """The values of records that the person named, each with the first source that has it so."""
+        """The values of the records that the person named, each with the first such source."""
         self._matched = (0, 0)
-        """Of how many sources, and of how many reads, it is known which records the person named."""
+        """The numbers of sources and of reads that `_match` has processed."""
         self._matching = threading.Lock()
         self.add(sources, named)
 
     def add(self, sources: Iterable[Held], named: Sequence[Named] = ()) -> None:
-        """Look into more sources.
+        """Add sources.
 
         Args:
-            sources: What is kept of each.
-            named: What each of them is called, in the same order.
+            sources: The stored form of each source.
+            named: The name of each source, in the same order.
         """
         new = [*sources]
         self._called += [*named, *[None] * (len(new) - len(named))]
@@ -100,9 +100,9 @@ class Index:
                 self._read.append((place, _Read(held.records)))
 
     def _match(self) -> None:
-        """Find the records that the person named; those that nobody named before are looked at again, for they may be named now.
+        """Find the records that the person named. Records without a match are checked again, because new words may name them.
 
-        Done when a value of a record is first asked about: most calls are about what the person said.
+        This runs only when a lookup needs records: most calls use values that the person said.
         """
         with self._matching:
             sources, reads = self._matched
@@ -132,7 +132,7 @@ class Index:
         }
 
     def origin(self, value: Any, *, kind: str | None = None) -> Origin:
-        """Where a value comes from.
+        """Find the origin of a value.
 
         Args:
             value: A value as on the wire, which holds no other.
@@ -141,7 +141,7 @@ class Index:
         return self.found(value, kind=kind).origin
 
     def found(self, value: Any, *, kind: str | None = None) -> Found:
-        """Where a value comes from, and the first source that has it so.
+        """Find the origin of a value, and the first source with that origin.
 
         Args:
             value: A value as on the wire, which holds no other.
@@ -166,11 +166,11 @@ class Index:
         return Found(Origin.LISTED, self._called[listed])
 
     def is_secret(self, value: Any) -> bool:
-        """Whether a value was in a field that a tool calls sensitive."""
+        """Whether a sensitive field of a tool held the value."""
         return value is not None and self._hashed(f"v:{plain(str(value))}") in self._secrets
 
     def _said_at(self, value: Any) -> int | None:
-        """The source in which the person said a value: whole words, side by side and in this order."""
+        """The source in which the person said a value: as whole, adjacent words in this order."""
         if not isinstance(value, str):
             said = number(value)
             return None if said is None else self._numbers.get(self._hashed(f"n:{said}"))
@@ -188,9 +188,9 @@ class Index:
 
 
 class _Read:
-    """The records that one tool returned.
+    """The records of one tool output.
 
-    Nothing is taken apart before it is needed: to look for a few hashes in the text costs less than to make an index of all of them.
+    It is parsed lazily: searching the text for a few hashes is cheaper than indexing all of them.
     """
 
     def __init__(self, records: Records) -> None:
@@ -200,11 +200,11 @@ class _Read:
         self._unseen = records.selected
 
     def __contains__(self, mark: str) -> bool:
-        """Whether a value is one of these records'."""
+        """Whether one of these records has the value."""
         return next(_places(mark, self._records.values, WIDTH), None) is not None
 
     def values_named(self, names: Collection[str]) -> set[str]:
-        """The values of the records that are named so, and at first also of those that the call named."""
+        """The values of the records with these labels; the first call adds the records that the reading call named."""
         found, self._unseen = {*self._unseen}, frozenset[int]()
         for place in self._named_at(names):
             found.add(bisect_right(self._labels_end, place))
@@ -218,7 +218,7 @@ class _Read:
         }
 
     def _named_at(self, names: Collection[str]) -> Iterator[int]:
-        """The places of the labels that are among these."""
+        """The positions of these labels."""
         self._looked_for += len(names)
         if self._looked_for <= _FEW:
             for name in names:
@@ -245,11 +245,11 @@ class _Read:
 
 
 _FEW = 60
-"""After how many names that were looked for in a text an index of it is made."""
+"""The number of label searches in a text after which it is indexed."""
 
 
 def _places(one: str, hashes: str, width: int) -> Iterator[int]:
-    """Where a hash is in a text of hashes: the number of each place at which one begins."""
+    """The index of each occurrence of a hash in a text of concatenated hashes."""
     at = hashes.find(one)
     while at >= 0:
         if at % width == 0:
@@ -258,7 +258,7 @@ def _places(one: str, hashes: str, width: int) -> Iterator[int]:
 
 
 def least_trusted(origins: Collection[Origin]) -> Origin:
-    """The least trusted of several origins; the application's where there is none."""
+    """The least trusted of several origins; the application's if there are none."""
     order = [*Origin]
     return max(origins, key=order.index, default=Origin.APP)
 

@@ -1,4 +1,4 @@
-"""`TrustedOrigins`: arguments whose values come from elsewhere are asked about, or denied."""
+"""`TrustedOrigins`: requires an approval for arguments with untrusted origins, or denies them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ DEFAULT = (Origin.USER, Origin.APP, Origin.RECORD)
 
 @dataclass(frozen=True)
 class Traced:
-    """One argument, and where its value comes from."""
+    """One argument and the origin of its value."""
 
     path: tuple[str, ...]
     origin: Origin
     is_secret: bool = False
     value: Any = None
-    """What was looked for: of text that goes along the least trusted word, else the argument's own value."""
+    """The searched value: the least trusted word of a text, else the whole argument."""
     source: Named | None = None
-    """Where it was found."""
+    """The source of the value."""
 
     @property
     def label(self) -> str:
-        """The argument in words: `to.*.account`."""
+        """The path of the argument, such as `to.*.account`."""
         return ".".join(self.path)
 
 
@@ -122,7 +122,7 @@ class TrustedOrigins(Policy):
     def _against(
         self, proposal: ProposalView, accepted: dict[str, Origin], origins: dict[str, Origin]
     ) -> Iterator[str]:
-        """What speaks against a call; told are the origins that are accepted and those that are not, of each argument the least trusted."""
+        """Yield the reasons against a call; fills `accepted` and `origins` with the least trusted origin of each argument."""
         if proposal.tool.is_marked_destructive:
             yield "it cannot be undone"
         sources = None if proposal.sources is None else proposal.sources()
@@ -156,13 +156,13 @@ IN_WORDS = {
 def traced(
     tool: ToolContract, arguments: Mapping[str, Any], sources: Index, *, whole: bool = False
 ) -> Iterator[Traced]:
-    """Trace each argument of a call to where its value comes from, in the order of the arguments.
+    """Trace each argument of a call to the origin of its value, in the order of the arguments.
 
     Args:
         tool: The tool.
-        arguments: Its canonical arguments, as on the wire.
-        sources: What is kept of the instance's sources.
-        whole: Whether content is traced as a whole, and not only the addresses in it.
+        arguments: The canonical arguments, as on the wire.
+        sources: The instance's stored sources.
+        whole: Whether content is traced as a whole; otherwise only the addresses in it.
     """
     fields = Fields(input_fields(tool))
     supplied = {field.name for field in tool.supplied_fields}
@@ -177,7 +177,7 @@ def traced(
 
 
 def _found(candidates: list[MarkedField], value: Any, sources: Index, *, whole: bool) -> tuple[Found, Any]:
-    """Where a value comes from, and what of it that is said of."""
+    """The origin of a value, and the part of the value that has this origin."""
     if candidates and all(one.is_choice for one in candidates):
         return Found(Origin.APP), value
     marks = {one.mark for one in candidates if not one.is_choice}
@@ -192,7 +192,7 @@ def _found(candidates: list[MarkedField], value: Any, sources: Index, *, whole: 
 
 
 def _of_address(found_words: list[str], sources: Index) -> tuple[Found, Any]:
-    """Where an address in a text comes from; one in groups also where each of them comes from somewhere."""
+    """The origin of an address in a text; a number in groups may also have one origin per group."""
     whole = " ".join(found_words)
     found = sources.found(whole)
     if found.origin is not Origin.NOWHERE or len(found_words) == 1:
@@ -203,7 +203,7 @@ def _of_address(found_words: list[str], sources: Index) -> tuple[Found, Any]:
 
 
 def _free_names(fields: Fields, value: Any, path: tuple[str, ...], sources: Index) -> Iterator[Traced]:
-    """The keys of a mapping that the tool does not name itself: a model chose them."""
+    """The mapping keys that the tool's schema does not declare, so the model chose them."""
     match value:
         case Mapping():
             for name, inner in value.items():
@@ -218,7 +218,7 @@ def _free_names(fields: Fields, value: Any, path: tuple[str, ...], sources: Inde
 
 
 def _is_default(tool: ToolContract, name: str, value: Any) -> bool:
-    """Whether an argument has the value that the tool's author gave it."""
+    """Whether an argument has the default value that the tool's author set."""
     model = tool.input_model
     if model is None:
         return False

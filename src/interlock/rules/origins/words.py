@@ -1,4 +1,4 @@
-"""Texts as words, and values as what is compared: exact, so that nothing that only looks alike is taken for a trusted value."""
+"""Splits texts into words and normalizes values for comparison, exactly, so that no lookalike passes for a trusted value."""
 
 import re
 import unicodedata
@@ -7,33 +7,32 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _EDGE = ".,;:!?()[]{}<>\"'`*_“”‘’«»"
-"""Punctuation that may stand around a word, and is then no part of it."""
+"""Punctuation that is not part of a word when it surrounds one."""
 _MONEY = "$€£¥%"
 _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _SHORTEST_LABEL = 3
 _DOMAIN = re.compile(r"[\w-]\.[^\W\d_]{2}")
-"""A dot with a letter or digit before it and two letters behind it, of any script; long words are searched in one pass."""
+"""A dot between a letter or digit and two letters, of any script; one pass even over long words."""
 _IDEOGRAPHIC_DOT = str.maketrans("。", ".")
-"""Browsers take it for a dot in the name of a host."""
+"""Browsers treat these as dots in a host name."""
 _SCHEME = re.compile(r"(?:tel|sms|mailto|sip|callto|data|file|javascript|https?|ftp):\S", re.IGNORECASE)
 _HOST_NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 """A number with commas between groups of three digits; a comma elsewhere means something else in each country."""
 _UNSEEN = {False: re.compile("[\x00-\x1f\x7f]"), True: re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")}
-"""Control characters of ASCII, by whether line feeds and tabs may be there."""
+"""ASCII control characters, by whether line feeds and tabs are allowed."""
 _DIGITS, _CODE, _MIXED = 5, 8, 16
 
 
 def is_plain(text: str, *, lines: bool = False) -> bool:
-    """Whether a text has nothing hidden and nothing that looks like something else.
+    """Whether a text has no hidden and no lookalike characters.
 
-    Refused are characters that are not seen (formats, controls, private and unassigned ones), compatibility forms such as full-width
-    letters and other signs for the same letter such as the one for kelvin, combining marks that stand alone, and words whose letters are of
-    several scripts.
+    Refused are invisible characters (format, control, private-use and unassigned ones), compatibility forms such as full-width
+    letters, alternative code points for a letter such as the kelvin sign, isolated combining marks, and words of mixed scripts.
 
     Args:
         text: The text.
-        lines: Whether line feeds and tabs may be in it.
+        lines: Whether line feeds and tabs are allowed.
     """
     if text.isascii():
         return _UNSEEN[lines].search(text) is None
@@ -41,7 +40,7 @@ def is_plain(text: str, *, lines: bool = False) -> bool:
     if unicodedata.normalize("NFKC", composed) != composed:
         return False
     if text not in {composed, unicodedata.normalize("NFD", composed)}:
-        return False  # composed and decomposed letters are one text; a sign that is another letter in both is not
+        return False  # composed and decomposed forms are equal; a sign that differs from both forms is a lookalike
     allowed = " \n\t\r" if lines else " "
     for letter in composed:
         kind = unicodedata.category(letter)
@@ -55,29 +54,29 @@ def _scripts(word: str) -> set[str]:
 
 
 def plain(text: str) -> str:
-    """A text as it is compared: composed, and otherwise exactly as it stands."""
+    """Normalize a text for comparison: NFC, and otherwise unchanged."""
     return unicodedata.normalize("NFC", text)
 
 
 def words(text: str) -> Iterator[tuple[str, str]]:
-    """The words of a text in their order: each as it stands, and without the punctuation around it."""
+    """The words of a text in order: each unchanged, and without surrounding punctuation."""
     for word in plain(text).split():
         yield word, word.strip(_EDGE)
 
 
 def small(word: str) -> str:
-    """A word with small letters where they are ASCII: how people name a record, and not how a value is compared."""
+    """A word with its ASCII letters in lower case; for names of records only, never to compare values."""
     return word.translate(_SMALL)
 
 
 def label(text: str) -> list[str]:
-    """The words by which people name a record; none for a text that is too short to name anything."""
+    """The words of a record's label; empty if the text is too short to be a name."""
     found = [small(core) for _, core in words(text) if core] if is_plain(text) else []
     return found if sum(map(len, found)) >= _SHORTEST_LABEL else []
 
 
 def number(value: Any) -> str | None:
-    """A number as it is compared, whatever its type and form: `50`, `50.0` and `5e1` are one; None for what is not a number."""
+    """Normalize a number for comparison, whatever its type and form: `50`, `50.0` and `5e1` are equal. None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         return None
     text = str(value).strip().strip(_MONEY) if isinstance(value, str) else str(value)
@@ -97,7 +96,7 @@ def number(value: Any) -> str | None:
 
 
 def is_address(word: str) -> bool:
-    """Whether a word may lead somewhere or name an account: an address, a link, a domain, a long number or a code."""
+    """Whether a word may be a destination or an account: an address, a link, a domain, a long number or a code."""
     word = word.translate(_IDEOGRAPHIC_DOT)
     if "@" in word or "://" in word or word.startswith("www.") or _DOMAIN.search(word):
         return True
@@ -111,10 +110,10 @@ def is_address(word: str) -> bool:
 
 
 def addresses(text: str) -> Iterator[list[str]]:
-    """What of a text may lead somewhere or name an account: single words, and numbers that are in groups, such as `4111 1111 1111 1111`.
+    """Find the possible destinations and accounts in a text: single words, and numbers in groups such as `4111 1111 1111 1111`.
 
-    Gives:
-        The words of each, without the punctuation around them.
+    Returns:
+        The words of each, without surrounding punctuation.
     """
     group: list[str] = []
     for word, core in words(text):

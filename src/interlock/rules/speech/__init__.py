@@ -1,1 +1,1 @@
-"""The check of the model's own words (`speech=`): asking it, and a message with other words."""
+"""The check of the model's text (`speech=`): calls it and replaces the text of a message."""

@@ -1,4 +1,4 @@
-"""A workflow's check of the model's own words: what it says of them, and a message with other words."""
+"""Calls a workflow's check of the model's text, and applies its answer to the message."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -16,39 +16,39 @@ Speech = Callable[[str, GuardView[Any]], bool | str]
 """Given a model's words and the view: True lets them pass, a text replaces them, False stops them."""
 _CALLS = frozenset({"tool_calls", "function_call"})
 WITHHELD = "This answer was withheld."
-"""What the conversation has in place of words that were stopped."""
+"""The text that replaces stopped text in the conversation."""
 
 
 class Said(StrEnum):
-    """What became of a model's words."""
+    """The result for a model's text."""
 
     PASSED = "passed"
     REPLACED = "replaced"
     STOPPED = "stopped"
     BROKEN = "broken"
-    """The check raised, or gave no answer: the words were stopped."""
+    """The check raised or returned no valid answer, so the text was stopped."""
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A message after its words were checked."""
+    """A message after the check."""
 
     said: Said
     message: AIMessage
-    """As the conversation keeps it."""
+    """The message for the conversation."""
     before: AIMessage
-    """As the model gave it."""
+    """The original message of the model."""
     error: RuleError | None = None
 
 
 def hear(speech: Speech, message: AIMessage, view: GuardView[Any], state: str) -> Heard:
-    """Ask a check about the words of one message.
+    """Check the text of one message.
 
     Args:
         speech: The check.
-        message: What the model said. Its words are its text; calls, reasoning and images are no words.
-        view: Of the instance.
-        state: Where it was said, for messages.
+        message: The message of the model. Only its text is checked, not calls, reasoning or images.
+        view: The view of the instance.
+        state: The current state, for error messages.
     """
     rule = f"the check of speech in {state!r}"
     words = text_of(message)
@@ -68,7 +68,7 @@ def hear(speech: Speech, message: AIMessage, view: GuardView[Any], state: str) -
 
 
 def text_of(message: AIMessage) -> str:
-    """The words of a message: its text, of all its blocks."""
+    """The text of all blocks of a message."""
     content = message.content
     if isinstance(content, str):
         return content
@@ -78,7 +78,7 @@ def text_of(message: AIMessage) -> str:
 
 
 def with_words(message: AIMessage, words: str, instead: str) -> AIMessage:
-    """The message with other words; its calls stay, and nothing of it repeats the words that were there."""
+    """Replace the text of a message; its calls stay, and no other part repeats the old text."""
     content: Any = instead
     if not isinstance(message.content, str):
         others = [block for block in message.content if not _is_text(block)]
@@ -93,7 +93,7 @@ def with_words(message: AIMessage, words: str, instead: str) -> AIMessage:
 
 
 def stopped(message: AIMessage) -> AIMessage:
-    """The message with nothing of what the model said: neither words nor calls."""
+    """Remove the text and the calls of a message."""
     return message.model_copy(
         update={
             "content": WITHHELD,
@@ -110,7 +110,7 @@ def _is_text(block: Any) -> bool:
 
 
 def _unquoted(values: dict[str, Any], words: str, *, keep: Collection[str]) -> dict[str, Any]:
-    """The values without those that quote the words, at any depth: some providers repeat them there."""
+    """Remove values that quote the text, at any depth, because some providers repeat it there."""
     quoted = words.strip()
     return {name: value for name, value in values.items() if name in keep or not _quotes(value, quoted)}
 

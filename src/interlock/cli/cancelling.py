@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..commands.cancelling.cancellation import Cancellation
+from ..commands.cancelling.report import Cancellation
 from ..tools.errors import ConflictError, InputError
 from ..tools.principal import Principal
 from ..tools.sinks import line

@@ -12,7 +12,8 @@ from procrastinate.worker import Worker as QueueWorker
 from ..commands.running.engine import logger
 from ..tools.errors import InputError, StoreUnavailable
 from .health import Health
-from .keeping import keep, take_over
+from .takeover import take_over
+from .upkeep import keep
 from .queue import app as queue_app
 from .queue import listing
 from .queue.schema import KEEP, KEEPING, QUEUE

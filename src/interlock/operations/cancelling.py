@@ -3,7 +3,7 @@
 from functools import partial
 
 from ..commands.cancelling.cancel import cancel, looked_up
-from ..commands.cancelling.cancellation import Cancellation
+from ..commands.cancelling.report import Cancellation
 from ..commands.running.access import looked_at
 from ..commands.running.driver import arun, run
 from ..commands.running.engine import Engine

@@ -17,7 +17,7 @@ from ...tools.principal import Principal
 from ..running.access import note_denial
 from ..running.engine import Engine, logger
 from ..running.operations import InStore, Steps
-from .cancellation import Cancellation, CancelledCall
+from .report import Cancellation, CancelledCall
 from .requesting import by_deadline, checked_reason, due, request, rule_of
 from .undoing import undo_all
 

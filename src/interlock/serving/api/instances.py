@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing.reports.instance_listing import Listed, WaitsFor, Wanted
 from ...commands.budgets.raising import BudgetStanding
-from ...commands.cancelling.cancellation import Cancellation
+from ...commands.cancelling.report import Cancellation
 from ...tools.errors import InputError, RevisionConflict
 from ...tools.explanation import Explanation
 from ...tools.results import CommandResult, ErrorResult, InstanceSnapshot, Pending, ReadResult, Result

@@ -4,10 +4,10 @@
 every other engine: a job is one call. Open `runs.py` first, then `once.py`.
 """
 
+from .finding import queue_of
 from .jobs import Job, JobKind
 from .once import RunOnce
 from .outcomes import Again, Done, Outcome, Person
-from .finding import queue_of
 from .runs import Runs
 
 __all__ = ["Again", "Done", "Job", "JobKind", "Outcome", "Person", "RunOnce", "Runs", "queue_of"]

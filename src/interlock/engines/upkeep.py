@@ -1,6 +1,4 @@
-"""What workers keep up beside the runs: deadlines, runs that nobody enqueued, and what a killed worker left."""
-
-from typing import Any
+"""What workers do from time to time beside the runs: check deadlines, enqueue what nobody enqueued, forget old jobs."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -11,7 +9,7 @@ from ..checkpointing.store.settled.stops import LEFT_ALONE, Kind
 from ..commands.running.engine import logger
 from ..operations.compiled import CompiledWorkflow
 from ..operations.instances import Instances
-from .queue.schema import KEEP, TASK
+from .queue.updating import update
 from .runs import Runs
 
 BATCH = 1_000
@@ -19,37 +17,11 @@ BATCH = 1_000
 KEPT_DAYS = 7
 """For so long a run that is over keeps its key."""
 
-_GONE = (
-    "status = 'doing' AND (worker_id IS NULL OR worker_id IN "
-    "(SELECT id FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :seconds)))"
-)
-_GIVE_UP = sa.text(f"UPDATE procrastinate_jobs SET status = 'aborted' WHERE task_name = '{KEEP}' AND {_GONE}")
-_TAKE_OVER = sa.text(
-    "UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL, abort_requested = false, attempts = attempts + 1, scheduled_at = NULL "
-    f"WHERE task_name = '{TASK}' AND {_GONE}"
-)
 _FORGET = sa.text(
     "DELETE FROM procrastinate_jobs WHERE id IN (SELECT job.id FROM procrastinate_jobs AS job WHERE "
     "job.status IN ('succeeded', 'cancelled', 'aborted') AND job.id <= (SELECT job_id FROM procrastinate_events "
     "WHERE at < now() - make_interval(days => :days) ORDER BY id DESC LIMIT 1) ORDER BY job.id LIMIT :limit)"
 )
-
-
-def take_over(runs: Runs, *, seconds: float) -> int:
-    """Put back the runs of workers that are gone.
-
-    Args:
-        runs: The runs.
-        seconds: After so many without a sign of life a worker counts as gone.
-
-    Returns:
-        How many runs there were.
-    """
-    _executed(runs, _GIVE_UP, seconds=seconds)
-    taken_over = _executed(runs, _TAKE_OVER, seconds=seconds)
-    if taken_over:
-        logger.warning("%d runs were taken over from a dead worker", taken_over)
-    return taken_over
 
 
 async def keep(runs: Runs) -> dict[str, int]:
@@ -66,13 +38,8 @@ async def keep(runs: Runs) -> dict[str, int]:
             enqueued += await runs.database.arun(lambda graph=graph: _missed(graph))  # type: ignore[misc]
         except Exception:  # one workflow's deadlines must not keep those of the others
             logger.exception("the deadlines of %s could not be checked; the next check tries again", name)
-    forgotten = await runs.database.arun(lambda: _executed(runs, _FORGET, days=KEPT_DAYS, limit=BATCH))
+    forgotten = await runs.database.arun(lambda: update(runs.database, _FORGET, days=KEPT_DAYS, limit=BATCH))
     return {"enqueued": enqueued, "forgotten": forgotten}
-
-
-def _executed(runs: Runs, statement: sa.TextClause, **values: Any) -> int:
-    with runs.database.write() as connection:
-        return int(connection.execute(statement, values).rowcount)
 
 
 def _missed(graph: CompiledWorkflow) -> int:
@@ -102,4 +69,4 @@ def _enqueue(connection: Connection, graph: CompiledWorkflow, stop: stops.Stop) 
     graph.engine.store.note_due(connection, stop.workflow_id, cause)
 
 
-__all__ = ["keep", "take_over"]
+__all__ = ["keep"]

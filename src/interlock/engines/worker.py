@@ -12,12 +12,12 @@ from procrastinate.worker import Worker as QueueWorker
 from ..commands.running.engine import logger
 from ..tools.errors import InputError, StoreUnavailable
 from .health import Health
-from .takeover import take_over
-from .upkeep import keep
 from .queue import app as queue_app
 from .queue import listing
 from .queue.schema import KEEP, KEEPING, QUEUE
 from .runs import Runs, RunStatus
+from .takeover import take_over
+from .upkeep import keep
 
 POLL = 1.0
 """Seconds between two looks for a run whose pause is over; new ones announce themselves."""

@@ -1,0 +1,38 @@
+"""Taking over the runs of a worker that was killed: they are put back into the queue, and another worker resumes them."""
+
+import sqlalchemy as sa
+
+from ..commands.running.engine import logger
+from .queue.schema import KEEP, TASK
+from .queue.updating import update
+from .runs import Runs
+
+_GONE = (
+    "status = 'doing' AND (worker_id IS NULL OR worker_id IN "
+    "(SELECT id FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :seconds)))"
+)
+_GIVE_UP = sa.text(f"UPDATE procrastinate_jobs SET status = 'aborted' WHERE task_name = '{KEEP}' AND {_GONE}")
+_TAKE_OVER = sa.text(
+    "UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL, abort_requested = false, attempts = attempts + 1, scheduled_at = NULL "
+    f"WHERE task_name = '{TASK}' AND {_GONE}"
+)
+
+
+def take_over(runs: Runs, *, seconds: float) -> int:
+    """Put back the runs of workers that are gone.
+
+    Args:
+        runs: The runs.
+        seconds: After so many without a sign of life a worker counts as gone.
+
+    Returns:
+        How many runs there were.
+    """
+    update(runs.database, _GIVE_UP, seconds=seconds)
+    taken_over = update(runs.database, _TAKE_OVER, seconds=seconds)
+    if taken_over:
+        logger.warning("%d runs were taken over from a dead worker", taken_over)
+    return taken_over
+
+
+__all__ = ["take_over"]

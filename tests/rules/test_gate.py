@@ -123,7 +123,7 @@ def test_what_is_allowed_is_admitted_with_what_it_runs_on() -> None:
          ("invalid_arguments", "The call of order_pay could not be read: it is cut off. Nothing was done; send the arguments as one JSON object.",
           {"problems": [{"field": "", "problem": "it is cut off"}]}, False)),
         ({}, proposal(arguments={"orderId": "none"}), {},
-         ("check_failed", "order_pay cannot be done: The order is known.. Nothing was changed.", {"reason": "The order is known."}, False)),
+         ("check_failed", "order_pay cannot be done: The order is known. Nothing was changed.", {"reason": "The order is known."}, False)),
     ],
 )  # fmt: skip
 def test_each_denial_says_what_happened_and_what_may_be_done(

@@ -1,19 +1,20 @@
 """What a denial says: to the model, which reads it and chooses again, and to the caller.
 
-Here: the words and codes of everything that the gate denies. Not here: whether it is denied (`gate`), and what a tool's own refusal says.
-Denials about an approval are worded where approvals are, in `commands/approvals`.
+Here: the text and the code of each denial of a call. Not here: whether a call is denied (`gate`), what a tool's own refusal says, and denials
+about an approval, whose texts are in `commands/approvals`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..tools.canonical import JSON
 from ..tools.codes import ErrorCode
-from ..tools.errors import Refused, RuleError
+from ..tools.errors import InvalidArguments, Refused, RuleError
 from ..tools.kinds import ToolKind
 from ..tools.storable import storable_text
 from .definition import Definition, Edge
-from .policies import Mode
+from .policies import Deny, Mode, Policy
 from .proposals import Proposal
 from .view import GuardView
 
@@ -67,7 +68,7 @@ def not_allowed(
         if here and (reason := policy.hidden(contract, view)) is not None:
             return Denial(
                 ErrorCode.POLICY_DENIED,
-                f"The policy {policy.label!r} does not allow {contract.wire_name} now: {reason}. Nothing was done. "
+                f"The policy {policy.label!r} does not allow {contract.wire_name} now: {as_clause(reason)}. Nothing was done. "
                 f"Tools that may be called now: {now}.",
                 {"policy": policy.label, "reason": reason},
                 policy=policy.label,
@@ -92,6 +93,40 @@ def not_allowed(
     )
 
 
+def unreadable(problem: str, wire_name: str) -> Denial:
+    """The denial of a call whose arguments are not JSON."""
+    return Denial(
+        ErrorCode.INVALID_ARGUMENTS,
+        f"The call of {wire_name} could not be read: {problem}. Nothing was done; send the arguments as one JSON object.",
+        {"problems": [{"field": "", "problem": problem}]},
+    )
+
+
+def invalid(error: InvalidArguments) -> Denial:
+    """The denial of arguments that do not fit the contract."""
+    return Denial(ErrorCode.INVALID_ARGUMENTS, error.message, error.details)
+
+
+def policy_denied(policy: Policy, ruling: Deny, wire_name: str, rulings: Sequence[JSON]) -> Denial:
+    """The denial of a policy; `rulings` is what all policies said so far."""
+    return Denial(
+        ErrorCode.POLICY_DENIED,
+        f"The policy {policy.label!r} does not allow {wire_name} now: {as_clause(ruling.reason)}. Nothing was done.",
+        {"policy": policy.label, "reason": ruling.reason, "rulings": [*rulings]},
+        retryable=ruling.retryable,
+        policy=policy.label,
+    )
+
+
+def check_failed(reason: str, wire_name: str, **details: Any) -> Denial:
+    """The denial of a check, which gave this reason."""
+    return Denial(
+        ErrorCode.CHECK_FAILED,
+        f"{wire_name} cannot be done: {as_clause(reason)}. Nothing was changed.",
+        {"reason": reason, **details},
+    )
+
+
 def rule_broken(error: RuleError, wire_name: str, edge: Edge | None = None) -> Denial:
     """The denial where a rule of the application's own broke: it is not taken for a yes, and what raised goes to the log."""
     return Denial(
@@ -107,9 +142,50 @@ def said_no(refusal: Refused, wire_name: str) -> Denial:
     """The denial where a check, or a preview, said no by raising `Refused`: that is its reason."""
     return Denial(
         ErrorCode.CHECK_FAILED,
-        f"{wire_name} cannot be done: {refusal.message}. Nothing was changed.",
+        f"{wire_name} cannot be done: {as_clause(refusal.message)}. Nothing was changed.",
         {**refusal.details, "reason": refusal.message} | ({} if refusal.reason is None else {"code": refusal.reason}),
         retryable=refusal.retryable is True,
+    )
+
+
+def as_clause(reason: str) -> str:
+    """An application's reason without its full stop, for a sentence of which it is a part."""
+    return reason.strip().removesuffix(".")
+
+
+def not_proposed(proposal: Proposal, workflow_id: str) -> Denial:
+    """The denial of a proposal that was not made on this instance, or was changed since."""
+    return Denial(
+        ErrorCode.NOT_PROPOSED,
+        f"A call of {proposal.tool} was found that was not proposed in the workflow {workflow_id}, or was changed since. Nothing was "
+        "done. Somebody wrote into the graph's state, its checkpoints or its config; what is wanted is to be proposed.",
+    )
+
+
+def key_of_another(key: str) -> Denial:
+    """The denial of a call under an idempotency key that somebody else used."""
+    return Denial(
+        ErrorCode.IDEMPOTENCY_MISMATCH,
+        f"The idempotency key {key} was used by somebody else. Nothing was done; use your own key.",
+    )
+
+
+def moved_while_reading(wire_name: str) -> Denial:
+    """The denial of a read that moves the workflow, where another call moved it meanwhile."""
+    return Denial(
+        ErrorCode.CONFLICT,
+        f"The workflow moved while {wire_name} was reading. Nothing was changed; call it again.",
+        retryable=True,
+    )
+
+
+def one_by_one(wire_name: str) -> Denial:
+    """The denial of the second call in one message that changes something."""
+    return Denial(
+        ErrorCode.CONFLICT,
+        f"{wire_name} came in one message with another call that changes something. Nothing was done by it; look at what the other one "
+        "did, then call it again in a separate message.",
+        retryable=True,
     )
 
 

@@ -2,7 +2,8 @@
 
 The order of the questions is fixed, and the first one that fails is the denial: does the tool exist, is it an edge out of the
 state that the row says, was it offered when it was proposed, do its arguments fit the contract, does the guard hold, do the
-policies allow it, does the check hold against the system of record, and has a person decided where one must.
+policies allow it, and does the check hold against the system of record. An admission says whether a person has to agree; whether one
+has is looked up in `commands/approvals`.
 """
 
 import copy
@@ -13,7 +14,6 @@ from typing import Any
 
 from ..tools.approvals import Approval
 from ..tools.canonical import JsonObject, digest
-from ..tools.codes import ErrorCode
 from ..tools.contracts import Bound, ToolContract
 from ..tools.contracts.supplying import Supply, named_among, with_supplied
 from ..tools.errors import InterlockError, InvalidArguments, Refused, RuleError
@@ -21,7 +21,17 @@ from ..tools.principal import Principal
 from ..tools.storable import why_not_storable
 from .case_approvals import of_the_case
 from .definition import Definition, Edge, offered_edges
-from .denials import Denial, not_allowed, rule_broken, said_no, wire_name
+from .denials import (
+    Denial,
+    check_failed,
+    invalid,
+    not_allowed,
+    policy_denied,
+    rule_broken,
+    said_no,
+    unreadable,
+    wire_name,
+)
 from .origins.index import Index
 from .policies import Allow, Deny, History, Policy, ProposalView, RequireApproval, Ruling
 from .proposals import Proposal
@@ -109,11 +119,7 @@ def judge(
     if edge is None or not proposal.offered or (node is not None and edge.moves and edge.node != node):
         return not_allowed(definition, proposal, view, edge, allowed)
     if proposal.problem is not None:
-        return Denial(
-            ErrorCode.INVALID_ARGUMENTS,
-            f"The call of {wire_name(edge)} could not be read: {proposal.problem}. Nothing was done; send the arguments as one JSON object.",
-            {"problems": [{"field": "", "problem": proposal.problem}]},
-        )
+        return unreadable(proposal.problem, wire_name(edge))
     try:
         return _judge_arguments(
             definition, proposal, view, edge,
@@ -144,7 +150,7 @@ def _judge_arguments(
     except Refused as refusal:
         return said_no(refusal, wire_name(edge))
     except InvalidArguments as error:
-        return Denial(ErrorCode.INVALID_ARGUMENTS, error.message, error.details)
+        return invalid(error)
     needed = _needs_approval(edge, bound, condition, view)
     approval = None if needed is None else of_the_case(needed, view, f"the approval of {edge.label}")
     reasons, rulings = [], []
@@ -156,13 +162,7 @@ def _judge_arguments(
             ruling = policy.rule_on(seen)
             rulings.append(_told(policy, ruling))
             if isinstance(ruling, Deny):
-                return Denial(
-                    ErrorCode.POLICY_DENIED,
-                    f"The policy {policy.label!r} does not allow {wire_name(edge)} now: {ruling.reason}. Nothing was done.",
-                    {"policy": policy.label, "reason": ruling.reason, "rulings": rulings},
-                    retryable=ruling.retryable,
-                    policy=policy.label,
-                )
+                return policy_denied(policy, ruling, wire_name(edge), rulings)
             if isinstance(ruling, RequireApproval):
                 # What the edge asks for and what a policy asks for are both asked for, one after the other.
                 label = f"the approval that the policy {policy.label!r} asks for"
@@ -171,11 +171,7 @@ def _judge_arguments(
                 reasons.append(f"{policy.label}: {ruling.reason}")
                 origins |= ruling.origins
     if (out_of_order := edge.why_out_of_order(bound.canonical, view)) is not None:
-        return Denial(
-            ErrorCode.CHECK_FAILED,
-            f"{wire_name(edge)} cannot be done: {out_of_order}. Nothing was changed.",
-            {"reason": out_of_order, "rule": "order"},
-        )
+        return check_failed(out_of_order, wire_name(edge), rule="order")
     for check in (edge.tool.check, edge.check):
         denial = None if check is None else _against(edge, bound, check, facts)
         if denial is not None:
@@ -281,11 +277,7 @@ def _against(edge: Edge, bound: Bound, check: Callable[..., Any], facts: Facts) 
         return said_no(refusal, wire_name(edge))
     if reason is None:
         return None
-    return Denial(
-        ErrorCode.CHECK_FAILED,
-        f"{wire_name(edge)} cannot be done: {reason}. Nothing was changed.",
-        {"reason": reason},
-    )
+    return check_failed(reason, wire_name(edge))
 
 
 def _told(policy: Policy, ruling: Ruling) -> JsonObject:

@@ -18,7 +18,7 @@ from interlock import command, read
 from interlock.commands.origins.capturing import hashed_with
 from interlock.rules.origins.holding import WIDTH, Fields, Held, of_output, of_words
 from interlock.rules.origins.index import Index, Origin, _Read, least_trusted
-from interlock.rules.origins.policy import traced
+from interlock.rules.origins.tracing import traced
 from interlock.rules.origins.words import is_address, number
 from interlock.tools.canonical import canonical_json
 from interlock.tools.origins import Content, Id, Label, Own

@@ -12,10 +12,9 @@ from sqlalchemy.engine import Connection
 
 from ...checkpointing.store import ApprovalRequest, AuditKind
 from ...checkpointing.store import approvals as approval_rows
-from ...rules.denials import Denial
+from ...rules.denials import Denial, moved_while_reading
 from ...rules.gate import Admission
 from ...rules.proposals import Proposal
-from ...tools.codes import ErrorCode
 from ...tools.contracts.retry import RetryPolicy
 from ...tools.errors import ConflictError, InvalidOutput, NotADatabase, Refused, StoreError, StoreUnavailable
 from ...tools.ids import WorkflowId
@@ -120,15 +119,7 @@ class Reads:
             return self._failed(connection, ready, proposal, error)
         if ready.admission.edge.moves or data != ready.unit.instance.data:
             if unit.instance.revision != ready.context.revision:
-                return execution.outcomes.deny(
-                    unit,
-                    proposal,
-                    Denial(
-                        ErrorCode.CONFLICT,
-                        f"The workflow moved while {contract.wire_name} was reading. Nothing was changed; call it again.",
-                        retryable=True,
-                    ),
-                )
+                return execution.outcomes.deny(unit, proposal, moved_while_reading(contract.wire_name))
             execution.check_idle(unit, proposal)
             return execution.outcomes.transition(unit, ready, proposal, output)
         if ready.approval is not None:

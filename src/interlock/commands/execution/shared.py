@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from ...checkpointing.store import ApprovalRequest, LedgerEntry, Unit
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
-from ...rules.denials import Denial
+from ...rules.denials import Denial, key_of_another, not_proposed
 from ...rules.gate import Admission, Verdict
 from ...rules.policies import Mode
 from ...rules.proposals import PROPOSAL, Proposal
@@ -151,11 +151,7 @@ class Execution:
             proposal.mark, PROPOSAL, instance.workflow_id, proposal.signed()
         ):
             return None
-        return Denial(
-            ErrorCode.NOT_PROPOSED,
-            f"A call of {proposal.tool} was found that was not proposed in the workflow {instance.workflow_id}, or was changed since. Nothing was "
-            "done. Somebody wrote into the graph's state, its checkpoints or its config; what is wanted is to be proposed.",
-        )
+        return not_proposed(proposal, instance.workflow_id)
 
     def as_tried(self, proposal: Proposal) -> Proposal:
         """A forged proposal as it is recorded: of whoever ran it."""
@@ -340,10 +336,7 @@ def of_somebody_else(proposal: Proposal, entry: LedgerEntry | None, approval: Ap
             {"approvalId": approval.approval_id},
         )
     if entry is not None and entry.principal_id not in {None, proposal.requester.id}:
-        return Denial(
-            ErrorCode.IDEMPOTENCY_MISMATCH,
-            f"The idempotency key {proposal.key} was used by somebody else. Nothing was done; use your own key.",
-        )
+        return key_of_another(proposal.key)
     return None
 
 

@@ -20,7 +20,8 @@ from ...checkpointing.store import Instance, Unit
 from ...rules.definition import Definition
 from ...rules.origins.holding import Fields, Hashed, Held, Word, of_output, of_words
 from ...rules.origins.index import Index, Named, Origin
-from ...rules.origins.policy import TrustedOrigins, traced
+from ...rules.origins.policy import TrustedOrigins
+from ...rules.origins.tracing import traced
 from ...tools.canonical import JSON, canonical_json, digest
 from ...tools.contracts import ToolContract
 from ...tools.ids import derive, mint

@@ -15,7 +15,8 @@ from ...rules.definition import Definition
 from ...rules.gate import Admission
 from ...rules.origins.excerpts import SHORTEST, Excerpt, excerpt
 from ...rules.origins.index import Named, Origin
-from ...rules.origins.policy import IN_WORDS, Traced, TrustedOrigins, traced
+from ...rules.origins.policy import TrustedOrigins
+from ...rules.origins.tracing import IN_WORDS, Traced, traced
 from ...tools.canonical import JSON, JsonObject, canonical_json, same_json
 from ...tools.events import moment_of, timestamp
 from .capturing import Sources

@@ -43,11 +43,10 @@ from ...nodes.streamed_arguments import StreamedArguments, listening
 from ...operations.instances import Instances
 from ...rules.calls import all_calls, finished
 from ...rules.definition import Edge
-from ...rules.denials import Denial
+from ...rules.denials import one_by_one
 from ...rules.keepable import keepable
 from ...rules.proposals import Proposal
 from ...tools.canonical import JsonObject
-from ...tools.codes import ErrorCode
 from ...tools.errors import InputError, RuleError
 from ...tools.ids import derive, mint
 from ...tools.kinds import ToolKind
@@ -327,7 +326,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         if known is not None and edge is not None and edge.moves and self._moves(known.before):
             commands = Commands(self.engine, scope, node=None, head=None)
             outcome: Outcome = yield InStore(
-                lambda connection: commands.refuse(connection, proposal, _one_by_one(edge))
+                lambda connection: commands.refuse(connection, proposal, one_by_one(edge.tool.wire_name))
             )
             return self.engine.answer(proposal, outcome.result)
         return (yield from self._carry_out(instance, proposal, edge, scope))
@@ -425,15 +424,6 @@ def _on_record(connection: Connection, workflow_id: str, keys: Mapping[int, str]
         if approval_rows.load(connection, workflow_id, key) is not None
         or ledger_rows.load(connection, workflow_id, key) is not None
     }
-
-
-def _one_by_one(edge: Edge) -> Denial:
-    return Denial(
-        ErrorCode.CONFLICT,
-        f"{edge.tool.wire_name} came in one message with another call that changes something. Nothing was done by it; look at what the other one "
-        "did, then call it again in a separate message.",
-        retryable=True,
-    )
 
 
 def _message(command: Command[str]) -> ToolMessage:

@@ -16,7 +16,7 @@ from ...commands.instances.versions import why_stranded
 from ...graphs import WorkflowGraph
 from ...rules.definition import Definition
 from ...rules.origins import TrustedOrigins
-from ...rules.origins.policy import IN_WORDS
+from ...rules.origins.tracing import IN_WORDS
 from ..access import operators_only
 from ..addresses import attachment
 from ..context import Calls, Serves, Service

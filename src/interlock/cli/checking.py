@@ -19,6 +19,7 @@ from ..rules.claims.script import can_go_through_the_door, script_of
 from ..rules.claims.words import in_words, path_in_words
 from ..rules.definition import Definition
 from ..tools.canonical import JsonObject
+from ..tools.sinks import whole_file
 from .support.loading import READY_MADE, App, AppOption, DbOption, load_app, open_store
 from .support.output import AsJson, ExitCode, console, print_json, visible, writing
 from .support.tables import print_table
@@ -71,8 +72,8 @@ def check(  # noqa: PLR0917 -- the options of a command
     definition = _definition(app)
     proofs, findings = _proofs(app, bound), find(definition, roles=role or (), bound=bound)
     if junit is not None:
-        with writing(junit):
-            junit.write_text(_junit(app.name, proofs), encoding="utf-8")
+        with writing(junit), whole_file(junit) as file:
+            file.write(_junit(app.name, proofs))
     module = READY_MADE.get(app.name, app.name)
     written = [
         *_write(proofs, pictures, ".svg", lambda proof: picture_of_proof(definition, proof).svg),
@@ -191,7 +192,8 @@ def _write(
             text = None if proof.counterexample is None else made(proof)
             if text is not None:
                 path = folder / f"claim_{number}{ending}"
-                path.write_text(text, encoding="utf-8")
+                with whole_file(path) as file:
+                    file.write(text)
                 yield path
 
 

@@ -9,6 +9,7 @@ import typer
 
 from ..checkpointing.reports import learning
 from ..graphs import WorkflowGraph
+from ..tools.sinks import whole_file
 from .support.durations import seconds_of
 from .support.loading import AppOption, DbOption, load_app
 from .support.output import AsJson, console, print_json, writing
@@ -58,7 +59,7 @@ def stats(
 
 def _export(graph: WorkflowGraph, path: Path, tenant: str, since: dt.datetime | None) -> int:
     written = 0
-    with writing(path), path.open("w", encoding="utf-8") as file:
+    with writing(path), whole_file(path) as file:
         for one in graph.instances.examples(tenant=tenant, since=since):
             file.write(f"{json.dumps(one, ensure_ascii=False)}\n")
             written += 1

@@ -13,6 +13,7 @@ from ..tools.errors import ContractError
 from ..tools.events import Event
 from ..tools.schemas.offered.schema import tidy
 from ..tools.schemas.shapes import closed, wire_keys
+from ..tools.sinks import whole_file
 
 Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -77,7 +78,8 @@ def export(events: Iterable[type[Event]], folder: Path) -> list[Path]:
     written = []
     for event in events:
         path = folder / f"{event.name_on_wire}.json"
-        path.write_text(json.dumps(event_schema(event), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with whole_file(path) as file:
+            file.write(json.dumps(event_schema(event), indent=2, ensure_ascii=False) + "\n")
         written.append(path)
     return written
 

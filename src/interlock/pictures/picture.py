@@ -13,7 +13,7 @@ from ..rules.view import GuardView
 from ..tools.errors import RuleError
 from ..tools.kinds import ToolKind
 from ..tools.principal import Principal
-from ..tools.sinks import line, terminal
+from ..tools.sinks import line, terminal, whole_file
 from .lights import Lights, Route, Standing
 from .picture_data import Drawing, asked, ends_of
 from .svg import to_svg
@@ -54,7 +54,8 @@ class Picture:
             Where it is.
         """
         target = Path(path)
-        target.write_text(to_svg(self.drawing, self.lights, theme), "utf-8")
+        with whole_file(target) as file:
+            file.write(to_svg(self.drawing, self.lights, theme))
         return target
 
     def to_mermaid(self) -> str:

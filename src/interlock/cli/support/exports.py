@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from ...checkpointing.store.audit import Broken
 from ...checkpointing.store.heads import HeadSigner, HeadVerifier, SignedHead, compare
 from ...tools.errors import InputError
 from ...tools.principal import Principal
-from ...tools.sinks import json_line
+from ...tools.sinks import json_line, whole_file
 from .output import console, print_json
 
 
@@ -29,7 +28,7 @@ def write_export(store: WorkflowStore, workflow_id: str, file: Path, *, signer: 
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return
     try:
-        with file.open("x", encoding="utf-8") as out:
+        with whole_file(file, new=True) as out:
             out.writelines(f"{line}\n" for line in lines)
     except OSError as error:
         raise InputError(
@@ -64,17 +63,8 @@ class TrailFiles:
         file = folder / f"{quote(instance.workflow_id, safe='').replace('.', '%2E')}.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            made = os.open(file.with_suffix(".part"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(made, "w", encoding="utf-8") as out:
+            with whole_file(file, private=True, durable=True) as out:
                 out.writelines(f"{json_line(one)}\n" for one in lines)
-                out.flush()
-                os.fsync(out.fileno())
-            file.with_suffix(".part").replace(file)
-            at = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(at)
-            finally:
-                os.close(at)
         except OSError as error:
             raise InputError(
                 f"The trail of {instance.workflow_id} was not written to {str(file)!r}: {error.strerror}. The instance is kept, and those retired before it "

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...tools.canonical import JsonObject
 from ...tools.errors import LockFileError
+from ...tools.sinks import whole_file
 from .definitions import Listing, ServerIdentity, ToolDefinition, by_name
 
 FORMAT = 1
@@ -104,7 +105,8 @@ class LockFile:
             LockFileError: It cannot be written.
         """
         try:
-            Path(path).write_text(self.text(), "utf-8")
+            with whole_file(path) as file:
+                file.write(self.text())
         except OSError as error:
             raise LockFileError(
                 f"The lock file {str(path)!r} cannot be written ({type(error).__name__}). Nothing was locked. Check the folder."

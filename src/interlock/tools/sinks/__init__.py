@@ -13,11 +13,14 @@ Here: what each kind of place would obey instead of showing it, made visible. No
 | a log | `log_text`, and the loggers that `logger_of` gives |
 | JSON that is printed | `json_text`, `json_line` |
 | our own sentence that quotes somebody | `quoted`, `quoted_json` |
+
+A file is written with `whole_file`: whole, or not at all.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from ._files import whole_file
 from ._logs import hiding, log_text, logger_of
 from ._markup import html, markup, mermaid, svg
 from ._plain import csv_cell, json_line, json_text, line, quoted, quoted_json, short, terminal
@@ -61,4 +64,5 @@ __all__ = [
     "svg",
     "terminal",
     "visible",
+    "whole_file",
 ]

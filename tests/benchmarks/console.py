@@ -44,7 +44,7 @@ _OWN = {"workflow_id", "approval_id", "event_id", "audit_ref", "thread_id"}
 """Columns that each copy has a value of its own in."""
 
 
-def work_on(desk: Desk, graph: WorkflowGraph) -> dict[str, str]:
+def work_on(desk: Desk, graph: WorkflowGraph, records: int = LONG) -> dict[str, str]:
     """Instances of each kind, by the kind's name; those called `copied` are the ones whose rows are copied."""
     acts = graph.instances
 
@@ -76,7 +76,7 @@ def work_on(desk: Desk, graph: WorkflowGraph) -> dict[str, str]:
     except KeyboardInterrupt:
         desk.breaks = False
     begun = named["long"] = acts.start(principal=KIM).workflow_id
-    for number in range(LONG):
+    for number in range(records):
         acts.propose(begun, "order.get", {"orderId": f"W-{number}"}, principal=KIM)
     row = {
         "event_id": "evt_dead", "workflow_id": begun, "tenant": "default", "event_name": "mail.bounced.v1", "trace_id": "trace_1",
@@ -122,7 +122,7 @@ def copy(graph: WorkflowGraph, named: dict[str, str], number: int) -> None:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("ANALYZE"))
 
 
-def paths(named: dict[str, str], cursor: str) -> dict[str, tuple[str, str]]:
+def paths(named: dict[str, str], cursor: str, records: int = LONG) -> dict[str, tuple[str, str]]:
     """Who asks for what, by what it is."""
     waiting, long, approval = named["waiting"], named["long"], named["approval"]
     pages = {
@@ -130,12 +130,12 @@ def paths(named: dict[str, str], cursor: str) -> dict[str, tuple[str, str]]:
         "instances, older ones": f"instances?after={cursor}", "instances in a state": "instances?state=closed",
         "instances in a rare state": "instances?state=rare", "instances of a person": "instances?person=person-7",
         "instances that wait": "instances?waiting=approval", "a case": f"instances/{waiting}",
-        f"a case with {LONG} records": f"instances/{long}", "an approval": f"approvals/{approval}", "several approvals": "approvals",
+        f"a case with {records} records": f"instances/{long}", "an approval": f"approvals/{approval}", "several approvals": "approvals",
         "events": "events", "dead events": "events?status=dead", "fleet": "fleet", "learning": "learning",
     }  # fmt: skip
     lists = {
         "instances": "instances?limit=50", "instances of a person": "instances?person=person-7", "an instance": f"instances/{waiting}",
-        "an explanation": f"instances/{waiting}/explanation", "records": f"instances/{long}/audit?after={LONG - 100}",
+        "an explanation": f"instances/{waiting}/explanation", "records": f"instances/{long}/audit?after={max(0, records - 100)}",
         "approvals": "approvals", "approvals of a tool": "approvals?status=any&tool=order.refund", "attempts": "attempts",
         "events": "events", "statistics": "workflows/desk/statistics",
     }  # fmt: skip

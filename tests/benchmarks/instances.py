@@ -107,7 +107,7 @@ def rows(now: int, count: int) -> dict[sa.Table, tuple[str, dict[str, str]]]:
         }),
         waits: (f"NOT {_ASKS}", mine | wait | {
             "state": "'waiting'", "revision": "2", "status": f"CASE WHEN {_OPEN} THEN 'open' ELSE 'done' END", "needed": "1", "total": "1",
-            "settled": "0", "failed": "0", "resumed": f"CASE WHEN {_OPEN} THEN 0 ELSE 1 END", "opened_at": at,
+            "settled": "0", "failed": "0", "resumed": "1", "opened_at": at, "ended_at": f"CASE WHEN {_OPEN} THEN NULL ELSE {at} + 5000000 END",
             "due_at": f"{now} + 86400000000 * 365",
         }),
         wait_events: (f"NOT {_ASKS}", mine | wait | {"correlation": correlation}),

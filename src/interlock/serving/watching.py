@@ -14,12 +14,15 @@ import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 
 from ..checkpointing.store import WorkflowStore
+from ..checkpointing.store.ledger import IS_UNSETTLED
 from ..checkpointing.tables.workflow import approvals, inbox, instances, ledger, outbox
 from ..tools.errors import StoreUnavailable
 from ..tools.sinks import logger_of
 
 logger = logger_of("interlock.serving")
 _IN_ONE_STATEMENT = 500
+_LOOKED_AT = 1000
+"""How many of each kind are counted at each look: the page shows fewer."""
 
 
 @dataclass
@@ -139,24 +142,32 @@ def _seen(
 
 
 def _queue(connection: sa.Connection, tenant: str) -> tuple[object, ...]:
-    """A few figures that differ whenever what needs attention does."""
-    pending = connection.execute(
-        sa.select(sa.func.count(), sa.func.max(approvals.c.requested_at), sa.func.max(approvals.c.revision)).where(
-            approvals.c.tenant == tenant, approvals.c.status == "requested"
-        )
-    ).one()
-    unknown = connection.execute(
-        sa.select(sa.func.count(), sa.func.max(ledger.c.started_at)).where(
-            ledger.c.status == "unknown", ledger.c.tenant == tenant
-        )
-    ).one()
-    dead = connection.execute(
-        sa.select(sa.func.count()).where(outbox.c.status == "dead", outbox.c.tenant == tenant)
-    ).one()
-    failed = connection.execute(
-        sa.select(sa.func.count()).where(inbox.c.status == "failed", inbox.c.tenant == tenant)
-    ).one()
-    return (*pending, *unknown, *dead, *failed)
+    """A few figures that differ whenever what needs attention does. They are of the oldest of each kind, as the page is, and of the newest request."""
+    asked = sa.and_(approvals.c.tenant == tenant, approvals.c.status == "requested")
+    some = (
+        sa.select(approvals.c.requested_at, approvals.c.revision)
+        .where(asked)
+        .order_by(approvals.c.requested_at, approvals.c.approval_id)
+        .limit(_LOOKED_AT)
+        .subquery()
+    )
+    figures: list[object] = [
+        *connection.execute(
+            sa.select(sa.func.count(), sa.func.max(some.c.requested_at), sa.func.max(some.c.revision))
+        ).one()
+    ]
+    newest = sa.select(approvals.c.requested_at).where(asked)
+    newest = newest.order_by(approvals.c.requested_at.desc(), approvals.c.approval_id.desc()).limit(1)
+    figures.append(connection.execute(newest).scalar())
+    for column, conditions in (
+        (ledger.c.started_at, (IS_UNSETTLED, ledger.c.status == "unknown")),
+        (outbox.c.position, (outbox.c.status == "dead",)),
+        (inbox.c.position, (inbox.c.status == "failed",)),
+    ):
+        of_kind = sa.select(column.label("at")).where(*conditions, column.table.c.tenant == tenant)
+        of_kind_some = of_kind.order_by(column).limit(_LOOKED_AT).subquery()
+        figures += connection.execute(sa.select(sa.func.count(), sa.func.max(of_kind_some.c.at))).one()
+    return tuple(figures)
 
 
 __all__ = ["Watch"]

@@ -11,7 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from interlock import WorkflowGraph
+from interlock.checkpointing.reports import instance_listing
 from interlock.checkpointing.reports.instance_listing import Listed, Wanted, page
+from interlock.checkpointing.store import approvals as approval_rows
 from interlock.checkpointing.store import instances as instance_rows
 from interlock.checkpointing.tables.workflow import instances
 from interlock.tools import InputError
@@ -77,6 +79,38 @@ def test_filters(graph: WorkflowGraph) -> None:
     assert len(everything(graph, 10, running=True)) == 1
     assert len(everything(graph, 10, changed_before=graph.instances.get(thread()).updated_at)) == 0
     assert len(everything(graph, 10, workflow="another")) == 0
+
+
+@pytest.mark.parametrize("few", [0, 3, 100])
+@pytest.mark.parametrize("many", [0, 100])
+@pytest.mark.parametrize("look_at", [2, 1000])
+def test_those_that_wait_are_the_same_whichever_way_they_are_found(
+    graph: WorkflowGraph, monkeypatch: pytest.MonkeyPatch, few: int, many: int, look_at: int
+) -> None:
+    more(graph, 9)
+    like = graph.engine.store.approvals().approvals[0]
+    with graph.engine.store.write() as connection:
+        for number in (0, 4, 5, 8):
+            approval_rows.insert(
+                connection, replace(like, approval_id=f"apr_{number}", workflow_id=f"wf_{number:06}", tenant="default")
+            )
+    waiting = [one.instance.workflow_id for one in everything(graph, 100) if one.waits_for == "approval"]
+    assert len(waiting) == 5
+    monkeypatch.setattr(instance_listing, "FEW", few)
+    monkeypatch.setattr(instance_listing, "MANY", many)
+    for limit in (1, 2, 100):
+        found = everything(graph, limit, look_at, tenant="default", waiting="approval")
+        assert [one.instance.workflow_id for one in found] == waiting
+    assert everything(graph, 2, look_at, tenant="acme", waiting="approval") == []
+    assert everything(graph, 2, look_at, tenant="default", waiting="approval", state="closed") == []
+    assert everything(graph, 2, look_at, tenant="default", waiting="resolution") == []
+
+
+def test_the_few_that_wait_are_on_one_page_however_many_are_newer(graph: WorkflowGraph) -> None:
+    more(graph, 30)
+    with graph.engine.store.read() as connection:
+        found = page(connection, Wanted(tenant="default", waiting="approval"), limit=5, look_at=2)
+    assert ([one.waits_for for one in found.instances], found.next) == (["approval"], None)
 
 
 @pytest.mark.parametrize(

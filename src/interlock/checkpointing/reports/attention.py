@@ -13,13 +13,13 @@ from sqlalchemy.engine import Connection
 from ...tools.approvals import Approval
 from ...tools.principal import Principal
 from ..store import ledger as ledger_rows
+from ..store import waits as wait_rows
 from ..store.approvals import ApprovalStatus
 from ..store.inbox import InboxStatus
 from ..store.ledger import LedgerEntry, LedgerStatus
 from ..store.outbox import OutboxStatus
 from ..store.sql.json_text import read_json
-from ..store.waits import WaitStatus
-from ..tables.workflow import approvals, inbox, instances, ledger, outbox, waits, webhooks
+from ..tables.workflow import approvals, definitions, inbox, instances, ledger, outbox, waits, webhooks
 
 Kind = Literal["approval", "unknown", "overdue", "event"]
 KINDS: tuple[Kind, ...] = ("approval", "unknown", "overdue", "event")
@@ -155,7 +155,7 @@ def _unknown(over: _Over, now: int) -> list[Item]:
     )
     statement = (
         sa.select(columns.idempotency_key, columns.tool, columns.principal_id, columns.workflow_id, columns.started_at)
-        .where(_is_unsettled, of_instance.correlate(ledger).exists())
+        .where(ledger_rows.IS_UNSETTLED, of_instance.correlate(ledger).exists())
         .order_by(columns.started_at)
         .limit(over.limit)
     )
@@ -170,12 +170,6 @@ def _unknown(over: _Over, now: int) -> list[Item]:
         )
         for row in over.connection.execute(statement)
     ]
-
-
-_is_unsettled = ledger.c.status.in_(
-    [sa.literal_column(f"'{one.value}'") for one in (LedgerStatus.STARTED, LedgerStatus.UNKNOWN)]
-)
-"""Said as the index of unsettled attempts says it: SQLite reads the whole ledger otherwise."""
 
 
 def broke_off(now: int) -> sa.ColumnElement[bool]:
@@ -195,15 +189,21 @@ def _overdue(over: _Over, now: int) -> list[Item]:
         sa.select(
             columns.wait_id, columns.state, columns.workflow, columns.workflow_id, columns.opened_at, columns.due_at
         )
-        .where(columns.status == WaitStatus.OPEN.value, columns.due_at < now, *over.of(waits))
+        .where(wait_rows.IS_OPEN, columns.due_at < now, *over.of(waits))
         .order_by(columns.due_at)
         .limit(over.limit)
     )
+    statements = [statement]
+    if over.tenant is None and over.workflow is None:
+        # No index begins with the deadline; there is one of each workflow's.
+        names = over.connection.execute(sa.select(definitions.c.workflow).distinct()).scalars().all()
+        statements = [statement.where(columns.workflow == name) for name in names]
+    found = [row for one in statements for row in over.connection.execute(one)]
     return [
         Item(
             "overdue", row.wait_id, f"an event in {row.state}", row.workflow, row.workflow_id, row.opened_at, row.due_at
         )
-        for row in over.connection.execute(statement)
+        for row in sorted(found, key=lambda row: row.due_at)[: over.limit]
     ]
 
 
@@ -230,9 +230,17 @@ def _events(over: _Over) -> list[Item]:
         for row in over.connection.execute(failed)
     ]
     hooks = webhooks.c
+    # Its name is looked up for each: of a join, SQLite may read the outbox whole.
+    name = sa.select(sent.event_name).where(sent.event_id == hooks.event_id).scalar_subquery()
     given_up = (
-        sa.select(hooks.event_id, hooks.hook, hooks.workflow_id, hooks.created_at, hooks.error, sent.event_name)
-        .join_from(webhooks, outbox, sent.event_id == hooks.event_id)
+        sa.select(
+            hooks.event_id,
+            hooks.hook,
+            hooks.workflow_id,
+            hooks.created_at,
+            hooks.error,
+            name.label("event_name"),
+        )
         .where(hooks.status == OutboxStatus.DEAD.value, *over.of(webhooks, workflow=None))
         .order_by(hooks.next_attempt_at)
         .limit(over.limit)
@@ -249,6 +257,7 @@ def _events(over: _Over) -> list[Item]:
             row.error,
         )
         for row in over.connection.execute(given_up)
+        if row.event_name is not None  # otherwise the event was trimmed, and cannot be sent any more
     ]
     return items
 

@@ -1,7 +1,8 @@
 """Looking through instances, page by page: the newest first, with what each waits for.
 
 A page costs the same whether the database has ten instances or a million: it begins where the page before ended (keyset paging), and
-what an instance waits for is looked up for the rows of the page alone.
+what an instance waits for is looked up for the rows of the page alone. Those that wait for one thing are read off what holds them where
+few are held, and are otherwise found on the way through the newest.
 """
 
 from collections.abc import Mapping
@@ -15,21 +16,31 @@ from ...tools.errors import InputError
 from ..store import instances as instance_rows
 from ..store.approvals import ApprovalStatus
 from ..store.instances import Instance
-from ..store.ledger import LedgerStatus
-from ..store.waits import WaitStatus
+from ..store.ledger import IS_UNSETTLED, LedgerStatus
+from ..store.waits import IS_OPEN, WaitStatus
 from ..tables.workflow import approvals, instances, ledger, waits
 
 WaitsFor = Literal["resolution", "approval", "event"]
 """Why an instance does not move: an attempt of unknown outcome, a decision, or an event."""
 WAITS_FOR: tuple[WaitsFor, ...] = ("resolution", "approval", "event")
 LARGEST = 1000
+FEW, MANY = 50, 1000
+"""Where no more are held, these are what is read: `FEW` at once, `MANY` of a part of the instances, and after a look that found too few."""
+SLACK = 3_600_000_000
+"""Microseconds by which what holds an instance may seem to be older than the instance, by a clock that was set back."""
 
-_HOLDS: Mapping[WaitsFor, tuple[sa.Table, str]] = {
-    "resolution": (ledger, LedgerStatus.UNKNOWN.value),
-    "approval": (approvals, ApprovalStatus.REQUESTED.value),
-    "event": (waits, WaitStatus.OPEN.value),
+
+# Said as the partial indexes say it: databases take those only where they see that they have the rows.
+_HOLDS: Mapping[WaitsFor, tuple[sa.Table, str, sa.ColumnElement[bool]]] = {
+    "resolution": (ledger, "started_at", sa.and_(IS_UNSETTLED, ledger.c.status == LedgerStatus.UNKNOWN.value)),
+    "approval": (approvals, "requested_at", approvals.c.status == ApprovalStatus.REQUESTED.value),
+    "event": (waits, "opened_at", IS_OPEN),
 }
-
+_OF_AN_INSTANCE: Mapping[WaitsFor, sa.ColumnElement[bool]] = {
+    **{name: is_so for name, (_, _, is_so) in _HOLDS.items()},
+    "event": waits.c.status == WaitStatus.OPEN.value,
+}
+"""The same of instances that are named: their waits are found by the instance."""
 _NEWEST_FIRST = (instances.c.created_at.desc(), instances.c.workflow_id.desc())
 
 
@@ -89,22 +100,70 @@ def page(
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST:
         raise InputError(f"A page holds from 1 to {LARGEST} instances, and {limit!r} were asked for.")
     begins = [] if after is None else _after(*_cursor(after))
-    if look_at is None or wanted.workflow_id is not None or wanted.thread_id is not None:
-        statement = sa.select(instances).where(*_conditions(wanted, instances.c), *begins).order_by(*_NEWEST_FIRST)
-    else:
-        statement = _within(wanted, begins, look_at)
-    found = [instance_rows.from_row(row) for row in connection.execute(statement.limit(limit + 1))]
+    is_one = wanted.workflow_id is not None or wanted.thread_id is not None
+    held = None if is_one else _held(connection, wanted, FEW)
+    if look_at is None or is_one or held is not None:
+        return _page(connection, wanted, begins, limit, held)
+    ends: tuple[int, str] | None = None
+    for number in (LARGEST, look_at) if _is_filtered(wanted) and look_at > LARGEST else (min(look_at, LARGEST),):
+        ends = _last_of(connection, wanted, begins, number)
+        part = begins if ends is None else [*begins, *_down_to(*ends)]
+        since = None if ends is None else ends[0] - SLACK
+        found = _page(connection, wanted, part, limit, _held(connection, wanted, MANY, since=since))
+        if found.next is not None or ends is None:
+            return found
+    assert ends is not None  # noqa: S101 -- there was a part, and it had an end
+    if len(found.instances) < limit and (held := _held(connection, wanted, MANY)) is not None:
+        return _page(connection, wanted, begins, limit, held)
+    return InstancePage(found.instances, f"{ends[0]}.{ends[1]}")
+
+
+def _page(
+    connection: Connection,
+    wanted: Wanted,
+    between: list[sa.ColumnElement[bool]],
+    limit: int,
+    held: list[str] | None = None,
+) -> InstancePage:
+    """Those that are wanted of a part of all instances, or of those that are held."""
+    conditions = [*_conditions(wanted, is_held=held is not None), *between]
+    order: tuple[sa.ColumnElement[Any], ...] = _NEWEST_FIRST
+    if held is not None or wanted.workflow_id is not None or wanted.thread_id is not None:
+        # Few, and to be sorted: SQLite would walk through all instances in this order.
+        order = ((instances.c.created_at + 0).desc(), instances.c.workflow_id.desc())
+    if held is not None:
+        conditions.append(instances.c.workflow_id.in_(held))
+    statement = sa.select(instances).where(*conditions).order_by(*order).limit(limit + 1)
+    found = [instance_rows.from_row(row) for row in connection.execute(statement)]
     shown = found[:limit]
     holds = waits_for(connection, [one.workflow_id for one in shown])
-    ends: tuple[int, str] | None = None
-    if len(found) > limit:
-        ends = shown[-1].created_at, shown[-1].workflow_id
-    elif look_at is not None:
-        ends = _last_of(connection, wanted, begins, look_at)
     return InstancePage(
         tuple(Listed(one, holds.get(one.workflow_id)) for one in shown),
-        None if ends is None else f"{ends[0]}.{ends[1]}",
+        f"{shown[-1].created_at}.{shown[-1].workflow_id}" if len(found) > limit else None,
     )
+
+
+def _held(connection: Connection, wanted: Wanted, most: int, *, since: int | None = None) -> list[str] | None:
+    """The instances that wait for what is wanted; None where more than so many do, or where somebody's own are looked through anyway.
+
+    Args:
+        connection: A transaction.
+        wanted: What they wait for, and whose they are.
+        most: How many.
+        since: Only those that have waited since then or less; None for all.
+    """
+    if wanted.waiting is None or wanted.served is not None:
+        return None
+    table, at, is_so = _HOLDS[wanted.waiting]
+    statement = sa.select(table.c.workflow_id).where(is_so)
+    if wanted.tenant is not None:
+        statement = statement.where(table.c.tenant == wanted.tenant)
+    if since is not None:
+        statement = statement.where(table.c[at] >= since).order_by(
+            table.c[at].desc()
+        )  # in the order of the index that is meant
+    found = connection.execute(statement.limit(most + 1)).scalars().all()
+    return [*{str(one) for one in found}] if len(found) <= most else None
 
 
 def _after(at: int, workflow_id: str) -> list[sa.ColumnElement[bool]]:
@@ -115,14 +174,17 @@ def _after(at: int, workflow_id: str) -> list[sa.ColumnElement[bool]]:
     ]
 
 
-def _within(wanted: Wanted, begins: list[sa.ColumnElement[bool]], number: int) -> sa.Select[Any]:
-    """Those that are wanted among so many instances. They are looked at in their order, until there are enough for a page.
+def _down_to(at: int, workflow_id: str) -> list[sa.ColumnElement[bool]]:
+    return [
+        instances.c.created_at >= at,
+        sa.or_(instances.c.created_at > at, instances.c.workflow_id >= workflow_id),
+    ]
 
-    What they wait for is looked up for each of them, and not for all that wait: most of those are on other pages.
-    """
-    looked_at = sa.select(instances).where(*_owned(wanted), *begins).order_by(*_NEWEST_FIRST).limit(number).subquery()
-    newest_first = (looked_at.c.created_at.desc(), looked_at.c.workflow_id.desc())
-    return sa.select(looked_at).where(*_conditions(wanted, looked_at.c)).order_by(*newest_first)
+
+def _is_filtered(wanted: Wanted) -> bool:
+    """Whether many instances may have to be looked at for one page."""
+    others = (wanted.workflow, wanted.state, wanted.waiting, wanted.changed_before)
+    return wanted.running or any(one is not None for one in others)
 
 
 def _owned(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
@@ -146,18 +208,16 @@ def waits_for(connection: Connection, workflow_ids: list[str]) -> dict[str, Wait
     if not workflow_ids:
         return holds
     for name in WAITS_FOR:
-        table, status = _HOLDS[name]
-        statement = (
-            sa.select(table.c.workflow_id)
-            .where(table.c.workflow_id.in_(workflow_ids), table.c.status == status)
-            .distinct()
-        )
+        table, is_so = _HOLDS[name][0], _OF_AN_INSTANCE[name]
+        statement = sa.select(table.c.workflow_id).where(table.c.workflow_id.in_(workflow_ids), is_so).distinct()
         for row in connection.execute(statement):
             holds.setdefault(str(row[0]), name)
     return holds
 
 
-def _conditions(wanted: Wanted, columns: Any) -> list[sa.ColumnElement[bool]]:
+def _conditions(wanted: Wanted, *, is_held: bool) -> list[sa.ColumnElement[bool]]:
+    """What an instance has to be; `is_held`: what it waits for has been asked already."""
+    columns = instances.c
     conditions: list[sa.ColumnElement[bool]] = [columns.definition != instance_rows.ERASED]
     for column, value in (
         (columns.tenant, wanted.tenant),
@@ -173,10 +233,10 @@ def _conditions(wanted: Wanted, columns: Any) -> list[sa.ColumnElement[bool]]:
         conditions.append(columns.updated_at < wanted.changed_before)
     if wanted.running:
         conditions.append(columns.finished == 0)
-    if wanted.waiting is not None:
-        table, status = _HOLDS[wanted.waiting]
+    if wanted.waiting is not None and not is_held:
+        table, is_so = _HOLDS[wanted.waiting][0], _OF_AN_INSTANCE[wanted.waiting]
         held: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
-            table.c.workflow_id == columns.workflow_id, table.c.status == status
+            table.c.workflow_id == columns.workflow_id, is_so
         )
         conditions.append(held.exists())
     return conditions

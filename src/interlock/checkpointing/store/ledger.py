@@ -58,6 +58,8 @@ _CHANGING = (
     "fingerprint", "tool_version", "status", "attempt", "principal_id", "requester", "owner", "arguments", "result", "audit_ref",
     "finished_at",
 )  # fmt: skip
+IS_UNSETTLED = ledger.c.status.in_([sa.literal_column("'started'"), sa.literal_column("'unknown'")])
+"""Said as the index of unsettled attempts says it: SQLite reads the whole ledger otherwise."""
 _by_key = sa.select(ledger).where(
     ledger.c.workflow_id == sa.bindparam("workflow_id"), ledger.c.idempotency_key == sa.bindparam("idempotency_key")
 )
@@ -115,14 +117,7 @@ def writing(before: LedgerEntry | None, after: LedgerEntry) -> Call:
 
 def unsettled(connection: Connection, tenant: str | None, limit: int) -> list[LedgerEntry]:
     """Effects outside the database that are in progress or of unknown outcome, the oldest first."""
-    statement = (
-        sa.select(ledger)
-        .where(
-            ledger.c.status.in_([sa.literal_column("'started'"), sa.literal_column("'unknown'")])
-        )  # as the index says it
-        .order_by(ledger.c.started_at, ledger.c.workflow_id)
-        .limit(limit)
-    )
+    statement = sa.select(ledger).where(IS_UNSETTLED).order_by(ledger.c.started_at, ledger.c.workflow_id).limit(limit)
     if tenant is not None:
         statement = statement.where(ledger.c.tenant == tenant)
     return [from_row(row) for row in connection.execute(statement)]

@@ -61,6 +61,10 @@ class WaitItem:
     changed_at: int
 
 
+IS_OPEN = sa.and_(waits.c.status == WaitStatus.OPEN.value, waits.c.ended_at.is_(None))
+"""Said twice: the status is in the indexes of open waits, and that they have not ended is why these hold so few."""
+
+
 def insert(
     connection: Connection, wait: Wait, items: Sequence[tuple[str, str | None]], correlations: Mapping[str, str]
 ) -> None:
@@ -135,7 +139,7 @@ def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[
     """Open waits whose deadline has passed, the most overdue first."""
     statement = (
         sa.select(waits)
-        .where(waits.c.workflow == workflow, waits.c.status == WaitStatus.OPEN.value, waits.c.due_at <= now)
+        .where(waits.c.workflow == workflow, IS_OPEN, waits.c.due_at <= now)
         .order_by(waits.c.due_at)
         .limit(limit)
     )

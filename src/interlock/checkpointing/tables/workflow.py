@@ -73,7 +73,8 @@ instances = sa.Table(
     sa.Index("ix_workflow_instances_newest", "tenant", "created_at", "workflow_id"),
     sa.Index("ix_workflow_instances_served", "tenant", "served", "created_at", "workflow_id"),
     sa.Index("ix_workflow_instances_oldest", "created_at", "workflow_id"),
-    sa.Index("ix_workflow_instances_thread", "thread_id"),
+    # Without those that have no thread: SQLite would take them for many instances of one thread, and not use it.
+    sa.Index("ix_workflow_instances_thread", "thread_id", **only_where("thread_id IS NOT NULL")),
     sa.Index("ix_workflow_instances_trace", "trace_id"),
     info={"place": ("workflow_id",), "protected": ("data", "last_result")},
     **TABLE_OPTIONS,
@@ -374,14 +375,16 @@ waits = sa.Table(
     sa.Column("total", sa.Integer, nullable=False),
     sa.Column("settled", sa.Integer, nullable=False),
     sa.Column("failed", sa.Integer, nullable=False),
-    sa.Column(
-        "resumed", sa.SmallInteger, nullable=False, comment="0 while the graph has not gone on from an ended wait"
-    ),
+    sa.Column("resumed", sa.SmallInteger, nullable=False, comment="0 from its end until the graph has gone on from it"),
     sa.Column("opened_at", instant(), nullable=False),
     sa.Column("due_at", instant(), nullable=True),
-    sa.Column("ended_at", instant(), nullable=True),
+    sa.Column("ended_at", instant(), nullable=True, comment="NULL while it is open"),
     sa.Index("ix_workflow_waits_instance", "workflow_id", "status"),
-    sa.Index("ix_workflow_waits_due", "workflow", "status", "due_at"),
+    # Those that are open: what is due, what is overdue of a tenant, what waits within it. Not `WHERE status = 'open'`: PostgreSQL would not
+    # look for the status in the index then, and so not for what stands behind it.
+    sa.Index("ix_workflow_waits_due", "workflow", "status", "due_at", **only_where("ended_at IS NULL")),
+    sa.Index("ix_workflow_waits_overdue", "tenant", "status", "due_at", **only_where("ended_at IS NULL")),
+    sa.Index("ix_workflow_waits_open", "tenant", "status", "opened_at", **only_where("ended_at IS NULL")),
     sa.Index("ix_workflow_waits_resume", "workflow", "resumed", **only_where("status <> 'open' AND resumed = 0")),
     **TABLE_OPTIONS,
 )

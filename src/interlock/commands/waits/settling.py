@@ -241,7 +241,7 @@ def _begin(engine: Engine, unit: Unit, rule: WaitRule) -> Wait:
         total=len(expected),
         settled=0,
         failed=0,
-        resumed=0,
+        resumed=1,  # nothing is to be gone on from: with 0, PostgreSQL would take the open ones for as many that are
         opened_at=unit.now,
         due_at=rule.due(engine.view(instance, instance.proposer, unit), unit.now),
         ended_at=None,

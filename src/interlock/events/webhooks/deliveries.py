@@ -118,22 +118,24 @@ class GivenUp:
 def given_up(connection: Connection, *, tenant: str, limit: int) -> list[GivenUp]:
     """What was given up, the newest first."""
     columns = webhooks.c
+    # Looked up for each: of a join, SQLite may read the outbox whole.
+    name = sa.select(outbox.c.event_name).where(outbox.c.event_id == columns.event_id).scalar_subquery()
     statement = (
         sa.select(
             columns.hook,
             columns.event_id,
-            outbox.c.event_name,
+            name.label("event_name"),
             columns.workflow_id,
             columns.attempts,
             columns.error,
             columns.created_at,
         )
-        .join_from(webhooks, outbox, outbox.c.event_id == columns.event_id)
         .where(columns.status == DEAD, columns.tenant == tenant)
         .order_by(columns.next_attempt_at.desc())
         .limit(limit)
     )
-    return [GivenUp(*row) for row in connection.execute(statement)]
+    # Without those whose event was trimmed: they cannot be sent any more.
+    return [GivenUp(*row) for row in connection.execute(statement) if row.event_name is not None]
 
 
 def retry(connection: Connection, event_id: str, *, tenant: str, now: int) -> int:

@@ -479,16 +479,20 @@ CREATE TABLE workflow_waits (
   total INTEGER NOT NULL,
   settled INTEGER NOT NULL,
   failed INTEGER NOT NULL,
-  resumed SMALLINT NOT NULL COMMENT '0 while the graph has not gone on from an ended wait',
+  resumed SMALLINT NOT NULL COMMENT '0 from its end until the graph has gone on from it',
   opened_at BIGINT NOT NULL,
   due_at BIGINT,
-  ended_at BIGINT,
+  ended_at BIGINT COMMENT 'NULL while it is open',
   PRIMARY KEY (wait_id)
 )ENGINE=InnoDB CHARSET=utf8mb4;
 
 CREATE INDEX ix_workflow_waits_due ON workflow_waits (workflow, status, due_at);
 
 CREATE INDEX ix_workflow_waits_instance ON workflow_waits (workflow_id, status);
+
+CREATE INDEX ix_workflow_waits_open ON workflow_waits (tenant, status, opened_at);
+
+CREATE INDEX ix_workflow_waits_overdue ON workflow_waits (tenant, status, due_at);
 
 CREATE INDEX ix_workflow_waits_resume ON workflow_waits (workflow, resumed);
 

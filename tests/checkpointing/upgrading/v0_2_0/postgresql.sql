@@ -302,7 +302,7 @@ CREATE INDEX ix_workflow_instances_oldest ON workflow_instances (created_at, wor
 
 CREATE INDEX ix_workflow_instances_served ON workflow_instances (tenant, served, created_at, workflow_id);
 
-CREATE INDEX ix_workflow_instances_thread ON workflow_instances (thread_id);
+CREATE INDEX ix_workflow_instances_thread ON workflow_instances (thread_id) WHERE thread_id IS NOT NULL;
 
 CREATE INDEX ix_workflow_instances_trace ON workflow_instances (trace_id);
 
@@ -486,9 +486,13 @@ CREATE TABLE workflow_waits (
   PRIMARY KEY (wait_id)
 );
 
-CREATE INDEX ix_workflow_waits_due ON workflow_waits (workflow, status, due_at);
+CREATE INDEX ix_workflow_waits_due ON workflow_waits (workflow, status, due_at) WHERE ended_at IS NULL;
 
 CREATE INDEX ix_workflow_waits_instance ON workflow_waits (workflow_id, status);
+
+CREATE INDEX ix_workflow_waits_open ON workflow_waits (tenant, status, opened_at) WHERE ended_at IS NULL;
+
+CREATE INDEX ix_workflow_waits_overdue ON workflow_waits (tenant, status, due_at) WHERE ended_at IS NULL;
 
 CREATE INDEX ix_workflow_waits_resume ON workflow_waits (workflow, resumed) WHERE status <> 'open' AND resumed = 0;
 

@@ -203,7 +203,8 @@ def upgrade() -> None:
         sa.Index('ix_workflow_instances_newest', 'tenant', 'created_at', 'workflow_id'),
         sa.Index('ix_workflow_instances_oldest', 'created_at', 'workflow_id'),
         sa.Index('ix_workflow_instances_served', 'tenant', 'served', 'created_at', 'workflow_id'),
-        sa.Index('ix_workflow_instances_thread', 'thread_id'), sa.Index('ix_workflow_instances_trace', 'trace_id'),
+        sa.Index('ix_workflow_instances_thread', 'thread_id', sqlite_where=sa.text('thread_id IS NOT NULL'), postgresql_where=sa.text('thread_id IS NOT NULL')),
+        sa.Index('ix_workflow_instances_trace', 'trace_id'),
     )
     create(
         'workflow_ledger', sa.Column('workflow_id', ident(64), primary_key=True), sa.Column('idempotency_key', ident(128), primary_key=True),
@@ -314,9 +315,13 @@ def upgrade() -> None:
         sa.Column('needed', sa.Integer(), nullable=False, comment='how many of its items end it'),
         sa.Column('total', sa.Integer(), nullable=False), sa.Column('settled', sa.Integer(), nullable=False),
         sa.Column('failed', sa.Integer(), nullable=False),
-        sa.Column('resumed', sa.SmallInteger(), nullable=False, comment='0 while the graph has not gone on from an ended wait'),
-        sa.Column('opened_at', instant(), nullable=False), sa.Column('due_at', instant()), sa.Column('ended_at', instant()),
-        sa.Index('ix_workflow_waits_due', 'workflow', 'status', 'due_at'), sa.Index('ix_workflow_waits_instance', 'workflow_id', 'status'),
+        sa.Column('resumed', sa.SmallInteger(), nullable=False, comment='0 from its end until the graph has gone on from it'),
+        sa.Column('opened_at', instant(), nullable=False), sa.Column('due_at', instant()),
+        sa.Column('ended_at', instant(), comment='NULL while it is open'),
+        sa.Index('ix_workflow_waits_due', 'workflow', 'status', 'due_at', sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL')),
+        sa.Index('ix_workflow_waits_instance', 'workflow_id', 'status'),
+        sa.Index('ix_workflow_waits_open', 'tenant', 'status', 'opened_at', sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL')),
+        sa.Index('ix_workflow_waits_overdue', 'tenant', 'status', 'due_at', sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL')),
         sa.Index('ix_workflow_waits_resume', 'workflow', 'resumed', sqlite_where=sa.text("status <> 'open' AND resumed = 0"), postgresql_where=sa.text("status <> 'open' AND resumed = 0")),
     )
     create(

@@ -1,6 +1,6 @@
-"""Tools: contracts, registry and wire names, result and error shapes, events, and what a tool function is given.
+"""Tools: contracts, registry and wire names, result and error shapes, events, and the context of a tool function.
 
-Nothing here knows of graphs or databases.
+Nothing here uses graphs or databases.
 """
 
 from .canonical import JSON, JsonObject, canonical_json, digest, to_json

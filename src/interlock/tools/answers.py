@@ -1,6 +1,6 @@
-"""Answers to an approval, in every shape that today's user interfaces send, read as one decision.
+"""Parses answers to an approval, in every shape that today's user interfaces send, into one decision.
 
-An answer says what was decided. It never says by whom: that comes with the run, from the application.
+An answer contains the decision, never the decider: the application passes the decider with the run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,12 +36,12 @@ def parse_answer(value: object, *, tool: str, wire_name: str) -> Decision:
     """Read the answer to an approval.
 
     Args:
-        value: What the graph was resumed with.
-        tool: The tool that was shown; an answer cannot turn the call into one of another tool.
-        wire_name: Its name as the model knows it.
+        value: The resume payload of the graph.
+        tool: The tool of the request; an answer cannot change the tool.
+        wire_name: Its name for the model.
 
     Raises:
-        InvalidResume: It has none of the shapes, or says who decides. Nothing was decided.
+        InvalidResume: The answer has none of the shapes, or names the decider. Nothing was decided.
     """
     _refuse_claims(value, tool)
     if isinstance(value, Mapping) and "decisions" in value:
@@ -67,7 +67,7 @@ def parse_answer(value: object, *, tool: str, wire_name: str) -> Decision:
 
 
 def nameless(tool: str, approval_id: str) -> str:
-    """Say why a bare answer is not taken, where the rule wants to be told what it is about."""
+    """Explain why an answer without the request's id is refused, if the rule requires the id."""
     return (
         f"The answer does not say that it is about {tool}: sent twice, it would be taken for an answer to whatever waits next. Nothing "
         f"was decided; answer with Command(resume={{{approval_id!r}: answer}}), or send the call that was shown along with it."
@@ -75,7 +75,7 @@ def nameless(tool: str, approval_id: str) -> str:
 
 
 def _refuse_claims(value: object, tool: str) -> None:
-    """Refuse an answer that says who decides: ignoring it would let its sender believe that it counted."""
+    """Refuse an answer that names the decider: if the name were ignored, the sender would believe that it counted."""
     if not isinstance(value, Mapping):
         return
     claims = sorted(str(key) for key in value if str(key).replace("_", "").lower() in _CLAIMS)

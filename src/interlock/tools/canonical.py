@@ -1,8 +1,8 @@
-"""One JSON text per value, so that equal values have equal digests wherever they were made.
+"""One JSON text per value, so that equal values have equal digests in every process.
 
-Keys are sorted, there is no white space, text is UTF-8 and not escaped beyond what JSON asks for. A float with an
-integral value is written as that integer, because JSON has one kind of number and databases and other languages do
-not keep the difference.
+Keys are sorted, there is no white space, text is UTF-8 with the minimum of escapes. A float with an
+integral value is written as that integer, because JSON has one kind of number, and databases and other languages
+lose the difference.
 """
 
 import dataclasses
@@ -29,11 +29,11 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 """A JSON object."""
 
 _INTEGRAL = 2**63
-_LONGEST_INTEGER = 13_288  # bits of 4,000 digits; Python itself refuses to write 4,301
+_LONGEST_INTEGER = 13_288  # bits of 4,000 digits; Python refuses to write 4,301 digits
 
 
 def canonical_json(value: object) -> str:
-    """Write `value` as canonical JSON; whatever `to_json` takes is taken here.
+    """Write `value` as canonical JSON; accepts the same values as `to_json`.
 
     Raises:
         NotJson: `value` holds something that has no JSON form.
@@ -43,7 +43,7 @@ def canonical_json(value: object) -> str:
         try:
             return _write(value)
         except (TypeError, ValueError, RecursionError):
-            pass  # what is below says what is wrong, or can write it
+            pass  # the code below writes the value or reports the problem
     return _write(_converted(value, integral=True))
 
 
@@ -53,7 +53,7 @@ def digest(value: object) -> str:
 
 
 def amount_in(arguments: object, path: str) -> Decimal | None:
-    """The amount that is at a path with dots in a call's arguments: 0 where nothing does, None where it is not a number."""
+    """The amount at a dotted path in a call's arguments: 0 if the path is absent, None if the value is not a number."""
     found: Any = arguments
     for part in path.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
@@ -61,7 +61,7 @@ def amount_in(arguments: object, path: str) -> Decimal | None:
 
 
 def as_amount(value: object) -> Decimal | None:
-    """A finite number out of JSON, where amounts are often strings; None where it is none."""
+    """Parse a finite number from JSON, where amounts are often strings; None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         return None
     try:
@@ -124,15 +124,15 @@ EXACT = (
     | ormsgpack.OPT_PASSTHROUGH_TUPLE
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
-"""Msgpack takes what it gives back as it was, and hands over everything else."""
+"""Msgpack packs only exact plain types, and refuses everything else."""
 
 
 def _packed(value: object) -> bytes | None:
-    """The value as msgpack where it is plain data without floats, as nearly everything is that is written down; else None.
+    """The value as msgpack if it is plain data without floats, as most stored values are; else None.
 
-    Msgpack looks at all of it in C and refuses what is not exactly a dict with text for keys, a list, text that is UTF-8, an integer of
-    64 bits, a bool, None or bytes. Of those all but bytes are JSON as they stand. Floats may have to be written as integers, and what
-    is nested deeply is for those that say so.
+    Msgpack checks the whole value in C. It refuses everything but dicts with text keys, lists, valid UTF-8 text, 64-bit integers,
+    bools, None and bytes; all of these but bytes are valid JSON. The slow path handles floats, which may have to become integers, and
+    deep nesting, which it reports.
     """
     try:
         packed = ormsgpack.packb(value, option=EXACT)
@@ -140,13 +140,13 @@ def _packed(value: object) -> bytes | None:
         return None
     if b"\xcb" in packed or b"\xca" in packed:
         return None
-    # Each level begins with one of these bytes, so that what is below goes no deeper than so many.
+    # Each level starts with one of these bytes, so their number bounds the depth.
     return packed if len(packed.translate(None, _BEGIN_NOTHING)) <= _FLAT else None
 
 
 _FLAT = 300
 _BEGIN_NOTHING = bytes(sorted({*range(256)} - {*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF}))
-"""All bytes but those that begin a list or a dict in msgpack."""
+"""All bytes except those that start a list or a dict in msgpack."""
 
 
 _Make = Callable[..., Callable[[object, int], tuple[str, ...]]]
@@ -160,9 +160,9 @@ def json_writer(
     separators: tuple[str, str] = (", ", ": "),
     default: Callable[[Any], Any] | None = None,
 ) -> Callable[[object], str]:
-    """Make a function that writes what `json.JSONEncoder` writes with these options, through one encoder in C that is kept.
+    """Make a function that writes the same as `json.JSONEncoder` with these options, with one reused C encoder.
 
-    A value that holds itself raises `RecursionError`, and no `ValueError`, as nothing looks after that.
+    A value that contains itself raises `RecursionError` instead of `ValueError`, because circular references are not tracked.
     """
     encoder = json.JSONEncoder(
         ensure_ascii=ensure_ascii,
@@ -173,7 +173,7 @@ def json_writer(
         check_circular=False,
     )
     make: _Make | None = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:  # a Python without it
+    if make is None:  # a Python without the C encoder
         return encoder.encode
     item, key = separators
     text = json.encoder.encode_basestring_ascii if ensure_ascii else json.encoder.encode_basestring
@@ -186,7 +186,7 @@ _write = json_writer(ensure_ascii=False, allow_nan=False, sort_keys=True, separa
 
 
 class _NoFormError(Exception):
-    """Something has no JSON form; the path to it is put together on the way out, for nothing else needs to know."""
+    """A value has no JSON form; the callers add its path while the error propagates."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
@@ -210,7 +210,7 @@ def _converted(value: object, *, integral: bool) -> JSON:
 def _plain(value: Any, integral: bool) -> JSON:
     """Turn a value into plain data; with `integral`, floats with an integral value into integers."""
     kind = type(value)
-    # What most values are comes first, and is not asked about twice: this runs over everything that is written down.
+    # The most common types come first, because this code handles every stored value.
     if kind is str and value.isascii():
         return str(value)
     if kind is dict:

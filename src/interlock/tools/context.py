@@ -1,4 +1,4 @@
-"""What a tool function is given beside its arguments."""
+"""The context that a tool function gets beside its arguments."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator

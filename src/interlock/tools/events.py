@@ -1,4 +1,4 @@
-"""Events: what a tool emits, and the envelope in which it travels."""
+"""Events that tools emit, and their envelope."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ class Event(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Check the fields, which pydantic has collected by now."""
+        """Check the fields, which pydantic has collected at this point."""
         for name, key in wire_keys(cls).items():
             if key in _ENVELOPE:
                 raise ContractError(
@@ -83,11 +83,11 @@ class EventEnvelope(BaseModel):
     event_id: EventId
     """Stable: the same at every redelivery."""
     occurred_at: dt.datetime
-    """With a time zone; UTC on the wire."""
+    """A moment with a time zone; UTC on the wire."""
     trace_id: TraceId
     workflow_id: WorkflowId
     fields: JsonObject = Field(default_factory=dict)
-    """The event's own fields, as they are on the wire."""
+    """The event's own fields in wire form."""
     metadata: JsonObject = Field(default_factory=dict)
     """`requestedBy` and whatever else says where it comes from."""
 
@@ -169,7 +169,7 @@ def timestamp(moment: dt.datetime) -> str:
 
 
 def moment_of(microseconds: int) -> dt.datetime:
-    """A time of the store, in microseconds since 1970, as rules, tools and events have it: aware, in UTC."""
+    """Convert a time of the store, in microseconds since 1970, to the aware UTC datetime that rules, tools and events use."""
     return dt.datetime.fromtimestamp(microseconds // 1_000_000, dt.UTC) + dt.timedelta(
         microseconds=microseconds % 1_000_000
     )

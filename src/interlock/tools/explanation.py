@@ -1,4 +1,4 @@
-"""Where one workflow instance stands, explained for a person: why it is there, who may move it, and how."""
+"""The explanation of one workflow instance for a person: why it is in its state, who may move it, and how."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Functions that applications hand in, as types: rules over a tool's arguments, whose parameters are found by name."""
+"""Types of the functions that applications pass: rules over a tool's arguments, whose parameters are matched by name."""
 
 from collections.abc import Callable
 from typing import Any

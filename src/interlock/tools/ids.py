@@ -1,7 +1,7 @@
-"""Identifiers: a type for each, one way to mint a new one and one to derive a stable one.
+"""Identifiers: a type for each, a function that mints a new one, and a function that derives a stable one.
 
-Both look like ``audit_06f1q3…``: a prefix that says what it names, an underscore, and 26 characters of Crockford's
-base 32 in lower case. They need no escaping in URLs, and compare the same under case-sensitive and case-insensitive
+Both return ids such as ``audit_06f1q3…``: a prefix for the kind, an underscore, and 26 characters of Crockford's
+base 32 in lower case. Ids need no escaping in URLs, and compare equal under case-sensitive and case-insensitive
 collations.
 """
 
@@ -20,7 +20,7 @@ WorkflowId = NewType("WorkflowId", str)
 AuditRef = NewType("AuditRef", str)
 """One audit record."""
 IdempotencyKey = NewType("IdempotencyKey", str)
-"""What makes two attempts the same command: unique within a workflow instance."""
+"""Two attempts with the same key are the same command; unique within a workflow instance."""
 TraceId = NewType("TraceId", str)
 """Correlates every hop of one instance."""
 ApprovalId = NewType("ApprovalId", str)
@@ -36,7 +36,7 @@ _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 class _Ticks:
-    """Microseconds since the epoch, never the same twice in one process, even when the clock does not move or steps
+    """Microseconds since the epoch, unique within one process, even when the clock does not advance or steps
     back.
     """
 

@@ -1,4 +1,4 @@
-"""What a model is told of a result: the whole of it, or the tool's output as a plain agent would tell it."""
+"""The content of a result message for the model: the whole result, or only the tool's output, as in a plain agent."""
 
 import json
 from enum import StrEnum
@@ -23,10 +23,10 @@ AnswersName = Literal["envelope", "plain"]
 
 
 def answers_of(given: Answers | str, place: str) -> Answers:
-    """Read what somebody gave as `answers=`.
+    """Read the value of `answers=`.
 
     Raises:
-        ContractError: It is none of them.
+        ContractError: It is not a valid value.
     """
     try:
         return Answers(given)
@@ -37,7 +37,7 @@ def answers_of(given: Answers | str, place: str) -> Answers:
 
 
 def is_plain(result: JsonObject) -> bool:
-    """Whether a result tells of nothing but the tool: its output, or its own no; not of a denial or a move to another state."""
+    """Whether a result concerns only the tool: its output or its refusal, not a denial or a move to another state."""
     if not result.get("ok"):
         error = result.get("error")
         return isinstance(error, dict) and error.get("code") == ErrorCode.REFUSED.value
@@ -45,9 +45,9 @@ def is_plain(result: JsonObject) -> bool:
 
 
 def plain_content(result: JsonObject) -> Any:
-    """The output as the content of a message: text and content blocks as they are, everything else as JSON text.
+    """The output as the content of a message: text and content blocks unchanged, everything else as JSON text.
 
-    Of a refusal it is what the tool said.
+    For a refusal, it is the tool's message.
     """
     from langchain_core.tools.base import TOOL_MESSAGE_BLOCK_TYPES  # noqa: PLC0415 -- heavy, and not everybody's
 
@@ -67,7 +67,7 @@ def _list(output: JSON) -> list[JSON]:
 
 
 def read_once(output: JSON) -> JSON:
-    """The output of a LangChain tool without LangChain's own JSON text around it, so that it is encoded once."""
+    """Decode the JSON text that LangChain wraps around a tool's output, so that the output is encoded only once."""
     if isinstance(output, str) and output[:1] in {"{", "["}:
         try:
             read: JSON = json.loads(output)

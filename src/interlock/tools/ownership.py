@@ -1,4 +1,4 @@
-"""Whose a workflow instance is, and who may propose on it: decided over plain data, here and nowhere else."""
+"""The owner of a workflow instance, and who may propose on it: pure decisions, only made here."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class RunBy:
     roles: frozenset[str] = frozenset()
     """Anyone who has one of these roles."""
     tenant: bool = False
-    """Everybody of its tenant."""
+    """Everybody in the instance's tenant."""
 
     SERVED: ClassVar["RunBy"]
     """Nobody else."""
@@ -24,13 +24,13 @@ class RunBy:
 
     @classmethod
     def of(cls, given: object) -> "RunBy":
-        """Read what a workflow is given as `run_by`.
+        """Read the value of a workflow's `run_by`.
 
         Args:
             given: `"served"`, `"tenant"`, the name of a role, or several names of roles.
 
         Raises:
-            ContractError: It is none of these.
+            ContractError: The value is none of these.
         """
         match given:
             case RunBy():
@@ -51,11 +51,11 @@ class RunBy:
         return cls(roles)
 
     def to_json(self) -> JSON:
-        """As it is stored with an instance."""
+        """The rule as JSON, which is stored with an instance."""
         return "tenant" if self.tenant else [*sorted(self.roles)] if self.roles else "served"
 
     def __str__(self) -> str:
-        """In words, for messages."""
+        """The rule as text, for messages."""
         if self.tenant:
             return "everybody of its tenant"
         return " or ".join(["the person whom it serves", *(f"the role {role!r}" for role in sorted(self.roles))])
@@ -67,15 +67,15 @@ RunBy.TENANT = RunBy(tenant=True)
 
 @dataclass(frozen=True)
 class Ownership:
-    """Whose an instance is."""
+    """The owner of an instance."""
 
     tenant: str
     served: str | None
-    """The id of the person whom it serves; None where that is nobody in particular, and then its tenant may run it."""
+    """The id of the person served; None if there is none, and then everybody in the tenant may run it."""
     run_by: RunBy = RunBy.SERVED
 
     def has(self, principal: Principal) -> bool:
-        """Whether it is of the principal's tenant; to those of another one it does not exist."""
+        """Whether it belongs to the principal's tenant; for other tenants it does not exist."""
         return self.tenant == principal.tenant
 
     def why_not_run(self, principal: Principal) -> str | None:
@@ -91,10 +91,10 @@ class Ownership:
         return f"it is run by {self.run_by}" + ("" if principal.is_known else ", and the principal here is unknown")
 
     def why_not_resolve(self, principal: Principal) -> str | None:
-        """Why a principal may not say what became of an attempt, or None when they may.
+        """Why a principal may not resolve an attempt, or None when they may.
 
-        Whoever says it gives the result and the data as the tool would have left them. So the person served does not, unless they
-        have a role that runs it.
+        A resolution supplies the result and the data in place of the tool. So the person served may not resolve, unless they have
+        a role that may run the instance.
         """
         if not self.has(principal):
             return "it belongs to another tenant"

@@ -1,4 +1,4 @@
-"""What a step is answered with: the result of a command or a read, an error, and the snapshot of an instance."""
+"""The results of a step: of a command or a read, an error, and the snapshot of an instance."""
 
 import functools
 import json
@@ -64,7 +64,7 @@ class Answered(WireModel):
 
 
 class _CarriedOut(Answered):
-    """What a tool returned."""
+    """The common part of `CommandResult` and `ReadResult`."""
 
     def output_as(self, tool: "ToolContract[..., T] | type[T]") -> T:
         """The output as the tool's function returned it, such as a pydantic model.
@@ -141,12 +141,12 @@ class Pending(WireModel):
 
 
 Result = CommandResult | ReadResult | ErrorResult
-"""What a call was answered with; `result.ok` and `isinstance` say which."""
+"""The answer to a call; `result.ok` and `isinstance` tell which one it is."""
 
 
 @functools.lru_cache(maxsize=256)
 def _reader(kind: Any) -> TypeAdapter[Any]:
-    """What reads a type with its names on the wire; one for each type, so that what it reads is of one class."""
+    """The validator of a type with its wire names; cached, so that all parsed values of a type have one class."""
     from .schemas.shapes import closed  # noqa: PLC0415 -- schemas know results
 
     return TypeAdapter(closed(kind))

@@ -1,8 +1,8 @@
-"""Names on the wire: camelCase for fields, and tool names that every model provider takes.
+"""Wire names: camelCase for fields, and tool names that every model provider accepts.
 
-Canonical tool names have dots (``case.assign``). Providers refuse dots; what OpenAI, Anthropic and Gemini all take is
+Canonical tool names have dots (``case.assign``), which providers refuse. OpenAI, Anthropic and Gemini all accept
 a letter or an underscore, followed by at most 63 letters, digits, underscores and dashes. So each contract also has a wire
-name (``case_assign``), and within one workflow the two map both ways.
+name (``case_assign``), and within one workflow the mapping is one to one.
 """
 
 import hashlib
@@ -14,21 +14,21 @@ from typing import Protocol
 from .errors import RegistryError
 
 TOOL_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
-"""What a canonical name looks like, within `LONGEST_NAME`."""
+"""The pattern of a canonical name, in addition to `LONGEST_NAME`."""
 WIRE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
-"""The names that every provider takes."""
+"""The names that every provider accepts."""
 LONGEST_NAME = 64
 
 
 def wire_name(name: str) -> str:
-    """Make the wire name that a tool has unless its contract says otherwise: dots become underscores."""
+    """Make the default wire name of a tool: dots become underscores."""
     return name.replace(".", "_")
 
 
 def published_wire_name(name: str) -> str:
-    """Make the wire name of a tool that somebody else named: as it is where every provider takes it, else the next best.
+    """Make the wire name of a foreign tool: its own name if every provider accepts that, else a similar valid one.
 
-    Two tools may come out alike; a workflow that has both says so when it is compiled.
+    Two tools may get the same name; compiling a workflow with both fails.
     """
     if WIRE_NAME.fullmatch(name):
         return name
@@ -37,7 +37,7 @@ def published_wire_name(name: str) -> str:
 
 
 def published_canonical_name(name: str) -> str:
-    """Make the canonical name of a tool that somebody else named: its words in lower case, the parts between dots kept."""
+    """Make the canonical name of a foreign tool: its words in lower case, with the dots kept."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", _ascii(name))
     parts = (re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_").lower() for part in spaced.split("."))
     made = ".".join(part if re.match("[a-z]", part) else f"tool_{part}" for part in parts if part)
@@ -49,7 +49,7 @@ def _ascii(name: str) -> str:
 
 
 def _within(made: str, name: str) -> str:
-    """Keep a name within what is allowed, and apart from others that begin as it does."""
+    """Shorten a name to the allowed length, and keep it distinct from others with the same beginning."""
     if len(made) <= LONGEST_NAME and (len(made) > len("tool_") or name.isascii()):
         return made
     return f"{made[: LONGEST_NAME - 9].rstrip('._')}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -62,7 +62,7 @@ def camel(name: str) -> str:
 
 
 class Named(Protocol):
-    """What has both names; contracts do."""
+    """Anything with both names, such as a contract."""
 
     @property
     def name(self) -> str:
@@ -103,13 +103,13 @@ class WireNames(Mapping[str, str]):
             )
 
     def to_wire(self, name: str) -> str:
-        """Give the name that the model sees. Raises KeyError for a tool that is not among these."""
+        """The name that the model sees. Raises KeyError for an unknown tool."""
         return self._wire[name]
 
     def to_canonical(self, wire: str) -> str | None:
-        """Give the canonical name of what a model called, or None when no tool has that wire name.
+        """The canonical name of a called wire name, or None if no tool has that wire name.
 
-        A canonical name is not taken for one: the model sees wire names only.
+        Canonical names are not accepted: the model sees wire names only.
         """
         return self._canonical.get(wire)
 

@@ -1,7 +1,7 @@
-"""Approvals as plain data: the rule of who may decide and until when, and the decision itself.
+"""Approvals as plain data: the rule that says who may decide and until when, and the decision itself.
 
-Here: rules, their JSON, deadlines and the people who are named. Not here: what the case gives (`rules/case_approvals`), and what is
-written of a request (`checkpointing/store/approvals`). Open `rule.py` first.
+Here: rules, their JSON, deadlines and named deciders. Not here: values that depend on the instance (`rules/case_approvals`), and
+the stored requests (`checkpointing/store/approvals`). Open `rule.py` first.
 """
 
 from .chat import Chat, read_answer

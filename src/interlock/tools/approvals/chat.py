@@ -1,4 +1,4 @@
-"""A confirmation in the chat: what is asked there, and how the next message of the person served is read."""
+"""A confirmation in the chat: the question, and how to read the next message of the person served."""
 
 import re
 import unicodedata
@@ -10,11 +10,11 @@ from ..canonical import JsonObject
 from ..errors import ContractError
 
 Reader = Callable[[str], bool | None]
-"""Reads a message: True for a yes, False for a no, None for anything else."""
+"""Reads a message: True for yes, False for no, None for anything else."""
 _LONGEST = 80
 _WORDS = re.compile(r"[^\W_]+(?:[’'][^\W_]+)*")
 _ELSE = re.compile(r"[^\s.,!;:…’'\w-]|_")
-"""What is in no plain yes or no: a question mark, a quotation, an address, a symbol."""
+"""Characters that a plain yes or no never has: a question mark, a quotation, an address, a symbol."""
 
 _YES = (
     "yes", "yeah", "yep", "yup", "sure", "ok", "okay", "confirm", "confirmed", "i confirm", "go ahead", "proceed", "do it", "please do", "agreed",

@@ -1,4 +1,4 @@
-"""What follows when nobody decides in time: somebody else is asked, or another edge is taken."""
+"""What happens when an approval expires: the request escalates to other deciders, or the instance takes another edge."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,11 +61,11 @@ class TakeEdge:
 
 
 Expiry = Literal["reject"] | Escalate | TakeEdge
-"""What follows when nobody decided in time."""
+"""What happens when nobody decided in time."""
 
 
 def expiry_to_json(expiry: Expiry | str) -> str | JsonObject:
-    """What follows a deadline as plain data."""
+    """The expiry as plain data."""
     match expiry:
         case Escalate(role, within, then, by):
             people = {} if by is None else {"by": by_to_json(by)}
@@ -77,7 +77,7 @@ def expiry_to_json(expiry: Expiry | str) -> str | JsonObject:
 
 
 def expiry_from_json(data: Any) -> Expiry:
-    """Read what `expiry_to_json` gave."""
+    """Read the result of `expiry_to_json`."""
     if data == "reject":
         return "reject"
     if "take" in data:

@@ -1,4 +1,4 @@
-"""On whose behalf somebody decides, who is not named themselves: a delegate of one of the people who are."""
+"""Finds the person on whose behalf a delegate decides."""
 
 from collections.abc import Collection
 

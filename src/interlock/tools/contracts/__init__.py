@@ -1,4 +1,4 @@
-"""Tool contracts: what a tool is called, takes, returns and may do, and how one is made of a function or a schema.
+"""Tool contracts: a tool's name, input, output and permissions, made from a function or a schema.
 
 Open `contract.py` first.
 """

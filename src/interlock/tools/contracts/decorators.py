@@ -1,4 +1,4 @@
-"""The decorators that make tool contracts of plain functions."""
+"""The decorators that make tool contracts from plain functions."""
 
 import datetime as dt
 import typing
@@ -277,10 +277,10 @@ def make_contract(
     return_direct: bool = False,
     trusts_markers: bool = True,
 ) -> ToolContract[P, R]:
-    """Make a contract of what is known of a tool, wherever it comes from.
+    """Make a contract from the parts of a tool, whatever their source.
 
     Raises:
-        ContractError: something of it is unclear, or does not go together.
+        ContractError: Some part is unclear, or parts contradict each other.
     """
     check_name(name, place)
     check_version(version, place)
@@ -414,7 +414,7 @@ def _wire_name(name: str, given: str | None, place: str) -> str:
 
 
 def _known(given: Input, arguments: JsonObject, output: JsonObject) -> set[str]:
-    """The names on the wire of all fields that a tool takes or returns: what others than the model state, too."""
+    """The wire names of all fields that a tool takes or returns, including those that the model does not supply."""
     others = (*getattr(given, "decided", ()), *getattr(given, "supplied", ()))
     nested = [property_names(field.schema) for field in others]
     own = {field.name for field in others}

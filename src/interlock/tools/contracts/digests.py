@@ -1,4 +1,4 @@
-"""What a decision on a call of a tool rests on, as a digest."""
+"""The digest of everything that a decision on a call depends on."""
 
 from collections.abc import Iterable
 
@@ -18,15 +18,15 @@ def binding_digest(
     decided: Iterable[DecisionField],
     supplied: Iterable[SuppliedField],
 ) -> str:
-    """A digest of what a decision on a call rests on.
+    """Digest everything about the tool that a decision on a call depends on.
 
     Args:
-        name: The tool's.
-        version: The tool's.
-        effect: Where its effect lands.
-        schema: Of its arguments, as a model is offered it.
-        decided: The arguments that the approver states.
-        supplied: Those that the application supplies.
+        name: The name of the tool.
+        version: The version of the tool.
+        effect: Where its effect happens.
+        schema: The schema of its arguments that the model is offered.
+        decided: The arguments that the approver fills in.
+        supplied: The arguments that the application supplies.
     """
     stated = [[field.name, normalised(field.schema), field.is_required] for field in decided]
     given = [[field.name, normalised(field.schema), field.takes_none] for field in supplied]

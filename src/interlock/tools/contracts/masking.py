@@ -1,4 +1,4 @@
-"""Errors about the arguments of a call, without what is sensitive in them."""
+"""Masks sensitive values in errors about the arguments of a call."""
 
 from collections.abc import Collection
 
@@ -8,12 +8,12 @@ from ..storable import storable
 
 
 def masked_error(error: InvalidArguments, arguments: object, sensitive: Collection[str]) -> InvalidArguments:
-    """The error without what was in sensitive fields, which a validator may quote; the same one where it quotes nothing.
+    """Mask the values of sensitive fields, which a validator may quote; returns the same error if it quotes none.
 
     Args:
         error: The error.
-        arguments: Of the call; they may be anything at all.
-        sensitive: Names on the wire of sensitive fields.
+        arguments: The arguments of the call, of any type.
+        sensitive: The wire names of the sensitive fields.
     """
     secrets = Secrets()
     secrets.learn_from(storable(arguments), sensitive)

@@ -1,4 +1,4 @@
-"""What a tool returned, and what its preview shows, as JSON that can be kept."""
+"""Validates a tool's output and its preview, as JSON that can be stored."""
 
 import inspect
 from typing import Any
@@ -15,16 +15,16 @@ from .yes_or_no import discard
 
 
 def checked_output(tool: str, output: TypeAdapter[Any], value: Any, longest: int) -> JSON:
-    """What a tool returned, validated against its contract, as it is on the wire.
+    """Validate a tool's return value against its contract; returns the wire form.
 
     Args:
         tool: The tool's name.
-        output: What it promises.
-        value: What it returned.
-        longest: How many characters that may have as JSON text, about.
+        output: The output of the contract.
+        value: The return value.
+        longest: The approximate maximum length as JSON text, in characters.
 
     Raises:
-        InvalidOutput: It is not what the contract promises, or cannot be kept and read back as it is.
+        InvalidOutput: The value does not match the contract, or cannot be stored and read back unchanged.
     """
     if inspect.iscoroutine(value):
         value.close()
@@ -37,7 +37,7 @@ def checked_output(tool: str, output: TypeAdapter[Any], value: Any, longest: int
         wrong = [{"field": "", "problem": problem}]
     except ValidationError as error:
         wrong = [{"field": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()]
-    except Exception as error:  # validators and serializers of the tool's own may raise anything
+    except Exception as error:  # the tool's own validators and serializers may raise anything
         wrong = [{"field": "", "problem": storable_text(error)}]
     told = "; ".join(f"{item['field'] or 'the value'}: {item['problem']}" for item in wrong)
     raise InvalidOutput(
@@ -47,19 +47,19 @@ def checked_output(tool: str, output: TypeAdapter[Any], value: Any, longest: int
 
 
 def checked_preview(tool: str, shown: Any) -> JSON:
-    """What a preview shows, as JSON data.
+    """Convert the return value of a preview to JSON data.
 
     Args:
         tool: The tool's name.
-        shown: What its preview returned.
+        shown: The return value of its preview.
 
     Raises:
-        InvalidOutput: It has no JSON form, or cannot be kept.
+        InvalidOutput: The value has no JSON form, or cannot be stored.
     """
     discard(shown)
     try:
         plain = to_json(on_wire(shown, to_jsonable_python(shown)))
-    except Exception as error:  # values have their own methods, which may raise anything
+    except Exception as error:  # methods of the values may raise anything
         raise InvalidOutput(
             f"the preview of {tool} shows what has no JSON form ({error}); return plain data or a model"
         ) from error

@@ -1,4 +1,4 @@
-"""What is published of a tool contract, as it is on the wire."""
+"""The published wire form of a tool contract."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -1,4 +1,4 @@
-"""How often, and how fast, an attempt is repeated."""
+"""The retry policy of a tool: number of attempts and pauses."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class RetryPolicy:
     maximum: float = 30.0
     """Seconds between two attempts at most."""
     jitter: float = 0.5
-    """The share of each pause that is random, from 0 to 1, so that many runners do not come back together."""
+    """The random share of each pause, from 0 to 1, so that many runners do not retry at the same time."""
 
     def __post_init__(self) -> None:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
@@ -35,10 +35,10 @@ class RetryPolicy:
 
 
 def retry_of(retry: RetryPolicy | None, effect: Effect | None, place: str) -> RetryPolicy | None:
-    """Read the retry policy that a contract is given.
+    """Read the retry policy of a contract.
 
     Raises:
-        ContractError: It is none, or the effect is never repeated.
+        ContractError: It is not a retry policy, or the effect is never retried.
     """
     if retry is None:
         return None

@@ -1,4 +1,4 @@
-"""A call with the arguments that the application supplies: asked for when the call is judged, and held to their types."""
+"""Adds the arguments that the application supplies to a call when the gate judges it, and validates their types."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -15,20 +15,20 @@ from .contract import ToolContract
 from .predicates import SUPPLIER
 
 Supply = Callable[[ToolContract, Any, Callable[..., Any]], Any]
-"""Asks the application's function for a value: the tool, the arguments of the call, the function."""
+"""Calls the application's function for a value: takes the tool, the arguments of the call and the function."""
 
 
 def with_supplied(tool: ToolContract, bound: Bound, supply: Supply) -> Bound:
-    """The arguments of a call, with those that the application supplies.
+    """Add the arguments that the application supplies to a call.
 
     Args:
         tool: The tool.
-        bound: The arguments as they were proposed.
-        supply: Asks for the values.
+        bound: The proposed arguments.
+        supply: Calls the functions that return the values.
 
     Raises:
-        RuleError: A function raised, or gave what does not fit its parameter.
-        Refused: A function said no.
+        RuleError: A function raised, or returned a value that does not fit its parameter.
+        Refused: A function refused the call.
     """
     if not tool.supplied_fields:
         return bound
@@ -43,12 +43,12 @@ def with_supplied(tool: ToolContract, bound: Bound, supply: Supply) -> Bound:
 
 
 def named_among(fields: Collection[SuppliedField], arguments: Mapping[str, Any]) -> list[str]:
-    """Those of these arguments that only the application may supply, under either of their names."""
+    """The arguments in this call that only the application may supply, under either of their names."""
     return [name for field in fields for name in dict.fromkeys((field.name, field.parameter)) if name in arguments]
 
 
 def changed(tool: ToolContract, one: JsonObject, other: JsonObject) -> list[str]:
-    """The arguments that the application supplies and that differ in two calls."""
+    """The arguments supplied by the application that differ between two calls."""
     names = [field.name for field in tool.supplied_fields]
     return [name for name in names if not same_json(one.get(name), other.get(name))]
 
@@ -56,7 +56,7 @@ def changed(tool: ToolContract, one: JsonObject, other: JsonObject) -> list[str]
 def _plain(tool: ToolContract, field: SuppliedField, value: Any) -> JSON:
     try:
         plain = to_json(on_wire(value, to_jsonable_python(value, by_alias=True)))
-    except Exception as error:  # values have their own methods, which may raise anything
+    except Exception as error:  # methods of the values may raise anything
         raise _unfit(tool, field, f"a {type(value).__name__}, which has no JSON form") from error
     if plain == MASK or (isinstance(plain, str) and set(plain) == {"*"}):
         raise _unfit(tool, field, f"a {type(value).__name__}, which hides its value")
@@ -64,7 +64,7 @@ def _plain(tool: ToolContract, field: SuppliedField, value: Any) -> JSON:
 
 
 def _refit(tool: ToolContract, given: Mapping[str, JSON], error: InvalidArguments) -> RuleError:
-    """The error for values that do not fit, by the first field that it is about."""
+    """The error for values that do not fit; it names the first field."""
     about = {str(problem["field"]).split(".")[0].split("[")[0] for problem in error.problems}
     fields = [field for field in tool.supplied_fields if field.name in given]
     field = next((one for one in fields if one.name in about), fields[0])

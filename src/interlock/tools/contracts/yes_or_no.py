@@ -1,7 +1,7 @@
-"""Asking a rule of the application's own a question that has two answers: whatever is neither of them is not a yes.
+"""Calls a rule of the application that must answer True or False; any other answer is an error, never a yes.
 
-Python takes most things for true: a reason, a coroutine, a non-empty list. A rule that answers so was meant otherwise, and which way
-nobody can tell. So only `True` and `False` count; everything else is an error that names the rule.
+Most Python values are truthy: a reason, a coroutine, a non-empty list. A rule that returns one has a bug, and its intention is
+unknown. So only `True` and `False` count; everything else is an error that names the rule.
 """
 
 import functools
@@ -14,14 +14,14 @@ from ..errors import RuleError
 
 
 def yes_or_no(rule: str, question: Callable[[], Any]) -> bool:
-    """Ask a rule.
+    """Call a rule.
 
     Args:
-        rule: What the rule is called in messages.
-        question: Calls it.
+        rule: The name of the rule in messages.
+        question: Calls the rule.
 
     Raises:
-        RuleError: It raised, or answered neither True nor False.
+        RuleError: The rule raised, or answered neither True nor False.
     """
     answer = asked(rule, question)
     if answer is True or answer is False:
@@ -30,10 +30,10 @@ def yes_or_no(rule: str, question: Callable[[], Any]) -> bool:
 
 
 def asked(rule: str, question: Callable[[], Any]) -> Any:
-    """What a rule answers.
+    """Return the answer of a rule.
 
     Raises:
-        RuleError: It raised. What is no `Exception` goes through: a keyboard interrupt is nobody's answer.
+        RuleError: The rule raised an `Exception`. Others, such as a keyboard interrupt, propagate.
     """
     try:
         return question()
@@ -44,43 +44,43 @@ def asked(rule: str, question: Callable[[], Any]) -> Any:
 
 
 def odd_answer(rule: str, answer: object, advice: str) -> RuleError:
-    """The error for an answer that says neither yes nor no."""
+    """The error for an answer that is neither True nor False."""
     discard(answer)
     return RuleError(f"{rule} answered with a value of the type {type(answer).__qualname__}: {advice}", rule=rule)
 
 
 def discard(answer: object) -> None:
-    """Close a coroutine or generator that nobody is going to run, so that it does not complain later."""
+    """Close a coroutine or generator that nobody will run, so that Python does not warn about it later."""
     if inspect.iscoroutine(answer) or inspect.isgenerator(answer):
         answer.close()
 
 
 def plain_function(function: Any) -> Any:
-    """The function behind partial applications."""
+    """The function inside `functools.partial` objects."""
     while isinstance(function, functools.partial):
         function = function.func
     return function
 
 
 def body_of(function: Any) -> Any:
-    """What runs when it is called: the function behind partial applications, the method of an object that can be called."""
+    """The function that a call runs: the one inside `functools.partial` objects, or the `__call__` of an object."""
     plain = plain_function(function)
     return plain if inspect.isroutine(plain) or inspect.isclass(plain) else getattr(type(plain), "__call__", plain)  # noqa: B004
 
 
 def is_deferred(function: Any) -> bool:
-    """Whether calling it gives a coroutine or a generator, as far as can be seen without calling it."""
+    """Whether a call returns a coroutine or a generator, as far as the definition shows."""
     plain, body = plain_function(function), body_of(function)
     kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
     return any(kind(plain) or kind(body) for kind in kinds)
 
 
 def why_no_rule(function: Any, *, answers: tuple[type, ...] | None = (bool,)) -> str | None:
-    """Say why something cannot be asked a question with two answers, as far as can be seen without asking; None where nothing is seen.
+    """Explain why something cannot be a rule, as far as its definition shows; None if nothing is wrong.
 
     Args:
         function: The rule.
-        answers: The types that it may say it returns; None where it may return anything.
+        answers: The return types that it may declare; None if any is allowed.
     """
     if not callable(function):
         return f"is {function!r}; give a function"
@@ -107,12 +107,12 @@ def takes_one(function: Any) -> bool:
 def _returned(function: Any) -> Any:
     try:
         return get_type_hints(body_of(function)).get("return")
-    except Exception:  # names that only a type checker sees
+    except Exception:  # names that only a type checker can resolve
         return None
 
 
 def _may_be(annotation: Any, answers: tuple[type, ...]) -> bool:
-    """Whether all that an annotation allows is among the answers; what cannot be told is."""
+    """Whether an annotation allows only these answers; an annotation that cannot be resolved counts as fitting."""
     origin = get_origin(annotation)
     if origin in {Union, UnionType}:
         return all(_may_be(item, answers) for item in get_args(annotation))

@@ -1,8 +1,8 @@
-"""Between contracts and LangChain tools, both ways.
+"""Converts contracts to LangChain tools and back.
 
-`as_tool` makes a LangChain tool of a contract, `contract_from_tool` a contract of a LangChain tool. What such a tool takes is in
-`_arguments`, what its application gives it in `_injection`, and how it is run in `_running`. LangChain is imported when one of
-these is called, not before.
+`as_tool` makes a LangChain tool from a contract, `contract_from_tool` a contract from a LangChain tool. `_arguments` reads the
+input of such a tool, `_injection` fills the parameters that the application supplies, and `_running` runs the tool. LangChain is
+imported only when one of these functions is called.
 """
 
 from ._as_tool import as_tool

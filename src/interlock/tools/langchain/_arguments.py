@@ -1,4 +1,4 @@
-"""What a LangChain tool takes, as LangChain itself reads it: by a pydantic model, of pydantic 2 or 1, or by a JSON Schema."""
+"""The input of a LangChain tool, parsed as LangChain parses it: by a pydantic model (version 2 or 1) or by a JSON Schema."""
 
 import copy
 import inspect
@@ -26,7 +26,7 @@ _CONSTANT = frozenset([list, dict, set, frozenset, tuple, str, int, float, bool]
 
 
 class Reading:
-    """The arguments of one call: as JSON, which the tool is called with, and as the tool's model reads that."""
+    """The arguments of one call: as JSON, with which the tool is called, and as parsed by the tool's model."""
 
     def __init__(self, given: JsonObject, model: Any) -> None:
         self.given = given
@@ -40,11 +40,11 @@ class Reading:
 
 
 class ModelledInput:
-    """What a tool takes whose `args_schema` is a pydantic model.
+    """The input of a tool whose `args_schema` is a pydantic model.
 
-    Calls are validated against the schema that is offered, and read by the model itself, with its validators, aliases and defaults. The
-    tool is then called with the canonical form, which LangChain reads again: what was read is what runs. A field of an inner
-    model that was not given stays out of it, so that `exclude_unset` means to the tool what it means without us.
+    Calls are validated against the offered schema and parsed by the model itself, with its validators, aliases and defaults. The
+    tool is then called with the canonical form, which LangChain parses again, so the judged arguments are those that run. Unset
+    fields of nested models stay unset, so that `exclude_unset` works in the tool as it does without Interlock.
     """
 
     def __init__(self, tool: str, model: Any, hidden: frozenset[str], told: Any) -> None:
@@ -59,11 +59,11 @@ class ModelledInput:
     is_steady = False
 
     def schema(self) -> JsonObject:
-        """The schema of what a model may give."""
+        """The schema of the arguments that a model may supply."""
         return self._validator.schema
 
     def printed(self) -> JsonObject:
-        """The same."""
+        """The same schema, since contracts print it unchanged."""
         return self._validator.schema
 
     @cached_property
@@ -83,7 +83,7 @@ class ModelledInput:
 
     @cached_property
     def varying(self) -> frozenset[str]:
-        """The arguments whose default is another one each time."""
+        """The arguments whose default differs each time."""
         return frozenset(
             self._keys[name]
             for name, field in self._fields.items()
@@ -91,10 +91,10 @@ class ModelledInput:
         )
 
     def parse(self, arguments: object) -> Reading:
-        """Read the arguments of a call, by the schema and by the model.
+        """Parse the arguments of a call with the schema and the model.
 
         Raises:
-            InvalidArguments: They do not fit, or cannot be kept.
+            InvalidArguments: They do not fit, or cannot be stored.
         """
         given = self._spelled(plain_arguments(self._tool, arguments))
         problems = self._validator.problems(given)
@@ -102,13 +102,14 @@ class ModelledInput:
             raise invalid(self._tool, [*problems, *self._own_words(None)])
         try:
             return Reading(given, self._read(given))
-        except Exception as error:  # pydantic's, of either version, or one of the tool's own validators
+        except Exception as error:  # an error of either pydantic version, or of the tool's own validators
             raise invalid(self._tool, [*self._problems(error), *self._own_words(error)]) from None
 
     def canonical(self, parsed: Any) -> JsonObject:
-        """Write arguments down: with the defaults of the tool's own parameters, and of inner models what was given.
+        """Serialize arguments: with defaults for the tool's own parameters, without unset fields of nested models.
 
-        Where that does not read back as the same, for a serializer or a default of the model's own, in full; and else as they were given.
+        If this does not parse back to the same arguments, because of a custom serializer or default, it is serialized with all
+        defaults; if that fails too, as given.
         """
         if parsed.written is None:
             parsed.written = next(
@@ -117,19 +118,19 @@ class ModelledInput:
         return cast("JsonObject", copy.deepcopy(parsed.written))
 
     def values(self, parsed: Any) -> dict[str, Any]:
-        """Give the fields of the model."""
+        """The fields of the model."""
         return {name: getattr(parsed.model, name) for name in self._fields}
 
     def keywords(self, parsed: Any) -> dict[str, Any]:
-        """Give what LangChain is to read."""
+        """The arguments for LangChain."""
         return {"arguments": copy.deepcopy(parsed.given)}
 
     def read(self, parsed: Any) -> Any:
-        """Give the model that was read."""
+        """The parsed model."""
         return parsed.model
 
     def _spelled(self, given: JsonObject) -> JsonObject:
-        """Give arguments without those that only the application gives, and under their names in JSON."""
+        """Drop arguments that only the application supplies, and use the JSON names of the others."""
         return {
             key if (key in self._keys.values() or self._keys.get(key, key) in given) else self._keys.get(key, key): item
             for key, item in given.items()
@@ -155,7 +156,7 @@ class ModelledInput:
             return
         try:
             dumped = model.model_dump(mode="json", by_alias=True, warnings="none", exclude={*self._hidden})
-        except Exception:  # a serializer of the tool's own
+        except Exception:  # a custom serializer of the tool
             return
         for inner, outer in ((False, True), (True, True), (False, False)):
             yield _written(model, dumped, unset=outer, inner=inner, hidden=self._hidden)
@@ -171,21 +172,21 @@ class ModelledInput:
         ]
 
     def _own_words(self, error: Exception | None) -> list[Problem]:
-        """What the tool itself says to a model whose call does not fit (`handle_validation_error`)."""
+        """The tool's own text for arguments that do not fit (`handle_validation_error`)."""
         said = self._told
         if callable(said):
             try:
                 said = None if error is None else said(error)
-            except Exception:  # the tool's own words are not needed
+            except Exception:  # the standard error is enough without the tool's own text
                 said = None
         return [Problem(field="", problem=said)] if isinstance(said, str) and said else []
 
 
 def input_of(tool: "BaseTool", name: str, hidden: frozenset[str], place: str) -> Input:
-    """Give what a tool takes of a model.
+    """Make the input of a LangChain tool.
 
     Raises:
-        ContractError: There is no schema, or none that can be used.
+        ContractError: The tool has no schema, or an unusable one.
     """
     from langchain_core.tools import Tool  # noqa: PLC0415 -- heavy, and not everybody's
     from langchain_core.utils.function_calling import convert_to_openai_tool  # noqa: PLC0415
@@ -194,12 +195,12 @@ def input_of(tool: "BaseTool", name: str, hidden: frozenset[str], place: str) ->
         offered = _without_properties(tool.args_schema, hidden)
         return SchemaInput(name, offered, place, passed_over=hidden.__contains__)
     if tool.args_schema is None and isinstance(tool, Tool):
-        # One text, under the name that LangChain gives it.
+        # A tool with a single text argument, under LangChain's name for it.
         return SchemaInput(name, convert_to_openai_tool(tool)["function"]["parameters"], place)
     model: Any = tool.get_input_schema()
     try:
         if tool.args_schema is None:
-            # LangChain runs such a tool on what it was given: the model says what that may be, and reads nothing.
+            # LangChain runs such a tool with the raw arguments: the model only describes them and parses nothing.
             schema = _schema_of(_without(model, hidden), hidden)
             return SchemaInput(name, schema, place, passed_over=lambda key: key in hidden or not _takes(tool, key))
         return ModelledInput(name, model, hidden, tool.handle_validation_error)
@@ -221,7 +222,7 @@ def _takes(tool: "BaseTool", key: str) -> bool:
 
 
 def _without(model: Any, hidden: frozenset[str]) -> Any:
-    """A model in which what the application fills may be missing, and be anything."""
+    """A model in which the fields that the application fills are optional and untyped."""
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return model
     own = hidden & set(model.model_fields)
@@ -253,7 +254,7 @@ def _without_properties(schema: Mapping[str, Any], hidden: frozenset[str]) -> Js
 
 
 def _written(value: Any, dumped: Any, *, unset: bool, inner: bool, hidden: frozenset[str] = frozenset()) -> Any:
-    """Give what pydantic dumped of a value, under the names that it is read by; without fields that were not given, unless `unset`."""
+    """Rename the fields of a pydantic dump to the names under which they are parsed; drop unset fields, unless `unset`."""
     if isinstance(value, BaseModel) and not isinstance(value, RootModel) and isinstance(dumped, dict):
         made: JsonObject = {}
         for name, field in type(value).model_fields.items():
@@ -269,14 +270,14 @@ def _written(value: Any, dumped: Any, *, unset: bool, inner: bool, hidden: froze
             for key, item in zip(dumped, value.values(), strict=True)
         }
     if isinstance(dumped, list) and isinstance(value, Set):
-        return sorted(dumped, key=canonical_json)  # the order of a set is another one in each process
+        return sorted(dumped, key=canonical_json)  # the order of a set differs between processes
     if isinstance(dumped, list) and isinstance(value, (list, tuple)) and len(value) == len(dumped):
         return [_written(item, one, unset=inner, inner=inner) for item, one in zip(value, dumped, strict=True)]
     return dumped
 
 
 def _key_of(field: Any, name: str) -> str:
-    """The name that a field is read by."""
+    """The name under which a field is parsed."""
     alias = getattr(field, "validation_alias", None)
     for choice in getattr(alias, "choices", None) or [alias, getattr(field, "alias", None)]:
         if isinstance(choice, str):

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def as_tool(contract: "ToolContract") -> "StructuredTool":
-    """Make a plain LangChain tool of a contract: the same name for the model, description and schema, and the function.
+    """Make a plain LangChain tool from a contract: the same name for the model, description, schema and function.
 
-    Nothing is between such a tool and its function but the contract's own reading of the arguments: no gate, no approval
-    and no record. Those come with a workflow, or with its middleware in an agent. Arguments that do not fit, and what the tool
-    refuses, are the tool's errors (`ToolException`, handled): an agent's model is told, and can fix the call.
+    Such a tool only validates its arguments with the contract and calls its function: without gate, approval or record. A
+    workflow, or its middleware in an agent, adds those. Invalid arguments and refusals are errors of the tool
+    (`ToolException`, handled), so that an agent's model sees them and can fix the call.
 
     Raises:
-        ContextError: When it is called, and the function takes a `ToolContext`, which only a workflow can give.
+        ContextError: At the call, if the function takes a `ToolContext`, which only a workflow can supply.
     """
     from langchain_core.tools import ToolException  # noqa: PLC0415 -- heavy, and not everybody's
 
@@ -52,7 +52,7 @@ def _tool_class() -> "type[StructuredTool]":
     from langchain_core.tools import StructuredTool  # noqa: PLC0415 -- see above
 
     class ContractTool(StructuredTool):
-        """Hands its arguments on as one dict, so that one of them may be called `config` or `run_manager`."""
+        """Passes its arguments as one dict, so that an argument may have the name `config` or `run_manager`."""
 
         def _to_args_and_kwargs(
             self,

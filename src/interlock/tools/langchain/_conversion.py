@@ -99,7 +99,7 @@ def contract_from_tool(
         description=described(canonical, description, tool.description, given.schema().get("description")),
         check=check,
         preview=preview,
-        # What pydantic masks (a SecretStr) is never written down in the clear, whether or not somebody thought of it.
+        # Fields that pydantic masks (SecretStr) are always sensitive, so that they are never recorded in the clear.
         sensitive=sensitive
         if isinstance(sensitive, str)
         else {*sensitive, *property_names(given.schema(), only="writeOnly")},
@@ -144,7 +144,7 @@ def _ways(tool: "BaseTool") -> tuple[bool, bool]:
 
 
 def _named(method: Callable[..., Any], tool: "BaseTool") -> Callable[..., Any]:
-    """Its own function, that bears the tool's name."""
+    """A separate function with the tool's name."""
     import functools  # noqa: PLC0415
     import inspect  # noqa: PLC0415
 

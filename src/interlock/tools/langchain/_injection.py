@@ -1,4 +1,4 @@
-"""Which of a LangChain tool's parameters the application fills, and with what. A model is never offered them, and cannot give them."""
+"""The parameters of a LangChain tool that the application fills. A model is never offered them and cannot supply them."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
 Fill = Callable[[ToolContext], Any]
-"""Gives what one parameter is filled with, for one call."""
+"""Returns the value of one parameter for one call."""
 
 
 class Source(StrEnum):
@@ -31,12 +31,12 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter that is filled for the model."""
+    """One parameter that the application fills."""
 
     name: str
     source: Source
     field: str | None = None
-    """The field of the state, where it is not all of it."""
+    """The field of the state; None for the whole state."""
     is_optional: bool = False
 
 
@@ -66,10 +66,10 @@ class Injection:
         return frozenset(self._parameters)
 
     def values(self, ctx: ToolContext | None) -> dict[str, Any]:
-        """Give what the parameters are filled with, for one call.
+        """The values of the parameters for one call.
 
         Raises:
-            ContextError: The tool runs where there is nothing to fill one of them with.
+            ContextError: The tool runs where a parameter has no value.
         """
         values: dict[str, Any] = {}
         for parameter in self._parameters.values():
@@ -105,7 +105,7 @@ class Injection:
 
 
 def call_id(ctx: ToolContext | None) -> str:
-    """The id that a tool is called under: the same at every attempt of a call, however often its graph is run again."""
+    """The tool call id: the same at every attempt of a call, also when its graph runs again."""
     return "interlock" if ctx is None else str(ctx.idempotency_key)
 
 
@@ -130,13 +130,13 @@ def _parameters(tool: "BaseTool") -> Iterator[Parameter]:
 
 
 def functions_of(tool: "BaseTool") -> list[Callable[..., Any]]:
-    """The functions that do a tool's work."""
+    """The functions that a tool runs."""
     own = [getattr(tool, "func", None), getattr(tool, "coroutine", None)]
     return [one for one in own if one is not None] or [tool._run, tool._arun]
 
 
 def _annotations(tool: "BaseTool") -> tuple[dict[str, Any], set[str]]:
-    """The annotations of everything that a tool takes, by its schema and by its functions, and what may be left out."""
+    """The annotations of all parameters of a tool, from its schema and its functions, and the names of the optional ones."""
     from langchain_core.tools.base import get_all_basemodel_annotations  # noqa: PLC0415 -- heavy, and not everybody's
 
     annotations: dict[str, Any] = {}
@@ -144,7 +144,7 @@ def _annotations(tool: "BaseTool") -> tuple[dict[str, Any], set[str]]:
     for function in functions_of(tool):
         try:
             hints = get_type_hints(function, include_extras=True)
-        except Exception:  # names that only a type checker sees: LangChain finds none then, either
+        except Exception:  # names that only a type checker can resolve: LangChain cannot either
             hints = {}
         for name, parameter in inspect.signature(function).parameters.items():
             annotations.setdefault(name, hints.get(name, parameter.annotation))
@@ -161,7 +161,7 @@ def _annotations(tool: "BaseTool") -> tuple[dict[str, Any], set[str]]:
 
 
 def _marked(annotation: Any) -> tuple[Source, str | None] | None:
-    """Whether an annotation says that the application fills it, and from where."""
+    """The source of a parameter whose annotation says that the application fills it, or None."""
     from langchain_core.tools import InjectedToolArg, InjectedToolCallId  # noqa: PLC0415 -- see above
     from langgraph.prebuilt import InjectedState, InjectedStore, ToolRuntime  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Running a LangChain tool as an agent would, and taking what it answers."""
+"""Runs a LangChain tool as an agent would, and reads its answer."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -24,7 +24,7 @@ class Running:
         self._injection = injection
 
     def run(self, arguments: dict[str, Any], ctx: ToolContext | None = None) -> Any:
-        """Run the tool, and give the content of what it answers."""
+        """Run the tool and return the content of its answer."""
         from langchain_core.tools import ToolException  # noqa: PLC0415 -- heavy, and not everybody's
 
         try:
@@ -53,7 +53,7 @@ class Running:
             raise InvalidOutput(
                 f"{self._tool.name} {_NO_COMMANDS}.", details={"tool": self._tool.name, "advice": _NO_COMMANDS}
             )
-        # A tool may answer with several messages; the model is told what the one for its call says.
+        # A tool may answer with several messages; the model gets the one for its call.
         message = next((one for one in answers if getattr(one, "tool_call_id", None) is not None), answer)
         if getattr(message, "status", "success") == "error":
             raise Refused(str(message.text) or str(message.content))
@@ -64,7 +64,7 @@ class Running:
 
 
 def _can_be_kept(artifact: Any) -> bool:
-    """Whether a checkpointer can write it. What a tool gives beside its answer must not undo the answer."""
+    """Whether a checkpointer can serialize it. An artifact that cannot be stored must not discard the answer."""
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: PLC0415 -- see above
 
     try:
@@ -75,10 +75,10 @@ def _can_be_kept(artifact: Any) -> bool:
 
 
 def refuse_commands(tool: "BaseTool") -> None:
-    """Refuse a tool that says that it returns a Command.
+    """Refuse a tool that declares a `Command` as its return type.
 
     Raises:
-        ContractError: It does.
+        ContractError: The tool declares it.
     """
     from langgraph.types import Command  # noqa: PLC0415 -- see above
 
@@ -91,7 +91,7 @@ def refuse_commands(tool: "BaseTool") -> None:
 def _returned(function: Callable[..., Any]) -> Any:
     try:
         return get_type_hints(function).get("return")
-    except Exception:  # names that only a type checker sees
+    except Exception:  # names that only a type checker can resolve
         return None
 
 

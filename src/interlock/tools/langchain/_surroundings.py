@@ -1,6 +1,6 @@
-"""What stands around a tool that runs in a graph of LangGraph: its state, its store, its config, its runtime.
+"""The LangGraph environment of a running tool: state, store, config and runtime.
 
-It is read off the run itself, when a tool is about to run. Nothing of it is kept.
+It is read from the current run immediately before a tool runs, and never stored.
 """
 
 import contextlib
@@ -11,14 +11,14 @@ from typing import Any
 
 _GIVEN: ContextVar[Any] = ContextVar("interlock_tool_runtime", default=None)
 
-# Keys that LangGraph keeps in `configurable`, and reads a tool's state by. It has no public names for them.
+# Keys of `configurable` from which LangGraph reads a tool's state. It has no public names for them.
 _READ_STATE = "__pregel_read_state"
 _READ = "__pregel_read"
 
 
 @contextlib.contextmanager
 def inside(runtime: Any) -> Iterator[None]:
-    """Let the tools that run in this block have an agent's `ToolRuntime`, with the state of the agent."""
+    """Give the tools that run in this block the `ToolRuntime` of an agent, with the agent's state."""
     token = _GIVEN.set(runtime)
     try:
         yield
@@ -27,7 +27,7 @@ def inside(runtime: Any) -> Iterator[None]:
 
 
 def state() -> Any:
-    """The state of the graph that the tool runs in, as LangGraph's own tool node gives it.
+    """The state of the surrounding graph, as LangGraph's own tool node passes it.
 
     Raises:
         LookupError: There is no graph around it.

@@ -1,6 +1,6 @@
-"""Markers on the fields of tools: whose a value is, and what an argument decides.
+"""Markers on the fields of tools: who controls a value, and what an argument decides.
 
-Open `markers.py` for the markers, and `fields.py` for reading them off a contract.
+Open `markers.py` for the markers, and `fields.py` for reading them from a contract.
 """
 
 from .fields import EACH, MarkedField, marked_fields

@@ -1,4 +1,4 @@
-"""The marked fields of a tool contract: of what it takes, and of what it returns."""
+"""The marked fields of a tool contract's input and output."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from .fields import MarkedField, marked_fields
 from .markers import Mark, MarkKind, markers_shown
 
 _BELIEVED = frozenset({MarkKind.ID, MarkKind.OWN})
-"""The markers that make a value more trusted than it is without one."""
+"""The markers that raise the trust in a value."""
 _inputs: WeakKeyDictionary[ToolContract, tuple[MarkedField, ...]] = WeakKeyDictionary()
 _outputs: WeakKeyDictionary[ToolContract, tuple[MarkedField, ...]] = WeakKeyDictionary()
 _written: WeakKeyDictionary[TypeAdapter[Any], tuple[MarkedField, ...]] = WeakKeyDictionary()
@@ -24,7 +24,7 @@ _written: WeakKeyDictionary[TypeAdapter[Any], tuple[MarkedField, ...]] = WeakKey
 
 
 class _OfWhatModelsSend(GenerateJsonSchema):
-    """Leaves out what has no JSON form, such as the run's own objects that LangChain hands to a tool: no model sends it."""
+    """Drops fields without a JSON form, such as the run's objects that LangChain injects: no model sends them."""
 
     def handle_invalid_for_json_schema(self, schema: CoreSchema, error_info: str) -> JsonSchemaValue:
         """Leave the field out."""
@@ -39,22 +39,22 @@ def input_fields(contract: ToolContract) -> tuple[MarkedField, ...]:
         contract: The tool.
 
     Raises:
-        ContractError: A marker is none, or is one of outputs.
+        ContractError: A marker is invalid, or is only for outputs.
     """
     return _kept(_inputs, contract, _read_inputs)
 
 
 def output_fields(contract: ToolContract) -> tuple[MarkedField, ...]:
-    """What a tool returns, at any depth, with its markers.
+    """The output fields of a tool, at any depth, with their markers.
 
-    Of a tool that is known by a JSON Schema alone, `id` and `own` count only where its contract says that the markers are
-    believed: else whoever publishes the schema could call text of their own trusted.
+    For a tool with only a JSON Schema, `id` and `own` count only if its contract trusts the markers: otherwise the publisher of
+    the schema could declare their own text trusted.
 
     Args:
         contract: The tool.
 
     Raises:
-        ContractError: A marker is none, or is one of arguments.
+        ContractError: A marker is invalid, or is only for arguments.
     """
     return _kept(_outputs, contract, _read_outputs)
 

@@ -8,17 +8,17 @@ from .markers import KEYWORD, Mark
 
 _LOCAL = "#/"
 EACH = "*"
-"""Is in a path for every item of a list, or every value of a mapping."""
+"""The path element for every item of a list or every value of a mapping."""
 
 
 @dataclass(frozen=True)
 class MarkedField:
-    """One place in what a tool takes or returns at which a value stands."""
+    """One place in a tool's input or output that holds a scalar value."""
 
     path: tuple[str, ...]
-    """The names that lead there, as on the wire; `*` for every item of a list or value of a mapping."""
+    """The path in wire names; `*` for every item of a list or value of a mapping."""
     mark: Mark | None
-    """Its marker; the one of an object or list counts for all that is in it and has none of its own."""
+    """Its marker; the marker of an object or list applies to all unmarked fields inside."""
     is_text: bool
     """Whether it can hold free text: anything but a number, a boolean, a date or one of several constants."""
     is_choice: bool = False
@@ -36,17 +36,16 @@ class MarkedField:
 
 
 def marked_fields(schema: Mapping[str, Any], place: str = "the schema") -> tuple[MarkedField, ...]:
-    """List every place of a JSON Schema at which a value stands, with its marker.
+    """List every place of a JSON Schema that holds a scalar value, with its marker.
 
-    What may be one of several schemas (`anyOf`, `oneOf`, `allOf`) gives the fields of all of them. A schema that contains itself is
-    followed once.
+    A combination of schemas (`anyOf`, `oneOf`, `allOf`) yields the fields of all of them. A recursive schema is followed once.
 
     Args:
         schema: The schema of an object or of any other value.
-        place: What the schema is, for messages.
+        place: The name of the schema in messages.
 
     Raises:
-        ContractError: A marker is none.
+        ContractError: A marker is invalid.
     """
     return tuple(dict.fromkeys(_Walk(schema, place).walk(schema, (), None, frozenset())))
 
@@ -61,7 +60,7 @@ class _Walk:
     ) -> Iterator[MarkedField]:
         if not isinstance(schema, Mapping):
             if schema is not False:
-                yield MarkedField(path, outer, is_text=True)  # anything at all may be there
+                yield MarkedField(path, outer, is_text=True)  # this schema allows anything
             return
         mark = (
             Mark.read(schema[KEYWORD], f"{self.place}, at {'.'.join(path) or 'its top'},")

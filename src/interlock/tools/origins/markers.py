@@ -1,7 +1,7 @@
-"""What a field of a tool says about the origin of its values, or about what an argument decides.
+"""Markers that declare the origin of a field's values, or what an argument decides.
 
 A marker is in an annotation, `iban: Annotated[str, Own]`, or in a JSON Schema, `{"type": "string", "x-interlock-origin": "own"}`.
-It is not part of the schema that a model is offered.
+The schema for the model does not contain it.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ class Mark:
 
     @property
     def fits_outputs(self) -> bool:
-        """Whether it may mark a field of what a tool returns."""
+        """Whether it may mark an output field."""
         return self.kind in _OF_OUTPUTS
 
     @property
@@ -71,11 +71,11 @@ class Mark:
 
     @classmethod
     def read(cls, text: object, place: str) -> Self:
-        """Read a marker as a JSON Schema has it: `own`, or `id:invoice`.
+        """Read a marker from a JSON Schema: `own`, or `id:invoice`.
 
         Args:
             text: The value of the keyword.
-            place: Where the markers are, for messages.
+            place: The place of the marker in messages.
 
         Raises:
             ContractError: It is none.
@@ -91,15 +91,15 @@ class Mark:
         return self.kind.value if self.of is None else f"{self.kind.value}:{self.of}"
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> Any:
-        """Say it in the schema, where markers are asked for."""
+        """Add the marker to the schema, inside `markers_shown`."""
         schema = handler(core_schema)
-        # In a field's own schema a reference is kept as it is; a keyword beside it is the field's.
+        # A field's schema keeps a reference unchanged; a keyword beside it belongs to the field.
         return {**schema, KEYWORD: str(self)} if _shown.get() else schema
 
 
 @contextlib.contextmanager
 def markers_shown() -> Iterator[None]:
-    """Let JSON Schemas that are made in this block carry the markers; elsewhere they do not."""
+    """Include the markers in the JSON Schemas that are made in this block."""
     token = _shown.set(True)
     try:
         yield

@@ -1,6 +1,6 @@
-"""Fields that are told inside a text: JSON that is cut off, has a text around it or stands inside JSON, `repr`, and the like.
+"""Masks fields inside a text: truncated, embedded or nested JSON, `repr`, and similar forms.
 
-It is looked for in one pass, whatever the text: each part of it is read a bounded number of times.
+The search takes one pass for any text: each part is read a bounded number of times.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 MASK = "***"
-"""What is in place of a redacted value."""
+"""The text that replaces a redacted value."""
 
 _FIELD = re.compile(
     r"(?<![\w.-])(?P<slashes>\\{0,8})(?P<mark>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,63})(?P=slashes)(?P=mark)\s{0,20}(?P<sign>[:=])\s{0,20}"
@@ -18,12 +18,12 @@ _OPENING, _CLOSING = "{[(", "}])"
 
 
 def hide_fields(text: str, is_hidden: Callable[[str], bool], found: list[Any] | None = None) -> str:
-    """Mask what is in hidden fields that a text tells, up to where the value ends, or the text where it is cut off.
+    """Mask the values of hidden fields in a text, up to the end of the value, or of a truncated text.
 
     Args:
         text: Anything.
         is_hidden: Whether a field of this name is hidden.
-        found: Where what was masked is put.
+        found: Collects the masked values.
     """
     if ":" not in text and "=" not in text:
         return text
@@ -46,7 +46,7 @@ def hide_fields(text: str, is_hidden: Callable[[str], bool], found: list[Any] | 
 
 
 def _value(text: str, begins: int) -> tuple[int, str]:
-    """Where a value ends, and what it says."""
+    """The end of a value, and its content."""
     inner = begins
     while inner < len(text) and text[inner] == "\\" and inner - begins < 8:
         inner += 1
@@ -63,7 +63,7 @@ def _value(text: str, begins: int) -> tuple[int, str]:
 
 
 def _quote_ends(text: str, begins: int, mark: str) -> int:
-    """Where a text in quotation marks ends; marks inside it have more backslashes before them."""
+    """The end of a quoted text; quotation marks inside it have more backslashes."""
     at = text.find(mark, begins)
     while at != -1:
         slashes = 0

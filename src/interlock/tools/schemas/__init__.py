@@ -1,4 +1,4 @@
-"""How the arguments of a call are read: the schema that is offered is the schema that is enforced.
+"""Parses the arguments of a call: the offered schema is the enforced schema.
 
-Open `input.py` first: the protocol behind which signatures, pydantic models, JSON Schemas and LangChain tools stand.
+Open `input.py` first: the protocol that signatures, pydantic models, JSON Schemas and LangChain tools implement.
 """

@@ -1,4 +1,4 @@
-"""Read the arguments of a call strictly, and say field by field what is wrong with them."""
+"""Parses the arguments of a call strictly, and reports problems field by field."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -16,14 +16,14 @@ LOSSY = (
     "is read and written as different values (by a validator, serializer or field of the tool), so what is shown "
     "would not be what runs; the tool must be fixed"
 )
-"""What is wrong with an argument that comes back otherwise than it was written."""
+"""The problem of an argument that does not survive serialization."""
 
 
 def plain_arguments(tool: str, arguments: object) -> JsonObject:
-    """Give the arguments of a call as plain JSON that every database keeps; whole numbers become integers.
+    """Convert the arguments of a call to plain JSON that every database stores; whole numbers become integers.
 
     Raises:
-        InvalidArguments: They are not an object, or hold what cannot be kept.
+        InvalidArguments: They are not an object, or hold a value that cannot be stored.
     """
     if not isinstance(arguments, Mapping):
         raise invalid(tool, [Problem(field="", problem=f"must be an object, not {_json_type(arguments)}")])
@@ -32,7 +32,7 @@ def plain_arguments(tool: str, arguments: object) -> JsonObject:
         problem = why_not_storable(plain)
     except NotJson as error:
         problem = error.message
-    except Exception as error:  # methods of the values' own classes
+    except Exception as error:  # methods of the values may raise anything
         problem = f"the value cannot be read ({type(error).__name__})"
     if problem is not None:
         raise invalid(tool, [Problem(field="", problem=problem)])
@@ -40,10 +40,10 @@ def plain_arguments(tool: str, arguments: object) -> JsonObject:
 
 
 def parse_arguments(tool: str, model: type[BaseModel], arguments: JsonObject) -> BaseModel:
-    """Read arguments as JSON: "5" is not an integer, but an ISO string is a date, and a string or a number a Decimal.
+    """Parse arguments as JSON: "5" is not an integer, but an ISO string is a date, and a string or a number is a Decimal.
 
     Raises:
-        InvalidArguments: they do not fit the model.
+        InvalidArguments: They do not fit the model.
     """
     keys = wire_keys(model)
     doubled = [
@@ -57,7 +57,7 @@ def parse_arguments(tool: str, model: type[BaseModel], arguments: JsonObject) ->
         return model.model_validate_json(_write(arguments), strict=True)
     except ValidationError as error:
         problems = [_problem(item, keys) for item in error.errors(include_url=False, include_input=False)]
-    except Exception as error:  # a validator of the tool's own
+    except Exception as error:  # the tool's own validators may raise anything
         problems = [Problem(field="", problem=f"could not be read: a validator of the tool failed ({_named(error)})")]
     raise invalid(tool, problems) from None
 
@@ -77,12 +77,12 @@ def invalid(tool: str, problems: Iterable[Problem]) -> InvalidArguments:
 
 
 def as_spelled_on_the_wire(given: JSON, read: Any, written: JSON) -> JSON:
-    """Give what was given with the names that its fields have on the wire, where those of Python are taken as well.
+    """Rename the fields of given data to their wire names, because Python names are accepted too.
 
     Args:
-        given: What was given.
-        read: What it was read as.
-        written: What that is on the wire, in full.
+        given: The given data.
+        read: The value parsed from it.
+        written: The complete wire form of that value.
     """
     if isinstance(read, RootModel):
         return as_spelled_on_the_wire(given, read.root, written)
@@ -96,7 +96,7 @@ def as_spelled_on_the_wire(given: JSON, read: Any, written: JSON) -> JSON:
         return made
     if not (isinstance(given, list) and isinstance(read, (list, tuple)) and isinstance(written, list)):
         return given
-    if len(given) > min(len(read), len(written)):  # fewer were given where a named tuple has defaults
+    if len(given) > min(len(read), len(written)):  # a named tuple with defaults may get fewer items
         return given
     return [as_spelled_on_the_wire(*one) for one in zip(given, read, written, strict=False)]
 
@@ -109,7 +109,7 @@ def _spelled(key: str, read: Any, written: Mapping[str, JSON]) -> tuple[str, str
         return name, keys.get(name, key)
     if dataclasses.is_dataclass(read):
         return key, camel(key)
-    # A TypedDict is a dict when it is read; the keys of other dicts are data, and written as they are.
+    # A TypedDict is a dict at run time; the keys of other dicts are data and stay unchanged.
     return key, camel(key) if key not in written and camel(key) in written else key
 
 

@@ -1,7 +1,7 @@
-"""How long it takes to hold data against a schema whose parts refer to each other.
+"""The cost of validating data against a schema with references.
 
-Where such a schema goes into one and the same place of the data by two ways (two arms of an `anyOf`, say), each level of the data
-doubles the work. Nobody can see that by the schema alone or by the data alone; it is counted for both together, each pair once.
+If such a schema reaches the same place of the data in two ways (two arms of an `anyOf`, for example), each level of the data
+doubles the work. Neither schema nor data show this alone, so the pairs of both are counted, each pair once.
 """
 
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from ..canonical import JSON
 from ..wire import camel
 
 LONGEST = 100_000
-"""How many schemas may be validated against the values of one call, in all."""
+"""The maximum number of schema validations for the values of one call."""
 LONGEST_TOLD = 3_000
-"""As `LONGEST`, for a call of which it is said in detail what is wrong: that takes far longer than to see that something is."""
+"""As `LONGEST`, for a detailed error report, which takes far longer than a plain yes or no."""
 
 _REST = ("additionalProperties", "unevaluatedProperties")
 _ITEMS = ("contains", "unevaluatedItems")
 
 
 class Cost:
-    """Counts what one schema costs."""
+    """Counts the validations of one schema."""
 
     def __init__(self, beside: dict[int, list[Any]]) -> None:
-        """Take what is validated against the same value together with each schema, by its id."""
+        """Take the schemas that are validated against the same value as each schema, by its id."""
         self._beside = beside
 
     def of(self, schema: Any, value: JSON) -> int:
-        """How many schemas are validated against the data and what is in it, at most a little more than `LONGEST`."""
+        """Count the schemas that are validated against the data and its parts; stops a little above `LONGEST`."""
         counted: dict[tuple[int, int], int] = {}
 
         def count(item: Any, data: Any) -> int:
@@ -58,7 +58,7 @@ def _into(schema: dict[str, Any], data: Any) -> Iterator[tuple[Any, Any]]:
         others = [*patterns.values()] if isinstance(patterns, dict) else []
         rest = [schema[key] for key in _REST if key in schema]
         for name, part in data.items():
-            # Models also take the names that fields have in Python.
+            # Models also accept the Python names of fields.
             known = name if name in named else camel(name)
             if known in named:
                 yield named[known], part

@@ -1,4 +1,4 @@
-"""What a docstring says: of the tool as a whole, and of each parameter. Styles of Google, NumPy and Sphinx."""
+"""Reads the descriptions of a tool and its parameters from a docstring in Google, NumPy or Sphinx style."""
 
 import functools
 import inspect
@@ -15,7 +15,7 @@ _FIELD = re.compile(r":(param|parameter|arg|argument|key|keyword|type)\b[^:]*:")
 
 
 def described_parameters(function: Callable[..., Any]) -> dict[str, str]:
-    """Give what the docstring of a function says of its parameters, by their names."""
+    """The descriptions of a function's parameters in its docstring, by name."""
     return dict(_parameters(inspect.getdoc(function) or ""))
 
 
@@ -31,9 +31,9 @@ def _parameters(text: str) -> Mapping[str, str]:
 
 
 def described_tool(function: Callable[..., Any]) -> str | None:
-    """Give the docstring of a function without what it says of single parameters; None where it has none.
+    """The docstring of a function without the parameter descriptions; None if there is none.
 
-    The first paragraph becomes one line; what follows stays as it is written.
+    The first paragraph becomes one line; the rest is unchanged.
     """
     text = inspect.getdoc(function)
     if not text or not text.strip():

@@ -1,4 +1,4 @@
-"""Finding numbers that JSON cannot say in what is about to be written: pydantic writes them as null, and nobody would know."""
+"""Finds numbers without a JSON form before serialization, because pydantic silently writes them as null."""
 
 import dataclasses
 import math
@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 _MOST = 100_000
-"""How many values are checked; what holds more is refused for its size anyway."""
+"""The maximum number of checked values; larger data is refused for its size anyway."""
 
 
 def not_finite(value: object) -> str | None:
-    """Say which number is not finite, as the end of a sentence that begins with the value; None where all are."""
+    """Describe a number that is not finite, as the end of a sentence that begins with the value; None if all are finite."""
     waiting: list[Any] = [value]
     looked = 0
     while waiting and looked < _MOST:

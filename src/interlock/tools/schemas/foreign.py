@@ -1,4 +1,4 @@
-"""Annotations by which LangChain and LangGraph inject something into a tool. In a contract's function a model would be asked for it."""
+"""Detects annotations with which LangChain and LangGraph inject values. In a contract's function the model would have to supply them."""
 
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
@@ -20,7 +20,7 @@ _ADVICE = {
 
 
 def injected(annotation: Any) -> tuple[str, str] | None:
-    """Say what an annotation would have injected, and what to do instead; None where it injects nothing."""
+    """Describe what an annotation injects and the alternative; None if it injects nothing."""
     for part in _parts(annotation):
         kind = part if isinstance(part, type) else type(part)
         for base in kind.__mro__:

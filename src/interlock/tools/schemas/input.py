@@ -1,4 +1,4 @@
-"""What a tool takes: how its arguments are described, read, written down, looked at and handed to its function."""
+"""The input of a tool: the schema, parsing and serialization of its arguments, and how checks and its function get them."""
 
 import copy
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from ..canonical import JsonObject
 
 
 class Input(Protocol):
-    """Reads and writes the arguments of one tool. There is one for each way in which tools say what they take.
+    """Parses and serializes the arguments of one tool. Each way to declare a tool's input has one implementation.
 
-    `ToolContract.bind` is its only caller on the way in, and holds it to this: what `canonical` writes, `parse` reads as
-    the same arguments. What `parse` gives is opaque to everybody else.
+    Only `ToolContract.bind` calls `parse`, and it checks the round trip: `parse` has to read the output of `canonical` as
+    the same arguments. The result of `parse` is opaque to other code.
     """
 
     def schema(self) -> JsonObject:
@@ -24,52 +24,52 @@ class Input(Protocol):
 
     @property
     def is_steady(self) -> bool:
-        """Whether the same arguments are always read and written as the same: nothing of the application's own takes part."""
+        """Whether parsing and serialization are deterministic, because no code of the application takes part."""
         ...
 
     @property
     def names(self) -> frozenset[str]:
-        """What a check or preview can ask for."""
+        """The names of the values that a check or preview can take."""
         ...
 
     def parse(self, arguments: object) -> Any:
-        """Read the arguments of a call.
+        """Parse the arguments of a call.
 
         Raises:
-            InvalidArguments: They do not fit the schema, or cannot be kept.
+            InvalidArguments: They do not fit the schema, or cannot be stored.
         """
         ...
 
     def canonical(self, parsed: Any) -> JsonObject:
-        """Write arguments down in full, defaults included, under their names on the wire."""
+        """Serialize arguments completely, with defaults, under their wire names."""
         ...
 
     def values(self, parsed: Any) -> dict[str, Any]:
-        """Give everything that a check or preview can ask for."""
+        """The values that a check or preview can take."""
         ...
 
     def keywords(self, parsed: Any) -> dict[str, Any]:
-        """Give what the function is called with."""
+        """The keyword arguments for the function."""
         ...
 
     def read(self, parsed: Any) -> Any:
-        """Give what knows which of its values were given, and which are defaults: the pydantic model, where there is one."""
+        """The parsed object that knows which values are defaults: the pydantic model, if there is one."""
         ...
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The arguments of one call: what is judged, shown, fingerprinted, stored and run is all this one thing."""
+    """The arguments of one call. The gate, approvers, fingerprints, the store and the function all use this one object."""
 
     parsed: Any
-    """What the function is called with, as the tool's `Input` reads it."""
+    """The arguments for the function, as parsed by the tool's `Input`."""
     canonical: JsonObject
-    """As JSON, in full. It is what an approver is shown, and it reads back as `parsed`."""
+    """The complete arguments as JSON. Approvers see this form, and it parses back to `parsed`."""
     fingerprint: str
     """A digest of tool, version and canonical arguments."""
 
     def copied(self) -> Any:
-        """Give `parsed` as a copy, for rules that look at a call: what they change in it is not what runs."""
+        """Copy `parsed` for rules that inspect a call, so that their changes do not affect the function's arguments."""
         try:
             return copy.deepcopy(self.parsed)
         except Exception:  # a value of a class that cannot be copied

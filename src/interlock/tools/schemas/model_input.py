@@ -1,4 +1,4 @@
-"""The input of tools that say what they take in Python: by the parameters of a function, or by a pydantic model."""
+"""The input of tools that declare it in Python: by the parameters of a function, or by a pydantic model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,14 +24,14 @@ from .validator import Validator
 
 @dataclass(frozen=True)
 class ModelInput:
-    """What a tool takes, as a pydantic model."""
+    """The input of a tool as a pydantic model."""
 
     tool: str
     model: type[BaseModel]
     whole: str | None = None
-    """The parameter that takes the model as it is; None when each field is its own parameter."""
+    """The parameter that takes the whole model; None if each field is its own parameter."""
     decided: tuple[DecisionField, ...] = ()
-    """The arguments that only the one who decides on a call states."""
+    """The arguments that only the decider of a call fills in."""
     supplied: tuple[SuppliedField, ...] = ()
     """The arguments that only the application supplies."""
 
@@ -52,7 +52,7 @@ class ModelInput:
         return without(self._validator.schema, self._of_others)
 
     def schema(self) -> JsonObject:
-        """The JSON Schema that a model is offered, and that `parse` enforces; `parse` reads what others state as well."""
+        """The JSON Schema that a model is offered and that `parse` enforces; `parse` also reads arguments that the model does not supply."""
         return self._offered
 
     def printed(self) -> JsonObject:
@@ -61,26 +61,26 @@ class ModelInput:
 
     @cached_property
     def is_steady(self) -> bool:
-        """Whether pydantic alone reads and writes it: no validator, serializer or default of the tool's own."""
+        """Whether only pydantic parses and serializes it, without validators, serializers or default factories of the tool."""
         return runs_nothing(self.model.__pydantic_core_schema__)
 
     @property
     def names(self) -> frozenset[str]:
-        """What a check or preview can ask for."""
+        """The names of the values that a check or preview can take."""
         fields = frozenset(self.model.model_fields)
         return fields if self.whole is None else fields | {self.whole}
 
     def parse(self, arguments: object) -> BaseModel:
-        """Read the arguments of a call: camelCase, or snake_case; strict as far as JSON goes.
+        """Parse the arguments of a call: in camelCase or snake_case, strictly within the types of JSON.
 
         Raises:
-            InvalidArguments: They do not fit the schema, or cannot be kept.
+            InvalidArguments: They do not fit the schema, or cannot be stored.
         """
         given = plain_arguments(self.tool, arguments)
         if problems := self._validator.check_cost(given):
             raise invalid(self.tool, problems)
         parsed = parse_arguments(self.tool, self.model, given)
-        # A type may read more than its schema says. Then the schema holds, for the model knows nothing else.
+        # A type may accept more than its schema. The schema counts, because the model knows only the schema.
         if not self._validator.fits(given):
             spelled = as_spelled_on_the_wire(given, parsed, self._written(parsed))
             problems = self._validator.problems(spelled)
@@ -91,11 +91,11 @@ class ModelInput:
     def _written(self, parsed: BaseModel) -> JsonObject:
         try:
             return self.canonical(parsed)
-        except Exception:  # a serializer of the tool's own; `bind` says so
+        except Exception:  # a custom serializer of the tool; `bind` reports it
             return {}
 
     def canonical(self, parsed: Any) -> JsonObject:
-        """Write arguments down in full, without the optional ones that are None: leaving them out says the same."""
+        """Serialize arguments completely, except optional ones that are None: leaving them out means the same."""
         dumped = cast(
             "JsonObject",
             on_wire(parsed, parsed.model_dump(mode="json", by_alias=True, warnings="none", round_trip=True)),
@@ -105,7 +105,7 @@ class ModelInput:
                 dumped.pop(key, None)
         for field in (*self.decided, *self.supplied):
             if field.parameter not in parsed.model_fields_set:
-                dumped.pop(field.name, None)  # nobody has stated it yet, or what is there by default was left as it is
+                dumped.pop(field.name, None)  # nobody has filled it in yet, or it still has its default
         return dumped
 
     @cached_property
@@ -115,16 +115,16 @@ class ModelInput:
         return tuple(keys[name] for name, field in fields if not field.is_required() and field.default is None)
 
     def values(self, parsed: Any) -> dict[str, Any]:
-        """Give everything that a check or preview can ask for."""
+        """The values that a check or preview can take."""
         values = {name: getattr(parsed, name) for name in self.model.model_fields}
         return values if self.whole is None else {**values, self.whole: parsed}
 
     def keywords(self, parsed: Any) -> dict[str, Any]:
-        """Give what the function is called with."""
+        """The keyword arguments for the function."""
         return self.values(parsed) if self.whole is None else {self.whole: parsed}
 
     def read(self, parsed: Any) -> Any:
-        """Give the model that was read."""
+        """The parsed model."""
         return parsed
 
 
@@ -135,17 +135,17 @@ def make_input(
     explicit: type[BaseModel] | None,
     extra: ExtraValues | None = None,
 ) -> ModelInput:
-    """Make the input of a tool from its signature, or from the model it was given.
+    """Make the input of a tool from its signature, or from an explicit model.
 
     Args:
         tool: The tool's name.
         function: Its function.
-        signature: What that takes.
-        explicit: The model, where there is one.
-        extra: What becomes of unknown keys; by default as the model says, and they are refused where nothing says it.
+        signature: The signature of the function.
+        explicit: The model, if there is one.
+        extra: The treatment of unknown keys; by default that of the model, else they are refused.
 
     Raises:
-        ContractError: a parameter is unclear, or the two do not fit each other.
+        ContractError: A parameter is unclear, or model and signature do not fit each other.
     """
     place = where(function)
     made = (
@@ -167,7 +167,7 @@ def make_input(
 
 
 def _of_others(made: ModelInput, place: str) -> ModelInput:
-    """The input with the fields that the one who decides states, and those that the application supplies, apart from the others."""
+    """Make the input, and separate the fields for the decider and for the application from the others."""
     model = made.model
     fields = model.model_fields
     decided = {name: marker for name, field in fields.items() if (marker := marker_of(field)) is not None}
@@ -263,7 +263,7 @@ def _from_model(
 def _described(annotation: Any, description: str | None) -> Any:
     if description is None:
         return annotation
-    # Before what the annotation says itself, which then counts.
+    # Placed before the annotation's own metadata, which then takes precedence.
     said = Field(description=description)
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)

@@ -1,4 +1,4 @@
-"""The output of tools that say in Python what they return: what reads it, what writes it, and its JSON Schema."""
+"""The output of tools with a Python return type: its validator, its serializer and its JSON Schema."""
 
 import functools
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from .shapes import closed
 
 @dataclass(frozen=True)
 class Output:
-    """What reads and writes the values of one type."""
+    """The validator and serializer of one type."""
 
     adapter: TypeAdapter[Any]
-    """Reads what the tool returns."""
+    """Validates the tool's return value."""
     written: TypeAdapter[Any]
-    """Writes it as on the wire."""
+    """Serializes it to the wire form."""
     schema: JsonObject
-    """The JSON Schema of what is written. Tools share it: copy it before changing it."""
+    """The JSON Schema of the serialized form. Tools share it: copy it before changing it."""
 
 
 def output_of(kind: Any) -> Output:
-    """Make the output of a type. Tools that return the same model share it, because making it takes milliseconds.
+    """Make the output of a type. Tools with the same return type share it, because making it takes milliseconds.
 
     Args:
         kind: The type.
 
     Raises:
-        Exception: What pydantic raises where it cannot read or describe the type.
+        Exception: The error of pydantic if it cannot handle or describe the type.
     """
     if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__pydantic_complete__:
         return _of_model(kind)

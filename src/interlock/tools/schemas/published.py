@@ -1,4 +1,4 @@
-"""What is asked of a JSON Schema that comes from elsewhere, before data is validated against it."""
+"""Checks a JSON Schema from elsewhere before data is validated against it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +10,11 @@ from .cost import Cost
 Schema = dict[str, Any]
 
 DEEPEST = 64
-"""How many lists and objects may stand inside each other in a schema."""
+"""The maximum nesting depth of a schema."""
 LONGEST = 500_000
-"""How many characters a schema may have."""
+"""The maximum length of a schema, in characters."""
 MOST_AT_ONCE = 1_000
-"""How many schemas may have to be validated against one and the same value."""
+"""The maximum number of schemas that are validated against one value."""
 
 _ONE = ("not", "if", "then", "else")
 _SEVERAL = ("allOf", "anyOf", "oneOf")
@@ -27,11 +27,11 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def published_schema(schema: object, place: str) -> JsonObject:
-    """Give a JSON Schema of an object as plain JSON, of its own.
+    """Check the JSON Schema of an object, and return a copy as plain JSON.
 
     Raises:
-        ContractError: It is none; or it is deeper or longer than is reasonable, refers to another document or to what is not
-            there, or has so many references inside each other that to check a value would not end in a reasonable time.
+        ContractError: It is not a schema of an object, is too deep or too long, refers to another document or to a missing
+            definition, or has so many nested references that validation would take too long.
     """
     try:
         plain = to_json(schema)
@@ -49,7 +49,7 @@ def published_schema(schema: object, place: str) -> JsonObject:
 
 
 def cost_of(schema: JsonObject, place: str) -> Cost | None:
-    """Give what counts the cost of a schema; None for one without references, whose cost is bounded by its size and the data's."""
+    """The cost counter of a schema; None for a schema without references, whose cost is bounded by the sizes of schema and data."""
     return _References(schema, place).cost()
 
 
@@ -68,7 +68,7 @@ def _check_size(schema: JsonObject, place: str) -> None:
 
 
 class _References:
-    """Follows what a schema refers to."""
+    """Follows the references of a schema."""
 
     def __init__(self, schema: JsonObject, place: str) -> None:
         self._schema = schema
@@ -148,7 +148,7 @@ class _References:
 
 
 def _schemas(schema: Any) -> Iterator[Schema]:
-    """Every schema within a schema, itself first; not what looks like one in a constant, a default or an example."""
+    """Every schema within a schema, itself first; constants, defaults and examples are not searched."""
     waiting = [schema]
     while waiting:
         item = waiting.pop()

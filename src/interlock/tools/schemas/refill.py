@@ -1,6 +1,6 @@
-"""Defaults that differ each time, taken from where the same call was completed before.
+"""Reuses defaults that differ each time from an earlier, completed form of the same call.
 
-Where a default is sensitive, what was written down before holds a mask in its place: it cannot be taken from there.
+A sensitive default is masked in the recorded form, so it cannot be reused.
 """
 
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ from ..redaction import MASK
 from .shapes import wire_keys
 
 _CONSTANT = frozenset([list, dict, set, frozenset, tuple, str, int, float, bool])
-"""What makes an equal default each time."""
+"""Default factories that make an equal value each time."""
 LEFT_OUT: JSON = {"interlock": "left out"}
-"""Stands for a sensitive default that differs each time, where two calls are compared by what they gave."""
+"""Replaces a sensitive default that differs each time when two calls are compared."""
 
 
 def refilled(read: Any, canonical: JSON, before: JSON) -> JSON:
-    """Give canonical arguments with the defaults that differ each time as they were before; what was given stays.
+    """Replace the defaults that differ each time with the recorded ones; given arguments stay.
 
     Args:
-        read: The arguments as they were read, which knows what was given.
-        canonical: The same, written down with the defaults of now.
-        before: What the same call was completed to before.
+        read: The parsed arguments, which know the given ones.
+        canonical: The same arguments, serialized with current defaults.
+        before: The recorded, completed arguments of the same call.
     """
     if isinstance(read, RootModel):
         return refilled(read.root, canonical, before)
@@ -55,7 +55,7 @@ def _of_model(read: BaseModel, canonical: Mapping[str, JSON], before: Mapping[st
 
 
 def _key_of(model: type[BaseModel], name: str, written: Mapping[str, JSON]) -> str | None:
-    """The name that a field is written under: on the wire, or in JSON of a model that is not read by the wire's names."""
+    """The name under which a field is serialized: its wire name, or the JSON name of a model without wire names."""
     field = model.model_fields[name]
     alias = field.validation_alias
     others = alias.choices if isinstance(alias, AliasChoices) else [alias, field.alias]
@@ -64,19 +64,19 @@ def _key_of(model: type[BaseModel], name: str, written: Mapping[str, JSON]) -> s
 
 
 def is_masked(value: JSON) -> bool:
-    """Whether something of a value, as it is on record, was sensitive and is masked."""
+    """Whether a recorded value has masked parts."""
     if isinstance(value, dict):
         return any(map(is_masked, value.values()))
     return any(map(is_masked, value)) if isinstance(value, list) else value == MASK
 
 
 def as_given(read: Any, canonical: JSON, redacted: JSON) -> JSON:
-    """Give canonical arguments with `LEFT_OUT` in place of sensitive defaults that differ each time.
+    """Replace sensitive defaults that differ each time with `LEFT_OUT` in canonical arguments.
 
     Args:
-        read: The arguments as they were read, which knows what was given.
-        canonical: The same, written down.
-        redacted: The same, with what is sensitive masked.
+        read: The parsed arguments, which know the given ones.
+        canonical: The same arguments, serialized.
+        redacted: The same arguments, with sensitive values masked.
     """
     if isinstance(read, RootModel):
         return as_given(read.root, canonical, redacted)

@@ -1,4 +1,4 @@
-"""Models as they are on the wire: camelCase, closed to unknown keys; and data written the same way."""
+"""Converts models to their wire form: camelCase, closed to unknown keys; and serializes data the same way."""
 
 import copy
 import dataclasses
@@ -17,16 +17,16 @@ from ..errors import ContractError
 from ..wire import camel
 
 ExtraValues = Literal["allow", "ignore", "forbid"]
-"""What becomes of keys that a model does not know."""
+"""The treatment of keys that a model does not declare."""
 CLOSED = ConfigDict(extra="forbid", alias_generator=camel, populate_by_name=True, allow_inf_nan=False)
-"""Takes camelCase, and snake_case too; refuses unknown keys, NaN and infinities."""
+"""Accepts camelCase and snake_case; refuses unknown keys, NaN and infinities."""
 
 
 _BASE = "__interlock_closed__"
 
 
 class _Seen(dict[Any, Any]):
-    """The types that were closed already, and how those are that do not say it themselves."""
+    """The types that are closed already, and the default treatment of unknown keys."""
 
     def __init__(self, config: ConfigDict) -> None:
         super().__init__()
@@ -34,14 +34,14 @@ class _Seen(dict[Any, Any]):
 
 
 def closed(annotation: Any, *, extra: ExtraValues | None = None) -> Any:
-    """Turn a type into one that reads the wire: every model and dataclass in it becomes a subclass of itself that is
-    `CLOSED`.
+    """Turn a type into one that parses the wire form: every model and dataclass in it becomes a `CLOSED` subclass of
+    itself.
 
-    What a model decides by itself (an alias generator, what becomes of extra keys, aliases of fields) stays so.
+    A model keeps its own configuration: alias generator, treatment of extra keys, aliases of fields.
 
     Args:
         annotation: The type.
-        extra: What becomes of unknown keys in a model that does not say it itself; `forbid` where it is None.
+        extra: The treatment of unknown keys in a model that does not configure it; `forbid` if None.
     """
     seen = _Seen(CLOSED if extra is None else ConfigDict({**CLOSED, "extra": extra}))
     made = _closed(annotation, seen)
@@ -95,7 +95,7 @@ def _closed_class(annotation: Any, seen: _Seen) -> Any:
 def _closed_model(model: type[BaseModel], seen: _Seen) -> Any:
     if model in seen:
         return seen[model]
-    # A model that holds itself, itself or through another, meets this name; `closed` resolves it when all are made.
+    # A recursive model refers to this name, directly or through another model; `closed` resolves it when all are made.
     seen[model] = ForwardRef(_reference(model))
     own = model.model_config
     config = ConfigDict(populate_by_name=True)
@@ -154,14 +154,14 @@ def _closed_typed_dict(kind: Any, seen: _Seen) -> Any:
     seen[kind] = kind  # one that contains itself stays as it is
     hints = get_type_hints(kind, include_extras=True)
     inner = {name: _closed(hint, seen) for name, hint in hints.items()}
-    # pydantic takes those of `typing` only from Python 3.12 on.
+    # pydantic accepts typing.TypedDict only from Python 3.12 on.
     is_old = sys.version_info < (3, 12) and type(kind).__module__ == "typing"
     if is_old or any(inner[name] is not hint for name, hint in hints.items()):
         made = TypedDict(kind.__name__, inner, total=kind.__total__)  # type: ignore[misc]
         for name in ("__module__", "__qualname__", "__doc__", "__pydantic_config__"):
             if hasattr(kind, name):
                 setattr(made, name, getattr(kind, name))
-        # Whether a key is required may be in a class above, and not in the hints.
+        # A base class, not the type hints, may declare whether a key is required.
         made.__required_keys__, made.__optional_keys__ = kind.__required_keys__, kind.__optional_keys__
         seen[kind] = made
     return seen[kind]
@@ -191,7 +191,7 @@ def _reference(model: type[BaseModel]) -> str:
 
 
 def refuse_collisions(model: type[BaseModel], place: str) -> None:
-    """Refuse a model with two fields of one name on the wire."""
+    """Refuse a model with two fields of the same wire name."""
     names: dict[str, str] = {}
     for name, key in wire_keys(model).items():
         other = names.setdefault(key, name)
@@ -232,7 +232,7 @@ def _closed_dataclass(kind: Any, seen: _Seen) -> Any:
 
 
 def _own_docstring(kind: type) -> str | None:
-    """The docstring of a dataclass, unless it is the one that `dataclass` writes."""
+    """The docstring of a dataclass, unless `dataclass` generated it."""
     text = kind.__doc__
     return None if text is None or text.startswith(f"{kind.__name__}(") else text
 
@@ -242,7 +242,7 @@ def _blank(kind: Any) -> Any:
 
 
 def _passing_for(base: type) -> dict[str, Any]:
-    """Make instances of a closed class equal to, hash like and pickle as those of the class that the user wrote."""
+    """Make instances of a closed class compare, hash and pickle as those of the user's class."""
     fields = tuple(base.model_fields if issubclass(base, BaseModel) else getattr(base, "__dataclass_fields__", ()))
 
     def __eq__(self: Any, other: object) -> Any:  # noqa: N807
@@ -257,15 +257,15 @@ def _passing_for(base: type) -> dict[str, Any]:
 
 
 def as_written(kind: type) -> type:
-    """Give the class that the user wrote, of one that `closed` made of it or of itself."""
+    """The user's class of a class that `closed` made; any other class is returned unchanged."""
     return cast("type", kind.__dict__.get(_BASE, kind))
 
 
 def on_wire(value: Any, dumped: Any) -> JSON:
-    """Rename the fields of `dumped`, which is `value` as pydantic dumps it (JSON mode, by alias), to their names on
-    the wire.
+    """Rename the fields of `dumped`, pydantic's dump of `value` (JSON mode, by alias), to their wire
+    names.
 
-    Fields with an alias keep it. Keys of dicts are data and stay as they are. Sets are put into a stable order.
+    Fields with an alias keep it. Keys of dicts are data and stay unchanged. Sets are sorted.
     """
     if isinstance(value, RootModel):
         return on_wire(value.root, dumped)
@@ -294,13 +294,13 @@ def _renamed(names: Mapping[str, tuple[str, str]], dumped: dict[str, Any]) -> li
 
 @functools.lru_cache(maxsize=4096)
 def wire_keys(model: type[BaseModel]) -> Mapping[str, str]:
-    """Give the name on the wire of each field of a model, computed ones included."""
+    """The wire name of each field of a model, including computed ones."""
     return {name: _alias(model, name) or camel(name) for name in (*model.model_fields, *model.model_computed_fields)}
 
 
 @functools.lru_cache(maxsize=4096)
 def _model_keys(model: type[BaseModel]) -> Mapping[str, tuple[str, str]]:
-    """Give for each key that pydantic dumps its name on the wire, and the attribute."""
+    """For each key of pydantic's dump, its wire name and the attribute."""
     keys = wire_keys(model)
     # A closed model is dumped by its alias, or under its base's serializer by its name: both are found here.
     return {name: (key, name) for name, key in keys.items()} | {key: (key, name) for name, key in keys.items()}

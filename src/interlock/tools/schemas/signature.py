@@ -1,4 +1,4 @@
-"""Read a function's signature: its parameters with resolved types, and which of them is the context."""
+"""Reads a function's signature: its parameters with resolved types, and the context parameter."""
 
 import functools
 import inspect
@@ -22,7 +22,7 @@ class Parameter:
     name: str
     annotation: Any
     default: Any
-    """`MISSING` where the parameter is required."""
+    """`MISSING` if the parameter is required."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Signature:
     context: str | None
     """The parameter that takes the `ToolContext`."""
     returns: Any
-    """`MISSING` where the function does not say."""
+    """`MISSING` if the function has no return annotation."""
     is_async: bool
 
 
 def where(function: Any) -> str:
-    """Name a function so that it can be found."""
+    """The name and place of a function, for messages."""
     name = getattr(function, "__qualname__", None) or repr(function)
     module = getattr(function, "__module__", None)
     return f"the function {module}.{name}" if module else f"the function {name}"
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without the advice that pydantic adds for its own users."""
+    """The first line of an error, without the advice that pydantic adds for its own users."""
     return str(error).strip().partition("\n")[0].partition(". Set `arbitrary")[0].rstrip(".")
 
 
@@ -53,7 +53,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     """Read the signature of a tool function.
 
     Raises:
-        ContractError: it is not a plain function, or a parameter is unclear.
+        ContractError: It is not a plain function, or a parameter is unclear.
     """
     place = where(function)
     _check_plain(function, place)
@@ -88,10 +88,10 @@ def read_signature(function: Callable[..., Any]) -> Signature:
 
 
 def refuse_injected(place: str, name: str, annotation: Any) -> None:
-    """Refuse a parameter that LangChain would fill: here the model would be asked for it, and could choose it.
+    """Refuse a parameter that LangChain would fill: a contract would ask the model for it, which could then choose the value.
 
     Raises:
-        ContractError: It is one.
+        ContractError: The parameter is one.
     """
     found = injected(annotation)
     if found is not None:
@@ -102,7 +102,7 @@ def refuse_injected(place: str, name: str, annotation: Any) -> None:
 
 
 def is_context(annotation: Any) -> bool:
-    """Whether an annotation asks for the context: `ToolContext`, with the type of its data or without."""
+    """Whether an annotation is the context: `ToolContext`, with or without the type of its data."""
     if get_origin(annotation) in {Union, types.UnionType}:
         return any(is_context(arm) for arm in get_args(annotation))
     annotated = get_origin(annotation) or annotation
@@ -153,9 +153,9 @@ def _hints(function: Any, place: str) -> dict[str, Any]:
 
 
 def _definers_locals(function: types.FunctionType) -> Mapping[str, Any]:
-    """Find the local names of the functions and classes around a definition that is being made right now.
+    """Collect the local names of the functions and classes around the current definition, from the call stack.
 
-    Annotations kept as text (``from __future__ import annotations``) may use them, and nothing else remembers them.
+    Annotations kept as text (``from __future__ import annotations``) may use them, and only the running frames have them.
     """
     names: dict[str, Any] = {}
     frame = sys._getframe(1)

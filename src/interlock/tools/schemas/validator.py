@@ -1,4 +1,4 @@
-"""Whether JSON data fits a JSON Schema, by a library, with what a schema from elsewhere must not do taken from it."""
+"""Validates JSON data against a JSON Schema with a library, restricted so that a schema from elsewhere is safe."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -23,10 +23,10 @@ _DRAFTS = {
 
 
 class Validator:
-    """Says what is wrong with data by a schema: of draft 2020-12, or of the older one that its `$schema` names.
+    """Reports the problems of data under a schema: of draft 2020-12, or of the older draft in its `$schema`.
 
-    References to other documents are not followed. `format` says what a text is meant to be and is not asserted. Patterns
-    run in time linear in the text, save those that look around themselves, which may backtrack a fixed number of times.
+    References to other documents are not followed. `format` is an annotation and not asserted. Patterns run in time linear
+    in the text, except those with lookarounds, which may backtrack a fixed number of times.
     """
 
     def __init__(self, schema: JsonObject) -> None:
@@ -48,14 +48,14 @@ class Validator:
             return _draft_of(self.schema)(
                 self.schema, validate_formats=False, retriever=_refuse, pattern_options=patterns, mask="it"
             )
-        except Exception as error:  # the library's errors have no base their own class
+        except Exception as error:  # the errors of the library have no common base class
             raise ContractError(
                 f"the JSON Schema cannot be used: {str(error).splitlines()[0]}; fix the schema (draft 2020-12, with no "
                 "references to other documents)"
             ) from error
 
     def check(self) -> None:
-        """See that the schema can be used.
+        """Check that the schema is usable.
 
         Raises:
             ContractError: It is not a schema, or refers to other documents.
@@ -70,15 +70,15 @@ class Validator:
         return 0 if self._cost is None else self._cost.of(self.schema, value)
 
     def check_cost(self, value: JSON) -> list[Problem]:
-        """Say that data would take too long to check, where it would; whatever else checks it takes about as long."""
+        """Report data that would take too long to validate; another validator would take about as long."""
         return [] if self._costs(value) <= LONGEST else [_TOO_DEEP]
 
     def fits(self, value: JSON) -> bool:
-        """Whether data fits the schema; what would take too long to check does not."""
+        """Whether data fits the schema; False if the check would take too long."""
         return self._costs(value) <= LONGEST and bool(self._validator.is_valid(value))
 
     def problems(self, value: JSON) -> list[Problem]:
-        """Say what is wrong with data, place by place; nothing when it fits. The data itself is not repeated."""
+        """List the problems of data, place by place; empty if it fits. The messages do not quote the data."""
         costs = self._costs(value)
         if costs > LONGEST:
             return [

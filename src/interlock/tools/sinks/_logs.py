@@ -1,4 +1,4 @@
-"""Our own logs: what they quote of others begins no line, obeys nothing, and holds no secret that the caller knows of."""
+"""Loggers that escape quoted text, so that it starts no line and no control sequence, and that mask the caller's secrets."""
 
 import logging
 import traceback
@@ -11,21 +11,21 @@ from ..redaction import Secrets
 from ._visible import text_of, visible
 
 SECRETS = "interlock_secrets"
-"""Under this name a call gives the values that are not to be logged: ``logger.error(..., extra=hiding(values))``."""
+"""The attribute of a log record with the values to mask: ``logger.error(..., extra=hiding(values))``."""
 
 
 def log_text(value: object) -> str:
-    """Text for a log: one line, whatever it holds."""
+    """Text for a log: always one line."""
     return visible(value, lines=False)
 
 
 def hiding(secrets: Secrets) -> Mapping[str, Any]:
-    """For `extra=` of a logging call: these values are masked in its text and its traceback."""
+    """For `extra=` of a logging call: masks these values in its text and its traceback."""
     return {SECRETS: secrets}
 
 
 def logger_of(name: str) -> logging.Logger:
-    """The logger of this name, through which nothing goes out that is live. Take it instead of `logging.getLogger`."""
+    """The logger of this name, with escaped output. Use it instead of `logging.getLogger`."""
     logger = logging.getLogger(name)
     if not any(isinstance(one, _Cleaning) for one in logger.filters):
         logger.addFilter(_Cleaning())
@@ -42,7 +42,7 @@ class _Cleaning(logging.Filter):
             shown = visible(secrets.text(written))
             record.exc_text = shown
             if shown != written:
-                # Handlers that format it themselves would write what was just made harmless.
+                # Handlers that format the traceback themselves would write the unescaped text.
                 record.exc_info = None
         return True
 

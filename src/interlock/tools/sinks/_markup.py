@@ -1,4 +1,4 @@
-"""Places that have a markup: SVG, HTML, Mermaid and rich's own."""
+"""Escapes text for markup: SVG, HTML, Mermaid and rich."""
 
 import re
 from html import escape
@@ -7,24 +7,24 @@ from ._visible import visible
 
 _MERMAID_PLAIN = frozenset(" _.,()[]'/+=!?\u00b7→≤≥…")
 _RICH_TAG = re.compile(r"(?<!\\)(\\*)(\[[a-z#/@][^\[]*?\])")
-"""As rich looks for its tags; a backslash before one makes it text, and two are one backslash."""
+"""Rich's own pattern of tags; a backslash escapes a tag, and two backslashes are one."""
 _MERMAID_NAMED = {'"': "#quot;", "<": "#lt;", ">": "#gt;"}
 
 
 def svg(value: object) -> str:
-    """Text for an element or an attribute of an SVG document: one line, as an SVG text has but one."""
+    """Text for an element or an attribute of an SVG document, on one line, because SVG text has only one."""
     return escape(visible(value, lines=False))
 
 
 def html(value: object) -> str:
-    """Text for an element or an attribute in quotation marks of an HTML document."""
+    """Text for an element or a quoted attribute of an HTML document."""
     return escape(visible(value))
 
 
 def mermaid(value: object) -> str:
-    """Text for a label of a Mermaid diagram: whatever is not a letter, a digit or harmless stands as an entity.
+    """Text for a label of a Mermaid diagram: every character except letters, digits and harmless ones becomes an entity.
 
-    So no directive (``%%{init}%%``), comment, arrow, keyword's end or line of its own can begin in it.
+    So the text cannot start a directive (``%%{init}%%``), a comment, an arrow or a line, or end a keyword.
     """
     text = visible(value, lines=False)
     shown = []
@@ -36,9 +36,9 @@ def mermaid(value: object) -> str:
 
 
 def markup(value: object) -> str:
-    """Text inside rich's markup, where it is shown as it stands: brackets begin no style and no link."""
+    """Text inside rich's markup, shown literally: brackets start no style and no link."""
     text = visible(value)
-    # Behind it stands, as a rule, a tag of ours, which a backslash at its end would turn into text.
+    # One of our own tags usually follows, and a backslash at the end of the text would escape it.
     whole = text.rstrip("\\")
     return _RICH_TAG.sub(r"\1\1\\\2", whole) + r"\u005c" * (len(text) - len(whole))
 

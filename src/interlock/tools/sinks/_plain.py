@@ -1,4 +1,4 @@
-"""Places that hold plain text: terminals, CSV, JSON, and our own sentences that quote somebody."""
+"""Escapes text for plain text: terminals, CSV, JSON, and quotations in our own sentences."""
 
 import json
 import re
@@ -12,23 +12,23 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def terminal(value: object) -> str:
-    """Text for a terminal; its lines stay lines."""
+    """Text for a terminal; line feeds are kept."""
     return visible(value)
 
 
 def line(value: object) -> str:
-    """Text for a place that has one line, whole: a line feed in it is shown, and begins none of its own."""
+    """The whole text for a place with one line: a line feed becomes a visible escape."""
     return visible(value, lines=False)
 
 
 def short(value: object, longest: int = _SHORT) -> str:
-    """Text on one line and not endless; white space is told as one blank."""
+    """Text on one line with a maximum length; each run of white space becomes one blank."""
     text = " ".join(visible(text_of(value)[: 4 * longest + 4]).split())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def csv_cell(value: object) -> str:
-    """A cell of a CSV file: one that a spreadsheet would run as a formula is led by an apostrophe."""
+    """A cell of a CSV file; an apostrophe precedes a text that a spreadsheet would run as a formula."""
     text = line(value)
     if _FORMULA.match(text) is None or (_NUMBER.fullmatch(text) is not None and not text.startswith("+")):
         return text
@@ -36,9 +36,9 @@ def csv_cell(value: object) -> str:
 
 
 def json_text(value: object) -> str:
-    """A value as JSON for a terminal or a log, on one line: what is live is in escapes that JSON reads back as what it was.
+    """A value as JSON for a terminal or a log, on one line; live characters become JSON escapes, which parse back unchanged.
 
-    What has no JSON form is told by its text.
+    A value without a JSON form becomes its text.
     """
     try:
         written = json.dumps(value, ensure_ascii=False, default=text_of)
@@ -48,18 +48,18 @@ def json_text(value: object) -> str:
 
 
 def json_line(written: object) -> str:
-    """JSON that was written already, with what is live in it in escapes of JSON's own: it is read as the same value."""
+    """Replace the live characters of a JSON text by JSON escapes; it parses to the same value."""
     return visible(written, lines=False, write=_in_json)
 
 
 def quoted(value: object) -> str:
-    """A text of somebody else's inside a sentence of ours: in quotation marks, on one line, so that it cannot continue as ours."""
+    """Quote untrusted text inside our sentence: in quotation marks and on one line, so that it cannot pass for our text."""
     text = visible(value, lines=False)
     return '"' + text.replace('"', '\\"') + '"'
 
 
 def quoted_json(value: Any) -> str:
-    """Any JSON value inside a sentence of ours: a text as `quoted`, and data as indented JSON, whose texts are in quotation marks."""
+    """Quote any JSON value inside our sentence: a text as `quoted`, data as indented JSON, whose texts are quoted."""
     if isinstance(value, str):
         return quoted(value)
     try:

@@ -1,4 +1,4 @@
-"""Which principal the claims of a verified token name: the one rule of the HTTP service and the MCP servers."""
+"""Reads the principal from the claims of a verified token, for the HTTP service and the MCP servers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class PrincipalClaims:
 
     @staticmethod
     def _at(claims: Mapping[str, Any], path: str) -> Any:
-        if path in claims:  # a claim may be named by a URL, which has dots
+        if path in claims:  # the name of a claim may be a URL, which has dots
             return claims[path]
         found: Any = claims
         for part in path.split("."):

@@ -1,6 +1,6 @@
-"""Access tokens: JSON Web Tokens (RFC 7519) of one issuer for one audience, verified with PyJWT and the issuer's public keys.
+"""Verifies access tokens: JSON Web Tokens (RFC 7519) of one issuer for one audience, with PyJWT and the issuer's public keys.
 
-PyJWT comes with the extras that serve something, and is imported when tokens are verified.
+The extras for servers install PyJWT; it is imported only when tokens are verified.
 """
 
 import json
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ..errors import InputError
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Those with a public key: a server that verifies tokens must not be able to make them."""
+"""Only algorithms with a public key: a server that verifies tokens must not be able to issue them."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -78,7 +78,7 @@ class TokenVerifier:
             )
         except jwt.PyJWTError:
             raise
-        except Exception as error:  # anybody can send anything, and PyJWT stumbles over some of it
+        except Exception as error:  # a client can send anything, and PyJWT raises other errors for some of it
             raise jwt.InvalidTokenError(f"it cannot be read ({type(error).__name__})") from error
         return claims
 
@@ -149,7 +149,7 @@ def _client(url: str) -> Any:
             f"The keys at {url} would come over a connection that anybody on the way can change. Nothing was served. Give an https URL.",
             code="insecure_keys",
         )
-    # Single keys are not remembered: one that the issuer took out of its set would count for as long as the process runs.
+    # Single keys are not cached: a key that the issuer removed from its set would stay valid as long as the process runs.
     return _jwt().PyJWKClient(url, timeout=10)
 
 

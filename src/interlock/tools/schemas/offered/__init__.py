@@ -1,1 +1,1 @@
-"""The schema of a tool's arguments as contracts print it and models are offered it. Open `schema.py` first."""
+"""The schema of a tool's arguments in contracts and for models. Open `schema.py` first."""

@@ -1,4 +1,4 @@
-"""What pydantic's core schema of a type tells that its JSON Schema does not."""
+"""Reads facts from pydantic's core schema that the JSON Schema of a type lacks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 
 def excluded_fields(schema: Any) -> set[str]:
-    """Name the fields, at any depth, that are left out of what is written."""
+    """The names of the fields, at any depth, that are excluded from serialization."""
     found: set[str] = set()
     for part in _parts(schema):
         fields = part.get("fields")
@@ -19,12 +19,12 @@ def excluded_fields(schema: Any) -> set[str]:
 
 
 def models_in(schema: Any) -> set[type[BaseModel]]:
-    """Give the models of a schema, at any depth."""
+    """The models of a schema, at any depth."""
     return {part["cls"] for part in _parts(schema) if part.get("type") == "model"}
 
 
 def imports_code(schema: Any) -> bool:
-    """Whether reading a value of the type imports what it names (pydantic's `ImportString`)."""
+    """Whether parsing a value of the type imports the named object (pydantic's `ImportString`)."""
     for part in _parts(schema):
         function = part.get("function")
         called = function.get("function") if isinstance(function, dict) else None
@@ -34,7 +34,7 @@ def imports_code(schema: Any) -> bool:
 
 
 def runs_nothing(schema: Any) -> bool:
-    """Whether neither reading nor writing a value of the type calls a function of somebody's own."""
+    """Whether parsing and serializing a value of the type calls no custom function."""
     return not any(
         str(part.get("type")).startswith(("function-", "call", "custom"))
         or not _CALLING.isdisjoint(name for name, value in part.items() if value)

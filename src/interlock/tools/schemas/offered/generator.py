@@ -1,4 +1,4 @@
-"""What pydantic says of a type in JSON Schema, where it says another thing than what is read."""
+"""Corrects pydantic's JSON Schemas of types for which they differ from what pydantic accepts."""
 
 from enum import Enum
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 _WRITTEN_OUT = 6
-"""How many decimal places Python writes out before it uses an exponent."""
+"""The number of decimal places that Python writes before it uses an exponent."""
 _EXPONENT = "([eE][+-]?[0-9]{1,3})?"
 _KEYS = {
     "int": "^-?(0|[1-9][0-9]{0,17})$",
@@ -20,9 +20,9 @@ _NO_KEYS = frozenset(
 
 
 class Generator(GenerateJsonSchema):
-    """Describes types so that what the description admits is what is read.
+    """Generates JSON Schemas that accept exactly the values that pydantic accepts.
 
-    A Decimal may come as text with an exponent, a set may name an item twice, and the keys of a dict of numbers are
+    A Decimal may be text with an exponent, a set may repeat an item, and the keys of a dict of numbers have to look like
     numbers.
     """
 
@@ -42,11 +42,11 @@ class Generator(GenerateJsonSchema):
         return _items_may_recur(super().frozenset_schema(schema))
 
     def generator_schema(self, schema: core_schema.GeneratorSchema) -> JsonSchemaValue:
-        """Refuse what is read only while somebody iterates over it: nobody could be shown what it holds."""
+        """Refuse generators: pydantic parses their items during iteration, so nobody could show or store them before."""
         return self.handle_invalid_for_json_schema(schema, "an Iterable, which is read only once: take a list")
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
-        """Describe literals. Members of an enum among them are not read from their values, and so refused."""
+        """Describe literals. Enum members are refused, because pydantic does not parse them from their values."""
         if any(isinstance(one, Enum) for one in schema["expected"]):
             return self.handle_invalid_for_json_schema(
                 schema, "a Literal of an enum's members: take the enum, or their values"
@@ -54,11 +54,11 @@ class Generator(GenerateJsonSchema):
         return super().literal_schema(schema)
 
     def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
-        """Refuse classes, which JSON does not have."""
+        """Refuse classes, because JSON has none."""
         return self.handle_invalid_for_json_schema(schema, "a class")
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        """Describe a dict, with what its keys look like."""
+        """Describe a dict, with the pattern of its keys."""
         made = super().dict_schema(schema)
         keys: Any = schema.get("keys_schema", {})
         kind = keys.get("type")
@@ -76,7 +76,7 @@ class Generator(GenerateJsonSchema):
 
 
 def _items_may_recur(made: JsonSchemaValue) -> JsonSchemaValue:
-    # With a least number of items, one that recurs would not count: then it has to be said.
+    # With a minimum number of items, repeated items would not count, so `uniqueItems` is needed.
     if not made.get("minItems"):
         made.pop("uniqueItems", None)
     return made

@@ -1,4 +1,4 @@
-"""JSON Schemas without what only describes: two that admit the same for the same reasons are one."""
+"""Normalizes JSON Schemas: removes descriptions, so that schemas with the same constraints are equal."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _DATA = frozenset(["const", "default"])
 
 
 def normalised(schema: JsonObject) -> JsonObject:
-    """Give a schema without titles, descriptions and examples, and with what has no order in one."""
+    """Remove titles, descriptions and examples from a schema, and sort the lists whose order has no meaning."""
     made: JsonObject = _schema(schema)
     return made
 

@@ -1,4 +1,4 @@
-"""JSON Schemas as contracts print them: no titles, no `$defs` where none is needed, no noise."""
+"""The JSON Schemas of contracts: without titles, unnecessary `$defs` and other noise."""
 
 from typing import Any
 
@@ -26,14 +26,14 @@ _LOCAL = "#/$defs/"
 
 
 def offered_schema(model: type[BaseModel]) -> Schema:
-    """Give the schema of a tool's arguments as it is offered to a model and enforced: closed objects are said to be."""
+    """The schema of a tool's arguments that a model is offered and that is enforced, with `additionalProperties` on closed objects."""
     schema = tidy(model.model_json_schema(mode="validation", schema_generator=Generator), closed=True)
-    schema.pop("description", None)  # the model is the machinery's; the tool has its own description
+    schema.pop("description", None)  # the model class is internal; the tool has its own description
     return {"type": "object", "properties": {}, **schema}
 
 
 def input_schema(model: type[BaseModel]) -> Schema:
-    """Give the schema of a tool's arguments as its contract prints it."""
+    """The schema of a tool's arguments in its printed contract."""
     schema = tidy(model.model_json_schema(mode="validation", schema_generator=Generator))
     schema.pop("description", None)
     for name in [
@@ -45,18 +45,18 @@ def input_schema(model: type[BaseModel]) -> Schema:
 
 
 def output_schema(adapter: TypeAdapter[Any]) -> Schema:
-    """Give the schema of what a tool returns."""
+    """The schema of a tool's output."""
     return tidy(adapter.json_schema(mode="serialization"))
 
 
 def unwritten(model: type[BaseModel]) -> set[str]:
-    """Name the fields, at any depth, that are read from JSON but never written back, or only masked."""
+    """The names of the fields, at any depth, that are parsed from JSON but never serialized, or only masked."""
     masked = property_names(model.model_json_schema(mode="validation"), only="writeOnly")
     return masked | excluded_fields(model.__pydantic_core_schema__)
 
 
 def property_names(schema: Any, only: str | None = None) -> set[str]:
-    """Name the properties of a schema at any depth, or those of them whose schema has the keyword `only`."""
+    """The names of a schema's properties at any depth, or only of those whose schema has the keyword `only`."""
     match schema:
         case dict():
             own = schema.get("properties")
@@ -70,11 +70,11 @@ def property_names(schema: Any, only: str | None = None) -> set[str]:
 
 
 def tidy(schema: Schema, *, closed: bool = False) -> Schema:
-    """Drop titles and what says nothing; put definitions where they are used, save those that contain themselves.
+    """Drop titles and empty keywords, and inline definitions except recursive ones.
 
     Args:
-        schema: As pydantic makes it.
-        closed: Whether `additionalProperties` is kept where it is True or False.
+        schema: The schema from pydantic.
+        closed: Whether a boolean `additionalProperties` is kept.
     """
     definitions: dict[str, Schema] = schema.get("$defs", {})
     kept = {name for name in definitions if name in _reachable(definitions[name], definitions)}
@@ -128,7 +128,7 @@ def _reachable(schema: Any, definitions: dict[str, Schema]) -> set[str]:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """Drop the null of an optional parameter: leaving it out says the same."""
+    """Drop the null of an optional parameter: leaving it out means the same."""
     rest = {key: value for key, value in schema.items() if not (key == "default" and value is None)}
     arms = [arm for arm in rest.get("anyOf", ()) if arm != {"type": "null"}]
     if not arms:

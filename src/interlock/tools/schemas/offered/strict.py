@@ -1,7 +1,7 @@
-"""Strict schemas: what providers take where they promise that arguments fit, and the way back from it.
+"""Strict schemas, with which providers guarantee valid arguments, and the conversion of such arguments back.
 
-A strict schema names every property as required, so an optional one is offered as one that may be null, and a null that a model
-gives for it means that it was left out.
+A strict schema requires every property. So an optional property is offered as nullable, and a null from the model means that the
+argument was left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,14 @@ from ...canonical import JsonObject
 from ...errors import ContractError
 
 _UNKNOWN = ("oneOf", "allOf", "not", "if", "patternProperties", "dependentRequired", "dependentSchemas", "prefixItems")
-"""Keywords that strict schemas do not have."""
+"""Keywords that strict schemas do not support."""
 
 
 def strict_schema(tool: str, schema: Mapping[str, Any]) -> JsonObject:
     """The strict form of a schema.
 
     Raises:
-        ContractError: It has none; the message names the place.
+        ContractError: The schema has no strict form; the message names the place.
     """
     return cast("JsonObject", _strict(tool, schema, ()))
 
@@ -28,7 +28,7 @@ def _strict(tool: str, schema: Any, path: tuple[str, ...]) -> Any:
         raise _not_strict(tool, path, "takes anything")
     if unknown := [key for key in _UNKNOWN if key in schema]:
         raise _not_strict(tool, path, f"uses {', '.join(unknown)}")
-    # Whoever promises that arguments fit knows no extensions.
+    # Providers refuse extension keywords in strict schemas.
     made = {key: value for key, value in schema.items() if key != "default" and not key.startswith("x-")}
     if "properties" in schema or schema.get("type") == "object":
         properties = schema.get("properties") or {}
@@ -75,12 +75,12 @@ def _not_strict(tool: str, path: tuple[str, ...], what: str) -> ContractError:
 
 
 def without_nulls(arguments: Any, schema: Mapping[str, Any]) -> Any:
-    """Arguments that a model gave under the strict form of a schema, as the schema itself takes them."""
+    """Convert arguments for the strict form of a schema to arguments for the schema itself."""
     return _relaxed(arguments, schema, schema, 0)
 
 
 def _relaxed(value: Any, schema: Any, root: Mapping[str, Any], depth: int) -> Any:
-    if depth > 64 or not isinstance(schema, Mapping):  # deeper than any arguments that are taken
+    if depth > 64 or not isinstance(schema, Mapping):  # deeper than any accepted arguments
         return value
     for part in _branches(schema, root):
         if isinstance(value, dict) and isinstance(part.get("properties"), Mapping):
@@ -98,7 +98,7 @@ def _relaxed(value: Any, schema: Any, root: Mapping[str, Any], depth: int) -> An
 
 
 def admits_null(schema: Any, root: Mapping[str, Any]) -> bool:
-    """Whether a schema takes null."""
+    """Whether a schema accepts null."""
     if not isinstance(schema, Mapping):
         return schema is not False
     for part in _branches(schema, root):
@@ -113,7 +113,7 @@ def admits_null(schema: Any, root: Mapping[str, Any]) -> bool:
 
 
 def _branches(schema: Mapping[str, Any], root: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> Iterator[Any]:
-    """A schema, or what it refers to or chooses among."""
+    """The alternatives of a schema, with references resolved; the schema itself if there are none."""
     reference = schema.get("$ref")
     if isinstance(reference, str):
         found: Any = root

@@ -1,6 +1,6 @@
 """The LangGraph nodes of a compiled workflow: reasoning, execution, approval and waiting, and what they stream.
 
-They are thin: decisions are in `rules`, effects in `commands`. Open `base.py` first.
+Nodes are thin: `rules` decides, `commands` executes. Open `base.py` first.
 """
 
 from .models import DecisionView

@@ -1,4 +1,4 @@
-"""What every node of a workflow is: a Runnable whose body is one generator, driven synchronously or asynchronously."""
+"""The base class of workflow nodes: a Runnable whose body is one generator, driven synchronously or asynchronously."""
 
 import abc
 import asyncio
@@ -25,7 +25,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
     Args:
         engine: Shared by all nodes of the graph.
         name: The node's name in the graph.
-        destinations: The nodes that it may continue to; anything else is a defect of Interlock and refused.
+        destinations: The nodes that may follow; any other is a bug in Interlock and refused.
     """
 
     def __init__(self, engine: Engine, name: str, destinations: Mapping[str, str]) -> None:
@@ -55,7 +55,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
         return done
 
     def watched(self, value: Any, scope: Scope) -> Steps[Any]:
-        """The node's body, traced, and with a record of an attempt to continue from behind the instance."""
+        """Run the node's body with tracing, and record an attempt to continue from a stale checkpoint."""
         with watching(scope.config, value, lambda: self._facts(value, scope)) as watch:
             try:
                 command = yield from self.steps(value, scope)
@@ -68,7 +68,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
             return command
 
     def _record_stale(self, connection: Connection, value: Any, scope: Scope, error: StaleCheckpoint) -> None:
-        """Write down an attempt to continue from behind the instance: what raised has been rolled back."""
+        """Record an attempt to continue from a stale checkpoint, in a new transaction: the one that raised was rolled back."""
         unit = self.engine.store.unit(connection, scope.workflow_id)
         if unit is None or unit.instance.tenant != scope.principal.tenant:
             return
@@ -85,7 +85,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
         unit.flush()
 
     def _facts(self, value: Any, scope: Scope) -> dict[str, Any]:
-        """What a trace is told of a run of this node, before it has done anything."""
+        """The trace metadata of this run that is known before it starts."""
         definition = self.engine.definition
         facts: dict[str, Any] = {
             "workflow": definition.name,
@@ -106,7 +106,7 @@ class WorkflowNode(Runnable[Any, Any], abc.ABC):
         return facts
 
     def _checked(self, command: Any) -> Any:
-        # The drawing shows `destinations`, so going anywhere else would make the picture a lie.
+        # The drawing shows only `destinations`, so any other target would contradict it.
         gotos: Any = command.goto if isinstance(command, Command) else ()
         for goto in gotos if isinstance(gotos, (list, tuple)) else [gotos]:
             node = goto if isinstance(goto, str) else goto.node

@@ -1,11 +1,11 @@
-"""The channels of a compiled workflow: the conversation, what the run shows of the workflow row, and the graph's own progress."""
+"""The channels of a compiled workflow: the conversation, a copy of the workflow row, and the graph's own progress."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels.binop import MISSING, BinaryOperatorAggregate  # type: ignore[attr-defined]
-from typing_extensions import TypedDict  # pydantic makes no JSON Schema of typing's before Python 3.12
+from typing_extensions import TypedDict  # before Python 3.12, pydantic rejects typing.TypedDict
 
 from ..rules.proposals import advance
 from .conversation import join
@@ -14,20 +14,20 @@ Ops = list[Any]
 
 
 def _advance(progress: Any, ops: Any) -> Any:
-    # The channel starts as an empty list, the type that LangGraph makes of the annotation.
+    # The channel starts as an empty list, because LangGraph creates the annotated type.
     return advance(progress or None, ops)
 
 
 def _latest(_old: Any, new: Any) -> Any:
-    # Parallel reads each report the same row; the last report stands.
+    # Parallel reads each report the same row; the last report wins.
     return new
 
 
 class Latest(BinaryOperatorAggregate[Any]):
-    """Has the last value that was written in a superstep.
+    """A channel that keeps the last value written in a superstep.
 
-    What LangGraph makes of a reducer that gives its second argument, with less around it: most channels of a workflow are such, and
-    each is recreated in every run and asked in every superstep.
+    It behaves like LangGraph's channel with a reducer that returns its second argument, with less overhead: most channels of a
+    workflow are of this kind, every run creates them, and every superstep reads them.
     """
 
     __slots__ = ()
@@ -36,11 +36,11 @@ class Latest(BinaryOperatorAggregate[Any]):
         super().__init__(typ, _latest)
 
     def copy(self) -> Self:
-        """Another one with this value."""
+        """A new channel with this value."""
         return self._with(self.value)
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
-        """Another one with the value of a checkpoint, or with none."""
+        """A new channel with the value of a checkpoint, or empty."""
         if checkpoint is MISSING:
             return self._with(self.value if self.value is MISSING else type(self.value)())
         return self._with(checkpoint)
@@ -63,19 +63,19 @@ class Latest(BinaryOperatorAggregate[Any]):
 
 _PLAIN = frozenset({str, int, list, dict, type(None)})
 _SIGNS = frozenset({"__overwrite__", "type"})
-"""What a dictionary has that may stand for LangGraph's `Overwrite`: that is for its own channel."""
+"""Keys of dictionaries that may represent LangGraph's `Overwrite`, which only LangGraph's own channel handles."""
 
 
 class Input(TypedDict, total=False):
-    """What a run is given."""
+    """The input of a run."""
 
     messages: Annotated[Sequence[AnyMessage], join]
     data: dict[str, Any]
-    """The workflow's data, when the run starts an instance."""
+    """The workflow's data, if the run starts an instance."""
 
 
 class Output(TypedDict, total=False):
-    """What a run answers with; all but the messages is a picture of the workflow row."""
+    """The output of a run; everything except the messages is a copy of the workflow row."""
 
     messages: Annotated[Sequence[AnyMessage], join]
     workflow_id: str
@@ -83,9 +83,9 @@ class Output(TypedDict, total=False):
     revision: int
     data: dict[str, Any]
     next_allowed_tools: list[str]
-    """Canonical names of what may be called now."""
+    """Canonical names of the next allowed tools."""
     last_result: dict[str, Any]
-    """The last command result or error, as on the wire."""
+    """The last command result or error, in wire form."""
 
 
 class Channels(TypedDict, total=False):
@@ -103,11 +103,11 @@ class Channels(TypedDict, total=False):
 
 
 class Started(Input, total=False):
-    """What the compiled graph hands to its start: the input, and whose turn it is."""
+    """The input of the start node: the run's input, and the principal whose turn it is."""
 
     initial_data: Annotated[dict[str, Any] | None, Latest]
     progress: Annotated[Ops, _advance]
 
 
 OWN_CHANNELS = frozenset(Channels.__annotations__) - {"messages"}
-"""What only the nodes write; everything else would let a caller put words into the workflow's mouth."""
+"""The channels that only nodes may write, so that no caller can forge the workflow's state."""

@@ -1,7 +1,7 @@
-"""The conversation in the order that model providers insist on: every call directly followed by its answer.
+"""Orders the conversation as model providers require: each message with calls is directly followed by their answers.
 
-An answer belongs to the nearest message before it that has an open call of its id, and there to the first of them. Ids alone do
-not say which: some providers number calls again in each message.
+An answer belongs to the nearest preceding message with an open call of its id, and there to the first such call. Ids alone are
+ambiguous, because some providers reuse them in each message.
 """
 
 import math
@@ -31,7 +31,7 @@ from ..rules.calls import (
 from ..tools.ids import derive
 
 UNANSWERED = "There is no answer to this call: what became of it is not in this conversation."
-"""What a model is told of a call whose answer is not there, because it was removed or was never written."""
+"""The answer for a call whose own answer is missing, because it was removed or never written."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_NAME = 64
@@ -41,14 +41,14 @@ _SENDABLE = frozenset({bool, int, type(None)})
 
 @dataclass(frozen=True)
 class Pairing:
-    """Which answer belongs to which call, by their places in the conversation."""
+    """Maps calls to answers, by their indexes in the conversation."""
 
     answers: dict[int, list[int | None]]
-    """For each message with calls, the place of the answer to each of them."""
+    """For each message with calls, the indexes of their answers."""
 
     @property
     def is_in_order(self) -> bool:
-        """Whether every call has its answer, directly behind it."""
+        """Whether the answers to all calls directly follow them."""
         return all(
             answer == place + number
             for place, answers in self.answers.items()
@@ -57,7 +57,7 @@ class Pairing:
 
     @property
     def paired(self) -> frozenset[int]:
-        """The places of all answers that have a call."""
+        """The indexes of all answers that have a call."""
         return frozenset(place for places in self.answers.values() for place in places if place is not None)
 
 
@@ -73,29 +73,29 @@ def pair(messages: Sequence[BaseMessage]) -> Pairing:
                 answers[asked][number] = place
         elif kind is Kind.MODEL and (calls := all_calls(cast("AIMessage", message))):
             answers[place] = [None] * len(calls)
-            # The last one in is the first one out: the nearest message, and in it the first call.
+            # A stack, so that `pop` finds the nearest message, and in it the first call.
             for number in reversed(range(len(calls))):
                 open_calls[_answered_as(calls[number].get("id"))].append((place, number))
     return Pairing(answers)
 
 
 def _answered_as(call_id: Any) -> str:
-    # An answer's id is always text, and LangChain writes down a missing one as "None".
+    # An answer's id is always text; LangChain writes a missing one as "None".
     return call_id if isinstance(call_id, str) else str(call_id)
 
 
 def unanswered(messages: Sequence[BaseMessage]) -> tuple[int, list[int]] | None:
-    """The last message of a model, where calls of it have no answer: its place, and theirs in it."""
+    """The index of the last model message and of its calls without an answer; None if all have one."""
     last = next((place for place in reversed(range(len(messages))) if isinstance(messages[place], AIMessage)), None)
     if last is None:
         return None
-    # Answers behind it belong to it before any other message: the rest of the conversation need not be looked at.
+    # Later answers belong to this message first, so the earlier conversation does not matter.
     left = [number for number, answer in enumerate(pair(messages[last:]).answers.get(0, [])) if answer is None]
     return (last, left) if left else None
 
 
 def put_in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
-    """The messages in order, with an answer to every call; None where they are so already, as they nearly always are."""
+    """The messages in order, with an answer to every call; None if they already are, which is the usual case."""
     if _stand_in_order(messages) or pair(messages).is_in_order:
         return None
     ordered = in_order([*messages, *missing_answers(messages)])
@@ -106,12 +106,12 @@ def put_in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
 def _stand_in_order(
     messages: Sequence[BaseMessage], kinds: Sequence[Kind] | None = None, turns: Sequence[int] | None = None
 ) -> bool:
-    """Whether it is plain to see that they do: each call directly followed by its answer, and no answer without a call.
+    """A cheap check whether the messages are in order: each call is directly followed by its answer, and no answer lacks a call.
 
     Args:
         messages: The conversation.
-        kinds: What each message is, where that is known (`kinds_of`).
-        turns: What the order is about, where that is known (`turns_of`).
+        kinds: The kind of each message, if known (`kinds_of`).
+        turns: The indexes of the messages whose order matters, if known (`turns_of`).
     """
     kinds = kinds_of(messages) if kinds is None else kinds
     awaited: list[str] = []
@@ -133,7 +133,7 @@ def _stand_in_order(
 
 
 def missing_answers(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Answers to all calls that have none, for the conversation itself: anyone who reads it next may not look after that."""
+    """Answers for all unanswered calls, to be stored in the conversation, because its next reader may not add them."""
     if _stand_in_order(messages):
         return []
     return [
@@ -149,7 +149,7 @@ def _told_nothing(call_id: str, name: str) -> ToolMessage:
 
 
 def in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """The same messages, with each answer moved to its call. What has no partner stays where it is."""
+    """Move each answer to its call; messages without a partner stay in place."""
     pairing = pair(messages)
     moved = pairing.paired
     ordered: list[BaseMessage] = []
@@ -164,8 +164,8 @@ def in_order(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 def join(old: Any, new: Any) -> Any:
     """Add messages to a conversation as LangGraph does, and keep each answer directly behind its call.
 
-    A message of the user may come between the two while an approval is open. Anyone who reads the conversation next, such as a parent
-    graph with its own model, sends it to a provider as it is.
+    A message of the user may come between the two while an approval is open. The next reader of the conversation, such as a parent
+    graph with its own model, sends it to a provider unchanged.
     """
     joined: Any = add_messages(old, new)
     added = new if isinstance(new, list) else [new]
@@ -176,7 +176,7 @@ def join(old: Any, new: Any) -> Any:
 
 
 def _ends_with_its_call(messages: Sequence[BaseMessage], answered: set[str]) -> bool:
-    """Whether these answers are behind their calls already, as they nearly always do."""
+    """Whether these answers already follow their calls, which is the usual case."""
     behind: list[str] = []
     for message in reversed(messages):
         if isinstance(message, ToolMessage):
@@ -185,17 +185,16 @@ def _ends_with_its_call(messages: Sequence[BaseMessage], answered: set[str]) -> 
         if not isinstance(message, AIMessage):
             return False
         called = [_answered_as(call.get("id")) for call in all_calls(message)]
-        known = set(behind)  # a message may hold thousands of calls
+        known = set(behind)  # a set, because a message may have thousands of calls
         return answered <= known and [one for one in called if one in known] == behind[::-1]
     return False
 
 
 def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list[BaseMessage]:
-    """Make of a conversation, whatever it holds, one that model providers take.
+    """Convert any conversation to one that model providers accept.
 
-    Every call has an id and a name that they accept, arguments that are an object, and one answer, which stands directly behind
-    its message; what answers nothing is left out, and so are messages that say nothing. A conversation that is in order is given
-    as it is, message by message.
+    Every call gets a valid id and name, an object as arguments, and one answer, which directly follows its message. Answers
+    without a call and empty messages are dropped. Valid messages are passed unchanged.
     """
     kinds = kinds_of(messages)
     turns = turns_of(messages, kinds)
@@ -205,7 +204,7 @@ def for_model(messages: Sequence[AnyMessage], prompt: str | None = None) -> list
     looked_at: Sequence[int] = turns if _are_plain(messages, turns) else range(len(messages))
     following = 0
     for place in looked_at:
-        sent += messages[following:place]  # what is only said, and is sent as it is
+        sent += messages[following:place]  # messages without calls or answers, sent unchanged
         following = place + 1
         message, kind = messages[place], kinds[place]
         if kind is Kind.ANSWER or kind is Kind.REMOVAL:
@@ -232,7 +231,7 @@ _content_of: Callable[[BaseMessage], Any] = attrgetter("content")
 
 
 def _are_plain(messages: Sequence[BaseMessage], turns: Sequence[int]) -> bool:
-    """Whether all that is only said is text that can be sent as it is, as in nearly every conversation. All of it is seen in C."""
+    """Whether all messages without calls are text that can be sent unchanged, which is the usual case. The checks run in C."""
     apart = set(turns)
     said = [message for place, message in enumerate(messages) if place not in apart] if apart else messages
     contents = [*map(_content_of, said)]
@@ -243,7 +242,7 @@ def _are_plain(messages: Sequence[BaseMessage], turns: Sequence[int]) -> bool:
 
 
 def _needs_nothing(message: AIMessage, known_ids: set[str]) -> bool:
-    """Whether it is plain to see that `_shown` gives the message as it is, as for most with calls: asked of a whole conversation."""
+    """A cheap check whether `_shown` would return the message unchanged, because it runs on every message with calls."""
     content: Any = message.content
     if type(content) is not str or not content.isascii() or content.isspace() or message.invalid_tool_calls:
         return False
@@ -266,7 +265,7 @@ def _needs_nothing(message: AIMessage, known_ids: set[str]) -> bool:
 
 
 def _shown(message: AIMessage, known_ids: set[str]) -> AIMessage:
-    """A model's message as a provider takes it back."""
+    """Make a model's message acceptable to a provider."""
     calls = all_calls(message)
     message = _sent(message)
     if isinstance(message.content, str) and message.content and not message.content.strip():
@@ -278,7 +277,7 @@ def _shown(message: AIMessage, known_ids: set[str]) -> AIMessage:
 
 
 def _new_id(call: Any, number: int, known_ids: set[str]) -> str:
-    # The same each time that the conversation is sent, so that providers find it in their caches.
+    # Deterministic, so that the prompt caches of providers hit when the conversation is sent again.
     return derive("call", ascii(call.get("id")), number, len(known_ids))
 
 
@@ -299,7 +298,7 @@ def _with_names_and_arguments(message: AIMessage) -> AIMessage:
 
 
 def _name(given: Any) -> str:
-    """A name that providers take back, whatever a model called."""
+    """Convert a called name to one that providers accept."""
     name = _NOT_IN_NAMES.sub("_", given if isinstance(given, str) else str(given or ""))[:_LONGEST_NAME]
     return name or NAMELESS
 
@@ -311,7 +310,7 @@ def _arguments(given: Any) -> dict[str, Any]:
 
 
 def _without_blocks(message: AIMessage) -> AIMessage:
-    """The message without content blocks that call what the message itself does not call: nobody answers those."""
+    """Drop content blocks of calls that the message itself does not have, because they get no answer."""
     content: Any = message.content
     if not isinstance(content, list) or not any(map(is_call_block, content)):
         return message
@@ -338,13 +337,13 @@ M = TypeVar("M", bound=BaseMessage)
 
 
 def _sent(message: M) -> M:
-    """The message without halves of surrogate pairs, which no client package can send."""
+    """Replace lone surrogates in a message, which no client package can send."""
     content = _sendable(message.content)
     return message if content is message.content else message.model_copy(update={"content": content})
 
 
 def _sendable(value: Any) -> Any:
-    """The same value where it can be sent as JSON; else with a mark, or a word, in place of what cannot."""
+    """Replace parts of a value that cannot be sent as JSON; returns the same object if there are none."""
     if isinstance(value, str):
         return value if value.isascii() or not _SURROGATE.search(value) else _SURROGATE.sub("\ufffd", value)
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The nodes that carry proposals out: one per moving edge, and one per state for the reads that stay in it."""
+"""The nodes that execute proposals: one per edge to another state, and one per state for its reads."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -29,9 +29,9 @@ from .base import WorkflowNode
 from .streaming import outcome_event
 
 OUTCOME_UNKNOWN = "outcome_unknown"
-"""The type of the interrupt that asks what became of an attempt."""
+"""The type of the interrupt that asks for the outcome of an attempt."""
 CHECKPOINT_SECONDS = 30.0
-"""How long a command waits for the checkpoint that it runs on, where checkpoints are written in the background."""
+"""How long a command waits for its checkpoint when checkpoints are written in the background."""
 
 
 def handed_over(proposal: Proposal, head: str | None, **more: Any) -> JsonObject:
@@ -40,7 +40,7 @@ def handed_over(proposal: Proposal, head: str | None, **more: Any) -> JsonObject
 
 
 class ExecutionNode(WorkflowNode):
-    """Carries out the proposal that it is sent, and continues to the state that the workflow is in then.
+    """Executes the proposal that it receives, and continues to the workflow's new state.
 
     Args:
         engine: Shared by all nodes of the graph.
@@ -58,7 +58,7 @@ class ExecutionNode(WorkflowNode):
         self._edge_node = edge_node
 
     def steps(self, value: Any, scope: Scope) -> Steps[Command[str]]:
-        """Carry the proposal out."""
+        """Execute the proposal."""
         proposal = Proposal.from_json(value["proposal"])
         contract = self.engine.definition.contracts.get(proposal.tool)
         if contract is not None and contract.kind is not ToolKind.READ:
@@ -66,7 +66,7 @@ class ExecutionNode(WorkflowNode):
         commands = Commands(self.engine, scope, node=self._edge_node, head=value.get("head"))
         problem: str | None = None
         while isinstance(outcome := (yield from commands.carry_out(proposal)), Broken):
-            # Resolved in SQL before the graph runs on, which the next round finds; an answer comes only through a parent graph.
+            # A resolution is usually in SQL before the graph resumes, and the next round finds it; only a parent graph passes an answer.
             answer = interrupt(unknown_payload(outcome.entry, problem or outcome.advice))
             problem = yield from self._take(answer, outcome.entry, scope)
         scope.emit(streamed(self.engine, proposal, outcome))
@@ -77,9 +77,9 @@ class ExecutionNode(WorkflowNode):
         )
 
     def _take(self, answer: Any, entry: LedgerEntry, scope: Scope) -> Steps[str | None]:
-        """Resolve by an answer; what is wrong with it is asked about again.
+        """Resolve an attempt by an answer; returns the problem of an unusable answer, for the next interrupt.
 
-        When this node runs again, LangGraph gives it the same answers again: so each must say which attempt it is about.
+        When this node runs again, LangGraph replays the same answers, so each must name its attempt.
         """
         try:
             resolution = parse_resolution(answer)
@@ -97,10 +97,10 @@ class ExecutionNode(WorkflowNode):
         return None
 
     def _resolve(self, connection: Connection, entry: LedgerEntry, resolution: Resolution, by: Principal) -> None:
-        """Resolve an attempt for somebody who may run the instance: no door of ours looked at who answers.
+        """Resolve an attempt if the principal may run the instance: no entrance has checked who answers.
 
         Raises:
-            PrincipalError: They may not.
+            PrincipalError: The principal may not.
         """
         instance = instance_rows.load(connection, entry.workflow_id)
         if instance is not None and (refused := why_not_run(self.engine, instance, by)) is not None:
@@ -109,11 +109,11 @@ class ExecutionNode(WorkflowNode):
 
 
 def until_checkpointed(scope: Scope, tool: str) -> Steps[None]:
-    """Let a command wait until the checkpoint that it runs on is persisted, so that it never runs ahead of it.
+    """Wait until the command's checkpoint is persisted, so that the command never runs before it.
 
     Raises:
-        DurabilityError: Under the durability `exit` there is no such checkpoint.
-        StoreUnavailable: It did not get there in time.
+        DurabilityError: The durability `exit` writes no such checkpoint.
+        StoreUnavailable: The checkpoint was not persisted in time.
     """
     if scope.durability == "sync" or scope.checkpointer is None or scope.thread_id is None:
         return
@@ -141,7 +141,7 @@ def _is_there(saver: Saved, config: RunnableConfig) -> bool:
 
 
 def answered(engine: Engine, proposal: Proposal, outcome: Outcome) -> Steps[dict[str, Any]]:
-    """What the graph is told of an outcome: the answer in the conversation, a picture of the row, and that it is done."""
+    """The channel updates for an outcome: the answer in the conversation, a copy of the row, and the progress."""
     channels = yield from engine.shown(outcome.instance, proposal.requester)
     return {
         "messages": [_with_artifact(engine.answer(proposal, outcome.result), outcome)],
@@ -170,7 +170,7 @@ def _head_mark(outcome: Outcome) -> str | None:
 
 
 def answered_all(engine: Engine, proposals: Sequence[Proposal], outcomes: Sequence[Outcome]) -> Steps[dict[str, Any]]:
-    """As `answered`, of several proposals that were answered together; there is one at least."""
+    """As `answered`, for one or more proposals that were answered together."""
     updates = []
     for pair in zip(proposals, outcomes, strict=True):
         updates.append((yield from answered(engine, *pair)))
@@ -179,7 +179,7 @@ def answered_all(engine: Engine, proposals: Sequence[Proposal], outcomes: Sequen
 
 
 _THEIRS = frozenset({"output", "error"})
-"""What tools and rules wrote of a result; the rest is ours."""
+"""The keys of a result that tools and rules wrote; Interlock writes the others."""
 
 
 def streamed(engine: Engine, proposal: Proposal, outcome: Outcome) -> JsonObject:
@@ -194,7 +194,7 @@ def streamed(engine: Engine, proposal: Proposal, outcome: Outcome) -> JsonObject
 
 
 def unknown_payload(entry: LedgerEntry, problem: str | None = None) -> JsonObject:
-    """What is shown while a person has to say what became of an attempt."""
+    """The interrupt payload that asks a person for the outcome of an attempt."""
     return {
         "type": OUTCOME_UNKNOWN,
         "schemaVersion": 1,

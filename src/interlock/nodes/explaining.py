@@ -1,4 +1,4 @@
-"""Why a tool is not offered: the question that a person on call asks first, answered in the trace."""
+"""Records in the trace why tools are not offered, which a person on call asks first."""
 
 from ..commands.running.engine import Engine
 from ..rules.conditions import Condition
@@ -21,7 +21,7 @@ def why_not_offered(engine: Engine, view: GuardView) -> dict[str, str]:
 
 
 def tell_offer(engine: Engine, view: GuardView) -> None:
-    """Tell a trace what is not offered and why; where nobody traces, nothing is asked."""
+    """Record in the trace which tools are not offered and why; does nothing without tracing."""
     if watched():
         withheld = why_not_offered(engine, view)
         note(not_offered="; ".join(f"{tool}: {reason}" for tool, reason in withheld.items()) or None)

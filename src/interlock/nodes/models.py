@@ -1,4 +1,4 @@
-"""Who proposes in a state: a chat model, a function of the application's own, or a LangGraph node."""
+"""The proposers of a state: a chat model, a function of the application, or a LangGraph node."""
 
 import datetime as dt
 import inspect
@@ -45,7 +45,7 @@ class ModelProposer:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        # Also what only passes for a chat model, such as one with fallbacks: it knows `bind_tools`.
+        # Also wrappers such as a model with fallbacks: they have `bind_tools`.
         self._model: Any = None if isinstance(state.model, str) else state.model
         self._bound: dict[tuple[str, ...], Runnable[Any, Any]] = {}
 
@@ -106,7 +106,7 @@ def chat_model(name: str) -> BaseChatModel:
         ) from error
     try:
         return init_chat_model(name)
-    except Exception as error:  # what a provider's package raises without its key is its own error
+    except Exception as error:  # without its key, a provider's package raises its own error type
         said = str(error).strip().partition("\n")[0].rstrip(".")
         raise RunError(
             f"The model {name!r} could not be made: {said}. Nothing was done; name it as in 'openai:gpt-5', with the provider's package installed and "
@@ -181,7 +181,7 @@ class FunctionProposer:
                 }
                 for tool, arguments in calls
             ]
-        except Exception as error:  # what it returned may have its own methods
+        except Exception as error:  # methods of the returned value may raise anything
             raise odd_answer(
                 str(self.rule), said, "it returns (tool, arguments), a list of those, an AIMessage, a text, or None"
             ) from error
@@ -225,19 +225,19 @@ class NodeProposer:
 
 
 def _told_apart(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """The messages of one node, with its own id for each: some models give all their answers the same one."""
+    """Give each message of a node a unique id, because some models use one id for all answers."""
     seen: set[str] = set()
     apart: list[BaseMessage] = []
     for message in messages:
         again = message.id is not None and message.id in seen and not isinstance(message, RemoveMessage)
-        # Without an id LangGraph gives it one; with the same one it would take the place of the other.
+        # LangGraph assigns a missing id; with the same id, one message would replace the other.
         apart.append(message.model_copy(update={"id": None}) if again else message)
         seen |= {message.id} if message.id is not None else set()
     return apart
 
 
 def as_runnable(thing: Any, name: str) -> Runnable[Any, Any]:
-    """A runnable of a function, sync or async, or what already is one."""
+    """Make a runnable from a sync or async function; a runnable is returned unchanged."""
     if isinstance(thing, Runnable):
         return thing
     if inspect.iscoroutinefunction(thing):

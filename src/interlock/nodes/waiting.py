@@ -1,7 +1,7 @@
-"""The node of a wait state: it interrupts the graph until the workflow row says that the wait is over.
+"""The node of a wait state: it interrupts the graph until the workflow row shows that the wait is over.
 
-What ends a wait is decided in SQL, by `delivery` and `settling`; the graph is then resumed (`invoke(None)`), runs this node again,
-and follows the row. Whatever it is resumed with changes nothing.
+`delivery` and `settling` end a wait in SQL; then `invoke(None)` resumes the graph, which runs this node again and follows the row.
+The resume payload has no effect.
 """
 
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ class WaitNode(StateNode):
     def rest(
         self, value: Mapping[str, Any], instance: Instance, requester: Principal, scope: Scope
     ) -> Steps[Command[str]]:
-        """Interrupt until the row has moved."""
+        """Interrupt until the row has another state."""
         while True:
             instance, shown = yield InStore(lambda connection: self._look(connection, scope.workflow_id))
             if shown is None:
                 update = yield from self.engine.shown(instance, requester, already=value)
                 return Command(update=update, goto=instance.state)
-            # An answer is nobody's business here: having looked at the row again, it is asked for no more than before.
+            # The resume payload is ignored: only the row can end the wait.
             interrupt(shown)
 
     def _look(self, connection: Connection, workflow_id: str) -> tuple[Instance, JsonObject | None]:

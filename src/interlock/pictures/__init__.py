@@ -1,4 +1,4 @@
-"""What people look at: diagrams of a workflow, timelines, comparisons, and the approval card.
+"""Pictures for people: diagrams of a workflow, timelines, comparisons, and the approval card.
 
 Open `picture.py` first: it draws a workflow with its current state. `use_theme("dark")` chooses dark colours.
 """

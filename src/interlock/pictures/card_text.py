@@ -1,4 +1,4 @@
-"""What an approval card says, as plain sentences and rows; the card, its picture and its widget show the same."""
+"""The content of an approval card as sentences and rows, for the card, its picture and its widget."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,15 +10,15 @@ from .previews import plain_of, preview_lines
 
 
 def about(shown: Mapping[str, Any]) -> str:
-    """What the tool is for, in a line."""
+    """The purpose of the tool, in one line."""
     paragraphs = str(shown["action_requests"][0]["description"]).split("\n\n")
-    # Before it stands, where there is one, what was wrong with the answer before: one paragraph, whatever it quotes.
+    # The problem of the previous answer, if any, precedes it as one paragraph, whatever it quotes.
     said = paragraphs[0 if shown["problem"] is None else 1 : 2]
     return " ".join(line(" ".join(said[:1])).split())
 
 
 def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[str, str]]:
-    """What an approver is shown, as labels and lines.
+    """The content for the approver, as labels and lines.
 
     Args:
         shown: The approval.
@@ -59,7 +59,7 @@ def rows_of(shown: Mapping[str, Any], *, arguments: bool = True) -> list[tuple[s
 
 
 def outcome_of(shown: Mapping[str, Any]) -> str:
-    """Where an approval stands, in a sentence."""
+    """The status of an approval, in a sentence."""
     by = ", ".join(
         f"{_DECIDED.get(one['decision'], one['decision'])} by {one['by']}"
         + (f" for {one['onBehalfOf']}" if "onBehalfOf" in one else "")
@@ -98,5 +98,5 @@ def _preview(value: Any) -> list[tuple[str, str]]:
 
 
 def then_of(shown: Mapping[str, Any]) -> str:
-    """What follows when nobody decides in time."""
+    """What happens when the approval expires."""
     return {"reject": "it is rejected"}.get(str(shown["next"]["expiry"]), str(shown["next"]["expiry"]))

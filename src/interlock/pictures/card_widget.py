@@ -1,4 +1,4 @@
-"""The buttons of an approval card: a widget with its code inline, which only says what was clicked."""
+"""The buttons of an approval card: a widget with inline code that only reports clicks."""
 
 import json
 from collections.abc import Mapping
@@ -17,19 +17,19 @@ class Card(Protocol):
 
     @property
     def shown(self) -> JsonObject:
-        """What the approver is shown."""
+        """The content for the approver."""
 
     @property
     def why_not(self) -> str | None:
-        """Why who looks could not approve it."""
+        """Why the viewer may not approve it."""
 
     @property
     def may_reject(self) -> bool:
-        """Whether who looks could reject it."""
+        """Whether the viewer may reject it."""
 
     @property
     def outcome(self) -> str:
-        """What became of it, in a sentence."""
+        """The status, in a sentence."""
 
     def answer(self, request: Mapping[str, Any]) -> str:
         """Take the decision that was clicked."""
@@ -133,7 +133,7 @@ export default { render };
 
 
 class CardWidget(anywidget.AnyWidget):
-    """What is drawn, what was clicked, and what came of it."""
+    """The widget's state: the drawing, the click, and its result."""
 
     _esm = _ESM
     shown: Any = traitlets.Dict().tag(sync=True)

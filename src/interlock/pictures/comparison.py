@@ -1,4 +1,4 @@
-"""What differs between two checkpoints of a thread: what was said in between, and what became of the workflow."""
+"""The differences between two checkpoints of a thread: messages and workflow state."""
 
 import json
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ class Comparison:
 
     @property
     def svg(self) -> str:
-        """The figure as a whole SVG document: what was so and what is so now below each other, and what was said in between."""
+        """The figure as a complete SVG document: earlier and later values, and the messages between them."""
         lines = self._lines()
         height = 44 + _LINE * len(lines) + 10
         parts = [
@@ -94,7 +94,7 @@ class Comparison:
 
 
 def compare(before: StateSnapshot, after: StateSnapshot) -> Comparison:
-    """Compare two checkpoints, as `get_state` and `get_state_history` give them."""
+    """Compare two checkpoints from `get_state` or `get_state_history`."""
     changes = [change for name in _SHOWN for change in _changes(name, before.values.get(name), after.values.get(name))]
     earlier, later = before.values.get("messages", []), after.values.get("messages", [])
     known, kept = {message.id for message in earlier}, {message.id for message in later}

@@ -1,8 +1,8 @@
-"""Where the boxes and arrows of a picture stand: a layered layout, from top to bottom, the same on every machine.
+"""Computes the positions of boxes and arrows: a layered layout, from top to bottom, deterministic on every machine.
 
-The classic four steps (Sugiyama, Tagawa and Toda 1981): arrows that lead back are turned round, boxes are put into layers, each
-layer is ordered so that few arrows cross, and boxes are moved sideways until arrows are nearly straight. The labels of arrows
-are laid out as their own boxes, so that nothing is written across anything else.
+The classic four steps (Sugiyama, Tagawa and Toda 1981): reverse back edges, assign boxes to layers, order each layer so that few
+arrows cross, and move boxes sideways until arrows are nearly straight. The labels of arrows are boxes of their own, so that no
+text overlaps anything.
 """
 
 import itertools
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Key = tuple[str, ...]
-"""A box that is laid out: `("box", name)`, `("label", source, target)`, or a bend of a long arrow."""
+"""A box of the layout: `("box", name)`, `("label", source, target)`, or a bend of a long arrow."""
 _SWEEPS = 24
 _STRAIGHTENINGS = 30
 
@@ -33,7 +33,7 @@ class Spacing:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything stands: centres of boxes and labels, the points that each arrow runs through, and the whole's size."""
+    """The result: centres of boxes and labels, the points of each arrow, and the total size."""
 
     boxes: Mapping[str, tuple[float, float]]
     labels: Mapping[tuple[str, str], tuple[float, float]]
@@ -76,12 +76,12 @@ class _Layers:
         return self._placed(across)
 
     def _assign_layers(self) -> None:
-        # Boxes are in even layers, so that there is an odd one for the label of every arrow between neighbours.
+        # Boxes are in even layers; the odd layers between them hold the labels of arrows.
         layers = dict.fromkeys(self._boxes, 0)
         for _ in self._boxes:
             for first, second in self._down.values():
                 layers[second] = max(layers[second], layers[first] + 2)
-        for name in reversed(list(self._boxes)):  # pull a box that only leads on down to where it leads
+        for name in reversed(list(self._boxes)):  # move a box without predecessors down to its successors
             below = [layers[second] for first, second in self._down.values() if first == name]
             above = [layers[first] for first, second in self._down.values() if second == name]
             if below and not above and name != next(iter(self._boxes)):
@@ -150,9 +150,9 @@ class _Layers:
         return {key: at - left for key, at in across.items()}
 
     def _move(self, row: list[Key], across: dict[Key, float], near: Mapping[Key, list[Key]]) -> None:
-        """Move the boxes of a row towards the boxes that they are joined to, keeping order and distances.
+        """Move the boxes of a row towards their connected boxes, keeping order and distances.
 
-        Of boxes that would overlap, all give way alike: the least squares solution, found by pooling neighbours.
+        Overlapping boxes share the displacement: the least squares solution, found by pooling neighbours.
         """
         if not row:
             return
@@ -179,7 +179,7 @@ class _Layers:
         middles, top = [], 0.0
         for number, height in enumerate(heights):
             middles.append(top + height / 2)
-            # Layers of labels stand closer to their neighbours than boxes would.
+            # Layers of labels are closer to their neighbours than layers of boxes.
             top += height + self._spacing.below * (1.0 if number % 2 else 0.8)
         down = {key: middles[layer] for key, layer in self._layer.items()}
         arrows = {}
@@ -203,7 +203,7 @@ class _Layers:
         end = (self._port(last, chain[-2], across, self._above), down[last] - self._sizes[last].height / 2)
         points = [start]
         for key in chain[1:-1]:
-            # Straight down beside the boxes of a layer: a curve would cut their corners.
+            # Vertical beside the boxes of a layer: a curve would cut their corners.
             half = heights[self._layer[key]] / 2 if key[0] == "bend" and self._layer[key] % 2 == 0 else 0.0
             points += (
                 [(across[key], down[key] - half), (across[key], down[key] + half)]
@@ -213,7 +213,7 @@ class _Layers:
         return [*points, end]
 
     def _port(self, box: Key, towards: Key, across: dict[Key, float], near: Mapping[Key, list[Key]]) -> float:
-        """Where an arrow meets its box: arrows of one side stand apart, in the order in which they go off."""
+        """The point where an arrow meets its box: arrows on one side are spread in the order of their other ends."""
         others = sorted(near[box], key=lambda key: across[key])
         room = min(self._sizes[box].width * 0.7, 34.0 * (len(others) - 1))
         if len(others) == 1:
@@ -222,7 +222,7 @@ class _Layers:
 
 
 def _without_cycles(boxes: list[str], arrows: list[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Each arrow with the direction in which it is laid out: arrows that lead back are turned round."""
+    """Each arrow with its layout direction: back edges are reversed."""
     reached: set[str] = set()
     finished: set[str] = set()
     back: set[tuple[str, str]] = set()

@@ -1,4 +1,4 @@
-"""What is lit in the picture of a workflow: where an instance stands, or a path through it."""
+"""The highlights in the picture of a workflow: the position of an instance, or a path."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -9,66 +9,66 @@ from .picture_data import DrawnEdge, DrawnEnd, DrawnState
 
 @dataclass(frozen=True)
 class Light:
-    """How one line of a picture is written."""
+    """The style of one line of a picture."""
 
     is_lit: bool
     is_dim: bool
     note: str | None = None
-    """What is noted beside it in place of its condition."""
+    """A note in place of the condition."""
     hides_asked: bool = False
-    """Whether the note is in place of who is asked as well."""
+    """Whether the note also replaces the deciders."""
 
 
 @dataclass(frozen=True)
 class BoxLight:
-    """How the box of a state is drawn."""
+    """The style of the box of a state."""
 
     is_lit: bool
     word: str | None = None
-    """What is written in place of the state's kind."""
+    """A note in place of the state's kind."""
     is_ticked: bool = False
     waits: bool = False
-    """Whether nothing runs there until somebody or something comes: it looks different from a state that runs."""
+    """Whether the state waits for a person or an event; it looks different from a running state."""
 
 
 class Lights(abc.ABC):
-    """What is lit in a picture."""
+    """The highlights of a picture."""
 
     @property
     @abc.abstractmethod
     def title(self) -> str:
-        """What it shows, in a few words."""
+        """The title, in a few words."""
 
     @property
     def caption(self) -> Sequence[str]:
-        """The lines that are written below the picture."""
+        """The lines below the picture."""
         return ()
 
     @abc.abstractmethod
     def of_edge(self, state: DrawnState, edge: DrawnEdge) -> Light:
-        """How an edge is written."""
+        """The style of an edge."""
 
     @abc.abstractmethod
     def of_end(self, state: DrawnState, end: DrawnEnd) -> Light:
-        """How an end of a wait is written."""
+        """The style of an end of a wait."""
 
     @abc.abstractmethod
     def of_box(self, state: DrawnState) -> BoxLight:
-        """How the box of a state is drawn."""
+        """The style of the box of a state."""
 
 
 @dataclass(frozen=True)
 class Standing(Lights):
-    """Where an instance stands, to be lit in the picture.
+    """The position of an instance, highlighted in the picture.
 
     Attributes:
         state: The current state.
         allowed: The tools that may be called now.
         visited: States that were left before.
-        why_not: Why other tools of the state may not be called now.
-        taken: Where a tool with several edges out of the state would lead now.
-        waits_for: What has to come before it continues, in words, such as a decision or an event; None while nothing is waited for.
-        told: Lines that are written below the picture; the first is a heading.
+        why_not: The reason for each other tool of the state that may not be called now.
+        taken: The target state of a tool with several edges out of the state.
+        waits_for: What it waits for, in words, such as a decision or an event; None if it does not wait.
+        told: Lines below the picture; the first is a heading.
     """
 
     state: str

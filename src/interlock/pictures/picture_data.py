@@ -1,6 +1,6 @@
-"""What is drawn of a workflow: its states and what may be called in each, as plain data and as Mermaid.
+"""The drawing of a workflow as plain data and as Mermaid: its states and the tools of each.
 
-Terminal, notebook and documents draw from this one model, so that they cannot disagree.
+Terminal, notebook and documents use this one model, so that they cannot disagree.
 """
 
 import datetime as dt
@@ -47,9 +47,7 @@ class DrawnEdge:
         """When it is taken, in words: `if is_large`, `otherwise`."""
         if self.guard is None:
             return "otherwise" if self.is_otherwise else None
-        holds = (
-            self.guard if self.guard == "guarded" else f"if {self.guard}"
-        )  # one without a name can only be said to be there
+        holds = self.guard if self.guard == "guarded" else f"if {self.guard}"  # a guard without a name
         return f"otherwise {holds}" if self.is_otherwise else holds
 
     def to_json(self) -> JsonObject:
@@ -164,7 +162,7 @@ class Drawing:
         yield "stateDiagram-v2"
         for state in self.states:
             reads = [edge.tool for edge in state.edges if not edge.moves]
-            # Mermaid breaks lines of a state's text at <br/> only, and names with dots or dashes must be behind an id.
+            # Mermaid breaks lines of a state's text only at <br/>, and names with dots or dashes need an id.
             text = "<br/>".join([_quoted(state.name), *(f"<small>{_quoted(tool)}</small>" for tool in reads)])
             yield f'    state "{text}" as {ids[state.name]}'
         for state in self.states:
@@ -242,7 +240,7 @@ def _edge(edge: Edge, is_otherwise: bool) -> DrawnEdge:
 
 
 def asked(rule: Approval) -> str:
-    """Who is asked first, in a few words: "confirmation", "approval by supervisor within 24 h"."""
+    """The first stage of an approval, in a few words: "confirmation", "approval by supervisor within 24 h"."""
     if rule.confirmation:
         words = "confirmation"
     elif rule.count > 1:
@@ -274,7 +272,7 @@ def _name_of(guard: Callable[..., Any] | None) -> str | None:
 
 
 def moment_in_words(within: Within) -> str:
-    """A deadline that is no duration: the moment, or what the function is called that gives it."""
+    """A deadline that is not a duration, in words: the moment, or the name of its function."""
     if isinstance(within, dt.datetime):
         return f"{within:%Y-%m-%d %H:%M}"
     name = getattr(within, "__name__", type(within).__name__)

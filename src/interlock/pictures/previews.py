@@ -1,7 +1,7 @@
-"""What a preview tells of, as lines and as changes of single fields: the same in a card, in a terminal and in the console.
+"""A preview as lines and as changes of single fields, for the card, the terminal and the console.
 
-A preview is any JSON. These mappings are read as changes, at its top or under any name: `{"before": a, "after": b}`, `{"from": a, "to": b}`,
-`{"old": a, "new": b}`, `{"added": a}` and `{"removed": a}`. Everything else is shown as it is, a line for each field.
+A preview is any JSON. These mappings are changes, at the top or under any name: `{"before": a, "after": b}`, `{"from": a, "to": b}`,
+`{"old": a, "new": b}`, `{"added": a}` and `{"removed": a}`. Everything else is shown unchanged, a line for each field.
 """
 
 import json
@@ -14,7 +14,7 @@ _PAIRS = (("before", "after"), ("from", "to"), ("old", "new"))
 
 @dataclass(frozen=True)
 class Change:
-    """One field before and after; None where it is not there."""
+    """One field before and after; None if it is absent."""
 
     path: str
     before: str | None
@@ -22,18 +22,18 @@ class Change:
 
     @property
     def words(self) -> str:
-        """What becomes of it: `3 → 4`, `+ 4` or `- 3`."""
+        """The change in words: `3 → 4`, `+ 4` or `- 3`."""
         if self.before is None:
             return f"+ {self.after}"
         return f"- {self.before}" if self.after is None else f"{self.before} → {self.after}"
 
 
 def changes(preview: Any) -> list[Change]:
-    """The changes that a preview tells of; none where it tells of none."""
+    """The changes in a preview."""
     found = [] if not isinstance(preview, Mapping) else list(_found(preview, ""))
     beginnings = {one.path.partition(".")[0] for one in found}
     if len(found) > 1 and len(beginnings) == 1 and all("." in one.path for one in found):
-        # What all of them begin with tells none of them apart.
+        # Drop the common prefix of the paths, which distinguishes none of them.
         return [replace(one, path=one.path.partition(".")[2]) for one in found]
     return found
 
@@ -41,12 +41,12 @@ def changes(preview: Any) -> list[Change]:
 def preview_lines(
     preview: Any, path: str = "", *, write: Callable[[Any], str] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """The lines of a preview: the path of a field, which is empty at the top, and what becomes of it or what it is.
+    """The lines of a preview: the path of a field, which is empty at the top, and its change or value.
 
     Args:
-        preview: What a tool shows of a call.
+        preview: The preview of a call.
         path: The names that lead to it.
-        write: How a value is written; `plain_of` by default.
+        write: Formats a value; `plain_of` by default.
     """
     write = write or plain_of
     if isinstance(preview, Mapping) and (told := _told(preview, path, write)) is not None:
@@ -63,7 +63,7 @@ def preview_lines(
 
 
 def plain_of(value: Any) -> str:
-    """A value as a person reads it: text as it is, everything else as JSON."""
+    """A value for people: text unchanged, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -77,7 +77,7 @@ def _found(value: Mapping[str, Any], path: str) -> Iterator[Change]:
 
 
 def _told(value: Mapping[str, Any], path: str, write: Callable[[Any], str]) -> list[Change] | None:
-    """The changes that a mapping itself tells of; None where it is none of the known shapes."""
+    """The changes that a mapping represents; None if it has none of the known shapes."""
     for before, after in _PAIRS:
         if set(value) == {before, after}:
             return list(_between(value[before], value[after], path, write))

@@ -1,4 +1,4 @@
-"""What came of proving a claim, as a picture: the workflow with the path lit that breaks the claim."""
+"""The picture of a proof: the workflow with the path that breaks the claim highlighted."""
 
 from ..rules.claims.checker import Proof, Verdict
 from ..rules.claims.paths import Step, StepKind
@@ -10,11 +10,11 @@ from .picture_data import Drawing
 
 
 def picture_of_proof(definition: Definition, proof: Proof) -> Picture:
-    """The picture of a workflow with the path lit that breaks a claim; nothing is lit when no path does.
+    """Draw a workflow with the path that breaks a claim highlighted, if there is one.
 
     Args:
         definition: The workflow.
-        proof: What came of proving the claim.
+        proof: The proof of the claim.
     """
     path = proof.counterexample
     if path is None:

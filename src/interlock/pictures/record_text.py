@@ -1,4 +1,4 @@
-"""What a record of the audit trail says, in a few words for a person; timelines have their own."""
+"""Describes a record of the audit trail in a few words; timelines have their own texts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from ..tools.errors import InterlockError
 
 
 def what_of(record: AuditRecord) -> str:
-    """What came of it: where it led, why it was refused, what was decided."""
+    """The result: the new state, the reason of a refusal, or the decision."""
     payload = record.payload
     if payload is None:
         return "erased; the digest of it stands"
@@ -25,7 +25,7 @@ def _started(record: AuditRecord, payload: Mapping[str, Any]) -> str:
 
 
 def reason_of(error: Mapping[str, Any]) -> str:
-    """Why something was not done, without what the model was told to do next."""
+    """Why something was not done, without the advice for the model."""
     details = error.get("details") or {}
     if details.get("problems"):
         return "; ".join(

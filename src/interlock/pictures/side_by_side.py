@@ -1,4 +1,4 @@
-"""The conversation and the workflow's state, side by side: visibly two things, kept in two places."""
+"""The conversation and the workflow's state side by side, which shows that they are stored separately."""
 
 import json
 import textwrap
@@ -20,11 +20,11 @@ _LETTERS = 58
 
 @dataclass(frozen=True)
 class SideBySide:
-    """What was said, and what is so."""
+    """A conversation and the state of its workflow."""
 
     messages: tuple[AnyMessage, ...]
     standing: JsonObject
-    """The instance's snapshot, as on the wire."""
+    """The instance's snapshot in wire form."""
 
     @property
     def svg(self) -> str:
@@ -87,12 +87,12 @@ class SideBySide:
 
 
 def side_by_side(messages: Sequence[AnyMessage], standing: JsonObject) -> SideBySide:
-    """Put a conversation beside where its workflow stands."""
+    """Put a conversation beside the state of its workflow."""
     return SideBySide(tuple(messages), standing)
 
 
 def words_of(message: BaseMessage) -> str:
-    """What a message says, in a line: also what it calls, and of a tool's answer what came of the call."""
+    """A message in one line: its text and calls, or the result of a tool's answer."""
     if isinstance(message, AIMessage) and message.tool_calls:
         called = ", ".join(
             f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})" for call in message.tool_calls
@@ -119,6 +119,6 @@ def _answer(text: str) -> str:
 
 
 def _wrapped(text: str, most: int) -> list[str]:
-    # A line feed is told as a blank: what somebody said begins no line of its own.
+    # A line feed becomes a blank, so that untrusted text cannot start a line.
     lines = textwrap.wrap(terminal(text), _LETTERS, subsequent_indent="    ") or [""]
     return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: _LETTERS - 1] + "…"]

@@ -1,7 +1,7 @@
-"""The picture of a workflow as SVG: states as boxes with what stays in them, arrows with what leads on, and where one stands.
+"""Draws a workflow as SVG: states as boxes with their reads, edges as arrows, and the current state.
 
-It is to look the same in JupyterLab, in VS Code, on GitHub and on nbviewer: presentation attributes only, no style sheet, script,
-marker or font of its own, an opaque background, and nothing that only a colour tells.
+It must look the same in JupyterLab, in VS Code, on GitHub and on nbviewer: only presentation attributes, no style sheet, script,
+marker or font of its own, an opaque background, and no information by colour alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,9 @@ _MARGIN = 18.0
 _TITLE_SIZE, _ROW_SIZE, _NOTE_SIZE = 14.0, 12.0, 11.0
 _ROW, _HEAD, _PAD = 18.0, 30.0, 12.0
 STEPS = "Steps"
-"""The heading of steps that are below a picture."""
+"""The heading of the steps below a picture."""
 _PERSON = 13.0
-"""How wide the sign is that stands for a person who decides."""
+"""The width of the symbol for a person who decides."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where the parts of lines that are below each other begin, from their left, and how wide all of it is."""
+    """The left offsets of the columns of aligned lines, and the total width."""
 
     asked: float
     note: float
@@ -69,7 +69,7 @@ class _Columns:
 
     @classmethod
     def of(cls, lines: Sequence[_Line]) -> "_Columns":
-        # A bold text is a little wider, and nothing is to move when it is lit.
+        # Bold text is a little wider; reserve the width, so that nothing moves when a line is highlighted.
         longest = max(
             (text_width(line.text, _ROW_SIZE) * 1.06 for line in lines if line.asked or line.note), default=0.0
         )
@@ -87,12 +87,12 @@ def to_svg(drawing: Drawing, lights: Lights | None = None, theme: Theme | None =
     """Draw a workflow.
 
     Args:
-        drawing: What is drawn.
-        lights: What is lit in it; nothing without it.
-        theme: In which colours; by default those that were chosen with `use_theme`.
+        drawing: The workflow.
+        lights: The highlights, if any.
+        theme: The colours; by default those chosen with `use_theme`.
 
     Returns:
-        A whole SVG document, the same text for the same input on every machine.
+        A complete SVG document, the same text for the same input on every machine.
     """
     arrows = _arrows(drawing, lights)
     inside = {state.name: _inside(state, lights) for state in drawing.states}
@@ -103,7 +103,7 @@ def to_svg(drawing: Drawing, lights: Lights | None = None, theme: Theme | None =
     head = 26.0
     legend = _legend(drawing)
     caption = () if lights is None else tuple(lights.caption)
-    # At least as wide as what is written above and below the picture.
+    # At least as wide as the text above and below the picture.
     below = max([_legend_width(legend), *(text_width(line, _ROW_SIZE) for line in caption)])
     wide = max(layout.width, text_width(title, 15) + 60, below)
     foot = len(caption) * _ROW + (8 if caption else 0)
@@ -144,13 +144,13 @@ def to_svg(drawing: Drawing, lights: Lights | None = None, theme: Theme | None =
 
 
 def text_width(text: str, size: float) -> float:
-    """About how wide a text is in the fonts that browsers take for Helvetica."""
+    """The approximate width of a text in the fonts that browsers use for Helvetica."""
     narrow, wide = set("iljtfrI.,:;'|!()[] "), set("mwMWOQGC@%&")
     units = sum(0.33 if letter in narrow else 0.86 if letter in wide else 0.58 for letter in text)
     return units * size
 
 
-# What is written
+# Text
 
 
 def _inside(state: DrawnState, lights: Lights | None) -> list[_Line]:
@@ -232,7 +232,7 @@ def _legend_width(rows: Iterable[tuple[str, str, str]]) -> float:
     return sum(text_width(word, _NOTE_SIZE) + 34 for _, _, word in rows)
 
 
-# How it is drawn
+# Drawing
 
 
 def _box(x: float, y: float, size: Size, *, state: DrawnState, lines: Sequence[_Line], light: BoxLight) -> list[str]:
@@ -324,10 +324,9 @@ def _arrow(points: Sequence[tuple[float, float]], *, lit: bool, dim: bool) -> li
 
 
 def _leans(points: Sequence[tuple[float, float]]) -> list[float]:
-    """How far a line leans sideways at each of its points: upright at its ends and where it turns, and else as it continues.
+    """The slope of a line at each of its points: vertical at its ends and turning points, else from its neighbours.
 
-    Three times the smaller of the two slopes beside a point is as much as a cubic curve takes without swinging out (Fritsch and
-    Carlson 1980).
+    A cubic curve stays monotone up to three times the smaller of the two adjacent slopes (Fritsch and Carlson 1980).
     """
     slopes = [
         (right - left) / (lower - upper) if lower != upper else 0.0

@@ -114,7 +114,7 @@ class Timeline:
 
 
 def timeline_of(workflow: str, workflow_id: str, records: Sequence[AuditRecord]) -> Timeline:
-    """Tell an instance's story from its audit trail; records whose payload was erased tell only what happened, not what of."""
+    """Make the timeline of an instance from its audit trail; a record with an erased payload shows only its kind."""
     asked: dict[str, int] = {}
     entries: list[Entry] = []
     state, before = "", records[0].recorded_at if records else 0

@@ -1,4 +1,4 @@
-"""The steps of a run in words: what was said, proposed, denied, asked and carried out."""
+"""The steps of a run in words: messages, proposals, denials, requests and executions."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ _LETTERS = 72
 
 
 def steps_of(definition: Definition, messages: Sequence[AnyMessage], known: int) -> Iterator[str]:
-    """What each message after the first `known` ones tells, a line for each call and each answer."""
+    """Describe the messages after the first `known` ones, a line for each call and each answer."""
     names = {call["id"]: call["name"] for one in messages if isinstance(one, AIMessage) for call in one.tool_calls}
     for message in messages[known:]:
         match message:
@@ -38,7 +38,7 @@ def steps_of(definition: Definition, messages: Sequence[AnyMessage], known: int)
 
 
 def waits_of(value: Any) -> str:
-    """What an interrupt waits for, and from whom."""
+    """The decision or event that an interrupt waits for, and who has to supply it."""
     if not isinstance(value, Mapping):
         return line(str(value))
     if value.get("type") == "wait":

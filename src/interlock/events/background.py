@@ -1,4 +1,4 @@
-"""Asynchronous work beside a program that is not asynchronous."""
+"""Runs asynchronous work in a thread, for synchronous programs."""
 
 import asyncio
 import threading
@@ -11,11 +11,11 @@ logger = logger_of("interlock.events")
 
 
 class Background:
-    """A coroutine in its own event loop, in its own thread, until it is told to stop.
+    """Runs a coroutine in its own event loop and thread until `stop`.
 
     Args:
-        name: The thread's.
-        work: Given the event that tells it to stop.
+        name: The name of the thread.
+        work: Takes the event that asks it to stop.
     """
 
     def __init__(self, name: str, work: Callable[[asyncio.Event], Any]) -> None:
@@ -28,16 +28,16 @@ class Background:
         self._failure: BaseException | None = None
 
     def start(self) -> None:
-        """Begin; returns when the loop runs."""
+        """Start the thread; returns when the loop runs."""
         self._thread = threading.Thread(target=self._main, name=self._name, daemon=True)
         self._thread.start()
         self._ready.wait()
 
     def stop(self) -> None:
-        """Tell it to stop and wait until it has.
+        """Ask it to stop, and wait for its end.
 
         Raises:
-            Exception: What it broke with, if it did.
+            Exception: The error with which the work failed.
         """
         if self._thread is None or self._loop is None or self._stop is None:
             return

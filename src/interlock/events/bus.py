@@ -1,4 +1,4 @@
-"""What a bus is: where the relay publishes, and where subscriptions take events from."""
+"""The bus protocol: the relay publishes to it, and subscriptions receive events from it."""
 
 import asyncio
 import inspect
@@ -85,7 +85,7 @@ class Bus(Protocol):
         ...
 
     async def __aenter__(self) -> Self:
-        """Connect; opening it again while it is open counts, and the last one to leave disconnects."""
+        """Connect. Entries are counted, and the last exit disconnects."""
         ...
 
     async def __aexit__(
@@ -115,7 +115,7 @@ def message_of(
 
 
 def message_of_text(text: str, *, wire: WireFormat, prefix: str, schema_base: str | None = None) -> Message:
-    """As `message_of`, of an event that is there as JSON text already, as in the outbox."""
+    """As `message_of`, for an event that is already JSON text, as in the outbox."""
     event: dict[str, Any] = json.loads(text)
     if wire is WireFormat.STRUCTURED:
         body = canonical_json(cloudevents.structured(event, schema_base=schema_base)).encode()
@@ -126,7 +126,7 @@ def message_of_text(text: str, *, wire: WireFormat, prefix: str, schema_base: st
         if wire is WireFormat.BINARY:
             headers = cloudevents.headers(event, prefix=prefix, schema_base=schema_base)
     trace_id, workflow_id, event_id = event["traceId"], event["workflowId"], event["eventId"]
-    # Plain: not every broker takes every character in a header, and nothing may break out of one.
+    # Encoded: not every broker accepts every character in a header, and a value must not break out of one.
     plain = cloudevents.all_plain((trace_id, workflow_id, tenant_in(event["metadata"])))
     headers["traceparent"] = cloudevents.traceparent(trace_id, event_id)
     headers["interlock-trace-id"], headers["interlock-workflow-id"], headers["interlock-tenant"] = plain
@@ -134,7 +134,7 @@ def message_of_text(text: str, *, wire: WireFormat, prefix: str, schema_base: st
 
 
 async def handle(handler: Handler, message: Message) -> None:
-    """Give a message to a handler, whether it is asynchronous or not; a synchronous one runs off the event loop."""
+    """Pass a message to a handler; a synchronous handler runs in a thread."""
     if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
         await handler(message)
     else:

@@ -1,7 +1,7 @@
-"""CloudEvents 1.0: the same event as one JSON document (structured), or as a body beside headers (binary).
+"""CloudEvents 1.0: an event as one JSON document (structured), or as a body with headers (binary).
 
-In both, the data is Interlock's own wire shape, whole: who reads it needs nothing else. `id`, `source`, `type`, `subject`
-(the workflow ID) and `time` say the same again in the standard's words; `traceid` and `tenant` are extension attributes.
+In both, the data is Interlock's complete wire shape, so a consumer needs nothing else. `id`, `source`, `type`, `subject`
+(the workflow ID) and `time` repeat its values as standard attributes; `traceid` and `tenant` are extension attributes.
 """
 
 import functools
@@ -22,10 +22,10 @@ SPEC_VERSION = "1.0"
 STRUCTURED = "application/cloudevents+json"
 JSON_TYPE = "application/json"
 PREFIXES = ("ce-", "ce_", "cloudEvents_", "cloudEvents:")
-"""How the protocol bindings begin their headers: HTTP and NATS, Kafka, AMQP."""
+"""The header prefixes of the protocol bindings: HTTP and NATS, Kafka, AMQP."""
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _PLAIN = re.compile(r"[!#$&-~]*")
-"""The same, to see quickly that nothing has to be encoded."""
+"""A fast check that no character needs encoding."""
 _REFERENCE = re.compile(r"[A-Za-z0-9_.\-/:@?&=+$,;~%]*")
 _REQUIRED = ("id", "source", "type")
 _ATTRIBUTES = ("specversion", "id", "source", "type", "time", "traceid", "tenant", "subject", "dataschema")
@@ -62,10 +62,10 @@ def structured(wire: Mapping[str, Any], *, schema_base: str | None = None) -> Js
 
 
 def headers(wire: Mapping[str, Any], *, prefix: str = "ce-", schema_base: str | None = None) -> dict[str, str]:
-    """The headers that go beside an event in Interlock's wire shape (binary).
+    """The headers for an event in Interlock's wire shape (binary).
 
-    Values are percent-encoded where they hold anything but printable ASCII, as the HTTP binding has it, so that nothing in an
-    event can break out of its header.
+    Values with anything but printable ASCII are percent-encoded, as in the HTTP binding, so that no value can break out of its
+    header.
     """
     names = _header_names(prefix)
     named = attributes(wire, schema_base=schema_base)
@@ -73,12 +73,12 @@ def headers(wire: Mapping[str, Any], *, prefix: str = "ce-", schema_base: str | 
 
 
 def plain(value: str) -> str:
-    """A value that any broker takes in a header."""
+    """Encode a value so that every broker accepts it in a header."""
     return value if _PLAIN.fullmatch(value) else quote(value, safe=_PRINTABLE)
 
 
 def all_plain(values: Collection[str]) -> Collection[str]:
-    """As `plain`, of several values: looked at together first, for there is hardly ever anything to encode."""
+    """As `plain`, for several values; checks them together first, because they rarely need encoding."""
     return values if _PLAIN.fullmatch("".join(values)) else [plain(value) for value in values]
 
 
@@ -96,13 +96,13 @@ def to_binary(
 
 
 def read(body: bytes | str, beside: Mapping[str, Any] | None = None) -> EventEnvelope:
-    """Read an event in any of the forms that it may come in: Interlock's wire shape, or CloudEvents, structured or binary.
+    """Parse an event in any supported form: Interlock's wire shape, or CloudEvents, structured or binary.
 
-    A CloudEvent of somebody else's, whose data is not Interlock's wire shape, is read as an event of that type whose own fields
-    are the data; its `subject` is the workflow ID.
+    A foreign CloudEvent, whose data is not Interlock's wire shape, becomes an event of that type with the data as its own fields;
+    its `subject` is the workflow ID.
 
     Raises:
-        InvalidInput: It is none of them.
+        InvalidInput: It has none of these forms.
     """
     document = json_object(body)
     named = _in_headers(beside or {})
@@ -117,7 +117,7 @@ def read(body: bytes | str, beside: Mapping[str, Any] | None = None) -> EventEnv
 
 
 def traceparent(trace_id: str, event_id: str) -> str:
-    """The W3C trace context of an event: the same trace for all events of one instance, its own parent for each."""
+    """The W3C trace context of an event: one trace for all events of an instance, with a separate parent for each."""
     return f"00-{_trace_digest(trace_id)}-{hashlib.sha256(event_id.encode()).hexdigest()[:16]}-01"
 
 
@@ -134,7 +134,7 @@ def _reference(source: str) -> str:
 
 @functools.cache
 def _header_names(prefix: str) -> Mapping[str, str]:
-    """What the attributes are called as headers; the type of the content has its own header in every binding."""
+    """The header names of the attributes; the content type has its own header in every binding."""
     return {name: f"{prefix}{name}" for name in _ATTRIBUTES} | {"datacontenttype": "content-type"}
 
 

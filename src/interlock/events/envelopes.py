@@ -1,4 +1,4 @@
-"""Reading envelopes, saying where they come from, and answering one event with another."""
+"""Parses envelopes, reads their source and tenant, and makes an event that answers another."""
 
 import datetime as dt
 import json
@@ -10,7 +10,7 @@ from ..tools.events import Event, EventEnvelope, moment_of, timestamp
 from ..tools.ids import EventId, derive
 
 UNKNOWN_SOURCE = "/"
-"""The source of an event that does not say where it comes from."""
+"""The source of an event without one."""
 
 
 def source_of(envelope: EventEnvelope) -> str:
@@ -85,7 +85,7 @@ def reply(
         metadata: More about its origin.
         now: When it occurred; now by default.
     """
-    # What the answer wakes links to what asked.
+    # The instance that the answer wakes links to the one that asked.
     trace = {"trace": to.metadata["trace"]} if to.metadata.get("trace") else {}
     return EventEnvelope.wrap(
         event,

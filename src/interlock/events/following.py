@@ -1,4 +1,4 @@
-"""The path of one trace: from the tool call over outbox and broker into the inbox and the workflow that it woke."""
+"""Follows one trace: from the tool call through outbox and broker to the inbox and the workflow that it woke."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _SHOWN = {AuditKind.TRANSITION, AuditKind.EVENT_OUT, AuditKind.EVENT_IN, AuditKi
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One step on the way."""
+    """One step of a trace."""
 
     at: int
     """Microseconds since 1970 UTC, by the database's clock."""
@@ -65,7 +65,7 @@ def trace_of(store: WorkflowStore, reference: str) -> str | None:
 
 
 def follow(store: WorkflowStore, trace_id: str) -> list[Hop]:
-    """Every hop of a trace, oldest first; of other instances that its events woke, what those events did there."""
+    """Every hop of a trace, oldest first; for other instances that its events woke, only the effects of those events."""
     with store.read() as connection:
         sent = outbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)[::-1]
         received = inbox_rows.listing(connection, trace_id=trace_id, limit=LIMIT)[::-1]
@@ -91,7 +91,7 @@ def follow(store: WorkflowStore, trace_id: str) -> list[Hop]:
 
 
 _ORDER = ["started", "received", "counted", "tool", "moved", "emitted", "waits", "pending", "dead", "published"]
-"""What is shown first of that which happened in one transaction: the cause before what it led to."""
+"""The order of hops within one transaction: causes before effects."""
 
 
 def _out(event: outbox_rows.OutboxEvent) -> Iterable[Hop]:

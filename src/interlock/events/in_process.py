@@ -1,4 +1,4 @@
-"""The bus that needs no set-up: subscriptions in this process, called one after another."""
+"""The bus without any set-up: it calls the subscriptions of this process one after another."""
 
 import asyncio
 import contextlib

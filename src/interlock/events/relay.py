@@ -1,10 +1,10 @@
-"""The outbox relay: takes committed events out of the database and hands them to a bus.
+"""The outbox relay: reads committed events from the database and publishes them to a bus.
 
-Nothing is published before its transaction has committed, for before that the relay cannot see it; nothing is forgotten after,
-for an event counts as published only when the bus has said so. In between lies the chance that it is published twice.
+It never publishes an event before its transaction commits, because it cannot see it. It never loses one, because an event counts
+as published only after the bus acknowledged it. A crash between the two publishes the event twice.
 
-With a database server, while one batch is being published the one before it is written down and the one after it is claimed, in one
-transaction. A lane that stopped in one batch is left out of the next, so that an instance's events keep their order.
+With a database server, one transaction records the previous batch and claims the next one while a batch is published. A lane that
+stopped in one batch is left out of the next, so that an instance's events keep their order.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ class Round:
     """Why the bus could not be reached; what was claimed and not published is free again."""
 
     def add(self, other: "Round") -> None:
-        """Count another one as well."""
+        """Add the counts of another round."""
         self.claimed += other.claimed
         self.published += other.published
         self.retrying += other.retrying
@@ -88,37 +88,37 @@ class Round:
 
 @dataclass
 class _Lane:
-    """One instance's events of a batch, in their order, and what became of them."""
+    """One instance's events of a batch, in order, and their results."""
 
     workflow_id: str
     events: list[DueEvent] = field(default_factory=list)
     published: int = 0
-    """How many of them, from the first on."""
+    """The number of published events, from the first on."""
     wheres: dict[str, list[int]] = field(default_factory=dict)
-    """The positions of those by where they went."""
+    """The positions of the published events, by destination."""
     refused: str | None = None
-    """Why the bus did not take the one after those."""
+    """Why the bus refused the next event."""
     unavailable: BusUnavailable | None = None
 
     @property
     def stopped(self) -> bool:
-        """Whether something is left."""
+        """Whether events are left."""
         return self.published < len(self.events)
 
 
 @dataclass
 class _Batch:
-    """Events whose lanes this relay holds under a name that is this batch's alone."""
+    """Events whose lanes this relay has leased under an owner name unique to this batch."""
 
     owner: str
     lanes: dict[str, _Lane]
     full: bool
     """Whether there may be more in the outbox."""
     until: float
-    """When it must begin nothing more, by the event loop's clock."""
+    """The event loop's time after which no publication may start."""
 
     def leave_out(self, lanes: list[_Lane]) -> None:
-        """Take out what must wait, for what comes before it did not go through."""
+        """Remove lanes whose earlier events were not published."""
         for lane in lanes:
             self.lanes.pop(lane.workflow_id, None)
 
@@ -154,7 +154,7 @@ class Relay:
         self.options = options or RelayOptions()
         self._ahead = store.database.is_server
         self._left: set[str] = set()
-        """Claims that were never given back, because the database went away under them."""
+        """Owners of leases that were not released, because the database failed."""
 
     async def run_once(self) -> Round:
         """Claim one batch and publish it.
@@ -195,7 +195,7 @@ class Relay:
             total.unavailable = batch.unavailable
             if total.unavailable is None and following is not None and following.lanes:
                 published, batch = batch, following
-            else:  # Nothing is in progress: write it down, and look again.
+            else:  # Nothing is in progress: record the results, and claim again.
                 batch = await self._finish(batch, following, total, more=not stop.is_set())
                 published = None
         return total
@@ -203,7 +203,7 @@ class Relay:
     async def _publish_beside(
         self, batch: _Batch, before: _Batch | None, total: Round, *, ahead: bool
     ) -> _Batch | None:
-        """Publish a batch; meanwhile write down the one before it and, if asked to look ahead, claim the one after it."""
+        """Publish a batch; meanwhile record the previous one and, if `ahead`, claim the next one."""
         if before is None and not ahead:
             await self._publish(batch)
             return None
@@ -214,7 +214,7 @@ class Relay:
         return following
 
     async def _finish(self, batch: _Batch, following: _Batch | None, total: Round, *, more: bool) -> _Batch | None:
-        """Write down a batch, give back what was claimed after it, and claim what is due now unless the bus is away."""
+        """Record a batch, release the batch claimed after it, and claim due events unless the bus is unavailable."""
         ahead = more and total.unavailable is None
         return await self._in_store(
             lambda until: self._settle(total, batch, unused=following, ahead=ahead, until=until), batch, following
@@ -246,7 +246,7 @@ class Relay:
     # Publishing
 
     async def _publish(self, batch: _Batch) -> None:
-        """Publish what was claimed: lanes beside each other, the events of each one after another."""
+        """Publish a batch: lanes concurrently, the events of each lane in order."""
         reach(EventPoint.BEFORE_PUBLISH)
         lanes = iter([*batch.lanes.values()])
         at_once = min(self.options.at_once, len(batch.lanes))
@@ -254,7 +254,7 @@ class Relay:
         reach(EventPoint.AFTER_PUBLISH)
 
     async def _publish_lanes(self, lanes: Iterator[_Lane], until: float) -> None:
-        """Publish lane after lane of those that are left, together with others who do the same."""
+        """Publish the remaining lanes one by one, concurrently with other workers on the same iterator."""
         time = asyncio.get_running_loop().time
         for lane in lanes:
             for event in lane.events:
@@ -283,11 +283,11 @@ class Relay:
     # In the database
 
     async def _in_store(self, work: Callable[[float], T], *held: _Batch | None) -> T:
-        """Run a transaction, given until when a batch that it claims may be published.
+        """Run a transaction, with the time until which a batch that it claims may be published.
 
         Args:
             work: The transaction.
-            held: Batches whose lanes are held; should the database be away, they are given back when it is there again.
+            held: Leased batches; if the database fails, they are released when it is reachable again.
         """
         until = asyncio.get_running_loop().time() + self.options.lease / 2
         try:
@@ -299,7 +299,7 @@ class Relay:
     def _first_claim(self, until: float) -> _Batch:
         self.store.refuse_held()
         with self.store.read() as connection:
-            if not rows.any_pending(connection):  # a look that takes no lock, for this is asked many times a second
+            if not rows.any_pending(connection):  # a check without a lock, because it runs many times a second
                 return _Batch("", {}, full=False, until=until)
         with self.store.write() as connection:
             rows.enter_gate(connection)
@@ -320,15 +320,15 @@ class Relay:
         ahead: bool = False,
         until: float,
     ) -> _Batch | None:
-        """Write down what became of a batch and give its lanes back; then claim what comes next.
+        """Record the results of a batch and release its lanes; then claim the next batch.
 
         Args:
-            total: Where it is counted.
-            batch: Published, or tried; None for the first.
-            under_way: What is being published meanwhile; its lanes stay held, and what is claimed comes after it in them.
-            unused: Claimed, and not to be published.
+            total: Collects the counts.
+            batch: The batch after its publication; None for the first.
+            under_way: The batch that is being published; its lanes stay leased, and later events of them are claimed behind it.
+            unused: A claimed batch that will not be published.
             ahead: Whether to claim.
-            until: When what is claimed must begin nothing more.
+            until: The time after which no publication of the claimed batch may start.
         """
         after = under_way or unused
         counted = Round()
@@ -390,7 +390,7 @@ class Relay:
 
 
 class RelayThread:
-    """A relay in its own thread, for programs that are not asynchronous: `with RelayThread(relay): ...`."""
+    """A relay in its own thread, for synchronous programs: `with RelayThread(relay): ...`."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -407,7 +407,7 @@ class RelayThread:
 
 
 async def _both(publishing: Awaitable[None], storing: Awaitable[T]) -> tuple[None, T]:
-    """Wait for both, also when one of them fails: what is on its way to the bus is not left behind."""
+    """Wait for both, even if one fails, so that no publication is abandoned."""
     done = await asyncio.gather(publishing, storing, return_exceptions=True)
     for one in done:
         if isinstance(one, BaseException):

@@ -1,4 +1,4 @@
-"""Work that continues until the process is told to stop: SIGINT and SIGTERM end it after what is in progress is done."""
+"""Runs work until SIGINT or SIGTERM; work in progress is finished first."""
 
 import asyncio
 import signal
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 
 def until_stopped(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run `work`, which is given the event that tells it to stop."""
+    """Run `work`, which takes the event that asks it to stop."""
 
     async def run() -> None:
         stop = asyncio.Event()

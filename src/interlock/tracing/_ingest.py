@@ -1,4 +1,4 @@
-"""LangSmith's ingest protocol, as far as a client sends it: multipart or batch, plain or compressed, into runs and feedback."""
+"""Parses LangSmith's ingest protocol, as clients send it: multipart or batch, plain or compressed, into runs and feedback."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,19 +7,19 @@ from typing import Any
 from ..tools.errors import InvalidInput
 
 Operation = tuple[str, str, dict[str, Any]]
-"""What is to be done (`post`, `patch`, `feedback`), the id that it is about, and the fields."""
+"""The operation (`post`, `patch`, `feedback`), the id, and the fields."""
 
 _PARTS = frozenset({"inputs", "outputs", "events", "extra", "error", "serialized"})
 
 
 def decoded(body: bytes, encoding: str | None) -> bytes:
-    """The body as it was before it was compressed.
+    """Decompress a body.
 
     Args:
         encoding: The header `Content-Encoding`.
 
     Raises:
-        InvalidInput: It is compressed in a way that no LangSmith client uses.
+        InvalidInput: No LangSmith client uses this compression.
     """
     match (encoding or "identity").strip().lower():
         case "identity" | "":
@@ -43,7 +43,7 @@ def multipart(body: bytes, content_type: str) -> Iterator[Operation]:
     """Read a body of `POST /runs/multipart`: parts named `post.<id>`, `patch.<id>`, `<op>.<id>.<field>`, `feedback.<id>`.
 
     Raises:
-        InvalidInput: It is no multipart body.
+        InvalidInput: It is not a multipart body.
     """
     boundary = _boundary(content_type)
     whole: dict[tuple[str, str], dict[str, Any]] = {}
@@ -56,7 +56,7 @@ def multipart(body: bytes, content_type: str) -> Iterator[Operation]:
         name = _name(head.decode("utf-8", "replace"))
         pieces = name.split(".")
         if len(pieces) < 2 or pieces[0] not in {"post", "patch", "feedback"}:
-            continue  # attachments, and whatever a later client sends
+            continue  # attachments, and parts of later clients
         fields = whole.setdefault((pieces[0], pieces[1]), {"id": pieces[1]})
         content = content.removesuffix(b"\r\n")
         if len(pieces) == 2:
@@ -76,7 +76,7 @@ def batch(body: bytes) -> Iterator[Operation]:
 
 
 def single(operation: str, body: bytes, about: str | None = None) -> Operation:
-    """Read one run or one feedback that is sent by itself."""
+    """Read one run or one feedback from a single request."""
     fields = _object(body, "the body")
     return operation, str(about or fields.get("id")), fields
 

@@ -1,4 +1,4 @@
-"""The last door before LangSmith: a client that lets nothing out but what may go out."""
+"""A LangSmith client that masks everything before it is sent."""
 
 import threading
 from collections import OrderedDict
@@ -14,9 +14,9 @@ _TRACES_REMEMBERED = 64
 
 
 class GuardedClient:
-    """A LangSmith client, with what it is given masked first. Everything else is the client's own.
+    """A LangSmith client that masks runs before it sends them, and otherwise behaves like its base class.
 
-    Every run goes through it, whoever recorded it: a tracer, or a `@traceable` function that a tool calls.
+    It sees every run, whether a tracer recorded it or a `@traceable` function that a tool calls.
     """
 
     def __init__(self, client: Any, outgoing: Outgoing) -> None:
@@ -50,12 +50,12 @@ class GuardedClient:
                 extra = dict(guarded["extra"])
                 metadata = extra.pop("metadata", None) or {}
                 withheld = extra.pop("interlock_withheld", ())
-                runtime = extra.pop("runtime", None)  # LangSmith's own facts about this process
+                runtime = extra.pop("runtime", None)  # LangSmith's own metadata about this process
                 guarded["extra"] = {**mask.value(extra), "metadata": mask.metadata(metadata, withheld)}
                 if runtime is not None:
                     guarded["extra"]["runtime"] = runtime
         except Exception:
-            # A trace with a hole is better than one with a secret, or than a workflow that stops.
+            # An incomplete trace is better than a leaked secret or a stopped workflow.
             logger.exception("what goes out could not be masked, so nothing of it goes out")
             guarded.update(
                 inputs={"withheld": WITHHELD}, outputs=None, events=None, serialized=None, error=None, extra={}
@@ -72,7 +72,7 @@ class GuardedClient:
 
 
 def guarded(client: Any, outgoing: Outgoing | None = None) -> GuardedClient:
-    """The client, guarded; one that is guarded already stays as it is unless other things may go out."""
+    """Make a guarded client; returns a guarded client with the same `outgoing` unchanged."""
     if isinstance(client, GuardedClient):
         if outgoing is None or outgoing == client.outgoing:
             return client

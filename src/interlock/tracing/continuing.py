@@ -1,4 +1,4 @@
-"""Work that somebody else's trace leads to: a caller who says where in it they stand."""
+"""Continues the trace of a caller."""
 
 import contextlib
 import re
@@ -13,10 +13,10 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 @contextlib.contextmanager
 def continuing(traceparent: object) -> Iterator[None]:
-    """While work is done for a caller: records that are written meanwhile carry the caller's trace, and spans are below theirs.
+    """Run the block in the caller's trace: records get its trace reference, and spans become its children.
 
     Args:
-        traceparent: As the caller said it, in the form of W3C's header; anything else is left out. It says nothing of who calls.
+        traceparent: The caller's W3C header; an invalid value is ignored. It does not identify the caller.
     """
     if not isinstance(traceparent, str) or not _TRACEPARENT.fullmatch(traceparent):
         yield

@@ -1,4 +1,4 @@
-"""Examples for an evaluation, out of the audit trail: what a model proposed, and what a person made of it."""
+"""Makes examples for evaluations from the audit trail: a model's proposal and a person's decision."""
 
 import datetime as dt
 import uuid
@@ -94,7 +94,7 @@ def judged_proposals(
 
 @dataclass(frozen=True)
 class _Asked:
-    """An approval as it was asked for."""
+    """A requested approval."""
 
     record: AuditRecord
     payload: dict[str, Any]

@@ -1,7 +1,7 @@
-"""What may go out into a trace: secrets and sensitive fields are masked, and everything else can be narrowed down.
+"""Masks secrets and sensitive fields in traces, and lets applications restrict everything else.
 
-A trace leaves the house: it goes to a service, is kept there, and is read by people who may not see the database. So what
-goes out is decided at one place, for inputs, outputs, errors, metadata and events alike.
+A tracing service stores traces, and people read them who may not see the database. So one place decides what is sent, for
+inputs, outputs, errors, metadata and events.
 """
 
 import dataclasses
@@ -22,21 +22,21 @@ from pydantic import BaseModel
 from ..tools.redaction import MASK, Secrets, hide_fields, is_secret
 
 WITHHELD = "(withheld)"
-"""What is in place of conversation text that is kept out, and of values that are not on the allow-list."""
+"""Replaces withheld conversation text, and values that are not on the allow-list."""
 
 _DATA = frozenset({"args", "arguments", "data", "output", "initial_data", "edited_arguments", "correction"})
-"""Where the application's own values stand: what the allow-list is about."""
+"""The keys of the application's own values, to which the allow-list applies."""
 _TEXTS = frozenset({"content", "text", "reasoning_content", "refusal", "prompt", "prompts", "description", "preview"})
-"""Where the text of a conversation stands, in messages and in what models give."""
+"""The keys of conversation text, in messages and in the output of models."""
 _SHORT = 100
-"""Texts below this length are mostly names and ids, which come again and again."""
+"""Texts below this length are mostly names and ids, which repeat, so their results are cached."""
 _REMEMBERED = 2000
 _LONGEST_PARSED = 1_000_000
 _SECRET_TEXT = re.compile(
     r"(?P<keep>\b(?:bearer|basic)\s+|://[^\s:/@]+:|\b(?:password|passwd|secret|api[_-]?key|token)\s*[=:]\s*)"
     r"(?!\*\*\*)[^\s\"',;&@]{4,}"
     r"|\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}|\blsv2_[a-z]{2}_[A-Za-z0-9_]{16,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}"
-    # Only where such a token begins: text that begins one again and again is read once.
+    # Only at the start of a token, so that text with many possible starts is read once.
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"
     r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
     re.IGNORECASE,
@@ -84,8 +84,8 @@ def configure(outgoing: Outgoing) -> None:
 
 
 def default_outgoing() -> Outgoing:
-    """What `configure` said; otherwise everything but what is masked, without the conversation where the environment variable
-    `INTERLOCK_TRACE_CONVERSATION` is `false`.
+    """The value set by `configure`; by default everything except masked values, and without the conversation if the environment
+    variable `INTERLOCK_TRACE_CONVERSATION` is `false`.
     """
     if _default is not None:
         return _default
@@ -96,20 +96,20 @@ def default_outgoing() -> Outgoing:
 
 @dataclasses.dataclass
 class Memory:
-    """What is remembered while one trace goes out."""
+    """The state of masking for one trace."""
 
     learned: Secrets = dataclasses.field(default_factory=Secrets)
-    """Values that was in masked fields."""
+    """Values of masked fields."""
     seen: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
-    """What comes again and again, messages and tool definitions, as it was and as it went out."""
+    """Repeated messages and tool definitions: their original and masked forms."""
 
 
 class Mask:
-    """Makes of anything what may go out of it, as plain data.
+    """Converts anything to masked plain data.
 
     Args:
-        outgoing: What may.
-        memory: Of the trace; it adds to it.
+        outgoing: The rules.
+        memory: The state of the trace, which it extends.
     """
 
     def __init__(self, outgoing: Outgoing, memory: Memory) -> None:
@@ -122,30 +122,30 @@ class Mask:
         self._allow = None if outgoing.allow is None else frozenset(_plain(name) for name in outgoing.allow)
 
     def value(self, value: Any) -> Any:
-        """Inputs, outputs and whatever else is data."""
+        """Mask inputs, outputs and other data."""
         return self._twice(value)
 
     def text(self, text: str) -> str:
-        """An error, or another text by itself."""
+        """Mask an error or another single text."""
         if not self._outgoing.conversation:
-            # What an error quotes may be the conversation; what kind it is says the first word.
+            # An error may quote the conversation; its first word, the type, is enough.
             return re.match(r"[\w.]*", text)[0] + f"({WITHHELD})"  # type: ignore[index]
         return self._text(text)
 
     def metadata(self, values: Mapping[str, Any], withheld: Collection[str] = ()) -> dict[str, Any]:
-        """Metadata, without the names that are withheld."""
+        """Mask metadata, without the withheld names."""
         kept = {name: value for name, value in values.items() if name not in withheld}
         cleaned: dict[str, Any] = self._twice(kept)
         return cleaned
 
     def _twice(self, value: Any) -> Any:
-        """Cleaned, and again where a secret was first seen on the way: it may be quoted before the field that holds it."""
+        """Mask a value, and mask it again if it revealed a new secret, which may be quoted before its field."""
         before = len(self._learned)
         cleaned = self._clean(value, (), closed=False)
         return cleaned if len(self._learned) == before else self._clean(value, (), closed=False)
 
     def _clean(self, value: Any, path: tuple[str, ...], *, closed: bool) -> Any:
-        # The kinds that nearly everything is made of come first: this runs for every value of every run.
+        # The most common types come first, because this code runs for every value of every run.
         kind = type(value)
         if kind is str:
             return self._string(value, path, closed=closed)
@@ -180,7 +180,7 @@ class Mask:
             return self._mapping(fields, path, closed=closed)
         if hasattr(value, "node") and hasattr(value, "arg"):  # LangGraph's Send
             return self._mapping({"node": value.node, "arg": value.arg}, path, closed=closed)
-        # Whatever else it is, its own text may say anything.
+        # The text of any other object may contain anything.
         return f"<{type(value).__name__}>"
 
     def _mapping(self, value: Mapping[Any, Any], path: tuple[str, ...], *, closed: bool) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class Mask:
         before = len(self._learned)
         cleaned = self._fields(value, path, closed=closed)
         if len(self._learned) != before or len(self._memory.seen) > _REMEMBERED:
-            self._memory.seen.clear()  # what went out before may hold what is known to be a secret now
+            self._memory.seen.clear()  # cached forms may contain a value that is now known to be a secret
         self._memory.seen[known] = (value, cleaned)
         return cleaned
 
@@ -233,7 +233,7 @@ class Mask:
         return hidden
 
     def _told_by(self, value: Mapping[Any, Any]) -> str | None:
-        """The key of what a hidden field holds, where the field is told as a pair of name and value."""
+        """The key of a hidden field's value, if the field is a pair of name and value."""
         held = next((key for key in ("value", "values") if key in value), None)
         if held is None:
             return None
@@ -246,7 +246,7 @@ class Mask:
         return [self._clean(item, path, closed=closed) for item in items]
 
     def _said(self, item: Any, path: tuple[str, ...]) -> Any:
-        """One of the messages where their text is kept out: also the short forms, a text or a pair of role and text."""
+        """Mask one message without its text, also in the short forms: a text, or a pair of role and text."""
         match item:
             case str():
                 return WITHHELD
@@ -281,9 +281,9 @@ class Mask:
 
 
 def _identity(value: Mapping[Any, Any]) -> str | None:
-    """What tells that a mapping probably went out before: a message by its id, the definition of a tool by its name.
+    """The cache key of a mapping that is often repeated: a message by its id, a tool definition by its name.
 
-    Whether it is the same is then compared, which is much faster than masking it.
+    The caller compares the cached original with the value, which is much faster than masking it again.
     """
     inner = value.get("kwargs") if value.get("lc") == 1 else None
     if type(inner) is dict and type(inner.get("id")) is str:

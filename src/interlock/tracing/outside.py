@@ -1,4 +1,4 @@
-"""A command that is carried out from outside the graph, as it is traced: its own run, below whatever calls it."""
+"""Traces a command that is executed outside the graph, as a run below its caller."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,16 +18,16 @@ from .watch import watching
 logger = logger_of("interlock.tracing")
 
 Tell = Callable[[Mapping[str, Any]], None]
-"""Tells what came of the command: its result, as on the wire."""
+"""Takes the result of the command in wire form."""
 
 
 @contextlib.contextmanager
 def outside_call(facts: Mapping[str, Any], proposal: Mapping[str, Any]) -> Iterator[Tell]:
-    """Trace a command that no graph runs.
+    """Trace a command outside the graph.
 
     Args:
         facts: Metadata of the run.
-        proposal: What is to be carried out.
+        proposal: The proposal of the command.
     """
     run: Any = None
     metadata = {NODE_KIND: "execution", "langgraph_node": f"{proposal.get('state')}/{proposal.get('tool')}"}

@@ -1,4 +1,4 @@
-"""Where something is in a trace: kept with every audit record, so that one leads to the other."""
+"""The reference to a run in a trace, stored with every audit record."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class TraceReference:
     """OpenTelemetry's span, in the form of W3C's header `traceparent`."""
 
     def to_json(self) -> JsonObject:
-        """As it is in an audit record and in an event's metadata."""
+        """The reference as JSON, for audit records and event metadata."""
         values = {
             "trace": self.trace,
             "run": self.run,
@@ -38,7 +38,7 @@ class TraceReference:
 
     @classmethod
     def from_json(cls, data: Any) -> "TraceReference | None":
-        """Read what `to_json` gave; None of anything else, because it may come from another house."""
+        """Read the result of `to_json`; None for anything else, because another system may have written it."""
         if not isinstance(data, Mapping):
             return None
         names = {
@@ -53,14 +53,14 @@ class TraceReference:
 
     @property
     def began(self) -> dt.datetime | None:
-        """When the run began."""
+        """The start of the run."""
         try:
             return None if self.start_time is None else dt.datetime.fromisoformat(self.start_time)
         except ValueError:
             return None
 
     def url(self, client: Any = None) -> str | None:
-        """Where a person can look at the run. Asks LangSmith for the project's id, so it is made when somebody wants it.
+        """The address of the run for people. It requests the project's id from LangSmith, so it is computed only on demand.
 
         Args:
             client: A `langsmith.Client`; made from the environment by default.
@@ -82,9 +82,9 @@ class TraceReference:
 
 
 def runs_of(config: RunnableConfig) -> list[Any]:
-    """The runs that LangSmith tracers record for anyone who runs under this config; there is at most one per tracer.
+    """The current runs of the LangSmith tracers in this config, at most one per tracer.
 
-    They are found by the id that LangChain hands down, so it works with every tracer, and gives nothing where none listens.
+    They are found by the parent run id of LangChain, so it works with every tracer; without tracers it returns nothing.
     """
     manager = config.get("callbacks")
     run_id = getattr(manager, "parent_run_id", None)
@@ -95,7 +95,7 @@ def runs_of(config: RunnableConfig) -> list[Any]:
 
 
 def reference_of(config: RunnableConfig, traceparent: str | None = None) -> TraceReference | None:
-    """Where anyone who runs under this config is in a trace; None when nothing traces it."""
+    """The trace reference of the current run of this config; None without tracing."""
     for run in runs_of(config):
         if run.extra.get("__disabled"):
             continue

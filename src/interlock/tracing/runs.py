@@ -1,4 +1,4 @@
-"""One run of a workflow's graph, as it is traced: its name, its id before anything happens, and a tracer that knows workflows."""
+"""Traces one run of a workflow's graph: its name, an id known in advance, and a tracer for workflows."""
 
 import contextlib
 import datetime as dt
@@ -41,8 +41,8 @@ class GraphRun:
     """One call of a graph's `stream`.
 
     Attributes:
-        config: What to run the graph with.
-        reference: Where the run will be in a trace; known before it begins, so that what is decided first can say so.
+        config: The config for the graph.
+        reference: The trace reference of the run, known before it starts, so that earlier records can have it.
     """
 
     config: RunnableConfig | None
@@ -52,7 +52,7 @@ class GraphRun:
 
     @contextlib.contextmanager
     def before(self) -> Iterator[None]:
-        """While answers are taken, before the graph runs: what is recorded meanwhile belongs to this run."""
+        """Assign the records of the block to this run, while answers are processed before the graph runs."""
         token = current_trace.set(None if self.reference is None else self.reference.to_json())
         try:
             yield
@@ -121,7 +121,7 @@ _running: ContextVar[GraphRun | None] = ContextVar("interlock_graph_run", defaul
 
 
 def run_waits() -> None:
-    """Say that the graph that runs now was interrupted."""
+    """Mark the current run of the graph as interrupted."""
     run = _running.get()
     if run is not None:
         run.waits = True
@@ -138,17 +138,17 @@ def graph_run(
     workflow_id: Callable[[], str | None],
     cause: Callable[[], TraceReference | None],
 ) -> GraphRun:
-    """Prepare one run of a graph for being traced; where nobody traces, its config is what it was.
+    """Prepare the tracing of one run of a graph; without tracing, the config stays unchanged.
 
     Args:
-        config: What the graph is run with.
+        config: The config of the run.
         own: The graph's own config.
         workflow: The workflow's name.
         version: Its version.
-        resume: What it is resumed with, or None.
-        resumes: Whether it continues from where it stood, with an answer or without.
-        workflow_id: Gives the instance; asked only when somebody traces.
-        cause: Gives what the run continues from, or was woken by; asked only when somebody traces.
+        resume: The resume payload, or None.
+        resumes: Whether it resumes an interrupted run, with or without an answer.
+        workflow_id: Returns the instance; called only with tracing.
+        cause: Returns the run or event that this run continues; called only with tracing.
     """
     try:
         return _prepared(
@@ -238,7 +238,7 @@ def _root_facts(resume: Any, caused: TraceReference | None) -> dict[str, Any]:
 
 
 def decisions_in(resume: Any) -> list[str]:
-    """The kinds of decision in an answer, in whichever of the shapes that user interfaces send."""
+    """The kinds of decision in an answer, in any shape that user interfaces send."""
     match resume:
         case Mapping():
             kind = resume.get("type")
@@ -254,7 +254,7 @@ def decisions_in(resume: Any) -> list[str]:
 
 
 def tracers_of(callbacks: Any) -> list[LangChainTracer]:
-    """The LangSmith tracers that would record what runs with these callbacks; the one that the environment asks for included."""
+    """The LangSmith tracers of these callbacks, including the one that the environment enables."""
     handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
     found = [handler for handler in handlers if isinstance(handler, LangChainTracer)]
     if found:
@@ -268,7 +268,7 @@ def tracers_of(callbacks: Any) -> list[LangChainTracer]:
     enabled = tracing_is_enabled()
     if not enabled:
         return []
-    if enabled == "local":  # an evaluation that is to send nothing
+    if enabled == "local":  # an evaluation without uploads
         return [LangChainTracer(client=cast("Any", _Nowhere()))]
     context = get_tracing_context()
     parent = context.get("parent")
@@ -295,7 +295,7 @@ class _Nowhere:
 
 
 def with_tracers(callbacks: Any, replaced: Mapping[int, InterlockTracer]) -> Any:
-    """The callbacks with tracers of the workflow's own in the places of LangChain's, or beside the others."""
+    """Replace LangChain's tracers in the callbacks with the workflow's own, or add them."""
     if isinstance(callbacks, BaseCallbackManager):
         copied = callbacks.copy()
         copied.handlers = [replaced.get(id(handler), handler) for handler in callbacks.handlers]

@@ -1,19 +1,19 @@
-"""What a run is called and what is told of it: pure functions of what a node was given and what came of it."""
+"""Names and metadata of runs: pure functions of a node's input and result."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 NODE_KIND = "interlock"
-"""The name of the metadata that says which kind of node a run is: `state`, `reads`, `execution`, `approval` or `wait`."""
+"""The metadata key for the kind of node: `state`, `reads`, `execution`, `approval` or `wait`."""
 WORKFLOW = "workflow"
 OUTPUTS = "interlock_outputs"
-"""In a run's `extra`: what it is to show as its outputs, until the tracer puts it there."""
+"""Key of a run's `extra` that holds its outputs until the tracer moves them."""
 
 _APPROVAL = "/approval"
 
 
 def beginning(metadata: Mapping[str, Any], value: Any) -> str | None:
-    """What a node's run is called when it begins."""
+    """The initial name of a node's run."""
     kind, node, workflow = metadata.get(NODE_KIND), str(metadata.get("langgraph_node", "")), metadata.get(WORKFLOW)
     state, _, tool = node.removesuffix(_APPROVAL).partition("/")
     match kind:
@@ -28,9 +28,9 @@ def beginning(metadata: Mapping[str, Any], value: Any) -> str | None:
 
 
 def node_inputs(value: Any) -> dict[str, Any]:
-    """What a node's run shows that it was given: what a person asks for first, and not the whole conversation at every step.
+    """The displayed inputs of a node's run: the essential ones, and not the whole conversation at every step.
 
-    The conversation stands once per question to the model, in the model's own run.
+    The model's own run has the conversation once per request.
     """
     if not isinstance(value, Mapping):
         return {"input": value}
@@ -50,14 +50,14 @@ def node_inputs(value: Any) -> dict[str, Any]:
 
 
 def resumed(workflow: str, decisions: Iterable[str]) -> str:
-    """What a run is called that continues with an answer, by what was decided."""
+    """The name of a run that resumes with an answer, by the decision."""
     said = {"approve": "approved", "edit": "edited", "reject": "rejected", "respond": "answered"}
     told = list(dict.fromkeys(said.get(decision, decision) for decision in decisions))
     return f"{workflow}: resume ({', '.join(told)})" if told else f"{workflow}: resume"
 
 
 def outcome(proposal: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """What is told of a proposal that was answered: another name for its run, where it was denied, and its metadata."""
+    """The name and metadata for an answered proposal; the name is None unless it was denied."""
     tool = proposal.get("tool")
     told: dict[str, Any] = {
         "tool": tool,
@@ -76,7 +76,7 @@ def outcome(proposal: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str
 
 
 def place(channels: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of the workflow, by what a node tells the graph."""
+    """The state of the workflow in a node's channel updates."""
     told = {
         "state_after": channels.get("state"),
         "revision": channels.get("revision"),
@@ -91,5 +91,5 @@ def _proposal(value: Any) -> Mapping[str, Any]:
 
 
 def _joined(names: Any) -> str | None:
-    # LangSmith filters on metadata that are texts and numbers.
+    # LangSmith can filter only on texts and numbers.
     return None if names is None else ", ".join(map(str, names))

@@ -39,14 +39,14 @@ logger = logger_of("interlock.tracing")
 
 _UNKNOWN = "unknown"
 _TRUST = {name: place for place, name in enumerate(("user", "app", "record", "listed", "nowhere"))}
-"""The origins that `TrustedOrigins` tells, the most trusted one first; what another policy says counts as unknown."""
+"""The origins of `TrustedOrigins`, the most trusted one first; those of other policies count as unknown."""
 _OVERRIDES = frozenset({"edit", "reject", "respond"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _WAITING = (1, 10, 60, 300, 900, 3600, 14400, 86400, 604800)
 
 
 class _Instruments:
-    """The tracer and the instruments, made when something first listens."""
+    """The tracer and the instruments, created when a provider is first set."""
 
     def __init__(self, tracer_provider: Any = None, meter_provider: Any = None) -> None:
         from opentelemetry import metrics, trace  # noqa: PLC0415 -- an extra, imported when it is used
@@ -114,13 +114,13 @@ def _active() -> _Instruments | None:
 def _has_provider() -> bool:
     api = sys.modules.get("opentelemetry.trace"), sys.modules.get("opentelemetry.metrics")
     providers = (api[0] and api[0].get_tracer_provider(), api[1] and api[1].get_meter_provider())
-    # Until somebody sets one, the API answers with a proxy that goes nowhere.
+    # Without a provider, the API returns a proxy that drops everything.
     return any(provider is not None and "Proxy" not in type(provider).__name__ for provider in providers)
 
 
 @dataclass
 class GraphSpan:
-    """The span of one run of a graph; it is current only while the graph works, never while its caller does."""
+    """The span of one run of a graph; it is current only while the graph runs, never while its caller does."""
 
     span: Any
     workflow: str
@@ -129,12 +129,12 @@ class GraphSpan:
 
     @property
     def traceparent(self) -> str | None:
-        """Its place, in the form of W3C's header."""
+        """The W3C header of the span."""
         return _traceparent(self.span)
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
-        """Make it the parent of what begins meanwhile."""
+        """Make it the parent of spans that start in this block."""
         from opentelemetry import trace  # noqa: PLC0415
 
         with trace.use_span(self.span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
@@ -163,7 +163,7 @@ def graph_run(
     resumed: bool = False,
     caused_by: TraceReference | None = None,
 ) -> GraphSpan | None:
-    """Begin the span of one run of a graph; None when nothing listens."""
+    """Start the span of one run of a graph; None without a provider."""
     active = _active()
     if active is None:
         return None
@@ -190,7 +190,7 @@ def graph_run(
 
 @contextlib.contextmanager
 def below(reference: TraceReference) -> Iterator[None]:
-    """Let spans that begin meanwhile are below a span of somebody else's; where one is current already, below that one."""
+    """Make spans of this block children of a caller's span, or of the current span if there is one."""
     context = _span_context(reference) if listens() else None
     if context is None:
         yield
@@ -206,7 +206,7 @@ def below(reference: TraceReference) -> Iterator[None]:
 
 @contextlib.contextmanager
 def step(facts: Mapping[str, Any], metadata: Mapping[str, Any], value: Any) -> Iterator[str | None]:
-    """The span of one node's run. Gives its `traceparent`, or None when nothing listens."""
+    """The span of one node's run. Yields its `traceparent`, or None without a provider."""
     active = _active()
     if active is None:
         yield None
@@ -339,7 +339,7 @@ def _span_context(reference: TraceReference | None) -> Any:
         context = trace.SpanContext(
             int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(flags, 16))
         )
-    except ValueError:  # it came from another house
+    except ValueError:  # another system sent it
         return None
     return context if context.is_valid else None
 
@@ -351,7 +351,7 @@ def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
 def _failed(span: Any, error: BaseException) -> None:
     from opentelemetry import trace  # noqa: PLC0415
 
-    # The type alone: an exception's own text may hold what must not go out.
+    # Only the type: the text of an exception may contain data that must not be sent.
     span.set_attribute("error.type", type(error).__name__)
     span.set_status(trace.StatusCode.ERROR, type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""A LangSmith tracer that knows workflows: interrupts are no errors, every run says its state, nothing secret goes out."""
+"""A LangSmith tracer for workflows: interrupts are not errors, every run has its state, and secrets are masked."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,26 +43,26 @@ class InterlockTracer(LangChainTracer):
         self.facts = dict(facts or {})
         self.withheld = withheld
         self.about_root: tuple[UUID, Mapping[str, Any]] | None = None
-        """The run of the graph that this tracer was made for, and metadata of that run alone."""
+        """The id of the graph run for which this tracer was made, and metadata for that run only."""
 
     @classmethod
     def adopt(
         cls, tracer: LangChainTracer, *, facts: Mapping[str, Any], withheld: frozenset[str] = frozenset()
     ) -> "InterlockTracer":
-        """One that continues where another tracer stands: with its client, its project and the runs that it has open."""
+        """Make a tracer that replaces another one: with its client, its project and its open runs."""
         if isinstance(tracer, InterlockTracer):
             facts, withheld = {**tracer.facts, **facts}, tracer.withheld | withheld
         return cls(**_options(tracer), facts=facts, withheld=withheld)
 
     @property
     def outgoing(self) -> Outgoing:
-        """What may go out."""
+        """The masking rules."""
         client: GuardedClient = self.client
         return client.outgoing
 
     @override
     def copy_with_metadata_defaults(self, **defaults: Any) -> LangChainTracer:
-        # LangChain builds the copy with its own arguments only.
+        # LangChain copies a tracer with its own arguments only.
         copied = super().copy_with_metadata_defaults(**defaults)
         if isinstance(copied, InterlockTracer):
             copied.facts, copied.withheld, copied.about_root = self.facts, self.withheld, self.about_root
@@ -114,13 +114,13 @@ def _allowed_by(client: Any) -> Outgoing:
 
 
 def is_node(run: Any) -> bool:
-    """Whether a run is a workflow's node itself, and not something that ran inside it and inherited its metadata."""
+    """Whether a run is a workflow's node itself, and not an inner run that inherited its metadata."""
     metadata = run.extra.get("metadata") or {}
     return metadata.get(NODE_KIND) is not None and any(tag.startswith("graph:step:") for tag in run.tags or ())
 
 
 def bubbled(error: GraphBubbleUp) -> dict[str, Any]:
-    """What a run that was left by an interrupt (or by a command to a parent graph) gave, instead of an error."""
+    """The output of a run that ended with an interrupt or a command to a parent graph, instead of an error."""
     if isinstance(error, GraphInterrupt):
         raised = error.args[0] if error.args else ()
         return {
@@ -140,7 +140,7 @@ def _options(tracer: LangChainTracer) -> dict[str, Any]:
         "run_map": tracer.run_map,
         "order_map": tracer.order_map,
     }
-    # Of later releases of langchain-core; they are handed on where they are.
+    # Later releases of langchain-core have these; they are passed on if present.
     for name, attribute in {
         "address": "address",
         "metadata": "tracing_metadata",

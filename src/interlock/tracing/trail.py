@@ -1,4 +1,4 @@
-"""From a workflow to its traces, and from a trace to the audit records that were written under it."""
+"""Finds the traces of a workflow, and the audit records of a trace."""
 
 import json
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ _LOOKED_BACK = 20
 
 
 def reference_in(record: AuditRecord) -> TraceReference | None:
-    """Where in a trace a record was written; None when nothing was traced, or its payload was erased."""
+    """The trace reference of a record; None without tracing, or if its payload was erased."""
     return None if record.payload is None else TraceReference.from_json(record.payload.get("trace"))
 
 
 def last_reference(store: WorkflowStore, workflow_id: str) -> TraceReference | None:
-    """Where the last traced thing that was recorded of an instance stands: what a resume continues from."""
+    """The reference of an instance's last traced record, from which a resume continues."""
     statement = (
         sa.select(audit.c.payload)
         .where(audit.c.workflow_id == workflow_id)
@@ -63,7 +63,7 @@ def _is_of(record: AuditRecord, identity: str) -> bool:
 
 
 def _instances(connection: Connection, identity: str) -> Iterator[str]:
-    # Traces are indexed. Looking for a run reads payloads, which nobody does in a hurry.
+    # Traces are indexed; the search for a run reads payloads, which is slow but rare.
     indexed = sa.union(
         sa.select(audit.c.workflow_id).where(audit.c.trace_run == identity),
         sa.select(instances.c.workflow_id).where(instances.c.trace_id == identity),
@@ -76,7 +76,7 @@ def _instances(connection: Connection, identity: str) -> Iterator[str]:
 
 
 def _holding(connection: Connection, pattern: str) -> list[str]:
-    """The instances whose records hold a text in their payloads; the database cannot look into what is encrypted."""
+    """The instances whose records contain a text in their payloads; the database cannot search encrypted ones."""
     asked = sa.select(audit.c.workflow_id).distinct()
     if vault_of(connection.dialect) is None:
         return [row[0] for row in connection.execute(asked.where(audit.c.payload.like(f"%{pattern}%")))]

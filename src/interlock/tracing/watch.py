@@ -1,4 +1,4 @@
-"""Watching a node run: which trace it is part of, what is told of it, and how long it took. Nothing here decides anything."""
+"""Traces the run of a node: its trace, metadata and duration. Nothing here affects the workflow."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,23 +27,23 @@ from .runs import run_waits
 logger = logger_of("interlock.tracing")
 
 _MEASURED = 500
-"""Of so many events of one round the lag is measured; SQL statements have an end."""
+"""The number of events per round whose lag is measured; SQL statements have a maximum length."""
 STEP_FAILED = "a run could not be described; the workflow is not touched by it"
 
 
 @dataclass
 class Watch:
-    """One run of a node, as it is watched."""
+    """The tracing state of one run of a node."""
 
     config: RunnableConfig
     value: Any
-    """What the node was given."""
+    """The input of the node."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """Metadata to come, as it becomes known."""
+    """Metadata, added as it becomes known."""
     reference: TraceReference | None = None
 
     def recorded_as(self) -> JsonObject | None:
-        """What audit records say of where they were written, and of the run that proposed what they are about."""
+        """The trace references for audit records: of this run, and of the run that made the proposal."""
         if self.reference is None:
             return None
         proposal = self.value.get("proposal") if isinstance(self.value, Mapping) else None
@@ -51,7 +51,7 @@ class Watch:
         return self.reference.to_json() | ({} if proposed is None else {"proposal": proposed.to_json()})
 
     def came_of(self, command: Any) -> None:
-        """Tell what the node gave the graph."""
+        """Record the node's result."""
         with _harmless():
             update = command.update if isinstance(command, Command) else None
             if not isinstance(update, Mapping):
@@ -78,7 +78,7 @@ class Watch:
             self._tell(name, told, shown)
 
     def interrupted(self, error: GraphBubbleUp) -> None:
-        """Tell that the node waits for an answer."""
+        """Record that the node waits for an answer."""
         with _harmless():
             run_waits()
             raised = error.args[0] if isinstance(error, GraphInterrupt) and error.args else ()
@@ -104,7 +104,10 @@ class Watch:
         for run in runs_of(self.config):
             if known:
                 run.name = known
-            run.extra["metadata"] = {**(run.extra.get("metadata") or {}), **facts}  # the dict is shared between runs
+            run.extra["metadata"] = {
+                **(run.extra.get("metadata") or {}),
+                **facts,
+            }  # copied, because runs share the dict
             if tags:
                 run.tags = [*(run.tags or ()), *tags]
             if shown is not None and isinstance(run.ls_client, GuardedClient):
@@ -133,14 +136,14 @@ _watched: ContextVar[Watch | None] = ContextVar("interlock_watch", default=None)
 
 @contextlib.contextmanager
 def watching(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str, Any]]) -> Iterator[Watch | None]:
-    """Watch what runs inside: audit records that are written meanwhile carry the trace, and `note` adds to what is told.
+    """Trace the block: its audit records get the trace reference, and `note` adds metadata.
 
     Args:
-        config: The node's config, where the tracers are.
-        value: What the node was given.
-        facts: Gives the metadata that is known beforehand; asked only when somebody listens.
+        config: The node's config, which has the tracers.
+        value: The input of the node.
+        facts: Returns the initial metadata; called only with tracing.
 
-    Gives None when nobody traces, which costs next to nothing.
+    Yields None without tracing, at almost no cost.
     """
     try:
         watch = _begun(config, value, facts)
@@ -153,7 +156,7 @@ def watching(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str
     caller = (current_trace.get() or {}).get("traceparent")
     with telemetry.step(watch.facts, config.get("metadata") or {}, value) as traceparent:
         with _harmless():
-            # Without its own span, the step is in the trace of the caller.
+            # Without its own span, the step belongs to the caller's trace.
             watch.reference = reference_of(config, traceparent or (str(caller) if caller else None))
         token = _watched.set(watch)
         under = current_trace.set(watch.recorded_as())
@@ -168,25 +171,25 @@ def watching(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str
 
 
 def note(**facts: Any) -> None:
-    """Add to what is told of the run that this happens in. Does nothing where nobody traces."""
+    """Add metadata to the current run. Does nothing without tracing."""
     watch = _watched.get()
     if watch is not None:
         watch.facts.update(facts)
 
 
 def watched() -> bool:
-    """Whether somebody traces what happens now; for what is worth telling, and costs something to find out."""
+    """Whether the current run is traced; for metadata that is expensive to compute."""
     return _watched.get() is not None
 
 
 def reference_now() -> TraceReference | None:
-    """Where what happens now is in a trace."""
+    """The trace reference of the current run."""
     watch = _watched.get()
     return None if watch is None else watch.reference
 
 
 def heard(connection: Connection, workflow_id: str, entry: AuditEntry, now: int) -> None:
-    """Told of every audit record as it is written: what it says is what traces, metrics and feedback are told."""
+    """Listener for every audit record: passes its content to traces, metrics and feedback."""
     with _harmless():
         payload = entry.payload
         watch = _watched.get()
@@ -211,7 +214,7 @@ def heard(connection: Connection, workflow_id: str, entry: AuditEntry, now: int)
             if approval is not None:
                 waited = max(0, now - approval.requested_at) / 1_000_000
                 telemetry.decided(approval.workflow, approval.tool, str(entry.payload.get("decision")), waited)
-    # Not caught: it is part of the transaction, and after a failed statement nothing of that would be kept anyway.
+    # Errors propagate: this is part of the transaction, which a failed statement would abort anyway.
     feedback.queue(connection, workflow_id, entry, now)
 
 
@@ -221,12 +224,12 @@ _RULED = {
     (AuditKind.TRANSITION, "allow"): "allowed",
     (AuditKind.READ, "allow"): "allowed",
 }
-"""What a record says of a call whose arguments a policy traced. One that was asked about is not told again when it runs."""
+"""The metric label by kind of record and ruling. A call that needed an approval is not counted again when it runs."""
 _LONGEST_ORIGINS = 500
 
 
 def _traced(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What policies said that traced the arguments of a call."""
+    """The rulings of the policies that traced a call's arguments."""
     error = payload.get("error")
     details = error.get("details") if isinstance(error, Mapping) else None
     rulings = payload.get("policies") or (details.get("rulings") if isinstance(details, Mapping) else None)
@@ -234,13 +237,13 @@ def _traced(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _origins(payload: Mapping[str, Any]) -> str | None:
-    """Where arguments came from, in a line: of what is asked about those that speak against it, else all of them."""
+    """The origins of arguments, in one line: only the refused ones if the call needs an approval, else all."""
     found = [f"{name}={origin}" for ruling in _traced(payload) for name, origin in ruling["origins"].items()]
     return short(", ".join(found), _LONGEST_ORIGINS) if found else None
 
 
 def heard_published(connection: Connection, positions: Sequence[int], now: int) -> None:
-    """Told of events that were published: how long they had waited."""
+    """Listener for published events: measures how long they waited."""
     if telemetry.listens():
         with _harmless():
             waited = sa.select(outbox.c.created_at).where(outbox.c.position.in_(positions[:_MEASURED]))
@@ -260,7 +263,7 @@ def _begun(config: RunnableConfig, value: Any, facts: Callable[[], Mapping[str, 
 
 
 def _graph_runs(config: RunnableConfig) -> list[Any]:
-    """The runs of the graph that the node is part of."""
+    """The graph runs that contain the node."""
     manager = config.get("callbacks")
     maps = [getattr(handler, "run_map", {}) for handler in getattr(manager, "handlers", ())]
     parents = {str(run.parent_run_id) for run in runs_of(config) if run.parent_run_id is not None}

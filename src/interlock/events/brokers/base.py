@@ -1,4 +1,4 @@
-"""What the brokers share: opened and closed, errors translated, messages handed to one handler and acknowledged by its outcome."""
+"""The common base of the brokers: connects, translates errors, passes messages to one handler and acknowledges them by its outcome."""
 
 import abc
 import asyncio
@@ -23,20 +23,20 @@ class FastStreamBus(abc.ABC):
     """One broker.
 
     Args:
-        url: Where it is.
-        prefix: Begins every name that is used at the broker.
-        broker: The application's own FastStream broker, in place of one made from the URL; it is started and stopped all the same.
-        timeout: Seconds in which the broker must have answered.
-        redelivery: Seconds before a message whose handler raised is given back.
+        url: The address of the broker.
+        prefix: The prefix of every name at the broker.
+        broker: The application's own FastStream broker, instead of one made from the URL; the bus starts and stops it too.
+        timeout: Seconds in which the broker must answer.
+        redelivery: Seconds before redelivery of a message whose handler raised.
     """
 
     module: ClassVar[str]
-    """The FastStream module, which is imported when the bus is made."""
+    """The FastStream module, which the constructor imports."""
     extra: ClassVar[str]
     header_prefix: ClassVar[str] = "ce-"
-    """How the broker's CloudEvents binding begins its headers."""
+    """The header prefix of the broker's CloudEvents binding."""
     keeps_time: ClassVar[bool] = False
-    """Whether `_publish` itself gives up when the broker does not answer in time; a timer for each message costs."""
+    """Whether `_publish` itself times out, because a timer for each message is expensive."""
 
     def __init__(
         self,
@@ -58,11 +58,11 @@ class FastStreamBus(abc.ABC):
         self._holders = 0
 
     async def publish(self, message: Message) -> str:
-        """Hand over one message, and return when the broker has it. See `Bus.publish`.
+        """Publish one message, and return when the broker has acknowledged it. See `Bus.publish`.
 
         Raises:
-            BusUnavailable: It is not there, or does not answer in time.
-            PublishRefused: It will not take this message.
+            BusUnavailable: The broker is not reachable, or does not answer in time.
+            PublishRefused: The broker refuses this message.
         """
         if not self._opened:
             raise BusUnavailable(f"The bus {self._name} is not open. Nothing was published; use `async with bus:`.")
@@ -78,10 +78,10 @@ class FastStreamBus(abc.ABC):
 
     @contextlib.asynccontextmanager
     async def subscribe(self, names: Iterable[str], handler: Handler, *, consumer: str) -> AsyncIterator[None]:
-        """Give messages to the handler while the context is open. See `Bus.subscribe`.
+        """Pass messages to the handler while the context is open. See `Bus.subscribe`.
 
         Raises:
-            BusUnavailable: It is not there.
+            BusUnavailable: The broker is not reachable.
         """
         if self.broker is None:
             raise BusUnavailable(f"The bus {self._name} is not open. Nothing was subscribed; use `async with bus:`.")
@@ -104,10 +104,10 @@ class FastStreamBus(abc.ABC):
             await self._end(subscribers)
 
     async def __aenter__(self) -> Self:
-        """Connect, and make what is published to; the first to open it does, and the last to leave it disconnects.
+        """Connect, and create the publishing targets, at the first entry; the last exit disconnects.
 
         Raises:
-            BusUnavailable: It is not there.
+            BusUnavailable: The broker is not reachable.
         """
         if self._opened:
             self._holders += 1
@@ -126,7 +126,7 @@ class FastStreamBus(abc.ABC):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect, unless somebody else has it open as well."""
+        """Disconnect, unless it was entered more than once and is still in use."""
         self._holders -= 1
         if self._holders <= 0:
             await self._disconnect()
@@ -137,7 +137,7 @@ class FastStreamBus(abc.ABC):
 
     @abc.abstractmethod
     async def _prepare(self) -> None:
-        """Make what messages are published to, where it is not there."""
+        """Create the publishing targets that do not exist."""
 
     @abc.abstractmethod
     async def _publish(self, message: Message) -> str:
@@ -145,11 +145,11 @@ class FastStreamBus(abc.ABC):
 
     @abc.abstractmethod
     async def _subscribers(self, name: str, consumer: str) -> list[Any]:
-        """FastStream subscribers for one event name, made and not started."""
+        """Create FastStream subscribers for one event name, without starting them."""
 
     @abc.abstractmethod
     def _is_refusal(self, error: Exception) -> bool:
-        """Whether it is this one message that the broker does not want; everything else is taken for an outage."""
+        """Whether the broker refuses only this message; all other errors count as an outage."""
 
     def _translated(self, error: Exception, what: str) -> BusError:
         said = " ".join(f"{type(error).__name__}: {error}".split())
@@ -185,7 +185,7 @@ class FastStreamBus(abc.ABC):
     async def _disconnect(self) -> None:
         self._opened, self._holders = False, 0
         if self.broker is not None:
-            with contextlib.suppress(Exception):  # it is gone either way
+            with contextlib.suppress(Exception):  # the connection is closed in any case
                 await asyncio.wait_for(self.broker.stop(), self.timeout)
         if not self._given:
             self.broker = None
@@ -202,11 +202,11 @@ class FastStreamBus(abc.ABC):
     @property
     def _name(self) -> str:
         scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"  # without what may be a password
+        return f"{scheme}://{rest.rpartition('@')[2]}"  # without credentials
 
 
 def _decoder(name: str) -> Callable[[Any], Awaitable[Message]]:
-    """Makes a `Message` of what FastStream received, without looking into its body: what is not an event is the handler's to keep."""
+    """Make a `Message` from a FastStream message without parsing its body: the handler decides about invalid events."""
 
     async def decode(received: Any) -> Message:
         headers = {str(key): _text(value) for key, value in (received.headers or {}).items()}

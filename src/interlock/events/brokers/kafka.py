@@ -1,4 +1,4 @@
-"""Kafka: one topic for each event name, keyed by the workflow ID, so that a workflow's events share a partition and keep their order."""
+"""Kafka: one topic per event name; the key is the workflow ID, so that a workflow's events share a partition and keep their order."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class KafkaBus(FastStreamBus):
         return self.library.KafkaBroker(hosts, logger=None, apply_types=False, acks="all", enable_idempotence=True)
 
     async def _prepare(self) -> None:
-        """Topics are the cluster's to make, by itself or by anyone who runs it."""
+        """Do nothing: the cluster or its operator creates topics."""
 
     async def _publish(self, message: Message) -> str:
         topic = f"{self.prefix}.{message.event_name}"

@@ -1,6 +1,6 @@
 """NATS JetStream: one stream for all events, a durable pull consumer for each consumer and event name.
 
-JetStream drops what comes again under one message id within its duplicate window, two minutes by default; the inbox drops the rest.
+JetStream drops repeated message ids within its duplicate window, two minutes by default; the inbox drops later duplicates.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from ..bus import Message
 from .base import FastStreamBus
 
 FETCHED = 100
-"""Messages that a pull consumer takes at once."""
+"""The batch size of a pull consumer."""
 
 
 class NatsBus(FastStreamBus):
@@ -75,14 +75,14 @@ class NatsBus(FastStreamBus):
 
 
 class Acknowledgements:
-    """Publishes to JetStream and waits for its acknowledgements, all of which come to one subscription.
+    """Publishes to JetStream and waits for its acknowledgements on one shared subscription.
 
-    The client's own `jetstream.publish` does the same with a timer, a parser and some coroutines for each message, which costs more
-    than the message itself.
+    The client's own `jetstream.publish` uses a timer, a parser and several coroutines for each message, which cost more than the
+    message itself.
 
     Args:
-        connection: A client that is connected.
-        timeout: Seconds after which an acknowledgement is not waited for any longer.
+        connection: A connected client.
+        timeout: Seconds to wait for an acknowledgement.
     """
 
     def __init__(self, connection: Any, timeout: float) -> None:
@@ -92,21 +92,21 @@ class Acknowledgements:
         self._begins = len(self._inbox) + 1
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, tuple[asyncio.Future[Any], float]] = {}
-        """By the last part of the reply's subject, with the time when it is overdue: the oldest are the first."""
+        """Pending publishes by the last part of the reply subject, with their deadlines, oldest first."""
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def listen(self) -> None:
-        """Subscribe to the acknowledgements; the client does so again whenever it has connected again."""
+        """Subscribe to the acknowledgements; the client renews the subscription after a reconnect."""
         await self._connection.subscribe(f"{self._inbox}.*", cb=self._take)
 
     async def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> None:
         """Publish, and return when the stream has the message.
 
         Raises:
-            TimeoutError: There was no answer in time.
-            NoStreamResponseError: No stream listens.
-            APIError: The stream will not take it.
+            TimeoutError: No answer arrived in time.
+            NoStreamResponseError: No stream has this subject.
+            APIError: The stream refuses the message.
         """
         from nats.js.errors import APIError, NoStreamResponseError  # noqa: PLC0415
 
@@ -132,7 +132,7 @@ class Acknowledgements:
             waiting[0].set_result(message)
 
     def _expire(self) -> None:
-        """Give up on those who are overdue, and look again when the next one would be: one timer for all of them."""
+        """Time out overdue publishes, and schedule the next check: one timer for all of them."""
         self._timer = None
         now = self._loop.time()
         for answer, overdue in self._waiting.values():

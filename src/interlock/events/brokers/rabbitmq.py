@@ -1,7 +1,7 @@
 """RabbitMQ: one durable topic exchange, a durable queue for each consumer and event name, publisher confirms.
 
-RabbitMQ keeps no message for which there is no queue: subscribe once, which makes the queue, before events are published that
-must not be missed.
+RabbitMQ drops messages without a queue: subscribe once, which creates the queue, before events are published that must not be
+missed.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Redis Streams: one stream for each event name, a consumer group for each consumer.
 
-A message whose handler raised, or whose process died, stays with the group and is claimed by another reader after a while. Redis
-drops no duplicates; the inbox does. How much survives a crash of Redis is a matter of its `appendfsync`.
+A message whose handler raised, or whose process died, stays pending in the group until another reader claims it. Redis does not
+drop duplicates; the inbox does. The setting `appendfsync` determines what survives a crash of Redis.
 """
 
 from typing import Any
@@ -11,15 +11,15 @@ from ..bus import Message
 from .base import FastStreamBus
 
 CLAIM_SECONDS = 60.0
-"""How long a message must have been with a reader before another one takes it over."""
+"""How long a message stays with a reader before another reader may claim it."""
 
 
 class RedisBus(FastStreamBus):
     """Streams named `<prefix>:<event name>`.
 
     Attributes:
-        claim_after: Seconds before a message that was read and not acknowledged is given to another reader.
-        longest: About how many messages a stream keeps; None for all of them.
+        claim_after: Seconds before another reader may claim an unacknowledged message.
+        longest: The approximate maximum length of a stream; None for no limit.
     """
 
     module = "faststream.redis"
@@ -64,7 +64,7 @@ class RedisBus(FastStreamBus):
         from redis.asyncio import Redis  # noqa: PLC0415
         from redis.exceptions import ResponseError  # noqa: PLC0415
 
-        # From the stream's beginning: FastStream's own would begin with what is published after it.
+        # From the start of the stream: a group made by FastStream would see only later messages.
         async with Redis.from_url(self.url) as client:
             try:
                 await client.xgroup_create(stream, consumer, id="0", mkstream=True)

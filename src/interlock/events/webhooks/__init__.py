@@ -1,4 +1,4 @@
-"""Webhooks: events sent to an address, signed, and sent again until they arrive. Open `sender.py` first."""
+"""Webhooks: sends signed events to an address, with retries. Open `sender.py` first."""
 
 from .sender import Sent, Webhooks
 from .webhook import Webhook

@@ -1,7 +1,7 @@
-"""Sending events to webhooks, beside the relay and never in its way.
+"""Sends events to webhooks, without blocking the relay.
 
-A bus gives an event, which is only noted in SQL and at once done with. What is noted is sent by whichever process comes to it, and sent again
-with growing pauses until the receiver says that it has it. An event that comes again over the bus is noted already.
+The handler only records an event of the bus in SQL and returns. Any process sends the recorded events, and retries with growing
+pauses until the receiver acknowledges them. A redelivered event is already recorded.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logger_of("interlock.webhooks")
 PAUSES = (5.0, 30.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
-"""Seconds after each attempt that failed; after the last of them it is given up."""
+"""The pauses after failed attempts, in seconds; after the last one the sender gives up."""
 _AT_ONCE = 20
 _KEPT_SECONDS = 7 * 86_400
 _IDLE = 1.0
@@ -35,7 +35,7 @@ _IDLE = 1.0
 
 @dataclass
 class Sent:
-    """What one look at what is due came to."""
+    """The counts of one round over the due events."""
 
     delivered: int = 0
     retrying: int = 0
@@ -46,16 +46,16 @@ class Webhooks:
     """Sends events to webhooks.
 
     Args:
-        stores: Whose outboxes the events are in.
-        hooks: Where to; one of each name.
-        client: Sends the requests, in place of one that is made here: for a proxy, or a test.
+        stores: The stores whose outboxes have the events.
+        hooks: The webhooks, with unique names.
+        client: Sends the requests instead of a default client: for a proxy, or a test.
 
     Raises:
         InputError: Two webhooks have one name.
     """
 
     consumer = "interlock-webhooks"
-    """The name under which a bus remembers what was taken."""
+    """The consumer name at the bus."""
 
     def __init__(
         self,
@@ -80,10 +80,10 @@ class Webhooks:
         return names_of(self.hooks.values())
 
     async def take(self, message: Message) -> None:
-        """Note an event, for each webhook that wants it: the handler of a subscription.
+        """Record an event for each webhook that subscribes to it; the handler of a subscription.
 
         Raises:
-            StoreUnavailable: The database is away; the event is to come again.
+            StoreUnavailable: The database is not reachable; the bus has to redeliver the event.
         """
         wanted = [hook.name for hook in self.hooks.values() if message.event_name in hook.events]
         for store in self._stores:
@@ -92,7 +92,7 @@ class Webhooks:
         logger.warning("the event %s is in none of the outboxes, and no webhook is sent", message.event_id)
 
     async def deliver_due(self) -> Sent:
-        """Send what is due now, once.
+        """Send the events that are due now, once.
 
         Raises:
             StoreUnavailable: The database is away.
@@ -107,7 +107,7 @@ class Webhooks:
         return sent
 
     async def run(self, stop: asyncio.Event, bus: Bus | None = None) -> None:
-        """Send until told to stop, and note what a bus gives where one is given. What is away is waited for."""
+        """Send until asked to stop, and record the events of a bus if one is given. Waits for an unavailable database or bus."""
         forget_at = 0.0
         listening = None if bus is None else asyncio.create_task(self._listen(bus, stop))
         try:
@@ -190,12 +190,12 @@ class Webhooks:
 
 
 async def _posted(hook: Webhook, client: "httpx.AsyncClient", one: Due) -> tuple[str | None, bool]:
-    """Send one request; what went wrong, and whether the receiver wants no more of it."""
+    """Send one request; returns the problem, and whether the receiver refuses the event permanently."""
     import httpx  # noqa: PLC0415 -- of the extra `webhooks`
 
     try:
         body = hook.body(envelope_of(one.envelope))
-    except Exception as error:  # a template of the application's that fails keeps failing, and is to be seen
+    except Exception as error:  # a failing template of the application keeps failing, so report it
         logger.exception("the webhook %s could not make a body of %s", hook.name, one.event_id)
         return f"render failed: {type(error).__name__}", False
     headers = hook.headers(one.event_id, body, dt.datetime.now(dt.UTC))
@@ -203,7 +203,7 @@ async def _posted(hook: Webhook, client: "httpx.AsyncClient", one: Due) -> tuple
         async with asyncio.timeout(hook.timeout):
             request = client.build_request("POST", hook.url, content=body.encode(), headers=headers)
             answer = await client.send(request, stream=True, follow_redirects=False)
-            await answer.aclose()  # what it says beside its status is not read: it may be long, or never end
+            await answer.aclose()  # the body is not read, because it may be long or endless
     except (httpx.HTTPError, TimeoutError, InterlockError) as error:
         return type(error).__name__, False
     if answer.is_success:

@@ -1,4 +1,4 @@
-"""What is kept in SQL: checkpoints, the conversation apart from them, and the workflow store.
+"""Everything stored in SQL: checkpoints, the conversation separate from them, and the workflow store.
 
 The public names are in `__init__.pyi`. A name's module is imported when the name is first used.
 """

@@ -411,7 +411,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         if current is None:
             number, width = 0, 10
         else:
-            digits = str(current).partition(".")[0]  # other savers count with integers
+            digits = str(current).partition(".")[0]  # other savers use integer versions
             number, width = int(digits), max(len(digits), 10)
         return f"{number + 1:0{width}}.{random.getrandbits(32):08x}"
 
@@ -445,5 +445,5 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             await self._storage.elsewhere.settle(job.thread_id, partial(self._commit, job))
 
     def _sealing(self) -> Sealing:
-        """The serializer as it is now: LangGraph and its users replace it after construction."""
+        """The sealing of the current serializer, because LangGraph and its users replace it after construction."""
         return self._sealings.of(self.serde)

@@ -1,4 +1,4 @@
-"""The database's clock, in microseconds since 1970 UTC: processes disagree about the time, the database does not."""
+"""The database's clock, in microseconds since 1970 UTC, because the clocks of processes disagree."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,7 +13,7 @@ _NOW = {
 
 
 def now_on(dialect: str) -> sa.ColumnElement[int]:
-    """The time at which the statement comes to it, and not at which its transaction began; for the name of a dialect."""
+    """The SQL for the time of the statement, not of its transaction's start, by the name of the dialect."""
     return sa.literal_column(_NOW["mysql" if dialect == "mariadb" else dialect])
 
 
@@ -21,5 +21,5 @@ _now = Prepared(lambda dialect: sa.select(now_on(dialect)))
 
 
 def read(connection: Connection) -> int:
-    """What the clock says."""
+    """Read the clock."""
     return int(_now.all(connection, {})[0][0])

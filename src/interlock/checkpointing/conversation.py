@@ -205,7 +205,7 @@ class Conversations:
             after = page[-1].cursor
 
     def _first_of_last(self, thread_id: str, last: int) -> int | None:
-        """The position from which on `last` messages stand; all go when it is beyond the end."""
+        """The position of the first of the `last` messages; beyond the end if all are erased."""
         query = (
             sa.select(messages.c.position)
             .join_from(messages, conversations, messages.c.conversation == conversations.c.id)
@@ -224,7 +224,9 @@ class Conversations:
         erased = 0
         with database.write() as connection:
             if database.dialect is Dialect.SQLITE:
-                connection.exec_driver_sql("PRAGMA secure_delete=ON")  # the text is overwritten, not only unlinked
+                connection.exec_driver_sql(
+                    "PRAGMA secure_delete=ON"
+                )  # overwrite the text, and not only unlink its pages
             now = database.now(connection)
             found = sa.select(conversations.c.id).where(conversations.c.thread_id == thread_id).with_for_update()
             number = connection.scalar(found)

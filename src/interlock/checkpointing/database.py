@@ -37,12 +37,12 @@ from .statements import Prepared
 from .threads import Threads, Work
 from .vault import Vault, protect, vault_of
 
-if TYPE_CHECKING:  # it brings SQLAlchemy's ORM along, which a program may well never use
+if TYPE_CHECKING:  # imports SQLAlchemy's ORM, which many programs never use
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
 
-# Taking the write lock at once: a read that is upgraded later fails when another writer came in between.
+# Take the write lock at once: upgrading a read transaction fails if another writer came first.
 _begin_writing = Prepared(sa.text("BEGIN IMMEDIATE"))
 _begin_reading = Prepared(sa.text("BEGIN"))
 _write_again = Prepared(sa.text("PRAGMA query_only=OFF"))
@@ -89,7 +89,7 @@ class Database:
         owned = application is None
         kept = self.capacity.kept if owned else 0
         self.connections = Connections(engine, kept=kept)
-        # SQLite's connections commit every statement anyway, unless it is in a transaction.
+        # SQLite's connections autocommit outside a transaction anyway.
         self.autocommitting = (
             self.connections if self.dialect is Dialect.SQLITE else Connections(engine, kept=kept, autocommit=True)
         )
@@ -129,14 +129,14 @@ class Database:
             if schema is not None:
                 raise StoreError("SQLite has no schemas: leave `schema` out, and use separate files.")
             if address.url.database in {None, "", ":memory:"}:
-                return cls.in_memory()  # every connection of its own would be its own database
+                return cls.in_memory()  # each connection would have its own database
         engine = create_engine(address, synchronous, connections=(capacity or Capacity()).connections)
         return cls(in_schema(engine, schema, address.dialect), address=address, capacity=capacity)
 
     @classmethod
     def in_memory(cls) -> "Database":
         """A private database in this process's memory, gone when it is closed or forgotten."""
-        # The memdb VFS gives every connection the same memory with SQLite's ordinary locking; a shared cache would not.
+        # The memdb VFS shares the memory between connections with SQLite's ordinary locking; a shared cache locks differently.
         url = f"sqlite+pysqlite:///file:/interlock-{os.getpid()}-{next(_memory_names)}?vfs=memdb&uri=true"
         address = Address(make_url(url))
         database = cls(create_engine(address, "OFF"), address=address)
@@ -162,7 +162,7 @@ class Database:
                 _begin_reading.execute(connection, {})
             yield connection
             if not connection.info.pop(LOOKED, False):
-                # Nothing was written; but after a rollback psycopg forgets every statement that the server has prepared for it.
+                # Commit although nothing was written: after a rollback, psycopg discards its prepared statements.
                 connection.commit()
 
     @contextlib.contextmanager
@@ -330,7 +330,7 @@ class Database:
         engine = await self._asynchronous()
         with self.translated():
             async with self._aturn(), engine.connect() as connection:
-                # Prepared statements go past SQLAlchemy, which begins a transaction only with its own statement.
+                # Prepared statements bypass SQLAlchemy, which starts a transaction only at its own first statement.
                 begun = await connection.run_sync(Begun, self.dialect, write=True)
                 try:
                     yield connection
@@ -358,7 +358,7 @@ class Database:
     def close(self) -> None:
         """Give back what was opened; an engine that came from the application stays open."""
         with self._guard:
-            self._async_engines = {}  # their pools keep no connection
+            self._async_engines = {}  # their pools hold no connections
         self.threads.close()
         self.connections.close()
         self.autocommitting.close()
@@ -384,7 +384,7 @@ class Database:
         try:
             await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            # The thread may still get the lock after we have gone: give it back then.
+            # The thread may still get the lock after the cancellation, so release it then.
             waiting.add_done_callback(lambda done: None if done.cancelled() or done.exception() else lock.release())
             raise
         try:
@@ -393,8 +393,8 @@ class Database:
             lock.release()
 
     def cursor(self, connection: Any) -> Any:
-        """A cursor of a kept connection."""
-        # On PostgreSQL bytes as they are, and not as text.
+        """A cursor on a kept connection."""
+        # On PostgreSQL use the binary format for bytes.
         cursor = connection.cursor(binary=True) if self.dialect is Dialect.POSTGRESQL else connection.cursor()
         if is_shown(self.engine):
             cursor = EchoingCursor(cursor, self.engine)
@@ -403,7 +403,7 @@ class Database:
     async def _asynchronous(self) -> "AsyncEngine":
         apart = OWN_LOOP.is_here()
         if apart not in self._async_engines:
-            # An engine of the application's own may have to connect first.
+            # An application's engine may have to connect first.
             made = await self.arun(lambda: self._make_asynchronous(apart=apart))
             with self._guard:
                 engine = self._async_engines.setdefault(apart, made)
@@ -413,7 +413,7 @@ class Database:
 
     def _make_asynchronous(self, *, apart: bool) -> "AsyncEngine":
         application, address, options = self._application, self._address, self.engine.get_execution_options()
-        # The connections in an application's own pool belong to its loop, and cannot be used on ours.
+        # The connections of an application's pool belong to its loop, and cannot be used on ours.
         if application is not None and application.asynchronous is not None and not apart:
             return application.asynchronous.execution_options(**options)
         if address is None or not address.options_are_plain:
@@ -425,7 +425,7 @@ _NO_TURN = contextlib.nullcontext()
 
 
 class _ReadOnly:
-    """A transaction that the database itself refuses to write in; nothing of it is kept."""
+    """A transaction in which the database refuses writes; it is always rolled back."""
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self._connection = connection
@@ -434,10 +434,10 @@ class _ReadOnly:
         connection.exec_driver_sql(_READ_ONLY[dialect])
 
     def leave(self) -> None:
-        """End it, and set back what belongs to the connection."""
+        """End it, and reset the connection."""
         self._begun.take_back()
         if self._dialect is Dialect.SQLITE and not self._connection.invalidated:
-            _write_again.execute(self._connection, {})  # past SQLAlchemy, which would begin a transaction for it
+            _write_again.execute(self._connection, {})  # bypass SQLAlchemy, which would start a transaction for it
 
 
 def _forget_memory(anchor: Any, engine: Engine) -> None:

@@ -1,7 +1,7 @@
-"""Runs that have become due: an approval was decided, an event or a deadline ended a wait, a person resolved an attempt.
+"""Notifies listeners of due runs: an approval was decided, an event or a deadline ended a wait, a person resolved an attempt.
 
-Anyone who resumes run later (`interlock.engines`) is told in the transaction in which that happened, and writes its job in it: the job
-is there when the decision is, and not otherwise.
+Listeners that resume runs later (`interlock.engines`) write their job in the same transaction, so that the job exists exactly if the
+decision does.
 """
 
 from collections.abc import Callable
@@ -23,24 +23,24 @@ class Due:
     tenant: str
     thread_id: str
     cause: str
-    """What made it due, regardless of who looks: `wait/…`, `approval/…` or `attempt/…`."""
+    """The cause, independent of the observer: `wait/…`, `approval/…` or `attempt/…`."""
     inside: bool = False
-    """Whether the workflow runs inside another graph, whose thread it is."""
+    """Whether the workflow runs inside another graph, which owns the thread."""
 
 
 WhenDue = Callable[[Connection, Due], None]
-"""Told of a run that is due, in the transaction that makes it so; what it raises undoes that transaction."""
+"""A listener for a due run, called in the transaction that makes it due; an error rolls back that transaction."""
 
 
 def see_that_it_joins(database: Database, connection: object) -> None:
-    """See that work on a database can be done in a transaction of the application's own.
+    """Check that work on a database can join a transaction of the application.
 
     Args:
         database: The database of the workflow store.
         connection: The application's connection.
 
     Raises:
-        InputError: It is no connection of SQLAlchemy's to this database, has no transaction, or would not encrypt what is kept.
+        InputError: It is not a SQLAlchemy connection to this database, has no transaction, or would not encrypt protected columns.
     """
     problem = None
     if not isinstance(connection, Connection):

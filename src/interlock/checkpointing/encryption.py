@@ -1,8 +1,8 @@
-"""Encryption of what is in the database: AES-256 in GCM, bound to the place of each row, with several keys.
+"""Encryption of stored data: AES-256 in GCM, bound to the place of each row, with several keys.
 
-Every row is encrypted for its place (which thread, namespace, checkpoint, channel or message): in another row's place it is refused,
-as it is when a bit of it was changed. Each thread has its own key, derived from the key that was given, so that the number of
-rows under one key stays far from the limit of random nonces. It needs the extra `encryption`.
+Every row is encrypted for its place (thread, namespace, checkpoint, channel or message); moved to another row or modified, it is
+refused. Each thread has its own key, derived from the given key, so that the number of rows per key stays far below the limit of
+random nonces. It needs the extra `encryption`.
 """
 
 import base64
@@ -16,7 +16,7 @@ from typing import Any
 from ..tools.errors import InputError, StoreError
 
 ENVIRONMENT = "INTERLOCK_ENCRYPTION_KEYS"
-"""Keys as `name=base64`, separated by blanks or commas, the one that writes first."""
+"""Keys as `name=base64`, separated by blanks or commas; the first one encrypts."""
 ALGORITHM = "aesgcm"
 _KEY_BYTES, _NONCE_BYTES, _NAME_LENGTH = 32, 12, 32
 
@@ -42,7 +42,7 @@ class Encryption:
         self._keys = dict(keys)
         self.writes_with = next(iter(self._keys))
         self.kind = f"bytes+{ALGORITHM}:{self.writes_with}"
-        """The type of what is encrypted now, as it is next to every encrypted row."""
+        """The type stored beside every row that is encrypted now."""
         self._cipher = functools.lru_cache(maxsize=4096)(self._derive)
 
     @classmethod
@@ -110,7 +110,7 @@ class Encryption:
 
 
 def misplaced(owner: str) -> StoreError:
-    """The error for a row that is not what was written there."""
+    """The error for a row that was moved or modified."""
     return StoreError(
         f"A stored value of {owner!r} is not what was encrypted for its place: it was moved there from another row, or changed, or "
         "written with another key of the same name. Nothing was loaded. Find out who writes to the database, and restore the row from "

@@ -1,6 +1,6 @@
-"""The named places on every commit path at which a process may die, and the one hook that a test hangs there.
+"""The named fault points on every commit path, at which a process may die, and the hook for tests.
 
-Nothing is hung there unless a test does (`interlock.testing.injected`), and then a fault point costs one comparison.
+Only tests install a hook (`interlock.testing.injected`); without one, a fault point costs one comparison.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class FaultPoint(StrEnum):
-    """Where something may break; each is reached before or after a step that must not be half done."""
+    """A place where a process may die, before or after a step that must be atomic."""
 
     BEFORE_NODE = "node.before"
     AFTER_NODE = "node.after"
@@ -38,15 +38,15 @@ def reach(point: str) -> None:
 
 
 def is_hung() -> bool:
-    """Whether a hook hangs there: it may block, and must not do that in an event loop."""
+    """Whether a hook is installed; a hook may block, and must not block an event loop."""
     return _hook is not None
 
 
 def hang(hook: Hook | None) -> Hook | None:
-    """Hang a hook at all fault points of this process, or none.
+    """Install a hook for all fault points of this process, or remove it.
 
     Returns:
-        What hung there before.
+        The previous hook.
     """
     global _hook
     before, _hook = _hook, hook

@@ -1,4 +1,4 @@
-"""Where a database driver's errors become Interlock's: one place, one table."""
+"""Translates the errors of database drivers to Interlock's, with one table."""
 
 import re
 from pathlib import Path
@@ -123,7 +123,7 @@ def _not_opened(url: URL, where: str) -> StoreError:
 
 
 def translate_commit(error: Exception, url: URL) -> StoreError:
-    """As `translate`, for what was reported of a COMMIT: a connection that broke says nothing about what became of it."""
+    """As `translate`, for errors of a COMMIT: after a broken connection its outcome is unknown."""
     found = translate(error, url)
     text = str(getattr(error, "orig", None) or error).lower()
     is_answer = any(sign in text for sign in (*_TAKEN_BACK, *_LOCKED, *_FULL, *_BUSY))
@@ -133,7 +133,7 @@ def translate_commit(error: Exception, url: URL) -> StoreError:
 
 
 def commit_unknown(url: URL, why: object) -> CommitUnknown:
-    """The error for a transaction whose commit was sent and not answered."""
+    """The error for a transaction whose COMMIT was sent but not answered."""
     return CommitUnknown(
         f"The connection to {url.render_as_string(hide_password=True)} broke while a transaction was being committed: {why}. "
         "Whether it was committed is unknown. Check the current state before you repeat it."
@@ -141,10 +141,10 @@ def commit_unknown(url: URL, why: object) -> CommitUnknown:
 
 
 def is_deadlock(error: BaseException) -> bool:
-    """Whether the database took back a transaction because of another one, for which it waited or which was first: it can simply be run again."""
+    """Whether the database rolled back a transaction because of a deadlock or a serialization failure, so that it can be retried."""
     return isinstance(error, StoreUnavailable) and any(sign in str(error).lower() for sign in _TAKEN_BACK)
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether somebody else held SQLite's one write lock for longer than anybody waits for it."""
+    """Whether the wait for SQLite's write lock timed out."""
     return isinstance(error, StoreUnavailable) and "database is locked" in str(error).lower()

@@ -1,4 +1,4 @@
-"""Identifiers that come from outside, checked before they reach a database, where some would be cut off or taken for others."""
+"""Checks identifiers from outside, because some databases would truncate them or treat different ones as equal."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ _HOLDS_NUL = "holds a NUL character"
 
 
 def checked(name: str, value: Any, length: int) -> str:
-    """An id as the databases take it: a string (numbers become one) without NUL that fits its column.
+    """Check an id: a string (numbers are converted) without NUL that fits its column.
 
     Raises:
-        InputError: It cannot be stored, or some database would take it for another one.
+        InputError: It cannot be stored, or some database would treat it as equal to another one.
     """
     text = value if type(value) is str else str(value)
     if len(text) <= length and text.isascii() and "\0" not in text and text[-1:] != " ":
@@ -28,7 +28,7 @@ def checked(name: str, value: Any, length: int) -> str:
 
 
 def problem_of(text: str) -> str | None:
-    """Why some database would not keep an identifier as it is; None when each of them does."""
+    """Why some database would not store an identifier unchanged, or None."""
     if "\0" in text:
         return _HOLDS_NUL
     if text.endswith(" "):
@@ -37,7 +37,7 @@ def problem_of(text: str) -> str | None:
 
 
 def named(name: str, value: Any, length: int) -> str:
-    """As `checked`, for an id that has to say something.
+    """As `checked`, for an id that must not be empty.
 
     Raises:
         InputError: It is empty, or `checked` refuses it.

@@ -1,7 +1,7 @@
-"""Threads brought over from LangGraph's own savers, with everything in them, and read back before they count as done.
+"""Imports complete threads from LangGraph's own savers, and reads each back before it counts as done.
 
-It works through LangGraph's interface, so any saver can be the source. A thread that is there already with the same checkpoints is
-left alone: an import that was interrupted continues where it was.
+It uses LangGraph's interface, so any saver can be the source. A thread that already exists with the same checkpoints is skipped, so
+an interrupted import can be resumed.
 """
 
 import copy
@@ -62,7 +62,7 @@ def import_checkpoints(
     names = sorted(set(map(str, thread_ids)) if thread_ids is not None else _threads_of(source))
     threads = skipped = checkpoints = 0
     for done, thread_id in enumerate(names, start=1):
-        # A thread of one of LangGraph's savers can be hundreds of megabytes: never more than one checkpoint of it is held.
+        # A thread can have hundreds of megabytes, so only one checkpoint is in memory at a time.
         places = [_key(item) for item in source.list({"configurable": {"thread_id": thread_id}})]
         if _complete(source, target, thread_id, places):
             skipped += 1
@@ -81,9 +81,9 @@ def import_checkpoints(
 
 
 def strictly(source: BaseCheckpointSaver[Any], target: SQLCheckpointer) -> BaseCheckpointSaver[Any]:
-    """The source, read by a serializer that imports and calls nothing that a row names; the source itself stays as it is.
+    """Wrap the source with a serializer that neither imports nor calls anything that a row names.
 
-    A serializer that the application gave its saver is its own choice, and is kept.
+    A serializer that the application chose for its saver is kept.
     """
     if type(source.serde) is not JsonPlusSerializer:
         return source
@@ -94,10 +94,10 @@ def strictly(source: BaseCheckpointSaver[Any], target: SQLCheckpointer) -> BaseC
 
 
 class LangGraphReader(TypedSerializer):
-    """Reads what LangGraph's default serializer wrote, as bytes that somebody else may have written.
+    """Reads the output of LangGraph's default serializer, treating the bytes as untrusted.
 
     Args:
-        rules: Which classes may be read.
+        rules: The classes that may be read.
     """
 
     def __init__(self, rules: TypedSerializer) -> None:
@@ -109,10 +109,10 @@ class LangGraphReader(TypedSerializer):
         """The value of a type and bytes.
 
         Raises:
-            StoreError: It is of a class that is not read, or stored in a way that would run code.
+            StoreError: Its class is not allowed, or reading it would run code.
         """
         kind, content = data
-        if kind == "json":  # of LangGraph's first releases
+        if kind == "json":  # written by LangGraph's first releases
             try:
                 return json.loads(content, object_hook=_no_object)
             except (ValueError, RecursionError) as error:
@@ -124,7 +124,7 @@ class LangGraphReader(TypedSerializer):
 
 
 def _no_object(value: dict[str, Any]) -> Any:
-    """A message, which is what first releases wrote as an object; nothing else that a row names is made."""
+    """Rebuild a message, which first releases wrote as an object; objects of other classes are not created."""
     if "lc" not in value or "type" not in value:
         return value
     path = value.get("id")
@@ -185,12 +185,12 @@ def langgraph_saver(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
 
 
 def _threads_of(source: BaseCheckpointSaver[Any]) -> set[str]:
-    # Their list reads every checkpoint of every thread, which takes as long as the import itself.
+    # Their `list` would read every checkpoint of every thread, which takes as long as the import itself.
     connection = getattr(source, "conn", None)
     if isinstance(connection, sqlite3.Connection):
         return {str(thread_id) for (thread_id,) in connection.execute(_THREADS)}
     if any(kind.__module__ == "langgraph.checkpoint.postgres" for kind in type(source).__mro__):
-        held: Any = connection  # a connection, or a pool of them
+        held: Any = connection  # a connection or a pool
         with held.connection() if hasattr(held, "getconn") else nullcontext(held) as lent:
             return {str(row["thread_id"]) for row in lent.execute(_THREADS)}
     return {str(item.config["configurable"]["thread_id"]) for item in source.list(None)}
@@ -209,7 +209,7 @@ def _complete(
             code="thread_exists",
             details={"threadId": thread_id},
         )
-    # A thread that continued since it was imported has more checkpoints than the source.
+    # A thread that ran since its import has more checkpoints than the source.
     return bool(wanted) and wanted <= there and all(_same(target, item) for item in source.list(thread))
 
 
@@ -236,7 +236,7 @@ def _put(target: SQLCheckpointer, item: CheckpointTuple) -> None:
     if item.parent_config is not None:
         place["checkpoint_id"] = item.parent_config["configurable"]["checkpoint_id"]
     checkpoint = item.checkpoint
-    # A value without a version could not be found again: other savers keep such, and so must this.
+    # Other savers store values without a version, so they must be kept too.
     versions = {**dict.fromkeys(checkpoint["channel_values"], 1), **checkpoint["channel_versions"]}
     target.put_imported(
         {"configurable": place},
@@ -247,7 +247,7 @@ def _put(target: SQLCheckpointer, item: CheckpointTuple) -> None:
     for task_id, channel, value in item.pending_writes or ():
         by_task.setdefault(task_id, []).append((channel, value))
     config: Any = {"configurable": {**place, "checkpoint_id": checkpoint["id"]}}
-    # LangGraph's order of writes is by task path, which it does not give away: paths are made up that keep the order.
+    # LangGraph orders writes by task path, which it does not expose, so generate paths that keep the order.
     for number, (task_id, writes) in enumerate(by_task.items()):
         target.put_writes(config, writes, task_id, f"~import, {number:08d}")
 
@@ -271,14 +271,14 @@ def _same(target: SQLCheckpointer, item: CheckpointTuple) -> bool:
 
 
 def _ordered(item: CheckpointTuple) -> list[tuple[str, str]]:
-    """The writes with those of one task side by side, as they were put."""
+    """The writes grouped by task, in their original order."""
     tasks = list(dict.fromkeys(task_id for task_id, _, _ in item.pending_writes or ()))
     by_task = {task: [write[1] for write in item.pending_writes or () if write[0] == task] for task in tasks}
     return [(task, channel) for task in tasks for channel in by_task[task]]
 
 
 def _plain(dumps: Callable[[Any], tuple[str, bytes]], value: Any) -> bytes:
-    """For values whose class does not know equality."""
+    """Convert values whose class does not define equality."""
     return dumps(value)[1]
 
 

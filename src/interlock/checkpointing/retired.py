@@ -1,4 +1,4 @@
-"""What stays of a retired instance: how many records its audit trail had, and the hash of the last one."""
+"""The remains of a retired instance: the number of records of its audit trail, and the hash of the last one."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from .tables.retired import retired
 
 @dataclass(frozen=True)
 class RetiredTrail:
-    """The end of the audit trail of an instance that was retired."""
+    """The end of a retired instance's audit trail."""
 
     workflow_id: str
     tenant: str
@@ -38,7 +38,7 @@ class RetiredTrail:
 
 
 def last_of(connection: Connection, workflow_id: str) -> RetiredTrail | None:
-    """The end of the trail of an instance that was retired; of several under one id the last one's."""
+    """The end of a retired instance's trail; the latest, if several instances had the same id."""
     statement = sa.select(retired).where(retired.c.workflow_id == workflow_id).order_by(retired.c.retired_at.desc())
     row = connection.execute(statement.limit(1)).first()
     if row is None:

@@ -1,4 +1,4 @@
-"""How a database is reached: what a URL means, an application's own engine used as it is, and cursors on either.
+"""Connects to a database: URLs, the application's own engines, and cursors on either.
 
-Not here: what is stored, and the statements that store it. Open `urls` for URLs, `application` for engines of the application's own.
+Not here: the stored data and its statements. Open `urls` for URLs, `application` for the application's own engines.
 """

@@ -1,4 +1,4 @@
-"""An application's own engine: used as it is, or refused with the reason."""
+"""Accepts an application's own engine unchanged, or refuses it with the reason."""
 
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,21 +33,21 @@ class Application(NamedTuple):
 
     engine: Engine
     asynchronous: "AsyncEngine | None"
-    """The application's own, where it has that."""
+    """The application's own engine, if it has one of this form."""
     loop: Loop | None
-    """What an asynchronous driver runs on."""
+    """The event loop of an asynchronous driver."""
 
 
 def is_asynchronous(target: Any) -> bool:
-    """Whether it is an `AsyncEngine`, without importing what one is."""
+    """Whether it is an `AsyncEngine`, without importing that class."""
     return isinstance(getattr(target, "sync_engine", None), Engine)
 
 
 def accept(target: Any) -> Application:
-    """What an application's engine is used by.
+    """Make both forms of an application's engine.
 
     Raises:
-        StoreError: It cannot be used without losing what it was made for.
+        StoreError: The engine cannot be used without losing some of its configuration.
     """
     asynchronous: AsyncEngine | None = target if is_asynchronous(target) else None
     engine: Engine = target if asynchronous is None else asynchronous.sync_engine
@@ -65,16 +65,16 @@ def accept(target: Any) -> Application:
     if dialect is Dialect.SQLITE:
         _see_that_it_is_a_file(engine)
     if engine.get_execution_options().get("stream_results"):
-        # Interlock reads rows at once; the application's own statements stream as before.
+        # Interlock buffers its rows; the application's own statements stream as before.
         engine = engine.execution_options(stream_results=False)
     return Application(engine, asynchronous, loop)
 
 
 def in_schema(engine: Any, schema: str | None, dialect: Dialect) -> Any:
-    """The same engine, of either kind, whose tables are in a schema; what it translates besides stays.
+    """The same engine, of either kind, with its tables in a schema; its other schema translations stay.
 
     Raises:
-        StoreError: No schema can have that name.
+        StoreError: The name is not valid for a schema.
     """
     if schema is None:
         return engine
@@ -134,7 +134,7 @@ def _see_that_nothing_is_read_uncommitted(engine: Engine, dialect: Dialect) -> N
 def _see_that_it_is_a_file(engine: Engine) -> None:
     if engine.url.database not in {None, "", ":memory:"} and "mode=memory" not in str(engine.url):
         return
-    # Where the application makes the connections itself, the URL does not say what they are to.
+    # If the application creates the connections itself, the URL does not show their server.
     try:
         with engine.connect() as connection:
             files = [row[2] for row in connection.exec_driver_sql("PRAGMA database_list") if row[1] == "main"]

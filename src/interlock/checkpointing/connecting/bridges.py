@@ -1,12 +1,12 @@
-"""One engine for both worlds: an asynchronous engine for synchronous code, and a synchronous one for an async tool.
+"""Bridges between engines: an asynchronous engine for synchronous code, and a synchronous one for an async tool.
 
-Interlock's statements run in ordinary threads, and an application may only have an `AsyncEngine`; a tool may be async, and the
-application may only have an `Engine`. Opening the same URL with another driver would lose what the application gave its engine: the
-driver's arguments, listeners, passwords that are made for each connection. So the application's own driver connections are used.
+Interlock's statements run in ordinary threads, but an application may have only an `AsyncEngine`; a tool may be async, but the
+application may have only an `Engine`. Opening the same URL with another driver would lose the engine's configuration: the driver's
+arguments, listeners, passwords generated per connection. So the bridges use the application's own driver connections.
 
-`blocking` has an event loop in its own thread, on which alone the asynchronous driver's connections live; a thread that runs a
-statement waits for it. The pool is a synchronous one of the same size with the same listeners, since connections must not change loops.
-`awaitable` runs each call of a synchronous driver in a thread, while the event loop continues; its connections are those of the engine's pool.
+`blocking` has an event loop in its own thread, the only one that uses the asynchronous driver's connections; a thread that runs a
+statement waits for it. The pool is synchronous, with the same size and listeners, because connections must not change loops.
+`awaitable` runs each call of a synchronous driver in a thread, while the event loop continues; it uses connections of the engine's pool.
 """
 
 import asyncio
@@ -31,31 +31,31 @@ if TYPE_CHECKING:  # see `database`
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
-# An asynchronous driver for synchronous code
+# Asynchronous driver, synchronous code
 
 
 class Loop:
-    """An event loop in its own thread, begun when it is first needed."""
+    """An event loop in its own thread, started on first use."""
 
     def __init__(self) -> None:
         self.begin_anew()
         renew_after_fork(self)
 
     def begin_anew(self) -> None:
-        """A forked process has no such thread."""
+        """Start over in a forked process, which does not have the thread."""
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._here = threading.local()
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a driver on the loop, as SQLAlchemy does in its greenlets, and wait for it."""
+        """Call a driver on the loop, in a greenlet as SQLAlchemy does, and wait for it."""
         loop = self._running()
         if getattr(self._here, "loop", None) is loop:
             return function(*args, **kwargs)
         return asyncio.run_coroutine_threadsafe(self._spawned(loop, function, args, kwargs), loop).result()
 
     def lend(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call code that waits for other threads, and so must not run on the loop; what it awaits is awaited there."""
+        """Call blocking code outside the loop; its awaitables run on the loop."""
         current = greenlet.getcurrent()
         if getattr(current, "__sqlalchemy_greenlet_provider__", False):
             return function(*args, **kwargs)
@@ -72,7 +72,7 @@ class Loop:
         return result
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         with self._guard:
             loop, self._loop = self._loop, None
         if loop is not None:
@@ -96,7 +96,7 @@ _Greenlet: Any = greenlet.greenlet
 
 
 class _Waiting(_Greenlet):  # type: ignore[misc]
-    """What SQLAlchemy asks for before it hands over something to be awaited."""
+    """The greenlet interface through which SQLAlchemy awaits."""
 
     __sqlalchemy_greenlet_provider__ = True
 
@@ -150,11 +150,11 @@ class _Blocking:
 
 
 _LOCAL = {"fetchone", "fetchmany", "fetchall", "close"}
-"""What a cursor does with the rows that it has; one on the server asks for them."""
+"""Cursor methods on buffered rows; a server-side cursor fetches the rows first."""
 
 
 class _BlockingPool(Pool):
-    """Takes a connection with everything that SQLAlchemy and the application's listeners do to it meanwhile."""
+    """Checks out a connection outside the loop, because SQLAlchemy and the application's listeners may block."""
 
     loop: Loop
 
@@ -171,7 +171,7 @@ class _BlockingNullPool(_BlockingPool, NullPool):
 
 
 def blocking(engine: "AsyncEngine", loop: Loop) -> Engine:
-    """An engine for synchronous code with the driver, the arguments, the listeners and the pool's size of an asynchronous one."""
+    """Make a synchronous engine with the driver, arguments, listeners and pool size of an asynchronous one."""
     of = engine.sync_engine
     theirs: Any = of.pool
 
@@ -179,10 +179,10 @@ def blocking(engine: "AsyncEngine", loop: Loop) -> Engine:
         try:
             return _Blocking(loop.call(theirs._invoke_creator, connection_record), loop)
         except OSError as error:
-            # A driver on an event loop lets the operating system's own errors through, which the others wrap: the server is away.
+            # Asynchronous drivers raise the operating system's errors unwrapped; they mean that the server is unreachable.
             raise OperationalError(None, None, error, connection_invalidated=True) from error
 
-    create: Any = connect  # SQLAlchemy looks at what it takes
+    create: Any = connect  # SQLAlchemy inspects the signature
     shared: dict[str, Any] = {
         "recycle": theirs._recycle,
         "echo": theirs.echo,
@@ -206,11 +206,11 @@ def blocking(engine: "AsyncEngine", loop: Loop) -> Engine:
     return _sibling(of, pool, of.dialect)
 
 
-# A synchronous driver for an async tool
+# Synchronous driver, async tool
 
 
 class _Hopping:
-    """A driver's connection whose calls run in a thread, always the same one."""
+    """A driver's connection whose calls all run in one thread."""
 
     def __init__(self, pooled: Any, thread: ThreadPoolExecutor) -> None:
         self._pooled = pooled
@@ -235,13 +235,13 @@ class _Hopping:
             self._thread.shutdown(wait=False)
 
     def terminate(self) -> None:
-        # It was lost, or nobody knows what state it is in: not one for the pool any more.
+        # It is lost or in an unknown state, so it must not go back to the pool.
         self._pooled.invalidate()
         self._thread.shutdown(wait=False)
 
 
 class _HoppingCursor:
-    """A driver's cursor whose statements run in a thread, and whose rows are all there when they have run."""
+    """A driver's cursor whose statements run in a thread, and which buffers all rows."""
 
     def __init__(self, cursor: Any, thread: ThreadPoolExecutor) -> None:
         self._cursor = cursor
@@ -282,7 +282,7 @@ class _HoppingCursor:
         self._cursor.close()
 
     async def _async_soft_close(self) -> None:
-        """The rows are all there."""
+        """Do nothing, because all rows are buffered."""
 
 
 def _hop(thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
@@ -294,16 +294,16 @@ async def _hopped(thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        # Nobody may touch the connection while the thread is still at it.
+        # Nobody may use the connection while the thread still does.
         await asyncio.wait([running])
         raise
 
 
 def awaitable(engine: Engine) -> "AsyncEngine":
-    """An asynchronous engine whose connections are those of a synchronous engine's pool."""
+    """Make an asynchronous engine that uses the connections of a synchronous engine's pool."""
     from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 -- it brings the ORM along
 
-    engine.connect().close()  # so that the dialect knows its server
+    engine.connect().close()  # so that the dialect detects its server
     dialect = copy.copy(engine.dialect)
     dialect.is_async = True
 
@@ -319,7 +319,7 @@ def awaitable(engine: Engine) -> "AsyncEngine":
 
 
 def _sibling(engine: Engine, pool: Pool, dialect: Any) -> Engine:
-    """An engine that differs from another one in its pool alone: it has the same options, and hears the same listeners."""
+    """Make an engine with another pool, but the same options and listeners."""
     sibling: Any = Engine(
         pool,
         dialect,

@@ -1,4 +1,4 @@
-"""Driver connections that are kept between two steps: taking one from a pool costs as much as SQLite needs for a step."""
+"""Keeps driver connections between steps, because a checkout from a pool costs as much as SQLite needs for a step."""
 
 import os
 import threading
@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 TRUSTED_SECONDS = 5.0
-"""After so long without use a connection to a server is asked whether it still is one."""
+"""The idle time after which a connection to a server is checked before use."""
 
 
 class _Server:
-    """What is known of the server behind an engine: when one of its connections turned out to be broken."""
+    """The state of the server behind an engine: when a connection was last found broken."""
 
     def __init__(self, engine: Engine) -> None:
         self.broke_at = float("-inf")
@@ -25,14 +25,14 @@ class _Server:
                 self.broke()
 
     def broke(self) -> None:
-        """A connection broke just now: after a restart of the server all others are broken as well."""
+        """Record a broken connection: after a restart of the server all others are broken too."""
         self.broke_at = time.monotonic()
 
 
 _servers: "weakref.WeakKeyDictionary[Engine, _Server]" = weakref.WeakKeyDictionary()
 _servers_guard = threading.Lock()
 _abandoned: list[Any] = []
-"""What a forked process has of its parent's: it must neither use nor close them, which forgetting them would do."""
+"""Connections of the parent process. A forked process must neither use nor close them, so it keeps references to them."""
 
 
 def _server_of(engine: Engine) -> _Server:
@@ -46,9 +46,9 @@ class Connections:
     """Connections of one engine.
 
     Args:
-        engine: Makes them, with everything that its listeners do to a new connection.
-        kept: How many wait for their next use, at most; none of an application's engine, which decides that itself. On a server they
-            count as the pool's, so that there are never more than it allows.
+        engine: Creates them, and runs its listeners on them.
+        kept: The maximum number of idle connections; 0 for an application's engine, whose own pool decides. On a server they count
+            as checked out of the pool, so that its limit holds.
         autocommit: Whether every statement is a transaction.
     """
 
@@ -61,15 +61,15 @@ class Connections:
         self._guard = threading.Lock()
         self._idle: list[tuple[Any, float]] = []
         self._pooled: dict[int, Any] = {}
-        """What holds a connection's place in the pool, by the connection's id."""
+        """The pool's checkout for each connection, by the connection's id."""
         self._process = os.getpid()
 
     def take(self) -> Any:
-        """A connection that is nobody else's until it is given back."""
+        """Take a connection for exclusive use until it is given back."""
         while self._kept:
             with self._guard:
                 if self._process != os.getpid():
-                    # A forked process shares the sockets of its parent: it must not even close them.
+                    # A forked process shares its parent's sockets, and must not even close them.
                     self._idle, self._process = [], os.getpid()
                     _abandoned.append(self._pooled)
                     self._pooled = {}
@@ -103,7 +103,7 @@ class Connections:
         self._end(connection)
 
     def close(self) -> None:
-        """Close those that wait."""
+        """Close the idle connections."""
         with self._guard:
             idle, self._idle = self._idle, []
         if self._process == os.getpid():
@@ -111,7 +111,7 @@ class Connections:
                 self._end(connection)
 
     def _end(self, connection: Any) -> None:
-        """Close a connection, and give its place in the pool to another one."""
+        """Close a connection, and release its place in the pool."""
         with self._guard:
             pooled = self._pooled.pop(id(connection), None)
         if pooled is not None:

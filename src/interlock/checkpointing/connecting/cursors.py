@@ -1,5 +1,5 @@
-"""Cursors for the few statements that run many times a second: on the driver where the connections are Interlock's own, and through
-SQLAlchemy on an engine of the application's own, so that its listeners hear what happens and its options hold.
+"""Cursors for the few statements that run many times a second: directly on the driver for Interlock's own connections, and through
+SQLAlchemy for an application's engine, so that its listeners see the statements and its options apply.
 """
 
 import contextlib
@@ -16,22 +16,22 @@ from .engines import Dialect
 
 
 class Opened(Protocol):
-    """An open database, as these cursors need it."""
+    """The part of an open database that these cursors need."""
 
     dialect: Dialect
     engine: Any
     write_lock: Any
-    """A turn among the writers of a SQLite file; None elsewhere."""
+    """The lock of a SQLite file's writers; None for other databases."""
     connections: Any
-    """The driver's connections, where they are Interlock's own."""
+    """The driver's connections, if Interlock opened them."""
     autocommitting: Any
-    """Those that commit each statement by itself."""
+    """Connections in autocommit mode."""
 
     def cursor(self, connection: Any) -> Any:
         """A cursor on a driver's connection."""
 
     def translate(self, error: Any, last: Any = None) -> StoreError:
-        """A driver's error as one of Interlock's."""
+        """Translate a driver's error to one of Interlock's."""
 
     def read(self) -> contextlib.AbstractContextManager[Connection]:
         """A transaction that only reads."""
@@ -41,11 +41,11 @@ class Opened(Protocol):
 
 
 CursorBlock: TypeAlias = contextlib.AbstractContextManager[Any]
-"""A block that has a cursor: what it wrote is committed at its end, and taken back when the block raises."""
+"""A context with a cursor: commits at its end, and rolls back if it raises."""
 
 
 class OwnTransaction:
-    """One transaction on a driver's cursor. What SQLAlchemy's connections add costs more than SQLite's own work."""
+    """One transaction on a driver's cursor, because SQLAlchemy's overhead is larger than SQLite's own work."""
 
     __slots__ = ("_connection", "_database", "_locked", "_turn", "_write", "cursor")
 
@@ -105,7 +105,7 @@ class OwnTransaction:
 
 
 class OwnAutocommit:
-    """A driver's cursor on which every statement is its own transaction: one round trip each."""
+    """A driver's cursor in autocommit mode: one round trip per statement."""
 
     __slots__ = ("_connection", "_database")
 
@@ -137,7 +137,7 @@ def _is_of_driver(database: Opened, error: BaseException) -> bool:
 
 
 class EngineCursor:
-    """A driver's cursor in the few words that Interlock needs, on a connection of SQLAlchemy's."""
+    """The methods of a driver's cursor that Interlock needs, on a connection of SQLAlchemy."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -163,7 +163,7 @@ class EngineCursor:
         return None if row is None else tuple(row)
 
     def fetchall(self) -> list[Any]:
-        """The rows of the last statement that were not read yet."""
+        """The remaining rows of the last statement."""
         return [tuple(row) for row in self._result.fetchall()]
 
     def __iter__(self) -> Iterator[Any]:
@@ -172,17 +172,17 @@ class EngineCursor:
 
 @contextlib.contextmanager
 def on_engine(database: Opened, *, write: bool, turn: bool) -> Iterator[EngineCursor]:
-    """One transaction on an engine of the application's own."""
+    """One transaction on an application's engine."""
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(database.write(turn=turn) if write else database.read())
         yield EngineCursor(connection)
 
 
 class Begun:
-    """One transaction on a connection of an engine of the application's own: committed when it is said so, whatever the engine is set to.
+    """One transaction on a connection of an application's engine, whatever the engine's isolation level.
 
-    An engine, its driver or a listener may have every statement committed by itself (AUTOCOMMIT), or have begun a transaction already.
-    So where the driver begins none, the database is told in its own words to begin, to commit and to take back.
+    An engine, its driver or a listener may use autocommit, or may have started a transaction already. So if the driver starts none,
+    explicit BEGIN, COMMIT and ROLLBACK statements are sent.
     """
 
     def __init__(self, connection: Connection, dialect: Dialect, *, write: bool) -> None:
@@ -191,12 +191,12 @@ class Begun:
             connection.begin()
         driver: Any = connection.connection.dbapi_connection
         if dialect is Dialect.SQLITE:
-            of: Any = getattr(driver, "_connection", driver)  # aiosqlite's has it inside
-            # Nothing was done yet in what may have been begun; and whether one reads or writes is said at the beginning.
+            of: Any = getattr(driver, "_connection", driver)  # aiosqlite wraps the driver's connection
+            # End a transaction that may have started: it has done nothing, and BEGIN declares whether it reads or writes.
             if of.in_transaction:
                 connection.exec_driver_sql("ROLLBACK")
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-            # Since Python 3.12 a connection can be told to be always in a transaction (False), or never to end one (True).
+            # Since Python 3.12, `autocommit` can be False (always in a transaction) or True (never in one).
             self._in_words = getattr(of, "autocommit", None) is not False
         else:
             self._in_words = _commits_by_itself(driver, dialect)
@@ -210,7 +210,7 @@ class Begun:
         self._connection.commit()
 
     def take_back(self) -> None:
-        """Roll back; what that fails with is not why, and a connection that is lost has nothing to be taken back."""
+        """Roll back, and ignore errors of that: they would hide the cause, and a lost connection is rolled back by the server."""
         with contextlib.suppress(sa.exc.SQLAlchemyError):
             if self._in_words and not self._connection.invalidated and not self._connection.closed:
                 self._connection.exec_driver_sql("ROLLBACK")
@@ -219,7 +219,7 @@ class Begun:
 
 
 def _commits_by_itself(driver: Any, dialect: Dialect) -> bool:
-    """Whether the driver commits every statement, for whatever reason."""
+    """Whether the driver commits every statement, for any reason."""
     if dialect is Dialect.POSTGRESQL:
         return bool(driver.autocommit)
     of = driver if hasattr(driver, "get_autocommit") else driver._connection

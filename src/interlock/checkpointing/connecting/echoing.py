@@ -1,4 +1,4 @@
-"""Statements that go past SQLAlchemy, shown where it shows its own: with `echo=True`, or by the logger `sqlalchemy.engine`."""
+"""Logs the statements that bypass SQLAlchemy as it logs its own: with `echo=True`, or by the logger `sqlalchemy.engine`."""
 
 import logging
 import reprlib
@@ -13,26 +13,26 @@ _parameters.maxdict = _parameters.maxlist = _parameters.maxtuple = 100
 
 
 def is_shown(engine: Engine) -> bool:
-    """Whether statements are to be shown: asked before each, so that nothing else is done where they are not."""
+    """Whether statements are logged; checked before each, so that logging costs nothing when it is off."""
     return engine.logger.isEnabledFor(logging.INFO)
 
 
 def show(engine: Engine, text: str, values: Any) -> None:
-    """Show one statement."""
+    """Log one statement."""
     engine.logger.info("%s", text)
     hidden = "[SQL parameters hidden due to hide_parameters=True]"
     engine.logger.info("[on the driver's cursor] %s", hidden if engine.hide_parameters else _parameters.repr(values))
 
 
 class EchoingCursor:
-    """A driver's cursor that shows what it runs."""
+    """A driver's cursor that logs its statements."""
 
     def __init__(self, cursor: Any, engine: Engine) -> None:
         self._cursor = cursor
         self._engine = engine
 
     def execute(self, text: str, values: Any = ()) -> Any:
-        """Show a statement, and run it."""
+        """Log a statement, and run it."""
         show(self._engine, text, values)
         return self._cursor.execute(text, values) if values else self._cursor.execute(text)
 

@@ -1,4 +1,4 @@
-"""The engines that a database is opened with, and the dialects that Interlock knows."""
+"""Creates Interlock's own engines, and lists the supported dialects."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 BUSY_TIMEOUT_SECONDS = 30.0
-"""How long a writer waits for SQLite's one write lock before it gives up with `StoreUnavailable`."""
+"""How long a writer waits for SQLite's write lock before it raises `StoreUnavailable`."""
 
 
 class Dialect(StrEnum):
@@ -57,11 +57,11 @@ class Address:
     """Where a database is, and how to connect to it."""
 
     url: URL
-    """With the synchronous driver of Interlock's own, and the options that this driver takes in a URL."""
+    """The URL with Interlock's synchronous driver, and the options that this driver accepts in a URL."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """What the driver takes besides, as values that are not text."""
+    """Other arguments of the driver, which are not text."""
     options_are_plain: bool = True
-    """Whether the asynchronous driver of the same database takes the same options."""
+    """Whether the asynchronous driver of the same database accepts the same options."""
     demands_tls: bool = False
     """Whether a connection without TLS is refused."""
 
@@ -110,7 +110,7 @@ def create_async_engine(address: Address, *, echo: Any) -> "AsyncEngine":
     """
     from sqlalchemy.ext import asyncio  # noqa: PLC0415 -- it brings SQLAlchemy's ORM along
 
-    # No pool: a pooled connection belongs to the event loop that opened it, and applications have several.
+    # No pool: a pooled connection belongs to the event loop that opened it, and applications may have several.
     url = address.url.set(drivername=_ASYNC_DRIVERS[address.dialect])
     with _drivers_missed():
         if address.dialect is Dialect.SQLITE:
@@ -135,12 +135,12 @@ def _drivers_missed() -> Iterator[None]:
 
 
 def prepare_sqlite(engine: Engine, synchronous: str, seconds: float) -> None:
-    """Set up every connection that an engine for SQLite opens from now on."""
+    """Configure every new connection of an engine for SQLite."""
     in_memory = "memdb" in str(engine.url)
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun by us, and only by us
+        connection.isolation_level = None  # only Interlock starts transactions
         cursor = connection.cursor()
         try:
             if not in_memory:

@@ -1,4 +1,4 @@
-"""What a forked process must not take over from its parent: it has none of its threads, and so nobody who does what they were doing."""
+"""Resets objects in a forked process, which has none of its parent's threads."""
 
 import os
 import weakref
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Renewable(Protocol):
-    """What starts over in a forked process."""
+    """An object that starts over in a forked process."""
 
     def begin_anew(self) -> None:
         """Called in the new process, before anything else runs there."""
@@ -16,7 +16,7 @@ _renewable: "weakref.WeakSet[Renewable]" = weakref.WeakSet()
 
 
 def renew_after_fork(one: Renewable) -> None:
-    """Let it start over in every process that is forked from this one, as long as it lives."""
+    """Reset an object in every forked process, as long as it lives."""
     _renewable.add(one)
 
 
@@ -25,5 +25,5 @@ def _renew_all() -> None:
         one.begin_anew()
 
 
-if hasattr(os, "register_at_fork"):  # where processes can be forked
+if hasattr(os, "register_at_fork"):  # platforms with fork
     os.register_at_fork(after_in_child=_renew_all)

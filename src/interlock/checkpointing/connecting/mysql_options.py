@@ -1,4 +1,4 @@
-"""The options of a URL for MySQL or MariaDB: PyMySQL's, and those that other drivers and MySQL's own programs have for the same."""
+"""Translates the options of a URL for MySQL or MariaDB: those of PyMySQL, of other drivers and of MySQL's programs."""
 
 import ssl
 from typing import Any
@@ -19,7 +19,7 @@ _FILES = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password")
 _NUMBERS = {
     name: name for name in ("connect_timeout", "read_timeout", "write_timeout", "max_allowed_packet", "client_flag")
 }
-_NUMBERS["connection_timeout"] = "connect_timeout"  # of MySQL's own connector
+_NUMBERS["connection_timeout"] = "connect_timeout"  # of mysql-connector-python
 _OURS = {
     "autocommit": "when a transaction ends",
     "cursorclass": "what a cursor is",
@@ -28,7 +28,7 @@ _OURS = {
     "local_infile": "what the server may ask for",
 }
 _MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
-# Some drivers have switches for what PyMySQL does anyway.
+# Switches of other drivers for PyMySQL's default behaviour.
 _MEANINGLESS = {
     "use_pure",
     "binary_prefix",
@@ -41,10 +41,10 @@ _MEANINGLESS = {
 
 
 def read(driver: str, query: Query) -> Options:  # noqa: ARG001 -- as for the others
-    """What they mean.
+    """Translate the options.
 
     Args:
-        driver: The one that the URL names; none for PyMySQL.
+        driver: The driver in the URL; empty for PyMySQL.
         query: The options.
     """
     options = Options()
@@ -76,7 +76,7 @@ def read(driver: str, query: Query) -> Options:  # noqa: ARG001 -- as for the ot
 
 
 def _see_that_it_is_unicode(name: str, value: str) -> None:
-    # MySQL's utf8 has no emoji: what is meant by it is utf8mb4.
+    # MySQL's utf8 lacks characters such as emoji, so use utf8mb4.
     if not value.lower().startswith("utf8"):
         raise StoreError(
             f"The option {name!r} of the database URL is {value!r}, in which not every text can be written. Interlock always speaks "
@@ -89,7 +89,7 @@ def _read_tls(options: Options, tls: dict[str, str]) -> None:
     arguments = options.arguments
     if "ssl_disabled" in tls and boolean("ssl_disabled", tls["ssl_disabled"]):
         mode = mode or "DISABLED"
-    if "ssl" in tls:  # aiomysql's and asyncmy's
+    if "ssl" in tls:  # of aiomysql and asyncmy
         mode = mode or ("REQUIRED" if boolean("ssl", tls["ssl"]) else "DISABLED")
     for name in ("ssl_verify_identity", "ssl_check_hostname"):
         if name in tls and boolean(name, tls[name]):

@@ -1,4 +1,4 @@
-"""What the options in a URL become."""
+"""Parses single options of a URL, and holds the translated options."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,27 +9,27 @@ from ...tools.errors import StoreError
 
 @dataclass
 class Options:
-    """The options of one URL, in the words of the driver that Interlock opens it with."""
+    """The options of one URL, translated for Interlock's driver."""
 
     query: dict[str, Any] = field(default_factory=dict)
-    """Those that are in the URL."""
+    """Options for the driver's URL."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Those that are given to the driver as values."""
+    """Options as arguments of the driver."""
     is_plain: bool = True
-    """Whether the asynchronous driver takes the same."""
+    """Whether the asynchronous driver accepts the same options."""
     demands_tls: bool = False
     """Whether a connection without TLS is refused."""
 
 
 def single(name: str, value: Any) -> str:
-    """The value of an option that is given once."""
+    """The value of an option that may occur only once."""
     if isinstance(value, str):
         return value
     raise StoreError(f"The database URL gives the option {name!r} several times. Give it once.")
 
 
 def number(name: str, value: str) -> int:
-    """The value of an option that counts something."""
+    """The value of a numeric option."""
     try:
         return int(value)
     except ValueError:
@@ -40,7 +40,7 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "
 
 
 def boolean(name: str, value: str) -> bool:
-    """The value of an option that is on or off."""
+    """The value of a boolean option."""
     try:
         return _BOOLEANS[value.lower()]
     except KeyError:
@@ -48,7 +48,7 @@ def boolean(name: str, value: str) -> bool:
 
 
 def one_of(name: str, value: str, known: Iterable[str]) -> str:
-    """The value of an option that has a few."""
+    """The value of an option with a fixed set of values."""
     for one in known:
         if one.lower() == value.lower():
             return one
@@ -56,7 +56,7 @@ def one_of(name: str, value: str, known: Iterable[str]) -> str:
 
 
 def unknown(name: str, driver: str, *, hint: str = "") -> StoreError:
-    """The error for an option that means nothing here."""
+    """The error for an unknown option."""
     return StoreError(
         f"The option {name!r} of the database URL is none that {driver} takes, which is the driver that Interlock opens it with. "
         f"{hint or 'Leave it out, or give your own engine, which is used as it is.'}"
@@ -64,7 +64,7 @@ def unknown(name: str, driver: str, *, hint: str = "") -> StoreError:
 
 
 def ours(name: str, what: str) -> StoreError:
-    """The error for an option that would change what Interlock decides."""
+    """The error for an option that Interlock sets itself."""
     return StoreError(
         f"The option {name!r} of the database URL changes {what}, which Interlock decides for the connections that it opens. Leave it out."
     )

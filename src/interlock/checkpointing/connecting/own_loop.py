@@ -1,8 +1,8 @@
-"""An event loop of the library's own, in its own thread, on which synchronous callers run what is asynchronous.
+"""The library's event loop, in its own thread, on which synchronous callers run asynchronous code.
 
-A synchronous call (`invoke`, a card's button, `interlock approvals approve --resume`) may come to a tool that is an `async def`. The tool
-runs here, and the caller waits for it. There is one such loop per process, begun when it is first needed, so that what a tool keeps
-between its calls and what belongs to a loop, such as a client's connections, works again in the next call.
+A synchronous call (`invoke`, a card's button, `interlock approvals approve --resume`) may call a tool that is an `async def`. The
+tool runs here, and the caller waits for it. Each process has one such loop, started on first use, so that objects bound to a loop,
+such as a client's connections, still work in a tool's next call.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ class OwnLoop:
         renew_after_fork(self)
 
     def begin_anew(self) -> None:
-        """A forked process has no such thread."""
+        """Start over in a forked process, which does not have the thread."""
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def is_here(self) -> bool:
-        """Whether the caller runs on this loop, which therefore cannot wait for anything else that runs on it."""
+        """Whether the caller runs on this loop, and therefore must not block on other work of the loop."""
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
             return False
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine on the loop, with the caller's context variables, and wait for what it returns.
+        """Run a coroutine on the loop, with the caller's context variables, and wait for its result.
 
         Args:
             work: Makes the coroutine.
 
         Raises:
-            RuntimeError: The caller runs on this loop itself, and would wait for ever.
+            RuntimeError: The caller runs on this loop itself, and would deadlock.
         """
         if self.is_here():
             raise RuntimeError("this runs on Interlock's own event loop, which cannot wait for itself")
@@ -49,7 +49,7 @@ class OwnLoop:
         try:
             return future.result()
         except BaseException:
-            future.cancel()  # of a caller that was interrupted; what has ended is not touched by it
+            future.cancel()  # the caller was interrupted; has no effect if the coroutine has finished
             raise
 
     def _running(self) -> asyncio.AbstractEventLoop:
@@ -61,6 +61,6 @@ class OwnLoop:
 
 
 OWN_LOOP = OwnLoop()
-"""The one of this process."""
+"""The loop of this process."""
 
 __all__ = ["OWN_LOOP", "OwnLoop"]

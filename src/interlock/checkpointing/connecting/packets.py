@@ -1,8 +1,8 @@
-"""MySQL's and MariaDB's limit of what is sent at once, as the driver really spends it.
+"""Detects statements that exceed `max_allowed_packet` of MySQL or MariaDB, by the size that the driver really sends.
 
-A server that is sent more than its `max_allowed_packet` says so, or just hangs up, which looks as if it were gone. PyMySQL writes a
-statement out with its values in it, and bytes as hexadecimal digits, so that 8 MB of them are 16 MB to the server. So whether it was
-too much is asked of the driver itself, on another connection, once a large statement has failed.
+A server reports an oversized packet, or just closes the connection, which looks like an outage. PyMySQL interpolates values into the
+statement, and bytes as hexadecimal digits, so that 8 MB of them are 16 MB for the server. So after a large statement has failed, the
+driver itself measures it on another connection.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ...tools.errors import StoreError
 
 _TOO_LARGE, _GONE = {1153, 1105}, {2006, 2013, 2055}
 _WORTH_ASKING = 100_000
-"""Smaller statements are not measured: no server takes less at once than this and can be worked with."""
+"""Smaller statements are not measured: no usable server has a lower limit."""
 
 
 class NotedCursor:
@@ -45,15 +45,15 @@ class NotedCursor:
 
 
 def explain(engine: Engine, error: BaseException, last: tuple[str, Any] | None) -> StoreError | None:
-    """The error for a statement that is larger than the server takes at once; None where that is not why it failed.
+    """The error for a statement above the server's limit; None if it failed for another reason.
 
     Args:
         engine: Opens the other connection.
-        error: SQLAlchemy's, which knows its statement, or the driver's.
-        last: The statement and its parameters, where the error does not know them.
+        error: The error of SQLAlchemy, which has its statement, or of the driver.
+        last: The statement and its parameters, if the error lacks them.
     """
     before: BaseException | None = error
-    while before is not None:  # a rollback that failed as well hides why
+    while before is not None:  # a failed rollback hides the cause
         if isinstance(before, sa.exc.DBAPIError) and before.statement is not None:
             error, last = before, (before.statement, before.params)
             break
@@ -68,7 +68,7 @@ def explain(engine: Engine, error: BaseException, last: tuple[str, Any] | None) 
     try:
         size, largest, limit = _measure(engine, statement, params)
     except sa.exc.SQLAlchemyError:
-        return None  # it is gone indeed
+        return None  # the server really is unreachable
     if size < limit and number not in _TOO_LARGE:
         return None
     return StoreError(
@@ -81,7 +81,7 @@ def explain(engine: Engine, error: BaseException, last: tuple[str, Any] | None) 
 
 
 def _measure(engine: Engine, statement: str, params: Any) -> tuple[int, int, int]:
-    """The bytes that are sent for the largest row of a statement, those of the largest value in it, and how many the server takes."""
+    """The bytes sent for the largest row of a statement, the bytes of its largest value, and the server's limit."""
     rows = params if isinstance(params, list) else [params]
     row = max(rows, key=_size_of)
     with engine.connect() as connection:

@@ -1,9 +1,9 @@
-"""How long a database server lets a process that does not move keep others waiting.
+"""Sets timeouts on database servers, so that a stalled process cannot block others for ever.
 
-A process that is stopped in the middle of a transaction keeps the locks on what it wrote, and its connection stays open. SQLite has a
-busy timeout for that; a server waits for ever unless it is told not to. So the connections that are opened from a URL are bounded, where
-nobody else has bounded them: in the URL (`?options=-c lock_timeout=5s` on PostgreSQL, `?init_command=SET …` on MySQL and MariaDB), for
-the role, for the database or for the server. An engine of the application's own is left as it is.
+A process that is suspended inside a transaction keeps its locks, and its connection stays open. SQLite has a busy timeout for that;
+a server waits without limit by default. So connections opened from a URL get timeouts, unless they are set elsewhere: in the URL
+(`?options=-c lock_timeout=5s` on PostgreSQL, `?init_command=SET …` on MySQL and MariaDB), for the role, the database or the server.
+An application's engine is left unchanged.
 
 | database | a waiting transaction gives up after | an idle transaction is ended after |
 |---|---|---|
@@ -11,11 +11,11 @@ the role, for the database or for the server. An engine of the application's own
 | MariaDB | `innodb_lock_wait_timeout`, 50 s, the server's default | `idle_transaction_timeout`, 60 s |
 | MySQL | `innodb_lock_wait_timeout`, 50 s, the server's default | never: it knows no such bound; end the connection by hand |
 
-Behind a pooler (pgbouncer) nothing is bound: a setting would be that of anyone who gets the server connection next. Bound the role there
-(`ALTER ROLE … SET lock_timeout = '30s'`), or the pooler (`idle_transaction_timeout`).
+Behind a pooler (pgbouncer) no timeout is set: the next client of the server connection would inherit it. Set it for the role there
+(`ALTER ROLE … SET lock_timeout = '30s'`), or in the pooler (`idle_transaction_timeout`).
 
-On PostgreSQL a transaction that only reads is not thrown out. MariaDB cannot tell it from one that has locked a row and written nothing
-yet, so a read tool there must not keep `ctx.session` waiting for so long.
+On PostgreSQL a read-only transaction is not ended. MariaDB cannot distinguish it from one that has locked a row and written nothing
+yet, so a read tool there must not leave `ctx.session` idle for so long.
 """
 
 from typing import Any
@@ -24,33 +24,33 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 LOCK_SECONDS = 30
-"""How long a statement waits for a lock on PostgreSQL before it gives up with `StoreUnavailable`."""
+"""How long a statement waits for a lock on PostgreSQL before it raises `StoreUnavailable`."""
 IDLE_SECONDS = 60
-"""How long a transaction may send nothing before the server ends its connection and gives its locks to others."""
+"""How long a transaction may be idle before the server closes its connection and releases its locks."""
 
-# A pooler gives its clients its own number for the connection. In transaction mode the next transaction runs on another server
-# connection, and what is set on this one is set for anyone who gets it then: so nothing is.
+# A pooler reports its own number for the connection. In transaction mode the next transaction runs on another server connection, and
+# another client would inherit the settings of this one, so none are made.
 _POSTGRESQL = f"""
 SELECT pg_backend_pid(), (SELECT count(set_config(name, value, false)) FROM (VALUES
 ('lock_timeout', '{LOCK_SECONDS}s'), ('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s')) AS bound (name, value)
 WHERE current_setting(name) = '0' AND pg_backend_pid() = {{backend}})"""  # noqa: S608 -- our own numbers
-# What only MariaDB knows is in a comment that only MariaDB reads.
+# MariaDB's own settings are in a comment that only MariaDB executes.
 _MARIADB = f"""
 SET @interlock = 0 /*M!100301 , SESSION idle_transaction_timeout =
 IF(@@SESSION.idle_transaction_timeout = 0, {IDLE_SECONDS}, @@SESSION.idle_transaction_timeout) */"""
 
 READ_ONLY_POSTGRESQL = "SELECT set_config('transaction_read_only', 'on', true), set_config('idle_in_transaction_session_timeout', '0', true)"
-"""Begins a transaction that cannot write, and so keeps nobody waiting: it may take its time."""
+"""Starts a read-only transaction, which blocks nobody and therefore needs no timeout."""
 
 
 def bound(engine: Engine, *, demands_tls: bool = False) -> None:
-    """Bound the waiting on every connection that an engine for a server opens from now on.
+    """Set timeouts on every new connection of an engine for a server.
 
-    Where a pooler stands before PostgreSQL, nothing is bound and nothing is prepared: neither lasts for longer than a transaction.
+    Behind a pooler of PostgreSQL, no timeout is set and no statement is prepared: neither outlasts a transaction.
 
     Args:
-        engine: One of Interlock's own.
-        demands_tls: Refuse a connection that is not encrypted: some drivers are content with one.
+        engine: One of Interlock's own engines.
+        demands_tls: Refuse an unencrypted connection, because some drivers fall back to one.
     """
     on_postgresql = engine.dialect.name == "postgresql"
 
@@ -69,9 +69,9 @@ def bound(engine: Engine, *, demands_tls: bool = False) -> None:
 
 
 def _bound_postgresql(connection: Any) -> None:
-    driver: Any = getattr(connection, "driver_connection", connection)  # SQLAlchemy's asynchronous one has it inside
+    driver: Any = getattr(connection, "driver_connection", connection)  # SQLAlchemy's asynchronous adapter wraps it
     backend = driver.info.backend_pid
-    # A setting that is made inside a transaction goes with it when it is rolled back.
+    # A rollback would undo a setting that is made inside a transaction.
     before, connection.autocommit = connection.autocommit, True
     cursor = connection.cursor()
     try:

@@ -1,4 +1,4 @@
-"""The options of a PostgreSQL URL: libpq's, psycopg's, and those that asyncpg and others have for the same."""
+"""Translates the options of a PostgreSQL URL: those of libpq, psycopg, asyncpg and others."""
 
 from ...tools.errors import StoreError
 from .options import Options, Query, number, one_of, ours, single, unknown
@@ -21,15 +21,15 @@ _IN_OTHER_WORDS = {
 
 
 def read(driver: str, query: Query) -> Options:
-    """What they mean.
+    """Translate the options.
 
     Args:
-        driver: The one that the URL names; none for psycopg.
+        driver: The driver in the URL; empty for psycopg.
         query: The options.
     """
     options = Options()
     for name, value in query.items():
-        if name in {"host", "port"}:  # SQLAlchemy's own way to name several hosts
+        if name in {"host", "port"}:  # SQLAlchemy's syntax for several hosts
             options.query[name] = value
         elif name in _OURS:
             raise ours(name, _OURS[name])
@@ -50,7 +50,7 @@ def _one(options: Options, driver: str, name: str, value: str) -> None:
         words = {"true": "require", "false": "disable"}
         options.query["sslmode"] = one_of(name, words.get(value.lower(), value), _SSL_MODES)
     elif driver == "asyncpg" and name in {"prepared_statement_cache_size", "statement_cache_size"}:
-        if number(name, value) == 0:  # how asyncpg is told that there is a pooler
+        if number(name, value) == 0:  # asyncpg's setting for poolers
             options.arguments["prepare_threshold"] = None
     elif driver == "asyncpg" and name in {"timeout", "connect_timeout"}:
         options.query["connect_timeout"] = str(number(name, value.partition(".")[0]))

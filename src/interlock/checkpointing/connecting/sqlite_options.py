@@ -1,4 +1,4 @@
-"""The options of a SQLite URL: those of Python's driver, and with `uri=true` those of SQLite's own URIs."""
+"""Translates the options of a SQLite URL: those of Python's driver, and with `uri=true` those of SQLite's URIs."""
 
 from ...tools.errors import StoreError
 from .options import Options, Query, boolean, ours, single, unknown
@@ -14,10 +14,10 @@ _OF_URIS = {"mode", "cache", "vfs", "immutable", "nolock", "psow", "modeof"}
 
 
 def read(driver: str, query: Query) -> Options:
-    """What they mean.
+    """Translate the options.
 
     Args:
-        driver: The one that the URL names; none for Python's own.
+        driver: The driver in the URL; empty for Python's own.
         query: The options.
     """
     if driver not in _DRIVERS:

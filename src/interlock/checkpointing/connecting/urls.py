@@ -1,8 +1,8 @@
-"""What a database URL means: read once, with every option that SQLAlchemy, libpq and the usual drivers take in one, or refused.
+"""Parses database URLs with every option that SQLAlchemy, libpq and the usual drivers accept, or refuses them.
 
-A URL may name any of the usual drivers, as applications have it from elsewhere; Interlock opens it with its own (psycopg, PyMySQL,
-sqlite3), and so an option of another driver is put into the words of that one. What cannot be is refused, and named. Nothing of a
-URL that could not be read is shown: a part of the password may stand anywhere in it.
+A URL may name any of the usual drivers, because applications share it with other code. Interlock opens it with its own drivers
+(psycopg, PyMySQL, sqlite3), and translates the options of others. An option without a translation is refused by name. Errors never
+quote a URL that could not be parsed, because any part of it may belong to the password.
 """
 
 import re
@@ -28,16 +28,16 @@ _OPTIONS: dict[Dialect, Callable[[str, Mapping[str, Any]], Any]] = {
     Dialect.POSTGRESQL: postgresql_options.read,
     Dialect.MYSQL: mysql_options.read,
 }
-# A scheme, perhaps a user and a password, several hosts, and the rest.
+# A scheme, an optional user and password, several hosts, and the rest.
 _SEVERAL_HOSTS = re.compile(r"(?P<head>[\w+]+://(?:[^@]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>[/?].*)?", re.DOTALL)
 _HOST = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>\d*))?")
 
 
 def read(target: str | URL) -> Address:
-    """What a URL means.
+    """Parse a URL.
 
     Raises:
-        StoreError: It is not a URL, of a database that Interlock does not know, or has a part or an option that means nothing here.
+        StoreError: It is not a URL, names an unsupported database, or has an unknown part or option.
     """
     url, hosts = _parse(target)
     dialect = dialect_of(url.get_backend_name())
@@ -58,7 +58,7 @@ def read(target: str | URL) -> Address:
         arguments["host"] = ",".join(host for host, _ in hosts)
         arguments["port"] = ",".join(port or "5432" for _, port in hosts)
     elif dialect is Dialect.POSTGRESQL and url.host and "%2f" in url.host.lower():
-        # libpq's way to name the folder of a Unix socket
+        # libpq's syntax for the folder of a Unix socket
         arguments["host"] = unquote(url.host)
         url = url.set(host=None)
     _refuse_nul(url)
@@ -67,7 +67,7 @@ def read(target: str | URL) -> Address:
 
 
 def _parse(target: str | URL) -> tuple[URL, list[tuple[str, str | None]]]:
-    """The URL, and its hosts with their ports where there are several."""
+    """The URL, and its hosts and ports if there are several."""
     hosts: list[tuple[str, str | None]] = []
     if isinstance(target, str) and (found := _SEVERAL_HOSTS.fullmatch(target)):
         for part in found["hosts"].split(","):

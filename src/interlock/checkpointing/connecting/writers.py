@@ -1,4 +1,4 @@
-"""Turns among the writers of one SQLite file in this process."""
+"""The write lock of one SQLite file in this process."""
 
 import asyncio
 import os
@@ -18,10 +18,10 @@ _write_locks_guard = threading.Lock()
 
 
 class WriteLock:
-    """Lets the writers of one SQLite file in this process take turns.
+    """Serializes the writers of one SQLite file in this process.
 
-    SQLite's own waiting is a poll with growing pauses, which starves some writers when many wait; a lock is fair and wakes
-    at once. Between processes SQLite's busy timeout still decides.
+    SQLite itself polls with growing pauses, which starves some writers under load; this lock is fair and wakes waiters
+    at once. SQLite's busy timeout still applies between processes.
     """
 
     def __init__(self) -> None:
@@ -29,16 +29,16 @@ class WriteLock:
         renew_after_fork(self)
 
     def begin_anew(self) -> None:
-        """Nobody has the turn: those who had it wrote for another process."""
+        """Reset the lock in a forked process: its owners belong to the parent."""
         self._lock = threading.Lock()
         self._owner: object | None = None
 
     def acquire(self, owner: object) -> None:
-        """Wait for a turn, and take it.
+        """Wait for the lock, and take it.
 
         Raises:
-            StoreError: The owner has it already, and would wait for itself.
-            TimeoutError: SQLAlchemy's; it was not free in time.
+            StoreError: The caller already has it, and would deadlock.
+            TimeoutError: SQLAlchemy's error; the lock was not free in time.
         """
         if self._owner == owner:
             raise _waits_for_itself()
@@ -47,20 +47,20 @@ class WriteLock:
         self._owner = owner
 
     def refuse_own(self, *, reads: bool = False) -> None:
-        """See that neither this thread nor this task has the turn already.
+        """Check that neither this thread nor this task already has the lock.
 
         Args:
-            reads: Whether it would only read.
+            reads: Whether the caller only wants to read.
 
         Raises:
-            StoreError: It has, and would wait for itself.
+            StoreError: The caller already has it, and would deadlock.
         """
         owner = self._owner
         if owner is not None and (owner == threading.get_ident() or owner is _current_task()):
             raise _reads_beside_itself() if reads else _waits_for_itself()
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Release the lock to the next waiter."""
         self._owner = None
         self._lock.release()
 
@@ -89,7 +89,7 @@ def _reads_beside_itself() -> StoreError:
 
 
 def write_lock_for(url: URL) -> WriteLock:
-    """The lock of the file that a URL names: one for each file, however it is called."""
+    """The lock of a URL's file: one per file, even under different names."""
     path = url.database or ""
     name = path if path.startswith("file:") else os.path.realpath(path)
     with _write_locks_guard:
@@ -100,7 +100,7 @@ def write_lock_for(url: URL) -> WriteLock:
 
 
 class Turn:
-    """A turn among the writers of a SQLite file in this process."""
+    """The write lock of a SQLite file in this process, as a context manager."""
 
     __slots__ = ("_lock", "_url")
 

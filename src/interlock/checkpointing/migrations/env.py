@@ -1,4 +1,4 @@
-"""How Alembic runs here: on the connection, and for the groups of tables, that `schema.setup` gives it."""
+"""Alembic's environment: uses the connection and the groups of tables from `schema.setup`."""
 
 from alembic import context
 
@@ -9,6 +9,6 @@ context.configure(
     connection=run.connection,
     version_table=run.version_table,
     version_table_schema=run.schema,
-    transactional_ddl=False,  # the transaction, where the database has one for this, is the caller's
+    transactional_ddl=False,  # the caller manages the transaction, if the database has transactional DDL
 )
 context.run_migrations()

@@ -1,4 +1,4 @@
-"""Workflow instances that go: erased with their thread, or retired when they are finished and old enough.
+"""Removes workflow instances: erases them with their thread, or retires finished ones that are old enough.
 
-Open `rows.py` first: which rows belong to an instance. Threads and checkpoints alone go elsewhere (`saver/keeping`).
+Open `rows.py` first: it lists the rows of an instance. `saver/keeping` removes threads and checkpoints alone.
 """

@@ -1,4 +1,4 @@
-"""Workflow instances of a deleted thread, erased: what is left of each is its audit trail without payloads, which still verifies."""
+"""Erases the workflow instances of a deleted thread; an audit trail without payloads remains, which still verifies."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,7 +16,7 @@ from ..tables.workflow import inbox, instances
 from . import rows
 
 BY_DELETION = Principal("interlock.deletion")
-"""Who erases where a thread is deleted and nobody says who deletes it."""
+"""The recorded actor if a thread is deleted without a principal."""
 
 
 def erase_instances(
@@ -66,7 +66,7 @@ def _erase(store: WorkflowStore, connection: Connection, workflow_id: str, by: P
     trail.erase(unit, by, reason=reason)
     taken_in = rows.taken_in(connection, workflow_id, workflow=instance.workflow)
     rows.delete(connection, instance)
-    # An event that comes again is known by its row still.
+    # The row stays, so that a redelivered event is recognized as a duplicate.
     late = sa.case((inbox.c.status == "kept", "late"), else_=inbox.c.status)
     for some in slices(taken_in):
         taken = sa.update(inbox).where(inbox.c.position.in_(some))

@@ -1,4 +1,4 @@
-"""How long finished instances are kept, and what retiring the others came to. Plain data and pure decisions."""
+"""The retention of finished instances, and the report of a retirement. Plain data and pure decisions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

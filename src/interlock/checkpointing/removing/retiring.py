@@ -1,8 +1,8 @@
-"""Finished instances that are old enough, deleted with all that belongs to them; what stays of each is the end of its audit trail.
+"""Retires finished instances that are old enough: deletes all their data, except the end of the audit trail.
 
-Each instance is its own transaction, so that this can be stopped and run again at any time, beside workers. An instance goes in three
-steps: its trail is exported, its thread is deleted, its rows are deleted under the lock of its row if nothing changed meanwhile. Whatever is
-killed in between is found again by the next run.
+Each instance has its own transaction, so that a run can be stopped and repeated at any time, concurrently with workers. There are
+three steps: export the trail, delete the thread, and delete the rows under the lock of the instance's row if nothing changed. The next
+run completes an interrupted one.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ _SHOWN = 100
 
 
 class _Kept(NamedTuple):
-    """Why an instance stays for now."""
+    """Raised with the reason why an instance stays for now."""
 
     reason: str
     is_broken: bool = False
@@ -94,7 +94,7 @@ def retire_instances(
 
 
 def _old_enough(policy: Retirement, now: int) -> sa.ColumnElement[bool]:
-    """What picks the instances that are finished and old enough: in the order in which they began, which an index has."""
+    """The query for finished instances that are old enough, in the order of their start, which has an index."""
     c = instances.c
     named = {name: policy.cutoff(name, now) for name in policy.workflows}
     cutoffs = [(c.workflow == name, cutoff) for name, cutoff in named.items() if cutoff is not None]
@@ -102,7 +102,7 @@ def _old_enough(policy: Retirement, now: int) -> sa.ColumnElement[bool]:
     if others is not None:
         cutoffs.append((c.workflow.not_in(named), now - int(others * 1e6)))
     latest = max(cutoff for _, cutoff in cutoffs)
-    # None has changed before it began, which bounds what is read.
+    # An instance cannot change before its start, so this bounds the scan.
     return sa.and_(
         c.created_at < latest,
         c.finished == 1,
@@ -117,7 +117,7 @@ def _pages(store: WorkflowStore, old: sa.ColumnElement[bool]) -> Iterator[list[I
     while True:
         page = query
         if after is not None:
-            # Said in two parts so that every database walks its index instead of sorting.
+            # Two conditions instead of a row comparison, so that every database walks its index instead of sorting.
             page = query.where(
                 c.created_at >= after.created_at,
                 sa.or_(c.created_at > after.created_at, c.workflow_id > after.workflow_id),
@@ -140,7 +140,7 @@ def _retire(  # noqa: PLR0917 -- one instance
     *,
     dry_run: bool,
 ) -> _Kept | None:
-    """Retire an instance; why it stays, where it does."""
+    """Retire an instance; returns the reason if it stays."""
     with store.read() as connection:
         now = store.now(connection)
         why = _holds(connection, policy, instance)
@@ -189,7 +189,7 @@ def _differs(now: Instance, then: Instance) -> bool:
 
 
 def _holds(connection: Connection, policy: Retirement, instance: Instance) -> _Kept | None:
-    """Why an instance cannot go yet."""
+    """Why an instance cannot be retired yet, or None."""
     mine = instance.workflow_id
     unsettled = [LedgerStatus.STARTED.value, LedgerStatus.UNKNOWN.value]
     looks: list[tuple[str, sa.Select[Any]]] = [
@@ -238,7 +238,7 @@ def _delete_thread(
     others = sa.select(c.workflow_id).where(c.thread_id == instance.thread_id, c.workflow_id != instance.workflow_id)
     with store.read() as connection:
         if connection.execute(others.limit(1)).first() is not None:
-            return  # it goes with the last of them
+            return  # deleted with the last instance of the thread
     if isinstance(checkpointer, SQLCheckpointer):
         checkpointer.delete_unused(instance.thread_id, cutoff)
     else:

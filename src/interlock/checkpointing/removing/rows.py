@@ -1,4 +1,4 @@
-"""Which rows belong to a workflow instance, beside its own row and its audit trail."""
+"""The rows of a workflow instance, in addition to its own row and its audit trail."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ from ..tables.workflow import (
 
 
 def delete(connection: Connection, instance: Instance) -> None:
-    """Delete them, but for the events that the instance took in (`taken_in`), which the waits are needed to find."""
+    """Delete the rows, except the inbox events (`taken_in`), which can only be found through the waits."""
     workflow_id = instance.workflow_id
     of_waits = sa.select(waits.c.wait_id).where(waits.c.workflow_id == workflow_id).scalar_subquery()
     of_approvals = sa.select(approvals.c.approval_id).where(approvals.c.workflow_id == workflow_id).scalar_subquery()
@@ -42,14 +42,14 @@ def delete(connection: Connection, instance: Instance) -> None:
     connection.execute(sa.delete(decisions).where(decisions.c.approval_id.in_(of_approvals)))
     for table in (waits, approvals, ledger, outbox, budgets, cancellations, feedback, resumptions, sources, webhooks):
         connection.execute(sa.delete(table).where(table.c.workflow_id == workflow_id))
-    # A lane that a relay holds is the relay's to give back.
+    # A leased lane is released by its relay.
     resting = sa.and_(relay_lanes.c.workflow_id == workflow_id, relay_lanes.c.owner == "")
     connection.execute(sa.delete(relay_lanes).where(resting))
     ledger_counts.erase(connection, workflow_id)
 
 
 def taken_in(connection: Connection, workflow_id: str, *, workflow: str) -> list[int]:
-    """The positions in the inbox of the events that name an instance, or that its waits took by what they are about."""
+    """The inbox positions of the events that name an instance, or that its waits matched by correlation."""
     named = connection.scalars(sa.select(inbox.c.position).where(inbox.c.workflow_id == workflow_id))
     by_key = connection.scalars(
         sa.select(inbox.c.position)
@@ -73,7 +73,7 @@ def taken_in(connection: Connection, workflow_id: str, *, workflow: str) -> list
 
 
 def overwrite_what_is_deleted(database: Database, connection: Connection) -> None:
-    """Let SQLite overwrite the text of deleted rows, and not only unlink it."""
+    """Make SQLite overwrite the text of deleted rows, and not only unlink its pages."""
     if database.dialect is Dialect.SQLITE:
         connection.exec_driver_sql("PRAGMA secure_delete=ON")
 

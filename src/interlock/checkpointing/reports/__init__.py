@@ -1,1 +1,1 @@
-"""What is counted up from the tables for people to look at: how large they are, and how approvals were decided."""
+"""Reports computed from the tables, such as their sizes and the outcomes of approvals."""

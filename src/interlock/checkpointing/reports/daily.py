@@ -1,4 +1,4 @@
-"""What happened to calls and to proposals on each of the last days."""
+"""Counts the calls and decisions of each of the last days."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -30,16 +30,16 @@ class Day:
 
 
 def daily(connection: Connection, *, tenant: str, workflow: str, now: int, days: int = 14) -> list[Day]:
-    """The last days of a workflow, the oldest first, also those on which nothing happened.
+    """The last days of a workflow, oldest first, including days without any call.
 
-    Reads every call of these days: ask for it now and then, not at each request.
+    It reads every call of these days, so do not compute it at each request.
 
     Args:
         connection: A transaction.
-        tenant: Whose.
-        workflow: Of which workflow.
+        tenant: The tenant.
+        workflow: The workflow.
         now: Microseconds since 1970 UTC.
-        days: How many, today among them.
+        days: The number of days, including today.
     """
     last = now // DAY
     first = last - days + 1
@@ -47,7 +47,7 @@ def daily(connection: Connection, *, tenant: str, workflow: str, now: int, days:
     theirs = sa.select(instances.c.workflow_id).where(instances.c.tenant == tenant, instances.c.workflow == workflow)
 
     def counted(table: sa.Table, moment: str, what: sa.ColumnElement[str], *where: sa.ColumnElement[bool]) -> Any:
-        # Not `/`, which makes a fraction on some databases, nor the dialect's own rounding.
+        # Not `/`, which returns a fraction on some databases and rounds differently on others.
         day = ((table.c[moment] - table.c[moment] % DAY) / DAY).label("day")
         return sa.select(day, what, sa.func.count()).where(table.c[moment] >= first * DAY, *where).group_by(day, what)
 

@@ -1,4 +1,4 @@
-"""How many instances stand where, by workflow, state and version."""
+"""Counts instances by workflow, state and version."""
 
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ class StateCount:
     state: str
     count: int
     oldest: int
-    """When the one that changed longest ago did, in microseconds since 1970 UTC."""
+    """The last change of the least recently changed one, in microseconds since 1970 UTC."""
     versions: tuple[int, ...]
     is_final: bool
 
 
 def by_state(connection: Connection, *, tenant: str | None) -> list[StateCount]:
-    """Instances by workflow and state. Reads every instance of the tenant: ask for it now and then, not at each request."""
+    """Count instances by workflow and state. It reads every instance of the tenant, so do not compute it at each request."""
     columns = instances.c
     statement = (
         sa.select(
@@ -53,7 +53,7 @@ def by_state(connection: Connection, *, tenant: str | None) -> list[StateCount]:
 
 @dataclass(frozen=True)
 class Standing:
-    """The unfinished instances of one workflow that stand alike under one definition."""
+    """The unfinished instances of one workflow that share a definition and a position."""
 
     workflow: str
     state: str
@@ -68,7 +68,7 @@ class Standing:
 
 
 def by_definition(connection: Connection, *, tenant: str | None) -> list[Standing]:
-    """Unfinished instances by what it takes to continue under another definition. Reads all of the tenant, as `by_state` does."""
+    """Group unfinished instances by the facts that decide whether another definition can continue them. Reads as much as `by_state`."""
     columns = instances.c
     is_held = sa.case((columns.running_key.is_(None), 0), else_=1)
     statement = (
@@ -96,7 +96,7 @@ def by_definition(connection: Connection, *, tenant: str | None) -> list[Standin
 
 
 def boxes(connection: Connection, *, tenant: str | None, now: int) -> dict[str, int]:
-    """How many events wait or failed, and the seconds that the oldest one has waited to be published."""
+    """The numbers of waiting and failed events, and the age in seconds of the oldest unpublished one."""
     sent = () if tenant is None else (outbox.c.tenant == tenant,)
     taken = () if tenant is None else (inbox.c.tenant == tenant,)
     pending, oldest = connection.execute(

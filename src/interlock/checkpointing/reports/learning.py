@@ -1,6 +1,6 @@
-"""What can be learned from decisions: how often proposals were taken as they were, and how tools fared.
+"""Statistics of decisions: how often proposals were accepted unchanged, and the results of tools.
 
-Every function gives a list of flat dictionaries, which `pandas.DataFrame(rows)` takes as they are.
+Every function returns a list of flat dictionaries, suitable for `pandas.DataFrame(rows)`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,11 +17,11 @@ from . import sums
 from .tallies import Decided, Row, Tally
 
 BY = ("tool", "state", "approver")
-"""What outcomes are grouped by where nothing is said."""
+"""The default groups of outcomes."""
 GROUPS = (*BY, "origin")
-"""What they can be grouped by."""
+"""The possible groups of outcomes."""
 Place = tuple[int, str]
-"""The position of a request in the order of requests: when it was made, and its id."""
+"""The position of a request in the order of requests: its time and its id."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Over:
 
 
 def outcomes(connection: Connection, over: Over, *, by: Sequence[str] = BY) -> list[Row]:
-    """Per group: how many proposals there were, and what became of them.
+    """Count the proposals of each group by outcome.
 
     Args:
         connection: In a read transaction.
@@ -75,7 +75,7 @@ def _may_be_kept(over: Over, by: Sequence[str]) -> bool:
 
 
 def is_worth_adding_up(connection: Connection, over: Over, *, by: Sequence[str], now: int) -> bool:
-    """Whether so much is read for these outcomes that it had better be added up, with `add_up`."""
+    """Whether these outcomes read so many rows that `add_up` is worthwhile."""
     if over.workflow is None or not _may_be_kept(over, by):
         return False
     kept = sums.load(connection, over.workflow, over.tenant) or sums.Sums()
@@ -84,7 +84,7 @@ def is_worth_adding_up(connection: Connection, over: Over, *, by: Sequence[str],
 
 
 def add_up(connection: Connection, over: Over, *, now: int) -> None:
-    """Add up some of what is old enough, the oldest first, so that nobody reads it again: in a transaction that writes."""
+    """Add some old requests to the stored sums, oldest first, so that they need not be read again. Needs a write transaction."""
     if over.workflow is None or (kept := sums.begin(connection, over.workflow, over.tenant)) is None:
         return
     before = kept.up_to
@@ -100,7 +100,7 @@ def add_up(connection: Connection, over: Over, *, now: int) -> None:
 def examples(
     connection: Connection, over: Over, *, after: Place | None = None, look_at: int = 500
 ) -> tuple[list[Decided], Place | None]:
-    """Some of the proposals that were edited, rejected or answered, each with its last decision, those that were asked first first.
+    """Some of the proposals that were edited, rejected or answered, each with its last decision, in the order of their requests.
 
     Args:
         connection: In a read transaction, of which the next ones may be others: where a request is in the order never changes.
@@ -121,7 +121,7 @@ def examples(
 
 
 def _next_places(over: Over, after: Place | None, number: int) -> sa.Select[Any]:
-    """Where the next requests stand: the first of each status, which an index has in this order, and of those the first."""
+    """The positions of the next requests: merges the requests of each status, which an index has in this order."""
     columns = approvals.c
     each = []
     for status in ApprovalStatus:
@@ -139,7 +139,7 @@ def _next_places(over: Over, after: Place | None, number: int) -> sa.Select[Any]
 
 
 def tools(connection: Connection, over: Over) -> list[Row]:
-    """Per tool: how often it was carried out, failed, was tried again, was denied and why, and how long it took."""
+    """For each tool: the numbers of executions, failures, retries and denials by reason, and the durations."""
     rows: dict[str, Row] = {}
 
     def row(tool: str) -> Row:
@@ -175,7 +175,7 @@ def tools(connection: Connection, over: Over) -> list[Row]:
 
 _COUNTED_OF_APPROVALS = ("approval_id", "tool", "state", "status", "edited_arguments", "requested_at", "settled_at")
 _COUNTED_OF_DECISIONS = ("number", "kind", "principal_id", "arguments", "message", "decided_at")
-"""What outcomes are made of: everything else, such as what the approver was shown, is neither read nor decrypted for them."""
+"""The columns for outcomes; other columns, such as the request shown to the approver, are neither read nor decrypted."""
 
 
 def _each(

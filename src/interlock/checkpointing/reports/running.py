@@ -1,4 +1,4 @@
-"""Which instances of a workflow are running, and their state."""
+"""Lists the running instances of a workflow with their states."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

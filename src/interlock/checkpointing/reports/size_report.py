@@ -1,4 +1,4 @@
-"""How much the tables hold, where it is, and what to do about it: `interlock db stats`."""
+"""The sizes of the tables, with advice: `interlock db stats`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -83,7 +83,7 @@ def size_report(database: Database, *, groups: Sequence[str] = GROUPS, threads_s
 
 def _bytes(database: Database, connection: Connection, table: sa.Table) -> int:
     if database.dialect is Dialect.POSTGRESQL:
-        # A value, and not a part of the statement: SQLAlchemy's own quoting would double a % in it.
+        # A parameter instead of literal SQL, in which SQLAlchemy would double a `%`.
         schema = "" if database.schema is None else '"' + database.schema.replace('"', '""') + '".'
         name = schema + table.name
         size = sa.func.pg_total_relation_size(sa.cast(name, sa.Text).op("::")(sa.text("regclass")))

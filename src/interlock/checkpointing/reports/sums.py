@@ -1,10 +1,10 @@
-"""Outcomes of long ago as sums that are kept, so that what `outcomes` costs does not grow with what was ever decided.
+"""Stored sums of old outcomes, so that the cost of `outcomes` does not grow with the history.
 
-The sums of a workflow and tenant hold every request that was made up to a moment, and what became of those that were settled up to it. What
-came since is read from the rows, by two indexes: requests that are new, and requests that were settled since. Where that is much,
-whoever asked adds it up for the next one. Nothing is written when something is asked or decided.
+The sums of a workflow and tenant include every request up to a moment, and the outcomes of those settled by then. Newer ones are
+read from the rows with two indexes: new requests, and requests settled since. If there are many, the reader adds them to the sums.
+Requests and decisions themselves never write sums.
 
-Deleting an instance deletes the sums, which are then computed again from the rows that are left.
+Deleting an instance deletes the sums; they are recomputed from the remaining rows.
 """
 
 import json
@@ -24,11 +24,11 @@ from ..vault import check_place, placed
 from .tallies import Decided, Tally
 
 SETTLES_MICROSECONDS = 3_600_000_000
-"""What is younger than an hour is not added up: transactions that wrote it may not have ended."""
+"""Requests of the last hour are not added, because transactions that wrote them may still be open."""
 WORTH = 1_000
-"""From so many requests on that are not in the sums, they are added up."""
+"""The number of requests missing from the sums that triggers adding them."""
 AT_ONCE = 10_000
-"""So many requests are added up in one transaction: a long one would hold back the server's vacuum, or be ended by it."""
+"""The number of requests added per transaction: a long one would delay the server's vacuum, or be ended by a timeout."""
 _EVERYBODY = ""
 Place = tuple[str, str]
 """A tool and a state."""
@@ -36,19 +36,19 @@ Place = tuple[str, str]
 
 @dataclass
 class Sums:
-    """What is kept of a workflow's outcomes, for a tenant or for everybody."""
+    """The stored sums of a workflow's outcomes, for one tenant or for all."""
 
     up_to: int = 0
     """Microseconds since 1970 UTC."""
     requested: Counter[Place] = field(default_factory=Counter)
-    """Requests that were not settled up to then."""
+    """Requests not settled by then."""
     each: dict[tuple[str, str, str | None], Tally] = field(default_factory=dict)
-    """Every decision, by tool, state and approver; requests that nobody decided on, by None."""
+    """Every decision, by tool, state and approver; None for requests without a decision."""
     last: dict[Place, Tally] = field(default_factory=dict)
-    """The last decision of each request alone."""
+    """Only the last decision of each request."""
 
     def add(self, found: Iterable[Decided], since: int) -> None:
-        """Take in the decisions of some requests, in their order.
+        """Add the decisions of some requests, in their order.
 
         Args:
             found: Of requests up to `up_to`, of which those that are not settled by then count as requested.
@@ -68,7 +68,7 @@ class Sums:
                 self.each.setdefault((*place, one.approver), Tally()).count(one)
 
     def grouped(self, by: Sequence[str], tools: Sequence[str] | None) -> Iterator[tuple[tuple[Any, ...], Tally]]:
-        """The tallies, each with what it is grouped by."""
+        """The tallies, each with its group."""
         pending = [
             ((*place, None), Tally(Counter(pending=number))) for place, number in self.requested.items() if number
         ]
@@ -80,7 +80,7 @@ class Sums:
                 yield tuple({"tool": tool, "state": state, "approver": approver}[name] for name in by), tally
 
     def to_json(self) -> str:
-        """As text, to be kept."""
+        """The sums as JSON text."""
         return json.dumps({
             "requested": [[*place, number] for place, number in self.requested.items() if number],
             "each": [[*key, tally.kept()] for key, tally in self.each.items()],
@@ -89,7 +89,7 @@ class Sums:
 
     @classmethod
     def from_json(cls, text: str, up_to: int) -> "Sums":
-        """Sums that were kept."""
+        """Parse stored sums."""
         kept = json.loads(text)
         requested = Counter({(tool, state): int(number) for tool, state, number in kept["requested"]})
         each = {(tool, state, approver): Tally.of(tally) for tool, state, approver, tally in kept["each"]}
@@ -97,7 +97,7 @@ class Sums:
 
 
 def load(connection: Connection, workflow: str, tenant: str | None, *, lock: bool = False) -> Sums | None:
-    """The sums that are kept; None where there are none."""
+    """Load the stored sums, or None."""
     if tenant == _EVERYBODY:
         return None
     key = {"workflow": workflow, "tenant": _EVERYBODY if tenant is None else tenant}
@@ -111,7 +111,7 @@ def load(connection: Connection, workflow: str, tenant: str | None, *, lock: boo
 
 
 def begin(connection: Connection, workflow: str, tenant: str | None) -> Sums | None:
-    """The sums that are kept, or empty ones, locked in this transaction; None where none can be kept."""
+    """Load and lock the stored sums, or create empty ones; None if they cannot be stored."""
     if tenant == _EVERYBODY:
         return None
     _begin(connection, workflow, _EVERYBODY if tenant is None else tenant)
@@ -119,7 +119,7 @@ def begin(connection: Connection, workflow: str, tenant: str | None) -> Sums | N
 
 
 def save(connection: Connection, workflow: str, tenant: str | None, sums: Sums) -> None:
-    """Keep sums, whose row is locked."""
+    """Store sums whose row is locked."""
     values = {"workflow": workflow, "tenant": _EVERYBODY if tenant is None else tenant, "sums": sums.to_json()}
     placed(outcomes, values)
     here = sa.and_(outcomes.c.workflow == values["workflow"], outcomes.c.tenant == values["tenant"])
@@ -127,9 +127,9 @@ def save(connection: Connection, workflow: str, tenant: str | None, sums: Sums) 
 
 
 def forget(connection: Connection, workflow: str, tenant: str) -> None:
-    """Delete the sums that a request of this tenant may be in: before its rows are deleted, in the same transaction.
+    """Delete the sums that may include requests of this tenant, before its rows are deleted, in the same transaction.
 
-    Whoever adds up at the same time waits for this, or this for them: the row is made first where there is none.
+    Creates a missing row first, so that its lock serializes this with concurrent additions.
     """
     for one in sorted({_EVERYBODY, tenant}):
         _begin(connection, workflow, one)
@@ -142,19 +142,19 @@ def _begin(connection: Connection, workflow: str, tenant: str) -> None:
 
 
 def since(sums: Sums, workflow: str, tenant: str | None, *, up_to: int | None = None) -> sa.ColumnElement[bool]:
-    """Which requests are not in the sums as they are now: new ones, and those that were settled since.
+    """The requests that the sums lack or have with an old status: new ones, and those settled since.
 
     Args:
-        sums: What is kept.
+        sums: The stored sums.
         workflow: The workflow.
         tenant: The tenant; None for everybody.
-        up_to: Only what was requested, or settled, up to then.
+        up_to: Only requests made or settled up to then.
     """
     return approvals.c.approval_id.in_(sa.union_all(*_since(sums, workflow, tenant, up_to)))
 
 
 def _since(sums: Sums, workflow: str, tenant: str | None, up_to: int | None) -> list[sa.Select[Any]]:
-    """The ids of those that are new, and of those that were settled since."""
+    """The ids of new requests, and of those settled since."""
     columns = approvals.c
     ids: list[sa.Select[Any]] = []
     for moment in (columns.requested_at, columns.settled_at):
@@ -168,7 +168,7 @@ def _since(sums: Sums, workflow: str, tenant: str | None, up_to: int | None) -> 
 
 
 def are_many_since(connection: Connection, sums: Sums, workflow: str, tenant: str | None, up_to: int) -> bool:
-    """Whether so many requests up to then are not in the sums that they are worth adding up."""
+    """Whether the sums lack so many requests up to then that adding them is worthwhile."""
     for ids in _since(sums, workflow, tenant, up_to):
         number = sa.select(sa.func.count()).select_from(ids.limit(WORTH).subquery())
         if connection.execute(number).scalar_one() >= WORTH:
@@ -177,7 +177,7 @@ def are_many_since(connection: Connection, sums: Sums, workflow: str, tenant: st
 
 
 def some_up_to(connection: Connection, sums: Sums, workflow: str, tenant: str | None, most: int) -> int:
-    """Up to when to add up in one transaction: some requests further, and no further than `most`."""
+    """The end of the next addition: some requests further, but at most `most`."""
     columns = approvals.c
     next_ones = sa.select(columns.requested_at).where(columns.workflow == workflow, columns.requested_at > sums.up_to)
     if tenant is not None:

@@ -1,4 +1,4 @@
-"""Tallies of outcomes: how many there were of each, what was edited, why, and how long people took."""
+"""Tallies of outcomes: their numbers, edited arguments, reasons, and the times to decide."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from ..store.approvals import ApprovalStatus
 
 Row = dict[str, Any]
 MOST_REASONS = 1_000
-"""Of so many reasons it is kept how often each was given, where tallies are kept; the rarer ones go."""
+"""The maximum number of reasons in a stored tally; the rarest are dropped."""
 
 
 _UNDECIDED = (ApprovalStatus.EXPIRED, ApprovalStatus.WITHDRAWN, ApprovalStatus.VOID)
@@ -20,19 +20,19 @@ _UNDECIDED = (ApprovalStatus.EXPIRED, ApprovalStatus.WITHDRAWN, ApprovalStatus.V
 
 @dataclass(frozen=True)
 class Decided:
-    """One decision on one approval, or an approval that nobody decided on."""
+    """One decision on one approval, or an approval without a decision."""
 
     approval: Row
     decision: Row | None
 
     @property
     def approver(self) -> str | None:
-        """Who decided."""
+        """The decider."""
         return None if self.decision is None else self.decision["principal_id"]
 
     @property
     def outcome(self) -> str:
-        """How it ended for the proposal: `accepted`, `edited`, `rejected`, `responded`, `expired`, `withdrawn`, `void` or
+        """The outcome of the proposal: `accepted`, `edited`, `rejected`, `responded`, `expired`, `withdrawn`, `void` or
         `pending`.
         """
         if self.decision is not None:
@@ -45,20 +45,20 @@ class Decided:
 
     @property
     def origins(self) -> list[str]:
-        """Where the arguments that it was asked for came from; of what was asked for anything else, none."""
+        """The origins of the arguments that required the approval; empty if something else required it."""
         shown: JsonObject = json.loads(self.approval["shown"])
         found = shown.get("origins")
         return sorted({str(one) for one in found.values()}) if isinstance(found, dict) else []
 
     @property
     def proposed(self) -> JsonObject:
-        """The arguments as they were proposed."""
+        """The proposed arguments."""
         found: JsonObject = json.loads(self.approval["arguments"])
         return found
 
     @property
     def edited(self) -> JsonObject | None:
-        """The arguments as they were edited."""
+        """The edited arguments."""
         text = (self.decision or {}).get("arguments") or self.approval["edited_arguments"]
         return None if text is None else json.loads(text)
 
@@ -73,17 +73,17 @@ class Decided:
 
 @dataclass
 class Tally:
-    """What became of some proposals."""
+    """The outcomes of some proposals."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     seconds: Counter[float] = field(default_factory=Counter)
-    """How often somebody took so long to decide."""
+    """The number of decisions by their duration."""
     longest: float | None = None
 
     def count(self, one: Decided) -> None:
-        """Count a decision, or a request that nobody decided on."""
+        """Count a decision, or a request without one."""
         self.outcomes[one.outcome] += 1
         if one.outcome == "edited":
             self.fields.update(one.changed)
@@ -95,7 +95,7 @@ class Tally:
                 self.reasons[one.decision["message"]] += 1
 
     def add(self, other: "Tally") -> None:
-        """Count what another one has."""
+        """Add another tally."""
         self.outcomes.update(other.outcomes)
         self.fields.update(other.fields)
         self.reasons.update(other.reasons)
@@ -119,7 +119,7 @@ class Tally:
         raise AssertionError("unreachable")
 
     def kept(self) -> list[Any]:
-        """As JSON of a bounded length: times in three digits, and the reasons that were given most."""
+        """The tally as JSON of bounded size: times with three digits, and the most frequent reasons."""
         rounded: Counter[float] = Counter()
         for seconds, number in self.seconds.items():
             rounded[float(f"{seconds:.3g}")] += number
@@ -128,7 +128,7 @@ class Tally:
 
     @classmethod
     def of(cls, kept: Iterable[Any]) -> "Tally":
-        """A tally that was kept."""
+        """Parse a stored tally."""
         outcomes, fields, reasons, seconds, longest = kept
         times = Counter({float(one): int(number) for one, number in seconds})
         return cls(Counter(outcomes), Counter(fields), Counter(reasons), times, longest)

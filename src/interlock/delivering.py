@@ -23,27 +23,27 @@ def deliver(
     resume: bool = True,
     connection: Connection | None = None,
 ) -> Delivery:
-    """Take an event in, once, and let the workflow instance that waits for it continue.
+    """Deliver an event, once, and resume the workflow instance that waits for it.
 
-    The event is written into the inbox and the transition is made in one transaction. An event that comes again is dropped; one that
-    comes before its wait is kept for it; one that fits no workflow stays visible in the inbox.
+    One transaction writes the event to the inbox and makes the transition. A duplicate is dropped, an event that comes before its wait is
+    kept for it, and an event that no workflow expects stays in the inbox.
 
     Args:
         event: An `EventEnvelope`, the wire shape or a CloudEvent as a mapping or JSON text, or an `Event` with `workflow_id`.
-        to: The compiled workflow; by default the one that INTERLOCK_APP names, with the database of INTERLOCK_DB.
-        workflow_id: For a bare `Event`: the instance that it is for.
-        source: For a bare `Event`: who says so, as a URI reference.
-        root: The graph that the workflow is a part of, where it runs inside another one.
-        resume: Whether the graph continues at once, in this call; otherwise the next tick lets it.
-        connection: A transaction of the application's own on the same database, in which the event is taken in: it counts when that is
-            committed. The graph then continues with the next tick, or where an engine runs it.
+        to: The compiled workflow. By default the one that INTERLOCK_APP names, with the database of INTERLOCK_DB.
+        workflow_id: For an `Event` without an envelope: the instance to which it is addressed.
+        source: For an `Event` without an envelope: its sender, as a URI reference.
+        root: The graph that contains the workflow, if the workflow is a subgraph.
+        resume: Whether to resume the graph in this call. Otherwise the next tick resumes it.
+        connection: A connection of the application, with an open transaction on the same database, in which the event is delivered. The
+            event counts once the application commits; the next tick, or an engine, then resumes the graph.
 
     Returns:
-        What became of it.
+        What happened to the event.
 
     Raises:
-        InvalidInput: It is not an event. Nothing was kept.
-        StoreError: The database could not do it. Nothing was kept; deliver it again.
+            InvalidInput: It is not an event. Nothing was stored.
+            StoreError: The database failed. Nothing was stored; deliver the event again.
     """
     deliveries = Deliveries(to or _app(), root)
     return deliveries.deliver(event, workflow_id=workflow_id, source=source, resume=resume, connection=connection)
@@ -58,7 +58,7 @@ async def adeliver(
     root: AnyGraph | None = None,
     resume: bool = True,
 ) -> Delivery:
-    """As `deliver`."""
+    """Asynchronous form of `deliver`, with the same arguments, result and errors."""
     return await Deliveries(to or _app(), root).adeliver(event, workflow_id=workflow_id, source=source, resume=resume)
 
 

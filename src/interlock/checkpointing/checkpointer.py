@@ -58,19 +58,19 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         target: A database URL, an engine, or an open `Database` (which the workflow store may share).
         conversation: Another database for the conversation.
         schema: The schema that the tables are in (PostgreSQL), or the database (MySQL).
-        serde: Your own serializer, which gets every value. The default, `TypedSerializer`, gives back what it got or refuses it
-            when it is written, and calls nothing that a row names.
-        strict: Whether the default serializer refuses classes that are not allowed. If not given, `LANGGRAPH_STRICT_MSGPACK` says, and
-            a compiled workflow is strict with what it declares.
-        allowed_types: Classes of yours that are allowed in strict mode, or their module and name.
-        moved_types: Where classes are now that were moved or renamed: `{"old.module.Name": NewClass}`.
-        encryption: Keys with which everything is encrypted for its place in the database.
-        encrypted_only: Refuse to load what is not encrypted, or not bound to its place.
-        fenced: Refuse a step that does not follow the newest checkpoint of its thread: another run was first. A run from a
-            checkpoint that was asked for by its id may branch off, as LangGraph's time travel does.
-        memory_bytes: How much of conversations is remembered between steps.
-        metadata_index: Keys of the metadata by which `list` and `alist` find checkpoints through an index. `setup` makes the indexes.
-        retention: What `retain` keeps. It is carried out when that is called, by a job of yours or `interlock db prune`.
+        serde: Your own serializer, used for every value. The default, `TypedSerializer`, returns each value as it was stored, refuses a
+            value that it could not return so, and never runs code that a row names.
+        strict: Whether the default serializer refuses classes that are not allowed. By default `LANGGRAPH_STRICT_MSGPACK` decides, and a
+            compiled workflow is strict and allows the classes that it declares.
+        allowed_types: Your classes that are allowed in strict mode; or their module and name.
+        moved_types: The new location of classes that were moved or renamed: `{"old.module.Name": NewClass}`.
+        encryption: Keys that encrypt every value. Each value is bound to its row, and cannot be decrypted elsewhere.
+        encrypted_only: Refuse to load a value that is not encrypted, or not bound to its row.
+        fenced: Refuse a step that does not follow the newest checkpoint of its thread, because another run was first. A run from a
+            checkpoint that its config names by ID may start a branch, as in LangGraph's time travel.
+        memory_bytes: How many bytes of conversations are cached between steps.
+        metadata_index: Metadata keys with an index for the filters of `list` and `alist`. `setup` creates the indexes.
+        retention: What `retain` keeps. Nothing is deleted until your own job calls `retain`, or `interlock db prune` runs.
         synchronous: On SQLite: `FULL` survives power loss, `NORMAL` survives a killed process.
         capacity: How many connections and threads each of the databases may use.
 
@@ -124,10 +124,10 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         self._fenced = fenced
 
     def declaring(self, *schemas: Any) -> "SQLCheckpointer":
-        """This checkpointer in strict mode, with what schemas declare (see `declared_types`) allowed besides what was.
+        """Return this checkpointer in strict mode, where the types that the schemas declare (see `declared_types`) are allowed as well.
 
-        It stays as it is where `strict=False` or a serializer of your own was given. `Workflow.compile` calls it; for a graph of your
-        own: `builder.compile(checkpointer=saver.declaring(builder))`.
+        With `strict=False`, or with your own serializer, nothing changes. `Workflow.compile` calls this method. For other graphs, write
+        `builder.compile(checkpointer=saver.declaring(builder))`.
         """
         if not isinstance(self.serde, TypedSerializer) or self.serde.is_permissive:
             return self
@@ -137,17 +137,17 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     # Opening and closing
 
     def setup(self) -> None:
-        """Create the tables, or bring them up to this release. Safe to call again, and by several processes at once."""
+        """Create the tables, or upgrade them to this release. It is safe to call again, and from several processes at once."""
         for database, groups in self._storage.databases():
             tables.setup(database, groups=groups)
         indexes.create(self.database, self._storage.metadata_keys)
 
     async def asetup(self) -> None:
-        """As `setup`."""
+        """Asynchronous form of `setup`, with the same arguments, result and errors."""
         await self.database.arun(self.setup)
 
     def close(self) -> None:
-        """Close the databases that this checkpointer opened; one that it was given stays open. What cancelled tasks put is stored first."""
+        """Store pending puts of cancelled tasks, and close the databases that this checkpointer opened."""
         self._storage.close()
         for database in self._closing:
             database.close()
@@ -171,7 +171,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     # Reading
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that the config names, or the newest of its thread and namespace."""
+        """Return the checkpoint that the config names, or the newest one of its thread and namespace; None if there is none."""
         return reading.get_tuple(self._storage, place_of(config), self._sealing(), config)
 
     def list(
@@ -182,10 +182,10 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Checkpoints, newest first. Nothing is locked between two of them.
+        """List checkpoints, newest first. No lock is held between two of them.
 
-        The filter is on the metadata and means what it means to LangGraph's saver for the database: on PostgreSQL and MySQL the metadata
-        contain it, on SQLite each value is equal, and a dot in a key goes deeper.
+        The filter applies to the metadata, with the semantics of LangGraph's saver for the same database: on PostgreSQL and MySQL the
+        metadata must contain the filter; on SQLite each value must be equal, and a dot in a key leads into a nested value.
 
         Raises:
             StoreError: A row is damaged; the error names it.
@@ -195,7 +195,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """What LangGraph rebuilds its delta channels from."""
+        """Return the history from which LangGraph rebuilds its delta channels."""
         return history.delta_channel_history(self._storage, place_of(config), self._sealing(), channels)
 
     # Writing
@@ -218,7 +218,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         return job.place.config(job.checkpoint_id)
 
     def put_imported(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
-        """Store a checkpoint of another saver, as it is and with all its values, whatever stands before or after it."""
+        """Store a checkpoint of another saver with all its values, regardless of the checkpoints before and after it."""
         place = place_of(config)
         versions = checkpoint["channel_versions"]
         threads.revive(self._storage, place.thread_id)
@@ -234,12 +234,12 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
             self._commit(job)
 
     def delete_thread(self, thread_id: str, *, instance: bool = False) -> None:
-        """Delete everything of a thread, its conversation included. Late writes of runs that still continue are refused.
+        """Delete a thread with its checkpoints and its conversation. Later writes of runs that have not ended are refused.
 
         Args:
             thread_id: The thread.
-            instance: Whether its workflow instances in this database are erased with it: all but their audit records, which stay without
-                payloads and verify. A new run on the thread starts over.
+            instance: Whether to erase its workflow instances in this database as well. Their audit records stay, without payloads, and
+                still verify. A new run on the thread starts over.
 
         Raises:
             InProgress: An effect outside the database is in progress on an instance. The thread stays.
@@ -249,13 +249,13 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         threads.delete_thread(self._storage, str(thread_id))
 
     def delete_unused(self, thread_id: str, since: int, *, dry_run: bool = False) -> bool:
-        """Delete a thread unless it was used since a moment (microseconds since 1970 UTC); False where it was, and stays."""
+        """Delete a thread unless it was used since a moment (microseconds since 1970 UTC). Return whether it was deleted."""
         return retentions.delete_unused(self._storage, self._sealing(), thread_id, since, dry_run=dry_run)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that these runs made.
 
-        What is newer stays as it was: a checkpoint that the delta channels of another run's checkpoint are rebuilt from is kept.
+        Newer checkpoints do not change: a checkpoint from which delta channels of another run are rebuilt is kept.
         """
         threads.delete_for_runs(self._storage, run_ids, self._sealing())
 
@@ -264,7 +264,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         threads.copy_thread(self._storage, str(source_thread_id), str(target_thread_id), self._sealing())
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Delete old checkpoints (`keep_latest`) or all (`delete`) of threads. Delta channels keep what they are rebuilt from."""
+        """Delete old checkpoints (`keep_latest`) or all (`delete`) of threads, except those from which delta channels are rebuilt."""
         threads.prune(self._storage, thread_ids, strategy, self._sealing())
 
     def retain(
@@ -275,13 +275,14 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         progress: Callable[[int, int, str], None] | None = None,
         after: str | None = None,
     ) -> RetentionReport:
-        """Delete what a retention does not keep, thread by thread, beside running workers. Run it again to continue after a stop.
+        """Delete what a retention policy does not keep, thread by thread; workers may run meanwhile. To continue after an interruption,
+        call it again.
 
         Args:
-            policy: What is kept; the checkpointer's own `retention` if not given.
-            dry_run: Only say what would go.
-            progress: Told of each thread.
-            after: Begin after this thread, in the order of their ids.
+            policy: What to keep; by default the checkpointer's `retention`.
+            dry_run: Only report what would be deleted.
+            progress: Called for each thread.
+            after: Begin after this thread, in the order of the IDs.
         """
         chosen, erase = given(policy or self.retention), self._erase_instances
         return retentions.retain(
@@ -289,7 +290,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         )
 
     async def aretain(self, policy: Retention | None = None, *, dry_run: bool = False) -> RetentionReport:
-        """As `retain`."""
+        """Asynchronous form of `retain`, with the same arguments, result and errors."""
         return await self.database.arun(partial(self.retain, policy, dry_run=dry_run))
 
     def _erase_instances(self, thread_id: str) -> int:
@@ -300,14 +301,14 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     # Care
 
     def reencrypt(self, progress: Progress | None = None) -> ReencryptReport:
-        """Encrypt with the newest key, and for its place, what was encrypted with older keys or not at all.
+        """Encrypt again, with the newest key, every row that has an older key or no encryption.
 
-        Each row is read back before it replaces the old one. It can be interrupted and run again, and workers may continue meanwhile if
-        they have the new key already. Open the checkpointer for it with `encrypted_only=False`.
+        Each new row is verified before it replaces the old one. The call can be interrupted and repeated. Workers may run meanwhile,
+        provided that they have the new key. Open the checkpointer with `encrypted_only=False` for this.
 
         Raises:
-            InputError: There is no encryption.
-            StoreError: A row cannot be read with any key that is given.
+            InputError: The checkpointer has no encryption keys.
+            StoreError: A row cannot be decrypted with any of the keys.
         """
         sealing = self._sealing()
         if sealing.plain:
@@ -317,11 +318,11 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         return reencrypt(self._storage, sealing, progress)
 
     async def areencrypt(self, progress: Progress | None = None) -> ReencryptReport:
-        """As `reencrypt`."""
+        """Asynchronous form of `reencrypt`, with the same arguments, result and errors."""
         return await self.database.arun(partial(self.reencrypt, progress))
 
     def size_reports(self) -> Sequence[SizeReport]:
-        """How much the tables hold, and where: one report for each database."""
+        """Return the sizes of the tables: one report for each database."""
         self._storage.ready()
         return [size_report(database, groups=groups) for database, groups in self._storage.databases()]
 
@@ -329,21 +330,21 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
 
     @property
     def conversations(self) -> Conversations:
-        """The messages apart from the workflow: to list, read, export, erase, and keep only for some time."""
+        """The conversations, apart from the workflow: list, read, export or erase them, or keep them for a limited time."""
         return Conversations(self._storage, self._sealing())
 
     def erase_conversation(self, thread_id: str) -> int:
-        """Erase every message of a thread, permanently, and give how many there were. The workflow can be read and resumed."""
+        """Erase every message of a thread permanently, and return how many there were. The workflow can still be read and resumed."""
         return self.conversations.erase(thread_id)
 
     async def aerase_conversation(self, thread_id: str) -> int:
-        """As `erase_conversation`."""
+        """Asynchronous form of `erase_conversation`, with the same arguments, result and errors."""
         return await self.conversations.aerase(thread_id)
 
     # The same, asynchronously
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """As `get_tuple`, behind what tasks put in the thread before that nobody waits for: a cancelled run leaves such."""
+        """Asynchronous form of `get_tuple`. It first waits for puts that a cancelled run left in the thread's queue."""
         get = partial(reading.get_tuple, self._storage, place_of(config), self._sealing(), config, behind=True)
         return await self.database.arun(get)
 
@@ -355,7 +356,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """As `list`."""
+        """Asynchronous form of `list`, with the same arguments, result and errors."""
         items = self.list(config, filter=filter, before=before, limit=limit)
         end = object()
         while (item := await self.database.arun(partial(next, items, end))) is not end:
@@ -364,7 +365,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """As `get_delta_channel_history`."""
+        """Asynchronous form of `get_delta_channel_history`, with the same arguments, result and errors."""
         return await self.database.arun(partial(self.get_delta_channel_history, config=config, channels=channels))
 
     async def aput(
@@ -374,7 +375,7 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """As `put`."""
+        """Asynchronous form of `put`, with the same arguments, result and errors."""
         job = self._put_job(config, checkpoint, metadata, new_versions)
         await self._acommit(job)
         return job.place.config(job.checkpoint_id)
@@ -382,31 +383,31 @@ class SQLCheckpointer(BaseCheckpointSaver[str]):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """As `put_writes`."""
+        """Asynchronous form of `put_writes`, with the same arguments, result and errors."""
         job = self._writes_job(config, writes, task_id, task_path)
         if writes:
             await self._acommit(job)
 
     async def adelete_thread(self, thread_id: str, *, instance: bool = False) -> None:
-        """As `delete_thread`."""
+        """Asynchronous form of `delete_thread`, with the same arguments, result and errors."""
         await self.database.arun(partial(self.delete_thread, thread_id, instance=instance))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """As `delete_for_runs`."""
+        """Asynchronous form of `delete_for_runs`, with the same arguments, result and errors."""
         await self.database.arun(partial(self.delete_for_runs, run_ids))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """As `copy_thread`."""
+        """Asynchronous form of `copy_thread`, with the same arguments, result and errors."""
         await self.database.arun(partial(self.copy_thread, source_thread_id, target_thread_id))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """As `prune`."""
+        """Asynchronous form of `prune`, with the same arguments, result and errors."""
         await self.database.arun(partial(self.prune, thread_ids, strategy=strategy))
 
     # Versions
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """The version after `current`: it sorts after it, and differs from that of any other branch."""
+        """Return the version that follows `current`: it sorts after it, and differs from the version of any other branch."""
         del channel
         if current is None:
             number, width = 0, 10

@@ -164,7 +164,7 @@ class Conversations:
         return self._erase(str(thread_id), sa.true())
 
     async def aerase(self, thread_id: str) -> int:
-        """As `erase`."""
+        """Asynchronous form of `erase`, with the same arguments, result and errors."""
         return await self._database.arun(partial(self.erase, thread_id))
 
     def retain(

@@ -62,9 +62,9 @@ class Database:
     """One SQL database, opened from a URL or from an engine that the application already has.
 
     Args:
-        engine: The synchronous engine that everything runs on.
-        address: Where it is, for Interlock's own engine.
-        application: The application's engine, for one that is not.
+        engine: The synchronous engine that runs every statement.
+        address: The address of the database, if Interlock opened the engine.
+        application: The application's engine, if Interlock did not open it.
         capacity: How many connections and threads it may use.
     """
 
@@ -112,7 +112,7 @@ class Database:
                 engine of the application's own, which is used as it is, or a `Database`, which is returned as it is.
             synchronous: SQLite only, and only for URLs: `FULL` survives power loss, `NORMAL` survives a killed process.
             schema: The schema that the tables are in (PostgreSQL), or the database (MySQL); not for an open `Database`.
-            capacity: How many connections and threads it may use; not for an open `Database`.
+            capacity: How many connections and threads the database may use; not for an open `Database`.
 
         Raises:
             StoreError: The URL is of a database that Interlock does not know or has an option that means nothing, its driver is
@@ -149,7 +149,7 @@ class Database:
         """A connection in one read transaction: every statement sees the same snapshot where the database can do that.
 
         Raises:
-            StoreError: It is in memory, and this thread or task writes to it: it would wait for itself.
+            StoreError: The database is in memory, and this thread or task is writing to it: it would wait for itself.
         """
         self.refuse_to_wait()
         with self.translated(), self.engine.connect() as connection:
@@ -220,7 +220,7 @@ class Database:
 
     @contextlib.contextmanager
     def committing(self) -> Iterator[None]:
-        """Tell a commit whose answer was lost from one that failed, of what is raised in the block."""
+        """Translate the block's errors, and distinguish a commit that failed from one whose answer was lost."""
         try:
             yield
         except sa.exc.SQLAlchemyError as error:
@@ -228,14 +228,14 @@ class Database:
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """Let Interlock's errors leave the block instead of the driver's."""
+        """Translate errors of the driver that the block raises into Interlock's errors."""
         try:
             yield
         except sa.exc.SQLAlchemyError as error:
             raise self.translate(error) from error
 
     def translate(self, error: Exception, last: tuple[str, Any] | None = None) -> StoreError:
-        """The typed error for what a driver reported.
+        """Return the typed error for an error that SQLAlchemy or the driver raised.
 
         Args:
             error: What SQLAlchemy or the driver raised.
@@ -258,20 +258,20 @@ class Database:
 
     @property
     def is_server(self) -> bool:
-        """Whether statements are carried out by another process, so that this one can do something else meanwhile.
+        """Whether a server process executes the statements, so that this process can do other work meanwhile.
 
-        SQLite's run in this process, and a thread of it that reads row after row only gets into another one's way.
+        SQLite executes them in this process, where a second thread that reads rows only slows the first one down.
         """
         return self.dialect is not Dialect.SQLITE
 
     @property
     def keeps_connections(self) -> bool:
-        """Whether the connections are Interlock's own, and not those of the application's engine."""
+        """Whether Interlock opened the connections; False for those of the application's engine."""
         return self._application is None
 
     @property
     def schema(self) -> str | None:
-        """The schema that the tables are in, where it is not the default one."""
+        """The schema that contains the tables; None for the default one."""
         translate = self.engine.get_execution_options().get("schema_translate_map") or {}
         schema: str | None = translate.get(None)
         return schema
@@ -356,7 +356,7 @@ class Database:
             self.engine.dispose(close=False)
 
     def close(self) -> None:
-        """Give back what was opened; an engine that came from the application stays open."""
+        """Close what was opened here. An engine that the application passed in stays open."""
         with self._guard:
             self._async_engines = {}  # their pools hold no connections
         self.threads.close()

@@ -22,11 +22,11 @@ _KEY_BYTES, _NONCE_BYTES, _NAME_LENGTH = 32, 12, 32
 
 
 class Encryption:
-    """Keys by name: the first one writes, all of them read.
+    """Encryption keys by name: the first one encrypts, and all of them decrypt.
 
     Args:
-        keys: 32 random bytes each, by names of at most 32 letters, digits, dots, dashes and underscores. To rotate, put a new key in
-            front, then run `interlock db reencrypt`, then leave the old one out.
+        keys: The keys, of 32 random bytes each, by names of at most 32 letters, digits, dots, dashes and underscores. To rotate keys, add
+            the new one in front, run `interlock db reencrypt`, and then remove the old one.
 
     Raises:
         InputError: A key or a name cannot be used.

@@ -32,7 +32,7 @@ _hook: Hook | None = None
 
 
 def reach(point: str) -> None:
-    """Say that the process has come to a fault point; tools may name their own points."""
+    """Mark a fault point. Tools may name their own points."""
     if _hook is not None:
         _hook(point)
 

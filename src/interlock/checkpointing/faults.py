@@ -32,7 +32,7 @@ _FULL = ("database or disk is full", "no space left", "disk full", "the table is
 
 
 def translate(error: Exception, url: URL) -> StoreError:
-    """The typed error for what a driver reported.
+    """Return the typed error for an error that SQLAlchemy or the driver raised.
 
     Args:
         error: What SQLAlchemy or the driver raised.

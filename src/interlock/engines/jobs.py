@@ -43,7 +43,7 @@ class Job:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Job":
-        """Read what `to_json` gave.
+        """Parse what `to_json` returned.
 
         Raises:
             InvalidInput: It is something else.

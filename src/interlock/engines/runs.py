@@ -124,7 +124,7 @@ class Runs:
         Raises:
             InputError: There is no such workflow, or the input cannot be kept.
             RunError: The thread is another tenant's.
-            PrincipalError: It serves somebody else.
+            PrincipalError: The instance serves somebody else.
         """
         graph = self._graph(workflow)
         key = derive("run", "start", workflow, principal.tenant, named("key", key, 128))
@@ -157,15 +157,15 @@ class Runs:
 
         Args:
             workflow: The workflow's name.
-            which: The instance.
+            which: The instance: its workflow ID, or the config of its thread.
             answer: As `Command(resume=...)` takes it.
             by: Who answers; whether it counts is found out when it runs.
             key: As in `start`.
             connection: As in `start`.
 
         Raises:
-            RunError: There is no such instance for the tenant of `by`.
-            PrincipalError: It serves somebody else.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: The instance serves somebody else.
             InputError: It has no thread, or the answer cannot be kept.
         """
         graph = self._graph(workflow)
@@ -174,7 +174,7 @@ class Runs:
         return self._enqueued(graph, self._job(JobKind.RESUME, graph, instance, key), answer, by, connection)
 
     async def aresume(self, workflow: str, which: Which, answer: Any, *, by: Principal, key: str) -> Enqueued:
-        """As `resume`."""
+        """Asynchronous form of `resume`, with the same arguments, result and errors."""
         return await self.database.arun(lambda: self.resume(workflow, which, answer, by=by, key=key))
 
     def wake(
@@ -190,7 +190,7 @@ class Runs:
 
         Args:
             workflow: The workflow's name.
-            which: The instance.
+            which: The instance: its workflow ID, or the config of its thread.
             by: Who asks for it; without one it is the application.
             key: As in `start`; by default it is another run each time.
             connection: As in `start`.
@@ -204,7 +204,7 @@ class Runs:
     async def awake(
         self, workflow: str, which: Which, *, by: Principal | None = None, key: str | None = None
     ) -> Enqueued:
-        """As `wake`."""
+        """Asynchronous form of `wake`, with the same arguments, result and errors."""
         return await self.database.arun(lambda: self.wake(workflow, which, by=by, key=key))
 
     def when_due(self, connection: Connection, due: Due) -> None:
@@ -239,8 +239,8 @@ class Runs:
         Args:
             status: Their status; `person` for the dead-letter list.
             workflow: Of which workflow.
-            tenant: Whose; None for everybody's.
-            limit: How many at most, from 1 to 1000.
+            tenant: The tenant; None for all of them.
+            limit: The largest number of rows on the page, from 1 to 1000.
             after: Those older than the one of this number.
         """
         if not 1 <= limit <= 1000:
@@ -287,17 +287,17 @@ class Runs:
         limit: int = 50,
         after: int | None = None,
     ) -> Sequence[QueuedRun]:
-        """As `list`."""
+        """Asynchronous form of `list`, with the same arguments, result and errors."""
         return await self.database.arun(
             lambda: self.list(status=status, workflow=workflow, tenant=tenant, limit=limit, after=after)
         )
 
     async def aretry(self, number: int, *, tenant: str | None = None) -> QueuedRun:
-        """As `retry`."""
+        """Asynchronous form of `retry`, with the same arguments, result and errors."""
         return await self.database.arun(lambda: self.retry(number, tenant=tenant))
 
     async def acancel(self, number: int, *, tenant: str | None = None) -> QueuedRun:
-        """As `cancel`."""
+        """Asynchronous form of `cancel`, with the same arguments, result and errors."""
         return await self.database.arun(lambda: self.cancel(number, tenant=tenant))
 
     def close(self) -> None:

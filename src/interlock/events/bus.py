@@ -17,7 +17,7 @@ from .envelopes import tenant_in
 
 
 class WireFormat(StrEnum):
-    """In which form events travel."""
+    """The form of events on a bus."""
 
     BINARY = "binary"
     """Interlock's wire shape as the body, CloudEvents attributes as headers."""
@@ -29,12 +29,12 @@ class WireFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event on its way over a bus."""
+    """One event as a message on a bus."""
 
     event_name: str
-    """Name and version: what subscriptions ask for."""
+    """The event's name with its version, which subscriptions use."""
     event_id: str
-    """The same at every attempt: what brokers and consumers drop duplicates by."""
+    """The ID of the event, the same at every attempt; brokers and consumers use it to drop duplicates."""
     workflow_id: str
     """Messages of one workflow instance keep their order."""
     trace_id: str
@@ -42,10 +42,10 @@ class Message:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def envelope(self) -> EventEnvelope:
-        """Read the event.
+        """Parse the event.
 
         Raises:
-            InvalidInput: It is none.
+            InvalidInput: The body is not an event.
         """
         return cloudevents.read(self.body, self.headers)
 
@@ -55,32 +55,32 @@ Handler = Callable[[Message], Awaitable[Any] | Any]
 
 
 class Bus(Protocol):
-    """A message broker, or what stands for one. Open it with `async with`."""
+    """A message broker, or a substitute for one. Open it with `async with`."""
 
     async def publish(self, message: Message) -> str:
-        """Hand over one message, and return when the broker has taken responsibility for it.
+        """Publish one message, and return when the broker has taken responsibility for it.
 
         Several messages may be on their way at once; those of one workflow instance are published one after another.
 
         Returns:
-            Where it was published to, in words for people.
+            Where it was published, in words.
 
         Raises:
-            BusUnavailable: The broker is not there, or does not answer. The message may or may not have arrived.
-            PublishRefused: The broker will not take this message; others may go through.
+            BusUnavailable: The broker cannot be reached or does not answer. The message may or may not have arrived.
+            PublishRefused: The broker rejects this message; it may accept others.
         """
         ...
 
     def subscribe(self, names: Iterable[str], handler: Handler, *, consumer: str) -> AbstractAsyncContextManager[None]:
-        """Give every message of these event names to the handler, at least once, while the context is open.
+        """Deliver every message of these event names to the handler, at least once, while the context is open.
 
-        What was published while no process was subscribed is given to the next one. Processes of one consumer share the messages;
-        different consumers get each their own.
+        Messages that were published while no process was subscribed are delivered to the next one. Processes of one consumer share the
+        messages; each consumer receives all of them.
 
         Args:
             names: Event names with their versions.
-            handler: A function or coroutine function; a message is acknowledged when it has returned, and comes again when it raised.
-            consumer: The name under which the broker remembers what was taken.
+            handler: A function or coroutine function. A message is acknowledged when it returns, and redelivered if it raises.
+            consumer: The name under which the broker stores which messages were acknowledged.
         """
         ...
 
@@ -102,12 +102,12 @@ def message_of(
     prefix: str = "ce-",
     schema_base: str | None = None,
 ) -> Message:
-    """Make a message of an event, with trace and correlation headers in every form.
+    """Create the message for an event, with trace and correlation headers in every form.
 
     Args:
         envelope: The event.
         wire: In which form it travels.
-        prefix: How the broker's CloudEvents binding begins its headers.
+        prefix: The prefix of headers in the broker's CloudEvents binding.
         schema_base: The address under which the schemas of events are published.
     """
     text = canonical_json(envelope.to_json())

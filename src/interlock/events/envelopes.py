@@ -14,7 +14,7 @@ UNKNOWN_SOURCE = "/"
 
 
 def source_of(envelope: EventEnvelope) -> str:
-    """Where an event comes from: what it says itself, or the workflow that emitted it (`/workflows/<name>`).
+    """Return the source of an event: the one that it names, or the workflow that emitted it (`/workflows/<name>`).
 
     Source and id together are an event's identity.
     """
@@ -73,17 +73,17 @@ def reply(
     metadata: Mapping[str, Any] | None = None,
     now: dt.datetime | None = None,
 ) -> EventEnvelope:
-    """Answer an event with another one, for the same workflow instance, under the same trace.
+    """Create the answer to an event: for the same workflow instance, in the same trace.
 
-    The answer's id follows from the event and the answer's name, so that an event that was redelivered is answered with the
-    same event again, which anyone who waits for it drops.
+    The answer's ID is derived from the event and the answer's name. A redelivered event is therefore answered with the same event again,
+    which the receiver drops.
 
     Args:
-        to: The event that is answered.
+        to: The event to answer.
         event: The answer.
-        source: Who answers, as a URI reference: `/consumers/mail`.
-        metadata: More about its origin.
-        now: When it occurred; now by default.
+        source: The sender of the answer, as a URI reference such as `/consumers/mail`.
+        metadata: Further data about its origin.
+        now: When the answer occurred; by default now.
     """
     # The instance that the answer wakes links to the one that asked.
     trace = {"trace": to.metadata["trace"]} if to.metadata.get("trace") else {}

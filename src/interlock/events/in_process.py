@@ -20,11 +20,11 @@ class _Subscription:
 
 
 class InProcessBus:
-    """Gives each message to the subscriptions of this process before it counts as published.
+    """Deliver each message to the subscriptions of this process before it counts as published.
 
-    The outbox is its queue: a handler that raises leaves the event there, to be tried again, so nothing is lost when the process
-    dies. A message that nobody is subscribed to counts as published. Of several subscriptions of one consumer the first gets it.
-    It may be used from several event loops and threads at once.
+    The outbox is its queue: if a handler raises, the event stays there and is tried again, so nothing is lost when the process dies. A
+    message without a subscription counts as published. If one consumer has several subscriptions, the first one receives the message. The
+    bus may be used from several event loops and threads at once.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,10 @@ class InProcessBus:
         self._guard = threading.Lock()
 
     async def publish(self, message: Message) -> str:
-        """Give the message to everybody who is subscribed to its event.
+        """Deliver the message to every consumer that is subscribed to its event.
 
         Raises:
-            PublishRefused: A handler raised; the message is to be published again.
+            PublishRefused: A handler raised. Publish the message again later.
         """
         with self._guard:
             found = {one.consumer: one for one in reversed(self._subscriptions) if message.event_name in one.names}
@@ -54,7 +54,7 @@ class InProcessBus:
 
     @contextlib.asynccontextmanager
     async def subscribe(self, names: Iterable[str], handler: Handler, *, consumer: str) -> AsyncIterator[None]:
-        """Give messages to the handler while the context is open; what was published before is gone."""
+        """Deliver messages to the handler while the context is open. Messages that were published before are not delivered."""
         one = self.add(names, handler, consumer=consumer)
         try:
             yield
@@ -63,7 +63,7 @@ class InProcessBus:
                 self._subscriptions.remove(one)
 
     def add(self, names: Iterable[str], handler: Handler, *, consumer: str) -> _Subscription:
-        """Subscribe for as long as the bus lives."""
+        """Add a subscription for the lifetime of the bus."""
         one = _Subscription(frozenset(names), handler, consumer)
         with self._guard:
             self._subscriptions.append(one)

@@ -37,15 +37,15 @@ class RelayOptions:
     """How a relay works.
 
     Attributes:
-        batch: Events in one claim.
+        batch: How many events are claimed at once.
         at_once: Workflow instances whose events are on their way to the bus at the same time.
-        attempts: After so many refusals an event is dead.
+        attempts: The number of refusals after which an event is not tried again.
         first_pause: Seconds before the second attempt; every further one waits twice as long, with jitter.
-        longest_pause: The longest of those, in seconds.
-        idle: Seconds between two looks at an empty outbox.
-        lease: Seconds after which the lanes of a relay that is gone are free again. When half of it has passed, a batch begins
-            nothing more, and what is left of it is claimed again.
-        wire: In which form events travel.
+        longest_pause: The longest pause, in seconds.
+        idle: Seconds between two checks of an empty outbox.
+        lease: Seconds after which the events that a dead relay had claimed are free again. After half of that time, a batch publishes
+            nothing more, and the rest of it is claimed again.
+        wire: The form of events on a bus.
         schema_base: The address under which the schemas of events are published, for CloudEvents' `dataschema`.
     """
 
@@ -60,23 +60,23 @@ class RelayOptions:
     schema_base: str | None = None
 
     def pause(self, attempts: int) -> float:
-        """Seconds before the next attempt, after so many."""
+        """Return the seconds before the next attempt, after this many attempts."""
         longest = min(self.longest_pause, self.first_pause * 2.0 ** min(attempts - 1, 30))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, no secret
 
 
 @dataclass
 class Round:
-    """What one claim, or several, came to."""
+    """The result of publishing one or several batches."""
 
     claimed: int = 0
     published: int = 0
     retrying: int = 0
-    """Refused, to be tried again."""
+    """Events that the bus refused and that will be tried again."""
     dead: int = 0
-    """Refused once too often."""
+    """Events that the bus refused too often; they are not tried again."""
     unavailable: str | None = None
-    """Why the bus could not be reached; what was claimed and not published is free again."""
+    """Why the bus could not be reached; None if it could. Claimed events that were not published are free again."""
 
     def add(self, other: "Round") -> None:
         """Add the counts of another round."""
@@ -132,14 +132,14 @@ class _Batch:
 
 
 class Relay:
-    """Publishes what the outbox holds, the events of each workflow instance in their order.
+    """Publishes the events in an outbox, those of each workflow instance in their order.
 
-    Several relays may work on one outbox. They are distinguished by their claims, so nothing needs to be configured for it.
+    Several relays may work on one outbox at once, without configuration: each of them claims events before it publishes them.
 
     Args:
-        store: Whose outbox.
-        bus: Where to; opened by the caller, or by `run`.
-        options: How.
+        store: The workflow store with the outbox.
+        bus: The bus; the caller opens it, or `run` does.
+        options: The options of the relay.
     """
 
     def __init__(
@@ -160,8 +160,8 @@ class Relay:
         """Claim one batch and publish it.
 
         Raises:
-            StoreUnavailable: The database is not there; nothing was published, or what was will be published again.
-            StoreHeld: A backup was restored, and nobody has said yet that work may continue; nothing was published.
+            StoreUnavailable: The database cannot be reached. Events that were published may be published again.
+            StoreHeld: A backup was restored, and nobody has confirmed yet that work may continue. Nothing was published.
         """
         total = Round()
         batch = await self._in_store(self._first_claim)
@@ -171,13 +171,13 @@ class Relay:
         return total
 
     async def drain(self) -> Round:
-        """Publish until nothing is due, or the bus is away.
+        """Publish until no event is due, or the bus is unavailable.
 
         Returns:
             The sum of all rounds.
 
         Raises:
-            StoreUnavailable: The database is not there; what was published and not written down will be published again.
+            StoreUnavailable: The database cannot be reached. Events whose publication was not recorded will be published again.
             StoreHeld: As for `run_once`.
         """
         return await self._drain_until(asyncio.Event())
@@ -221,9 +221,9 @@ class Relay:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until told to stop; a batch that is in progress is finished.
+        """Publish until `stop` is set; a batch that is in progress is finished.
 
-        While the bus or the database is away it tries again with growing pauses, and events stay where they are.
+        While the bus or the database is unavailable, it tries again with growing pauses; events stay in the outbox.
 
         Raises:
             StoreHeld: As for `run_once`.

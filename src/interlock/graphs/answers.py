@@ -54,7 +54,7 @@ class Answers:
         return self._decided(command, found)
 
     async def atake(self, command: Command[Any]) -> Any:
-        """As `take`."""
+        """Asynchronous form of `take`, with the same arguments, result and errors."""
         if is_nested(self.configurable):
             return command
         config = self._config()

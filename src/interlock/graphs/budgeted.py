@@ -16,20 +16,20 @@ class Budgeted(Cancellable):
         self._prices: Prices = {}
 
     def budgets(self, *budgets: Budget, prices: Prices | None = None) -> Self:
-        """Bound the tokens, or the money, that models use: per turn, instance, person or tenant.
+        """Limit the tokens or the money that models use: per turn, instance, principal or tenant.
 
-        What one call may use at most is reserved before it, and what it used is counted after it, by the model's own figures. A call for which
-        no budget has room is not made: the run stops, as at any other limit.
+        Before each call, the most that it may use is reserved; after it, what it used is counted, by the model's own figures. A call for
+        which a budget has no room is not made: the run stops, as at any other limit.
 
         Args:
-            budgets: The budgets; each of them has to have room.
-            prices: What a million tokens cost, by the name of the model in its messages (`model_name`); `"*"` for any other one.
+            budgets: The budgets. Each of them must have room for a call.
+            prices: The price of a million tokens for each model, by the `model_name` in its messages; `"*"` for all others.
 
         Returns:
             The workflow, so that calls can be chained.
 
         Raises:
-            WorkflowDefinitionError: Something is no budget. What else is wrong is found when it is compiled.
+            WorkflowDefinitionError: An argument is not a budget. Other errors are found when the workflow is compiled.
         """
         if not all(isinstance(one, Budget) for one in budgets):
             raise WorkflowDefinitionError(

@@ -25,24 +25,24 @@ class Cancellable(Claiming):
         when: Callable[[GuardView[Any]], bool] | None = None,
         after: Within = None,
     ) -> Self:
-        """Let instances be cancelled: what was carried out is undone, newest first, and the instance ends in `cancelled`.
+        """Allow instances to be cancelled: the calls that were carried out are undone, newest first, and the instance ends in `cancelled`.
 
-        Without this nobody can cancel one. It adds the states `cancelling`, where nothing else may be called, and `cancelled`, which is
-        final. What undoes a command is its `undo=`, or that of its edge.
+        Without this, nobody can cancel an instance. It adds the states `cancelling`, in which no other tool may be called, and `cancelled`,
+        which is final. A command is undone by its `undo=`, or by that of its edge.
 
         Args:
-            role: Anyone who has this role, or one of these, may cancel.
-            served: Whether the person may whom the instance serves.
-            states: Only in these states; by default in every one that is not final.
-            when: A guard over state, data and whoever cancels, which must hold as well.
-            after: How long after its beginning an instance that is not finished is cancelled by itself, or the moment; or a function of the
-                view that gives either when it begins. A tick does it.
+            role: The role, or roles, whose holders may cancel.
+            served: Whether the person whom the instance serves may cancel it.
+            states: The states in which an instance can be cancelled; by default all that are not final.
+            when: A guard, whose view has the canceller as its principal, that must hold as well.
+            after: When a tick cancels an unfinished instance: a duration after its start, a moment, or a function of the view that returns
+                either at the start.
 
         Returns:
             The workflow, so that calls can be chained.
 
         Raises:
-            WorkflowDefinitionError: It names nobody and no deadline, or something that is none of these.
+            WorkflowDefinitionError: Neither a person nor a deadline is given, or an argument is invalid.
         """
         self._cancel = cancel_rule(role, served, states, when, after)
         return self

@@ -20,21 +20,21 @@ class Claiming(abc.ABC):
 
     @abc.abstractmethod
     def checked(self) -> Definition:
-        """The workflow as plain data, checked, without its claims proved."""
+        """Return the workflow as plain data, after checking it, without proving its claims."""
 
     @property
     def claimed(self) -> tuple[Claim, ...]:
-        """What is claimed, in the order in which it was."""
+        """The claims, in the order in which they were added."""
         return tuple(self._claims)
 
     def claims(self, *claims: Claim) -> Self:
-        """Claim something of every path; compiling proves it. See `interlock.rules.claims` for what can be claimed.
+        """Add claims about every path of the workflow; compiling it proves them. See `interlock.rules.claims` for the kinds of claims.
 
         Returns:
             The workflow, so that calls can be chained.
 
         Raises:
-            ClaimError: Something is not a claim, or an incomplete one.
+            ClaimError: An argument is not a claim, or is an incomplete one.
         """
         for claim in claims:
             check_claim(claim)
@@ -49,15 +49,16 @@ class Claiming(abc.ABC):
             bound: How many situations a search may visit before it gives up.
 
         Returns:
-            For each claim whether it holds, with a shortest path that breaks it where it does not.
+            One proof per claim: whether it holds, and if not, a shortest path that breaks it.
         """
         return check(self.checked(), claims or self._claims, bound=bound)
 
     def picture_of(self, proof: Proof) -> "Picture":
-        """The workflow with the path lit that breaks a claim, each step with its number; for a claim that holds, with nothing lit.
+        """Return the workflow as a picture in which the path that breaks a claim is highlighted, with numbered steps; nothing is
+        highlighted for a claim that holds.
 
         Args:
-            proof: What `prove` gave.
+            proof: A proof from `prove`.
         """
         from ..pictures.proof import picture_of_proof  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 

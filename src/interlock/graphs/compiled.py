@@ -45,11 +45,11 @@ COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpo
 
 
 class WorkflowGraph(Invoking):
-    """A compiled workflow: a `CompiledStateGraph`, and so a Runnable, with every method that users of LangGraph know."""
+    """A compiled workflow: a LangGraph `CompiledStateGraph`, and therefore a Runnable, with all of their methods."""
 
     @classmethod
     def adopt(cls, compiled: CompiledStateGraph[Any, Any, Any, Any]) -> "WorkflowGraph":
-        """Make a compiled graph one of these, in place; `copy` and `with_config` keep what it is."""
+        """Turn a compiled graph into a `WorkflowGraph`, in place; `copy` and `with_config` keep the class."""
         compiled.__class__ = cls
         return cast("WorkflowGraph", compiled)
 
@@ -60,21 +60,21 @@ class WorkflowGraph(Invoking):
 
     @property
     def instances(self) -> "Instances":
-        """The instances of this workflow: their state, their record, and the ways to act on them from outside."""
+        """The instances of this workflow: their states, their audit trails, and operations on them from outside the graph."""
         from ..operations.instances import Instances  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 
         return Instances(self)
 
     def stream(self, input: Any, config: Config | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
-        """As LangGraph's `stream`, with durability `sync` and of the output's channels alone unless asked otherwise.
+        """Run the graph as LangGraph's `stream` does. By default, durability is `sync`, and only the output's channels are streamed.
 
         Raises:
-            InputError: The input, the config or the answer cannot be used; nothing was done.
-            RunError: There is no such instance for the principal's tenant.
+            InputError: The input, the config or the answer cannot be used. Nothing was done.
+            RunError: The principal's tenant has no such instance.
             PrincipalError: The workflow serves somebody else.
             WorkflowFinished: The instance is in a final state; nothing was done.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
-            ConflictError: Somebody else decided first.
+            ConflictError: Another caller decided first.
         """
         kwargs["durability"] = kwargs.get("durability") or self._durability(config)
         kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
@@ -95,13 +95,13 @@ class WorkflowGraph(Invoking):
         yield from run.drive(super().stream(given, run.config, **kwargs))
 
     async def astream(self, input: Any, config: Config | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
-        """As LangGraph's `astream`, with durability `sync` and of the output's channels alone unless asked otherwise.
+        """Run the graph as LangGraph's `astream` does. By default, durability is `sync`, and only the output's channels are streamed.
 
         Raises:
-            InputError: The input, the config or the answer cannot be used; nothing was done.
+            InputError: The input, the config or the answer cannot be used. Nothing was done.
             WorkflowFinished: The instance is in a final state; nothing was done.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command; nothing was done.
-            ConflictError: Somebody else decided first.
+            ConflictError: Another caller decided first.
         """
         kwargs["durability"] = kwargs.get("durability") or self._durability(config)
         kwargs["output_keys"] = kwargs.get("output_keys") or self.output_channels
@@ -125,23 +125,23 @@ class WorkflowGraph(Invoking):
             yield chunk
 
     def picture(self) -> "Picture":
-        """The workflow as a picture; `instances.picture(config)` shows where one instance stands."""
+        """Return the workflow as a picture; `instances.picture(config)` highlights the state of one instance."""
         from ..pictures.picture import picture_of  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 
         return picture_of(self.engine.definition)
 
     def stepper(self, config: Config, *, context: Principal | None = None) -> "Stepper":
-        """Go through one thread step by step; in a notebook it shows the state of the workflow after each."""
+        """Return a stepper for one thread, which runs it step by step; a notebook displays the workflow's state after each step."""
         from ..operations.stepping import Stepper  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 
         return Stepper(self, config, context)
 
     def side_by_side(self, config: Config, *, by: Principal | None = None) -> "SideBySide":
-        """The conversation of a thread beside where its workflow stands: two things, kept in two places.
+        """Return the conversation of a thread beside the state of its workflow, for display in a notebook.
 
         Args:
             config: The thread.
-            by: Who looks; without one it is the application.
+            by: The principal who looks. Without one, the application itself looks.
         """
         from ..pictures.side_by_side import side_by_side  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 
@@ -149,26 +149,26 @@ class WorkflowGraph(Invoking):
         return side_by_side(messages, self.instances.snapshot(config, by=by).to_json())
 
     async def aside_by_side(self, config: Config, *, by: Principal | None = None) -> "SideBySide":
-        """As `side_by_side`."""
+        """Asynchronous form of `side_by_side`, with the same arguments, result and errors."""
         from ..pictures.side_by_side import side_by_side  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 
         messages = (await self.aget_state(config, by=by)).values.get("messages", [])
         return side_by_side(messages, (await self.instances.asnapshot(config, by=by)).to_json())
 
     def compare(self, before: Config, after: Config, *, by: Principal | None = None) -> "Comparison":
-        """What differs between two checkpoints, each named by a config with its `checkpoint_id`.
+        """Compare two checkpoints, each given by a config with its `checkpoint_id`.
 
         Args:
-            before: The one.
-            after: The other.
-            by: Who looks; without one it is the application.
+            before: The config of the first checkpoint.
+            after: The config of the second checkpoint.
+            by: The principal who looks. Without one, the application itself looks.
         """
         from ..pictures.comparison import compare  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 
         return compare(self.get_state(before, by=by), self.get_state(after, by=by))
 
     async def acompare(self, before: Config, after: Config, *, by: Principal | None = None) -> "Comparison":
-        """As `compare`."""
+        """Asynchronous form of `compare`, with the same arguments, result and errors."""
         from ..pictures.comparison import compare  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 
         return compare(await self.aget_state(before, by=by), await self.aget_state(after, by=by))
@@ -179,7 +179,7 @@ class WorkflowGraph(Invoking):
         return dict(self.picture()._repr_mimebundle_())
 
     def get_input_jsonschema(self, config: Config | None = None) -> dict[str, Any]:
-        """The JSON Schema of what a run is given."""
+        """Return the JSON Schema of a run's input."""
         schema = super().get_input_jsonschema(cast("RunnableConfig | None", config))
         given = {name: value for name, value in schema.get("properties", {}).items() if name in Input.__annotations__}
         return {**schema, "properties": given}
@@ -187,10 +187,11 @@ class WorkflowGraph(Invoking):
     def bulk_update_state(
         self, config: Config, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
     ) -> RunnableConfig:
-        """As LangGraph's, for the messages; the workflow's own channels follow its row and cannot be set.
+        """Update the thread as LangGraph's `bulk_update_state` does, but only its messages: the workflow's own channels follow its row and
+        cannot be set.
 
         Raises:
-            InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
+            InvalidInput: The update sets a workflow channel, or acts as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
         by = self._for(config, by)
@@ -207,7 +208,7 @@ class WorkflowGraph(Invoking):
         """As `bulk_update_state`.
 
         Raises:
-            InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
+            InvalidInput: The update sets a workflow channel, or acts as one of the workflow's nodes.
             StaleCheckpoint: The config's checkpoint is from before the workflow's last command.
         """
         arun, saver, around = self.engine.store.database.arun, self._asaver(config), self._merged(config)

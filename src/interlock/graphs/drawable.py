@@ -15,10 +15,10 @@ class Drawable(abc.ABC):
 
     @abc.abstractmethod
     def definition(self) -> Definition:
-        """The workflow as plain data, checked, and its claims proved."""
+        """Return the workflow as plain data, after checking it and proving its claims."""
 
     def picture(self) -> "Picture":
-        """The workflow as a picture: shown by notebooks, and saved with `picture().save("workflow.svg")`.
+        """Return the workflow as a picture. Notebooks display it; `picture().save("workflow.svg")` saves it.
 
         Raises:
             WorkflowDefinitionError: The workflow cannot work, and so cannot be drawn.
@@ -28,7 +28,7 @@ class Drawable(abc.ABC):
         return picture_of(self.definition())
 
     def to_mermaid(self) -> str:
-        """The workflow as Mermaid text, for documents."""
+        """Return the workflow as Mermaid text, for documents."""
         return self.picture().to_mermaid()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -24,7 +24,7 @@ def is_taken(saver: Any, configurable: Mapping[str, Any]) -> bool:
         configurable: Where it runs. A graph inside another one takes its input from that one, whose key it is.
 
     Raises:
-        InputError: The key is empty, too long, or one that some database would take for another.
+        InputError: The key is empty, too long, or a database could confuse it with another one.
     """
     key = configurable.get(INPUT_KEY)
     if key is None or is_nested(configurable):

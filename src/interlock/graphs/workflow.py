@@ -46,28 +46,28 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
     """A named, versioned state machine.
 
     Args:
-        name: Names the workflow in instances, events and messages.
-        version: A positive whole number; counted up when states or edges change so that running instances notice.
-        data: The pydantic model of the workflow's data; every field has a default, or is given when a run starts.
-        model: The chat model of every state that has none of its own: an object (also one `with_fallbacks`), or a name such as
-            `"openai:gpt-5"`.
-        prompt: What the model of every state is told first, unless a state has its own.
-        policies: Rules over every proposal, asked in this order.
-        mode: `live`, or how far the workflow is rolled out.
-        limits: Bounds on one turn.
-        answers: What models are told back of a call, where its contract does not say it: the whole result (`"envelope"`), or the
-            output as it is (`"plain"`); denials and moves to another state are told whole.
-        marks_untrusted: Tell models what tools return with each text that others can write in an envelope, `{"untrusted": "…"}`, by the
-            markers of the output fields. It is advice to the model, and enforces nothing.
-        state_mapping: Where instances of earlier versions continue: the name that their state had, and a state of this version. Needed
-            where a state is gone, or its edges are not what they were.
-        run_by: Who may propose on an instance beside the person whom it serves: `"served"` (nobody else), `"tenant"` (everybody of its
-            tenant), the name of a role, or several. An instance that nobody in particular began may be run by its tenant.
-        notify: Whether the event `interlock.somebody.needed.v1` leaves through the outbox when somebody is needed: see
-            docs/notifications.md.
-        speech: Checks the words of every state that has no check of its own: see docs/case_rules.md.
+        name: The name of the workflow in instances, events and messages.
+        version: A positive integer. Increase it when states or edges change in a way that affects running instances.
+        data: The pydantic model class of the workflow's data. A field without a default must be given in the input of the first run.
+        model: The chat model of every state without its own: an object, or a name such as `"openai:gpt-5"`.
+        prompt: The system prompt of every state without its own: a text, or a function of the view.
+        policies: Rules for every proposal, evaluated in this order.
+        mode: `live`; `dry_run`, in which commands are judged and recorded but not executed; or `read_only`, in which only reads are
+            offered.
+        limits: Limits on one turn.
+        answers: What the model receives as the answer to a call, unless its contract says so: the whole result (`"envelope"`), or only the
+            output (`"plain"`). Denials and moves to another state are always sent whole.
+        marks_untrusted: In answers to the model, wrap each text that others can write as `{"untrusted": "…"}`, by the markers of the output
+            fields. It is advice to the model, and enforces nothing.
+        state_mapping: The state of this version in which instances of earlier versions continue, by the name of their old state. Needed for
+            states that were removed or whose edges changed.
+        run_by: Who may propose on an instance in addition to the person whom it serves: `"served"` (nobody else), `"tenant"` (everybody in
+            its tenant), or the names of one or several roles. If nobody in particular started an instance, everybody in its tenant may.
+        notify: Whether to emit the event `interlock.somebody.needed.v1` when a person is needed: see docs/notifications.md.
+        speech: Checks the model's own words in every state without its own check: see docs/case_rules.md.
 
-    The first state that is added is the initial one. Guards and prompts of a `Workflow[CaseData]` get a `GuardView[CaseData]`.
+    The first state that is added is the initial one. For type checkers, guards and prompts of a `Workflow[CaseData]` receive a
+    `GuardView[CaseData]`.
     """
 
     def __init__(
@@ -135,26 +135,26 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         """Add a state.
 
         Args:
-            name: As it is in results and in the record.
-            tools: What may be called here without leaving: reads stay, a command or event leads back to this state.
-            model: Who proposes here, instead of the workflow's own model.
-            prompt: What the model is told here: a text, or a function of state and data.
-            decide: A function that proposes, instead of a model: given a `DecisionView`, it returns `(tool, arguments)`, a list of
-                those, a text, or None.
-            node: A LangGraph node or subgraph; the tool calls of the last message that it leaves are its proposals.
-            final: The workflow ends here.
-            model_settings: Options of each request to the model here, such as `tool_choice`, `parallel_tool_calls` or `temperature`;
+            name: The name of the state in results and in the audit trail.
+            tools: The tools that may be called here without leaving the state.
+            model: The chat model of this state, in place of the workflow's.
+            prompt: The system prompt of this state: a text, or a function of the view.
+            decide: A function that proposes in place of a model: it takes a `DecisionView`, and returns `(tool, arguments)`, a list of such
+                pairs, a text, or None.
+            node: A LangGraph node or subgraph that proposes in place of a model: by the tool calls of the last message that it adds.
+            final: Whether the workflow ends in this state.
+            model_settings: Options of each model request in this state, such as `tool_choice`, `parallel_tool_calls` or `temperature`.
                 `strict=True` offers the tools with strict schemas.
-            provider_tools: Tools that the model's provider runs itself, such as `{"type": "web_search"}`. They are offered, and recorded
-                when they were used; nothing gates them.
-            speech: Checks the words of the proposer here: given the text and the view, it returns True to let them pass, a text to
-                replace them, or False to stop them.
+            provider_tools: Tools that the model's provider runs itself, such as `{"type": "web_search"}`. They are offered, and their use
+                is recorded, but the gate cannot control them.
+            speech: Checks the model's own words in this state: a function of the text and the view that returns True to pass them, a text
+                to replace them, or False to stop them.
 
         Returns:
             The workflow, so that calls can be chained.
 
         Raises:
-            WorkflowDefinitionError: The name is taken or breaks the rules, or more than one thing is to propose here.
+            WorkflowDefinitionError: The name is in use or invalid, or more than one of `model`, `decide` and `node` is given.
         """
         check_name("state", name)
         if name in self._states:
@@ -218,23 +218,26 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         undo: Undo | ToolContract | Literal[False] | None = None,
         order: int | None = None,
     ) -> Self:
-        """Allow a tool in a state, and say where it leads.
+        """Allow a tool in a state, and name the state that follows.
 
         Args:
             source: The state in which the tool may be called.
-            tool: Its contract: what `read`, `command` or `event` made of a function.
-            target: The state that follows when it was carried out.
-            guard: A pure predicate over state, data and principal: it decides whether the tool is offered.
-            check: A predicate over the arguments (by name) and the system of record (through `ctx.session`).
-            approval: Ask a person first: True, or an `Approval` with its rule, or a `Confirmation`.
-            sets: What a call does to fields of the data that conditions speak about: a value, or `Add(1)` for a counter. A tool that
-                changes such a field otherwise is refused.
-            after: A tool that must have been carried out before on the instance; or `After(...)`, for one of several, with the same arguments.
-            once_per: The tool is carried out once for each value of this argument (or of these), such as `"order_id"`.
-            undo: What a cancel runs to undo it, in place of the tool's own `undo=`.
-            order: Which of several edges for this tool out of this state is tried first; the first whose guard holds is taken.
+            tool: The tool's contract: a function that `read`, `command` or `event` decorates.
+            target: The state that follows once the tool was carried out.
+            guard: A pure function of the view (state, data, principal) that decides whether the tool is offered: it returns True or False.
+            check: A function of the arguments (by name) and of the system of record (through `ctx.session`) that returns True, or the
+                reason why the call cannot be made.
+            approval: Whether a person must decide first: True, an `Approval` with a rule, or a `Confirmation`.
+            sets: The changes of a call to those fields of the data that conditions use: a value, or `Add(1)` for a counter. A tool that
+                changes such a field in another way is refused.
+            after: A tool that must have been carried out before on the instance; or `After(...)` for one of several, or with the same
+                arguments.
+            once_per: The argument, or the arguments, for each value of which the tool is carried out at most once, such as `"order_id"`.
+            undo: What undoes a call when the instance is cancelled, in place of the tool's own `undo=`.
+            order: The position among several edges of this tool out of this state. They are tried in ascending order, and the first whose
+                guard holds is taken.
 
-        A read that leads back to its own state makes no transition, unless it asks somebody or is in an order with others.
+        A read that leads back to its own state makes no transition, unless it needs an approval or has an `order`.
 
         Returns:
             The workflow, so that calls can be chained.
@@ -284,35 +287,36 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         on_failure: str | None = None,
         sources: Iterable[str] | None = None,
     ) -> Self:
-        """Add a state that an event or a deadline ends, whichever comes first by the database's clock.
+        """Add a state that waits for an event or a deadline, whichever comes first by the database's clock.
 
-        The graph is interrupted here; nobody has to answer. Events come in through `interlock.deliver` or a subscription, and
-        `interlock tick`, `interlock subscribe` or an `EventService` keeps the deadlines. Commands may lead out of it as well.
+        The graph is interrupted here, and nobody has to answer. Events arrive through `interlock.deliver` or a subscription; `interlock
+        tick`, `interlock subscribe` or an `EventService` enforces the deadlines. Edges of commands may lead out of the state as well.
 
         Args:
             name: The state's name.
-            for_event: The event that ends it, or several.
-            then: The state that follows when enough of the expected events came.
-            within: How long it waits, such as `"2h"`, `"30m"` or a timedelta, or the moment at which it is over; or a function of the
-                view that gives either when the wait begins.
+            for_event: The class of the event that ends the wait, or several classes.
+            then: The state that follows once enough of the expected events have arrived.
+            within: How long to wait: a duration such as `"2h"`, `"30m"` or a timedelta; or the moment of the deadline; or a function of the
+                view that returns either when the wait begins.
             on_timeout: The state that follows the deadline.
-            expect: How many of the expected events end it: `"all"`, `"any"` or a number.
-            each: A fan-out: each event is expected once for each of these. A field of the data, or a function of it.
-            part: The events' field that says which of those they are about.
-            key: Fields of the event and the data that must agree (one name for both, or a pair). Without one, an event is for the
-                instance whose `workflowId` it carries.
-            apply: `apply(data, event)` changes the data by an event that counts, in the same transaction.
-            delivered_by: An event that says that something expected is on its way; `for_event` then acknowledges it.
-            failed_by: An event that says that something expected will not come.
-            on_failure: The state that follows when too much has failed.
-            sources: Whose events count: the sources that they name (`/shop`, `/workflows/desk`). Anybody's by default.
+            expect: How many of the expected events end the wait: `"all"`, `"any"` or a number.
+            each: For a fan-out: the keys for each of which an event is expected. The name of a field of the data, or a function of the
+                data.
+            part: The field of the event that names its key in `each`.
+            key: The fields of event and data that must be equal: one name for both, or pairs. By default an event is for the instance whose
+                `workflowId` it has.
+            apply: A function `apply(data, event)` that changes the data for each expected event, in the same transaction.
+            delivered_by: An event that announces an expected event; `for_event` then completes it.
+            failed_by: An event that reports that an expected event will not come.
+            on_failure: The state that follows when so many have failed that the rest cannot end the wait.
+            sources: The event sources that count, such as `/shop` or `/workflows/desk`; by default any source.
 
         Returns:
             The workflow, so that calls can be chained.
 
         Raises:
-            WorkflowDefinitionError: The name is taken or breaks the rules. What else is wrong is found when it is compiled.
-            ContractError: `within` is neither a duration nor a moment.
+            WorkflowDefinitionError: The name is in use or invalid. Other errors are found when the workflow is compiled.
+            ContractError: `within` is neither a duration nor a moment nor a function.
         """
         check_within(within)
         self.add_state(name)
@@ -338,20 +342,20 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         return self
 
     def definition(self) -> Definition:
-        """The workflow as plain data, checked, and its claims proved.
+        """Return the workflow as plain data, after checking it and proving its claims.
 
         Raises:
-            WorkflowDefinitionError: It cannot work; the message names the place.
-            ClaimError: A claim does not hold; the message has the path that breaks it.
+            WorkflowDefinitionError: The workflow cannot work; the message names the place.
+            ClaimError: A claim does not hold; the message has a path that breaks it.
         """
         checked = self.checked()
         return with_claims(checked, self._claims) if self._claims else checked
 
     def checked(self) -> Definition:
-        """The workflow as plain data, checked as `definition` does, without proving its claims.
+        """Return the workflow as plain data, after checking it, without proving its claims.
 
         Raises:
-            WorkflowDefinitionError: It cannot work; the message names the place.
+            WorkflowDefinitionError: The workflow cannot work; the message names the place.
         """
         return check_definition(
             name=self.name,
@@ -381,20 +385,20 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         destructive_in_memory: bool = False,
         **options: Any,
     ) -> WorkflowGraph:
-        """Make a LangGraph graph of the workflow.
+        """Compile the workflow to a LangGraph graph.
 
         Args:
-            checkpointer: Any of LangGraph's; a `SQLCheckpointer` brings the workflow store in the same database. Without one,
-                and without a store, the workflow lives in this process's memory.
-            workflow_store: Where instances, ledger, approvals and audit are kept, when it is not the checkpointer's database.
-                With a durable store and no checkpointer the graph uses its host's: the parent graph's, or LangGraph Server's.
-            in_memory: Memory is meant, as in a test or a tutorial: nothing is logged about it. Without it a workflow in memory logs a warning.
-            destructive_in_memory: Run tools whose annotations say that they are destructive although nothing of it is kept. Without
-                it a workflow in memory runs them only where a person approves or confirms each call.
-            options: Handed to LangGraph's own `compile`, such as `store`, `cache`, `name` or `debug`.
+            checkpointer: Any LangGraph checkpointer. A `SQLCheckpointer` also provides the workflow store, in the same database. Without a
+                checkpointer and without a store, the workflow is in this process's memory.
+            workflow_store: The store of instances, ledger, approvals and audit trail, unless the checkpointer provides it. With a durable
+                store and no checkpointer, the graph uses the checkpointer of its host: the parent graph, or LangGraph Server.
+            in_memory: Whether memory is intended, as in a test or a tutorial. Otherwise a workflow in memory logs a warning.
+            destructive_in_memory: Whether a workflow in memory may run tools that are annotated as destructive, although no record is kept.
+                Otherwise it runs them only where a person approves or confirms each call.
+            options: Passed to LangGraph's `compile`, such as `store`, `cache`, `name` or `debug`.
 
         Returns:
-            LangGraph's `CompiledStateGraph`, with a few methods more.
+            A `WorkflowGraph`: LangGraph's `CompiledStateGraph` with a few more methods, such as `instances`.
 
         Raises:
             WorkflowDefinitionError: The workflow cannot work; the message names the place.
@@ -411,14 +415,14 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         answers: Answers | AnswersName | None = None,
         strict: bool = False,
     ) -> "WorkflowMiddleware":
-        """Make a middleware for LangChain's `create_agent` of the workflow: its gate, approvals, ledger and audit.
+        """Return the workflow as a middleware for LangChain's `create_agent`, with gate, approvals, ledger and audit trail.
 
         Args:
-            workflow_store: Where instances, ledger, approvals and audit are kept; this process's memory without one.
-            initial_data: The data that an instance starts with, or a function that makes it of the agent's state.
-            others: Tools that the workflow does not know and that are let through, ungated: all of them (True), or those with
-                these names, such as `["write_todos"]`. The rest are neither offered nor run.
-            answers: As in `Workflow`; by default as the workflow has it.
+            workflow_store: The store of instances, ledger, approvals and audit trail; by default this process's memory.
+            initial_data: The initial data of an instance, or a function that computes it from the agent's state.
+            others: The tools outside the workflow that the agent may use without the gate: all of them (True), or those with these names,
+                such as `["write_todos"]`. Others are neither offered nor executed.
+            answers: As for `Workflow`; by default the workflow's setting.
             strict: Whether the tools are offered with strict schemas.
 
         Raises:
@@ -442,5 +446,5 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
 
     @property
     def states(self) -> Mapping[str, State]:
-        """The states by name, in the order in which they were added."""
+        """The states, by name, in the order in which they were added."""
         return dict(self._states)

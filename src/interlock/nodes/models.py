@@ -117,7 +117,7 @@ def chat_model(name: str) -> BaseChatModel:
 
 @dataclass(frozen=True)
 class DecisionView(Generic[DataT]):
-    """What a `decide` function is given: the state of the workflow and what it may call."""
+    """The argument of a `decide` function: the state of the workflow, and the tools that it may call."""
 
     workflow_id: str
     state: str
@@ -127,7 +127,7 @@ class DecisionView(Generic[DataT]):
     next_allowed_tools: tuple[str, ...]
     messages: tuple[AnyMessage, ...]
     view: GuardView[DataT] = field(repr=False, compare=False)
-    """What guards look at."""
+    """The view that guards receive."""
 
     @property
     def now(self) -> dt.datetime:

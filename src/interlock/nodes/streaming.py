@@ -24,39 +24,39 @@ class _StreamEvent(WireModel):
     schema_version: Literal[1] = 1
     workflow_id: str
     tool: str
-    """The canonical name; or what the model called it, when no tool is called so."""
+    """The canonical name of the tool; or the name that the model used, if no tool has that name."""
 
     def to_json(self) -> JsonObject:
-        """Give the event exactly as it is on the stream."""
+        """Return the event as JSON data, exactly as on the stream."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 class _OutcomeEvent(_StreamEvent):
     replayed: bool = False
-    """The stored result of an earlier attempt, told again: nothing was done this time."""
+    """True when this is the stored result of an earlier attempt; nothing was executed this time."""
 
     def to_json(self) -> JsonObject:
-        """Give the event exactly as it is on the stream."""
+        """Return the event as JSON data, exactly as on the stream."""
         # A result leaves out what it does not have.
         return {**super().to_json(), "result": self.result.to_json()}  # type: ignore[attr-defined]
 
 
 class TransitionEvent(_OutcomeEvent):
-    """A command, or an event tool, was carried out, and the workflow is where `result.current_state` says."""
+    """A command or an event tool was carried out; `result.current_state` is the new state."""
 
     type: Literal["interlock.transition"] = "interlock.transition"
     result: CommandResult
 
 
 class ReadEvent(_OutcomeEvent):
-    """A read was answered."""
+    """A read was carried out."""
 
     type: Literal["interlock.read"] = "interlock.read"
     result: ReadResult
 
 
 class DenialEvent(_OutcomeEvent):
-    """A proposal was not carried out: denied by the gate, turned down by a person, or refused by the tool; the code says which."""
+    """A proposal was not carried out: the gate denied it, a person rejected it, or the tool refused it. The code says which."""
 
     type: Literal["interlock.denial"] = "interlock.denial"
     result: ErrorResult
@@ -67,45 +67,47 @@ _WHERE_IT_APPLIES = frozenset({"fields", "supplied", "message", "sources"})
 
 
 class ApprovalEvent(_StreamEvent):
-    """A person was asked, once, whether a proposal may run; the interrupt that follows shows the same, sensitive fields in clear, and waits."""
+    """A proposal waits for a person's decision. The event is sent once. The interrupt that follows has the same content, with sensitive
+    fields in clear text.
+    """
 
     type: Literal["interlock.approval"] = "interlock.approval"
     approval_id: str
     approval_type: Literal["approval", "confirmation"]
-    """`confirmation` where the person decides whom the workflow serves."""
+    """`confirmation` if the person whom the workflow serves decides."""
     workflow: str
     state: str
     mode: str
     tool_version: int
     arguments: JsonObject
     proposed_arguments: JsonObject | None = None
-    """As they were before a person edited them."""
+    """The arguments before a person edited them."""
     fields: tuple[JsonObject, ...] | None = None
-    """What only the one who decides states: name, question, whether it is required, JSON Schema. None where there is nothing of that kind."""
+    """The parameters that only the approver fills in: name, question, whether it is required, and JSON Schema. None if there are none."""
     supplied: tuple[str, ...] | None = None
-    """The names of the arguments that the application supplied; None where it supplies none."""
+    """The names of the arguments that the application supplied; None if it supplied none."""
     message: str | None = None
-    """The question as it is put into the chat; None where the person is not asked in the chat."""
+    """The question in the chat; None if it is not asked there."""
     preview: JSON = None
-    """What the tool shows of what it would change."""
+    """The tool's preview of what it would change."""
     requested_by: str
     reasons: tuple[str, ...] = ()
     origins: JsonObject = Field(default_factory=dict)
-    """Where the arguments came from that the request was made for, by their paths."""
+    """The origins of the arguments for which the approval is required, by path."""
     sources: tuple[JsonObject, ...] | None = None
-    """Of each argument its origin, whether that is accepted, the source, and a short excerpt; None where nothing is traced."""
+    """For each argument: its origin, whether the origin is accepted, its source, and a short excerpt. None if nothing is traced."""
     rule: JsonObject
     requested_at: str
     expires_at: str | None = None
     next: JsonObject
-    """Where the workflow goes by `approve`, `reject` and `expiry`."""
+    """The state that follows each of `approve`, `reject` and `expiry`."""
     problem: str | None = None
     action_requests: tuple[JsonObject, ...] = Field((), alias="action_requests")
-    """The same again, for the user interfaces that LangChain's approvals have."""
+    """The same request in the format of LangChain's user interfaces for approvals."""
     review_configs: tuple[JsonObject, ...] = Field((), alias="review_configs")
 
     def to_json(self) -> JsonObject:
-        """Give the event exactly as it is on the stream."""
+        """Return the event as JSON data, exactly as on the stream."""
         shown = super().to_json()
         return {name: value for name, value in shown.items() if value is not None or name not in _WHERE_IT_APPLIES}
 
@@ -118,17 +120,17 @@ _ASKED = frozenset({"approval", "confirmation"})
 
 
 def parse_event(chunk: Any) -> TransitionEvent | ReadEvent | DenialEvent | ApprovalEvent | None:
-    """Read a chunk of the stream mode `custom`, or the value of an interrupt that asks for an approval.
+    """Parse a chunk of the stream mode `custom`, or the value of an interrupt that asks for an approval.
 
     Args:
-        chunk: As it came: `parse_event(chunk)` for each of `graph.stream(..., stream_mode="custom")`; `parse_event(interrupt.value)` in the
-            mode `updates`, which gives the same as the event before it, with sensitive fields in clear.
+        chunk: A chunk of `graph.stream(..., stream_mode="custom")`; or, in the mode `updates`, `interrupt.value`, which has the content of
+            the event before it with sensitive fields in clear text.
 
     Returns:
-        The event; None for what is not Interlock's, such as what the application's own tools write to the stream.
+        The event; None if the chunk is not one of Interlock's, such as what the application's own tools write to the stream.
 
     Raises:
-        InvalidInput: It says that it is one of these events, and does not fit its model.
+        InvalidInput: The chunk claims to be one of these events and does not fit its model.
     """
     if isinstance(chunk, Mapping) and chunk.get("type") in _ASKED and "approvalId" in chunk:
         chunk = approval_event(dict(chunk))

@@ -30,19 +30,19 @@ class Absences:
     def delegate(
         self, to: str | Principal, *, by: Principal, until: Fixed, since: dt.datetime | None = None
     ) -> Delegation:
-        """Let somebody decide for a person who is away, on every approval of the store's tenant that names that person (`by=`).
+        """Let somebody decide for a person who is away, on every approval of the tenant in this store that names that person (`by=`).
 
-        The delegate decides for nobody whose delegate the person is, and not on what they proposed themselves. Where a rule asks for a role,
-        the delegate must have it. The decision is recorded with the person on whose behalf it was taken.
+        Delegations do not chain, and a delegate cannot decide on their own proposals. If a rule requires a role, the delegate must have it.
+        A decision is recorded with the person on whose behalf it was taken.
 
         Args:
-            to: Who decides for them.
-            by: The person who is away; nobody can say it for somebody else.
+            to: The delegate: an ID or a `Principal`.
+            by: The person who is away. Nobody can create a delegation for somebody else.
             until: When it ends: a moment, or a duration from when it begins, such as `"14d"`.
-            since: When it begins; now, without one.
+            since: When it begins; by default now.
 
         Raises:
-            InputError: It names nobody, or themselves; or it ends before it begins, or has ended already.
+            InputError: It names nobody, or the person themselves; or it ends before it begins, or has ended already.
         """
         delegate = to.id if isinstance(to, Principal) else name_of(to)
         if not by.is_known or not delegate or delegate == by.id:
@@ -67,18 +67,18 @@ class Absences:
     async def adelegate(
         self, to: str | Principal, *, by: Principal, until: Fixed, since: dt.datetime | None = None
     ) -> Delegation:
-        """As `delegate`."""
+        """Asynchronous form of `delegate`, with the same arguments, result and errors."""
         return await self._apart(partial(self.delegate, to, by=by, until=until, since=since))
 
     def end_delegation(self, delegation_id: str, *, by: Principal) -> None:
         """End a delegation before its time.
 
         Args:
-            delegation_id: Which one.
+            delegation_id: The ID of the delegation.
             by: The person who made it.
 
         Raises:
-            InputError: They have none of this id that is not over.
+            InputError: `by` has no such delegation, or it has ended.
         """
         with self._engine.store.joined(None) as connection:
             now = self._engine.store.now(connection)
@@ -86,17 +86,18 @@ class Absences:
                 raise InputError(f"{by.id} has no delegation {delegation_id!r} that is not over. Nothing was changed.")
 
     async def aend_delegation(self, delegation_id: str, *, by: Principal) -> None:
-        """As `end_delegation`."""
+        """Asynchronous form of `end_delegation`, with the same arguments, result and errors."""
         await self._apart(partial(self.end_delegation, delegation_id, by=by))
 
     def delegations(
         self, *, tenant: str = "default", by: Principal | None = None, limit: int = 100
     ) -> tuple[Delegation, ...]:
-        """The delegations that are in force or begin later, those that end first at the beginning.
+        """Return the delegations that are in force or begin later, ordered by their end.
 
         Args:
-            tenant: Whose. Where somebody looks, it is theirs.
-            by: Who looks: they are shown those that they made, and those by which they decide for others; without one it is the application.
+            tenant: The tenant. With `by`, it is always the tenant of `by`.
+            by: The principal who looks. They see the delegations that they made, and those that make them a delegate. Without one, the
+                application itself looks.
             limit: How many at most.
         """
         with self._engine.store.read() as connection:
@@ -107,24 +108,25 @@ class Absences:
     async def adelegations(
         self, *, tenant: str = "default", by: Principal | None = None, limit: int = 100
     ) -> tuple[Delegation, ...]:
-        """As `delegations`."""
+        """Asynchronous form of `delegations`, with the same arguments, result and errors."""
         found: tuple[Delegation, ...] = await self._apart(partial(self.delegations, tenant=tenant, by=by, limit=limit))
         return found
 
     def reassign(self, approval_id: str, to: People, *, by: Principal, reason: str | None = None) -> ApprovalRequest:
-        """Give an open request to other people: they decide from now on, and those before no more.
+        """Assign an open request to other people, who decide from now on in place of the previous ones.
 
         Args:
-            approval_id: Which approval.
-            to: Who decides: an id, several, or `RoleHolders(role)`. Neither its proposer, nor whoever gives it on, nor whoever agreed
-                already. Where its rule asks for a role, they must have it when they decide.
-            by: Who gives it on: anyone who may decide on it, a delegate excepted, or has the role of `Approval(reassign=...)`.
-            reason: Why, for the record.
+            approval_id: The ID of the approval.
+            to: The people who decide: one ID, several IDs, or `RoleHolders(role)`. Not the proposer, not `by`, and nobody who has agreed
+                already. If the rule requires a role, they must have it when they decide.
+            by: The principal who reassigns it: somebody who may decide on it (not as a delegate), or who has the role of
+                `Approval(reassign=...)`.
+            reason: The reason, which is recorded.
 
         Raises:
-            PrincipalError: They may not.
-            InputError: There is no such approval, or it cannot be given to these people.
-            ConflictError: It waits no more.
+            PrincipalError: `by` is not allowed to.
+            InputError: There is no such approval, or it cannot be assigned to these people.
+            ConflictError: It no longer waits for a decision.
         """
         with self._engine.store.joined(None) as connection:
             taken = reassign(self._engine, connection, approval_id, to, by=by, reason=reason)
@@ -133,20 +135,21 @@ class Absences:
     async def areassign(
         self, approval_id: str, to: People, *, by: Principal, reason: str | None = None
     ) -> ApprovalRequest:
-        """As `reassign`."""
+        """Asynchronous form of `reassign`, with the same arguments, result and errors."""
         return await self._apart(partial(self.reassign, approval_id, to, by=by, reason=reason))
 
     def remind(self, approval_id: str, *, by: Principal) -> ApprovalRequest:
-        """Remind those who are asked that a request waits; it is recorded, and leaves as `interlock.somebody.needed.v1`.
+        """Remind the people who are asked that a request waits. The reminder is recorded, and sent as the event
+        `interlock.somebody.needed.v1`.
 
         Args:
-            approval_id: Which approval.
-            by: Who reminds: anyone who may see it.
+            approval_id: The ID of the approval.
+            by: The principal who reminds them: anyone who may see the approval.
 
         Raises:
-            PrincipalError: They may not see it.
+            PrincipalError: `by` may not see it.
             InputError: There is no such approval.
-            ConflictError: It waits no more.
+            ConflictError: It no longer waits for a decision.
         """
         with self._engine.store.joined(None) as connection:
             taken = remind(
@@ -155,7 +158,7 @@ class Absences:
         return _taken(taken)
 
     async def aremind(self, approval_id: str, *, by: Principal) -> ApprovalRequest:
-        """As `remind`."""
+        """Asynchronous form of `remind`, with the same arguments, result and errors."""
         return await self._apart(partial(self.remind, approval_id, by=by))
 
     def _sees(self, request: ApprovalRequest, by: Principal, connection: Connection | None = None) -> bool:

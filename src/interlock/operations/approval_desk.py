@@ -44,19 +44,19 @@ class ApprovalDesk(Absences):
         after: str | None = None,
         by: Principal | None = None,
     ) -> Page:
-        """A page of this workflow's approvals, oldest first: by default of those that wait for a decision.
+        """Return a page of this workflow's approvals, oldest first: by default those that wait for a decision.
 
         Args:
-            tenant: Whose; None for everybody's. Where somebody looks, it is theirs.
-            status: Their status; None for any.
-            tool: Of which tool; None for any.
-            limit: How many at most, from 1 to 1000.
-            after: The `next` of the page before.
-            by: Who looks: a page then holds only what they may run, requested themselves, or are asked about; without one it is
-                the application.
+            tenant: The tenant; None for all of them. With `by`, it is always the tenant of `by`.
+            status: The status of the approvals; None for any.
+            tool: The canonical name of the tool; None for any.
+            limit: The largest number of rows on the page, from 1 to 1000.
+            after: The `next` of the previous page.
+            by: The principal who looks. The page then has only approvals of instances that they may run, that they requested, or on which
+                they may decide. Without one, the application itself looks.
 
         Raises:
-            InputError: `after` is not what a page gave, or the limit is out of bounds.
+            InputError: `after` is not the `next` of a page, or the limit is out of bounds.
         """
         store, name = self._engine.store, self._engine.definition.name
         tenant = tenant if by is None else by.tenant
@@ -75,21 +75,21 @@ class ApprovalDesk(Absences):
         after: str | None = None,
         by: Principal | None = None,
     ) -> Page:
-        """As `approvals`."""
+        """Asynchronous form of `approvals`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(
             lambda: self.approvals(tenant=tenant, status=status, tool=tool, limit=limit, after=after, by=by)
         )
 
     def approval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
-        """One approval as an approver is shown it, with the decisions that were taken on it.
+        """Return one approval as an approver sees it, with the decisions that were taken on it.
 
         Args:
-            approval_id: Which one.
-            by: Who looks; without one it is the application.
+            approval_id: The ID of the approval.
+            by: The principal who looks. Without one, the application itself looks.
 
         Raises:
-            InputError: There is none of this id in this workflow, or it is another tenant's than that of `by`.
-            PrincipalError: It asks somebody else than `by`.
+            InputError: This workflow has no such approval, or it belongs to another tenant than that of `by`.
+            PrincipalError: The approval asks somebody other than `by`.
         """
         store = self._engine.store
         request = self._request(approval_id, by)
@@ -107,22 +107,22 @@ class ApprovalDesk(Absences):
         return shown if by is None or self._may_decide(request, by) else masked(self._engine, request, shown)
 
     async def aapproval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
-        """As `approval`."""
+        """Asynchronous form of `approval`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.approval(approval_id, by=by))
 
     def why_not_decide(
         self, approval_id: str, *, by: Principal, kind: DecisionKind | DecisionName = DecisionKind.APPROVE
     ) -> str | None:
-        """Why somebody could not take a decision on an approval that waits, or None when they could; it decides nothing.
+        """Return why a principal may not take a decision on an open approval, or None if they may. Nothing is decided.
 
         Args:
-            approval_id: Which one.
-            by: Who would decide.
-            kind: What they would decide.
+            approval_id: The ID of the approval.
+            by: The principal who would decide.
+            kind: The decision that they would take.
 
         Raises:
-            InputError: There is none of this id in this workflow, or it is another tenant's.
-            PrincipalError: They may not even see it.
+            InputError: This workflow has no such approval, or it belongs to another tenant.
+            PrincipalError: `by` may not see the approval.
         """
         request = self._request(approval_id, by)
         with self._engine.store.read() as connection:
@@ -138,7 +138,7 @@ class ApprovalDesk(Absences):
     async def awhy_not_decide(
         self, approval_id: str, *, by: Principal, kind: DecisionKind | DecisionName = DecisionKind.APPROVE
     ) -> str | None:
-        """As `why_not_decide`."""
+        """Asynchronous form of `why_not_decide`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.why_not_decide(approval_id, by=by, kind=kind))
 
     def _may_decide(self, request: ApprovalRequest, by: Principal) -> bool:
@@ -195,22 +195,23 @@ class ApprovalDesk(Absences):
         by: Principal,
         connection: Connection | None = None,
     ) -> ApprovalRequest:
-        """Take a decision on an approval, without the graph; it finds it when it continues (`resume`, or `graph.invoke(None, config)`).
+        """Take a decision on an approval, without running the graph. The graph uses it when it is resumed (`resume`, or `graph.invoke(None,
+        config)`).
 
         Args:
-            approval_id: Which approval.
-            decision: A `Decision`, or an answer in any of the shapes that a graph can be resumed with.
-            by: Who decides.
-            connection: A transaction of the application's own on the same database, in which it is taken: it counts when that is
-                committed. A decision that is refused is in the record only if the transaction is committed nevertheless.
+            approval_id: The ID of the approval.
+            decision: A `Decision`, or any answer with which a graph can be resumed, such as `"approve"`.
+            by: The principal who decides.
+            connection: A connection of the application, with an open transaction on the same database, in which the decision is taken. It
+                counts once the application commits. A refused decision is recorded only if the application commits as well.
 
         Returns:
-            The approval as it stands now: still requested when more people must agree.
+            The approval with its new status, which stays `requested` while more people must agree.
 
         Raises:
-            PrincipalError: They may not.
-            ConflictError: It was decided already, its time is over, or it is not what they were shown.
-            InputError: There is no such approval, or the decision cannot be read.
+            PrincipalError: `by` is not allowed to.
+            ConflictError: The approval was decided already, has expired, or is not what the person was shown.
+            InputError: There is no such approval, or the decision has an invalid shape.
         """
         with self._engine.store.joined(connection) as joined:
             taken = self._decide(joined, approval_id, decision, by)
@@ -225,7 +226,7 @@ class ApprovalDesk(Absences):
         *,
         by: Principal,
     ) -> ApprovalRequest:
-        """As `decide`."""
+        """Asynchronous form of `decide`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.decide(approval_id, decision, by=by))
 
     def _decide(

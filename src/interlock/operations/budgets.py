@@ -15,15 +15,15 @@ class Budgets(Cancels):
     """The budgets of the instances of one compiled workflow."""
 
     def budgets(self, which: Which, *, by: Principal | None = None) -> list[BudgetStanding]:
-        """What is used of each budget that the next call of a model on an instance is counted in; those of a turn are left out.
+        """Return what is used of each budget in which the next model call on an instance would count. Budgets per turn are left out.
 
         Args:
-            which: The instance.
-            by: Who looks; without one it is the application.
+            which: The instance: its workflow ID, or the config of its thread.
+            by: The principal who looks. Without one, the application itself looks.
 
         Raises:
-            RunError: There is no such instance for the tenant of `by`.
-            PrincipalError: It serves somebody else than `by`.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: The instance serves somebody other than `by`.
         """
         workflow_id = self.id_of(which)
         instance = (
@@ -35,7 +35,7 @@ class Budgets(Cancels):
             return standings(self._engine, connection, instance)
 
     async def abudgets(self, which: Which, *, by: Principal | None = None) -> list[BudgetStanding]:
-        """As `budgets`."""
+        """Asynchronous form of `budgets`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(partial(self.budgets, which, by=by))
 
     def raise_budget(
@@ -44,20 +44,21 @@ class Budgets(Cancels):
         """Add to a budget, so that a run that stopped at it can continue; `resume` continues it.
 
         Args:
-            which: The instance; a budget of a person is that of the one whose turn it is there, one of a tenant that of its tenant.
+            which: The instance: its workflow ID, or the config of its thread. A budget per principal is that of the person whose turn it is
+                there, a budget per tenant that of its tenant.
             name: The budget.
             more: How much: tokens, or money.
-            by: Who raises it: somebody with the role that the budget names, and not for themselves.
-            reason: Why; it is recorded.
-            key: The caller's own for this act: it is done once, however often it is repeated.
+            by: The principal who raises it: somebody with the role that the budget names. Nobody may raise it for themselves.
+            reason: The reason, which is recorded.
+            key: An ID that the caller chooses for this increase. Calls with the same key take effect once.
 
         Returns:
-            How the budget stands then.
+            The budget's new figures.
 
         Raises:
-            RunError: There is no such instance for the tenant of `by`.
-            InputError: There is no such budget, or amount, reason or key is none.
-            PrincipalError: They may not; that is recorded.
+            RunError: The tenant of `by` has no such instance.
+            InputError: There is no such budget, or the amount, reason or key cannot be used.
+            PrincipalError: `by` may not raise it. The attempt is recorded.
         """
         workflow_id = self.id_of(which)
         try:
@@ -70,7 +71,7 @@ class Budgets(Cancels):
     async def araise_budget(
         self, which: Which, name: str, more: Decimal | str | int, *, by: Principal, reason: str, key: str
     ) -> BudgetStanding:
-        """As `raise_budget`."""
+        """Asynchronous form of `raise_budget`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(
             partial(self.raise_budget, which, name, more, by=by, reason=reason, key=key)
         )

@@ -18,42 +18,44 @@ class Cancels(Door):
     _engine: Engine
 
     def cancel(self, which: Which, reason: str, *, by: Principal) -> Cancellation:
-        """Cancel an instance: nothing else may be called, what waits is closed, and what was carried out is undone, newest first.
+        """Cancel an instance: no other tool may be called, open approvals and waits are closed, and the calls that were carried out are
+        undone, newest first.
 
-        It is safe to repeat, and continues then with what is left. A tick does so as well, so that anyone who is killed in between is made up
-        for. An instance with a thread is not run by this; a tick, or `resume`, lets its graph see that it is over.
+        It is safe to repeat: a repeated call continues with what is left. So does a tick, in case this process is killed in between. The
+        method does not run the graph of an instance that has a thread; a tick or `resume` does, and the graph then ends.
 
         Args:
-            which: The instance.
-            reason: Why, in at most 2000 characters; it is recorded.
-            by: Who cancels it: somebody whom the workflow's `cancellable(...)` names.
+            which: The instance: its workflow ID, or the config of its thread.
+            reason: The reason, of at most 2000 characters, which is recorded.
+            by: The principal who cancels it: somebody whom the workflow's `cancellable(...)` allows to.
 
         Returns:
-            What became of each call: undone, or left for a person to see to. While an outcome is not known, older calls are not undone.
+            What became of each call: undone, or left for a person to take care of. While the outcome of a call is unknown, older calls are
+            not undone.
 
         Raises:
-            InputError: The workflow says nowhere that its instances can be cancelled, or the reason cannot be kept.
-            RunError: There is no such instance for the tenant of `by`.
-            PrincipalError: They may not cancel it; that is recorded.
-            WorkflowFinished: It has come to its end.
-            InProgress: A command of it is being carried out; try again when that has ended.
+            InputError: The workflow is not `cancellable(...)`, or the reason cannot be stored.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: `by` may not cancel it. The attempt is recorded.
+            WorkflowFinished: The instance is in a final state.
+            InProgress: A command is being carried out on it; try again when it has ended.
         """
         return run(self._engine.store, cancel(self._engine, self.id_of(which), reason, by))
 
     async def acancel(self, which: Which, reason: str, *, by: Principal) -> Cancellation:
-        """As `cancel`."""
+        """Asynchronous form of `cancel`, with the same arguments, result and errors."""
         return await arun(self._engine.store, cancel(self._engine, self.id_of(which), reason, by))
 
     def cancellation(self, which: Which, *, by: Principal | None = None) -> Cancellation | None:
-        """What became of cancelling an instance; None where nobody has cancelled it.
+        """Return the cancellation of an instance; None if nobody has cancelled it.
 
         Args:
-            which: The instance.
-            by: Who looks; without one it is the application.
+            which: The instance: its workflow ID, or the config of its thread.
+            by: The principal who looks. Without one, the application itself looks.
 
         Raises:
-            RunError: There is no such instance for the tenant of `by`.
-            PrincipalError: It serves somebody else than `by`.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: The instance serves somebody other than `by`.
         """
         workflow_id = self.id_of(which)
         if by is not None:
@@ -62,7 +64,7 @@ class Cancels(Door):
             return looked_up(workflow_id, connection)
 
     async def acancellation(self, which: Which, *, by: Principal | None = None) -> Cancellation | None:
-        """As `cancellation`."""
+        """Asynchronous form of `cancellation`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(partial(self.cancellation, which, by=by))
 
 

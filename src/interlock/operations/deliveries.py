@@ -83,7 +83,7 @@ class Deliveries:
     async def adeliver(
         self, event: Deliverable, *, workflow_id: str | None = None, source: str = "/application", resume: bool = True
     ) -> Delivery:
-        """As `deliver`."""
+        """Asynchronous form of `deliver`, with the same arguments, result and errors."""
         envelope = await self.aenvelope(event, workflow_id, source)
         delivery = await self._engine.store.database.arun(lambda: take_in(self._engine, envelope))
         if resume:
@@ -98,7 +98,7 @@ class Deliveries:
         return delivery
 
     async def aagain(self, event: InboxEvent, *, resume: bool = True) -> Delivery:
-        """As `again`."""
+        """Asynchronous form of `again`, with the same arguments, result and errors."""
         delivery = await self._engine.store.database.arun(
             lambda: take_again(self._engine, event, envelope_of(event.envelope))
         )
@@ -111,7 +111,7 @@ class Deliveries:
         return run(self._engine.store, self.ticking(resume=resume))
 
     async def atick(self, *, resume: bool = True) -> Ticked:
-        """As `tick`."""
+        """Asynchronous form of `tick`, with the same arguments, result and errors."""
         return await arun(self._engine.store, self.ticking(resume=resume))
 
     def ticking(self, *, resume: bool) -> Steps[Ticked]:
@@ -136,7 +136,7 @@ class Deliveries:
         return run(self._engine.store, self._resumer.ended(wait_ids)).workflow_ids
 
     async def aresume(self, wait_ids: list[str] | tuple[str, ...]) -> list[str]:
-        """As `resume`."""
+        """Asynchronous form of `resume`, with the same arguments, result and errors."""
         return (await arun(self._engine.store, self._resumer.ended(wait_ids))).workflow_ids
 
     def keep_unreadable(self, body: bytes, *, name: str, problem: str) -> None:
@@ -169,7 +169,7 @@ class Deliveries:
             inbox_rows.insert(connection, event)
 
     async def akeep_unreadable(self, body: bytes, *, name: str, problem: str) -> None:
-        """As `keep_unreadable`."""
+        """Asynchronous form of `keep_unreadable`, with the same arguments, result and errors."""
         await self._engine.store.database.arun(lambda: self.keep_unreadable(body, name=name, problem=problem))
 
     def envelope(self, event: Deliverable, workflow_id: str | None, source: str) -> EventEnvelope:
@@ -193,7 +193,7 @@ class Deliveries:
         )
 
     async def aenvelope(self, event: Deliverable, workflow_id: str | None, source: str) -> EventEnvelope:
-        """As `envelope`."""
+        """Asynchronous form of `envelope`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.envelope(event, workflow_id, source))
 
     def _wrapped(self, event: Event, workflow_id: str | None, source: str) -> EventEnvelope:

@@ -31,7 +31,7 @@ class Door:
         self._engine = graph.engine
 
     def id_of(self, which: Which) -> str:
-        """The workflow id that a config stands for."""
+        """Return the workflow ID for a config."""
         if isinstance(which, str):
             return which
         return workflow_id_of(which.get("configurable", {}), self._engine.definition.name)
@@ -44,23 +44,23 @@ class Door:
         workflow_id: str | None = None,
         served: str | Principal | None = None,
     ) -> InstanceSnapshot:
-        """Start an instance without a thread. With a `workflow_id` it is safe to repeat: the instance is made once.
+        """Start an instance without a thread. With a `workflow_id`, the call is safe to repeat: the instance is created once.
 
         Args:
-            principal: Who starts it. They must be somebody who may run it.
-            data: Its data, which is to fit the workflow's model.
-            workflow_id: An id of the caller's own, of at most 64 characters, that does not begin with `wf_`; by default one is made.
-            served: Whom it serves, of the same tenant: an id, or their `Principal`; by default who starts it.
+            principal: The principal who starts it, and who must be allowed to run it.
+            data: The initial data, as fields of the workflow's data model.
+            workflow_id: An ID that the caller chooses, of at most 64 characters, and not beginning with `wf_`. By default one is generated.
+            served: The person whom it serves, of the same tenant: an ID or a `Principal`. By default the principal who starts it.
 
         Returns:
-            Its state, with the next allowed tools of `principal`.
+            The instance's state, with the next allowed tools of `principal`.
 
         Raises:
             InvalidInput: The data does not fit.
-            InputError: The id cannot be stored, or is of the form of those that the library makes.
-            PrincipalError: They may not run what serves that person, or the person is of another tenant.
-            RunError: The id is another tenant's.
-            ConflictError: The id is of an instance that somebody else started, or that was started with something else.
+            InputError: The ID cannot be stored, or begins with `wf_`.
+            PrincipalError: `principal` may not run an instance for that person, or the person belongs to another tenant.
+            RunError: The ID is in use by another tenant.
+            ConflictError: An instance with this ID was started by somebody else or with other data.
         """
         instance = run(self._engine.store, start(self._engine, Start(principal, data, workflow_id, served)))
         return self._snapshot_of(instance, principal)
@@ -73,32 +73,33 @@ class Door:
         workflow_id: str | None = None,
         served: str | Principal | None = None,
     ) -> InstanceSnapshot:
-        """As `start`."""
+        """Asynchronous form of `start`, with the same arguments, result and errors."""
         store = self._engine.store
         instance = await arun(store, start(self._engine, Start(principal, data, workflow_id, served)))
         return await store.database.arun(lambda: self._snapshot_of(instance, principal))
 
     def heard(self, which: Which, text: str, *, principal: Principal) -> bool:
-        """Note what the person served said in a conversation that is not this graph's, so that `TrustedOrigins` finds it.
+        """Record what the person served said in a conversation outside this graph, so that `TrustedOrigins` finds it.
 
-        For programs that propose at the door on behalf of somebody whom they talk to. What a model made of it is not what they said.
+        For programs that talk to a person and propose calls on their behalf with `propose`. Pass the person's own words, not a model's
+        summary.
 
         Args:
-            which: The instance.
-            text: What they said, in their own words; only hashes of it are kept.
-            principal: Who said it. It counts where the instance serves them.
+            which: The instance: its workflow ID, or the config of its thread.
+            text: What the person said, in their own words. Only hashes of it are stored.
+            principal: The person who said it. It counts only if the instance serves them.
 
         Returns:
-            Whether it is kept: not in a workflow without the policy, nor of nobody in particular.
+            Whether it was recorded. It is not in a workflow without that policy, and not for nobody in particular.
 
         Raises:
-            RunError: There is no such instance for the principal's tenant.
-            PrincipalError: It serves somebody else, and they may not run it.
+            RunError: The principal's tenant has no such instance.
+            PrincipalError: The instance serves somebody else, and `principal` may not run it.
         """
         return run(self._engine.store, self._heard(which, text, principal))
 
     async def aheard(self, which: Which, text: str, *, principal: Principal) -> bool:
-        """As `heard`."""
+        """Asynchronous form of `heard`, with the same arguments, result and errors."""
         return await arun(self._engine.store, self._heard(which, text, principal))
 
     def _heard(self, which: Which, text: str, principal: Principal) -> Steps[bool]:
@@ -119,29 +120,30 @@ class Door:
         key: str | None = None,
         revision: int | None = None,
     ) -> Stood:
-        """Propose one call: it is judged by the same gate as a model's, and carried out, denied, or asked about.
+        """Propose one call from outside the graph. The same gate judges it as a model's call: it is carried out, denied, or waits for a
+        decision.
 
-        A command takes `key` or `revision`. With either, the same call may be made again when its answer was lost, and does nothing twice.
-        A key that comes from the revision asks again, after a rejection, an expiry or a withdrawal, only at another revision.
+        A command needs `key` or `revision`. With either, the caller may repeat the call after a lost answer, and nothing is done twice.
+        With a revision alone, a call that was rejected, expired or withdrawn can be proposed again only at another revision.
 
         Args:
-            which: The instance.
-            tool: One of its next allowed tools: the contract, its canonical name, or the name that models call it by.
+            which: The instance: its workflow ID, or the config of its thread.
+            tool: One of the instance's next allowed tools: the contract, its canonical name, or its wire name.
             arguments: As on the wire.
-            principal: Who proposes. The instance must serve them, or its workflow let them run it.
-            key: An id of the caller's own for this call, of at most 128 characters.
-            revision: The revision that the caller decided by: the call is carried out at no other.
+            principal: The proposer. The instance must serve them, or the workflow must allow them to run it.
+            key: An ID that the caller chooses for this call, of at most 128 characters.
+            revision: The revision on which the caller based the call. At any other revision it is not carried out.
 
         Returns:
-            `Answered` (a `CommandResult`, a `ReadResult` or an `ErrorResult`), or `Pending` where a person must decide first.
+            `Answered` (a `CommandResult`, a `ReadResult` or an `ErrorResult`); or `Pending` if a person must decide first.
 
         Raises:
-            RunError: There is no such instance for the principal's tenant.
-            PrincipalError: It serves somebody else.
-            InputError: A command has neither key nor revision (`key_required`), or the key cannot be stored.
-            ConflictError: The instance is not at that revision any more, or somebody else moves it; the details say its state.
+            RunError: The principal's tenant has no such instance.
+            PrincipalError: The instance serves somebody else.
+            InputError: A command has neither a key nor a revision (`key_required`), or the key cannot be stored.
+            ConflictError: The instance is no longer at that revision, or somebody else is changing it. The details have its state.
             IdempotencyError: The key was used for another call.
-            OutcomeUnknown: An attempt broke off in mid-effect.
+            OutcomeUnknown: An attempt was interrupted during its effect.
         """
         return run(
             self._engine.store,
@@ -158,30 +160,31 @@ class Door:
         key: str | None = None,
         revision: int | None = None,
     ) -> Stood:
-        """As `propose`."""
+        """Asynchronous form of `propose`, with the same arguments, result and errors."""
         call = self._call(which, tool, arguments, principal=principal, key=key, revision=revision)
         return await arun(self._engine.store, propose(self._engine, call))
 
     def proposal(self, proposal_id: str, *, by: Principal | None = None) -> Stood:
-        """Where a proposal stands that a person was asked about; carried out, once, when it was granted since.
+        """Return the state of a proposal that needed a person's decision. If it was approved meanwhile, it is carried out now, once.
 
         Args:
             proposal_id: As `Pending` gave it.
-            by: Who looks: somebody who may propose on the instance; without one it is the application. It runs as who proposed it.
+            by: The principal who looks: somebody who may propose on the instance. Without one, the application itself looks. The call runs
+                as its proposer.
 
         Returns:
-            `Pending` while it waits, and else what came of it: the same each time.
+            `Pending` while it waits; afterwards its result, the same each time.
 
         Raises:
             InputError: There is no such proposal for the tenant of `by`.
             PrincipalError: The instance serves somebody else.
             ConflictError: It is being carried out elsewhere, or it was proposed in a thread, whose graph carries it out.
-            OutcomeUnknown: Carrying it out broke off in mid-effect.
+            OutcomeUnknown: It was interrupted during its effect.
         """
         return run(self._engine.store, standing(self._engine, proposal_id, by))
 
     async def aproposal(self, proposal_id: str, *, by: Principal | None = None) -> Stood:
-        """As `proposal`."""
+        """Asynchronous form of `proposal`, with the same arguments, result and errors."""
         return await arun(self._engine.store, standing(self._engine, proposal_id, by))
 
     def withdraw(self, proposal_id: str, *, by: Principal) -> Result:
@@ -189,20 +192,20 @@ class Door:
 
         Args:
             proposal_id: As `Pending` gave it, or of an approval that a graph waits for.
-            by: Who withdraws it: its proposer, or the person served.
+            by: The principal who withdraws it: the proposer, or the person served.
 
         Returns:
-            The error result `approval_withdrawn`, which the proposal is answered with from now on.
+            The error result `approval_withdrawn`, which is the answer to the proposal from now on.
 
         Raises:
             InputError: There is no such proposal for the tenant of `by`.
-            PrincipalError: They may not.
-            ConflictError: It was carried out, turned down or void before, or is being carried out.
+            PrincipalError: `by` is not allowed to.
+            ConflictError: It was carried out, rejected or voided before, or is being carried out.
         """
         return run(self._engine.store, withdraw(self._engine, proposal_id, by))
 
     async def awithdraw(self, proposal_id: str, *, by: Principal) -> Result:
-        """As `withdraw`."""
+        """Asynchronous form of `withdraw`, with the same arguments, result and errors."""
         return await arun(self._engine.store, withdraw(self._engine, proposal_id, by))
 
     def execute(
@@ -215,25 +218,26 @@ class Door:
         idempotency_key: str | None = None,
         revision: int | None = None,
     ) -> JsonObject:
-        """As `propose`, for a call that asks nobody: one that needs a person's decision is denied with `approval_required`.
+        """Propose one call from outside the graph that must not wait: a call that needs a person's decision is denied with
+        `approval_required`.
 
         Args:
-            which: The instance, which must have been started.
+            which: The instance, which must have been started: its workflow ID, or the config of its thread.
             tool: One of its next allowed tools.
             arguments: As on the wire.
-            principal: Who proposes it; nobody in particular by default.
-            idempotency_key: As `key` of `propose`; a command needs none here, and is then not safe to repeat.
-            revision: The revision that the caller decided by; by default the one at the time of the call.
+            principal: The proposer; by default nobody in particular.
+            idempotency_key: As `key` of `propose`. A command may go without one here, but is then not safe to repeat.
+            revision: The revision on which the caller based the call; by default the current one.
 
         Returns:
             The command result, read result or error, as on the wire.
 
         Raises:
-            RunError: There is no such instance for the principal's tenant.
-            PrincipalError: It serves somebody else.
-            InputError: The key is empty, too long, or one that some database would take for another.
-            ConflictError: Somebody else was first.
-            OutcomeUnknown: An attempt broke off in mid-effect.
+            RunError: The principal's tenant has no such instance.
+            PrincipalError: The instance serves somebody else.
+            InputError: The key is empty, too long, or a database could confuse it with another one.
+            ConflictError: Another caller was first.
+            OutcomeUnknown: An attempt was interrupted during its effect.
         """
         call = self._execution(which, tool, arguments, principal=principal, key=idempotency_key, revision=revision)
         return run(self._engine.store, propose(self._engine, call)).to_json()
@@ -248,7 +252,7 @@ class Door:
         idempotency_key: str | None = None,
         revision: int | None = None,
     ) -> JsonObject:
-        """As `execute`."""
+        """Asynchronous form of `execute`, with the same arguments, result and errors."""
         call = self._execution(which, tool, arguments, principal=principal, key=idempotency_key, revision=revision)
         return (await arun(self._engine.store, propose(self._engine, call))).to_json()
 

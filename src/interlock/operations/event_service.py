@@ -22,20 +22,20 @@ logger = logger_of("interlock.events")
 
 
 class EventService:
-    """Lets compiled workflows take part in a bus: `with EventService(graph): ...`, or `await service.run(stop)`.
+    """Connect compiled workflows to an event bus: `with EventService(graph): ...`, or `await service.run(stop)`.
 
-    It publishes what they emit, takes in what they wait for, and keeps all their deadlines: those of waits and those of approvals.
+    It publishes the events that they emit, delivers the events that they wait for, and enforces the deadlines of their waits and approvals.
 
     Args:
         graphs: One compiled workflow or several.
-        bus: The bus; one in this process by default, to which `on` adds consumers.
-        relay: Whether to publish the outboxes of the workflows' stores.
-        subscribe: Whether to take in the events that the workflows wait for.
-        tick: Seconds between two looks at deadlines; None to leave them to somebody else, such as `interlock tick`.
-        root: The graph that the workflows run inside of, if they do.
-        resume: Whether graphs continue here. Without, the service only notes what is due: events are taken in and deadlines kept, and the runs
-            that follow are left to an engine's workers (`interlock work`) or to a tick elsewhere.
-        options: How the relay works.
+        bus: The bus. By default an in-process bus, to which `on` adds consumers.
+        relay: Whether to publish the events in the outboxes of the workflows' stores.
+        subscribe: Whether to deliver the events that the workflows wait for.
+        tick: Seconds between two checks of the deadlines; None if another process checks them, such as `interlock tick`.
+        root: The graph that contains the workflows, if they are subgraphs.
+        resume: Whether this process resumes graphs. If False, the service delivers events and enforces deadlines, but leaves the runs that
+            follow to an engine's workers (`interlock work`) or to a tick in another process.
+        options: The options of the relay.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class EventService:
         """Add a consumer of this process to the in-process bus.
 
         Raises:
-            InputError: The bus is another one; subscribe to it where the consumer runs.
+            InputError: The service has another bus. Subscribe to that one in the consumer's process.
         """
         if not isinstance(self.bus, InProcessBus):
             raise InputError(
@@ -76,7 +76,7 @@ class EventService:
         return self
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop. A bus or database that is away is waited for."""
+        """Work until `stop` is set. While the bus or the database is unavailable, wait and try again."""
         tasks: list[asyncio.Task[None]] = []
         opened = asyncio.Event()
         stores = {id(graph.engine.store): graph.engine.store for graph in self._graphs}

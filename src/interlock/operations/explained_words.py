@@ -25,7 +25,7 @@ class ThreadStands:
 
 
 def waits_for(one: Explanation, thread: ThreadStands) -> str:
-    """What it waits for, in a sentence."""
+    """What the instance waits for, in a sentence."""
     if one.finished:
         return f"Nothing: it is over, and ended in {one.state!r}."
     parts = [*_waits_for(one, thread)]
@@ -59,7 +59,7 @@ def _waits_for(one: Explanation, thread: ThreadStands) -> Iterator[str]:
 
 
 def if_nobody_acts(one: Explanation, thread: ThreadStands) -> tuple[str, ...]:
-    """What happens then, in sentences."""
+    """What happens if nobody acts, in sentences."""
     if one.finished:
         return ("Nothing more happens.",)
     found = [*_if_nobody_acts(one, thread)]

@@ -84,28 +84,29 @@ class Explaining:
     _engine: Engine
 
     def explain(self, which: Which, *, by: Principal | None = None, principal: Principal | None = None) -> Explanation:
-        """Explain where an instance stands: what it waits for, who may decide, why not, what happens if nobody acts, and what to do.
+        """Explain the current state of an instance: what it waits for, who may decide, why a call was denied, what happens if nobody acts,
+        and what to do.
 
         Args:
-            which: The workflow id, or the config that its thread runs with.
-            by: Who looks; without one it is the application.
-            principal: For whom the tools are judged; by default the person whose turn it is.
+            which: The instance: its workflow ID, or the config of its thread.
+            by: The principal who looks. Without one, the application itself looks.
+            principal: The principal for whom the tools are judged; by default the person whose turn it is.
 
         Returns:
             The explanation, with the sensitive fields of the data masked.
 
         Raises:
             InputError: There is no such instance.
-            RunError: There is none for the tenant of `by`.
-            PrincipalError: It serves somebody else than `by`.
-            UnknownState: This definition does not have its state.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: The instance serves somebody other than `by`.
+            UnknownState: This definition does not have the instance's state.
         """
         return run(self._engine.store, self._explain(which, by, principal))
 
     async def aexplain(
         self, which: Which, *, by: Principal | None = None, principal: Principal | None = None
     ) -> Explanation:
-        """As `explain`."""
+        """Asynchronous form of `explain`, with the same arguments, result and errors."""
         return await arun(self._engine.store, self._explain(which, by, principal))
 
     def _explain(self, which: Which, by: Principal | None, principal: Principal | None) -> Steps[Explanation]:

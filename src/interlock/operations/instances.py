@@ -37,37 +37,37 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
     """The instances of one compiled workflow."""
 
     def get(self, which: Which, *, by: Principal | None = None) -> Instance:
-        """The row of an instance.
+        """Return the row of an instance.
 
         Args:
-            which: The instance.
-            by: Who looks; without one it is the application.
+            which: The instance: its workflow ID, or the config of its thread.
+            by: The principal who looks. Without one, the application itself looks.
 
         Raises:
             InputError: There is none.
-            RunError: There is none for the tenant of `by`.
-            PrincipalError: It serves somebody else than `by`.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: The instance serves somebody other than `by`.
         """
         workflow_id = self.id_of(which)
         return self._engine.store.get(workflow_id) if by is None else self._looked_at(which, by)
 
     async def aget(self, which: Which, *, by: Principal | None = None) -> Instance:
-        """As `get`."""
+        """Asynchronous form of `get`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.get(which, by=by))
 
     def snapshot(
         self, which: Which, *, principal: Principal | None = None, by: Principal | None = None
     ) -> InstanceSnapshot:
-        """Where an instance stands.
+        """Return the current state of an instance.
 
         Args:
-            which: The instance.
-            principal: For whom: the next allowed tools are theirs. By default who looks, or who started it.
-            by: Who looks; by default the principal, and without one it is the application.
+            which: The instance: its workflow ID, or the config of its thread.
+            principal: The principal whose next allowed tools are listed; by default `by`, or the principal who started the instance.
+            by: The principal who looks; by default `principal`. Without either, the application itself looks.
 
         Raises:
-            RunError: There is no such instance for the tenant of who looks.
-            PrincipalError: It serves somebody else.
+            RunError: The tenant of the principal who looks has no such instance.
+            PrincipalError: The instance serves somebody else.
         """
         by = by or principal
         instance = self.get(which, by=by)
@@ -77,11 +77,11 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
     async def asnapshot(
         self, which: Which, *, principal: Principal | None = None, by: Principal | None = None
     ) -> InstanceSnapshot:
-        """As `snapshot`."""
+        """Asynchronous form of `snapshot`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.snapshot(which, principal=principal, by=by))
 
     def picture(self, which: Which, *, principal: Principal | None = None, by: Principal | None = None) -> Picture:
-        """The workflow with this instance's state lit; the arguments are those of `snapshot`."""
+        """Return the workflow as a picture with the instance's current state highlighted. Arguments and errors are those of `snapshot`."""
         by = by or principal
         instance = self.get(which, by=by)
         principal = principal or by
@@ -92,53 +92,53 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
     async def apicture(
         self, which: Which, *, principal: Principal | None = None, by: Principal | None = None
     ) -> Picture:
-        """As `picture`."""
+        """Asynchronous form of `picture`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.picture(which, principal=principal, by=by))
 
     def card(self, approval_id: str, *, by: Principal, resume: bool = True) -> ApprovalCard:
-        """An approval as a card for a notebook: with buttons where there are widgets, and functions to call everywhere.
+        """Return an approval as a card for a notebook: with buttons if the notebook has widgets, and always with methods to decide.
 
         Args:
-            approval_id: Which one.
-            by: Who decides.
-            resume: Whether the thread runs on after a decision.
+            approval_id: The ID of the approval.
+            by: The principal who decides.
+            resume: Whether the thread is resumed after a decision.
 
         Raises:
-            InputError: There is no such approval, or it is another tenant's.
-            PrincipalError: It asks somebody else.
+            InputError: There is no such approval, or it belongs to another tenant.
+            PrincipalError: The approval asks somebody else.
         """
         self.approval(approval_id, by=by)
         return ApprovalCard(self, approval_id, by, resume=resume)
 
     async def acard(self, approval_id: str, *, by: Principal, resume: bool = True) -> ApprovalCard:
-        """As `card`."""
+        """Asynchronous form of `card`, with the same arguments, result and errors."""
         await self.aapproval(approval_id, by=by)
         return ApprovalCard(self, approval_id, by, resume=resume)
 
     def timeline(self, which: Which, *, by: Principal | None = None) -> Timeline:
-        """What happened to an instance, in order: a figure in a notebook, and rows for pandas.
+        """Return what happened to an instance, in order: a figure in a notebook, and rows for pandas.
 
         Args:
-            which: The instance.
-            by: Who looks; without one it is the application.
+            which: The instance: its workflow ID, or the config of its thread.
+            by: The principal who looks. Without one, the application itself looks.
         """
         workflow_id = self.id_of(which)
         return timeline_of(self.get(which, by=by).workflow, workflow_id, self.audit(which))
 
     async def atimeline(self, which: Which, *, by: Principal | None = None) -> Timeline:
-        """As `timeline`."""
+        """Asynchronous form of `timeline`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.timeline(which, by=by))
 
     def audit(
         self, which: Which, *, by: Principal | None = None, after: int = 0, limit: int | None = None
     ) -> list[AuditRecord]:
-        """The audit trail of an instance, oldest first.
+        """Return the audit trail of an instance, oldest record first.
 
         Args:
-            which: The instance.
-            by: Who looks; without one it is the application.
-            after: The number of the last record that is known already.
-            limit: How many at most; all of them without one.
+            which: The instance: its workflow ID, or the config of its thread.
+            by: The principal who looks. Without one, the application itself looks.
+            after: Return only records with a higher number than this.
+            limit: The largest number of records; by default all of them.
         """
         if by is not None:
             self._looked_at(which, by)
@@ -147,18 +147,18 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
     async def aaudit(
         self, which: Which, *, by: Principal | None = None, after: int = 0, limit: int | None = None
     ) -> list[AuditRecord]:
-        """As `audit`."""
+        """Asynchronous form of `audit`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.audit(which, by=by, after=after, limit=limit))
 
     def claims(self, which: Which, *, by: Principal | None = None) -> tuple[str, ...]:
-        """The claims that the instance's running version was proved to keep, as its record says.
+        """Return the claims that were proved for the definition that the instance runs, as recorded.
 
         Args:
-            which: The instance.
-            by: Who looks; without one it is the application.
+            which: The instance: its workflow ID, or the config of its thread.
+            by: The principal who looks. Without one, the application itself looks.
 
         Returns:
-            Each claim as a sentence with what it assumes; none where nothing was claimed, or where the record was erased.
+            Each claim as a sentence, with its assumptions; empty if nothing was claimed or the record was erased.
         """
         if by is not None:
             self._looked_at(which, by)
@@ -166,7 +166,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
             return claims_kept(audit_rows.latest(connection, self.id_of(which), COMES_UNDER, limit=1))
 
     async def aclaims(self, which: Which, *, by: Principal | None = None) -> tuple[str, ...]:
-        """As `claims`."""
+        """Asynchronous form of `claims`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.claims(which, by=by))
 
     def resolve(
@@ -182,27 +182,28 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
         note: str | None = None,
         attempt: int | None = None,
     ) -> JsonObject | None:
-        """Say what became of an interrupted attempt and whose outcome is unknown. The graph finds it when it continues.
+        """Record what became of an interrupted attempt whose outcome is unknown. The graph uses it when it is resumed.
 
         Args:
-            which: The instance.
-            found: `"happened"` (it counts as carried out, with this output), `"retry"` (it did not, and is to be tried again) or
-                `"failed"` (it did not, and is not to be tried again).
-            by: Who says so: somebody of the tenant other than the person served, unless they have a role that runs it.
-            key: The command's idempotency key; by default the one that the instance waits for.
-            output: What the tool would have returned: as Python has it, or with the names on the wire.
-            data: The workflow's data as the tool would have left it, whole; by default it changed nothing.
-            events: What the tool would have emitted.
-            note: How they know; it is in the record, and where it failed, its proposer is told.
-            attempt: Which attempt they speak of, when it must not be a later one.
+            which: The instance: its workflow ID, or the config of its thread.
+            found: `"happened"` (the effect took place, and the call counts as carried out with this output), `"retry"` (it did not, and the
+                call is tried again) or `"failed"` (it did not, and the call is not tried again).
+            by: The principal who says so: somebody of the tenant other than the person served, unless they have a role that may run the
+                instance.
+            key: The idempotency key of the command; by default that of the attempt for which the instance waits.
+            output: What the tool would have returned: as a Python value, or as JSON data with the names on the wire.
+            data: The complete workflow data as the tool would have left it; by default unchanged.
+            events: The events that the tool would have emitted.
+            note: How the principal knows. It is recorded; for a failed call, the proposer sees it as well.
+            attempt: The number of the attempt, to refuse the resolution if a later attempt was made.
 
         Returns:
-            The command result, or the error where it failed, as on the wire; None when it is to be tried again.
+            The command result, or the error of a failed call, as on the wire; None if the call is tried again.
 
         Raises:
-            PrincipalError: It serves them, or who they are is not known.
-            InputError: Nothing waits to be resolved, or output or data do not fit.
-            ConflictError: It is running, was resolved already, or was tried again since.
+            PrincipalError: `by` is the person served, or nobody in particular.
+            InputError: No attempt has an unknown outcome, or `output` or `data` do not fit.
+            ConflictError: The attempt is running, was resolved already, or was tried again since.
         """
         resolution = Resolution(Found(found), output, data, tuple(events), note, attempt)
         workflow_id = self.id_of(which)
@@ -228,7 +229,7 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
         note: str | None = None,
         attempt: int | None = None,
     ) -> JsonObject | None:
-        """As `resolve`."""
+        """Asynchronous form of `resolve`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(
             lambda: self.resolve(
                 which, found, by=by, key=key, output=output, data=data, events=events, note=note, attempt=attempt
@@ -246,69 +247,72 @@ class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
         return looked_at(self._engine, configurable, by)
 
     def head(self, config: Config, *, by: Principal | None = None) -> RunnableConfig:
-        """The config to continue with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
+        """Return the config with which a thread that has branches continues: that of the newest checkpoint after the workflow's last
+        command.
 
         Args:
             config: The thread.
-            by: Who looks; without one it is the application.
+            by: The principal who looks. Without one, the application itself looks.
 
         Raises:
-            InputError: The thread has no such checkpoint any more.
+            InputError: The thread no longer has such a checkpoint.
         """
         return run(self._engine.store, head(self._graph, config, by=by))
 
     async def ahead(self, config: Config, *, by: Principal | None = None) -> RunnableConfig:
-        """As `head`."""
+        """Asynchronous form of `head`, with the same arguments, result and errors."""
         return await arun(self._engine.store, head(self._graph, config, by=by))
 
     def rejoin(self, config: Config, *, principal: Principal | None = None) -> RunnableConfig:
-        """Let a thread whose checkpoints were lost (deleted, in memory, an older backup) continue with its instance.
+        """Let a thread continue with its instance after its checkpoints were lost (deleted, in memory, or an older backup).
 
-        The instance stays where its row says; of the conversation only what the thread still has is known. It is written down.
+        The state of the instance does not change. Of the conversation, only what the thread still has is available. The audit trail records
+        this.
 
         Args:
-            config: The thread, and the `workflow_id` of the instance where another thread had it.
-            principal: Who asks for it; without one it is the application.
+            config: The config of the thread, with the `workflow_id` of the instance if it ran in another thread.
+            principal: The principal who asks for this. Without one, the application itself does.
 
         Returns:
             The config to continue with.
 
         Raises:
-            RunError: There is no such instance for the principal's tenant.
-            ConflictError: Nothing is lost: the checkpoint of the last command is there.
+            RunError: The principal's tenant has no such instance.
+            ConflictError: Nothing was lost: the checkpoint of the last command exists.
         """
         return run(self._engine.store, rejoin(self._graph, config, principal=principal))
 
     async def arejoin(self, config: Config, *, principal: Principal | None = None) -> RunnableConfig:
-        """As `rejoin`."""
+        """Asynchronous form of `rejoin`, with the same arguments, result and errors."""
         return await arun(self._engine.store, rejoin(self._graph, config, principal=principal))
 
     def fork(
         self, config: Config, *, thread_id: str | None = None, principal: Principal | None = None
     ) -> RunnableConfig:
-        """Begin its own instance from a checkpoint of another one: time travel that repeats no business.
+        """Start a new instance from a checkpoint of another one: time travel that repeats no command.
 
-        State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there
-        are not. What was done outside the database stays done.
+        The new instance has the state and the data of that checkpoint and a copy of the conversation, without proposals that waited there.
+        Effects outside the database are not undone.
 
         Args:
-            config: The thread, and the checkpoint with its `checkpoint_id` (the newest one without).
-            thread_id: A new thread for it; by default one is named.
-            principal: Who asks for it; without one it is the application. The new instance serves whom the other one serves.
+            config: The config of the thread, with the `checkpoint_id` of the checkpoint; by default the newest one.
+            thread_id: The ID of the new thread; by default a generated one.
+            principal: The principal who asks for this. Without one, the application itself does. The new instance serves the same person as
+                the other one.
 
         Returns:
             The config of the new thread; `graph.invoke(None, config)` continues with it.
 
         Raises:
             InputError: There is no such checkpoint.
-            ConflictError: The new thread is in use.
+            ConflictError: The new thread exists already.
         """
         return run(self._engine.store, self._fork(config, thread_id, principal))
 
     async def afork(
         self, config: Config, *, thread_id: str | None = None, principal: Principal | None = None
     ) -> RunnableConfig:
-        """As `fork`."""
+        """Asynchronous form of `fork`, with the same arguments, result and errors."""
         return await arun(self._engine.store, self._fork(config, thread_id, principal))
 
     def _fork(self, config: Config, thread_id: str | None, principal: Principal | None) -> Steps[RunnableConfig]:

@@ -30,22 +30,23 @@ class Reports:
         tools: Sequence[str] | None = None,
         newest: int | None = None,
     ) -> list[dict[str, Any]]:
-        """What became of this workflow's proposals that were asked about, as rows for a table or `pandas.DataFrame`.
+        """Return what became of the proposals that needed a decision, as rows for a table or `pandas.DataFrame`.
 
         Args:
-            by: What to group by: some of `tool`, `state`, `approver` and `origin`. With `approver`, what several people decided on counts
-                for each of them. With `origin`, where the arguments came from that `TrustedOrigins` asked for.
-            tenant: Whose; None for everybody's.
-            since: Asked since then.
-            tools: Of these tools alone; None for all that the workflow has.
-            newest: Of each tool, the newest so many: what that costs does not grow with what was decided. None for all.
+            by: The columns to group by: some of `tool`, `state`, `approver` and `origin`. With `approver`, a proposal on which several
+                people decided counts for each of them. `origin` is the origin of the arguments for which `TrustedOrigins` required the
+                decision.
+            tenant: The tenant; None for all of them.
+            since: Only requests that were made since then.
+            tools: The tools to include; None for all tools of the workflow.
+            newest: Only this many of the newest requests of each tool, so that the cost does not grow with the history. None for all.
 
         Returns:
-            Per group: proposals, accepted, edited, rejected, responded, expired, withdrawn, void, pending, accepted_share, edited_fields,
-            reasons, and the seconds to decide.
+            One dict per group: proposals, accepted, edited, rejected, responded, expired, withdrawn, void, pending, accepted_share,
+            edited_fields, reasons, and the seconds to decide.
 
         Raises:
-            InputError: `by` names something else.
+            InputError: `by` contains another name.
         """
         if unknown := [name for name in by if name not in learning.GROUPS]:
             raise InputError(
@@ -80,13 +81,13 @@ class Reports:
         tools: Sequence[str] | None = None,
         newest: int | None = None,
     ) -> list[dict[str, Any]]:
-        """As `outcomes`."""
+        """Asynchronous form of `outcomes`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(
             lambda: self.outcomes(by=by, tenant=tenant, since=since, tools=tools, newest=newest)
         )
 
     def tool_stats(self, *, tenant: str | None = "default", since: dt.datetime | None = None) -> list[dict[str, Any]]:
-        """How the tools of this workflow fared, as rows for a table or `pandas.DataFrame`.
+        """Return statistics of this workflow's tools, as rows for a table or `pandas.DataFrame`.
 
         Returns:
             Per tool: carried_out, reads, failed, unknown, rehearsed, retries, denied, denials by code, and how long it took where
@@ -98,15 +99,15 @@ class Reports:
     async def atool_stats(
         self, *, tenant: str | None = "default", since: dt.datetime | None = None
     ) -> list[dict[str, Any]]:
-        """As `tool_stats`."""
+        """Asynchronous form of `tool_stats`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.tool_stats(tenant=tenant, since=since))
 
     def examples(self, *, tenant: str | None = "default", since: dt.datetime | None = None) -> Iterator[JsonObject]:
-        """The proposals that were edited, rejected or answered, as examples for evaluation; without what is sensitive.
+        """Return the proposals that people edited, rejected or answered, as examples for evaluation, without sensitive values.
 
         Returns:
-            One object each: workflow, state, tool, the arguments as proposed and as edited, what was decided, by whom and why. They are read
-            some at a time, so there may be any number; those that were asked for first come first.
+            One dict for each: workflow, state, tool, the arguments as proposed and as edited, the decision, who took it, and why. Oldest
+            requests come first. They are read in batches, so their number does not matter.
         """
         place: learning.Place | None = None
         while True:
@@ -118,7 +119,7 @@ class Reports:
     async def aexamples(
         self, *, tenant: str | None = "default", since: dt.datetime | None = None
     ) -> AsyncIterator[JsonObject]:
-        """As `examples`."""
+        """Asynchronous form of `examples`, with the same arguments, result and errors."""
         place: learning.Place | None = None
         while True:
             some = partial(self._some_examples, tenant, since, place)

@@ -47,7 +47,7 @@ class Stepper:
         return self._take({"messages": [("user", text)], **started})
 
     async def asay(self, text: str, **started: Any) -> "Stepper":
-        """As `say`."""
+        """Asynchronous form of `say`, with the same arguments, result and errors."""
         return await self._atake({"messages": [("user", text)], **started})
 
     def step(self) -> "Stepper":
@@ -55,7 +55,7 @@ class Stepper:
         return self._take(None) if self.next else self
 
     async def astep(self) -> "Stepper":
-        """As `step`."""
+        """Asynchronous form of `step`, with the same arguments, result and errors."""
         return await self._atake(None) if await self.anext() else self
 
     def answer(self, answer: Any, *, by: Principal | None = None) -> "Stepper":
@@ -68,7 +68,7 @@ class Stepper:
         return self._take(Command(resume=answer), by)
 
     async def aanswer(self, answer: Any, *, by: Principal | None = None) -> "Stepper":
-        """As `answer`."""
+        """Asynchronous form of `answer`, with the same arguments, result and errors."""
         return await self._atake(Command(resume=answer), by)
 
     @property
@@ -77,7 +77,7 @@ class Stepper:
         return self._graph.get_state(self._config, by=self._context).next
 
     async def anext(self) -> tuple[str, ...]:
-        """As `next`."""
+        """Asynchronous form of `next`, with the same arguments, result and errors."""
         return (await self._graph.aget_state(self._config, by=self._context)).next
 
     @property
@@ -86,7 +86,7 @@ class Stepper:
         return tuple(one.value for one in self._graph.get_state(self._config, by=self._context).interrupts)
 
     async def awaits_for(self) -> tuple[Any, ...]:
-        """As `waits_for`."""
+        """Asynchronous form of `waits_for`, with the same arguments, result and errors."""
         state = await self._graph.aget_state(self._config, by=self._context)
         return tuple(one.value for one in state.interrupts)
 
@@ -96,7 +96,7 @@ class Stepper:
             yield self.step()
 
     async def arun(self) -> AsyncIterator["Stepper"]:
-        """As `run`."""
+        """Asynchronous form of `run`, with the same arguments, result and errors."""
         while await self.anext() and not await self.awaits_for():
             yield await self.astep()
 
@@ -126,7 +126,7 @@ class Stepper:
         )
 
     async def apicture(self) -> Picture:
-        """As `picture`."""
+        """Asynchronous form of `picture`, with the same arguments, result and errors."""
         return self._told(
             await Instances(self._graph).apicture(self._config, by=self._context),
             self._ahead(await self.anext(), await self.awaits_for()),

@@ -63,29 +63,30 @@ class Ticking:
     _engine: Engine
 
     def tick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
-        """Take up what is overdue or settled: requests expire, are escalated or another edge is taken, what was granted is carried out, waits
-        end, and graphs continue.
+        """Process what is due: requests expire, escalate or take another edge; approved calls are carried out; waits end; and graphs are
+        resumed.
 
-        A graph continues from a wait that ended, an approval that was decided or expired, and an attempt that was resolved; a decision is
-        left for five seconds to whoever took it. It may run in as many processes as one likes, and beside the graph: each of these
-        happens once. Threads continue side by side, and one that fails holds up no other; it is tried again by a later tick, after pauses
-        that grow to five minutes.
+        A graph is resumed after its wait has ended, its approval was decided or expired, or its attempt was resolved; after a decision, the
+        tick leaves five seconds to the process that took it. Ticks may run in any number of processes at once, also while graphs run: each
+        of these things happens once. Threads are resumed in parallel. A thread that fails does not delay others; a later tick tries it
+        again, after pauses that grow to five minutes.
 
         Args:
-            resume: Whether to resume the graph that are at what is settled: by this call, or by one before that was killed.
-            root: The graph that the workflow runs inside of, if it does; let continue in its place.
+            resume: Whether to resume the graphs whose wait, approval or attempt was settled, by this call or by an earlier one that was
+                killed.
+            root: The graph that contains the workflow, if the workflow is a subgraph; it is resumed in place of the workflow.
 
         Returns:
-            What this call did, and in `failed` what it could not.
+            What this call did; `failed` has what could not be done.
 
         Raises:
             StoreUnavailable: The database cannot be reached.
-            StoreHeld: A backup was restored, and nobody has said yet that work may continue.
+            StoreHeld: A backup was restored, and nobody has confirmed yet that work may continue.
         """
         return run(self._engine.store, self._tick(resume, root))
 
     async def atick(self, *, resume: bool = True, root: AnyGraph | None = None) -> Tick:
-        """As `tick`; to be awaited by an application now and then."""
+        """Asynchronous form of `tick`, for an application that awaits it at intervals."""
         return await arun(self._engine.store, self._tick(resume, root))
 
     def _tick(self, resume: bool, root: AnyGraph | None) -> Steps[Tick]:
@@ -203,34 +204,35 @@ class Ticking:
         return claims.failed(connection, stop, workflow=name, error=kind_of(error), now=now)
 
     def resume(self, which: Which, *, by: Principal | None = None) -> dict[str, Any]:
-        """Run the thread of an instance on, from where it waits: after a decision that was taken outside the graph.
+        """Resume the thread of an instance, for example after a decision that was taken outside the graph.
 
         Args:
-            which: The workflow id, or the config that its thread runs with.
-            by: Who is shown the output; without one it is the application. The run itself continues as those who proposed.
+            which: The instance: its workflow ID, or the config of its thread.
+            by: The principal who receives the output. Without one, the application itself does. The run acts for the proposers, not for
+                `by`.
 
         Returns:
             The output of the run.
 
         Raises:
-            RunError: There is no such instance for the tenant of `by`.
-            PrincipalError: It serves somebody else than `by`.
-            InputError: The instance has no thread of its own: it was made without one, or its graph is part of another one.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: The instance serves somebody other than `by`.
+            InputError: The instance has no thread of its own: it was started without one, or its graph is a subgraph.
         """
         return run(self._engine.store, self._resume(which, by))
 
     async def aresume(self, which: Which, *, by: Principal | None = None) -> dict[str, Any]:
-        """As `resume`."""
+        """Asynchronous form of `resume`, with the same arguments, result and errors."""
         return await arun(self._engine.store, self._resume(which, by))
 
     def follow(self, approval_id: str) -> dict[str, Any]:
-        """Let what was decided happen: the thread continues, or what was proposed from outside the graph is carried out.
+        """Execute what a decision allows: resume the thread, or carry out the call that was proposed from outside the graph.
 
         Args:
-            approval_id: Of an approval that was decided.
+            approval_id: The ID of an approval that was decided.
 
         Returns:
-            The output of the run; or, of a proposal from outside the graph, what it came to, as on the wire.
+            The output of the run; or, for a proposal from outside the graph, its result as on the wire.
 
         Raises:
             InputError: There is no such approval, or its instance has no thread of its own (see `why_not_follow`).
@@ -238,7 +240,7 @@ class Ticking:
         return run(self._engine.store, self._follow(approval_id))
 
     async def afollow(self, approval_id: str) -> dict[str, Any]:
-        """As `follow`."""
+        """Asynchronous form of `follow`, with the same arguments, result and errors."""
         return await arun(self._engine.store, self._follow(approval_id))
 
     def _follow(self, approval_id: str) -> Steps[dict[str, Any]]:
@@ -249,10 +251,10 @@ class Ticking:
         return (yield from self._resume(approval.workflow_id, None))
 
     def why_not_follow(self, approval_id: str) -> str | None:
-        """Why nothing can follow a decision on an approval from here, or None: to be asked before the decision is taken.
+        """Return why `follow` could not execute a decision on an approval, or None if it could. Ask before you take the decision.
 
         Args:
-            approval_id: Which one; of one that is not there the decision says so.
+            approval_id: The ID of the approval. For an unknown ID the result is None; the decision itself then raises.
         """
         with self._engine.store.read() as connection:
             approval = approval_rows.load_by_id(connection, approval_id)
@@ -262,21 +264,21 @@ class Ticking:
         return None if instance is None else _why_no_thread(instance)
 
     async def awhy_not_follow(self, approval_id: str) -> str | None:
-        """As `why_not_follow`."""
+        """Asynchronous form of `why_not_follow`, with the same arguments, result and errors."""
         return await self._engine.store.database.arun(lambda: self.why_not_follow(approval_id))
 
     def check_thread(self, which: Which, *, by: Principal | None = None) -> None:
-        """See that `resume` can run the thread of an instance on, before something is settled that it is to follow.
+        """Check that `resume` can resume the thread of an instance, before you settle something that it should follow.
 
         Raises:
-            RunError: There is no such instance for the tenant of `by`.
-            PrincipalError: It serves somebody else than `by`.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: The instance serves somebody other than `by`.
             InputError: The instance has no thread of its own.
         """
         self._thread_of(which, by)
 
     async def acheck_thread(self, which: Which, *, by: Principal | None = None) -> None:
-        """As `check_thread`."""
+        """Asynchronous form of `check_thread`, with the same arguments, result and errors."""
         await self._engine.store.database.arun(lambda: self.check_thread(which, by=by))
 
     def _resume(self, which: Which, by: Principal | None) -> Steps[dict[str, Any]]:

@@ -77,7 +77,7 @@ def check_travel(
 
 
 def head(graph: CompiledWorkflow, config: Config, *, by: Principal | None) -> Steps[RunnableConfig]:
-    """The config to continue with, where a thread has branches: the newest checkpoint that follows the workflow's last command.
+    """Return the config with which a thread that has branches continues: that of the newest checkpoint after the workflow's last command.
 
     Args:
         graph: The workflow.
@@ -85,7 +85,7 @@ def head(graph: CompiledWorkflow, config: Config, *, by: Principal | None) -> St
         by: Who looks; None for the application.
 
     Raises:
-        InputError: The thread has no such checkpoint any more.
+        InputError: The thread no longer has such a checkpoint.
     """
     engine = graph.engine
     thread = config.get("configurable", {}).get("thread_id")
@@ -126,16 +126,16 @@ def rejoin(graph: CompiledWorkflow, config: Config, *, principal: Principal | No
 
     Args:
         graph: The workflow.
-        config: The thread, and the `workflow_id` of the instance where another thread had it.
+        config: The config of the thread, with the `workflow_id` of the instance if it ran in another thread.
         principal: Who asks for it; None for the application.
 
     Returns:
         The config to continue with.
 
     Raises:
-        RunError: There is no such instance for the principal's tenant.
-        PrincipalError: It serves somebody else.
-        ConflictError: Nothing is lost: the checkpoint of the last command is there.
+        RunError: The principal's tenant has no such instance.
+        PrincipalError: The instance serves somebody else.
+        ConflictError: Nothing was lost: the checkpoint of the last command exists.
     """
     engine, saver = graph.engine, cast("Any", graph.checkpointer)
     plain: RunnableConfig = {"configurable": {**config.get("configurable", {})}}
@@ -173,14 +173,14 @@ def fork(
 ) -> Steps[RunnableConfig]:
     """Begin its own instance from a checkpoint of another one.
 
-    State and data are as the graph saw them at that checkpoint, and the conversation is copied; proposals that waited there are
-    not. What was done outside the database stays done.
+    The new instance has the state and the data of that checkpoint and a copy of the conversation, without proposals that waited there.
+    Effects outside the database are not undone.
 
     Args:
         graph: The workflow.
-        config: The thread, and the checkpoint with its `checkpoint_id` (the newest one without).
+        config: The config of the thread, with the `checkpoint_id` of the checkpoint; by default the newest one.
         thread_id: A new thread for it.
-        principal: Who asks for it; None for the application. The new instance serves whom the other one serves.
+        principal: Who asks for it; None for the application. The new instance serves the same person as the other one.
 
     Returns:
         The config of the new thread; `graph.invoke(None, config)` continues with it.
@@ -189,7 +189,7 @@ def fork(
         RunError: There is no such instance, or the new thread is in use, for another tenant than the principal's.
         PrincipalError: One of them serves somebody else.
         InputError: There is no such checkpoint.
-        ConflictError: The new thread is in use.
+        ConflictError: The new thread exists already.
     """
     engine = graph.engine
     if engine.definition.assumptions.never_forked:

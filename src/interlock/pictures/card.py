@@ -44,21 +44,21 @@ class Desk(Protocol):
         """Let what was decided happen."""
 
     async def aapproval(self, approval_id: str, *, by: Principal | None = None) -> JsonObject:
-        """As `approval`."""
+        """Asynchronous form of `approval`, with the same arguments, result and errors."""
 
     async def adecide(self, approval_id: str, decision: Mapping[str, Any], *, by: Principal) -> Any:
-        """As `decide`."""
+        """Asynchronous form of `decide`, with the same arguments, result and errors."""
 
     async def awhy_not_decide(
         self, approval_id: str, *, by: Principal, kind: Literal["approve", "reject"] = "approve"
     ) -> str | None:
-        """As `why_not_decide`."""
+        """Asynchronous form of `why_not_decide`, with the same arguments, result and errors."""
 
     async def awhy_not_follow(self, approval_id: str) -> str | None:
-        """As `why_not_follow`."""
+        """Asynchronous form of `why_not_follow`, with the same arguments, result and errors."""
 
     async def afollow(self, approval_id: str) -> dict[str, Any]:
-        """As `follow`."""
+        """Asynchronous form of `follow`, with the same arguments, result and errors."""
 
 
 class ApprovalCard:
@@ -66,9 +66,9 @@ class ApprovalCard:
 
     Args:
         desk: The approvals of the workflow.
-        approval_id: Which one.
-        by: Who decides.
-        resume: Whether the thread runs on after a decision.
+        approval_id: The ID of the approval.
+        by: The principal who decides.
+        resume: Whether the thread is resumed after a decision.
     """
 
     def __init__(self, desk: Desk, approval_id: str, by: Principal, *, resume: bool = True) -> None:
@@ -86,7 +86,7 @@ class ApprovalCard:
         return self._desk.approval(self._approval_id, by=self._by)
 
     async def ashown(self) -> JsonObject:
-        """As `shown`."""
+        """Asynchronous form of `shown`, with the same arguments, result and errors."""
         return await self._desk.aapproval(self._approval_id, by=self._by)
 
     def approve(self, **values: Any) -> str:
@@ -99,13 +99,13 @@ class ApprovalCard:
             What came of it, in a sentence.
 
         Raises:
-            PrincipalError: They may not.
+            PrincipalError: `by` is not allowed to.
             ConflictError: It was decided already, or its time is over.
         """
         return self._decide(_approval(values))
 
     async def aapprove(self, **values: Any) -> str:
-        """As `approve`."""
+        """Asynchronous form of `approve`, with the same arguments, result and errors."""
         return await self._adecide(_approval(values))
 
     def edit(self, **arguments: Any) -> str:
@@ -121,7 +121,7 @@ class ApprovalCard:
         return self._decide(_edit(self.shown, arguments))
 
     async def aedit(self, **arguments: Any) -> str:
-        """As `edit`."""
+        """Asynchronous form of `edit`, with the same arguments, result and errors."""
         return await self._adecide(_edit(await self.ashown(), arguments))
 
     def reject(self, message: str = "") -> str:
@@ -131,13 +131,13 @@ class ApprovalCard:
             What came of it, in a sentence.
 
         Raises:
-            PrincipalError: They may not.
+            PrincipalError: `by` is not allowed to.
             ConflictError: It was decided already, or its time is over.
         """
         return self._decide(_rejection(message))
 
     async def areject(self, message: str = "") -> str:
-        """As `reject`."""
+        """Asynchronous form of `reject`, with the same arguments, result and errors."""
         return await self._adecide(_rejection(message))
 
     def _decide(self, answer: Mapping[str, Any]) -> str:
@@ -175,11 +175,11 @@ class ApprovalCard:
         return self._desk.why_not_decide(self._approval_id, by=self._by, kind="reject") is None
 
     async def amay_reject(self) -> bool:
-        """As `may_reject`."""
+        """Asynchronous form of `may_reject`, with the same arguments, result and errors."""
         return await self._desk.awhy_not_decide(self._approval_id, by=self._by, kind="reject") is None
 
     async def awhy_not(self) -> str | None:
-        """As `why_not`."""
+        """Asynchronous form of `why_not`, with the same arguments, result and errors."""
         shown = await self.ashown()
         return None if _is_over(shown) else await self._desk.awhy_not_decide(self._approval_id, by=self._by)
 
@@ -192,7 +192,7 @@ class ApprovalCard:
         return one_line(outcome_of(self.shown))
 
     async def aoutcome(self) -> str:
-        """As `outcome`."""
+        """Asynchronous form of `outcome`, with the same arguments, result and errors."""
         return one_line(outcome_of(await self.ashown()))
 
     def answer(self, request: Mapping[str, Any]) -> str:
@@ -206,7 +206,7 @@ class ApprovalCard:
             return _unreadable(error)
 
     async def aanswer(self, request: Mapping[str, Any]) -> str:
-        """As `answer`."""
+        """Asynchronous form of `answer`, with the same arguments, result and errors."""
         try:
             shown = await self.ashown() if request.get("do") == "edit" else {}
             answer = self._clicked(request, lambda: shown)
@@ -250,7 +250,7 @@ class ApprovalCard:
         return self._rows(shown, self._why_not(shown))
 
     async def arows(self) -> list[tuple[str, str]]:
-        """As `rows`."""
+        """Asynchronous form of `rows`, with the same arguments, result and errors."""
         return self._rows(await self.ashown(), await self.awhy_not())
 
     def _rows(self, shown: Any, why_not: str | None) -> list[tuple[str, str]]:
@@ -268,7 +268,7 @@ class ApprovalCard:
         return self._svg(shown, self._why_not(shown))
 
     async def asvg(self) -> str:
-        """As `svg`."""
+        """Asynchronous form of `svg`, with the same arguments, result and errors."""
         return self._svg(await self.ashown(), await self.awhy_not())
 
     def _svg(self, shown: JsonObject, why_not: str | None) -> str:

@@ -59,7 +59,7 @@ class Picture:
         return target
 
     def to_mermaid(self) -> str:
-        """The workflow as Mermaid text, for documents."""
+        """Return the workflow as Mermaid text, for documents."""
         return self.drawing.to_mermaid()
 
     def __str__(self) -> str:

@@ -73,7 +73,7 @@ class CancelRule:
 
         Args:
             by: Who.
-            served: The id of the person whom the instance serves.
+            served: The ID of the person whom the instance serves.
         """
         is_served = self.served and served is not None and by.is_known and by.id == served
         return is_served or any(by.has_role(role) for role in self.roles)

@@ -168,22 +168,22 @@ class Cancelling:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what one turn of a model may do before the run stops and waits to be resumed, and on proposals from outside the graph."""
+    """Limits on one turn of a model, after which the run stops and waits to be resumed, and on proposals from outside the graph."""
 
     denials: int = 5
-    """Proposals in a row that were denied or refused: of one turn, or of one principal on one instance from outside the graph."""
+    """How many proposals in a row may be denied or refused: in one turn; or, from outside the graph, of one principal on one instance."""
     pause: float = 60.0
-    """How many seconds after so many denials the next proposal from outside the graph is judged."""
+    """How many seconds must pass after that many denials before the next proposal from outside the graph is judged."""
     rate: int | None = None
-    """Proposals that one principal may make on one instance within a minute from outside the graph; any number where it is None."""
+    """How many proposals one principal may make on one instance per minute from outside the graph; None for any number."""
     calls: int = 50
-    """Calls of the model."""
+    """How often the model may be called in one turn."""
     proposals: int = 16
-    """Proposals in one message; the others are denied."""
+    """How many proposals of one message are judged; the others are denied."""
     argument_characters: int = 200_000
-    """How long the arguments of one call may be as JSON text, about; longer ones are denied."""
+    """The approximate length of the arguments of one call, in characters of JSON text; longer ones are denied."""
     output_characters: int = 1_000_000
-    """How long what a tool returns may be as JSON text, about; longer ones are invalid output."""
+    """The approximate length of a tool's output, in characters of JSON text; longer ones are invalid output."""
 
 
 @dataclass(frozen=True)
@@ -415,5 +415,5 @@ def offered_edges(
 def next_allowed_tools(
     edges: Sequence[Edge], view: GuardView, *, policies: Iterable[Policy] = (), mode: Mode = Mode.LIVE
 ) -> tuple[str, ...]:
-    """What may be called next, by canonical name: a pure function of edges, state, data and principal."""
+    """Return the canonical names of the tools that may be called next: a pure function of edges, state, data and principal."""
     return tuple(edge.tool.name for edge in offered_edges(edges, view, policies=tuple(policies), mode=mode))

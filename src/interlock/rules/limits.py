@@ -36,16 +36,16 @@ class _About(Policy):
         self.name = name
 
     def may_require_approval(self, tool: ToolContract) -> bool:
-        """Only for its tools, and only when it asks instead of denying."""
+        """Whether the policy may ask for an approval of this tool: only with `otherwise=`, and only for its own tools."""
         return self.otherwise is not None and tool.name in self.tools
 
     def stamp(self) -> JSON:
-        """The policy with all that it was given: another limit is another policy."""
+        """The policy with all its arguments: a policy with another limit is a different one."""
         asks = None if self.otherwise is None else self.otherwise.to_json()
         return [self.label, self.version, [*sorted(self.tools)], asks, self._terms()]
 
     def judge(self, proposal: ProposalView) -> Ruling:
-        """Deny, or ask, when the proposal is against the policy."""
+        """Deny the proposal, or require an approval, if it breaks the policy."""
         reason = self._against(proposal) if proposal.tool.name in self.tools else None
         if reason is None:
             return Allow()
@@ -54,7 +54,7 @@ class _About(Policy):
         return Deny(reason, retryable=self._passes())
 
     def stops(self, proposal: ProposalView) -> str | None:
-        """What is against every call of the tool now, where it denies."""
+        """Return why every call of the tool would be denied now; None if not every call would."""
         if proposal.tool.name not in self.tools or self.otherwise is not None:
             return None
         return self._against_any(proposal)
@@ -106,13 +106,13 @@ class _Counting(_About):
 
 
 class LimitPerRun(_Counting):
-    """Carry out a tool at most so many times in one workflow instance.
+    """A policy: carry out the tools at most `times` times in one workflow instance.
 
     Args:
-        times: How many times, from 0.
-        tools: Which tools; they are counted together.
-        otherwise: What to ask instead of denying.
-        name: What it is called in messages and records.
+        times: The highest number of calls that are carried out; 0 or more.
+        tools: The tools whose calls are counted, all of them together.
+        otherwise: The approval to require instead of denying the call.
+        name: The name in messages and records.
     """
 
     def __init__(self, times: int, tools: Tools, *, otherwise: Approval | None = None, name: str = "") -> None:
@@ -130,15 +130,15 @@ class LimitPerRun(_Counting):
 
 
 class LimitPerPeriod(LimitPerRun):
-    """Carry out a tool at most so many times within a period, which ends now.
+    """A policy: carry out the tools at most `times` times within a period that ends now.
 
     Args:
-        times: How many times, from 0.
+        times: The highest number of calls that are carried out; 0 or more.
         within: The period, such as `"24h"`.
-        tools: Which tools; they are counted together.
-        per: Over what it counts: `principal` (the one who proposes), `tenant` or `run`.
-        otherwise: What to ask instead of denying.
-        name: What it is called in messages and records.
+        tools: The tools whose calls are counted, all of them together.
+        per: What is counted together: the calls of one `principal` (the proposer), one `tenant` or one `run` (instance).
+        otherwise: The approval to require instead of denying the call.
+        name: The name in messages and records.
     """
 
     def __init__(
@@ -156,19 +156,19 @@ class LimitPerPeriod(LimitPerRun):
 
 
 class SpendingCap(_Counting):
-    """Let the sum of an argument over all calls not pass a bound. What is negative or missing counts as nothing.
+    """A policy: limit the sum of an argument over all calls. A negative or missing value counts as zero.
 
     Args:
-        amount: The bound.
-        field: The argument, as on the wire; a path with dots for one inside another.
-        tools: Which tools; their amounts are added together.
-        within: Over which period; over all time, without one.
-        per: Over what it counts: `run`, `principal` (the one who proposes) or `tenant`.
-        otherwise: What to ask instead of denying.
-        name: What it is called in messages and records.
+        amount: The largest sum.
+        field: The argument, by its name on the wire; or a path with dots for a nested field.
+        tools: The tools whose amounts are added up, all of them together.
+        within: The period, which ends now, such as `"24h"`; by default all time.
+        per: What is counted together: the calls of one `run` (instance), one `principal` (the proposer) or one `tenant`.
+        otherwise: The approval to require instead of denying the call.
+        name: The name in messages and records.
 
     Raises:
-        ContractError: The argument is sensitive, and so not written down in a way that can be added up.
+        ContractError: The argument is sensitive, so its stored value cannot be added up.
     """
 
     def __init__(
@@ -220,12 +220,12 @@ class SpendingCap(_Counting):
 
 
 class RequireRole(_About):
-    """Offer tools only to principals with a role, and deny them to others.
+    """A policy: offer tools only to principals with a role, and deny them to others.
 
     Args:
         role: The role.
-        tools: Which tools.
-        name: What it is called in messages and records.
+        tools: The tools for which the policy applies.
+        name: The name in messages and records.
     """
 
     def __init__(self, role: str, tools: Tools, *, name: str = "") -> None:
@@ -233,7 +233,7 @@ class RequireRole(_About):
         self.role = role
 
     def hides(self, tool: ToolContract, view: "GuardView") -> str | None:
-        """Hidden from whoever does not have the role."""
+        """Hide the tool from principals without the role."""
         if tool.name not in self.tools or view.principal.has_role(self.role):
             return None
         return f"it takes the role {self.role!r}"
@@ -246,16 +246,16 @@ class RequireRole(_About):
 
 
 class WorkingHours(_About):
-    """Allow tools only at some hours of some days, by the database's clock.
+    """A policy: allow tools only at certain hours of certain days, by the database's clock.
 
     Args:
-        start: From when, such as `"09:00"`.
-        end: Until when, such as `"17:30"`; it is not part of the hours. An end before the start is on the next day.
-        tools: Which tools.
-        days: On which days the hours begin, such as `("mon", "tue")`; Monday to Friday by default.
-        timezone: Where, such as `"Europe/Berlin"`.
-        otherwise: What to ask instead of denying.
-        name: What it is called in messages and records.
+        start: When the hours begin, such as `"09:00"`.
+        end: When the hours end, exclusive, such as `"17:30"`. An end before the start is on the next day.
+        tools: The tools for which the policy applies.
+        days: The days on which the hours begin, such as `("mon", "tue")`; Monday to Friday by default.
+        timezone: The time zone, such as `"Europe/Berlin"`.
+        otherwise: The approval to require instead of denying the call.
+        name: The name in messages and records.
     """
 
     def __init__(

@@ -14,11 +14,11 @@ from .view import GuardView
 
 @dataclass(frozen=True, init=False)
 class After:
-    """Only after one of these tools was carried out on the instance: `after=After(cancel, change, same="order_id")`.
+    """Require that one of these tools was carried out before on the instance: `after=After(cancel, change, same="order_id")`.
 
     Args:
-        tools: Commands or events, of which one must have been carried out before.
-        same: The names of arguments that both calls must have the same values for; they are called alike in each of the tools.
+        tools: Commands or events; one of them must have been carried out before.
+        same: The names of arguments whose values must be equal in both calls. Each of the tools has parameters of these names.
     """
 
     tools: tuple[ToolContract, ...]
@@ -38,11 +38,11 @@ class After:
         return f"after {tools}" + (f" with the same {', '.join(self.same)}" if self.same else "")
 
     def is_open(self, view: GuardView) -> bool:
-        """Whether one of the tools was carried out at all: without it the edge is not offered."""
+        """Whether one of the tools was carried out, with any arguments. If not, the edge is not offered."""
         return any(view.carried_out(tool) for tool in self.tools)
 
     def why_not(self, canonical: Mapping[str, Any], view: GuardView) -> str | None:
-        """Why a call may not be made yet, or None when it may."""
+        """Return why a call may not be made yet, or None if it may."""
         same = {camel_or(name, canonical): canonical.get(camel_or(name, canonical)) for name in self.same}
         if any(view.carried_out(tool, **same) for tool in self.tools):
             return None

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Mode(StrEnum):
-    """How far a workflow is rolled out."""
+    """How much a workflow may do, for a gradual roll-out."""
 
     READ_ONLY = "read_only"
-    """Commands and events are never offered."""
+    """Only reads are offered; commands and events never are."""
     DRY_RUN = "dry_run"
-    """Commands are gated, approved and recorded, answered with what would happen, and write nothing."""
+    """Commands are judged, approved and recorded, but not executed. The answer is what would have happened."""
     LIVE = "live"
 
 
@@ -35,44 +35,44 @@ ModeName = Literal["read_only", "dry_run", "live"]
 
 @dataclass(frozen=True)
 class Allow:
-    """The policy has nothing against the proposal."""
+    """A ruling of a policy: it has no objection to the proposal."""
 
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Where the arguments come from, by their names, for the record; where the policy traces them."""
+    """The origin of each argument, by its name, for the record; empty unless the policy traces origins."""
 
 
 @dataclass(frozen=True)
 class Deny:
-    """The policy forbids the proposal."""
+    """A ruling of a policy: the proposal is denied, with the reason."""
 
     reason: str
     retryable: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Where the arguments that speak against it come from, by their names."""
+    """The origins of the arguments that caused the denial, by name."""
 
 
 @dataclass(frozen=True)
 class RequireApproval:
-    """The policy wants a person to decide."""
+    """A ruling of a policy: a person must decide first."""
 
     approval: Approval
     reason: str
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Where the arguments that it is asked for come from, by their names; where the policy traces them."""
+    """The origins of the arguments for which the approval is required, by name; empty unless the policy traces origins."""
 
 
 Ruling = Allow | Deny | RequireApproval
 
 
 class Per(StrEnum):
-    """What a limit counts over."""
+    """What a limit counts together."""
 
     RUN = "run"
     """One workflow instance."""
     PRINCIPAL = "principal"
-    """Everything that the same principal proposed, over all instances of a tenant."""
+    """All calls that one principal proposed, over all instances of a tenant."""
     TENANT = "tenant"
-    """Everything that a tenant did."""
+    """All calls of a tenant."""
 
 
 class History(Protocol):
@@ -97,35 +97,34 @@ class ProposalView:
 
     tool: ToolContract
     arguments: Mapping[str, Any]
-    """Canonical arguments, as on the wire."""
+    """The canonical arguments, with the names on the wire."""
     view: GuardView
     carried_out: Mapping[str, int]
-    """How many times each tool was carried out in this workflow instance.
+    """How often each tool was carried out on this instance, by canonical name.
 
-    To ask for one tool (`carried_out.get("order.refund", 0)`) costs the same however often it was; to go through all of them reads the
-    ledger of the instance.
+    Looking up one tool (`carried_out.get("order.refund", 0)`) has a constant cost; iterating reads the whole ledger of the instance.
     """
     now: int
     """Microseconds since 1970 UTC, by the database's clock."""
     history: History | None = None
-    """Counts further than this instance; always there when a workflow runs."""
+    """Counts beyond this instance; always set when a workflow runs."""
     sources: "Callable[[], Index] | None" = None
-    """Gives what is kept of the instance's sources; there where a policy of the workflow traces arguments to them."""
+    """Returns the recorded sources of the instance; set if a policy of the workflow traces arguments to them."""
 
 
 class Policy:
     """Base class of policies: subclass it and override either part.
 
     Attributes:
-        name: Names the policy in denials and audit records; the name of its class, without one.
-        version: Counted up when its rule changes; approvals are bound to it.
+        name: The name of the policy in denials and audit records; by default the name of its class.
+        version: Increase it when the rule changes; approvals are bound to it.
     """
 
     name: str = ""
     version: int = 1
 
     def hides(self, tool: ToolContract, view: GuardView) -> str | None:  # noqa: ARG002
-        """Why the tool is not offered now, or None when it is."""
+        """Return why the tool is not offered now, or None if it is offered."""
         return None
 
     def judge(self, proposal: ProposalView) -> Ruling:  # noqa: ARG002
@@ -133,35 +132,35 @@ class Policy:
         return Allow()
 
     def stops(self, proposal: ProposalView) -> str | None:  # noqa: ARG002
-        """Why every call of the tool would be denied now, whatever its arguments; None where that depends on them.
+        """Return why every call of the tool would be denied now, whatever its arguments; None if that depends on the arguments.
 
-        Asked only to explain where an instance stands, without arguments. Nothing is decided by it.
+        Used only to explain the state of an instance; the decision itself is `judge`.
         """
         return None
 
     def may_require_approval(self, tool: ToolContract) -> bool:  # noqa: ARG002
-        """Whether `judge` could ask for an approval of this tool; the graph then has an approval node for it."""
+        """Whether `judge` may require an approval for this tool; the graph then has an approval node for it."""
         return type(self).judge is not Policy.judge
 
     @property
     def label(self) -> str:
-        """What the policy is called in messages and records."""
+        """The name of the policy in messages and records."""
         return self.name or type(self).__name__
 
     def stamp(self) -> JSON:
-        """What an approval is bound to: it is void when this is another one at its execution."""
+        """The part of the policy to which an approval is bound: the approval is void if this has changed when the call runs."""
         return [self.label, self.version]
 
     @property
     def rule(self) -> str:
-        """The policy in words, for what is said of it when it breaks."""
+        """The policy in words, for messages about errors in it."""
         return f"the policy {self.label!r}"
 
     def hidden(self, tool: ToolContract, view: "GuardView") -> str | None:
-        """What `hides` says.
+        """Return the result of `hides`.
 
         Raises:
-            RuleError: It raised, or said something else than a reason or None; neither is taken for a yes.
+            RuleError: It raised, or returned something other than a reason or None. The tool is then not offered.
         """
         reason = asked(self.rule, lambda: self.hides(tool, view.apart()))
         if reason is None or (isinstance(reason, str) and reason.strip()):
@@ -169,10 +168,10 @@ class Policy:
         raise odd_answer(self.rule, reason, "hides() returns why the tool is not offered, or None when it is")
 
     def rule_on(self, proposal: ProposalView) -> Ruling:
-        """What `judge` says.
+        """Return the ruling of `judge`.
 
         Raises:
-            RuleError: It raised, or said something else than a ruling; neither is taken for a yes.
+            RuleError: It raised, or returned something other than a ruling. The proposal is then denied.
         """
         ruling = asked(self.rule, lambda: self.judge(replace(proposal, view=proposal.view.apart())))
         if isinstance(ruling, Allow | Deny | RequireApproval) and isinstance(ruling.origins, Mapping):

@@ -74,7 +74,7 @@ class Proposal:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Proposal":
-        """Read what `to_json` gave."""
+        """Parse what `to_json` returned."""
         values = {**data, "is_claim": True, "is_decided": False, "undoes": None}
         values["requester"] = Principal.from_json(values["requester"])
         return cls(**values)

@@ -26,7 +26,7 @@ def stored(model: type[BaseModel], data: object, *, longest: int = LONGEST) -> J
     Args:
         model: The workflow's data model.
         data: An object of the model, assignments to which were not validated as they were made; or what makes one.
-        longest: How many characters it may have as JSON text, about.
+        longest: The approximate limit of its length, in characters of JSON text.
 
     Raises:
         NotKeptError: Its model refuses it, or it would not read back as what it is.

@@ -25,25 +25,25 @@ class InstanceFacts(Protocol):
 
 @dataclass(frozen=True)
 class GuardView(Generic[DataT]):
-    """What guards, policies and prompts look at. `data` is a copy: changing it changes nothing.
+    """The argument of guards, policies and prompts. `data` is a copy; changes to it have no effect.
 
-    The class can be given the type of the workflow's data, ``GuardView[CaseData]``, for type checkers.
+    For type checkers, give the class the type of the workflow's data: ``GuardView[CaseData]``.
     """
 
     workflow_id: str
     state: str
     data: DataT
-    """The workflow's data model; None when it has none."""
+    """The workflow's data; None if the workflow has no data."""
     principal: Principal
-    """Whose run proposes."""
+    """The principal whose run proposes."""
     revision: int
     facts: InstanceFacts | None = field(default=None, repr=False, compare=False)
-    """Where `now` and `carried_out` are looked up; there whenever a workflow runs."""
+    """The source of `now` and `carried_out`; set whenever a workflow runs."""
 
     @property
     def now(self) -> dt.datetime:
-        """The time in UTC, by the store's clock: the database's own, or the one that was given to the store. It stays the same for as
-        long as this view is checked.
+        """The current time in UTC, by the clock of the store: that of the database, or the one that the store was given. It does not change
+        while a view is used.
 
         Raises:
             ContextError: The view was made by hand, without `facts`.
@@ -51,15 +51,16 @@ class GuardView(Generic[DataT]):
         return moment_of(self._facts("now").now())
 
     def carried_out(self, tool: str | ToolContract, **arguments: Any) -> int:
-        """How often a tool was carried out on this instance, as its ledger has it. Reads that stay in their state are in no ledger.
+        """Return how often a tool was carried out on this instance, by its ledger. The ledger does not contain reads that stay in their
+        state.
 
         Args:
             tool: The contract, or its canonical name.
-            arguments: Only calls whose arguments have these values count. Names are those of the function's parameters, or as on the
-                wire; a sensitive argument is in no ledger, and no call has it.
+            arguments: Count only calls with these argument values. Names are those of the function's parameters, or as on the wire. The
+                ledger does not contain sensitive arguments, so no call matches one.
 
         Returns:
-            A count; a call that is in progress, was refused or failed is not in it.
+            The number of calls, without those that are in progress, were refused or failed.
 
         Raises:
             ContextError: As for `now`.
@@ -75,7 +76,7 @@ class GuardView(Generic[DataT]):
         return self.facts
 
     def apart(self) -> "GuardView":
-        """The same view for one rule alone: what that rule does to the data, the next one does not see."""
+        """Return a copy of the view for one rule: changes that this rule makes to the data are invisible to the next one."""
         return self if self.data is None else _OwnView(self)
 
 

@@ -38,7 +38,7 @@ async def decide(
     Raises:
         PrincipalError: The caller may not decide.
         ConflictError: It was decided already, its time is over, or it is not what was shown.
-        InputError: There is no such approval, or the decision cannot be read.
+        InputError: There is no such approval, or the decision has an invalid shape.
     """
     graph = await run_in_threadpool(service.workflows.of_approval, approval_id, caller)
     instances = graph.instances

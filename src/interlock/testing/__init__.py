@@ -1,4 +1,4 @@
-"""For tests: models that work offline, and faults at every point where a process may die.
+"""Tools for tests: chat models that work offline, a clock that tests move, and faults at every point where a process may die.
 
 from interlock.testing import ScriptedChatModel, call
 

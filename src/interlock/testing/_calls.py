@@ -16,7 +16,7 @@ from ..tools.wire import wire_name
 class Call:
     """One tool call, exactly as the model sends it: nothing in it is translated or fixed.
 
-    `call` is the comfortable way to write one; write `Call` itself to send a name that no provider would let pass.
+    Usually you write `call(...)`. Write `Call` itself to send a name that no provider would accept.
     """
 
     name: str
@@ -25,12 +25,12 @@ class Call:
     arguments: Mapping[str, Any] | str
     """The arguments as sent: a mapping of JSON values, or the raw text, which need not be JSON at all.
 
-    Text that merely breaks off is an invalid call when the answer comes whole, and is completed by LangChain when it is
-    streamed (`{"caseId": "7` arrives as `{"caseId": "7"}`); that is so with every provider's model.
+    Truncated text is an invalid call in a whole answer. In a streamed answer, LangChain completes it (`{"caseId": "7` arrives as
+    `{"caseId": "7"}`), as it does for every provider's model.
     """
 
     id: str | None = None
-    """The id of the call; None lets the model mint a fresh one. It may be empty, or the same as another's."""
+    """The ID of the call; None to generate one. It may be empty, or equal to that of another call."""
 
     def with_id(self, id: str) -> Call:  # noqa: A002 - the protocol's own word
         """The same call under this id."""
@@ -38,13 +38,13 @@ class Call:
 
     @property
     def text(self) -> str:
-        """The arguments as the text that travels."""
+        """Return the arguments as the text that is sent."""
         if isinstance(self.arguments, str):
             return self.arguments
         return json.dumps(dict(self.arguments), ensure_ascii=False)
 
     def to_tool_call(self, id: str) -> ToolCall | InvalidToolCall:  # noqa: A002
-        """The call as LangChain hands it on: an invalid one when the text of the arguments is not a JSON object."""
+        """Return the call as LangChain passes it on: an invalid call if the text of the arguments is not a JSON object."""
         if not isinstance(self.arguments, str):
             return ToolCall(name=self.name, args=dict(self.arguments), id=id, type="tool_call")
         try:
@@ -62,15 +62,15 @@ def call(name: str, arguments: Mapping[str, Any] | str | None = None, /, **more:
     """A tool call for a script: `call("case.assign", caseId="77", queueId="billing")`.
 
     Args:
-        name: The tool's name. A canonical name is sent as its wire name (dots become underscores): providers demand it.
-        arguments: The arguments, where keywords do not do; or their raw text, to send malformed ones.
-        more: Arguments by keyword, sent under exactly these names.
+        name: The tool's name. A canonical name is sent as its wire name (dots become underscores), as providers require.
+        arguments: The arguments as a mapping; or raw text, to send malformed arguments.
+        more: The arguments as keywords, sent under exactly these names.
 
     Returns:
-        The call, with an id that is minted when it is sent; see `Call.with_id`.
+        The call. Its ID is generated when it is sent; see `Call.with_id`.
 
     Raises:
-        TypeError: Raw text and keywords at once.
+        TypeError: Raw text and keywords were both given.
     """
     if isinstance(arguments, str):
         if more:

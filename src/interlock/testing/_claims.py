@@ -17,12 +17,12 @@ def assert_claims(workflow: Workflow, *claims: Claim, bound: int = BOUND) -> Non
     """Prove claims of a workflow in a test.
 
     Args:
-        workflow: The workflow; it need not compile.
+        workflow: The workflow. It does not have to compile.
         claims: What to prove; the workflow's own claims where none is given.
         bound: How many situations a search may visit.
 
     Raises:
-        ClaimNotProved: One does not hold, or nothing is claimed; the message has the shortest path that breaks each.
+        ClaimNotProved: A claim does not hold, or there is none. The message has the shortest path that breaks each claim.
     """
     proofs = workflow.prove(*claims, bound=bound)
     if not proofs:
@@ -41,15 +41,15 @@ def assert_claims(workflow: Workflow, *claims: Claim, bound: int = BOUND) -> Non
 def assert_no_findings(
     workflow: Workflow | WorkflowGraph, *, roles: Collection[str] = (), but: Collection[FindingKind | str] = ()
 ) -> None:
-    """Look for what is suspicious in a workflow, in a test.
+    """Check in a test that nothing in a workflow is suspicious, as `interlock check` does.
 
     Args:
         workflow: The workflow.
-        roles: Every role that somebody has; without them, approvals are not compared with roles.
-        but: Kinds of findings that are meant.
+        roles: All roles that exist. By default, the roles of approvals are not checked.
+        but: The kinds of findings that are intended.
 
     Raises:
-        ClaimNotProved: Something was found; the message says what and where.
+        ClaimNotProved: Something was found. The message says what and where.
     """
     meant = {FindingKind(kind) for kind in but}
     found = [one for one in find(definition_of(workflow), roles=roles) if one.kind not in meant]
@@ -62,7 +62,7 @@ def assert_no_findings(
 
 
 def claims_of(workflow: Workflow) -> list[Claim]:
-    """The claims of a workflow, to give each its own test case.
+    """Return the claims of a workflow, for one test case each.
 
     ::
 

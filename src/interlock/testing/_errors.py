@@ -18,21 +18,21 @@ from ..tools.errors import InterlockError
 
 
 class ScriptError(InterlockError, AssertionError):
-    """A script and the conversation that it was written for do not fit together."""
+    """The script does not fit the conversation."""
 
     default_code = "script_error"
 
 
 class InvalidStep(ScriptError):
-    """A step that no model could take."""
+    """A step of a script is not a valid answer of a model."""
 
 
 class ScriptExhausted(ScriptError):
-    """The model was asked more often than its script foresees."""
+    """The model was called more often than its script has steps."""
 
 
 class ScriptUnfinished(ScriptError):
-    """The conversation ended with steps of the script left over."""
+    """The conversation ended before all steps of the script were used."""
 
 
 class ClaimNotProved(InterlockError, AssertionError):

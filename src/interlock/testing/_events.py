@@ -10,14 +10,14 @@ from ..tools.events import Event
 
 
 def assert_events_compatible(folder: str | Path, events: Iterable[type[Event]] | None = None) -> None:
-    """Check that no event has changed since its schema was exported in a way that breaks those who listen.
+    """Check that no event has changed, since its schema was exported, in a way that breaks consumers.
 
     Args:
-        folder: What `interlock events export` wrote at the last release.
-        events: Those to look at; by default every event class that was imported.
+        folder: The folder that `interlock events export` wrote at the last release.
+        events: The event classes to check; by default all that were imported.
 
     Raises:
-        AssertionError: One has; the message says which, and what to do.
+        AssertionError: An event has changed; the message names it and says what to do.
     """
     found = breaking_changes(known_events() if events is None else events, Path(folder))
     if found:

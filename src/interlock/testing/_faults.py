@@ -27,12 +27,12 @@ class Fault:
     point: str | None = None
     """The fault point; None for any."""
     nth: int = 1
-    """The how manyth time that it is reached."""
+    """At which visit of the point the fault happens, counted from 1."""
 
 
 @dataclass
 class Reached:
-    """The fault points that were come to, in their order."""
+    """The fault points that were reached, in order."""
 
     points: list[str] = field(default_factory=list)
 
@@ -42,22 +42,22 @@ class Reached:
 
 
 def kill(point: str | None = None, nth: int = 1) -> Fault:
-    """End this process at the point, as `kill -9` does: no clean-up, no flush, nothing."""
+    """Return a fault that ends this process at the point as `kill -9` does, without any clean-up."""
     return Fault(lambda: os.kill(os.getpid(), signal.SIGKILL), point, nth)
 
 
 def stop(point: str | None = None, nth: int = 1) -> Fault:
-    """Stop this process at the point, threads and all, until somebody sends it SIGCONT."""
+    """Return a fault that stops this process with all its threads at the point, until it receives SIGCONT."""
     return Fault(lambda: os.kill(os.getpid(), signal.SIGSTOP), point, nth)
 
 
 def drop(point: str | None = None, nth: int = 1, error: BaseException | None = None) -> Fault:
-    """Raise at the point, as a lost connection would.
+    """Return a fault that raises at the point, as a lost connection would.
 
     Args:
         point: The fault point; None for any.
-        nth: The how manyth time.
-        error: What is raised; by default the error for a database that cannot be reached.
+        nth: At which visit of the point, counted from 1.
+        error: The exception; by default the error for a database that cannot be reached.
     """
     raised = error or StoreUnavailable(
         "The connection was dropped by a test. Nothing of this step was kept; run it again."
@@ -70,16 +70,16 @@ def drop(point: str | None = None, nth: int = 1, error: BaseException | None = N
 
 
 def delay(until: threading.Event, point: str | None = None, nth: int = 1, seconds: float = 30.0) -> Fault:
-    """Let the thread wait at the point until the event is set, and no longer than so many seconds."""
+    """Return a fault that makes the thread wait at the point until the event is set, for at most `seconds`."""
     return Fault(lambda: until.wait(seconds), point, nth)
 
 
 @contextlib.contextmanager
 def injected(*faults: Fault) -> Iterator[Reached]:
-    """Inject faults into this process while the block runs; without any, watch which points are reached.
+    """Inject faults into this process while the block runs. Without faults, only record which points are reached.
 
-    Tools of your own can have points as well: `interlock.testing.reach("payment.sent")` in the tool, which does nothing unless
-    something is injected.
+    Your own tools can have fault points as well: call `interlock.testing.reach("payment.sent")` in the tool. It does nothing unless a fault
+    is injected.
     """
     reached = Reached()
     times: Counter[str | None] = Counter()

@@ -23,10 +23,10 @@ class Child(Generic[T]):
     """A function that runs in its own process.
 
     Args:
-        function: Importable by its name, as its arguments are to be picklable: the process begins without anything of this one.
+        function: A function that can be imported by its name. The new process shares nothing with this one.
         arguments: What it is called with.
-        kill_at: Kill the process there: a fault point, and the how manyth time it is reached; None for any point.
-        stop_at: Stop it there, until `resume`.
+        kill_at: Kill the process at this fault point (None for any), the given number of times that it is reached.
+        stop_at: Stop the process at this fault point until `resume` is called.
         preload: Modules to import before processes are forked, which saves their importing each time.
     """
 
@@ -48,7 +48,7 @@ class Child(Generic[T]):
         theirs.close()
 
     def result(self, seconds: float = 120.0) -> T:
-        """What the function returned; what it raised is raised here.
+        """Return the function's result, or raise the exception that it raised.
 
         Raises:
             Killed: The process was killed.
@@ -70,7 +70,7 @@ class Child(Generic[T]):
         """Wait for the end of the process.
 
         Returns:
-            Its exit code: minus the signal, if one ended it.
+            The exit code; the negative number of the signal, if a signal ended the process.
         """
         self.process.join(seconds)
         if self.process.exitcode is None:
@@ -78,7 +78,7 @@ class Child(Generic[T]):
         return self.process.exitcode
 
     def stopped(self, seconds: float = 60.0) -> bool:
-        """Wait until the process has stopped itself; False when it ended, or did not in time."""
+        """Wait until the process has stopped at its fault point. Return False if it ended instead, or did not stop in time."""
         deadline = time.monotonic() + seconds
         pid = self.process.pid
         while time.monotonic() < deadline and self.process.is_alive():
@@ -111,7 +111,7 @@ class Child(Generic[T]):
 
 
 class Killed(Exception):  # noqa: N818 -- it says what happened
-    """The process ended without an answer."""
+    """The child process ended without a result."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(f"the process ended with the exit code {exit_code} and without an answer")

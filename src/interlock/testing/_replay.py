@@ -31,17 +31,17 @@ _MOST_STEPS = 100
 
 
 class Replay:
-    """Goes a path of a workflow in its compiled graph, one step of the path at a time.
+    """Replays a path of a workflow in its compiled graph, one step at a time.
 
     `interlock check --scripts FOLDER` writes a script of such steps for each claim that is broken. The instance lives in memory. States,
-    edges, approvals, waits, roles and limits per run are the workflow's own. The rest stands in for the application: tools do
-    nothing but what their edges say of followed fields (`sets=`), guards and conditions of approvals answer as the path needs, and
-    checks and other policies are left out.
+    edges, approvals, waits, roles and limits per run are the workflow's own. Everything else is simulated: tools only make the changes that
+    their edges declare (`sets=`), guards and conditions of approvals return what the path needs, and checks and other policies are left
+    out.
 
     Args:
         workflow: The workflow.
-        begins_in: The state in which the instance begins; the workflow's initial state by default.
-        data: The values that fields begin with which conditions speak about.
+        begins_in: The initial state of the instance; by default that of the workflow.
+        data: The initial values of the fields that conditions use.
     """
 
     stepper: Stepper
@@ -75,7 +75,7 @@ class Replay:
 
     @property
     def picture(self) -> Picture:
-        """The workflow with the state lit in which the instance stands."""
+        """The workflow as a picture, with the current state of the instance highlighted."""
         return self.graph.instances.picture(self._which)
 
     def call(
@@ -87,7 +87,7 @@ class Replay:
         granted: Sequence[Approval] = (),
         sets: Mapping[str, Any] | None = None,
     ) -> Replay:
-        """Have a tool called, and have people decide.
+        """Call a tool, and take the decisions of people.
 
         Args:
             tool: Its name.
@@ -97,7 +97,7 @@ class Replay:
             sets: The values of fields where the edge leaves them to the tool.
 
         Raises:
-            PathNotTaken: The workflow did something else.
+            PathNotTaken: The workflow took another path.
         """
         edge = self._edge(tool, to)
         self._propose(edge, roles, granted, sets)
@@ -114,7 +114,7 @@ class Replay:
         granted: Sequence[Approval] = (),
         sets: Mapping[str, Any] | None = None,
     ) -> Replay:
-        """Have a call of a tool break off, and a person say that it happened.
+        """Interrupt a call of a tool, and resolve it as happened.
 
         Args:
             tool: Its name.
@@ -125,7 +125,7 @@ class Replay:
             sets: As in `call`.
 
         Raises:
-            PathNotTaken: The workflow did something else.
+            PathNotTaken: The workflow took another path.
         """
         began, settled = self._edge(tool, began_to or to), self._edge(tool, to)
         self._propose(began, roles, granted, sets)
@@ -139,29 +139,29 @@ class Replay:
         return self._came_to(to, f"resolve {tool}")
 
     def event(self, to: str, *, sets: Mapping[str, Any] | None = None) -> Replay:
-        """Have the events arrive that end a wait.
+        """Deliver the events that end a wait.
 
         Args:
             to: The state that follows.
             sets: The values of fields that they change.
 
         Raises:
-            PathNotTaken: The workflow did something else.
+            PathNotTaken: The workflow took another path.
         """
         return self._deliver(Happened(), to, sets)
 
     def failure(self, to: str, *, sets: Mapping[str, Any] | None = None) -> Replay:
-        """Have an event arrive that says that what is waited for failed; as `event`."""
+        """Deliver an event that reports the failure of what is waited for. Arguments and errors are those of `event`."""
         return self._deliver(Failed(), to, sets)
 
     def deadline(self, to: str) -> Replay:
-        """Have the deadline of a wait pass.
+        """Let the deadline of a wait pass.
 
         Args:
             to: The state that follows.
 
         Raises:
-            PathNotTaken: The workflow did something else.
+            PathNotTaken: The workflow took another path.
         """
         rule = self._definition.waits.get(self.state)
         self._pass(0.0 if rule is None else rule.seconds)
@@ -169,13 +169,13 @@ class Replay:
         return self._came_to(to, "let the deadline pass")
 
     def cancel(self, to: str) -> Replay:
-        """Have the instance cancelled: nothing is undone in a replay, so it comes to `cancelled` at once.
+        """Cancel the instance. A replay undoes nothing, so the state is `cancelled` at once.
 
         Args:
             to: `cancelling` or `cancelled`.
 
         Raises:
-            PathNotTaken: The workflow did something else.
+            PathNotTaken: The workflow took another path.
         """
         cancelling = self._definition.cancelling
         if cancelling is not None and self.state not in RESERVED:
@@ -306,16 +306,16 @@ class Replay:
 
 
 class DoorReplay(Replay):
-    """As `Replay`, with each call proposed from outside the graph (`instances.propose`), without a thread and a conversation.
+    """A `Replay` that proposes each call from outside the graph (`instances.propose`), without a thread and a conversation.
 
-    A fork takes a thread, so a path with a fork cannot be replayed here.
+    A fork needs a thread, so a path with a fork cannot be replayed here.
     """
 
     _called: Edge | None
     """The edge whose call is to be proposed."""
 
     def fork(self) -> Replay:
-        """Refuse: what was started without a thread has no checkpoint to fork from.
+        """Not possible: an instance without a thread has no checkpoint to fork from.
 
         Raises:
             PathNotTaken: Always.

@@ -25,16 +25,16 @@ from ._streaming import chunks
 
 @dataclass(frozen=True)
 class Request:
-    """One time that a scripted model was asked."""
+    """One request to a scripted model."""
 
     messages: tuple[BaseMessage, ...]
-    """What it was sent: the messages themselves, not copies."""
+    """The messages of the request, not copies of them."""
 
     tools: tuple[dict[str, Any], ...]
     """The definitions of the tools that were bound to it, in OpenAI's form."""
 
     options: dict[str, Any]
-    """Everything else that came with the request, such as `tool_choice`."""
+    """The other options of the request, such as `tool_choice`."""
 
     @property
     def offered(self) -> list[str]:
@@ -43,22 +43,22 @@ class Request:
 
 
 class ScriptedChatModel(BaseChatModel):
-    """A chat model without a provider: its answers are the steps of a script, one for each time it is asked.
+    """A chat model without a provider, for tests, demos and notebooks: its answers are the steps of a script, one for each call.
 
-    For tests, demos and notebooks. It takes tools (`bind_tools`), streams, works in sync and async programs and from
-    several threads, keeps what it was offered and sent, and fails loudly when it is asked more often than the script
-    foresees.
+    It accepts tools (`bind_tools`), streams, and works in sync and async programs and from several threads. It records the tools and
+    messages of each request, and raises if it is called more often than the script has steps.
 
         model = ScriptedChatModel([call("order.get", orderId="W1"), "Your order is on its way."])
 
     Args:
-        steps: What it does, one step for each time it is asked; see `Step`.
-        forever: The step for every time after those; without it, a further question raises `ScriptExhausted`.
-        ids: Mints the ids of tool calls that have none; by default random ones, unique everywhere.
+        steps: The answers, one for each call: a text, a `call(...)`, a list of these, a message, an exception, or a function of the messages and
+            the names of the offered tools that returns one of these.
+        forever: The answer to every further call. Without it, a further call raises `ScriptExhausted`.
+        ids: A function that generates IDs for tool calls without one; by default random, unique IDs.
         options: Fields of `BaseChatModel`, such as `name` or `callbacks`.
 
     Raises:
-        InvalidStep: A step that no model could take.
+        InvalidStep: A step is not a valid answer of a model.
     """
 
     _script: _Script = PrivateAttr()
@@ -71,24 +71,24 @@ class ScriptedChatModel(BaseChatModel):
 
     @property
     def requests(self) -> list[Request]:
-        """Every time it was asked, the first one first; also the one that it could not answer."""
+        """All requests, oldest first, including one that it could not answer."""
         return self._script.requests
 
     @property
     def offered(self) -> list[list[str]]:
-        """The names of the tools that it was offered, for each time it was asked."""
+        """The names of the offered tools, one list for each request."""
         return [request.offered for request in self.requests]
 
     @property
     def seen(self) -> list[list[BaseMessage]]:
-        """The messages that it was sent, for each time it was asked."""
+        """The messages that were sent, one list for each request."""
         return [list(request.messages) for request in self.requests]
 
     def assert_exhausted(self) -> None:
         """Check that every step of the script was used.
 
         Raises:
-            ScriptUnfinished: Steps are left; it says which.
+            ScriptUnfinished: Steps are left; the message lists them.
         """
         if left := self._script.left:
             total = len(self._script.steps)
@@ -105,7 +105,7 @@ class ScriptedChatModel(BaseChatModel):
         tool_choice: Any = None,
         **options: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The same model, script and records included, with these tools on offer."""
+        """Return the same model, with its script and its records, to which these tools are offered."""
         if tool_choice is not None:
             options["tool_choice"] = tool_choice
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **options)

@@ -9,21 +9,21 @@ from typing import Any
 
 
 class Clock:
-    """The one clock of a workflow's store: deadlines, rules and tools go by it. It does not move until it is moved.
+    """A clock for a workflow store, which deadlines, rules and tools then use. The time does not change until `advance` is called.
 
     clock = Clock("2026-05-01T09:00:00+00:00")
     store = WorkflowStore("sqlite:///desk.db", clock=clock)
     clock.advance(days=7)
 
     Args:
-        at: Where it begins: a time with its zone, or its ISO form.
+        at: The initial time: a datetime with a time zone, or its ISO form.
     """
 
     def __init__(self, at: dt.datetime | str = "2026-05-01T09:00:00+00:00") -> None:
         self._now = _aware(dt.datetime.fromisoformat(at) if isinstance(at, str) else at)
 
     def __call__(self, _connection: Any = None) -> int:
-        """The time in microseconds since 1970 UTC, as a store asks for it."""
+        """Return the time in microseconds since 1970 UTC, in the form that a store uses."""
         return (self._now - dt.datetime.fromtimestamp(0, dt.UTC)) // dt.timedelta(microseconds=1)
 
     @property
@@ -32,20 +32,20 @@ class Clock:
         return self._now
 
     def advance(self, by: dt.timedelta | None = None, **parts: float) -> dt.datetime:
-        """Move it forward by a timedelta, or by parts of one, such as `days=7`; gives the time that it says then."""
+        """Move the clock forward by a timedelta, or by parts of one, such as `days=7`. Return the new time."""
         self._now += dt.timedelta(**parts) if by is None else by
         return self._now
 
 
 @dataclass
 class Facts:
-    """What a view that is made by hand looks up, to test a guard alone.
+    """The facts of a view that a test creates by hand, to test a guard in isolation.
 
     view = GuardView("wf", "open", data, principal, 0, Facts(calls={"order.cancel": [{"orderId": "7"}]}))
     """
 
     at: dt.datetime = field(default_factory=lambda: Clock().now)
-    """What `view.now` is."""
+    """The value of `view.now`."""
     calls: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """The calls that were carried out, by the tool's canonical name: each with its arguments."""
 

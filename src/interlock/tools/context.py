@@ -22,36 +22,35 @@ OnceT = TypeVar("OnceT")
 
 
 class ToolContext(Generic[DataT]):
-    """What a tool function is given when one of its parameters is annotated with this class.
+    """The context of one attempt of a call. A tool function receives it in a parameter that is annotated with this class.
 
-    The class can be given the type of the workflow's data, ``ToolContext[CaseData]``, for type checkers. The runtime
-    builds it, for one attempt of one call.
+    For type checkers, give the class the type of the workflow's data: ``ToolContext[CaseData]``.
     """
 
     data: DataT
-    """A copy of the workflow's data that a command may change; the changes are kept when the command succeeds. None
-    where there is no data."""
+    """A copy of the workflow's data. A command may change it; the changes are kept if the command succeeds. None if the workflow has no
+    data."""
     principal: Principal
-    """Who proposed the call, not who approved it."""
+    """The principal who proposed the call, not the one who approved it."""
     workflow_id: WorkflowId
     state: str
-    """The state that the workflow is in while the tool runs."""
+    """The state of the workflow while the tool runs."""
     revision: int
     trace_id: TraceId
     audit_ref: AuditRef
-    """Of the record that this attempt is written down in."""
+    """The ID of the audit record of this attempt."""
     idempotency_key: IdempotencyKey
-    """The same at every attempt of this call: hand it to the system outside."""
+    """The same key at every attempt of this call. Pass it to the outside system, so that it can recognize a repetition."""
     attempt: int
     """1 for the first attempt."""
     now: dt.datetime
-    """The time in UTC by the store's clock, when this attempt was judged: what deadlines and rules go by. It stays the same while the tool
-    runs."""
+    """The time in UTC, by the store's clock, at which this attempt was judged. Deadlines and rules use the same clock. It does not change
+    while the tool runs."""
     emitted: list[Event]
-    """What was emitted so far."""
+    """The events that were emitted so far."""
     artifact: Any
-    """What the tool gives the application beside its output, such as the documents that it read. It is on the tool's message in the
-    conversation, as with LangChain's tools; neither the model nor the workflow's record has it."""
+    """Data for the application in addition to the output, such as the documents that the tool read. Set it; it becomes the `artifact` of
+    the tool message, as with LangChain's tools. Neither the model nor the audit trail receives it."""
 
     def __init__(
         self,
@@ -71,12 +70,11 @@ class ToolContext(Generic[DataT]):
         now: dt.datetime | None = None,
         known: dict[str, Any] | None = None,
     ) -> None:
-        """Build the context of one attempt.
+        """Create the context of one attempt.
 
-        `session` is a SQLAlchemy Session or AsyncSession, or a function without arguments that opens it when it is
-        first asked for. Where there is none, `no_session` says why and what to do, for the error that asking for it
-        raises. `now` is the time of this process where none is given. `known` is what other
-        contexts of the same call, in the same transaction, computed by `once`.
+        `session` is a SQLAlchemy Session or AsyncSession, or a function without arguments that opens one on first use. Without a session,
+        `no_session` is the message of the error: why there is none, and what to do. `now` is by default the time of this process. `known`
+        has the values that other contexts of the same call computed with `once` in the same transaction.
         """
         self.kind = kind
         self.workflow_id = workflow_id
@@ -98,13 +96,13 @@ class ToolContext(Generic[DataT]):
         self._known = {} if known is None else known
 
     def once(self, name: str, compute: Callable[[], OnceT]) -> OnceT:
-        """What a call computes once per transaction: its checks, its preview and the tool itself share it.
+        """Compute a value once per call and transaction, so that the check, the preview and the tool share it.
 
-        Share plain values and not objects of a session: each of those who share has its own session.
+        Share plain values, and not objects of a session: each of these functions has its own session.
 
         Args:
-            name: What it is called among those who share.
-            compute: Called the first time.
+            name: The name under which the value is shared.
+            compute: Computes the value; called the first time only.
         """
         if name not in self._known:
             self._known[name] = compute()
@@ -113,16 +111,15 @@ class ToolContext(Generic[DataT]):
 
     @property
     def tenant(self) -> str:
-        """Whose the workflow is."""
+        """The tenant of the workflow instance."""
         return self.principal.tenant
 
     @property
     def session(self) -> "Session":
-        """The SQLAlchemy Session of the transition's transaction. Do not commit it: the runtime does. An async tool asks for
-        `async_session`.
+        """The SQLAlchemy Session of the transition's transaction. Do not commit it; the runtime does. An async tool uses `async_session`.
 
         Raises:
-            ContextError: there is none where this tool runs.
+            ContextError: There is no session here, for example because the effect is not transactional. The message says what to do.
         """
         self._check_open("session")
         if self._session is None:
@@ -140,7 +137,7 @@ class ToolContext(Generic[DataT]):
 
     @property
     def async_session(self) -> "AsyncSession":
-        """As `session`, in an async tool: a SQLAlchemy AsyncSession.
+        """The SQLAlchemy AsyncSession of the transition's transaction, for an async tool. Do not commit it; the runtime does.
 
         Raises:
             ContextError: There is none where this tool runs, or the tool is not async.
@@ -154,10 +151,10 @@ class ToolContext(Generic[DataT]):
         return asynchronous
 
     def emit(self, event: Event) -> None:
-        """Let an event leave through the outbox when the transaction commits.
+        """Emit an event: it is written to the outbox in the transaction, and published after the commit.
 
         Raises:
-            ContextError: the tool is a read, or `event` is no `Event`.
+            ContextError: The tool is a read, or `event` is not an `Event`.
         """
         self._check_open("emit")
         if self.kind is ToolKind.READ:
@@ -170,10 +167,10 @@ class ToolContext(Generic[DataT]):
 
     @contextmanager
     def before_effect(self) -> Iterator[None]:
-        """Mark what the body does before its effect outside begins, such as looking things up.
+        """Mark the part of the body that runs before its effect outside begins, such as look-ups.
 
-        What raises in there has done nothing outside. It fails the call with `tool_failed`, and nobody has to say what became of it, also
-        where the effect is `at_most_once`::
+        An exception in this part means that the effect did not happen. The call fails with `tool_failed`, and no person has to resolve it,
+        even if the effect is `at_most_once`::
 
             with ctx.before_effect():
                 address = addresses[customer]
@@ -186,13 +183,11 @@ class ToolContext(Generic[DataT]):
             raise
 
     def failed_before(self, error: BaseException) -> bool:
-        """Whether an exception of the body comes out of `before_effect`, so that the effect had not begun."""
+        """Whether an exception of the body was raised in `before_effect`, so that the effect had not begun."""
         return error is self._failed_before
 
     def close(self) -> None:
-        """End the context with the attempt it was made for: a tool that kept it cannot write behind the ledger's
-        back.
-        """
+        """End the context with its attempt, so that a tool that kept it cannot write outside the ledger."""
         self._closed = True
 
     def _check_open(self, what: str) -> None:

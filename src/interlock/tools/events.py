@@ -24,8 +24,7 @@ class Event(BaseModel):
             case_id: str
             queue_id: str
 
-    On the wire it is called ``case.assigned.v1`` and its fields are camelCase. A change that would break those who
-    listen is a new version.
+    On the wire it is called ``case.assigned.v1`` and its fields are camelCase. A change that would break consumers needs a new version.
     """
 
     model_config = ConfigDict(
@@ -42,7 +41,7 @@ class Event(BaseModel):
     event_name: ClassVar[str]
     event_version: ClassVar[int]
     class_keywords: ClassVar[dict[str, Any]]
-    """What the class was declared with."""
+    """The keywords of the class statement, such as `name` and `version`."""
 
     def __init_subclass__(cls, *, name: str | None = None, version: int = 1, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -66,12 +65,12 @@ class Event(BaseModel):
         refuse_collisions(cls, f"the event class {cls.__qualname__}")
 
     def to_json(self) -> JsonObject:
-        """Give the event's own fields as they are on the wire."""
+        """Return the event's own fields as JSON data, as on the wire."""
         return cast("JsonObject", on_wire(self, self.model_dump(mode="json", by_alias=True)))
 
 
 class EventEnvelope(BaseModel):
-    """An event on its way: what happened, when, and where it comes from.
+    """An event with its envelope: what happened, when, and where it comes from.
 
     On the wire (`to_json`) the event's own fields are next to those of the envelope.
     """
@@ -81,7 +80,7 @@ class EventEnvelope(BaseModel):
     event_name: str = Field(min_length=1)
     """Name and version: ``case.assigned.v1``."""
     event_id: EventId
-    """Stable: the same at every redelivery."""
+    """The ID of the event; the same at every redelivery."""
     occurred_at: dt.datetime
     """A moment with a time zone; UTC on the wire."""
     trace_id: TraceId
@@ -89,10 +88,10 @@ class EventEnvelope(BaseModel):
     fields: JsonObject = Field(default_factory=dict)
     """The event's own fields in wire form."""
     metadata: JsonObject = Field(default_factory=dict)
-    """`requestedBy` and whatever else says where it comes from."""
+    """The origin of the event: `requestedBy`, and whatever else the emitter adds."""
 
     def model_post_init(self, _context: Any) -> None:
-        """Refuse what could not be read back."""
+        """Refuse fields that could not be parsed again."""
         if self.occurred_at.tzinfo is None:
             raise InvalidInput(
                 "an event's occurredAt has no time zone; give an aware datetime, such as datetime.now(UTC)"
@@ -133,7 +132,7 @@ class EventEnvelope(BaseModel):
         )
 
     def to_json(self) -> JsonObject:
-        """Give the envelope exactly as it is on the wire."""
+        """Return the envelope as JSON data, exactly as on the wire."""
         return {
             "eventName": self.event_name,
             "eventId": self.event_id,
@@ -146,7 +145,7 @@ class EventEnvelope(BaseModel):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` gave, here or elsewhere.
+        """Parse what `to_json` returned, in this process or another one.
 
         Raises:
             InvalidInput: a field of the envelope is missing or has a wrong type.

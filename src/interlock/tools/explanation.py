@@ -126,7 +126,7 @@ class NextStep(WireModel):
 
 
 class Explanation(WireModel):
-    """Where one workflow instance stands, and why."""
+    """The current state of one workflow instance, with the reasons."""
 
     schema_version: Literal[1] = 1
     workflow_id: WorkflowId
@@ -142,15 +142,15 @@ class Explanation(WireModel):
     started_at: str
     changed_at: str
     served: str | None = None
-    """The id of the person whom it serves; None for nobody in particular."""
+    """The ID of the person whom the instance serves; None for nobody in particular."""
     run_by: str
-    """Who may propose on it, in words."""
+    """Who may propose calls on it, in words."""
     data: JSON = None
-    """The workflow's data, with its sensitive fields masked; null where it has none."""
+    """The workflow's data, with sensitive fields masked; None if it has no data."""
     waits_for: str
-    """What it waits for, in a sentence."""
+    """What the instance waits for, in a sentence."""
     judged_for: str
-    """For whom the tools are judged: the proposer on it."""
+    """The principal for whom the tools are judged: by default the proposer on the instance."""
     allowed: tuple[AllowedTool, ...] = ()
     not_allowed: tuple[BlockedTool, ...] = ()
     approvals: tuple[ApprovalHere, ...] = ()
@@ -159,13 +159,13 @@ class Explanation(WireModel):
     failed_tries: tuple[FailedTry, ...] = ()
     last_denial: LastDenial | None = None
     so_far: tuple[Happened, ...] = ()
-    """What happened last, the oldest first; the whole trail is in the audit."""
+    """The latest records, oldest first. The audit trail has all of them."""
     if_nobody_acts: tuple[str, ...] = ()
-    """What happens then, in sentences."""
+    """What happens if nobody acts, in sentences."""
     next_steps: tuple[NextStep, ...] = ()
 
     def to_json(self) -> JsonObject:
-        """Give the explanation exactly as it is on the wire."""
+        """Return the explanation as JSON data, exactly as on the wire."""
         return self.model_dump(mode="json", by_alias=True)
 
 

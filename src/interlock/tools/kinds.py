@@ -16,15 +16,15 @@ class ToolKind(StrEnum):
 
 
 class Effect(StrEnum):
-    """Where the effect of a command lands, and so what may be done when an attempt breaks off."""
+    """Where a command's effect happens. It determines what is done after an interrupted attempt."""
 
     TRANSACTIONAL = "transactional"
-    """All of it is in the workflow store's database, through the session the tool is given: it commits with the
-    transition or not at all."""
+    """The whole effect is in the workflow store's database, through the tool's session: it commits with the transition or not at all."""
     IDEMPOTENT = "idempotent"
-    """Outside, and safe to repeat under one key (``ctx.idempotency_key``): it is retried."""
+    """The effect is outside the database and safe to repeat under one key (``ctx.idempotency_key``): an interrupted attempt is retried."""
     AT_MOST_ONCE = "at_most_once"
-    """Outside, and not safe to repeat: an attempt of unknown outcome stops the workflow and asks a person."""
+    """The effect is outside the database and not safe to repeat: if the outcome of an attempt is unknown, the workflow stops and asks a
+    person."""
 
 
 class ItemStatus(StrEnum):

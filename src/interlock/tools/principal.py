@@ -21,12 +21,13 @@ class Principal:
     """
 
     id: str = "anonymous"
-    """Stable and unique within the application; nobody in particular by default, which is what LangGraph's server builds of no context."""
+    """A stable ID, unique within the application. The default stands for nobody in particular; LangGraph's server uses it when a run has no
+    context."""
     roles: frozenset[str] = frozenset()
     tenant: str = "default"
-    """Whose data the principal works on."""
+    """The tenant whose data the principal works on."""
     attributes: Mapping[str, JSON] = dataclasses.field(default_factory=dict)
-    """Anything else that guards and policies look at, as JSON data."""
+    """Further data for guards and policies, as JSON data."""
 
     if TYPE_CHECKING:
         # What is accepted: any collection of roles becomes a frozenset.
@@ -39,9 +40,9 @@ class Principal:
         ) -> None: ...
 
     ANONYMOUS: ClassVar["Principal"]
-    """Nobody in particular: what acts when the application says nothing."""
+    """Nobody in particular: the principal of a run without a context."""
     _RESERVED: ClassVar[tuple[str, ...]] = ("interlock:", "event:")
-    """How the ids begin that the library itself acts under."""
+    """The prefix of the IDs under which the library itself acts."""
 
     def __post_init__(self) -> None:
         for name in ("id", "tenant"):
@@ -68,20 +69,20 @@ class Principal:
 
     @classmethod
     def anonymous(cls, tenant: str = "default") -> "Principal":
-        """Nobody in particular, within a tenant."""
+        """Return the anonymous principal of a tenant."""
         return cls(_ANONYMOUS_ID, tenant=tenant)
 
     @property
     def is_known(self) -> bool:
-        """Whether this is somebody in particular."""
+        """Whether this is somebody in particular, and not the anonymous principal."""
         return self.id != _ANONYMOUS_ID
 
     def has_role(self, role: str) -> bool:
-        """Whether the principal is known and has the role: an unknown one has none, whatever it claims."""
+        """Whether the principal has the role. The anonymous principal has no roles, whatever its `roles` say."""
         return self.is_known and name_of(role) in self.roles
 
     def to_json(self) -> JsonObject:
-        """Give the fields as JSON data; `from_json` reads them back."""
+        """Return the fields as JSON data; `from_json` parses them."""
         return {
             "id": self.id,
             "roles": [*sorted(self.roles)],
@@ -91,7 +92,7 @@ class Principal:
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> "Principal":
-        """Read what `to_json` gave.
+        """Parse what `to_json` returned.
 
         Raises:
             PrincipalError: a field is missing, unknown or of a wrong type.
@@ -104,14 +105,13 @@ class Principal:
 
     @classmethod
     def coerce(cls, value: object) -> "Principal":
-        """Find the principal in what a run was given as its context.
+        """Return the principal for the context of a run.
 
-        None is the anonymous principal; a Principal is itself; a mapping of its fields is read; and of an object with
-        an attribute `principal` (or a mapping with such a key, as a parent graph with another context schema hands
-        down) that is taken.
+        None gives the anonymous principal, and a `Principal` itself. A mapping is read as its fields. From an object with an attribute
+        `principal`, or a mapping with that key (as from a parent graph with another context schema), that value is taken.
 
         Raises:
-            PrincipalError: none of these.
+            PrincipalError: The context is none of these.
         """
         match value:
             case None:

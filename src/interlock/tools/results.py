@@ -32,27 +32,27 @@ class ErrorBody(WireModel):
     message: str
     """What happened, and what to do now."""
     retryable: bool = False
-    """Whether the same call may succeed later without anything being changed about it."""
+    """Whether the same call may succeed later without changes."""
     details: JsonObject = Field(default_factory=dict)
 
 
 class Answered(WireModel):
-    """What a call was answered with: a `CommandResult`, a `ReadResult` or an `ErrorResult`."""
+    """The answer to a call: a `CommandResult`, a `ReadResult` or an `ErrorResult`."""
 
     ok: bool
-    """Whether it was carried out."""
+    """Whether the call was carried out."""
     workflow_id: WorkflowId
     current_state: str
     revision: int | None = Field(default=None, ge=0)
-    """The revision of the instance that the answer speaks of; None in a result that an earlier release stored."""
+    """The revision of the instance that the answer describes; None in a result that an earlier release stored."""
     next_allowed_tools: tuple[str, ...]
     """Canonical names for callers, wire names for the model."""
     audit_ref: AuditRef
     replayed: bool = False
-    """The stored result of an earlier attempt; only on the wire when true."""
+    """Whether this is the stored result of an earlier attempt; on the wire only when true."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the result exactly as it is on the wire."""
+        """Return the result as JSON data, exactly as on the wire."""
         data = self.model_dump(mode="json", by_alias=True)
         if not data.get("replayed"):
             data.pop("replayed", None)
@@ -73,7 +73,7 @@ class _CarriedOut(Answered):
             tool: The tool that was carried out, or the type that it returns.
 
         Raises:
-            InvalidInput: The output is of another type, or what is sensitive in it was masked.
+            InvalidInput: The output is of another type, or sensitive values in it were masked.
         """
         kind = tool if isinstance(tool, type) else tool.output_type
         value: JSON = getattr(self, "output")  # noqa: B009 -- each of them declares it in its place on the wire
@@ -86,9 +86,9 @@ class CommandResult(_CarriedOut):
     ok: Literal[True] = True
     previous_state: str
     output: JSON = None
-    """As it is on the wire: `ToolContract.dump_output` gives it, and `output_as` reads it."""
+    """The output as JSON data, as on the wire; `output_as` converts it to the type that the tool returned."""
     dry_run: JsonObject | None = None
-    """What would have happened (`wouldMoveTo`, `preview`), in a dry run; only on the wire there."""
+    """In a dry run, what would have happened (`wouldMoveTo`, `preview`); on the wire only there."""
 
 
 class ReadResult(_CarriedOut):
@@ -97,18 +97,18 @@ class ReadResult(_CarriedOut):
     schema_version: Literal[1] = 1
     ok: Literal[True] = True
     output: JSON = None
-    """As it is on the wire; `output_as` reads it."""
+    """The output as JSON data, as on the wire; `output_as` converts it to the type that the tool returned."""
 
 
 class ErrorResult(Answered):
-    """A denial, a refusal, or a failure; nothing was carried out unless the code says otherwise."""
+    """A denial, a refusal or a failure. Nothing was carried out, unless the code says otherwise."""
 
     ok: Literal[False] = False
     error: ErrorBody
 
 
 class PendingDecision(WireModel):
-    """What a person has to decide before a proposal is carried out."""
+    """The decision that a person has to take before a proposal is carried out."""
 
     proposal_id: str
     """The id of the proposal and of its approval: for `instances.proposal`, `withdraw`, `approval` and `decide`."""
@@ -120,11 +120,11 @@ class PendingDecision(WireModel):
     preview: JSON = None
     """What the tool shows of the call."""
     reasons: tuple[str, ...] = ()
-    """Why it is asked."""
+    """Why the decision is required."""
 
 
 class Pending(WireModel):
-    """A proposal that waits for a person's decision: neither carried out nor refused."""
+    """The answer to a proposal that waits for a person's decision: it is neither carried out nor refused yet."""
 
     ok: None = None
     workflow_id: WorkflowId
@@ -136,7 +136,7 @@ class Pending(WireModel):
     pending: PendingDecision
 
     def to_json(self) -> dict[str, Any]:
-        """Give the answer exactly as it is on the wire."""
+        """Return the answer as JSON data, exactly as on the wire."""
         return self.model_dump(mode="json", by_alias=True)
 
 
@@ -156,7 +156,7 @@ def _read(value: JSON, kind: Any, what: str) -> Any:
     """Read what is on the wire as a type of the application's.
 
     Raises:
-        InvalidInput: It does not fit.
+        InvalidInput: The data does not fit the model.
     """
     try:
         return _reader(kind).validate_python(value)
@@ -166,17 +166,17 @@ def _read(value: JSON, kind: Any, what: str) -> Any:
 
 
 def parse_result(value: Any) -> Result | None:
-    """Read what a call was answered with.
+    """Parse the answer to a call.
 
     Args:
-        value: The graph's `last_result`, in its output or on a stream, or the text of a tool's answer to the model, which has the names that
-            the model knows.
+        value: The graph's `last_result`, from its output or a stream; or the text of a tool message, in which tools have the names that the
+            model knows.
 
     Returns:
-        The result; None for what is none, such as the `last_result` of a run in which nothing was called.
+        The result; None if `value` is not a result, such as the `last_result` of a run without calls.
 
     Raises:
-        InvalidInput: It says that it is one, and does not fit its model.
+        InvalidInput: `value` claims to be a result and does not fit its model.
     """
     if isinstance(value, str):
         try:
@@ -196,7 +196,7 @@ def parse_result(value: Any) -> Result | None:
 
 
 class InstanceSnapshot(WireModel):
-    """Where one workflow instance stands."""
+    """The current state of one workflow instance."""
 
     schema_version: Literal[1] = 1
     workflow_id: WorkflowId
@@ -207,7 +207,7 @@ class InstanceSnapshot(WireModel):
     state: str
     revision: int = Field(ge=0)
     data: JSON = None
-    """The workflow's data; null where it has none."""
+    """The workflow's data as JSON data; None if the workflow has no data."""
     next_allowed_tools: tuple[str, ...]
     pending_approvals: tuple[JsonObject, ...] = ()
     waits: tuple[JsonObject, ...] = ()
@@ -215,13 +215,13 @@ class InstanceSnapshot(WireModel):
     trace_id: TraceId
 
     def data_as(self, model: type[T]) -> T:
-        """The workflow's data as the model that the workflow was given, such as `snapshot.data_as(CaseData)`.
+        """Return the workflow's data as its pydantic model: `snapshot.data_as(CaseData)`.
 
         Raises:
-            InvalidInput: It does not fit.
+            InvalidInput: The data does not fit the model.
         """
         return cast("T", _read(self.data, model, "The data"))
 
     def to_json(self) -> dict[str, Any]:
-        """Give the snapshot exactly as it is on the wire."""
+        """Return the snapshot as JSON data, exactly as on the wire."""
         return self.model_dump(mode="json", by_alias=True)

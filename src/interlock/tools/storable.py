@@ -33,7 +33,7 @@ def why_not_storable(value: object, *, longest: int = LONGEST) -> str | None:
 
     Args:
         value: Anything; what `to_json` takes is checked as the JSON that it becomes.
-        longest: How many characters it may have as JSON text, about.
+        longest: The approximate limit of its length, in characters of JSON text.
 
     Returns:
         What is wrong and where, as the end of a sentence that begins with the value's name.

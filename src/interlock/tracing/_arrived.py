@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class ArrivedRun:
-    """One run, as far as it has arrived: what was posted, with what was patched over it."""
+    """One run of a trace, as far as it has arrived: its post, with all patches applied."""
 
     id: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -16,22 +16,22 @@ class ArrivedRun:
 
     @property
     def name(self) -> str:
-        """What a person sees it called."""
+        """The name of the run."""
         return str(self.fields.get("name", ""))
 
     @property
     def run_type(self) -> str:
-        """`chain`, `llm`, `tool` and so on."""
+        """The type of the run: The type of the run: `chain`, `llm`, `tool` and so on."""
         return str(self.fields.get("run_type", ""))
 
     @property
     def parent_id(self) -> str | None:
-        """The run that it is part of; None for the root of a trace."""
+        """The ID of the run that contains it; None for the root of a trace."""
         return self.fields.get("parent_run_id")
 
     @property
     def trace_id(self) -> str:
-        """The root of its trace."""
+        """The ID of the trace's root run."""
         return str(self.fields.get("trace_id") or self.id)
 
     @property
@@ -41,22 +41,22 @@ class ArrivedRun:
 
     @property
     def error(self) -> str | None:
-        """Why it failed, when it did."""
+        """Why the run failed; None if it did not."""
         return self.fields.get("error")
 
     @property
     def inputs(self) -> Any:
-        """What it was given."""
+        """The inputs of the run."""
         return self.fields.get("inputs")
 
     @property
     def outputs(self) -> Any:
-        """What came of it."""
+        """The outputs of the run."""
         return self.fields.get("outputs")
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What is known about it."""
+        """The metadata of the run."""
         return dict((self.fields.get("extra") or {}).get("metadata") or {})
 
     @property
@@ -71,11 +71,11 @@ class ArrivedRun:
 
     @property
     def order(self) -> str:
-        """What it sorts by, beside its siblings."""
+        """The sort key of the run among its siblings."""
         return str(self.fields.get("dotted_order") or self.fields.get("start_time") or "")
 
     def take(self, operation: str, fields: Mapping[str, Any]) -> None:
-        """Lay a post or a patch over what is there, whichever came first."""
+        """Apply a post or a patch, in whichever order they arrive."""
         if operation == "post":
             self.posts += 1
             # A patch may overtake its post; what it said is newer.

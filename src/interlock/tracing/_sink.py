@@ -19,19 +19,19 @@ _NAMESPACE = uuid.UUID("6f7a3f5e-8f4c-5c58-9c59-0a8f0c1f7b1e")
 
 
 class TraceSink:
-    """Accepts what a LangSmith client sends, on this machine: for tests, and for people without an account.
+    """A local server that accepts what a LangSmith client sends: for tests, and for people without an account.
 
         with TraceSink() as sink:
             graph.invoke(..., {"callbacks": [InterlockTracer(client=sink.client())]})
             sink.wait_for(lambda: sink.find("case: validated"))
 
     Args:
-        port: Where it listens on 127.0.0.1; a free port unless one is given.
-        status: What it answers everything that is sent to it with, other than 200 for showing what a failing service does.
-        delay: How many seconds it waits before each answer.
-        compression: Whether it tells clients that they may compress.
-        multipart: Whether it tells clients that they may send multipart bodies; otherwise they send batches.
-        heard: Called with each run whose end has arrived.
+        port: The port on 127.0.0.1; by default a free one.
+        status: The HTTP status of every answer. Use another one than 200 to simulate a failing service.
+        delay: The delay of each answer, in seconds.
+        compression: Whether to announce that clients may compress.
+        multipart: Whether to announce that clients may send multipart bodies; otherwise they send batches.
+        heard: A function that is called with each run whose end has arrived.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class TraceSink:
 
     @property
     def url(self) -> str:
-        """What `LANGSMITH_ENDPOINT` is to be set to."""
+        """The value for `LANGSMITH_ENDPOINT`."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
@@ -85,7 +85,7 @@ class TraceSink:
         }
 
     def client(self, **options: Any) -> Any:
-        """A `langsmith.Client` that sends here."""
+        """Return a `langsmith.Client` that sends to this server."""
         from langsmith import Client  # noqa: PLC0415 -- it takes a tenth of a second to import
 
         return Client(**{"api_url": self.url, "api_key": "local", **options})
@@ -98,13 +98,13 @@ class TraceSink:
 
     @property
     def feedback(self) -> list[dict[str, Any]]:
-        """The feedback that has arrived; what was sent again under its id stands once."""
+        """The feedback that has arrived, without duplicates by ID."""
         with self._changed:
             return list(self._feedback.values())
 
     @property
     def text(self) -> str:
-        """Everything that was sent, as it came, for looking for what should not be there."""
+        """Everything that was sent, unprocessed, to search for what should not be in it."""
         with self._changed:
             return b"\n".join(self._received).decode("utf-8", "replace")
 
@@ -126,7 +126,7 @@ class TraceSink:
             return self._runs[str(run_id)]
 
     def tree(self) -> str:
-        """What arrived, as indented trees."""
+        """Return all runs as indented trees."""
         return trees(self.runs, self.feedback)
 
     def tree_of(self, trace_id: str) -> str:
@@ -134,7 +134,7 @@ class TraceSink:
         return trees([run for run in self.runs if run.trace_id == trace_id], self.feedback)
 
     def wait_for(self, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-        """Wait until something of what arrives makes the condition true, and give back what it gave.
+        """Wait until the condition is true, checking it again whenever something arrives. Return its value.
 
         Raises:
             StoreUnavailable: It did not come in time.
@@ -155,7 +155,7 @@ class TraceSink:
         )
 
     def clear(self) -> None:
-        """Forget what has arrived."""
+        """Delete everything that has arrived."""
         with self._changed:
             self._runs.clear()
             self._feedback.clear()
@@ -172,7 +172,7 @@ class TraceSink:
     # Called by the handler
 
     def hesitate(self) -> None:
-        """Let the client wait, as long as the sink was told to."""
+        """Delay the answer as configured."""
         if self.delay:
             self._closing.wait(self.delay)
 

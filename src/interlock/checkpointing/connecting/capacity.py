@@ -17,11 +17,11 @@ class Capacity:
     """
 
     connections: int = 60
-    """At most so many connections to a server. An engine of the application's own has the pool that the application gave it."""
+    """The largest number of connections to a database server. An engine that the application passes in keeps its own pool."""
     threads: int = 16
-    """For statements of asynchronous runs: so many of them run at once."""
+    """The number of threads for SQL statements of asynchronous runs."""
     tool_threads: int = 64
-    """For the bodies of tools that are not async, in asynchronous runs: so many of them run at once, apart from the statements."""
+    """The number of threads for bodies of synchronous tools in asynchronous runs."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -35,7 +35,7 @@ class Capacity:
 
     @property
     def kept(self) -> int:
-        """How many idle connections are kept beside the pool, of each kind: the pool always has half of them for itself."""
+        """How many idle connections of each kind are kept beside the pool; half of all connections always belong to the pool."""
         return min(32, self.connections // 4)
 
 

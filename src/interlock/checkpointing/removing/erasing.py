@@ -22,10 +22,10 @@ BY_DELETION = Principal("interlock.deletion")
 def erase_instances(
     store: WorkflowStore, thread_id: str, *, by: Principal = BY_DELETION, reason: str = "The thread was deleted."
 ) -> int:
-    """Erase every workflow instance of a thread, each in its own transaction; its checkpoints and conversation stay.
+    """Erase every workflow instance of a thread, each in its own transaction. Checkpoints and conversation are not erased.
 
-    `SQLCheckpointer.delete_thread(thread_id, instance=True)` does this as well. Call it where the checkpointer is another one, or has
-    another database. It is a call of the application's, which says for whom it erases.
+    `SQLCheckpointer.delete_thread(thread_id, instance=True)` does this as well; call this function if the checkpointer is another one, or
+    uses another database. It does not check who may erase; the application has to.
 
     Args:
         store: Where the instances are.
@@ -34,7 +34,7 @@ def erase_instances(
         reason: Why; recorded.
 
     Returns:
-        How many instances there were.
+        The number of instances.
 
     Raises:
         InProgress: An effect outside the database is in progress on one of them. What was erased before stays erased.

@@ -16,15 +16,15 @@ class Retirement:
     """How long finished instances are kept, counted from their last change. Those that are not finished are always kept.
 
     Raises:
-        InputError: A duration is none, or nothing would ever go.
+        InputError: A duration is invalid, or nothing would ever be deleted.
     """
 
     newer_than: Age = None
-    """Of every workflow that `workflows` does not name."""
+    """How long to keep instances of every workflow that `workflows` does not name."""
     workflows: Mapping[str, Age] = field(default_factory=dict)
-    """By the workflow's name; None keeps its instances for ever."""
+    """How long to keep instances, by the name of their workflow; None keeps them for ever."""
     unpublished: bool = False
-    """Whether instances go as well whose events, webhooks or feedback for traces nobody has sent. Set it where nothing sends them."""
+    """Whether to delete instances with unsent events, webhooks or trace feedback as well. Set it if no process sends these."""
 
     def __post_init__(self) -> None:
         if not self.ages():
@@ -54,15 +54,15 @@ class Retirement:
 
 @dataclass(frozen=True)
 class RetirementReport:
-    """What a retirement did, or would do."""
+    """What a retirement run deleted, or would delete."""
 
     instances: int
     """How many finished instances were old enough."""
     retired: int
     kept: Mapping[str, int]
-    """How many of them stay for now, by the reason."""
+    """How many of them were kept for now, by reason."""
     broken: tuple[str, ...]
-    """Those whose audit trail does not verify, which stay for a person to look at; the first 100."""
+    """The first 100 instances whose audit trail does not verify. They are kept for a person to inspect."""
     dry_run: bool
     """Whether nothing was deleted."""
 

@@ -64,7 +64,7 @@ def retire_instances(
         policy: How long they are kept.
         checkpointer: Where their threads are.
         export: Keeps each trail before it is deleted; called again for an instance if this is stopped after it.
-        signer: Signs the last line of each export, which says how many records there are.
+        signer: Signs the last line of each export, which has the number of records.
         limit: So many go at most.
         dry_run: Only say what would go; nothing is exported.
         progress: Told of each instance that was old enough: how many there were so far, of how many, and its id.

@@ -56,8 +56,8 @@ def attention(
 
     Args:
         connection: A transaction.
-        tenant: Whose; None for everybody's.
-        workflow: Of which workflow; None for any.
+        tenant: The tenant; None for all of them.
+        workflow: The name of the workflow; None for any.
         person: Of the instances that serve this person; None for anybody.
         now: The time, in microseconds since 1970 UTC.
         limit: How many of each kind at most.

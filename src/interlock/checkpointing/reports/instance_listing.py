@@ -89,13 +89,13 @@ def page(
     Args:
         connection: A transaction.
         wanted: Which ones.
-        limit: How many at most, from 1 to 1000.
-        after: The `next` of the page before.
+        limit: The largest number of rows on the page, from 1 to 1000.
+        after: The `next` of the previous page.
         look_at: Through how many instances of the tenant to look at most. Where that many hold fewer than `limit` that are wanted, the page
             is short, or empty, and its `next` continues from there.
 
     Raises:
-        InputError: `after` is not what a page gave, or the limit is out of bounds.
+        InputError: `after` is not the `next` of a page, or the limit is out of bounds.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST:
         raise InputError(f"A page holds from 1 to {LARGEST} instances, and {limit!r} were asked for.")

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 
 def declared_types(*schemas: Any) -> frozenset[type]:
-    """Every data class that occurs in schemas: in their fields, and in the fields of those.
+    """Return every data class that occurs in the schemas, in their fields, and in the fields of those.
 
     Args:
         schemas: Typed dictionaries, dataclasses, pydantic models, any annotation, or a graph of LangGraph's, compiled or not: what its state,

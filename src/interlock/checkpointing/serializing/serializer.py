@@ -30,7 +30,7 @@ class TypedSerializer(JsonPlusSerializer):
             also run their default factories, for fields that they were given since.
         strict: Whether to refuse classes that are not allowed, when they are written and when they are read. If it is not given, the
             environment says, and so does a graph that hands over what it declares.
-        moved_types: Where classes are now that were moved or renamed: the old module and name, and the new class.
+        moved_types: The new location of classes that were moved or renamed: the old module and name, and the new class.
         pickle_fallback: Whether to pickle values that have no other stored form. Anyone who can write to the database can then run
             code in your process.
     """

@@ -82,12 +82,12 @@ def page(
     """A page of approvals, oldest first.
 
     Args:
-        tenant: Whose; None for everybody's.
-        status: Their status; None for any.
-        workflow: Of which workflow; None for any.
-        tool: Of which tool; None for any.
+        tenant: The tenant; None for all of them.
+        status: The status of the approvals; None for any.
+        workflow: The name of the workflow; None for any.
+        tool: The canonical name of the tool; None for any.
         limit: How many at most.
-        after: The `next` of the page before.
+        after: The `next` of the previous page.
 
     Raises:
         InputError: `after` is not what a page gave, or the limit is not a number from 1 to 1000.

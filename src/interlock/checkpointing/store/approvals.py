@@ -20,7 +20,7 @@ from .sql.queries import rows_of
 
 
 class ApprovalStatus(StrEnum):
-    """Where an approval stands."""
+    """The status of an approval."""
 
     REQUESTED = "requested"
     APPROVED = "approved"
@@ -30,7 +30,7 @@ class ApprovalStatus(StrEnum):
     RESPONDED = "responded"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
-    """Its proposer, or the person served, wants it no more."""
+    """The proposer, or the person served, withdrew it."""
     VOID = "void"
     """What it was bound to has changed; it can no longer be used."""
     USED = "used"
@@ -74,7 +74,7 @@ FOLLOWS: dict[ApprovalStatus, frozenset[ApprovalStatus]] = {
 
 @dataclass(frozen=True)
 class ApprovalRequest:
-    """One request for a decision, as its row has it."""
+    """One request for a decision, as stored in its row."""
 
     approval_id: str
     workflow_id: str
@@ -86,14 +86,14 @@ class ApprovalRequest:
     arguments: JsonObject
     """As they were proposed."""
     edited_arguments: JsonObject | None
-    """As somebody edited them, where somebody did."""
+    """The arguments as an approver edited them; None if nobody did."""
     digest: str
     state: str
     revision: int
     shown: JsonObject
-    """What the approver is shown beside the arguments: preview, reasons, and the rule that was asked for."""
+    """What the approver sees in addition to the arguments: preview, reasons, and the original rule."""
     rule: Approval
-    """Who is asked now: later than the rule that was asked for once it was escalated, or the first ones have agreed."""
+    """The rule that applies now. It differs from the original one after an escalation, or once the first stage has agreed."""
     status: ApprovalStatus
     message: str | None
     requester: Principal
@@ -128,7 +128,7 @@ class ApprovalRequest:
         return Approval.from_json(self.shown["rule"])  # type: ignore[arg-type]
 
     def is_due(self, now: int) -> bool:
-        """Whether it still waits and its time is over."""
+        """Whether it still waits and its deadline has passed."""
         return self.status is ApprovalStatus.REQUESTED and self.expires_at is not None and now >= self.expires_at
 
 
@@ -252,7 +252,7 @@ def count_answer(connection: Connection, approval_id: str, number: int) -> None:
 
 
 def taken(connection: Connection, approval_id: str) -> list[DecisionRow]:
-    """The decisions that were taken on an approval, in their order."""
+    """Return the decisions that were taken on an approval, in order."""
     return [
         DecisionRow(
             number=number,

@@ -22,7 +22,7 @@ class InboxStatus(StrEnum):
     KEPT = "kept"
     """It arrived before the wait that expects it, which takes it when it begins."""
     LATE = "late"
-    """What waited for it has ended, or had it already."""
+    """The wait for it has ended, or has this event already."""
     UNMATCHED = "unmatched"
     """It fits no workflow instance, or no wait of this workflow; it can be delivered again."""
     FAILED = "failed"

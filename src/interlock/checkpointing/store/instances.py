@@ -28,7 +28,7 @@ ERASED = "erased"
 
 @dataclass(frozen=True)
 class Instance:
-    """One workflow instance as its row has it."""
+    """One workflow instance, as stored in its row."""
 
     workflow_id: str
     tenant: str

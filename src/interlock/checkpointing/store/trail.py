@@ -305,12 +305,12 @@ def erase(unit: Unit, by: Principal, *, reason: str, numbers: Iterable[int] | No
 
     Args:
         unit: The instance, in a write transaction; flushed here.
-        by: Who erases.
+        by: The principal who erases them.
         reason: Why; it is kept.
-        numbers: Which records; all so far by default. Records of erasures themselves are never erased.
+        numbers: The numbers of the records; by default all records so far. Records of erasures themselves are never erased.
 
     Returns:
-        How many payloads there were to erase.
+        The number of payloads that were erased.
     """
     connection, workflow_id = unit.connection, unit.instance.workflow_id
     wanted = sa.and_(

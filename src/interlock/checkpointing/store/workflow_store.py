@@ -40,22 +40,24 @@ DelegatesOf = Callable[[Principal, dt.datetime], "str | Principal | Collection[s
 
 
 class WorkflowStore(Transactions):
-    """The SQL home of workflow instances, beside any checkpointer.
+    """The SQL store of workflow instances, for use with any checkpointer.
 
     Args:
         target: A database URL, an engine, or the `Database` of a checkpointer to share.
-        clock: For tests: what gives the time instead of the database.
-        encryption: Keys with which arguments, results, data, previews, payloads and events are encrypted for their rows. The keys of a
-            checkpointer that shares the `Database` or the engine protect them already.
-        encrypted_only: Refuse to load such a text when it is not encrypted.
-        lease_seconds: How long a process that carries out an effect outside the database may be silent before another one takes over.
-        capacity: How many connections and threads it may use; those of a shared `Database` are its own.
-        delegates: Gives who decides for a person who is away: takes that person, as a `Principal` of their id and tenant alone, and the time in
-            UTC, and gives the id of one, several, or None. Beside the delegations that people make themselves.
-        incarnation: What you call this life of the database, changed whenever a backup is restored; `INTERLOCK_INCARNATION` if not given.
+        clock: For tests: a function that returns the time in place of the database, in microseconds since 1970 UTC.
+        encryption: Keys that encrypt arguments, results, data, previews, payloads and events. With a `Database` or engine shared with a
+            checkpointer, its keys already do.
+        encrypted_only: Refuse to load such values if they are not encrypted.
+        lease_seconds: How many seconds a process that carries out an effect outside the database may be silent before another one takes
+            over.
+        capacity: How many connections and threads the store may use; not for a shared `Database`.
+        delegates: A function that returns who decides for a person who is away, in addition to the delegations that people make themselves.
+            It takes that person, as a `Principal` with only ID and tenant, and the time in UTC, and returns one ID, several IDs, or None.
+        incarnation: Your name for the database since its last restore. Change it whenever a backup is restored. By default
+            `INTERLOCK_INCARNATION`.
 
     Attributes:
-        recovery: Whether the database is held after a restored backup, and the way to let it go.
+        recovery: Whether work is held after a restored backup, and the way to release it.
     """
 
     def __init__(
@@ -82,13 +84,13 @@ class WorkflowStore(Transactions):
 
     @classmethod
     def in_memory(cls, *, clock: Clock | None = None) -> "WorkflowStore":
-        """A store in this process's memory: the same rules, and nothing outlives the process."""
+        """Return a store in this process's memory: the same rules apply, but nothing outlives the process."""
         store = cls(Database.in_memory(), clock=clock)
         store.is_durable = False
         return store
 
     def note_due(self, connection: Connection, workflow_id: str, cause: str) -> None:
-        """Tell `when_due` of an instance, in the transaction that made its run due; without a thread it has no run to continue with."""
+        """Call `when_due` for an instance, in the transaction that made its run due. Instances without a thread have no run."""
         if self.when_due is None:
             return
         instance = instances.load(connection, workflow_id)
@@ -98,7 +100,7 @@ class WorkflowStore(Transactions):
             self.when_due(connection, due)
 
     def unit(self, connection: Connection, workflow_id: str) -> Unit | None:
-        """Begin work on one instance in a write transaction; None when there is no such instance."""
+        """Begin work on one instance in a write transaction; return None if there is no such instance."""
         begun = begin(connection, workflow_id)
         return None if begun is None else self._unit(connection, begun)
 
@@ -114,18 +116,18 @@ class WorkflowStore(Transactions):
         return Unit(connection, begun.instance, now, counting=begun.counting)
 
     def now(self, connection: Connection, *, read: int | None = None) -> int:
-        """The time in microseconds since 1970 UTC; `read` is what the database's clock has just said, where it was asked."""
+        """Return the time in microseconds since 1970 UTC. `read` is a reading of the database's clock, if the caller has just taken one."""
         if self._clock is not None:
             return self._clock(connection)
         return self.database.now(connection) if read is None else read
 
     def find(self, workflow_id: str) -> Instance | None:
-        """Read one instance."""
+        """Read one instance; return None if there is none with this ID."""
         self.prepare()
         return instances.look_up(self.database, workflow_id)
 
     def on_thread(self, workflow_id: str, thread_id: str) -> list[Instance]:
-        """Read one instance, and all the others that have the same thread, of whatever workflow."""
+        """Read one instance, and all others with the same thread, of any workflow."""
         self.prepare()
         return instances.look_up_thread(self.database, workflow_id, thread_id)
 
@@ -133,7 +135,7 @@ class WorkflowStore(Transactions):
         """Read one instance.
 
         Raises:
-            InputError: There is none of this id.
+            InputError: There is no instance with this ID.
         """
         found = self.find(workflow_id)
         if found is None and (end := self.retired(workflow_id)) is not None:
@@ -150,7 +152,7 @@ class WorkflowStore(Transactions):
         return found
 
     def retired(self, workflow_id: str) -> RetiredTrail | None:
-        """The end of the audit trail of an instance that was retired, the last one of this id; None where none was."""
+        """Return the end of the audit trail of the last retired instance with this ID; None if there is none."""
         with self.read() as connection:
             return retired.last_of(connection, workflow_id)
 
@@ -158,7 +160,7 @@ class WorkflowStore(Transactions):
         return repr(self.database.engine.url) if self.is_durable else "this process's memory"
 
     def instances(self, *, workflow: str | None = None, tenant: str | None = None, limit: int = 100) -> list[Instance]:
-        """The instances that began last, newest first."""
+        """Return the instances that were started last, newest first."""
         table = instances_table
         statement = (
             sa.select(table)
@@ -174,12 +176,12 @@ class WorkflowStore(Transactions):
             return [instances.from_row(row) for row in connection.execute(statement)]
 
     def audit(self, workflow_id: str, *, after: int = 0, limit: int | None = None) -> list[AuditRecord]:
-        """The audit trail of an instance, oldest first: whole, or so many records after the one of a number."""
+        """Return the audit trail of an instance, oldest record first: all of it, or at most `limit` records with numbers above `after`."""
         with self.read() as connection:
             return audit.read(connection, workflow_id, after=after, limit=limit)
 
     def unsettled(self, *, tenant: str | None = None, limit: int = 100) -> list[LedgerEntry]:
-        """Effects outside the database that are in progress, or of unknown outcome and wait to be resolved; the oldest first."""
+        """Return the effects outside the database that are in progress, or whose outcome is unknown and not resolved, oldest first."""
         with self.read() as connection:
             return ledger.unsettled(connection, tenant, limit)
 
@@ -191,19 +193,19 @@ class WorkflowStore(Transactions):
         heads: Iterable[SignedHead] = (),
         verifier: HeadVerifier | None = None,
     ) -> list[Broken]:
-        """Find every place where the audit trail of an instance was tampered with; an empty list means that it is whole.
+        """Verify the audit trail of an instance: return every place where it was tampered with, or an empty list if it is intact.
 
-        It raises nothing for what is in a row: whoever wrote it may have written anything.
+        Invalid contents of a row are reported as such places and never raised.
 
         Args:
             workflow_id: The instance.
-            head: The hash of a record that somebody noted elsewhere, which the trail has to hold still: who can write to the whole
-                database could otherwise write a whole trail again.
-            heads: Signed heads that were kept elsewhere, likewise; those of other instances are left out.
-            verifier: Whose signatures count, where there are heads.
+            head: The hash of a record that was noted outside the database, and which the trail must still contain. Without it, somebody
+                with write access to the whole database could replace the whole trail.
+            heads: Signed heads that were kept outside the database, for the same purpose. Those of other instances are ignored.
+            verifier: Verifies the signatures of `heads`.
 
         Raises:
-            InputError: There are heads and no verifier.
+            InputError: `heads` were given without a `verifier`.
         """
         if verifier is None and (heads := tuple(heads)):
             raise InputError("Signed heads were given without the public key to check them with. Nothing was checked.")
@@ -224,7 +226,7 @@ class WorkflowStore(Transactions):
         return broken
 
     def signed_head(self, workflow_id: str, signer: HeadSigner) -> SignedHead:
-        """Sign the head of an instance's audit trail as it stands, for somebody to keep it where the database cannot be written from.
+        """Sign the current head of an instance's audit trail. Keep the result where nobody with access to the database can change it.
 
         Raises:
             InputError: There is no such instance.
@@ -239,7 +241,7 @@ class WorkflowStore(Transactions):
         return signer.sign(workflow_id=workflow_id, tenant=tenant, number=count, last=last, at=now)
 
     def emit_head(self, workflow_id: str, signer: HeadSigner) -> SignedHead:
-        """As `signed_head`, and put it into the outbox as an event (`interlock.audit.head.signed.v1`), once for each head."""
+        """Sign the head as `signed_head` does, and emit it as an event (`interlock.audit.head.signed.v1`), once for each head."""
         head = self.signed_head(workflow_id, signer)
         with self.write() as connection:
             instance = instances.load(connection, workflow_id)
@@ -257,11 +259,11 @@ class WorkflowStore(Transactions):
         return head
 
     def export_audit(self, workflow_id: str, *, signer: HeadSigner | None = None) -> list[str]:
-        """The audit trail of an instance as JSON Lines, which can be checked without the database (`interlock audit --check`).
+        """Return the audit trail of an instance as JSON Lines, which can be verified without the database (`interlock audit --check`).
 
         Args:
             workflow_id: The instance.
-            signer: Signs the last line, which says how many records there are.
+            signer: Signs the last line, which has the number of records.
         """
         with self.read() as connection:
             records = trail.rows(connection, workflow_id)
@@ -276,19 +278,19 @@ class WorkflowStore(Transactions):
         return [*trail.export(records, head=head)]
 
     def erase_audit(self, workflow_id: str, *, by: Principal, reason: str, numbers: Iterable[int] | None = None) -> int:
-        """Erase payloads of an instance's audit records: arguments, results, data, previews, and who acted with which roles.
+        """Erase the payloads of an instance's audit records: arguments, results, data, previews, and the roles of who acted.
 
-        What was erased, by whom and why is recorded; the records stay, with kind, tool, time and the id of who acted, and still
-        verify. What the workflow works with (its data, stored results, open approvals) is not in the trail and stays.
+        The erasure is recorded with its author and reason. The records stay, with kind, tool, time and the ID of who acted, and still
+        verify. The workflow's own data, stored results and open approvals are not part of the trail, and are not erased.
 
         Args:
             workflow_id: The instance.
-            by: Who erases.
+            by: The principal who erases them.
             reason: Why.
-            numbers: Which records; all so far by default.
+            numbers: The numbers of the records; by default all records so far.
 
         Returns:
-            How many payloads there were to erase.
+            The number of payloads that were erased.
 
         Raises:
             InputError: There is no such instance for the principal's tenant.
@@ -303,7 +305,7 @@ class WorkflowStore(Transactions):
             return trail.erase(unit, by, reason=reason, numbers=numbers)
 
     def pending_approvals(self, workflow_id: str) -> list[ApprovalRequest]:
-        """The approvals of an instance that nobody has decided yet."""
+        """Return the approvals of an instance that wait for a decision."""
         with self.read() as connection:
             return approval_listing.pending(connection, workflow_id)
 
@@ -311,7 +313,7 @@ class WorkflowStore(Transactions):
         """Read one approval.
 
         Raises:
-            InputError: There is none of this id.
+            InputError: There is no approval with this ID.
         """
         with self.read() as connection:
             found = approvals.load_by_id(connection, approval_id)
@@ -332,18 +334,18 @@ class WorkflowStore(Transactions):
         limit: int = 50,
         after: str | None = None,
     ) -> Page:
-        """A page of approvals, oldest first: by default of those that wait for a decision.
+        """Return a page of approvals, oldest first: by default those that wait for a decision.
 
         Args:
-            tenant: Whose; None for everybody's.
-            status: Their status; None for any.
-            workflow: Of which workflow; None for any.
-            tool: Of which tool; None for any.
-            limit: How many at most, from 1 to 1000.
-            after: The `next` of the page before.
+            tenant: The tenant; None for all of them.
+            status: The status of the approvals; None for any.
+            workflow: The name of the workflow; None for any.
+            tool: The canonical name of the tool; None for any.
+            limit: The largest number of rows on the page, from 1 to 1000.
+            after: The `next` of the previous page.
 
         Raises:
-            InputError: `after` is not what a page gave, or the limit is out of bounds.
+            InputError: `after` is not the `next` of a page, or the limit is out of bounds.
         """
         try:
             wanted = None if status is None else ApprovalStatus(status)
@@ -357,12 +359,12 @@ class WorkflowStore(Transactions):
             )
 
     def decisions(self, approval_id: str) -> list[DecisionRow]:
-        """The decisions that were taken on an approval, in their order."""
+        """Return the decisions that were taken on an approval, in order."""
         with self.read() as connection:
             return approvals.taken(connection, approval_id)
 
     def close(self) -> None:
-        """Give back the database."""
+        """Close the database, unless it was passed in open."""
         self.database.close()
 
 

@@ -33,7 +33,7 @@ class Transactions:
         self._paused = threading.Event()
 
     def setup(self) -> None:
-        """Create or upgrade the tables. Safe to repeat, and when several processes start at once."""
+        """Create or upgrade the tables. It is safe to call again, and from several processes at once."""
         from ..schema import setup  # noqa: PLC0415 -- migrations are imported when they are needed
 
         with self._guard:
@@ -43,17 +43,17 @@ class Transactions:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read transaction."""
+        """Open a read transaction, as a context manager that gives the connection."""
         self.prepare()
         with self.database.read() as connection:
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """A write transaction.
+        """Open a write transaction, as a context manager that gives the connection. The block commits it.
 
         Raises:
-            StoreHeld: A backup was restored, and nobody has said yet that work may continue.
+            StoreHeld: A backup was restored, and nobody has confirmed yet that work may continue.
         """
         self.refuse_held()
         try:
@@ -66,10 +66,10 @@ class Transactions:
             raise
 
     def refuse_held(self) -> None:
-        """See that the database is not held after a restored backup: before anything is run or published.
+        """Check that work is not held after a restored backup. Called before anything runs or is published.
 
         Raises:
-            StoreHeld: It is.
+            StoreHeld: It is held.
         """
         self.prepare()
         if self.is_durable:
@@ -77,7 +77,8 @@ class Transactions:
 
     @contextlib.contextmanager
     def write_and_know(self) -> Iterator[Connection]:
-        """As `write`, for what no ledger has: where the answer to its COMMIT is lost, the audit trail says whether it was kept.
+        """Open a write transaction for writes without a ledger entry: if the answer to its COMMIT is lost, the audit trail shows whether it
+        was committed.
 
         Raises:
             StoreUnavailable: Nothing of it was kept.
@@ -121,7 +122,7 @@ class Transactions:
 
     @contextlib.contextmanager
     def joined(self, connection: Connection | None) -> Iterator[Connection]:
-        """A transaction of the caller's own, which the caller commits; a write transaction of ours where none is given.
+        """Use the caller's transaction, which the caller commits; or open a write transaction if none is given.
 
         Raises:
             InputError: The connection cannot be used for this store.
@@ -136,10 +137,10 @@ class Transactions:
         yield connection
 
     def wait_until(self, done: Callable[[], bool], seconds: float) -> bool:
-        """Look again and again whether `done`, for at most so many seconds.
+        """Check `done` repeatedly, for at most `seconds`.
 
         Returns:
-            Whether it was in time.
+            Whether it became true in time.
         """
         deadline = time.monotonic() + seconds
         pause = 0.001
@@ -151,7 +152,7 @@ class Transactions:
         return True
 
     def prepare(self) -> None:
-        """See that the tables are there; they are made where they are not."""
+        """Create the tables if they are missing."""
         if not self._ready:
             self.setup()
 

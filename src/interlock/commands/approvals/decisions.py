@@ -78,7 +78,7 @@ def decide(
     Args:
         engine: The workflow that the approval belongs to.
         connection: In a write transaction; it is to be committed whatever comes back.
-        approval_id: Which approval.
+        approval_id: The ID of the approval.
         decision: What they decide.
         by: Who decides, as the application knows them.
         scope: The instance.

@@ -30,10 +30,10 @@ def reassign(
     Args:
         engine: The workflow that the approval belongs to.
         connection: In a write transaction; it is to be committed whatever comes back.
-        approval_id: Which approval.
+        approval_id: The ID of the approval.
         to: Who decides from now on. Where the rule asks for a role, they must have it when they decide.
         by: Who gives it on: somebody who may decide on it themselves, or has the role of the rule's `reassign=`.
-        reason: Why, for the record.
+        reason: The reason, which is recorded.
 
     Raises:
         InputError: There is no such approval, nobody was named, or the reason cannot be kept.
@@ -86,7 +86,7 @@ def remind(
     Args:
         engine: The workflow that the approval belongs to.
         connection: In a write transaction; it is to be committed whatever comes back.
-        approval_id: Which approval.
+        approval_id: The ID of the approval.
         by: Who reminds.
         may: Whether they may see the request.
 

@@ -43,7 +43,7 @@ class BudgetStanding(WireModel):
     """As RFC 3339 in UTC; None where it has no periods."""
 
     def to_json(self) -> JsonObject:
-        """Give it exactly as it is on the wire."""
+        """Return it as JSON data, exactly as on the wire."""
         return self.model_dump(mode="json", by_alias=True)
 
 
@@ -129,7 +129,7 @@ def _may(budget: Budget, instance: Instance, by: Principal) -> None:
     """See that somebody may raise a budget: they have its role, and do not raise it for themselves.
 
     Raises:
-        PrincipalError: They may not.
+        PrincipalError: `by` is not allowed to.
     """
     if budget.raised_by is None:
         reason = "nobody may raise it"

@@ -28,8 +28,8 @@ def cancel(engine: Engine, workflow_id: str, reason: str, by: Principal) -> Step
     Raises:
         InputError: The workflow cannot be cancelled, or the reason cannot be kept.
         RunError: There is no such instance for their tenant.
-        PrincipalError: They may not cancel it; that is recorded.
-        WorkflowFinished: It has come to its end.
+        PrincipalError: `by` may not cancel it. The attempt is recorded.
+        WorkflowFinished: The instance is in a final state.
         InProgress: A command of it is being carried out.
     """
     rule_of(engine)

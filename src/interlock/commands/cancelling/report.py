@@ -39,32 +39,32 @@ class Cancellation(WireModel):
     revision: int = Field(ge=0)
     reason: str
     cancelled_by: str
-    """The id of who cancelled it; `interlock.deadline` where that was its deadline."""
+    """The ID of the principal who cancelled it; `interlock.deadline` if its deadline did."""
     requested_at: str
-    """As RFC 3339 in UTC."""
+    """The time of the request, as RFC 3339 in UTC."""
     ended_at: str | None = None
     calls: tuple[CancelledCall, ...]
-    """What was carried out, newest first."""
+    """The calls that were carried out, newest first."""
     unresolved: tuple[str, ...] = ()
-    """Keys of calls whose outcome nobody knows: nothing older is undone before a person says what became of them."""
+    """The keys of calls whose outcome is unknown. Older calls are not undone until a person resolves these."""
 
     @property
     def is_done(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether the cancellation is complete."""
         return self.ended_at is not None
 
     @property
     def left(self) -> tuple[CancelledCall, ...]:
-        """What a person has to see to."""
+        """The calls that could not be undone; a person has to take care of them."""
         return tuple(call for call in self.calls if call.became == "left")
 
     @property
     def undone(self) -> tuple[CancelledCall, ...]:
-        """What was undone."""
+        """The calls that were undone."""
         return tuple(call for call in self.calls if call.became == "undone")
 
     def to_json(self) -> JsonObject:
-        """Give it exactly as it is on the wire."""
+        """Return it as JSON data, exactly as on the wire."""
         return self.model_dump(mode="json", by_alias=True)
 
 

@@ -69,7 +69,7 @@ def request(engine: Engine, connection: Connection, workflow_id: str, reason: st
     Raises:
         RunError: It is not there, or another tenant's.
         PrincipalError: They may not; the caller records it.
-        WorkflowFinished: It has come to its end.
+        WorkflowFinished: The instance is in a final state.
         InProgress: A command of it is being carried out.
         RuleError: The workflow's own rule broke.
     """

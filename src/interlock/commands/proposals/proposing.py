@@ -61,11 +61,11 @@ def propose(engine: Engine, call: Call) -> Steps[Stood]:
 
     Raises:
         RunError: There is no such instance for the caller's tenant.
-        PrincipalError: It serves somebody else.
+        PrincipalError: The instance serves somebody else.
         InputError: The key cannot be stored, or a command has neither key nor revision.
         ConflictError: The instance is not at the revision that the call was meant for, or somebody else is at it.
         IdempotencyError: The key was used for something else.
-        OutcomeUnknown: An attempt broke off in mid-effect.
+        OutcomeUnknown: An attempt was interrupted during its effect.
     """
     by, contract = call.principal, call.contract(engine.definition)
     key, problem = _key_of(call, contract)
@@ -139,7 +139,7 @@ def standing(engine: Engine, approval_id: str, by: Principal | None) -> Steps[St
         InputError: There is no such proposal for their tenant.
         PrincipalError: The instance serves somebody else.
         ConflictError: It is being carried out elsewhere, or the graph of a thread carries it out.
-        OutcomeUnknown: Carrying it out broke off in mid-effect.
+        OutcomeUnknown: It was interrupted during its effect.
     """
     approval, _ = yield from looked_up(engine, approval_id, by)
     return (yield from _stood(engine, approval))

@@ -43,10 +43,10 @@ def start(engine: Engine, given: Start) -> Steps[Instance]:
 
     Raises:
         InvalidInput: The data does not fit the workflow's model.
-        InputError: The id cannot be stored, or is of the form of those that the library makes.
+        InputError: The ID cannot be stored, or begins with `wf_`.
         PrincipalError: It is to serve somebody whose workflow they may not run, or somebody of another tenant.
-        RunError: The id is another tenant's.
-        ConflictError: The id is of an instance that somebody else started, or that was started with something else.
+        RunError: The ID is in use by another tenant.
+        ConflictError: An instance with this ID was started by somebody else or with other data.
     """
     principal, served = given.principal, given.served
     person = None if served is None else served_by(served, principal)

@@ -36,7 +36,7 @@ def withdraw(engine: Engine, approval_id: str, by: Principal) -> Steps[Result]:
     Raises:
         InputError: There is no such proposal for their tenant.
         PrincipalError: They neither made it, nor does the instance serve them.
-        ConflictError: It was carried out, turned down or void before, or is being carried out.
+        ConflictError: It was carried out, rejected or voided before, or is being carried out.
     """
     approval, instance = yield from looked_up(engine, approval_id, by)
     if (refused := _why_not(approval, instance, by)) is not None:

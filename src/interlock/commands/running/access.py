@@ -131,7 +131,7 @@ def looked_at(engine: Engine, configurable: Mapping[str, Any], by: Principal) ->
 
     Raises:
         RunError: It is not there, or another tenant's.
-        PrincipalError: They may not.
+        PrincipalError: `by` is not allowed to.
         MissingThreadId: The config names neither a thread nor an instance.
     """
     found = access(engine, configurable, by)
@@ -147,7 +147,7 @@ def refuse_strangers(engine: Engine, instance: Instance, by: Principal) -> Steps
     """Refuse, and record, anyone who may not propose on an instance.
 
     Raises:
-        PrincipalError: They may not.
+        PrincipalError: `by` is not allowed to.
     """
     refused = why_not_run(engine, instance, by)
     if refused is not None:

@@ -37,7 +37,7 @@ def enter(
     Raises:
         RunError: The instance or its thread is another tenant's; or there is nothing to continue with.
         PrincipalError: The workflow serves somebody else.
-        StoreHeld: A backup was restored, and nobody has said yet that work may continue.
+        StoreHeld: A backup was restored, and nobody has confirmed yet that work may continue.
     """
     engine.store.refuse_held()
     if not has_thread(configurable):

@@ -23,34 +23,34 @@ from .settling import Counted, arrive, count, expire, why
 
 
 class DeliveryStatus(StrEnum):
-    """What became of a delivered event."""
+    """What happened to a delivered event."""
 
     TAKEN = "taken"
     """A wait took it."""
     KEPT = "kept"
-    """It came before its wait, which will take it."""
+    """The event came before its wait began. It is kept, and the wait will take it."""
     LATE = "late"
-    """What waited for it has ended, or had it already."""
+    """The wait for it has ended, or has this event already."""
     UNMATCHED = "unmatched"
-    """It fits no workflow; it is in the inbox, and can be delivered again."""
+    """No workflow expects it. It is kept in the inbox, and can be delivered again."""
     FAILED = "failed"
-    """Taking it in raised an error, which is in the inbox with it; it can be delivered again."""
+    """Processing it raised an error, which the inbox keeps with it. It can be delivered again."""
     DUPLICATE = "duplicate"
-    """It was delivered before; nothing was done."""
+    """The same event was delivered before; nothing was done."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What delivering one event to one workflow came to."""
+    """The result of delivering one event to one workflow."""
 
     event_id: str
     workflow: str
     status: DeliveryStatus
     note: str | None = None
     workflow_ids: tuple[str, ...] = ()
-    """The instances whose waits took it."""
+    """The IDs of the instances whose waits took the event."""
     ended: tuple[str, ...] = ()
-    """The waits that it ended."""
+    """The IDs of the waits that it ended."""
 
 
 OVERLAP = 15 * 60 * 1_000_000

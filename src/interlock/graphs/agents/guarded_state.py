@@ -42,18 +42,18 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         async def abulk_update_state(
             self, config: Config, supersteps: Sequence[Sequence[Any]], *, by: Principal | None = None
         ) -> RunnableConfig:
-            """As `bulk_update_state`."""
+            """Asynchronous form of `bulk_update_state`, with the same arguments, result and errors."""
 
     def get_state(self, config: Config, *, subgraphs: bool = False, by: Principal | None = None) -> StateSnapshot:
-        """As LangGraph's.
+        """Return the state of a thread, as LangGraph's `get_state` does.
 
         Args:
-            config: The thread, and a checkpoint of it.
-            subgraphs: Whether to show the states of graphs inside it.
-            by: Who looks; without one it is the application.
+            config: The config of the thread, optionally with a checkpoint.
+            subgraphs: Whether to include the states of subgraphs.
+            by: The principal who looks. Without one, the application itself looks.
 
         Returns:
-            The state; an empty one where there is no such thread, or where it is another tenant's.
+            The state; an empty one if there is no such thread, or if it belongs to another tenant.
 
         Raises:
             PrincipalError: The workflow serves somebody else.
@@ -64,7 +64,7 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
     async def aget_state(
         self, config: Config, *, subgraphs: bool = False, by: Principal | None = None
     ) -> StateSnapshot:
-        """As `get_state`."""
+        """Asynchronous form of `get_state`, with the same arguments, result and errors."""
         by, saver = self._for(config, by), self._asaver(config)
         if not await self.engine.store.database.arun(lambda: self._shows(config, by, saver)):
             return _nothing(config)
@@ -79,10 +79,11 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         limit: int | None = None,
         by: Principal | None = None,
     ) -> Iterator[StateSnapshot]:
-        """As LangGraph's, newest first; nothing where there is no such thread, or where it is another tenant's.
+        """Return the states of a thread, newest first, as LangGraph's `get_state_history` does; none if there is no such thread, or if it
+        belongs to another tenant.
 
         Raises:
-            PrincipalError: The workflow serves somebody else than `by`.
+            PrincipalError: The workflow serves somebody other than `by`.
         """
         if self._shows(config, self._for(config, by), self._saver(config)):
             yield from super().get_state_history(
@@ -98,7 +99,7 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         limit: int | None = None,
         by: Principal | None = None,
     ) -> AsyncIterator[StateSnapshot]:
-        """As `get_state_history`."""
+        """Asynchronous form of `get_state_history`, with the same arguments, result and errors."""
         by, saver = self._for(config, by), self._asaver(config)
         if await self.engine.store.database.arun(lambda: self._shows(config, by, saver)):
             async for one in super().aget_state_history(
@@ -115,12 +116,12 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         *,
         by: Principal | None = None,
     ) -> RunnableConfig:
-        """As LangGraph's, for the messages.
+        """Update the thread as LangGraph's `update_state` does, but only its messages.
 
         Raises:
-            RunError: There is no such instance for the tenant of `by`.
-            PrincipalError: The workflow serves somebody else than `by`.
-            InvalidInput: A workflow channel, or a step as one of the workflow's nodes.
+            RunError: The tenant of `by` has no such instance.
+            PrincipalError: The workflow serves somebody other than `by`.
+            InvalidInput: The update sets a workflow channel, or acts as one of the workflow's nodes.
         """
         return self.bulk_update_state(config, [[StateUpdate(values, as_node, task_id)]], by=by)
 
@@ -133,7 +134,7 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         *,
         by: Principal | None = None,
     ) -> RunnableConfig:
-        """As `update_state`."""
+        """Asynchronous form of `update_state`, with the same arguments, result and errors."""
         return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]], by=by)
 
     def _for(self, config: Config | None, by: Principal | None) -> Principal | None:

@@ -127,7 +127,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         run(self.engine.store, self._begin(state, scope, scope.principal, enters=True))
 
     async def abefore_agent(self, state: Any, runtime: Any) -> None:
-        """As `before_agent`."""
+        """Asynchronous form of `before_agent`, with the same arguments, result and errors."""
         del runtime
         scope = self._scope(asyncio.get_running_loop())
         await arun(self.engine.store, self._begin(state, scope, scope.principal, enters=True))
@@ -148,7 +148,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> Any:
-        """As `wrap_model_call`."""
+        """Asynchronous form of `wrap_model_call`, with the same arguments, result and errors."""
         scope = self._scope(asyncio.get_running_loop())
         if (open_calls := await arun(self.engine.store, self._left_open(request, scope))) is not None:
             return open_calls
@@ -173,7 +173,7 @@ class WorkflowMiddleware(AgentMiddleware[AgentState[Any], Any]):
         return paired(handler(request.override(tool=self._by_name[name].with_body(body))), request)
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: AsyncHandler) -> ToolMessage | Command[Any]:
-        """As `wrap_tool_call`."""
+        """Asynchronous form of `wrap_tool_call`, with the same arguments, result and errors."""
         if self._foreign(request):
             return await handler(request) if (refusal := not_called(request)) is None else refusal
         scope, name = self._scope(asyncio.get_running_loop()), request.tool_call["name"]

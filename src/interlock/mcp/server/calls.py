@@ -221,7 +221,7 @@ async def workflow_instance(workflow: ServedWorkflow, which: str, by: Principal)
 
     Raises:
         RunError: The workflow has none of this id for the tenant of this principal.
-        PrincipalError: It serves somebody else.
+        PrincipalError: The instance serves somebody else.
     """
     if workflow.pinned not in {None, which}:
         raise unknown_instance(which, by)

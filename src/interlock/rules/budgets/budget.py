@@ -15,10 +15,10 @@ _MOST = 10**15
 
 
 class BudgetPer(StrEnum):
-    """What a budget is counted over."""
+    """What a budget counts together."""
 
     TURN = "turn"
-    """One run of the graph: what follows one message of the user."""
+    """One run of the graph, which answers one message of the user."""
     INSTANCE = "instance"
     """One workflow instance."""
     PRINCIPAL = "principal"
@@ -35,20 +35,20 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, init=False)
 class Budget:
-    """How much models may use. `Budget(tokens=200_000, reserve=32_000, per="instance")`, or `Budget(money="5.00", reserve="0.40")`.
+    """A bound on what models may use. `Budget(tokens=200_000, reserve=32_000, per="instance")`, or `Budget(money="5.00", reserve="0.40")`.
 
-    Before each call of a model its reservation is taken from the budget; afterwards what the model says that it used is counted instead. So a
-    call that would pass the bound is not made, and the bound is never passed as long as no call uses more than `reserve`.
+    Before each model call, `reserve` is deducted from the budget. Afterwards the usage that the model reports replaces it. A call for which
+    the budget has no room is not made, so the bound holds as long as no call uses more than `reserve`.
 
     Attributes:
-        name: What it is called in messages and records.
+        name: The name in messages and records.
         unit: Tokens, or money.
-        amount: The bound: tokens, or millionths of money.
-        reserve: The most that one call may use, in the same unit. The context window of the model is certain; a smaller number is
-            enough where the request and the answer are bounded otherwise.
-        per: What it is counted over.
-        every: Seconds of a period at whose beginning the count starts over, by UTC; for ever where it is None.
-        raised_by: The role that may raise it; nobody may where it is None.
+        amount: The bound: in tokens, or in millionths of the currency's unit.
+        reserve: The most that one call may use, in the same unit. The model's context window is always safe; a smaller number suffices if
+            request and answer are bounded in another way.
+        per: What is counted together: a turn, an instance, a principal or a tenant.
+        every: The length of a period in seconds: the count starts over at the beginning of each period, by UTC. None: it never starts over.
+        raised_by: The role that may raise the budget; None if nobody may.
     """
 
     name: str
@@ -102,24 +102,24 @@ class Budget:
             object.__setattr__(self, field, value)
 
     def window(self, now: int) -> int:
-        """When the period began that a moment is in, in microseconds since 1970 UTC; 0 where there are no periods."""
+        """Return the beginning of the period that contains `now`, in microseconds since 1970 UTC; 0 if the budget has no periods."""
         if self.every is None:
             return 0
         length = int(self.every * 1_000_000)
         return now // length * length
 
     def shown(self, amount: int) -> str:
-        """An amount in words."""
+        """Return an amount as text, with its unit."""
         if self.unit is Unit.TOKENS:
             return f"{amount} tokens"
         return f"{Decimal(amount) / MICRO:f}"
 
     def why_spent(self, spent: int, raised: int) -> str | None:
-        """Why one more call would be too much, or None.
+        """Return why there is no room for another call, or None if there is.
 
         Args:
-            spent: What was used, and is reserved for calls in progress.
-            raised: What somebody added to the budget.
+            spent: What was used, plus what is reserved for calls in progress.
+            raised: What was added to the budget.
         """
         if spent + self.reserve <= self.amount + raised:
             return None
@@ -162,12 +162,12 @@ def counted_in(unit: Unit, value: object) -> int:
 
 @dataclass(frozen=True)
 class Price:
-    """What a model costs, for a million tokens.
+    """The price of a model for a million tokens.
 
     Attributes:
-        input: Tokens of the request.
-        output: Tokens of the answer.
-        cached: Tokens of the request that the provider had in its cache; as `input` where it is not given.
+        input: For tokens of the request.
+        output: For tokens of the answer.
+        cached: For tokens of the request that the provider had in its cache; by default as `input`.
     """
 
     input: Decimal | str | int
@@ -179,7 +179,7 @@ class Price:
             counted_in(Unit.MONEY, value)
 
     def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int) -> int:
-        """What a call cost, in millionths, rounded up."""
+        """Return what a call cost, in millionths of the currency's unit, rounded up."""
         cached = min(cached_tokens, input_tokens)
         dear = Decimal(input_tokens - cached) * Decimal(self.input)
         cheap = Decimal(cached) * Decimal(self.input if self.cached is None else self.cached)

@@ -87,7 +87,7 @@ class Held:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Held":
-        """Read what `to_json` gave."""
+        """Parse what `to_json` returned."""
         each = chunks(data.get("words", ""), WIDTH)
         records = Records()
         if "values" in data:

@@ -28,7 +28,7 @@ class TrustedOrigins(Policy):
         accepts: The origins that are accepted.
         arguments: Other origins for some arguments, by `tool:argument`, such as `{"mail.send:cc.*": ["user"]}`.
         otherwise: Whom to ask; None denies.
-        name: What it is called in messages and records.
+        name: The name in messages and records.
 
     Raises:
         ContractError: It is about no tool, or accepts something that is no origin.

@@ -66,7 +66,7 @@ async def list_approvals(
 
 @router.get("/approvals/{approval_id}", operation_id="getApproval")
 async def get_approval(approval_id: ApprovalIdPath, serves: Serves, caller: Calls) -> JsonObject:
-    """One approval as an approver is shown it, with the decisions that were taken on it."""
+    """Return one approval as an approver sees it, with the decisions that were taken on it."""
     graph = await run_in_threadpool(serves.workflows.of_approval, approval_id, caller)
     return await graph.instances.aapproval(approval_id, by=caller.looks_as)
 

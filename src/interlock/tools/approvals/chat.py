@@ -50,9 +50,9 @@ _MOST_WORDS = max(map(len, _PHRASES))
 
 
 def read_answer(text: str) -> bool | None:
-    """Read a plain yes or no, with thanks and please, in several languages; nothing else is either.
+    """Read a plain yes or no in several languages, with or without a please or a thank-you.
 
-    Whatever else is in the message makes it neither: another word, a question mark, a quotation, a yes beside a no.
+    Anything else in the message makes the result None: another word, a question mark, a quotation, a yes together with a no.
 
     Args:
         text: The message as the person wrote it.
@@ -75,14 +75,15 @@ def read_answer(text: str) -> bool | None:
 
 @dataclass(frozen=True)
 class Chat:
-    """How a confirmation is asked in the conversation: the next message of the person served is read as its answer.
+    """Ask for a confirmation in the conversation: the next message of the person served is read as the answer.
 
     Attributes:
-        otherwise: What becomes of the request where the message is neither yes nor no: `"respond"` closes it and tells the model what the
-            person said, `"withdraw"` closes it as withdrawn. The model sees the message either way, and may propose again.
-        together: Whether one answer may be about several requests that wait. Otherwise a yes, where several wait, is about none of them.
-        reader: Reads the message; by default plain answers in several languages, and nothing else.
-        says: Makes the question of what is shown, a mapping such as `{"tool": ..., "arguments": ..., "preview": ...}`.
+        otherwise: What happens to the request if the message is neither yes nor no: `"respond"` closes it and passes the message to the
+            model as the answer, `"withdraw"` closes it as withdrawn. Either way the model sees the message and may propose again.
+        together: Whether one answer may settle several open requests. If False and several are open, a yes settles none of them.
+        reader: Reads the message, and returns True for a yes, False for a no, None otherwise. The default reads plain answers in several
+            languages.
+        says: Builds the question from what is shown, a mapping such as `{"tool": ..., "arguments": ..., "preview": ...}`.
     """
 
     otherwise: Literal["respond", "withdraw"] = "respond"
@@ -97,12 +98,12 @@ class Chat:
             raise ContractError(f"Chat(reader={self.reader!r}): give a function of the message's text.")
 
     def to_json(self) -> JsonObject:
-        """What of it is stored with a request; its functions are in the workflow."""
+        """Return what is stored with a request. The functions are not stored; they are in the workflow."""
         return {"otherwise": self.otherwise, "together": self.together}
 
     @classmethod
     def from_json(cls, data: Any) -> "Chat | None":
-        """Read what `to_json` gave."""
+        """Parse what `to_json` returned."""
         return None if data is None else cls(data["otherwise"], data["together"])
 
 

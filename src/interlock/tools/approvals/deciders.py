@@ -11,7 +11,7 @@ from ..principal import Principal
 
 @dataclass(frozen=True)
 class RoleHolders:
-    """Anyone who has a role: what `by=` of an approval may give instead of people.
+    """Everybody who has a role: a value for `by=` of an approval, in place of IDs.
 
     Attributes:
         role: The role.

@@ -12,13 +12,14 @@ from .deciders import By, by_from_json, by_to_json, check_role, named
 
 @dataclass(frozen=True)
 class Escalate:
-    """When the time is over, ask somebody else.
+    """At the deadline of an approval, ask somebody else.
 
     Attributes:
-        role: The role that may decide from then on. Those who agreed before still count.
-        within: How long it has; as long as those before, without one. A moment or a function as for an approval.
-        then: What follows when that time is over, too.
-        by: The people who may decide from then on, as for an approval; with a role they must have it as well.
+        role: The role that may decide from then on. Earlier agreements still count.
+        within: How long the escalated request stays open; by default as long as before. It may be a moment or a function, as for an
+            approval.
+        then: What happens when that deadline passes as well.
+        by: The people who may decide from then on, as for an approval. Together with `role`, they must have that role as well.
     """
 
     role: str | None = None
@@ -36,12 +37,12 @@ class Escalate:
 
 @dataclass(frozen=True)
 class TakeEdge:
-    """When the time is over, take another edge out of the state: carry out its tool, on behalf of who proposed.
+    """At the deadline of an approval, take another edge out of the state: its tool is called on behalf of the proposer.
 
     Attributes:
         tool: The canonical name of the tool, such as `"case.park"`.
-        arguments: What it is called with, as on the wire; without any, those of the call that waited, as far as the
-            tool knows them.
+        arguments: The arguments, as on the wire. By default those of the call that waited, as far as the tool has parameters of these
+            names.
     """
 
     tool: str

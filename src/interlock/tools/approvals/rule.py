@@ -19,7 +19,7 @@ from .standing_in import represented_by
 
 
 class DecisionKind(StrEnum):
-    """What a person can decide about a proposal."""
+    """What a person can decide about a proposal: approve, edit, reject, or respond."""
 
     APPROVE = "approve"
     """Run it exactly as shown."""
@@ -32,7 +32,7 @@ class DecisionKind(StrEnum):
 
     @property
     def agrees(self) -> bool:
-        """Whether the command may run on it."""
+        """Whether the call may run on this decision."""
         return self in {DecisionKind.APPROVE, DecisionKind.EDIT}
 
 
@@ -45,16 +45,15 @@ class Decision:
     """One person's decision on one approval."""
 
     kind: DecisionKind
-    """What they decided; a plain text, such as `"approve"`, is taken as well."""
+    """The kind of the decision; a text, such as `"approve"`, is taken as well."""
     arguments: JsonObject | None = None
-    """The arguments to run with, for an edit."""
+    """For an edit: the arguments to run with, as on the wire."""
     message: str | None = None
-    """Why, for anyone who reads the record, and for the model."""
+    """The reason, for the record and for the model."""
     values: JsonObject | None = None
-    """What the person states of the arguments that only they may state, by their names on the wire; for an approval."""
+    """For an approval: the values of the parameters that only the approver fills in (`FromDecision`), by name on the wire."""
     seen: JsonObject | None = None
-    """The arguments that the person was shown, where whoever hands the decision on knows them. A decision on anything
-    else than what would run is declined."""
+    """The arguments that the person was shown, if the caller knows them. The decision is declined if other arguments would run."""
 
     if TYPE_CHECKING:
 
@@ -83,26 +82,28 @@ class Approval:
     """The rule of an edge or a policy that asks a person before a tool runs.
 
     Attributes:
-        role: The role that may decide; without one, anybody but the requester.
-        by: The people who may decide: the id of one, several, or `RoleHolders(role)`; or a function of the view that gives them when the
-            request is made. With `role=` they must have that role as well.
-        count: How many different people must agree, all to the same arguments.
-        within: How long the request stays open, such as `"24h"`, `"30m"`, `"2d"` or a timedelta, or the moment at which it is over; or a
-            function of the view that gives either when the request is made. Without one, for ever. A duration of a later stage counts
-            from when that stage is asked.
-        edit: Whether arguments may be edited, or the names (as on the wire) of those that may.
-        when: Ask only when this holds for the arguments (named parameters of the tool); always without one.
+        role: The role that may decide. Without a role, anybody except the requester may.
+        by: The people who may decide: one ID, several IDs, or `RoleHolders(role)`; or a function of the view that returns one of these when
+            the request is made. Together with `role=`, these people must have that role as well.
+        count: How many different people must agree to the same arguments.
+        within: How long the request stays open: a duration such as `"24h"`, `"30m"`, `"2d"` or a timedelta; or the moment when it expires;
+            or a function of the view that returns either when the request is made. By default it never expires. In a later stage, a
+            duration counts from the moment when that stage is asked.
+        edit: Whether the approver may edit the arguments; or the names, as on the wire, of the arguments that may be edited.
+        when: A condition over the arguments, which it takes by their parameter names: a person is asked only if it returns True. By default
+            a person is always asked.
         confirmation: Ask the person served, who decides on their own request, instead of another person.
-        strict: Void the approval whenever the instance's revision moved, and not only when what was shown differs.
-        on_expiry: What follows the deadline: `"reject"`, `Escalate(role)` (or, in short, `"escalate:ROLE"`), or
+        strict: Void the approval whenever the instance's revision has changed, and not only when something that was shown has changed.
+        on_expiry: What happens at the deadline: `"reject"`, `Escalate(role)` (or, in short, `"escalate:ROLE"`), or
             `TakeEdge(tool)`.
-        then: The rule of who is asked next, once these have agreed. They see the same call, and cannot edit it.
-        chat: Ask in the conversation, and read the next message of the person served as the answer; for confirmations.
-        remind: After how long those who are asked are reminded, and again each time as long passes: a duration such as `"4h"`.
-        reassign: The role that may give an open request to other people; anyone who may decide on it themselves may do so as well.
-        from_case: Which parts a function of the view gave, set when it was asked.
-        named: Take only answers that say what they are about: under the approval's or the interrupt's id, or with the
-            call that was shown. A bare yes that comes a second time is otherwise an answer to whatever waits then.
+        then: The rule of the next stage, which is asked once the people of this stage have agreed. They see the same call and cannot edit
+            it.
+        chat: Ask in the conversation, and read the next message of the person served as the answer; for confirmations only.
+        remind: The interval at which the people who are asked are reminded: a duration such as `"4h"`.
+        reassign: The role that may assign an open request to other people. Anyone who may decide on the request may do so as well.
+        from_case: The names of the parts that a function of the view supplied; set when the request is made.
+        named: Accept only an answer that names its request: by the approval's or the interrupt's ID, or with the call that was shown.
+            Otherwise a plain yes that arrives twice also answers the next request.
     """
 
     role: str | None = None
@@ -172,15 +173,15 @@ class Approval:
 
     @property
     def seconds(self) -> float | None:
-        """How long a request stays open, where that is a duration and known."""
+        """How long a request stays open, in seconds; None unless `within` is a known duration."""
         return seconds_of(self.within)
 
     def due(self, now: int) -> int | None:
-        """When a request that is made now is over, in microseconds since 1970 UTC; None for never."""
+        """Return when a request that is made now expires, in microseconds since 1970 UTC; None for never."""
         return due(self.within, now)
 
     def reminder(self, now: int) -> int | None:
-        """When those who are asked now are reminded, in microseconds since 1970 UTC; None for never."""
+        """Return when the people who are asked now are reminded, in microseconds since 1970 UTC; None for never."""
         return None if self.remind is None else now + int(duration(self.remind) * 1_000_000)
 
     @property
@@ -196,15 +197,17 @@ class Approval:
 
     @property
     def stages(self) -> tuple["Approval", ...]:
-        """This rule and those after it."""
+        """This rule and the rules of the stages after it, in order."""
         return (self,) if self.then is None else (self, *self.then.stages)
 
     def escalated(self, to: Escalate) -> "Approval":
-        """The rule once the deadline has passed to another role."""
+        """Return the rule that applies after an escalation."""
         return replace(self, role=to.role, by=to.by, within=to.within or self.within, on_expiry=to.then)
 
     def followed_by(self, other: "Approval") -> "Approval":
-        """This rule, and then another one, unless it is among them already: what an edge and a policy both ask for."""
+        """Return this rule with another one as its last stage, unless it is one of the stages already: for an edge and a policy that both
+        require an approval.
+        """
         wanted = replace(other, when=None, then=None).to_json()
         if any(replace(stage, then=None).to_json() == wanted for stage in self.stages):
             return self if other.then is None else self.followed_by(other.then)
@@ -212,7 +215,7 @@ class Approval:
         return replace(self, then=rest)
 
     def to_json(self) -> JsonObject:
-        """The rule as it is stored with a request; the condition `when` is not part of it, for it was met."""
+        """Return the rule as it is stored with a request. The condition `when` is left out, because it was met."""
         return {
             "role": self.role,
             "count": self.count,
@@ -232,7 +235,7 @@ class Approval:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Approval":
-        """Read what `to_json` gave."""
+        """Parse what `to_json` returned."""
         edit = data["edit"]
         return cls(
             role=data["role"],
@@ -263,18 +266,17 @@ class Approval:
         acts_for: Collection[str] = (),
         represented: Collection[str] = (),
     ) -> str | None:
-        """Why a principal may not take a decision, or None when they may.
+        """Return why a principal may not take a decision, or None if they may.
 
         Args:
-            requester: Whose run proposed the call.
-            by: Who decides.
-            kind: What they decide.
-            served: The id of the person whom the instance serves; None where that is nobody in particular, and then whoever
-                requested confirms.
-            earlier: The ids of those who already agreed to what would run now, of those who are asked at this stage.
-            stages: The same for each stage before this one.
-            acts_for: The ids of those whose delegate they are now.
-            represented: The ids of those on whose behalf a delegate agreed.
+            requester: The principal whose run proposed the call.
+            by: The principal who decides.
+            kind: The kind of the decision.
+            served: The ID of the person served; None if the instance serves nobody in particular, and then the requester confirms.
+            earlier: The IDs of the people who have already agreed, in this stage, to the arguments that would run.
+            stages: The same IDs for each earlier stage.
+            acts_for: The IDs of the people whose delegate `by` is at present.
+            represented: The IDs of the people on whose behalf a delegate has agreed.
         """
         if by.tenant != requester.tenant:
             return "it belongs to another tenant"
@@ -306,14 +308,14 @@ class Approval:
         acts_for: Collection[str],
         taken: Collection[str],
     ) -> str | None:
-        """The person on whose behalf somebody decides who is not named themselves; None for nobody.
+        """Return the ID of the person on whose behalf `by` decides, where the rule does not name `by` directly; None if there is nobody.
 
         Args:
-            requester: Whose run proposed the call.
-            by: Who decides.
-            served: The id of the person whom the instance serves.
-            acts_for: The ids of those whose delegate they are now.
-            taken: The ids of those who agreed, or on whose behalf somebody did.
+            requester: The principal whose run proposed the call.
+            by: The principal who decides.
+            served: The ID of the person whom the instance serves.
+            acts_for: The IDs of the people whose delegate `by` is at present.
+            taken: The IDs of the people who have agreed, or on whose behalf somebody has.
         """
         confirms = {served} if served is not None and any(stage.confirmation for stage in self.stages) else set()
         return represented_by(self.by, by, acts_for=acts_for, taken=taken, barred={requester.id, *confirms})
@@ -347,7 +349,7 @@ class Approval:
         return None
 
     def may_edit(self, shown: Mapping[str, Any], edited: Mapping[str, Any]) -> str | None:
-        """Why an edit of the arguments is not allowed, or None when it is."""
+        """Return why an edit of the arguments is not allowed, or None if it is."""
         if self.edit is True:
             return None
         allowed: frozenset[str] = frozenset() if isinstance(self.edit, bool) else frozenset(self.edit)
@@ -372,7 +374,11 @@ def Confirmation(  # noqa: N802 -- it reads as a kind of Approval where workflow
     chat: Chat | bool = False,
     remind: str | dt.timedelta | None = None,
 ) -> Approval:
-    """An approval that the person served gives on their own request; with `chat=` by their next message in the conversation."""
+    """Create the rule for a confirmation: the person served decides on their own request; with `chat=`, by their next message in the
+    conversation.
+
+    The arguments are those of `Approval`.
+    """
     asked = Chat() if chat is True else (chat or None)
     return Approval(
         confirmation=True,

@@ -13,7 +13,7 @@ def represented_by(
 
     Args:
         people: Whom the rule names.
-        by: Who decides.
+        by: The principal who decides.
         acts_for: Those whose delegate they are now.
         taken: Those who agreed already, or on whose behalf somebody did: nobody agrees twice by another's hand.
         barred: Those who may not decide themselves: what they may not do, their delegate may not do either.

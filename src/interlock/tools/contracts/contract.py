@@ -38,49 +38,50 @@ R = TypeVar("R", default=Any)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ToolContract(Generic[P, R]):
-    """What a tool is called, takes, returns and may do, and the function that does it.
+    """The contract of a tool: its name, input, output and effect, and the function that executes it.
 
-    Made by the decorators `read`, `command` and `event`. Calling it calls the function, with nothing in between.
+    The decorators `read`, `command` and `event` create contracts. Calling a contract calls the function directly, without gate, approval or
+    record.
     """
 
     name: str
-    """Canonical, with dots: ``case.assign``."""
+    """The canonical name, with dots: ``case.assign``."""
     version: int
     kind: ToolKind
     effect: Effect | None
-    """Where the effect lands; None for a read, which has none."""
+    """Where the effect happens; None for a read."""
     description: str
-    """What the model is told."""
+    """The description for the model."""
     input_model: type[BaseModel] | None
-    """Its fields are the arguments: snake_case in Python, camelCase on the wire. None where they are known by a JSON Schema."""
+    """The model of the arguments: snake_case in Python, camelCase on the wire. None if a JSON Schema describes them instead."""
     output_type: Any
-    """What the function returns."""
+    """The type that the function returns."""
     annotations: ToolAnnotations
     wire_name: str
-    """What the model calls it by: ``case_assign``."""
+    """The name that the model uses: ``case_assign``."""
     answers: Answers | None = None
-    """What the model is told back; None where the workflow says it."""
+    """The form of the answer to the model; None if the workflow decides."""
     check: Callable[..., Any] | None = None
     preview: Callable[..., Any] | None = None
     undo: Any = None
-    """What undoes it when its instance is cancelled: an `Undo`; False where nothing has to be, None where nobody said."""
+    """What undoes a call when its instance is cancelled: an `Undo`; False if nothing has to be undone; None if that is not specified."""
     sensitive: frozenset[str] = frozenset()
-    """Names on the wire of fields that are redacted before anything is written down."""
+    """The names, on the wire, of fields that are redacted before anything is stored."""
     retry: RetryPolicy | None = None
     timeout: float | None = None
     """Seconds that one attempt may take."""
     return_direct: bool = False
-    """Whether what it answers ends the turn, and no model is asked to put it into words; LangChain's word for it."""
+    """Whether the answer ends the turn without another model call; as `return_direct` of LangChain's tools."""
     is_marked_destructive: bool = False
-    """Whether its author said that it is destructive, and not only MCP's default for what is not said."""
+    """Whether its author declared it destructive. MCP's default for a missing hint does not count."""
     trusts_markers: bool = True
-    """Whether `id` and `own` in a published JSON Schema of its output are believed."""
+    """Whether the markers `id` and `own` in the published JSON Schema of its output are trusted."""
     is_async: bool = False
-    """Whether there is no other than an asynchronous function."""
+    """Whether the only function is asynchronous."""
     takes_context: bool = False
     function: Callable[P, R]
     coroutine: Callable[..., Any] | None = None
-    """The asynchronous function, where there is one beside `function`."""
+    """The asynchronous function, if there is one in addition to `function`."""
 
     _input: Input = field(repr=False)
     _output: TypeAdapter[Any] = field(repr=False)
@@ -110,14 +111,14 @@ class ToolContract(Generic[P, R]):
     # Arguments
 
     def bind(self, arguments: object) -> Bound:
-        """Read the arguments of a call, and fix what is judged, shown, stored and run: one thing, in two forms.
+        """Validate the arguments of a call, and fix the value that is judged, shown, stored and run.
 
-        They are validated against the schema that is offered, read, and written down in full. What was written down is read
-        again, and must be the same: else an approver would be shown what does not run.
+        The arguments are validated against the offered schema, parsed, and serialized in full. Parsing the serialized form must give the
+        same value; otherwise an approver could see something other than what runs.
 
         Raises:
-            InvalidArguments: They do not fit, with each field named as it is on the wire; or they cannot be kept, or not
-                be written down as they would run.
+            InvalidArguments: The arguments do not fit (each field is named as on the wire), cannot be stored, or do not survive
+                serialization.
         """
         try:
             return self._bound(arguments)[1]
@@ -128,13 +129,13 @@ class ToolContract(Generic[P, R]):
         raise masked  # without its cause, which quotes them as well
 
     def complete(self, arguments: JsonObject, *, before: JsonObject | None = None) -> JsonObject:
-        """Give arguments in full, with the defaults that differ each time fixed: for a proposal, when it is made.
+        """Return the arguments of a new proposal in full, with defaults that differ each time fixed to one value.
 
-        Arguments that do not fit are given as they are; the gate says what is wrong with them.
+        Invalid arguments are returned unchanged; the gate then reports what is wrong with them.
 
         Args:
-            arguments: As they were proposed.
-            before: What the same call was completed to before, where it was: its defaults that differ each time are taken.
+            arguments: The proposed arguments.
+            before: The completed arguments of the same call, if it was proposed before: variable defaults are taken from there.
         """
         if any(name in arguments for field in self.supplied_fields for name in (field.name, field.parameter)):
             return arguments
@@ -144,15 +145,15 @@ class ToolContract(Generic[P, R]):
             return arguments
 
     def bind_again(self, arguments: object, before: JsonObject) -> Bound:
-        """As `bind`, for a call that was made before: its defaults that differ each time are taken, where they are on record, and what the
-        application supplied then.
+        """Validate the arguments of a repeated call as `bind` does, with the recorded values of variable defaults and of arguments that the
+        application supplied.
 
         Args:
-            arguments: As they were proposed again.
-            before: What is on record of the call's canonical arguments.
+            arguments: The arguments of the repeated proposal.
+            before: The recorded canonical arguments of the call.
 
         Raises:
-            InvalidArguments: As `bind`.
+            InvalidArguments: As for `bind`.
         """
         bound = self._bind_again(arguments, before)
         return self.bound_with(bound, on_record(self.supplied_fields, before, given=bound.canonical))
@@ -160,10 +161,10 @@ class ToolContract(Generic[P, R]):
     def bound_with(
         self, bound: Bound, supplied: JsonObject, problem: Callable[[InvalidArguments], Exception] | None = None
     ) -> Bound:
-        """A call with what the application supplies; its fingerprint is of what was proposed.
+        """Return a call with the arguments that the application supplies. Its fingerprint remains that of the proposal.
 
         Raises:
-            InvalidArguments: It does not fit; or what `problem` makes of that.
+            InvalidArguments: A supplied value does not fit; or the error that `problem` makes of it.
         """
         if not supplied:
             return bound
@@ -173,7 +174,7 @@ class ToolContract(Generic[P, R]):
             raise (error if problem is None else problem(error)) from error
 
     def without_supplied(self, arguments: JsonObject) -> JsonObject:
-        """Canonical arguments without those that the application supplies: what was proposed of a call."""
+        """Return the proposed part of canonical arguments, without those that the application supplies."""
         names = {field.name for field in self.supplied_fields}
         return {name: value for name, value in arguments.items() if name not in names} if names else arguments
 
@@ -188,7 +189,7 @@ class ToolContract(Generic[P, R]):
         return replace(refound, fingerprint=self._fingerprint(first, refound.canonical))
 
     def remembers(self, bound: Bound) -> bool:
-        """Whether all that a call runs with is known from its record: nothing sensitive was supplied to it or differs each time."""
+        """Whether the record of a call has all of its arguments: none of them is a sensitive value that was supplied or differs each time."""
         if any(field.is_sensitive(self.sensitive) for field in self.supplied_fields):
             return False
         return bound.fingerprint == self.fingerprint_of(bound.canonical)
@@ -217,15 +218,15 @@ class ToolContract(Generic[P, R]):
         return self.fingerprint_of(cast("JsonObject", given))
 
     def parse(self, arguments: object) -> Any:
-        """Read the arguments of a call, as `bind` does: camelCase, or snake_case; strict as far as JSON goes.
+        """Parse the arguments of a call, with names in camelCase or snake_case, strictly within the limits of JSON.
 
         Raises:
-            InvalidArguments: As `bind`.
+            InvalidArguments: As for `bind`.
         """
         return self.bind(arguments).parsed
 
     def canonical_arguments(self, arguments: Any) -> JsonObject:
-        """Give arguments as they are on the wire, without the optional ones that are None. `parse` reads them back."""
+        """Return arguments with their names on the wire, without optional ones that are None. `parse` reads them."""
         return self._input.canonical(arguments)
 
     def _written(self, parsed: Any) -> JsonObject:
@@ -239,28 +240,28 @@ class ToolContract(Generic[P, R]):
         return canonical
 
     def fingerprint(self, arguments: Any) -> str:
-        """Digest what was proposed: tool, version and canonical arguments, without those that the application supplies."""
+        """Return a digest of a proposal: tool, version and canonical arguments, without those that the application supplies."""
         return self.fingerprint_of(self.canonical_arguments(arguments))
 
     def fingerprint_of(self, canonical: JsonObject) -> str:
-        """As `fingerprint`, of canonical arguments."""
+        """Return the digest of `fingerprint` for canonical arguments."""
         return digest({"tool": self.name, "version": self.version, "arguments": self.without_supplied(canonical)})
 
     def call(self, arguments: Any, ctx: ToolContext | None = None) -> Any:
-        """Call the function; what an async one gives is to be awaited.
+        """Call the function. Await the result of an async one.
 
         Raises:
-            ContextError: the function takes a context and there is none.
+            ContextError: The function takes a context, and there is none.
         """
         return cast("Callable[..., Any]", self.function)(**self._keywords(arguments, ctx))
 
     @property
     def runs_async(self) -> bool:
-        """Whether there is an asynchronous function: the only one, or one beside that which is not."""
+        """Whether there is an asynchronous function, alone or in addition to a synchronous one."""
         return self.is_async or self.coroutine is not None
 
     async def acall(self, arguments: Any, ctx: ToolContext | None = None) -> Any:
-        """As `call`, by the asynchronous function where there is one."""
+        """Asynchronous form of `call`: uses the asynchronous function if there is one."""
         if not self.runs_async:
             return self.call(arguments, ctx)
         function = cast("Callable[..., Any]", self.coroutine or self.function)
@@ -277,22 +278,22 @@ class ToolContract(Generic[P, R]):
     def call_predicate(
         self, function: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None, view: Any = None
     ) -> str | None:
-        """Ask a check whether it holds: None when it does, otherwise the reason why not.
+        """Evaluate a check: return None if it holds, otherwise the reason why not.
 
         Raises:
-            ContractError: it asks for something that the tool does not have.
-            RuleError: it raised, or answers neither True nor False nor a reason.
-            Refused: it said no by raising it.
+            ContractError: The check takes a parameter that the tool does not have.
+            RuleError: It raised, or returned neither True nor False nor a reason.
+            Refused: It said no by raising this.
         """
         return self._predicate(function, CHECK).reason(looked_at(self._input.values(arguments), arguments), ctx, view)
 
     def meets(
         self, condition: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None, view: Any = None
     ) -> bool:
-        """Ask the condition of an approval whether it holds.
+        """Evaluate the condition of an approval.
 
         Args:
-            condition: Takes parameters of the tool, the context, or the view that guards are given.
+            condition: The function. It takes parameters of the tool, the context, or the view that guards receive.
             arguments: Of the call.
             ctx: The context.
             view: The view.
@@ -306,23 +307,23 @@ class ToolContract(Generic[P, R]):
         )
 
     def label_of(self, function: Callable[..., Any], role: str) -> str:
-        """What a check, preview or condition is called in messages."""
+        """The name of a check, preview or condition in messages."""
         return self._predicate(function, role).label
 
     def check_predicate(self, function: Callable[..., Any], role: str) -> None:
-        """See that a function of the tool's parameters could be asked.
+        """Check the parameters of a check, preview or condition.
 
         Raises:
-            ContractError: it asks for something that the tool does not have.
+            ContractError: It takes a parameter that the tool does not have.
         """
         self._predicate(function, role)
 
     def failed_check(self, arguments: Any, ctx: ToolContext | None = None) -> str | None:
-        """Ask the contract's own check: None when it holds or there is none, otherwise the reason why not."""
+        """Evaluate the contract's own check: return None if it holds or there is none, otherwise the reason why not."""
         return None if self.check is None else self.call_predicate(self.check, arguments, ctx)
 
     def show_preview(self, arguments: Any, ctx: ToolContext | None = None, view: Any = None) -> JSON:
-        """Give what the contract's preview shows of the call, as JSON data; None where it has none."""
+        """Return the contract's preview of the call as JSON data; None if it has no preview."""
         if self.preview is None:
             return None
         shown = self._predicate(self.preview, PREVIEW)(looked_at(self._input.values(arguments), arguments), ctx, view)
@@ -331,46 +332,46 @@ class ToolContract(Generic[P, R]):
     def supply(
         self, function: Callable[..., Any], arguments: Any, ctx: ToolContext | None = None, view: Any = None
     ) -> Any:
-        """Ask the application's function for the value of an argument.
+        """Call the application's function for the value of an argument.
 
         Raises:
-            RuleError: it raised.
-            Refused: it said no by raising it.
+            RuleError: It raised.
+            Refused: It said no by raising this.
         """
         return self._predicate(function, SUPPLIER)(looked_at(self._input.values(arguments), arguments), ctx, view)
 
     def dump_output(self, value: Any, *, longest: int = LONGEST) -> JSON:
-        """Check what the function returned against the contract, and give it as it is on the wire.
+        """Validate the function's result against the contract, and return it as JSON data, as on the wire.
 
         Args:
             value: What the function returned.
-            longest: How many characters it may have as JSON text, about.
+            longest: The approximate limit of its length, in characters of JSON text.
 
         Raises:
-            InvalidOutput: it is not what the contract promises, or cannot be kept and read back as it is.
+            InvalidOutput: The result does not match the contract, or cannot be stored and read back unchanged.
         """
         return checked_output(self.name, self._output, value, longest)
 
     def redacted(self, value: JSON) -> JSON:
-        """Give arguments or output, as JSON data, without what is sensitive in them."""
+        """Return arguments or an output, as JSON data, with sensitive values masked."""
         return redact(value, self.sensitive)
 
     # On the wire
 
     def input_schema(self) -> dict[str, Any]:
-        """Give the JSON Schema of the arguments as the contract prints it: without what goes without saying."""
+        """Return the JSON Schema of the arguments in its published form, without titles and redundant keywords."""
         return copy.deepcopy(self._input.printed())
 
     def offered_schema(self) -> dict[str, Any]:
-        """Give the JSON Schema of the arguments as a model is offered it, and as it is enforced."""
+        """Return the JSON Schema of the arguments as the model receives it and as it is enforced."""
         return copy.deepcopy(self._input.schema())
 
     def output_schema(self) -> dict[str, Any]:
-        """Give the JSON Schema of the output."""
+        """Return the JSON Schema of the output."""
         return copy.deepcopy(self._output_schema)
 
     def to_wire(self) -> ContractShape:
-        """Give the contract as it is on the wire."""
+        """Return the contract in its published form, as on the wire."""
         return ContractShape(
             name=self.name,
             version=self.version,
@@ -382,14 +383,14 @@ class ToolContract(Generic[P, R]):
         )
 
     def tool_definition(self, *, use_wire_name: bool = True) -> dict[str, Any]:
-        """Give the contract in the form that chat models' `bind_tools` takes."""
+        """Return the tool definition that `bind_tools` of chat models accepts."""
         name = self.wire_name if use_wire_name else self.name
         described = {"name": name, "description": self.description, "parameters": self.offered_schema()}
         return {"type": "function", "function": described}
 
     @cached_property
     def definition_digest(self) -> str:
-        """A digest of all that is published of the tool, its description included: for locks and reports."""
+        """A digest of everything that is published about the tool, including its description: for lock files and reports."""
         return digest(
             {
                 "name": self.name,
@@ -404,25 +405,25 @@ class ToolContract(Generic[P, R]):
 
     @cached_property
     def binding_digest(self) -> str:
-        """A digest of what a decision on a call rests on: name, version, effect and input schema, without titles and descriptions.
+        """A digest of the parts on which decisions depend: name, version, effect and input schema, without titles and descriptions.
 
-        It stays the same when a docstring is fixed. A workflow's fingerprint and its approvals hold it.
+        Correcting a docstring does not change it. A workflow's fingerprint and its approvals contain it.
         """
         schema, decided, supplied = self._input.schema(), self.decision_fields, self.supplied_fields
         return binding_digest(self.name, self.version, self.effect, schema, decided=decided, supplied=supplied)
 
     @property
     def decision_fields(self) -> tuple[DecisionField, ...]:
-        """The arguments that only the one who decides on a call states, and that no model is offered."""
+        """The arguments that only the approver fills in. They are not offered to models."""
         return getattr(self._input, "decided", ())
 
     @property
     def supplied_fields(self) -> tuple[SuppliedField, ...]:
-        """The arguments that only the application supplies, and that no model is offered."""
+        """The arguments that only the application supplies. They are not offered to models."""
         return getattr(self._input, "supplied", ())
 
     def as_tool(self) -> "StructuredTool":
-        """Make a plain LangChain tool of the contract, without gate, approval or record; see `interlock.tools.langchain`."""
+        """Return the contract as a plain LangChain tool, without gate, approval or record; see `interlock.tools.langchain`."""
         from ..langchain import as_tool  # noqa: PLC0415 -- LangChain is imported when it is used
 
         return as_tool(self)

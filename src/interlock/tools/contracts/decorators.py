@@ -53,33 +53,32 @@ def read(
     wire_name: str | None = None,
     answers: Answers | AnswersName | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
-    """Define a tool that changes no business data.
+    """Decorate a function as a read: a tool that changes no business data.
 
     Args:
-        name: Canonical: lower-case words joined by dots.
-        version: A positive integer; a change that would break callers is a new one.
-        description: For the model, as it is; by default the docstring, less what it says of single parameters: that becomes
-            the descriptions of the parameters.
-        check: A predicate over arguments and the system of record. It takes any of the tool's parameters by name, and
-            ``ctx: ToolContext``, and returns True, or False or the reason why not. It decides at the gate.
-        preview: A function of the same parameters that shows an approver what the call would change.
-        retry: How an attempt that failed is repeated; without it there is one attempt. What the tool refuses
-            (`Refused`) is not repeated.
-        timeout: How long one attempt may take, in seconds or as a timedelta. A body that is not async cannot be stopped:
-            it is left behind in its own thread.
-        sensitive: Names of arguments, or of fields of the output, that are redacted before anything is written down.
-        annotations: Hints that replace those that follow from kind and effect.
-        input_model: A pydantic model in place of the one that is made from the parameters. The function takes an
-            instance of it, or its fields.
-        extra: What becomes of arguments that the tool does not know: "forbid" refuses the call, "ignore" leaves them out, "allow" hands
-            them on to a function that takes a whole model. By default as the pydantic model says, and "forbid" where nothing says it.
+        name: The canonical name: lower-case words joined by dots, such as `"case.assign"`.
+        version: A positive integer. Increase it for a change that breaks callers.
+        description: The description for the model. By default the docstring, whose section `Args:` becomes the descriptions of the
+            parameters.
+        check: A function of the arguments and the system of record that decides at the gate. It takes any of the tool's parameters by name,
+            and ``ctx: ToolContext``; it returns True, or False or the reason why not.
+        preview: A function of the same parameters. It returns what an approver is shown of the change, as JSON data.
+        retry: How a failed attempt is repeated; by default it is not. A call that the tool refuses (`Refused`) is never repeated.
+        timeout: The time limit of one attempt, in seconds or as a timedelta. A synchronous body cannot be stopped; it keeps running in its
+            own thread.
+        sensitive: The names of arguments, or of output fields, that are redacted before anything is stored.
+        annotations: MCP annotations that replace those derived from kind and effect.
+        input_model: A pydantic model in place of the one that is derived from the parameters. The function takes an instance of it, or its
+            fields.
+        extra: How unknown arguments are treated: "forbid" denies the call, "ignore" drops them, "allow" passes them to a function that
+            takes a whole model. By default the pydantic model decides, and otherwise "forbid".
         output_model: A type in place of the return annotation.
-        wire_name: What the model calls the tool by; by default the name with underscores for dots.
-        answers: What the model is told back: the whole result (`"envelope"`), or the output as it is (`"plain"`). By default as
-            the workflow says.
+        wire_name: The name that the model uses; by default the name with underscores in place of dots.
+        answers: What the model receives as the answer: the whole result (`"envelope"`), or only the output (`"plain"`). By default the
+            workflow's setting.
 
     Raises:
-        ContractError: the contract is unclear; the message says how to fix it.
+        ContractError: The contract is incomplete or contradictory; the message says how to fix it.
     """
     return _decorator(locals(), ToolKind.READ, None)
 
@@ -103,18 +102,18 @@ def command(
     wire_name: str | None = None,
     answers: Answers | AnswersName | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
-    """Define a tool that moves a process forward.
+    """Decorate a function as a command: a tool that moves a process forward.
 
     Args:
-        name: Canonical: lower-case words joined by dots.
-        version: A positive integer; a change that would break callers is a new one.
-        effect: Where its effect lands: ``transactional`` when all it does goes through ``ctx.session``, ``idempotent``
-            when it is outside and safe to repeat under ``ctx.idempotency_key``, ``at_most_once`` otherwise.
-        description: See `read`, as for everything below that is not explained.
-        check: Read at the gate, and again inside the transaction.
+        name: The canonical name: lower-case words joined by dots, such as `"case.assign"`.
+        version: A positive integer. Increase it for a change that breaks callers.
+        effect: Where the effect happens: ``transactional`` if all of it goes through ``ctx.session``; ``idempotent`` if it is outside the
+            database and safe to repeat under ``ctx.idempotency_key``; ``at_most_once`` otherwise.
+        description: See `read`.
+        check: See `read`. It is evaluated at the gate, and again inside the transaction.
         preview: See `read`.
-        undo: The command that undoes it, or `Undo(command, arguments)`: what a cancel of its instance runs. False: nothing is to undo.
-        retry: How an attempt is repeated; not for ``at_most_once``.
+        undo: The command that undoes a call when its instance is cancelled, or `Undo(command, arguments)`. False: nothing has to be undone.
+        retry: How a failed attempt is repeated; not for ``at_most_once``.
         timeout: See `read`.
         sensitive: See `read`.
         annotations: See `read`.
@@ -122,10 +121,10 @@ def command(
         extra: See `read`.
         output_model: See `read`.
         wire_name: See `read`.
-        answers: See `read`. A result that moves the workflow on is always told whole.
+        answers: See `read`. A result that changes the state is always sent whole.
 
     Raises:
-        ContractError: the contract is unclear; the message says how to fix it.
+        ContractError: The contract is incomplete or contradictory; the message says how to fix it.
     """
     return _decorator(locals(), ToolKind.COMMAND, effect)
 
@@ -145,13 +144,12 @@ def event(
     wire_name: str | None = None,
     answers: Answers | AnswersName | None = None,
 ) -> Callable[[Callable[P, R]], ToolContract[P, R]]:
-    """Define a tool that states an intent: its function returns an `Event`, which is emitted in the transition's
-    transaction.
+    """Decorate a function as an event tool: it states an intent by returning an `Event`, which is emitted in the transition's transaction.
 
-    It takes what `read` takes.
+    The arguments are those of `read`, except `retry` and `timeout`.
 
     Raises:
-        ContractError: the contract is unclear; the message says how to fix it.
+        ContractError: The contract is incomplete or contradictory; the message says how to fix it.
     """
     return _decorator(locals(), ToolKind.EVENT, Effect.TRANSACTIONAL)
 

@@ -124,37 +124,38 @@ def contract_from_schema(
     annotations: ToolAnnotations | Mapping[str, bool] | None = None,
     trust_markers: bool = False,
 ) -> ToolContract:
-    """Make a contract of a tool that is known by its JSON Schema: what is published is offered, enforced, shown and run.
+    """Create the contract of a tool that is described by a JSON Schema.
 
-    The schema reaches the model as it is. Arguments are validated against it when a call is proposed; they are run as they were given,
-    and what was left out stays out. `format` is not asserted, as the standard has it.
+    The model receives the schema unchanged. The arguments of a proposal are validated against it, and run as they were given, without
+    adding defaults. `format` is not asserted, which is the standard's default.
 
     Args:
-        name: What the tool is called. Where that is no canonical name (``resolve-library-id``), one is made of it
-            (``resolve_library_id``), and the model continues calling the tool by its own where every provider takes it.
-        input_schema: JSON Schema of the arguments, draft 2020-12 unless its ``$schema`` names an older one. References stay within it.
-        call: Does it, and returns what JSON can say. A function of one parameter is given the arguments as a dict; one that
-            takes keywords (``**arguments``, or several parameters) each by its name. It may take ``ctx: ToolContext``
-            beside them (``ctx: ToolContext | None = None`` where it can do without one), and may be async.
-        coroutine: Does the same in an asynchronous run, where `call` is not async. It takes what `call` takes.
-        output_schema: JSON Schema of what it returns, which is then validated against it.
-        kind: A command unless said otherwise; a `read` for what changes nothing.
-        version: As in `command`, as for everything below that is not explained.
-        effect: Not transactional, unless `call` does all its work through ``ctx.session``.
-        description: For the model; by default the schema's, or the docstring of `call`.
-        wire_name: What the model calls the tool by.
-        check: It can ask for arguments by name, and for all of them as ``arguments``.
+        name: The name of the tool. If it is not canonical (``resolve-library-id``), a canonical name is derived (``resolve_library_id``);
+            the model still uses the original name if every provider accepts it.
+        input_schema: The JSON Schema of the arguments: draft 2020-12, unless its ``$schema`` names an older one. It may only refer to
+            itself.
+        call: The function, which returns JSON data. With one parameter, it receives the arguments as a dict; with ``**arguments`` or
+            several parameters, by name. It may also take ``ctx: ToolContext`` (``ctx: ToolContext | None = None`` if it works without one),
+            and may be async.
+        coroutine: The function for asynchronous runs, with the parameters of `call`, if `call` is not async.
+        output_schema: The JSON Schema of the result, against which the result is validated.
+        kind: `"command"`, or `"read"` for a tool that changes nothing, or `"event"`.
+        version: As in `command`.
+        effect: As in `command`; ``transactional`` only if `call` does all its work through ``ctx.session``.
+        description: The description for the model; by default that of the schema, or the docstring of `call`.
+        wire_name: The name that the model uses.
+        check: As in `command`. It can take arguments by name, or all of them as ``arguments``.
         preview: As `check`.
         retry: As in `command`.
         timeout: As in `command`.
         answers: As in `read`.
         sensitive: As in `command`.
         annotations: As in `command`.
-        trust_markers: Whether the markers `id` and `own` of the output schema (`x-interlock-origin`) are believed: only of a schema that the
-            application itself writes.
+        trust_markers: Whether to trust the markers `id` and `own` of the output schema (`x-interlock-origin`). Set it only for a schema
+            that the application itself writes.
 
     Raises:
-        ContractError: The schema cannot be used, or the contract is unclear; the message says how to fix it.
+        ContractError: The schema cannot be used, or the contract is incomplete; the message says how to fix it.
     """
     kind = ToolKind(kind)
     place = f"the tool {name!r}"

@@ -9,10 +9,10 @@ from .contract import ToolContract
 
 
 class ToolRegistry:
-    """Tool contracts by name and version; several versions may stand side by side.
+    """Tool contracts by name and version, possibly several versions of one tool.
 
     Raises:
-        RegistryError: two different contracts claim one name and version.
+        RegistryError: Two different contracts have the same name and version.
     """
 
     def __init__(self, contracts: Iterable[ToolContract[..., Any]] = ()) -> None:
@@ -36,7 +36,7 @@ class ToolRegistry:
             )
 
     def get(self, name: str, version: int | None = None) -> ToolContract[..., Any]:
-        """Give a contract, by default in its latest version.
+        """Return a contract, by default in its latest version.
 
         Raises:
             RegistryError: there is none.
@@ -52,7 +52,7 @@ class ToolRegistry:
         return contract
 
     def latest(self, name: str) -> ToolContract[..., Any]:
-        """Give the contract with the highest version.
+        """Return the contract with the highest version.
 
         Raises:
             RegistryError: no tool has that name.
@@ -63,19 +63,19 @@ class ToolRegistry:
         return versions[max(versions)]
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """Give the versions of a tool, ascending; none for a tool that is not here."""
+        """Return the versions of a tool in ascending order; empty for an unknown tool."""
         return tuple(sorted(self._contracts.get(name, ())))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The canonical names, in the order in which they came."""
+        """The canonical names, in the order in which they were added."""
         return tuple(self._contracts)
 
     def wire_names(self) -> WireNames:
-        """Give the names that the model sees.
+        """Return the names that the model sees.
 
         Raises:
-            RegistryError: they are no bijection.
+            RegistryError: Two tools have the same wire name.
         """
         return WireNames(self)
 

@@ -8,17 +8,17 @@ from ..kinds import Effect
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Attempts with growing pauses. The pause before attempt n is ``initial * multiplier ** (n - 2)``, at most
+    """Repeat a failed attempt, with growing pauses. The pause before attempt n is ``initial * multiplier ** (n - 2)``, at most
     `maximum`, less some jitter.
     """
 
     attempts: int = 3
-    """In all, the first one included."""
+    """The number of attempts, including the first one."""
     initial: float = 0.5
-    """Seconds before the second attempt."""
+    """The pause before the second attempt, in seconds."""
     multiplier: float = 2.0
     maximum: float = 30.0
-    """Seconds between two attempts at most."""
+    """The longest pause, in seconds."""
     jitter: float = 0.5
     """The random share of each pause, from 0 to 1, so that many runners do not retry at the same time."""
 

@@ -14,16 +14,16 @@ from .contract import ToolContract
 
 @dataclass(frozen=True)
 class CompletedCall:
-    """A call that was carried out, as the ledger has it."""
+    """A call that was carried out, as the ledger recorded it."""
 
     tool: str
     """Its canonical name."""
     arguments: Mapping[str, Any]
-    """By the names of the tool's parameters, as JSON data; without those that are sensitive, which are in no ledger."""
+    """The arguments as JSON data, by the names of the tool's parameters. Sensitive arguments are missing: the ledger does not have them."""
     output: Any
-    """JSON data, as it was on the wire."""
+    """The output as JSON data, as on the wire."""
     idempotency_key: str
-    """The key that it was carried out under, which a system outside may know it by."""
+    """The idempotency key of the call, by which an outside system may know it."""
 
 
 Arguments = Callable[[CompletedCall], Mapping[str, Any]]
@@ -35,19 +35,19 @@ class Undo:
 
     Attributes:
         command: The command that undoes it.
-        arguments: Gives its arguments for a call that was carried out. By default those of the same name, taken from the arguments of that
-            call, or from its output.
+        arguments: Returns the arguments for undoing a given call. By default each argument is the value of the same name from the arguments
+            of that call, or from its output.
     """
 
     command: ToolContract
     arguments: Arguments | None = None
 
     def arguments_for(self, done: CompletedCall) -> JsonObject:
-        """The arguments with which a call is undone.
+        """Return the arguments with which a call is undone.
 
         Raises:
-            InvalidArguments: They do not fit the command.
-            Exception: Whatever a function of the application's own raises.
+            InvalidArguments: The arguments do not fit the command.
+            Exception: Whatever the application's function raises.
         """
         given = self._by_name(done) if self.arguments is None else dict(self.arguments(done))
         return self.command.bind(given).canonical

@@ -20,11 +20,11 @@ from .shapes import wire_keys
 class FromApplication:
     """Mark a parameter that the application supplies: `customer: Annotated[str, FromApplication(lambda view: view.principal.id)]`.
 
-    The function is asked each time the call is judged, in that transaction. An approval is bound to what it gave.
+    The function is called each time the call is judged, in the same transaction. An approval is bound to its result.
 
     Attributes:
-        supply: Gives the value. As a check, it takes parameters of the tool by name, the tool's context (``ctx``) and the view that
-            guards are given (``view``). It may raise `Refused`, which denies the call with its reason.
+        supply: Returns the value. Like a check, it may take parameters of the tool by name, the tool's context (``ctx``) and the view that
+            guards receive (``view``). It may raise `Refused`, which denies the call with that reason.
     """
 
     supply: Callable[..., Any]

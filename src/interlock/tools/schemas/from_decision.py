@@ -15,10 +15,10 @@ from .shapes import wire_keys
 
 @dataclass(frozen=True)
 class FromDecision:
-    """Mark a parameter that the one who decides fills in: `reason: Annotated[str, FromDecision("Why is it needed?")]`.
+    """Mark a parameter that the approver fills in: `reason: Annotated[str, FromDecision("Why is it needed?")]`.
 
     Attributes:
-        asks: What they are asked, in words.
+        asks: The question to the approver.
     """
 
     asks: str = ""

@@ -14,24 +14,24 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Retention:
-    """What is kept. What is too old goes, and what is beyond the count; the newest checkpoint of a thread that stays always stays.
+    """Which threads and checkpoints are kept, by age and by count. The newest checkpoint of a kept thread is always kept.
 
     Durations are `timedelta` or texts such as `"90d"` and `"12h"`.
 
     Raises:
-        InputError: A duration or a count is none, or nothing is said at all.
+        InputError: A duration or a count is invalid, or no limit is given.
     """
 
     threads_newer_than: timedelta | str | None = None
-    """Threads whose newest checkpoint is within this time stay; the others go, whole."""
+    """Keep threads whose newest checkpoint is younger than this; the others are deleted completely."""
     last_threads: int | None = None
-    """So many threads stay, the latest used."""
+    """Keep this many threads, the most recently used ones."""
     checkpoints_newer_than: timedelta | str | None = None
-    """Of the threads that stay: checkpoints within this time."""
+    """In kept threads, keep checkpoints that are younger than this."""
     last_checkpoints: int | None = None
-    """Of the threads that stay: so many checkpoints of each, the newest."""
+    """In each kept thread, keep this many of the newest checkpoints."""
     instances: bool = False
-    """Whether the workflow instances of threads that go are erased with them; see `delete_thread`."""
+    """Whether to erase the workflow instances of deleted threads; see `delete_thread`."""
 
     def __post_init__(self) -> None:
         for name in ("threads_newer_than", "checkpoints_newer_than"):
@@ -58,7 +58,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class RetentionReport:
-    """What a retention did, or would do."""
+    """What a retention run deleted, or would delete."""
 
     threads: int
     """How many threads were checked."""

@@ -49,9 +49,9 @@ def retain(
         sealing: Reads the bodies of checkpoints, where that is needed.
         policy: What is kept.
         erase: Erases the instances of a thread that goes.
-        dry_run: Only say what would go.
-        progress: Told of each thread.
-        after: Begin after this thread, in the order of their ids.
+        dry_run: Only report what would be deleted.
+        progress: Called for each thread.
+        after: Begin after this thread, in the order of the IDs.
     """
     storage.ready()
     with storage.database.read() as connection:

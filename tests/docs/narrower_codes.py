@@ -37,7 +37,7 @@ MEANINGS = {
     "missing_credential": "The credential for an MCP server is missing. Nothing was sent.",
     "missing_extra": "An optional package is not installed; the message names the extra.",
     "missing_right": "The database user lacks a right that the statement needs.",
-    "model_error": "The model could not be created, or its answer is not a message.",
+    "model_error": "The model could not be created, cannot be given tools, or its answer is not a message.",
     "needs_postgresql": "The queue requires PostgreSQL.",
     "needs_yes": "With `--json`, the command cannot ask for confirmation; pass `--yes`.",
     "no_actor": "The command does not say who acts; pass `--as`.",

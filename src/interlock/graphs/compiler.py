@@ -23,6 +23,7 @@ from ..tools.errors import WorkflowDefinitionError
 from ..tools.principal import Principal
 from ..tracing.outgoing import register_sensitive
 from .checks.approvals import check_kept, check_proposers, edges_taken
+from .checks.kept_in import check_kept_in, check_options
 from .compiled import WorkflowGraph
 
 END_OF_TURN = "end of turn"
@@ -35,17 +36,14 @@ def compile_graph(
     options: dict[str, Any],
 ) -> WorkflowGraph:
     """Make the graph of a definition; the arguments are those of `Workflow.compile`."""
+    check_kept_in(definition.name, checkpointer, workflow_store)
+    check_options(definition.name, options)
     store = workflow_store
     is_kept_as_meant = bool(store or checkpointer or options.get("in_memory"))
     if store is None and isinstance(checkpointer, SQLCheckpointer):
         store = WorkflowStore(checkpointer.database)
     elif store is None and checkpointer is None:
         store = WorkflowStore.in_memory()
-    elif store is None and not isinstance(checkpointer, BaseCheckpointSaver):
-        raise WorkflowDefinitionError(
-            f"The workflow {definition.name!r} is compiled with {checkpointer!r} as its checkpointer. Give it a database, "
-            "compile(SQLCheckpointer('sqlite:///desk.db')), or nothing to keep it in memory: compile()."
-        )
     elif store is None:
         raise WorkflowDefinitionError(
             f"The workflow {definition.name!r} is compiled with {type(checkpointer).__name__} and without a workflow store. Pass one as well: "

@@ -1,13 +1,46 @@
-"""A workflow as a picture: in notebooks and documents."""
+"""A workflow as a picture, in notebooks and documents; and what it says of methods that it does not have."""
 
 import abc
 from typing import TYPE_CHECKING, Any
 
 from ..rules.definition import Definition
+from ..tools.contracts.members import missing
 from ..tools.errors import WorkflowDefinitionError
 
 if TYPE_CHECKING:
     from ..pictures.picture import Picture
+
+_RUNS = "A workflow runs once it is compiled: graph = workflow.compile(), and then graph.{}."
+_INSTEAD = {
+    **{
+        name: _RUNS.format(name)
+        for name in [
+            "invoke",
+            "ainvoke",
+            "stream",
+            "astream",
+            "batch",
+            "abatch",
+            "get_state",
+            "update_state",
+            "get_graph",
+            "with_config",
+            "stepper",
+            "instances",
+            "engine",
+        ]
+    },
+    "add_node": "Add a state: add_state(name, model=...), or with decide= for a function, or with node= for a LangGraph node.",
+    "add_edges": "Call add_edge(source, tool, target) for each edge.",
+    "add_sequence": "Call add_edge(source, tool, target) for each edge.",
+    "add_conditional_edges": "Call add_edge(source, tool, target, guard=...) for each target, with order= where several have the same tool.",
+    "set_entry_point": "A workflow starts in the state that is added first.",
+    "set_conditional_entry_point": "A workflow starts in the state that is added first.",
+    "set_finish_point": "Add the state as a final one: add_state(name, final=True).",
+    "add_tool": "Tools that stay in a state are set by add_state(name, tools=[...]); a tool that leads on is an edge, add_edge(source, tool, target).",
+    "bind_tools": "Tools that stay in a state are set by add_state(name, tools=[...]); a tool that leads on is an edge, add_edge(source, tool, target).",
+}
+"""What users of LangGraph and LangChain look for, and what does the same here."""
 
 
 class Drawable(abc.ABC):
@@ -26,6 +59,11 @@ class Drawable(abc.ABC):
         from ..pictures.picture import picture_of  # noqa: PLC0415 -- imported when it is used: a run needs none of it
 
         return picture_of(self.definition())
+
+    if not TYPE_CHECKING:  # for type checkers a wrong name stays an error
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, _INSTEAD)
 
     def to_mermaid(self) -> str:
         """Return the workflow as Mermaid text, for documents."""

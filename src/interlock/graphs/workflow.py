@@ -31,9 +31,10 @@ from ..tools.kinds import ToolKind
 from ..tools.model_answers import Answers, AnswersName, answers_of
 from ..tools.ownership import RunBy
 from .budgeted import Budgeted
+from .checks import given as builder
 from .checks.approvals import check_no_chat
 from .checks.definition import check_definition, check_name
-from .checks.given import check_contract, check_settings, check_speech, mode_of
+from .checks.states import check_ends
 from .compiled import WorkflowGraph
 from .compiler import compile_graph
 from .drawable import Drawable
@@ -89,31 +90,25 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         speech: Callable[[str, GuardView[DataT]], bool | str] | None = None,
     ) -> None:
         check_name("workflow", name)
-        if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-            raise WorkflowDefinitionError(
-                f"The workflow {name!r} has the version {version!r}; give a whole number from 1."
-            )
-        if data is not None and not (isinstance(data, type) and issubclass(data, BaseModel)):
-            raise WorkflowDefinitionError(
-                f"The workflow {name!r} is given data={data!r}; give the class of its data, a pydantic model, such as data=CaseData. What an "
-                'instance starts with is given with its first input: {"messages": [...], "data": {...}}.'
-            )
+        builder.check_version(version, name)
+        builder.check_data(data, name)
         check_model(model, f"the workflow {name!r}")
+        builder.check_prompt(prompt, f"the workflow {name!r}")
         self.name = name
         self.version = version
         self._data = data
         self._model = model
         self._prompt = prompt
-        self._policies = tuple(policies)
-        self._mode = mode_of(mode, name)
-        self._limits = limits or Limits()
+        self._policies = builder.policies_of(policies, name)
+        self._mode = builder.mode_of(mode, name)
+        self._limits = builder.limits_of(limits, name)
         self._answers = answers_of(answers, f"the workflow {name!r}")
         self._marks_untrusted = marks_untrusted
         self._state_mapping = dict(state_mapping or {})
         super().__init__()
         self._run_by = RunBy.of(run_by)
         self._notify = bool(notify)
-        check_speech(speech, f"the workflow {name!r}")
+        builder.check_speech(speech, f"the workflow {name!r}")
         self._speech = speech
         self._states: dict[str, State] = {}
         self._edges: list[tuple[Edge, int | None]] = []
@@ -166,19 +161,17 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
             raise WorkflowDefinitionError(
                 f"The state {name!r} is given {' and '.join(given)}; who proposes in a state is one of them."
             )
-        if isinstance(tools, ToolContract | str):
-            shown = tools.name if isinstance(tools, ToolContract) else tools
-            raise WorkflowDefinitionError(
-                f"The state {name!r} is given {shown} alone as its tools; give a list: tools=[...]."
-            )
         check_model(model, f"the state {name!r}")
-        tools, provider_tools = tuple(tools), tuple(provider_tools)
+        builder.check_prompt(prompt, f"the state {name!r}")
+        tools, provider_tools = builder.tools_of(tools, name), tuple(provider_tools)
         if final and (given or tools):
             raise WorkflowDefinitionError(
                 f"The state {name!r} is final and cannot have {'tools' if tools else given[0]}; the workflow is over there."
             )
         chosen = model if model is not None else self._model
-        check_settings(name, model_settings, provider_tools, asks=chosen is not None and not (final or decide or node))
+        builder.check_settings(
+            name, model_settings, provider_tools, asks=chosen is not None and not (final or decide or node)
+        )
         if final:
             state = State(name, StateKind.FINAL)
         elif decide is not None:
@@ -196,10 +189,9 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
             )
         else:
             state = State(name, StateKind.RESTING)
-        check_speech(speech, f"the state {name!r}")
+        builder.check_speech(speech, f"the state {name!r}")
         self._states[name] = replace(state, speech=cast("Any", speech or self._speech))
         for tool in tools:
-            check_contract(tool, f"the state {name!r}")
             self._edges.append((Edge(name, tool, name, moves=tool.kind is not ToolKind.READ), None))
         return self
 
@@ -245,7 +237,8 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
         Raises:
             WorkflowDefinitionError: The tool is not a contract.
         """
-        check_contract(tool, f"the edge from {source!r} to {target!r}")
+        builder.check_contract(tool, f"the edge from {source!r} to {target!r}")
+        check_ends(source, target)
         rule = Approval() if approval is True else (approval or None)
         if rule is not None and not isinstance(rule, Approval):
             raise WorkflowDefinitionError(
@@ -319,12 +312,14 @@ class Workflow(Budgeted, Drawable, Generic[DataT]):
             ContractError: `within` is neither a duration nor a moment nor a function.
         """
         check_within(within)
+        events = builder.events_of(for_event, name, "for_event")
+        for what, other in (("delivered_by", delivered_by), ("failed_by", failed_by)):
+            builder.events_of(() if other is None else other, name, what)
         self.add_state(name)
-        one = isinstance(for_event, type)
         pairs = [key] if isinstance(key, str) else key
         rule = WaitRule(
             state=name,
-            events=(for_event,) if one else tuple(for_event),  # type: ignore[arg-type]
+            events=events,
             then=then,
             within=within,
             on_timeout=on_timeout,

@@ -7,7 +7,7 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig, 
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.configurable import RunnableConfigurableAlternatives, RunnableConfigurableFields
 
-from ..tools.errors import WorkflowDefinitionError
+from ..tools.errors import RunError, WorkflowDefinitionError
 
 _ABOUT_TOOLS = frozenset({"tool_choice", "parallel_tool_calls", "strict"})
 """Options that providers refuse in a request without tools."""
@@ -48,7 +48,14 @@ def with_tools(
     options = _usable(settings, tools, names)
     # Without tools none are bound: some providers refuse an empty list.
     if tools:
-        offered: Runnable[Any, Any] = model.bind_tools([*tools], **options)
+        try:
+            offered: Runnable[Any, Any] = model.bind_tools([*tools], **options)
+        except NotImplementedError as error:
+            raise RunError(
+                f"The model {type(model).__name__} cannot be given tools: it does not implement bind_tools. Nothing was done; use a chat model "
+                "that can call tools.",
+                code="model_error",
+            ) from error
         return straight(offered)
     plain: Runnable[Any, Any] = model.bind(**options) if options else model
     return plain
@@ -134,7 +141,7 @@ def check_model(model: object, place: str) -> None:
                 )
         elif not callable(getattr(one, "bind_tools", None)):
             raise WorkflowDefinitionError(
-                f"{start} a {type(one).__name__} as its model, which takes no tools. Give a LangChain chat model, or the "
+                f"{start} an object of the type {type(one).__name__} as its model, which takes no tools. Give a LangChain chat model, or the "
                 "name of one such as 'openai:gpt-5'; for a function that proposes there is decide=, and for a graph node=."
             )
 

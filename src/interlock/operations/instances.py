@@ -25,6 +25,7 @@ from .approval_desk import ApprovalDesk
 from .budgets import Budgets
 from .compiled import Config, Which
 from .explaining import Explaining
+from .refusals import checked
 from .reports import Reports
 from .ticking import Ticking
 from .time_travel import fork, head, rejoin
@@ -33,6 +34,7 @@ _MOVES_DRAWN = 1000
 """A picture says which states an instance left: of a longer way, in its last moves."""
 
 
+@checked
 class Instances(Budgets, ApprovalDesk, Ticking, Explaining, Reports):
     """The instances of one compiled workflow."""
 

@@ -1,12 +1,14 @@
-"""Writing down what was tried at the graph's own doors and refused there: a run from the past, a jump, a change of its channels."""
+"""What is refused before anything is done: arguments of a wrong type; and what was tried at the graph's own doors, which is written down."""
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from ..commands.running.access import has_thread, meant, record_denial
 from ..commands.running.engine import Engine
 from ..commands.running.scope import is_nested
-from ..tools.errors import InterlockError
+from ..tools.errors import InputError, InterlockError, PrincipalError
 from ..tools.principal import Principal
 
 
@@ -28,4 +30,102 @@ def record_refusal(
     record_denial(engine, meant(engine, configurable), error, by=by, **tried)
 
 
-__all__ = ["record_refusal"]
+FaceT = TypeVar("FaceT")
+
+
+def _principal(name: str, value: object) -> None:
+    if not isinstance(value, Principal):
+        raise PrincipalError(
+            f"{name}= is {_short(value)}, which does not identify a principal. Nothing was done; pass {name}=Principal(id=...)."
+        )
+
+
+def _id(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InputError(
+            f"{name} is {_short(value)}. Nothing was done; pass the ID as a text. It is the `approvalId` of the interrupt, the `approval_id` in "
+            "instances.approvals(), or the `proposal_id` of a Pending."
+        )
+
+
+def _which(name: str, value: object) -> None:
+    if not isinstance(value, str | Mapping):
+        raise InputError(
+            f"{name} is {_short(value)}, which does not name an instance. Nothing was done; pass its workflow ID, or the config of its thread, such as "
+            '{"configurable": {"thread_id": "t-1"}}.'
+        )
+
+
+def _mapping(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f'{name} is of the type {type(value).__name__}. Nothing was done; pass a dict with the names on the wire, such as {{"orderId": "W1"}}.'
+        )
+
+
+_CHECKS: dict[str, Callable[[str, object], None]] = {
+    "by": _principal,
+    "principal": _principal,
+    "approval_id": _id,
+    "proposal_id": _id,
+    "which": _which,
+    "config": _which,
+    "arguments": _mapping,
+}
+
+
+def checked(face: type[FaceT]) -> type[FaceT]:
+    """Have the public methods of a class refuse arguments of a wrong type, by the names of their parameters.
+
+    Otherwise each would fail in its own way, somewhere inside: with an `AttributeError`, or with an error of the database.
+    """
+    for name in dir(face):
+        method = getattr(face, name)
+        if not name.startswith("_") and inspect.isfunction(method) and not inspect.isasyncgenfunction(method):
+            places = [
+                (position, one.name, one.default is None, _CHECKS[one.name])
+                for position, one in enumerate(inspect.signature(method).parameters.values())
+                if one.name in _CHECKS
+            ]
+            if places:
+                setattr(face, name, _checking(method, places))
+    return face
+
+
+_Place = tuple[int, str, bool, Callable[[str, object], None]]
+
+
+def _checking(method: Callable[..., Any], places: list[_Place]) -> Callable[..., Any]:
+    def check(given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        for position, name, is_optional, test in places:
+            if name in named:
+                value = named[name]
+            elif position < len(given):
+                value = given[position]
+            else:
+                continue  # left out: its default, or Python's own error
+            if value is not None or not is_optional:
+                test(name, value)
+
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def awaited(*given: Any, **named: Any) -> Any:
+            check(given, named)
+            return await method(*given, **named)
+
+        return awaited
+
+    @functools.wraps(method)
+    def called(*given: Any, **named: Any) -> Any:
+        check(given, named)
+        return method(*given, **named)
+
+    return called
+
+
+def _short(value: object) -> str:
+    return repr(value) if isinstance(value, str) and len(value) < 60 else f"of the type {type(value).__name__}"
+
+
+__all__ = ["checked", "record_refusal"]

@@ -81,7 +81,7 @@ def service(
     Raises:
         InputError: A setting cannot be used.
     """
-    workflows = Workflows([graphs] if isinstance(graphs, WorkflowGraph) else graphs)
+    workflows = Workflows([graphs] if isinstance(graphs, WorkflowGraph | Workflow) else graphs)
     callers = Callers(principal=principal, tokens=tokens, development=development, operators=operators, secret=secret)
     served = Service(
         workflows,

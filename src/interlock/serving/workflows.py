@@ -57,6 +57,11 @@ class Workflows:
     def __init__(self, graphs: Iterable[WorkflowGraph]) -> None:
         self._graphs: dict[str, WorkflowGraph] = {}
         for graph in graphs:
+            if not isinstance(graph, WorkflowGraph):
+                raise InputError(
+                    f"{graph!r} is not a compiled workflow. Nothing is served; compile it first, service(workflow.compile(checkpointer), ...).",
+                    code="settings",
+                )
             name = graph.engine.definition.name
             if name in self._graphs:
                 raise InputError(

@@ -188,7 +188,7 @@ class _Script:
             return self._forever
         last = _in_a_line(request.messages[-1]) if request.messages else "nothing at all"
         raise ScriptExhausted(
-            f"The script has {len(self.steps)} steps and all of them were used, but the model was "
+            f"The script is used up ({len(self.steps)} step{'' if len(self.steps) == 1 else 's'}), and the model was "
             f"called again. The last message was {last}; on offer were {request.offered}. "
             "Add a step, or end the conversation where the script ends."
         )

@@ -146,7 +146,12 @@ class WorkflowStore(Transactions):
         if found is None:
             raise InputError(
                 f"There is no workflow instance {workflow_id!r} in {self._place()}. An instance begins with the first run of its thread. "
-                "Check the id and the database; `WorkflowStore.instances()` lists those that are there.",
+                "Check the ID and the database; `WorkflowStore.instances()` lists those that are there."
+                + (
+                    ""
+                    if workflow_id.startswith("wf_")
+                    else f" If it is a thread's ID, pass the config: {{'configurable': {{'thread_id': {workflow_id!r}}}}}."
+                ),
                 code="unknown_instance",
             )
         return found

@@ -151,7 +151,7 @@ class Reads:
         unit = execution.unit(connection)
         if not isinstance(error, Refused):
             logger.error(
-                "the tool %s failed in %s",
+                "the tool %s failed in %s; if it means to say no, with a reason for the model, it raises interlock.Refused(reason)",
                 ready.contract.name,
                 unit.instance.workflow_id,
                 exc_info=error,

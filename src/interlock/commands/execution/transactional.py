@@ -52,7 +52,7 @@ class Transactional:
             )  # everything was rolled back, and somebody else came in between
         if not isinstance(error, Refused):
             logger.error(
-                "the tool %s failed in %s",
+                "the tool %s failed in %s; if it means to say no, with a reason for the model, it raises interlock.Refused(reason)",
                 attempt.contract.name,
                 unit.instance.workflow_id,
                 exc_info=error,

@@ -24,6 +24,7 @@ def check_approvals(definition: Definition) -> None:
                 edge.tool.check_predicate(edge.approval.when, "condition")
             except ContractError as error:
                 raise WorkflowDefinitionError(f"The approval of the edge {edge.label}: {error.message}.") from error
+        _check_edit(edge)
         for rule in edge.approval.stages:
             for tool in taken_by(rule):
                 _check_taken(definition, edge, tool)
@@ -103,6 +104,18 @@ def check_proposers(definition: Definition) -> None:
             "Give it a model (Workflow(..., model=...), add_state(..., model=...)), a function (decide=) or a node (node=).",
             definition.name,
         )
+
+
+def _check_edit(edge: Edge) -> None:
+    """Refuse an approval that lets a parameter be edited which the tool does not have."""
+    known = edge.tool.input_schema().get("properties", {})
+    for stage in () if edge.approval is None else edge.approval.stages:
+        unknown = [] if isinstance(stage.edit, bool) else sorted({*stage.edit} - {*known})
+        if unknown and edge.tool.input_model is not None:
+            raise WorkflowDefinitionError(
+                f"The approval of {edge.label} lets {', '.join(unknown)} be edited, which {edge.tool.name} does not take. Name its parameters as on the "
+                f"wire; they are {', '.join(known) or 'none'}."
+            )
 
 
 def _check_stated(edge: Edge) -> None:

@@ -21,6 +21,7 @@ from .approvals import check_approvals
 from .budgets import check_budgets
 from .cancelling import with_cancelling
 from .rules import check_rules
+from .states import unknown_state
 from .waits import check_waits
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
@@ -118,19 +119,14 @@ def _kept_as_json(name: str, data_model: type[BaseModel] | None) -> None:
 def _mapped(definition: Definition) -> None:
     for old, new in definition.state_mapping.items():
         if new not in definition.states:
-            raise WorkflowDefinitionError(
-                f"The state mapping of {definition.name!r} leads from {old!r} to {new!r}, which is no state of it; it has {', '.join(definition.states)}."
-            )
+            raise unknown_state(f"The state mapping leads from {old!r} to", definition.name, new, definition.states)
 
 
 def _known_states(name: str, states: Mapping[str, State], edges: Sequence[Edge]) -> None:
     for edge in edges:
         for state in (edge.source, edge.target):
             if state not in states:
-                raise WorkflowDefinitionError(
-                    f"The edge {edge.label} names the state {state!r}, which the workflow {name!r} does not have; it has {', '.join(states)}. "
-                    f"Add it with add_state({state!r})."
-                )
+                raise unknown_state(f"The edge {edge.label} names", name, state, states)
         if states[edge.source].is_final:
             raise WorkflowDefinitionError(
                 f"The edge {edge.label} leads out of {edge.source!r}, which is final; nothing may follow it."

@@ -1,14 +1,17 @@
 """What a builder method refuses at once: tools that are no contracts, and settings that no model would use."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.tools import BaseTool
+from pydantic import BaseModel
 
-from ...rules.policies import Mode
+from ...rules.definition import Limits
+from ...rules.policies import Mode, Policy
 from ...tools.contracts import ToolContract
-from ...tools.contracts.yes_or_no import why_no_rule
+from ...tools.contracts.yes_or_no import takes_one, why_no_rule
 from ...tools.errors import WorkflowDefinitionError
+from ...tools.events import Event
 
 
 def check_settings(
@@ -63,6 +66,106 @@ def mode_of(mode: object, name: str) -> Mode:
         raise WorkflowDefinitionError(
             f"The workflow {name!r} has the mode {mode!r}; it is one of {', '.join(one.value for one in Mode)}."
         ) from None
+
+
+def check_version(version: object, name: str) -> None:
+    """Refuse a version that could not be counted up.
+
+    Raises:
+        WorkflowDefinitionError: It is no positive integer.
+    """
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise WorkflowDefinitionError(f"The workflow {name!r} has the version {version!r}; give a whole number from 1.")
+
+
+def check_data(data: object, name: str) -> None:
+    """Refuse data in place of its class.
+
+    Raises:
+        WorkflowDefinitionError: It is no class of a pydantic model.
+    """
+    if data is not None and not (isinstance(data, type) and issubclass(data, BaseModel)):
+        raise WorkflowDefinitionError(
+            f"The workflow {name!r} is given data={data!r}; give the class of its data, a pydantic model, such as data=CaseData. What an "
+            'instance starts with is given with its first input: {"messages": [...], "data": {...}}.'
+        )
+
+
+def check_prompt(prompt: object, place: str) -> None:
+    """Refuse a prompt that no model could be told.
+
+    Raises:
+        WorkflowDefinitionError: It is neither a text nor a function of the view.
+    """
+    if prompt is None or isinstance(prompt, str) or (callable(prompt) and takes_one(prompt)):
+        return
+    given = (
+        "a function that cannot be called with the view alone"
+        if callable(prompt)
+        else f"of the type {type(prompt).__name__}"
+    )
+    raise WorkflowDefinitionError(
+        f"The prompt of {place} is {given}. Give a text, or a function of the view (state, data, principal) that returns one."
+    )
+
+
+def policies_of(policies: object, name: str) -> tuple[Policy, ...]:
+    """Read a workflow's policies.
+
+    Raises:
+        WorkflowDefinitionError: They are not a list.
+    """
+    if isinstance(policies, Policy) or not isinstance(policies, Iterable):
+        given = policies.label if isinstance(policies, Policy) else repr(policies)
+        raise WorkflowDefinitionError(
+            f"The workflow {name!r} is given {given} alone as its policies; give a list: policies=[...]."
+        )
+    return tuple(policies)
+
+
+def limits_of(limits: object, name: str) -> Limits:
+    """Read a workflow's limits.
+
+    Raises:
+        WorkflowDefinitionError: They are something else.
+    """
+    if limits is not None and not isinstance(limits, Limits):
+        raise WorkflowDefinitionError(
+            f"The workflow {name!r} has limits={limits!r}; give Limits(...), such as limits=Limits(calls=20)."
+        )
+    return limits or Limits()
+
+
+def events_of(events: object, name: str, what: str) -> tuple[type[Event], ...]:
+    """Read the events of a wait: one class, or several.
+
+    Raises:
+        WorkflowDefinitionError: One is no class of events.
+    """
+    found = (events,) if isinstance(events, type | str | Event) or not isinstance(events, Iterable) else tuple(events)
+    for one in found:
+        if not (isinstance(one, type) and issubclass(one, Event)):
+            raise WorkflowDefinitionError(
+                f'The wait {name!r} has {what}={one!r}; give the class of the event: class CaseAssigned(Event, name="case.assigned", version=1).'
+            )
+    return found
+
+
+def tools_of(tools: object, state: str) -> tuple[ToolContract, ...]:
+    """Read the tools of a state.
+
+    Raises:
+        WorkflowDefinitionError: They are not a list of contracts.
+    """
+    if isinstance(tools, ToolContract | str | BaseTool) or not isinstance(tools, Iterable):
+        shown = tools.name if isinstance(tools, ToolContract | BaseTool) else tools
+        raise WorkflowDefinitionError(
+            f"The state {state!r} is given {shown} alone as its tools; give a list: tools=[...]."
+        )
+    found = tuple(tools)
+    for tool in found:
+        check_contract(tool, f"the state {state!r}")
+    return found
 
 
 def check_contract(tool: object, place: str) -> None:

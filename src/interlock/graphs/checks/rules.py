@@ -44,7 +44,7 @@ def _check_guard(edge: Edge) -> None:
         return
     named = where(edge.guard) if callable(edge.guard) else "it"
     raise WorkflowDefinitionError(
-        f"The guard of the edge {edge.label}: {named} {problem}. A guard returns True or False; a reason for a no is what a check gives."
+        f"The guard of the edge {edge.label}: {named} {problem}. A guard returns True or False; to return a reason, use a check."
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from ...rules.definition import State
 from ...rules.waits import WaitRule, check_rule
 from ...tools.errors import WorkflowDefinitionError
+from .states import unknown_state
 
 
 def check_waits(name: str, states: Mapping[str, State], data_model: type[BaseModel] | None) -> None:
@@ -20,10 +21,7 @@ def check_waits(name: str, states: Mapping[str, State], data_model: type[BaseMod
         check_rule(rule, data_model)
         for target in rule.ends:
             if target not in states:
-                raise WorkflowDefinitionError(
-                    f"The wait {rule.state!r} leads to the state {target!r}, which the workflow {name!r} does not have; it has {', '.join(states)}. "
-                    f"Add it with add_state({target!r})."
-                )
+                raise unknown_state(f"The wait {rule.state!r} leads to", name, target, states)
     _one_key_per_event(name, rules)
 
 

@@ -24,6 +24,7 @@ from ..schemas.sameness import differing_fields, is_same_data
 from ..storable import LONGEST, why_not_storable
 from .digests import binding_digest
 from .masking import masked_error
+from .members import OF_TOOLS, missing
 from .outputs import checked_output, checked_preview
 from .predicates import CHECK, CONDITION, PREVIEW, SUPPLIER, Predicate, looked_at
 from .published_shape import ContractShape, ToolAnnotations
@@ -107,6 +108,11 @@ class ToolContract(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name} v{self.version}>"
+
+    if not TYPE_CHECKING:  # for type checkers a wrong name stays an error
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, OF_TOOLS)
 
     # Arguments
 

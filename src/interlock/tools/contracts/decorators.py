@@ -15,6 +15,7 @@ from ..functions import Rule
 from ..kinds import Effect, EffectName, ToolKind
 from ..model_answers import Answers, AnswersName, answers_of
 from ..schemas.docstring import described_tool
+from ..schemas.foreign import routes
 from ..schemas.input import Bound, Input
 from ..schemas.model_input import make_input
 from ..schemas.offered.schema import property_names, unwritten
@@ -352,6 +353,10 @@ def _output_type(signature: Signature, explicit: Any, kind: ToolKind, place: str
         if not all(isinstance(item, type) and issubclass(item, Event) and item is not Event for item in emitted):
             raise ContractError(f"{place} is an event tool and returns {output!r}; return the Event that it states")
         return output
+    if (route := routes(output)) is not None:
+        raise ContractError(
+            f"{place} returns LangGraph's {route}; the edges decide what follows: return plain data, and change ctx.data"
+        )
     if output in {None, NoneType, typing.NoReturn, typing.Never}:
         raise ContractError(f"{place} returns nothing, and nobody would know what it did; return what happened")
     if output in {Any, object}:

@@ -29,6 +29,14 @@ def injected(annotation: Any) -> tuple[str, str] | None:
     return None
 
 
+def routes(annotation: Any) -> str | None:
+    """Name LangGraph's way of routing that a tool would return, where its edges route it here; None where it returns none."""
+    for part in _parts(annotation):
+        if isinstance(part, type) and part.__name__ in {"Command", "Send"} and part.__module__.startswith("langgraph."):
+            return part.__name__
+    return None
+
+
 def _parts(annotation: Any) -> Iterator[Any]:
     yield get_origin(annotation) or annotation
     for part in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):

@@ -1,0 +1,62 @@
+"""What `compile()` refuses as a checkpointer, as a workflow store, and as an option."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import StateGraph
+
+from ...checkpointing.store import WorkflowStore
+from ...tools.errors import WorkflowDefinitionError
+
+_OURS = frozenset({"in_memory", "destructive_in_memory"})
+_LANGGRAPHS = frozenset(inspect.signature(StateGraph.compile).parameters) - {"self", "checkpointer"}
+
+
+def check_kept_in(name: str, checkpointer: object, store: object) -> None:
+    """Refuse what neither keeps checkpoints nor instances, with what was probably meant.
+
+    Raises:
+        WorkflowDefinitionError: One of the two is something else.
+    """
+    if checkpointer is not None and not isinstance(checkpointer, BaseCheckpointSaver):
+        if isinstance(checkpointer, WorkflowStore):
+            advice = "That is a workflow store: pass it as compile(workflow_store=...)."
+        elif isinstance(checkpointer, type) and issubclass(checkpointer, BaseCheckpointSaver):
+            advice = f"That is the class; pass an object of it: {checkpointer.__name__}(...)."
+        elif hasattr(checkpointer, "__enter__") or hasattr(checkpointer, "__aenter__"):
+            advice = (
+                "That is a context manager: open it, as in `with ... as checkpointer:`, and compile inside the block."
+            )
+        else:
+            advice = "Give it a database, compile(SQLCheckpointer('sqlite:///desk.db')), or nothing to keep it in memory: compile()."
+        raise WorkflowDefinitionError(
+            f"The workflow {name!r} is compiled with {checkpointer!r} as its checkpointer. {advice}"
+        )
+    if store is not None and not isinstance(store, WorkflowStore):
+        advice = (
+            "A checkpointer is passed first, compile(checkpointer), and brings its store with it."
+            if isinstance(store, BaseCheckpointSaver)
+            else "Pass WorkflowStore('sqlite:///desk.db'), or WorkflowStore.in_memory()."
+        )
+        raise WorkflowDefinitionError(
+            f"The workflow {name!r} is compiled with {store!r} as its workflow store. {advice}"
+        )
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse an option that neither Interlock's nor LangGraph's `compile` has.
+
+    Raises:
+        WorkflowDefinitionError: There is one.
+    """
+    unknown = sorted({*options} - _OURS - _LANGGRAPHS)
+    if unknown:
+        raise WorkflowDefinitionError(
+            f"The workflow {name!r} is compiled with {', '.join(unknown)}, which compile() does not know. What a workflow is goes to "
+            f"Workflow(...); compile() takes checkpointer, workflow_store, in_memory, destructive_in_memory, {', '.join(sorted(_LANGGRAPHS))}."
+        )
+
+
+__all__ = ["check_kept_in", "check_options"]

@@ -1,0 +1,47 @@
+"""What is said of a state that a workflow does not have."""
+
+import difflib
+from collections.abc import Iterable
+
+from langgraph.graph import END, START
+
+from ...tools.errors import WorkflowDefinitionError
+
+
+def unknown_state(place: str, workflow: str, state: object, states: Iterable[str]) -> WorkflowDefinitionError:
+    """Return the error for a name that is no state, with what may have been meant.
+
+    Args:
+        place: What names it, such as an edge.
+        workflow: The name of the workflow.
+        state: The name.
+        states: The states that there are.
+    """
+    if state == END:
+        advice = "LangGraph's END is not a state here. Add a final state: add_state('closed', final=True)."
+    elif state == START:
+        advice = "LangGraph's START is not a state here. A workflow starts in the state that is added first, and no edge leads there."
+    else:
+        near = difflib.get_close_matches(str(state), [*states], n=1)
+        meant = f"Did you mean {near[0]!r}? Otherwise add it" if near else "Add it"
+        advice = f"The workflow has {', '.join(states)}. {meant} with add_state({state!r})."
+    return WorkflowDefinitionError(
+        f"{place} the state {state!r}, which the workflow {workflow!r} does not have. {advice}"
+    )
+
+
+def check_ends(source: object, target: object) -> None:
+    """Refuse an edge between anything but two names.
+
+    Raises:
+        WorkflowDefinitionError: One of the two is a list, a tool or something else.
+    """
+    for what, state in (("source", source), ("target", target)):
+        if not isinstance(state, str):
+            raise WorkflowDefinitionError(
+                f"An edge has the {what} {state!r}; give the name of one state. An edge is add_edge(source, tool, target): for several "
+                f"{what}s, add one edge for each."
+            )
+
+
+__all__ = ["check_ends", "unknown_state"]

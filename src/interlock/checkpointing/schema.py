@@ -1,6 +1,6 @@
-"""The tables in a database: created, and brought up to this release by Alembic's migrations.
+"""Creates the tables of a database, and upgrades them to this release with Alembic's migrations.
 
-The version that a database has is in the table `workflow_schema` (`conversation_schema` where only the conversation is kept).
+The version of a database is in the table `workflow_schema` (`conversation_schema` if it has only the conversation).
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class Run:
         object.__setattr__(self, "version_table", _version_table(self.groups))
 
     def wants(self, table: str) -> bool:
-        """Whether a table belongs to the groups that are kept here."""
+        """Whether a table belongs to the groups of this database."""
         return table.partition("_")[0] in self.groups
 
 
@@ -119,15 +119,15 @@ def _refuse_newer(found: str | None) -> None:
 
 @contextlib.contextmanager
 def _alone(database: Database) -> Iterator[Connection]:
-    """A transaction in which nobody else migrates."""
-    with database.write() as connection:  # on SQLite the write lock is enough
+    """A transaction that excludes other migrations."""
+    with database.write() as connection:  # on SQLite the write lock suffices
         if database.dialect is Dialect.POSTGRESQL:
-            # A migration may take longer than anybody waits otherwise.
+            # A migration may take longer than the usual lock timeout.
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             yield connection
         elif database.dialect is Dialect.MYSQL:
-            # The lock belongs to the connection and not to the transaction, which every statement of a migration ends.
+            # The lock belongs to the connection, because every DDL statement of a migration ends the transaction.
             connection.exec_driver_sql(f"SELECT GET_LOCK('interlock_schema', {_LOCK_SECONDS})")
             try:
                 yield connection
@@ -138,7 +138,7 @@ def _alone(database: Database) -> Iterator[Connection]:
 
 
 def _migrate(run: Run) -> None:
-    # A role that may create tables in a schema need not be one that may create schemas.
+    # A role that may create tables in a schema may lack the right to create schemas.
     if (
         run.schema is not None
         and run.connection.dialect.name == "postgresql"

@@ -1,1 +1,1 @@
-"""What the checkpointer is made of: codec, separation, memory of conversations, statements, commits."""
+"""The parts of the checkpointer: codec, separation of messages, cache of conversations, statements, commits."""

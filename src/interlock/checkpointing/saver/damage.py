@@ -1,4 +1,4 @@
-"""Rows that cannot be read: the error names the row, so that it can be looked at, restored or deleted."""
+"""Errors for unreadable rows; they name the row, so that it can be inspected, restored or deleted."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,16 @@ def damaged(error: BaseException, what: str, thread_id: str, **where: Any) -> St
     """The error for a row that cannot be read.
 
     Args:
-        error: What reading it raised.
-        what: What the row is.
+        error: The original error.
+        what: The kind of row.
         thread_id: Its thread.
-        where: What else names the row; None is left out.
+        where: Other parts of the row's key; None is left out.
     """
     details = {"threadId": thread_id, **{name: value for name, value in where.items() if value is not None}}
     named = ", ".join(f"{name} {value!r}" for name, value in details.items())
     if isinstance(error, InterlockError):
         if "threadId" in error.details and isinstance(error, StoreError):
-            return error  # it names a row already
+            return error  # the error already names a row
         why, code, more = error.message, error.code, error.details
     else:
         why, code, more = (
@@ -36,13 +36,13 @@ def damaged(error: BaseException, what: str, thread_id: str, **where: Any) -> St
 
 
 def damaged_at(error: BaseException, what: str, place: "Place", **where: Any) -> StoreError:
-    """As `damaged`, for what belongs to a checkpoint."""
+    """As `damaged`, for rows of a checkpoint."""
     namespace = place.namespace or None
     return damaged(error, what, place.thread_id, checkpointNs=namespace, checkpointId=place.checkpoint_id, **where)
 
 
 def parsed(text: str, what: str, place: "Place", checkpoint_id: str, kind: type = dict) -> Any:
-    """JSON out of a column of a checkpoint's row; the place may say only of which thread and namespace it is the newest.
+    """Parse a JSON column of a checkpoint's row; without a checkpoint id, the place means the newest of its thread and namespace.
 
     Raises:
         StoreError: It is not JSON of this kind.

@@ -1,4 +1,4 @@
-"""Threads that do for tasks what those must not wait for."""
+"""Threads that do blocking work for tasks."""
 
 import asyncio
 import threading
@@ -12,11 +12,11 @@ from ..threads import Work
 
 
 class Helpers:
-    """Threads of one's own: in a pool whose threads all wait for their jobs nobody would ever do them.
+    """A separate thread pool: in a shared pool, threads that wait for jobs could block the jobs themselves.
 
     Args:
-        most: At most so many; what comes beyond that waits.
-        name: What the threads are called.
+        most: The maximum number of threads; further work waits.
+        name: The name prefix of the threads.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -26,7 +26,7 @@ class Helpers:
         self._pool: ThreadPoolExecutor | None = None
 
     def do(self, work: Callable[[], object]) -> None:
-        """Do it in one of the threads; or here, where no thread is to be had because the interpreter exits."""
+        """Run work in one of the threads, or in this thread if the interpreter is exiting."""
         todo = [work]
         try:
             with self._guard:
@@ -38,7 +38,7 @@ class Helpers:
             _do_once(todo)
 
     def close(self) -> None:
-        """Return when everything is done."""
+        """Wait until all work is done."""
         with self._guard:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -46,7 +46,7 @@ class Helpers:
 
 
 def _do_once(todo: list[Callable[[], object]]) -> None:
-    """A pool that finds no thread may keep the work for later all the same."""
+    """Make work run only once, because a pool may keep it even if it could not start a thread."""
     try:
         work = todo.pop()
     except IndexError:
@@ -55,7 +55,7 @@ def _do_once(todo: list[Callable[[], object]]) -> None:
 
 
 class Elsewhere:
-    """What tasks put that is committed in the database's own threads, whether anybody still waits for it or not."""
+    """Commits the puts of tasks in the database's threads, even if the task is cancelled."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -63,7 +63,7 @@ class Elsewhere:
         self._of_thread: dict[str, set[Future[None]]] = {}
 
     async def settle(self, thread_id: str, commit: Callable[[], None]) -> None:
-        """Return when it is committed. It continues when the task is cancelled, and `finish` knows of it from this call on."""
+        """Wait for a commit, which continues if the task is cancelled; `finish` includes it from this call on."""
         done = self._database.threads.begin(Work.STATEMENTS, commit)
         with self._guard:
             self._of_thread.setdefault(thread_id, set()).add(done)
@@ -71,7 +71,7 @@ class Elsewhere:
         await asyncio.shield(asyncio.wrap_future(done))
 
     def finish(self, thread_id: str, seconds: float) -> None:
-        """Return when what was put in a thread of LangGraph's before is done, or after so many seconds."""
+        """Wait for earlier puts of a LangGraph thread, for at most this many seconds."""
         with self._guard:
             before = [*self._of_thread.get(thread_id, ())]
         if before:

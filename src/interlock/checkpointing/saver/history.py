@@ -1,4 +1,4 @@
-"""What LangGraph's delta channels are rebuilt from, read along the chain of parents in few round trips."""
+"""Reads the history of LangGraph's delta channels along the chain of parents, in few round trips."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from .reading import messages_for, open_writes
 from .storage import Storage
 
 STEP = 100
-"""How many ancestors are read at once."""
+"""The number of ancestors per query."""
 
 
 def delta_channel_history(

@@ -1,4 +1,4 @@
-"""What a put or a `put_writes` does: encode its values, then run its statements in whatever transaction it is given."""
+"""The jobs of `put` and `put_writes`: encode the values, then run the statements in the given transaction."""
 
 import hashlib
 import time
@@ -28,63 +28,63 @@ from .memory import Conversation
 from .protocols import Home, Waiter
 
 INLINE_BYTES = 256
-"""Values up to this size are in the checkpoint itself, again with each checkpoint; larger ones once, in their own row."""
+"""Values up to this size are copied into each checkpoint; larger ones have a separate row, stored once."""
 FEW = 10
-"""So many messages are inserted one after the other: psycopg complains in its log when one of many fails."""
+"""Up to this number, messages are inserted one by one, because psycopg logs a warning when one of `executemany` fails."""
 INPUT = "__start__"
 _ENDS = frozenset({ERROR, INTERRUPT})
 ORDINARY = 0
-"""The part that holds the ordinary writes of a task."""
+"""The part with the ordinary writes of a task."""
 
 
 Versioned = tuple[Any, Encoded | int]
-"""The version of a channel, and its stored value or the id of the row that has it."""
+"""The version of a channel, and its stored value or the id of the value's row."""
 
 
 class PositionsTaken(Exception):  # noqa: N818 -- never leaves the checkpointer
-    """What was remembered of the conversation is not so any more: somebody else wrote, erased or removed."""
+    """The cache of the conversation is stale: another process wrote, erased or removed messages."""
 
 
 class Job:
-    """One write. `prepare` may run again, with what is remembered made new, when `execute` raises `PositionsTaken`."""
+    """One write. If `execute` raises `PositionsTaken`, `prepare` runs again with a fresh cache."""
 
     conversation: Conversation
     joined_with: Conversation
-    """The conversation that it was in line with; it may be prepared again with another, which knows better."""
+    """The conversation with which it joined the line; it may be prepared again with a newer one."""
     waiter: Waiter
     new: list[Message]
     claimed: list[Message]
-    """The stored messages whose name changes: they have an id now, stay without, or are stored again."""
+    """Stored messages whose name changes: they got an id, stay without one, or are stored again."""
     refers: bool
     may_wait = False
-    """Whether the job may wait a moment for another that takes it along."""
+    """Whether the job may wait briefly for another job, to share its commit."""
     urgent: bool
-    """Whether it is to be committed now."""
+    """Whether it has to be committed now."""
 
     def __init__(self, storage: Home, place: Place, sealing: Sealing) -> None:
         self.storage = storage
         self.place = place
         self.thread_id = place.thread_id
         self.key = place.thread_id, place.namespace_key
-        """The thread and the namespace that it writes to, as their row has them."""
+        """The keys of the thread and namespace in their row."""
         self.sealing = sealing
         self.urgent = False
         self.error: BaseException | None = None
         self._taken: tuple[Conversation, dict[Any, Encoded]] | None = None
 
     def mark_stored(self) -> None:
-        """It is committed: what is remembered of its messages is what the database has."""
+        """Record the commit: the cached messages are now in the database."""
         if self.new:
             self.conversation.stored = self.new[-1].position + 1
 
     def is_ready(self, conversation: Conversation) -> bool:  # noqa: ARG002 -- for those that do
-        """Whether `prepare` will not have to ask the database. The lock of the conversation is held."""
+        """Whether `prepare` needs no query. The caller holds the conversation's lock."""
         return True
 
     def take(self) -> None:
-        """Encode the values before anything is waited for: whoever put them may change them from then on.
+        """Encode the values before any wait, because the caller may change them afterwards.
 
-        LangGraph continues while its input is being stored, and reducers give the messages in it their ids. What is stored is what was put.
+        LangGraph continues while its input is being stored, and reducers assign ids to its messages. The stored form is that of the put.
         """
         if self._taken is None:
             conversation = Conversation(self.place.thread_id)
@@ -93,18 +93,18 @@ class Job:
             self._taken = conversation, values
 
     def new_values(self) -> Iterator[tuple[Any, str, Any, bool]]:
-        """The values to encode: what each is known by, its channel, itself, and whether it is on its way into the channel."""
+        """The values to encode: key, channel, value, and whether the value has not reached its channel yet."""
         raise NotImplementedError
 
     def encoded(self, encoder: Encoder, key: Any, channel: str, value: Any, *, aside: bool) -> Encoded:
-        """The stored form of a value as it was when it was put."""
+        """The stored form of a value at the time of the put."""
         if self._taken is not None and key in self._taken[1]:
             conversation, values = self._taken
             return encoder.again(values[key], conversation.messages, aside=aside)
         return encoder.encode(value, channel, aside=aside)
 
     def prepare(self, conversation: Conversation) -> None:
-        """Encode. The lock of the conversation is held."""
+        """Encode the values. The caller holds the conversation's lock."""
         raise NotImplementedError
 
     def execute(self, cursor: Any) -> None:
@@ -191,14 +191,14 @@ class PutJob(Job):
             check_indexable(described)
         run_id = described.get("run_id")
         self._run_id = run_id if isinstance(run_id, str) and len(run_id) <= 255 else None
-        # Updates by hand and forks may branch, and the inputs of subgraphs when their parent is replayed. Without a parent,
-        # only the step -1 is known to mean the beginning of a thread.
+        # Manual updates and forks may branch, and so may inputs of subgraphs during a replay of the parent. Without a parent
+        # checkpoint, only step -1 certainly is the start of a thread.
         source, root = metadata.get("source"), not place.namespace
         follows = place.checkpoint_id is not None and (source == "loop" or (source == "input" and root))
         self.fenced = fenced and (follows or (place.checkpoint_id is None and metadata.get("step") == -1 and root))
 
     def is_ready(self, conversation: Conversation) -> bool:
-        """Whether the stored form of every value that is not new is known."""
+        """Whether the stored forms of all unchanged values are cached."""
         known = conversation.channels.get(self.place.namespace, {})
         versions, values = self._checkpoint["channel_versions"], self._checkpoint["channel_values"]
         return all(
@@ -215,7 +215,7 @@ class PutJob(Job):
                 yield channel, channel, values[channel], channel == INPUT
 
     def prepare(self, conversation: Conversation) -> None:
-        """Encode the values that are new, and the header."""
+        """Encode the new values and the header."""
         self.conversation = conversation
         made: dict[Any, Encoded] = {}
         encoder = Encoder(conversation, self.sealing, self.place.namespace)
@@ -232,7 +232,7 @@ class PutJob(Job):
             if channel not in self._new_versions:
                 before = _of_version(known, channel, version)
                 if before is None:
-                    # It is what the parent has, not what it would be now: a message in it may have been erased meanwhile.
+                    # Use the parent's stored form instead of encoding again: one of its messages may have been erased meanwhile.
                     if parent is None:
                         parent = self.storage.stored_values(self.place, self.sealing)
                     before = _of_version(parent, channel, version)
@@ -271,7 +271,7 @@ class PutJob(Job):
         return rows
 
     def checkpoint_row(self) -> tuple[Any, ...]:
-        """The row of the checkpoint, after the number of its thread."""
+        """The row of the checkpoint, without its first column, the thread's number."""
         kind, data = "bytes", self._body
         if not self.sealing.plain:
             kind, data = self.sealing.seal(data, checkpoint_place(*self.key, self.checkpoint_id))
@@ -295,7 +295,7 @@ class PutJob(Job):
 
 
 class WritesJob(Job):
-    """What one task wrote."""
+    """The writes of one task."""
 
     may_wait = True
 
@@ -311,7 +311,7 @@ class WritesJob(Job):
         super().__init__(storage, place, sealing)
         self._writes = writes
         if not _ENDS.isdisjoint([channel for channel, _ in writes]):
-            self.may_wait = False  # no checkpoint comes that could take it along
+            self.may_wait = False  # no checkpoint follows whose commit it could share
         self._task_id = task_id
         self._task_path = task_path
 
@@ -350,16 +350,16 @@ class WritesJob(Job):
 
     @property
     def has_one_part(self) -> bool:
-        """Whether it is an ordinary part and nothing else, as most are: special channels come in several, or replace what is there."""
+        """Whether it is only an ordinary part, the usual case; special channels have several parts, or replace stored ones."""
         return not self.replaces and len(self._parts) == 1
 
     @property
     def is_one_row(self) -> bool:
-        """Whether it is one part: of ordinary writes, or of special ones that replace what is there."""
+        """Whether it is one part: ordinary writes, or special ones that replace stored ones."""
         return len(self._parts) == 1
 
     def part_rows(self) -> list[tuple[Any, ...]]:
-        """The rows of the parts, after the number of the thread: checkpoint_id, task_id, part, task_path, kind, body."""
+        """The rows of the parts, without the thread's number: checkpoint_id, task_id, part, task_path, kind, body."""
         return [
             (self.place.checkpoint_id, self._task_id, part, self._task_path, *self._sealed(part, content))
             for part, content in self._parts.items()
@@ -373,7 +373,7 @@ class WritesJob(Job):
         return writes_place(*self.key, self.place.checkpoint_id or "", self._task_id, part)
 
     def execute(self, cursor: Any) -> None:
-        """Insert what is not there, or replace it where LangGraph wants that."""
+        """Insert missing parts, and replace those that LangGraph replaces."""
         statements = self.storage.statements
         thread = self.storage.thread_for_writes(cursor, self.place)
         statement = statements.put_writes if self.replaces else statements.add_writes
@@ -383,7 +383,7 @@ class WritesJob(Job):
                 self._merge(cursor, (thread, *row), self._parts[ORDINARY])
 
     def _merge(self, cursor: Any, row: tuple[Any, ...], content: Mapping[int, tuple[str, Encoded]]) -> None:
-        """The task wrote before: what is there stays, what is not there is added."""
+        """Add the missing writes of a task that has written before; stored ones stay."""
         cursor.execute(self.storage.statements.one_part, row[:4])
         kind, data = cursor.fetchone()
         there = body.unpack_part(self.sealing.unseal(kind, data, self._place_of(ORDINARY)))
@@ -421,7 +421,7 @@ _to_json = json_writer(separators=(",", ":"))
 
 
 def late(place: Place) -> ConflictError:
-    """The error for a write to a thread that was deleted meanwhile."""
+    """The error for a write to a deleted thread."""
     return ConflictError(
         f"The thread {place.thread_id!r} was deleted during this run. Nothing of this step was written, so the "
         "thread stays deleted. Start a new run on it, or stop this one.",
@@ -432,7 +432,7 @@ def late(place: Place) -> ConflictError:
 
 
 def _of_version(values: Mapping[str, Versioned], channel: str, version: Any) -> Versioned | None:
-    """What is stored of a channel, if that is of this version."""
+    """The stored value of a channel, if it has this version."""
     found = values.get(channel)
     return found if found is not None and found[0] == version else None
 

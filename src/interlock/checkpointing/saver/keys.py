@@ -1,4 +1,4 @@
-"""Where something is stored: thread, namespace and checkpoint, checked before they reach a database."""
+"""The keys of stored data: thread, namespace and checkpoint, validated before they reach a database."""
 
 import functools
 from hashlib import blake2b
@@ -26,12 +26,12 @@ class Place(NamedTuple):
 
     @property
     def short(self) -> tuple[str, str, str | None]:
-        """The place by its keys: a namespace may have any length, and many places are remembered."""
+        """The place by its keys, because a namespace may have any length and many places are cached."""
         return self.thread_id, self.namespace_key, self.checkpoint_id
 
     @property
     def long_namespace(self) -> str | None:
-        """The namespace where the key is only a digest."""
+        """The namespace, if the key is only its digest."""
         return self.namespace if len(self.namespace) >= NAMESPACE_KEY_LENGTH else None
 
     def config(self, checkpoint_id: str) -> RunnableConfig:
@@ -69,7 +69,7 @@ def place_of(config: RunnableConfig) -> Place:
 
 @functools.lru_cache(maxsize=1024)
 def _checked_place(thread_id: str, namespace: str, checkpoint_id: str | None) -> Place:
-    """The place, checked; each is asked for several times in a step."""
+    """The checked place; cached, because a step uses each several times."""
     if "\0" in namespace:
         raise unusable_nul("checkpoint_ns")
     if checkpoint_id is not None:

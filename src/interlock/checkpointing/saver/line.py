@@ -1,7 +1,7 @@
-"""The line of jobs that wait for their commit, and who commits them: whoever finds nobody leading leads, for all that wait.
+"""Group commit: the line of jobs that wait for their commit. A waiter that finds no leader leads, and commits all waiting jobs.
 
-One commit for many costs little more than one for one, so that the more there is to do, the less each costs; and where nobody else
-waits, a job is committed at once, in the thread that brought it.
+A commit of many jobs costs little more than a commit of one, so the cost per job falls with the load. Without other waiters, a job is
+committed at once, in its own thread.
 """
 
 import asyncio
@@ -17,32 +17,32 @@ from .memory import Conversation
 from .protocols import Told, Waiter
 
 MOST = 64
-"""At most so many jobs in one commit."""
+"""The maximum number of jobs in one commit."""
 PATIENCE_SECONDS = 0.003
-"""How long pending writes wait for the checkpoint that takes them along, for each job that is in progress: the more there is to do, the
-later it comes."""
+"""How long pending writes wait for the next checkpoint to share its commit, per job in progress: under load the checkpoint comes
+later."""
 LONGEST_PATIENCE_SECONDS = 0.05
 LONGEST_FINISH_SECONDS = 1.0
-"""How long anyone who reads waits for what is in line, at most: on SQLite, where they may hold the turn that it waits for."""
+"""The maximum wait of a reader for jobs in line, on SQLite, where the reader may hold the write lock that they need."""
 LONGEST_FINISH_ON_SERVERS_SECONDS = 30.0
-"""The same on servers, where nothing that they may hold keeps it there."""
+"""The same on servers, where a reader holds nothing that blocks the jobs."""
 IMPATIENT_FOR = 3
-"""So many times they do not wait after they waited without success."""
+"""After a futile wait, this many pending writes do not wait."""
 MOST_APART = 16
-"""At most so many jobs of tasks are done by themselves at once: each needs a connection."""
+"""The maximum number of concurrent separate jobs of tasks, because each needs a connection."""
 
 
 class Line:
-    """Jobs in the order in which they are to be committed; those of one thread are never overtaken by a later one.
+    """Jobs in commit order; the jobs of one thread are never reordered.
 
-    A thread stands apart while one of its jobs is being done by itself: the later ones wait for that, whatever is remembered of
-    the conversation meanwhile.
+    A thread is apart while one of its jobs is executed separately: later jobs of the thread wait for it, even if they have another
+    cache of the conversation.
 
     Args:
-        turn: A turn among the writers of the database, taken before each commit.
-        commit: Commits jobs together, sets the error of those that fail, and gives those that have to be done by themselves.
-        alone: Does one job by itself, and sets its error when it fails.
-        fail: Makes a job fail with an error.
+        turn: The write lock of the database, taken before each commit.
+        commit: Commits jobs together, sets the error of failed ones, and returns those that have to be executed separately.
+        alone: Executes one job separately, and sets its error if it fails.
+        fail: Fails a job with an error.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Line:
         self._guard = threading.Lock()
         self._left = threading.Condition(self._guard)
         self._finishing = 0
-        """How many wait in `finish`."""
+        """The number of callers in `finish`."""
         self._waiting: list[Job] = []
         self._apart: set[str] = set()
         self._led = False
@@ -71,7 +71,7 @@ class Line:
         return len(self._waiting)
 
     def join(self, job: Job, waiter: Waiter) -> None:
-        """Are in line. The conversation's lock is held, so that the line has the order in which positions were given."""
+        """Add a job to the line. The caller holds the conversation's lock, so that the line has the order of positions."""
         job.waiter = waiter
         with self._guard:
             self._waiting.append(job)
@@ -80,9 +80,9 @@ class Line:
             job.conversation.in_line += 1
 
     def finish(self, conversation: Conversation, seconds: float = LONGEST_FINISH_SECONDS) -> None:
-        """Return when what is in line of a conversation is done, or after so many seconds.
+        """Wait until a conversation's jobs in line are done, for at most this many seconds.
 
-        The caller may hold what that waits for, as a tool does that has the turn: it is not waited for without success.
+        The wait is bounded because the caller may hold the lock that the jobs need, such as a tool with the write lock.
         """
         with self._guard:
             last = conversation.left + conversation.in_line
@@ -100,10 +100,10 @@ class Line:
             finally:
                 self._finishing -= 1
 
-    # A thread that waits
+    # Threads
 
     def settle(self, job: Job, waiter: "ThreadWaiter") -> None:
-        """Return when the job, which is in line, is committed or has failed. It continues when the thread is interrupted."""
+        """Wait until a job in line is committed or failed. The job continues if the thread is interrupted."""
         try:
             told = None
             if self._may_wait(job):
@@ -112,7 +112,7 @@ class Line:
                     job.conversation.impatient = IMPATIENT_FOR
             self._settle(job, waiter, told)
         except BaseException:
-            # Others may wait for what this thread would have been told to do.
+            # Other waiters may depend on this thread's duty to lead.
             threading.Thread(target=self._settle, args=(job, waiter), name="interlock-heir", daemon=True).start()
             raise
 
@@ -127,7 +127,7 @@ class Line:
                 self._do_apart(job)
             told = waiter.hear()
 
-    # A task that waits
+    # Tasks
 
     async def asettle(self, job: Job, waiter: "TaskWaiter") -> None:
         """As `settle`. The job continues when the task is cancelled."""
@@ -139,11 +139,11 @@ class Line:
         try:
             await waiter.future
         except asyncio.CancelledError:
-            self._let_lead(job)  # nobody else would
+            self._let_lead(job)  # no other waiter would commit it
             raise
         finally:
             timer.cancel()
-            job.urgent = True  # where its loop was given up, whoever leads next takes it along
+            job.urgent = True  # if its event loop was abandoned, the next leader commits it
 
     def _lose_patience(self, job: Job) -> None:
         job.conversation.impatient = IMPATIENT_FOR
@@ -154,15 +154,15 @@ class Line:
             self.lead_elsewhere()
 
     def lead_elsewhere(self) -> None:
-        """Lead in a thread of the line's own, until nobody waits."""
+        """Lead in the line's own thread, until nobody waits."""
         self._leaders.do(self._lead_on)
 
     def do_apart_elsewhere(self, job: Job) -> None:
-        """Do a job by itself, in another thread than the one that leads: it may have to wait for others."""
+        """Execute a job separately, in another thread than the leader's, because it may block."""
         self._apart_helpers.do(partial(self._do_apart, job))
 
     def close(self) -> None:
-        """Return when nobody leads or does a job apart in the line's own threads: what cancelled tasks put may be on its way."""
+        """Wait for the line's own threads: they may still be committing jobs of cancelled tasks."""
         self._leaders.close()
         self._apart_helpers.close()
 
@@ -170,10 +170,10 @@ class Line:
 
     @staticmethod
     def _may_wait(job: Job) -> bool:
-        """Whether to let the checkpoint that follows pending writes take them along, which spares a commit.
+        """Whether pending writes may wait for the next checkpoint, which saves a commit.
 
-        LangGraph does not wait for pending writes but at the end of a run, and puts the next checkpoint a moment later. Where
-        that proves wrong, the next ones are not kept waiting.
+        LangGraph waits for pending writes only at the end of a run, and usually puts the next checkpoint a moment later. After a
+        futile wait, the next pending writes do not wait.
         """
         if not job.may_wait:
             return False
@@ -186,11 +186,11 @@ class Line:
         return min(PATIENCE_SECONDS * self._under_way, LONGEST_PATIENCE_SECONDS)
 
     def _urge(self, job: Job) -> bool:
-        """The job is to be done now. Whether its waiter is to lead."""
+        """Mark a job as urgent; returns whether its waiter has to lead."""
         with self._guard:
             job.urgent = True
             if job not in self._waiting:
-                return False  # it is being done
+                return False  # it is being executed
             if self._led or job.thread_id in self._apart:
                 return False
             self._led = True
@@ -199,14 +199,14 @@ class Line:
     # Leading
 
     def _lead_once(self) -> None:
-        """Commit what waits: a thread that waits for its own job continues with what it has to do after that."""
+        """Commit one batch, and pass the lead on: a waiting thread has other work after its own job."""
         try:
             self._commit_together()
         finally:
             self._pass_on()
 
     def _lead_on(self) -> None:
-        """Commit what waits, until nobody waits."""
+        """Commit batches until no job waits."""
         try:
             while self._commit_together():
                 pass
@@ -214,7 +214,7 @@ class Line:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """The leader leaves; anyone who is the first that waits takes its place."""
+        """Pass the lead to the first urgent waiter, if there is one."""
         with self._guard:
             heir = next((job for job in self._waiting if job.urgent and job.thread_id not in self._apart), None)
             self._led = heir is not None
@@ -231,7 +231,7 @@ class Line:
                     apart = self._commit(batch)
         except BaseException as error:
             apart = ()
-            batch = batch or self._take()  # anyone who waits for the same turn waits without success as well
+            batch = batch or self._take()  # all waiters of the same lock would fail as well
             for job in batch:
                 self._fail(job, error)
             if not isinstance(error, Exception):
@@ -241,9 +241,9 @@ class Line:
         return bool(batch)
 
     def _take(self) -> list[Job]:
-        """What to commit next: what is to be done now, and what stands before it in its thread."""
+        """The next batch: urgent jobs, and the jobs before them in their threads."""
         with self._guard:
-            if len(self._waiting) == 1:  # most often nobody else waits
+            if len(self._waiting) == 1:  # the usual case
                 (job,) = self._waiting
                 return [self._waiting.pop()] if job.urgent and job.thread_id not in self._apart else []
             wanted = {job.thread_id for job in self._waiting if job.urgent} - self._apart
@@ -303,9 +303,9 @@ class Line:
 
 
 def _goes_with(job: Job, before: Job | None) -> bool:
-    """Whether a job can be committed together with the one before it in its thread.
+    """Whether a job can be committed together with the previous job of its thread.
 
-    Both have to be prepared from the same memory: the commit sees one state of a thread, and not two.
+    Both have to be prepared with the same cache, because the commit sees one state of a thread.
     """
     if before is None:
         return True
@@ -314,7 +314,7 @@ def _goes_with(job: Job, before: Job | None) -> bool:
 
 
 class ThreadWaiter:
-    """A thread that waits for its job."""
+    """The waiter for a thread."""
 
     __slots__ = ("_signal", "_told")
 
@@ -329,12 +329,12 @@ class ThreadWaiter:
         self._signal.release()
 
     def hear(self, seconds: float = -1) -> Told | None:
-        """Wait until it is told something; None when that took too long."""
+        """Wait for a message; None on a timeout."""
         return self._told if self._signal.acquire(timeout=seconds) else None
 
 
 class TaskWaiter:
-    """A task that waits for its job. What it would have to do itself is done in another thread: it must not keep its loop waiting."""
+    """The waiter for a task. Its duties are done in another thread, because it must not block its event loop."""
 
     __slots__ = ("_job", "_line", "future", "loop")
 
@@ -345,13 +345,13 @@ class TaskWaiter:
         self.future: asyncio.Future[None] = self.loop.create_future()
 
     def tell(self, what: Told) -> None:
-        """Wake it, or do what it is to do."""
+        """Wake the task, or do its duty in another thread."""
         if what is Told.LEAD:
             self._line.lead_elsewhere()
         elif what is Told.APART:
             self._line.do_apart_elsewhere(self._job)
         else:
-            with contextlib.suppress(RuntimeError):  # its loop is closed
+            with contextlib.suppress(RuntimeError):  # its event loop is closed
                 self.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:

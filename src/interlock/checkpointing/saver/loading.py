@@ -44,7 +44,7 @@ _WORDS = {
 
 
 class Loaded(NamedTuple):
-    """What the statement found."""
+    """The result of the statement."""
 
     row: tuple[Any, ...] | None
     """thread, checkpoint_id, parent_id, kind, body, metadata, outside."""

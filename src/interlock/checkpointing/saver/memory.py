@@ -1,7 +1,7 @@
-"""What is remembered of a conversation between two steps, so that unchanged messages cost nothing.
+"""The cache of conversations between steps, so that unchanged messages cost nothing.
 
-It is only ever a memory: positions are taken permanently when the transaction commits, whoever fails forgets, and the epoch
-in the database says whether somebody else erased or removed something since.
+It is only a cache: positions become permanent when the transaction commits, a failure discards the cache, and the epoch in the
+database shows whether another process has erased or removed messages.
 """
 
 import threading
@@ -15,17 +15,17 @@ from .encoding.messages import SUPERSEDED, Message
 
 CACHE_BYTES = 128 * 1024 * 1024
 NAMESPACES = 32
-"""Of so many namespaces of a thread it is remembered what their newest checkpoints have: each run of a subgraph has one of its own."""
-# What Python needs for each, measured: an empty conversation, a message beside its bytes (which are there twice once it was compared),
-# a channel beside the bytes of its value, a list of messages, and one message in it.
+"""The number of namespaces per thread whose newest values are cached, because each run of a subgraph has its own namespace."""
+# Measured sizes in Python: an empty conversation, a message without its bytes (which exist twice after a comparison), a channel
+# without the bytes of its value, a list of messages, and one message in it.
 _CONVERSATION, _MESSAGE, _CHANNEL, _LIST, _IN_LIST = 2_000, 1_000, 400, 500, 32
 
 
 class Conversation:
-    """The messages of one thread that are known here.
+    """The cached messages of one thread.
 
-    `lock` is held while values are encoded and are in line: the order of positions is the order of commits. The positions from
-    `stored` up to `next` are of messages that are on their way. `in_line` counts its jobs that are in progress, `left` those that were.
+    `lock` is held while values are encoded and join the line, so that commits have the order of positions. The positions from
+    `stored` to `next` belong to uncommitted messages. `in_line` counts the jobs in progress, `left` the finished ones.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Conversation:
         self.thread_id = thread_id
         self.lock = threading.RLock()
         self.line: Any = None
-        """The line of its thread; None until something of it waits."""
+        """The line of its thread; None before its first job."""
         self.in_line = 0
         self.left = 0
         self.id: int | None = None
@@ -75,26 +75,26 @@ class Conversation:
         self.lists: dict[tuple[str, str], StoredList] = {}
         self.channels: dict[str, dict[str, Any]] = {}
         self._sizes: dict[str, int] = {}
-        """What the values in `channels` count for, by namespace."""
+        """The sizes of the values in `channels`, by namespace."""
 
     def learn(self, message: Message) -> None:
-        """Remember a message that is about to be stored, where nothing is known of its position."""
+        """Cache a message that is about to be stored, at a new position."""
         if message.position not in self.messages:
             self.add(message)
 
     def add(self, message: Message, *, erased: bool = False) -> None:
-        """Remember a message of which nothing is known yet."""
+        """Cache a message that is not cached yet."""
         self.messages[message.position] = message
         if message.message_id is not None:
             self.learn_id(message, message.message_id)
             if erased:
                 self.erased_ids[message.message_id] = message
-        elif not message.superseded:  # else whatever is the same has an id, or is another message
+        elif not message.superseded:  # otherwise an equal message has an id, or is a different message
             self.by_digest[digest(message.kind, message.body)] = message
         self.size += 2 * len(message.body) + _MESSAGE
 
     def add_all(self, messages: Sequence[Message]) -> None:
-        """Remember messages with ids, of which nothing is known yet: those of a long history with few calls for each."""
+        """Cache new messages with ids, with few calls per message, for long histories."""
         there, by_id, size = self.messages, self.by_id, 0
         for message in messages:
             there[message.position] = message
@@ -110,15 +110,15 @@ class Conversation:
         channels: dict[str, tuple[Any, Any]],
         lists: dict[tuple[str, str], StoredList],
     ) -> None:
-        """Remember the stored values of a namespace's newest checkpoint, and its lists. Namespaces that were not used for longest go."""
+        """Cache the stored values and lists of a namespace's newest checkpoint. Evicts the least recently used namespaces."""
         before = self.channels.pop(namespace, None)
-        if before is not None and before == channels:  # as after a load of what was put here: it is counted already
+        if before is not None and before == channels:  # as after a load of an own put: its size is already counted
             channels = before
         else:
             size = _size_of(channels)
             self.size += size - self._sizes.get(namespace, 0)
             self._sizes[namespace] = size
-        self.channels[namespace] = channels  # as the last of them
+        self.channels[namespace] = channels  # as the most recently used one
         for slot, stored in lists.items():
             known = self.lists.get(slot)
             self.size += len(stored.messages) * _IN_LIST + _LIST
@@ -135,18 +135,18 @@ class Conversation:
             self.size -= len(self.lists.pop(slot).messages) * _IN_LIST + _LIST
 
     def claim(self, message: Message, message_id: str) -> None:
-        """A message that was stored without an id has one now. Its position in a list tells which it is: nobody else without one is the same."""
+        """Assign an id to a message that was stored without one. Its position in a list identifies it."""
         self._no_longer_nameless(message)
         message.claim(message_id)
         self.learn_id(message, message_id)
 
     def supersede(self, message: Message) -> None:
-        """A message that was stored without an id is stored again with one."""
+        """Mark a message without an id as stored again with one."""
         self._no_longer_nameless(message)
         message.claimable, message.superseded = False, True
 
     def learn_again(self, message: Message, name: str | None) -> None:
-        """What became of a message that was read without an id."""
+        """Update a message that was read without an id."""
         if name == SUPERSEDED:
             self.supersede(message)
         elif name:
@@ -160,7 +160,7 @@ class Conversation:
             del self.by_digest[key]
 
     def learn_id(self, message: Message, message_id: str) -> None:
-        """Remember the latest message with an id."""
+        """Cache the latest message with an id."""
         latest = self.by_id.get(message_id)
         if latest is None or latest.position < message.position:
             self.by_id[message_id] = message
@@ -175,12 +175,12 @@ def _size_of(channels: dict[str, tuple[Any, Any]]) -> int:
 
 
 def digest(kind: str, body: bytes) -> bytes:
-    """What a message without an id is recognised by."""
+    """The digest that identifies a message without an id."""
     return blake2b(body, digest_size=16, person=kind[:16].encode()).digest()
 
 
 class Memory:
-    """The conversations that are remembered, the latest used last, bounded by the bytes of all that is remembered of them."""
+    """A least-recently-used cache of conversations, bounded by its estimated size in bytes."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
@@ -190,11 +190,11 @@ class Memory:
 
     @property
     def size(self) -> int:
-        """The bytes that are remembered, as they are counted."""
+        """The estimated size in bytes."""
         return self._total
 
     def of(self, thread_id: str) -> Conversation:
-        """The conversation of a thread, perhaps not opened yet."""
+        """The conversation of a thread, created unopened if necessary."""
         with self._guard:
             conversation = self._known.get(thread_id)
             if conversation is None or conversation.dead:
@@ -205,29 +205,29 @@ class Memory:
             return conversation
 
     def known(self, thread_id: str) -> Conversation | None:
-        """What is remembered of a thread, if anything; that it was asked for counts for nothing."""
+        """The cached conversation of a thread, if any, without marking it as used."""
         return self._known.get(thread_id)
 
     def replace(self, conversation: Conversation) -> None:
-        """From now on this is what is known of its thread."""
+        """Replace the conversation of its thread."""
         with self._guard:
             self._let_in(conversation)
 
     def forget(self, conversation: Conversation) -> None:
-        """Believe nothing of it any more; whoever comes next asks the database."""
+        """Discard a conversation, so that the next user queries the database."""
         with self._guard:
             conversation.dead = True
             if self._known.get(conversation.thread_id) is conversation:
                 self._let_go(conversation.thread_id)
 
     def forget_threads(self, which: Callable[[str], bool]) -> None:
-        """Forget every conversation whose thread is meant."""
+        """Discard the conversations of some threads."""
         with self._guard:
             for thread_id in [known for known in self._known if which(known)]:
                 self._let_go(thread_id)
 
     def used(self, conversation: Conversation) -> None:
-        """Something of it was read or stored: count what it has now, and see that there is not too much of all together."""
+        """Mark a conversation as used, update its size, and evict others above the limit."""
         with self._guard:
             if self._known.get(conversation.thread_id) is not conversation:
                 return
@@ -237,7 +237,7 @@ class Memory:
                 self._trim()
 
     def trim(self) -> None:
-        """Forget the conversations that were not used for longest, as long as there is too much; not those of which something is in line."""
+        """Evict the least recently used conversations above the limit, except those with jobs in line."""
         with self._guard:
             for conversation in self._known.values():
                 self._total += conversation.size - conversation.counted
@@ -245,7 +245,7 @@ class Memory:
             self._trim()
 
     def _trim(self) -> None:
-        """The latest stays, however large it is: it would be read again at its next step."""
+        """Keep the most recently used one, whatever its size, because its next step would read it again."""
         left, going = self._total, []
         latest = next(reversed(self._known), None)
         for thread_id, conversation in self._known.items():

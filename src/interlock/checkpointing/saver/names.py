@@ -1,4 +1,4 @@
-"""The names of the checkpointer's tables in statements that are written by hand."""
+"""The names of the checkpointer's tables in handwritten statements."""
 
 import functools
 
@@ -10,7 +10,7 @@ _TABLES = tuple(table.name for table in (threads, checkpoints, channel_values, w
 
 @functools.lru_cache(maxsize=256)
 def named(schema: str | None, text: str) -> str:
-    """The text with `{table}` replaced by the name of each table, which may be in a schema."""
+    """Replace each `{table}` in a text by the table's name, qualified if it is in a schema."""
     prefix = "" if schema is None else '"' + schema.replace('"', '""').replace("%", "%%") + '".'
     for table in _TABLES:
         text = text.replace("{" + table + "}", prefix + table)

@@ -1,6 +1,6 @@
-"""What jobs, the line and the statements of a dialect need of each other, as protocols: who waits for a job, and where it is stored.
+"""Protocols between jobs, the line and the statements of a dialect: the waiter of a job, and its storage.
 
-`storage` is the home of jobs and builds on all of them, so they know it only by this.
+`storage` depends on all of them, so they refer to it only by these protocols.
 """
 
 from collections.abc import Sequence
@@ -11,52 +11,52 @@ from .keys import Place
 
 
 class Told(Enum):
-    """What anyone who waits for a job is told."""
+    """A message to the waiter of a job."""
 
     DONE = 1
-    """It is committed, or has failed."""
+    """The job is committed or failed."""
     APART = 2
-    """It is to be done by itself, by its own waiter."""
+    """The waiter has to execute the job separately."""
     LEAD = 3
-    """Whoever led has other things to do: its waiter is to lead."""
+    """The previous leader stops, and the waiter has to lead."""
 
 
 class Waiter(Protocol):
-    """Who waits for a job: a thread or a task."""
+    """The waiter of a job: a thread or a task."""
 
     def tell(self, what: Told) -> None:
-        """From any thread, and never again before the last was heard."""
+        """Called from any thread, and not again before the last message was received."""
 
 
 class Home(Protocol):
-    """Where jobs are stored: the databases, their statements, and the numbers of threads that are remembered."""
+    """The storage of jobs: databases, statements, and cached thread numbers."""
 
     database: Any
     """The database of checkpoints."""
     statements: Any
-    """Its statements."""
+    """The statements of that database."""
     conversation_statements: Any
-    """Those of the conversations' database."""
+    """The statements of the conversation database."""
     conversation_integrity_error: Any
-    """What the conversations' driver raises where a row is there already."""
+    """The duplicate-key error of the conversation database's driver."""
     schema_name: str | None
     metadata_keys: Sequence[str]
-    """The keys of the metadata that are indexed."""
+    """The indexed keys of the metadata."""
 
     def stored_values(self, place: Place, sealing: Any) -> dict[str, tuple[Any, Any]]:
         """The version and the stored value of each channel in the checkpoint at a place."""
 
     def advance(self, cursor: Any, place: Place, checkpoint_id: str, *, fenced: bool) -> int:
-        """Move the head of a thread to a new checkpoint; gives the thread's number."""
+        """Move the head of a thread to a new checkpoint; returns the thread's number."""
 
     def thread_for_writes(self, cursor: Any, place: Place) -> int:
-        """The number of a thread, for pending writes, its row locked."""
+        """The number of a thread for pending writes; locks its row."""
 
     def remembered_thread(self, key: tuple[str, str]) -> int | None:
-        """The number of a thread and namespace, if it is remembered."""
+        """The cached number of a thread and namespace, if any."""
 
     def remember_thread(self, key: tuple[str, str], thread: int) -> None:
-        """Remember the number of a thread and namespace."""
+        """Cache the number of a thread and namespace."""
 
 
 __all__ = ["Home", "Told", "Waiter"]

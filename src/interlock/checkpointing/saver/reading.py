@@ -1,4 +1,4 @@
-"""Checkpoints as LangGraph gets them: rows, their messages, and the values built from both."""
+"""Reads checkpoints for LangGraph: rows, messages, and the values built from both."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
@@ -22,13 +22,13 @@ from .memory import Conversation
 from .storage import Storage
 
 LOOKING = "__interlock_looking"
-"""Set in a config by who only looks at a checkpoint, and will not continue from it: the fence stays as it is."""
+"""Key of a config for readers that will not continue from the checkpoint, so that the fence is unchanged."""
 
 ATTEMPTS = 3
 MISSING_MESSAGES, MISSING_VALUE = "missing_messages", "missing_value"
 _is_foreign = attrgetter("foreign")
 Found = tuple[int, int, int] | None
-"""The id, epoch and next position of a conversation, as they were read together with a checkpoint."""
+"""The id, epoch and next position of a conversation, read together with a checkpoint."""
 
 
 class Row(NamedTuple):
@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A checkpoint as it is stored, opened, but without messages."""
+    """A stored checkpoint, unsealed, without messages."""
 
     row: Row
     header: dict[str, Any]
@@ -54,7 +54,7 @@ class Stored(NamedTuple):
     writes: list[tuple[str, str, Encoded]]
 
     def encoded(self) -> Iterator[Encoded]:
-        """Everything in it that may refer to messages."""
+        """Everything that may refer to messages."""
         yield from (value for value in self.values.values() if not isinstance(value, int))
         yield from (encoded(value) for value in self.extras.values() if is_encoded(value))
         yield from self.outside.values()
@@ -62,12 +62,12 @@ class Stored(NamedTuple):
 
 
 def is_encoded(extra: Any) -> bool:
-    """Whether an extra is a value as `Encoder` made it; the others are empty."""
+    """Whether an extra is an encoded value; the others are empty."""
     return bool(extra)
 
 
 def encoded(extra: Any) -> Encoded:
-    """An extra as it was encoded: msgpack makes lists of tuples."""
+    """Convert an extra back to a tuple, because msgpack unpacks tuples as lists."""
     form, typ, data = extra
     return form, typ, data
 
@@ -75,7 +75,7 @@ def encoded(extra: Any) -> Encoded:
 def get_tuple(
     storage: Storage, place: Place, sealing: Sealing, config: RunnableConfig, *, behind: bool = False
 ) -> CheckpointTuple | None:
-    """The checkpoint at a place, or the newest there; or `behind` what is in line of its thread in this process."""
+    """Read the checkpoint at a place, or the newest one; with `behind`, after this process's jobs in line."""
     storage.ready()
     if behind:
         storage.finish(place.thread_id)
@@ -90,7 +90,7 @@ def get_tuple(
         try:
             return _build(storage, place, sealing, stored, remember=remember, config=config, found=conversation)
         except StoreError as error:
-            # The messages are read after the checkpoint: the thread may have been deleted, or begun again, in between.
+            # The messages are read after the checkpoint, so the thread may have been deleted or recreated in between.
             if error.code != MISSING_MESSAGES or attempt == ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
@@ -105,12 +105,12 @@ def _read(storage: Storage, place: Place, sealing: Sealing) -> "tuple[Stored, Fo
         except StoreError as error:
             if "threadId" in error.details:
                 raise
-            # The database could not read a column that the statement looks into: row by row, it can be named.
+            # The database could not parse a column in the statement; reading row by row identifies the row.
     return _in_several(storage, place, sealing)
 
 
 def is_there(storage: Storage, place: Place) -> bool:
-    """Whether there is a checkpoint at a place."""
+    """Whether a checkpoint exists at a place."""
     with storage.database.raw_query() as cursor:
         cursor.execute(storage.statements.exactly, (place.thread_id, place.namespace_key, place.checkpoint_id))
         return cursor.fetchone() is not None
@@ -165,13 +165,13 @@ def outside_ids(row: Row, place: Place) -> list[int]:
 
 
 def open_row(row: Row, write_rows: Iterable[Any], outside: Iterable[Any], place: Place, sealing: Sealing) -> Stored:
-    """Unseal a checkpoint and what belongs to it.
+    """Unseal a checkpoint with its pending writes and large values.
 
     Args:
         row: The checkpoint.
-        write_rows: Its pending writes, as `writes_of` gives them.
-        outside: Its large values as id, kind and body; the id alone where there is none.
-        place: Where it is.
+        write_rows: Its pending writes, as returned by `writes_of`.
+        outside: Its large values as id, kind and body; only the id if the row is missing.
+        place: Its place.
         sealing: Reads it.
 
     Raises:
@@ -219,14 +219,14 @@ def open_writes(
 def messages_for(
     storage: Storage, thread_id: str, values: Iterable[Encoded], sealing: Sealing, found: Found = None
 ) -> tuple[Conversation | None, dict[int, Message]]:
-    """The messages that stored values refer to, as they are now.
+    """The current messages that stored values refer to.
 
     Args:
-        storage: Where they are.
+        storage: The databases.
         thread_id: The thread.
-        values: What refers to them.
-        sealing: Reads them.
-        found: What is known of the conversation; otherwise the database is asked, for somebody may have erased meanwhile.
+        values: The values that refer to messages.
+        sealing: Reads the messages.
+        found: The current row of the conversation, if known; otherwise it is queried, because messages may have been erased.
     """
     ranges = needed(values)
     if not ranges:
@@ -247,13 +247,12 @@ def messages_for(
             if not conversation.opened:
                 storage.open_conversation(conversation, sealing, whole=False, found=found)
             elif conversation.id is None or found[:2] > (conversation.id, conversation.epoch):
-                storage.memory.forget(
-                    conversation
-                )  # somebody erased; the other way round, memory is newer than what was read
+                # Messages were erased; if the cached epoch is the higher one, the cache is newer than the read.
+                storage.memory.forget(conversation)
                 continue
             if found[2] > conversation.stored:
                 if conversation.next > conversation.stored:
-                    # Somebody else took positions that were given here to messages which are on their way.
+                    # Another process took positions that this process assigned to uncommitted messages.
                     storage.memory.forget(conversation)
                     continue
                 conversation.next = conversation.stored = found[2]
@@ -271,7 +270,7 @@ def messages_for(
 
 
 def _known(messages: Mapping[int, Message], wanted: list[int]) -> dict[int, Message] | None:
-    """The messages at positions, or None when one of them is not known: a long history takes one loop in C."""
+    """The cached messages at positions, or None if one is missing; one loop in C for long histories."""
     try:
         return dict(zip(wanted, map(messages.__getitem__, wanted), strict=True))
     except KeyError:
@@ -322,10 +321,10 @@ def _build(
 def build(
     sealing: Sealing, place: Place, stored: Stored, known: Mapping[int, Message], config: RunnableConfig | None = None
 ) -> tuple[CheckpointTuple, dict[tuple[str, str], list[Message]]]:
-    """A checkpoint as LangGraph gets it, and the lists of messages in it.
+    """Build a checkpoint for LangGraph, and the lists of messages in it.
 
     Raises:
-        StoreError: Something of it cannot be read, or messages are missing; the error names which.
+        StoreError: Some part cannot be read, or messages are missing; the error names it.
     """
     decoder = Decoder(known.__getitem__, sealing)
     row = stored.row
@@ -373,7 +372,7 @@ def build(
 def _unreadable_message(
     value: Encoded, known: Mapping[int, Message], decoder: Decoder, thread_id: str
 ) -> StoreError | None:
-    """Why a value cannot be built, where that is because of a message that it refers to."""
+    """The error of a value that cannot be built because of a referenced message."""
     try:
         at = positions(needed([value]))
     except Exception:

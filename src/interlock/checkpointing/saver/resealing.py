@@ -1,4 +1,4 @@
-"""Rows sealed again: for another place, when a thread is copied, and with another key, when keys are rotated."""
+"""Seals rows again: for another place if a thread is copied, and with another key if keys are rotated."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ from .encoding.sealing import Place, Sealing, checkpoint_place, message_place, v
 from .storage import Storage
 
 BATCH = 200
-"""So many rows are sealed again in one transaction: a writer waits no longer than for these."""
+"""The number of rows per transaction, which bounds the wait of writers."""
 Progress = Callable[[str, int], None]
-"""Is told a table and how many of its rows were sealed again."""
+"""Takes a table and the number of its rows that were sealed again."""
 
 
 @dataclass(frozen=True)
 class ReencryptReport:
-    """What a re-encryption did."""
+    """The result of a re-encryption."""
 
     rows: int
-    """Rows that were encrypted again, and read back."""
+    """Rows that were encrypted again and read back."""
     skipped: int
-    """Rows that were encrypted with the newest key already."""
+    """Rows that were already encrypted with the newest key."""
 
 
 def place_of_row(table: sa.Table, owner: Sequence[str], row: Any) -> Place:
-    """Where a row stands; the owner is the thread, and its namespace where the table has one."""
+    """The place of a row; the owner is the thread, and its namespace if the table has one."""
     if table is messages:
         return message_place(owner[0], row.position)
     thread_id, namespace_key = owner
@@ -47,7 +47,7 @@ def place_of_row(table: sa.Table, owner: Sequence[str], row: Any) -> Place:
 
 
 def split_kind(table: sa.Table, kind: str) -> tuple[str, str]:
-    """What stands before the type of the seal, and that type: messages have their codec there."""
+    """Split a kind into its prefix and the type of the seal; for messages the prefix is the codec."""
     if table is not messages:
         return "", kind
     codec, _, sealed = kind.partition("|")
@@ -62,10 +62,10 @@ def join_kind(table: sa.Table, codec: str, sealed: str) -> str:
 
 
 def resealed(table: sa.Table, sealing: Sealing, row: Any, old: Place, new: Place) -> tuple[str, bytes]:
-    """The kind and body of a row, sealed for a place.
+    """Seal the kind and body of a row for another place.
 
     Raises:
-        StoreError: It cannot be read where it is, or what was sealed cannot be read again.
+        StoreError: The row cannot be read in its place, or the result cannot be read back.
     """
     codec, kind = split_kind(table, row.kind)
     plain = sealing.unseal(kind, row.body, old)
@@ -102,7 +102,7 @@ def reencrypt(storage: Storage, sealing: Sealing, progress: Progress | None = No
     """Seal every row with the newest key, in place. Safe beside workers that have both keys, and to run again.
 
     Raises:
-        StoreError: A row cannot be read with any key. What was done before it stays done.
+        StoreError: A row cannot be read with any key. Earlier rows stay re-encrypted.
     """
     storage.ready()
     done = skipped = 0
@@ -130,13 +130,13 @@ def reencrypt_texts(
     *,
     options: Mapping[str, Any] = immutabledict(),
 ) -> tuple[int, int]:
-    """Encrypt the protected columns of one of the workflow's tables with the newest key. Rows done, and rows that were already."""
+    """Encrypt the protected columns of a workflow table with the newest key. Returns the numbers of encrypted and of current rows."""
     vault = database.vault
     schema = None if "schema_translate_map" in options else database.schema
     if vault is None or not sa.inspect(database.engine).has_table(table.name, schema=schema):
         return 0, 0
     keys, protected = table.primary_key.columns.values(), [table.c[name] for name in table.info["protected"]]
-    # As they are stored: their type would decrypt them.
+    # Read the raw text, because the column type would decrypt it.
     stored = [sa.type_coerce(column, sa.Text()).label(f"stored_{column.name}") for column in protected]
     query = sa.select(*keys, *(table.c[name].label(f"place_{name}") for name in table.info["place"]), *stored)
     query = query.order_by(*keys).limit(BATCH).with_for_update()
@@ -167,7 +167,7 @@ def reencrypt_texts(
 
 
 def _same_place(vault: Vault, column: sa.Column[Any], text: str, place: Sequence[Any]) -> str:
-    """The text of a row, once it is known to be this row's, and to read back when it is encrypted again."""
+    """Check that a text belongs to this row, and encrypt it again; the result has to read back."""
     name = f"{column.table.name}.{column.name}"
     opened = vault.open(text, name)
     was = getattr(opened, "place", None)
@@ -200,7 +200,7 @@ def _owners(database: Database, number: sa.Column[Any], *names: sa.Column[Any]) 
 def _reencrypt(  # noqa: PLR0917 -- one row after the other
     database: Database, table: sa.Table, sealing: Sealing, number: int, owner: Sequence[str], progress: Progress | None
 ) -> tuple[int, int]:
-    """Rows done and skipped, of one thread in one table."""
+    """The numbers of processed and skipped rows of one thread in one table."""
     keys = table.primary_key.columns.values()
     done = skipped = 0
     after: tuple[Any, ...] | None = None

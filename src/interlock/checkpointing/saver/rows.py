@@ -1,4 +1,4 @@
-"""Messages out of their rows."""
+"""Reads messages from rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from .encoding.sealing import Sealing, message_place
 
 
 def read_message(thread_id: str, row: Sequence[Any], sealing: Sealing) -> Message:
-    """A message from a row of (position, kind, body, role, message_id, …).
+    """Read a message from a row of (position, kind, body, role, message_id, …).
 
     Raises:
         StoreError: It cannot be read; the error names it.
@@ -34,7 +34,7 @@ def read_message(thread_id: str, row: Sequence[Any], sealing: Sealing) -> Messag
 
 
 def read_ordinary(rows: list[Any], sealing: Sealing) -> tuple[list[Message], list[Any]]:
-    """The messages of those rows that say all there is to know, as nearly all do, and the other rows: a long history in one loop.
+    """Read ordinary rows in one loop, for long histories; returns their messages and the remaining rows.
 
     Args:
         rows: (position, kind, body, role, message_id, erased_at) of each.

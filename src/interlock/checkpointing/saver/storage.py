@@ -1,4 +1,4 @@
-"""The databases behind a checkpointer and what is remembered of them; shared by the copies that LangGraph makes of it."""
+"""The databases behind a checkpointer and its caches; shared by the copies of it that LangGraph makes."""
 
 import contextlib
 import threading
@@ -37,10 +37,10 @@ class Storage:
     """Reads and commits.
 
     Args:
-        database: Where the workflow tables are.
-        conversation_database: Where the conversation tables are, most often the same.
-        memory_bytes: How much of conversations is remembered.
-        metadata_keys: The keys of the metadata that have indexes, or are to have them.
+        database: The database of the workflow tables.
+        conversation_database: The database of the conversation tables, usually the same.
+        memory_bytes: The size of the conversation cache.
+        metadata_keys: The keys of the metadata that are indexed, or will be.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Storage:
             if self.together
             else Statements(conversation_database.engine, conversation_database.dialect)
         )
-        # The driver's own, or SQLAlchemy's on an engine of the application's.
+        # The driver's error, or SQLAlchemy's on an application's engine.
         driver = conversation_database.engine.dialect.loaded_dbapi
         self.conversation_integrity_error = (driver.IntegrityError, sa.exc.IntegrityError)
         self._memory_bytes = memory_bytes
@@ -77,7 +77,7 @@ class Storage:
         renew_after_fork(self)
 
     def begin_anew(self) -> None:
-        """Remember nothing, and let nobody wait: jobs of another process are none of this one's."""
+        """Discard caches and jobs in a forked process: they belong to the parent."""
         self.memory = Memory(self._memory_bytes)
         self._line = self._new_line() if self._one_writer or self.in_one_statement else None
         self._lines: weakref.WeakValueDictionary[str, Line] = weakref.WeakValueDictionary()
@@ -85,15 +85,15 @@ class Storage:
         self.elsewhere = Elsewhere(self.database)
 
     def close(self) -> None:
-        """Return when nothing is written any more that nobody waits for."""
+        """Wait for background writes."""
         if self._line is not None:
             self._line.close()
 
     def ready(self) -> None:
-        """See that the tables are there; on SQLite they are created.
+        """Check that the tables exist; on SQLite they are created.
 
         Raises:
-            SchemaMismatch: They are not there, or those of another release.
+            SchemaMismatch: They are missing, or belong to another release.
         """
         if self._ready:
             return
@@ -107,7 +107,7 @@ class Storage:
                 self._ready = True
 
     def databases(self) -> list[tuple[Database, tuple[str, ...]]]:
-        """The databases, each with the groups of tables that are kept in it."""
+        """The databases, each with its groups of tables."""
         if self.together:
             return [(self.database, schema.GROUPS)]
         return [(self.database, (schema.WORKFLOW,)), (self.conversation_database, (schema.CONVERSATION,))]
@@ -117,13 +117,13 @@ class Storage:
     def open_conversation(
         self, conversation: Conversation, sealing: Sealing, *, whole: bool, found: tuple[int, int, int] | None = None
     ) -> None:
-        """Ask the database what there is. The conversation's lock is held.
+        """Load a conversation into the cache. The caller holds its lock.
 
         Args:
-            conversation: Not opened yet.
+            conversation: The unopened conversation.
             sealing: Reads the messages.
-            whole: Whether to load the messages too: for a put that no load went before.
-            found: Its id, epoch and next position, where that was read a moment ago.
+            whole: Whether to load the messages too, for a put without a preceding load.
+            found: Its id, epoch and next position, if just read.
         """
         statements = self.conversation_statements
         with self.conversation_database.raw_query() as cursor:
@@ -143,7 +143,7 @@ class Storage:
 
     @staticmethod
     def learn(conversation: Conversation, rows: list[Any], sealing: Sealing) -> None:
-        """Remember rows of (position, kind, body, role, message_id, erased_at)."""
+        """Cache rows of (position, kind, body, role, message_id, erased_at)."""
         there = conversation.messages
         if not there:
             ordinary, rows = read_ordinary(rows, sealing)
@@ -156,7 +156,7 @@ class Storage:
                 conversation.learn_again(known, row[4])
 
     def stored_values(self, place: Place, sealing: Sealing) -> dict[str, tuple[Any, Encoded | int]]:
-        """The version and the stored value of each channel in the checkpoint at a place; none when it is not there."""
+        """The version and the stored value of each channel in the checkpoint at a place; empty if it does not exist."""
         if place.checkpoint_id is None:
             return {}
         with self.database.raw_query() as cursor:
@@ -173,13 +173,13 @@ class Storage:
     # Threads
 
     def forget_thread(self, thread_id: str) -> None:
-        """Believe nothing of a thread any more."""
+        """Discard the caches of a thread."""
         self.memory.forget_threads(lambda known: known == thread_id)
         for key in [key for key in list(self._threads) if key[0] == thread_id]:
             self._threads.pop(key, None)
 
     def asked_for(self, place: Place) -> None:
-        """A run asked for this checkpoint by its id: it means to continue from there, whatever came after it."""
+        """Record that a run requested this checkpoint by id: it may continue from there, despite later checkpoints."""
         self._asked_for[place.short] = None
         if len(self._asked_for) > _THREADS_REMEMBERED:
             with contextlib.suppress(KeyError):
@@ -210,7 +210,7 @@ class Storage:
             cursor.execute(self.statements.find_thread, key)
             row = cursor.fetchone()
             if row is None:
-                continue  # the row is gone permanently: make a new one
+                continue  # the row was deleted, so insert a new one
             thread, head, deleted = row
             if deleted is not None and (parent or checkpoint_id) <= deleted:
                 raise late(place)
@@ -228,15 +228,15 @@ class Storage:
         raise StoreUnavailable(f"The thread {place.thread_id!r} was deleted again and again while it was written to.")
 
     def _newest_is(self, cursor: Any, thread: int, parent: str | None) -> bool:
-        """Whether the parent is what a load gives, although the head is another: clocks of two machines may disagree."""
+        """Whether the parent is the newest checkpoint, although the head differs, because clocks of machines may disagree."""
         cursor.execute(self.statements.newest, (thread,))
         return bool(cursor.fetchone()[0] == parent)
 
     def thread_for_writes(self, cursor: Any, place: Place) -> int:
-        """The number of a thread, for pending writes. They may come before their checkpoint.
+        """The number of a thread for pending writes, which may precede their checkpoint.
 
-        The thread's row is locked, which nothing else here would do: a put moves the head in it. So anyone who deletes the thread comes
-        either before, and is seen, or after, and deletes the writes as well.
+        It locks the thread's row, because, unlike a put, pending writes do not update it. So a deletion of the thread either commits
+        first and is visible, or waits and deletes the writes too.
 
         Raises:
             ConflictError: The checkpoint was deleted with its thread.
@@ -245,7 +245,7 @@ class Storage:
         cursor.execute(self.statements.lock_thread, key)
         row = cursor.fetchone()
         if row is None:
-            self._find_thread(cursor, place)  # adds it
+            self._find_thread(cursor, place)  # inserts it
             cursor.execute(self.statements.lock_thread, key)
             row = cursor.fetchone()
         if row[2] is not None and (place.checkpoint_id or "") <= row[2]:
@@ -264,22 +264,22 @@ class Storage:
         return thread
 
     def remember_thread(self, key: tuple[str, str], thread: int) -> None:
-        """Remember the number of a thread and namespace."""
+        """Cache the number of a thread and namespace."""
         if len(self._threads) > _THREADS_REMEMBERED:
             self._threads.clear()
         self._threads[key] = thread
 
     def remembered_thread(self, key: tuple[str, str]) -> int | None:
-        """The number of a thread and namespace, if it is remembered."""
+        """The cached number of a thread and namespace, if any."""
         return self._threads.get(key)
 
     # Commits
 
     def commit(self, job: Job) -> None:
-        """Do a job: when this returns, it is committed.
+        """Commit a job.
 
         Raises:
-            InterlockError: It is not, and nothing of it was written.
+            InterlockError: The commit failed, and nothing was written.
         """
         if not self._ready:
             job.take()
@@ -304,10 +304,10 @@ class Storage:
         self._settled(job)
 
     async def acommit(self, job: Job) -> bool:
-        """As `commit`, without a thread that waits.
+        """As `commit`, without blocking a thread.
 
         Returns:
-            Whether that was possible: a task must not wait for a database in any other way, nor for another thread.
+            Whether that was possible. If not, nothing was done, and the caller has to commit in a thread.
         """
         conversation, line = self.memory.of(job.place.thread_id), self._line
         if line is None or not self._ready or not conversation.lock.acquire(blocking=False):
@@ -328,7 +328,7 @@ class Storage:
         return True
 
     def finish(self, thread_id: str) -> None:
-        """Return when what was put in a thread before is committed: tasks that put it may have been given up since."""
+        """Wait for earlier puts of a thread: the tasks that put them may have been abandoned."""
         seconds = LONGEST_FINISH_SECONDS if self._one_writer else LONGEST_FINISH_ON_SERVERS_SECONDS
         self.elsewhere.finish(thread_id, seconds)
         conversation = self.memory.known(thread_id)
@@ -336,12 +336,12 @@ class Storage:
             self._line_of(conversation).finish(conversation, seconds)
 
     def _line_of(self, conversation: Conversation) -> Line:
-        """SQLite has one writer, and so one line; PostgreSQL takes many jobs in one statement; elsewhere each thread has its own."""
+        """The line of a conversation: one for all on SQLite (one writer) and PostgreSQL (one statement), else one per thread."""
         if self._line is not None:
             return self._line
         if conversation.line is None:
             with self._guard:
-                # What was remembered of the thread before may have jobs in line still.
+                # An earlier cache of the thread may still have jobs in line.
                 conversation.line = self._lines.get(conversation.thread_id)
                 if conversation.line is None:
                     conversation.line = self._lines[conversation.thread_id] = self._new_line()
@@ -356,17 +356,17 @@ class Storage:
         self.memory.used(job.conversation)
 
     def _prepare(self, job: Job, conversation: Conversation) -> None:
-        """Encode, with the conversation's lock held: the order of positions is the order of commits."""
+        """Encode a job. The caller holds the conversation's lock, so that commits have the order of positions."""
         try:
             if not conversation.opened:
                 self.open_conversation(conversation, job.sealing, whole=True)
             job.prepare(conversation)
         except BaseException:
-            self.memory.forget(conversation)  # positions may be taken that nobody will store
+            self.memory.forget(conversation)  # it may have assigned positions that nobody will store
             raise
 
     def _commit_together(self, batch: list[Job]) -> Sequence[Job]:
-        """Commit jobs in one transaction, and give those of them that are to be done by themselves."""
+        """Commit jobs in one transaction; returns those that have to be executed separately."""
         try:
             apart = self._in_one_transaction(batch)
             for job in batch:
@@ -377,11 +377,11 @@ class Storage:
             pass
         except Exception as error:
             if is_locked(error) or (len(batch) == 1 and not is_deadlock(error)):
-                for job in batch:  # where the file is locked, each would wait as long again, and for nothing
+                for job in batch:  # if the file is locked, each job would wait equally long, in vain
                     self._fail(job, error)
                 return ()
         if self.in_one_statement:
-            return batch  # one of them may have to wait for somebody, and must not keep all others waiting
+            return batch  # one of them may be blocked, and must not delay the others
         for job in batch:
             self._one_by_one(job)
         return ()
@@ -398,7 +398,7 @@ class Storage:
         try:
             self._execute(batch)
         except BaseException:
-            # What got a number in a transaction that was taken back has none: the next one may get the same.
+            # The numbers from a rolled back transaction are invalid: another row may get them.
             for conversation in begun:
                 conversation.id = None
             for job in batch:
@@ -407,7 +407,7 @@ class Storage:
 
     def _execute(self, batch: Sequence[Job]) -> None:
         if not self.together and any(job.refers for job in batch):
-            # Messages first: a workflow that refers to messages that are nowhere could not be loaded.
+            # Messages first: a checkpoint with references to missing messages could not be loaded.
             with self.conversation_database.raw_write() as cursor:
                 for job in batch:
                     job.store_messages(cursor)
@@ -425,7 +425,7 @@ class Storage:
                 if not self.in_one_statement or postgres.commit(self, [job], waits=True):
                     self._in_several_statements([job])
             except PositionsTaken:
-                # From what is stored, and nothing else: what others prepared meanwhile comes after this job, or never.
+                # Prepare again from stored data only: jobs that others have prepared meanwhile come after this one, or fail.
                 conversation = Conversation(job.place.thread_id)
                 with conversation.lock:
                     self.memory.forget(job.conversation)

@@ -1,4 +1,4 @@
-"""What is done to whole threads: delete, copy, prune, and delete by run."""
+"""Operations on whole threads: delete, copy, prune, and delete by run."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -22,16 +22,16 @@ from .storage import ATTEMPTS, Storage
 T = TypeVar("T")
 
 _IN = 500
-"""How many ids go into one statement."""
+"""The number of ids per statement."""
 
 
 def delete_thread(storage: Storage, thread_id: str, *, unless_newer_than: str | None = None) -> bool:
-    """Delete everything of a thread. Its number stays, as the sign that late writes are to be refused.
+    """Delete everything of a thread except its row, which serves to refuse late writes.
 
     Args:
-        storage: Where.
+        storage: The databases.
         thread_id: The thread.
-        unless_newer_than: The newest checkpoint that may be there; with a newer one somebody uses the thread, and it stays.
+        unless_newer_than: The newest known checkpoint; if there is a newer one, the thread is in use and stays.
 
     Returns:
         Whether it was deleted.
@@ -58,9 +58,9 @@ def _delete(storage: Storage, thread_id: str, unless_newer_than: str | None) -> 
     mine = threads.c.thread_id == thread_id
     with storage.database.write() as connection:
         if storage.database.dialect is Dialect.SQLITE:
-            connection.exec_driver_sql("PRAGMA secure_delete=ON")  # the text is overwritten, not only unlinked
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")  # overwrite the text, and not only unlink its pages
         if storage.in_one_statement:
-            _lock_conversation(connection, thread_id)  # in the order in which a put in one statement locks
+            _lock_conversation(connection, thread_id)  # in the lock order of a put in one statement
         numbers = locked(connection, mine)
         if unless_newer_than is not None:
             newest = connection.scalar(sa.select(sa.func.max(threads.c.head)).where(mine))
@@ -70,7 +70,7 @@ def _delete(storage: Storage, thread_id: str, unless_newer_than: str | None) -> 
         waiting.erase(connection, waiting.inputs.c.thread_id == thread_id)
         if storage.together:
             _delete_conversation(connection, thread_id)
-            # Namespaces that began before the conversation was held refer to messages that are gone now.
+            # Namespaces inserted before the conversation was locked may refer to messages that are deleted now.
             _delete_checkpoints(connection, locked(connection, sa.and_(mine, threads.c.id.not_in(numbers))))
     return True
 
@@ -91,16 +91,16 @@ def _delete_checkpoints(connection: sa.Connection, numbers: Iterable[int]) -> No
 
 
 def locked(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[int]:
-    """The numbers of threads that nobody else writes to until this transaction ends: every put moves the head in their row.
+    """Lock the rows of a thread's namespaces until the transaction ends, which blocks puts; returns their numbers.
 
-    Without that, a checkpoint that is put meanwhile would outlive the messages and large values that it refers to.
+    Otherwise a concurrent checkpoint would outlive the messages and large values that it refers to.
     """
     mine = sa.select(threads.c.id).where(which).order_by(threads.c.id).with_for_update()
     return list(connection.scalars(mine))
 
 
 def _lock_conversation(connection: sa.Connection, thread_id: str) -> int | None:
-    """The number of a conversation to which nobody else writes now; before its messages, as anyone who erases locks them."""
+    """Lock a conversation before its messages, in the order of an erasure; returns its number."""
     mine = sa.select(conversations.c.id).where(conversations.c.thread_id == thread_id).with_for_update()
     number: int | None = connection.scalar(mine)
     return number
@@ -114,13 +114,13 @@ def _delete_conversation(connection: sa.Connection, thread_id: str) -> None:
 
 
 def empty_the_log(database: Database) -> None:
-    """Move what was written out of SQLite's log, where the old text still stands. Readers may delay it; the next one does it."""
+    """Checkpoint SQLite's write-ahead log, which still contains the old text. Readers may delay this until the next call."""
     with database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def revive(storage: Storage, thread_id: str) -> None:
-    """Let a deleted thread be written again with the checkpoints that it had, because somebody imports it."""
+    """Allow a deleted thread to be written again with its old checkpoints, for an import."""
     storage.ready()
     deleted = sa.and_(threads.c.thread_id == thread_id, threads.c.deleted_up_to.is_not(None))
     with storage.database.read() as connection:
@@ -131,7 +131,7 @@ def revive(storage: Storage, thread_id: str) -> None:
 
 
 def delete_for_runs(storage: Storage, run_ids: Sequence[str], sealing: Sealing) -> None:
-    """Delete the checkpoints of runs with their pending writes, but for those that checkpoints of other runs are rebuilt from."""
+    """Delete the checkpoints of runs with their pending writes, except those from which checkpoints of other runs are rebuilt."""
     storage.ready()
     for some in slices([str(run_id) for run_id in run_ids]):
         c = checkpoints.c
@@ -139,7 +139,7 @@ def delete_for_runs(storage: Storage, run_ids: Sequence[str], sealing: Sealing) 
             found = list(connection.scalars(sa.select(c.thread).where(c.run_id.in_(some)).distinct()))
         with storage.database.write() as connection:
             for thread in locked(connection, threads.c.id.in_(found)):
-                # Read under the lock, so that nothing is put on top of them meanwhile.
+                # Read under the lock, so that no checkpoint is added on top of them meanwhile.
                 mine = sa.select(c.checkpoint_id).where(c.thread == thread, c.run_id.in_(some))
                 going = set(connection.scalars(mine))
                 links = chain(connection, thread, owner_of(connection, thread), sealing)
@@ -202,7 +202,7 @@ def _copy_conversation(connection: sa.Connection, source: str, target: str, seal
 
 
 def _copy_rows(connection: sa.Connection, table: sa.Table, owner: sa.Column[Any], source: int, target: int) -> None:
-    """Within the database: no value is read."""
+    """Copy the rows within the database, without reading them."""
     columns = [column.name for column in table.columns]
     selected = [sa.literal(target) if name == owner.name else table.c[name] for name in columns]
     connection.execute(sa.insert(table).from_select(columns, sa.select(*selected).where(owner == source)))
@@ -236,14 +236,14 @@ def _keep_latest(connection: sa.Connection, thread: int, sealing: Sealing) -> No
 
 
 def owner_of(connection: sa.Connection, thread: int) -> tuple[str, str]:
-    """The thread id and namespace key of a thread's number."""
+    """The thread id and namespace key of a thread number."""
     t = threads.c
     thread_id, namespace_key = connection.execute(sa.select(t.thread_id, t.namespace_key).where(t.id == thread)).one()
     return thread_id, namespace_key
 
 
 def drop(connection: sa.Connection, thread: int, checkpoint_ids: Sequence[str]) -> None:
-    """Delete checkpoints, their writes, and the large values that no checkpoint of the thread refers to any more."""
+    """Delete checkpoints, their writes, and the large values that no other checkpoint of the thread refers to."""
     for some in slices(checkpoint_ids):
         for table in (checkpoints, writes):
             connection.execute(sa.delete(table).where(table.c.thread == thread, table.c.checkpoint_id.in_(some)))
@@ -263,6 +263,6 @@ def _renew_head(connection: sa.Connection, thread: int) -> None:
 
 
 def slices(items: Sequence[T]) -> Iterable[Sequence[T]]:
-    """Ids in as many as go into one statement."""
+    """Split ids into groups for one statement each."""
     for start in range(0, len(items), _IN):
         yield items[start : start + _IN]

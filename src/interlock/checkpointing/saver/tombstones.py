@@ -1,4 +1,4 @@
-"""What is left of an erased message: its class, id and place, so that the workflow can continue, and none of its text."""
+"""The placeholder of an erased message: class, id and position, so that the workflow can continue, without any text."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from .encoding.msgpack_tree import Node, pack_tree, unpack_tree
 from .encoding.sealing import Sealing
 
 ERASED_TEXT = "[erased]"
-"""What is in place of the text of an erased message."""
+"""The text of an erased message."""
 ERASED_MARK = "interlock_erased"
-"""The key in `response_metadata` by which an erased message is recognised."""
+"""The key in `response_metadata` that marks an erased message."""
 
 _KEPT = frozenset({"id", "type", "role", "tool_call_id", "status", "tool_calls", "example", "chunk_position"})
 _KEPT_METADATA = ("interlock",)
-"""What the keys of a message's calls are derived from: an approval that is open outlives the message that it came from."""
+"""The key that stays in the metadata: the base of the keys of the message's calls, because an open approval outlives its message."""
 _TOOL_NAMED = frozenset({"tool", "function"})
 
 
 def is_erased(message: BaseMessage) -> bool:
-    """Whether a message is only the placeholder of one that was erased."""
+    """Whether a message is the placeholder of an erased one."""
     return bool(message.response_metadata.get(ERASED_MARK))
 
 
 def tombstone(stored: Message, sealing: Sealing) -> tuple[str, bytes]:
-    """The kind and body that take the place of a message's."""
+    """The kind and body that replace those of a message."""
     if stored.kind == "m":
         tag, fields = ormsgpack.unpackb(stored.body, option=UNPACK)
         return "m", ormsgpack.packb((tag, _emptied(fields)), option=PACK)
@@ -44,7 +44,7 @@ def tombstone(stored: Message, sealing: Sealing) -> tuple[str, bytes]:
 
 
 def nameless_tombstone(role: str) -> tuple[str, bytes]:
-    """What takes the place of a message that cannot be read, so that it can be erased without its key."""
+    """The placeholder of an unreadable message, so that it can be erased without its key."""
     cls = CLASSES.get(role, CLASSES["human"])
     needed = {"tool_call_id": ""} if role == "tool" else {"role": ""} if role == "chat" else {}
     if role == "function":
@@ -64,7 +64,7 @@ def _emptied(fields: dict[str, Any]) -> dict[str, Any]:
         elif name == "tool_calls":
             emptied[name] = _calls_without_arguments(value)
         elif name == "usage_metadata":
-            emptied[name] = None  # an empty one is none that its class takes
+            emptied[name] = None  # its class refuses an empty value
         elif name in _KEPT or (name == "name" and fields.get("type") in _TOOL_NAMED):
             emptied[name] = value
         else:
@@ -73,7 +73,7 @@ def _emptied(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _calls_without_arguments(calls: Any) -> list[Any]:
-    """The model may only see answers to calls that it made, so the calls stay, without what was asked."""
+    """Keep the calls without their arguments, because a model may only see answers to calls that it made."""
     if not isinstance(calls, list):
         return []
     return [

@@ -1,8 +1,8 @@
-"""Whole puts in one statement on PostgreSQL: one round trip and one transaction, with the same conditions as elsewhere.
+"""Whole puts in one statement on PostgreSQL: one round trip and one transaction, with the same conditions as on other databases.
 
-The first parts of the statement move the heads, or find that they must not; every other part depends on those. What they did nothing
-for goes the ordinary way, which finds out why. A row that another transaction holds is passed over, so that anyone who has to wait does
-not keep others waiting, who are in the same statement.
+The first parts of the statement move the heads if the conditions hold; all other parts depend on them. Jobs for which nothing was done
+take the ordinary way, which finds the reason. Locked rows are skipped, so that one blocked job does not delay the others of the
+statement.
 """
 
 import functools
@@ -17,7 +17,7 @@ from ..protocols import Home
 if TYPE_CHECKING:
     from ..memory import Conversation
 
-# Those that are there are only read: their rows may be held.
+# Existing rows are only read, because they may be locked.
 _THREADS = """
 WITH wanted AS (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (thread_id, namespace_key, long_namespace)),
 there AS (SELECT t.thread_id, t.namespace_key, t.id FROM {workflow_threads} t JOIN wanted USING (thread_id, namespace_key)),
@@ -31,9 +31,9 @@ SELECT t.thread_id, 0, %s FROM unnest(%s::bigint[], %s::text[]) AS u (thread, la
 WHERE t.deleted_up_to IS NULL OR t.deleted_up_to < u.late
 ON CONFLICT (thread_id) DO NOTHING RETURNING thread_id, id"""
 
-# For one conversation, with what there is only once in it as single values: lists cost the driver more.
+# For one conversation, with scalar parameters, because arrays cost the driver more.
 _ONE = {
-    # The lock makes anyone who deletes or erases wait: what a statement sees of other rows is as old as its beginning.
+    # The lock blocks deletions and erasures, because a statement sees other rows as of its start.
     "conversation": """
 SELECT 1 FROM {conversation_threads} WHERE id = %(conversation)s AND epoch = %(epoch)s FOR KEY SHARE SKIP LOCKED""",
     "moved": """
@@ -72,7 +72,7 @@ SELECT c.* FROM done JOIN unnest(%(c0)s::bigint[], %(c1)s::text[], %(c2)s::text[
 }
 _REPLACE = """ON CONFLICT (thread, checkpoint_id) DO UPDATE SET parent_id = excluded.parent_id, kind = excluded.kind, body = excluded.body,
 metadata = excluded.metadata, run_id = excluded.run_id, outside = excluded.outside"""
-# For one conversation and for many.
+# For one conversation or many.
 _BOTH = {
     "stored": """
 INSERT INTO {conversation_messages} (conversation, position, message_id, role, kind, body, created_at)
@@ -96,7 +96,7 @@ ON CONFLICT DO NOTHING RETURNING 1""",
 
 
 class _Entry:
-    """The jobs of one thread and conversation: what tasks wrote, and perhaps the checkpoint after it."""
+    """The jobs of one thread and conversation: pending writes, and perhaps the checkpoint after them."""
 
     __slots__ = ("conversation", "jobs", "key", "place", "put", "refers", "thread", "writes")
 
@@ -112,23 +112,23 @@ class _Entry:
 
     @property
     def late_if(self) -> str:
-        """When the thread was deleted up to here, this comes too late."""
+        """The entry is too late if the thread was deleted up to this checkpoint id."""
         return self.place.checkpoint_id or (self.put.checkpoint_id if self.put else "")
 
 
 def commit(storage: Home, batch: Sequence[Job], *, waits: bool = False) -> Sequence[Job]:
-    """Commit jobs in one statement; the line has at most one thread of each conversation in a batch, and its checkpoint last.
+    """Commit jobs in one statement; a batch has at most one namespace per conversation, with its checkpoint last.
 
     Args:
-        storage: Where.
+        storage: The databases.
         batch: The jobs.
-        waits: Whether to wait for rows that another transaction holds, and not to pass them over.
+        waits: Whether to wait for locked rows instead of skipping them.
 
     Returns:
-        Those for which nothing was done.
+        The jobs for which nothing was done.
 
     Raises:
-        PositionsTaken: Nothing was done for any: some have to be prepared again.
+        PositionsTaken: Nothing was done: some jobs have to be prepared again.
     """
     by_conversation: dict[Conversation, list[Job]] = {}
     for job in batch:
@@ -143,7 +143,7 @@ def commit(storage: Home, batch: Sequence[Job], *, waits: bool = False) -> Seque
         fit = _know_conversations(cursor, fit, schema)
         done, rewritten = _write(storage, cursor, fit, schema, waits=waits)
     for writes in rewritten:
-        # The task wrote before: what is new of it is added to what is there.
+        # The task has written before: add its new writes to the stored ones.
         with storage.database.raw_write() as cursor:
             writes.execute(cursor)
     if len(done) == len(entries):
@@ -153,7 +153,7 @@ def commit(storage: Home, batch: Sequence[Job], *, waits: bool = False) -> Seque
 
 
 def _fits(entry: _Entry) -> bool:
-    """Special channels replace what is there; what is dead has to be prepared again."""
+    """Whether the statement can write an entry: special channels need a replacing write, and a dead conversation needs new preparation."""
     return not any(job.replaces for job in entry.writes) and not (entry.refers and entry.conversation.dead)
 
 
@@ -163,7 +163,7 @@ def _write(
     """Run the statement.
 
     Returns:
-        The entries that were written, and the writes of tasks that may have written before.
+        The written entries, and the writes of tasks that may have written before.
     """
     if not entries:
         return [], ()
@@ -181,11 +181,11 @@ def _write(
 
 
 NONE, ONE, SEVERAL = 0, 1, 2
-"""How many rows there are for a part of `_BOTH`: single values cost the driver less than lists."""
+"""The number of rows for a part of `_BOTH`: scalar parameters cost the driver less than arrays."""
 
 
 class _Parts(NamedTuple):
-    """What a statement has to write; the last four say of how many rows each part of `_BOTH` is."""
+    """The parts of a statement; the last four fields are the numbers of rows for the parts of `_BOTH`."""
 
     puts: bool
     only_writes: bool
@@ -197,7 +197,7 @@ class _Parts(NamedTuple):
 
 
 def _parameters(entries: Sequence[_Entry]) -> tuple[dict[str, Any], _Parts, int]:
-    """The parameters, what there is to write, and how many parts of pending writes."""
+    """The parameters, the parts of the statement, and the number of ordinary pending writes."""
     messages: list[tuple[Any, ...]] = []
     names: list[tuple[Any, ...]] = []
     values: list[tuple[Any, ...]] = []
@@ -253,7 +253,7 @@ def _columns(parameters: dict[str, Any], prefix: str, rows: Sequence[tuple[Any, 
 
 
 def _of_one_row(text: str) -> str:
-    """A part of `_BOTH` for one row, given as single values."""
+    """A part of `_BOTH` for one row, with scalar parameters."""
     return re.sub(
         r"unnest\((.*?)\)(\s+AS )",
         lambda found: f"(VALUES ({found[1].replace('[]', '')})){found[2]}",
@@ -294,7 +294,7 @@ def _text(schema: str | None, waits: bool, many: bool, *parts_of: Any) -> str:
 
 
 def _know_threads(storage: Home, cursor: Any, entries: Sequence[_Entry], schema: str | None) -> None:
-    """The number of each entry's thread; what is not there yet is begun. None where somebody else begins it at this moment."""
+    """Set the number of each entry's thread, and insert missing threads. It stays None if another transaction is inserting the thread."""
     unknown = {}
     for entry in entries:
         entry.thread = storage.remembered_thread(entry.key)
@@ -302,7 +302,7 @@ def _know_threads(storage: Home, cursor: Any, entries: Sequence[_Entry], schema:
             unknown[entry.key] = entry
     if not unknown:
         return
-    # In one order everywhere, so that two that begin the same threads do not wait for each other.
+    # In a fixed order, so that two transactions that insert the same threads do not deadlock.
     rows = [(*key, unknown[key].place.long_namespace) for key in sorted(unknown)]
     cursor.execute(named(schema, _THREADS), [list(column) for column in zip(*rows, strict=True)])
     for thread_id, namespace_key, thread in cursor.fetchall():
@@ -311,7 +311,7 @@ def _know_threads(storage: Home, cursor: Any, entries: Sequence[_Entry], schema:
 
 
 def _know_conversations(cursor: Any, entries: list[_Entry], schema: str | None) -> list[_Entry]:
-    """Begin the conversations that are new, and give the entries without those that somebody else began, or that come too late."""
+    """Insert new conversations; returns the entries except those inserted by another transaction, or too late."""
     new = {entry.place.thread_id: entry for entry in entries if entry.refers and entry.conversation.id is None}
     if not new:
         return entries

@@ -1,9 +1,9 @@
-"""Whole puts in one statement on SQLite, with the same conditions as elsewhere: an insert into a view whose triggers do the rest.
+"""Whole puts in one statement on SQLite, with the same conditions as on other databases: an insert into a view with triggers.
 
-Python's driver gives up the interpreter's lock in every statement, and gets it back when another thread lets go of it. While graphs
-run on in their own threads that costs more than SQLite's work: one statement, which is its own transaction, asks once. The view
-and its triggers are temporary: they belong to a connection and are not in the file. Where a condition does not hold, the statement
-does nothing, and the ordinary way finds out why.
+Python's driver releases the GIL in every statement, and then waits until another thread gives it up. While graphs run in other
+threads, that costs more than SQLite's work; a single statement, which is its own transaction, waits only once. The view and its
+triggers are temporary: they belong to a connection and are not in the file. If a condition does not hold, the statement does
+nothing, and the ordinary way finds the reason.
 """
 
 import functools
@@ -52,7 +52,7 @@ VALUES (NEW.thread, NEW.value_id, NEW.channel, NEW.version, NEW.value_kind, NEW.
     "NEW.task_id IS NOT NULL AND NEW.part = 0": """
 INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
 VALUES (NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body);""",
-    # What a task says of itself, such as what it waits for, replaces what it said before.
+    # Writes to special channels, such as interrupts, replace earlier ones.
     "NEW.task_id IS NOT NULL AND NEW.part <> 0": """
 INSERT INTO workflow_writes (thread, checkpoint_id, task_id, part, task_path, kind, body)
 VALUES (NEW.thread, NEW.parent_id, NEW.task_id, NEW.part, NEW.task_path, NEW.part_kind, NEW.part_body)
@@ -66,7 +66,7 @@ UPDATE conversation_messages SET message_id = NEW.named_id
 WHERE conversation = NEW.conversation AND position = NEW.named_position
 AND (message_id = '' OR NEW.named_id <> char(10));""",
 }  # fmt: skip
-"""What is done with a row, by when. One that refuses takes back what the others did, so that their order does not matter."""
+"""The actions for a row, by condition. A trigger that refuses rolls back the others, so their order does not matter."""
 
 _COLUMNS = _PUT + _MESSAGE + _VALUE + _PART
 _VIEW = "interlock_jobs"
@@ -83,10 +83,10 @@ Row = tuple[Any, ...]
 
 
 def commit(storage: Home, batch: Sequence[Job]) -> bool:
-    """Do jobs in one statement, which is committed then, if they need only one.
+    """Commit jobs in one autocommit statement, if one is enough.
 
     Returns:
-        Whether that was done. Otherwise nothing was written.
+        Whether they were written. If not, nothing was written.
     """
     rows: list[Row] = []
     for job, before in _paired(batch):
@@ -99,7 +99,7 @@ def commit(storage: Home, batch: Sequence[Job]) -> bool:
 
 
 def execute(storage: Home, cursor: Any, job: Job) -> bool:
-    """Do a job in the caller's transaction, in as few statements as there can be.
+    """Execute a job in the caller's transaction, in as few statements as possible.
 
     Returns:
         Whether that was done. Otherwise nothing was.
@@ -119,7 +119,7 @@ def execute(storage: Home, cursor: Any, job: Job) -> bool:
 
 
 def _paired(batch: Sequence[Job]) -> Iterator[tuple[Job, WritesJob | None]]:
-    """The jobs, a checkpoint together with what a task wrote just before it; those of a conversation in their order."""
+    """The jobs, each checkpoint paired with the pending writes directly before it; those of a conversation stay in order."""
     before: dict[Conversation, WritesJob] = {}
     for job in batch:
         written = before.pop(job.conversation, None)
@@ -138,7 +138,7 @@ def _paired(batch: Sequence[Job]) -> Iterator[tuple[Job, WritesJob | None]]:
 
 
 def _insert(cursor: Any, rows: Sequence[Row]) -> bool:
-    """Whether it was done. Otherwise nothing was."""
+    """Insert the rows; returns False if nothing was written."""
     text = _text(len(rows))
     cells = rows[0] if len(rows) == 1 else list(itertools.chain.from_iterable(rows))
     try:
@@ -147,7 +147,7 @@ def _insert(cursor: Any, rows: Sequence[Row]) -> bool:
         except sqlite3.OperationalError as error:
             if str(error) != _MISSING:
                 raise
-            for statement in _DEFINITION:  # the first time on this connection
+            for statement in _DEFINITION:  # the first use of this connection
                 cursor.execute(statement)
             cursor.execute(text, cells)
     except sqlite3.IntegrityError:
@@ -163,17 +163,17 @@ def _text(rows: int) -> str:
 
 class _Prepared(NamedTuple):
     rows: list[Row]
-    """The job, and what there is more than one of: a few more messages, names and large values."""
+    """The rows of the view: the job, and a few more messages, names and large values."""
     rest: list[tuple[str, list[Row]]]
-    """What there is to insert besides, where that is much: statements and their rows."""
+    """Further inserts of large jobs: statements and their rows."""
 
 
 FEW = 8
-"""So many more messages or large values are rows of the same statement."""
+"""The maximum number of further messages or large values in the same statement."""
 
 
 def _prepared(storage: Home, job: Job, before: WritesJob | None = None) -> _Prepared | None:
-    """What a job is in one row, with what a task wrote before it; None where it has to go the ordinary way."""
+    """The rows of a job, with the pending writes before it; None if it needs the ordinary way."""
     thread = storage.remembered_thread(job.key)
     if thread is None:
         return None
@@ -196,7 +196,7 @@ def _prepared(storage: Home, job: Job, before: WritesJob | None = None) -> _Prep
         if len(values) > 1 + FEW:
             rest.append((storage.statements.put_value, [(thread, *value) for value in values[1:]]))
             del values[1:]
-        # The first row moves the head, or refuses all of them; the others only see that the thread is there.
+        # The first row moves the head or refuses all rows; the others only check that the thread exists.
         first, place = (
             (thread, job.fenced, *job.checkpoint_row()),
             (thread, None, None, job.checkpoint_id, *_NO_CHECKPOINT),
@@ -208,7 +208,7 @@ def _prepared(storage: Home, job: Job, before: WritesJob | None = None) -> _Prep
 
 
 def _of_conversation(storage: Home, job: Job, before: WritesJob | None, rest: list[tuple[str, list[Row]]]) -> list[Row]:
-    """What a job does in its conversation: a message and a name in each row; where there are many, all but the first go to the rest."""
+    """The conversation's part of the rows: a message and a name per row; if there are many, all but the first go to `rest`."""
     conversation = job.conversation
     new, claimed = job.message_rows(), job.claimed
     if before is not None:

@@ -1,7 +1,7 @@
 """The statements of the hot path, compiled once per database and run on the driver's own cursor.
 
-They are written with SQLAlchemy Core, so that each dialect gets its own text; running them through Core as well would cost
-more than the databases need for them.
+They are written with SQLAlchemy Core, so that each dialect gets its own text; running them through Core would cost more than the
+databases' own work.
 """
 
 import functools
@@ -51,13 +51,13 @@ class Statement:
 
 
 def insert_or_ignore(dialect: Dialect, table: sa.Table) -> Any:
-    """An insert that leaves a row with the same primary or unique key as it is."""
+    """An insert that keeps an existing row with the same primary or unique key."""
     insert = _INSERTS[dialect](table)
     return insert.prefix_with("IGNORE") if dialect is Dialect.MYSQL else insert.on_conflict_do_nothing()
 
 
 def upsert(dialect: Dialect, table: sa.Table) -> Any:
-    """An insert that replaces everything but the primary key of a row that is there."""
+    """An insert that overwrites an existing row except its primary key."""
     insert = _INSERTS[dialect](table)
     keys = [column.name for column in table.primary_key]
     rest = [column.name for column in table.columns if column.name not in keys]
@@ -99,18 +99,18 @@ class Statements:
 
     @functools.cached_property
     def lock_thread(self) -> str:
-        """As `find_thread`; nobody else writes to its row until the transaction ends. SQLite has one writer anyway."""
+        """As `find_thread`, with a row lock until the transaction ends. SQLite has one writer anyway."""
         return self._query(_thread.with_for_update(), "thread_id", "namespace_key")
 
     @functools.cached_property
     def add_thread(self) -> str:
-        """(thread_id, namespace_key, long_namespace); nothing happens when it is there."""
+        """(thread_id, namespace_key, long_namespace); does nothing if it exists."""
         columns = ["thread_id", "namespace_key", "long_namespace"]
         return self._insert(insert_or_ignore(self._dialect, threads), columns)
 
     @functools.cached_property
     def follow_head(self) -> str:
-        """(new, id, parent, same, no_parent): moves the head when the step follows it, begins the thread, or is the head itself."""
+        """(new, id, parent, same, no_parent): moves the head if the step follows it, starts the thread, or is the head itself."""
         allowed = sa.or_(
             threads.c.head == sa.bindparam("parent"),
             threads.c.head == sa.bindparam("same"),
@@ -123,7 +123,7 @@ class Statements:
 
     @functools.cached_property
     def raise_head(self) -> str:
-        """(at_least, new, id, late): for puts that need not follow the head, unless the thread was deleted since."""
+        """(at_least, new, id, late): for puts without a fence, unless the thread was deleted since."""
         at_least, new, late = (sa.bindparam(name, type_=sa.String) for name in ("at_least", "new", "late"))
         head = sa.case((threads.c.head > at_least, threads.c.head), else_=new)
         alive = sa.or_(threads.c.deleted_up_to.is_(None), threads.c.deleted_up_to < late)
@@ -149,17 +149,17 @@ class Statements:
 
     @functools.cached_property
     def put_value(self) -> str:
-        """The columns of `workflow_channel_values`; a version that is there stays."""
+        """The columns of `workflow_channel_values`; keeps an existing version."""
         return self._insert(insert_or_ignore(self._dialect, channel_values), names(channel_values))
 
     @functools.cached_property
     def add_writes(self) -> str:
-        """The columns of `workflow_writes`; nothing happens when the part is there."""
+        """The columns of `workflow_writes`; does nothing if the part exists."""
         return self._insert(insert_or_ignore(self._dialect, writes), names(writes))
 
     @functools.cached_property
     def put_writes(self) -> str:
-        """The columns of `workflow_writes`; replaces a part that is there."""
+        """The columns of `workflow_writes`; replaces an existing part."""
         return self._insert(upsert(self._dialect, writes), names(writes))
 
     @functools.cached_property
@@ -196,7 +196,7 @@ class Statements:
         )
         if one:
             return self._query(statement, *order)
-        # Core would add a parameter for the offset on some dialects.
+        # On some dialects Core would add a parameter for the offset.
         return self._query(statement.order_by(c.checkpoint_id.desc()), *order) + " LIMIT 1"
 
     @functools.cached_property
@@ -248,13 +248,13 @@ class Statements:
 
     @functools.cached_property
     def add_message(self) -> str:
-        """The columns of `conversation_messages` but the last; fails when the position is taken."""
+        """The columns of `conversation_messages` except the last; fails if the position is taken."""
         columns = names(messages)[:-1]
         return self._insert(_INSERTS[self._dialect](messages), columns)
 
     @functools.cached_property
     def name_message(self) -> str:
-        """(name, conversation, position, name). Only an id takes the place of an id: all else was decided without knowing it."""
+        """(name, conversation, position, name). Only an id may replace an id; other names were chosen without knowledge of it."""
         m = messages.c
         statement = (
             sa.update(messages)

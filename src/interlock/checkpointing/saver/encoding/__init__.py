@@ -1,4 +1,4 @@
-"""How a checkpoint becomes rows: messages apart from the rest, values packed, bodies sealed.
+"""Encodes a checkpoint as rows: separates messages, packs values, seals bodies.
 
 Open `separation.py` first.
 """

@@ -1,6 +1,6 @@
-"""The body of a checkpoint row: LangGraph's header, and the values or where they are.
+"""The body of a checkpoint row: LangGraph's header, and the values or references to them.
 
-Versions are long and each occurs many times, so the body has them once, in a table.
+Versions are long and repeat often, so the body has each of them once, in a table.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ _HEADER = frozenset({"v", "id", "ts", "channel_values", "channel_versions", "ver
 
 
 class _Table(dict[Any, int]):
-    """The number of each version, given when it is first asked for: a string as it is, what is none in a tuple."""
+    """Assigns a number to each version at first use; versions that are not strings are wrapped in a tuple."""
 
     def __init__(self) -> None:
         self.versions: list[Any] = []
@@ -34,7 +34,7 @@ def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Ca
     Args:
         checkpoint: LangGraph's checkpoint.
         values: Each channel's value, or the id of the row that has it.
-        encode: For what newer or older releases of LangGraph have in a checkpoint besides.
+        encode: Encodes additional fields of other LangGraph releases.
     """
     table = _Table()
     versions = {
@@ -64,7 +64,7 @@ def pack(checkpoint: Checkpoint, values: Mapping[str, Encoded | int], encode: Ca
 
 
 def unpack(data: bytes, checkpoint_id: str) -> tuple[dict[str, Any], dict[str, Encoded | int], dict[str, Any]]:
-    """The header, the values as they are stored, and the extras."""
+    """Unpack the header, the stored values, and the extras."""
     try:
         v, ts, table, versions, seen, updated, extras, values = ormsgpack.unpackb(data, option=UNPACK)
         header = {
@@ -81,12 +81,12 @@ def unpack(data: bytes, checkpoint_id: str) -> tuple[dict[str, Any], dict[str, E
 
 
 def pack_value(encoded: Encoded) -> bytes:
-    """One value for its own row."""
+    """Pack one value for its own row."""
     return ormsgpack.packb(encoded, option=PACK)
 
 
 def unpack_value(data: bytes) -> Encoded:
-    """One value from its own row."""
+    """Unpack one value from its own row."""
     try:
         form, typ, content = ormsgpack.unpackb(data)
     except (ormsgpack.MsgpackDecodeError, TypeError, ValueError) as error:
@@ -95,7 +95,7 @@ def unpack_value(data: bytes) -> Encoded:
 
 
 def pack_part(content: Mapping[int, tuple[str, Encoded]]) -> bytes:
-    """What a task wrote, by index, for a row of pending writes."""
+    """Pack the writes of a task, by index, for a row of pending writes."""
     flat: list[Any] = []
     for index, (channel, (form, typ, data)) in content.items():
         flat += (index, channel, form, typ, data)
@@ -103,6 +103,6 @@ def pack_part(content: Mapping[int, tuple[str, Encoded]]) -> bytes:
 
 
 def unpack_part(data: bytes) -> dict[int, tuple[str, Encoded]]:
-    """The writes in one part, by index."""
+    """Unpack the writes of one part, by index."""
     flat = ormsgpack.unpackb(data)
     return {flat[at]: (flat[at + 1], (flat[at + 2], flat[at + 3], flat[at + 4])) for at in range(0, len(flat), 5)}

@@ -1,4 +1,4 @@
-"""A list of messages as it was stored last, kept so that the next one is compared with it in few steps."""
+"""The last stored list of messages, cached to compare the next list with it quickly."""
 
 from collections.abc import Callable
 from operator import attrgetter
@@ -14,12 +14,12 @@ _id_of: Callable[[Message], str | None] = attrgetter("message_id")
 
 
 class StoredList:
-    """A list of messages that is stored.
+    """A stored list of messages.
 
     Attributes:
         messages: The messages.
         ranges: Their positions as start and count.
-        nameless: The places in the list whose messages are without an id there.
+        nameless: The indexes of messages that have no id in this list.
     """
 
     __slots__ = ("_classes", "_fields", "_odd", "messages", "nameless", "ranges")
@@ -35,13 +35,13 @@ class StoredList:
 
     @classmethod
     def loaded(cls, messages: list[Message]) -> "StoredList":
-        """A list as it was read."""
+        """Make a list from loaded messages."""
         if None not in map(_id_of, messages):
             return cls(messages, [])
         return cls(messages, [at for at, message in enumerate(messages) if message.message_id is None])
 
     def followed_by(self, messages: list[Message], nameless: list[int]) -> "StoredList":
-        """This list and some more, with the places of those that are without an id."""
+        """This list with further messages, and the indexes of those without an id."""
         longer = StoredList.__new__(StoredList)
         length = len(self.messages)
         longer.nameless = [*self.nameless, *(length + at for at in nameless)] if nameless else self.nameless
@@ -51,13 +51,13 @@ class StoredList:
         return longer
 
     def begins(self, values: list[BaseMessage]) -> bool:
-        """Whether the values begin with exactly this list, as they are now: messages can be edited in place."""
+        """Whether the values start with exactly this list. Compares current contents, because messages can be edited in place."""
         length = len(self.messages)
         if len(values) < length:
             return False
         self._learn()
         first = values if len(values) == length else values[:length]
-        # Each of these is one loop in C. Equal fields are the same bytes but in odd messages, where 1 equals True.
+        # Each of these is one loop in C. Equal fields have equal bytes except in odd messages, where 1 equals True.
         if list(map(type, first)) != self._classes:
             return False
         if list(map(_fields_of, first)) != self._fields or any(map(_extra_of, first)):
@@ -77,7 +77,7 @@ class StoredList:
             following = position + 1
 
     def _learn(self) -> None:
-        """Look at the messages that were not compared before."""
+        """Analyse the messages that were not compared before."""
         for at in range(len(self._classes), len(self.messages)):
             message = self.messages[at]
             if not message.simple:

@@ -1,4 +1,4 @@
-"""What stands for a message without being one: a string, a pair of role and text, a dictionary."""
+"""Short forms of messages: a string, a pair of role and text, a dictionary."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _LIKE: dict[str, type[BaseMessage]] = {
 
 
 def as_message(content: Any, role: str) -> tuple[BaseMessage, str] | None:
-    """The message that something stands for, and the form it has: what LangGraph makes of it later is stored already then."""
+    """Convert a short form to the message that LangGraph will make of it, and name the form, so that the message is stored only once."""
     if type(content) is str:
         return HumanMessage(content), BARE
     cls = _LIKE.get(role)

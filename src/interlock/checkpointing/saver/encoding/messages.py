@@ -1,11 +1,10 @@
-"""How one message becomes bytes and a message again, faster than by validating it.
+"""Serializes messages and rebuilds them without validation, for speed.
 
 LangChain's own message classes are packed as the dictionary of their fields and rebuilt without validation, which is safe
-because exactly these fields came out of a validated message. Everything else (other classes, extra fields, private
-attributes, values that msgpack does not know, fields of another langchain-core) goes through the serializer or the class.
+because exactly these fields came from a validated message. Everything else (other classes, extra fields, private
+attributes, values unknown to msgpack, fields of another langchain-core) goes through the serializer or the class.
 
-The id of a message is next to its bytes. Reducers give ids to messages that were written without one, and what was stored
-of such a message stays the same then.
+The id of a message is stored beside its bytes, so that the bytes stay the same when a reducer assigns an id later.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,7 +36,7 @@ PACK = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
     | ormsgpack.OPT_REPLACE_SURROGATES
 )
-"""The options that LangGraph's serializer packs with: what it made is packed again as it was."""
+"""The options of LangGraph's serializer, so that repacking its output changes nothing."""
 UNPACK = ormsgpack.OPT_NON_STR_KEYS
 
 KNOWN: dict[type[BaseMessage], str] = {
@@ -54,20 +53,20 @@ _FIELDS = {cls: frozenset(cls.model_fields) for cls in KNOWN}
 _ALL_SET = {cls: set(cls.model_fields) for cls in KNOWN}
 _new = object.__new__
 _set_fields = object.__setattr__
-# The slots of pydantic's models, set directly: what `object.__setattr__` would look up for every message.
+# The slots of pydantic models, set directly, because `object.__setattr__` would look them up for every message.
 _set_names: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_fields_set__"].__set__
 _set_extra: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_extra__"].__set__
 UNNAMED = ""
-"""What is in the column of the id as long as a message may still be given one (`Message.claimable`)."""
+"""The id column of a message that may still get an id (`Message.claimable`)."""
 SUPERSEDED = "\n"
-"""What is there once the same message was stored again, with its id (`Message.superseded`)."""
+"""The id column of a message that was stored again with its id (`Message.superseded`)."""
 
 _set_private: Callable[[Any, Any], None] = BaseModel.__dict__["__pydantic_private__"].__set__
 _message_types: dict[type, bool] = {}
 
 
 def is_message_type(cls: type) -> bool:
-    """Whether objects of a class are messages, and not commands to remove one. Pydantic's own check is slow, so it is made once."""
+    """Whether a class is a message class, except `RemoveMessage`. Cached, because pydantic's own check is slow."""
     known = _message_types.get(cls)
     if known is None:
         known = issubclass(cls, BaseMessage) and not issubclass(cls, RemoveMessage)
@@ -77,21 +76,21 @@ def is_message_type(cls: type) -> bool:
 
 
 class Message:
-    """A message as it is stored, with what is needed to make any number of copies of it.
+    """A stored message, which can be copied any number of times.
 
-    What is in its bytes is checked when it is first compared or loaded again: most messages of an old conversation are loaded once.
+    Its bytes are parsed at the first comparison or second load, because most messages of an old conversation are loaded only once.
 
     Attributes:
-        position: Where it is in its conversation.
-        kind: `m` for the fast codec; anything else is the serializer's.
-        body: The bytes as they are stored, before encryption.
+        position: Its position in the conversation.
+        kind: `m` for the fast codec; other values belong to the serializer.
+        body: The stored bytes, before encryption.
         message_id: Its id, if it has one.
-        role: What it is, for people who read the table.
-        claimable: Whether it may still be given an id: it was on its way into a channel, and no channel holds it without one.
-        foreign: Whether it was read without an id, so that another process may have given it one since.
-        superseded: Whether the same message was stored again, with an id: a memory that read it may not give it one in its place,
-            since another may do the same.
-        seen: By what a message is recognised whose bytes say nothing, as far as that is known.
+        role: Its role, for people who read the table.
+        claimable: Whether it may still get an id: it was written towards a channel, and no channel holds it without an id.
+        foreign: Whether it was read without an id, so that another process may have assigned one since.
+        superseded: Whether the same message was stored again with an id: a cache that has read it must not assign an id in place,
+            because another process may do the same.
+        seen: Identifies a message whose bytes are opaque, if known.
     """
 
     __slots__ = ("_cls", "_dicts", "_exact", "_fields", "_lists", "_loaded", "_simple", "body", "claimable", "foreign", "kind",
@@ -113,21 +112,21 @@ class Message:
 
     @property
     def name(self) -> str | None:
-        """What is in the column of its id."""
+        """The value of its id column."""
         if self.message_id is not None:
             return self.message_id if can_stand_beside(self.message_id) else None
         return SUPERSEDED if self.superseded else UNNAMED if self.claimable else None
 
     @property
     def cls(self) -> type[BaseMessage] | None:
-        """Its class, of the fast codec's."""
+        """Its class, one of the fast codec."""
         if self._fields is None:
             self._learn()
         return self._cls
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Its fields as they were stored; nobody else's."""
+        """Its stored fields, not shared with any copy."""
         return self._learn() if self._fields is None else self._fields
 
     @property
@@ -146,7 +145,7 @@ class Message:
             raise unreadable(f"message {self.position}", error) from error
 
     def _learn(self) -> dict[str, Any]:
-        """Look at what is in its bytes. Two threads may do that at once: what is last set is what they go by."""
+        """Parse its bytes. Two threads may do this at once, so the attribute that they check is set last."""
         cls: type[BaseMessage] | None = None
         fields: dict[str, Any] = {}
         dicts: list[str] = []
@@ -159,34 +158,34 @@ class Message:
                 if value is None or type(value) is str:
                     continue
                 if value or type(value) not in (dict, list):
-                    break  # something that can be changed in place: every copy is unpacked again
+                    break  # mutable fields: unpack the bytes again for every copy
                 (dicts if type(value) is dict else lists).append(name)
             else:
                 simple = True
         self._cls, self._simple, self._dicts, self._lists = cls, simple, tuple(dicts), tuple(lists)
-        self._fields = fields  # last: it says that the others are there
+        self._fields = fields  # set last, because it marks the other attributes as present
         if cls is not None:
-            fields["id"] = self.message_id  # it may have been claimed meanwhile
+            fields["id"] = self.message_id  # another thread may have claimed it meanwhile
         return fields
 
     def claim(self, message_id: str) -> None:
-        """The message was given an id since it was stored."""
+        """Record the id that the message got after it was stored."""
         self.message_id = message_id
         self.claimable = self.foreign = False
         if self._fields:
             self._fields["id"] = message_id
 
     def same_as(self, message: BaseMessage) -> bool:
-        """Whether this is what is stored of `message`, as it is now: messages can be edited in place."""
+        """Whether this is the stored form of the current `message`, because messages can be edited in place."""
         if type(message) is not self.cls:
             return False
         if self.simple:
-            # Only strings, None and empty containers: equality is identity of what would be stored.
+            # Only strings, None and empty containers: equal values have equal bytes.
             return message.__dict__ == self.fields and not message.__pydantic_extra__
         return message.id == self.message_id and fast_body(message) == self.body
 
     def load(self) -> BaseMessage:
-        """A new message, shared with nobody. Only for the kind `m`.
+        """Create a new message. Only for the kind `m`.
 
         Raises:
             StoreError: Its bytes cannot be read.
@@ -196,11 +195,11 @@ class Message:
 
 
 def load_all(stored: Iterable[Message], otherwise: Callable[[Message], Any]) -> list[Any]:
-    """New messages for stored ones, shared with nobody: a long history in one loop, without a call for each.
+    """Create new messages from stored ones, in one loop without a call per message, for long histories.
 
     Args:
-        stored: What is stored of them.
-        otherwise: Makes what is not of the kind `m`.
+        stored: The stored messages.
+        otherwise: Creates messages of other kinds than `m`.
 
     Raises:
         StoreError: The bytes of one cannot be read.
@@ -230,7 +229,7 @@ def load_all(stored: Iterable[Message], otherwise: Callable[[Message], Any]) -> 
                 raise unreadable(f"message {one.position}", error) from error
             exact = fields.keys() == _FIELDS[cls]
         if not exact:
-            loaded.append(cls(**fields))  # langchain-core has other fields now
+            loaded.append(cls(**fields))  # langchain-core has different fields now
             continue
         message = _new(cls)
         _set_fields(message, "__dict__", fields)
@@ -242,7 +241,7 @@ def load_all(stored: Iterable[Message], otherwise: Callable[[Message], Any]) -> 
 
 
 def fast_body(message: BaseMessage) -> bytes | None:
-    """The bytes of a message by the fast codec, without its id, or None where only the serializer will do."""
+    """The bytes of a message by the fast codec, without its id, or None if it needs the serializer."""
     tag = KNOWN.get(type(message))
     if tag is None or message.__pydantic_extra__ or message.__pydantic_private__:
         return None
@@ -256,14 +255,14 @@ def fast_body(message: BaseMessage) -> bytes | None:
 
 
 def can_stand_beside(message_id: object) -> bool:
-    """Whether an id fits its column in every database. The empty one means something else there."""
+    """Whether an id fits its column in every database. An empty id has another meaning there."""
     return (
         type(message_id) is str and 0 < len(message_id) <= 255 and "\0" not in message_id and message_id.isprintable()
     )
 
 
 def fast_fields(tag: str, fields: dict[str, Any]) -> bytes | None:
-    """The bytes of a message with these fields, of which the id is None; None where msgpack would alter something."""
+    """The bytes of a message with these fields, whose id is None; None if msgpack would change a value."""
     try:
         body = ormsgpack.packb([tag, fields], option=EXACT)
     except (TypeError, ValueError):

@@ -1,8 +1,8 @@
-"""Messages cut out of the bytes of LangGraph's msgpack serializer, and put back in exactly.
+"""Cuts messages out of the bytes of LangGraph's msgpack serializer, and pastes them back exactly.
 
-A value with messages in odd places (`Send` arguments, interrupt payloads, dataclasses, models) is serialized as LangGraph does
-it. In the resulting bytes every subtree that is a message is replaced by a reference. Loading reverses that, and then lets the
-serializer read its own bytes, with its allowlist and everything.
+LangGraph's serializer writes a value with messages in unusual places (`Send` arguments, interrupt payloads, dataclasses, models).
+In its bytes, every subtree that is a message is replaced by a reference. Loading reverses this, and then the serializer reads its
+own bytes, with its allowlist.
 """
 
 import re
@@ -15,15 +15,15 @@ from ...serializing.codes import DATA, DELTA_SNAPSHOT, LANGGRAPH_MODEL_V1, MODEL
 from .messages import PACK, UNPACK
 
 MESSAGE = 120
-"""The msgpack extension that stands for one message: its position, or position and form."""
+"""The msgpack extension for one message: its position, or position and form."""
 MESSAGES = 121
-"""The msgpack extension that stands for a list of messages: ranges of positions, each as start and count."""
+"""The msgpack extension for a list of messages: ranges of positions, each as start and count."""
 NAMELESS = 122
-"""As `MESSAGES`, for lists in which some or all messages have no id: the ranges of positions, and the
-ranges of places in the list that are without one. Such a message may be stored as one that has an id elsewhere."""
+"""As `MESSAGES`, for lists with messages without an id: the ranges of positions, and the
+ranges of the indexes of messages without an id. The stored message may have an id elsewhere."""
 
 _CONTAINERS = frozenset({0, 1, 2, 3, LANGGRAPH_MODEL_V1, MODEL, DELTA_SNAPSHOT, TUPLE, VALUE, DATA})
-"""The extensions whose payload is msgpack again."""
+"""The extensions whose payload is msgpack."""
 _MODELS = frozenset({LANGGRAPH_MODEL_V1, MODEL})
 ROLES = frozenset(
     {"human", "user", "ai", "assistant", "system", "developer", "tool", "function", "chat", "placeholder",
@@ -36,7 +36,7 @@ _sign_in = re.compile(b"|".join(map(re.escape, _SIGNS))).search
 
 
 class Node:
-    """An extension of LangGraph's serializer: a container that was opened, or opaque bytes."""
+    """An extension of LangGraph's serializer: an unpacked container, or opaque bytes."""
 
     __slots__ = ("code", "content")
 
@@ -46,11 +46,11 @@ class Node:
 
 
 class Reference:
-    """Where a message stood.
+    """A reference in place of a message.
 
     Attributes:
-        position: Where it is stored.
-        form: How it was there, where that is not as it is stored: the constants below.
+        position: The position of the stored message.
+        form: Its original form, if different from the stored one: one of the constants below.
     """
 
     __slots__ = ("form", "position")
@@ -65,7 +65,7 @@ class Reference:
 
 
 WITHOUT_ID = "-"
-"""The form of a message that had no id where it stood, although it has one elsewhere."""
+"""The form of a message that had no id in this place, although it has one elsewhere."""
 BARE = "s"
 """The form of a message that was only its text."""
 PAIR = "p:"
@@ -87,13 +87,13 @@ def in_form(form: str, content: str) -> Any:
 
 
 Keep = Callable[[Any, str, bytes], Reference]
-"""Takes a message as it was found, its role and its msgpack; gives a reference to it."""
+"""Takes a message in its original form, its role and its msgpack; returns a reference to it."""
 Original = Callable[[int, str], bytes]
-"""Takes a position and a form; gives the msgpack that was there."""
+"""Takes a position and a form; returns the original msgpack."""
 
 
 def may_hold_messages(data: bytes) -> bool:
-    """Whether it is worth looking: cheap, and never a false no."""
+    """A cheap check without false negatives whether bytes may contain messages."""
     return _sign_in(data) is not None
 
 
@@ -101,12 +101,12 @@ def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
     """Replace every message in msgpack bytes by a reference.
 
     Args:
-        data: What LangGraph's serializer made of a value.
-        keep: Stores a message and says where.
-        channel: The channel that the value belongs to: a bare string in `messages` is a message as well.
+        data: The output of LangGraph's serializer for a value.
+        keep: Stores a message and returns its reference.
+        channel: The channel of the value: a bare string in `messages` is a message too.
 
     Returns:
-        The bytes without messages, or None when there are none in them.
+        The bytes without messages, or None if they contain none.
     """
     found = 0
 
@@ -126,7 +126,7 @@ def cut(data: bytes, keep: Keep, *, channel: str = "") -> bytes | None:
                 items = walk(value.content, among_messages)
                 return items if type(items) is Reference else Node(TUPLE, items)
             if value.code == VALUE:
-                # What follows the tag are parts of one value: a set of two words is no pair of role and text.
+                # The parts after the tag belong to one value: a set of two words is not a pair of role and text.
                 return Node(VALUE, [_walk_part(part, walk) for part in value.content])
             if value.code in _CONTAINERS:
                 return Node(value.code, walk(value.content, False))
@@ -173,7 +173,7 @@ def renumbered(data: bytes, place: Callable[[int, bool], int]) -> bytes:
 
     Args:
         data: Bytes with references, as `cut` and the fast encoders make them.
-        place: Takes a position and whether its message is without an id here; gives the position that it has from now on.
+        place: Takes a position and whether its message has no id here; returns the new position.
     """
 
     def another(code: int, payload: bytes) -> Any:
@@ -211,7 +211,7 @@ def referenced(data: bytes, into: list[int]) -> None:
 
 
 def position_and_form(payload: bytes) -> tuple[int, str]:
-    """What a reference to one message says."""
+    """Parse a reference to one message."""
     content = ormsgpack.unpackb(payload)
     if type(content) is int:
         return content, ""
@@ -220,7 +220,7 @@ def position_and_form(payload: bytes) -> tuple[int, str]:
 
 
 def positions(ranges: list[int]) -> list[int]:
-    """Every position of ranges that are given as start and count."""
+    """Every position of ranges of start and count."""
     if len(ranges) == 2:
         return list(range(ranges[0], ranges[0] + ranges[1]))
     pairs = zip(ranges[::2], ranges[1::2], strict=True)
@@ -228,7 +228,7 @@ def positions(ranges: list[int]) -> list[int]:
 
 
 def ranges_and_nameless(payload: bytes) -> tuple[list[int], frozenset[int]]:
-    """What `NAMELESS` says: every position, and the places in the list that are without an id."""
+    """Parse a `NAMELESS` payload: every position, and the indexes of messages without an id."""
     ranges, nameless = ormsgpack.unpackb(payload)
     return positions(ranges), frozenset(positions(nameless))
 
@@ -247,12 +247,12 @@ def ranges_of(numbers: list[int]) -> list[int]:
 
 
 def model_bytes(module: str, name: str, fields: dict[str, Any]) -> bytes:
-    """What LangGraph's serializer makes of a pydantic model with these fields."""
+    """The bytes that LangGraph's serializer writes for a pydantic model with these fields."""
     return pack_tree(Node(5, [module, name, fields, "model_validate_json"]))
 
 
 def _message_role(content: Any) -> str | None:
-    """The role of a serialized model, when it is a message: any class with a message's fields counts as one."""
+    """The role of a serialized model that is a message: any class with a message's fields counts as one."""
     if type(content) is not list or len(content) < 3 or type(content[2]) is not dict:
         return None
     fields = content[2]
@@ -262,7 +262,7 @@ def _message_role(content: Any) -> str | None:
 
 
 def _like_role(value: dict[Any, Any]) -> str | None:
-    """The role of a dictionary that stands for a message, as in OpenAI's format or a message's own dump."""
+    """The role of a dictionary in the form of a message, as in OpenAI's format or a message's own dump."""
     if "content" not in value:
         return None
     role = value.get("role", value.get("type"))
@@ -280,7 +280,7 @@ def _keep_nodes(code: int, payload: bytes) -> Node:
 
 
 def unpack_tree(data: bytes) -> Any:
-    """Msgpack with every extension as a `Node`, so that nothing is constructed."""
+    """Unpack msgpack with every extension as a `Node`, so that no object is constructed."""
     return ormsgpack.unpackb(data, ext_hook=_keep_nodes, option=UNPACK)
 
 

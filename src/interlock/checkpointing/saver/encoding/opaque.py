@@ -1,4 +1,4 @@
-"""Whether a Python value holds a message, for serializers in whose bytes one cannot look."""
+"""Whether a Python value contains a message, for serializers with opaque bytes."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _LEAVES = (str, bytes, int, float, bool, type(None))
 
 
 def holds_message(value: Any, channel: str = "") -> bool:
-    """Look into every container that serializers commonly know. A bare string counts in a channel named `messages`."""
+    """Search every container that serializers usually support. A bare string counts as a message in a channel named `messages`."""
     seen: set[int] = set()
 
     def look(item: Any, among_messages: bool) -> bool:
@@ -50,7 +50,7 @@ def _parts(item: Any) -> Iterable[Any]:
 
 
 def _of(item: Any, name: str) -> Any:
-    """An attribute, without asking the class for what it has not: that may raise anything."""
+    """An attribute, without `__getattr__` of the class, which may raise anything."""
     try:
         return object.__getattribute__(item, name)
     except Exception:

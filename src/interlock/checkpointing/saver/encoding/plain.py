@@ -1,4 +1,4 @@
-"""Plain data, as most values are: msgpack looks at all of it in C, and nothing else has to."""
+"""The fast path for plain data, which most values are: msgpack checks all of it in C."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from ....tools.canonical import EXACT
 from .msgpack_tree import MESSAGES_KEY, may_hold_messages
 
 Encoded = tuple[int, str, bytes]
-"""Form, type by the serializer (for PLAIN), bytes."""
+"""Form, the serializer's type (for PLAIN), bytes."""
 PLAIN = 0
-"""The form of what the serializer made."""
+"""The form of the serializer's output."""
 _NOTHING: Encoded = (PLAIN, "null", b"")
 _KINDS = frozenset({bool, int, str, dict, list})
 
 
 def plain_data(value: Any, channel: str) -> Encoded | None:
-    """What `TypedSerializer` makes of plain data without messages in it; None for everything else."""
+    """The output of `TypedSerializer` for plain data without messages; None for other values."""
     if value is None:
         return _NOTHING
     kind = type(value)
@@ -25,9 +25,9 @@ def plain_data(value: Any, channel: str) -> Encoded | None:
     try:
         data = ormsgpack.packb(value, option=EXACT)
     except (TypeError, ValueError, RecursionError):
-        return None  # there is more in it than msgpack knows
+        return None  # it contains types unknown to msgpack
     if (kind is dict or kind is list) and (
         b"\xc4" in data or b"\xc5" in data or b"\xc6" in data or may_hold_messages(data)
     ):
-        return None  # bytes, which may be a bytearray, or what may be a message
+        return None  # it contains bytes, which may be a bytearray, or possibly a message
     return PLAIN, "msgpack", data

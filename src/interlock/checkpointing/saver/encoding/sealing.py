@@ -1,10 +1,10 @@
-"""The serializer that a checkpointer was given, seen from two sides: what it makes of a value, and how it seals bytes.
+"""A checkpointer's serializer in its two functions: serializing values, and sealing (encrypting) bytes.
 
-LangGraph's own serializer and Interlock's make msgpack, in which messages can be found and cut out. An encrypting one around it is
-the same with a seal: everything that is stored passes its cipher. Of any other serializer nothing is known but its interface: it gets
-every value, and what is stored around the values as bytes.
+The serializers of LangGraph and Interlock write msgpack, from which messages can be cut out. An encrypting serializer around one of
+them adds a seal: its cipher processes all stored bytes. Any other serializer is opaque: it gets every value, and the bytes of the
+surrounding rows.
 
-What is sealed says for which place it was sealed, and is refused in another.
+Sealed bytes name their place, and are refused in another place.
 """
 
 from hashlib import blake2b
@@ -20,12 +20,12 @@ from ...encryption import Encryption, misplaced
 from ...serializing import TypedSerializer
 
 Place = tuple[Any, ...]
-"""Where bytes stand: what kind of row it is, the thread, and what names the row in it."""
+"""The place of bytes: the kind of row, the thread, and the row's key within it."""
 _BOUND = b"\xc1\x01"
-"""Begins what a serializer sealed for a place: a byte that msgpack never has, and a version. The digest of the place follows."""
+"""The prefix of bytes that a serializer sealed for a place: a byte that never occurs in msgpack, and a version. The place's digest follows."""
 _DIGEST = 16
 KIND_LENGTH = 60
-"""How long the type of sealed bytes may be."""
+"""The maximum length of the type of sealed bytes."""
 _PROBE = bytes(range(256))
 
 
@@ -34,12 +34,12 @@ class Sealing:
 
     Args:
         serde: The serializer.
-        encryption: Encrypts what is stored, besides the serializer.
-        encrypted_only: Refuse what is not encrypted, or not bound to its place.
+        encryption: Encrypts stored bytes, in addition to the serializer.
+        encrypted_only: Refuse bytes that are not encrypted, or not bound to their place.
 
     Attributes:
-        inner: What turns values into typed bytes.
-        opaque: Whether nothing is known of those bytes. Otherwise they are msgpack, and messages can be found in them.
+        inner: The serializer from values to typed bytes.
+        opaque: Whether the format of those bytes is unknown. Otherwise they are msgpack, from which messages can be cut.
     """
 
     __slots__ = ("_encrypted_only", "_encryption", "_kind", "inner", "opaque", "plain", "reads_plain", "serde")
@@ -56,15 +56,15 @@ class Sealing:
         self.opaque = type(self.inner) not in (JsonPlusSerializer, TypedSerializer)
         self._kind: str | None = None
         self.plain = encryption is None and type(serde) in (JsonPlusSerializer, TypedSerializer)
-        """Whether bytes are stored as they are, so that they may be copied from place to place."""
+        """Whether bytes are stored unsealed, so that they can be copied between places."""
         self.reads_plain = self.plain and not encrypted_only
-        """Whether bytes that are not sealed are read as they are."""
+        """Whether unsealed bytes may be read."""
 
     def check(self) -> None:
-        """See that the serializer can do what it will be asked for.
+        """Check that the serializer is usable.
 
         Raises:
-            InputError: It cannot.
+            InputError: It is not.
         """
         if self._encryption is not None and isinstance(self.serde, EncryptedSerializer):
             raise InputError(
@@ -89,14 +89,14 @@ class Sealing:
 
     @property
     def kind(self) -> str:
-        """The type that sealed bytes have now."""
+        """The type of newly sealed bytes."""
         if self._kind is None:
             plain = "bytes" if self.plain else self.serde.dumps_typed(b"")[0]
             self._kind = self._encryption.kind if self._encryption is not None else plain
         return self._kind
 
     def seal(self, data: bytes, place: Place) -> tuple[str, bytes]:
-        """Bytes as they may be stored at a place, and their type, to be stored verbatim."""
+        """Seal bytes for a place; returns the type and the bytes, to be stored verbatim."""
         if self.plain:
             return "bytes", data
         if self._encryption is not None:
@@ -104,7 +104,7 @@ class Sealing:
         return self.serde.dumps_typed(_BOUND + _digest(place) + data)
 
     def unseal(self, kind: str, data: bytes, place: Place) -> bytes:
-        """The bytes that were sealed for a place.
+        """Unseal bytes of a place.
 
         Raises:
             StoreError: They cannot be read with this serializer, were sealed for another place, or are not encrypted although
@@ -152,7 +152,7 @@ class Sealing:
         return data[: len(_BOUND)] == _BOUND
 
     def is_bound(self, kind: str, data: bytes) -> bool:
-        """Whether bytes were sealed for a place, in the way in which they would be now."""
+        """Whether bytes are sealed for a place in the current format."""
         if self._encryption is not None or self.plain:
             return kind == self.kind
         try:
@@ -161,7 +161,7 @@ class Sealing:
             raise unreadable(kind, error) from error
 
     def loads(self, kind: str, data: bytes) -> Any:
-        """A value from the inner serializer's typed bytes."""
+        """Parse typed bytes of the inner serializer."""
         try:
             return self.inner.loads_typed((kind, data))
         except InterlockError:
@@ -171,7 +171,7 @@ class Sealing:
 
 
 class Sealings:
-    """The sealings of the serializers that a checkpointer was given one after the other; a few of them are remembered."""
+    """Caches the sealings of a checkpointer's recent serializers."""
 
     MOST = 64
 
@@ -188,29 +188,29 @@ class Sealings:
         sealing = self._known.get(id(serde))
         if sealing is None or sealing.serde is not serde:
             if len(self._known) >= self.MOST:
-                self._known.clear()  # LangGraph makes one for each graph that is compiled in strict mode
+                self._known.clear()  # LangGraph makes a serializer for each graph compiled in strict mode
             made = Sealing(serde, encryption=self._encryption, encrypted_only=self._encrypted_only)
             sealing = self._known[id(serde)] = made
         return sealing
 
 
 def message_place(thread_id: str, position: int) -> Place:
-    """Where a message stands."""
+    """The place of a message."""
     return "message", thread_id, position
 
 
 def checkpoint_place(thread_id: str, namespace_key: str, checkpoint_id: str) -> Place:
-    """Where the body of a checkpoint stands."""
+    """The place of a checkpoint's body."""
     return "checkpoint", thread_id, namespace_key, checkpoint_id
 
 
 def value_place(thread_id: str, namespace_key: str, value_id: int) -> Place:
-    """Where a large value stands; its id is of its channel and version."""
+    """The place of a large value, whose id derives from its channel and version."""
     return "value", thread_id, namespace_key, value_id
 
 
 def writes_place(thread_id: str, namespace_key: str, checkpoint_id: str, task_id: str, part: int) -> Place:
-    """Where pending writes stand; the channels are within."""
+    """The place of pending writes; their channels are inside the bytes."""
     return "writes", thread_id, namespace_key, checkpoint_id, task_id, part
 
 
@@ -231,7 +231,7 @@ def _unusable(serde: SerializerProtocol, why: str) -> InputError:
 
 
 def unreadable(kind: str, error: BaseException) -> StoreError:
-    """The error for stored bytes that the serializer does not understand."""
+    """The error for stored bytes that the serializer cannot parse."""
     return StoreError(
         f"A stored value of type {kind!r} cannot be read: {type(error).__name__}: {error}. Was it written with another "
         "serializer or key, or damaged? Nothing was changed; open the database with the serializer that wrote it, "

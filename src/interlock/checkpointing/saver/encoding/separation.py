@@ -1,8 +1,8 @@
-"""Values without their messages: what the workflow tables hold of a value, and the value again.
+"""Encodes values without their messages for the workflow tables, and decodes them.
 
-Three forms, told apart by a number in front. PLAIN is what the serializer made. TREE is msgpack of plain data and references,
-for the common values: a list of messages, one message, a dictionary with such. CUT is the serializer's msgpack with references
-in the place of messages.
+A leading number distinguishes three forms. PLAIN is the serializer's output. TREE is msgpack of plain data and references, for the
+common values: a list of messages, one message, a dictionary with such. CUT is the serializer's msgpack with references in place of
+messages.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -58,12 +58,12 @@ TREE, CUT = 1, 2
 
 
 RAW_KINDS = {"msgpack": "r", TYPED: "t"}
-"""How a message is kept that only the serializer knows, by the type of its bytes."""
+"""The stored kind of a message that only the serializer can read, by the type of its bytes."""
 RAW_TYPES = {kind: typ for typ, kind in RAW_KINDS.items()}
 
 
 class _Ranges:
-    """A list of messages inside a value that is being packed."""
+    """A list of messages inside a value during packing."""
 
     __slots__ = ("code", "payload")
 
@@ -73,11 +73,11 @@ class _Ranges:
 
 
 class Encoder:
-    """Encodes the values of one put. The conversation's lock is held meanwhile.
+    """Encodes the values of one put. The caller holds the conversation's lock.
 
     Attributes:
         new: The messages that are not stored yet.
-        claimed: Those that are stored, and have an id now, stay without, or are stored again.
+        claimed: Stored messages that got an id, stay without one, or are stored again.
         refers: Whether anything refers to the conversation.
     """
 
@@ -100,9 +100,9 @@ class Encoder:
         """The stored form of a value.
 
         Args:
-            value: Anything that the serializer takes.
-            channel: The channel that it belongs to.
-            aside: Whether it is on its way into a channel (input, pending write), where a reducer may give it an id.
+            value: Any value that the serializer accepts.
+            channel: The channel of the value.
+            aside: Whether it has not reached its channel yet (input, pending write), so that a reducer may assign ids.
         """
         if self._typed and (plain := plain_data(value, channel)) is not None:
             return plain
@@ -116,9 +116,9 @@ class Encoder:
             raise refused.within(channel) from refused.__cause__
 
     def again(self, encoded: Encoded, messages: Mapping[int, Message], *, aside: bool) -> Encoded:
-        """A stored form for this conversation, from one that was made for another memory of it.
+        """Convert a stored form that was made with another cache of the conversation.
 
-        `messages` are those there, by their positions. The value itself may have been changed since.
+        `messages` are the messages of that cache, by position. The value itself may have changed since.
         """
         form, typ, data = encoded
         if form == PLAIN:
@@ -132,7 +132,7 @@ class Encoder:
             erased = self._conversation.erased_ids.get(message_id) if message_id is not None else None
             if erased is not None and (message.kind == "m" or erased.kind in RAW_TYPES):
                 return erased.position
-            if message.seen is not None:  # its bytes differ each time
+            if message.seen is not None:  # the serializer's bytes differ each time
                 known = self._conversation
                 there = known.by_digest.get(message.seen) if message_id is None else known.by_id.get(message_id)
                 if there is not None and there.seen == message.seen:
@@ -147,7 +147,7 @@ class Encoder:
         return form, typ, renumbered(data, place)
 
     def _transparent(self, value: Any, channel: str) -> Encoded:
-        """The stored form where the serializer's bytes can be looked into."""
+        """Encode a value if the serializer's bytes are msgpack."""
         kind = type(value)
         if kind is list:
             if value and _all_messages(value):
@@ -165,7 +165,7 @@ class Encoder:
         elif is_message_type(kind):
             return TREE, "", _pack(self._one(value))
         elif channel == ERROR and isinstance(value, BaseException):
-            value = repr(value)  # what LangGraph's savers keep of the error of a task
+            value = repr(value)  # the form in which LangGraph's savers store a task's error
         typ, data = self._sealing.inner.dumps_typed(value)
         if typ in RAW_KINDS:
             self._raw = RAW_KINDS[typ]
@@ -176,7 +176,7 @@ class Encoder:
         return PLAIN, typ, data
 
     def _opaque(self, value: Any, channel: str) -> Encoded:
-        """The stored form where nothing is known of the serializer's bytes: it gets every value, and every message by itself."""
+        """Encode a value if the serializer's bytes are opaque: it gets every value, and every message separately."""
         kind = type(value)
         if kind is list and value and _all_messages(value):
             return TREE, "", _pack(self._list(value, channel))
@@ -186,11 +186,11 @@ class Encoder:
         return self._whole(typ, data) if holds_message(value, channel) else (PLAIN, typ, data)
 
     def _whole(self, typ: str, data: bytes) -> Encoded:
-        """A value that holds messages which cannot be cut out: all of it goes where messages may stand."""
+        """Store a value whose messages cannot be cut out as a whole in the conversation, the only place for message text."""
         return TREE, "", _pack(self._refer(self._stored("c", ormsgpack.packb((typ, data)), "value", None)))
 
     def _dictionary(self, value: dict[Any, Any], channel: str) -> dict[Any, Any] | None:
-        """The dictionary with references for the messages directly in it, or None when there are none."""
+        """Replace the messages directly in a dictionary by references; None if there are none."""
         replaced: dict[Any, Any] | None = None
         for key, item in value.items():
             ref: Any
@@ -206,10 +206,10 @@ class Encoder:
         return replaced
 
     def _list(self, values: list[BaseMessage], slot: str) -> Any:
-        """Ranges of positions. What stands where it stood last time is recognised without looking it up."""
+        """The ranges of a list. Messages in the same place as last time are recognized without a lookup."""
         self.refers = True
         if self._aside and (nameless := [at for at, value in enumerate(values) if value.id is None]):
-            # A reducer gives them ids: they will not stand like this again, and nothing is to be compared with them.
+            # A reducer will assign ids, so this list will not occur again, and caching it is useless.
             ranges = ranges_of([self._find(value).position for value in values])
             return _Ranges(NAMELESS, ormsgpack.packb([ranges, ranges_of(nameless)]))
         key = (self._namespace, slot)
@@ -225,7 +225,7 @@ class Encoder:
         return _Ranges(MESSAGES, ormsgpack.packb(stored.ranges))
 
     def _find_all(self, values: list[BaseMessage]) -> tuple[list[Message], list[int]]:
-        """What is stored of messages, and which of them are without an id."""
+        """The stored messages for a list, and the indexes of those without an id."""
         return [self._find(value) for value in values], [at for at, value in enumerate(values) if value.id is None]
 
     def _one(self, value: BaseMessage) -> Reference:
@@ -242,7 +242,7 @@ class Encoder:
         message_id = value.id
         if message_id is not None:
             if (erased := conversation.erased_ids.get(message_id)) is not None:
-                return erased  # a late write must not bring back what was erased
+                return erased  # a late write must not restore erased text
             known = conversation.by_id.get(message_id)
             if known is not None and known.same_as(value):
                 return known
@@ -257,7 +257,7 @@ class Encoder:
         return self._stored(RAW_KINDS[typ], data, value.type, message_id)
 
     def _found_opaque(self, value: BaseMessage, body: bytes | None) -> Message:
-        """A message that the serializer made bytes of, perhaps others each time: it is recognised by what it is."""
+        """Find or store a message with opaque bytes, which may differ each time, so it is compared by content."""
         conversation, message_id = self._conversation, value.id
         seen = None if body is None else digest("=", body)
         known = None
@@ -283,7 +283,7 @@ class Encoder:
         return b"" if body is None else digest("=", body)
 
     def _keep(self, content: Any, role: str, data: bytes) -> Reference:
-        """Store a message that was found in msgpack. One of the known classes is the same as in a list."""
+        """Store a message that was found in msgpack. A message of a known class is stored as in a list."""
         if type(content) is Node:
             fields = content.content[2]
             message_id = fields.get("id")
@@ -310,13 +310,13 @@ class Encoder:
         return self._refer(self._stored(self._raw, data, role, message_id))
 
     def _stored(self, kind: str, body: bytes, role: str, message_id: str | None) -> Message:
-        """What is stored of these bytes, or will be."""
+        """The stored message for these bytes; creates it if necessary."""
         conversation = self._conversation
         if message_id is None:
             known = conversation.by_digest.get(digest(kind, body))
             if known is not None and known.message_id is None:
                 if known.claimable and not self._aside:
-                    known.claimable = False  # a channel holds it without an id: it stays its own message
+                    known.claimable = False  # a channel holds it without an id, so it stays a separate message
                     self.claimed.append(known)
                 return known
         else:
@@ -340,7 +340,7 @@ class Encoder:
 
 
 class Decoder:
-    """Builds values from their stored form. All the messages they refer to are known by then."""
+    """Decodes stored values. All referenced messages must be loaded."""
 
     __slots__ = ("_messages", "_sealing", "last_list")
 
@@ -429,7 +429,7 @@ def _to_msgpack(value: Any) -> ormsgpack.Ext:
 
 
 def _pack(value: Any) -> bytes:
-    """Plain data and references; whatever else there is, and whatever msgpack would alter, is for the serializer."""
+    """Pack plain data and references; other types, and values that msgpack would change, need the serializer."""
     data = ormsgpack.packb(value, default=_to_msgpack, option=EXACT)
     if (b"\xc4" in data or b"\xc5" in data or b"\xc6" in data) and holds_buffer(value):
         raise TypeError("bytearray is for the serializer")

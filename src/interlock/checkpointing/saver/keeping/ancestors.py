@@ -1,4 +1,4 @@
-"""Which older checkpoints the values of newer ones are rebuilt from: LangGraph's delta channels store only what a step added."""
+"""Finds the older checkpoints that newer ones need: LangGraph's delta channels store only the changes of a step."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -18,13 +18,13 @@ class Link(NamedTuple):
 
     parent_id: str | None
     deltas: frozenset[str]
-    """The delta channels that it has no value of: they are rebuilt from its ancestors."""
+    """The delta channels without a value here, which are rebuilt from its ancestors."""
     values: frozenset[str]
-    """The channels that it has a value of. Only known where the thread has delta channels."""
+    """The channels with a value here. Only known if the thread has delta channels."""
 
 
 def chain(connection: sa.Connection, thread: int, owner: tuple[str, str], sealing: Sealing) -> dict[str, Link]:
-    """The checkpoints of a thread, oldest first, without their values. Their bodies are only read where there are delta channels.
+    """The checkpoints of a thread, oldest first, without values. Bodies are read only if there are delta channels.
 
     Args:
         connection: In a transaction.
@@ -54,7 +54,7 @@ def chain(connection: sa.Connection, thread: int, owner: tuple[str, str], sealin
 
 
 def needed_by(links: Mapping[str, Link], kept: Iterable[str]) -> set[str]:
-    """Those checkpoints, and every ancestor that their delta channels are rebuilt from: back to a value of each."""
+    """These checkpoints, and the ancestors of their delta channels, back to a value of each channel."""
     needed = set(kept)
     asked: dict[str, set[str]] = {}
     todo = [(links[one].parent_id, links[one].deltas) for one in needed if one in links]
@@ -72,6 +72,6 @@ def needed_by(links: Mapping[str, Link], kept: Iterable[str]) -> set[str]:
 
 
 def delta_channels(metadata: str) -> Iterable[str]:
-    """The delta channels that LangGraph counts the updates of in the metadata of a checkpoint."""
+    """The delta channels whose updates LangGraph counts in a checkpoint's metadata."""
     counters = json.loads(metadata).get("counters_since_delta_snapshot")
     return counters if isinstance(counters, dict) else ()

@@ -1,4 +1,4 @@
-"""How long threads and checkpoints are kept, and how many of them."""
+"""The retention policy: how long, and how many, threads and checkpoints are kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,10 +70,10 @@ class RetentionReport:
 
 
 def given(policy: Retention | None) -> Retention:
-    """The policy that is to be carried out.
+    """Validate the requested policy.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no policy.
     """
     if policy is None:
         raise InputError(

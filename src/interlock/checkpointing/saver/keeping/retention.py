@@ -1,7 +1,7 @@
-"""A retention carried out, thread by thread: each in its own transaction, so that it can be stopped and run again at any time.
+"""Applies a retention policy thread by thread, each in its own transaction, so that a run can be stopped and repeated at any time.
 
-What goes is decided twice: by reading, and, where there is something, again under the lock that every step of a worker takes. So a thread
-that somebody uses meanwhile stays, and a step that comes after its thread is gone is refused as after any deletion.
+Each deletion is decided twice: from a read, and again under the lock that every step of a worker takes. So a thread in use stays, and a
+step after its thread's deletion is refused as after any deletion.
 """
 
 import json
@@ -23,7 +23,7 @@ from .policy import Progress, Retention, RetentionReport, seconds
 
 _PAGE = 200
 _GREGORIAN = 0x01B21DD213814000
-"""From the beginning of the times in UUIDs to 1970, in steps of 100 ns."""
+"""From the epoch of UUID times to 1970, in steps of 100 ns."""
 
 
 class _Namespace(NamedTuple):
@@ -78,17 +78,17 @@ def retain(
 
 
 def delete_unused(storage: Storage, sealing: Sealing, thread_id: str, since: int, *, dry_run: bool = False) -> bool:
-    """Delete a thread unless somebody used it since a moment.
+    """Delete a thread unless it was used since a moment.
 
     Args:
-        storage: Where.
-        sealing: Reads the body of its newest checkpoint, where its id tells no time.
+        storage: The databases.
+        sealing: Reads the body of its newest checkpoint, if its id contains no time.
         thread_id: The thread.
         since: Microseconds since 1970 UTC.
-        dry_run: Only say whether it would go.
+        dry_run: Only report whether it would be deleted.
 
     Returns:
-        Whether it is gone, or was not there.
+        Whether it was deleted, or did not exist.
     """
     storage.ready()
     with storage.database.read() as connection:
@@ -101,7 +101,7 @@ def delete_unused(storage: Storage, sealing: Sealing, thread_id: str, since: int
 
 
 def _threads(storage: Storage, after: str | None) -> Iterator[tuple[str, str]]:
-    """Every thread that has checkpoints, and the newest of them, in the order of their ids."""
+    """Every thread with checkpoints, and its newest one, in the order of their ids."""
     t = threads.c
     query = sa.select(t.thread_id, sa.func.max(t.head)).where(t.head.is_not(None)).group_by(t.thread_id)
     query = query.order_by(t.thread_id).limit(_PAGE)
@@ -115,7 +115,7 @@ def _threads(storage: Storage, after: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _last_that_stays(connection: Connection, count: int | None) -> tuple[str, str] | None:
-    """The newest checkpoint and the id of the last thread within the count; None where all are."""
+    """The newest checkpoint and the id of the last thread that is kept by count; None if all are kept."""
     if count is None:
         return None
     t = threads.c
@@ -157,15 +157,15 @@ def _prune(storage: Storage, sealing: Sealing, thread_id: str, policy: Retention
 
 
 def _plan(connection: Connection, sealing: Sealing, thread_id: str, policy: Retention, now: int) -> dict[int, set[str]]:
-    """The checkpoints that go, by namespace.
+    """The checkpoints to delete, by namespace.
 
-    Those of a subgraph go with the checkpoint of the whole graph that they belong to; the newest of one that remembers from turn to turn
-    stays, as a run continues from it.
+    A subgraph's checkpoints are deleted with the root checkpoint to which they belong; the newest one of a subgraph that persists
+    between turns stays, because a run continues from it.
     """
     t = threads.c
     query = sa.select(t.id, t.namespace_key, sa.func.coalesce(t.long_namespace, t.namespace_key))
     found = [_Namespace(*row) for row in connection.execute(query.where(t.thread_id == thread_id, t.head.is_not(None)))]
-    found.sort(key=lambda one: one.name)  # the whole graph's is the empty one
+    found.sort(key=lambda one: one.name)  # the root graph's namespace is empty
     plan: dict[int, set[str]] = {}
     of_whole: set[str] | None = None
     for one in found:
@@ -211,7 +211,7 @@ def _kept(  # noqa: PLR0917 -- one namespace
 
 
 def _with_parents(connection: Connection, number: int, of_whole: set[str]) -> set[str]:
-    """The checkpoints of a subgraph that were made from kept ones of the whole graph; and those that do not say from which."""
+    """The checkpoints of a subgraph whose root checkpoint is kept or unknown."""
     c = checkpoints.c
     kept = set()
     for checkpoint_id, metadata in connection.execute(sa.select(c.checkpoint_id, c.metadata).where(c.thread == number)):
@@ -222,7 +222,7 @@ def _with_parents(connection: Connection, number: int, of_whole: set[str]) -> se
 
 
 def _time_in(checkpoint_id: str) -> int | None:
-    """The time that LangGraph's ids begin with, in microseconds since 1970 UTC; None for ids of other kinds."""
+    """The time in LangGraph's ids, in microseconds since 1970 UTC; None for other ids."""
     try:
         number = uuid.UUID(checkpoint_id)
     except ValueError:
@@ -234,7 +234,7 @@ def _time_in(checkpoint_id: str) -> int | None:
 
 
 def _time_of(sealing: Sealing, owner: tuple[str, str], checkpoint_id: str, row: Any) -> int | None:
-    """The time that a checkpoint says it was made at."""
+    """The creation time that a checkpoint's body contains."""
     data = sealing.unseal(row.kind, row.body, checkpoint_place(*owner, checkpoint_id))
     header, _, _ = body.unpack(data, checkpoint_id)
     try:

@@ -1,4 +1,4 @@
-"""Looking for checkpoints: pages of a listing, filters on metadata as each database's LangGraph saver has them, and indexes for those.
+"""Lists checkpoints: pages, filters on metadata like those of each database's LangGraph saver, and indexes for them.
 
-Not here: the newest checkpoint of a thread, which a run continues from (`reading`). Open `listing.py` first.
+Not here: the newest checkpoint of a thread, from which a run continues (`reading`). Open `listing.py` first.
 """

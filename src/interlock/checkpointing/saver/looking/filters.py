@@ -1,8 +1,8 @@
-"""Filters on metadata, as LangGraph's saver for the database has them.
+"""Filters on metadata with the semantics of LangGraph's saver for each database.
 
-PostgreSQL and MySQL look whether the metadata contain the filter: nested dictionaries may have more keys, lists more items, in any order.
-SQLite compares what is under each key, where a dot in the key goes deeper. The database does it, so that an index can help; what
-its JSON functions do not take (NaN in a row, say) is checked here, by the same rules.
+PostgreSQL and MySQL check whether the metadata contain the filter: nested dictionaries may have more keys, lists more items, in any
+order. SQLite compares the value of each key, where a dot in the key descends. The database evaluates filters, so that an index can
+help; values that its JSON functions reject (such as NaN) are checked here, by the same rules.
 """
 
 import json
@@ -28,18 +28,18 @@ class Filter(NamedTuple):
     """What is looked for."""
 
     condition: sa.ColumnElement[bool] | None
-    """What the database looks at; None where only `holds` can."""
+    """The SQL condition; None if only `holds` can decide."""
     holds: Callable[[Metadata], bool]
     """The same, for the metadata of one row."""
     exact: bool
-    """Whether the condition is all of it."""
+    """Whether the condition is complete."""
 
 
 def filter_for(dialect: Dialect, wanted: Metadata) -> Filter:
     """The filter for one kind of database.
 
     Raises:
-        InputError: It holds what metadata cannot hold.
+        InputError: It contains a value that metadata cannot contain.
     """
     try:
         if dialect is Dialect.SQLITE:
@@ -56,18 +56,18 @@ def filter_for(dialect: Dialect, wanted: Metadata) -> Filter:
         contains = sa.cast(_metadata, jsonb).op("@>", is_comparison=True)(sa.cast(sa.literal(text, sa.Text), jsonb))
         return Filter(contains, lambda metadata: contains_json(metadata, plain), exact=True)
     found = sa.func.coalesce(sa.func.json_contains(_metadata, sa.literal(text, sa.Text)), 0)
-    # What is not JSON for the database is checked here; the functions would raise an error, or answer nothing.
+    # Values that are not JSON for the database are checked here, because its functions would fail or return NULL.
     condition = sa.case((sa.func.json_valid(_metadata) == 1, found), else_=1) == 1
     return Filter(condition, lambda metadata: contains_json(metadata, plain, lists_hold_items=True), exact=False)
 
 
 def contains_json(there: Any, wanted: Any, *, lists_hold_items: bool = False) -> bool:
-    """Whether one JSON value contains another, as PostgreSQL's `@>` has it.
+    """Whether one JSON value contains another, as with PostgreSQL's `@>`.
 
     Args:
-        there: Where it is looked for.
-        wanted: What is looked for.
-        lists_hold_items: Whether a list contains what one of its items contains, as MySQL's `JSON_CONTAINS` has it.
+        there: The containing value.
+        wanted: The contained value.
+        lists_hold_items: Whether a list contains everything that one of its items contains, as with MySQL's `JSON_CONTAINS`.
     """
     more = lists_hold_items
     if isinstance(wanted, dict) and isinstance(there, dict):
@@ -84,7 +84,7 @@ def contains_json(there: Any, wanted: Any, *, lists_hold_items: bool = False) ->
 
 
 def extracted(key: str) -> sa.ColumnElement[Any]:
-    """What is under a key on SQLite. The key is part of the statement's text, as an index needs it."""
+    """The SQLite expression for the value of a key. The key is literal SQL, because an index requires it."""
     return sa.literal_column(f"json_extract({_metadata.table.name}.metadata, '$.{key}')")
 
 
@@ -106,7 +106,7 @@ def _of_sqlite(wanted: Metadata) -> Filter:
 
 
 def _as_sqlite_has(value: Any) -> Any:
-    """A value as `json_extract` gives it: what has parts as its text."""
+    """A value as `json_extract` returns it: objects and lists as text."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, (dict, list)):
@@ -124,7 +124,7 @@ def _can_be_bound(value: Any) -> bool:
 
 
 def _under(metadata: Metadata, key: str) -> Any:
-    """What `json_extract` gives for a key; one that is not a path stands for itself."""
+    """The result of `json_extract` for a key; a key that is not a path is used literally."""
     found: Any = metadata
     for part in key.split(".") if _PATH.fullmatch(key) else [key]:
         if not isinstance(found, dict) or part not in found:

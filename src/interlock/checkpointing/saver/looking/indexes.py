@@ -1,7 +1,7 @@
-"""Indexes on metadata that the application declares, so that threads are found by them without reading every checkpoint.
+"""Indexes on metadata that the application declares, so that filters need not read every checkpoint.
 
-Each is on one key at the top of the metadata. Nothing else of a put changes: the database keeps the index from the row that is written
-anyway. An index only narrows down what the filter then decides, so a missing one costs time and nothing else.
+Each is on one top-level key of the metadata. Puts do not change: the database maintains the index from the row. An index only narrows
+the rows on which the filter decides, so a missing one only costs time.
 """
 
 import re
@@ -19,7 +19,7 @@ from ...tables.checkpoints import checkpoints
 from .filters import Metadata
 
 CHARACTERS = 180
-"""So much of a text is in the index."""
+"""The length of the indexed prefix of a text."""
 _KEY = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TABLE = checkpoints.name
 
@@ -31,10 +31,10 @@ _NAMES = {
 
 
 def checked_keys(keys: Sequence[str]) -> tuple[str, ...]:
-    """The keys that are to be indexed.
+    """Validate the keys to index.
 
     Raises:
-        InputError: One is no key that can be.
+        InputError: A key cannot be indexed.
     """
     if isinstance(keys, str):
         raise InputError(f"metadata_index= takes a list of keys. Nothing was opened. Write metadata_index=[{keys!r}].")
@@ -48,10 +48,10 @@ def checked_keys(keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_indexable(metadata: Metadata) -> None:
-    """See that the database can keep an index on metadata.
+    """Check that metadata can be indexed.
 
     Raises:
-        InputError: It cannot.
+        InputError: A value cannot.
     """
     if (why := why_not_storable(metadata)) is not None:
         raise InputError(
@@ -61,7 +61,7 @@ def check_indexable(metadata: Metadata) -> None:
 
 
 def create(database: Database, keys: Sequence[str]) -> None:
-    """Create the indexes that are not there."""
+    """Create the missing indexes."""
     for key in keys:
         if present(database, [key]):
             continue
@@ -72,7 +72,7 @@ def create(database: Database, keys: Sequence[str]) -> None:
 
 
 def present(database: Database, keys: Sequence[str]) -> tuple[str, ...]:
-    """Those of the keys whose index is there."""
+    """The keys whose index exists."""
     if not keys:
         return ()
     with database.read() as connection:
@@ -86,7 +86,7 @@ def present(database: Database, keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def narrowed(dialect: Dialect, keys: Sequence[str], wanted: Metadata) -> list[sa.ColumnElement[bool]]:
-    """Conditions that a filter implies and that the indexes answer. On SQLite the filter's own are those."""
+    """Conditions that follow from a filter and can use the indexes. On SQLite the filter's own conditions can."""
     if dialect is Dialect.SQLITE:
         return []
     conditions: list[sa.ColumnElement[bool]] = []
@@ -96,14 +96,14 @@ def narrowed(dialect: Dialect, keys: Sequence[str], wanted: Metadata) -> list[sa
             column: sa.ColumnElement[Any] = sa.literal_column(_expression(dialect, key, f"{_TABLE}."))
             found: sa.ColumnElement[bool] = column.in_([text[:CHARACTERS] for text in texts])
             if dialect is Dialect.MYSQL:
-                # There a list contains what one of its items is; as a text it begins with a bracket.
+                # On MySQL a list contains its items; its text starts with a bracket.
                 found = sa.or_(found, sa.and_(column >= "[", column < "\\"))
             conditions.append(found)
     return conditions
 
 
 def _texts(value: Any) -> list[str] | None:
-    """The texts that the database may have of a value; None where the index cannot tell."""
+    """The texts that the database may extract for a value; None if the index cannot help."""
     if isinstance(value, bool):
         return ["true" if value else "false"]
     if isinstance(value, int):
@@ -135,7 +135,7 @@ def _definitions(database: Database, key: str, schema: str) -> list[str]:
     if database.dialect is Dialect.POSTGRESQL:
         expression = _expression(database.dialect, key)
         return [f"CREATE INDEX IF NOT EXISTS {_name(key)} ON {table} ({expression}, checkpoint_id)"]
-    # MariaDB has no indexes on expressions: a column that is not stored has the value.
+    # MariaDB has no indexes on expressions, so a virtual column has the value.
     there = f"IF(JSON_VALID(metadata), JSON_UNQUOTE(JSON_EXTRACT(metadata, '$.\"{key}\"')), NULL)"
     kind = f"VARCHAR({CHARACTERS}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
     return [

@@ -1,4 +1,4 @@
-"""Checkpoints in pages: a page costs the same few statements, however many checkpoints, large values and messages it has."""
+"""Lists checkpoints in pages; a page costs a fixed number of statements, whatever its size."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ class _Line(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The messages of a thread that a listing has read so far."""
+    """The messages of a thread that a listing has read."""
 
     conversation: int
     epoch: int
@@ -49,7 +49,7 @@ def list_tuples(  # noqa: PLR0917 -- in LangGraph's order
     before: RunnableConfig | None,
     limit: int | None,
 ) -> Iterator[CheckpointTuple]:
-    """Checkpoints, newest first, page by page: between pages no connection is held."""
+    """List checkpoints, newest first, page by page, without holding a connection between pages."""
     storage.ready()
     pages = _Pages(storage, sealing, _query(config, before), metadata_filter or {})
     while limit is None or limit > 0:
@@ -87,7 +87,7 @@ class _Pages:
         """The checkpoints of the next page.
 
         Args:
-            limit: How many are still wanted.
+            limit: The number of checkpoints still requested.
         """
         size = PAGE if limit is None or self._holds is not None else min(PAGE, limit)
         try:
@@ -97,7 +97,7 @@ class _Pages:
         except StoreError as error:
             if not self._conditions or "threadId" in error.details:
                 raise
-            # Metadata that the database's JSON functions do not take.
+            # Metadata that the database's JSON functions reject.
             self._conditions, self._holds = [], self._in_python
             rows, opened = self._read(PAGE)
         if not self._storage.together:
@@ -152,7 +152,7 @@ def _query(config: RunnableConfig | None, before: RunnableConfig | None) -> sa.S
 
 
 def _open(connection: Connection, lines: Sequence[_Line], sealing: Sealing) -> list[tuple[_Line, Stored | StoreError]]:
-    """Each row with its pending writes and large values; or why it cannot be read, to be told when its turn comes."""
+    """Each row with its pending writes and large values, or its error, which is raised when the row is reached."""
     if not lines:
         return []
     by_thread: dict[int, list[str]] = {}
@@ -197,7 +197,7 @@ def _learn(
     known: dict[str, _Known],
     sealing: Sealing,
 ) -> None:
-    """Read the messages that a page refers to and that the pages before it did not, of all its threads at once."""
+    """Read the messages that are new on a page, for all its threads at once."""
     ranges: dict[str, list[int]] = {}
     for line, stored in opened:
         if isinstance(stored, Stored) and (some := needed(stored.encoded())):
@@ -212,9 +212,9 @@ def _learn(
     for number, thread_id, epoch in connection.execute(query.where(conversations.c.thread_id.in_(ranges))):
         there.add(thread_id)
         before = known.get(thread_id)
-        if before is None or before[:2] != (number, epoch):  # erased or deleted since the page before
+        if before is None or before[:2] != (number, epoch):  # erased or deleted since the previous page
             before = known[thread_id] = _Known(number, epoch, {})
-        # What another process gives an id to meanwhile is read again.
+        # Read messages without an id again, because another process may assign one.
         missing = {
             at for at in positions(ranges[thread_id]) if at not in before.messages or before.messages[at].foreign
         }
@@ -237,7 +237,7 @@ def _learn(
 def _built(
     storage: Storage, sealing: Sealing, line: _Line, stored: Stored | StoreError, known: dict[str, _Known]
 ) -> CheckpointTuple | None:
-    """A checkpoint of a page; None when it was deleted while the page was read."""
+    """Build a checkpoint of a page; None if it was deleted while the page was read."""
     try:
         if isinstance(stored, StoreError):
             raise stored

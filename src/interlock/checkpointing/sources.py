@@ -1,4 +1,4 @@
-"""The sources of an instance's trusted values, as rows."""
+"""The rows of sources, which hold an instance's trusted values."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,22 @@ from .vault import check_place, placed
 
 
 class SourceKind(StrEnum):
-    """What a source is."""
+    """The kind of a source."""
 
     WORDS = "words"
-    """What a person said."""
+    """A person's message."""
     OUTPUT = "output"
-    """What a tool returned."""
+    """A tool's output."""
 
 
 class SourceHead(NamedTuple):
-    """One source, without what is kept of it."""
+    """One source, without its hashes."""
 
     source_id: str
     tenant: str
     kind: SourceKind
     name: str
-    """Who said it, or the tool that returned it."""
+    """The person, or the tool."""
     audit_ref: str | None
     salt: str
     kept_at: int
@@ -40,7 +40,7 @@ class SourceHead(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """One source, to be kept."""
+    """One source to store."""
 
     workflow_id: str
     source_id: str
@@ -48,7 +48,7 @@ class Source:
     kind: SourceKind
     name: str
     audit_ref: str | None
-    """The record of what the tool returned."""
+    """The record of the tool's output."""
     salt: str
     held: str
     """The hashes, as JSON."""
@@ -105,24 +105,24 @@ def heads(connection: Connection, workflow_id: str) -> list[SourceHead]:
     """
     found = []
     for source_id, tenant, kind, name, audit_ref, salt, kept_at in _heads.all(connection, {"workflow_id": workflow_id}):
-        if hasattr(salt, "place"):  # it was decrypted
+        if hasattr(salt, "place"):  # the value was decrypted, so check its place
             check_place(sources, {"workflow_id": workflow_id, "source_id": source_id, "salt": salt, "held": None})
         found.append(SourceHead(source_id, tenant, _KINDS[kind], name, audit_ref, salt, kept_at))
     return found
 
 
 class First(NamedTuple):
-    """The source of an instance that came first, whose key the others share."""
+    """The first source of an instance, whose key the others share."""
 
     salt: str
     number: int
-    """How many sources the instance has."""
+    """The number of the instance's sources."""
     now: int
-    """What the database's clock says; microseconds since 1970 UTC."""
+    """The database's time; microseconds since 1970 UTC."""
 
 
 def first(connection: Connection, workflow_id: str) -> First | None:
-    """The source of an instance that came first; None where it has none.
+    """The first source of an instance, or None.
 
     Raises:
         StoreError: It was encrypted for another row.
@@ -136,17 +136,17 @@ def first(connection: Connection, workflow_id: str) -> First | None:
 
 
 def marks(connection: Connection, workflow_id: str) -> dict[str, int]:
-    """The ids of an instance's sources, oldest first, each with when it was kept."""
+    """The ids of an instance's sources, oldest first, each with its time."""
     return dict(_marks.all(connection, {"workflow_id": workflow_id}))
 
 
 def added(connection: Connection, workflow_id: str, wanted: Mapping[str, int]) -> list[Source]:
-    """Some sources of an instance with what is kept of them, oldest first.
+    """Some sources of an instance with their hashes, oldest first.
 
     Args:
-        connection: Where.
+        connection: The connection.
         workflow_id: The instance.
-        wanted: Their ids, each with when it was kept.
+        wanted: Their ids, each with its time.
 
     Raises:
         StoreError: One was encrypted for another row.
@@ -172,7 +172,7 @@ def whole(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]
 
 
 def held(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead]) -> list[str]:
-    """What is kept of some sources of an instance, as JSON, oldest first.
+    """The hashes of some sources of an instance, as JSON, oldest first.
 
     Raises:
         StoreError: One was encrypted for another row.
@@ -188,12 +188,12 @@ def held(connection: Connection, workflow_id: str, wanted: Sequence[SourceHead])
 
 
 def insert(connection: Connection, source: Source) -> None:
-    """Write a source down."""
+    """Insert a source."""
     _insert.execute(connection, placed(sources, {**source.__dict__}))
 
 
 def erase_words(connection: Connection, thread_id: str) -> None:
-    """Delete what was kept of what people said in a thread; what its tools returned stays."""
+    """Delete the hashes of people's messages in a thread; those of tool outputs stay."""
     of_thread = sa.select(instances.c.workflow_id).where(instances.c.thread_id == thread_id)
     connection.execute(
         sa.delete(sources).where(

@@ -1,8 +1,8 @@
-"""Statements that are built once with SQLAlchemy Core and then run as plain text on the driver's own cursor.
+"""Statements that are built once with SQLAlchemy Core and then run as text on the driver's own cursor.
 
-Compiling and walking a Core statement costs several times what SQLite needs to run it, and SQLAlchemy's result object as much
-again; a prepared one costs a dictionary look-up. It is only for statements whose parameters and results need no conversion: the
-column types of `columns`. They run on a SQLAlchemy connection, in its transaction, and fail with SQLAlchemy's errors.
+Compiling a Core statement costs several times as much as SQLite needs to run it, and SQLAlchemy's result object costs the same
+again; a prepared statement costs a dictionary lookup. It suits only statements whose parameters and results need no conversion: the
+column types of `columns`. They run on a SQLAlchemy connection, in its transaction, and raise SQLAlchemy's errors.
 """
 
 import functools
@@ -19,20 +19,20 @@ from .connecting.echoing import is_shown, show
 from .vault import Protected, vault_of
 
 Row = tuple[Any, ...]
-"""The columns of one row, in the order in which the statement names them."""
+"""The columns of one row, in the order of the statement."""
 
 
 class _Text(NamedTuple):
-    """A statement as one driver takes it."""
+    """A statement for one driver."""
 
     text: str
     positions: list[str] | None
-    """The parameters in their order; None where the driver takes them by name."""
+    """The parameters in order; None if the driver accepts them by name."""
     defaults: dict[str, Any]
     sealed: dict[str, str]
-    """The columns of the parameters that are encrypted where there are keys."""
+    """The protected columns of the parameters, which are encrypted if there are keys."""
     opened: list[tuple[int, str]]
-    """The places of such columns in a row that it finds, and their names."""
+    """The indexes of protected columns in a result row, and their names."""
 
     def values(self, parameters: Mapping[str, Any], dialect: Dialect) -> Any:
         if self.sealed and (vault := vault_of(dialect)) is not None:
@@ -46,9 +46,9 @@ class Prepared:
     """One statement, compiled once per dialect and schema.
 
     Args:
-        statement: A Core statement whose parameters are `sa.bindparam(…)` by name, or an insert of named columns; or what makes
-            one for the name of a dialect.
-        columns: For an insert: the columns that are given values.
+        statement: A Core statement with named parameters (`sa.bindparam(…)`), or an insert; or a function that makes one for
+            the name of a dialect.
+        columns: For an insert: the columns with values.
     """
 
     def __init__(
@@ -60,19 +60,19 @@ class Prepared:
         self._columns = list(columns) if columns is not None else None
         self._texts: dict[tuple[str, str, str, str | None], _Text] = {}
         self._last: tuple[Any, Any, _Text] | None = None
-        """The dialect and the options that it ran with last, and its text for them: they are the same nearly always."""
+        """The last dialect and options, and the text for them, because they rarely change."""
 
     def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> int:
         """Run it with named parameters.
 
         Returns:
-            How many rows it wrote.
+            The number of written rows.
         """
         written: int = self._run(connection, parameters, _count_of)
         return written
 
     def execute_many(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
-        """Run it once for each of the rows; nothing for none."""
+        """Run it once for each row; does nothing without rows."""
         if len(rows) == 1:
             self.execute(connection, rows[0])
         elif rows:
@@ -81,26 +81,26 @@ class Prepared:
             connection.exec_driver_sql(text.text, values if text.positions is None else list(map(tuple, values)))
 
     def first(self, connection: Connection, parameters: Mapping[str, Any]) -> Row | None:
-        """The first row that it finds."""
+        """The first result row."""
         text, dialect = self._for(connection), connection.dialect
         found: Row | None = _run(connection, text.text, text.values(parameters, dialect), _first_of)
         return found if found is None or not text.opened else self.opened(connection, [found])[0]
 
     def all(self, connection: Connection, parameters: Mapping[str, Any]) -> list[Row]:
-        """Every row that it finds."""
+        """All result rows."""
         return self.opened(connection, self._run(connection, parameters, _all_of))
 
     def given(self, parameters: Mapping[str, Any]) -> "Call":
-        """The statement with its parameters, to be run with others by `write_all`."""
+        """Combine the statement with its parameters, for `write_all`."""
         return Call(self, parameters)
 
     def alone(self, engine: Engine, parameters: Mapping[str, Any]) -> tuple[str, Any]:
-        """The text and the values for a driver's cursor of an engine, for a query that runs by itself."""
+        """The text and the values for a driver's cursor, for a query outside a SQLAlchemy connection."""
         text = self._for(engine)
         return text.text, text.values(parameters, engine.dialect)
 
     def opened(self, place: Connection | Engine, rows: list[Row]) -> list[Row]:
-        """Rows as they were found, with their protected columns decrypted."""
+        """Decrypt the protected columns of result rows."""
         columns = self._for(place).opened
         if not columns or (vault := vault_of(place.dialect)) is None:
             return rows
@@ -146,7 +146,7 @@ _count_of: Callable[[Any], Any] = attrgetter("rowcount")
 
 
 class Call(NamedTuple):
-    """A statement that is about to run."""
+    """A statement with its parameters."""
 
     statement: Prepared
     parameters: Mapping[str, Any]
@@ -155,12 +155,12 @@ class Call(NamedTuple):
 def write_all(connection: Connection, calls: Sequence[Call]) -> list[int]:
     """Run several writes, on PostgreSQL in one statement and so in one round trip.
 
-    They must not depend on what each other writes, nor on the order in which they are done. The first one that fails is the error.
+    They must not depend on each other's writes or on their order. The first failure is raised.
 
     Returns:
-        How many rows each of them wrote.
+        The numbers of rows that they wrote.
     """
-    # Not by the driver's pipeline: a process that stops after one would not be thrown out of its transaction by the server.
+    # Not with the driver's pipeline: the server would not time out the transaction of a process that is suspended in it.
     if len(calls) > 1 and connection.dialect.name == "postgresql" and not connection.dialect.positional:
         chunks = [calls[start : start + _AT_ONCE] for start in range(0, len(calls), _AT_ONCE)]
         return [rows for chunk in chunks for rows in _write_in_one(connection, chunk)]
@@ -168,7 +168,7 @@ def write_all(connection: Connection, calls: Sequence[Call]) -> list[int]:
 
 
 _AT_ONCE = 50
-"""Writes in one statement: servers bound its parameters and its columns."""
+"""The maximum number of writes in one statement: servers limit parameters and columns."""
 
 
 def _write_in_one(connection: Connection, calls: Sequence[Call]) -> list[int]:
@@ -186,7 +186,7 @@ def _write_in_one(connection: Connection, calls: Sequence[Call]) -> list[int]:
 
 @functools.lru_cache(maxsize=256)
 def _in_one(texts: tuple[str, ...]) -> str:
-    """One statement that does what each of these does, and counts their rows."""
+    """Combine writes into one statement, which counts their rows."""
     parts = [
         f"part_{number} AS ({_PARAMETER.sub(lambda found, at=number: f'%({_part(at, found[1])})s', text)} RETURNING 1)"  # type: ignore[misc]
         for number, text in enumerate(texts)
@@ -199,15 +199,15 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 def _part(number: int, name: str) -> str:
-    """What a parameter of one of several statements is called in the one that they become."""
+    """The name of a statement's parameter in the combined statement."""
     return f"p{number}_{name}"
 
 
 def _run(connection: Connection, text: str, values: Any, take: Callable[[Any], Any]) -> Any:
     if connection.dispatch.before_cursor_execute or connection.dispatch.after_cursor_execute:
-        # An application's listeners hear every statement, and may rewrite it.
+        # An application's listeners see every statement, and may rewrite it.
         return take(connection.exec_driver_sql(text, tuple(values) if isinstance(values, list) else values))
-    # Past SQLAlchemy's own bookkeeping: the transaction has to be begun already.
+    # This bypasses SQLAlchemy's bookkeeping, so the transaction has to be open already.
     if is_shown(connection.engine):
         show(connection.engine, text, values)
     cursor = connection.connection.cursor()
@@ -218,7 +218,7 @@ def _run(connection: Connection, text: str, values: Any, take: Callable[[Any], A
         raise _as_sqlalchemy(connection, text, values, error) from error
     except Exception:
         raise
-    except BaseException as error:  # cancelled in the middle of it: the connection is of no more use
+    except BaseException as error:  # cancelled during the statement: the connection is unusable
         connection.invalidate(error)
         raise
     finally:
@@ -231,10 +231,10 @@ def _driver_errors(connection: Connection) -> type[Exception]:
 
 
 def _as_sqlalchemy(connection: Connection, text: str, values: Any, error: Any) -> Exception:
-    """The error that SQLAlchemy would have raised had the statement gone through it."""
+    """The error that SQLAlchemy would have raised for the statement."""
     lost = connection.dialect.is_disconnect(error, cast("Any", connection.connection.dbapi_connection), None)
     if lost:
-        # Those that wait in the pool are of the same age.
+        # The idle connections of the pool are probably broken too.
         connection.engine.pool._invalidate(cast("Any", connection.connection), error)
         connection.invalidate(error)
     made: Exception = sa.exc.DBAPIError.instance(

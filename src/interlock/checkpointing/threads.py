@@ -1,8 +1,7 @@
-"""The threads of one database: those that run statements, and those that run the bodies of tools.
+"""The thread pools of one database: for statements, and for the bodies of tools.
 
-They are apart from each other, because a body may take as long as it likes: no checkpoint and no other run's statement waits for it.
-Bodies that hold a transaction open have their own threads, as many as there are for statements, for each of them holds a
-connection as well.
+They are separate because a body may take any time, and checkpoints and statements of other runs must not wait for it. Bodies with an
+open transaction have a pool of their own, of the same size as that for statements, because each of them also holds a connection.
 """
 
 import asyncio
@@ -20,20 +19,20 @@ T = TypeVar("T")
 
 
 class Work(Enum):
-    """What a thread is wanted for; its value is in the thread's name."""
+    """The kind of work of a thread; its value is part of the thread's name."""
 
     STATEMENTS = "db"
     TRANSACTION = "transaction"
-    """The body of a transactional tool, with the transaction around it."""
+    """The body of a transactional tool, with its transaction."""
     TOOL = "tool"
     """The body of a read, or of an effect outside the database."""
 
 
 class Threads:
-    """Threads for each kind of work, made when they are needed.
+    """Threads for each kind of work, created on demand.
 
     Args:
-        capacity: How many.
+        capacity: Their numbers.
     """
 
     def __init__(self, capacity: Capacity) -> None:
@@ -45,12 +44,12 @@ class Threads:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Have none: in a forked process there are only those that it starts itself."""
+        """Discard the pools in a forked process, which has none of its parent's threads."""
         self._guard = threading.Lock()
         self._executors: dict[Work, ThreadPoolExecutor] = {}
 
     def executor(self, work: Work) -> ThreadPoolExecutor:
-        """The threads for a kind of work."""
+        """The executor for a kind of work."""
         with self._guard:
             found = self._executors.get(work)
             if found is None:
@@ -60,15 +59,15 @@ class Threads:
             return found
 
     def begin(self, work: Work, call: Callable[[], T]) -> Future[T]:
-        """Have a function called in a thread for this kind of work, with the caller's context variables."""
+        """Submit a function to the threads for a kind of work, with the caller's context variables."""
         return self.executor(work).submit(contextvars.copy_context().run, call)
 
     async def run(self, work: Work, call: Callable[[], T]) -> T:
-        """Call a function in a thread for this kind of work, and wait for it; it is not called any more once the task is cancelled."""
+        """Call a function in a thread for a kind of work, and wait for it; a cancelled task prevents a call that has not started."""
         return await asyncio.wrap_future(self.begin(work, call))
 
     def close(self) -> None:
-        """Wait for what runs, and end the threads."""
+        """Wait for running work, and stop the threads."""
         with self._guard:
             executors, self._executors = [*self._executors.values()], {}
         for executor in executors:

@@ -1,8 +1,8 @@
-"""Columns of the workflow's tables that are encrypted: what tools were called with and answered, data, previews, payloads, events.
+"""Encrypts columns of the workflow's tables: arguments and outputs of tools, data, previews, payloads, events.
 
-Which columns those are stands with the tables. Whether they are encrypted is a matter of the database: the keys of a checkpointer or a
-workflow store are known by the dialect of its engine, which every statement runs with. What is queried (ids, states, counts, times,
-hashes) is never encrypted. Each text is bound to its column and to its row.
+The tables declare which columns are protected. The keys belong to the database: the dialect object of its engine, with which every
+statement runs, holds the keys of a checkpointer or workflow store. Queried columns (ids, states, counts, times, hashes) are never
+encrypted. Each text is bound to its column and row.
 """
 
 import base64
@@ -21,11 +21,11 @@ from ..tools.errors import StoreError
 from .encryption import ALGORITHM, Encryption, misplaced
 
 MARK = f"{ALGORITHM}:"
-"""Begins every encrypted text: no JSON begins so."""
+"""The prefix of every encrypted text; no JSON starts with it."""
 
 
 class Placed(str):
-    """A text that knows its row: the first part is the instance's id, or whatever else has its own key."""
+    """A text with the key of its row, whose first part is the instance's id, or another owner of a separate key."""
 
     place: tuple[Any, ...]
 
@@ -49,7 +49,7 @@ class Vault:
         self._only = encrypted_only
 
     def seal(self, text: str, column: str) -> str:
-        """The text as it is stored in a column."""
+        """Encrypt a text for its column."""
         place = getattr(text, "place", ())
         where = ormsgpack.packb([column, *place])
         owner = str(place[0]) if place else column
@@ -58,7 +58,7 @@ class Vault:
         return f"{MARK}{self.encryption.writes_with}:" + ":".join(base64.b64encode(part).decode() for part in parts)
 
     def open(self, text: str, column: str) -> str:
-        """The reverse.
+        """Decrypt a stored text.
 
         Raises:
             StoreError: It is encrypted with a key that is not here, or for another column, or was changed, or is not encrypted
@@ -92,17 +92,17 @@ _vaults: "weakref.WeakKeyDictionary[Dialect, Vault]" = weakref.WeakKeyDictionary
 
 
 def protect(dialect: Dialect, vault: Vault) -> None:
-    """From now on the protected columns are encrypted on the engines of this dialect object."""
+    """Encrypt the protected columns on the engines of this dialect object from now on."""
     _vaults[dialect] = vault
 
 
 def vault_of(dialect: Dialect) -> Vault | None:
-    """What encrypts on these engines, if anything does."""
+    """The vault of these engines, if there is one."""
     return _vaults.get(dialect)
 
 
 class Protected(TypeDecorator[str]):
-    """The type of a column that is encrypted where there are keys.
+    """The type of a column that is encrypted if there are keys.
 
     Args:
         column: The table and the column.
@@ -122,27 +122,27 @@ class Protected(TypeDecorator[str]):
         return dialect.type_descriptor(sa.Text())
 
     def coerce_compared_value(self, op: Any, value: Any) -> Any:  # noqa: ARG002 -- SQLAlchemy's signature
-        """What it is compared with is plain."""
+        """Values that it is compared with are plain."""
         return sa.Text()
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Encrypt what is written."""
+        """Encrypt a written value."""
         vault = vault_of(dialect)
         return value if value is None or vault is None else vault.seal(value, self.column)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        """Decrypt what was read."""
+        """Decrypt a read value."""
         vault = vault_of(dialect)
         return value if value is None or vault is None else vault.open(value, self.column)
 
 
 def placed(table: sa.Table, values: dict[str, Any], row: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The same values, with the protected ones bound to their row.
+    """Bind the protected values to their row.
 
     Args:
-        table: Its protected columns, and in `info` the columns that name a row.
-        values: Some of its columns.
-        row: What names the row, where that is not among the values.
+        table: The table, whose `info` lists its protected columns and the key columns of a row.
+        values: Values of some of its columns.
+        row: The key of the row, if it is not among the values.
     """
     named = values if row is None else row
     place = [named[name] for name in table.info["place"]]
@@ -153,10 +153,10 @@ def placed(table: sa.Table, values: dict[str, Any], row: Mapping[str, Any] | Non
 
 
 def check_place(table: sa.Table, values: Mapping[str, Any]) -> None:
-    """See that what was decrypted was written for this row.
+    """Check that a decrypted value was written for this row.
 
     Raises:
-        StoreError: It was moved here from another.
+        StoreError: It was moved here from another row.
     """
     for name in table.info["protected"]:
         place = getattr(values[name], "place", None)

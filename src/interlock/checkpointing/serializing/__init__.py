@@ -1,8 +1,8 @@
-"""The default serializer: what goes into a checkpoint comes back as it went in, or is refused when it is written.
+"""The default serializer: a value comes back from a checkpoint unchanged, or is refused when it is written.
 
-Here: the serializer (`serializer`), which classes it may name (`classes`), how it rebuilds their objects without calling them
-(`states`), the values of the standard library (`values`), arrays (`arrays`), and what a graph declares (`declared`). Not here:
-messages cut out of values, and sealing (`saver`). Open `serializer` first.
+Here: the serializer (`serializer`), the names of classes (`classes`), rebuilding objects without calling their classes (`states`),
+values of the standard library (`values`), arrays (`arrays`), and the classes that a graph declares (`declared`). Not here: cutting
+messages out of values, and sealing (`saver`). Open `serializer` first.
 """
 
 from .declared import declared_types

@@ -1,4 +1,4 @@
-"""Which classes of an application may be written and read."""
+"""The classes of an application that may be written and read."""
 
 import weakref
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ from .states import NAMED_TUPLE, SUBCLASS, kind_of
 
 _OURS = __name__.partition(".")[0] + "."
 _LIBRARIES = ("langchain_core.", "langgraph.")
-"""Libraries whose data classes LangGraph itself puts into checkpoints."""
+"""Libraries whose data classes LangGraph itself stores in checkpoints."""
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """Classes that are named, and whether others are refused."""
+    """The allowed classes, and whether others are refused."""
 
     strict: bool
     by_name: frozenset[Name] = frozenset()
@@ -26,7 +26,7 @@ class Allowed:
 
     @classmethod
     def of(cls, types: Iterable[type | tuple[str, ...]], *, strict: bool) -> "Allowed":
-        """Of classes, and of pairs of module and name."""
+        """Make it from classes and pairs of module and name."""
         return cls(strict).with_more(types, strict=strict)
 
     def with_more(self, types: Iterable[type | tuple[str, ...]], *, strict: bool = True) -> "Allowed":
@@ -37,7 +37,7 @@ class Allowed:
         return Allowed(strict, self.by_name | pairs, self.by_class | found)
 
     def names(self, cls: type) -> bool:
-        """Whether a class was allowed by name. LangGraph names a class within another without that."""
+        """Whether a class is allowed by name. LangGraph omits the outer class from the name of a nested one."""
         module, name = named(cls)
         return (
             cls in self.by_class
@@ -66,11 +66,11 @@ class Allowed:
         if kind_of(cls) in (NAMED_TUPLE, SUBCLASS):
             return True
         there = [found for pair in self.by_name if (found := known(*pair)) is not None]
-        declared = declared_types(*self.by_class, *there)  # what is allowed declares what is in its fields
+        declared = declared_types(*self.by_class, *there)  # an allowed class also allows the classes in its fields
         return cls in declared or _origin_of(cls) in declared
 
 
 def _origin_of(cls: type) -> object:
-    """The model that a pydantic model with parameters was made of."""
+    """The generic origin of a parametrized pydantic model."""
     metadata = cls.__dict__.get("__pydantic_generic_metadata__")
     return metadata.get("origin") if isinstance(metadata, dict) else None

@@ -1,6 +1,6 @@
-"""Arrays and scalars of numpy, with their whole type, and never by pickle.
+"""Serializes arrays and scalars of numpy with their full type, never with pickle.
 
-Numpy is not a dependency: it is there when somebody imported it, and a row that needs it says so.
+Numpy is not a dependency: it is used only if it is imported already; otherwise reading an array raises an error that says so.
 """
 
 import sys
@@ -13,7 +13,7 @@ TAGS = frozenset({ARRAY, OBJECTS, SCALAR})
 
 
 def parts_of(value: Any) -> list[Any] | None:
-    """Tag and parts of an array or scalar; None when it is neither."""
+    """The tag and parts of an array or scalar; None for other values."""
     numpy: Any = sys.modules.get("numpy")
     if numpy is None or not hasattr(numpy, "ndarray"):
         return None
@@ -33,7 +33,7 @@ def parts_of(value: Any) -> list[Any] | None:
 
 
 def read(parts: list[Any]) -> Any:
-    """An array or scalar of its parts."""
+    """Rebuild an array or scalar from its parts."""
     numpy: Any = sys.modules.get("numpy")
     if numpy is None:
         raise not_read("numpy", "ndarray", "and numpy is not imported in this process.", "Import numpy first.")
@@ -58,7 +58,7 @@ def _order(value: Any) -> str:
 
 
 def _type_of(numpy: Any, dtype: Any) -> Any:
-    """The description of a type, as files of numpy have it."""
+    """The description of a type in numpy's file format."""
     return _lists(numpy.lib.format.dtype_to_descr(dtype))
 
 

@@ -1,7 +1,7 @@
-"""From a class to its name in a row, and from a name to a class that this process has already, without running anything.
+"""Maps classes to names, and names to classes that are already loaded, without running any code.
 
-A row of the database is not trusted: it may name any class. So no module is imported, no attribute is computed, and what is found
-counts only when it is a data class.
+A row of the database is untrusted and may name any class. So no module is imported, no attribute is computed, and only data classes
+are accepted.
 """
 
 import sys
@@ -19,17 +19,17 @@ Name = tuple[str, str]
 _module_dict: Any = vars(ModuleType)["__dict__"].__get__
 _class_dict: Any = vars(type)["__dict__"].__get__
 _without_name: "weakref.WeakValueDictionary[Name, type]" = weakref.WeakValueDictionary()
-"""Classes that were written but are not in their module, such as those that a function defines."""
+"""Written classes that are not attributes of their module, such as those defined in a function."""
 _guard = threading.Lock()
 
 
 def named(cls: type) -> Name:
-    """The name by which a row names a class."""
+    """The name of a class in a row."""
     return cls.__module__, cls.__qualname__
 
 
 def remember(cls: type) -> None:
-    """A class was written: rows of it can be read in this process wherever it was defined."""
+    """Record a written class, so that this process can read its rows wherever it was defined."""
     name = named(cls)
     if _in_module(*name) is not cls:
         with _guard:
@@ -37,7 +37,7 @@ def remember(cls: type) -> None:
 
 
 def found(module: str, name: str, moved: Mapping[str, type]) -> type:
-    """The class of a name.
+    """Find the class of a name.
 
     Raises:
         StoreError: This process has no class of that name.
@@ -56,7 +56,7 @@ def found(module: str, name: str, moved: Mapping[str, type]) -> type:
 
 
 def known(module: str, name: str) -> type | None:
-    """The class of a name, if this process has one."""
+    """The class of a name, if this process has one, else None."""
     cls = _in_module(module, name)
     if cls is None:
         with _guard:
@@ -65,7 +65,7 @@ def known(module: str, name: str) -> type | None:
 
 
 def _in_module(module: str, name: str) -> type | None:
-    """What is under a name in a module that is imported already. No `__getattr__` of a module or class is asked."""
+    """The object with a qualified name in an imported module, without any `__getattr__`."""
     there: Any = sys.modules.get(module)
     if not issubclass(type(there), ModuleType):
         return None
@@ -80,7 +80,7 @@ def _in_module(module: str, name: str) -> type | None:
 
 
 def _alive(module: str, name: str) -> type | None:
-    """The class that was defined last under a name that cannot be looked up, among all that there are."""
+    """The last defined class of a name that is not an attribute of its module, among all loaded classes."""
     latest = None
     for cls in _every_class():
         if cls.__qualname__ == name and cls.__module__ == module:

@@ -6,6 +6,6 @@ LANGGRAPH_MODEL_V1, MODEL, LANGGRAPH_ARRAY, DELTA_SNAPSHOT = 4, 5, 6, 7
 TUPLE = 64
 """A tuple: its items."""
 VALUE = 65
-"""A value of a fixed list of classes: its tag, then what it is made of."""
+"""A value of a fixed list of classes: its tag, then its parts."""
 DATA = 66
 """An object of a data class: kind, module, qualified name, state."""

@@ -1,4 +1,4 @@
-"""The classes that schemas declare: what strict mode allows to be in a graph's channels."""
+"""The classes that schemas declare, which strict mode allows in a graph's channels."""
 
 import dataclasses
 import enum
@@ -18,7 +18,7 @@ def declared_types(*schemas: Any) -> frozenset[type]:
     """
     found: set[type] = set()
     seen: set[int] = set()
-    kept: list[Any] = list(schemas)  # ids are only distinct while their objects live
+    kept: list[Any] = list(schemas)  # keep the objects alive, because ids are reused
     todo = list(schemas)
     while todo:
         item = todo.pop()
@@ -56,12 +56,12 @@ def _parts(item: Any) -> Iterable[Any]:
 
 
 def _of_graph(item: Any) -> Iterable[Any]:
-    """What a graph, a node of one, or a runnable around one consists of: LangGraph looks for subgraphs in the same places."""
+    """The parts of a graph, a node or a wrapping runnable, in which LangGraph also searches for subgraphs."""
     if not any(cls.__module__.startswith(_GRAPHS) for cls in type(item).__mro__):
         return
     for name in ("builder", "runnable", "bound", "input_schema", "context_schema"):
         if name == "input_schema" and _attribute(item, "InputType") is Any:
-            continue  # a runnable that takes anything would make a model to say so
+            continue  # a runnable with any input would create a model for it
         if (part := _attribute(item, name)) is not None:
             yield part
     for name in ("schemas", "nodes", "steps", "deps"):
@@ -78,14 +78,14 @@ _GRAPHS = ("langgraph.", "langchain_core.")
 def _attribute(item: Any, name: str) -> Any:
     try:
         return object.__getattribute__(item, name)
-    except Exception:  # not there, or a property that needs what this one has not
+    except Exception:  # missing, or a property that fails on this object
         return None
 
 
 def _hints(cls: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(cls, include_extras=True)
-    except Exception:  # names that only a type checker sees
+    except Exception:  # names that only a type checker can resolve
         return dict(getattr(cls, "__annotations__", {}))
 
 

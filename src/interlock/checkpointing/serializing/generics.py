@@ -1,4 +1,4 @@
-"""Pydantic models with parameters, such as `Page[Item]`: no module has them under a name, so they are named by what they are made of."""
+"""Names parametrized pydantic models, such as `Page[Item]`, by origin and arguments, because no module has an attribute for them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ Find = Callable[[str, str, str | None], tuple[type, bool]]
 
 
 def described(cls: type[BaseModel]) -> list[Any] | None:
-    """Origin and arguments, if every argument is a class; None for models without parameters."""
+    """The origin and arguments, if every argument is a class; None for models without parameters."""
     metadata = cls.__pydantic_generic_metadata__
     origin, args = metadata["origin"], metadata["args"]
     if origin is None or not args:
@@ -35,7 +35,7 @@ def found(generic: list[Any], find: Find) -> type[BaseModel]:
     """The model of an origin and arguments.
 
     Raises:
-        StoreError: It cannot be made without running code of the origin.
+        StoreError: Creating it would run code of the origin.
     """
     module, name, parts = generic
     origin, trusted = find(module, name, states.MODEL_V2)

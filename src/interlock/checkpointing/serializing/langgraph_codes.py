@@ -1,4 +1,4 @@
-"""Rows that LangGraph's own serializer wrote, read without importing a module or calling what they name."""
+"""Reads rows of LangGraph's own serializer without importing modules or calling the named objects."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ from .codes import LANGGRAPH_KEYWORDS, LANGGRAPH_METHOD, LANGGRAPH_MODEL_V1, LAN
 from .refusals import not_read
 
 VALIDATE = "model_validate_json"
-"""What LangGraph's serializer puts behind the fields of a model."""
+"""The method that LangGraph's serializer appends to the fields of a model."""
 MESSAGES: frozenset[type[BaseModel]] = frozenset(
     item for item in vars(messages).values() if isinstance(item, type) and issubclass(item, messages.BaseMessage)
 )
@@ -35,11 +35,11 @@ _CALLED: dict[tuple[str, str], Any] = {
     **{(module, name): getattr(__import__("pathlib"), name) for module in ("pathlib", "pathlib._local") for name in ("Path", "PosixPath", "WindowsPath")},
     ("re", "compile"): re.compile,
 }  # fmt: skip
-"""LangGraph's list of what is safe, and what each name is here."""
+"""LangGraph's list of safe names, and their equivalents here."""
 
 
 def read(code: int, content: Any, find: Find) -> Any:
-    """The value of an extension of LangGraph's."""
+    """Read the value of a LangGraph extension."""
     module, name, payload = content[:3]
     called = _CALLED.get((module, name))
     if code == LANGGRAPH_METHOD:
@@ -67,7 +67,7 @@ def read(code: int, content: Any, find: Find) -> Any:
 
 
 def model(module: str, name: str, fields: dict[str, Any], find: Find) -> Any:
-    """A pydantic model that LangGraph's serializer wrote: its fields were dumped, and so have to be validated again."""
+    """Read a pydantic model of LangGraph's serializer, whose dumped fields have to be validated again."""
     called = _CALLED.get((module, name))
     if called is not None and issubclass(called, BaseModel):
         return called(**fields)
@@ -83,7 +83,7 @@ def model(module: str, name: str, fields: dict[str, Any], find: Find) -> Any:
 
 
 def array(kind: str, shape: list[int], order: str, data: bytes) -> Any:
-    """An array that LangGraph's serializer wrote."""
+    """Read an array of LangGraph's serializer."""
     numpy: Any = sys.modules.get("numpy")
     if numpy is None:
         raise not_read("numpy", "ndarray", "and numpy is not imported in this process.", "Import numpy first.")

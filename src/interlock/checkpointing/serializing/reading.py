@@ -1,4 +1,4 @@
-"""Bytes on their way to a value. They come out of a database, so that nothing in them is believed."""
+"""Parses bytes to a value. They come from a database, so they are untrusted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ class Reader:
 
     Args:
         allowed: The classes that may be read.
-        moved: Where classes are now, by the names that they had.
+        moved: The current classes, by their former names.
     """
 
     __slots__ = ("_allowed", "_failed", "_found", "_moved")
@@ -34,7 +34,7 @@ class Reader:
         """The value.
 
         Raises:
-            StoreError: It is of a class that is not imported, not a data class, or not allowed.
+            StoreError: Its class is not imported, not a data class, or not allowed.
         """
         try:
             return ormsgpack.unpackb(data, ext_hook=self._object, option=UNPACK)
@@ -44,7 +44,7 @@ class Reader:
             raise
 
     def _object(self, code: int, payload: bytes) -> Any:
-        """Msgpack forgets what a hook raises, so it is kept."""
+        """The extension hook; it keeps its error, because msgpack discards errors of hooks."""
         try:
             return self._read(code, ormsgpack.unpackb(payload, ext_hook=self._object, option=UNPACK))
         except Exception as error:
@@ -82,7 +82,7 @@ class Reader:
         return states.rebuilt_model(cls, fields, state, trusted=trusted) if cls is not dict else fields
 
     def _class_to_read(self, module: str, name: str, kind: str | None) -> tuple[type, bool]:
-        """The class that a row names, and whether it was allowed by name."""
+        """The class in a row, and whether it is allowed by name."""
         found = self._found.get((module, name, kind))
         if found is None:
             found = self._found[module, name, kind] = self._look_up(module, name, kind)
@@ -102,6 +102,6 @@ class Reader:
         return cls, self._allowed.names(cls)
 
     def _class_of_langgraph(self, module: str, name: str) -> tuple[type, bool, str | None]:
-        """As `_class_to_read`, for rows that LangGraph's serializer wrote: with the kind."""
+        """As `_class_to_read`, for rows of LangGraph's serializer, with the kind."""
         cls, trusted = self._class_to_read(module, name, None)
         return cls, trusted, states.kind_of(cls)

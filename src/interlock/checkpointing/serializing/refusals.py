@@ -1,4 +1,4 @@
-"""What the serializer says of values that it does not write, and of rows that it does not read."""
+"""The errors for values that the serializer does not write, and for rows that it does not read."""
 
 from ...tools.errors import InputError, StoreError
 
@@ -6,7 +6,7 @@ NOT_STORABLE, NOT_ALLOWED = "value_not_storable", "type_not_allowed"
 
 
 class Refused(InputError):  # noqa: N818 -- see `tools.errors`
-    """A value that is not written. The channel is named by anyone who knows it."""
+    """A refused value. Callers that know the channel add its name."""
 
     default_code = NOT_STORABLE
 
@@ -19,12 +19,12 @@ class Refused(InputError):  # noqa: N818 -- see `tools.errors`
         super().__init__(f"{where} holds {what}, {why} Nothing was written. {help_}", code=code, details=details)
 
     def within(self, channel: str) -> "Refused":
-        """The same, with the channel named."""
+        """The same error with the name of the channel."""
         return Refused(self.what, self.why, self.help, code=self.code, channel=channel)
 
 
 def not_storable(cls: type, why: str = "which has no stored form that would come back as the same value.") -> Refused:
-    """For objects of classes that are not data."""
+    """The error for objects of classes that are not data classes."""
     return Refused(
         f"an object of {full_name(cls)}",
         why,
@@ -34,7 +34,7 @@ def not_storable(cls: type, why: str = "which has no stored form that would come
 
 
 def too_deep(cls: type) -> Refused:
-    """For values that are nested without end."""
+    """The error for values that are nested too deeply."""
     return Refused(
         f"an object of {full_name(cls)}",
         "which is nested too deeply, or holds itself.",
@@ -43,7 +43,7 @@ def too_deep(cls: type) -> Refused:
 
 
 def not_allowed(cls: type) -> Refused:
-    """For classes that strict mode does not allow."""
+    """The error for classes that strict mode does not allow."""
     return Refused(
         f"an object of {full_name(cls)}",
         "which neither the schemas of the graph nor allowed_types declare, and this checkpointer is strict.",
@@ -53,7 +53,7 @@ def not_allowed(cls: type) -> Refused:
 
 
 def not_read(module: str, name: str, why: str, help_: str) -> StoreError:
-    """For rows that name a class which is not rebuilt."""
+    """The error for rows with a class that is not rebuilt."""
     return StoreError(
         f"A stored value is of the class {module}.{name}, {why} Nothing was loaded, and nothing was changed. {help_}",
         code="unreadable_value",

@@ -1,4 +1,4 @@
-"""The default serializer of the checkpointer, compatible with LangGraph's: what goes in comes back as it was, or is refused."""
+"""The default serializer of the checkpointer, compatible with LangGraph's: values come back unchanged, or are refused."""
 
 import pickle
 import weakref
@@ -15,7 +15,7 @@ from .refusals import NOT_STORABLE, Refused, not_allowed, not_storable
 from .writing import Writer
 
 TYPED = "typed"
-"""The type of what only this serializer reads as it is: another one refuses it, instead of reading it as something else."""
+"""The type of bytes that only this serializer reads correctly, so that other serializers refuse them."""
 
 
 class TypedSerializer(JsonPlusSerializer):
@@ -64,7 +64,7 @@ class TypedSerializer(JsonPlusSerializer):
         return self._allowed.strict
 
     def with_msgpack_allowlist(self, extra_allowlist: Iterable[tuple[str, ...] | type]) -> "TypedSerializer":
-        """LangGraph calls this with what the schemas of a graph declare, when `LANGGRAPH_STRICT_MSGPACK` is set."""
+        """LangGraph calls this with the classes that a graph's schemas declare, if `LANGGRAPH_STRICT_MSGPACK` is set."""
         extra = frozenset(extra_allowlist)
         derived = self._derived.get(extra)
         if derived is None:
@@ -81,7 +81,7 @@ class TypedSerializer(JsonPlusSerializer):
         """The type and the bytes of a value.
 
         Raises:
-            InputError: It has no stored form that would come back as it is, or its class is not allowed.
+            InputError: It has no stored form that would come back unchanged, or its class is not allowed.
         """
         if obj is None:
             return "null", b""
@@ -117,7 +117,7 @@ class TypedSerializer(JsonPlusSerializer):
         """The value of a type and bytes.
 
         Raises:
-            StoreError: It is of a class that is not imported, not a data class, or not allowed.
+            StoreError: Its class is not imported, not a data class, or not allowed.
         """
         kind, content = data
         if kind in (TYPED, "msgpack"):

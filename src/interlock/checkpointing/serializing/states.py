@@ -1,7 +1,7 @@
-"""Data classes: what the state of an object is, and an object with that state, made without calling its class.
+"""Reads the state of data class objects, and rebuilds objects from a state without calling their class.
 
-No `__init__`, `__new__`, `__post_init__`, validator or property of the class runs: not only because a row might name any class, but
-also because the state came out of an object that was made properly, and is to come back as it was.
+No `__init__`, `__new__`, `__post_init__`, validator or property of the class runs: a row might name any class, and the state of a
+properly created object has to come back unchanged.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ from .refusals import not_read
 
 ENUM, DATACLASS, MODEL_V2, MODEL_V1, NAMED_TUPLE, ATTRS, SUBCLASS = "e", "d", "m", "m1", "n", "a", "s"
 SIMPLE_FACTORIES = frozenset({list, dict, set, frozenset, tuple, str, int, float, bool, bytes})
-"""Default factories that may fill in a field which a class was given since: they run nothing of anybody's."""
+"""Default factories that may fill a field added to a class since: they run no custom code."""
 PLAIN_BASES: tuple[type, ...] = (str, bytes, bool, int, float, list, dict, set, frozenset, tuple)
-"""Built-in classes whose subclasses are stored as their value and their attributes."""
+"""Built-in classes whose subclasses are stored as value and attributes."""
 
 _MADE_IN_PYTHON = 1 << 9
 """The flag of classes that a `class` statement made."""
 _FILLED: dict[type, Callable[[Any, Any], None]] = {list: list.extend, set: set.update, dict: dict.update}
-"""The built-in classes whose objects are filled after they were made."""
+"""The built-in classes whose objects are filled after creation."""
 _new = object.__new__
 _mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 _space: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
@@ -37,7 +37,7 @@ _set = object.__setattr__
 
 
 def kind_of(cls: type) -> str | None:
-    """What kind of data class it is; None when it is none. Nothing of the class is asked: it looks into dictionaries."""
+    """The kind of a data class, or None. It reads only dictionaries, so that no code of the class runs."""
     bases = _mro(cls)
     if has_finalizer(cls):
         return None
@@ -63,7 +63,7 @@ def _subclass(cls: type) -> str | None:
 
 
 def base_of(cls: type) -> type | None:
-    """The built-in class whose value an object of a subclass is, if its own code can be passed by."""
+    """The built-in base class of a subclass, if its value can be read and set without code of the subclass."""
     for base in PLAIN_BASES:
         if base in _mro(cls):
             return base if cls.__basicsize__ <= base.__basicsize__ + 16 and cls.__flags__ & _MADE_IN_PYTHON else None
@@ -71,12 +71,12 @@ def base_of(cls: type) -> type | None:
 
 
 def has_finalizer(cls: type) -> bool:
-    """Whether something of the class runs when an object is thrown away: a row must not make one."""
+    """Whether the class has a finalizer; a row must not create such an object."""
     return any("__del__" in _space(one) for one in _mro(cls))
 
 
 def state_of(obj: Any, kind: str) -> Any:
-    """What has to be stored of an object: data, which may hold other objects."""
+    """The state of an object: data, which may contain other objects."""
     cls = type(obj)
     if kind == ENUM:
         return [obj._name_, obj._value_]
@@ -95,7 +95,7 @@ def state_of(obj: Any, kind: str) -> Any:
 
 
 def model_state(obj: BaseModel) -> tuple[dict[str, Any], list[Any]]:
-    """The fields of a pydantic model, and what there is besides: which are set, the extra ones, the private ones."""
+    """The fields of a pydantic model, the set of given fields, the extra fields, and the private attributes."""
     cls = type(obj)
     cached = _cached(cls)
     fields = {name: value for name, value in obj.__dict__.items() if name not in cached} if cached else obj.__dict__
@@ -108,16 +108,16 @@ def model_state(obj: BaseModel) -> tuple[dict[str, Any], list[Any]]:
 
 
 def rebuilt(cls: type, kind: str, state: Any, *, trusted: bool) -> Any:
-    """An object with a state.
+    """Rebuild an object from its state.
 
     Args:
         cls: Its class, of that kind.
-        kind: What `kind_of` says of it.
-        state: What `state_of` gave.
+        kind: The result of `kind_of`.
+        state: The result of `state_of`.
         trusted: Whether the class is allowed by name, so that its default factories may run.
 
     Raises:
-        StoreError: The class has changed too much.
+        StoreError: The state no longer fits the class.
     """
     if kind == ENUM:
         return _member(cls, *state)
@@ -141,7 +141,7 @@ def rebuilt(cls: type, kind: str, state: Any, *, trusted: bool) -> Any:
 
 
 def rebuilt_model(cls: type[BaseModel], fields: dict[str, Any], rest: Any, *, trusted: bool) -> BaseModel:
-    """A pydantic model with a state."""
+    """Rebuild a pydantic model from its state."""
     names, extra, private = rest
     known: Mapping[str, Any] = cls.__pydantic_fields__
     fields_set = set(fields) if names is None else set(names.split())
@@ -163,7 +163,7 @@ def rebuilt_model(cls: type[BaseModel], fields: dict[str, Any], rest: Any, *, tr
 
 
 def _default(cls: type, name: str, default: Any, factory: Any, *, trusted: bool) -> Any:
-    """The value of a field that the class was given since the object was stored."""
+    """The default of a field that was added to the class after the object was stored."""
     if default is not dataclasses.MISSING:
         return default
     if factory is not dataclasses.MISSING and factory is not None and (trusted or factory in SIMPLE_FACTORIES):
@@ -198,7 +198,7 @@ def _member(cls: type, name: str | None, value: Any) -> Any:
 
 
 def _made(cls: type, value: Any) -> Any:
-    """An object of a subclass of a built-in class, by the built-in's own code."""
+    """Create an object of a subclass with the code of the built-in class."""
     base = base_of(cls)
     if base is None or type(value) is not base:
         raise not_read(cls.__module__, cls.__qualname__, "and not of the form that it had.", "Restore the class.")
@@ -211,7 +211,7 @@ def _made(cls: type, value: Any) -> Any:
 
 
 def _with_attributes(obj: Any, attributes: Mapping[str, Any]) -> Any:
-    """Set attributes where they are kept, past properties and `__setattr__`."""
+    """Set attributes directly in their storage, without properties and `__setattr__`."""
     cls = type(obj)
     for name, value in attributes.items():
         slot = _slot(cls, name)
@@ -223,7 +223,7 @@ def _with_attributes(obj: Any, attributes: Mapping[str, Any]) -> Any:
 
 
 def _fields(obj: Any, names: list[str]) -> dict[str, Any]:
-    """The fields of an object; one that was never set is left out."""
+    """The fields of an object, without unset ones."""
     own = getattr(obj, "__dict__", {})
     state = {}
     for name in names:
@@ -238,7 +238,7 @@ def _fields(obj: Any, names: list[str]) -> dict[str, Any]:
 
 
 def _attributes(obj: Any) -> dict[str, Any]:
-    """The attributes in the dictionary of an object, but those that are computed when they are first asked for."""
+    """The attributes in the dictionary of an object, except cached properties."""
     cls = type(obj)
     cached = _cached(cls)
     return {name: value for name, value in getattr(obj, "__dict__", {}).items() if name not in cached}
@@ -263,7 +263,7 @@ def _cached(cls: Any) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=4096)
 def _cached_properties(cls: type) -> frozenset[str]:
-    """What the class computes when it is first asked for, and keeps among the attributes."""
+    """The names of the cached properties of the class."""
     spaces = [_space(one) for one in _mro(cls)]
     return frozenset(
         name for space in spaces for name, item in space.items() if type(item) is functools.cached_property
@@ -271,7 +271,7 @@ def _cached_properties(cls: type) -> frozenset[str]:
 
 
 def _plain(base: Any, obj: Any) -> Any:
-    """The value of an object of a subclass, as the built-in class sees it."""
+    """The built-in value of an object of a subclass."""
     if base is str:
         return str.__str__(obj)
     if base is int:
@@ -291,7 +291,7 @@ def _is_model_v1(bases: tuple[type, ...]) -> bool:
 
 
 def _is_made_by_object(cls: type) -> bool:
-    """Whether an empty object of the class can be made: it is not abstract, and keeps nothing but attributes."""
+    """Whether `object.__new__` can create the class: it is not abstract, and has no storage except attributes."""
     try:
         _new(cls)
     except TypeError:

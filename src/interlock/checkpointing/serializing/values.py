@@ -1,6 +1,6 @@
-"""Values of the standard library, and of the libraries underneath, that msgpack does not know: a tag, and what they are made of.
+"""Serializes values of the standard library and of dependencies that msgpack does not support, as a tag and parts.
 
-The list is closed. What is called on reading is in `_READ`, and nothing else.
+The list is closed. Reading calls only the functions in `_READ`.
 """
 
 import datetime as dt
@@ -24,12 +24,12 @@ from langgraph.types import Send
 from .refusals import Refused, not_storable
 
 Parts = list[Any]
-"""A tag, and what follows it."""
+"""A tag and its parts."""
 FACTORIES: dict[str, Any] = {
     "": None, "list": list, "dict": dict, "set": set, "int": int, "str": str, "float": float, "bool": bool, "tuple": tuple,
     "deque": deque, "Counter": Counter, "OrderedDict": OrderedDict, "frozenset": frozenset, "bytes": bytes,
 }  # fmt: skip
-"""What a `defaultdict` may make its missing values with."""
+"""The allowed factories of a `defaultdict`."""
 _FACTORY_NAMES = {factory: name for name, factory in FACTORIES.items()}
 _URLS = ("AnyUrl", "AnyHttpUrl", "HttpUrl", "AnyWebsocketUrl", "WebsocketUrl", "FileUrl", "FtpUrl", "PostgresDsn",
          "CockroachDsn", "AmqpDsn", "RedisDsn", "MongoDsn", "KafkaDsn", "NatsDsn", "MySQLDsn", "MariaDBDsn", "ClickHouseDsn",
@@ -123,7 +123,7 @@ WRITE: dict[type, Callable[[Any], Parts]] = {
         if isinstance(getattr(pydantic.networks, name, None), type)
     },
 }
-"""By exact class: an object of a subclass is another thing."""
+"""By exact class, because an object of a subclass may differ."""
 
 
 def _datetime(*parts: Any) -> dt.datetime:
@@ -207,7 +207,7 @@ _READ: dict[str, Callable[..., Any]] = {
 
 
 def read(parts: Parts) -> Any:
-    """The value of a tag and its parts.
+    """Rebuild a value from its tag and parts.
 
     Raises:
         LookupError: The tag is not known.
@@ -221,5 +221,5 @@ def wide_int(value: int) -> Parts:
 
 
 def torn_text(value: str) -> Parts:
-    """Text with halves of surrogate pairs, which is not UTF-8."""
+    """Text with lone surrogates, which is not valid UTF-8."""
     return ["str", value.encode("utf-8", "surrogatepass")]

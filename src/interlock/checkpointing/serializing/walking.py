@@ -1,4 +1,4 @@
-"""The slow way through a value: what msgpack would alter or refuse is replaced by an extension, or named."""
+"""The slow way through a value: replaces parts that msgpack would change or refuse by extensions, or reports them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ _PLAIN_KEYS = frozenset({str, int, float, bool, type(None), bytes})
 
 
 def holds_buffer(value: Any) -> bool:
-    """Whether there is a byte array or a view of memory in plain lists and dictionaries."""
+    """Whether plain lists and dictionaries contain a bytearray or a memoryview."""
     todo = [value]
     while todo:
         item = todo.pop()
@@ -30,10 +30,10 @@ def holds_buffer(value: Any) -> bool:
 
 
 def unusual(value: Any, extension: Callable[[Any], ormsgpack.Ext], depth: int = 0) -> Any:
-    """The value with extensions for whatever is not plain.
+    """Replace parts that are not plain data by extensions.
 
     Raises:
-        InputError: Something in it has no stored form.
+        InputError: A part has no stored form.
     """
     if depth > DEEPEST:
         raise too_deep(type(value))

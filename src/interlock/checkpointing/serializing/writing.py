@@ -1,4 +1,4 @@
-"""One value on its way to bytes."""
+"""Serializes one value to bytes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ class Writer:
         self._kind_to_write = kind_to_write
         self._refused: Exception | None = None
         self.extended = False
-        """Whether there is more in it than plain data, so that another serializer could not read it."""
+        """Whether the value contains more than plain data, so that other serializers cannot read it."""
         self._made: dict[int, tuple[Any, ormsgpack.Ext]] = {}
 
     def pack(self, value: Any) -> bytes:
@@ -43,13 +43,13 @@ class Writer:
         except (TypeError, ValueError):
             self._say_what_was_refused(value)
             return self._pack_unusual(value)
-        # Byte arrays look like bytes to msgpack. Where there are none of either, these bytes are rare.
+        # Msgpack packs byte arrays as bytes. These type bytes are rare in values without either.
         if (b"\xc4" in data or b"\xc5" in data or b"\xc6" in data) and holds_buffer(value):
             return self._pack_unusual(value)
         return data
 
     def _pack_unusual(self, value: Any) -> bytes:
-        """As `pack`, with everything looked at in Python, so that whatever is wrong can be named."""
+        """As `pack`, but checks everything in Python, so that errors name the problem."""
         self.extended = True
         try:
             return ormsgpack.packb(unusual(value, self._extension), default=self._extension, option=_WITH_ODD_KEYS)
@@ -60,7 +60,7 @@ class Writer:
             raise too_deep(type(value)) from error
 
     def _say_what_was_refused(self, value: Any) -> None:
-        """Msgpack forgets what its hook raises."""
+        """Raise the error of the hook, which msgpack discards."""
         refused, self._refused = self._refused, None
         if refused is None:
             return
@@ -71,7 +71,7 @@ class Writer:
         raise not_storable(type(value), f"which cannot be read: {type(refused).__name__}: {refused}.") from refused
 
     def _extension(self, obj: Any) -> ormsgpack.Ext:
-        """What an object is stored as. It is made once: what is unusual about one that holds it makes msgpack ask again."""
+        """The stored form of an object. It is cached, because msgpack may call the hook again for the same object."""
         self.extended = True
         made = self._made.get(id(obj))
         if made is not None:

@@ -1,4 +1,4 @@
-"""The workflow store: what is true about each workflow instance."""
+"""The workflow store: the authoritative state of each workflow instance."""
 
 from .approval_listing import Page
 from .approvals import FOLLOWS, ApprovalRequest, ApprovalStatus, DecisionRow, Standing

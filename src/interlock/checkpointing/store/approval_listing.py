@@ -1,4 +1,4 @@
-"""Looking through approvals: those of one instance, a page of many, and those whose time is over."""
+"""Queries for approvals: of one instance, in pages, and those that are due."""
 
 from dataclasses import dataclass
 
@@ -31,20 +31,20 @@ class Page:
 
     approvals: tuple[ApprovalRequest, ...]
     next: str | None
-    """What to ask for as `after` to continue; None when there are no more."""
+    """The value of `after` for the next page; None on the last page."""
 
 
 def pending(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
-    """The requests of one instance that nobody has decided yet, oldest first."""
+    """The undecided requests of one instance, oldest first."""
     found = _pending.all(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
     return [from_row(row) for row in found]
 
 
 def open_ones(connection: Connection, workflow_id: str) -> list[ApprovalRequest]:
-    """The requests of one instance that wait for a decision, or were settled and not followed yet, oldest first.
+    """The requests of one instance that wait for a decision or for their execution, oldest first.
 
-    Settled and not followed are those whose graph has not continued, as far as is known, and those from outside the graph that were
-    granted and are not carried out.
+    The latter are settled requests whose graph is not known to have resumed, and granted proposals from outside the graph that are
+    not executed.
     """
     granted = approvals.c.status.in_([status.value for status in ApprovalStatus if status.is_granted])
     statement = (
@@ -64,7 +64,7 @@ def open_ones(connection: Connection, workflow_id: str) -> list[ApprovalRequest]
 
 
 def count_pending(connection: Connection, workflow_id: str) -> int:
-    """How many requests of one instance nobody has decided yet."""
+    """The number of undecided requests of one instance."""
     found = _count_pending.all(connection, {"workflow_id": workflow_id, "status": ApprovalStatus.REQUESTED.value})
     return int(found[0][0])
 
@@ -105,7 +105,7 @@ def page(
             statement = statement.where(column == value)
     if after is not None:
         at, approval_id = _cursor(after)
-        # Said in two parts so that every database walks its index instead of sorting.
+        # Two conditions instead of a row comparison, so that every database walks its index instead of sorting.
         statement = statement.where(
             approvals.c.requested_at >= at,
             sa.or_(approvals.c.requested_at > at, approvals.c.approval_id > approval_id),
@@ -117,9 +117,9 @@ def page(
 
 
 def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
-    """The ids (of approval and instance) of the requests of a workflow whose time is over, the longest overdue first.
+    """The ids (of approval and instance) of a workflow's expired requests, the longest overdue first.
 
-    Those that failed when they were last looked at are left out until they are to be tried again.
+    Requests whose processing failed are left out until their retry is due.
     """
     statement = (
         sa.select(approvals.c.approval_id, approvals.c.workflow_id)
@@ -137,7 +137,7 @@ def due(connection: Connection, *, workflow: str, now: int, limit: int) -> list[
 
 
 def reminders(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
-    """The ids (of approval and instance) of the requests of a workflow of which those who are asked are to be reminded now."""
+    """The ids (of approval and instance) of a workflow's requests whose deciders are due for a reminder."""
     statement = (
         sa.select(approvals.c.approval_id, approvals.c.workflow_id)
         .where(
@@ -153,13 +153,13 @@ def reminders(connection: Connection, *, workflow: str, now: int, limit: int) ->
 
 
 def granted(connection: Connection, *, workflow: str, now: int, limit: int) -> list[tuple[str, str]]:
-    """The ids (of approval and instance) of proposals from outside the graph that were granted and are not carried out yet.
+    """The ids (of approval and instance) of granted proposals from outside the graph that are not executed yet.
 
     Args:
         connection: The connection.
-        workflow: Of which workflow.
-        now: Microseconds since 1970 UTC; those that failed and are to be tried again later are left out.
-        limit: How many at most, the longest granted first.
+        workflow: The workflow.
+        now: Microseconds since 1970 UTC; failed ones whose retry is later are left out.
+        limit: The maximum number, the longest granted first.
     """
     statement = (
         sa.select(approvals.c.approval_id, approvals.c.workflow_id)
@@ -180,7 +180,7 @@ def granted(connection: Connection, *, workflow: str, now: int, limit: int) -> l
 
 
 def _tried(kind: Kind) -> sa.ColumnElement[bool]:
-    """What is known of the tries to take an approval up."""
+    """The join condition for the attempts to process an approval."""
     return sa.and_(
         resumptions.c.kind == kind.value,
         resumptions.c.workflow_id == approvals.c.workflow_id,

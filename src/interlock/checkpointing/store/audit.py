@@ -1,7 +1,7 @@
 """The audit trail: append-only, chained by hashes per workflow instance, over digests of payloads.
 
-A record's hash covers the hash of the record before it and every field but the payload itself, of which it covers a salted
-digest. So a payload can be erased without breaking the chain, and the digest that stays behind tells nothing about it.
+A record's hash covers the previous record's hash and every field except the payload, for which it covers a salted digest. So a
+payload can be erased without breaking the chain, and the remaining digest reveals nothing about it.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from .sql.json_text import write_json
 
 SCHEMA_VERSION = 1
 GENESIS = "sha256:" + "0" * 64
-"""What the first record of an instance names as the hash before it."""
+"""The previous hash of an instance's first record."""
 
 
 class AuditKind(StrEnum):
@@ -187,7 +187,7 @@ def appending(
     head: str,
     now: int,
 ) -> tuple[list[Call], int, str]:
-    """What appends entries to the trail of one instance, to be run together with the update of the instance's row.
+    """The statements that append entries to an instance's trail, to be run with the update of the instance's row.
 
     Args:
         count: How many records the trail has.
@@ -205,7 +205,7 @@ def appending(
         for tell in listeners:
             tell(connection, workflow_id, entry, now)
         count += 1
-        # The salt keeps a small payload from being guessed back from its digest once it is erased.
+        # The salt prevents guessing a small erased payload from its digest.
         payload = canonical_json(
             {**entry.payload, **where, "principal": entry.principal.to_json(), "salt": secrets.token_hex(8)}
         )
@@ -233,7 +233,7 @@ def appending(
 
 
 def chain_hash(row: Mapping[Any, Any]) -> str:
-    """The hash of one record: over everything but the payload and the hash itself."""
+    """The hash of one record: over everything except the payload and the hash itself."""
     fields = [
         row["previous_hash"], row["workflow_id"], row["number"], row["audit_ref"], row["tenant"], row["kind"], row["tool"],
         row["code"], row["revision"], row["trace_id"], row["principal_id"], row["payload_digest"], row["recorded_at"],
@@ -243,7 +243,7 @@ def chain_hash(row: Mapping[Any, Any]) -> str:
 
 
 def read(connection: Connection, workflow_id: str, *, after: int = 0, limit: int | None = None) -> list[AuditRecord]:
-    """The trail of one instance, oldest first: whole, or what comes after a record's number."""
+    """The trail of one instance, oldest first, optionally only after a record's number."""
     statement = _select if not after else _select.where(audit.c.number > after)
     found = connection.execute(statement.limit(limit), {"workflow_id": workflow_id})
     return [_record(row) for row in found.mappings()]
@@ -280,14 +280,14 @@ def latest(connection: Connection, workflow_id: str, kinds: Iterable[AuditKind],
 def latest_with(
     connection: Connection, workflow_id: str, kinds: Iterable[AuditKind], texts: Collection[str], *, limit: int
 ) -> list[AuditRecord]:
-    """Those of the last records of some kinds in whose payload one of some texts is, the newest first; only they are read as JSON.
+    """The last records of some kinds whose payload contains one of some texts, the newest first; only they are parsed as JSON.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         workflow_id: The instance.
         kinds: The kinds.
-        texts: As they are in canonical JSON.
-        limit: How many of the last records are checked.
+        texts: Texts in canonical JSON.
+        limit: The number of records to check.
     """
     if not texts:
         return []
@@ -329,7 +329,7 @@ def _record(row: Mapping[Any, Any]) -> AuditRecord:
 
 
 def _kind(stored: Any) -> AuditKind:
-    """The kind of a record; one that this release does not know is its own member, so that the rest can be read."""
+    """The kind of a record; an unknown kind becomes a pseudo-member, so that the trail stays readable."""
     try:
         return AuditKind(stored)
     except ValueError:
@@ -339,7 +339,7 @@ def _kind(stored: Any) -> AuditKind:
 
 
 def _payload(stored: Any) -> JsonObject:
-    """A payload as it is read back; a check tells what is wrong with one that somebody spoiled."""
+    """Parse a payload; an invalid one is returned in a form that verification reports."""
     try:
         payload = json.loads(stored)
     except (ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a transaction over one instance reads before anything else, in as few statements as it can be."""
+"""The first reads of a transaction over one instance, in as few statements as possible."""
 
 from typing import Any, NamedTuple
 
@@ -16,22 +16,22 @@ from .ledger import from_row as entry_from_row
 
 
 class Begun(NamedTuple):
-    """How things stand when a transaction over an instance begins."""
+    """The state at the start of a transaction over an instance."""
 
     instance: Instance
-    """Its row, which nobody else can write before the transaction ends."""
+    """Its row, locked until the end of the transaction."""
     now: int
     """Microseconds since 1970 UTC, by the database's clock."""
     entry: LedgerEntry | None = None
-    """What the ledger has under the key in question."""
+    """The ledger entry of the key."""
     approval: ApprovalRequest | None = None
     """The approval of the proposal of this key."""
     counting: bool = True
-    """Whether there is any counter of the ledger; True where nobody looked."""
+    """Whether the ledger has any counter; True if unknown."""
 
 
 def begin(connection: Connection, workflow_id: str) -> Begun | None:
-    """Lock an instance and read the clock; None when there is no such instance."""
+    """Lock an instance and read the clock; None if the instance does not exist."""
     row = _locked.first(connection, {"workflow_id": workflow_id})
     if row is None:
         return None
@@ -40,7 +40,7 @@ def begin(connection: Connection, workflow_id: str) -> Begun | None:
 
 
 def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | None:
-    """As `begin`, and read what is under an idempotency key."""
+    """As `begin`, and read the ledger entry and approval of an idempotency key."""
     names = {"workflow_id": workflow_id, "idempotency_key": key}
     row = _locked_with_key.first(connection, names)
     if row is None:
@@ -59,7 +59,7 @@ def begin_under(connection: Connection, workflow_id: str, key: str) -> Begun | N
 
 
 def look_under(connection: Connection, workflow_id: str, key: str) -> Begun | None:
-    """As `begin_under`, in a transaction that only looks: the row is not locked."""
+    """As `begin_under`, without locking the row, for read-only transactions."""
     row = _with_key_here.first(connection, {"workflow_id": workflow_id, "idempotency_key": key})
     if row is None:
         return None
@@ -73,7 +73,7 @@ def look_under(connection: Connection, workflow_id: str, key: str) -> Begun | No
 
 
 def _with_key(source: sa.FromClause) -> sa.FromClause:
-    """A source and, beside it, what is under the key."""
+    """Join the ledger entry and approval of the key to a query."""
     for table in (ledger, approvals):
         source = source.outerjoin(
             table,
@@ -95,18 +95,18 @@ def _select_under_key(dialect: str) -> sa.Select[Any]:
 
 
 def _select_locked(dialect: str) -> sa.Select[Any]:
-    """The instance, and the time where one statement can tell: on servers it is the time after the row was waited for."""
+    """Lock the instance and, if one statement can, read the time; on servers it is the time after the wait for the row."""
     now = clock.now_on(dialect) if dialect == "sqlite" else sa.null()
     is_here = sa.and_(instances.c.workflow_id == sa.bindparam("workflow_id"), instances.c.definition != ERASED)
     return sa.select(instances, now).where(is_here).with_for_update()
 
 
 def _select_locked_with_key(dialect: str) -> sa.Select[Any]:
-    """The instance, whether what is under the key was read at the same moment, and that, where one statement can tell.
+    """Lock the instance and, if one statement can, read the entries of the key; tells whether both belong to the same moment.
 
-    SQLite lets nobody write meanwhile. On PostgreSQL a statement that waited for the row has its newest version, and everything else as it
-    was before it waited: then the row is of another transaction than the one that the statement saw first. (Anyone who writes under a key
-    writes the instance's row with it.) MySQL and MariaDB cannot lock one table of several alike, and read it in its own statement.
+    SQLite excludes other writers. On PostgreSQL, a statement that waited for the row returns its newest version, but the other tables as
+    of before the wait: then the row's last writer differs from the one in the statement's snapshot. (Every write of a key also writes
+    the instance's row.) MySQL and MariaDB cannot do this in the same way, so they read the key in a second statement.
     """
     is_here = sa.and_(instances.c.workflow_id == sa.bindparam("workflow_id"), instances.c.definition != ERASED)
     if dialect not in {"sqlite", "postgresql"}:

@@ -1,4 +1,4 @@
-"""The definitions that instances were run under: what a later one is compared with."""
+"""The definitions of past runs, for comparison with a later definition."""
 
 import json
 
@@ -18,7 +18,7 @@ _select = Prepared(sa.select(definitions.c.shape).where(*_where))
 
 
 def load(connection: Connection, workflow: str, fingerprint: str) -> JsonObject | None:
-    """The shape of a definition: its states and edges; None when it was never run on this database."""
+    """The stored shape of a definition: states and edges; None if it never ran on this database."""
     row = _select.first(connection, {"workflow": workflow, "fingerprint": fingerprint})
     if row is None:
         return None
@@ -27,9 +27,9 @@ def load(connection: Connection, workflow: str, fingerprint: str) -> JsonObject 
 
 
 def keep(connection: Connection, workflow: str, fingerprint: str, *, version: int, shape: JsonObject, now: int) -> None:
-    """Write a definition down, unless it is there."""
+    """Store a definition unless it exists."""
     if load(connection, workflow, fingerprint) is not None:
         return
-    # Another process may come with the same release at the same moment.
+    # Another process may insert the same definition at the same moment.
     values = {"workflow": workflow, "fingerprint": fingerprint, "version": version, "seen_at": now}
     insert_or_ignore(connection, definitions, {**values, "shape": canonical_json(shape)})

@@ -1,8 +1,8 @@
-"""Signed heads of audit trails: what a trail was at a moment, said in a way that the database cannot take back.
+"""Signed heads of audit trails, which detect a trail that was rewritten later.
 
-Hashes chain the records, and anyone who can write to the whole database can compute them all again. A head is the number and the hash of a
-trail's last record, signed with a key that the database does not hold. It leaves as the last line of an export, as its own line, or
-as an event, and whoever keeps it elsewhere finds a trail that was rewritten. Signing takes the extra `signing` (Ed25519 by `cryptography`).
+Hashes chain the records, but anyone with write access to the whole database can recompute them all. A head is the number and the hash
+of a trail's last record, signed with a key outside the database. It is the last line of an export, a separate line, or an event; a
+copy elsewhere reveals a rewritten trail. Signing needs the extra `signing` (Ed25519 by `cryptography`).
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""The inbox: events as they came in, each kept once per workflow that takes it in, whatever became of it."""
+"""The inbox: received events, each stored once per receiving workflow, whatever their outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from .sql.insert import insert_or_ignore
 
 
 class InboxStatus(StrEnum):
-    """What became of an event."""
+    """The outcome of an event."""
 
     TAKEN = "taken"
     """A wait took it."""
     KEPT = "kept"
-    """It arrived before the wait that expects it, which takes it when it begins."""
+    """It arrived before the wait that expects it, which takes it at its start."""
     LATE = "late"
     """The wait for it has ended, or has this event already."""
     UNMATCHED = "unmatched"
-    """It fits no workflow instance, or no wait of this workflow; it can be delivered again."""
+    """It matches no workflow instance, or no wait of this workflow; it can be redelivered."""
     FAILED = "failed"
-    """Taking it in raised an error; it can be delivered again."""
+    """Its processing raised an error; it can be redelivered."""
 
 
 WAITING = (InboxStatus.KEPT.value, InboxStatus.UNMATCHED.value)
-"""What a wait that begins may still take."""
+"""The statuses of events that a new wait may still take."""
 _LONGEST = {"source": 255, "event_id": 128, "event_name": 128, "tenant": 128, "workflow_id": 64, "trace_id": 64}
 
 
@@ -87,12 +87,12 @@ def settle(
     now: int,
     correlation: str | None,
 ) -> None:
-    """Write down what became of an event, and what waits are to find it by."""
+    """Record the outcome of an event, and the correlation for later waits."""
     connection.execute(_same(event).values(status=status.value, note=note, correlation=correlation, settled_at=now))
 
 
 def find(connection: Connection, event_id: str, *, consumer: str | None = None) -> list[InboxEvent]:
-    """The events of an id, one for each workflow that took it in, and for each source that used it."""
+    """The events with an id, one per receiving workflow and source."""
     statement = sa.select(inbox).where(inbox.c.event_id == event_id).order_by(inbox.c.position)
     if consumer is not None:
         statement = statement.where(inbox.c.consumer == consumer)
@@ -100,7 +100,7 @@ def find(connection: Connection, event_id: str, *, consumer: str | None = None) 
 
 
 def waiting(connection: Connection, *, consumer: str, correlation: str, names: Sequence[str]) -> list[InboxEvent]:
-    """Events that a wait may take, in the order in which they came."""
+    """Events that a wait may take, in the order of arrival."""
     statement = (
         sa.select(inbox)
         .where(

@@ -1,10 +1,10 @@
-"""Leases: who is carrying out an effect outside the database, until when, and in which epoch.
+"""Leases for effects outside the database: owner, expiry and epoch.
 
-A lease is in the instance's row and runs out by the database's clock. Its owner renews it for as long as the effect takes,
-and each new owner counts the epoch up, so that one that was stopped and continues later is refused at its next write.
+A lease is in the instance's row and expires by the database's clock. Its owner renews it during the effect, and each new owner
+increments the epoch, so that a suspended former owner is refused at its next write.
 
-An owner names one attempt of one process, so that after a crash nobody has to wait for the lease where it can be known that
-the process, or the attempt within this process, is gone.
+An owner identifies one attempt of one process, so that after a crash nobody waits for the lease if the process, or the attempt within
+this process, is known to be gone.
 """
 
 import contextlib
@@ -28,21 +28,21 @@ from ..statements import Prepared
 from ..tables.workflow import instances
 
 SECONDS = 30.0
-"""How long a lease lasts unless it is renewed."""
+"""How long a lease lasts without renewal."""
 _BEATS = 3
-"""How many times a lease is renewed before it would run out."""
+"""The number of renewals per lease duration."""
 
 logger = logger_of("interlock")
 
 
 class Standing(Enum):
-    """What can be known of an owner from here."""
+    """What this process knows about an owner."""
 
     RUNNING = "running"
-    """Its process, or its attempt in this process, is there; it may be stopped."""
+    """Its process, or its attempt in this process, exists; it may be suspended."""
     GONE = "gone"
     ELSEWHERE = "elsewhere"
-    """On another machine: only the lease tells."""
+    """On another machine, so only the lease counts."""
 
 
 _held: Counter[str] = Counter()
@@ -52,7 +52,7 @@ _guard = threading.Lock()
 
 @contextlib.contextmanager
 def held() -> Iterator[str]:
-    """Be the owner of an attempt: it counts as running until the block ends."""
+    """Create an owner for an attempt, which counts as running until the block ends."""
     owner = f"{_process()}.{secrets.token_hex(5)}"
     with holding(owner):
         yield owner
@@ -60,7 +60,7 @@ def held() -> Iterator[str]:
 
 @contextlib.contextmanager
 def holding(owner: str) -> Iterator[None]:
-    """Count an owner as running until this block ends too: a body may outlive the step that began it."""
+    """Count an owner as running until this block ends too, because a body may outlive its step."""
     with _guard:
         _held[owner] += 1
     try:
@@ -74,7 +74,7 @@ def holding(owner: str) -> Iterator[None]:
 
 
 def standing(owner: str | None) -> Standing:
-    """Whether the attempt that an owner names is still there."""
+    """Whether the attempt of an owner still runs."""
     if owner is None:
         return Standing.GONE
     machine, _, rest = owner.partition(".")
@@ -89,29 +89,29 @@ def standing(owner: str | None) -> Standing:
 
 
 class NotBegun(Exception):  # noqa: N818 -- says what is so, and never leaves the nodes
-    """An effect was not begun, because the lease for it may have run out before it could be."""
+    """An effect was not started, because its lease may have expired."""
 
 
 def granted(owner: str, *, seconds: float, at: float) -> None:
-    """Let an owner begin its effect within a lease.
+    """Allow an owner to start its effect within a lease.
 
     Args:
-        owner: Who was given the lease.
-        seconds: How long it lasts.
-        at: The `clock` before the lease was given: it runs out no earlier than so many seconds after that.
+        owner: The owner of the lease.
+        seconds: The duration of the lease.
+        at: The `clock` before the lease was granted; it expires no earlier than the duration after that.
     """
     with _guard:
         _begin_by[owner] = at + seconds
 
 
 def check(owner: str) -> None:
-    """Make sure, right before an effect, that it still may begin.
+    """Check directly before an effect that it may still start.
 
-    A process may be stopped between its announcement and the effect. When it continues, another one may have taken over, and a person
-    may have said that it did not happen: it would be a lie from now on.
+    A process may be suspended between the announcement and the effect. When it continues, another process may have taken over, and a
+    person may have recorded that the effect did not happen.
 
     Raises:
-        NotBegun: It may not. Nothing was done.
+        NotBegun: The lease may have expired. Nothing was done.
     """
     with _guard:
         limit = _begin_by.get(owner)
@@ -120,7 +120,7 @@ def check(owner: str) -> None:
 
 
 def clock() -> float:
-    """Seconds that continue while a process is stopped and, where the system can say it, while the machine sleeps."""
+    """A clock in seconds that continues while the process is suspended and, if the system supports it, while the machine sleeps."""
     source = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if source is None else time.clock_gettime(source)
 
@@ -137,10 +137,10 @@ _renew = Prepared(
 
 
 def renew(connection: Connection, workflow_id: str, *, owner: str, epoch: int, until: int) -> bool:
-    """Let a lease last longer.
+    """Extend a lease.
 
     Returns:
-        Whether it is still the owner's.
+        Whether the owner still has it.
     """
     values = {"by_workflow_id": workflow_id, "by_owner": owner, "by_epoch": epoch, "lease_until": until}
     return _renew.execute(connection, values) == 1
@@ -151,8 +151,8 @@ def kept(renewed: Callable[[], bool], *, seconds: float) -> Iterator[None]:
     """Renew a lease from its own thread while the block runs.
 
     Args:
-        renewed: Renews it, and says whether it is still ours.
-        seconds: How long it lasts.
+        renewed: Renews the lease; returns whether the owner still has it.
+        seconds: The duration of the lease.
     """
     ended = threading.Event()
 
@@ -160,11 +160,11 @@ def kept(renewed: Callable[[], bool], *, seconds: float) -> Iterator[None]:
         while not ended.wait(seconds / _BEATS):
             try:
                 if not renewed():
-                    return  # somebody took over; the next write says so
-            except StoreError as error:  # the database may be back at the next beat
+                    return  # another owner took over; the next write will fail
+            except StoreError as error:  # the database may be reachable at the next renewal
                 logger.warning("a lease could not be renewed: %s", error)
 
-    # A new thread starts with no context variables: those of the effect are not the lease's business.
+    # A new thread starts without context variables; the renewal must not see those of the effect.
     keeper = threading.Thread(target=beat, name="interlock-lease", daemon=True)
     keeper.start()
     try:
@@ -178,14 +178,14 @@ _UNKNOWN = "-"
 
 
 def _process() -> str:
-    """This process: machine, process id, and when it started, because process ids are used again."""
-    pid = os.getpid()  # asked each time: a fork is another process
+    """This process: machine, process id and start time, because process ids are reused."""
+    pid = os.getpid()  # read each time, because a fork is another process
     return f"{_machine()}.{pid}.{_started(pid) or 0}"
 
 
 @functools.cache
 def _machine() -> str:
-    """The machine and its space of process ids, or `-` where that cannot be told (then only leases count)."""
+    """The machine and its PID namespace, or `-` if unknown (then only leases count)."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         space = os.stat("/proc/self/ns/pid").st_ino
@@ -195,11 +195,11 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in ticks since the machine did; None when it is not there, or dead and not yet buried."""
+    """The start of a process, in ticks since boot; None if it does not exist or is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace")
     except OSError:
         return None
-    # The name of the process, in brackets, may hold anything.
+    # The name of the process, in parentheses, may contain any character.
     state, *fields = stat.rpartition(")")[2].split()
     return None if state in {"Z", "X"} else fields[18]

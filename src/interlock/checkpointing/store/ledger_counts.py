@@ -1,16 +1,14 @@
-"""Counting in the ledger, for limits and spending caps: what they ask costs the same however much there is to count.
+"""Counters over the ledger for limits and spending caps, so that a query costs the same whatever the number of entries.
 
-A counter belongs to one instance, one principal or one tenant, to one tool, and to one of its arguments where that is added up. The
-first policy that asks for a counter has it made out of the ledger. From then on every command that writes an entry which counts keeps
-it, in the transaction of the entry, whether or not its own workflow has a policy that counts. So the row of a counter is also the lock
-that makes two transactions wait for each other that would both be the last one, and a transaction that looks at an older state of the
-database cannot overwrite it, whatever its isolation level.
+A counter belongs to one instance, principal or tenant, to one tool, and to one argument if that is summed. The first policy that needs
+a counter creates it from the ledger. From then on every command that writes a counted entry updates it in the transaction of the entry,
+whether or not its own workflow has a counting policy. So a counter's row is also the lock that serializes two transactions which would
+both be the last one allowed, and a transaction with an older snapshot cannot overwrite it, whatever its isolation level.
 
-How often a tool was carried out in an instance, which a policy sees as `carried_out`, is its own counter: of what was completed
-alone.
+The number of executions of a tool in an instance (`carried_out` for policies) is a separate counter of completed entries only.
 
-A policy that counts within a period asks for a counter by time: the counter as it was after each entry is kept as well, and what came
-within the period is what it is now, less what it was when the period began.
+A policy with a period needs a counter over time: its value after each entry is stored too, and the count of the period is the current
+value minus the value at the start of the period.
 """
 
 import dataclasses
@@ -32,26 +30,26 @@ from .ledger import LedgerEntry, LedgerStatus
 from .sql.json_text import read_json
 
 _COUNTED = (LedgerStatus.COMPLETED, LedgerStatus.STARTED, LedgerStatus.UNKNOWN)
-"""Effects that are in progress, or may have happened, count as well: a limit that let them pass would be none."""
+"""Effects in progress or with an unknown outcome count too, because otherwise they could exceed a limit."""
 _COMPLETED = ".completed"
-"""Stands for a field in the counters of what was completed; no argument that is added up is kept under a name with a dot in front."""
+"""The pseudo-field of counters of completed entries; no summed argument has a name that starts with a dot."""
 _LONGEST_FIELD = 255
 _PRECISE = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
-"""Amounts are whatever numbers somebody asked for; to add them up must not fail."""
+"""Amounts are arbitrary numbers from callers, and summing them must not fail."""
 
 
 class Tally(NamedTuple):
-    """What was counted."""
+    """The value of a counter."""
 
     number: int = 0
-    """How many entries."""
+    """The number of entries."""
     total: Decimal = Decimal(0)
     """The sum of their amounts; a negative amount adds nothing."""
     unreadable: int = 0
-    """How many of them have something there that is no amount."""
+    """The number of entries whose field is not an amount."""
 
     def plus(self, other: "Tally", times: int = 1) -> "Tally":
-        """Both together, or with `times=-1` what is left of this one without the other."""
+        """The sum of both, or with `times=-1` the difference."""
         return Tally(
             self.number + times * other.number,
             _PRECISE.add(self.total, _PRECISE.multiply(times, other.total)),
@@ -61,20 +59,20 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Which entries are counted."""
+    """The scope of a counter."""
 
     tenant: str
     tools: frozenset[str]
     workflow_id: str | None = None
-    """Those of one instance only."""
+    """Only entries of one instance."""
     principal_id: str | None = None
-    """Those that one principal proposed only."""
+    """Only entries proposed by one principal."""
     since: int | None = None
     """Microseconds since 1970 UTC."""
 
     @property
     def name(self) -> str:
-        """What its counters are kept under."""
+        """The stored name of its counters."""
         return self.workflow_id or _digest(self.tenant, self.principal_id)
 
     def holds(self, entry: LedgerEntry) -> bool:
@@ -88,7 +86,7 @@ class Scope:
         )
 
     def select(self, *columns: Any, statuses: Iterable[LedgerStatus] = _COUNTED) -> sa.Select[Any]:
-        """The statement that reads some columns of them, the oldest first."""
+        """A query for some columns of the counted entries, the oldest first."""
         statement = sa.select(*columns).where(
             ledger.c.tenant == self.tenant,
             ledger.c.tool.in_(sorted(self.tools)),
@@ -104,13 +102,13 @@ class Scope:
 
 
 def count(connection: Connection, scope: Scope, field: str = "", *, keep: bool = True) -> Tally:
-    """How many entries there are, and what a field of their arguments comes to; without a field, how many alone.
+    """Count the entries, and sum a field of their arguments if given.
 
     Args:
-        connection: In the transaction of the judgement. Whoever counts the same waits until it has ended.
-        scope: Which entries.
-        field: The argument, a path with dots for one inside another.
-        keep: Whether a counter may be made where there is none; not in a transaction that only reads.
+        connection: The transaction of the judgement. Concurrent users of the same counter wait for its end.
+        scope: The scope.
+        field: The argument, as a dotted path for a nested one.
+        keep: Whether a missing counter may be created; not in a read-only transaction.
     """
     found = Tally()
     for tool in sorted(scope.tools):
@@ -129,11 +127,11 @@ def count(connection: Connection, scope: Scope, field: str = "", *, keep: bool =
 
 
 def completed(connection: Connection, *, tenant: str, workflow_id: str, tool: str, keep: bool = True) -> int:
-    """How many times a tool was carried out in an instance; what is in progress, or may have happened, is not counted.
+    """Count the completed executions of a tool in an instance, without those in progress or with an unknown outcome.
 
     Args:
         connection: As for `count`.
-        tenant: Whose the instance is.
+        tenant: The tenant of the instance.
         workflow_id: The instance.
         tool: The tool.
         keep: As for `count`.
@@ -144,20 +142,20 @@ def completed(connection: Connection, *, tenant: str, workflow_id: str, tool: st
 
 
 def arguments(connection: Connection, scope: Scope) -> Iterator[tuple[tuple[str, str], JsonObject]]:
-    """The instance and the key of each entry, and its arguments, without what is sensitive."""
+    """The instance, key and arguments of each entry, with sensitive values masked."""
     statement = scope.select(ledger.c.workflow_id, ledger.c.idempotency_key, ledger.c.arguments)
     for workflow_id, key, text in connection.execute(statement):
         yield (workflow_id, key), read_json(str(text))
 
 
 def keeping(connection: Connection, entered: Iterable[tuple[LedgerEntry | None, LedgerEntry]], now: int) -> list[Call]:
-    """The statements that keep the counters which there are, for entries that are about to be written."""
+    """The statements that update the existing counters for entries that are about to be written."""
     changes: list[tuple[LedgerEntry, int, int]] = []
     for before, after in entered:
         times, done = _change(before, after, _COUNTED), _change(before, after, (LedgerStatus.COMPLETED,))
         if times or done:
             changes.append((before if before is not None and times < 0 else after, times, done))
-    changes.sort(key=lambda change: change[1])  # what is taken back first: it changes rows that are there already
+    changes.sort(key=lambda change: change[1])  # subtractions first, because they change existing rows
     kept: dict[tuple[str, str, str], _Counter] = {}
     rows: list[Call] = []
     for entry, counted_times, done in changes:
@@ -170,7 +168,7 @@ def keeping(connection: Connection, entered: Iterable[tuple[LedgerEntry | None, 
             tally = counter.tally.plus(_of(entry.arguments, "" if of_completed else counter.field), times)
             last_at = counter.last_at
             if counter.by_time and times > 0:
-                # They are in the order in which they were counted, whatever the clock does.
+                # In the order of counting, independent of the clock.
                 last_at = max(now, last_at + 1)
                 rows.append(_insert_counted.given(counter.identity | _columns(tally) | _entry(entry) | {"at": last_at}))
             elif counter.by_time:
@@ -180,7 +178,7 @@ def keeping(connection: Connection, entered: Iterable[tuple[LedgerEntry | None, 
 
 
 def _change(before: LedgerEntry | None, after: LedgerEntry, statuses: Iterable[LedgerStatus]) -> int:
-    """1 where an entry comes to stand so, -1 where it no longer does."""
+    """1 if the change makes an entry count, -1 if it no longer counts."""
     return (after.status in statuses) - (before is not None and before.status in statuses)
 
 
@@ -206,14 +204,14 @@ class _Counter(NamedTuple):
 
 
 def _counter(connection: Connection, scope: Scope, tool: str, field: str, *, keep: bool) -> _Counter | None:
-    """A counter, locked until the transaction ends, and made where there was none; None where it may not be made."""
+    """Lock a counter until the end of the transaction, and create a missing one; None if it may not be created."""
     key = {"scope": scope.name, "tool": tool, "field": field}
     by_time = scope.since is not None
     if not keep:
         row = _select.first(connection, key)
         found = None if row is None else _read(row)
         return None if found is None or (by_time and not found.by_time) else found
-    # On MySQL to look for a row that is not there would lock the gap that others put theirs into, so it is put there first.
+    # On MySQL a locking read of a missing row would lock the gap for other inserts, so insert it first.
     row = None if _is_mysql(connection) else _select_locked.first(connection, key)
     if row is None:
         _put.execute(connection, key)
@@ -226,7 +224,7 @@ def _counter(connection: Connection, scope: Scope, tool: str, field: str, *, kee
 
 
 def _made(connection: Connection, scope: Scope, counter: _Counter) -> _Counter:
-    """Count what the ledger has, for the first time."""
+    """Compute the initial value from the ledger."""
     entire = dataclasses.replace(scope, since=None)
     if counter.field == _COMPLETED:
         counter = counter._replace(tally=_completed_in_ledger(connection, entire))
@@ -262,7 +260,7 @@ def _number(connection: Connection, scope: Scope, statuses: Iterable[LedgerStatu
 
 
 def _for_entry(connection: Connection, entry: LedgerEntry, *, of_instance: bool) -> list[_Counter]:
-    """The counters that an entry counts in, or those of its instance alone, locked."""
+    """Lock the counters of an entry, or only those of its instance."""
     run, somebody, whole = entry.workflow_id, _digest(entry.tenant, entry.principal_id), _digest(entry.tenant, None)
     names = {"run": run, "principal": somebody, "whole": whole, "tool": entry.tool}
     if of_instance:
@@ -271,7 +269,7 @@ def _for_entry(connection: Connection, entry: LedgerEntry, *, of_instance: bool)
 
 
 def _take_back(connection: Connection, counter: _Counter, entry: LedgerEntry) -> None:
-    """Take an entry that turned out not to have happened out of what was counted since it was."""
+    """Subtract an entry that did not happen from all values since."""
     key = counter.identity | _entry(entry) | {"started_at": entry.started_at}
     for at, *row in _since.all(connection, key):
         tally = _tally(row).plus(_of(entry.arguments, counter.field), -1)
@@ -284,7 +282,7 @@ def _entry(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def _of(entry: JsonObject, field: str) -> Tally:
-    """What one entry counts."""
+    """The contribution of one entry."""
     if not field:
         return Tally(1)
     amount = amount_in(entry, field)
@@ -382,7 +380,7 @@ _update_counted = Prepared(
 
 
 def erase(connection: Connection, workflow_id: str) -> None:
-    """Take away the counters of one instance. Those of its tenant and its people keep what was counted: erasing resets no limit."""
+    """Delete the counters of one instance. Those of its tenant and principals keep their values, so that erasing resets no limit."""
     for table in (counted, counters):
         connection.execute(sa.delete(table).where(table.c.scope == workflow_id))
 

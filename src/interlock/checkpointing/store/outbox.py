@@ -1,9 +1,9 @@
-"""The outbox: events that leave when, and only when, the transaction that emitted them commits.
+"""The outbox: events that are published if and only if the transaction that emitted them commits.
 
-A relay claims lanes: all the events of one workflow instance that are due make up a lane, and only one relay at a time has it,
-so that the events of an instance leave in their order whatever the number of relays. Claiming is a short transaction behind one
-row, the gate; publishing happens outside any transaction; a lane whose relay died is free again when its time is over. A relay
-may claim ahead: what comes after the events of a lane that it is publishing, and never those again.
+A relay leases lanes: a lane is all due events of one workflow instance, and only one relay at a time has it, so that the events of an
+instance are published in order whatever the number of relays. Claiming is a short transaction under the lock of one row, the gate;
+publishing happens outside any transaction; the lane of a dead relay becomes free when its lease expires. A relay may claim ahead: the
+events after those of a lane that it is publishing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +25,13 @@ T = TypeVar("T")
 
 
 class OutboxStatus(StrEnum):
-    """Where an event is on its way out."""
+    """The publication status of an event."""
 
     PENDING = "pending"
-    """Not yet published, or not yet known to be."""
+    """Not published, or not known to be."""
     PUBLISHED = "published"
     DEAD = "dead"
-    """Given up after too many attempts; a person can put it back."""
+    """Given up after too many attempts; a person can retry it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +68,20 @@ class DueEvent(NamedTuple):
 
 
 listeners: list[Callable[[Connection, Sequence[int], int], None]] = []
-"""Told which positions were published, and when, in the transaction that says so; for what watches, so they must not raise."""
+"""Listeners for published positions and their time, called in the transaction that records them; they must not raise."""
 PENDING = OutboxStatus.PENDING.value
 GATE = ""
-"""The lane that is not an instance's: whoever claims holds its row, so that claims come one after another."""
+"""The gate, a lane without an instance: a claim locks its row, so that claims are serialized."""
 
 _columns = [
     column.name for column in outbox.columns if column.name not in {"position", "error", "published_at", "destination"}
 ]
 _insert = Prepared(sa.insert(outbox), _columns)
 _IN = 500
-"""Rows named in one statement: databases bound the number of parameters."""
+"""The maximum number of rows per statement, because databases limit the number of parameters."""
 
 
-# Written out, and not a parameter: a planner that knows the value sees that few rows have it.
+# A literal instead of a parameter, so that the planner knows that few rows match.
 _is_pending = outbox.c.status == sa.literal_column(f"'{PENDING}'")
 _pending = sa.select(sa.literal(1)).select_from(outbox).where(_is_pending).limit(1)
 _elsewhere = sa.select(relay_lanes.c.workflow_id).where(
@@ -97,7 +97,7 @@ _due = (
     .order_by(outbox.c.position)
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
-# Numbers are written into the statement: to bind hundreds of them costs drivers and servers more than to read them.
+# Literal numbers: binding hundreds of parameters costs drivers and servers more than parsing literals.
 _among = outbox.c.position.in_(sa.bindparam("positions", expanding=True, literal_execute=True))
 _mark = (
     sa.update(outbox)
@@ -135,28 +135,28 @@ def _values(envelope: EventEnvelope, *, tenant: str, now: int) -> dict[str, Any]
 
 
 def any_pending(connection: Connection) -> bool:
-    """Whether there is anything to publish, now or later."""
+    """Whether any event is unpublished."""
     return connection.execute(_pending).first() is not None
 
 
 def claim(
     connection: Connection, *, owner: str, now: int, until: int, limit: int, behind: str | None = None
 ) -> list[DueEvent]:
-    """Take events that are due, oldest first, and hold their lanes.
+    """Claim due events, oldest first, and lease their lanes.
 
     Args:
-        connection: In a write transaction and behind the gate, to be committed before anything is published.
-        owner: Names this claim; a new one each time.
+        connection: In a write transaction with the gate's lock, to be committed before publishing.
+        owner: The name of this claim; a new one each time.
         now: Microseconds since 1970 UTC, by the database's clock.
-        until: When the lanes are free again, should the relay never come back.
-        limit: How many events at most.
-        behind: A claim of the same relay whose events are still in progress. Its lanes may be taken over with what comes after those.
+        until: The expiry of the lanes' leases.
+        limit: The maximum number of events.
+        behind: A claim of the same relay whose events are still in progress. Its lanes may be taken over with the later events.
     """
     parameters = {"now": now, "behind": owner if behind is None else behind, "limit": limit}
     found = [DueEvent._make(row) for row in connection.execute(_due, parameters)]
     last = {event.workflow_id: event.position for event in found}
     for some in _in_chunks(sorted(last)):
-        # Those that are still there have run out, and nobody holds them, or they are those to be taken over.
+        # The remaining leases have expired without a holder, or are to be taken over.
         connection.execute(sa.delete(relay_lanes).where(relay_lanes.c.workflow_id.in_(some)))
         _hold.execute_many(
             connection,
@@ -166,7 +166,7 @@ def claim(
 
 
 def published(connection: Connection, positions: Sequence[int], *, now: int, destination: str) -> None:
-    """Write down that the broker has these events."""
+    """Record that the broker has these events."""
     for tell in listeners:
         tell(connection, positions, now)
     values = {"now": now, "destination": destination}
@@ -175,10 +175,10 @@ def published(connection: Connection, positions: Sequence[int], *, now: int, des
 
 
 def failed(connection: Connection, event: DueEvent, error: str, *, retry_at: int | None) -> None:
-    """Write down that one event could not be published.
+    """Record that one event could not be published.
 
     Args:
-        retry_at: When it is tried again, its lane waiting until then; None to give it up, which lets the lane continue.
+        retry_at: The time of the retry, until which its lane waits; None to give up, which lets the lane continue.
     """
     connection.execute(
         sa.update(outbox)
@@ -200,14 +200,14 @@ def release(
     stopped: Sequence[str] = (),
     successor: str | None = None,
 ) -> None:
-    """Give the lanes of a claim back.
+    """Release the lanes of a claim.
 
     Args:
-        connection: In a write transaction and behind the gate.
-        owner: The claim. Lanes that ran out and were taken over by another relay stay there.
-        waiting: Lanes that are to rest until a moment, because their first event is tried again then.
-        stopped: Lanes that did not come to their end and need not rest.
-        successor: The claim behind this one, which may hold the lanes that are waiting or stopped by now.
+        connection: In a write transaction with the gate's lock.
+        owner: The claim. Lanes that expired and were taken over by another relay stay with it.
+        waiting: Lanes that wait until the retry of their first event, with its time.
+        stopped: Lanes with unpublished events that need not wait.
+        successor: The claim behind this one, which may now hold the waiting or stopped lanes.
     """
     holders = [owner] if successor is None else [owner, successor]
     for lane, until in (waiting or {}).items():
@@ -225,10 +225,10 @@ def release(
 
 
 def retry(connection: Connection, *, event_id: str | None = None, now: int) -> int:
-    """Put dead events back, all of them or one.
+    """Retry dead events, all of them or one.
 
     Returns:
-        How many there were.
+        The number of retried events.
     """
     statement = sa.update(outbox).where(outbox.c.status == OutboxStatus.DEAD.value)
     if event_id is not None:
@@ -286,13 +286,13 @@ def listing(
 
 
 def counts(connection: Connection) -> dict[OutboxStatus, int]:
-    """How many events stand where."""
+    """The number of events by status."""
     rows = connection.execute(sa.select(outbox.c.status, sa.func.count()).group_by(outbox.c.status))
     return {OutboxStatus(status): int(count) for status, count in rows}
 
 
 def enter_gate(connection: Connection) -> None:
-    """Wait until no other relay claims or marks: all who touch lanes do it one after another, so that none waits for another's."""
+    """Lock the gate: operations on lanes are serialized, so that they never wait for each other's lanes."""
     gate = sa.select(relay_lanes.c.owner).where(relay_lanes.c.workflow_id == GATE).with_for_update()
     if connection.execute(gate).first() is None:
         insert_or_ignore(

@@ -1,6 +1,6 @@
-"""What an instance signs with: a secret that is in its row, so that what waits in a checkpoint is believed only if it was made here.
+"""The signing secret of an instance, in its row: data that waits in a checkpoint is trusted only with a valid signature.
 
-The secret is used where the row was read, and goes nowhere else: a seal has no text, is never serialised, and is not compared by value.
+The secret must not leak: a seal has no text form, is never serialized, and is not compared by value.
 """
 
 import hmac
@@ -11,14 +11,14 @@ from ...tools.canonical import json_writer
 
 _write = json_writer(sort_keys=True, separators=(",", ":"), default=repr)
 _LENGTH = 32
-"""Of a signature in hexadecimal digits: 128 bits, which nobody guesses, in every proposal that waits."""
+"""The length of a signature in hexadecimal digits: 128 bits."""
 
 
 class Seal:
     """Signs plain data for one instance.
 
     Args:
-        secret: As the row has it.
+        secret: The secret from the row.
     """
 
     __slots__ = ("__secret",)
@@ -28,19 +28,19 @@ class Seal:
 
     @classmethod
     def make(cls) -> "Seal":
-        """The seal of a new instance."""
+        """Make the seal of a new instance."""
         return cls(secrets.token_hex(16))
 
     def mark(self, purpose: str, *parts: Any) -> str:
-        """The signature of some data, for one purpose."""
+        """Sign data for one purpose."""
         return hmac.digest(self.__secret.encode(), _write([purpose, *parts]).encode(), "sha256").hex()[:_LENGTH]
 
     def fits(self, mark: object, purpose: str, *parts: Any) -> bool:
-        """Whether a signature is the one of this data, for this purpose."""
+        """Whether a signature is valid for this data and purpose."""
         return isinstance(mark, str) and mark.isascii() and hmac.compare_digest(mark, self.mark(purpose, *parts))
 
     def column(self) -> str:
-        """The secret as the row has it: for the statement that writes the row, and nothing else."""
+        """The secret for the row's column; only for the statement that writes the row."""
         return self.__secret
 
     def __repr__(self) -> str:

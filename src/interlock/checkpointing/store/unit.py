@@ -1,4 +1,4 @@
-"""A unit of work: everything that one transaction changes about one workflow instance, written together at its end."""
+"""A unit of work: all changes of one transaction to one workflow instance, written together at its end."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
@@ -26,14 +26,14 @@ from .sql.json_text import write_json
 class Unit:
     """One transaction over one instance.
 
-    Changes are gathered and written by `flush`, together: one update of the instance's row, provided that it still has the revision
-    that was read, and the ledger's entries, audit records and events that go with it.
+    `flush` writes the collected changes together: one update of the instance's row, if it still has the revision that was read,
+    and the ledger entries, audit records and events.
 
     Args:
         connection: In a write transaction that the caller commits.
-        instance: The row as it was read in this transaction.
+        instance: The row, read in this transaction.
         now: The database's clock, in microseconds since 1970 UTC.
-        counting: Whether the database has counters of what commands do.
+        counting: Whether the database has ledger counters.
         writes: Whether the transaction may write.
     """
 
@@ -46,11 +46,11 @@ class Unit:
         self.writes = writes
         self.instance = instance
         self.computed: dict[str, dict[str, Any]] = {}
-        """What the rules and the tool of a call computed once in this transaction, by the call and its arguments."""
+        """Values that the rules and the tool of a call computed once in this transaction, by call and arguments."""
         self.completing: tuple[str, JsonObject] | None = None
-        """The tool and the arguments of the command that this unit is about to write down as carried out."""
+        """The tool and the arguments of the command that this unit is about to record as completed."""
         self.secrets = Secrets()
-        """What was in the masked fields of what was recorded: it is masked as well wherever else a record quotes it."""
+        """The values of masked fields, which are also masked wherever a record quotes them."""
         self._before = instance
         self._entries: list[AuditEntry] = []
         self._events: list[EventEnvelope] = []
@@ -58,7 +58,7 @@ class Unit:
 
     @property
     def revision_read(self) -> int:
-        """The revision of the row as this transaction read it, before anything was changed."""
+        """The revision of the row when this transaction read it."""
         return self._before.revision
 
     def record(
@@ -77,24 +77,24 @@ class Unit:
         return audit_ref
 
     def hide(self, value: JSON, sensitive: Collection[str] = ()) -> Any:
-        """Data as it is recorded: with its sensitive fields masked, and their values in everything that is recorded with it."""
+        """Mask the sensitive fields of data for a record, and their values in everything recorded later."""
         return self.secrets.redacted(value, sensitive)
 
     def emit(self, envelope: EventEnvelope, principal: Principal) -> None:
-        """Let an event leave when the transaction commits."""
+        """Publish an event when the transaction commits."""
         self._events.append(envelope)
         self.record(
             AuditKind.EVENT_OUT, principal, {"eventId": envelope.event_id, "eventName": envelope.event_name}, code=None
         )
 
     def announce(self, event: Event, by: Principal, *, source: str, about: tuple[str | int | None, ...]) -> None:
-        """Let an event of Interlock's own leave when the transaction commits.
+        """Publish one of Interlock's own events when the transaction commits.
 
         Args:
-            event: What happened.
-            by: Who did it.
-            source: The part of Interlock that says so, as a path.
-            about: What the event's id is derived from, so that the same event has the same id.
+            event: The event.
+            by: The actor.
+            source: The emitting part of Interlock, as a path.
+            about: The base of the event's id, so that the same event always has the same id.
         """
         instance = self.instance
         envelope = EventEnvelope.wrap(
@@ -113,11 +113,11 @@ class Unit:
         self.emit(envelope, by)
 
     def enter(self, before: LedgerEntry | None, after: LedgerEntry) -> None:
-        """Write an entry of the ledger, or what changed of the one that is there."""
+        """Insert a ledger entry, or update an existing one."""
         self._entered.append((before, after))
 
     def move(self, *, state: str, data: JsonObject, finished: bool) -> None:
-        """Set state and data; the revision counts up when either differs from what was, or a transition was made."""
+        """Set state and data; the revision is incremented if either changes, or for a transition."""
         self.set(state=state, data=data, finished=finished, revision=self.instance.revision + 1)
 
     def set(self, **changes: Any) -> None:
@@ -125,14 +125,14 @@ class Unit:
         self.instance = self.instance.changed(**changes)
 
     def answer(self, result: JsonObject) -> None:
-        """Keep what a call is answered with as the instance's last result."""
+        """Store the answer to a call as the instance's last result."""
         self.set(last_result_text=write_json(result))
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:
-        """A block that is taken back as a whole when it raises: what it wrote, and what it made of the instance here.
+        """A savepoint: if the block raises, its writes and its changes of this unit are rolled back.
 
-        What was gathered before the block has to be flushed.
+        Changes before the block have to be flushed first.
         """
         stood = self.instance, self._before
         try:
@@ -144,11 +144,11 @@ class Unit:
             raise
 
     def flush(self) -> Instance:
-        """Write everything that was gathered.
+        """Write the collected changes.
 
         Raises:
-            RevisionConflict: Somebody else wrote the instance since it was read; nothing may be committed.
-            InProgress: Somebody else took a command over; nothing may be committed.
+            RevisionConflict: Another transaction wrote the instance since it was read; nothing may be committed.
+            InProgress: Another owner took over a command; nothing may be committed.
         """
         calls: list[Call] = [ledger.writing(before, after) for before, after in self._entered]
         calls += self._appending()
@@ -169,7 +169,7 @@ class Unit:
                 raise _taken_over(entry)
         if moved and written[own - 1] != 1:
             raise _moved_elsewhere(self._before)
-        # By themselves, for the order in which they go in is the order in which they go out.
+        # In separate statements, because events are published in the order of their insertion.
         outbox.append(self.connection, self._events, tenant=self.instance.tenant, now=self.now)
         if self._entered:
             reach(FaultPoint.AFTER_LEDGER)
@@ -204,7 +204,7 @@ class Unit:
         return replace(entry, payload=payload)
 
     def _ruling(self, told: Any) -> Any:
-        """What a policy said: its reason and the names of arguments may quote what was in one, the rest is ours."""
+        """Mask a policy's ruling: its reason and the names of arguments may quote a secret; the other fields are Interlock's own."""
         return {name: self.secrets.value(value) if name in _QUOTING else value for name, value in told.items()}
 
 
@@ -215,9 +215,9 @@ _OURS = frozenset(
         "version", "waitId", "workflow", "wouldMoveTo",
     }
 )  # fmt: skip
-"""What our own code writes into records: no secret is there, and a short word that is somebody's must not make it unreadable."""
+"""Fields that only Interlock writes: they contain no secrets, and masking a short secret must not make them unreadable."""
 _QUOTING = frozenset({"reason", "origins"})
-"""What a policy's own code writes into its ruling."""
+"""Fields of a ruling that the policy's code writes."""
 
 
 def _moved_elsewhere(before: Instance) -> RevisionConflict:

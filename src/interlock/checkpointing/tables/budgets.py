@@ -1,4 +1,4 @@
-"""The table of budgets: what models used, and have reserved, of each; one row for each thing that a budget is counted over."""
+"""The table of budgets: used and reserved amounts, with one row for each scope of a budget."""
 
 import sqlalchemy as sa
 

@@ -1,6 +1,6 @@
-"""The workflow side of what LangGraph checkpoints: threads, checkpoints, channel values and pending writes.
+"""The tables of LangGraph's checkpoints: threads, checkpoints, channel values and pending writes.
 
-No text of a message is ever in these tables: values only refer to positions in `conversation_messages`.
+These tables never contain the text of a message: values refer to positions in `conversation_messages`.
 """
 
 import sqlalchemy as sa
@@ -17,15 +17,15 @@ threads = sa.Table(
     metadata,
     sa.Column("id", counter(), primary_key=True, autoincrement=True),
     sa.Column("thread_id", ident(THREAD_ID_LENGTH), nullable=False),
-    # LangGraph's checkpoint namespace; where it is longer than the column, its digest, and the whole beside it.
+    # LangGraph's checkpoint namespace; if it is too long for the column, its digest, with the whole in the next column.
     sa.Column("namespace_key", ident(NAMESPACE_KEY_LENGTH), nullable=False),
     sa.Column("long_namespace", text()),
-    # The newest checkpoint: what a step has to follow.
+    # The newest checkpoint, which the next step has to follow.
     sa.Column("head", ident(CHECKPOINT_ID_LENGTH)),
-    # Set when the thread is deleted: the newest checkpoint that was there, so that late writes to it are refused.
+    # Set by a deletion of the thread to its newest checkpoint, so that late writes are refused.
     sa.Column("deleted_up_to", ident(CHECKPOINT_ID_LENGTH)),
     sa.UniqueConstraint("thread_id", "namespace_key"),
-    sqlite_autoincrement=True,  # a number is never used again, so that caches elsewhere cannot mistake a new thread for an old one
+    sqlite_autoincrement=True,  # numbers are never reused, so that caches elsewhere cannot confuse a new thread with an old one
     **TABLE_OPTIONS,
 )
 """One row for each thread and namespace."""
@@ -40,7 +40,7 @@ checkpoints = sa.Table(
     sa.Column("body", blob(), nullable=False),
     sa.Column("metadata", text(), nullable=False),
     sa.Column("run_id", ident(THREAD_ID_LENGTH)),
-    # A JSON array of the channel values that are too large to be in the body.
+    # A JSON array of the channel values that are too large for the body.
     sa.Column("outside", text()),
     sa.Index(
         None,
@@ -50,7 +50,7 @@ checkpoints = sa.Table(
     ),
     **TABLE_OPTIONS,
 )
-"""One row for each checkpoint. The body holds its header and its small values; nothing in it grows with the history."""
+"""One row for each checkpoint. The body has its header and small values; its size does not grow with the history."""
 
 channel_values = sa.Table(
     "workflow_channel_values",
@@ -63,7 +63,7 @@ channel_values = sa.Table(
     sa.Column("body", blob(), nullable=False),
     **TABLE_OPTIONS,
 )
-"""Large channel values, written once for each version."""
+"""Large channel values, stored once per version."""
 
 writes = sa.Table(
     "workflow_writes",

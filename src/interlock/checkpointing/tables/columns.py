@@ -1,7 +1,7 @@
-"""The column types that every table is built from, and the one metadata that holds the tables.
+"""The column types of all tables, and their common metadata.
 
-Identifiers compare byte by byte on every database: the default collations of MySQL and MariaDB take `A` for `a`, which would
-make one thread of two. Points in time are microseconds since 1970-01-01 UTC in a 64-bit integer, so that they compare alike
+Identifiers compare byte by byte on every database: the default collations of MySQL and MariaDB treat `A` and `a` as equal, which
+would merge two threads. Points in time are microseconds since 1970-01-01 UTC in a 64-bit integer, so that they compare alike
 everywhere and keep their precision.
 """
 
@@ -41,12 +41,12 @@ def instant() -> TypeEngine[int]:
 
 
 def counter() -> TypeEngine[int]:
-    """A primary key that counts up; SQLite only does so for its own INTEGER."""
+    """An auto-incremented primary key; SQLite supports that only for INTEGER."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def only_where(condition: str) -> dict[str, Any]:
-    """What makes an index hold only the rows that a condition picks; MySQL and MariaDB have no such indexes and take all."""
+    """The options of a partial index; MySQL and MariaDB have none and index all rows."""
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
@@ -56,4 +56,4 @@ TABLE_OPTIONS: dict[str, Any] = {
     "mysql_charset": "utf8mb4",
     "mariadb_charset": "utf8mb4",
 }
-"""Given to every table: transactions and whole Unicode on MySQL and MariaDB."""
+"""Options of every table: transactions and full Unicode on MySQL and MariaDB."""

@@ -1,7 +1,7 @@
-"""The conversation: every message of a thread, once each. These tables may live in their own database.
+"""The tables of the conversation: every message of a thread, stored once. They may be in a separate database.
 
-Messages are numbered by position in the order in which they were first stored. The value of a channel that holds a list of
-messages is a few ranges of positions, so that one more message costs one more row and nothing else.
+Messages have positions in the order in which they were first stored. The value of a channel with a list of messages is a few ranges
+of positions, so that one more message costs only one more row.
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ conversations = sa.Table(
     metadata,
     sa.Column("id", counter(), primary_key=True, autoincrement=True),
     sa.Column("thread_id", ident(255), nullable=False, unique=True),
-    # Counts erasures and removals: what a cache elsewhere knows about positions holds as long as this stays.
+    # Counts erasures and removals: the positions in other caches stay valid while this is unchanged.
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("created_at", instant(), nullable=False),
     sa.Column("erased_at", instant()),
@@ -37,4 +37,4 @@ messages = sa.Table(
     sa.Column("erased_at", instant()),
     **TABLE_OPTIONS,
 )
-"""One row for each message. An erased message keeps its row and its place, without its text."""
+"""One row for each message. An erased message keeps its row and position, without its text."""

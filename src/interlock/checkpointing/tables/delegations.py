@@ -1,4 +1,4 @@
-"""The table of delegations: who decides for whom while they are away."""
+"""The table of delegations: who decides for whom during an absence."""
 
 import sqlalchemy as sa
 

@@ -1,6 +1,6 @@
-"""The table of feedback that is to be sent: what people decided about proposals, for the traces that they came from.
+"""The table of feedback to be sent: people's decisions about proposals, for the traces of the proposals.
 
-A row is written in the transaction of the decision, and sent afterwards, once.
+A row is written in the transaction of the decision, and sent once afterwards.
 """
 
 import sqlalchemy as sa

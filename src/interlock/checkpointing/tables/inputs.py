@@ -1,7 +1,7 @@
 """The table of inputs and answers that wait for their run in a queue, on PostgreSQL.
 
-The queue makes it, and its rows are the queue's to write. It stands here because it holds messages: anyone who erases a thread or a
-conversation, or encrypts with another key, has to know it, with or without a queue in the same process.
+The queue creates it and writes its rows. It is declared here because it contains messages: erasing a thread or a conversation, and
+encrypting with another key, have to include it, with or without a queue in the same process.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from ..vault import Protected
 from .columns import ident, instant
 
 BESIDE_THE_QUEUE: dict[str, Any] = {"schema_translate_map": {}}
-"""Execution options of its statements: it is in the queue's schema, and not in that of the store's tables."""
+"""Execution options of its statements: it is in the queue's schema, not in that of the store's tables."""
 
 inputs = sa.Table(
     "interlock_inputs",
@@ -25,21 +25,21 @@ inputs = sa.Table(
     sa.Column("created_at", instant(), nullable=False),
     info={"place": ("input_id",), "protected": ("body",)},
 )
-"""One row for each input that was not taken yet."""
+"""One row for each input that no run has taken yet."""
 
 
 def are_there(connection: Connection) -> bool:
-    """Whether a queue keeps inputs in this database."""
+    """Whether this database has a queue's inputs."""
     if connection.dialect.name != "postgresql":
         return False
     return connection.execute(sa.select(sa.func.to_regclass(inputs.name))).scalar_one() is not None
 
 
 def erase(connection: Connection, *which: sa.ColumnElement[bool]) -> int:
-    """Delete the inputs that conditions pick, where there are any: a run that was to take one finds that it is gone.
+    """Delete the inputs that match conditions, if the table exists; a run that was to take one finds it missing.
 
     Returns:
-        How many there were.
+        The number of deleted inputs.
     """
     if not are_there(connection):
         return 0

@@ -1,4 +1,4 @@
-"""The table of outcomes: what became of proposals of long ago, added up, so that nobody reads them all again to say so."""
+"""The table of outcomes: sums over old proposals, so that reports need not read all of them."""
 
 import sqlalchemy as sa
 
@@ -16,7 +16,7 @@ outcomes = sa.Table(
         nullable=False,
         comment="what was requested or settled up to then is in the sums; 0 while nothing is",
     ),
-    # People's reasons stand in them.
+    # They contain people's reasons.
     sa.Column("sums", Protected("workflow_outcomes.sums"), nullable=False, comment="by tool, state and approver, as JSON"),
     info={"place": ("workflow", "tenant"), "protected": ("sums",)},
     **TABLE_OPTIONS,

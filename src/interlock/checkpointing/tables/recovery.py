@@ -1,4 +1,4 @@
-"""The table that says whether the database is held: after a backup was restored, until somebody says that work may continue."""
+"""The table that records whether the database is held: after the restore of a backup, until an operator releases it."""
 
 import sqlalchemy as sa
 

@@ -1,7 +1,7 @@
-"""The table of resumptions: who resumes a graph after something was settled, and when a failed attempt is retried.
+"""The table of resumptions: who resumes a graph after a stop was settled, and when a failed attempt is retried.
 
-A row is written when somebody takes a stop up, and deleted when its graph has resumed. So there are as many as there are resumptions
-in progress, and failed ones; for a resolved attempt, which has no other row that says so, it is there from the resolution on.
+A row is inserted when a stop is claimed, and deleted when its graph has resumed. So rows exist only for resumptions in progress and
+failed ones; for a resolved attempt, which no other row shows, the row exists from the resolution on.
 """
 
 import sqlalchemy as sa

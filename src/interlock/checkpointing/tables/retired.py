@@ -1,4 +1,4 @@
-"""The table of retired instances: the end of each one's audit trail, by which an export of it can be checked."""
+"""The table of retired instances: the end of each audit trail, with which an export can be verified."""
 
 import sqlalchemy as sa
 

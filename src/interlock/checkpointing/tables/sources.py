@@ -1,4 +1,4 @@
-"""The table of sources: what is kept of where trusted values come from, as keyed hashes and without any text."""
+"""The table of sources of trusted values, as keyed hashes without any text."""
 
 import sqlalchemy as sa
 
@@ -18,7 +18,7 @@ sources = sa.Table(
     sa.Column(
         "salt", Protected("workflow_sources.salt"), nullable=False, comment="the key of the hashes, one per instance"
     ),
-    # Last: SQLite reads a row up to the column that it needs, and this one is long.
+    # Last, because this column is long and SQLite reads a row only up to the needed column.
     sa.Column("held", Protected("workflow_sources.held"), nullable=False, comment="hashes of trusted values, as JSON"),
     info={"place": ("workflow_id", "source_id"), "protected": ("salt", "held")},
     **TABLE_OPTIONS,

@@ -1,4 +1,4 @@
-"""The table of webhook deliveries: which event is to be sent where, and how far that is. The event itself is in the outbox."""
+"""The table of webhook deliveries: event, target and progress. The event itself is in the outbox."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""The transactions of the workflow store: held after a restored backup, and looked up where the answer to a COMMIT was lost.
+"""The transactions of the workflow store: refused after the restore of a backup, and looked up if the answer to a COMMIT was lost.
 
-Open `transactions.py` first. What one transaction changes about an instance is in `store/unit.py`.
+Open `transactions.py` first. `store/unit.py` has the changes of one transaction to an instance.
 """

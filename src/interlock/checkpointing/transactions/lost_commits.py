@@ -1,6 +1,6 @@
-"""Whether a transaction was kept whose COMMIT was not answered: by the audit record that it wrote.
+"""Determines from the audit record of a transaction whether its unanswered COMMIT succeeded.
 
-Records of an instance are numbered and chained, so that the one of that number has its hash exactly where the transaction was kept.
+Records of an instance are numbered and chained, so the record with that number has that hash exactly if the transaction committed.
 """
 
 from typing import Any, NamedTuple
@@ -13,9 +13,9 @@ from ..statements import Prepared
 from ..tables.workflow import audit, instances
 
 MARKS = "interlock_marks"
-"""In the `info` of a connection whose transaction is to be looked up if need be: the list of its marks."""
+"""The key in a connection's `info` with the list of marks of a transaction that may be looked up."""
 PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8)
-"""Seconds before each look, while the database cannot be reached."""
+"""The pauses before each lookup while the database is unreachable, in seconds."""
 
 
 class Mark(NamedTuple):
@@ -27,16 +27,16 @@ class Mark(NamedTuple):
 
 
 def note(connection: Connection, workflow_id: str, number: int, hash_: str) -> None:
-    """Note what a transaction wrote, where somebody wants to know."""
+    """Record a transaction's mark, if the connection collects marks."""
     marks: Any = connection.info.get(MARKS)
     if marks is not None:
         marks.append(Mark(workflow_id, number, hash_))
 
 
 def is_kept(connection: Connection, mark: Mark) -> bool:
-    """Whether the transaction with this mark was kept, once it has ended: to be asked in a transaction that may write.
+    """Whether the transaction with this mark committed. Needs a write transaction.
 
-    It takes the lock on the instance's row, so that it waits for a transaction that the server has not ended yet.
+    It locks the instance's row, and so waits for a transaction that the server has not ended yet.
     """
     _lock.first(connection, {"workflow_id": mark.workflow_id})
     row = _hash.first(connection, {"workflow_id": mark.workflow_id, "number": mark.number})
@@ -44,7 +44,7 @@ def is_kept(connection: Connection, mark: Mark) -> bool:
 
 
 def nothing_kept(lost: CommitUnknown) -> StoreUnavailable:
-    """The error for a transaction of which nothing was kept."""
+    """The error for a transaction that was rolled back."""
     return StoreUnavailable(
         f"The connection broke while a transaction was being committed, and the audit trail has nothing of it: nothing was kept. Do it again. "
         f"({lost.message})"

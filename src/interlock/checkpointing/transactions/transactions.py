@@ -1,4 +1,4 @@
-"""The transactions of the workflow store: the tables are there, the database is not held, and a lost COMMIT is looked up where it is asked for."""
+"""The transactions of the workflow store: check tables and hold, and look up a lost COMMIT on request."""
 
 import contextlib
 import threading
@@ -17,7 +17,7 @@ from .recovery import Recovery
 
 
 class Transactions:
-    """The part of the workflow store that begins and ends transactions.
+    """The part of the workflow store that manages transactions.
 
     Args:
         database: Where.
@@ -110,10 +110,10 @@ class Transactions:
         raise lost
 
     def answered(self) -> None:
-        """Pass the fault point after a commit: a connection that a test drops there has lost the answer to it.
+        """Reach the fault point after a commit, at which a test can drop the connection and so lose the answer.
 
         Raises:
-            CommitUnknown: It was dropped.
+            CommitUnknown: The connection was dropped.
         """
         try:
             reach(FaultPoint.AFTER_COMMIT)

@@ -1,1 +1,1 @@
-"""Who decides for whom while they are away."""
+"""Delegations: who decides for whom during an absence."""

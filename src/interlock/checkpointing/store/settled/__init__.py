@@ -1,4 +1,4 @@
-"""What is settled and waits for its graph to continue: where that is so, and who has taken it up.
+"""Settled stops whose graphs have not resumed: which they are, and who has claimed them.
 
 Not here: resuming the graph, which `operations.resuming` does. Open `stops.py` first.
 """

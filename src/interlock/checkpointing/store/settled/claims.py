@@ -1,4 +1,4 @@
-"""Who has taken a stop up, so that of several ticks one resumes its graph; and when a failed try is made again."""
+"""Claims of stops, so that only one of several ticks resumes a graph; and the retries of failed attempts."""
 
 from dataclasses import dataclass
 
@@ -10,40 +10,40 @@ from .. import leases
 from .stops import Stop
 
 HELD_SECONDS = 60.0
-"""How long a claim holds unless it is renewed. One of a process on this machine that is gone holds no longer than the process."""
+"""How long a claim lasts without renewal. The claim of a process on this machine ends with the process."""
 LONGEST_PAUSE = 300.0
-"""Seconds between two tries, at most."""
+"""The maximum pause between two attempts, in seconds."""
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """What is known of the tries to take a stop up."""
+    """The attempts to resume from a stop."""
 
     kind: str
     workflow_id: str
     stop_id: str
     attempts: int
-    """How many failed."""
+    """The number of failed attempts."""
     error: str | None
     """The last failure: its type and code."""
     next_attempt_at: int
     owner: str | None
-    """Who is at it."""
+    """The owner of the current claim."""
     held_until: int
 
 
 def claim(connection: Connection, stop: Stop, *, workflow: str, owner: str, now: int) -> Resumption | None:
-    """Take a stop up, unless somebody else has it.
+    """Claim a stop, unless another owner has it.
 
     Args:
         connection: In a write transaction.
-        stop: Which one.
-        workflow: Of which workflow.
-        owner: Who takes it up.
+        stop: The stop.
+        workflow: The workflow.
+        owner: The new owner.
         now: Microseconds since 1970 UTC.
 
     Returns:
-        What is known of the tries before; None where somebody else has it.
+        The earlier attempts; None if another owner has the claim.
     """
     until = now + int(HELD_SECONDS * 1_000_000)
     row = connection.execute(sa.select(resumptions).where(_is(stop)).with_for_update()).mappings().first()
@@ -62,18 +62,18 @@ def claim(connection: Connection, stop: Stop, *, workflow: str, owner: str, now:
 
 
 def is_held(owner: str | None, held_until: int, now: int) -> bool:
-    """Whether somebody is at it: their claim has not run out, and where it can be known, their process is there."""
+    """Whether the claim is valid: it has not expired, and its process is not known to be gone."""
     return owner is not None and held_until > now and leases.standing(owner) is not leases.Standing.GONE
 
 
 def renew(connection: Connection, owner: str, *, now: int) -> None:
-    """Let the claims of an owner hold longer."""
+    """Extend the claims of an owner."""
     until = now + int(HELD_SECONDS * 1_000_000)
     connection.execute(sa.update(resumptions).where(resumptions.c.owner == owner).values(held_until=until))
 
 
 def put_back(connection: Connection, stop: Stop, *, owner: str, at: int) -> None:
-    """Give a stop back that could not be taken up now through nobody's fault; it is checked again then."""
+    """Release a stop that could not be resumed now for a temporary reason, until its next check."""
     connection.execute(
         sa.update(resumptions)
         .where(_is(stop), resumptions.c.owner == owner)
@@ -82,10 +82,10 @@ def put_back(connection: Connection, stop: Stop, *, owner: str, at: int) -> None
 
 
 def failed(connection: Connection, stop: Stop, *, workflow: str, error: str, now: int) -> int:
-    """Write a failure down, and give the stop back.
+    """Record a failure, and release the stop.
 
     Returns:
-        When it is tried again, in microseconds since 1970 UTC.
+        The time of the next attempt, in microseconds since 1970 UTC.
     """
     row = connection.execute(sa.select(resumptions.c.attempts).where(_is(stop)).with_for_update()).first()
     attempts = 1 if row is None else int(row[0]) + 1
@@ -103,19 +103,19 @@ def failed(connection: Connection, stop: Stop, *, workflow: str, error: str, now
 
 
 def pause(attempts: int) -> float:
-    """Seconds until the next try after so many failures: none after the first one, and then twice as many each time."""
+    """The seconds until the next attempt after so many failures: 0 after the first one, then doubled each time."""
     return 0.0 if attempts <= 1 else min(LONGEST_PAUSE, 2.0 ** min(attempts - 2, 16))
 
 
 def note(connection: Connection, stop: Stop, *, workflow: str, now: int, at: int) -> None:
-    """Write down that something was settled which no other row says, for a tick to take up.
+    """Record a settled stop that no other row shows, so that a tick resumes it.
 
     Args:
-        connection: In the transaction that settles it.
-        stop: The state of the graph.
-        workflow: Of which workflow.
+        connection: The transaction that settles it.
+        stop: The stop.
+        workflow: The workflow.
         now: Microseconds since 1970 UTC.
-        at: When a tick may take it up; until then it is left to whoever settled it.
+        at: The time from which a tick may resume it; before, the process that settled it may.
     """
     connection.execute(sa.delete(resumptions).where(_is(stop)))
     row = _row(stop, workflow=workflow, now=now, owner=None, held_until=0)
@@ -123,12 +123,12 @@ def note(connection: Connection, stop: Stop, *, workflow: str, now: int, at: int
 
 
 def forget(connection: Connection, stop: Stop) -> None:
-    """Take the note of a stop away: there is nothing to be taken up any more."""
+    """Delete the row of a stop that needs no resume any more."""
     connection.execute(sa.delete(resumptions).where(_is(stop)))
 
 
 def of_instance(connection: Connection, workflow_id: str) -> list[Resumption]:
-    """What is known of the tries to let one instance continue."""
+    """The attempts to resume one instance."""
     statement = (
         sa.select(resumptions).where(resumptions.c.workflow_id == workflow_id).order_by(resumptions.c.settled_at)
     )

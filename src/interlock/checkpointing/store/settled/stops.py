@@ -1,4 +1,4 @@
-"""Where graphs stand though what they stand for is settled: ended waits, decided, expired and void approvals, resolved attempts."""
+"""Finds graphs that are stopped at something settled: ended waits, decided, expired and void approvals, resolved attempts."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,54 +14,54 @@ from ..sql.embedding import on_its_own
 from ..waits import WaitStatus
 
 LEFT_ALONE = 5.0
-"""For so many seconds a decision, or a resolution, is left to whoever took it: as a rule they resume the graph themselves."""
+"""For so many seconds a tick ignores a decision or a resolution, because its maker usually resumes the graph."""
 
 
 class Kind(StrEnum):
-    """What a graph stopped for."""
+    """The reason of a stop."""
 
     WAIT = "wait"
     APPROVAL = "approval"
     ATTEMPT = "attempt"
     """An attempt of unknown outcome."""
     DEADLINE = "deadline"
-    """The deadline of an approval that another edge follows: nothing is to be resumed, and a failure is tried again as for the others."""
+    """The deadline of an approval with an expiry edge: there is nothing to resume, but failures are retried in the same way."""
     PROPOSAL = "proposal"
-    """A proposal from outside the graph that was granted: likewise."""
+    """A granted proposal from outside the graph; likewise."""
     CANCEL = "cancel"
-    """An instance that is being cancelled, or has come to the deadline of its being so: likewise."""
+    """An instance that is being cancelled, or whose cancel deadline has passed; likewise."""
 
 
 @dataclass(frozen=True)
 class Stop:
-    """One place where a graph stands, as far as is known."""
+    """One known stop of a graph."""
 
     kind: Kind
     workflow_id: str
     id: str
-    """Of the wait or the approval; of an attempt its idempotency key."""
+    """The id of the wait or the approval, or the idempotency key of an attempt."""
     owner: str | None = None
-    """Who has taken it up."""
+    """The owner of the current claim."""
     held_until: int = 0
 
     @property
     def name(self) -> tuple[Kind, str, str]:
-        """What it is known by."""
+        """The key of the stop."""
         return self.kind, self.workflow_id, self.id
 
 
 def pending(
     connection: Connection, *, workflow: str, now: int, decided_before: int, inside: bool, limit: int
 ) -> list[Stop]:
-    """The stops of a workflow whose graphs have not continued yet and are to be tried now: of each kind the new ones first.
+    """The stops of a workflow whose graphs have not resumed and are due now; new ones first within each kind.
 
     Args:
         connection: The connection.
-        workflow: Of which workflow.
-        now: Microseconds since 1970 UTC; those whose next attempt is later are left out.
-        decided_before: Decisions that were taken later are left to whoever took them.
-        inside: Whether also those of instances whose graph runs inside another one.
-        limit: How many of a kind at most.
+        workflow: The workflow.
+        now: Microseconds since 1970 UTC; stops whose next attempt is later are left out.
+        decided_before: Later decisions are left to their makers.
+        inside: Whether to include instances whose graph runs inside another one.
+        limit: The maximum number of each kind.
     """
     found: list[Stop] = []
     for kind, workflow_id, statement in (
@@ -86,7 +86,7 @@ def _taken_up(kind: Kind, workflow_id: sa.Column[str], stop_id: sa.Column[str]) 
 
 _zero: sa.ColumnElement[int] = sa.literal_column("0")  # as the partial index has it
 _tried = sa.func.coalesce(resumptions.c.next_attempt_at, 0)
-"""New ones first: those that fail again and again come after them."""
+"""New ones first, before those that fail repeatedly."""
 
 
 def _waits(workflow: str) -> sa.Select[Any]:
@@ -99,7 +99,7 @@ def _waits(workflow: str) -> sa.Select[Any]:
 
 
 def _approvals(workflow: str, decided_before: int) -> sa.Select[Any]:
-    # One that was used was followed: its command was carried out, by a run that had passed the approval.
+    # A used approval needs no resume: a run has passed it and executed its command.
     settled = sa.and_(
         approvals.c.status != _literal(ApprovalStatus.REQUESTED), approvals.c.status != _literal(ApprovalStatus.USED)
     )
@@ -114,7 +114,7 @@ def _approvals(workflow: str, decided_before: int) -> sa.Select[Any]:
 
 
 def _used(workflow: str) -> sa.Select[Any]:
-    """Approvals whose command was carried out by a run that a tick had begun, and that broke after it."""
+    """Approvals whose command was executed by a run of a tick that failed afterwards."""
     return (
         sa.select(resumptions.c.workflow_id, resumptions.c.stop_id, resumptions.c.owner, resumptions.c.held_until)
         .join(approvals, approvals.c.approval_id == resumptions.c.stop_id)
@@ -140,7 +140,7 @@ def _literal(status: StrEnum) -> sa.ColumnElement[str]:
 
 
 def is_pending(connection: Connection, stop: Stop) -> bool:
-    """Whether the graph has not continued from a stop yet, as far as is known."""
+    """Whether the graph is not known to have resumed from a stop."""
     if stop.kind is Kind.WAIT:
         found = sa.select(waits.c.wait_id).where(
             waits.c.wait_id == stop.id, waits.c.resumed == 0, waits.c.status != WaitStatus.OPEN.value
@@ -157,7 +157,7 @@ def is_pending(connection: Connection, stop: Stop) -> bool:
 
 
 def mark(connection: Connection, stop: Stop) -> None:
-    """Write down that the graph has continued from a stop."""
+    """Record that the graph has resumed from a stop."""
     if stop.kind is Kind.WAIT:
         connection.execute(sa.update(waits).where(waits.c.wait_id == stop.id).values(resumed=1))
     elif stop.kind is Kind.APPROVAL:
@@ -170,7 +170,7 @@ def mark(connection: Connection, stop: Stop) -> None:
 
 
 def mark_all(connection: Connection, workflow_id: str) -> None:
-    """Write down that the graph of an instance has continued from everything that was settled: a whole run of it has ended since."""
+    """Record that the graph of an instance has resumed from all settled stops, because a complete run has ended since."""
     connection.execute(
         sa.update(approvals)
         .where(

@@ -1,1 +1,1 @@
-"""What models used of their budgets, in SQL. Open `budgets.py`."""
+"""The usage of model budgets, in SQL. Open `budgets.py`."""

@@ -1,4 +1,4 @@
-"""Counting what models use: each row is locked while it is decided whether one more call fits, so that two never take the same rest."""
+"""Counts the usage of budgets: a row is locked while a call is reserved, so that two calls never reserve the same remainder."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,35 +13,35 @@ from ..sql.insert import insert_or_ignore
 
 @dataclass(frozen=True)
 class Account:
-    """One row: a budget, and what it is counted over."""
+    """One row: a budget and its scope."""
 
     scope: str
     budget: str
     began_at: int
-    """When its period began, in microseconds since 1970 UTC; 0 where it has none."""
+    """The start of its period, in microseconds since 1970 UTC; 0 without a period."""
     workflow_id: str | None = None
-    """Of an instance or a turn: whose it is, so that it goes with it."""
+    """The instance of an instance's or turn's account, which is deleted with it."""
 
 
 @dataclass(frozen=True)
 class Balance:
-    """What was used, and what was added."""
+    """The used amount and the added amount."""
 
     spent: int = 0
     raised: int = 0
 
 
 def scope_of(*parts: str) -> str:
-    """What an account is known by that belongs to no instance alone: a digest, which says nothing of whom it is about."""
+    """The key of an account that is not of a single instance: a digest, which does not reveal its subject."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 def locked(connection: Connection, accounts: Sequence[Account], now: int) -> list[Balance]:
-    """Lock the rows of accounts, made where there are none, and read them; in one order, so that two never wait for each other.
+    """Lock the rows of accounts and read them; creates missing ones, and uses a fixed order to prevent deadlocks.
 
     Args:
         connection: In a write transaction.
-        accounts: Which.
+        accounts: The accounts.
         now: Microseconds since 1970 UTC.
     """
     found: dict[Account, Balance] = {}
@@ -57,12 +57,12 @@ def locked(connection: Connection, accounts: Sequence[Account], now: int) -> lis
 
 
 def balance(connection: Connection, account: Account) -> Balance:
-    """What is counted of an account; nothing where there is no row."""
+    """The balance of an account; zero without a row."""
     return _read(connection, account, lock=False) or Balance()
 
 
 def add(connection: Connection, account: Account, *, spent: int = 0, raised: int = 0, now: int) -> None:
-    """Add to an account; a row that is gone, with its instance or its period, stays gone."""
+    """Add to an account; does nothing if its row was deleted with its instance or period."""
     statement = sa.update(budgets).where(_is(account))
     connection.execute(
         statement.values(spent=budgets.c.spent + spent, raised=budgets.c.raised + raised, changed_at=now)
@@ -76,7 +76,7 @@ def _read(connection: Connection, account: Account, *, lock: bool) -> Balance | 
 
 
 def _forget_before(connection: Connection, account: Account) -> None:
-    """Delete the periods that are over. One before the last is enough: a clock never goes back by a period."""
+    """Delete the rows of earlier periods, when the first call of a new period creates its row."""
     same = sa.and_(budgets.c.scope == account.scope, budgets.c.budget == account.budget)
     connection.execute(sa.delete(budgets).where(same, budgets.c.began_at < account.began_at))
 

@@ -1,1 +1,1 @@
-"""Small pieces of SQL that several tables' modules share."""
+"""Small SQL helpers that several modules share."""

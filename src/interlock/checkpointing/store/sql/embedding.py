@@ -1,4 +1,4 @@
-"""Which instances have their own thread, and which one belongs to a graph around theirs."""
+"""Distinguishes instances with their own thread from those inside another graph."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ...tables.workflow import instances
 
 
 def on_its_own(workflow_id: sa.Column[Any]) -> sa.ColumnElement[bool]:
-    """That the graph of an instance does not run inside another one, for a query over a table that has its id."""
+    """The condition that an instance's graph does not run inside another one, for tables with its id."""
     return sa.exists().where(
         instances.c.workflow_id == workflow_id,
         sa.or_(instances.c.checkpoint_ns.is_(None), instances.c.checkpoint_ns == ""),

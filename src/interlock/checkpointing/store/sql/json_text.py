@@ -1,4 +1,4 @@
-"""JSON as it is in the columns of the workflow's tables."""
+"""Reads and writes JSON in the columns of the workflow's tables."""
 
 import json
 from typing import Any
@@ -8,14 +8,14 @@ from ....tools.errors import StoreError
 from ...vault import MARK
 
 write_json = json_writer(ensure_ascii=False, separators=(",", ":"))
-"""Writes plain JSON data. (`json.dumps` would make an encoder for each value.)"""
+"""Writes plain JSON data. (`json.dumps` would create an encoder for each value.)"""
 
 
 def read_json(text: str) -> Any:
-    """Read it.
+    """Parse JSON.
 
     Raises:
-        StoreError: It is encrypted, and nobody gave a key.
+        StoreError: It is encrypted, and no key was given.
     """
     try:
         return json.loads(text)

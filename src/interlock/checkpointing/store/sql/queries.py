@@ -1,4 +1,4 @@
-"""One query by itself: on servers one round trip, where a transaction around it takes two more."""
+"""A single query outside a transaction: one round trip on servers, instead of three with a transaction."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,20 +9,20 @@ from ...statements import Prepared, Row
 
 
 def rows_of(database: Database, statement: Prepared, parameters: Mapping[str, Any]) -> list[Row]:
-    """Every row that one query finds, as it would in its own read transaction.
+    """The rows of one query, as in a separate read transaction.
 
     Args:
-        database: Whose tables are there.
-        statement: A query; it writes nothing and locks nothing.
-        parameters: By name.
+        database: The database.
+        statement: A query without writes and locks.
+        parameters: Its parameters, by name.
 
     Raises:
-        StoreError: The database could not be asked.
+        StoreError: The query failed.
     """
     database.refuse_to_wait()
     engine = database.engine
     if engine.dispatch.before_cursor_execute or engine.dispatch.after_cursor_execute:
-        with database.read() as connection:  # an application's listeners hear every statement
+        with database.read() as connection:  # an application's listeners must see every statement
             return statement.all(connection, parameters)
     text, values = statement.alone(engine, parameters)
     try:
@@ -30,7 +30,7 @@ def rows_of(database: Database, statement: Prepared, parameters: Mapping[str, An
             cursor.execute(text, values)
             found = cursor.fetchall()
     except StoreUnavailable:
-        # The server may have ended a connection that is kept; the engine's pool looks before it gives one.
+        # The server may have closed a kept connection; the engine's pool checks before a checkout.
         with database.read() as connection:
             return statement.all(connection, parameters)
     return statement.opened(engine, found)

@@ -78,13 +78,15 @@ def _run(asked: argparse.Namespace, names: list[str], record: Record) -> None:
         until=time.time() + asked.minutes * 60 if asked.minutes else float("inf"),
     )
     # Servers are not asked: a mutant runs on SQLite and in memory, within a second or two.
-    for server in ("POSTGRES", "MYSQL", "NATS", "RABBITMQ", "REDIS"):
+    for server in () if asked.servers else ("POSTGRES", "MYSQL", "NATS", "RABBITMQ", "REDIS"):
         scheme = {"POSTGRES": "postgresql+psycopg", "MYSQL": "mysql+pymysql"}.get(server, server.lower())
         os.environ[f"INTERLOCK_TEST_{server}_URL"] = f"{scheme}://nobody@127.0.0.1:9/none"
     os.environ.pop("INTERLOCK_REQUIRE_SERVERS", None)
     os.environ["HYPOTHESIS_PROFILE"] = "default"
     os.chdir(targets.ROOT)
     warm = Warm(plan, Knowledge.load(FOLDER / "knowledge.pickle"))
+    named = {path for mutant in chosen for path in mutant.tests}
+    usual = targets.tests() if any(not mutant.tests for mutant in chosen) else []
     arguments = [
         "-n0",
         "-q",
@@ -93,7 +95,7 @@ def _run(asked: argparse.Namespace, names: list[str], record: Record) -> None:
         "no:cacheprovider",
         "-p",
         "no:faulthandler",
-        *(asked.tests or targets.tests()),
+        *(asked.tests or [*usual, *sorted(named)]),
     ]
     pytest.main(arguments, plugins=[warm])
 
@@ -141,6 +143,9 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", nargs="*", default=[], help="these mutants alone, whatever became of them")
     parser.add_argument("--tests", nargs="*", default=[], help="collect these instead of the usual ones")
+    parser.add_argument(
+        "--servers", action="store_true", help="ask the tests on servers as well, as those of the queue of runs need"
+    )
     parser.add_argument("--by-hand", action="store_true", help="run those that a person wrote")
     parser.add_argument("--report", action="store_true", help="run nothing")
     return parser

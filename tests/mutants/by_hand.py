@@ -32,11 +32,15 @@ class Change:
     before: str
     """A text that stands there once."""
     instead: str
+    tests: tuple[str, ...] = ()
+    """Files or folders of the tests that have to notice it, for a file that is none of the targets. Empty for one that is: those that
+    pass through the line are asked."""
 
 
 def changes() -> list[Change]:
     """The list."""
-    return [Change(**change) for change in tomllib.loads(LIST.read_text())["change"]]
+    listed = tomllib.loads(LIST.read_text())["change"]
+    return [Change(**{**change, "tests": (*change.get("tests", ()),)}) for change in listed]
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def made(package: Path) -> Iterator[Mutant | Stale]:
             before=change.promise,
             after=after,
             write=_writer(changed),
+            tests=change.tests,
         )
 
 

@@ -37,6 +37,8 @@ class Mutant:
     after: str
     write: Callable[[], str] = field(repr=False, compare=False)
     """Gives the changed source; made when asked for, since most mutants of a sample are not."""
+    tests: tuple[str, ...] = ()
+    """Files or folders of the tests that are asked; empty for those that pass through the line."""
 
 
 def _text(node: cst.BaseString) -> Iterable[cst.BaseString]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -82,10 +83,27 @@ def listed() -> dict[str, str]:
     return {key: rest.rpartition("|")[2].strip() for key, rest in rows}
 
 
+def estimated(samples: list[tuple[int, int, int]]) -> tuple[float, float]:
+    """The share of all mutants of several files that is killed, from a sample of each; with half the width of its interval of 95%.
+
+    Args:
+        samples: Of each file, how many mutants it has, how many of them were run, and how many of these were killed.
+    """
+    whole = sum(made for made, _, _ in samples)
+    share = variance = 0.0
+    for made, run, killed in samples:
+        weight = made / whole
+        share += weight * killed / run
+        near = (killed + 1) / (run + 2)  # a small sample without a survivor says not that there is none
+        variance += weight**2 * near * (1 - near) / run * (1 - run / made)
+    return share, 1.96 * math.sqrt(variance)
+
+
 def report(record: Record, files: list[str], out: Path, reasons: dict[str, str]) -> int:
     """Print a table by file, and write the list of survivors that no reason is given for; 1 where there are any."""
     total: Counter[str] = Counter()
     unlisted = []
+    samples: list[tuple[int, int, int]] = []
     print(f"\n{'file':58} {'made':>5} {'run':>5} {'killed':>6} {'survived':>8} {'listed':>6} {'killed %':>8}")
     for file in files:
         rows = record.of(file)
@@ -98,11 +116,16 @@ def report(record: Record, files: list[str], out: Path, reasons: dict[str, str])
         print(
             f"{file:58} {record.count(file):5} {len(rows):5} {killed:6} {len(survivors):8} {len(known):6} {100 * killed / len(rows):7.1f}%"
         )
+        samples.append((max(record.count(file), len(rows)), len(rows), killed))
         total.update(made=record.count(file), run=len(rows), killed=killed, survived=len(survivors), listed=len(known))
     if total["run"]:
         share = 100 * total["killed"] / total["run"]
         print(
             f"{'all':58} {total['made']:5} {total['run']:5} {total['killed']:6} {total['survived']:8} {total['listed']:6} {share:7.1f}%"
+        )
+        of_all, around = estimated(samples)
+        print(
+            f"of all {total['made']} mutants of these files {100 * of_all:.1f}% (+/- {100 * around:.1f}, 95%) would be killed"
         )
     out.parent.mkdir(exist_ok=True)
     out.write_text("".join(_told(row) for row in sorted(unlisted, key=lambda row: (row["file"], row["line"]))))

@@ -8,21 +8,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "interlock"
 
 FILES = (
-    "rules/calls.py",
-    "rules/conditions.py",
-    "rules/definition.py",
-    "rules/denials.py",
-    "rules/gate.py",
-    "rules/keepable.py",
-    "rules/limits.py",
-    "rules/policies.py",
-    "rules/proposals.py",
-    "rules/stored_data.py",
-    "rules/waits.py",
-    "commands/approvals/*.py",
-    "commands/execution/*.py",
-    "commands/instances/*.py",
-    "commands/waits/*.py",
+    "rules/*.py",
+    "commands/*/*.py",
     "operations/time_travel.py",
     "checkpointing/store/*.py",
     "checkpointing/saver/history.py",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.mutants import targets
 from tests.mutants.by_hand import changes
-from tests.mutants.report import LISTED, Record, listed, report
+from tests.mutants.report import LISTED, Record, estimated, listed, report
 from tests.mutants.swapping import CannotSwapError, holders_in, swap
 
 SOURCE = """
@@ -97,6 +97,14 @@ def test_a_report_counts_what_was_noticed_and_lists_what_was_not(tmp_path: Path,
     assert told.startswith("c rules/gate.py:1 judge")
     assert "gone" not in told
     assert re.search(r"rules/gate\.py +4 +3 +1 +2 +1 +33\.3%", capsys.readouterr().out)
+
+
+def test_a_share_is_estimated_by_how_many_mutants_each_file_has() -> None:
+    assert estimated([(10, 10, 9)]) == (0.9, 0.0)  # all were run, so nothing is left to guess
+    share, around = estimated([(100, 10, 10), (300, 10, 5)])
+    assert share == pytest.approx((100 * 1.0 + 300 * 0.5) / 400)
+    assert 0.15 < around < 0.3
+    assert estimated([(100, 40, 40), (300, 40, 20)])[1] < around
 
 
 def test_the_tests_about_a_file_are_those_of_its_room_that_are_called_after_it() -> None:

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,15 @@ from tests.mutants.swapping import CannotSwapError, Holders, holders_in, swap
 
 _CHEAP = 0.12
 """Seconds of processor time."""
+_NAMED = 400
+"""At most so many of the tests that a mutant names."""
+_LONGEST = 120
+"""Seconds after which a test that is being measured is given up.
+
+In CPython 3.11 a traced thread can stand still for ever: when the interpreter destroys the greenlets of a thread that has ended, coverage's
+weak reference to one of them calls Python code from within a pending call, and the first instruction of that code is repeated as long as another
+call is pending. No signal handler runs there, so it is ended from outside.
+"""
 KILLED, SURVIVED, NOT_COVERED, TIMEOUT = "killed", "survived", "not covered", "timeout"
 
 
@@ -96,9 +105,11 @@ class Warm:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
-        self._measure()
-        self._add_cheap_ones()
-        self._holders = holders_in({str(targets.PACKAGE / name) for name in targets.files([])})
+        if any(not mutant.tests for mutant in self.plan.mutants):
+            self._measure()
+            self._add_cheap_ones()
+        changed = {*targets.files([]), *(mutant.file for mutant in self.plan.mutants)}
+        self._holders = holders_in({str(targets.PACKAGE / name) for name in changed})
         gc.collect()
         gc.freeze()  # what is there is shared with the forked processes as long as nobody writes to it
         self._run_all()
@@ -107,24 +118,30 @@ class Warm:
     # Measuring
 
     def _measure(self) -> None:
-        new = [node for node in self._items if not self.knowledge.knows(node)]
+        new = [node for node in self._items if not self.knowledge.knows(node) and node.startswith(targets.TESTS)]
         if not new:
             return
         print(f"\nmeasuring {len(new)} tests", flush=True)
-        chunks = [new[at : at + 40] for at in range(0, len(new), 40)]
-        waiting = list(enumerate(chunks))
-        running: dict[int, tuple[int, _Child]] = {}
+        waiting = [new[at : at + 40] for at in range(0, len(new), 40)]
+        running: dict[int, tuple[list[str], _Child]] = {}
         done = 0
         while waiting or running:
             while waiting and len(running) < self.plan.workers:
-                number, chunk = waiting.pop(0)
+                chunk = waiting.pop(0)
                 child = _Child(lambda child, chunk=chunk: self._measured(child, chunk), seconds=1200)
-                running[child.pid] = (number, child)
-            for child in _ended([child for _, child in running.values()]):
-                number, _ = running.pop(child.pid)
-                self.knowledge.learn(chunks[number], child.folder / "coverage", child.lines())
+                running[child.pid] = (chunk, child)
+            for child in _ended([child for _, child in running.values()], silent=_LONGEST):
+                chunk, _ = running.pop(child.pid)
+                lines = child.lines()
+                if child.timed_out and (told := len([line for line in lines if line.count("\t") >= 2])) < len(chunk):
+                    # Nothing was kept of those before it: they are measured again without it.
+                    print(f"  given up: {chunk[told]}", flush=True)
+                    self.knowledge.learn([chunk[told]], child.folder / "none", [])
+                    waiting.insert(0, chunk[:told] + chunk[told + 1 :])
+                    chunk = []
+                self.knowledge.learn(chunk, child.folder / "coverage", lines if chunk else [])
                 self.knowledge.save()
-                done += len(chunks[number])
+                done += len(chunk)
                 child.clean()
                 print(f"  {done} of {len(new)}", flush=True)
 
@@ -182,7 +199,7 @@ class Warm:
                     self.plan.tell(outcome)
 
     def _begin(self, mutant: Mutant, nodes: list[str]) -> _Child:
-        seconds = 20 + 4 * sum(self.knowledge.seconds(node) for node in nodes)
+        seconds = 8 + 3 * sum(self.knowledge.seconds(node) for node in nodes)
         return _Child(lambda child: self._try(child, mutant, nodes), seconds)
 
     def _try(self, child: _Child, mutant: Mutant, nodes: list[str]) -> int:
@@ -250,6 +267,10 @@ class Warm:
         return Outcome(mutant, KILLED, killer, len(nodes))
 
     def _chosen(self, mutant: Mutant) -> list[str]:
+        if mutant.tests:
+            failing = self.knowledge.failing
+            named = [node for node in self._items if node.startswith(mutant.tests) and node not in failing]
+            return sorted(named, key=lambda node: -self._score(mutant, node))[:_NAMED]
         covering = [
             node
             for node in self.knowledge.covering(mutant.file, mutant.line, bool(mutant.function))
@@ -311,7 +332,7 @@ class _Child:
         self.folder = Path(tempfile.mkdtemp(prefix="interlock-mutant-"))
         self.code: int | None = None
         self.timed_out = False
-        self._until = time.monotonic() + 6 * seconds
+        self._until, self._began = time.monotonic() + 6 * seconds, time.time()
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
@@ -342,9 +363,11 @@ class _Child:
         said = self.folder / "said"
         return said.read_text().splitlines() if said.exists() else []
 
-    def look(self) -> bool:
-        """Whether it has ended; one that takes too long is ended here."""
-        if time.monotonic() > self._until:
+    def look(self, silent: float = float("inf")) -> bool:
+        """Whether it has ended; one that takes too long, or says nothing for so many seconds, is ended here."""
+        said = self.folder / "said"
+        spoke = said.stat().st_mtime if said.exists() else self._began
+        if time.monotonic() > self._until or time.time() - max(spoke, self._began) > silent:
             self.timed_out = True
             self._kill()
         pid, status = os.waitpid(self.pid, 0 if self.timed_out else os.WNOHANG)
@@ -364,8 +387,8 @@ class _Child:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _ended(children: list[_Child]) -> Iterator[_Child] | list[_Child]:
-    ended = [child for child in children if child.look()]
+def _ended(children: list[_Child], silent: float = float("inf")) -> list[_Child]:
+    ended = [child for child in children if child.look(silent)]
     if not ended:
         time.sleep(0.02)
     return ended

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from interlock import Principal
 from interlock.serving import Development, service
 from interlock.serving.guarding import Guard
+from interlock.serving.identity.callers import Caller, Callers
 from interlock.tools import InputError
 from tests.serving.desk import Desk, Served, served
 
@@ -59,6 +60,13 @@ def test_a_forged_token_of_a_form_is_refused_whatever_it_is(at: Served, token: s
     at.get(f"/console/instances/{workflow_id}")
     answer = at.ask("POST", f"/console/instances/{workflow_id}/resume", data={"form_token": token})
     assert answer.status_code == 403
+
+
+def test_the_token_of_a_form_is_of_one_person_of_one_tenant_at_one_browser() -> None:
+    callers = Callers(development=Development(), secret="s")
+    people = [Principal("sue"), Principal("sue", tenant="other"), Principal("kim")]
+    made = {callers.form_token(Caller(one, False), browser) for one in people for browser in ("one", "two")}
+    assert len(made) == 6
 
 
 @pytest.mark.parametrize("size", ["announced", "not announced"])

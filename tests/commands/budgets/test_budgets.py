@@ -69,16 +69,16 @@ def test_a_spent_budget_is_raised_by_whoever_may_and_the_run_goes_on(store: Work
 @pytest.mark.parametrize("per", ["turn", "instance", "principal", "tenant"])
 def test_a_budget_is_counted_over_what_it_says(store: WorkflowStore, per: str) -> None:
     graph = compiled(store, MeteredModel(used=[10]), Budget(tokens=15, reserve=10, per=per), run_by="tenant")
-    other = Principal("kim", tenant="elsewhere")
-    calls = [("t-1", ANN), ("t-1", ANN), ("t-2", ANN), ("t-3", BOB), ("t-4", other)]
+    other, namesake = Principal("kim", tenant="elsewhere"), Principal("ann", tenant="elsewhere")
+    calls = [("t-1", ANN), ("t-1", ANN), ("t-2", ANN), ("t-3", BOB), ("t-4", other), ("t-5", namesake)]
     went = [stopped(graph.invoke(SAID, on(thread), context=who)) is None for thread, who in calls]
     assert (
         went
         == {
-            "turn": [True, True, True, True, True],
-            "instance": [True, False, True, True, True],
-            "principal": [True, False, False, True, True],
-            "tenant": [True, False, False, False, True],
+            "turn": [True, True, True, True, True, True],
+            "instance": [True, False, True, True, True, True],
+            "principal": [True, False, False, True, True, True],
+            "tenant": [True, False, False, False, True, False],
         }[per]
     )
 

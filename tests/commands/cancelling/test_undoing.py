@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from interlock import ConflictError, ErrorResult, Pending, WorkflowStore
@@ -32,6 +34,16 @@ def test_what_was_carried_out_is_undone_newest_first_in_all_three_kinds_of_effec
     assert trips.kinds(trip)[-1] == "event_out"
     assert trips.kinds(trip).count("cancelled") == 1
     assert trips.store.verify(trip) == []
+
+
+def test_two_instances_whose_calls_had_one_key_are_undone_each_under_its_own(trips: Trips) -> None:
+    both = [trips.start(), trips.start()]
+    for trip in both:
+        assert trips.instances.propose(trip, "card.charge", {"amount": 30}, principal=ANN, key="same").ok
+    for trip in both:
+        assert trips.instances.cancel(trip, "no", by=BOSS).is_done
+    keys = [key for what, key in trips.outside.calls if what.startswith("refund")]
+    assert len({*keys}) == len(keys) == 2
 
 
 def test_cancelling_again_changes_nothing(trips: Trips) -> None:
@@ -92,6 +104,8 @@ def test_an_instance_that_was_cancelled_takes_no_call_and_no_decision(trips: Tri
 
     trips.instances.cancel(trip, "no", by=BOSS)
 
+    assert trips.store.approval(asked.pending.proposal_id).status.value == "void"
+    assert trips.kinds(trip).count("void") == 1
     denied = trips.call(trip, "seat.reserve", seat="4a")
     assert isinstance(denied, ErrorResult)
     assert denied.next_allowed_tools == ()
@@ -185,6 +199,21 @@ def test_an_undo_of_unknown_outcome_waits_for_a_person(trips: Trips, found: str,
     assert done.is_done
     assert [(call.tool, call.became) for call in done.calls] == [("mail.send", became), ("seat.reserve", "undone")]
     assert trips.store.verify(trip) == []
+
+
+def test_a_tick_leaves_an_undo_alone_that_somebody_is_at(trips: Trips) -> None:
+    trip = trips.start()
+    trips.call(trip, "mail.send", to="ann")
+    ticks: list[Any] = []
+
+    def tick_meanwhile(what: str, key: str) -> None:
+        trips.outside.calls.append((what, key))
+        ticks.append(trips.instances.tick())
+
+    trips.outside.do = tick_meanwhile  # type: ignore[method-assign]
+    assert trips.instances.cancel(trip, "no", by=BOSS).is_done
+    assert [(tick.cancelled, tick.failed) for tick in ticks] == [([], [])]
+    assert trips.outside.done == ["send ann", "recall ann"]
 
 
 def test_a_restarted_process_goes_on_with_a_cancel(trips: Trips, url: str, time: Clock) -> None:

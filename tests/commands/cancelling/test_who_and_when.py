@@ -12,6 +12,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from interlock import Principal, Workflow, WorkflowStore, command
 from interlock.checkpointing import erase_instances
 from interlock.checkpointing.tables.workflow import cancellations
+from interlock.commands.cancelling.cancel import take_up
+from interlock.commands.running.driver import run as drive
 from interlock.rules.claims import never
 from interlock.testing import Clock
 from interlock.tools import InputError, PrincipalError, RunError, WorkflowDefinitionError
@@ -66,6 +68,19 @@ def test_a_guard_and_states_bound_it_and_a_guard_that_breaks_is_no_yes(store: Wo
     assert broken.instances.get(trip).state == "open"
 
 
+def test_what_has_left_the_states_in_which_it_may_be_cancelled_is_not(store: WorkflowStore) -> None:
+    flow = Workflow("plain")
+    flow.add_state("open").add_state("late")
+    flow.add_edge("open", close, "late").add_edge("late", close, "late").cancellable(role="supervisor", states=["open"])
+    graph = flow.compile(workflow_store=store)
+    early, late = (graph.instances.start(principal=ANN).workflow_id for _ in range(2))
+    graph.instances.propose(late, "case.close", {}, principal=ANN, key="k-1")
+    with pytest.raises(PrincipalError, match="may be cancelled in open"):
+        graph.instances.cancel(late, "no", by=BOSS)
+    assert graph.instances.get(late).state == "late"
+    assert graph.instances.cancel(early, "no", by=BOSS).is_done
+
+
 def test_a_workflow_that_says_nothing_cannot_be_cancelled(store: WorkflowStore) -> None:
     flow = Workflow("plain")
     flow.add_state("open")
@@ -98,6 +113,18 @@ def test_a_deadline_cancels_what_has_not_come_to_its_end(store: WorkflowStore, t
     assert trips.booked(late) == ["reserve 4a", "release 4a"]
     assert trips.instances.get(done).state == "gone"
     assert trips.instances.cancellation(done) is None
+
+
+def test_a_deadline_that_has_not_come_cancels_nothing_for_whoever_asks_too_early(
+    store: WorkflowStore, time: Clock
+) -> None:
+    trips = Trips(store, after="1h")
+    trip = trips.start()
+    took = []
+    for seconds in (0, 3599, 1, 0):
+        time.advance(seconds=seconds)
+        took.append((drive(store, take_up(trips.graph.engine, trip)), trips.instances.get(trip).state))
+    assert took == [(False, "open"), (False, "open"), (True, "cancelled"), (False, "cancelled")]
 
 
 def test_a_deadline_can_be_of_the_case(store: WorkflowStore, time: Clock) -> None:

@@ -20,6 +20,9 @@ from interlock.checkpointing.tables.sources import sources
 from interlock.commands.origins.capturing import Sources, hashed_with
 from interlock.rules.origins import Origin, TrustedOrigins
 from interlock.rules.origins.holding import of_words
+from interlock.rules.origins.policy import Traced
+from interlock.rules.policies import Deny, ProposalView, RequireApproval
+from interlock.rules.view import GuardView
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.canonical import canonical_json
 from interlock.tools.errors import ContractError, StoreError
@@ -204,6 +207,39 @@ def test_what_was_said_in_an_earlier_turn_still_counts_and_two_messages_make_no_
     assert reasons(graph, "My account is DE11RENT and the amount 700, the") == []
     assert reasons(graph, "rent is due") == []
     assert reasons(graph, "again") == [UNTRUSTED]
+
+
+def test_neither_do_two_messages_of_one_turn() -> None:
+    graph = desk([paying("the rent"), "Done.", paying("the rent")])
+    together = {"messages": [("user", "Pay 700 for the"), ("user", "rent is due")]}
+    graph.invoke(together, THREAD, context=ADA)
+
+    assert [reason for one in graph.get_state(THREAD).interrupts for reason in one.value["reasons"]] == [UNTRUSTED]
+
+
+def test_words_of_nobody_in_particular_do_not_count() -> None:
+    (reason,) = asked("Pay 700 to DE11RENT", paying("DE11RENT"), by=Principal.ANONYMOUS)
+
+    assert UNTRUSTED in reason
+
+
+def test_where_nothing_is_known_of_any_source_every_call_is_asked_about() -> None:
+    view = GuardView("wf", "open", None, ADA, 0)
+    for policy, expected in (
+        (TrustedOrigins(otherwise=Approval(role="clerk")), RequireApproval),
+        (TrustedOrigins(), Deny),
+    ):
+        ruling = policy.judge(ProposalView(end, {}, view, {}, 0))
+        assert isinstance(ruling, expected)
+        assert ruling.reason == "nothing is known of where its arguments come from"
+
+
+def test_a_secret_is_accepted_from_nowhere() -> None:
+    policy = TrustedOrigins(otherwise=Approval(role="clerk"))
+
+    accepted = [policy.accepts_from(pay, Traced(("account",), Origin.USER, is_secret=it)) for it in (False, True)]
+
+    assert accepted == [True, False]
 
 
 def test_without_anybody_to_ask_it_is_denied() -> None:

@@ -13,6 +13,8 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from interlock import Principal, SQLCheckpointer, WorkflowStore
+from interlock.commands.origins.given import said_in_this_run
+from interlock.commands.running.scope import CHECKPOINT_MAP, RESUMING
 from interlock.testing import ScriptedChatModel
 from interlock.tools.errors import PrincipalError
 from tests.commands.origins.test_trusted_origins import ADA, SUE, THREAD, desk, pay, paying, reasons, tracing
@@ -110,6 +112,24 @@ def test_of_a_run_that_somebody_else_goes_on_with_nothing_is_known() -> None:
     assert "the value of the argument account comes from no trusted source" in str(
         asked(outer.invoke(Command(resume="yes"), THREAD, context=ADA))
     )
+
+
+def test_words_are_known_of_the_run_that_was_given_them_alone() -> None:
+    outer = around(desk(["Hello."]), lambda _: [])
+    outer.invoke(said("Pay 700 to DE11RENT"), THREAD, context=ADA)
+
+    def known(checkpoint_id: str, **more: Any) -> list[str]:
+        where = {"thread_id": "t", CHECKPOINT_MAP: {"": checkpoint_id}, **more}
+        return said_in_this_run(outer.checkpointer, where)
+
+    history = [one.config["configurable"]["checkpoint_id"] for one in outer.get_state_history(THREAD)]
+    assert {tuple(known(one)) for one in history} == {("Pay 700 to DE11RENT",)}
+    assert known(history[0], **{RESUMING: True}) == []
+    assert known("none") == []
+    changed = outer.update_state(THREAD, {"messages": [HumanMessage("To DE00EVIL")]}, as_node="first")
+    assert known(changed["configurable"]["checkpoint_id"]) == []
+    outer.invoke(None, THREAD, context=ADA)
+    assert known(outer.get_state(THREAD).config["configurable"]["checkpoint_id"]) == []
 
 
 def test_a_fork_knows_what_was_said_and_read_before_it() -> None:

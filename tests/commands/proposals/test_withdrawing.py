@@ -7,10 +7,10 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from interlock import ErrorResult, Principal
+from interlock import ErrorResult, Pending, Principal, Workflow, command
 from interlock.checkpointing.tables.workflow import outbox
-from interlock.testing import call
-from interlock.tools.errors import ConflictError, InputError, PrincipalError
+from interlock.testing import ScriptedChatModel, call
+from interlock.tools.errors import ConflictError, InProgress, InputError, PrincipalError
 from tests.commands.approvals.support import (
     ADA,
     BEN,
@@ -62,6 +62,30 @@ def test_what_was_granted_and_did_not_run_yet_is_withdrawn_too(home: Home, shop:
     assert code(desk.withdraw(asked)) == "approval_withdrawn"
     assert desk.tick().carried_out == []
     assert shop.ran == []
+
+
+def test_what_is_being_executed_cannot_be_withdrawn(home: Home) -> None:
+    refused: list[InProgress] = []
+
+    @command("letter.send", effect="at_most_once")
+    def send() -> str:
+        """Send a letter."""
+        with pytest.raises(InProgress, match="is being executed") as error:
+            graph.instances.withdraw(asked.pending.proposal_id, by=ADA)
+        refused.append(error.value)
+        return "sent"
+
+    flow = Workflow("post", model=ScriptedChatModel([]))
+    flow.add_state("open").add_state("sent", final=True).add_edge("open", send, "sent", approval=RULE)
+    graph = home.compile(flow)
+    graph.instances.start(principal=ADA, workflow_id=CASE)
+    asked = graph.instances.propose(CASE, send, {}, principal=ADA, key="k-1")
+    assert isinstance(asked, Pending)
+    graph.instances.decide(asked.pending.proposal_id, "approve", by=BEN)
+
+    assert graph.instances.proposal(asked.pending.proposal_id, by=ADA).ok
+    assert len(refused) == 1
+    assert [record.kind.value for record in graph.instances.audit(CASE)].count("withdrawn") == 0
 
 
 @pytest.mark.parametrize("closed", ["used", "rejected", "expired", "void"])

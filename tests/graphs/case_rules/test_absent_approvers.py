@@ -12,6 +12,9 @@ from pydantic import BaseModel
 
 from interlock import Approval, Confirmation, Principal, RoleHolders, ToolContext, Workflow, command
 from interlock.checkpointing.store import outbox as outbox_rows
+from interlock.commands.approvals.delegating import acts_for, delegators
+from interlock.commands.approvals.handing_on import remind_one
+from interlock.commands.running.driver import run as drive
 from interlock.testing import ScriptedChatModel, call
 from interlock.tools.errors import ConflictError, InputError, InterlockError, PrincipalError
 from tests.graphs.case_rules.support import ANN, BOB, WAYS, Case, Place
@@ -66,6 +69,12 @@ def records(case: Case, kind: str) -> list[Any]:
     return [one for one in case.instances.audit(case.id) if one.kind == kind]
 
 
+def people_of(case: Case, by: Principal) -> frozenset[str] | None:
+    store = case.engine.store
+    with store.read() as connection:
+        return delegators(store, connection, by)
+
+
 def needed(case: Case) -> list[Any]:
     with case.engine.store.read() as connection:
         found = [json.loads(one.envelope) for one in outbox_rows.listing(connection, workflow_id=case.id)]
@@ -115,8 +124,10 @@ def test_only_the_person_makes_and_ends_their_delegation(file: Place) -> None:
     for by in (DEL, EVE, Principal("mia", tenant="other")):
         with pytest.raises(InputError, match="no delegation"):
             case.instances.end_delegation(made.delegation_id, by=by)
+    assert people_of(case, DEL) == {"mia"}
     case.instances.end_delegation(made.delegation_id, by=MIA)
     refused(case, approval, DEL, "for mia to decide")
+    assert people_of(case, DEL) == frozenset()
     with pytest.raises(InputError, match="no delegation"):
         case.instances.end_delegation(made.delegation_id, by=MIA)
 
@@ -139,6 +150,31 @@ def test_a_delegation_that_says_nothing_is_refused(to: Any, by: Principal, until
     with pytest.raises(InputError):
         case.instances.delegate(to, by=by, until=until)
     assert case.instances.delegations() == ()
+
+
+def test_a_delegation_counts_in_the_tenant_that_it_was_made_in(file: Place) -> None:
+    case, approval = at_the_door(file, Approval(by="mia"))
+    case.instances.delegate("del", by=Principal("mia", tenant="other"), until="1d")
+    refused(case, approval, DEL, "for mia to decide")
+    case.instances.delegate("del", by=MIA, until="1d")
+    request = case.waiting()[0]
+    with case.engine.store.read() as connection:
+        found = {
+            who.tenant: acts_for(case.engine, connection, request, who)
+            for who in (DEL, Principal("del", tenant="other"))
+        }
+    assert found == {"default": {"mia"}, "other": frozenset()}
+
+
+def test_nobody_is_their_own_delegate_even_by_a_rule_of_the_application(file: Place) -> None:
+    case, approval = at_the_door(file, Approval(by=["mia", "nil"]))
+    case.engine.store.delegates = lambda person, at: "mia"
+    case.instances.decide(approval, "approve", by=MIA)
+    (record,) = records(case, "decision")
+    assert (record.principal_id, record.payload.get("onBehalfOf")) == ("mia", None)
+    request = case.engine.store.approval(approval)
+    with case.engine.store.read() as connection:
+        assert acts_for(case.engine, connection, request, MIA) == {"nil"}
 
 
 def test_nobody_approves_their_own_request_by_anybodys_hand(file: Place) -> None:
@@ -282,10 +318,22 @@ def test_those_who_agreed_stay_and_cannot_be_asked_again(file: Place) -> None:
     case.instances.decide(approval, "approve", by=MIA)
     with pytest.raises(InputError, match="already agreed"):
         case.instances.reassign(approval, "mia", by=CHIEF)
+    with pytest.raises(InputError, match="excluded"):
+        case.instances.reassign(approval, ["bob", "mia"], by=CHIEF)
     case.instances.reassign(approval, "bob", by=CHIEF)
     refused(case, approval, NIL, "to decide")
     refused(case, approval, MIA, "already agreed")
     assert case.instances.decide(approval, "approve", by=BOB).status == "approved"
+
+
+def test_a_request_that_two_must_agree_to_is_not_given_to_one(file: Place) -> None:
+    case, approval = at_the_door(file, Approval(by=["mia", "nil"], count=2, reassign="chief"))
+    with pytest.raises(InputError, match="too few, for 2 must agree"):
+        case.instances.reassign(approval, "bob", by=CHIEF)
+    assert case.waiting()[0].rule.by == frozenset({"mia", "nil"})
+    case.instances.reassign(approval, ["bob", "eve"], by=CHIEF)
+    case.instances.decide(approval, "approve", by=BOB)
+    assert case.instances.decide(approval, "approve", by=EVE).status == "approved"
 
 
 def test_the_role_of_the_rule_stays_and_a_role_can_be_given_the_request(file: Place) -> None:
@@ -320,6 +368,29 @@ def test_those_who_are_asked_are_reminded_by_the_rule_until_somebody_decides(hom
     home.clock.advance(hours=4)
     assert case.instances.tick().reminded == []
     assert case.engine.store.verify(case.id) == []
+
+
+def test_nobody_is_reminded_of_a_request_that_the_workflow_has_left_behind(home: Place) -> None:
+    @command("case.move", effect="transactional")
+    def move() -> str:
+        """Move on."""
+        return "moved"
+
+    def made(model: ScriptedChatModel) -> Workflow:
+        workflow = Workflow("access", model=model, data=Access, notify=True)
+        workflow.add_state("open").add_state("later")
+        workflow.add_edge("open", grant, "open", approval=Approval(by="mia", remind="4h"))
+        return workflow.add_edge("open", move, "later").add_edge("later", move, "later")
+
+    case = home.open(made, [], way="door")
+    approval = asked(case)
+    case.propose("case.move", "m-1", by=ANN)
+    home.clock.advance(hours=4)
+    assert case.instances.tick().reminded == []
+    assert [one["reason"] for one in needed(case)] == ["approval"]
+    home.clock.advance(hours=4)
+    assert drive(case.engine.store, remind_one(case.engine, approval, case.id)) is False
+    assert records(case, "reminded") == []
 
 
 def test_a_reminder_by_hand_is_for_whoever_may_see_the_request(file: Place) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from langgraph.types import Command
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from interlock import (
     Approval,
@@ -214,6 +214,15 @@ def test_a_function_that_raises_or_gives_something_else_denies_the_call(supply: 
     assert said in record.payload["error"]["message"]
     assert record.payload["error"]["details"]["rule"].startswith("the supplier")
     assert (case.waiting(), case.row.data["done"]) == ([], None)
+
+
+@pytest.mark.parametrize("hidden", [SecretStr("9 EUR"), "***", "*"])
+def test_a_value_that_hides_itself_is_not_taken_for_what_it_hides(hidden: Any, file: Place) -> None:
+    case = file.open(lambda model: flow(model, Approval(by="mia"), _refunding(lambda view: hidden, str)), [REFUND])
+    output = case.say()
+    assert codes(output) == ["rule_error"]
+    assert "which hides its value" in results(output)[0]["error"]["message"]
+    assert case.row.data["done"] is None
 
 
 def test_the_application_may_refuse_with_its_reason(file: Place) -> None:

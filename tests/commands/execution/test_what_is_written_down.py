@@ -1,0 +1,71 @@
+"""What the log and the record have of a call: no refusal is an error there, and no short secret is in clear."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from interlock import Refused, ToolContract, Workflow, command, read
+from interlock.testing import ScriptedChatModel, call
+from tests.graphs.support import ADA, Home, codes, said, thread
+
+EFFECTS = ["transactional", "idempotent", "at_most_once"]
+
+
+class Locker(BaseModel):
+    number: int
+    pin: str
+
+
+def flow(tool: ToolContract, **options: Any) -> Workflow:
+    made = Workflow("desk", model=ScriptedChatModel([call(tool.name)], forever="Done."), **options)
+    made.add_state("open").add_state("closed", final=True)
+    return made.add_edge("open", tool, "closed")
+
+
+def failing(kind: str, error: Exception) -> ToolContract:
+    def do() -> str:
+        """Do."""
+        raise error
+
+    return read("thing.do")(do) if kind == "read" else command("thing.do", effect=kind)(do)
+
+
+@pytest.mark.parametrize("kind", [*EFFECTS, "read"])
+def test_a_refusal_is_an_answer_and_no_error_of_the_log(
+    memory: Home, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = memory.compile(flow(failing(kind, Refused("not today"))), destructive_in_memory=True)
+    with caplog.at_level(logging.WARNING, logger="interlock"):
+        output = graph.invoke(said(), thread(), context=ADA)
+    assert codes(output) == ["refused"]
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("kind", ["transactional", "read"])
+def test_a_tool_that_fails_is_an_error_of_the_log(memory: Home, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    graph = memory.compile(flow(failing(kind, LookupError("gone"))), destructive_in_memory=True)
+    with caplog.at_level(logging.WARNING, logger="interlock"):
+        output = graph.invoke(said(), thread(), context=ADA)
+    assert codes(output) == ["tool_failed"]
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [LookupError]
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_a_short_secret_is_in_no_record_though_its_value_is_not_looked_for(memory: Home, effect: Any) -> None:
+    @command("locker.rent", effect=effect, sensitive=["pin"])
+    def rent() -> Locker:
+        """Rent a locker."""
+        return Locker(number=7, pin="4711")
+
+    graph = memory.compile(flow(rent, data=Locker), destructive_in_memory=True)
+    output = graph.invoke({**said(), "data": {"number": 1, "pin": "0815"}}, thread(), context=ADA)
+    (moved,) = [record for record in graph.instances.audit(thread()) if record.kind.value == "transition"]
+    assert output["state"] == "closed"
+    assert moved.payload["output"]["number"] == 7
+    assert "4711" not in json.dumps(moved.payload)
+    assert "0815" not in json.dumps(moved.payload)

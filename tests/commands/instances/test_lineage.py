@@ -1,0 +1,162 @@
+"""Whether a step lies on the line of history of the last command, and how far back that is looked for."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
+from langgraph.checkpoint.memory import InMemorySaver
+
+from interlock.checkpointing.store import Instance
+from interlock.commands.instances import lineage
+from interlock.commands.instances.lineage import descends, same_line
+from interlock.commands.running.scope import Scope, outside_scope
+from interlock.testing import ScriptedChatModel, call
+from tests.graphs.support import ADA, Desk, Home, said, thread
+
+DAY = 24 * 3600 * 10_000_000
+
+
+class Looked(InMemorySaver):
+    """Says how often a parent was looked up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def get_tuple(self, config: Any) -> CheckpointTuple | None:
+        self.looks += 1
+        return super().get_tuple(config)
+
+    def made(self, name: str, parent: str | None = None, thread_id: str = "t-1") -> str:
+        above: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+        if parent is not None:
+            above["configurable"]["checkpoint_id"] = parent
+        self.put(above, {**empty_checkpoint(), "id": name}, {"source": "loop", "step": 0, "parents": {}}, {})
+        return name
+
+    def line(self, names: list[str]) -> None:
+        parent: str | None = None
+        for name in names:
+            parent = self.made(name, parent)
+
+
+def at(time: int) -> str:
+    """A checkpoint id of LangGraph's form that says a time, in 100 ns."""
+    return str(uuid.UUID(int=(time >> 12) << 80 | 6 << 76 | (time & 0xFFF) << 64 | 2 << 62))
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineage, "_known", lineage._Known())
+
+
+@pytest.fixture
+def instance(memory: Home) -> Instance:
+    graph = memory.compile(Desk().workflow(ScriptedChatModel([call("note.add", text="x"), "done"])))
+    graph.invoke(said(), thread(), context=ADA)
+    return replace(graph.instances.get(thread()), head_checkpoint="c2")
+
+
+def step(saver: Looked | None, checkpoint: str | None, **changed: Any) -> Scope:
+    scope = outside_scope("wf", ADA)
+    return replace(scope, thread_id="t-1", checkpointer=saver, root_checkpoint=checkpoint, **changed)
+
+
+def test_an_instance_on_which_nothing_ran_is_followed_by_any_step(instance: Instance) -> None:
+    assert same_line(step(None, "elsewhere"), replace(instance, head_checkpoint=None), None)
+
+
+def test_what_runs_at_or_after_the_last_command_follows_it_and_what_runs_before_or_beside_does_not(
+    instance: Instance,
+) -> None:
+    saver = Looked()
+    saver.line(["c1", "c2", "c3", "c4"])
+    saver.made("side", "c1")
+    found = {name: same_line(step(saver, name), instance, None) for name in ("c1", "c2", "c3", "c4", "side", "none")}
+    assert found == {"c1": False, "c2": True, "c3": True, "c4": True, "side": False, "none": False}
+
+
+def test_the_channels_mark_of_the_last_command_saves_the_walk_and_no_other_mark_does(instance: Instance) -> None:
+    saver = Looked()
+    before = replace(instance, head_checkpoint="c1").head_mark
+    assert same_line(step(saver, "c9"), instance, instance.head_mark)
+    assert saver.looks == 0
+    for mark in (before, "", None):
+        assert not same_line(step(saver, "c9"), instance, mark)
+
+
+@pytest.mark.parametrize("without", ["checkpointer", "thread_id", "root_checkpoint"])
+def test_what_cannot_be_walked_back_from_is_not_believed(without: str, instance: Instance) -> None:
+    saver = Looked()
+    saver.line(["c2", "c3"])
+    assert not same_line(replace(step(saver, "c3"), **{without: None}), instance, None)
+
+
+def test_a_step_inside_other_nodes_than_the_instances_is_not_believed_whatever_checkpoint_it_names(
+    instance: Instance,
+) -> None:
+    inside = replace(instance, checkpoint_ns="desk:1|till:2")
+    assert same_line(step(None, "c2", namespace="desk:8|till:9"), inside, None)  # other tasks, the same nodes
+    for other in ("desk:1", "till:2|desk:1", "desk:1|till:2|more:3", "other:1|till:2"):
+        assert not same_line(step(None, "c2", namespace=other), inside, inside.head_mark)
+
+
+def test_a_walk_is_taken_once_and_goes_on_from_what_it_found(instance: Instance) -> None:
+    saver = Looked()
+    names = ["c2", *(f"d{number}" for number in range(40))]
+    saver.line(names)
+    assert same_line(step(saver, "d30"), instance, None)
+    walked, saver.looks = saver.looks, 0
+    assert same_line(step(saver, "d30"), instance, None)
+    assert same_line(step(saver, "d31"), instance, None)
+    assert (walked, saver.looks) == (31, 1)
+    # What is remembered is of this command alone, and says nothing of a later one.
+    assert not same_line(step(saver, "d31"), replace(instance, head_checkpoint="d32"), None)
+
+
+def test_what_was_found_of_no_line_is_not_remembered_as_one(instance: Instance) -> None:
+    saver = Looked()
+    saver.line(["a1", "a2"])
+    for _ in range(2):
+        assert not same_line(step(saver, "a2"), instance, None)
+
+
+def test_what_was_looked_at_longest_ago_is_forgotten_first(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineage, "_REMEMBERED", 2)
+    monkeypatch.setattr(lineage, "_LINES", 2)
+    saver = Looked()
+    saver.line(["c2", "c3"])
+    for name in ("x", "y", "z"):
+        saver.made(name, "c3")
+    for name in ("x", "y", "x", "z"):
+        assert same_line(step(saver, name), instance, None)
+    known = lineage._known._below
+    assert [*known["c2"]] == ["x", "z"]
+    for head in ("x", "y"):
+        assert same_line(step(saver, saver.made(f"after {head}", head)), replace(instance, head_checkpoint=head), None)
+    assert [*known] == ["x", "y"]
+
+
+def test_what_is_more_than_a_day_older_cannot_follow_and_clocks_may_differ_by_one() -> None:
+    now = uuid.uuid1().time
+    wanted = at(now)
+    looks: list[str] = []
+
+    def parent(checkpoint: str) -> str | None:
+        looks.append(checkpoint)
+        return {at(now - DAY): wanted, at(now - DAY - 1): wanted}.get(checkpoint)
+
+    assert descends(at(now - DAY), wanted, parent)
+    assert not descends(at(now - DAY - 1), wanted, parent)
+    assert looks == [at(now - DAY)]
+
+
+def test_ids_that_say_no_time_are_walked_to_the_end() -> None:
+    above = {"c": "b", "b": "a"}
+    assert descends("c", "a", above.get)
+    assert not descends("c", at(uuid.uuid1().time), above.get)
+    assert not descends(None, "a", above.get)

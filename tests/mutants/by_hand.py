@@ -57,7 +57,7 @@ def made(package: Path) -> Iterator[Mutant | Stale]:
 
     for change in changes():
         file, before, after = change.file, change.before, change.instead
-        source = (package / file).read_text()
+        source = (package / file).read_text() if (package / file).exists() else ""
         times = source.count(before)
         if times != 1:
             yield Stale(change, times)

@@ -20,7 +20,7 @@ from interlock.checkpointing.tables.sources import sources
 from interlock.commands.origins.capturing import Sources, hashed_with
 from interlock.rules.origins import Origin, TrustedOrigins
 from interlock.rules.origins.holding import of_words
-from interlock.rules.origins.policy import Traced
+from interlock.rules.origins.tracing import Traced
 from interlock.rules.policies import Deny, ProposalView, RequireApproval
 from interlock.rules.view import GuardView
 from interlock.testing import ScriptedChatModel, call

@@ -61,6 +61,9 @@ NOT_ASKED = (
 WHOLE = ("tests/rules/",)
 """Tests of which all parameters are asked: tables of pure rules."""
 
+STORIES = ("tests/commands/records/",)
+"""Tests that compare all that is said and written of a workflow."""
+
 ABOUT = {
     "commands/execution/": (
         "tests/faults/test_outside_effects.py",
@@ -93,6 +96,15 @@ def is_about(test: str, file: str) -> bool:
     if folder == room and module.removeprefix("test_").startswith(name.removesuffix(".py")):
         return True
     return any(file.startswith(one) and test.startswith(tests) for one, tests in ABOUT.items())
+
+
+def nearness(test: str, file: str) -> int | None:
+    """How soon a test is asked about a file: 1 for one that is about it, 2 for a story, 3 for one of the same room; None for any other."""
+    if is_about(test, file):
+        return 1
+    if test.startswith(STORIES):
+        return 2
+    return 3 if test.startswith(f"tests/{file.rpartition('/')[0]}/") else None
 
 
 def files(patterns: list[str]) -> list[str]:

@@ -277,15 +277,15 @@ class Warm:
             if node in self._items
         ]
         covering.sort(key=lambda node: (-self._score(mutant, node), self.knowledge.seconds(node)))
-        # Those that are about the file, for the tests mirror the rooms. Then one test of each file, a second one of each, and of those with
-        # parameters one before a second of it.
+        # Those that noticed something in the file, those that are about it, whole stories, and those of its room. Then one test of each other file, a
+        # second one of each, and of those with parameters one before a second of it.
         files: Counter[str] = Counter()
         kinds: Counter[str] = Counter()
         ranked = []
         for node in covering:
             file, kind = node.partition("::")[0], node.partition("[")[0]
-            known = self._score(mutant, node) > 0
-            first = (0, 0) if known else (0, 1) if targets.is_about(node, mutant.file) else None
+            near = 0 if self._noticed(mutant, node) else targets.nearness(node, mutant.file)
+            first = None if near is None else (0, near)
             ranked.append((first or (1 + kinds[kind], files[file]), len(ranked), node))
             kinds[kind] += 1
             files[file] += kinds[kind] == 1
@@ -299,9 +299,11 @@ class Warm:
                 break
         return chosen
 
+    def _noticed(self, mutant: Mutant, node: str) -> int:
+        return self.plan.kills[mutant.file, node] + self.plan.kills[mutant.function, node]
+
     def _score(self, mutant: Mutant, node: str) -> int:
-        kills, kind = self.plan.kills, node.partition("[")[0]
-        return 10 * (kills[mutant.file, node] + kills[mutant.function, node]) + kills["", kind]
+        return 10 * self._noticed(mutant, node) + self.plan.kills["", node.partition("[")[0]]
 
 
 def _run(items: list[pytest.Item]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from interlock import Approval, Confirmation, Escalate, LimitPerRun, RequireRole
+from interlock.rules import assumptions
 from interlock.rules.claims import (
     Claim,
     always_possible,
@@ -225,6 +226,8 @@ def test_a_claim_about_what_is_not_there_is_refused(claim: Claim) -> None:
 def test_an_incomplete_claim_is_refused() -> None:
     with pytest.raises(ClaimError, match="reaches"):
         check(desk(), [only(role="agent")])
+    with pytest.raises(ClaimError, match="assumes nothing; give the fields"):
+        assumptions.starts_with()
     with pytest.raises(ClaimError, match="is not a claim"):
         check(desk(), ["never refund"])  # type: ignore[list-item]
 

@@ -8,9 +8,10 @@ import pytest
 from pydantic import BaseModel
 
 from interlock import Approval, Event, Mode, Policy, Principal, Workflow, command, read
-from interlock.rules.conditions import field
+from interlock.rules.conditions import field, has_role
 from interlock.rules.definition import Definition, offered_edges
 from interlock.rules.view import GuardView
+from interlock.testing import ScriptedChatModel
 from interlock.tools import DefinitionChanged, UnknownState
 from interlock.tools.errors import RuleError
 
@@ -103,6 +104,26 @@ def test_it_knows_its_tools_their_sensitive_fields_and_the_data_that_conditions_
     assert flow.wire_names.to_wire("probe.ask") == "probe_ask"
     assert [*flow.waits] == ["asked"]
     assert (flow.state("stopped").is_final, flow.state("open").is_final) == (True, False)
+
+
+def test_it_knows_whether_a_rule_of_what_is_offered_may_look_something_up() -> None:
+    class Hiding(Policy):
+        def hides(self, tool: Any, view: GuardView) -> str | None:
+            return None
+
+    def guarded(guard: Any) -> Definition:
+        flow = Workflow("plain").add_state("open").add_state("done", final=True)
+        return flow.add_edge("open", ask, "done", guard=guard).definition()
+
+    looking = {
+        "no rule": plain(),
+        "a condition": guarded(has_role("boss")),
+        "another policy": made(policies=[Policy()]).definition(),
+        "a guard": guarded(lambda view: True),
+        "a prompt": made(model=ScriptedChatModel([]), prompt=lambda view: "hello").definition(),
+        "a policy that hides": made(policies=[Hiding()]).definition(),
+    }
+    assert [name for name, one in looking.items() if one.looks_up] == ["a guard", "a prompt", "a policy that hides"]
 
 
 def test_an_edge_has_names_for_messages_and_nodes() -> None:

@@ -62,6 +62,13 @@ def test_a_forged_token_of_a_form_is_refused_whatever_it_is(at: Served, token: s
     assert answer.status_code == 403
 
 
+def test_no_other_page_signs_somebody_out(at: Served) -> None:
+    at.get("/console/attention", "sue")
+    for token in ("", "forged"):
+        answer = at.ask("POST", "/console/sign-out", "sue", data={"form_token": token})
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None)
+
+
 def test_the_token_of_a_form_is_of_one_person_of_one_tenant_at_one_browser() -> None:
     callers = Callers(development=Development(), secret="s")
     people = [Principal("sue"), Principal("sue", tenant="other"), Principal("kim")]

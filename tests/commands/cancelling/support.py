@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
 
-from interlock import Principal, ToolContext, Undo, Workflow, WorkflowGraph, WorkflowStore, command, read
+from interlock import Mode, Principal, ToolContext, Undo, Workflow, WorkflowGraph, WorkflowStore, command, read
 from interlock.testing import Clock
 from interlock.tools import Refused
 
@@ -54,8 +54,9 @@ class Outside:
 class Trips:
     """The workflow on one store, with its tools."""
 
-    def __init__(self, store: WorkflowStore, **rule: Any) -> None:
+    def __init__(self, store: WorkflowStore, *, mode: Mode = Mode.LIVE, **rule: Any) -> None:
         self.store = store
+        self.mode = mode
         self.outside = Outside()
         self.refuses = False
         with store.write() as connection:
@@ -130,7 +131,7 @@ class Trips:
             """Look."""
             return "a trip"
 
-        flow = Workflow("trip", data=Trip, notify=True)
+        flow = Workflow("trip", data=Trip, notify=True, mode=self.mode)
         flow.add_state("open", tools=[look, reserve, release, charge, send, gift, note])
         flow.add_state("gone", final=True)
         self.tools = {"leave": _leave()}

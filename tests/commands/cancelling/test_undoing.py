@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interlock import ConflictError, ErrorResult, Pending, WorkflowStore
+from interlock import ConflictError, ErrorResult, Mode, Pending, WorkflowStore
 from interlock.testing import Clock
 from interlock.tools import InProgress, InputError, OutcomeUnknown, WorkflowFinished
 
@@ -142,6 +142,20 @@ def test_a_cancel_takes_a_reason(trips: Trips) -> None:
         with pytest.raises(InputError):
             trips.instances.cancel(trip, reason, by=BOSS)
     assert trips.instances.get(trip).state == "open"
+
+
+def test_what_a_dry_run_would_undo_is_left_for_a_person(trips: Trips) -> None:
+    trip = trips.start()
+    trips.call(trip, "seat.reserve", seat="4a")
+    dry = Trips(trips.store, mode=Mode.DRY_RUN)
+
+    found = dry.instances.cancel(trip, "no", by=BOSS)
+
+    assert [(call.tool, call.became, call.why) for call in found.calls] == [
+        ("seat.reserve", "left", "it was a dry run")
+    ]
+    assert trips.booked(trip) == ["reserve 4a"]
+    assert dry.kinds(trip).count("not_undone") == 1
 
 
 def test_an_outcome_that_nobody_knows_holds_up_what_is_older(trips: Trips) -> None:

@@ -104,8 +104,12 @@ def test_a_deadline_cancels_what_has_not_come_to_its_end(store: WorkflowStore, t
     assert trips.instances.tick().cancelled == []
     time.advance(days=1)
 
-    assert trips.instances.tick().cancelled == [late]
-    assert trips.instances.tick().cancelled == []
+    ticks = [trips.instances.tick() for _ in range(2)]
+    assert [(tick.cancelled, tick.failed) for tick in ticks] == [([late], []), ([], [])]
+    with store.read() as connection:
+        assert [*connection.scalars(sa.select(cancellations.c.workflow_id))] == [late], (
+            "that of what is over is forgotten"
+        )
 
     found = trips.instances.cancellation(late)
     assert found is not None

@@ -10,7 +10,7 @@ import pytest
 from langgraph.types import Command
 from pydantic import BaseModel
 
-from interlock import Approval, Confirmation, Principal, RoleHolders, ToolContext, Workflow, command
+from interlock import Approval, Confirmation, Escalate, Principal, RoleHolders, ToolContext, Workflow, command
 from interlock.checkpointing.store import outbox as outbox_rows
 from interlock.commands.approvals.delegating import acts_for, delegators
 from interlock.commands.approvals.handing_on import remind_one
@@ -368,6 +368,18 @@ def test_those_who_are_asked_are_reminded_by_the_rule_until_somebody_decides(hom
     home.clock.advance(hours=4)
     assert case.instances.tick().reminded == []
     assert case.engine.store.verify(case.id) == []
+
+
+def test_who_is_asked_after_an_escalation_is_reminded_from_then_on(file: Place) -> None:
+    rule = Approval(by="mia", within="5h", remind="4h", on_expiry=Escalate(by="nil", within="8h"))
+    case, approval = at_the_door(file, rule)
+    told = []
+    for hours in (4, 1, 3, 1):
+        file.clock.advance(hours=hours)
+        done = case.instances.tick()
+        told.append((done.reminded, [one.outcome for one in done.lapsed]))
+    assert told == [([approval], []), ([], ["escalated"]), ([], []), ([approval], [])]
+    assert [one["people"] for one in needed(case)] == [["mia"], ["mia"], ["nil"], ["nil"]]
 
 
 def test_nobody_is_reminded_of_a_request_that_the_workflow_has_left_behind(home: Place) -> None:

@@ -1,7 +1,8 @@
 """What the queue costs: runs of three transactional commands with a worker, beside the same runs in asyncio without an engine.
 
-Both in turn, in this process, so that a busy machine is as busy for both. `python -m tests.benchmarks.engines --runs 60 --rounds 3`. Where DBOS
-is installed (`make dbos`), the same runs on DBOS are a third kind.
+Both in turn, in this process, so that a busy machine is as busy for both; then with 1, 2 and 4 worker processes, how many a second and how
+long one takes. `python -m tests.benchmarks.engines --runs 60 --rounds 3 --workers 1 2 4`. Where DBOS is installed (`make dbos`), the same runs
+on DBOS are a third kind.
 """
 
 from __future__ import annotations
@@ -13,45 +14,13 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 
-from interlock import Principal, SQLCheckpointer, ToolContext, Workflow, command
+from interlock import SQLCheckpointer
 from interlock.engines import RunOnce, Runs
 from interlock.engines.worker import Worker
-from interlock.testing import ScriptedChatModel, call
+from tests.benchmarks.steps_flow import ADA, AT_ONCE, GIVEN, steps_flow
+from tests.benchmarks.worker_processes import table
 from tests.engines.on_dbos import DBOSRuns, installed, launched
 from tests.support.servers import temporary_postgres_database
-
-ADA = Principal("ada")
-AT_ONCE = 4
-
-
-@command("step.one", effect="transactional")
-def one(ctx: ToolContext) -> int:
-    """Do the first thing."""
-    return 1
-
-
-@command("step.two", effect="transactional")
-def two(ctx: ToolContext) -> int:
-    """Do the second thing."""
-    return 2
-
-
-@command("step.three", effect="transactional")
-def three(ctx: ToolContext) -> int:
-    """Do the third thing."""
-    return 3
-
-
-def flow() -> Workflow:
-    made = Workflow("steps", model=ScriptedChatModel(forever=lambda _, offered: call(offered[0])))
-    made.add_state("a")
-    made.add_state("b")
-    made.add_state("c")
-    made.add_state("d", final=True)
-    made.add_edge("a", one, "b")
-    made.add_edge("b", two, "c")
-    made.add_edge("c", three, "d")
-    return made
 
 
 async def without(runs: Runs, number: int, count: int, done: Done) -> None:
@@ -60,7 +29,7 @@ async def without(runs: Runs, number: int, count: int, done: Done) -> None:
     async def one_run(which: int) -> None:
         async with free:
             config = {"configurable": {"thread_id": f"plain-{number}-{which}"}}
-            await graph.ainvoke({"messages": [("user", "go")]}, config, context=ADA)
+            await graph.ainvoke(GIVEN, config, context=ADA)
 
     done.begin()
     await asyncio.gather(*(one_run(which) for which in range(count)))
@@ -71,7 +40,7 @@ async def queued(runs: Runs, number: int, count: int, done: Done) -> None:
     """They are enqueued already; the clock runs from the first claim to the last run's end."""
     worker, stop = Worker(runs, concurrency=AT_ONCE, deadlines=59), asyncio.Event()
     for which in range(count):
-        await runs.astart("steps", {"messages": [("user", "go")]}, principal=ADA, key=f"{number}-{which}")
+        await runs.astart("steps", GIVEN, principal=ADA, key=f"{number}-{which}")
     task = asyncio.create_task(worker.run(stop))
     await _until(lambda: worker.counted.running > 0)
     done.begin()
@@ -84,11 +53,10 @@ async def queued(runs: Runs, number: int, count: int, done: Done) -> None:
 async def on_dbos(runs: Runs, number: int, count: int, done: Done, engine: DBOSRuns) -> None:
     """They are enqueued meanwhile, for its workers wait for nothing."""
     store, before = runs.run_once.graphs["steps"].engine.store, engine.done
-    given = {"messages": [("user", "go")]}
     done.begin()
     for which in range(count):
         key = f"dbos-{number}-{which}"
-        await asyncio.to_thread(lambda key=key: engine.start(store, "steps", given, principal=ADA, key=key))  # type: ignore[misc]
+        await asyncio.to_thread(lambda key=key: engine.start(store, "steps", GIVEN, principal=ADA, key=key))  # type: ignore[misc]
     await _until(lambda: engine.done == before + count)
     done.end()
 
@@ -172,18 +140,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4], help="numbers of worker processes")
     given = parser.parse_args()
     with temporary_postgres_database() as url, contextlib.ExitStack() as stack:
-        runs = Runs([flow()], url, per_tenant=64)
+        runs = Runs([steps_flow()], url, per_tenant=64)
         stack.callback(runs.close)
         runs.setup()
         second = None
         if (dbos := installed()) is not None:
-            graph = flow().compile(SQLCheckpointer(url))
+            graph = steps_flow().compile(SQLCheckpointer(url))
             stack.callback(graph.checkpointer.close)
             run_once = RunOnce(runs.graphs, forgets=True)
             second, _ = stack.enter_context(launched(dbos, url, run_once, graph.engine.store, concurrency=AT_ONCE))
         asyncio.run(compare(runs, given.runs, given.rounds, second))
+    table(given.runs * given.rounds, given.workers)
 
 
 if __name__ == "__main__":

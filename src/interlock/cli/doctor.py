@@ -246,8 +246,12 @@ def _broker(bus: str | None) -> Iterator[Finding]:
             "broker", Health.OFF, "none was named", "Pass --bus, or set INTERLOCK_BUS, if events are to leave."
         )
         return
-    parts = urlsplit(bus)
-    port = parts.port or _PORTS.get(parts.scheme)
+    try:
+        parts = urlsplit(bus)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    port = port or _PORTS.get(parts.scheme)
     if not parts.hostname or port is None:
         yield Finding(
             "broker",

@@ -2,6 +2,10 @@
 
 import contextlib
 import importlib.util
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -138,6 +142,10 @@ def serve(
             "--issuer, --audience and --keys.",
             code="usage",
         )
+    _check_tls(certificate, private_key)
+    _check_proxies(trusted_proxy or ())
+    _check_events(bus=bus, relay=relay, subscribe=subscribe, webhook=webhook)
+    root_path = _checked_root(root_path)
     given = [value for value in (issuer, audience, keys) if value]
     if not development and len(given) < 3:
         raise InputError(
@@ -204,7 +212,7 @@ def serve(
         server_header=False,
     )
     server = uvicorn.Server(settings)
-    listening = settings.bind_socket()
+    listening = _bound(host, port)
     scheme = "http" if certificate is None else "https"
     names = ", ".join(graph.engine.definition.name for graph in graphs)
     where = f"{scheme}://{host}:{listening.getsockname()[1]}{root_path}"
@@ -213,6 +221,102 @@ def serve(
         console().print("Runs that become due are left to the queue's workers (`interlock work`).", style="dim")
     with held:
         server.run([listening])
+
+
+def _check_tls(certificate: Path | None, private_key: Path | None) -> None:
+    """Refuse what TLS cannot be served with, before anything listens.
+
+    Raises:
+        InputError: There is a key without a certificate, or they cannot be read, or do not belong together.
+    """
+    if certificate is None:
+        if private_key is not None:
+            raise InputError(
+                "A private key was given without a certificate, so nothing would be encrypted. Nothing is served; pass --certificate too.",
+                code="usage",
+            )
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, private_key)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise InputError(
+            f"TLS cannot be served with the certificate {str(certificate)!r} and the key {str(private_key or certificate)!r}: "
+            f"{getattr(error, 'reason', None) or getattr(error, 'strerror', None) or error}. Nothing is served; pass a PEM certificate and its private key.",
+            code="usage",
+        ) from error
+
+
+def _check_proxies(proxies: Sequence[str]) -> None:
+    """Refuse to trust everybody: whoever sends a request could say that it comes from elsewhere.
+
+    Raises:
+        InputError: One of them is no address.
+    """
+    for one in proxies:
+        try:
+            network = ipaddress.ip_network(one, strict=False)
+        except ValueError:
+            network = None
+        if network is None or network.prefixlen == 0:
+            raise InputError(
+                f"{one!r} is not the address of a proxy. Nothing is served; pass an IP address, or a network such as 10.0.0.0/24.",
+                code="usage",
+            )
+
+
+def _check_events(*, bus: str | None, relay: bool, subscribe: bool, webhook: str | None) -> None:
+    """Refuse what would publish events to nobody, or wait for some from nowhere.
+
+    Raises:
+        InputError: There is no broker where one is needed.
+    """
+    if bus is not None:
+        return
+    if subscribe or (relay and webhook is None):
+        raise InputError(
+            f"--{'subscribe' if subscribe else 'relay'} works with a broker, and none was named. Nothing is served; pass --bus.",
+            code="usage",
+        )
+    if webhook is not None and not relay:
+        raise InputError(
+            "The webhook is told of what is published, and nothing is. Nothing is served; pass --relay, or the --bus that another process publishes to.",
+            code="usage",
+        )
+
+
+def _checked_root(root_path: str) -> str:
+    """The path under which a proxy serves this service, without a slash at its end.
+
+    Raises:
+        InputError: It is no path.
+    """
+    root = root_path.rstrip("/")
+    if root and (not root.startswith("/") or root.startswith("//") or any(one in root for one in "?#\\ \t\r\n")):
+        raise InputError(
+            f"{root_path!r} is not a path under which a proxy could serve this. Nothing is served; pass one such as /interlock.",
+            code="usage",
+        )
+    return root
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """The socket to listen on.
+
+    Raises:
+        InputError: Nothing can listen there.
+    """
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise InputError(
+            f"Nothing can listen on {host}:{port}: {error.strerror or error}. Nothing is served; pass another --host or --port.",
+            code="usage",
+        ) from error
+    made.set_inheritable(True)
+    return made
 
 
 __all__ = ["register"]

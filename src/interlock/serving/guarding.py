@@ -1,4 +1,5 @@
-"""What holds for every request and every answer, whatever its route: how long a body may be and take, and what nobody may keep or run.
+"""What holds for every request and every answer, whatever its route: how long a body may be and take, that a header which says one thing is there
+once, that HEAD answers as GET does, and what nobody may keep or run.
 
 Headers that come slowly are the server's business, and those of a proxy before it.
 """
@@ -7,7 +8,10 @@ import asyncio
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .problems import problem
 
 LARGEST_BODY = 4 * 1024 * 1024
 """Bytes."""
@@ -20,6 +24,17 @@ _HEADERS = {
     b"content-security-policy": b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     b"referrer-policy": b"same-origin",
 }
+_ONCE = (
+    b"authorization",
+    b"content-length",
+    b"content-type",
+    b"host",
+    b"idempotency-key",
+    b"if-match",
+    b"last-event-id",
+    b"origin",
+)
+"""Headers that say one thing. Of two, a proxy before the service may believe the one and the service the other."""
 
 
 class _Refused(HTTPException):
@@ -30,7 +45,7 @@ class _Refused(HTTPException):
 
 
 class Guard:
-    """Refuses bodies that are too long or too slow, and says with every answer that it is kept and run nowhere.
+    """Refuses bodies that are too long or too slow, answers HEAD as GET without the body, and says with every answer that it is kept and run nowhere.
 
     Args:
         app: The service.
@@ -47,6 +62,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        is_head = scope["method"] == "HEAD" and not scope["path"].endswith("/mcp")
+        has_ended = False
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 there = {name.lower() for name, _ in message["headers"]}
@@ -54,11 +72,27 @@ class Guard:
                     *message["headers"],
                     *((name, value) for name, value in _HEADERS.items() if name not in there),
                 ]
+            elif is_head and message["type"] == "http.response.body":
+                nonlocal has_ended
+                if has_ended:
+                    return
+                has_ended, message = True, {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
+        names = [name.lower() for name, _ in scope["headers"]]
+        if twice := [name.decode() for name in _ONCE if names.count(name) > 1]:
+            refused = problem(
+                Request(scope),
+                HTTPStatus.BAD_REQUEST,
+                "invalid_request",
+                f"The request has several headers {', '.join(twice)}, so it says more than one thing. Nothing was done; send each once.",
+            )
+            await refused(scope, receive, guarded)
+            return
         said = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"0")
         is_too_long = said.isdigit() and int(said[:20]) > self._largest
-        await self._app(scope, _Body(receive, self._largest, self._slowest, is_too_long=is_too_long), guarded)
+        asked = {**scope, "method": "GET"} if is_head else scope
+        await self._app(asked, _Body(receive, self._largest, self._slowest, is_too_long=is_too_long), guarded)
 
 
 class _Body:

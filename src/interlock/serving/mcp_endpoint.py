@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..graphs import WorkflowGraph
 from ..tools.errors import InputError
 from ..tools.principal import Principal
+from ..tools.urls import parts_of
 from .context import Service, caller_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ class MCPEndpoint:
                 "proposed. Nothing is served; with tokens= give mcp= the endpoint's URL, such as https://desk.example/mcp, and without give True.",
                 code="settings",
             )
-        if resource is not None and (tokens is None or resource == tokens.audience or urlsplit(resource).path != PATH):
+        if resource is not None and (
+            tokens is None or resource == tokens.audience or parts_of(resource, "The URL for MCP clients").path != PATH
+        ):
             raise InputError(
                 f"{resource!r} is not a URL for the tokens of MCP clients. Nothing is served; pass another one than the service's audience, whose path is "
                 f"{PATH}.",

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -14,6 +13,7 @@ from ..graphs import Workflow, WorkflowGraph
 from ..operations.event_service import EventService
 from ..rules.definition import Definition
 from ..tools.errors import InputError
+from ..tools.urls import parts_of
 from . import health
 from .api import router as api
 from .console import add_console
@@ -161,7 +161,7 @@ def _safe_link(href: str | None) -> str | None:
     Raises:
         InputError: It has another scheme.
     """
-    if href is not None and urlsplit(href).scheme not in {"", "http", "https"}:
+    if href is not None and parts_of(href, "A link for a page").scheme not in {"", "http", "https"}:
         raise InputError(f"{href!r} is not a link for a page: pass http, https or a path.", code="settings")
     return href
 

@@ -3,9 +3,8 @@
 Each needs its extra: `langgraph-interlock[nats]`, `[rabbitmq]`, `[redis]`, `[kafka]`, or `[brokers]` for all of them.
 """
 
-from urllib.parse import urlsplit
-
 from ...tools.errors import InputError
+from ...tools.urls import parts_of
 from ..bus import Bus
 from ..in_process import InProcessBus
 from .base import FastStreamBus
@@ -35,7 +34,7 @@ def open_bus(url: str, *, prefix: str = "interlock") -> Bus:
     Raises:
         InputError: The URL is of a broker that Interlock does not know, or its extra is not installed.
     """
-    scheme = urlsplit(url).scheme
+    scheme = parts_of(url, "The URL of the broker").scheme
     if scheme == "in-process":
         return InProcessBus()
     kind = SCHEMES.get(scheme)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ...tools.canonical import canonical_json
 from ...tools.errors import InputError
 from ...tools.events import EventEnvelope
+from ...tools.urls import parts_of
 
 NEEDED = "interlock.somebody.needed.v1"
 """What is sent unless something else is asked for: somebody is needed."""
@@ -43,7 +44,7 @@ class Webhook:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
+        parts = parts_of(self.url, f"The address of the webhook {self.name!r}")
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
         if not is_safe or not parts.hostname:
             raise InputError(

@@ -197,7 +197,10 @@ def _names_secret(name: str) -> bool:
 
 
 def _checked(server: str, url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ContractError(f"the URL of the MCP server {server!r} is none ({error})") from None
     if parts.username or parts.password:
         raise ContractError(
             f"the URL of the MCP server {server!r} has credentials in it, and URLs are logged; take headers= or auth="

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
-from urllib.parse import urlsplit
 
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...tools.errors import InputError
+from ...tools.urls import parts_of
 from .limits import ServerLimits
 
 _LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*")
@@ -99,7 +99,7 @@ class Hosted:
         Raises:
             InputError: Tokens are verified, and issuer or resource is not given.
         """
-        own = [] if resource is None else [urlsplit(resource).netloc]
+        own = [] if resource is None else [parts_of(resource, "The URL of the resource").netloc]
         names = [*_LOOPBACK, *own, *(hosts or ())]
         origins = [f"{scheme}://{name}" for name in names for scheme in ("http", "https")]
         app = self._server.streamable_http_app(

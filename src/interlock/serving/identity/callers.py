@@ -20,6 +20,7 @@ PrincipalOf = Callable[[Request], Principal | Awaitable[Principal | None] | None
 """An application's own function: who sends this request; None for nobody. It may be asynchronous."""
 
 SESSION_COOKIE, BROWSER_COOKIE = "interlock_session", "interlock_browser"
+_SHORTEST_SECRET = 16
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -52,9 +53,10 @@ class Callers:
         development: Everybody says who they are.
         operators: The roles whose members see and run every instance of their tenant.
         secret: Signs the tokens of forms (CSRF). The same in every process of one service; by default one that this process makes.
+            At least 16 bytes.
 
     Raises:
-        InputError: Not exactly one way was given to know who calls.
+        InputError: Not exactly one way was given to know who calls, or the secret is too short.
     """
 
     def __init__(
@@ -76,6 +78,12 @@ class Callers:
         self._operators = frozenset(operators)
         key = secrets.token_bytes(32) if secret is None else secret
         self._secret = key.encode() if isinstance(key, str) else key
+        if len(self._secret) < _SHORTEST_SECRET:
+            raise InputError(
+                f"The secret that signs the console's forms has {len(self._secret)} bytes, and could be guessed. Nothing is served; give at least "
+                f"{_SHORTEST_SECRET} random ones, or none: then each process makes one.",
+                code="settings",
+            )
 
     @property
     def keeps_sessions(self) -> bool:
@@ -157,13 +165,21 @@ def refuse_other_origins(request: Request) -> None:
         PrincipalError: It comes from there.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    is_same = urlsplit(origin).netloc == request.headers.get("host") if origin else True
+    is_same = _host_of(origin) == request.headers.get("host") if origin else True
     if site in {None, "same-origin", "none"} and is_same:
         return
     raise PrincipalError(
         "The request comes from a page of another origin. Nothing was done; programs send a bearer token.",
         code="other_origin",
     )
+
+
+def _host_of(origin: str) -> str | None:
+    """The host and port of an origin; None where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as `http://[`
+        return None
 
 
 __all__ = ["BROWSER_COOKIE", "SAFE_METHODS", "SESSION_COOKIE", "Caller", "Callers", "PrincipalOf", "Unauthenticated"]

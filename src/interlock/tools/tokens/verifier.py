@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..errors import InputError
+from ..urls import parts_of
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Only algorithms with a public key: a server that verifies tokens must not be able to issue them."""
@@ -143,7 +143,7 @@ def _public(pem: bytes) -> Any:
 
 
 def _client(url: str) -> Any:
-    parts = urlsplit(url)
+    parts = parts_of(url, "The address of the keys")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise InputError(
             f"The keys at {url} would come over a connection that anybody on the way can change. Nothing was served. Give an https URL.",

@@ -191,5 +191,9 @@ def test_every_page_passes_axe_and_fits_its_window(people: People, site: Site, s
         assert found.violations_count == 0, f"{page}: {found.generate_report()}"
         across = sue.evaluate("document.documentElement.scrollWidth")
         assert across <= width, f"{page} is {across} wide"
+        link, whole = sue.locator("header nav a").first.bounding_box(), sue.locator("header nav ul").bounding_box()
+        assert link is not None
+        assert whole is not None
+        assert whole["height"] < 1.5 * link["height"], f"the navigation of {page} takes several lines"
         name = page.split("/", maxsplit=1)[0] + ("-one" if "/" in page else "")
         sue.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)

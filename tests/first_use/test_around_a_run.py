@@ -22,6 +22,7 @@ from interlock import (
     command,
 )
 from interlock.testing import ScriptedChatModel, call
+from interlock.tools.errors import PrincipalError
 from tests.first_use.support import HERE, HI, Data, Mistake, answer, do, flow, invoke, table
 
 
@@ -142,3 +143,10 @@ def test_a_condition_may_ask_for_the_context_and_the_view() -> None:
     for when in (lambda ctx: ctx.data.n < 1, lambda view: view.data.n < 1, lambda x: x == "1"):
         asked = invoke(flow(data=Data, edge={"approval": Approval(when=when)}), context=Principal("ada"))
         assert asked["__interrupt__"][0].value["type"] == "approval"
+
+
+async def test_what_outcomes_are_counted_by_is_taken_for_no_principal() -> None:
+    instances = flow().compile().instances
+    assert instances.outcomes(by=("tool", "approver")) == await instances.aoutcomes(by=("approver",)) == []
+    with pytest.raises(PrincipalError, match="does not identify a principal"):
+        instances.decide("apr_1", "approve", by=("ada",))  # type: ignore[arg-type]

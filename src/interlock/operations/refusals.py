@@ -85,7 +85,8 @@ def checked(face: type[FaceT]) -> type[FaceT]:
             places = [
                 (position, one.name, one.default is None, _CHECKS[one.name])
                 for position, one in enumerate(inspect.signature(method).parameters.values())
-                if one.name in _CHECKS
+                # A default of another kind is another thing by the same name: `outcomes(by=)` takes names of columns.
+                if one.name in _CHECKS and (one.default is None or one.default is inspect.Parameter.empty)
             ]
             if places:
                 setattr(face, name, _checking(method, places))

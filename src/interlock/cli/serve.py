@@ -247,7 +247,7 @@ def _check_tls(certificate: Path | None, private_key: Path | None) -> None:
 
 
 def _check_proxies(proxies: Sequence[str]) -> None:
-    """Refuse to trust everybody: whoever sends a request could say that it comes from elsewhere.
+    """Refuse to trust everybody: any client could claim another address.
 
     Raises:
         InputError: One of them is no address.
@@ -279,7 +279,7 @@ def _check_events(*, bus: str | None, relay: bool, subscribe: bool, webhook: str
         )
     if webhook is not None and not relay:
         raise InputError(
-            "The webhook is told of what is published, and nothing is. Nothing is served; pass --relay, or the --bus that another process publishes to.",
+            "The webhook receives what is published, and nothing is. Nothing is served; pass --relay, or the --bus that another process publishes to.",
             code="usage",
         )
 

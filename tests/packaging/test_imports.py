@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import interlock
+from interlock.checkpointing import tables
+from interlock.checkpointing.tables.columns import metadata
 
 EXTRAS = [
     "aiosqlite",
@@ -86,6 +90,14 @@ with TemporaryDirectory() as folder, interlock.SQLCheckpointer(f"sqlite:///{Path
     assert desk.compile(saver).invoke({"messages": [("user", "close it")]}, here)["state"] == "closed"
 """
     assert loaded_by(built) & {"sqlalchemy.orm", "sqlalchemy.ext.asyncio"} == set()
+
+
+def test_every_table_is_known_as_soon_as_one_is() -> None:
+    program = "from interlock.checkpointing.tables.columns import metadata; print(*metadata.tables)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    for module in pkgutil.iter_modules(tables.__path__):
+        importlib.import_module(f"{tables.__name__}.{module.name}")
+    assert set(done.stdout.split()) == {*metadata.tables}
 
 
 def test_each_name_is_the_one_that_type_checkers_see() -> None:

@@ -1,5 +1,5 @@
-"""What one proposal, decision, delivery or deadline does in SQL; knows no LangGraph graph.
+"""Executes proposals, decisions, deliveries and deadlines in SQL, without any LangGraph graph.
 
-`execution/` carries out proposals, `approvals/` asks for and takes decisions, `waits/` ends waits, and `running/` has
-what all of them run on. Open `execution/commands.py` first.
+`execution/` executes proposals, `approvals/` requests and records decisions, `waits/` ends waits, and `running/` has
+their common base. Open `execution/commands.py` first.
 """

@@ -1,4 +1,4 @@
-"""Acting on workflow instances from outside the graph: looking, deciding, delivering events, keeping deadlines, stepping.
+"""Operations on workflow instances from outside the graph: reading, deciding, delivering events, enforcing deadlines, stepping.
 
 Open `instances.py` first.
 

@@ -1,6 +1,6 @@
-"""What the operations need of a compiled workflow: its definition and store, and LangGraph's ways to run and look at it.
+"""The protocol of a compiled workflow for operations: its definition and store, and LangGraph's methods to run and read it.
 
-The compiled graph is built on top of the operations (`graphs.compiled`), so they know it only by this protocol.
+The compiled graph depends on the operations (`graphs.compiled`), so they refer to it only by this protocol.
 """
 
 from collections.abc import Mapping

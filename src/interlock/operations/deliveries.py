@@ -1,4 +1,4 @@
-"""Events into workflows, from outside their graphs: delivered, deadlines kept, and the graphs resumed."""
+"""Delivers events to workflows from outside their graphs, enforces deadlines, and resumes the graphs."""
 
 import datetime as dt
 import hashlib
@@ -40,7 +40,7 @@ class Ticked:
 
 
 KEPT_BYTES = 65_536
-"""How much of a message that cannot be taken in is kept."""
+"""The maximum stored length of an unreadable message."""
 
 
 class Deliveries:
@@ -140,7 +140,7 @@ class Deliveries:
         return (await arun(self._engine.store, self._resumer.ended(wait_ids))).workflow_ids
 
     def keep_unreadable(self, body: bytes, *, name: str, problem: str) -> None:
-        """Write something into the inbox that came over a bus and cannot be taken in, so that a person can look at it.
+        """Store an unreadable message of a bus in the inbox, so that a person can inspect it.
 
         Of a long one the beginning is kept, with its length and its digest.
         """

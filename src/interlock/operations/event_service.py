@@ -1,4 +1,4 @@
-"""Events out, events in and deadlines kept, for as long as a program runs: the relay, the subscriptions and the tick together."""
+"""Runs the relay, the subscriptions and the tick together as long as a program runs."""
 
 import asyncio
 import contextlib
@@ -124,7 +124,7 @@ class EventService:
                 await _wait(stop, min(30.0, 2.0 ** min(failures - 1, 5)))
 
     async def _keep_deadlines(self, stop: asyncio.Event, every: float) -> None:
-        """Those of waits and of approvals: to whoever embeds the service they are alike."""
+        """Enforce the deadlines of waits and approvals."""
         while not stop.is_set():
             for deliveries, graph in zip(self._deliveries, self._graphs, strict=True):
                 try:
@@ -134,14 +134,14 @@ class EventService:
                         await asyncio.to_thread(Instances(graph).tick, resume=self._resume, root=self._root)
                 except StoreUnavailable as error:
                     logger.warning("%s Trying again.", error.message)
-                except Exception:  # one workflow's deadlines must not end the service of the others
+                except Exception:  # an error in one workflow must not stop the service of the others
                     name = graph.engine.definition.name
                     logger.exception("the deadlines of %s could not be checked; the next tick tries again", name)
             await _wait(stop, every)
 
 
 async def _once_opened(opened: asyncio.Event, stop: asyncio.Event, relay: Relay) -> None:
-    """Run a relay once the bus is there, and not at all when told to stop before."""
+    """Run a relay when the bus is connected, or not at all if asked to stop before."""
     waiting = [asyncio.create_task(opened.wait()), asyncio.create_task(stop.wait())]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
@@ -169,12 +169,10 @@ def handler_of(deliveries: Deliveries, *, resume: bool = True) -> Handler:
                 return await deliveries.adeliver(envelope, resume=resume)
             return await asyncio.to_thread(deliveries.deliver, envelope, resume=resume)
         except (StoreUnavailable, BusUnavailable):
-            raise  # that passes: the message comes again
+            raise  # a temporary error: the bus redelivers the message
         except InputError as error:
             problem = error.message
-        except (
-            Exception
-        ) as error:  # whatever it is, it would be the same when the message came again, and others wait behind it
+        except Exception as error:  # a redelivery would fail in the same way, and block later messages
             logger.exception("the event %s (%s) cannot be taken in", message.event_id, message.event_name)
             problem = error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
         await asyncio.to_thread(deliveries.keep_unreadable, message.body, name=message.event_name, problem=problem)

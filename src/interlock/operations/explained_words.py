@@ -1,4 +1,4 @@
-"""What an instance waits for, what happens if nobody acts, and what a person can do: sentences and commands, from plain data."""
+"""Sentences and commands from plain data: what an instance waits for, what happens if nobody acts, and what a person can do."""
 
 import shlex
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from ..tools.explanation import ApprovalHere, AttemptHere, Explanation, NextStep
 
 @dataclass(frozen=True)
 class ThreadStands:
-    """What the checkpoints of an instance's thread say."""
+    """The position of an instance's thread, from its checkpoints."""
 
     has_own: bool = False
-    """Whether the instance has its own thread, which `interlock resume` can run on."""
+    """Whether the instance has its own thread, on which `interlock resume` can run."""
     is_known: bool = False
-    """Whether its checkpoints could be looked at."""
+    """Whether its checkpoints could be read."""
     asks: frozenset[str] = frozenset()
-    """What it is at: ids of approvals, waits and attempts."""
+    """The ids of the approvals, waits and attempts of its interrupts."""
     is_on_its_way: bool = False
     """Whether a run of it is in progress, or was interrupted."""
     since: str | None = None
-    """When its last checkpoint was written."""
+    """The time of its last checkpoint."""
 
 
 def waits_for(one: Explanation, thread: ThreadStands) -> str:

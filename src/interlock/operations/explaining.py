@@ -1,4 +1,4 @@
-"""Where an instance stands, and why: everything that a person on call asks, read in one transaction and told as one typed result."""
+"""Explains the position of an instance for a person on call: read in one transaction, returned as one typed result."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -58,12 +58,12 @@ from .explained_words import ThreadStands, if_nobody_acts, next_steps, waits_for
 _DENIALS = (AuditKind.DENIAL, AuditKind.REFUSAL, AuditKind.DECISION_REFUSED, AuditKind.LIMIT)
 _TOLD = tuple(kind for kind in AuditKind if kind not in {AuditKind.PROPOSAL, AuditKind.UNGATED, AuditKind.ATTEMPT})
 SO_FAR = 8
-"""How many records are told of what happened so far."""
+"""The number of shown records of the history."""
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What is in SQL about one instance, at one moment."""
+    """The SQL data of one instance at one moment."""
 
     instance: Instance
     approvals: list[ApprovalHere]
@@ -125,7 +125,7 @@ class Explaining:
         return self._engine.store.get(workflow_id_of(configurable, name))
 
     def _thread(self, instance: Instance) -> Steps[ThreadStands]:
-        """What the thread's checkpoints say, where the workflow has a thread and its own checkpointer."""
+        """The position of the thread, if the workflow has a thread and its own checkpointer."""
         graph: Any = self._graph
         # A middleware has no graph of its own: its threads are the agent's.
         has_own = instance.thread_id is not None and not instance.checkpoint_ns and hasattr(graph, "get_state")

@@ -1,4 +1,4 @@
-"""What can be learned from the decisions and the calls of one workflow, as rows for a table, and as examples."""
+"""Statistics of the decisions and calls of one workflow, as rows for a table, and as examples."""
 
 import contextlib
 import datetime as dt
@@ -61,7 +61,7 @@ class Reports:
             return learning.outcomes(connection, over, by=by)
 
     def _add_up(self, over: learning.Over, by: Sequence[str]) -> None:
-        """Add up what is old, in transactions of their own. Where nothing can be written, as on a replica, the rows are read."""
+        """Add old requests to the stored sums, in separate transactions. On a read-only replica, the rows are read instead."""
         store = self._engine.store
         with contextlib.suppress(StoreError):
             while True:

@@ -1,4 +1,4 @@
-"""Approvals in SQL: what a request binds and shows, how a decision is taken, and what a deadline does.
+"""Approvals in SQL: the binding and content of a request, decisions, and deadlines.
 
 Open `decisions.py` first.
 """

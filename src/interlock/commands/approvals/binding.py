@@ -1,4 +1,4 @@
-"""Whether an approval still fits: used at most once, and only for exactly what was shown."""
+"""Checks whether an approval is still valid: it is used at most once, and only for exactly the call that was shown."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ from ...tools.ids import AuditRef, derive
 from ...tools.principal import Principal
 
 Preview = Callable[[Unit, Admission, Proposal], JSON | Denial]
-"""What the tool would show of the call now, or why it shows nothing."""
+"""The current preview of the call, or the reason why there is none."""
 
 
 def with_approval(
@@ -32,16 +32,16 @@ def with_approval(
     preview: Preview,
     settle: bool = True,
 ) -> Admission | Denial:
-    """Let an admission pass when the approval that it needs was given for exactly this.
+    """Let an admission pass if its required approval was granted for exactly this call.
 
     Args:
         definition: The workflow.
         unit: The instance, in a transaction.
-        admission: What the gate let through.
-        proposal: What it let through, as it was proposed.
+        admission: The admission by the gate.
+        proposal: The original proposal.
         approval: The approval of the proposal, if there is one.
-        preview: Shows the call as things stand.
-        settle: Whether an approval that no longer fits is marked void; False in a transaction that only reads.
+        preview: Computes the current preview of the call.
+        settle: Whether to mark an approval void if it is no longer valid; False in a read-only transaction.
     """
     if admission.approval is None and approval is None:
         return admission
@@ -78,22 +78,22 @@ def with_approval(
 
 
 def missing(tool: ToolContract, arguments: JsonObject) -> list[str]:
-    """The arguments that the approver still has to state."""
+    """The arguments that the approver still has to fill in."""
     return [field.name for field in tool.decision_fields if field.is_required and arguments.get(field.name) is None]
 
 
 def closed_ref(approval_id: str) -> AuditRef:
-    """The reference of the record that closes a request without its being carried out; there is one at most."""
+    """The reference of the record that closes a request without an execution; a request has at most one."""
     return AuditRef(derive("audit", "closed", approval_id))
 
 
 def moved_on(instance: Instance, approval: ApprovalRequest) -> bool:
-    """Whether an instance has left where a call was proposed, as far as the rule of its approval asks."""
+    """Whether an instance has left the position of a proposal, as far as the approval's rule requires it to stay."""
     return instance.state != approval.state or (approval.rule.strict and instance.revision != approval.revision)
 
 
 def void(unit: Unit, approval: ApprovalRequest, problem: str) -> None:
-    """Take an approval out of use, because what it was bound to has changed."""
+    """Mark an approval void, because something in its binding has changed."""
     settled_at = unit.now if approval.settled_at is None else approval.settled_at
     after = replace(approval, status=ApprovalStatus.VOID, message=problem, settled_at=settled_at)
     approval_rows.update(unit.connection, approval, after)
@@ -108,10 +108,10 @@ def void(unit: Unit, approval: ApprovalRequest, problem: str) -> None:
 
 
 def use(unit: Unit, approval: ApprovalRequest) -> None:
-    """Use an approval up, in the transaction of its command.
+    """Mark an approval as used, in the transaction of its command.
 
     Raises:
-        ConflictError: It was used or changed elsewhere.
+        ConflictError: Another transaction used or changed it.
     """
     used = replace(approval, status=ApprovalStatus.USED, used_at=unit.now)
     if not approval_rows.update(unit.connection, approval, used):
@@ -122,11 +122,11 @@ def use(unit: Unit, approval: ApprovalRequest) -> None:
 
 
 def as_proposal(approval: ApprovalRequest, contract: ToolContract | None) -> Proposal:
-    """The proposal that an approval is about, with the arguments that it would run with; what the application supplies, it is asked again.
+    """The proposal of an approval, with the arguments that it would run with, except supplied ones, which the application supplies again.
 
     Args:
         approval: The approval.
-        contract: Its tool; None where the workflow has that no more.
+        contract: Its tool; None if the workflow no longer has it.
     """
     arguments = approval.effective_arguments
     return Proposal(
@@ -144,7 +144,7 @@ def as_proposal(approval: ApprovalRequest, contract: ToolContract | None) -> Pro
 
 
 def decided_on(proposal: Proposal, approval: ApprovalRequest | None, contract: ToolContract) -> Proposal:
-    """The proposal with the arguments that were decided on: as somebody edited them, or completed as they were shown."""
+    """The proposal with the decided arguments: the edited ones, or the completed ones that were shown."""
     if approval is None:
         return proposal
     if approval.status is ApprovalStatus.REQUESTED or approval.edited_arguments is None:
@@ -153,7 +153,7 @@ def decided_on(proposal: Proposal, approval: ApprovalRequest | None, contract: T
 
 
 def shown_of(admission: Admission, preview: JSON) -> JsonObject:
-    """What an approver is shown beside the arguments."""
+    """The details that an approver sees beside the arguments."""
     rule = admission.approval
     return {
         "preview": preview,
@@ -167,7 +167,7 @@ def shown_of(admission: Admission, preview: JSON) -> JsonObject:
 def bind(
     definition: Definition, unit: Unit, admission: Admission, *, requester: Principal, shown: JsonObject, strict: bool
 ) -> str:
-    """The digest of what is approved, as things stand."""
+    """The current digest of an approval's binding."""
     instance = unit.instance
     revision = instance.revision if strict else None
     return binding(definition, admission, requester=requester, state=instance.state, shown=shown, revision=revision)
@@ -192,11 +192,11 @@ def _unlike_shown(
     if isinstance(previewed, Denial):
         return previewed
     now = shown_of(admission, previewed)
-    if admission.approval is None:  # it would pass without an approval now, and what was asked for is more than that
+    if admission.approval is None:  # it would pass without an approval now, so the stricter request still covers it
         now |= {name: approval.shown[name] for name in ("reasons", "origins") if name in approval.shown}
     elif not same_rule(now["rule"], approval.shown.get("rule")):
         return "it falls under another rule of approval now"
-    # What is accepted may be said again meanwhile, which is no reason to ask again; what is not accepted is compared as `origins`.
+    # Accepted origins may improve meanwhile, which needs no new approval; the refused ones are compared as `origins`.
     now |= {name: approval.shown[name] for name in ("sources",) if name in approval.shown}
     now["rule"] = approval.shown.get("rule")
     for key, what in _SHOWN.items():
@@ -209,7 +209,7 @@ def _unlike_shown(
 
 
 def same_rule(one: JSON, other: JSON) -> bool:
-    """Whether two rules ask the same people in the same way; a deadline that the case gave is another one each time."""
+    """Whether two rules ask the same people in the same way; computed deadlines are ignored, because they differ each time."""
     return same_json(apart_from_deadlines(one), apart_from_deadlines(other))
 
 
@@ -218,7 +218,7 @@ _SHOWN = {
     "reasons": "what asks for the approval",
     "origins": "where its arguments come from",
 }
-"""What an approver was shown beside the arguments and the rule, in words."""
+"""The details beside the arguments and the rule that an approver saw, in words."""
 
 
 def _same_person(one: Principal, other: Principal) -> bool:

@@ -1,4 +1,4 @@
-"""What is asked in the chat about a request, and whether it was."""
+"""The question in the chat about a request, and the note that it was asked."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,11 +9,11 @@ from ...tools.approvals.chat import Chat
 from ...tools.sinks import line, quoted_json
 
 SHOWN_IN_CHAT = "inChat"
-"""Noted with a request once its graph is at it: before that nobody was asked."""
+"""The note on a request whose graph has reached it; before, nobody was asked."""
 
 
 def chat_of(definition: Definition, approval: ApprovalRequest) -> Chat | None:
-    """How a request is asked about in the chat, with the workflow's own functions; None where it is not asked there."""
+    """The chat options of a request, with the workflow's own functions; None if it is not asked in the chat."""
     stored = approval.rule.chat
     if stored is None:
         return None
@@ -25,13 +25,13 @@ def chat_of(definition: Definition, approval: ApprovalRequest) -> Chat | None:
 
 
 def question(definition: Definition, approval: ApprovalRequest) -> str:
-    """What is asked in the chat."""
+    """The question in the chat."""
     chat = chat_of(definition, approval)
     said = None
     if chat is not None and chat.says is not None:
         try:
             said = chat.says(_shown(approval))
-        except Exception:  # the plain question says the same
+        except Exception:  # fall back to the default question
             said = None
     if isinstance(said, str) and said.strip():
         return said
@@ -42,7 +42,7 @@ def question(definition: Definition, approval: ApprovalRequest) -> str:
 
 
 def noted_in_chat(approval: ApprovalRequest) -> ApprovalRequest:
-    """The request with a note that its graph is at it, where it is asked about in the chat."""
+    """Note on a request that its graph has reached it, if it is asked in the chat."""
     if approval.rule.chat is None or approval.shown.get(SHOWN_IN_CHAT) is True:
         return approval
     return replace(approval, shown={**approval.shown, SHOWN_IN_CHAT: True})

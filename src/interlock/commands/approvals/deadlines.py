@@ -1,7 +1,7 @@
-"""Deadlines of approvals: what follows when nobody decided in time, whoever finds out first.
+"""Deadlines of approvals: expires or escalates overdue requests, or takes their expiry edge.
 
-It is found out by the graph when it runs on, by somebody who decides too late, and by the tick. Each of them does the same, and
-doing it twice changes nothing: a request expires or is escalated once, and another edge is taken under one idempotency key.
+The graph, a late decision or the tick may find an overdue request. All of them do the same, and repetition is harmless: a request
+expires or escalates once, and the expiry edge has one idempotency key.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from .binding import closed_ref
 
 @dataclass(frozen=True)
 class Lapsed:
-    """What followed the deadline of one approval."""
+    """The effect of the deadline of one approval."""
 
     approval_id: str
     workflow_id: str
@@ -40,9 +40,9 @@ class Lapsed:
 
 
 def lapse(engine: Engine, unit: Unit, approval: ApprovalRequest) -> ApprovalRequest:
-    """Let a request whose time is over expire, or pass to another role, in this transaction.
+    """Expire or escalate an overdue request in this transaction.
 
-    A request that is followed by another edge is left as it is, overdue: taking the edge is more than one transaction.
+    A request with an expiry edge stays overdue, because taking the edge needs more than one transaction.
     """
     if not approval.is_due(unit.now):
         return approval
@@ -65,7 +65,7 @@ def lapse(engine: Engine, unit: Unit, approval: ApprovalRequest) -> ApprovalRequ
 
 
 def expire(engine: Engine, unit: Unit, approval: ApprovalRequest, *, then: JsonObject | None = None) -> ApprovalRequest:
-    """Close a request that nobody decided on."""
+    """Close a request without a decision."""
     after = replace(approval, status=ApprovalStatus.EXPIRED, decided_at=unit.now)
     approval_rows.update(unit.connection, approval, after)
     unit.record(
@@ -81,7 +81,7 @@ def expire(engine: Engine, unit: Unit, approval: ApprovalRequest, *, then: JsonO
 
 
 def lapse_one(engine: Engine, approval_id: str, workflow_id: str) -> Steps[Lapsed | None]:
-    """Let what follows the deadline of one approval happen; None when there is nothing to be done, or somebody else did it."""
+    """Apply the deadline of one approval; None if there is nothing to do, or somebody else did it."""
     found: Lapsed | ApprovalRequest | None = yield InStore(
         lambda connection: _lapsed(engine, connection, approval_id, workflow_id)
     )
@@ -91,13 +91,13 @@ def lapse_one(engine: Engine, approval_id: str, workflow_id: str) -> Steps[Lapse
 
 
 def take(engine: Engine, approval: ApprovalRequest) -> Steps[Lapsed | None]:
-    """Carry out the tool of the edge that is taken instead, then close the request.
+    """Execute the tool of the expiry edge, then close the request.
 
-    In this order: when the process dies in between, the next one finds the request still overdue and the command in the ledger.
+    In this order, because after a crash in between the request is still overdue and the command is in the ledger.
 
     Raises:
-        ConflictError: Somebody else is at it.
-        OutcomeUnknown: The tool broke off, and a person has to resolve it first.
+        ConflictError: Another process is doing it.
+        OutcomeUnknown: The tool was interrupted, and a person has to resolve it first.
     """
     edge = approval.rule.on_expiry
     if not isinstance(edge, TakeEdge):

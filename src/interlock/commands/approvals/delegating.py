@@ -1,4 +1,4 @@
-"""For whom somebody may decide now: those who named them as their delegate, and those for whom the store's rule names them."""
+"""Finds the people for whom somebody may decide now, by their delegations and by the store's rule."""
 
 from collections.abc import Iterable
 
@@ -22,16 +22,16 @@ def acts_for(
     *,
     rules: Iterable[Approval] | None = None,
 ) -> frozenset[str]:
-    """The ids of the people whom a request asks by name and for whom somebody may decide now, as their delegate.
+    """The ids of the people named by a request for whom somebody may decide now as their delegate.
 
-    A delegate of a delegate decides for nobody. Where the store's rule raises, it names nobody, and the log is told.
+    Delegations are not transitive. If the store's rule raises, it names nobody, and the error is logged.
 
     Args:
         engine: The workflow.
         at: The transaction.
         approval: The request.
-        by: Who decides, or looks.
-        rules: Those whose people are meant; by default the one that asks now.
+        by: The person who decides or looks.
+        rules: The rules with the named people; by default the current one.
     """
     asking = [approval.rule] if rules is None else [*rules]
     people = frozenset[str]().union(*map(named_in, asking)) - {by.id}
@@ -45,21 +45,21 @@ def acts_for(
 
 
 def delegators(store: WorkflowStore, connection: Connection, by: Principal) -> frozenset[str] | None:
-    """The ids of all for whom somebody may decide now, as their delegate; None where a rule of the application's says who as well."""
+    """The ids of all people for whom somebody may decide now as their delegate; None if a rule of the application also decides this."""
     if store.delegates is not None:
         return None
     return delegation_rows.of_delegate(connection, by.tenant, by.id, store.now(connection))
 
 
 def _names(engine: Engine, person: str, by: Principal, now: int) -> bool:
-    """Whether the store's rule names somebody as the delegate of a person."""
+    """Whether the store's rule makes somebody the delegate of a person."""
     rule = engine.store.delegates
     if rule is None:
         return False
     try:
         answer = rule(Principal(person, tenant=by.tenant), moment_of(now))
         return answer is not None and by.id in ids_of(answer)
-    except Exception:  # the application's own: it may raise anything, and a rule that breaks lets nobody decide
+    except Exception:  # a rule of the application may raise anything, and then nobody may decide by it
         logger.exception("the rule of delegates failed for %s; nobody decides for them by it", person)
         return False
 

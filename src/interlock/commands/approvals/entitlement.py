@@ -1,4 +1,4 @@
-"""Whether somebody could decide on a request that waits, told before they try."""
+"""Checks in advance whether somebody may decide on an open request."""
 
 from sqlalchemy.engine import Connection
 
@@ -19,7 +19,7 @@ def why_not_decide(
     *,
     kind: DecisionKind = DecisionKind.APPROVE,
 ) -> str | None:
-    """Why somebody could not take a decision on a request that waits, or None when they could."""
+    """Why somebody may not decide on an open request, or None if they may."""
     theirs = acts_for(engine, connection, request, by)
 
     def refused(
@@ -36,7 +36,7 @@ def why_not_decide(
             represented=represented,
         )
 
-    # Who decided so far is looked up only for somebody whom the rule asks at all.
+    # Earlier deciders matter only for people whom the rule asks at all.
     if (reason := refused((), ())) is not None:
         return reason
     standing = approval_rows.standing(connection, request)

@@ -1,8 +1,8 @@
-"""Hearing an answer in the chat: the next message of the person served decides on what they were asked there.
+"""Reads answers in the chat: the next message of the person served decides on the question that they were asked.
 
-Only the input of a run counts, by whoever the application says that runs it, and only about what that run's graph had shown before. What
-is in the conversation, in a tool's result or in a checkpoint is never read. Whatever is not an answer closes the request: nothing stays open
-that a later yes could be taken for.
+Only the input of a run counts, from the principal whom the application names, and only for questions that the graph has shown before.
+Messages in the conversation, results of tools and checkpoints are never read. Any other message closes the request, so that no later
+"yes" can match an old question.
 """
 
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ from .decisions import decide
 def hear(
     engine: Engine, instance: Instance, by: Principal, messages: Sequence[BaseMessage], *, thread_id: object
 ) -> list[BaseMessage]:
-    """Take the input of a run as the answer to what was asked in the chat.
+    """Use the input of a run as the answer to the question in the chat.
 
     Args:
         engine: The workflow.
-        instance: Whose run it is.
-        by: Who runs it, as the application knows them.
-        messages: The input of the run, and nothing else of the conversation.
-        thread_id: The thread of the run; what was asked on another one was not shown here.
+        instance: The instance of the run.
+        by: The principal of the run, from the application.
+        messages: Only the input of the run, without the earlier conversation.
+        thread_id: The thread of the run; questions on other threads were not shown here.
 
     Returns:
-        The questions that were answered, for the conversation: they go before the answer.
+        The answered questions, to be put before the answer in the conversation.
     """
     if not messages:
         return []
@@ -56,7 +56,7 @@ def hear(
     with engine.store.write_and_know() as connection:
         for one, chat in chats:
             _settle(engine, connection, one, chat=chat, answer=answer, text=text, by=by)
-    # The answer to the call comes first in the conversation, as providers insist: so it says what was before what.
+    # Providers require the tool's answer directly after the call, so its text explains the real order.
     return [
         AIMessage(
             f"Before this I asked: {question(engine.definition, one)}", id=derive("msg", one.approval_id, "asked")
@@ -68,9 +68,9 @@ def hear(
 def _waiting(
     engine: Engine, connection: Connection, instance: Instance, by: Principal, thread_id: object
 ) -> list[ApprovalRequest]:
-    """What somebody was asked in the chat of a thread and has not answered."""
+    """The open questions for somebody in the chat of a thread."""
     if not any(_asks_in_chat(stage) for edge in engine.definition.edges for stage in _stages(edge)):
-        return []  # most workflows ask nothing there
+        return []  # the usual case: no questions in the chat
     return [
         one
         for one in approval_listing.pending(connection, instance.workflow_id)
@@ -92,7 +92,7 @@ def _asks_in_chat(stage: Any) -> bool:
 
 
 def _text(messages: Sequence[BaseMessage]) -> str | None:
-    """The words of the one message of a run's input; None where it is more than one, or not a person's plain text."""
+    """The text of a run's single input message; None for several messages, or anything but a person's plain text."""
     if len(messages) != 1 or not isinstance(messages[0], HumanMessage) or not isinstance(messages[0].content, str):
         return None
     return messages[0].content
@@ -107,7 +107,7 @@ def _read(engine: Engine, instance: Instance, chat: Chat, text: str | None) -> b
         if answer is None or answer is True or answer is False:
             return answer
         raise odd_answer(rule, answer, "return True for a yes, False for a no, and None for anything else")
-    except RuleError as error:  # it is not taken for a yes
+    except RuleError as error:  # an error is not a yes
         tell(error, instance)
         return None
 
@@ -128,7 +128,7 @@ def _settle(
         return
     kind = {True: DecisionKind.APPROVE, False: DecisionKind.REJECT, None: DecisionKind.RESPOND}[answer]
     decision = Decision(kind, message=said, seen=approval.effective_arguments)
-    # One that is declined is in the record with its reason, and its run is told the state of the request.
+    # A declined decision is recorded with its reason, and the run gets the state of the request.
     decide(engine, connection, approval.approval_id, decision, by=by, scope=outside_scope(approval.workflow_id, by))
 
 

@@ -1,4 +1,4 @@
-"""What an approver is shown, in a form that today's user interfaces draw as it is."""
+"""The content of a request for approvers, in a form that today's user interfaces display unchanged."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,15 +22,15 @@ _PRESENTED = "presented"
 
 
 def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> JsonObject:
-    """The value of the interrupt that an approval waits behind.
+    """The interrupt value of an approval.
 
-    The keys of the requests are doubled, because Agent Chat UI, Agent Inbox and deep-agents-ui each read other ones, and draw
-    nothing but name, arguments and description: so the description says everything that a person needs to know.
+    Keys are duplicated, because Agent Chat UI, Agent Inbox and deep-agents-ui read different ones. They display only name, arguments
+    and description, so the description contains everything that a person needs to know.
 
     Args:
         engine: The workflow.
         approval: The request.
-        problem: What was wrong with the answer before.
+        problem: The problem of the previous answer.
     """
     contract = engine.definition.contracts.get(approval.tool)
     rule = approval.rule
@@ -39,7 +39,7 @@ def payload(engine: Engine, approval: ApprovalRequest, problem: str | None = Non
     fields = () if contract is None else contract.decision_fields
     supplied = supplied_in(contract, arguments)
     edits = first and (rule.edit is not False or bool(fields))
-    # Other user interfaces know of no values beside an approval: there what is to be stated is an edit.
+    # Other user interfaces cannot send values with an approval, so required values have to be an edit there.
     approves = contract is None or not missing(contract, arguments)
     decisions: list[JSON] = [*(["approve"] if approves else []), *(["edit"] if edits else []), "reject", "respond"]
     edited = approval.edited_arguments is not None
@@ -106,34 +106,34 @@ _THEIRS = frozenset(
         "sources",
     }
 )
-"""What others wrote of what is shown; the rest is ours, and a short word that is somebody's secret must not make it unreadable."""
+"""The keys with untrusted text; the rest is Interlock's, and masking a short secret must not make it unreadable."""
 
 
 def masked(engine: Engine, approval: ApprovalRequest, shown: JsonObject) -> JsonObject:
-    """What is shown of a request to those who may look and not decide: without values of sensitive fields, wherever they are quoted."""
+    """The request for viewers who may not decide: sensitive values are masked wherever they are quoted."""
     contract = engine.definition.contracts.get(approval.tool)
     secrets, sensitive = Secrets(), frozenset[str]() if contract is None else contract.sensitive
     for arguments in (approval.arguments, approval.edited_arguments):
         secrets.learn_from(arguments, sensitive)
     theirs = {name: value for name, value in shown.items() if name in _THEIRS}
     found = shown | cast("JsonObject", secrets.redacted(theirs, sensitive))
-    # The name of a sensitive argument is none of its values; a key that a model chose may be one.
+    # The name of a sensitive argument is not secret, but a key that a model chose may be.
     return found | {"origins": secrets.value(shown.get("origins", {}))}
 
 
 def noted(engine: Engine, approval: ApprovalRequest, problem: str | None = None) -> ApprovalRequest:
-    """The request with a note of what is shown of it, for its row: an answer counts only where that is what was shown."""
+    """Store a digest of the shown content with a request: an answer is valid only for this content."""
     shown = {**approval.shown, _PRESENTED: digest(payload(engine, approval, problem))}
     return replace(approval, shown=shown)
 
 
 def is_what_was_shown(engine: Engine, approval: ApprovalRequest, shown: object) -> bool:
-    """Whether what a thread shows of a request, as a whole, is what was put there when it was asked.
+    """Whether the content that a thread shows for a request is the original one.
 
-    A thread's checkpoints are no evidence: anyone who can write them could show an approver another call than the one that runs.
+    Checkpoints are not trusted: anyone who can write them could show an approver another call than the one that runs.
     """
     expected = approval.shown.get(_PRESENTED)
-    if expected is None:  # asked by a release that took no note
+    if expected is None:  # requested by a release without this note
         problem = shown.get("problem") if isinstance(shown, Mapping) else None
         expected = digest(payload(engine, approval, problem))
     try:
@@ -143,7 +143,7 @@ def is_what_was_shown(engine: Engine, approval: ApprovalRequest, shown: object) 
 
 
 def not_what_was_shown(approval: ApprovalRequest) -> InvalidResume:
-    """The error for an answer to something else than what was asked."""
+    """The error for an answer to different content."""
     return InvalidResume(
         f"What the thread shows of {approval.tool} ({approval.approval_id}) is not what was asked: its checkpoint was changed. Nothing was "
         "decided. Find out who can write the checkpoints; then run the thread on, which shows what is asked, and answer that.",
@@ -152,11 +152,11 @@ def not_what_was_shown(approval: ApprovalRequest) -> InvalidResume:
 
 
 def decided_by(rule: Approval, served: str | None) -> str:
-    """Who may decide by a rule, in words.
+    """The deciders of a rule, in words.
 
     Args:
-        rule: Who is asked now.
-        served: Whom the instance serves.
+        rule: The current rule.
+        served: The person whom the instance serves.
     """
     if rule.confirmation:
         return "the person served" if served is None else f"the person served, {line(served)}"
@@ -167,7 +167,7 @@ def decided_by(rule: Approval, served: str | None) -> str:
 
 
 def moment(microseconds: int) -> str:
-    """A point in time of the database, as it is on the wire."""
+    """Format a time of the database for the wire."""
     return timestamp(moment_of(microseconds))
 
 
@@ -216,7 +216,7 @@ def supplied_in(contract: ToolContract | None, arguments: JsonObject) -> list[st
 
 
 def after_deadline(rule: Approval) -> str:
-    """What follows when nobody decides in time, in words."""
+    """The effect of the deadline, in words."""
     match rule.on_expiry:
         case Escalate():
             return f"ask {line(rule.escalated(rule.on_expiry).who)}"

@@ -1,4 +1,4 @@
-"""Budgets of models: reserved before each call, settled after it, and raised by anyone who may.
+"""Budgets of models: reserve before each call, settle afterwards, and raise on request.
 
-Open `spending.py` first. Not here: what a budget is, which `rules/budgets` says.
+Open `spending.py` first. Not here: the definition of a budget, which is in `rules/budgets`.
 """

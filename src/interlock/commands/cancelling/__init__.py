@@ -1,4 +1,4 @@
-"""Cancelling an instance: closing what is open, undoing what was carried out, and saying what is left for a person.
+"""Cancels an instance: closes open requests and waits, undoes completed calls, and reports calls left for a person.
 
-Open `requesting.py` first. Not here: who may cancel, which `rules/cancelling` decides; and how a command is carried out.
+Open `requesting.py` first. Not here: who may cancel, which `rules/cancelling` decides; and the execution of commands.
 """

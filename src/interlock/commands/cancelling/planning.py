@@ -1,4 +1,4 @@
-"""What a cancel is to undo: the calls that were carried out, newest first, each with the command that undoes it."""
+"""Plans a cancel: the executed calls, newest first, each with the command that undoes it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,9 +21,9 @@ logger = logger_of("interlock")
 
 
 def planned(definition: Definition, unit: Unit) -> list[CallToUndo]:
-    """The calls of an instance that were carried out, or may have been, newest first.
+    """The calls of an instance that were or may have been executed, newest first.
 
-    A call whose undo was called with the same arguments after it is undone already; neither of the two is undone again.
+    A call whose undo was called with the same arguments afterwards is already undone; neither of the two is undone again.
     """
     entries = _entries(unit.connection, unit.instance.workflow_id)
     calls = [_call(definition, unit, entry) for entry in entries]
@@ -34,7 +34,7 @@ def planned(definition: Definition, unit: Unit) -> list[CallToUndo]:
 
 
 def plan(definition: Definition, entry: LedgerEntry, call: CallToUndo) -> None:
-    """Find out how a call is undone, once it is known that it happened; it is left for a person where that cannot be said."""
+    """Find the undo of a completed call; without a clear undo, the call is left for a person."""
     undo = _undo_of(definition, entry.tool, call)
     if undo is False:
         call.became, call.why = Became.NOTHING, "nothing has to be undone"
@@ -51,7 +51,7 @@ def plan(definition: Definition, entry: LedgerEntry, call: CallToUndo) -> None:
 
 
 def record_left(unit: Unit, call: CallToUndo, by: Principal) -> None:
-    """Record that a person has to see to a call."""
+    """Record that a person has to take care of a call."""
     unit.record(AuditKind.NOT_UNDONE, by, {"key": call.key, "by": call.by, "why": call.why}, tool=call.tool)
 
 
@@ -63,7 +63,7 @@ def _entries(connection: Connection, workflow_id: str) -> list[LedgerEntry]:
 
 
 def _order(entry: LedgerEntry) -> tuple[int, int, str]:
-    # Each command counts the revision up, so it says the order even where the clock does not. What is unknown came last.
+    # Each command increments the revision, which gives the order even if clocks do not. Calls with an unknown outcome came last.
     revision = (entry.result or {}).get("revision")
     known = revision if isinstance(revision, int) else -1
     return (1 << 62 if entry.status is LedgerStatus.UNKNOWN else known, entry.started_at, entry.idempotency_key)
@@ -84,7 +84,7 @@ def _call(definition: Definition, unit: Unit, entry: LedgerEntry) -> CallToUndo:
 
 
 def _undo_of(definition: Definition, tool: str, call: CallToUndo) -> Undoes:
-    """What undoes a call, by the edge that it took; where several could have been it, they have to say the same."""
+    """The undo of a call by its edge; if several edges are possible, they have to agree."""
     edges = [edge for edge in definition.edges if edge.tool.name == tool]
     took = [edge for edge in edges if _took(edge, call)] or edges
     undos = [edge.undone_by for edge in took]
@@ -98,14 +98,14 @@ def _took(edge: Edge, call: CallToUndo) -> bool:
 
 
 def _arguments(definition: Definition, undo: Undo, entry: LedgerEntry) -> Any:
-    """What a call is undone with, or in words why that is not known."""
+    """The arguments of the undo, or a text why they are unknown."""
     contract = definition.contracts[entry.tool]
     output = (entry.result or {}).get("output")
     try:
         found = undo.arguments_for(completed_call(contract, entry.arguments, output, entry.idempotency_key))
     except InterlockError as error:
         return f"the arguments of {undo.command.name} do not follow from what was done: {error.message}"
-    except Exception as error:  # a function of the application's own may raise anything
+    except Exception as error:  # a function of the application may raise anything
         logger.exception("the arguments of %s, which is to undo %s, could not be made", undo.command.name, entry.tool)
         return f"the arguments of {undo.command.name} could not be made ({type(error).__name__})"
     if is_masked(found):
@@ -119,7 +119,7 @@ def _see_whether_undone(
 ) -> None:
     assert call.by is not None and call.arguments is not None  # noqa: S101, PT018 -- it was planned
     wanted = definition.contracts[call.by].fingerprint_of(call.arguments)
-    for other, entry in reversed(later):  # the one that came first after it
+    for other, entry in reversed(later):  # the first one after it
         is_free = other.became is not Became.NOTHING and entry.status is LedgerStatus.COMPLETED
         if is_free and entry.tool == call.by and entry.fingerprint == wanted:
             call.became, call.why = Became.NOTHING, f"{entry.tool} had undone it before ({entry.idempotency_key})"

@@ -1,4 +1,4 @@
-"""How a proposal that passed the gate is carried out, recorded and answered; one file per way of doing it.
+"""Executes, records and answers proposals that passed the gate; one file per kind of execution.
 
-Open `commands.py` first: it is the entrance, and chooses between transactional, outside and read.
+Open `commands.py` first: it chooses between transactional, outside and read.
 """

@@ -1,4 +1,4 @@
-"""What a command is while it is carried out, and what came of it."""
+"""An attempt of a command, and its outcome."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,30 +12,30 @@ from ..running.operations import Attempt
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a proposal."""
+    """The outcome of a proposal."""
 
     result: JsonObject
     """A command result, a read result or an error, as on the wire."""
     instance: Instance
     replayed: bool = False
     head: str | None = None
-    """The checkpoint of the instance's last command, where this line of history follows it: what the graph is to remember."""
+    """The checkpoint of the instance's last command, if this line of history follows it; the graph stores it."""
     artifact: Any = None
-    """What the tool gave the application beside its output, in this very run."""
+    """The tool's artifact for the application, in the run that executed it."""
 
     @property
     def ok(self) -> bool:
-        """Whether it was carried out."""
+        """Whether it was executed."""
         return bool(self.result.get("ok"))
 
 
 @dataclass(frozen=True)
 class Broken:
-    """An earlier attempt was interrupted, and nobody knows whether its effect happened."""
+    """An earlier attempt was interrupted, and the outcome of its effect is unknown."""
 
     entry: LedgerEntry
     advice: str | None = None
-    """What anyone who is asked should know beside that, where it was interrupted just now."""
+    """Further advice for the person who resolves it, if it was interrupted just now."""
 
 
 @dataclass
@@ -46,20 +46,20 @@ class Admitted(Attempt):
     admission: Admission
     approval: ApprovalRequest | None
     entry: LedgerEntry | None
-    """What the ledger has of it so far."""
+    """Its ledger entry so far."""
     epoch: int = 0
     """The lease's epoch, for an effect outside the database."""
 
 
 def admitted(attempt: Attempt) -> Admitted:
-    """The attempt as it was made by the gate."""
+    """Make the attempt of an admission."""
     if not isinstance(attempt, Admitted):
         raise TypeError("the attempt was not made here")
     return attempt
 
 
 def unresolved(entry: LedgerEntry) -> OutcomeUnknown:
-    """The error for a command that nobody can continue with before a person has resolved it."""
+    """The error for a command that a person has to resolve first."""
     return OutcomeUnknown(
         f"An attempt of {entry.tool} in the workflow {entry.workflow_id} was interrupted, and it is unknown whether its effect happened. "
         "The workflow waits. Find out, then resolve it (instances.resolve, or `interlock resolve`): it happened with this result, or it "

@@ -1,4 +1,4 @@
-"""What is written down of a command, and what is said of it: audit payloads, error bodies, event envelopes."""
+"""The records and messages of a command: audit payloads, error bodies, event envelopes."""
 
 from collections.abc import Collection
 from typing import Any, cast
@@ -24,7 +24,7 @@ from ..running.tool_bodies import OutOfTimeError
 
 
 def facts_of(unit: Unit, proposal: Proposal, admission: Admission, node: str | None) -> dict[str, Any]:
-    """What every record about a call says of it."""
+    """The common facts of all records of a call."""
     contract = admission.edge.tool
     return {
         "key": proposal.key,
@@ -37,10 +37,10 @@ def facts_of(unit: Unit, proposal: Proposal, admission: Admission, node: str | N
 
 
 def said_by(definition: Definition, unit: Unit, proposal: Proposal) -> JSON:
-    """The arguments of a proposal that was not admitted, for its record.
+    """The arguments of a refused proposal, for its record.
 
-    What its tool does not know may be a sensitive field under a wrong name, or the field of another tool; so where the tool has any,
-    what it does not know is not written down.
+    An unknown argument may be a sensitive field under a wrong name, or a field of another tool. So if the tool has sensitive fields,
+    unknown arguments are not recorded.
     """
     contract = definition.contracts.get(proposal.tool)
     sensitive = definition.sensitive if contract is None else contract.sensitive
@@ -56,20 +56,20 @@ def said_by(definition: Definition, unit: Unit, proposal: Proposal) -> JSON:
 
 
 def secrets_of(contract: ToolContract, arguments: JSON) -> Secrets:
-    """What a log is not to quote of a call."""
+    """The values of a call that logs must not quote."""
     secrets = Secrets()
     secrets.learn_from(arguments, contract.sensitive)
     return secrets
 
 
 def masked(unit: Unit, body: ErrorBody, sensitive: Collection[str]) -> ErrorBody:
-    """An error without what is sensitive: neither in its details nor where its text quotes what was in such a field."""
+    """Mask sensitive values of an error, in its details and in its text."""
     details = unit.hide(body.details, sensitive)
     return body.model_copy(update={"message": unit.secrets.text(body.message), "details": details})
 
 
 def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
-    """What a caller and the model are told of an exception that a tool's body raised."""
+    """The error body for callers and the model after an exception in a tool's body."""
     if isinstance(error, Refused):
         return _refusal(contract, error)
     if isinstance(error, OutOfTimeError):
@@ -94,20 +94,20 @@ def error_body(contract: ToolContract, error: Exception) -> ErrorBody:
             "session. Nothing was written. Declare a tool that writes as @command(..., effect='transactional').",
         )
     if isinstance(error, ContextError):
-        # Interlock's own words, about the body and not about data.
+        # Interlock's own text, which contains no data.
         return ErrorBody(
             code=ErrorCode.TOOL_FAILED,
             message=f"{contract.wire_name} failed: {error.message}. Nothing of it was kept.",
         )
     return ErrorBody(
         code=ErrorCode.TOOL_FAILED,
-        # The exception's own text may hold secrets of the system behind the tool; it is in the log, not in the conversation.
+        # The exception's own text may contain secrets of the tool's backend, so it goes only to the log.
         message=f"{contract.wire_name} failed unexpectedly ({type(error).__name__}). Nothing of it was kept.",
     )
 
 
 def _refusal(contract: ToolContract, refusal: Refused) -> ErrorBody:
-    """A refusal as it is told; its details have to be kept as they are, as everything that a tool leaves behind."""
+    """The error body of a refusal; its details have to be storable, like every value from a tool."""
     message = refusal.message if why_not_storable(refusal.message) is None else storable_text(refusal.message)
     problem = why_not_storable(refusal.details)
     if problem is None:
@@ -125,7 +125,7 @@ def _refusal(contract: ToolContract, refusal: Refused) -> ErrorBody:
 
 
 def interrupted(contract: ToolContract) -> str:
-    """Say why a tool may not stop the graph in its body, and what its author does instead."""
+    """The error for a tool whose body interrupts the graph, with the alternative."""
     return (
         f"{contract.wire_name} called interrupt() in its body, which LangGraph runs again from its beginning when the interrupt is answered; "
         f"its effect is {contract.effect}, so that must not happen. Its author asks before it runs (approval= on its edge), or declares it idempotent if everything before the "
@@ -134,7 +134,7 @@ def interrupted(contract: ToolContract) -> str:
 
 
 def envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContract) -> EventEnvelope:
-    """An event in its envelope, saying where it comes from."""
+    """Put an event into its envelope, with its source."""
     return EventEnvelope.wrap(
         event,
         event_id=EventId(mint("evt")),
@@ -148,7 +148,7 @@ def envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolContrac
             "toolVersion": contract.version,
             "workflow": unit.instance.workflow,
             "workflowVersion": unit.instance.workflow_version,
-            # What the event wakes elsewhere can say what caused it.
+            # An instance that the event wakes can record its cause.
             **(
                 {}
                 if (reference := current_trace.get()) is None

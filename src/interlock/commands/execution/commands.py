@@ -1,8 +1,7 @@
-"""The entrance: carrying out one proposal, in the way that its contract asks for.
+"""Executes one proposal in the way that its contract requires; the entry point of this folder.
 
-A proposal goes through the gate, the ledger, the tool's body, the transition and the record. `transactional` does all of it in
-one transaction; `outside` in one transaction before the effect and one after it; `reads` on a connection that cannot write.
-What the three share is in `shared`.
+A proposal passes the gate, the ledger, the tool's body, the transition and the record. `transactional` uses one transaction for
+all of it; `outside` uses one before the effect and one after it; `reads` uses a read-only connection. `shared` has their common base.
 """
 
 from ...rules.proposals import Proposal
@@ -16,16 +15,16 @@ from .transactional import Transactional
 
 
 class Commands(Execution):
-    """Carries out proposals on one instance."""
+    """Executes proposals on one instance."""
 
     def carry_out(self, proposal: Proposal) -> Steps[Outcome | Broken]:
-        """Judge the proposal and, if it may be, run its tool.
+        """Judge the proposal and, if it is admitted, run its tool.
 
         Raises:
-            ConflictError: Somebody else was first, or is at it.
+            ConflictError: Another caller was first, or is executing it.
             IdempotencyError: Its key was used for something else.
-            OutcomeUnknown: Another command of the instance waits for a person to resolve it.
-            StaleCheckpoint: This run continues from before the instance's last command.
+            OutcomeUnknown: A person has to resolve another command of the instance first.
+            StaleCheckpoint: This run continues from a checkpoint before the instance's last command.
         """
         return (yield from self.recording(proposal, self._carry_out(proposal)))
 

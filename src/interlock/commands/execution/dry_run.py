@@ -1,4 +1,4 @@
-"""A dry run: a command that passed the gate and was approved is recorded and answered with what would happen, and not carried out."""
+"""Dry runs: an admitted and approved command is recorded, and answered with its expected effect, without execution."""
 
 from ...checkpointing.store import AuditKind, LedgerStatus, Unit
 from ...rules.proposals import Proposal
@@ -12,7 +12,7 @@ from .outcomes import Outcomes
 
 
 def dry_run(outcomes: Outcomes, unit: Unit, ready: Admitted, proposal: Proposal, preview: JSON) -> Outcome:
-    """Answer with what would happen. The tool's body does not run, and the workflow stays where it is."""
+    """Answer with the expected effect, without running the tool's body or moving the workflow."""
     contract, edge = ready.contract, ready.admission.edge
     result = CommandResult(
         workflow_id=WorkflowId(unit.instance.workflow_id),

@@ -1,4 +1,4 @@
-"""Fields that claims follow: a call changes them only as its edge says, so that what was proved stays true of running instances."""
+"""Enforces `sets=`: a call changes the fields of conditions only as its edge declares, so that proved claims hold at run time."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -14,10 +14,10 @@ _UNCHANGED = object()
 
 
 def check_followed(definition: Definition, attempt: Attempt, before: JsonObject, after: JsonObject) -> None:
-    """See that a call changed the fields that conditions speak about as its edge says, and no others.
+    """Check that a call changed the fields of conditions only as its edge declares.
 
     Raises:
-        InvalidOutput: It did not. Nothing of the call is kept.
+        InvalidOutput: It made another change. The call is rolled back.
     """
     if not definition.followed:
         return
@@ -34,7 +34,7 @@ def check_followed(definition: Definition, attempt: Attempt, before: JsonObject,
 
 
 def _allowed(sets: Mapping[str, Any], name: str, before: Any) -> list[Any]:
-    """The values that a field may have afterwards, as JSON."""
+    """The allowed values of a field after the call, as JSON."""
     match sets.get(name, _UNCHANGED):
         case Add(amount):
             return [before + amount]

@@ -1,4 +1,4 @@
-"""What was carried out before, by the command ledger: what limits and spending caps count."""
+"""Counts earlier executions in the command ledger, for limits and spending caps."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -12,12 +12,12 @@ from ...tools.canonical import JSON, amount_in
 
 
 class LedgerHistory:
-    """Counts in the transaction that judges, so that two who would both be the last one wait for each other.
+    """Counts in the transaction of the judgement, so that two calls that would both be the last allowed one are serialized.
 
     Args:
         unit: The instance, in the transaction of the judgement.
-        principal_id: Who proposes.
-        key: The proposal itself, which is not counted when an attempt of it is repeated.
+        principal_id: The proposer.
+        key: The key of the proposal itself, which is not counted when its attempt is retried.
     """
 
     def __init__(self, unit: Unit, *, principal_id: str, key: str) -> None:
@@ -27,13 +27,13 @@ class LedgerHistory:
         self._own: tuple[LedgerEntry | None] | None = None
 
     def times(self, tools: Collection[str], *, per: Per, since: int | None) -> int:
-        """How many times any of these tools was carried out."""
+        """The number of executions of these tools."""
         scope = self._scope(tools, per, since)
         own = self._own_entry()
         return self._count(scope).number - int(own is not None and scope.holds(own))
 
     def total(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Decimal | None:
-        """The sum of that field of their arguments; None when one of them has no number there."""
+        """The sum of that field of their arguments; None if one of them is not a number."""
         scope = self._scope(tools, per, since)
         found, own = self._count(scope, field), self._own_entry()
         if own is not None and scope.holds(own):
@@ -42,9 +42,9 @@ class LedgerHistory:
         return None if found.unreadable else found.total
 
     def amounts(self, tools: Collection[str], field: str, *, per: Per, since: int | None) -> Iterable[JSON]:
-        """What each of these calls had in that field of its arguments."""
+        """The value of that field in each of these calls."""
         scope = self._scope(tools, per, since)
-        self._count(scope)  # for its lock
+        self._count(scope)  # only to lock the counter
         for key, arguments in ledger_counts.arguments(self._unit.connection, scope):
             if key == (self._unit.instance.workflow_id, self._key):
                 continue
@@ -54,7 +54,7 @@ class LedgerHistory:
             yield found
 
     def _count(self, scope: Scope, field: str = "") -> Tally:
-        self._unit.counting |= self._unit.writes  # the counter may be the first one
+        self._unit.counting |= self._unit.writes  # this may have created the first counter
         return ledger_counts.count(self._unit.connection, scope, field, keep=self._unit.writes)
 
     def _own_entry(self) -> LedgerEntry | None:
@@ -74,9 +74,9 @@ class LedgerHistory:
 
 
 class CarriedOut(Mapping[str, int]):
-    """How many times each tool was carried out in an instance: asked for one tool, at the same cost however many there are.
+    """The number of completed executions of each tool in an instance; a lookup of one tool has a constant cost.
 
-    Whoever goes through all of them has the ledger of the instance counted.
+    Iteration counts the whole ledger of the instance.
 
     Args:
         unit: The instance, in the transaction of the judgement.

@@ -1,7 +1,7 @@
-"""Asking the rules of a workflow about a proposal, in the transaction that judges: nothing that a rule does escapes from here.
+"""Calls the rules of a workflow for a proposal, in the transaction of the judgement, and undoes all their writes.
 
-A rule that raises, or answers neither yes nor no, is a denial. What the store itself reports while a rule asks it stays what it is:
-a database that cannot be reached says nothing about the proposal.
+A rule that raises, or answers neither yes nor no, causes a denial. Errors of the store itself propagate, because an unreachable
+database says nothing about the proposal.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class Asking(Protocol):
-    """Who asks the rules about a proposal: the one that carries it out, on one instance."""
+    """The executor of a proposal, which calls the rules."""
 
     engine: Engine
     node: str | None
@@ -51,14 +51,14 @@ class Asking(Protocol):
     def context(
         self, unit: Unit, contract: ToolContract, proposal: Proposal, attempt: int, sessions: Sessions
     ) -> ToolContext:
-        """What a rule is given beside the arguments."""
+        """The context of a rule."""
 
 
 def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
-    """The gate's verdict on a proposal as things are in this transaction.
+    """The gate's verdict on a proposal in this transaction.
 
     Raises:
-        DeniedError: A rule left the transaction in a state that nothing can be kept in: the denial is to be recorded in another one.
+        DeniedError: A rule made the transaction unusable, so the denial has to be recorded in another one.
     """
     instance = unit.instance
     asking = _Asking(commands, unit, proposal)
@@ -79,7 +79,7 @@ def verdict_on(commands: Asking, unit: Unit, proposal: Proposal) -> Verdict:
 
 
 def preview_of(commands: Asking, unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
-    """What the tool shows an approver of the call, computed from how things are in this transaction; or why it shows nothing.
+    """The preview of the call for an approver, computed in this transaction; or the reason why there is none.
 
     Raises:
         DeniedError: As for `verdict_on`.
@@ -104,7 +104,7 @@ def preview_of(commands: Asking, unit: Unit, admission: Admission, proposal: Pro
 
 
 class _Asking:
-    """Asks the rules about one proposal."""
+    """Calls the rules for one proposal."""
 
     def __init__(self, commands: Asking, unit: Unit, proposal: Proposal) -> None:
         self._commands = commands
@@ -114,7 +114,7 @@ class _Asking:
 
     @cached_property
     def view(self) -> GuardView:
-        """What guards look at, looked up in this transaction."""
+        """The view for guards, with lookups in this transaction."""
         return self._commands.engine.view(self._unit.instance, self._proposal.requester, self._unit)
 
     def check(self, contract: ToolContract, arguments: Any, check: Callable[..., Any]) -> str | None:
@@ -130,14 +130,14 @@ class _Asking:
         return self.looking(contract, label, lambda context: contract.meets(condition, arguments, context, view))
 
     def supply(self, contract: ToolContract, arguments: Any, function: Callable[..., Any]) -> Any:
-        """What the application supplies for an argument."""
+        """Call the application's function for a supplied argument."""
         label = contract.label_of(function, SUPPLIER)
         return self.looking(
             contract, label, lambda context: contract.supply(function, arguments, context, self.view.apart())
         )
 
     def looking(self, contract: ToolContract, label: str, ask: Callable[[ToolContext], T]) -> T:
-        """Ask a rule that may look at the system of record, and undo what it wrote."""
+        """Call a rule that may read the system of record, and undo its writes."""
         looking = Looking(self._unit.connection, label)
         try:
             with looking:
@@ -150,11 +150,11 @@ class _Asking:
             self._spoiled = self._spoiled or looking.problem is not None
 
     def settled(self, denial: Denial) -> Denial:
-        """The denial, told to the log and the trace where a rule broke.
+        """The denial; an error of a rule is logged and traced.
 
         Raises:
             DeniedError: It cannot be recorded in this transaction.
-            StoreError: It was the database that broke, and not the rule.
+            StoreError: The database failed, not the rule.
         """
         if isinstance(denial.error, RuleError):
             cause = denial.error.__cause__

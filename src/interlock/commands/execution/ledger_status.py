@@ -1,4 +1,4 @@
-"""What the ledger already has under a key, and what that means for the command that comes with it."""
+"""Interprets the ledger entry of a key for a command with this key."""
 
 from enum import Enum
 
@@ -11,20 +11,20 @@ from .attempts import unresolved
 
 
 class EntryState(Enum):
-    """What is under a key."""
+    """The state of a key."""
 
     NOTHING = "nothing"
-    """It may be carried out: it never was, or a person found that it did not happen."""
+    """It may be executed: it never was, or a person found that it did not happen."""
     STORED = "stored"
-    """It was carried out, or said no; its result is there."""
+    """It was executed or refused; its result is stored."""
     BROKEN_OFF = "broken off"
-    """An attempt began, and nobody is at it any more."""
+    """An attempt was started, and no process is executing it any more."""
     UNKNOWN = "unknown"
     """A person has to resolve it."""
 
 
 def entry_state(unit: Unit, entry: LedgerEntry | None, contract: ToolContract, proposal: Proposal) -> EntryState:
-    """What the ledger's entry means for the proposal.
+    """Determine the state of a proposal's key.
 
     Raises:
         IdempotencyError: The key was used for something else.
@@ -50,7 +50,7 @@ def entry_state(unit: Unit, entry: LedgerEntry | None, contract: ToolContract, p
 
 
 def is_running(unit: Unit, entry: LedgerEntry) -> bool:
-    """Whether somebody is still at an attempt: its lease has time left, and its process is not known to be gone."""
+    """Whether an attempt is still running: its lease is valid, and its process is not known to be gone."""
     until = unit.instance.lease_until
     if until is None or until <= unit.now or unit.instance.lease_owner != entry.owner:
         return False
@@ -58,7 +58,7 @@ def is_running(unit: Unit, entry: LedgerEntry) -> bool:
 
 
 def busy(unit: Unit, entry: LedgerEntry) -> ConflictError | OutcomeUnknown:
-    """The error for a command that comes while another one's effect is in progress, or of unknown outcome."""
+    """The error for a command while the effect of another one is in progress, or its outcome unknown."""
     if entry.status is LedgerStatus.STARTED and is_running(unit, entry):
         return _in_progress(entry, "Another command of the workflow has an effect in progress outside the database")
     return unresolved(entry)
@@ -81,7 +81,7 @@ def _same(entry: LedgerEntry, contract: ToolContract, proposal: Proposal) -> boo
         return False
     if entry.tool_version == contract.version:
         return entry.fingerprint == bound.fingerprint
-    # Another release began it: what it called these arguments is what its fingerprint says.
+    # Another release started it, with another fingerprint of the same arguments.
     before = {
         "tool": entry.tool,
         "version": entry.tool_version,

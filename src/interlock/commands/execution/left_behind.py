@@ -1,4 +1,4 @@
-"""What a tool leaves behind, checked before it is kept: its output, the workflow's data, and what it emitted."""
+"""Validates the results of a tool before they are stored: output, workflow data, and emitted events."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,19 +22,19 @@ from .followed import check_followed
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """What a tool left behind, as far as it can be kept."""
+    """The results of a tool, as far as they can be stored."""
 
     output: JSON
     data: JsonObject
     events: tuple[EventEnvelope, ...]
     problems: tuple[str, ...] = field(default=())
-    """What of it cannot be kept, and why."""
+    """The errors of the parts that cannot be stored."""
 
     def sound(self, contract: ToolContract) -> "LeftBehind":
-        """The same, provided that all of it can be kept.
+        """Return the results if all of them can be stored.
 
         Raises:
-            InvalidOutput: Something cannot.
+            InvalidOutput: A part cannot be stored.
         """
         if self.problems:
             raise invalid(contract, self.problems)
@@ -42,7 +42,7 @@ class LeftBehind:
 
 
 def left_behind(definition: Definition, unit: Unit, attempt: Attempt, proposal: Proposal, output: Any) -> LeftBehind:
-    """Look at what a tool left behind."""
+    """Validate the results of a tool."""
     problems: list[str] = []
     shown: JSON = None
     data = unit.instance.data
@@ -66,19 +66,19 @@ def left_behind(definition: Definition, unit: Unit, attempt: Attempt, proposal: 
 
 
 def output_of(definition: Definition, contract: ToolContract, output: Any) -> JSON:
-    """The output as it is on the wire.
+    """The output in wire form.
 
     Raises:
-        InvalidOutput: It is not what the contract promises, or cannot be kept.
+        InvalidOutput: It does not match the contract, or cannot be stored.
     """
     return contract.dump_output(output, longest=definition.limits.output_characters)
 
 
 def data_after(definition: Definition, unit: Unit, attempt: Attempt) -> JsonObject:
-    """The workflow's data as the tool left it.
+    """The workflow's data after the tool.
 
     Raises:
-        InvalidOutput: It cannot be kept.
+        InvalidOutput: It cannot be stored.
     """
     if definition.data_model is None:
         return unit.instance.data
@@ -91,7 +91,7 @@ def data_after(definition: Definition, unit: Unit, attempt: Attempt) -> JsonObje
 
 
 def invalid(contract: ToolContract, problems: Iterable[str]) -> InvalidOutput:
-    """The error for what cannot be kept of what a tool left behind."""
+    """The error for results that cannot be stored."""
     told = [*problems]
     return InvalidOutput(
         f"{contract.name} left behind what cannot be kept: {'; '.join(told)}. Fix the tool.",
@@ -109,7 +109,7 @@ def _in_envelope(event: Event, unit: Unit, proposal: Proposal, contract: ToolCon
     try:
         wrapped = envelope(event, unit, proposal, contract)
         problem = why_not_storable(wrapped.to_json()) or not_finite(event)
-    except Exception as error:  # serializers of the event's own may raise anything
+    except Exception as error:  # custom serializers of the event may raise anything
         return f"the event {name} cannot be written ({type(error).__name__}: {storable_text(error)[:300]})"
     return wrapped if problem is None else f"the event {name} cannot be kept: {problem}"
 

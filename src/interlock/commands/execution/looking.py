@@ -1,9 +1,8 @@
-"""What rules look at the system of record with, inside a transaction that continues after them: whatever they do there is undone.
+"""Read-only sessions for rules on a transaction that continues after them: all their writes are undone.
 
-A check, a condition or a preview is given a session on the transaction that judges, so that it sees what the command will see. It is
-there to look. A savepoint is taken before its first statement that may write, and rolled back after it; a rule that only reads costs
-nothing more. Where a rule leaves the transaction in a state that nothing can be kept in (it ended it, or a statement of it failed on
-PostgreSQL), what it was about is denied in its own transaction.
+A check, a condition or a preview gets a session on the transaction of the judgement, so that it sees what the command will see. A
+savepoint is set before its first statement that may write, and rolled back afterwards; a rule that only reads costs nothing more. If
+a rule makes the transaction unusable (it ended it, or a statement failed on PostgreSQL), the proposal is denied in a new transaction.
 """
 
 import contextlib
@@ -19,12 +18,12 @@ from ...checkpointing.database import LOOKED
 from ...rules.denials import Denial
 from ...tools.errors import ContextError, RuleError, RunError
 
-if TYPE_CHECKING:  # SQLAlchemy's ORM is imported for the first rule that asks for its session
+if TYPE_CHECKING:  # imports SQLAlchemy's ORM only for the first rule that uses its session
     from sqlalchemy.orm import Session
 
 
 class DeniedError(RunError):
-    """Carries a denial out of a transaction in which it cannot be written down any more."""
+    """Carries a denial out of an unusable transaction, in which it cannot be recorded."""
 
     def __init__(self, denial: Denial) -> None:
         super().__init__(denial.message, code=denial.code)
@@ -32,11 +31,11 @@ class DeniedError(RunError):
 
 
 class Looking:
-    """A session to look with in a transaction that somebody else commits: opened when it is first asked for, undone and closed afterwards.
+    """A session for a rule in the transaction of a caller: opened on first use, then undone and closed.
 
     Args:
         connection: In the transaction.
-        rule: What the rule is called that looks.
+        rule: The name of the rule, for messages.
     """
 
     def __init__(self, connection: Connection, rule: str) -> None:
@@ -48,7 +47,7 @@ class Looking:
         self._taking = False
         self._changes: int | None = None
         self.problem: str | None = None
-        """What the rule did to the transaction that nothing can be kept in it any more."""
+        """Why the rule made the transaction unusable, or None."""
 
     def open(self) -> "Session":
         """The session."""
@@ -81,7 +80,7 @@ class Looking:
         except sa.exc.SQLAlchemyError as failure:
             self.problem = f"left its transaction in a state that cannot be undone ({type(failure).__name__})"
         if self.problem is not None:
-            # SQLAlchemy knows of no transaction any more, and would hand the connection on with the driver's own still open.
+            # SQLAlchemy sees no transaction any more, and would reuse the connection with the driver's transaction still open.
             with contextlib.suppress(Exception):
                 _driver(self._connection).rollback()
         if self.problem is not None and error is None:
@@ -93,7 +92,7 @@ class Looking:
             self._savepoint = connection.begin_nested()
 
     def _undo(self) -> str | None:
-        """Undo what was written; or say what cannot be undone."""
+        """Undo the writes, or record why they cannot be undone."""
         connection = self._connection
         ended = "ended the transaction that it was given: a rule does not commit or roll back"
         transaction = self._transaction
@@ -120,7 +119,7 @@ class Looking:
 
 
 def reads_only(statement: str) -> bool:
-    """Whether a statement can be seen to write nothing: a SELECT that calls nothing but what is known to be harmless."""
+    """Whether a statement certainly writes nothing: a SELECT that calls only functions known to be harmless."""
     if not _SELECT.match(statement) or ";" in statement.rstrip().rstrip(";"):
         return False
     return all(name.lower() in _HARMLESS for name in _CALLED.findall(statement)) and not _INTO.search(statement)
@@ -152,13 +151,13 @@ def _driver(connection: Connection) -> Any:
 
 
 def _changes(connection: Connection) -> int | None:
-    """How much was written on a connection so far, where its driver counts that."""
+    """The number of changes on a connection, if its driver counts them."""
     changes = getattr(_driver(connection), "total_changes", None)
     return changes if isinstance(changes, int) else None
 
 
 def _is_idle(connection: Connection) -> bool:
-    """Whether the driver's own transaction was ended past SQLAlchemy."""
+    """Whether the driver's transaction was ended without SQLAlchemy."""
     driver = _driver(connection)
     if connection.dialect.name == "sqlite":
         return getattr(driver, "in_transaction", True) is False
@@ -167,7 +166,7 @@ def _is_idle(connection: Connection) -> bool:
 
 
 def _has_failed(connection: Connection) -> bool:
-    """Whether a statement failed after which the database takes no other."""
+    """Whether a failed statement has aborted the transaction."""
     status = getattr(getattr(_driver(connection), "info", None), "transaction_status", None)
     return status is not None and int(status) == _FAILED
 

@@ -1,7 +1,6 @@
-"""What became of a command whose COMMIT was not answered: the ledger knows it, under the key of the call.
+"""Looks up the outcome of a command after an unanswered COMMIT, in the ledger under the key of the call.
 
-The look takes the lock on the instance's row, so that it waits for a transaction that the server has not ended yet: what it finds is
-final.
+The lookup locks the instance's row, and so waits for a transaction that the server has not ended yet. So its result is final.
 """
 
 from dataclasses import replace
@@ -19,29 +18,29 @@ from ..running.scope import Scope
 from .attempts import Broken, Outcome
 
 LOOKING = RetryPolicy(attempts=4, initial=0.1, maximum=2.0)
-"""How often the database is asked, while it cannot be reached."""
+"""The number of lookups while the database is unreachable."""
 
 
 class Execution(Protocol):
-    """Who carries out a proposal on one instance."""
+    """The executor of a proposal on one instance."""
 
     scope: Scope
 
     def unit_for(
         self, connection: Connection, proposal: Proposal
     ) -> tuple[Unit, LedgerEntry | None, ApprovalRequest | None]:
-        """The instance, locked, with what is in the ledger under the proposal's key."""
+        """The locked instance, with the ledger entry of the proposal's key."""
 
     def replayed(self, unit: Unit, entry: LedgerEntry | None) -> Outcome:
         """The stored result of a command."""
 
 
 def looked_up(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> Steps[Outcome | Broken]:
-    """What the ledger has of a proposal whose COMMIT was not answered.
+    """The ledger entry of a proposal after an unanswered COMMIT.
 
     Raises:
-        CommitUnknown: The database could not be asked.
-        StoreUnavailable: Nothing of it was kept.
+        CommitUnknown: The database could not be queried.
+        StoreUnavailable: The transaction was rolled back.
     """
     found = yield from look(execution, proposal, lost)
     if found is None:
@@ -55,10 +54,10 @@ def looked_up(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> 
 
 
 def look(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> Steps[Outcome | Broken | None]:
-    """As `looked_up`; None where nothing of it was kept, or it was announced and not settled.
+    """As `looked_up`; None if the transaction was rolled back, or the command was announced and not settled.
 
     Raises:
-        CommitUnknown: The database could not be asked.
+        CommitUnknown: The database could not be queried.
     """
     backoff = Backoff(LOOKING)
     while True:
@@ -74,7 +73,7 @@ def look(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> Steps
 
 
 def unknown(execution: Execution, proposal: Proposal, lost: CommitUnknown) -> CommitUnknown:
-    """The error for a command of which nobody can say whether it was carried out."""
+    """The error for a command whose outcome is unknown."""
     key, workflow_id = proposal.key, execution.scope.workflow_id
     return CommitUnknown(
         f"The connection broke while {proposal.tool} was being committed in {workflow_id}, and the database could not be queried since: it is "
@@ -92,7 +91,7 @@ def _stored(execution: Execution, connection: Connection, proposal: Proposal) ->
         return Broken(entry)
     if entry.status is LedgerStatus.STARTED or entry.result is None:
         return None
-    # It was carried out by this very call, so that nothing is replayed.
+    # This call itself executed it, so it is not a replay.
     outcome = execution.replayed(unit, entry)
     return replace(outcome, result=entry.result, replayed=False)
 

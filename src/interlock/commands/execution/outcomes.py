@@ -1,4 +1,4 @@
-"""What is written of a command and what it is answered with: carried out, denied, refused, or of unknown outcome."""
+"""Records the outcomes of commands, and makes the answers: executed, denied, refused, or unknown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,12 +30,12 @@ from .left_behind import left_behind
 
 
 class Outcomes:
-    """Writes down what became of proposals on one instance, and makes their answers.
+    """Records the outcomes of proposals on one instance, and makes their answers.
 
     Args:
         engine: The workflow and its store.
-        scope: Where, and on whose behalf.
-        node: The execution node that the graph came to; None for a command that comes from outside the graph.
+        scope: The instance and the principal.
+        node: The execution node of the graph; None for a command from outside the graph.
     """
 
     def __init__(self, engine: Engine, scope: Scope, node: str | None) -> None:
@@ -57,7 +57,7 @@ class Outcomes:
         return self._denied(unit, proposal.requester, denial, self._said(unit, proposal), tool=self._tool(proposal))
 
     def held(self, unit: Unit, proposal: Proposal, denial: Denial, approval: ApprovalRequest) -> Outcome:
-        """Answer a granted proposal with a denial that will pass; recorded once, for it is tried again until then."""
+        """Answer a granted proposal with a temporary denial; recorded only once, because it is retried."""
         about = (approval.approval_id, denial.code.value, denial.policy)
         audit_ref = AuditRef(derive("audit", "held", *about))
         known = audit_rows.exists(unit.connection, unit.instance.workflow_id, audit_ref)
@@ -74,11 +74,11 @@ class Outcomes:
         return Outcome(result, unit.flush())
 
     def undecided(self, unit: Unit, requester: Principal, denial: Denial) -> Outcome:
-        """Record that nothing could be proposed, because what decides broke, and answer so."""
+        """Record and answer that there is no proposal, because the proposer failed."""
         return self._denied(unit, requester, denial, {"key": None}, tool=None)
 
     def withheld(self, unit: Unit, requester: Principal, broken: Mapping[str, RuleError]) -> None:
-        """Record the tools that are not offered because a rule about them broke: once for as long as the instance stays where it is."""
+        """Record the tools that are not offered because their rule failed, once per position of the instance."""
         for tool, error in broken.items():
             place = (unit.instance.workflow_id, unit.instance.revision, error.rule)
             audit_ref = AuditRef(derive("audit", "withheld", *place))
@@ -91,7 +91,7 @@ class Outcomes:
         unit.flush()
 
     def deny_all(self, unit: Unit, proposals: Sequence[Proposal], denial: Denial) -> list[Outcome]:
-        """Record one denial of each of several proposals, and answer each, all written together."""
+        """Record and answer one denial for each of several proposals, in one flush."""
         if not proposals:
             return []
         requester = proposals[0].requester
@@ -132,7 +132,7 @@ class Outcomes:
         allowed: tuple[str, ...],
         audit_ref: AuditRef | None = None,
     ) -> JsonObject:
-        """Record a denial, unless there is nothing to be said of it, and give the answer to it."""
+        """Record a denial, if it has to be recorded, and make its answer."""
         audit_ref = audit_ref or AuditRef(mint("audit"))
         body = ErrorBody(
             code=denial.code,
@@ -162,7 +162,7 @@ class Outcomes:
         body: ErrorBody,
         error: Exception | None = None,
     ) -> Outcome:
-        """Record that a command was not carried out, permanently under this key, and answer so."""
+        """Record and answer that a command was refused, permanently under this key."""
         contract = ready.contract
         facts = facts_of(unit, proposal, ready.admission, self.node)
         unit.secrets.learn_from(unit.instance.data, self.engine.definition.sensitive)
@@ -188,7 +188,7 @@ class Outcomes:
         return Outcome(result, unit.flush(), head=unit.instance.head_checkpoint)
 
     def unknown(self, unit: Unit, entry: LedgerEntry, requester: Principal, problem: str) -> Broken:
-        """Record that nobody knows what became of an attempt. Whoever was at it is refused from now on."""
+        """Record that the outcome of an attempt is unknown. Its former owner is refused from now on."""
         after = replace(entry, status=LedgerStatus.UNKNOWN, owner=None)
         unit.record(
             AuditKind.UNKNOWN,
@@ -216,18 +216,18 @@ class Outcomes:
     def transition(
         self, unit: Unit, ready: Admitted, proposal: Proposal, output: Any, *, happened: bool = False
     ) -> Outcome:
-        """Write everything that follows from a command's having been carried out.
+        """Write all consequences of an executed command.
 
         Args:
             unit: The instance.
             ready: The attempt.
-            proposal: What was carried out.
-            output: What the tool returned.
-            happened: Whether its effect is outside the database, and so has happened whatever it left behind: what cannot be kept of
-                that is left out then, and said so.
+            proposal: The executed proposal.
+            output: The return value of the tool.
+            happened: Whether its effect is outside the database, and so has happened whatever its results: results that cannot be
+                stored are then left out, and the answer says so.
 
         Raises:
-            InvalidOutput: What the tool left behind cannot be kept; nothing may be committed.
+            InvalidOutput: The results of the tool cannot be stored; nothing may be committed.
         """
         contract, context, edge = ready.contract, ready.context, ready.admission.edge
         left = left_behind(self.engine.definition, unit, ready, proposal, output)
@@ -294,7 +294,7 @@ class Outcomes:
         allowed: tuple[str, ...],
         audit_ref: AuditRef,
     ) -> JsonObject:
-        """The answer to a command that was carried out outside, and left behind what cannot be kept."""
+        """The answer to a command with an effect outside the database whose results cannot be stored."""
         body = ErrorBody(
             code=ErrorCode.INVALID_OUTPUT,
             message=f"{contract.wire_name} was executed, and the workflow moved on; but part of what it left behind cannot be stored: "
@@ -345,5 +345,5 @@ class Outcomes:
 
 
 def _on_record(ready: Admitted) -> JsonObject:
-    """The arguments as the ledger has them: without what is sensitive."""
+    """The arguments for the ledger, with sensitive values masked."""
     return cast("JsonObject", redact(ready.admission.canonical, ready.contract.sensitive))

@@ -1,8 +1,8 @@
-"""Carrying out a command whose effect is outside the database: announced, run, and settled, in a transaction before and one after.
+"""Executes commands with effects outside the database: announce in one transaction, run, and settle in another.
 
-Between the two the ledger says that the effect is in progress, and the instance's lease who is at it; nothing else moves the
-instance meanwhile. An idempotent effect is tried again under the same key. One that is not safe to repeat is never: when it is
-not known whether it happened, a person says so.
+In between, the ledger shows that the effect is in progress, and the instance's lease shows its owner; nothing else moves the
+instance. An idempotent effect is retried under the same key. An effect that is not safe to repeat is never retried: if its outcome is
+unknown, a person resolves it.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from .lost_answers import look, unknown
 from .shared import Execution
 
 _SETTLING = RetryPolicy(attempts=6, initial=0.1, maximum=5.0)
-"""How long the outcome of an effect is held while the database cannot be reached."""
+"""How long the outcome of an effect is kept in memory while the database is unreachable."""
 _UNKNOWN_OUTCOME = (
     ", and its outcome is unknown. To make a mistake "
     "before the effect fail the call instead, put that part of the body into `with "
@@ -40,22 +40,22 @@ _UNKNOWN_OUTCOME = (
 
 @dataclass(frozen=True)
 class Failed:
-    """An attempt whose outcome is not known, or that was not begun."""
+    """An attempt with an unknown outcome, or one that was not started."""
 
     error: Exception
     is_before: bool = False
-    """Whether the body failed where it had marked that its effect had not begun."""
+    """Whether the body failed in a part that it had marked as before the effect."""
 
 
 class Outside:
-    """Carries out effects outside the database, on one instance."""
+    """Executes effects outside the database, on one instance."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
         self._store = execution.engine.store
 
     def carry_out(self, contract: ToolContract, proposal: Proposal) -> Steps[Outcome | Broken]:
-        """Announce the effect, run it, and settle what came of it."""
+        """Announce the effect, run it, and settle its outcome."""
         with leases.held() as owner:
             began = leases.clock()
             ready = yield from self._announced(proposal, owner)
@@ -67,7 +67,7 @@ class Outside:
                 return (yield from self._run(contract, ready, proposal, owner))
 
     def _announced(self, proposal: Proposal, owner: str) -> Steps[Admitted | Outcome | Broken]:
-        """Announce the effect. Where the answer to that was lost, it is looked up whether it is announced: nobody has begun it."""
+        """Announce the effect. If the answer to the COMMIT is lost, look up the announcement: nobody has started the effect."""
         made: list[Admitted | Outcome | Broken] = []
 
         def announce(connection: Connection) -> Admitted | Outcome | Broken:
@@ -99,7 +99,7 @@ class Outside:
     def _run(self, contract: ToolContract, ready: Admitted, proposal: Proposal, owner: str) -> Steps[Outcome | Broken]:
         repeats = contract.effect is Effect.IDEMPOTENT
         backoff = Backoff((contract.retry or RetryPolicy()) if repeats else RetryPolicy(attempts=1))
-        # Of an earlier attempt of an idempotent effect nothing is known here; one that may happen only once has none that could have begun it.
+        # An earlier attempt of an idempotent effect may have happened; an at-most-once effect cannot have an earlier started attempt.
         nothing_begun = ready.context.attempt == 1 or not repeats
         while True:
             tried = yield from self._attempt(ready, proposal, owner)
@@ -107,7 +107,7 @@ class Outside:
                 return tried
             nothing_begun = nothing_begun and tried.is_before
             problem = type(tried.error).__name__
-            # What was not begun may be begun by anyone who has the lease, and that is looked up again; there is nothing to wait for.
+            # The next owner of the lease may start it; that is checked again, without a pause.
             pause = 0.0 if isinstance(tried.error, leases.NotBegun) else backoff.after(tried.error)
             if pause is None:
                 work: Callable[[Connection], Outcome | Broken] = (
@@ -122,20 +122,20 @@ class Outside:
             leases.granted(owner, seconds=self._store.lease_seconds, at=began)
 
     def _attempt(self, ready: Admitted, proposal: Proposal, owner: str) -> Steps["Outcome | Broken | Failed"]:
-        """Run the tool's body once, and settle what can be settled."""
+        """Run the tool's body once, and settle its outcome if it is known."""
         work: Callable[[Connection], Any]
         try:
             output = yield Body(ready, owner)
         except GraphBubbleUp as stop:
             if isinstance(stop, GraphInterrupt) and ready.contract.effect is Effect.AT_MOST_ONCE:
-                # What the body did before it asked is not known, and must not be done again with the answer.
+                # The body may have had an effect before the interrupt, which must not be repeated with the answer.
                 advice = interrupted(ready.contract)
                 secrets = secrets_of(ready.contract, ready.admission.canonical)
                 logger.error("%s", advice, exc_info=stop, extra=hiding(secrets))
                 work = partial(self._unknown, ready=ready, proposal=proposal, problem=advice)
                 broken = yield from self._settled(work, proposal)
                 return replace(broken, advice=advice) if isinstance(broken, Broken) else broken
-            # The tool stops the graph and means to be run again: to the ledger nothing has happened yet.
+            # The tool interrupts the graph and will run again, so for the ledger nothing has happened yet.
             yield InStore(partial(self._withdraw, ready=ready, proposal=proposal))
             raise
         except leases.NotBegun as error:
@@ -159,7 +159,7 @@ class Outside:
         return replace(done, artifact=ready.context.artifact) if isinstance(done, Outcome) else done
 
     def _settled(self, work: Callable[[Connection], Outcome | Broken], proposal: Proposal) -> Steps[Outcome | Broken]:
-        """Write down what came of the effect, also when the database is away for a moment: nobody else knows it."""
+        """Record the outcome of the effect, with retries while the database is unreachable, because only this process knows it."""
         backoff = Backoff(_SETTLING)
         while True:
             try:
@@ -168,7 +168,7 @@ class Outside:
                 found = yield from look(self._execution, proposal, lost)
                 if found is not None:
                     return found
-                # Nothing was kept: it is written down now.
+                # The transaction was rolled back, so write it again.
             except StoreUnavailable as error:
                 pause = backoff.after(error)
                 if pause is None:
@@ -192,7 +192,7 @@ class Outside:
             lease_until=unit.now + self._lease(),
         )
         if self._execution.scope.root_checkpoint is not None:
-            # From here on nothing older may move the instance, whatever becomes of the effect.
+            # From here on, no older checkpoint may move the instance, whatever the outcome of the effect.
             unit.set(head_checkpoint=self._execution.scope.root_checkpoint)
         ready.entry = self._execution.outcomes.enter(unit, ready, proposal, LedgerStatus.STARTED, None)
         ready.epoch = unit.instance.lease_epoch
@@ -244,10 +244,10 @@ class Outside:
     # The lease
 
     def _own(self, connection: Connection, ready: Admitted) -> Unit:
-        """The instance, provided that nobody took the command over since it was announced.
+        """The instance, if this process still owns the announced command.
 
         Raises:
-            LeaseLost: Somebody did, or it was resolved.
+            LeaseLost: Another owner took it over, or it was resolved.
         """
         unit = self._execution.unit(connection)
         if unit.instance.lease_epoch != ready.epoch:

@@ -1,6 +1,6 @@
-"""Carrying out a read: on a connection that cannot write, and recorded afterwards.
+"""Executes reads on a read-only connection, and records them afterwards.
 
-A read that moves the workflow (identifying a customer does) makes its transition only if nothing moved while it was reading.
+A read that moves the workflow (such as identifying a customer) makes its transition only if the instance did not move meanwhile.
 """
 
 from dataclasses import replace
@@ -33,14 +33,14 @@ from .shared import Execution, of_somebody_else
 
 
 class Reads:
-    """Carries out reads on one instance."""
+    """Executes reads on one instance."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
         self._engine = execution.engine
 
     def carry_out(self, proposal: Proposal) -> Steps[Outcome]:
-        """Judge the read, run it, and record what it answered."""
+        """Judge the read, run it, and record its answer."""
         done: Outcome
         ready = yield InStore(lambda connection: self._look(connection, proposal), write=False)
         if isinstance(ready, Denial):
@@ -56,7 +56,7 @@ class Reads:
                 raise
             except (
                 StoreError
-            ) as error:  # a statement of the read's own; one that tries to write does no better the next time
+            ) as error:  # an error of the read's own statement; retrying a write on a read-only connection is useless
                 failure, pause = error, None
             except Exception as error:
                 failure, pause = error, (None if isinstance(error, Refused) else backoff.after(error))
@@ -70,7 +70,7 @@ class Reads:
             ready = self._once_more(ready, proposal, failure)
 
     def _once_more(self, ready: Admitted, proposal: Proposal, problem: Exception) -> Admitted:
-        """The next attempt. A read leaves nothing behind, so nothing is written about the attempts before the last one."""
+        """The next attempt. A read has no effects, so only the last attempt is recorded."""
         logger.warning(
             "attempt %d of %s in %s failed, and is made again",
             ready.context.attempt,

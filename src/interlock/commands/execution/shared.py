@@ -1,4 +1,4 @@
-"""What the three ways of carrying out a proposal share: the instance, the ledger, the gate's verdict, and the tool's context.
+"""The common base of the three kinds of execution: the instance, the ledger, the gate's verdict, and the tool's context.
 
 `transactional`, `outside` and `reads` build on this; `commands` chooses between them.
 """
@@ -41,14 +41,14 @@ T = TypeVar("T")
 
 
 class Execution:
-    """Carries out one proposal on one instance: what all three ways share.
+    """Executes one proposal on one instance; the common base of all three kinds.
 
     Args:
         engine: The workflow and its store.
-        scope: Where, and on whose behalf.
-        node: The execution node that the graph came to; None for a command that comes from outside the graph.
-        head: The last command's checkpoint as the graph remembers it.
-        revision: The revision that the caller saw, when the command is to run on no other.
+        scope: The instance and the principal.
+        node: The execution node of the graph; None for a command from outside the graph.
+        head: The last command's checkpoint that the graph has stored.
+        revision: The required revision, if any.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Execution:
         return self.outcomes.deny(unit, proposal, denial)
 
     def begin(self, connection: Connection, proposal: Proposal, sessions: Sessions) -> Admitted | Outcome | Broken:
-        """Look at what the ledger has, judge, and make an attempt ready; or answer.
+        """Check the ledger, judge, and prepare an attempt; or answer.
 
         Returns:
-            The attempt; or the stored result, or the denial; or what a person has to resolve.
+            The attempt; or the stored result; or the denial; or the interrupted attempt that a person has to resolve.
         """
         unit, entry, approval = self.unit_for(connection, proposal)
         if (forged := self.forged(unit, proposal)) is not None:
@@ -116,17 +116,17 @@ class Execution:
         return dry_run(self.outcomes, unit, ready, proposal, preview)
 
     def unit(self, connection: Connection) -> Unit:
-        """The instance, in a write transaction, brought to this definition of the workflow.
+        """The instance, in a write transaction, migrated to this definition of the workflow.
 
         Raises:
-            RunError: It is not there, belongs to another tenant, or cannot continue under this definition.
+            RunError: It does not exist, belongs to another tenant, or cannot continue under this definition.
         """
         return self._ours(self.engine.store.unit(connection, self.scope.workflow_id))
 
     def unit_for(
         self, connection: Connection, proposal: Proposal
     ) -> tuple[Unit, LedgerEntry | None, ApprovalRequest | None]:
-        """The instance, as `unit` gives it, with what is in the ledger under a proposal's key, and its approval."""
+        """As `unit`, with the ledger entry and the approval of a proposal's key."""
         unit, entry, approval = self.engine.store.unit_for(connection, self.scope.workflow_id, proposal.key)
         return self._ours(unit), entry, approval
 
@@ -137,7 +137,7 @@ class Execution:
         return unit
 
     def looked_at(self, connection: Connection) -> Unit:
-        """The instance, as `unit` gives it, for a transaction that only looks."""
+        """As `unit`, for a read-only transaction."""
         instance = instance_rows.load(connection, self.scope.workflow_id)
         instance = self.engine.owned(instance, self.scope.principal, self.scope.workflow_id)
         unit = Unit(connection, instance, self.engine.store.now(connection), writes=False)
@@ -145,7 +145,7 @@ class Execution:
         return unit
 
     def forged(self, unit: Unit, proposal: Proposal) -> Denial | None:
-        """The denial of a proposal that was read from plain data and is not as it was made on this instance."""
+        """The denial of a proposal from plain data whose signature by this instance is missing or invalid."""
         instance = unit.instance
         if not proposal.is_claim or instance.seal.fits(
             proposal.mark, PROPOSAL, instance.workflow_id, proposal.signed()
@@ -154,11 +154,11 @@ class Execution:
         return not_proposed(proposal, instance.workflow_id)
 
     def as_tried(self, proposal: Proposal) -> Proposal:
-        """A forged proposal as it is recorded: of whoever ran it."""
+        """A forged proposal for its record, with the principal of the run as requester."""
         return replace(proposal, requester=self.scope.principal, is_claim=False)
 
     def judge_now(self, unit: Unit, proposal: Proposal) -> Verdict:
-        """The gate's verdict on a proposal as things are in this transaction.
+        """The gate's verdict on a proposal in this transaction.
 
         Raises:
             DeniedError: The denial has to be recorded in its own transaction.
@@ -167,7 +167,7 @@ class Execution:
         return verdict_on(self, unit, proposal) if forged is None else forged
 
     def preview(self, unit: Unit, admission: Admission, proposal: Proposal) -> JSON | Denial:
-        """What the tool shows an approver of the call, computed from how things are in this transaction; or why it shows nothing.
+        """The preview of the call for an approver, computed in this transaction; or the reason why there is none.
 
         Raises:
             DeniedError: As for `judge_now`.
@@ -175,13 +175,13 @@ class Execution:
         return preview_of(self, unit, admission, proposal)
 
     def recording(self, proposal: Proposal, steps: Steps[T]) -> Steps[T | Outcome | Broken]:
-        """Take steps, and record the denial of the proposal where one comes out of a transaction that could not keep it.
+        """Run steps; record a denial that an unusable transaction could not record.
 
-        Where the answer to a COMMIT was lost, what became of the proposal is looked up.
+        After a lost answer to a COMMIT, the outcome of the proposal is looked up.
 
         Raises:
-            CommitUnknown: It could not be looked up.
-            StoreUnavailable: It was looked up, and nothing of it was kept.
+            CommitUnknown: The lookup failed.
+            StoreUnavailable: The transaction was rolled back.
         """
         try:
             return (yield from steps)
@@ -195,7 +195,7 @@ class Execution:
     def context(
         self, unit: Unit, contract: ToolContract, proposal: Proposal, attempt: int, sessions: Sessions
     ) -> ToolContext:
-        """What the tool is given beside its arguments."""
+        """The context of the tool."""
         instance = unit.instance
         inside = contract.effect in {None, Effect.TRANSACTIONAL}
         return ToolContext(
@@ -217,7 +217,7 @@ class Execution:
         )
 
     def check_line(self, unit: Unit) -> None:
-        """Refuse to continue from before the last command.
+        """Refuse to continue from a checkpoint before the last command.
 
         Raises:
             StaleCheckpoint: This run's checkpoint is older than the last command, or of another thread.
@@ -226,11 +226,11 @@ class Execution:
             raise stale(unit.instance.workflow_id, unit.instance.state, unit.instance.revision)
 
     def check_idle(self, unit: Unit, proposal: Proposal) -> None:
-        """Let nothing else move the instance while an effect outside the database is in progress.
+        """Refuse other commands while an effect outside the database is in progress.
 
         Raises:
-            InProgress: One is.
-            OutcomeUnknown: One broke off, and waits to be resumed or resolved.
+            InProgress: An effect is in progress.
+            OutcomeUnknown: An effect was interrupted, and has to be resumed or resolved.
         """
         running = unit.instance.running_key
         if running is None or running == proposal.key:
@@ -244,13 +244,13 @@ class Execution:
         self.check_revision(unit, proposal)
 
     def check_revision(self, unit: Unit, proposal: Proposal) -> None:
-        """Refuse a call that was meant for another revision than the instance is at.
+        """Refuse a call for another revision of the instance.
 
         Raises:
-            RevisionConflict: It was; the error says the state of the instance.
+            RevisionConflict: The revision differs; the error has the current state.
         """
         instance = unit.instance
-        # Bringing the instance to this definition, in this very transaction, is no move that the caller could have known of.
+        # Migrating the instance to this definition in this transaction is not a change that the caller could know.
         if self.revision is None or self.revision in {instance.revision, unit.revision_read}:
             return
         allowed = self.engine.offered_for(unit, proposal.requester)
@@ -267,8 +267,8 @@ class Execution:
         )
 
     def replayed(self, unit: Unit, entry: LedgerEntry | None) -> Outcome:
-        """The stored result of a command that was carried out before under the same key."""
-        # What was carried out on another line of history must not resume this one as if it had followed it.
+        """The stored result of a command that was executed earlier under the same key."""
+        # A result from another line of history must not resume this one as if this one followed it.
         head = unit.instance.head_checkpoint if same_line(self.scope, unit.instance, self.head) else None
         return Outcome({**(_there(entry).result or {}), "replayed": True}, unit.instance, replayed=True, head=head)
 
@@ -281,7 +281,7 @@ class Execution:
         approval: ApprovalRequest | None,
         sessions: Sessions,
     ) -> Admitted | Broken:
-        """Take over an interrupted attempt: try it again where that is safe, else let a person resolve it."""
+        """Take over an interrupted attempt: retry it if that is safe, else let a person resolve it."""
         self.check_line(unit)
         contract = self.engine.definition.contracts[proposal.tool]
         if contract.effect is not Effect.IDEMPOTENT or entry.tool_version != contract.version:
@@ -298,7 +298,7 @@ class Execution:
             return self.outcomes.unknown(
                 unit, entry, proposal.requester, "the attempt was interrupted, and the tool has no edge here any more"
             )
-        # It was admitted before it began, and nothing moved since. Asking the gate again could say no to what may have happened.
+        # It was admitted, and nothing has moved since. The gate could now deny an effect that may already have happened.
         bound = contract.bind_again(proposal.arguments, entry.arguments)
         if not contract.remembers(bound):
             return self.outcomes.unknown(
@@ -326,7 +326,7 @@ class Execution:
 
 
 def of_somebody_else(proposal: Proposal, entry: LedgerEntry | None, approval: ApprovalRequest | None) -> Denial | None:
-    """The denial of a call under the key of somebody else's: neither their approval nor their result is for it."""
+    """The denial of a call under the key of another principal, whose approval and result it must not get."""
     who = (proposal.requester.tenant, proposal.requester.id)
     if approval is not None and (approval.requester.tenant, approval.requester.id) != who:
         return Denial(
@@ -341,7 +341,7 @@ def of_somebody_else(proposal: Proposal, entry: LedgerEntry | None, approval: Ap
 
 
 def stale(workflow_id: str, state: str, revision: int) -> StaleCheckpoint:
-    """The error for continuing from before the last command."""
+    """The error for continuing from a checkpoint before the last command."""
     return StaleCheckpoint(
         f"This run continues from a checkpoint that is older than the last command of the workflow {workflow_id}, which is in "
         f"{state!r} at revision {revision}. Nothing was done. Continue from where the workflow is, with the config that "

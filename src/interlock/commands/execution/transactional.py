@@ -1,4 +1,4 @@
-"""Carrying out a transactional command: gate, ledger, body, transition, audit and events in one transaction."""
+"""Executes transactional commands: gate, ledger, body, transition, audit and events in one transaction."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ from .shared import Execution
 
 
 class Transactional:
-    """Carries out transactional commands on one instance."""
+    """Executes transactional commands on one instance."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
 
     def carry_out(self, contract: ToolContract, proposal: Proposal) -> Steps[Outcome | Broken]:
-        """Judge the proposal, run the tool's body and record what came of it, in one transaction."""
+        """Judge the proposal, run the tool's body and record the outcome, in one transaction."""
         done: Outcome | Broken = yield Transact(
             contract,
             lambda connection, sessions: self._execution.begin(connection, proposal, sessions),
@@ -38,7 +38,7 @@ class Transactional:
         return self._execution.outcomes.transition(ready.unit, ready, proposal, output)
 
     def _failed(self, connection: Connection, attempt: Attempt, proposal: Proposal, error: Exception) -> Outcome:
-        # A tool that asks a person in mid-transaction is refused: when it was answered, all that it did outside would be done again.
+        # A tool that interrupts the graph inside the transaction is refused: after the answer, its outside effects would be repeated.
         if isinstance(error, (GraphBubbleUp, ConflictError, StoreError)) and not isinstance(error, GraphInterrupt):
             raise error
         unit, entry, _ = self._execution.unit_for(connection, proposal)
@@ -49,7 +49,7 @@ class Transactional:
         ):
             return self._execution.replayed(
                 unit, entry
-            )  # everything was rolled back, and somebody else came in between
+            )  # everything was rolled back, because another transaction came first
         if not isinstance(error, Refused):
             logger.error(
                 "the tool %s failed in %s; if it means to say no, with a reason for the model, it raises interlock.Refused(reason)",

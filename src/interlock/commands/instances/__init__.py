@@ -1,4 +1,4 @@
-"""An instance as a whole: how it begins, which line of history it is on, and how a new version of its workflow takes it over.
+"""Whole instances: their start, their line of history, and their migration to a new version of the workflow.
 
 Open `starting.py` first.
 """

@@ -1,4 +1,4 @@
-"""The deadline at which an instance is cancelled by itself, written down as it begins."""
+"""Stores the deadline of an instance's automatic cancel at its start."""
 
 from ...checkpointing.store import Unit
 from ...checkpointing.store.settled import cancellations
@@ -10,10 +10,10 @@ from ..running.engine import Engine
 
 
 def keep_deadline(engine: Engine, unit: Unit) -> None:
-    """Write down when an instance that begins is cancelled by itself, where its workflow says so.
+    """Store the deadline of a new instance's automatic cancel, if its workflow has one.
 
     Raises:
-        RunError: The function that gives the deadline raised, or gave none that can be kept.
+        RunError: The function of the deadline raised, or returned an invalid one.
     """
     cancelling = engine.definition.cancelling
     if cancelling is None or cancelling.rule.after is None:

@@ -1,7 +1,7 @@
-"""Whether a step lies on the line of history on which the workflow's last command ran: the guard against time travel.
+"""Checks whether a step descends from the workflow's last command, which detects time travel.
 
-The row keeps the outermost checkpoint of its last command. Time travel to before it, and a copy of an older thread, do not have
-it among their ancestors; everything after it does. Comparing revisions would miss a thread whose channels are still empty.
+The row has the outermost checkpoint of its last command. Later steps have it among their ancestors; time travel to an earlier
+checkpoint, and a copy of an older thread, do not. Comparing revisions would miss a thread whose channels are still empty.
 """
 
 import threading
@@ -15,7 +15,7 @@ from ..running.checkpoint_lookup import Saved, looking_at
 from ..running.scope import Scope
 
 _SKEW = 24 * 3600 * 10_000_000
-"""How far the clocks of two machines may be apart, in the 100 ns of a checkpoint's id."""
+"""The maximum difference of the clocks of two machines, in the 100 ns units of a checkpoint's id."""
 
 Parent = Callable[[str], str | None]
 """The parent of a checkpoint of the outermost graph; None at the root, and where it was deleted."""

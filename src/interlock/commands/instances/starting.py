@@ -1,4 +1,4 @@
-"""How a workflow instance begins."""
+"""Starts workflow instances."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,16 +25,16 @@ from .versions import keep, proved
 def ensure_instance(
     engine: Engine, connection: Connection, scope: Scope, requester: Principal, given: Mapping[str, Any] | None
 ) -> Instance:
-    """Make the instance of a scope, in a write transaction; or find the one that somebody else has just made.
+    """Create the instance of a scope, in a write transaction; or find the one that another transaction has just created.
 
     Args:
-        requester: Who starts it; it serves them, unless the scope says whom.
+        requester: The principal who starts it; it serves them, unless the scope names another person.
         given: Its data, if any.
 
     Raises:
         InvalidInput: The data does not fit the workflow's model.
     """
-    # Looked for again inside the transaction: of two that start at once, one makes it and the other one finds it.
+    # Look again inside the transaction: of two concurrent starts, one creates the instance and the other finds it.
     existing = instance_rows.load(connection, scope.workflow_id, lock=True)
     if existing is not None:
         return existing
@@ -77,7 +77,7 @@ def ensure_instance(
 
 
 def served_by_default(requester: Principal) -> str | None:
-    """Whom an instance serves that this principal begins: themselves, and nobody in particular where they are not known."""
+    """The default person served by an instance of this principal: the principal, or None for an anonymous one."""
     return requester.id if requester.is_known else None
 
 
@@ -94,12 +94,12 @@ def blank_instance(
     served: str | None,
     now: int,
 ) -> Instance:
-    """The row of an instance to which nothing has happened yet.
+    """The row of a new instance.
 
     Args:
         state: Its state.
-        data: Its data, as its model has it.
-        namespace: The checkpoint namespace of its graph, where that is embedded.
+        data: Its data, as an object of its model.
+        namespace: The checkpoint namespace of its graph, if that is embedded.
         served: The id of the person whom it serves.
         now: Microseconds since 1970 UTC, by the database's clock.
     """
@@ -135,7 +135,7 @@ def blank_instance(
 
 
 def initial_data(engine: Engine, given: Mapping[str, Any] | None) -> JsonObject:
-    """The data of a new instance, as its model has it.
+    """The data of a new instance, as an object of its model.
 
     Raises:
         InvalidInput: It does not fit the model, or the workflow has no data.

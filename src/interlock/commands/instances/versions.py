@@ -1,7 +1,7 @@
-"""Instances that were begun under another definition of their workflow: whether they continue under this one, and how.
+"""Migrates instances of another definition of their workflow to this one, if possible.
 
-A definition is known by its version and a fingerprint of its states and edges, which are in every instance's row. What the
-states and edges of earlier ones were is kept beside, so that this release can tell what it changed.
+A definition is identified by its version and a fingerprint of its states and edges, which every instance's row has. The states and
+edges of earlier definitions are stored too, so that this release can find its changes.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from ...tools.principal import Principal
 
 
 def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:
-    """Bring an instance under this definition, when it was run under another one. Written with the unit's next `flush`.
+    """Migrate an instance to this definition, if it ran under another one. Written by the unit's next `flush`.
 
     Raises:
-        UnknownState: Its state is not in this definition, and no mapping says what it is called now.
-        DefinitionChanged: A newer definition has moved it on, or the edges out of its state are not what they were.
+        UnknownState: Its state is not in this definition, and no mapping renames it.
+        DefinitionChanged: A newer definition has moved it, or the edges out of its state have changed incompatibly.
     """
     instance = unit.instance
     if instance.definition == definition.fingerprint or instance.workflow != definition.name:
@@ -74,13 +74,13 @@ def adopt(definition: Definition, unit: Unit, principal: Principal) -> None:
 def why_stranded(
     connection: Connection, definition: Definition, *, version: int, fingerprint: str, state: str, is_held: bool
 ) -> str | None:
-    """Why `adopt` would refuse an instance of this workflow, in a few words; None where it would not.
+    """Why `adopt` would refuse an instance of this workflow, in a few words, or None.
 
     Args:
         connection: A transaction.
-        definition: The definition that it would come under.
-        version: Of the definition that the instance was moved on by.
-        fingerprint: Of the same.
+        definition: The target definition.
+        version: The version of the definition that moved the instance last.
+        fingerprint: The fingerprint of that definition.
         state: The state of the instance.
         is_held: Whether an effect of it is in progress outside the database, or of unknown outcome.
     """
@@ -98,7 +98,7 @@ def why_stranded(
 
 
 def keep(definition: Definition, unit: Unit) -> None:
-    """Write this definition down where an instance is made under it."""
+    """Store this definition when an instance is created under it."""
     definition_rows.keep(
         unit.connection,
         definition.name,
@@ -110,7 +110,7 @@ def keep(definition: Definition, unit: Unit) -> None:
 
 
 def proved(definition: Definition) -> JsonObject:
-    """The claims that were proved of this definition, for the record of an instance that comes under it; nothing where none was."""
+    """The claims proved of this definition, for the record of an instance that migrates to it; empty if there are none."""
     return {"claims": [*definition.claims]} if definition.claims else {}
 
 
@@ -123,7 +123,7 @@ def shape_of(definition: Definition) -> JsonObject:
 
 
 def _incompatible(before: Mapping[str, Any], definition: Definition, state: str) -> str | None:
-    """What of a state can no longer be relied on; more edges than there were do no harm."""
+    """The incompatible changes of a state; additional edges are compatible."""
     was_final = before["states"].get(state) == "final"
     if was_final != definition.state(state).is_final:
         return "it was final and is not" if was_final else "it was not final and is"

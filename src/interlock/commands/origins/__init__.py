@@ -1,4 +1,4 @@
-"""Keeping the sources of trusted values, and finding them again: only in workflows with a policy that traces arguments.
+"""Stores and finds the sources of trusted values; only in workflows with a policy that traces arguments.
 
 Open `capturing.py`.
 """

@@ -1,4 +1,4 @@
-"""Keeping what a person said and what a tool returned, as keyed hashes, in the transaction of the turn, read or command."""
+"""Stores a person's messages and tools' outputs as keyed hashes, in the transaction of the turn, read or command."""
 
 import base64
 import hashlib
@@ -31,9 +31,9 @@ from ..execution.attempts import Admitted
 from ..running.engine import Engine
 
 MOST_SOURCES = 500
-"""How many sources of one instance are kept; values of later ones are asked about."""
+"""The maximum number of stored sources per instance; values of later ones are untrusted."""
 LONGEST = 1_000_000
-"""How many characters one source may take; the values of a longer one are asked about."""
+"""The maximum length of a source, in characters; the values of a longer one are untrusted."""
 
 
 def traces(definition: Definition) -> bool:
@@ -43,23 +43,23 @@ def traces(definition: Definition) -> bool:
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of one instance, as they are in this transaction."""
+    """The sources of one instance in this transaction."""
 
     connection: Connection
     instance: Instance
 
     @cached_property
     def marks(self) -> dict[str, int]:
-        """The ids of all sources of the instance, oldest first, each with when it was kept."""
+        """The ids of all sources of the instance, oldest first, each with its time."""
         return source_rows.marks(self.connection, self.instance.workflow_id)
 
     @cached_property
     def salt(self) -> str:
-        """The key of the instance's hashes: that of the source which came first."""
+        """The key of the instance's hashes: that of its first source."""
         return self._known.salt if self.marks else source_rows.new_salt()
 
     def index(self) -> Index:
-        """What values are looked for in: the sources of the instance's key and tenant, and of nobody but the person served."""
+        """The index of trusted values: only sources with the first source's key, of this tenant, and from the person served."""
         return self._known.index if self.marks else Index((), hashed_with(source_rows.new_salt()))
 
     @cached_property
@@ -74,19 +74,19 @@ class Sources:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of one instance's sources."""
+    """The cached index of one instance's sources."""
 
     ids: frozenset[str]
-    """The sources that were read."""
+    """The sources in the index."""
     salt: str
     index: Index
 
 
 class _Remembered:
-    """Indexes of the instances that were worked on last, so that a source is read once and not at each call.
+    """A cache of the indexes of recent instances, so that each source is read only once.
 
-    A source never changes, and its id is never used again. One that was read in a transaction that was rolled back, or that was erased,
-    is missing among those that are there, and then the index is built again.
+    Sources never change, and ids are never reused. A source that was rolled back or erased is missing from the current ids, and then
+    the index is rebuilt.
     """
 
     def __init__(self) -> None:
@@ -99,12 +99,12 @@ class _Remembered:
         marks: Mapping[str, int],
         read: Callable[[Mapping[str, int]], Sequence[Source]],
     ) -> _Known:
-        """What is known of an instance's sources, with those that were added since.
+        """The index of an instance's sources, extended by new ones.
 
         Args:
             key: The instance, its tenant and the person served.
-            marks: The sources that are there, by their ids, each with when it was kept.
-            read: Gives some of them, oldest first.
+            marks: The ids of the current sources, each with its time.
+            read: Reads some of them, oldest first.
         """
         with self._lock:
             known = self._known.pop(key, None)
@@ -127,14 +127,14 @@ class _Remembered:
         known.index.add((Held.from_json(json.loads(one.held)) for one in counted), [_named(one) for one in counted])
         known = replace(known, ids=frozenset(marks))
         with self._lock:
-            # A transaction that asks meanwhile builds an index of its own. An index in use may grow: a trusted value stays one.
+            # A transaction that asks meanwhile builds its own index. An index in use may grow, because a trusted value stays trusted.
             self._known[key] = known
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return known
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Clear the cache."""
         with self._lock:
             self._known.clear()
 
@@ -148,12 +148,12 @@ _remembered = _Remembered()
 
 
 def forget() -> None:
-    """Forget the indexes that this process remembers; another process starts without them."""
+    """Clear this process's cache of indexes, as in a new process."""
     _remembered.clear()
 
 
 def hashed_with(salt: str) -> Hashed:
-    """The keyed hash of an instance's sources: HMAC-SHA256, of full width."""
+    """The keyed hash of an instance's sources: HMAC-SHA256, not truncated."""
     key = hmac.new(bytes.fromhex(salt), digestmod=hashlib.sha256)
 
     def hashed(text: str) -> str:
@@ -165,23 +165,23 @@ def hashed_with(salt: str) -> Hashed:
 
 
 def texts_of(messages: Iterable[BaseMessage]) -> list[str]:
-    """What a person says in the messages of an input."""
+    """The texts of a person in the messages of an input."""
     return [message.text for message in messages if isinstance(message, HumanMessage) and message.text.strip()]
 
 
 def keep_words(
     engine: Engine, connection: Connection, workflow_id: str, principal: Principal, texts: Sequence[str]
 ) -> None:
-    """Keep what a person says in a turn, when it begins, in a write transaction.
+    """Store the texts of a person at the start of a turn, in a write transaction.
 
-    It counts only when the instance serves this principal, which need not have begun yet.
+    They count only if the instance, which may not exist yet, serves this principal.
 
     Args:
         engine: The workflow.
-        connection: Where.
+        connection: The connection.
         workflow_id: The instance.
-        principal: Whose turn it is.
-        texts: What they say.
+        principal: The principal of the turn.
+        texts: Their texts.
     """
     if not texts or not is_kept(engine.definition, principal):
         return
@@ -203,18 +203,18 @@ def keep_words(
 
 
 def is_kept(definition: Definition, principal: Principal) -> bool:
-    """Whether what somebody says is kept: in a workflow that traces arguments, of somebody who is known."""
+    """Whether a principal's texts are stored: the workflow traces arguments, and the principal is not anonymous."""
     return traces(definition) and principal.is_known
 
 
 def copy_sources(connection: Connection, definition: Definition, workflow_id: str, copy: str) -> None:
-    """Keep the sources of an instance for a fork of it as well, which serves the same person.
+    """Copy the sources of an instance to a fork that serves the same person.
 
     Args:
         connection: In a write transaction.
         definition: The workflow.
         workflow_id: The instance.
-        copy: The instance that begins as a copy of it.
+        copy: The fork.
     """
     heads = source_rows.heads(connection, workflow_id) if traces(definition) else []
     for source in source_rows.whole(connection, workflow_id, heads):
@@ -222,13 +222,13 @@ def copy_sources(connection: Connection, definition: Definition, workflow_id: st
 
 
 def keep_output(unit: Unit, definition: Definition, ready: Admitted, output: JSON) -> None:
-    """Keep the trusted values of what a tool returned, in the transaction that records it.
+    """Store the trusted values of a tool's output, in the transaction that records it.
 
     Args:
         unit: The instance.
         definition: The workflow.
         ready: The attempt.
-        output: What it returned, as on the wire.
+        output: The output in wire form.
     """
     contract = ready.contract
     if not traces(definition):
@@ -264,7 +264,7 @@ def keep_output(unit: Unit, definition: Definition, ready: Admitted, output: JSO
         held=text,
         kept_at=unit.now,
     )
-    if source.source_id not in sources.marks:  # the same that was read before is kept once
+    if source.source_id not in sources.marks:  # an identical earlier output is stored only once
         _keep(unit.connection, source, len(sources.marks))
 
 
@@ -279,7 +279,7 @@ _fields: WeakKeyDictionary[ToolContract, Fields] = WeakKeyDictionary()
 
 
 def _joined(parts: Sequence[Held], hashed: Hashed) -> Held:
-    """Several messages of one turn, with something between them that no value matches."""
+    """Join the messages of one turn with a separator that no value matches."""
     between = Word(*[hashed("between")] * 3)
     said = [word for part in parts for word in (*part.said, between)]
     return Held(tuple(said), frozenset().union(*(part.numbers for part in parts)))

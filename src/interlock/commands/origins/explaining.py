@@ -1,7 +1,7 @@
-"""What an approver is shown of where the values of a call come from: each argument's origin, the source in words, and a short excerpt of it.
+"""Shows an approver the origins of a call's values: each argument's origin, its source in words, and a short excerpt.
 
-A source is kept as hashes. The excerpt is read, when somebody is asked, from the record of what the tool returned, in which sensitive fields are
-masked. It stands with the request, as the preview does, and goes with it when the instance is erased.
+Sources are stored as hashes. So the excerpt comes from the record of the tool's output at the time of the request, with sensitive
+fields masked. It is stored with the request, like the preview, and erased with it.
 """
 
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ from ...tools.events import moment_of, timestamp
 from .capturing import Sources
 
 MOST_SHOWN = 40
-"""How many arguments' origins are shown of one call; those that are not accepted come first."""
+"""The maximum number of shown origins per call; refused ones come first."""
 LOOKED_THROUGH = 100
-"""In how many records of what tools returned, the newest first, a value is looked for that no trusted source has."""
+"""The maximum number of output records, newest first, that are searched for a value without a trusted source."""
 _ANSWERS = (AuditKind.READ, AuditKind.TRANSITION)
 
 
@@ -36,14 +36,14 @@ def origins_shown(
     before: Mapping[str, Any] | None = None,
     editor: str = "",
 ) -> JsonObject:
-    """What is shown of a request beside the rest: `sources`; nothing in a workflow that traces no arguments.
+    """The `sources` of a request for approvers; empty in a workflow without tracing of arguments.
 
     Args:
         definition: The workflow.
-        unit: The instance, in the transaction that asks.
-        admission: The call as the gate let it through.
-        before: The arguments as they were proposed, where somebody edited them.
-        editor: Who edited them.
+        unit: The instance, in the transaction of the request.
+        admission: The admitted call.
+        before: The proposed arguments, if somebody edited them.
+        editor: The editor.
     """
     policies = [policy for policy in definition.policies if isinstance(policy, TrustedOrigins)]
     if not policies:
@@ -70,13 +70,13 @@ def origins_shown(
 
 @dataclass(frozen=True)
 class _Looking:
-    """Looks through the records of one instance."""
+    """Searches the records of one instance."""
 
     unit: Unit
     wanted: tuple[Traced, ...]
 
     def told(self, one: Traced, *, accepted: bool) -> JsonObject:
-        """One argument, as it is shown."""
+        """Describe one argument."""
         record, place = self._place(one)
         told: JsonObject = {
             "argument": one.label,
@@ -118,7 +118,7 @@ class _Looking:
 
 
 def _text_of(one: Traced) -> str | None:
-    """A value as the records have it; None where nothing is looked for, or what is would be found everywhere."""
+    """The recorded text of a value; None if there is nothing to search, or the text is too common."""
     if one.origin in {Origin.USER, Origin.APP}:
         return None
     text = canonical_json(one.value)

@@ -1,8 +1,7 @@
-"""What anyone who runs a graph said in this run: read off the input that the run began with, and not off any state.
+"""Reads the messages of the person who runs a graph from the input of the run, and not from any state.
 
-An agent with the middleware and a graph inside another one have no door of their own where a turn begins. The messages in their state
-may be a summary that a model wrote, or what somebody put there before. LangGraph keeps the input of a run in the checkpoint that it
-makes of it, which no later step changes.
+An agent with the middleware and an embedded graph have no entry point of their own for a turn. The messages in their state may be a
+model's summary, or somebody's earlier messages. LangGraph stores the input of a run in a checkpoint that no later step changes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,20 +15,20 @@ from ..running.checkpoint_lookup import Saved, looking_at
 from ..running.scope import CHECKPOINT_MAP, RESUMING, THREAD_ID
 
 INTERRUPT = "__interrupt__"
-"""Under which LangGraph notes what versions the channels had when a run was continued with."""
+"""LangGraph's key for the channel versions at the resume of a run."""
 MOST_STEPS = 50
-"""How many steps of the outermost graph are gone back to its input; what was said longer ago is not known."""
+"""The maximum number of steps from the outermost graph back to its input; an earlier input is unknown."""
 _PEOPLE = frozenset({"user", "human"})
 
 
 def said_in_this_run(saver: Saved | None, configurable: Mapping[str, Any]) -> list[str]:
-    """The messages of the user in the input of the outermost run, which anyone who runs it gave.
+    """The user's messages in the input of the outermost run, by the principal of the run.
 
-    Nothing is known of a run that continues after an interrupt, for somebody else may have begun it, nor without a checkpointer.
+    Empty for a run that resumes after an interrupt, because another person may have started it, and without a checkpointer.
 
     Args:
         saver: The run's checkpointer.
-        configurable: Where a graph inside the run, or a node of it, runs.
+        configurable: The `configurable` of a graph or node inside the run.
     """
     thread, checkpoint = configurable.get(THREAD_ID), (configurable.get(CHECKPOINT_MAP) or {}).get("")
     if saver is None or thread is None or checkpoint is None or configurable.get(RESUMING):
@@ -39,13 +38,13 @@ def said_in_this_run(saver: Saved | None, configurable: Mapping[str, Any]) -> li
         saved = saver.get_tuple(looking_at(str(thread), "", checkpoint))
         source = None if saved is None else saved.metadata.get("source")
         if saved is None or source not in {"loop", "input"}:
-            return []  # somebody changed the state in between, and what is further up may be another person's
+            return []  # the state was changed in between, and earlier inputs may be another person's
         if step == 0:
             resumed_at = saved.checkpoint["versions_seen"].get(INTERRUPT, {}).get(START)
         if source == "input":
             given_at: Any = saved.checkpoint["channel_versions"].get(START)
             if given_at is None or (resumed_at is not None and resumed_at >= given_at):
-                return []  # the run was continued with since
+                return []  # the run was resumed since
             return [*_texts(saved.checkpoint["channel_values"].get(START))]
         checkpoint = (saved.parent_config or {}).get("configurable", {}).get("checkpoint_id")
         if checkpoint is None:
@@ -64,7 +63,7 @@ def _texts(given: Any) -> Iterator[str]:
 
 
 def _of_a_person(one: Any) -> str:
-    """The text of a message of the user, in each form that LangChain takes; nothing for anything else, such as a plain text."""
+    """The text of a user's message, in each form that LangChain accepts; empty for anything else, such as a plain string."""
     if isinstance(one, HumanMessage):
         return str(one.text)
     if _is_pair(one) or (isinstance(one, Mapping) and {one.get("role"), one.get("type")} & _PEOPLE):

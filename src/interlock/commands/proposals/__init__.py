@@ -1,4 +1,4 @@
-"""Proposals from outside the graph, by any program, model or person: started, proposed, looked up, withdrawn, and carried out when granted.
+"""Proposals from outside the graph, by any program, model or person: start, propose, look up, withdraw, and execute when granted.
 
 Open `proposing.py` first.
 """

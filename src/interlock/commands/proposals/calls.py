@@ -1,4 +1,4 @@
-"""One call from outside the graph: whose it is, under which key it is made, and whether it is the call that was made before."""
+"""One call from outside the graph: its principal, its idempotency key, and the comparison with an earlier call of this key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,17 +19,16 @@ from ...tools.trace_reference import current_trace
 
 @dataclass(frozen=True)
 class Call:
-    """A call as it was made.
+    """A call.
 
     Attributes:
         workflow_id: The instance.
-        tool: Its canonical name, or the name that models call it by.
-        arguments: As on the wire; not yet checked.
-        principal: Who makes it.
+        tool: Its canonical name, or its wire name.
+        arguments: In wire form; not yet validated.
+        principal: The caller.
         key: The caller's own idempotency key.
-        revision: The revision that the caller decided by.
-        asks: Whether a person's decision is asked for where one is needed. Otherwise such a call is denied, and a command needs neither
-            key nor revision.
+        revision: The revision on which the caller's decision is based.
+        asks: Whether a required decision is requested. Otherwise such a call is denied, and a command needs neither key nor revision.
     """
 
     workflow_id: str
@@ -41,12 +40,12 @@ class Call:
     asks: bool = True
 
     def contract(self, definition: Definition) -> ToolContract | None:
-        """The tool's contract; None where the workflow has no such tool."""
+        """The tool's contract; None if the workflow has no such tool."""
         found = definition.contracts.get(self.tool)
         return found or definition.contracts.get(definition.wire_names.to_canonical(self.tool) or "")
 
     def idempotency_key(self, contract: ToolContract | None) -> str:
-        """The key that the call is made under: the caller's, or one of who calls what at which revision.
+        """The idempotency key: the caller's own, or one derived from caller, call and revision.
 
         Raises:
             InputError: The key cannot be stored, or a command has neither key nor revision.
@@ -57,7 +56,7 @@ class Call:
             try:
                 arguments = to_json(dict(self.arguments))
             except NotJson:
-                return mint("key")  # the gate says what is wrong with them; nothing is kept under the key
+                return mint("key")  # the gate reports their problem; nothing is stored under the key
             tool, by = self.tool if contract is None else contract.name, self.principal
             return derive("key", "door", self.workflow_id, by.tenant, by.id, tool, arguments, self.revision)
         if self.asks and contract is not None and contract.kind is not ToolKind.READ:
@@ -73,7 +72,7 @@ class Call:
         return mint("key")
 
     def proposal(self, instance: Instance, key: str, contract: ToolContract | None) -> Proposal:
-        """The call as the gate judges it."""
+        """The proposal for the gate."""
         return Proposal(
             key=key,
             message_key=mint("msg"),
@@ -89,13 +88,13 @@ class Call:
 
 
 def check_same(approval: ApprovalRequest, proposal: Proposal, contract: ToolContract | None) -> None:
-    """See that a call is the one that a person was asked about under its key.
+    """Check that a call equals the requested one of its key.
 
     Raises:
-        IdempotencyError: It is another tool, or has other arguments.
+        IdempotencyError: Its tool or its arguments differ.
     """
     if approval.tool == proposal.tool and (contract is None or _are_same(approval, proposal, contract)):
-        return  # the gate says what is wrong where there is no such tool any more
+        return  # the gate reports a missing tool
     raise IdempotencyError(
         f"The idempotency key {proposal.key} was used for {approval.tool} with other arguments, which a person was asked about "
         f"({approval.approval_id}). Nothing was done; use a new key for another call.",
@@ -106,9 +105,9 @@ def check_same(approval: ApprovalRequest, proposal: Proposal, contract: ToolCont
 def _are_same(approval: ApprovalRequest, proposal: Proposal, contract: ToolContract) -> bool:
     try:
         bound = contract.bind_again(proposal.arguments, approval.arguments)
-    except Exception:  # whatever is wrong with them: they are not those that were asked about
+    except Exception:  # invalid arguments cannot be the requested ones
         return False
-    # Another release asked: what it called these arguments is in its record, and what runs is judged and compared again.
+    # Another release made the request with another fingerprint; the call is judged and compared again before it runs.
     return approval.tool_version != contract.version or same_json(bound.canonical, approval.arguments)
 
 

@@ -1,7 +1,7 @@
-"""Bounds on the proposals of one principal on one instance from outside the graph, as far as they are on record in its trail.
+"""Rate limits for proposals of one principal on one instance from outside the graph, counted in its audit trail.
 
-Who was denied or refused several times in a row waits before the next proposal is judged, and so does who proposes too often. Both are
-counted over the database's clock, whichever process they came to.
+After several consecutive denials or refusals, or too many proposals, a principal has to wait before the next proposal is judged. Both
+use the database's clock and count across processes.
 """
 
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ _PROPOSED = _REFUSED | {
     AuditKind.APPROVAL.value,
     AuditKind.DRY_RUN.value,
 }
-"""The records that a proposal leaves, one each."""
+"""The kinds of records of which each proposal has one."""
 _MINUTE = 60.0
 _PER_PROPOSAL = 8
-"""How many records of the trail are checked for each proposal that is looked for: others have records between them."""
+"""The number of trail records read per counted proposal, because other records lie in between."""
 
 _last = Prepared(
     sa.select(audit.c.kind, audit.c.recorded_at, audit.c.number)
@@ -59,13 +59,13 @@ class Limit:
 
     reason: str
     seconds: float
-    """For how long, at most."""
+    """The maximum waiting time."""
     after: int
-    """The record of their last proposal that was judged."""
+    """The record of their last judged proposal."""
 
 
 def why_limited(connection: Connection, instance: Instance, by: Principal, limits: Limits, now: int) -> Limit | None:
-    """Why a principal has to wait before another proposal of theirs is judged, or None."""
+    """Why a principal has to wait before the next proposal is judged, or None."""
     most = max(limits.denials, limits.rate or 0)
     if instance.audit_count < min(limits.denials, limits.rate or limits.denials):
         return None
@@ -91,7 +91,7 @@ def why_limited(connection: Connection, instance: Instance, by: Principal, limit
 
 
 def limited(engine: Engine, instance: Instance, by: Principal, limit: Limit) -> Steps[Result]:
-    """Answer a proposal that is not judged; recorded once until the next one is judged."""
+    """Answer a proposal without judging it; recorded once until the next judged one."""
     audit_ref = AuditRef(derive("audit", "limited", instance.workflow_id, by.id, limit.after))
 
     def record(connection: Connection) -> Instance:

@@ -1,4 +1,4 @@
-"""What a tool writes to LangGraph's stream when no graph runs it: `get_stream_writer()` works in its body there, too."""
+"""Makes `get_stream_writer()` work in the body of a tool that no graph runs."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ from langgraph.runtime import Runtime
 from ..running.scope import RUNTIME
 
 written: ContextVar[Callable[[Any], None] | None] = ContextVar("interlock_written", default=None)
-"""Takes what tools write, one piece after another, from whatever thread they run in. Where nobody takes it, it is dropped."""
+"""Receives the chunks that tools write, from any thread. Without a receiver they are dropped."""
 
 
 @contextlib.contextmanager
 def stream_for_tools() -> Iterator[None]:
-    """Give the tools that run inside a stream writer, unless they run within a graph, which has its own."""
+    """Provide a stream writer for the tools that run in this block, unless they run within a graph, which has its own."""
     around = var_child_runnable_config.get() or {}
     configurable = around.get("configurable") or {}
     if RUNTIME in configurable:
@@ -31,7 +31,7 @@ def stream_for_tools() -> Iterator[None]:
 
 
 def _dropped(piece: Any) -> None:
-    """Nobody listens."""
+    """Drop the chunk, because nobody listens."""
 
 
 __all__ = ["stream_for_tools", "written"]

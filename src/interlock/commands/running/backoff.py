@@ -1,4 +1,4 @@
-"""When to try an idempotent effect again: the contract's retry policy, in tenacity's terms."""
+"""The pauses between retries of an idempotent effect: the contract's retry policy, with tenacity."""
 
 import tenacity
 
@@ -22,7 +22,7 @@ class Backoff:
         self._tried = 0
 
     def after(self, error: BaseException) -> float | None:
-        """Seconds to wait after this failed attempt, or None when there is to be no other."""
+        """The seconds to wait after this failed attempt, or None to stop retrying."""
         self._tried += 1
         state = tenacity.RetryCallState(self._retrying, None, (), {})
         state.attempt_number = self._tried

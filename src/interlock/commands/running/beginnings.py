@@ -1,7 +1,7 @@
-"""Whose input is on a thread whose instance has not begun: LangGraph writes an input before the first node makes the instance.
+"""Finds the owner of a thread without an instance: LangGraph writes an input before the first node creates the instance.
 
-The row of the instance says whose a thread is. Until there is one, the checkpoint is all that tells; it was written by a run that
-was let in, and holds whose turn that was.
+The row of the instance names the owner of a thread. Before it exists, only the checkpoint tells: an admitted run wrote it, with the
+principal of its turn.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from .checkpoint_lookup import Saved
 from .scope import CHECKPOINT_NS, THREAD_ID
 
 _INPUT = "__start__"
-"""LangGraph's channel of an input that no step has taken yet."""
+"""LangGraph's channel for an input that no step has consumed."""
 
 
 def begun_by(saver: Saved, thread_id: str) -> tuple[bool, Principal | None]:
-    """Whether a thread has a checkpoint, and whose turn it holds; None where it says nothing of that."""
+    """Whether a thread has a checkpoint, and the principal of its turn, or None if unknown."""
     saved = saver.get_tuple({"configurable": {THREAD_ID: thread_id, CHECKPOINT_NS: "", LOOKING: True}})
     if saved is None:
         return False, None
@@ -31,7 +31,7 @@ def _of_input(given: Any) -> Principal | None:
     ops = given.get("progress") if isinstance(given, Mapping) else None
     try:
         return _requester(advance(None, ops or []))
-    except (ValueError, TypeError, LookupError):  # another graph's channel of that name
+    except (ValueError, TypeError, LookupError):  # a channel of another graph with this name
         return None
 
 

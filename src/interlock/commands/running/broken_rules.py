@@ -1,4 +1,4 @@
-"""Telling the log and the trace of a rule that broke, with what it raised: callers and models are told only which rule it was."""
+"""Logs and traces a failed rule with its error; callers and models see only the name of the rule."""
 
 import traceback
 from collections import OrderedDict
@@ -13,7 +13,7 @@ logger = logger_of("interlock")
 
 
 class Asked(Protocol):
-    """What a rule was asked about: an instance, or the view of one."""
+    """The subject of a rule: an instance or its view."""
 
     @property
     def workflow_id(self) -> str:

@@ -1,4 +1,4 @@
-"""Reading checkpoints from where nodes run: synchronously, and in an asynchronous run from one of the store's threads."""
+"""Reads checkpoints from within nodes: synchronously, or in an asynchronous run from one of the store's threads."""
 
 import asyncio
 from typing import Any, Protocol
@@ -15,24 +15,24 @@ _SECONDS = 60.0
 
 
 def looking_at(thread_id: str, namespace: str, checkpoint_id: str) -> RunnableConfig:
-    """The config to look at a checkpoint with. To load it as a run does would tell our checkpointer that a run continues from it."""
+    """A config for only reading a checkpoint. A normal load would tell our checkpointer that a run continues from it."""
     configurable = {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id, LOOKING: True}
     return {"configurable": configurable}
 
 
 class Saved(Protocol):
-    """What nodes need of a checkpointer."""
+    """The part of a checkpointer that nodes need."""
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that a config names."""
 
 
 class FromThreads:
-    """A checkpointer read from other threads than its event loop's.
+    """Reads a checkpointer from other threads than its event loop's.
 
-    An asynchronous checkpointer may have no synchronous methods that work (LangGraph's for SQLite, LangGraph Server's), so in
-    an asynchronous run its own are called, on its own loop. Interlock's is read in the thread that asks: it would only send the loop
-    back for another one of the database's threads, and when all of them ask at once, there is none.
+    An asynchronous checkpointer may lack working synchronous methods (LangGraph's for SQLite, LangGraph Server's), so an asynchronous
+    run calls its asynchronous ones, on its loop. Interlock's checkpointer is read in the calling thread: its asynchronous methods
+    would need another of the database's threads, and if all of them wait, there is none.
 
     Args:
         saver: The checkpointer.
@@ -45,7 +45,7 @@ class FromThreads:
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that a config names."""
-        if _running() is self._loop:  # waiting here for the loop would wait for ever
+        if _running() is self._loop:  # waiting for the loop on the loop would deadlock
             if in_greenlet():  # inside the transaction of an asynchronous tool
                 return await_only(self._saver.aget_tuple(config))
             return self._saver.get_tuple(config)

@@ -1,7 +1,7 @@
-"""One body for sync and async: nodes are generators that yield what they need done, and two small drivers do it.
+"""One body for sync and async: nodes are generators that yield operations, and two small drivers execute them.
 
-The generators hold all the logic. A driver runs a transaction, a model or a tool's body, and sends the outcome back in. Where a
-synchronous driver comes to an async tool, its body runs on an event loop of the library's own (`checkpointing.connecting.own_loop`).
+The generators contain all the logic. A driver runs a transaction, a model or a tool's body, and sends the result back. A synchronous
+driver runs the body of an async tool on the library's own event loop (`checkpointing.connecting.own_loop`).
 """
 
 import asyncio
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class BodyFailedError(Exception):
-    """Carries the exception of a tool's body out of its transaction, so that it is not taken for the store's own."""
+    """Carries the exception of a tool's body out of its transaction, to distinguish it from errors of the store."""
 
     def __init__(self, attempt: Attempt, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -71,7 +71,7 @@ async def arun(store: WorkflowStore, steps: Steps[T]) -> T:
         except Exception as error:
             failure = error
         except BaseException:
-            steps.close()  # cancelled: what it holds is given back now, and not when nobody remembers it any more
+            steps.close()  # cancelled: release its resources now, and not at garbage collection
             raise
 
 
@@ -227,7 +227,7 @@ def _finished(operation: Transact, connection: Connection, attempt: Attempt, out
 
 
 def _body_failed(attempt: Attempt, error: Exception, database: Database) -> Exception:
-    """The store's own trouble stays what it is; everything else that a body raises is the body's."""
+    """Wrap an exception of a body, except errors of the store."""
     if isinstance(error, sa.exc.DBAPIError):
         trouble = translate(error, database.engine.url)
         if isinstance(trouble, (StoreUnavailable, ReadOnlyStore, NotADatabase)):
@@ -240,7 +240,7 @@ def _is_ended(connection: Connection, transaction: Any) -> bool:
 
 
 def _abandon_ended(connection: Connection, transaction: Any) -> None:
-    """Give up a connection whose transaction a body tried to end: nobody may commit later what it still holds."""
+    """Discard a connection whose transaction a body tried to end, so that nothing of it can be committed later."""
     if _is_ended(connection, transaction):
         connection.invalidate()
 

@@ -1,4 +1,4 @@
-"""What everything that acts on the instances of one compiled workflow shares: its definition and its store."""
+"""The definition and the store of one compiled workflow, shared by all code that acts on its instances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ logger = logger_of("interlock")
 
 
 def unknown_instance(workflow_id: str, by: Principal) -> RunError:
-    """The answer where there is no such instance, and where it is another tenant's: to them it is not there."""
+    """The error for a missing instance, and for one of another tenant, which must look the same."""
     return RunError(
         f"There is no workflow instance {workflow_id} for the tenant {by.tenant!r}. Nothing was done; check the thread, the database and the "
         "principal of the run.",
@@ -38,20 +38,20 @@ def unknown_instance(workflow_id: str, by: Principal) -> RunError:
 
 @dataclass(frozen=True)
 class Engine:
-    """What the nodes of one compiled workflow share."""
+    """The shared objects of one compiled workflow."""
 
     definition: Definition
     store: WorkflowStore
     is_kept_as_meant: bool = True
-    """Whether somebody said where the workflow is kept; memory, where nobody did, may be a mistake."""
+    """Whether the application named a store; the in-memory default may be a mistake."""
 
     def view(self, instance: Instance, principal: Principal, at: Unit | Connection | None = None) -> GuardView:
-        """What guards look at, with a fresh copy of the data.
+        """The view for guards, with a fresh copy of the data.
 
         Args:
             instance: The row.
-            principal: Who acts.
-            at: The transaction in which rules look things up; one of their own where none is given.
+            principal: The acting principal.
+            at: The transaction for lookups of rules; by default a separate one.
         """
         return GuardView(
             instance.workflow_id,
@@ -69,11 +69,11 @@ class Engine:
         return tuple(edge.tool.name for edge in self.edges(view))
 
     def edges(self, view: GuardView, broken: dict[str, RuleError] | None = None) -> tuple[Edge, ...]:
-        """The edges that may be called now, one per tool. A rule that breaks withholds its tool, and the log is told.
+        """The edges that may be called now, one per tool. A failed rule withholds its tool, and is logged.
 
         Args:
             view: The state of the instance.
-            broken: Told of the tools that a broken rule withholds.
+            broken: Takes the tools that a failed rule withholds.
         """
         definition = self.definition
         broken = {} if broken is None else broken
@@ -95,30 +95,30 @@ class Engine:
         return self.offered(self.view(at, principal))
 
     def may_ask(self, edge: Edge) -> bool:
-        """Whether a proposal of this edge may need a person: by its own rule, or because a policy could ask for one."""
+        """Whether a proposal of this edge may need an approval, by the edge's rule or a policy."""
         return edge.approval is not None or any(
             policy.may_require_approval(edge.tool) for policy in self.definition.policies
         )
 
     def owned(self, instance: Instance | None, principal: Principal, workflow_id: str) -> Instance:
-        """The instance, provided that it is there and is the principal's tenant's.
+        """The instance, if it exists in the principal's tenant.
 
         Raises:
-            RunError: It is not there, or it belongs to another tenant.
+            RunError: It does not exist, or belongs to another tenant.
         """
         if instance is None or not instance.ownership.has(principal):
             raise unknown_instance(workflow_id, principal)
         return instance
 
     def completed(self, proposal: Proposal) -> Proposal:
-        """The proposal with its arguments in full, the defaults that differ each time among them, where they fit its tool."""
+        """The proposal with complete arguments, including defaults that differ each time, if they fit its tool."""
         contract = self.definition.contracts.get(proposal.tool)
         if contract is None or proposal.problem is not None:
             return proposal
         return with_arguments(proposal, contract.complete(proposal.arguments))
 
     def sealed(self, instance: Instance, proposal: Proposal) -> Proposal:
-        """A proposal as it may wait in a channel: signed with what only this instance's row holds."""
+        """Sign a proposal that will wait in a channel, with the secret in this instance's row."""
         mark = instance.seal.mark(PROPOSAL, instance.workflow_id, proposal.signed())
         return replace(proposal, mark=mark)
 
@@ -130,13 +130,13 @@ class Engine:
         already: Mapping[str, Any] | None = None,
         edges: Sequence[Edge] | None = None,
     ) -> dict[str, Any]:
-        """What the graph's output shows of the workflow row.
+        """The channel values of the workflow row.
 
         Args:
             instance: The row.
-            principal: Whose turn it is.
-            already: What the channels hold: what they show already is left out, for each write is stored twice.
-            edges: The edges that may be called now, where the caller has just asked for this instance and principal.
+            principal: The principal of the turn.
+            already: The current channels: equal values are left out, because each write is stored twice.
+            edges: The edges that may be called now, if the caller has just computed them.
         """
         offered = self.offered_for(instance, principal) if edges is None else [edge.tool.name for edge in edges]
         row: dict[str, Any] = {
@@ -146,18 +146,18 @@ class Engine:
             "data": instance.data,
             "next_allowed_tools": list(offered),
         }
-        if already is None or not already.get("workflow_id"):  # nothing of an instance was ever written
+        if already is None or not already.get("workflow_id"):  # no channel of the instance has been written yet
             return row
         return {name: value for name, value in row.items() if not is_same_json(already.get(name), value)}
 
     def shown(
         self, instance: Instance, principal: Principal, *, already: Mapping[str, Any] | None = None
     ) -> Steps[dict[str, Any]]:
-        """As `channels`, for a node: rules that look something up are asked away from the event loop."""
+        """As `channels`, for a node: rules with lookups run outside the event loop."""
         return (yield from asked_apart(self.definition, lambda: self.channels(instance, principal, already=already)))
 
     def for_model(self, result: JsonObject) -> str:
-        """A result as the model reads it: with the names that the model calls tools by."""
+        """A result for the model, with wire names of tools."""
         names = self.definition.wire_names
         allowed = result.get("nextAllowedTools")
         shown = dict(result)
@@ -182,7 +182,7 @@ class Engine:
             result = {**result, "output": enveloped(result["output"], Fields(output_fields(contract)))}
         if (contract.answers or self.definition.answers) is Answers.PLAIN and is_plain(result):
             return plain_content(result)
-        # LangChain writes a dict as JSON text; inside the result it is not written as text again.
+        # LangChain would write a dict as JSON text; decode it, so that it is not encoded twice inside the result.
         output = result.get("output")
         once = read_once(output) if contract.output_type is JsonValue else output
         return self.for_model(result if once is output else {**result, "output": once})

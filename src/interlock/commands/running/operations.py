@@ -1,4 +1,4 @@
-"""What a node's body can ask for: the operations that its generator yields, and a driver carries out."""
+"""The operations that a node's generator yields, and a driver executes."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from ...tools.contracts import ToolContract
 
 T = TypeVar("T")
 Steps = Generator["Operation", Any, T]
-"""What a node's body is: it yields operations and returns its result."""
+"""The type of a node's body: it yields operations and returns its result."""
 
 
 @dataclass(frozen=True)
 class InStore:
-    """Run `work` in one transaction of the workflow store and give back what it returns."""
+    """Run `work` in one transaction of the workflow store; returns its result."""
 
     work: Callable[[Connection], Any]
     write: bool = True
 
 
 def in_store(work: Callable[[Connection], T], *, write: bool = True) -> "Steps[T]":
-    """Steps that run `work` in one transaction, for where steps are handed on."""
+    """Steps that run `work` in one transaction, for callers that need steps."""
     done: T = yield InStore(work, write)
     return done
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Invoke a runnable (a model, a node, a subgraph) and give back what it returns."""
+    """Invoke a runnable (a model, a node, a subgraph); returns its result."""
 
     runnable: Runnable[Any, Any]
     value: Any
@@ -50,15 +50,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Body:
-    """Run a tool's body outside any transaction, with a read-only session if it asks for one.
+    """Run a tool's body outside any transaction, with a read-only session if it uses one.
 
-    Its exceptions come back as they are. Where it takes longer than its contract allows, an `OutOfTimeError` does; a body that is
-    not async cannot be stopped, and runs on in its own thread.
+    Its exceptions are raised unchanged, and `OutOfTimeError` if it exceeds its contract's timeout; a synchronous body cannot be
+    stopped, and continues in its own thread.
     """
 
     attempt: Attempt
     owner: str | None = None
-    """Who carries it out, for an effect outside the database: it counts as running for as long as the body does."""
+    """The owner of an effect outside the database; it counts as running as long as the body runs."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Transact:
     """Run a tool's body inside one write transaction.
 
     Attributes:
-        contract: Decides, by whether it is async, how the transaction is run.
-        begin: Judges; returns an `Attempt` to continue with, or anything else to commit what it wrote and answer with.
-        finish: Given the attempt and the body's output, writes the transition; its answer is the outcome.
-        failed: Given the attempt and the body's exception, in a new transaction, after everything was rolled back.
+        contract: The tool; an async one gets an asynchronous transaction.
+        begin: Judges; returns an `Attempt` to run, or any other value to commit and return.
+        finish: Takes the attempt and the body's output, and writes the transition; returns the outcome.
+        failed: Takes the attempt and the body's exception, in a new transaction after the rollback.
     """
 
     contract: ToolContract
@@ -80,7 +80,7 @@ class Transact:
 
 @dataclass(frozen=True)
 class Await:
-    """Wait until `done` says yes; give up with `error` when it still says no after `seconds`."""
+    """Wait until `done` returns True; raise `error` after `seconds`."""
 
     done: Callable[[], bool]
     seconds: float
@@ -89,7 +89,7 @@ class Await:
 
 @dataclass(frozen=True)
 class Look:
-    """Call a function that reads checkpoints or rows, away from the event loop, and give back what it returns."""
+    """Call a function that reads checkpoints or rows outside the event loop; returns its result."""
 
     work: Callable[[], Any]
 
@@ -103,14 +103,14 @@ class Pause:
 
 @dataclass(frozen=True)
 class Startable:
-    """Make sure that a tool can be run here at all, before anything is written about it."""
+    """Check that a tool can run here, before anything is written about it."""
 
     contract: ToolContract
 
 
 @dataclass(frozen=True)
 class Either:
-    """Call a method of somebody else's that has a synchronous and an asynchronous form, and give back what it returns."""
+    """Call a foreign method with a synchronous and an asynchronous form; returns its result."""
 
     work: Callable[[], Any]
     awork: Callable[[], Awaitable[Any]]
@@ -118,9 +118,9 @@ class Either:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Run several bodies side by side, at most so many at a time, and give back what they return, in their order.
+    """Run several bodies concurrently, with a maximum number at a time; returns their results in order.
 
-    What one of them raises is raised once all have ended.
+    An exception is raised after all have ended.
     """
 
     bodies: "Sequence[Callable[[], Steps[Any]]]"
@@ -131,7 +131,7 @@ Operation = InStore | Ask | Body | Transact | Await | Look | Pause | Startable |
 
 
 class Sessions(Protocol):
-    """Opens the session of a tool's context when it is asked for, and flushes and closes it afterwards."""
+    """Opens the session of a tool's context on first use, and flushes and closes it afterwards."""
 
     def open(self) -> Any:
         """The session: a Session, or an AsyncSession for an async tool."""

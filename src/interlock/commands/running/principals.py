@@ -1,10 +1,10 @@
-"""Who acts in a run: decided here for every entry point, and by nothing that a client can write.
+"""Determines the principal of a run for every entry point, never from data that a client can write.
 
-On LangGraph's server the run's context is part of the client's request, so it says nothing of who sends it. The server's own
-authentication does: it puts an object into the run's config. Where it ran without authentication it puts None there, and then
-nobody in particular acts. Elsewhere the application's run context says who acts.
+On LangGraph's server the run's context is part of the client's request, so it does not identify the sender. The server's
+authentication does: it puts a user object into the run's config, or None without authentication, and then the principal is
+anonymous. Elsewhere the application names the principal in the run's context.
 
-Never the model, the conversation, the graph's state, or the answer to an interrupt.
+The model, the conversation, the graph's state and the answer to an interrupt never determine the principal.
 """
 
 import sys
@@ -18,10 +18,10 @@ from ...tools.principal import Principal, RuntimeActor, name_of
 from ...tools.sinks import logger_of
 
 SERVER_USER = "langgraph_auth_user"
-"""Where LangGraph's server puts the authenticated user into a run's config, or None where it has no authentication."""
+"""The key of the authenticated user in a run's config on LangGraph's server; None without authentication."""
 ACTOR = "__interlock_actor"
-"""Where the library puts itself into a run's config when it resumes a thread; it counts as an object, and not as anything
-that JSON can say."""
+"""The key under which the library marks its own resume of a thread in a run's config; only an object counts, not a value that
+JSON can express."""
 _JSON = (str, int, float, list, dict)
 
 logger = logger_of("interlock")
@@ -35,7 +35,7 @@ def principal_of(configurable: Mapping[str, Any], context: object) -> Principal:
         context: The run's context. It does not count on LangGraph's server.
 
     Raises:
-        PrincipalError: Neither says it in a usable way.
+        PrincipalError: Neither names a usable principal.
     """
     actor = configurable.get(ACTOR)
     if isinstance(actor, RuntimeActor):
@@ -45,7 +45,7 @@ def principal_of(configurable: Mapping[str, Any], context: object) -> Principal:
 
 
 def user_of_server(configurable: Mapping[str, Any]) -> Principal | None:
-    """The user of LangGraph's server, or nobody in particular where it does not know; None in a run outside of it.
+    """The principal of LangGraph's server, anonymous without authentication; None outside the server.
 
     Raises:
         PrincipalError: The user has no identity.
@@ -67,10 +67,10 @@ def user_of_server(configurable: Mapping[str, Any]) -> Principal | None:
 
 
 def user_of_request(configurable: Mapping[str, Any]) -> Principal | None:
-    """The user for whom LangGraph's server shows or changes a thread's state; None where it is not the server that asks.
+    """The user for whom LangGraph's server reads or updates a thread's state; None outside such a request.
 
-    The server puts its user into the config of a run, and into none with which it looks at or changes a state: there only the
-    request that it is in the middle of knows. What looks from inside of a run is the application's own code.
+    The server puts its user into the config of a run, but not into configs that read or update a state: there only the current
+    request has the user. Reads inside a run are made by the application's own code.
 
     Raises:
         PrincipalError: The user has no identity.
@@ -78,24 +78,24 @@ def user_of_request(configurable: Mapping[str, Any]) -> Principal | None:
     user = user_of_server(configurable)
     if user is not None or var_child_runnable_config.get() is not None:
         return user
-    server = sys.modules.get("langgraph_api.utils")  # there only in the server's own process
+    server = sys.modules.get("langgraph_api.utils")  # only importable in the server's process
     known = getattr(server, "get_auth_ctx", lambda: None)()
     return None if known is None else user_of_server({SERVER_USER: known.user})
 
 
 def is_named(configurable: Mapping[str, Any], context: object) -> bool:
-    """Whether anybody was named who acts in a run, if only as nobody in particular; otherwise it is the application that does."""
+    """Whether a run names a principal, even an anonymous one; otherwise the application acts."""
     return context is not None or SERVER_USER in configurable or isinstance(configurable.get(ACTOR), RuntimeActor)
 
 
 def served_of(configurable: Mapping[str, Any], context: object) -> str | None:
-    """The id of the person whom an instance is to serve that begins in a run, where the application says so.
+    """The id of the person served by an instance that starts in a run, if the application names one.
 
-    It says so in the run's context, as an attribute or a key `served` beside `principal`: the person's id, or their `Principal`. On
-    LangGraph Server the context is part of the client's request and says nothing.
+    The run's context has it as the attribute or key `served` beside `principal`: the person's id, or their `Principal`. On
+    LangGraph Server the context is part of the client's request and does not count.
 
     Raises:
-        PrincipalError: It says so in no usable way, or of somebody of another tenant.
+        PrincipalError: The value is not usable, or belongs to another tenant.
     """
     if context is None or isinstance(context, Principal) or user_of_server(configurable) is not None:
         return None
@@ -104,10 +104,10 @@ def served_of(configurable: Mapping[str, Any], context: object) -> str | None:
 
 
 def served_by(given: object, principal: Principal) -> str | None:
-    """The id of a person served, as the application gives it; None for nobody in particular.
+    """The id of the person served, from the application's value; None for nobody in particular.
 
     Raises:
-        PrincipalError: It is neither an id nor a principal, or a principal of another tenant than who acts.
+        PrincipalError: It is neither an id nor a principal, or a principal of another tenant than the acting one.
     """
     person = given if isinstance(given, Principal) else None
     if person is None:

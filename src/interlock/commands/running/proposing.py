@@ -1,4 +1,4 @@
-"""Whose turn it is: who proposes on an instance, which its row says and no checkpoint."""
+"""The proposer of an instance, stored in its row and not in a checkpoint."""
 
 from ...checkpointing.store import Instance, WorkflowStore
 from ...checkpointing.store import instances as instance_rows
@@ -6,9 +6,9 @@ from ...tools.principal import Principal
 
 
 def take_turn(store: WorkflowStore, instance: Instance, principal: Principal) -> None:
-    """Let somebody propose on an instance from now on, because they put words into its conversation.
+    """Make a principal the proposer of an instance, because they wrote into its conversation.
 
-    It writes only where somebody else did before.
+    It writes only if the proposer changes.
     """
     text = instance_rows.principal_text(principal)
     if instance.proposer_text == text:

@@ -1,4 +1,4 @@
-"""The sessions that tools are given: opened when they are asked for, and closed with the attempt."""
+"""The sessions of tools: opened on first use, and closed with the attempt."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,7 +11,7 @@ from ...tools.errors import ContextError
 from .operations import Attempt, Sessions
 from .unended import guard, unguard
 
-if TYPE_CHECKING:  # SQLAlchemy's ORM is imported for the first tool that asks for its session
+if TYPE_CHECKING:  # imports SQLAlchemy's ORM only for the first tool that uses its session
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
     from sqlalchemy.orm import Session
 
@@ -72,7 +72,7 @@ class AsynchronousSession:
 
 @contextlib.contextmanager
 def read_only(database: Database, attempt: Attempt) -> Iterator[None]:
-    """Give a read its session, on a connection that refuses to write, for as long as the block runs."""
+    """Provide a read with a session on a read-only connection during the block."""
     with contextlib.ExitStack() as stack:
         sessions = SyncSession(lambda: stack.enter_context(database.read_only()))
         _adopt(attempt, sessions)
@@ -102,13 +102,13 @@ async def aread_only(database: Database, attempt: Attempt) -> AsyncIterator[None
 
 
 def _adopt(attempt: Attempt, sessions: Sessions) -> None:
-    """Give a read its session; a command outside the store's transaction has none, and its context says why."""
+    """Provide a read with its session; a command outside the store's transaction has none, and its context explains why."""
     if isinstance(attempt.sessions, Later):
         attempt.sessions.target = sessions
 
 
 class Later:
-    """Sessions that are only known when the body is about to run."""
+    """A placeholder for sessions that exist only when the body is about to run."""
 
     target: Sessions | None = None
 

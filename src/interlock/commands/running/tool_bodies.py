@@ -1,4 +1,4 @@
-"""Running the body of a tool, for no longer than its contract allows."""
+"""Runs the body of a tool with its contract's timeout."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from .sessions import aread_only, read_only
 
 
 class OutOfTimeError(TimeoutError):
-    """A tool's body took longer than it may."""
+    """A tool's body exceeded its timeout."""
 
     def __init__(self, tool: str, seconds: float | None) -> None:
         super().__init__(f"{tool} took longer than the {seconds} s that it may take")
@@ -27,7 +27,7 @@ class OutOfTimeError(TimeoutError):
 
 
 def run_outside(attempt: Attempt, owner: str) -> Any:
-    """Run the body of an effect outside the database, for no longer than its contract allows."""
+    """Run the body of an effect outside the database with its timeout."""
 
     def body() -> Any:
         with leases.holding(owner), contextlib.closing(attempt.context):
@@ -41,7 +41,7 @@ def run_outside(attempt: Attempt, owner: str) -> Any:
 
 
 async def arun_outside(attempt: Attempt, owner: str) -> Any:
-    """As `run_outside`, for an asynchronous body, which is cancelled when its time is over."""
+    """As `run_outside`, for an asynchronous body, which is cancelled on timeout."""
     with leases.holding(owner), contextlib.closing(attempt.context):
         reach(FaultPoint.BEFORE_EFFECT)
         leases.check(owner)
@@ -51,7 +51,7 @@ async def arun_outside(attempt: Attempt, owner: str) -> Any:
 
 
 def run_read(database: Database, attempt: Attempt) -> Any:
-    """Run the body of a read, for no longer than its contract allows, with a read-only session if it asks for one."""
+    """Run the body of a read with its timeout, and with a read-only session if it uses one."""
 
     def body() -> Any:
         with read_only(database, attempt):
@@ -60,17 +60,17 @@ def run_read(database: Database, attempt: Attempt) -> Any:
     try:
         return _limited(attempt.contract, body)
     finally:
-        attempt.context.close()  # a body that runs on behind its time opens nothing more
+        attempt.context.close()  # a body that continues after its timeout opens no more sessions
 
 
 async def arun_read(database: Database, attempt: Attempt) -> Any:
-    """As `run_read`, for an asynchronous body, which is cancelled when its time is over."""
+    """As `run_read`, for an asynchronous body, which is cancelled on timeout."""
     async with aread_only(database, attempt):
         return await in_time(attempt)
 
 
 async def in_time(attempt: Attempt) -> Any:
-    """Await an async body, and cancel it when its time is over."""
+    """Await an async body, and cancel it on timeout."""
     limit = asyncio.timeout(attempt.contract.timeout)
     try:
         async with limit:
@@ -82,7 +82,7 @@ async def in_time(attempt: Attempt) -> Any:
 
 
 def timed(attempt: Attempt) -> Any:
-    """Run a body inside a transaction. It cannot be stopped there, but when it was late nothing of it is kept."""
+    """Run a body inside a transaction. It cannot be stopped, but after a timeout its transaction is rolled back."""
     began = time.monotonic()
     output = attempt.contract.call(attempt.arguments, attempt.context)
     limit = attempt.contract.timeout
@@ -92,7 +92,7 @@ def timed(attempt: Attempt) -> Any:
 
 
 def _limited(contract: ToolContract, body: Callable[[], Any]) -> Any:
-    """Run a body in this thread where its contract sets no time, and else in one of its own that is left when its time is over."""
+    """Run a body in this thread without a timeout, else in a thread of its own that is abandoned on timeout."""
     if contract.timeout is None:
         return body()
     answer: Future[Any] = Future()
@@ -103,7 +103,7 @@ def _limited(contract: ToolContract, body: Callable[[], Any]) -> Any:
         except BaseException as error:
             answer.set_exception(error)
 
-    # Not from a pool: a body that hangs must keep neither other bodies waiting nor the process from ending.
+    # Not from a pool: a hanging body must neither block other bodies nor prevent the process from exiting.
     context = contextvars.copy_context()
     threading.Thread(target=answered, name=f"interlock-{contract.name}", daemon=True).start()
     done, _ = futures_wait([answer], timeout=contract.timeout)

@@ -1,4 +1,4 @@
-"""A transaction that a tool's body is given to write in, and that it cannot end: what it would commit by itself, nobody could take back."""
+"""Prevents a tool's body from ending its transaction, because a commit by the body could not be rolled back."""
 
 import re
 from typing import Any
@@ -20,13 +20,13 @@ _COMMITS_ON_MYSQL = re.compile(
 
 
 def guard(connection: Connection) -> None:
-    """Refuse from now on what would end the transaction of a connection."""
+    """Refuse operations that would end the transaction of a connection."""
     event.listen(connection, "commit", _refuse)
     event.listen(connection, "before_cursor_execute", _look)
 
 
 def unguard(connection: Connection) -> None:
-    """Let it be ended again, by whom it belongs to."""
+    """Allow the owner to end the transaction again."""
     event.remove(connection, "commit", _refuse)
     event.remove(connection, "before_cursor_execute", _look)
 

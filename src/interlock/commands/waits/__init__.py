@@ -1,4 +1,4 @@
-"""How a wait ends in SQL: by an event that is delivered, or by its deadline.
+"""Ends waits in SQL: by a delivered event, or by their deadline.
 
 Open `settling.py` first.
 """

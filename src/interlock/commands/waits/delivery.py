@@ -1,4 +1,4 @@
-"""Taking an event in: one transaction that writes it into the inbox, finds the waits that expect it and lets it move them."""
+"""Receives events: one transaction writes an event into the inbox, finds the waits that expect it, and applies it to them."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,24 +54,24 @@ class Delivery:
 
 
 OVERLAP = 15 * 60 * 1_000_000
-"""Microseconds before the last look from which on events are looked through again: no transaction that takes one in is open for longer."""
+"""The overlap between two scans of the inbox, in microseconds: no receiving transaction is open for longer."""
 LOOKS_APART = 60 * 1_000_000
-"""Microseconds between two looks that are written down."""
+"""The microseconds between two recorded scans."""
 NOT_NOW = "its wait could not be moved when it came"
-"""The note of an event that is kept beside a wait which is open for it."""
+"""The note on a kept event whose wait is already open."""
 NOT_TRUSTED = "it comes from a source that no wait for it trusts"
 
 
 @dataclass
 class _Found:
-    """What a look for waits came to."""
+    """The result of a search for waits."""
 
     status: InboxStatus
     note: str | None = None
     workflow_ids: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     ended_of: list[str] = field(default_factory=list)
-    """For each of these waits, its instance."""
+    """The instance of each of these waits."""
 
 
 def take_in(engine: Engine, envelope: EventEnvelope, connection: Connection | None = None) -> Delivery:
@@ -89,7 +89,7 @@ def take_in(engine: Engine, envelope: EventEnvelope, connection: Connection | No
 
 
 def take_again(engine: Engine, event: InboxEvent, envelope: EventEnvelope) -> Delivery:
-    """Look again for the waits of an event in the inbox that none has taken."""
+    """Search again for the waits of an event in the inbox that no wait has taken."""
     if event.status is InboxStatus.TAKEN:
         return Delivery(event.event_id, engine.definition.name, DeliveryStatus.DUPLICATE)
     return _attempt(engine, envelope, event)
@@ -123,7 +123,7 @@ def _attempt(
 
 
 def _delivered(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None) -> Delivery:
-    """Take an event in. Where the answer to the COMMIT is lost, it is tried again: the inbox knows whether it was kept."""
+    """Receive an event. After a lost answer to the COMMIT it is retried, because the inbox shows whether it was stored."""
     made: list[Delivery] = []
     lost: CommitUnknown | None = None
     for pause in PAUSES:
@@ -140,14 +140,14 @@ def _delivered(engine: Engine, envelope: EventEnvelope, known: InboxEvent | None
             if lost is None:
                 raise
         else:
-            # What was written into the inbox by the transaction that is looked for comes again as a duplicate.
+            # If the first transaction committed, the retry sees its row as a duplicate.
             return made[0] if lost is not None and found.status is DeliveryStatus.DUPLICATE else found
     assert lost is not None  # noqa: S101 -- nothing else goes round again
     raise lost
 
 
 def _was_settled(connection: Connection, known: InboxEvent) -> bool:
-    """Whether an event of the inbox was checked since it was read."""
+    """Whether an inbox event was processed since it was read."""
     same = (known.source, known.position)
     return any(
         (one.source, one.position) == same and (one.status, one.settled_at) != (known.status, known.settled_at)
@@ -159,7 +159,7 @@ def _deliver(engine: Engine, connection: Connection, envelope: EventEnvelope, kn
     now = engine.store.now(connection)
     name = engine.definition.name
     event = known or _event(engine, envelope, now)
-    # First of all: of two that bring the same event, the second waits here until the first has committed.
+    # First, so that of two deliveries of one event the second waits here until the first has committed.
     if known is None and not inbox_rows.insert(connection, event):
         return Delivery(envelope.event_id, name, DeliveryStatus.DUPLICATE)
     rules = {rule.state: rule for rule in engine.definition.waits.values() if envelope.event_name in rule.roles}
@@ -199,7 +199,7 @@ def _look(
         fields = ", ".join(field for field, _ in rule.key)
         return _Found(InboxStatus.UNMATCHED, f"it lacks {fields}, by which {envelope.event_name} finds its workflow")
     if not rule.key:
-        # Locked before anything else is checked, so that no wait can begin meanwhile.
+        # Locked before any other check, so that no wait can start meanwhile.
         unit = engine.store.unit(connection, envelope.workflow_id)
         if unit is None or unit.instance.workflow != engine.definition.name:
             return _Found(InboxStatus.UNMATCHED, f"there is no instance {envelope.workflow_id!r} of this workflow")
@@ -216,7 +216,7 @@ def _look(
         return _Found(InboxStatus.UNMATCHED, NOT_TRUSTED)
     found = _Found(InboxStatus.LATE, "what it is about was settled already")
     looked = False
-    # In one order everywhere, so that two events never wait for each other's instances.
+    # In a fixed order, so that two events never deadlock on instances.
     for wait in sorted((wait for wait in known if wait.status is WaitStatus.OPEN), key=lambda wait: wait.workflow_id):
         counted = _count(engine, connection, wait, rules, envelope)
         if counted is None:
@@ -236,7 +236,7 @@ def _look(
 def _count(
     engine: Engine, connection: Connection, wait: Wait, rules: dict[str, WaitRule], envelope: EventEnvelope
 ) -> Counted | None:
-    """Count the event for one wait; None when that wait is not there for it any more, or not now."""
+    """Count the event for one wait; None if the wait cannot take it any more, or not now."""
     unit = engine.store.unit(connection, wait.workflow_id)
     fresh = wait_rows.load(connection, wait.wait_id)
     rule = rules.get(wait.state)
@@ -282,20 +282,20 @@ def _may_still_come(engine: Engine, instance: Instance, rules: dict[str, WaitRul
 
 @dataclass(frozen=True)
 class Settled:
-    """What a look at the waits came to."""
+    """The result of settling waits."""
 
     ended: list[Wait] = field(default_factory=list)
-    """The waits that this ended."""
+    """The ended waits."""
     failed: list[tuple[Wait, Exception]] = field(default_factory=list)
-    """Those that could not be settled, and why. They stay as they are, and are checked again."""
+    """The waits that could not be settled, with their errors. They stay unchanged, and are retried."""
 
 
 def settle_due(engine: Engine, *, limit: int = 1_000) -> Settled:
-    """End every wait whose deadline has passed, each in its own transaction, and let open ones take events they had missed.
+    """End every overdue wait, each in its own transaction, and give open waits the events that they missed.
 
     Args:
         engine: The workflow.
-        limit: How many are read at once; one that cannot be settled holds up none behind it.
+        limit: The number per query; a wait that cannot be settled does not block later ones.
 
     Raises:
         StoreUnavailable: The database cannot be reached.
@@ -334,7 +334,7 @@ def _settle(engine: Engine, wait: Wait, done: Settled) -> None:
 
 
 def settle(engine: Engine, wait: Wait) -> Wait | None:
-    """End one wait if it is due, or let it take the events that it had missed; None when it continues, or ended before."""
+    """End one wait if it is due, or give it the events that it missed; None if it continues, or had ended."""
     with engine.store.write() as connection:
         unit: Unit | None = engine.store.unit(connection, wait.workflow_id)
         fresh = wait_rows.load(connection, wait.wait_id)

@@ -1,7 +1,7 @@
-"""Beginning and ending waits: what an event, a deadline or a transition does to them, inside one transaction over the instance.
+"""Starts and ends waits: the effects of events, deadlines and transitions, inside one transaction over the instance.
 
-Whichever comes first ends a wait: a compare-and-set on its row, in the same transaction as the transition that follows. A deadline
-counts by the database's clock: once it has passed, an event is late, even when nobody had looked yet.
+The first cause ends a wait: a compare-and-set on its row, in the same transaction as the following transition. Deadlines use the
+database's clock: after the deadline an event is late, even if nobody has checked the deadline yet.
 """
 
 from collections.abc import Iterable
@@ -32,22 +32,22 @@ from ..running.engine import Engine, logger
 
 @dataclass(frozen=True)
 class Counted:
-    """What an event did to a wait."""
+    """The effect of an event on a wait."""
 
     taken: bool
-    """Whether it counted; if not, what it is about was settled already."""
+    """Whether it counted; if not, its item was already settled."""
     ended: bool = False
 
 
 def arrive(engine: Engine, unit: Unit) -> Instance:
-    """Follow a transition: end the wait of a state that was left, begin that of the state come to, give it what was kept for it.
+    """Follow a transition: end the wait of the old state, start the wait of the new one, and give it the kept events.
 
     Args:
         engine: The workflow.
         unit: After the transition, flushed.
 
     Returns:
-        The instance, which may have moved on at once.
+        The instance, which may have moved again immediately.
     """
     if not engine.definition.waits:
         return unit.instance
@@ -65,7 +65,7 @@ def arrive(engine: Engine, unit: Unit) -> Instance:
 
 
 def take_kept(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait) -> None:
-    """Let an open wait take the events that came before it."""
+    """Give an open wait the events that arrived before it."""
     if not rule.roles or unit.instance.running_key is not None:
         return
     correlation = rule.correlation(unit.instance.workflow_id, unit.instance.data)
@@ -79,14 +79,14 @@ def take_kept(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait) -> None:
             if not rule.trusts(source_of(envelope)):
                 continue
             with unit.trial():
-                # Said before it is counted: a wait that begins when it ends this one must not take it as well.
+                # Recorded before it is counted, so that a wait that starts when this one ends does not take it too.
                 inbox_rows.settle(
                     unit.connection, event, InboxStatus.TAKEN, note=None, now=unit.now, correlation=correlation
                 )
                 counted = count(engine, unit, rule, wait, envelope)
         except (StoreError, ConflictError, sa.exc.SQLAlchemyError):
             raise
-        except Exception as error:  # one that cannot be taken in must not keep the workflow from coming here
+        except Exception as error:  # an event that cannot be processed must not block the transition
             logger.exception("the event %s that was kept for %s could not be taken in", event.event_id, rule.state)
             inbox_rows.settle(
                 unit.connection, event, InboxStatus.FAILED, note=why(error), now=unit.now, correlation=None
@@ -102,12 +102,12 @@ def take_kept(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait) -> None:
 
 
 def why(error: Exception) -> str:
-    """Why an event could not be taken in, as it is kept beside it."""
+    """The error of an event, for its inbox row."""
     return storable_text(error.message if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}")
 
 
 def count(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait, envelope: EventEnvelope) -> Counted:
-    """Count an event towards an open wait, and end the wait when that is enough.
+    """Count an event for an open wait, and end the wait if that is enough.
 
     Raises:
         InvalidInput: The event does not fit its class.
@@ -169,10 +169,10 @@ def count(engine: Engine, unit: Unit, rule: WaitRule, wait: Wait, envelope: Even
 
 
 def expire(engine: Engine, unit: Unit, wait: Wait) -> bool:
-    """End a wait by its deadline, if that has passed and nothing else has ended it.
+    """End a wait whose deadline has passed, if nothing else has ended it.
 
     Returns:
-        Whether this did it.
+        Whether this call ended it.
     """
     rule = engine.definition.waits.get(wait.state)
     late = wait.status is WaitStatus.OPEN and wait.due_at is not None and unit.now >= wait.due_at
@@ -187,7 +187,7 @@ def expire(engine: Engine, unit: Unit, wait: Wait) -> bool:
 
 
 def payload(engine: Engine, connection: Connection, wait: Wait) -> JsonObject:
-    """What is shown of a wait: what it expects, how far that has come, and what follows."""
+    """The description of a wait: expected items, progress, and following states."""
     rule = engine.definition.waits[wait.state]
     progress = wait_rows.progress(connection, wait.wait_id)
     until = "" if wait.due_at is None else f", until {moment_text(wait.due_at)}"
@@ -213,7 +213,7 @@ def payload(engine: Engine, connection: Connection, wait: Wait) -> JsonObject:
 
 
 def open_wait(engine: Engine, instance: Instance) -> tuple[JsonObject, ...]:
-    """The wait that an instance is in, as it is shown; empty when it is in none."""
+    """The description of an instance's open wait; empty if there is none."""
     if instance.state not in engine.definition.waits:
         return ()
     with engine.store.read() as connection:
@@ -222,7 +222,7 @@ def open_wait(engine: Engine, instance: Instance) -> tuple[JsonObject, ...]:
 
 
 SHOWN = 100
-"""Items of a wait that are listed one by one; all of them are counted."""
+"""The maximum number of listed items of a wait; all of them are counted."""
 
 
 def _begin(engine: Engine, unit: Unit, rule: WaitRule) -> Wait:
@@ -241,7 +241,7 @@ def _begin(engine: Engine, unit: Unit, rule: WaitRule) -> Wait:
         total=len(expected),
         settled=0,
         failed=0,
-        resumed=1,  # nothing is to be gone on from: with 0, PostgreSQL would take the open ones for as many that are
+        resumed=1,  # no resume is needed; with 0, PostgreSQL would estimate as many unresumed rows as open ones
         opened_at=unit.now,
         due_at=rule.due(engine.view(instance, instance.proposer, unit), unit.now),
         ended_at=None,
@@ -254,7 +254,7 @@ def _begin(engine: Engine, unit: Unit, rule: WaitRule) -> Wait:
 def _touched(
     connection: Connection, rule: WaitRule, wait: Wait, envelope: EventEnvelope, role: Role
 ) -> Iterable[WaitItem]:
-    """The items that an event is about and that may still change by it."""
+    """The items that an event refers to and may still change."""
     part = rule.part_of(envelope)
     if rule.part is not None and part is None:
         return []

@@ -212,6 +212,14 @@ class Says(Policy):
         return self.ruling
 
 
+def test_the_node_of_one_edge_carries_out_no_other_and_a_read_has_no_node() -> None:
+    flow = definition()
+    (edge,) = [edge for edge in flow.edges if edge.tool is pay]
+    assert isinstance(judged(flow, proposal(), node=edge.node), Admission)
+    assert judged(flow, proposal(), node="paid/order.close").code == "conflict"
+    assert isinstance(judged(flow, proposal("order.look", {}), node=edge.node), Admission)
+
+
 class TestPolicies:
     def test_each_is_shown_the_call_for_itself_and_all_are_on_record(self) -> None:
         first, second = Says("first", Allow(), version=3), Says("second", Allow())

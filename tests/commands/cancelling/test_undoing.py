@@ -71,6 +71,7 @@ def test_what_cannot_be_undone_is_listed_and_recorded(trips: Trips) -> None:
         ("gift.add", "left"),
         ("seat.reserve", "left"),
     ]
+    assert [call.tool for call in found.left] == ["gift.add", "seat.reserve"]
     assert [call.why for call in found.left] == [
         "nothing says how gift.add is undone",
         "the train has left",

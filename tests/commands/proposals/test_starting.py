@@ -53,6 +53,7 @@ def test_another_start_under_the_same_id_is_a_conflict(home: Home, shop: Shop, o
     with pytest.raises(ConflictError, match=f"{why}. Nothing was started; it is in 'open' at revision 0") as refused:
         desk.start(**other)
     assert not refused.value.retryable
+    assert refused.value.details == {"workflowId": "case-1", "currentState": "open", "revision": 0}
     assert desk.kinds == ["started"]
 
 

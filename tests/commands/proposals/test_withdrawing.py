@@ -114,6 +114,7 @@ def test_only_who_proposed_it_or_is_served_withdraws_it(home: Home, shop: Shop) 
     with pytest.raises(PrincipalError, match="mallory proposed it") as refused:
         desk.withdraw(theirs, by=Principal("zoe"))
     assert refused.value.code == "not_entitled"
+    assert [*refused.value.details] == ["approvalId"]
     assert desk.graph.instances.audit(CASE)[-1].principal_id == "zoe"
     with pytest.raises(InputError, match="There is no approval"):
         desk.withdraw(theirs, by=STRANGER)

@@ -1,16 +1,22 @@
-"""Makes the pages of the manual that come from code: the Python API and the command line. `docs/conf.py` calls it."""
+"""Makes the pages of the manual that come from code: the Python API, the command line and the tables. `docs/conf.py` calls it."""
 
 from __future__ import annotations
 
+import ast
 import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import sqlalchemy as sa
 import typer.main
+from sqlalchemy.dialects import postgresql
 
 import interlock
+from interlock.checkpointing import tables
 from interlock.cli import app
 
 STUB = Path(interlock.__file__).with_suffix(".pyi")
@@ -30,9 +36,48 @@ are the same for all. An option with a variable beside it can be [set in the env
 """
 
 
+_TABLES_HEAD = """\
+# Tables and columns
+
+Every table that Interlock creates, with all of its columns and their types on PostgreSQL. [The SQL schema](../schema.md) explains how they work together. The
+names and the meaning of columns may change with a minor release; migrations carry the data over. Read them with SQL for reports, but change them only through
+Interlock. The table `workflow_schema` has the number of the last migration. Times are microseconds since 1970 UTC, and an empty cell means that the name says it all.
+"""
+
+
+_ABOUT = {
+    "workflow_approvals": "One row for each request for a decision.",
+    "workflow_audit": "The audit trail: one row for each record, chained by hashes.",
+    "workflow_budgets": "What models have used of each budget, and what is reserved.",
+    "workflow_cancellations": "One row for each instance that was cancelled, or has a deadline for it.",
+    "workflow_counted": "The counter after each ledger entry, for limits within a period.",
+    "workflow_counters": "One row for each counter of a policy that counts.",
+    "workflow_decisions": "One row for each decision that a person took on an approval.",
+    "workflow_definitions": "The definitions that have run: one row for each fingerprint.",
+    "workflow_delegations": "Who decides for whom while they are away.",
+    "workflow_feedback": "Feedback that waits to be sent to LangSmith.",
+    "workflow_inbox": "One row for each event that was delivered, for each workflow.",
+    "workflow_instances": "One row for each workflow instance: the truth about state, data and revision.",
+    "workflow_ledger": "One row for each command, under its idempotency key.",
+    "workflow_looks": "Up to where a tick has looked through the events.",
+    "workflow_outbox": "Events that wait to be published, and those that were.",
+    "workflow_outcomes": "Sums of decisions of long ago, for `outcomes()`.",
+    "workflow_recovery": "A single row: whether work is held after a restored backup.",
+    "workflow_relay_lanes": "Which relay publishes the events of an instance now.",
+    "workflow_resumptions": "Graphs to resume after something was settled, and the attempts to do so.",
+    "workflow_retired": "The end of the audit trail of each retired instance.",
+    "workflow_sources": "Keyed hashes of the values that a policy may trust, for `TrustedOrigins`.",
+    "workflow_wait_events": "The events that a wait expects, and the key by which it is found.",
+    "workflow_wait_items": "What a wait with a fan-out expects, one row for each key.",
+    "workflow_waits": "One row for each wait of an instance.",
+    "workflow_webhooks": "Notifications that wait to be sent to an address.",
+}
+"""The tables that have no docstring."""
+
+
 def write(folder: Path) -> None:
     """Write the pages, each only when its text changed: Sphinx reads a page again when its file is newer."""
-    for name, text in (("api.md", api_page()), ("cli.md", cli_page())):
+    for name, text in (("api.md", api_page()), ("cli.md", cli_page()), ("tables.md", tables_page())):
         page = folder / name
         if not page.exists() or page.read_text("utf-8") != text:
             page.write_text(text, "utf-8")
@@ -108,6 +153,59 @@ def _row(one: Any) -> str:
 def _prose(text: str | None) -> str:
     # Angle brackets stand for what the reader fills in; Markdown would take them for HTML.
     return (text or "").strip().replace("<", "\\<")
+
+
+def tables_page() -> str:
+    """Every table with its columns: the comment that the database has, or else the one in the source."""
+    parts = []
+    for module in sorted(one.name for one in pkgutil.iter_modules(tables.__path__)):
+        parts += _tables_in(importlib.import_module(f"{tables.__name__}.{module}"))
+    return _TABLES_HEAD + "".join(text for _, text in sorted(parts))
+
+
+def _tables_in(module: ModuleType) -> Iterator[tuple[str, str]]:
+    text = Path(str(module.__file__)).read_text("utf-8")
+    lines, body = text.splitlines(), ast.parse(text).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        call = node.value if isinstance(node, ast.Assign) else None
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "sa.Table"):
+            continue
+        table: sa.Table = getattr(module, ast.unparse(node.targets[0]))
+        about = (
+            following.value.value
+            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            else _ABOUT[table.name]
+        )
+        said = {
+            ast.literal_eval(one.args[0]): _said(one, lines)
+            for one in call.args[2:]
+            if isinstance(one, ast.Call) and ast.unparse(one.func) == "sa.Column"
+        }
+        rows = "".join(_column(column, said.get(column.name, "")) for column in table.columns)
+        yield (
+            table.name,
+            f"\n## {table.name}\n\n{_prose(str(about or ''))}\n\n| column | type | |\n|---|---|---|\n{rows}",
+        )
+
+
+def _said(column: ast.Call, lines: list[str]) -> str:
+    """The comment lines right above a column."""
+    found: list[str] = []
+    for line in reversed(lines[: column.lineno - 1]):
+        if not line.strip().startswith("# "):
+            break
+        found.insert(0, line.strip().removeprefix("# "))
+    return " ".join(found)
+
+
+def _column(column: sa.Column[Any], said: str) -> str:
+    kind = column.type.compile(dialect=postgresql.dialect()).lower().replace(' collate "c"', "")  # type: ignore[no-untyped-call]
+    if column.primary_key:
+        kind += ", key"
+    elif column.nullable:
+        kind += ", may be NULL"
+    meaning = _prose(column.comment or said).replace("|", chr(92) + "|")
+    return f"| `{column.name}` | {kind} | {meaning} |\n"
 
 
 def skips(_app: Any, _what: str, name: str, obj: Any, _skip: bool, _options: Any) -> bool | None:

@@ -9,9 +9,12 @@ import shlex
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from typer.main import get_command
 
 import interlock
+from interlock import SQLCheckpointer, WorkflowStore
+from interlock.checkpointing.tables.columns import metadata
 from interlock.cli import app
 from interlock.tracing import outgoing, telemetry
 from tests.docs.blocks import ROOT, blocks_of, printed_by
@@ -29,7 +32,7 @@ PAGES = [
     "docs/reference/shapes.md",
     "docs/tutorial.md",
 ]
-GENERATED = {"docs/reference/api.md", "docs/reference/cli.md"}
+GENERATED = {"docs/reference/api.md", "docs/reference/cli.md", "docs/reference/tables.md"}
 EVERY = sorted({path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")} - GENERATED)
 EXTRAS = re.compile(r"^\| ((?:`[\w]+`(?:, )?)+) \|", re.MULTILINE)
 
@@ -114,7 +117,25 @@ def test_every_extra_is_on_the_page_of_installation() -> None:
 
 def test_the_reference_has_every_public_name_and_every_command() -> None:
     made = runpy.run_path(str(ROOT / "scripts/manual.py"))
-    api, cli = made["api_page"](), made["cli_page"]()
+    api, cli, tables = made["api_page"](), made["cli_page"](), made["tables_page"]()
 
     assert [name for name in interlock.__all__ if name != "__version__" and f":: interlock.{name}\n" not in api] == []
     assert [name for name in get_command(app).commands if f"### interlock {name}\n" not in cli] == []
+    missing = [
+        f"{table.name}.{column.name}"
+        for table in metadata.tables.values()
+        for column in table.columns
+        if f"| `{column.name}` |" not in tables.partition(f"## {table.name}\n")[2].partition("\n## ")[0]
+    ]
+    assert len(metadata.tables) > 20
+    assert missing == []
+
+
+def test_every_table_of_a_database_is_in_the_reference(tmp_path: Path) -> None:
+    page = runpy.run_path(str(ROOT / "scripts/manual.py"))["tables_page"]()
+    with SQLCheckpointer(f"sqlite:///{tmp_path / 'all.db'}") as checkpointer:
+        checkpointer.setup()
+        WorkflowStore(checkpointer.database).setup()
+        created = sa.inspect(checkpointer.database.engine).get_table_names()
+
+    assert [name for name in created if f"## {name}\n" not in page and f"`{name}`" not in page] == []

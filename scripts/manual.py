@@ -75,6 +75,19 @@ _ABOUT = {
 """The tables that have no docstring."""
 
 
+_MEANT = {
+    (
+        "workflow_approvals",
+        "interrupt_id",
+    ): "the interrupt of its graph; NULL once the graph has continued after the decision, and if no graph asked",
+    ("workflow_cancellations", "calls"): "the executed calls, newest first, and what became of each, as JSON",
+    ("workflow_instances", "running_key"): "the command whose outside effect is in progress",
+    ("workflow_recovery", "identity"): "the identity of the server when work last continued, as JSON",
+    ("workflow_waits", "resumed"): "0 from its end until the graph has resumed after it",
+}
+"""Columns whose comment in the database is not for readers."""
+
+
 def write(folder: Path) -> None:
     """Write the pages, each only when its text changed: Sphinx reads a page again when its file is newer."""
     for name, text in (("api.md", api_page()), ("cli.md", cli_page()), ("tables.md", tables_page())):
@@ -204,7 +217,7 @@ def _column(column: sa.Column[Any], said: str) -> str:
         kind += ", key"
     elif column.nullable:
         kind += ", may be NULL"
-    meaning = _prose(column.comment or said).replace("|", chr(92) + "|")
+    meaning = _prose(_MEANT.get((column.table.name, column.name)) or column.comment or said).replace("|", chr(92) + "|")
     return f"| `{column.name}` | {kind} | {meaning} |\n"
 
 

@@ -1,7 +1,7 @@
-"""Runs beyond one process: on a durable queue that exists, with one run per thread and a bound per tenant.
+"""Runs on a durable queue, across processes, with one run per thread and a limit per tenant.
 
-`Runs` enqueues them, `work` (and `interlock work`) carries them out on PostgreSQL by way of Procrastinate. `RunOnce` is the seam for
-every other engine: a job is one call. Open `runs.py` first, then `once.py`.
+`Runs` enqueues them, and `work` (and `interlock work`) executes them on PostgreSQL with Procrastinate. `RunOnce` is the interface for
+other engines: a job is one call. Open `runs.py` first, then `once.py`.
 """
 
 from .finding import queue_of

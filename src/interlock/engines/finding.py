@@ -1,4 +1,4 @@
-"""Whether a queue is there: a process that does something else, such as serving requests, hands runs to it then."""
+"""Finds a queue, to which a process with other work, such as serving requests, delegates runs."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from .runs import Runs, place
 
 
 def queue_of(graphs: Sequence[CompiledWorkflow]) -> Runs | None:
-    """The runs of some compiled workflows, where the database that all of them are kept in has a queue, and Procrastinate is installed.
+    """The runs of compiled workflows, if their common database has a queue and Procrastinate is installed; else None.
 
-    Workers make the queue (`interlock work`, `Runs.setup`), and have to carry out these workflows. Close what this gives when the process ends.
+    Workers create the queue (`interlock work`, `Runs.setup`), and have to execute these workflows. Close the result when the process ends.
     """
     databases = {place(graph.engine.store.database.engine.url): graph.engine.store.database for graph in graphs}
     if len(databases) != 1 or importlib.util.find_spec("procrastinate") is None:

@@ -9,7 +9,7 @@ from typing import Self
 from ..tools.errors import InputError, InterlockError
 
 _LONGEST = 4_096
-"""Bytes of a request that are read."""
+"""The maximum number of bytes read of a request."""
 _SECONDS = 5.0
 
 
@@ -17,8 +17,8 @@ class Health:
     """A small server: `async with Health(is_ready, metrics, "127.0.0.1:9100"): ...`.
 
     Args:
-        is_ready: Whether runs are carried out.
-        metrics: What is measured, by name.
+        is_ready: Whether the worker executes runs.
+        metrics: The metrics, by name.
         address: Host and port.
 
     Raises:

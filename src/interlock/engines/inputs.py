@@ -1,6 +1,7 @@
-"""Inputs and answers that wait for their run, with who gives them: written with the job, in one transaction, and read by its run.
+"""Inputs and answers that wait for their run, with their principal: written with the job in one transaction, and read by its run.
 
-They hold messages, so they stand neither in a job's row nor in a table of the workflow store, and are deleted when their run has taken them.
+They contain messages, so they are neither in a job's row nor in a table of the workflow store, and are deleted when their run has
+taken them.
 """
 
 import json
@@ -21,16 +22,16 @@ from ..tools.principal import Principal
 
 @dataclass(frozen=True)
 class Given:
-    """What a thread is given."""
+    """An input or answer for a thread."""
 
     value: Any
     """The input, or the answer."""
     principal: Principal
-    """Who gives it."""
+    """Its principal."""
 
 
 def dumped_input(given: Any) -> dict[str, Any]:
-    """An input of a run as JSON data.
+    """Serialize an input of a run to JSON data.
 
     Raises:
         InvalidInput: It cannot be kept.
@@ -61,7 +62,7 @@ def dumped_input(given: Any) -> dict[str, Any]:
 def insert(
     connection: Connection, input_id: str, *, thread_id: str, value: Any, principal: Principal, now: int
 ) -> None:
-    """Write an input or an answer.
+    """Insert an input or an answer.
 
     Raises:
         InvalidInput: It has no JSON form.
@@ -83,7 +84,7 @@ def insert(
 
 
 def load(connection: Connection, input_id: str) -> Given | None:
-    """Read one; None where it was taken already."""
+    """Read an input; None if it was already taken."""
     statement = sa.select(inputs).where(inputs.c.input_id == input_id)
     row = connection.execute(statement, execution_options=BESIDE_THE_QUEUE).mappings().first()
     if row is None:
@@ -98,7 +99,7 @@ def load(connection: Connection, input_id: str) -> Given | None:
 
 
 def delete(connection: Connection, input_id: str) -> None:
-    """Forget one that was taken."""
+    """Delete a taken input."""
     statement = sa.delete(inputs).where(inputs.c.input_id == input_id)
     connection.execute(statement, execution_options=BESIDE_THE_QUEUE)
 

@@ -1,4 +1,4 @@
-"""A job: one run of one thread, as plain data that any engine can keep. It holds neither words of the conversation nor data."""
+"""A job: one run of one thread, as plain data for any engine. It contains neither messages nor data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""
-        given = {**asdict(self), "kind": self.kind.value}  # a plain text, whatever an engine serializes with
+        given = {**asdict(self), "kind": self.kind.value}  # plain text, for any serializer of an engine
         return {name: value for name, value in given.items() if value not in (None, False)}
 
     @classmethod

@@ -1,7 +1,7 @@
-"""The seam between Interlock and an engine: a job is one call.
+"""The interface between Interlock and an engine: a job is one call.
 
-An engine keeps jobs, runs one per thread at a time, and calls `RunOnce` for each. What it is told (`Done`, `Again`, `Person`) is all
-that it has to know. A call that is repeated (the process died, the engine was not sure) continues from where the first one came.
+An engine stores jobs, runs one per thread at a time, and calls `RunOnce` for each. The result (`Done`, `Again`, `Person`) is all that
+it needs. A repeated call (the process died, the engine was not sure) resumes the first one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -91,7 +91,7 @@ class RunOnce:
         except ResumeError:
             if given is None or attempt == 0:
                 raise
-            # An attempt before this one gave the answer, and died after it was taken.
+            # An earlier attempt passed the answer, and died after it was taken.
             output = yield from _run(runner, job, None)
         if given is not None and self._forgets:
             yield from in_store(lambda connection: inputs.delete(connection, input_id))
@@ -144,7 +144,7 @@ def _run(runner: Any, job: Job, given: inputs.Given | None) -> Steps[Any]:
 
 
 def _is_there(connection: Connection, job: Job) -> bool:
-    """Whether there is an instance: an input that is gone was taken then by an attempt before, and was erased otherwise."""
+    """Whether the instance exists: if so, an earlier attempt took a missing input; otherwise the input was erased."""
     workflow_id = job.workflow_id or workflow_id_of({"thread_id": job.thread_id}, job.workflow)
     return instance_rows.load(connection, workflow_id) is not None
 
@@ -154,7 +154,7 @@ def _config(job: Job, given: inputs.Given | None) -> RunnableConfig:
     if job.workflow_id is not None and not job.inside:
         configurable["workflow_id"] = job.workflow_id
     if given is None:
-        # As itself, which decides nothing: proposals stay those of the turn that made them.
+        # As the library itself, which may decide nothing: proposals keep the principal of their turn.
         configurable[ACTOR] = RuntimeActor.clock(job.tenant)
     elif job.kind is JobKind.START:
         configurable["input_key"] = job.key
@@ -170,7 +170,7 @@ def _came_to(output: Any) -> Outcome:
 
 
 def _unknown(job: Job, attempt: int) -> Outcome:
-    """A workflow that this process does not know: while releases are rolled out, another one may."""
+    """The outcome for an unknown workflow: during a rollout, a process of another release may know it."""
     logger.warning("no workflow %s is known here; the run on the thread %s is left", job.workflow, job.thread_id)
     waited = sum(pause(number, longest=60.0) for number in range(attempt))
     return Again(pause(attempt, longest=60.0), "unknown workflow") if waited < ROLLING else Person("unknown workflow")

@@ -1,4 +1,4 @@
-"""What one call of a job came to, and what of it is tried again. Pure decisions: an error goes in, an outcome comes out."""
+"""The outcome of one call of a job, and its retries. Pure decisions: from an error to an outcome."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -20,24 +20,24 @@ from ..tools.errors import (
 
 @dataclass(frozen=True)
 class Done:
-    """The run has ended, or waits for an event, a deadline or a decision, which enqueues the next one."""
+    """The run has ended, or waits for an event, a deadline or a decision, which enqueues the next run."""
 
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Again:
-    """The same job is to be run again."""
+    """The same job has to run again."""
 
     after: float
-    """Seconds until then."""
+    """Seconds until the retry."""
     why: str = ""
-    """The type and code of what was in the way; its text is in the log."""
+    """The type and code of the error; its text is in the log."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """A person has to look at it: nothing runs by itself any more."""
+    """A person has to act: there are no automatic retries any more."""
 
     why: str
     """`OutcomeUnknown` where an attempt is to be resolved (`interlock resolve`); else the type and code of the last failure."""
@@ -48,12 +48,12 @@ class Person:
 Outcome: TypeAlias = Done | Again | Person
 
 ATTEMPTS = 8
-"""So often a job is run whose failures do not pass by themselves."""
+"""The maximum number of attempts of a job with permanent failures."""
 ROLLING = 3600.0
-"""For so many seconds a process of another release may still come that knows the definition."""
+"""For so many seconds a process of another release may still take the job."""
 _LONGEST = 300.0
 _PASSES = (StoreUnavailable, BusUnavailable, CommitUnknown)
-"""What passes without anybody doing anything about the job: it is tried for ever."""
+"""Temporary errors: the job is retried without limit."""
 _OTHER_RELEASE = (DefinitionChanged, UnknownState, SchemaMismatch)
 
 
@@ -61,20 +61,20 @@ def pause(attempt: int, *, first: float = 1.0, longest: float = _LONGEST) -> flo
     """Seconds before the next attempt: doubled each time.
 
     Args:
-        attempt: How many failed before this one.
-        first: After the first.
-        longest: At most.
+        attempt: The number of earlier failures.
+        first: The pause after the first failure.
+        longest: The maximum pause.
     """
     return min(longest, first * 2.0 ** min(attempt, 30))
 
 
 def outcome_of(error: Exception, *, attempt: int, attempts: int = ATTEMPTS) -> Outcome:
-    """What follows from an error.
+    """The outcome of an error.
 
     Args:
-        error: What the run raised.
-        attempt: How many attempts failed before this one.
-        attempts: How often a job is run whose failures do not pass by themselves.
+        error: The error of the run.
+        attempt: The number of earlier failures.
+        attempts: The maximum number of attempts of a job with permanent failures.
     """
     why = f"{type(error).__name__} ({error.code})" if isinstance(error, InterlockError) else type(error).__name__
     match error:
@@ -92,7 +92,7 @@ def outcome_of(error: Exception, *, attempt: int, attempts: int = ATTEMPTS) -> O
         case InterlockError(retryable=False):
             return Person(why)
         case _:
-            # A model's provider, a node or a rule of the application's own: it may be better next time.
+            # An error of a provider, a node or a rule of the application: a retry may succeed.
             return Again(pause(attempt), why) if attempt + 1 < attempts else Person(why)
 
 

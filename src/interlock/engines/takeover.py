@@ -1,4 +1,4 @@
-"""Taking over the runs of a worker that was killed: they are put back into the queue, and another worker resumes them."""
+"""Puts the runs of a killed worker back into the queue, so that another worker resumes them."""
 
 import sqlalchemy as sa
 
@@ -19,14 +19,14 @@ _TAKE_OVER = sa.text(
 
 
 def take_over(runs: Runs, *, seconds: float) -> int:
-    """Put back the runs of workers that are gone.
+    """Put back the runs of dead workers.
 
     Args:
         runs: The runs.
-        seconds: After so many without a sign of life a worker counts as gone.
+        seconds: The seconds without a heartbeat after which a worker counts as dead.
 
     Returns:
-        How many runs there were.
+        The number of runs.
     """
     update(runs.database, _GIVE_UP, seconds=seconds)
     taken_over = update(runs.database, _TAKE_OVER, seconds=seconds)

@@ -1,4 +1,4 @@
-"""What workers do from time to time beside the runs: check deadlines, enqueue what nobody enqueued, forget old jobs."""
+"""The periodic work of workers: check deadlines, enqueue missed runs, delete old jobs."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,9 +13,9 @@ from .queue.updating import update
 from .runs import Runs
 
 BATCH = 1_000
-"""How many of a kind are checked at a time."""
+"""The maximum number of each kind per check."""
 KEPT_DAYS = 7
-"""For so long a run that is over keeps its key."""
+"""How long a finished run keeps its key."""
 
 _FORGET = sa.text(
     "DELETE FROM procrastinate_jobs WHERE id IN (SELECT job.id FROM procrastinate_jobs AS job WHERE "
@@ -25,10 +25,10 @@ _FORGET = sa.text(
 
 
 async def keep(runs: Runs) -> dict[str, int]:
-    """Look at deadlines once, enqueue what nobody enqueued, and forget what is long over.
+    """Check deadlines once, enqueue missed runs, and delete old jobs.
 
     Returns:
-        How many jobs were enqueued, and forgotten.
+        The numbers of enqueued and of deleted jobs.
     """
     enqueued = 0
     for graph in runs.graphs:
@@ -36,14 +36,14 @@ async def keep(runs: Runs) -> dict[str, int]:
         try:
             await Instances(graph).atick(resume=False)
             enqueued += await runs.database.arun(lambda graph=graph: _missed(graph))  # type: ignore[misc]
-        except Exception:  # one workflow's deadlines must not keep those of the others
+        except Exception:  # an error in one workflow must not block the deadlines of the others
             logger.exception("the deadlines of %s could not be checked; the next check tries again", name)
     forgotten = await runs.database.arun(lambda: update(runs.database, _FORGET, days=KEPT_DAYS, limit=BATCH))
     return {"enqueued": enqueued, "forgotten": forgotten}
 
 
 def _missed(graph: CompiledWorkflow) -> int:
-    """Enqueue what is settled and was enqueued by nobody: a process that knows of no queue settled it."""
+    """Enqueue settled stops without a job: a process without the queue settled them."""
     store, name = graph.engine.store, graph.engine.definition.name
     with store.write() as connection:
         now = store.now(connection)
@@ -63,7 +63,7 @@ def _missed(graph: CompiledWorkflow) -> int:
 def _enqueue(connection: Connection, graph: CompiledWorkflow, stop: stops.Stop) -> None:
     instance = instance_rows.load(connection, stop.workflow_id)
     if instance is None or instance.thread_id is None:
-        stops.mark(connection, stop)  # there is no graph to continue
+        stops.mark(connection, stop)  # there is no graph to resume
         return
     cause = f"sweep/{stop.workflow_id}/{stop.id}" if stop.kind is Kind.ATTEMPT else f"{stop.kind.value}/{stop.id}"
     graph.engine.store.note_due(connection, stop.workflow_id, cause)

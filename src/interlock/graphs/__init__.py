@@ -1,6 +1,6 @@
 """The workflow builder, its checks, the compiler, the compiled graph, and the middleware for `create_agent`.
 
-Open `workflow.py` first: it is what users write.
+Open `workflow.py` first: users write workflows with it.
 """
 
 from .compiled import WorkflowGraph

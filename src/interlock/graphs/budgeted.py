@@ -1,4 +1,4 @@
-"""Saying how much the models of a workflow may use."""
+"""The builder's method for budgets of models."""
 
 from typing import Self
 

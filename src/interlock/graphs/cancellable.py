@@ -1,4 +1,4 @@
-"""Saying who may cancel the instances of a workflow."""
+"""The builder's method for cancel rules."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Self

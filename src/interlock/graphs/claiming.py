@@ -1,4 +1,4 @@
-"""What a workflow claims of all its paths, and proving it."""
+"""The builder's methods for claims and proofs."""
 
 import abc
 from typing import TYPE_CHECKING, Self

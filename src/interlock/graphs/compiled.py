@@ -1,7 +1,7 @@
-"""The compiled workflow: LangGraph's own graph, with the ways in guarded.
+"""The compiled workflow: LangGraph's own graph with guarded entry points.
 
-A thin subclass: input and answers are checked before LangGraph takes them, because it says nothing of an answer that nobody
-waits for and keeps an answer of a wrong shape for ever. Everything else is LangGraph's.
+A thin subclass: it validates input and answers before LangGraph, which silently ignores an answer to nothing and stores an answer
+of a wrong shape for ever. Everything else is LangGraph's.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from .invoking import Invoking
 from .traced_run import traced_run
 from .turns import Turn
 
-if TYPE_CHECKING:  # a run needs neither pictures nor the operations from outside
+if TYPE_CHECKING:  # imported on use: a run needs neither pictures nor operations
     from ..operations.instances import Instances
     from ..operations.stepping import Stepper
     from ..pictures.comparison import Comparison
@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # a run needs neither pictures nor the operations from outsid
     from ..pictures.side_by_side import SideBySide
 
 COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
-"""A config that has one of these stands for its own thread, wherever it is used."""
+"""A config with one of these keys names its own thread, wherever it is used."""
 
 
 class WorkflowGraph(Invoking):
@@ -174,7 +174,7 @@ class WorkflowGraph(Invoking):
         return compare(await self.aget_state(before, by=by), await self.aget_state(after, by=by))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
-        # LangGraph's own asks a web service for a PNG, which fails offline and sends the workflow to a third party.
+        # LangGraph's own method calls a web service for a PNG, which fails offline and sends the workflow to a third party.
         del include, exclude
         return dict(self.picture()._repr_mimebundle_())
 
@@ -221,7 +221,7 @@ class WorkflowGraph(Invoking):
         return await CompiledStateGraph.abulk_update_state(self, cast("RunnableConfig", config), supersteps)
 
     def _principal(self, config: Config | None, kwargs: Mapping[str, Any]) -> tuple[Principal, bool]:
-        """Who runs it, and whether anybody was named: by the run's context, or by the server."""
+        """The principal of the run, and whether the run's context or the server named one."""
         around = self._merged(config)
         context = kwargs.get("context")
         if context is None:
@@ -229,7 +229,7 @@ class WorkflowGraph(Invoking):
         return principal_of(around, context), is_named(around, context)
 
     def _check_keys(self, config: Config | None, principal: Principal | None) -> None:
-        """Refuse a config in which plain data stands where only LangGraph puts something, and write the attempt down."""
+        """Refuse a config with plain data under LangGraph's internal keys, and record the attempt."""
         around = self._merged(config)
         forged = forged_keys(around)
         if not forged:
@@ -258,7 +258,7 @@ class WorkflowGraph(Invoking):
 
     def _durability(self, config: Config | None) -> str | None:
         around = self._merged(config)
-        # A parent without a checkpointer takes its children's away, and LangGraph warns of a durability that has no effect.
+        # Without a checkpointer in the parent, children have none either, and LangGraph warns about a durability without effect.
         return None if CHECKPOINTER in around and around[CHECKPOINTER] is None else "sync"
 
     def _asaver(self, config: Config | None) -> FromThreads | None:
@@ -273,19 +273,19 @@ class WorkflowGraph(Invoking):
         given = {**own, **((config or {}).get("configurable") or {})}
         if not COORDINATES.isdisjoint(given):
             return given
-        # Called by a node of the application's own without a config: LangGraph continues in that node's.
+        # Called without a config inside a node of the application: LangGraph uses that node's config.
         around = var_child_runnable_config.get() or {}
         return {**(around.get("configurable") or {}), **given}
 
     def _begun(self, config: Config | None, principal: Principal, entered: Access, given: Any, saver: Any) -> Any:
-        """The input as the graph's start takes it; none where the thread took it before."""
+        """The input for the start node; None if the thread has already taken it."""
         around = self._merged(config)
         is_new = entered.instance is None and not entered.is_begun
         taken = is_taken(None if is_new else saver, around)
         return Turn(self.engine, around, principal, entered, saver or None).begin(None if taken else given)
 
     def _take_turn(self, config: Config | None, by: Principal | None) -> None:
-        """Who changes the conversation proposes from now on; not the application, which changes it for nobody."""
+        """Make the principal who changes the conversation its proposer, except the application, which acts for nobody."""
         if by is None:
             return
         workflow_id = meant(self.engine, self._merged(config))

@@ -1,6 +1,6 @@
-"""From a definition to LangGraph: the nodes are the states, their reads, one execution per moving edge, and the approvals.
+"""Compiles a definition to a LangGraph graph: nodes for states, their reads, each edge's execution, and approvals.
 
-What `get_graph()` draws is exactly what may happen: each node declares where it may go and is held to it.
+`get_graph()` draws exactly the possible transitions: each node declares its destinations, which are enforced.
 """
 
 from typing import Any
@@ -69,7 +69,7 @@ def compile_graph(
     options.setdefault("name", definition.name)
     if checkpointer is None and not store.is_durable:
         checkpointer = InMemorySaver()
-    # Beside a durable store, none of its own: the host has one. Checkpoints in memory would be lost before the rows are.
+    # With a durable store and no checkpointer, use the host's: checkpoints in memory would be lost while the rows stay.
     if isinstance(checkpointer, SQLCheckpointer):
         checkpointer = checkpointer.declaring(builder, *_declared(definition))
     compiled = builder.compile(checkpointer=checkpointer, **options)
@@ -78,7 +78,7 @@ def compile_graph(
 
 
 def _declared(definition: Definition) -> list[Any]:
-    """Where the types are declared that the workflow's values may have: strict mode takes no others."""
+    """The declared types of the workflow's values: strict mode accepts no others."""
     contracts = definition.contracts.values()
     return [
         definition.data_model,
@@ -105,7 +105,7 @@ def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:
                 metadata={"interlock": "reads", "tools": [edge.tool.name for edge in staying]},
             )
         for edge in staying:
-            if engine.may_ask(edge):  # a policy could
+            if engine.may_ask(edge):  # a policy may require an approval
                 destinations[edge.approval_node] = edge.tool.name
                 _add_approval(builder, engine, edge)
         for edge in moving:
@@ -113,7 +113,7 @@ def _add_nodes(builder: StateGraph[Any, Any, Any, Any], engine: Engine) -> None:
             destinations[edge.approval_node if asks else edge.node] = edge.tool.name
             if asks:
                 _add_approval(builder, engine, edge)
-            # On a denial or a refusal the workflow stays where it was.
+            # After a denial or a refusal, the workflow stays in its state.
             ends = {edge.target: "done"}
             if edge.source != edge.target:
                 ends[edge.source] = "refused"
@@ -166,7 +166,7 @@ def _proposer(state: State) -> Proposer | None:
 
 def _entry(definition: Definition) -> Any:
     def enter(channels: dict[str, Any]) -> str:
-        """Where a turn of the conversation continues: in the state that the last one ended in."""
+        """Continue a turn in the state in which the last one ended."""
         state = channels.get("state") or definition.initial
         return state if state in definition.states else definition.initial
 
@@ -174,7 +174,7 @@ def _entry(definition: Definition) -> Any:
 
 
 def _exact(definition: Definition, compiled: Any) -> None:
-    """Refuse a graph whose drawing would not show all that may happen, or more."""
+    """Refuse a graph whose drawing would show more or fewer transitions than are possible."""
     drawn = {(edge.source, edge.target) for edge in compiled.get_graph().edges}
     wanted = {(START, name) for name in definition.states}
     for name, spec in compiled.builder.nodes.items():

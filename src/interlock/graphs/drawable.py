@@ -1,4 +1,4 @@
-"""A workflow as a picture, in notebooks and documents; and what it says of methods that it does not have."""
+"""The builder's pictures for notebooks and documents, and its errors for missing methods."""
 
 import abc
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ _INSTEAD = {
     "add_tool": "Tools that stay in a state are set by add_state(name, tools=[...]); a tool that leads on is an edge, add_edge(source, tool, target).",
     "bind_tools": "Tools that stay in a state are set by add_state(name, tools=[...]); a tool that leads on is an edge, add_edge(source, tool, target).",
 }
-"""What users of LangGraph and LangChain look for, and what does the same here."""
+"""Method names of LangGraph and LangChain, and their equivalents here."""
 
 
 class Drawable(abc.ABC):
@@ -60,7 +60,7 @@ class Drawable(abc.ABC):
 
         return picture_of(self.definition())
 
-    if not TYPE_CHECKING:  # for type checkers a wrong name stays an error
+    if not TYPE_CHECKING:  # hidden from type checkers, for which a wrong name has to stay an error
 
         def __getattr__(self, name: str) -> Any:
             raise missing(self, name, _INSTEAD)
@@ -73,7 +73,7 @@ class Drawable(abc.ABC):
         del include, exclude
         try:
             return self.picture()._repr_mimebundle_()
-        except WorkflowDefinitionError as error:  # half built: a notebook shows it as it grows
+        except WorkflowDefinitionError as error:  # incomplete: a notebook shows it as it grows
             return {"text/plain": f"{self!r}, which cannot run yet: {error.message}"}
 
 

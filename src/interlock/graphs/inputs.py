@@ -1,11 +1,11 @@
-"""Inputs that are taken once: a run that is repeated with the same input key continues from where the first one came.
+"""Idempotent inputs: a repeated run with the same input key resumes the first one.
 
-A program that does not know whether its input was taken (the process died, the answer was lost) gives it again under the same key:
+A program that does not know whether its input was taken (the process died, the answer was lost) repeats it with the same key:
 
     graph.invoke({"messages": [...]}, {"configurable": {"thread_id": "t-1", "input_key": "order-77"}})
 
-LangGraph keeps the key in the metadata of every checkpoint of the run, that of the input first of all, so that the two cannot differ.
-It is known for as long as the thread keeps such a checkpoint.
+LangGraph stores the key in the metadata of every checkpoint of the run, first of all the input's, so that input and key cannot
+differ. The key is known as long as the thread has such a checkpoint.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from ..commands.running.scope import CHECKPOINT_NS, INPUT_KEY, THREAD_ID, is_nes
 
 
 def is_taken(saver: Any, configurable: Mapping[str, Any]) -> bool:
-    """Whether the thread of a config took an input under the config's key before.
+    """Whether the thread of a config has already taken an input with the config's key.
 
     Args:
-        saver: The run's checkpointer; None where it can have nothing of the thread yet.
-        configurable: Where it runs. A graph inside another one takes its input from that one, whose key it is.
+        saver: The run's checkpointer; None if it cannot have the thread yet.
+        configurable: The `configurable` of the run. A graph inside another one gets its input from that one, to which the key belongs.
 
     Raises:
         InputError: The key is empty, too long, or a database could confuse it with another one.

@@ -1,4 +1,4 @@
-"""One run of a compiled workflow, as it is traced."""
+"""Traces one run of a compiled workflow."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -14,11 +14,11 @@ from ..tracing.trail import last_reference
 
 
 def traced_run(graph: CompiledWorkflow, config: Config | None, configurable: Mapping[str, Any], given: Any) -> GraphRun:
-    """Prepare a run of the graph for being traced; where nobody traces, there is nothing to it.
+    """Prepare the tracing of a run of the graph.
 
     Args:
         graph: The workflow.
-        config: What it is run with.
+        config: The config of the run.
         configurable: The same with the graph's own.
         given: Its input, or the command that resumes it.
     """
@@ -30,7 +30,7 @@ def traced_run(graph: CompiledWorkflow, config: Config | None, configurable: Map
         if configurable.get("workflow_id") is not None:
             return str(configurable["workflow_id"])
         if configurable.get("checkpoint_ns") or configurable.get("thread_id") is None:
-            return None  # inside another graph the nodes know it, from where they run
+            return None  # inside another graph, the nodes have it from their own config
         return workflow_id_of(configurable, engine.definition.name)
 
     def cause() -> TraceReference | None:

@@ -1,7 +1,7 @@
-"""What a turn begins with: the input, checked against the workflow row before LangGraph writes anything.
+"""The start of a turn: validates the input against the workflow row before LangGraph writes anything.
 
-LangGraph checkpoints an input before the first node sees it. What is refused only there would be in the conversation, so
-it is refused here.
+LangGraph checkpoints an input before the first node sees it. An input refused there would already be in the conversation, so it is
+refused here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,9 +35,9 @@ class Turn:
 
     Args:
         engine: The workflow.
-        configurable: Where it runs.
-        principal: Whose turn it is.
-        entered: The instance, as it was found when the run was let in.
+        configurable: The `configurable` of the run.
+        principal: The principal of the turn.
+        entered: The instance, as found when the run was admitted.
         saver: The run's checkpointer.
     """
 
@@ -48,7 +48,7 @@ class Turn:
     saver: Saved | None = None
 
     def begin(self, given: Any) -> Any:
-        """The input as the graph's start takes it: with whose turn it is, and nothing that only nodes may write.
+        """The input for the start node: with the principal of the turn, and without the channels that only nodes may write.
 
         Raises:
             InputError: It cannot be used. Nothing was written.
@@ -68,7 +68,7 @@ class Turn:
             "progress": [("turn", self.principal.to_json())],
         }
         data = _data(values.get("data"))
-        # A resumed parent hands the same input in again, and it is not used again.
+        # A resumed parent passes the same input again, which must not be used twice.
         if not is_resumed_by_parent(self.configurable):
             self._check(data)
         self._keep_words(started["messages"])
@@ -130,7 +130,7 @@ class Turn:
         take_turn(self.engine.store, instance, self.principal)
 
     def _same(self, data: Mapping[str, Any], instance: Instance) -> bool:
-        # A parent graph that shares the channel hands back in every turn what the workflow gave it.
+        # A parent graph that shares the channel passes back the workflow's own output in every turn.
         try:
             given: JsonObject = initial_data(self.engine, data)
         except InvalidInput:

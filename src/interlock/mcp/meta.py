@@ -1,4 +1,4 @@
-"""What a request carries beside its arguments (`_meta`), under our own names."""
+"""The metadata of a request (`_meta`), under our own names."""
 
 from ..tools.canonical import JsonObject
 from ..tools.context import ToolContext

@@ -54,9 +54,8 @@ class Reads:
                 output = yield Body(ready)
             except (GraphBubbleUp, ConflictError, StoreUnavailable, NotADatabase):
                 raise
-            except (
-                StoreError
-            ) as error:  # an error of the read's own statement; retrying a write on a read-only connection is useless
+            except StoreError as error:
+                # An error of the read's own statement. If it tried to write, a retry would fail in the same way.
                 failure, pause = error, None
             except Exception as error:
                 failure, pause = error, (None if isinstance(error, Refused) else backoff.after(error))

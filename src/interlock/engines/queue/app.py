@@ -1,4 +1,4 @@
-"""The queue's side of a job: Procrastinate's app, whose one task calls `RunOnce` and says what follows."""
+"""The Procrastinate app, whose only task calls `RunOnce` and reports the outcome."""
 
 import asyncio
 import datetime as dt
@@ -18,9 +18,9 @@ from .enqueuing import TURN, lock_of
 from .schema import LATER, QUEUE, TASK
 
 _LATER = "later/"
-"""Begins the lock of a job that waits for its next attempt: it holds up neither its thread nor its tenant meanwhile."""
+"""The lock prefix of a job that waits for its retry, so that it blocks neither its thread nor its tenant."""
 _PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
-"""Seconds before each further try to write down how a job ended, while the database is away."""
+"""The pauses between attempts to record the end of a job while the database is unreachable, in seconds."""
 
 
 class PutBack(Exception):  # noqa: N818 -- Procrastinate is told by exceptions what follows
@@ -32,25 +32,25 @@ class PutBack(Exception):  # noqa: N818 -- Procrastinate is told by exceptions w
 
 
 class NeedsPerson(Exception):  # noqa: N818 -- as above
-    """Nothing runs by itself any more."""
+    """There are no automatic retries any more."""
 
 
 class _Strategy(retry.BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: jobs.Job) -> retry.RetryDecision | None:  # noqa: ARG002
-        """What follows from how the task ended."""
+        """The retry decision for the end of the task."""
         match exception:
             case PutBack(decision=decision):
                 return decision
             case NeedsPerson():
                 return None
             case asyncio.CancelledError() | exceptions.JobAborted():
-                return retry.RetryDecision(retry_at=_now())  # the worker stops, and could wait no longer
+                return retry.RetryDecision(retry_at=_now())  # the worker stops and could not wait any longer
             case _:
                 return retry.RetryDecision(retry_at=_now() + dt.timedelta(seconds=5))
 
 
 class OwnedJobs(JobManager):
-    """Writes down how a job ended only where it is this worker's still: one that was stopped for a while may have lost it to another."""
+    """Records the end of a job only if this worker still owns it: a suspended worker may have lost it to another one."""
 
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
         """As Procrastinate's."""
@@ -72,7 +72,7 @@ class OwnedJobs(JobManager):
         lock: str | None = None,
     ) -> None:
         """As Procrastinate's."""
-        # By the database's clock, by which jobs are taken: this process's may be wrong by any amount.
+        # By the database's clock, which also selects jobs; this process's clock may be wrong.
         after = 0.0 if retry_at is None else max(0.0, (retry_at - _now()).total_seconds())
         await self._write(
             "SELECT procrastinate_retry_job_v2(held.id, now() + make_interval(secs => %(after)s), %(priority)s, %(queue)s, %(lock)s) FROM held",
@@ -103,7 +103,7 @@ class OwnedJobs(JobManager):
 
 
 class Counted:
-    """What the runs of a worker came to, for its metrics."""
+    """Counts the outcomes of a worker's runs, for its metrics."""
 
     def __init__(self) -> None:
         self.done = self.again = self.person = self.running = 0
@@ -111,14 +111,14 @@ class Counted:
 
 
 def build(url: URL, run_once: RunOnce, *, per_tenant: int, connections: int, counted: Counted) -> procrastinate.App:
-    """Make the app.
+    """Create the app.
 
     Args:
         url: The database.
         run_once: Runs jobs.
-        per_tenant: How many runs of one tenant may continue at once.
-        connections: How many connections the queue may take in this process, besides the one that it listens on.
-        counted: Told what runs came to.
+        per_tenant: The maximum number of concurrent runs per tenant.
+        connections: The maximum number of the queue's connections in this process, in addition to the listening one.
+        counted: Counts the outcomes of runs.
     """
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     connector = procrastinate.PsycopgConnector(conninfo=plain, min_size=1, max_size=connections)
@@ -172,7 +172,7 @@ async def _note(connector: Any, row: jobs.Job, note: dict[str, Any]) -> None:
 
 
 async def _turn(connector: Any, job: Job, per_tenant: int) -> retry.RetryDecision:
-    """A job whose pause is over takes its turn among those of its tenant."""
+    """Give a job whose pause is over its turn among the tenant's jobs."""
     row = await connector.execute_query_one_async(
         f"SELECT {TURN.format(tenant='%(tenant)s')} AS turn", tenant=job.tenant
     )

@@ -1,8 +1,8 @@
-"""Enqueuing: one statement, in whatever transaction makes the run due.
+"""Enqueues a job with one statement, in the transaction that makes the run due.
 
-A job's lock is its tenant and one of a few numbers, drawn from the thread. So one thread has one run at a time, and a tenant as many as
-there are numbers. Its priority is when its turn comes: each job of a tenant comes one after the tenant's last one, and none before those
-whose turn it is now. So a tenant with ten jobs does not wait for another one's ten thousand (start-time fair queueing).
+A job's lock is its tenant and one of a few numbers, derived from the thread. So a thread has one run at a time, and a tenant as many
+as there are numbers. Its priority is a virtual start time: one after the tenant's previous job, and not before the current time. So a
+tenant with ten jobs does not wait for another one's ten thousand (start-time fair queueing).
 """
 
 import hashlib
@@ -27,7 +27,7 @@ TURN = f"""-LEAST({-LATER - 1}, GREATEST(
         ORDER BY priority LIMIT 1
     ), 0)
 ))"""
-"""When the turn of a tenant's next job comes."""
+"""The virtual start time of a tenant's next job."""
 
 _ENQUEUE = sa.text(
     "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, args) "
@@ -48,10 +48,10 @@ def lock_of(tenant: str, thread_id: str, per_tenant: int) -> str:
 
 
 def enqueue(connection: Connection, job: Job, *, per_tenant: int) -> int | None:
-    """Write a job.
+    """Insert a job.
 
     Returns:
-        Its number; None where one of its key is there already.
+        Its number; None if a job with its key exists.
     """
     values = {
         "tenant": job.tenant,
@@ -69,7 +69,7 @@ def find(connection: Connection, key: str) -> tuple[int, Job] | None:
 
 
 def resolved(connection: Connection, thread_id: str) -> None:
-    """Take the jobs of a thread off the list of those that need a person: an attempt of unknown outcome was resolved."""
+    """Remove the jobs of a thread from the dead-letter list, after an attempt with an unknown outcome was resolved."""
     connection.execute(_SETTLED, {"thread": thread_id})
 
 

@@ -1,4 +1,4 @@
-"""Looking through jobs, and what a person does about one: retry, cancel."""
+"""Lists jobs, and lets a person retry or cancel one."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The queue's tables: Procrastinate's own, and the indexes that keep a claim and an enqueuing the same at a million jobs."""
+"""The queue's tables: Procrastinate's own, and indexes that make claims and inserts independent of the number of jobs."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,9 +12,9 @@ TASK = "interlock.run"
 KEEP = "interlock.keep"
 QUEUE = "interlock"
 KEEPING = "interlock-keeping"
-"""The queue of what is kept up beside the runs: deadlines, and what a killed worker left."""
+"""The queue for upkeep: deadlines, and runs of killed workers."""
 LATER = -2_000_000_000
-"""The priority of a job that waits for its next attempt: below all others, so that it holds up none of them."""
+"""The priority of a job that waits for its retry: below all others, so that it blocks none."""
 _LOCK = 0x1A7E_410D
 
 _OWN = (
@@ -28,10 +28,10 @@ _OWN = (
 
 
 def refuse_others(database: Database, what: str) -> None:
-    """See that the database can hold a queue.
+    """Check that the database supports a queue.
 
     Raises:
-        InputError: It is none of PostgreSQL's.
+        InputError: It is not PostgreSQL.
     """
     if database.dialect is not Dialect.POSTGRESQL:
         raise InputError(
@@ -87,7 +87,7 @@ def is_there(connection: Connection) -> bool:
 
 
 def _agreed(connection: Connection, per_tenant: int | None) -> int:
-    """The number that every process spreads jobs over: two that differed would run one thread twice at once."""
+    """The stored number over which every process spreads jobs: with different numbers, a thread could have two concurrent runs."""
     connection.execute(
         sa.text("INSERT INTO interlock_queue (name, value) VALUES ('per_tenant', :value) ON CONFLICT DO NOTHING"),
         {"value": str(per_tenant or 8)},

@@ -1,4 +1,4 @@
-"""One statement that changes jobs of the queue, in a transaction of its own."""
+"""Runs one statement that changes jobs of the queue, in a separate transaction."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ def update(database: Database, statement: sa.TextClause, **values: Any) -> int:
     """Run a statement.
 
     Args:
-        database: Where the queue is.
+        database: The database of the queue.
         statement: An UPDATE or DELETE.
         **values: Its parameters.
 
     Returns:
-        How many jobs it changed.
+        The number of changed jobs.
     """
     with database.write() as connection:
         return int(connection.execute(statement, values).rowcount)

@@ -1,4 +1,4 @@
-"""The nodes that carry out one call of an agent, which know afterwards whether whoever resumed the agent has decided on it."""
+"""The nodes that execute one call of an agent, and record whether the principal who resumed the agent has decided on it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ from .messages import as_asked
 
 
 class AgentsApprovalNode(ApprovalNode):
-    """Asks about a call of an agent, which its state may hold again, and otherwise than it was asked about."""
+    """Requests approval of an agent's call, which the agent's state may repeat in a changed form."""
 
     answered = False
 
@@ -26,16 +26,16 @@ class AgentsApprovalNode(ApprovalNode):
         super().__init__(engine, edge, destinations)
         self._instance = instance
         self.requester: Principal | None = None
-        """Who proposed what an answer was about, by the request on record."""
+        """The requester of the answered request, from its record."""
 
     def check_answerable(self, waiting: ApprovalRequest) -> None:
         """Refuse to wait in an agent that could never continue."""
         check_answerable(waiting)
 
-    looks_first = False  # what a request is about is recognised first
+    looks_first = False  # first identify the request of this call
 
     def recognised(self, proposal: Proposal, approval: ApprovalRequest, scope: Scope) -> Proposal:
-        """See `as_asked`. What is on record was stored when it was made, and is believed; a claim that is not stays one."""
+        """See `as_asked`. A recorded request is trusted, because it was stored when it was made; an unrecorded claim stays a claim."""
         instance = self._instance
         found = as_asked(proposal, approval, self.edge.tool, interrupt_id_of(scope))
         is_known = instance.seal.fits(proposal.mark, PROPOSAL, instance.workflow_id, proposal.signed())
@@ -52,7 +52,7 @@ class AgentsApprovalNode(ApprovalNode):
 
 
 class AgentsExecutionNode(ExecutionNode):
-    """Carries one call of an agent out."""
+    """Executes one call of an agent."""
 
     answered = False
 

@@ -1,7 +1,7 @@
-"""The calls of an agent's message, signed when the model made them, so that what reaches the tools is known to be the model's.
+"""Signs the calls of an agent's message when the model makes them, so that tools run only the model's calls.
 
-The signatures are in the message's response metadata, which no provider is sent. Whoever changes a call afterwards, or writes
-their own message, has none that fits.
+The signatures are in the message's response metadata, which is not sent to providers. A call that is changed afterwards, or a
+message from elsewhere, has no valid signature.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from ...tools.principal import Principal
 from .messages import key_of
 
 _CALL = "call"
-"""What an instance's seal is asked about a call."""
+"""The purpose of the signature of a call."""
 _WORDS = "words"
-"""What it is asked about everything that was said, but for the model and by tools."""
+"""The purpose of the signature over all messages except those of the model and of tools."""
 Sign = Callable[[AIMessage], AIMessage]
 
 
 @dataclass(frozen=True)
 class SignedCall:
-    """What is known of a call that the model made."""
+    """The signed facts of a call that the model made."""
 
     name: str
     arguments: Any
@@ -36,25 +36,25 @@ class SignedCall:
     """Its idempotency key."""
     message_key: str
     requester: Principal
-    """Whose turn it was."""
+    """The principal of the turn."""
     offered: bool
-    """Whether its tool was offered to the model then."""
+    """Whether the model was offered its tool."""
     state: str
     revision: int
     before: Sequence[Any]
-    """The calls of the same message that stand before it."""
+    """The earlier calls of the same message."""
 
 
 @dataclass
 class Offer:
-    """What the model is offered, and on whose behalf it is asked.
+    """The offer of one model call.
 
     Attributes:
-        instance: As it stands when the model is asked.
-        requester: Whose turn it is.
+        instance: The instance at the time of the call.
+        requester: The principal of the turn.
         tools: The wire names of the workflow's tools.
         messages: The conversation so far.
-        reserved: What its call may use of the workflow's budgets.
+        reserved: The reservations in the workflow's budgets.
     """
 
     instance: Instance
@@ -64,7 +64,7 @@ class Offer:
     reserved: Reserved = field(default_factory=Reserved)
 
     def sign(self, message: AIMessage) -> AIMessage:
-        """A model's message with the signatures of its calls."""
+        """Sign the calls of a model's message."""
         calls = all_calls(message)
         if not calls:
             return message
@@ -85,7 +85,7 @@ class Offer:
 
 
 def signed_call(message: AIMessage, place: int, instance: Instance) -> SignedCall | None:
-    """What is known of a message's call in this place; None where no model made it so for this instance."""
+    """The signed facts of a message's call in this position; None without a valid signature of this instance."""
     noted, calls, key = message.response_metadata.get(_place_of(instance)), all_calls(message), key_of(message)
     if key is None or not isinstance(noted, Mapping):
         return None
@@ -98,7 +98,7 @@ def signed_call(message: AIMessage, place: int, instance: Instance) -> SignedCal
         return None
     try:
         requester = Principal.from_json(made["requester"] or {})
-    except PrincipalError:  # another release signed it
+    except PrincipalError:  # signed by another release
         return None
     call = calls[place]
     return SignedCall(
@@ -117,7 +117,7 @@ def signed_call(message: AIMessage, place: int, instance: Instance) -> SignedCal
 def with_words(
     message: AIMessage, requester: Principal, messages: Sequence[BaseMessage], instance: Instance
 ) -> AIMessage:
-    """A message of the model with a signed note of what had been said in this principal's turn when its calls were made or taken up."""
+    """Add a signed digest of the messages in this principal's turn, from the time when the calls were made or taken up."""
     noted = message.response_metadata.get(_place_of(instance))
     told = {
         **(noted if isinstance(noted, Mapping) else {}),
@@ -128,7 +128,7 @@ def with_words(
 
 
 def is_turn_of(requester: Principal, messages: Sequence[BaseMessage], instance: Instance) -> bool:
-    """Whether nobody has said anything since the last calls, which the model made in this principal's turn."""
+    """Whether the last calls belong to this principal's turn, and no message was added since."""
     said = next((one for one in reversed(messages) if isinstance(one, AIMessage)), None)
     noted = None if said is None else said.response_metadata.get(_place_of(instance))
     if said is None or not isinstance(noted, Mapping):
@@ -147,7 +147,7 @@ def _parts(instance: Instance, made: Mapping[str, Any], calls: Sequence[Any], pl
 
 
 def _digests(names: Iterable[object]) -> Iterator[str]:
-    """For each call the digest of the names that stand before it: one pass, however many calls a message has."""
+    """For each call, the digest of the preceding names, computed in one pass."""
     so_far = hashlib.sha256()
     for name in names:
         yield so_far.hexdigest()
@@ -159,7 +159,7 @@ def _digest(names: Iterable[object]) -> str:
 
 
 def _framed(name: object) -> bytes:
-    # With its length, so that no two lists of names read the same; a name may be anything that a model said.
+    # With its length, so that different lists of names never collide; a name may be any text of the model.
     text = str(name).encode("utf-8", "surrogatepass")
     return b"%d:%s" % (len(text), text)
 

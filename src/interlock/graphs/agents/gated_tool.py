@@ -1,4 +1,4 @@
-"""A workflow's tool in an agent: what the model is offered, with the workflow for its body."""
+"""A workflow's tool in an agent: the model's offer, with the workflow as its body."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
@@ -17,18 +17,18 @@ Body = Callable[[Any], ToolMessage | Command[Any] | Awaitable[ToolMessage | Comm
 
 
 class GatedTool(StructuredTool):
-    """Offers what a contract does, and runs only through the workflow's middleware.
+    """Offers a contract's tool, and runs only through the workflow's middleware.
 
-    The middleware gives it a body for one call and lets the call continue, so that guards of other middlewares run first,
-    wherever they are in the agent's list.
+    The middleware sets its body for one call and passes the call on, so that guards of other middlewares run first, whatever their
+    position in the agent's list.
     """
 
     body: Body | None = Field(default=None, exclude=True, repr=False)
-    """Judges one call and carries it out; None while no call is being made."""
+    """Judges and executes one call; None outside a call."""
 
     @classmethod
     def of(cls, contract: ToolContract, *, strict: bool = False) -> Self:
-        """The tool of a contract, with its schema or the strict form of that."""
+        """Make the tool of a contract, with its schema or the strict form."""
         plain = contract.as_tool()
         fields = {name: getattr(plain, name) for name in type(plain).model_fields}
 
@@ -50,7 +50,7 @@ class GatedTool(StructuredTool):
         return self.model_copy(update={"body": body})
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:  # noqa: A002
-        """Carry one call out."""
+        """Execute one call."""
         return super().invoke(input, config, **more) if self.body is None else self.body(input)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:  # noqa: A002

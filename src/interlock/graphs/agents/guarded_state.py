@@ -1,7 +1,7 @@
-"""LangGraph's ways to look at and change a thread's state, guarded where they are called for somebody.
+"""LangGraph's methods to read and update a thread's state, with access checks for a principal.
 
-Called without anybody they are the trusted application's. `by=` says for whom they are called; on LangGraph Server the
-authenticated user does.
+Without a principal, the trusted application calls them. `by=` names the principal; on LangGraph Server it is the
+authenticated user.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -138,7 +138,7 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
         return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]], by=by)
 
     def _for(self, config: Config | None, by: Principal | None) -> Principal | None:
-        """Who looks or changes something; None where it is the application. To be asked on the caller's own thread."""
+        """The principal of the call; None for the application. Has to run on the caller's thread."""
         return by or user_of_request(self._merged(config))
 
     def _let_in(self, config: Config, by: Principal | None, saver: Any) -> None:
@@ -150,7 +150,7 @@ class GuardedState(CompiledStateGraph[Any, Any, Any, Any]):
 
 
 def _nothing(config: Config) -> StateSnapshot:
-    """What LangGraph gives for a thread that is not there."""
+    """LangGraph's state of a missing thread."""
     return StateSnapshot(
         values={},
         next=(),

@@ -1,4 +1,4 @@
-"""The messages of an agent that a workflow is in: what its model is sent, what it said, and what it left open."""
+"""The messages of an agent with a workflow: the request to its model, the response, and unanswered calls."""
 
 import json
 from collections import defaultdict
@@ -33,11 +33,11 @@ BROKEN_OFF = (
     "answered, and it is unknown whether it had any effect. Check, then call it again if it is still "
     "wanted."
 )
-"""What a model is told of a call that a new message of the user overtook, and that nothing is on record about."""
+"""The answer for an unrecorded call that a new message of the user overtook."""
 
 
 def sent(request: ModelRequest[Any]) -> ModelRequest[Any]:
-    """The request with its messages as providers take them; the same request where they are so already."""
+    """Make the messages of a request acceptable to providers; returns the same request if they already are."""
     messages = cast("list[AnyMessage]", for_model(request.messages))
     if len(messages) == len(request.messages) and all(map(_is, messages, request.messages)):
         return request
@@ -55,17 +55,17 @@ def said(
     sign: Callable[[AIMessage], AIMessage],
     keep: Callable[[AIMessage], AIMessage],
 ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
-    """What the model said, with its own ids for each message and call, and its calls all among the ordinary ones.
+    """The model's messages with unique ids for messages and calls, and with invalid calls among the ordinary ones.
 
-    An agent answers ordinary calls only; those that cannot be read are denied where they are carried out. Where answers do not
-    are behind their calls in the agent's state, or are not there, it is put in order along with it.
+    An agent answers only ordinary calls; the execution denies unreadable ones. If answers in the agent's state do not follow their
+    calls, or are missing, the conversation is put in order too.
 
     Args:
-        response: As the model, and whatever is between it and us, gave it.
-        message_key: Makes new ids, and the idempotency keys of the calls.
+        response: The response of the model and inner middlewares.
+        message_key: The base of new ids and of the idempotency keys of the calls.
         known: The messages before it.
-        sign: Signs the calls of a message as they are now.
-        keep: Takes out what the model did not finish, and brings the message into a form that can be kept.
+        sign: Signs the current calls of a message.
+        keep: Rejects unfinished calls, and makes the message storable.
     """
     response = ModelResponse(result=[response]) if isinstance(response, AIMessage) else response
     new: list[BaseMessage] = []
@@ -78,7 +78,7 @@ def said(
                 renamed[str(before.get("id"))].append(str(after["id"]))
             new.append(sign(done))
         elif isinstance(message, ToolMessage) and (left := renamed.get(message.tool_call_id)):
-            # LangChain answers a call for structured output at once.
+            # LangChain answers a structured output call itself.
             new.append(message.model_copy(update={"tool_call_id": left.pop(0)}))
         else:
             new.append(message)
@@ -91,17 +91,17 @@ def said(
 
 
 def ungated(made: ModelResponse[Any] | ExtendedModelResponse[Any]) -> list[dict[str, Any]]:
-    """What tools of its own the model's provider ran for a response."""
+    """The tools that the model's provider ran itself for a response."""
     response = made.model_response if isinstance(made, ExtendedModelResponse) else made
     return [used for one in response.result if isinstance(one, AIMessage) for used in used_of_the_providers(one)]
 
 
 def asked_anew(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelResponse[Any]:
-    """A message again, in its old place, so that the agent takes up its open calls instead of asking its model.
+    """Return a message again, in its old place, so that the agent executes its open calls instead of calling its model.
 
     Args:
         message: The last message of the model.
-        broken_off: Those of its calls that are not taken up, and are answered so.
+        broken_off: Its calls that are not taken up, and are answered accordingly.
     """
     told = [
         ToolMessage(BROKEN_OFF, tool_call_id=str(call["id"]), name=call["name"], status="error") for call in broken_off
@@ -110,12 +110,12 @@ def asked_anew(message: AIMessage, broken_off: Sequence[ToolCall]) -> ModelRespo
 
 
 def message_of(request: ToolCallRequest) -> tuple[AIMessage, int] | None:
-    """The message that a call came in, and the call's place in it; None for a call that another middleware made."""
+    """The message of a call, and the call's index in it; None for a call that another middleware made."""
     message = _last_said(request)
     if message is None:
         return None
     wanted = request.tool_call["id"]
-    # Of calls with one and the same id each is taken for the last, so that none of them passes for the first.
+    # Calls with the same id are all treated as the last one, so that none passes for the first.
     place = len(message.tool_calls) + len(message.invalid_tool_calls)
     for calls in (message.invalid_tool_calls, message.tool_calls):
         for call in reversed(calls):
@@ -130,7 +130,7 @@ def _last_said(request: ToolCallRequest) -> AIMessage | None:
 
 
 def keys_of(request: ToolCallRequest, task_key: str) -> tuple[str, str]:
-    """The key of the message that a call came in, and the call's own: the same whenever the call is taken up again."""
+    """The key of a call's message, and the call's own key; stable when the call is taken up again."""
     found = message_of(request)
     message_key = None if found is None else key_of(found[0])
     if found is None or message_key is None:
@@ -139,16 +139,16 @@ def keys_of(request: ToolCallRequest, task_key: str) -> tuple[str, str]:
 
 
 def key_of(message: AIMessage) -> str | None:
-    """What the keys of a message's calls are derived from, where this library saw it."""
+    """The base of the keys of a message's calls, if this library processed the message."""
     key = message.response_metadata.get(MESSAGE_KEY)
     return key if isinstance(key, str) else None
 
 
 def as_asked(proposal: Proposal, approval: ApprovalRequest, contract: ToolContract, interrupt_id: str) -> Proposal:
-    """A proposal that an approval is on record about: with the requester and the arguments that it was asked with.
+    """A proposal with a recorded request, with the requester and the arguments of that request.
 
-    Anyone who may write the agent's state can put other arguments into a message that waits: its call is another proposal, under a key
-    of its own. In the very task that asked, it is the same one, and its approval void. Defaults that differ each time change nothing.
+    A writer of the agent's state can change the arguments in a waiting message: its call is then another proposal with another key.
+    In the requesting task itself it is the same proposal, and its approval becomes void. Defaults that differ each time do not count.
     """
     given = proposal.arguments
     for arguments in (given, {**approval.arguments, **given}) if approval.tool == proposal.tool else ():
@@ -166,7 +166,7 @@ def as_asked(proposal: Proposal, approval: ApprovalRequest, contract: ToolContra
 
 
 def unreadable(request: ToolCallRequest) -> str | None:
-    """What is wrong with a call whose arguments could not be read, or whose message was cut off."""
+    """The problem of a call with unreadable arguments, or of a truncated message."""
     arguments: Any = request.tool_call["args"]
     if not isinstance(arguments, dict):
         return f"the arguments are a {type(arguments).__name__} and not an object"

@@ -1,4 +1,4 @@
-"""An agent's requests and answers as other middlewares leave them: whose call it is, and what it is answered under."""
+"""Adapts an agent's requests and answers after other middlewares: the call, and the id of its answer."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from .messages import unreadable
 
 
 def with_call(request: ToolCallRequest, call: Any) -> ToolCallRequest:
-    """The request with the call as it came out of the other middlewares; its id is the one that is answered."""
+    """The request with the call after the other middlewares, and the original id, which is answered."""
     made: ToolCall = {"type": "tool_call", "name": call["name"], "args": call["args"], "id": request.tool_call["id"]}
     return request.override(tool_call=made)
 
 
 def paired(answer: ToolMessage | Command[Any], request: ToolCallRequest) -> ToolMessage | Command[Any]:
-    """The answer, with the id of its call, whatever another middleware made of it."""
+    """The answer with the id of its call, even if another middleware changed it."""
     wanted = str(request.tool_call["id"])
     if not isinstance(answer, ToolMessage) or answer.tool_call_id == wanted:
         return answer
@@ -25,7 +25,7 @@ def paired(answer: ToolMessage | Command[Any], request: ToolCallRequest) -> Tool
 
 
 def not_called(request: ToolCallRequest) -> ToolMessage | None:
-    """The answer to a call of an ungated tool that cannot be read, which no tool is to guess at."""
+    """The answer to an unreadable call of an ungated tool, which must not guess its arguments."""
     problem = unreadable(request)
     if problem is None:
         return None
@@ -34,13 +34,13 @@ def not_called(request: ToolCallRequest) -> ToolMessage | None:
 
 
 def name_of(tool: Any) -> str:
-    """A tool's name; a provider's own tool has sometimes only a type."""
+    """A tool's name; a provider's own tool may have only a type."""
     if isinstance(tool, dict):
         return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type"))
     return str(tool.name)
 
 
 def as_noted(tool: BaseTool, given: Any) -> BaseTool:
-    """The workflow's tool with what another middleware noted on the one in the request, such as how a provider is to load it."""
+    """The workflow's tool with the `extras` that another middleware set on the request's tool, such as how a provider loads it."""
     noted = given.extras if isinstance(given, BaseTool) else None
     return tool if noted in (None, tool.extras) else tool.model_copy(update={"extras": noted})

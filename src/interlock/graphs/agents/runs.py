@@ -1,8 +1,8 @@
-"""Whose turn continues in a run of an agent that somebody else resumed with a decision.
+"""Tracks the principal whose turn continues in an agent's run that another principal resumed with a decision.
 
-An agent's graph has no door of ours, so anybody who may run it can begin a run at its model. Only a decision that was taken in
-the same run shows that the run continues with another's turn. What a run is known by is LangGraph's own object, one for each run,
-which no client can write.
+An agent's graph has no entry point of ours, so anybody who may run it can start a run at its model. Only a decision in the same run
+shows that the run continues another principal's turn. A run is identified by LangGraph's own object, one per run, which no client
+can write.
 """
 
 import threading
@@ -13,19 +13,19 @@ from ...commands.running.scope import RUNTIME, Scope
 from ...tools.principal import Principal
 
 _KEPT = 1_000
-"""Of so many runs at most; in one that is forgotten, anyone who runs it proposes."""
+"""The maximum number of tracked runs; in an evicted run, the principal who runs it is the proposer."""
 
 
 class AgentRuns:
-    """The turns that runs continue with."""
+    """The continued turns by run."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        # With the object itself, so that its number is not given to another one meanwhile.
+        # Holds the object itself, so that its id is not reused.
         self._turns: OrderedDict[tuple[int, str], tuple[Any, Principal]] = OrderedDict()
 
     def resumes(self, scope: Scope, proposer: Principal) -> None:
-        """Note that a decision was taken in this run on what this principal had proposed."""
+        """Record that a decision in this run concerned a proposal of this principal."""
         control = _control(scope)
         if control is None:
             return
@@ -35,7 +35,7 @@ class AgentRuns:
                 self._turns.popitem(last=False)
 
     def proposer(self, scope: Scope) -> Principal:
-        """Who proposes in this run."""
+        """The proposer of this run."""
         control = _control(scope)
         with self._guard:
             noted = None if control is None else self._turns.get((id(control), scope.workflow_id))

@@ -1,4 +1,4 @@
-"""What the person served says to an agent, kept when a turn of it begins."""
+"""Stores the texts of the person served at the start of an agent's turn."""
 
 from ...commands.origins.capturing import is_kept, keep_words
 from ...commands.origins.given import said_in_this_run
@@ -10,15 +10,15 @@ from ...tools.principal import Principal
 
 
 def keep_said(engine: Engine, scope: Scope, principal: Principal, *, enters: bool) -> Steps[None]:
-    """Keep the words that this run was given, where a policy traces arguments to them.
+    """Store the texts in this run's input, if a policy traces arguments.
 
-    An agent's state is not believed; the run's input is read off its first checkpoint, which the durability `exit` does not write.
+    An agent's state is not trusted; the input is read from the run's first checkpoint, which the durability `exit` does not write.
 
     Args:
         engine: The workflow.
-        scope: Where the turn begins.
-        principal: Whose turn it is.
-        enters: Whether a turn begins.
+        scope: The scope of the turn.
+        principal: The principal of the turn.
+        enters: Whether a turn starts.
     """
     if not enters or not is_kept(engine.definition, principal) or scope.durability == "exit":
         return

@@ -1,4 +1,4 @@
-"""What an MCP server answered to a call, as what a contract's tool gives: an output, or the tool's own no."""
+"""Converts the answer of an MCP server to a contract's result: an output or a refusal."""
 
 import base64
 import binascii
@@ -11,23 +11,23 @@ from ...tools.errors import AnswerLost, Refused
 from ...tools.storable import storable_text
 
 UnknownWhen: TypeAlias = Collection[str] | Callable[[JsonObject], bool]
-"""Error codes after which it is not known whether a call had its effect; or a function of the result that says so."""
+"""Error codes after which the effect of a call is unknown, or a function of the result that decides this."""
 
 _LONGEST = 8_000
-"""Characters of an error that a server answers with that are told."""
+"""The maximum shown length of a server's error, in characters."""
 _BINARY = {"image": "data", "audio": "data"}
 
 
 def output_of(result: Mapping[str, Any], *, is_promised: bool) -> tuple[JSON, list[JsonObject] | None]:
-    """Give the output of a call that went well.
+    """The output of a successful call.
 
     Args:
         result: The server's result, as JSON.
         is_promised: Whether the tool has an output schema, so that its result has to be structured.
 
     Returns:
-        The output: what is structured where there is such a thing; else the text, or the list of content blocks, binary ones by their
-        size and digest. And the blocks whole where something binary is among them, for the application.
+        The output: the structured content if there is any; else the text, or the list of content blocks, with size and digest for binary
+        ones. And for the application the complete blocks, if some are binary.
     """
     content = [dict(block) for block in result.get("content") or []]
     whole = content if any(_is_binary(block) for block in content) else None
@@ -39,7 +39,7 @@ def output_of(result: Mapping[str, Any], *, is_promised: bool) -> tuple[JSON, li
 
 
 def refusal_of(tool: str, result: Mapping[str, Any]) -> Refused:
-    """Give the tool's own no.
+    """The refusal of the tool.
 
     Args:
         tool: Its name.
@@ -57,7 +57,7 @@ def refusal_of(tool: str, result: Mapping[str, Any]) -> Refused:
 
 
 def code_of(result: Mapping[str, Any]) -> str | None:
-    """Give the error code of a result, where its structured content has one as ``code`` or ``error.code``."""
+    """The error code of a result, if its structured content has one as ``code`` or ``error.code``."""
     structured = result.get("structuredContent")
     if not isinstance(structured, Mapping):
         return None
@@ -67,19 +67,19 @@ def code_of(result: Mapping[str, Any]) -> str | None:
 
 
 def is_unknown(result: JsonObject, unknown_when: UnknownWhen) -> bool:
-    """Whether it is not known after this error that nothing happened.
+    """Whether the call may have had an effect despite this error.
 
     Args:
         result: The server's result, whose ``isError`` is true.
-        unknown_when: What the application says of errors.
+        unknown_when: The application's rule for errors.
     """
     if callable(unknown_when):
-        return unknown_when(result) is not False  # a rule that does not answer plainly leaves it open
+        return unknown_when(result) is not False  # without a clear answer of the rule, the outcome is unknown
     return code_of(result) in unknown_when
 
 
 def input_required(tool: str) -> Refused:
-    """Give the answer to a server that asks for input in the middle of a call: nobody is there to give it."""
+    """The error for a server that requests input during a call, because nobody is there to supply it."""
     return Refused(
         f"{tool} asks for further input in the middle of the call, and this workflow gives none. The call was not completed. "
         "Give all that is needed as arguments, or take another tool.",
@@ -88,7 +88,7 @@ def input_required(tool: str) -> Refused:
 
 
 def no_result(server: str, tool: str) -> AnswerLost:
-    """Give the error for an answer that is none."""
+    """The error for an invalid answer."""
     return AnswerLost(
         f"The MCP server {server} answered the call of {tool} with something that is not a result of the "
         "protocol. It is unknown whether the call was executed. Check the server before you call it "
@@ -102,7 +102,7 @@ def _is_binary(block: Mapping[str, Any]) -> bool:
 
 
 def _kept(block: dict[str, Any]) -> JsonObject:
-    """A content block as it is recorded: what is binary by its size and digest."""
+    """A content block for the record, with size and digest in place of binary data."""
     field = _BINARY.get(str(block.get("type")))
     if field is not None and field in block:
         return _without(block, field)

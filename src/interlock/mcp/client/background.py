@@ -1,4 +1,4 @@
-"""One event loop per process, in its own thread: sessions live there, the caller, sync or async."""
+"""One event loop per process, in its own thread, in which sessions run, for sync and async callers."""
 
 import asyncio
 import atexit
@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _LEAVING = 6.0
-"""Seconds that servers are given to end when the process does."""
+"""Seconds for servers to stop when the process exits."""
 
 
 class Background:
-    """The loop and its thread. A process that was forked has one of its own."""
+    """The loop and its thread. A forked process has its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,10 +25,10 @@ class Background:
         self._closers: dict[int, Callable[[], Coroutine[Any, Any, None]]] = {}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something there, and wait for it in this thread.
+        """Run work on the loop, and wait for it in this thread.
 
         Args:
-            work: What is run.
+            work: The work.
         """
         future = self.submit(work)
         try:
@@ -38,36 +38,36 @@ class Background:
             raise
 
     async def arun(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something there, and await it here. When the caller is cancelled, so is the work.
+        """Run work on the loop, and await it here. Cancelling the caller cancels the work.
 
         Args:
-            work: What is run.
+            work: The work.
         """
         return await asyncio.wrap_future(self.submit(work))
 
     def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Begin something there.
+        """Start work on the loop.
 
         Args:
-            work: What is run. It sees the context variables of the caller.
+            work: The work, which sees the context variables of the caller.
         """
         return asyncio.run_coroutine_threadsafe(work, self._running())
 
     def close_at_exit(self, owner: object, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Have something closed when the process ends.
+        """Register a close function for the exit of the process.
 
         Args:
-            owner: Whose it is; it has one.
-            close: What closes it.
+            owner: The owner, with at most one function.
+            close: Closes it.
         """
         with self._lock:
             self._closers[id(owner)] = close
 
     def forget(self, owner: object) -> None:
-        """Take back what `close_at_exit` was told.
+        """Undo `close_at_exit`.
 
         Args:
-            owner: Whose it is.
+            owner: The owner.
         """
         with self._lock:
             self._closers.pop(id(owner), None)

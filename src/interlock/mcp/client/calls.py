@@ -1,4 +1,4 @@
-"""The calls of one tool of a server, sync and async: what its contract runs."""
+"""The sync and async functions of a server's tool, which its contract runs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +22,9 @@ class ToolCalls:
 
     connection: PerProcess[Connection]
     definition: ToolDefinition
-    """The tool as it was reviewed."""
+    """The reviewed tool."""
     identity: ServerIdentity
-    """The server as it was reviewed."""
+    """The reviewed server."""
     kind: ToolKind
     effect: Effect
     retry: RetryPolicy | None
@@ -74,12 +74,12 @@ class ToolCalls:
         return output
 
     def _not_sent(self, error: ServerUnavailable | DefinitionMismatch, ctx: ToolContext | None) -> Exception:
-        """Say that nothing was done, where that is so: an earlier attempt of the same call may have had its effect."""
+        """Raise that nothing was done, unless an earlier attempt of the same call may have had its effect."""
         attempt = 1 if ctx is None else ctx.attempt
         if self.kind is ToolKind.READ:
             attempts = 1 if self.retry is None else self.retry.attempts
             if isinstance(error, ServerUnavailable) and attempt < attempts:
-                return error  # the read is tried again
+                return error  # a read is retried
         elif self.effect is Effect.IDEMPOTENT and attempt > 1:
             return error
         return Refused(error.message, code=error.code, retryable=error.retryable, details=error.details)

@@ -1,4 +1,4 @@
-"""The way to one server: its session is found again when the server died, and nothing is sent that was not reviewed."""
+"""The connection to one server: reconnects after the server died, and sends nothing to a tool that was not reviewed."""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ logger = logger_of("interlock.mcp")
 METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH = -32601, -32602, -32020
 REQUEST_TIMEOUT, CONNECTION_CLOSED = -32001, -32000
 LONGEST_TRUST = 300.0
-"""Seconds that a listing is believed at most, however long the server says that it holds."""
+"""The maximum validity of a listing in seconds, whatever the server says."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """How long things may take, in seconds."""
+    """Timeouts, in seconds."""
 
     call: float = 30.0
     connect: float = 30.0
     """To start or reach the server, to agree on a version, and to list its tools: apart from the call itself."""
     recheck: float = 0.0
-    """How long a listing holds where the server does not say: not at all, so it is asked for before each call."""
+    """The validity of a listing if the server does not say; by default 0, so each call requests it again."""
 
 
 class Connection:
-    """The way from this process to one server. Everything here runs in the background's loop."""
+    """The connection of this process to one server. Everything here runs on the background loop."""
 
     def __init__(self, server: str, target: Target, times: Times) -> None:
         """Say where the server is.
@@ -96,7 +96,7 @@ class Connection:
                 with session.used():
                     return await self._send(session, sending, locked.name, arguments, meta)
             except ServerUnavailable:
-                # A server that was started over knows nothing of the session: nothing was taken up, so it is sent again in a new one.
+                # A restarted server does not know the session and has processed nothing, so send the call again in a new session.
                 if sending.problem is not None or sending.status != 404 or is_last:
                     raise
                 self._drop(session)
@@ -109,7 +109,7 @@ class Connection:
             await session.close()
 
     async def _ready(self) -> Session:
-        """Give a session that is alive, and whose listing is fresh enough."""
+        """A live session with a sufficiently fresh listing."""
         arrived = asyncio.get_running_loop().time()
         async with self._lock:
             for is_last in (False, True):
@@ -134,7 +134,7 @@ class Connection:
         return session
 
     async def _listed(self, session: Session, arrived: float) -> None:
-        """List again where the last listing does not hold any more. What was asked for after this call arrived is fresh."""
+        """List again if the last listing has expired. A listing requested after this call arrived is fresh."""
         now = asyncio.get_running_loop().time()
         fresh = session.listed_at >= arrived or now < session.stale_at
         if fresh and not session.is_suspect:
@@ -173,7 +173,7 @@ class Connection:
             raise self._translated(session, sending, name, error.code, error.message) from None
         except (asyncio.CancelledError, ServerUnavailable):
             raise
-        except ValueError as error:  # pydantic's: what came is not of the protocol
+        except ValueError as error:  # pydantic's error: the answer violates the protocol
             raise no_result(self.server, name) from error
         except Exception as error:
             self._drop(session)
@@ -187,7 +187,7 @@ class Connection:
         return masked
 
     def _translated(self, session: Session, sending: Sending, name: str, code: int, message: str) -> Exception:
-        """Say what an error of the protocol means for the effect of the call."""
+        """Translate an error of the protocol by its meaning for the effect of the call."""
         if sending.problem is not None:
             return sending.problem
         if sending.unsent:
@@ -232,7 +232,7 @@ class Connection:
         )
 
     def _drop(self, session: Session) -> None:
-        """Let a session end, once its other calls are answered."""
+        """Close a session after its other calls are answered."""
         if self._session is session:
             self._session = None
         session.retire()

@@ -1,4 +1,4 @@
-"""The HTTP client of a session: it puts credentials on each request, and notes how far each request came."""
+"""The HTTP client of a session: adds credentials to each request, and tracks how far each request came."""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 LARGEST_ANSWER = 64_000_000
-"""Bytes of one answer, or of one event of a stream, that are taken: a server must not be able to fill this process's memory."""
+"""The maximum bytes of one answer or stream event, so that a server cannot exhaust this process's memory."""
 
 
 def http_client(target: UrlTarget, secrets: Secrets, *, connect_timeout: float) -> "httpx2.AsyncClient":
@@ -35,10 +35,10 @@ def http_client(target: UrlTarget, secrets: Secrets, *, connect_timeout: float) 
 
 
 def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
-    """A transport that answers in the server's place when the server cannot be reached.
+    """A transport that synthesizes an answer if the server is unreachable.
 
-    The SDK would give up the whole session for one connection that is refused, and with it every other call in progress. Credentials
-    continue here, to the server's own address only: an authorization server that `auth` talks to is somebody else.
+    The SDK would abort the whole session after one refused connection, with every other call in progress. Credentials are added only
+    for the server's own address, not for an authorization server that `auth` contacts.
     """
     home = sdk.URL(target.url)
 
@@ -47,7 +47,7 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
             if (request.url.scheme, request.url.host, request.url.port) != (home.scheme, home.host, home.port):
                 return await super().handle_async_request(request)
             sending = current_sending.get() or Sending()
-            request.headers["Accept-Encoding"] = "identity"  # a small answer could unfold into one without bounds
+            request.headers["Accept-Encoding"] = "identity"  # a small compressed answer could expand without bounds
             try:
                 for name, credential in target.headers.items():
                     request.headers[name] = await resolved(name, credential, secrets)
@@ -59,14 +59,14 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
             except (sdk.ConnectError, sdk.ConnectTimeout, sdk.PoolTimeout, sdk.UnsupportedProtocol):
                 sending.note(unsent=True)
                 return sdk.Response(503, request=request)
-            except sdk.TransportError:  # it was interrupted after the request had gone
+            except sdk.TransportError:  # interrupted after the request was sent
                 sending.note(status=502)
                 return sdk.Response(502, request=request)
             sending.note(status=response.status_code)
             return response
 
         async def _bounded(self, response: Any, request: Any) -> Any:
-            """The answer, as far as it is taken: a stream event by event, and anything else whole."""
+            """Limit the size of the answer: of each event of a stream, or of the whole body."""
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 await response.aclose()
                 return sdk.Response(502, request=request)
@@ -84,7 +84,7 @@ def _transport(sdk: Any, target: UrlTarget, secrets: Secrets) -> Any:
             return sdk.Response(response.status_code, headers=response.headers, content=bytes(body), request=request)
 
     class Events(sdk.AsyncByteStream):  # type: ignore[misc]  # as above
-        """A stream of events that ends with an error where one of them is too long."""
+        """A stream of events that fails at an event above the limit."""
 
         def __init__(self, stream: Any) -> None:
             self._stream = stream

@@ -1,4 +1,4 @@
-"""What a process has one of: a fork must not continue with the connection of its parent."""
+"""Objects per process, because a forked process must not use the connection of its parent."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ C = TypeVar("C", bound=Connection)
 
 
 class PerProcess(Generic[C]):
-    """A connection that is made when it is first needed, again in each process."""
+    """A connection that each process creates on first use."""
 
     def __init__(self, make: Callable[[], C]) -> None:
         """Say how it is made.

@@ -1,4 +1,4 @@
-"""Reviews of servers against the lock file: what has changed, and locking what is found right."""
+"""Reviews servers against the lock file, and locks reviewed definitions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from ..lock.lockfile import LockFile
 from .tools import MCPTools
 
 REFUSED = frozenset({ChangeKind.CHANGED, ChangeKind.VANISHED, ChangeKind.SHADOWED, ChangeKind.SERVER})
-"""What a verification fails for. A tool that was added is not offered to anybody, and is only told."""
+"""The changes that fail a verification. An added tool is only reported, because it is not offered."""
 
 
 @dataclass(frozen=True)
 class Review:
-    """What was found of some servers."""
+    """The result for some servers."""
 
     listings: dict[str, Listing]
     changes: tuple[Change, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether all servers are what was locked."""
+        """Whether all servers match the lock file."""
         return not any(change.kind in REFUSED for change in self.changes)
 
 

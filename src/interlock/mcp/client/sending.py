@@ -1,4 +1,4 @@
-"""How far one request came: what a transport knows of it, for anyone who has to say whether it may have had an effect."""
+"""Tracks how far a request came in the transport, to decide whether it may have had an effect."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from ...tools.errors import ServerUnavailable
 
 @dataclass
 class Sending:
-    """One request on its way."""
+    """One request."""
 
     unsent: bool = False
-    """Whether the server was not reached, or turned the request away before it took it up."""
+    """Whether the server was not reached, or rejected the request before processing it."""
     status: int | None = None
-    """The status of HTTP's answer."""
+    """The HTTP status of the answer."""
     problem: ServerUnavailable | None = None
-    """Why it was not even tried."""
+    """Why it was not sent at all."""
 
     def note(
         self, *, status: int | None = None, unsent: bool = False, problem: ServerUnavailable | None = None
@@ -32,9 +32,9 @@ class Sending:
 
 
 current_sending: ContextVar[Sending | None] = ContextVar("interlock_mcp_sending", default=None)
-"""The request that this task sends. The SDK's transport runs in the sender's context."""
+"""The current request of this task. The SDK's transport runs in the sender's context."""
 
 TURNED_AWAY = frozenset({401, 403, 404, 405, 406, 413, 415, 421, 429})
-"""Statuses by which an HTTP server says that it did not take a request up."""
+"""HTTP statuses that mean that the server did not process a request."""
 
 __all__ = ["TURNED_AWAY", "Sending", "current_sending"]

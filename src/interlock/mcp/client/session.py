@@ -1,4 +1,4 @@
-"""One session with a server: it is connected, lists, calls and ends. It lives in the background's loop."""
+"""One session with a server: connects, lists, calls and closes, on the background loop."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CLOSED = -32000
 """The SDK's code for a connection that ended."""
 _PAGES = 100
-"""Pages of a listing that are read: a server whose list never ends must not hang a call."""
+"""The maximum number of pages of a listing, so that an endless list cannot hang a call."""
 
 
 class Session:
@@ -41,12 +41,12 @@ class Session:
         self.in_use = 0
         """Calls in progress."""
         self.is_suspect = False
-        """Whether a call got no answer in time: it has to prove that it is alive before it gets another."""
+        """Whether a call timed out: the session has to prove that it is alive before the next call."""
         self.listing: Listing | None = None
         self.listed_at = float("-inf")
-        """When the last listing was asked for, on the loop's clock."""
+        """The time of the last listing's request, on the loop's clock."""
         self.stale_at = float("-inf")
-        """When the last listing has to be asked for again."""
+        """The time at which the last listing expires."""
         self._target = target
         self._secrets = secrets
         self._connect_timeout = connect_timeout
@@ -88,7 +88,7 @@ class Session:
         except Exception as error:
             if sending.problem is not None:
                 raise sending.problem from None
-            raise self._unavailable(_why(error, sending)) from None  # its own text may quote the request
+            raise self._unavailable(_why(error, sending)) from None  # the text of the error may quote the request
 
     async def list_tools(self, *, trust: float, ttl_cap: float | None) -> Listing:
         """Ask for the server's tools.
@@ -133,7 +133,7 @@ class Session:
         return self.listing
 
     async def call(self, name: str, arguments: JsonObject, meta: JsonObject, within: float) -> Any:
-        """Send one call, and give the SDK's result as it came: the SDK's own check of the output would raise after the effect.
+        """Send one call, and return the raw result: the SDK's own validation of the output would raise after the effect.
 
         Args:
             name: The tool's name.
@@ -154,7 +154,7 @@ class Session:
 
     @contextlib.contextmanager
     def used(self) -> Any:
-        """Hold the session open while a call is in progress: one that is retired ends when nobody uses it any more."""
+        """Keep the session open during a call: a retired session closes after its last call."""
         self.in_use += 1
         try:
             yield
@@ -163,12 +163,12 @@ class Session:
             self._end_if_unused()
 
     def retire(self) -> None:
-        """Take no further calls, and end when the last one is answered."""
+        """Accept no further calls, and close after the last answer."""
         self._retired = True
         self._end_if_unused()
 
     async def close(self) -> None:
-        """End now. Calls in progress are not answered any more."""
+        """Close now, without waiting for calls in progress."""
         self._retired = True
         self._stop.set()
         with contextlib.suppress(Exception, asyncio.CancelledError):
@@ -184,7 +184,7 @@ class Session:
         return self._client
 
     async def _run(self, connected: "asyncio.Future[None]") -> None:
-        """Hold the connection: entering and leaving it have to happen in one task."""
+        """Hold the connection, which has to be opened and closed in the same task."""
         client_module, types = require_sdk("mcp.client.client"), require_sdk("mcp_types")
         try:
             async with (
@@ -228,7 +228,7 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def _watched(self, transport: Any) -> AsyncIterator[Any]:
-        """The transport, with its end noted: a call is not sent to a server that is known to be gone."""
+        """The transport with a record of its end, so that no call is sent to a dead server."""
         async with transport as (reading, writing):
             yield _Watched(reading, self._note_end), writing
 
@@ -258,7 +258,7 @@ class Session:
 
 
 class _Watched:
-    """A stream that says when it has ended."""
+    """A stream that reports its end."""
 
     def __init__(self, stream: Any, ended: Any) -> None:
         self._stream = stream
@@ -299,7 +299,7 @@ class _Watched:
 
 
 def _as_published(tool: Any) -> dict[str, Any]:
-    """A tool of the SDK's as its server published it; schemas are taken as they are, nulls in them included."""
+    """A tool of the SDK in its published form; schemas are unchanged, including nulls."""
     return {
         "name": tool.name,
         "title": tool.title,
@@ -313,7 +313,7 @@ def _as_published(tool: Any) -> dict[str, Any]:
 
 
 def _why(error: BaseException, sending: Sending) -> str:
-    """Say why a connection failed without the exception's own text, which may quote what was sent."""
+    """Describe a connection failure without the exception's own text, which may quote the request."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     if sending.status is not None and sending.status >= 400:

@@ -1,4 +1,4 @@
-"""What a server that was started writes to its standard error: its last lines, for the error that says why it did not start."""
+"""Keeps the last lines of a server's standard error, for the error of a failed start."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ logger = logger_of("interlock.mcp")
 
 
 class Errors:
-    """Reads a pipe that a server writes its standard error to."""
+    """Reads the pipe of a server's standard error."""
 
     def __init__(self, server: str, secrets: Secrets) -> None:
         """Begin to remember.
@@ -46,11 +46,11 @@ class Errors:
 
     @property
     def tail(self) -> str:
-        """The last lines, on one line; empty where there are none."""
+        """The last lines, joined to one line; empty if there are none."""
         return " / ".join(self._lines)
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         if self._transport is not None:
             self._transport.close()
 

@@ -234,7 +234,7 @@ class MCPTools:
         )
 
     def _nature(self, definition: ToolDefinition) -> tuple[ToolKind, Effect]:
-        """What a tool is: what this code says, unless the server itself says that it is worse."""
+        """The kind and effect of a tool: those in this code, unless the server's hints are stricter."""
         name = definition.name
         if name in self._reads:
             if definition.hint("readOnlyHint") is not False and definition.hint("destructiveHint") is not True:
@@ -256,7 +256,7 @@ class MCPTools:
 
 
 def _stricter(definition: ToolDefinition, kind: ToolKind) -> ToolAnnotations | None:
-    """The hints that are passed on: those that warn."""
+    """The hints that are passed on: only warnings."""
     return ToolAnnotations(
         destructive_hint=True if definition.hint("destructiveHint") is True and kind is ToolKind.COMMAND else None,
         open_world_hint=True if definition.hint("openWorldHint") is True else None,

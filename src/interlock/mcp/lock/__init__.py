@@ -1,4 +1,4 @@
-"""The lock file: the definitions of a server's tools as somebody reviewed them, and what has changed since, in words.
+"""The lock file: the reviewed definitions of a server's tools, and their later changes in words.
 
 Nothing here connects to a server. Open `definitions.py` first.
 """

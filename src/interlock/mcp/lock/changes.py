@@ -1,4 +1,4 @@
-"""What has changed between the definitions that were locked and those that a server publishes now, in words."""
+"""Describes the changes between locked definitions and those that a server publishes now."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from ...tools.sinks import json_text, line, quoted
 from .definitions import Listing, ServerIdentity, ToolDefinition, by_name
 
 _MOST = 12
-"""Differences of one tool that are put into words; more than these are counted."""
+"""The maximum number of described differences per tool; further ones are only counted."""
 _LONGEST = 2_000
-"""Characters of one text or value that are shown."""
+"""The maximum shown length of a text or value, in characters."""
 _PARTS = {
     "title": "the title",
     "description": "the description",
@@ -159,7 +159,7 @@ def _differences(locked: ToolDefinition, now: ToolDefinition) -> Iterator[str]:
 
 
 def _compared(path: tuple[str, ...], before: Any, after: Any) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """The innermost places that differ, each with what was there and what does now."""
+    """The innermost differing places, each with its old and new value."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
             yield from _compared((*path, key), before.get(key, _ABSENT), after.get(key, _ABSENT))
@@ -184,7 +184,7 @@ def _shown(value: Any) -> str:
 
 
 _ABSENT = object()
-"""Nothing is there; a JSON null would be something."""
+"""Marks an absent value, which differs from a JSON null."""
 
 
 def _limited(words: list[str]) -> tuple[str, ...]:

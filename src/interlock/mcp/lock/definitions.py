@@ -8,7 +8,7 @@ from ...tools.canonical import JsonObject, digest, to_json
 
 HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 PARTS = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
-"""What a digest is made of: everything that a model, a reviewer or the gate goes by."""
+"""The content of a digest: everything that a model, a reviewer or the gate uses."""
 
 
 @dataclass(frozen=True)

@@ -7,4 +7,4 @@ prompts, limits, and the transports (`http.py`, `stdio.py`).
 
 from ..sdk import require_sdk
 
-require_sdk()  # without it nothing here can be imported, and this says how to install it
+require_sdk()  # fails with an install hint, because nothing here can be imported without the SDK

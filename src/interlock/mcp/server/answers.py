@@ -1,4 +1,4 @@
-"""Results of the workflow as results of MCP: structured, with the names that clients know, and the same as text."""
+"""Converts results of the workflow to MCP results: structured with the clients' tool names, and as text."""
 
 import json
 import re
@@ -25,15 +25,15 @@ from ...tools.model_answers import Answers, is_plain, plain_content
 from .catalog import ServedWorkflow
 
 _STANDS = ("workflowId", "currentState", "revision", "nextAllowedTools")
-"""What an error's details may say of the instance, in the place where every result says it."""
+"""The fields of the instance in an error's details, which move to their usual place in results."""
 _OF_THE_TOOL = {ErrorCode.REFUSED.value, ErrorCode.CHECK_FAILED.value, ErrorCode.POLICY_DENIED.value}
-"""Errors whose message quotes the application's own words, which are left alone."""
+"""Errors whose message quotes the application's own text, which stays unchanged."""
 _TOOL = re.compile(r"(?<![\w.#'])[a-zA-Z_][\w-]*(?:\.[a-z_]\w*)*(?!['\w])")
 _BLOCK: TypeAdapter[Any] = TypeAdapter(TextContent | ImageContent | AudioContent | EmbeddedResource | ResourceLink)
 
 
 def as_named(workflow: ServedWorkflow, result: JsonObject) -> JsonObject:
-    """A result or a snapshot with the tools as clients know them: in its list, and in what an error of the library says."""
+    """A result or a snapshot with the clients' tool names, in its list and in the library's error messages."""
     shown = dict(result)
     allowed, error = result.get("nextAllowedTools"), result.get("error")
     if isinstance(allowed, list):
@@ -47,9 +47,9 @@ def answered(workflow: ServedWorkflow, result: JsonObject, contract: ToolContrac
     """The answer to a call.
 
     Args:
-        workflow: Whose it is.
-        result: As the workflow gives it.
-        contract: The tool that was called, where it was one of the workflow's.
+        workflow: The workflow.
+        result: The workflow's result.
+        contract: The called tool, if it is one of the workflow.
     """
     shown = as_named(workflow, result)
     return CallToolResult(
@@ -60,7 +60,7 @@ def answered(workflow: ServedWorkflow, result: JsonObject, contract: ToolContrac
 
 
 def failed(error: InterlockError, workflow: ServedWorkflow | None = None) -> CallToolResult:
-    """The answer to a call that did not come as far as the gate, or broke off behind it: with the state of the instance, if the error says so.
+    """The answer to a call that failed before or after the gate, with the state of the instance if the error has it.
 
     Args:
         error: What happened.
@@ -75,7 +75,7 @@ def failed(error: InterlockError, workflow: ServedWorkflow | None = None) -> Cal
 
 
 def error_body(error: InterlockError) -> JsonObject:
-    """An error as it is on the wire."""
+    """An error in wire form."""
     return {
         "ok": False,
         "error": {
@@ -100,7 +100,7 @@ def _content(definition: Definition, result: JsonObject, contract: ToolContract 
 
 
 def _blocks(output: JSON) -> list[ContentBlock]:
-    """The content blocks that an output consists of, in MCP's shapes or LangChain's; none where it is anything else."""
+    """The content blocks of an output, in MCP's shapes or LangChain's; empty for any other output."""
     items = output if isinstance(output, list) else [output]
     read = [block_of(item) for item in items]
     return cast("list[ContentBlock]", read) if read and all(one is not None for one in read) else []

@@ -1,4 +1,4 @@
-"""What a call of a tool does: it goes through the workflow's door, and nowhere else."""
+"""Executes calls of tools, only through the workflow's `propose`."""
 
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -25,17 +25,17 @@ from .limits import Meter, ServerLimits
 logger = logger_of("interlock.mcp")
 
 _PASSING = {ErrorCode.CONFLICT, ErrorCode.IN_PROGRESS, ErrorCode.STORE_UNAVAILABLE, ErrorCode.LIMIT_REACHED}
-"""The errors that do not count as denials: they pass by themselves."""
+"""The temporary errors, which do not count as denials."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A call that a person has to decide on first."""
+    """A call that waits for a person's decision."""
 
     workflow: ServedWorkflow
     pending: Pending
     is_new: bool = False
-    """Whether the call proposed it, and did not ask what became of it."""
+    """Whether the call proposed it, and did not only look it up."""
 
 
 class Calls:
@@ -78,7 +78,7 @@ class Calls:
                 given = await self._do(tool, arguments, by)
         except InterlockError as error:
             given = failed(error, None if tool is None else tool.workflow)
-        # To ask again what became of a rejected proposal is no new denial.
+        # Looking up a rejected proposal again is not a new denial.
         if (
             isinstance(given, CallToolResult)
             and _is_denied(given)
@@ -148,7 +148,7 @@ class Calls:
                 revision = (await workflow_instance(workflow, which, by)).revision
                 answer = await workflow.instances.apropose(which, name, {}, principal=by, revision=revision)
             except InterlockError:
-                continue  # it is none of this workflow's, or not theirs
+                continue  # it is not of this workflow, or not theirs
             data = as_named(workflow, answer.to_json())
             self._meter.denied(by)
             break
@@ -169,7 +169,7 @@ class Calls:
 
 
 def _which(workflow: ServedWorkflow, envelope: JsonObject, by: Principal) -> str:
-    """The instance that a call means; whether it is there, and theirs, the door says."""
+    """The instance of a call, without a check whether it exists and is theirs, which `propose` makes."""
     if workflow.pinned is not None and schemas.WORKFLOW_ID not in envelope:
         return workflow.pinned
     which = envelope.get(schemas.WORKFLOW_ID)
@@ -232,7 +232,7 @@ async def workflow_instance(workflow: ServedWorkflow, which: str, by: Principal)
 
 
 def internal(error: Exception) -> MCPError:
-    """The error for something that nobody foresaw: logged here, and not shown to the client."""
+    """The error for an unexpected exception, which is logged and not shown to the client."""
     logger.error("a request broke", exc_info=error)
     return MCPError(INTERNAL_ERROR, "The server could not answer. The details are in its log.")
 

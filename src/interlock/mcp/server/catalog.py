@@ -1,4 +1,4 @@
-"""What a server offers: its workflows, and the one list of tools that everybody sees whatever state an instance is in."""
+"""The offer of a server: its workflows, and one list of tools for everybody, independent of states."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 class Served(Protocol):
-    """A compiled workflow, as far as it is served."""
+    """The served part of a compiled workflow."""
 
     @property
     def engine(self) -> Engine:
@@ -34,7 +34,7 @@ class Served(Protocol):
 
 
 class Does(StrEnum):
-    """What a tool of the server does; its value is the tool's name, after the workflow's where there are several."""
+    """The function of a server's tool; the value is the tool's name, prefixed by the workflow's if there are several."""
 
     CALL = "call"
     """It is a tool of the workflow."""
@@ -55,7 +55,7 @@ class ServedTool:
     contract: ToolContract | None = None
     call: schemas.CallSchema | None = None
     requires: JsonObject | None = None
-    """The capabilities that a client has to declare with a call."""
+    """The capabilities that a client has to declare to call it."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class ServedWorkflow:
 
     graph: Served
     prefix: str = ""
-    """What its names begin with; empty where the server has one workflow."""
+    """The prefix of its names; empty if the server has one workflow."""
     pinned: str | None = None
-    """The one instance that is served; None for all of them."""
+    """The only served instance; None for all."""
     start_fields: frozenset[str] = frozenset()
     """The fields of its data that a client may set when it starts an instance."""
 
@@ -94,11 +94,11 @@ class ServedWorkflow:
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """What each tool is called by clients, by its canonical name."""
+        """The clients' name of each tool, by canonical name."""
         return {name: self.prefix + wire for name, wire in self.definition.wire_names.items()}
 
     def as_known(self, found: "re.Match[str]") -> str:
-        """What clients call the tool that a word of a message names, whichever of its names that is; any other word as it is."""
+        """The clients' name for any name of a tool in a message; other words are unchanged."""
         name = found[0]
         if name in self.names:
             return self.names[name]
@@ -106,7 +106,7 @@ class ServedWorkflow:
         return name if canonical is None else self.names[canonical]
 
     async def look(self, function: Callable[[], _T]) -> _T:
-        """Run what reads the database, off the event loop."""
+        """Run a database read outside the event loop."""
         return await self.graph.engine.store.database.arun(function)
 
     def tools(self) -> Iterator[ServedTool]:

@@ -1,4 +1,4 @@
-"""Completing the id of an instance, where a person fills in a prompt or the URI of a resource."""
+"""Completes the id of an instance in a prompt or the URI of a resource."""
 
 from mcp_types import CompleteRequestParams, PromptReference
 
@@ -10,16 +10,16 @@ from .prompts import NAME
 from .resources import base_of
 
 MOST = 100
-"""How many values one answer may have, by the protocol."""
+"""The protocol's maximum number of values per answer."""
 
 
 async def completions(catalog: Catalog, params: CompleteRequestParams, by: Principal) -> list[str]:
-    """The ids of the instances that this principal may run and that begin so, the one that changed last first."""
+    """The ids with this prefix of instances that this principal may run, the most recently changed first."""
     workflow = _meant(catalog, params)
     if workflow is None or params.argument.name != schemas.WORKFLOW_ID:
         return []
     engine = workflow.graph.engine
-    # Of the newest ones: nobody looks through more than a screen of ids.
+    # Only of the newest ones, because people look at no more than a screen of ids.
     newest = await workflow.look(
         lambda: engine.store.instances(workflow=workflow.name, tenant=by.tenant, limit=10 * MOST)
     )

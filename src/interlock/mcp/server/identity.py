@@ -1,4 +1,4 @@
-"""Who calls: from a token that was verified, from the environment, or from the application; never from what a client sends."""
+"""Determines the caller: from a verified token, the environment or the application, never from the client's data."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from ...tools.principal import Principal
 from ...tools.tokens import PrincipalClaims
 
 WHO, ROLES, TENANT, TOKEN = "INTERLOCK_AS", "INTERLOCK_ROLES", "INTERLOCK_TENANT", "INTERLOCK_TOKEN"
-"""The variables of the environment that say who calls over standard input and output."""
+"""The environment variables that name the caller over standard input and output."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Principal:
 
 
 def known(principal: Principal) -> Principal:
-    """The principal, unless it is nobody in particular.
+    """The principal, unless it is anonymous.
 
     Raises:
         PrincipalError: It is anonymous.
@@ -73,10 +73,10 @@ def known(principal: Principal) -> Principal:
 
 
 def principal_of(source: PrincipalSource, caller: Caller) -> Principal:
-    """Who a request is from.
+    """The principal of a request.
 
     Raises:
-        PrincipalError: The source does not say so.
+        PrincipalError: The source names no usable principal.
     """
     if isinstance(source, Principal):
         return source

@@ -1,4 +1,4 @@
-"""Bounds on what one caller may ask of a server, beside those of the workflow and its gate."""
+"""Rate and size limits per caller of a server, in addition to those of the workflow and its gate."""
 
 import time
 from collections import OrderedDict, deque
@@ -10,7 +10,7 @@ from ...tools.errors import RunError
 from ...tools.principal import Principal
 
 MOST_CALLERS = 10_000
-"""How many callers are remembered at once; whoever was away longest is forgotten first."""
+"""The maximum number of tracked callers; the least recently active are evicted."""
 
 
 @dataclass(frozen=True)

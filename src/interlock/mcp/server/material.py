@@ -1,4 +1,4 @@
-"""What an application offers beside its workflows: its own resources, and its own prompts."""
+"""The application's own resources and prompts."""
 
 import base64
 import inspect

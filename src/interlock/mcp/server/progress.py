@@ -1,4 +1,4 @@
-"""What a tool tells of its progress, on LangGraph's stream, for the client that asked for it with its call."""
+"""Forwards a tool's progress on LangGraph's stream to the client that requested it with its call."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from mcp.server.context import ServerRequestContext
 from ...commands.proposals.streaming import written
 
 _KEPT = 100
-"""How many reports may wait to be sent; progress is a hint, and a tool never waits for the client."""
+"""The maximum number of queued reports; progress is a hint, and a tool never waits for the client."""
 _LONGEST = 1_000
 _MOST = 1e15
 
@@ -31,10 +31,10 @@ async def progress_told(context: ServerRequestContext[Any, Any]) -> AsyncIterato
     outgoing, incoming = anyio.create_memory_object_stream[tuple[float, float | None, str | None]](_KEPT)
 
     def take(piece: Any) -> None:
-        """Take what a tool wrote, in whatever thread it runs."""
+        """Receive a tool's report, from any thread."""
         report = as_report(piece)
         if report is not None:
-            with contextlib.suppress(RuntimeError):  # the server ends
+            with contextlib.suppress(RuntimeError):  # the server stops
                 loop.call_soon_threadsafe(keep, report)
 
     def keep(report: tuple[float, float | None, str | None]) -> None:
@@ -45,7 +45,7 @@ async def progress_told(context: ServerRequestContext[Any, Any]) -> AsyncIterato
         last = -math.inf
         async with incoming:
             async for done, total, message in incoming:
-                if done > last:  # as the protocol wants it
+                if done > last:  # the protocol requires increasing progress
                     last = done
                     await context.session.report_progress(done, total, message)
 
@@ -53,7 +53,7 @@ async def progress_told(context: ServerRequestContext[Any, Any]) -> AsyncIterato
     token = written.set(take)
     try:
         yield
-        await asyncio.sleep(0)  # what was written last is in the loop's queue
+        await asyncio.sleep(0)  # the last reports are in the loop's queue
         outgoing.close()
         await sending
     finally:
@@ -63,7 +63,7 @@ async def progress_told(context: ServerRequestContext[Any, Any]) -> AsyncIterato
 
 
 def as_report(piece: Any) -> tuple[float, float | None, str | None] | None:
-    """Read a report: how much is done, of how much, and what to show. None for whatever else a tool writes to its stream."""
+    """Parse a report: progress, total and message. None for other data on the stream."""
     if not isinstance(piece, Mapping) or not _is_amount(piece.get("progress")):
         return None
     total, message = piece.get("total"), piece.get("message")

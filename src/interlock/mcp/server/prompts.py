@@ -1,4 +1,4 @@
-"""The prompt that a client may take up: the state's own, with the state of the instance and what may be called next."""
+"""The prompts for clients: the state's own prompt, with the state of the instance and the next allowed tools."""
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent

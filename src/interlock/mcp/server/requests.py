@@ -1,4 +1,4 @@
-"""The protocol's requests, each answered for whoever it is from: the SDK's low-level server with a handler for every method."""
+"""Answers the protocol's requests for their callers: the SDK's low-level server with a handler for every method."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -32,7 +32,7 @@ _Params = TypeVar("_Params")
 _Result = TypeVar("_Result")
 
 LIST_TTL_MS = 300_000
-"""How long a client may take a list for current: it changes with a release of the workflow alone."""
+"""How long a client may cache a list, which changes only with a release of the workflow."""
 INSTRUCTIONS = (
     "These tools act on instances of a workflow. Start one, and keep its workflowId. Each result has the revision to give as expectedRevision with the "
     "next call, and the tools that may be called next. When an answer was lost, send the same call again: it is carried out once, and its stored result "
@@ -44,7 +44,7 @@ _LISTS = ("tools/list", "resources/list", "resources/templates/list", "prompts/l
 
 
 def caller_of(context: Context) -> Caller:
-    """What is known of whoever sent a request."""
+    """The known facts of a request's sender."""
     request = context.request
     user = None if request is None else request.scope.get("user")
     claims = user.access_token.claims if isinstance(user, AuthenticatedUser) else None
@@ -52,7 +52,7 @@ def caller_of(context: Context) -> Caller:
 
 
 class Requests:
-    """Answers requests, each for whoever it is from.
+    """Answers requests, each for its caller.
 
     Args:
         source: Who a request is from.
@@ -67,7 +67,7 @@ class Requests:
     def handler(
         self, answer: Callable[[Context, _Params, Principal], Awaitable[_Result]]
     ) -> Callable[[Context, _Params], Awaitable[_Result]]:
-        """Make a handler: who it is from is found out first and counted, and no error of ours or of the application's leaves as it is."""
+        """Make a handler that determines and counts the caller first, and translates all errors."""
 
         async def handle(context: Context, params: _Params) -> _Result:
             try:
@@ -145,7 +145,7 @@ def build(
         del context
         try:
             found = await own_resources.read(params.uri, by)
-        except (InputError, PrincipalError) as error:  # the application has none of it for them
+        except (InputError, PrincipalError) as error:  # the application has no such resource for them
             raise not_found(params.uri) from error
         contents, is_same = found or await of_workflows.read(params.uri, by)
         return types.ReadResourceResult(
@@ -196,7 +196,7 @@ def build(
 
 
 def one_page(params: Any) -> None:
-    """Refuse a place to continue from in a list: no list of ours has a second page.
+    """Refuse a cursor, because no list has a second page.
 
     Raises:
         MCPError: One was given.
@@ -206,7 +206,7 @@ def one_page(params: Any) -> None:
 
 
 def _check_capabilities(context: Context, catalog: Catalog, name: str) -> None:
-    """Refuse the call of a client that lacks what the tool requires of clients: before the gate, so that nothing waits for what it cannot do.
+    """Refuse the call of a client without the tool's required capabilities, before the gate, so that no proposal is created.
 
     Raises:
         MCPError: It does not declare it.
@@ -225,7 +225,7 @@ def _check_capabilities(context: Context, catalog: Catalog, name: str) -> None:
 
 
 def lacks(required: Mapping[str, Any], declared: Any) -> bool:
-    """Whether a client's capabilities lack any of those that are required, however deep they stand."""
+    """Whether a client lacks any of the required capabilities, at any depth."""
     if not isinstance(declared, Mapping):
         return True
     return any(

@@ -1,4 +1,4 @@
-"""What may be read: the workflow as a diagram and as data, and of an instance its snapshot, its audit trail and its picture."""
+"""The resources: a workflow as diagram and data, and an instance's snapshot, audit trail and picture."""
 
 import json
 import re
@@ -46,7 +46,7 @@ class Resources:
         self._catalog = catalog
 
     def listed(self) -> list[Resource]:
-        """What can be read of each workflow."""
+        """The resources of each workflow."""
         return [
             Resource(uri=f"{base_of(one)}/{kind}", name=f"{one.name}-{kind}", description=told, mime_type=mime_type)
             for one in self._catalog.workflows
@@ -54,7 +54,7 @@ class Resources:
         ]
 
     def templates(self) -> list[ResourceTemplate]:
-        """What can be read of each instance."""
+        """The resource templates for instances."""
         return [
             ResourceTemplate(
                 uri_template=f"{base_of(one)}/instances/{{workflowId}}/{kind}",
@@ -106,12 +106,12 @@ class Resources:
 
 
 def not_found(uri: str) -> MCPError:
-    """The error for a resource that is not there, or not for this caller."""
+    """The error for a resource that does not exist, or not for this caller."""
     return MCPError(INVALID_PARAMS, "Resource not found", {"uri": uri})
 
 
 def as_data(definition: Definition) -> JsonObject:
-    """A workflow as data: what may be called where, and where it leads."""
+    """A workflow as data: the tools of each state, and their target states."""
     states: list[JSON] = [{"name": one.name, "kind": one.kind.value} for one in definition.states.values()]
     edges: list[JSON] = [
         {
@@ -142,7 +142,7 @@ def _whole(definition: Definition, kind: str) -> str:
 
 
 def base_of(workflow: ServedWorkflow) -> str:
-    """What the URIs of a workflow begin with."""
+    """The prefix of a workflow's URIs."""
     return f"{BASE}/{quote(workflow.name, safe='')}"
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas that are listed: what a call takes beside the tool's own arguments, and what it is answered with."""
+"""The listed JSON Schemas: of a call, with fields in addition to the tool's own arguments, and of its answer."""
 
 import copy
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _FLAT = {
     "description",
     "$schema",
 }
-"""What a schema may consist of to have properties added at its top: everything else speaks of the whole object."""
+"""The keywords of a schema to which properties can be added at the top; others constrain the whole object."""
 _ENVELOPE: dict[str, JsonObject] = {
     WORKFLOW_ID: {
         "type": "string",
@@ -44,19 +44,19 @@ _ENVELOPE: dict[str, JsonObject] = {
         "description": "Your own key: the same one gives the stored result again, a new one asks again.",
     },
 }
-"""Short, because a model reads them with every tool; the server's instructions say more."""
+"""Short, because a model reads them with every tool; the server's instructions have more."""
 
 
 @dataclass(frozen=True)
 class CallSchema:
-    """What a call of one tool takes."""
+    """The input of a call of one tool."""
 
     schema: JsonObject
     is_nested: bool
-    """Whether the tool's own arguments are under `arguments`, because they could not be told apart beside the others."""
+    """Whether the tool's own arguments are nested under `arguments`, because they would conflict with the others."""
 
     def own_arguments(self, given: JsonObject) -> tuple[JsonObject, JsonObject]:
-        """Take a call's arguments apart: those that say what is acted on, and the tool's own."""
+        """Split a call's arguments into those for the server and the tool's own."""
         envelope = {name: value for name, value in given.items() if name in _ENVELOPE}
         if not self.is_nested:
             return envelope, {name: value for name, value in given.items() if name not in _ENVELOPE}
@@ -93,7 +93,7 @@ def call_schema(contract: ToolContract, *, is_pinned: bool, moves: bool) -> Call
         return CallSchema(flat, is_nested=False)
     definitions: JsonObject = {
         key: own.pop(key) for key in ("$schema", "$defs", "definitions") if key in own
-    }  # so that `#/$defs/…` still leads there
+    }  # so that `#/$defs/…` still resolves
     nested: JsonObject = {
         **definitions,
         "type": "object",

@@ -1,7 +1,7 @@
 """Approvals as tasks: the extension `io.modelcontextprotocol/tasks`, for clients that declare it with a request.
 
-A task is nothing of its own. Its id is the approval's, and what it says is read off the approval each time, so it outlives every
-process, and any process can answer. Task ids are names, not secrets: who asks is checked each time.
+A task has no state of its own. Its id is the approval's, and its status is read from the approval each time, so it outlives every
+process, and any process can answer. Task ids are not secrets: the caller is checked each time.
 """
 
 import contextlib
@@ -33,11 +33,11 @@ from .catalog import Catalog, ServedWorkflow
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 POLL_MS = 5_000
-"""How often a client is advised to ask. People take their time."""
+"""The recommended polling interval. People take their time."""
 
 
 _NOT_OVER = (ConflictError, OutcomeUnknown, DefinitionChanged, UnknownState)
-"""What keeps a granted call of theirs from an end: somebody else is at it, or a person or a release has to see to it."""
+"""The errors that leave a granted call unfinished: another process is executing it, or a person or a release has to act."""
 
 
 class TaskParams(RequestParams):
@@ -114,7 +114,7 @@ class Tasks:
         """
         check(context, params)
         workflow = await self._known(params.task_id, by)
-        with contextlib.suppress(RunError):  # it was decided meanwhile, which the next `tasks/get` tells
+        with contextlib.suppress(RunError):  # it was decided meanwhile, as the next `tasks/get` shows
             await workflow.instances.awithdraw(params.task_id, by=by)
         return {"resultType": "complete"}
 
@@ -132,7 +132,7 @@ class Tasks:
         raise _not_found()
 
     async def _known(self, task_id: str, by: Principal) -> ServedWorkflow:
-        """The workflow whose proposal it is, without carrying anything out."""
+        """The workflow of a proposal, without executing anything."""
         for workflow in self._catalog.workflows:
             try:
                 await workflow.look(partial(workflow.instances.approval, task_id, by=by))
@@ -176,7 +176,7 @@ def _task(approval: ApprovalRequest, status: str, said: str) -> JsonObject:
         "statusMessage": said,
         "createdAt": moment(approval.requested_at),
         "lastUpdatedAt": moment(approval.decided_at or approval.requested_at),
-        "ttlMs": None,  # the record is kept
+        "ttlMs": None,  # the denial is recorded
         "pollIntervalMs": POLL_MS,
     }
 

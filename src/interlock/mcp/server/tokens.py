@@ -35,11 +35,11 @@ class JWTVerifier(TokenVerifier):
             return None
         scope = claims.get("scope", claims.get("scp", ""))
         return AccessToken(
-            token="",  # nothing needs it any more, and what is not kept cannot be shown
+            token="",  # nothing needs the token any more, and a token that is not stored cannot leak
             client_id=str(claims.get("client_id") or claims.get("azp") or claims["sub"]),
             scopes=scope.split() if isinstance(scope, str) else [str(one) for one in scope],
             expires_at=int(claims["exp"]),
-            resource=self.audience,  # which was checked
+            resource=self.audience,  # already verified
             subject=claims["sub"],
             claims=claims,
         )

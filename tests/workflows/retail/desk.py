@@ -21,7 +21,6 @@ from interlock.checkpointing import SQLCheckpointer
 from interlock.checkpointing.store import AuditRecord
 from interlock.graphs import WorkflowGraph
 from interlock.rules import Limits
-from interlock.rules.origins import TrustedOrigins
 from interlock.testing import Answer, Call, ScriptedChatModel, call
 from interlock.tools.kinds import ToolKind
 from interlock.workflows.retail import BY_TAU2_NAME, open_shop, retail_workflow
@@ -240,11 +239,11 @@ def make_desk(
     run: Run | None = None,
     limits: Limits | None = None,
     store: WorkflowStore | None = None,
-    origins: TrustedOrigins | None = None,
+    **options: Any,
 ) -> Desk:
     """Compile the desk without a prompt: in memory unless a checkpointer says otherwise; its shop is empty then."""
     script = Script()
-    desk = retail_workflow(script.model, prompt=None, limits=limits, origins=origins)
+    desk = retail_workflow(script.model, prompt=None, limits=limits, **options)
     graph = desk.compile(checkpointer, workflow_store=store)
     return Desk(script, graph, run or Run())
 

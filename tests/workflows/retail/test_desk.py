@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from langgraph.types import Command
 
-from interlock import Principal, SQLCheckpointer
+from interlock import Confirmation, Principal, SQLCheckpointer
 from interlock.checkpointing.store import AuditKind
 from interlock.rules import Limits
 from interlock.testing import ScriptedChatModel, call
@@ -76,7 +76,6 @@ def test_all_sixteen_tools_have_an_edge_and_the_seven_that_change_something_ask_
             assert edge.approval.edit is False, "what is confirmed is what was shown"
             assert edge.tool.preview is not None
             assert edge.tool.check is not None
-            assert edge.guard is not None
 
 
 def test_a_stranger_can_identify_themselves_or_be_handed_over_and_nothing_else(desk: Desk) -> None:
@@ -183,10 +182,22 @@ def test_a_yes_says_what_it_is_about_by_an_id_or_by_the_call_that_was_shown(desk
     assert status_of(desk, "#W1001") == "cancelled"
 
 
-def test_a_desk_behind_a_user_interface_that_names_nothing_can_be_told_so() -> None:
-    for bare in (True, False):
-        rules = [edge.approval for edge in retail_workflow(bare_answers=bare).definition().edges]
-        assert {rule.named for rule in rules if rule is not None} == {not bare}
+@pytest.mark.parametrize(
+    ("hears", "status"),
+    [("Oui, please proceed", "cancelled"), ("which order?", "pending"), ("no, leave it", "pending")],
+)
+def test_a_desk_in_a_chat_asks_there_and_reads_the_next_message(hears: str, status: str) -> None:
+    desk = desks.make_desk(confirmation=Confirmation(chat=True))
+    open_shop(desk.store)
+    ((_, shown),) = desk.says(TOVE, CANCEL).items()
+    assert "#W1001" in shown["message"]
+
+    desk.says(hears=hears)
+
+    assert status_of(desk, "#W1001") == status
+    assert not desk.graph.instances.approvals().approvals
+    assert desk.says(hears="yes") == {}
+    assert status_of(desk, "#W1001") == status, "nothing stays open that a later yes could be about"
 
 
 def test_nobody_goes_on_with_a_customer_whom_somebody_else_identified(desk: Desk) -> None:

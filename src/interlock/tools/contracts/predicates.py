@@ -60,7 +60,13 @@ class Predicate:
         taken: list[str] = []
         wants: dict[str, str] = {}
         takes_all = False
-        for parameter in inspect.signature(function).parameters.values():
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError) as error:  # what is not written in Python says nothing of what it takes
+            raise ContractError(
+                f"{place} does not say what it takes; give a function written in Python, or a lambda"
+            ) from error
+        for parameter in parameters:
             annotation = hints.get(parameter.name)
             if parameter.kind is parameter.VAR_KEYWORD:
                 takes_all = True
@@ -82,6 +88,8 @@ class Predicate:
                     f"{place} asks for {parameter.name!r}, which is not a parameter of the tool; it can have any of "
                     f"{', '.join(sorted(names)) or 'none'}, ctx: ToolContext and view: GuardView"
                 )
+        if takes_all and model is not None:  # each argument once, and not the model that holds all of them beside them
+            taken, takes_all = [*dict.fromkeys([*taken, *model.model_fields])], False
         name = _name(function)
         label = f"the {role} of {tool}" if name is None else f"the {role} {name!r} of {tool}"
         none_holds = _says_none(hints.get("return"))

@@ -7,13 +7,10 @@ graph.invoke({"messages": [("user", "I am tove@…, please cancel order #W1001."
 
 from .sample_shop import load_sample_shop, sample_shop
 from .shop import Shop, create_tables, load, read_order, read_shop, read_user
-from .tools import BY_TAU2_NAME, DeskData
+from .tools import BY_TAU2_NAME, CHANGING, IDENTIFYING, LOOKING_UP, DeskData
 from .workflow import (
-    CHANGING,
     HANDED_OVER,
     IDENTIFIED,
-    IDENTIFYING,
-    LOOKING_UP,
     OWN_RECORDS,
     PROMPT,
     TRANSFER_NOTICE,

@@ -30,16 +30,7 @@ from ...rules.claims import (
 )
 from . import tools
 
-IDENTIFYING = calls(tools.find_customer_by_email, tools.find_customer_by_name)
-CHANGING = calls(
-    tools.cancel_order,
-    tools.change_order_address,
-    tools.change_order_payment,
-    tools.change_order_items,
-    tools.return_order_items,
-    tools.exchange_order_items,
-    tools.change_customer_address,
-)
+IDENTIFYING = calls(*tools.IDENTIFYING)
 
 CLAIMS: tuple[Claim, ...] = (
     before(any_write & ~calls(tools.hand_over), IDENTIFYING).named(
@@ -47,7 +38,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     before(any_read & ~IDENTIFYING, IDENTIFYING).named("the customer is identified before anything is looked up"),
     at_most(IDENTIFYING, 1).named("one customer per conversation"),
-    every(CHANGING).needs(confirmation()).named("nothing is changed before the customer confirmed it"),
+    every(calls(*tools.CHANGING)).needs(confirmation()).named("nothing is changed before the customer confirmed it"),
     every(any_write & ~calls(tools.hand_over))
     .needs(confirmation())
     .named("every write but the hand-over is one of those changes"),

@@ -6,7 +6,7 @@ a customer is asked to confirm it, and a preview, which is what the customer con
 that the command carries out (`operations`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -17,7 +17,6 @@ from ...tools.context import ToolContext
 from ...tools.contracts import ToolContract, command, event, read
 from ...tools.errors import Refused
 from ...tools.origins import Content, Reaches
-from ...tools.principal import Principal
 from . import calculator, lookups, operations
 from .events import (
     CustomerAddressChanged,
@@ -40,13 +39,6 @@ class DeskData(BaseModel):
 
     customer_id: str | None = None
     """The user ID of the identified customer, the only one whom this instance of the desk serves."""
-    served: str | None = None
-    """The principal in whose name the customer was identified: nobody else continues with this customer, here or with the
-    instance's ID from elsewhere."""
-
-    def serves(self, principal: Principal) -> bool:
-        """Whether the customer is identified, and this is who did it."""
-        return self.customer_id is not None and self.served == principal.id
 
 
 class CustomerFound(BaseModel):
@@ -69,9 +61,37 @@ NewItemIds = Annotated[
     list[ItemKey],
     Field(max_length=MOST_ITEMS, description="The items that take their places, one for each, in the same order."),
 ]
+PaymentMethodId = Annotated[PaymentMethodKey, Field(description="One of the customer's payment methods.")]
 Destination = Annotated[str, Reaches]
 """A part of where parcels go."""
-PaymentMethodId = Annotated[PaymentMethodKey, Field(description="One of the customer's payment methods.")]
+
+
+class NewAddress(BaseModel):
+    """An address in the arguments of a tool."""
+
+    address1: Destination
+    address2: Destination
+    city: Destination
+    state: Destination
+    country: Destination
+    zip: Destination
+
+    @property
+    def address(self) -> Address:
+        """The address as the shop keeps it."""
+        return Address(**{name: getattr(self, name) for name in Address.model_fields})
+
+
+class NewOrderAddress(NewAddress):
+    """The arguments of `order.change_address`."""
+
+    order_id: OrderId
+
+
+class NewCustomerAddress(NewAddress):
+    """The arguments of `customer.change_address`."""
+
+    user_id: CustomerKey
 
 
 # Whom the desk serves
@@ -101,7 +121,7 @@ def _identified(ctx: DeskContext, user_id: str) -> CustomerFound:
             "customer's requests.",
             code="other_customer",
         )
-    ctx.data.customer_id, ctx.data.served = user_id, ctx.principal.id
+    ctx.data.customer_id = user_id
     return CustomerFound(user_id=user_id)
 
 
@@ -149,22 +169,17 @@ def calculate(
 # Changing orders and profiles
 
 
-def _looking_at(operation: Operation[..., Any], told: Callable[..., dict[str, Any]] = dict) -> dict[str, Any]:
-    """The check and the preview of a tool that carries an operation out: both look at what it would change, once.
-
-    Args:
-        operation: What the tool carries out.
-        told: Makes the operation's arguments of the tool's.
-    """
+def _looking_at(operation: Operation[..., Any]) -> dict[str, Any]:
+    """The check and the preview of a tool that carries an operation out: both look at what it would change, once."""
 
     def change(ctx: DeskContext, call: dict[str, Any]) -> Change[Any]:
-        return ctx.once("change", lambda: operation.preview(ctx.session, **told(**call), customer_id=_customer(ctx)))
+        told = {name: value for name, value in call.items() if name not in Address.model_fields}
+        if len(told) < len(call):
+            told["address"] = Address(**{name: call[name] for name in Address.model_fields})
+        return ctx.once("change", lambda: operation.preview(ctx.session, **told, customer_id=_customer(ctx)))
 
-    def is_possible(ctx: DeskContext, **call: Any) -> bool | str:
-        try:
-            change(ctx, call)
-        except Refused as refused:
-            return refused.message.removesuffix(".")
+    def is_possible(ctx: DeskContext, **call: Any) -> bool:
+        change(ctx, call)
         return True
 
     def preview(ctx: DeskContext, **call: Any) -> dict[str, JSON]:
@@ -173,16 +188,7 @@ def _looking_at(operation: Operation[..., Any], told: Callable[..., dict[str, An
     return {"check": is_possible, "preview": preview}
 
 
-def _with_address(*, zip: str, **call: str) -> dict[str, Any]:  # noqa: A002 -- what the shop calls it
-    whose: dict[str, Any] = {name: call.pop(name) for name in ("order_id", "user_id") if name in call}
-    return {**whose, "address": Address(**call, zip=zip)}
-
-
-@command(
-    "order.cancel",
-    effect="transactional",
-    **_looking_at(operations.cancel_order),
-)
+@command("order.cancel", effect="transactional", **_looking_at(operations.cancel_order))
 def cancel_order(order_id: OrderId, reason: CancelReason, ctx: DeskContext) -> Order:
     """Cancel a pending order and refund it: at once to a gift card, otherwise in 5 to 7 business days."""
     order = operations.cancel_order(ctx.session, order_id, reason, customer_id=_customer(ctx))
@@ -193,31 +199,17 @@ def cancel_order(order_id: OrderId, reason: CancelReason, ctx: DeskContext) -> O
 @command(
     "order.change_address",
     effect="transactional",
-    **_looking_at(operations.modify_order_address, _with_address),
+    input_model=NewOrderAddress,
+    **_looking_at(operations.modify_order_address),
 )
-def change_order_address(
-    order_id: OrderId,
-    *,
-    address1: Destination,
-    address2: Destination,
-    city: Destination,
-    state: Destination,
-    country: Destination,
-    zip: Destination,  # noqa: A002 -- what the shop calls it
-    ctx: DeskContext,
-) -> Order:
+def change_order_address(new: NewOrderAddress, ctx: DeskContext) -> Order:
     """Send a pending order to another address."""
-    address = _address(address1, address2, city, state, country, zip)
-    order = operations.modify_order_address(ctx.session, order_id, address, customer_id=_customer(ctx))
-    ctx.emit(OrderAddressChanged(order_id=order_id, user_id=order.user_id))
+    order = operations.modify_order_address(ctx.session, new.order_id, new.address, customer_id=_customer(ctx))
+    ctx.emit(OrderAddressChanged(order_id=new.order_id, user_id=order.user_id))
     return order
 
 
-@command(
-    "order.change_payment",
-    effect="transactional",
-    **_looking_at(operations.modify_order_payment),
-)
+@command("order.change_payment", effect="transactional", **_looking_at(operations.modify_order_payment))
 def change_order_payment(order_id: OrderId, payment_method_id: PaymentMethodId, ctx: DeskContext) -> Order:
     """Pay for a pending order by another of the customer's payment methods; the one before is refunded."""
     order = operations.modify_order_payment(ctx.session, order_id, payment_method_id, customer_id=_customer(ctx))
@@ -225,11 +217,7 @@ def change_order_payment(order_id: OrderId, payment_method_id: PaymentMethodId, 
     return order
 
 
-@command(
-    "order.change_items",
-    effect="transactional",
-    **_looking_at(operations.modify_order_items),
-)
+@command("order.change_items", effect="transactional", **_looking_at(operations.modify_order_items))
 def change_order_items(
     order_id: OrderId,
     item_ids: ItemIds,
@@ -251,11 +239,7 @@ def change_order_items(
     return order
 
 
-@command(
-    "order.return_items",
-    effect="transactional",
-    **_looking_at(operations.return_order_items),
-)
+@command("order.return_items", effect="transactional", **_looking_at(operations.return_order_items))
 def return_order_items(
     order_id: OrderId, item_ids: ItemIds, payment_method_id: PaymentMethodId, ctx: DeskContext
 ) -> Order:
@@ -273,11 +257,7 @@ def return_order_items(
     return order
 
 
-@command(
-    "order.exchange_items",
-    effect="transactional",
-    **_looking_at(operations.exchange_order_items),
-)
+@command("order.exchange_items", effect="transactional", **_looking_at(operations.exchange_order_items))
 def exchange_order_items(
     order_id: OrderId,
     item_ids: ItemIds,
@@ -307,23 +287,13 @@ def exchange_order_items(
 @command(
     "customer.change_address",
     effect="transactional",
-    **_looking_at(operations.modify_user_address, _with_address),
+    input_model=NewCustomerAddress,
+    **_looking_at(operations.modify_user_address),
 )
-def change_customer_address(
-    user_id: CustomerKey,
-    *,
-    address1: Destination,
-    address2: Destination,
-    city: Destination,
-    state: Destination,
-    country: Destination,
-    zip: Destination,  # noqa: A002 -- what the shop calls it
-    ctx: DeskContext,
-) -> User:
+def change_customer_address(new: NewCustomerAddress, ctx: DeskContext) -> User:
     """Give the customer another default address; orders keep theirs."""
-    address = _address(address1, address2, city, state, country, zip)
-    user = operations.modify_user_address(ctx.session, user_id, address, customer_id=_customer(ctx))
-    ctx.emit(CustomerAddressChanged(user_id=user_id))
+    user = operations.modify_user_address(ctx.session, new.user_id, new.address, customer_id=_customer(ctx))
+    ctx.emit(CustomerAddressChanged(user_id=new.user_id))
     return user
 
 
@@ -339,6 +309,17 @@ def hand_over(
     return HandOverRequested(user_id=ctx.data.customer_id, summary=summary)
 
 
+IDENTIFYING: tuple[ToolContract, ...] = (find_customer_by_email, find_customer_by_name)
+LOOKING_UP: tuple[ToolContract, ...] = (get_customer, get_order, get_product, get_item, list_products, calculate)
+CHANGING: tuple[ToolContract, ...] = (
+    cancel_order,
+    change_order_address,
+    change_order_payment,
+    change_order_items,
+    return_order_items,
+    exchange_order_items,
+    change_customer_address,
+)
 BY_TAU2_NAME: Mapping[str, ToolContract[..., Any]] = {
     "calculate": calculate,
     "cancel_pending_order": cancel_order,
@@ -367,12 +348,6 @@ def _customer(ctx: DeskContext) -> str:
             "customer by email address, or by name and zip code, first.",
             code="not_identified",
         )
-    if not ctx.data.serves(ctx.principal):
-        raise Refused(
-            "This desk serves a customer who was identified by somebody else, and nothing is shown or done here for "
-            "anybody but them. Begin a new conversation, and identify the customer there.",
-            code="other_customer",
-        )
     return ctx.data.customer_id
 
 
@@ -394,7 +369,3 @@ def _difference(old: Any, new: Any) -> JSON:
         replaced = [{"from": one, "to": other} for one, other in zip(old, new, strict=False) if one != other]
         return [*replaced, *({"added": one} for one in new[len(old) :])]
     return {"from": old, "to": new}
-
-
-def _address(address1: str, address2: str, city: str, state: str, country: str, zip_code: str) -> Address:  # noqa: PLR0917
-    return Address(address1=address1, address2=address2, city=city, country=country, state=state, zip=zip_code)

@@ -10,11 +10,11 @@ The rules are those of tau2-bench's retail policy (`rules` names the source). No
 |---|---|
 | the customer is identified first, even who gives a user ID | nothing else has an edge out of `unidentified` |
 | one customer per conversation | nothing that finds a customer has an edge out of `identified`, and tools serve the one in the data |
-| nobody else continues with an identified customer | the data keeps who identified them, and guards and tools ask for that principal |
+| nobody else continues with an identified customer | the person served alone runs an instance (`run_by`) |
 | only their own orders and profile | checks, by the shop's rows |
 | the right status, at most once, the money, the items | checks, by the same rules that the operations run |
 | nothing is changed before the customer said yes to exactly that | a confirmation on each of the seven edges, bound to what was shown |
-| a yes that comes twice is no yes to what is asked next | answers have to say what they are about |
+| a yes that comes twice is no yes to what is asked next | answers have to say what they are about; a yes in the chat is an answer to what was shown last |
 | one tool call at a time | the limit on the proposals of one message |
 | handing over ends the desk's work | `handed_over` is final |
 
@@ -28,14 +28,12 @@ from ...checkpointing import Database, WorkflowStore
 from ...graphs.workflow import Workflow
 from ...rules.definition import Limits, Prompt
 from ...rules.origins import Origin, TrustedOrigins
-from ...rules.view import GuardView
-from ...tools.approvals import Confirmation
-from ...tools.contracts import ToolContract
+from ...tools.approvals import Approval, Confirmation
 from . import tools
 from .claims import CLAIMS
 from .sample_shop import sample_shop
 from .shop import Shop, create_tables, is_empty, load
-from .tools import DeskData
+from .tools import CHANGING, IDENTIFYING, LOOKING_UP, DeskData
 
 UNIDENTIFIED = "unidentified"
 IDENTIFIED = "identified"
@@ -50,29 +48,13 @@ PROMPT = (
 TRANSFER_NOTICE = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
 """What an application tells the customer when the desk came to `handed_over`: no model speaks there any more."""
 
+CONFIRMATION = Confirmation(named=True)
+"""The customer says yes to exactly this call; a yes that does not say what it is about is none."""
+
 OWN_RECORDS = (Origin.USER, Origin.APP, Origin.RECORD, Origin.LISTED)
 """The origins that `retail_workflow(origins=)` may accept without asking more than a few times: whatever the desk reads is the catalogue, or
 belongs to the customer whom it serves, so that a record that nobody named is theirs as well.
 """
-
-IDENTIFYING: tuple[ToolContract, ...] = (tools.find_customer_by_email, tools.find_customer_by_name)
-LOOKING_UP: tuple[ToolContract, ...] = (
-    tools.get_customer,
-    tools.get_order,
-    tools.get_product,
-    tools.get_item,
-    tools.list_products,
-    tools.calculate,
-)
-CHANGING: tuple[ToolContract, ...] = (
-    tools.cancel_order,
-    tools.change_order_address,
-    tools.change_order_payment,
-    tools.change_order_items,
-    tools.return_order_items,
-    tools.exchange_order_items,
-    tools.change_customer_address,
-)
 
 
 def retail_workflow(
@@ -80,8 +62,7 @@ def retail_workflow(
     *,
     prompt: Prompt | None = PROMPT,
     limits: Limits | None = None,
-    confirm_within: str | None = None,
-    bare_answers: bool = False,
+    confirmation: Approval = CONFIRMATION,
     origins: TrustedOrigins | None = None,
 ) -> Workflow:
     """Build the desk.
@@ -90,9 +71,8 @@ def retail_workflow(
         model: Who serves the customer: a chat model, or its name. Without one the desk can be drawn, and moved from outside.
         prompt: What the model is told first; no rule depends on it.
         limits: Bounds on one turn; one call per message unless this says otherwise.
-        confirm_within: How long a customer has to confirm a change, such as `"30m"`; for ever by default.
-        bare_answers: Take a yes that does not say what it is about, for user interfaces that cannot send more. One that
-            comes twice is then an answer to whatever is asked next.
+        confirmation: How a customer confirms a change: `Confirmation(chat=True)` asks in the conversation, and
+            `Confirmation(named=True, within="30m")` waits for half an hour.
         origins: Asks somebody about a change whose values come from elsewhere than the customer's words and the shop's records, beside
             the customer who confirms it; such as `TrustedOrigins(accepts=OWN_RECORDS, otherwise=Approval(role="supervisor"))`. Without it
             nothing of what is said and read is kept for that.
@@ -115,22 +95,10 @@ def retail_workflow(
     for tool in IDENTIFYING:
         desk.add_edge(UNIDENTIFIED, tool, IDENTIFIED)
     for tool in CHANGING:
-        desk.add_edge(
-            IDENTIFIED,
-            tool,
-            IDENTIFIED,
-            guard=customer_is_served,
-            approval=Confirmation(within=confirm_within, named=not bare_answers),
-        )
+        desk.add_edge(IDENTIFIED, tool, IDENTIFIED, approval=confirmation)
     for state in (UNIDENTIFIED, IDENTIFIED):
         desk.add_edge(state, tools.hand_over, HANDED_OVER)
     return desk.claims(*CLAIMS)
-
-
-def customer_is_served(view: GuardView) -> bool:
-    """Whether the desk knows whom it serves, and it is they who ask: said again by every change, wherever its edge starts."""
-    data: DeskData = view.data
-    return data.serves(view.principal)
 
 
 def open_shop(database: Database | WorkflowStore, shop: Shop | None = None) -> None:

@@ -56,8 +56,9 @@ class GuardView(Generic[DataT]):
 
         Args:
             tool: The contract, or its canonical name.
-            arguments: Count only calls with these argument values. Names are those of the function's parameters, or as on the wire. The
-                ledger does not contain sensitive arguments, so no call matches one.
+            arguments: Count only calls with these argument values; the database reads no others, unless the store is encrypted. Names
+                are those of the function's parameters, or as on the wire. The ledger does not contain sensitive arguments, so no call
+                matches one.
 
         Returns:
             The number of calls, without those that are in progress, were refused or failed.

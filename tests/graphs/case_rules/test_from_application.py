@@ -132,7 +132,7 @@ def test_the_application_supplies_it_where_the_call_is_judged(way: str, home: Pl
     (record,) = [one for one in case.instances.audit(case.id) if one.kind == "transition"]
     assert record.payload["arguments"] == {"amount": 40, "fee": 9, "cameBy": "phone"}
     with case.engine.store.read() as connection:
-        (entry,) = ledger_rows.completed_with(connection, case.id, "order.refund")
+        (entry,) = ledger_rows.completed_with(connection, case.id, "order.refund", {})
     assert entry == {"amount": 40, "fee": 9, "cameBy": "phone"}
 
 

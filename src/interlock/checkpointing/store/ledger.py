@@ -1,5 +1,6 @@
 """The command ledger: what was asked under which idempotency key, and what came of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,7 +12,7 @@ from ...tools.canonical import JsonObject
 from ...tools.principal import Principal
 from ..statements import Call, Prepared
 from ..tables.workflow import ledger
-from ..vault import check_place, placed
+from ..vault import MARK, check_place, placed
 from .sql.json_text import read_json, write_json
 
 
@@ -82,13 +83,10 @@ _counts = Prepared(
     .group_by(ledger.c.tool)
 )
 
-_arguments = Prepared(
-    sa.select(ledger.c.idempotency_key, ledger.c.arguments).where(
-        ledger.c.workflow_id == sa.bindparam("workflow_id"),
-        ledger.c.tool == sa.bindparam("tool"),
-        ledger.c.status == sa.bindparam("status"),
-    )
-)
+_LONGEST_PART = 200
+"""Characters of a text that the database compares: databases bound patterns."""
+_WRITTEN_IN_FULL = 10**15
+"""Floats of less than this are written as digits, and not with an exponent."""
 
 
 def load(connection: Connection, workflow_id: str, key: str) -> LedgerEntry | None:
@@ -141,13 +139,49 @@ def carried_out(connection: Connection, workflow_id: str) -> dict[str, int]:
     return dict(_counts.all(connection, {"workflow_id": workflow_id, "status": "completed"}))
 
 
-def completed_with(connection: Connection, workflow_id: str, tool: str) -> list[JsonObject]:
-    """The arguments of each call of a tool that was carried out in an instance, without what is sensitive."""
+def completed_with(
+    connection: Connection, workflow_id: str, tool: str, wanted: Mapping[str, object]
+) -> list[JsonObject]:
+    """The arguments of the calls of a tool that were carried out in an instance and may have the wanted values, without what is sensitive.
+
+    The database leaves out those that cannot have them, so that the cost does not grow with all that was ever carried out. What is encrypted it
+    cannot look into, and gives.
+
+    Args:
+        connection: Any.
+        workflow_id: The instance.
+        tool: The canonical name.
+        wanted: Values by the arguments' names on the wire; the caller compares them.
+    """
+    statement = sa.select(ledger.c.idempotency_key, ledger.c.arguments).where(
+        ledger.c.workflow_id == workflow_id, ledger.c.tool == tool, ledger.c.status == LedgerStatus.COMPLETED.value
+    )
+    if parts := [part for name, value in wanted.items() if (part := _as_written(name, value)) is not None]:
+        text = sa.type_coerce(ledger.c.arguments, sa.Text())
+        encrypted = text.startswith(MARK, autoescape=True)
+        statement = statement.where(sa.or_(encrypted, sa.and_(*(text.contains(one, autoescape=True) for one in parts))))
     found = []
-    for key, text in _arguments.all(connection, {"workflow_id": workflow_id, "tool": tool, "status": "completed"}):
-        check_place(ledger, {"workflow_id": workflow_id, "idempotency_key": key, "arguments": text, "result": None})
-        found.append(read_json(text))
+    for key, arguments in connection.execute(statement):
+        check_place(
+            ledger, {"workflow_id": workflow_id, "idempotency_key": key, "arguments": arguments, "result": None}
+        )
+        found.append(read_json(arguments))
     return found
+
+
+def _as_written(name: str, value: object) -> str | None:
+    """How arguments with this value begin it in their text; None where that cannot be said."""
+    if value is None or not isinstance(value, str | int | float):
+        return None  # an argument that is not there counts as null
+    if isinstance(value, float) and not value.is_integer():
+        shown = write_json(value)
+    elif isinstance(value, str | bool):
+        shown = write_json(value)[:_LONGEST_PART]
+    else:
+        if abs(value) >= _WRITTEN_IN_FULL:
+            return None
+        shown = str(int(value))  # 5, or 5.0
+    return f"{write_json(name)}:{shown}"
 
 
 def _values(entry: LedgerEntry) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ...checkpointing.store import Unit, WorkflowStore
 from ...checkpointing.store import ledger as ledger_rows
 from ...rules.definition import Definition
 from ...rules.ordering import arguments_on_record, camel_or
-from ...tools.canonical import JsonObject, same_json
+from ...tools.canonical import JsonObject, canonical_json, same_json
 from ...tools.contracts import ToolContract
 from ...tools.errors import ContextError
 from .operations import Look, Steps
@@ -36,7 +36,7 @@ class StoredFacts:
         self._definition = definition
         self._workflow_id = workflow_id
         self._at = at
-        self._known: dict[str, list[JsonObject]] = {}
+        self._known: dict[tuple[str, str], int] = {}
 
     def now(self) -> int:
         """Microseconds since 1970 UTC; the same each time."""
@@ -59,14 +59,18 @@ class StoredFacts:
                 f"{', '.join(sorted(self._definition.contracts))}."
             )
         wanted = wanted_of(contract, arguments)
-        return sum(has(one, wanted) for one in self._arguments_of(tool))
-
-    def _arguments_of(self, tool: str) -> list[JsonObject]:
-        if tool not in self._known:
-            stored = self._looked(lambda connection: ledger_rows.completed_with(connection, self._workflow_id, tool))
+        asked = (tool, canonical_json(wanted))
+        if asked not in self._known:
             now = self._at.completing if isinstance(self._at, Unit) else None
-            self._known[tool] = [*stored, now[1]] if now is not None and now[0] == tool else stored
-        return self._known[tool]
+            is_it = now is not None and now[0] == tool and has(now[1], wanted)
+            self._known[asked] = self._looked(lambda connection: self._stored(connection, tool, wanted)) + is_it
+        return self._known[asked]
+
+    def _stored(self, connection: Connection, tool: str, wanted: JsonObject) -> int:
+        if not wanted:
+            return ledger_rows.carried_out(connection, self._workflow_id).get(tool, 0)
+        found = ledger_rows.completed_with(connection, self._workflow_id, tool, wanted)
+        return sum(has(one, wanted) for one in found)
 
     def _looked(self, work: Callable[[Connection], T]) -> T:
         at = self._at

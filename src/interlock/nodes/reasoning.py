@@ -296,7 +296,7 @@ class StateNode(WorkflowNode):
         is_free = isinstance(proposer, FunctionProposer)
         reserved = yield from reserve(self.engine, instance, view.principal, value.get("messages", []), is_free=is_free)
         if isinstance(reserved, Spent):
-            return (yield from self._stop(reserved.reason, progress, instance, scope))
+            return (yield from self._stop(reserved, progress, instance, scope))
         runnable, asked = yield from self._apart(lambda: self._offered(proposer, value, view, edges))
         try:
             with listening() as heard:
@@ -415,9 +415,9 @@ class StateNode(WorkflowNode):
         limits = self.engine.definition.limits
         return why_stopped(limits, denials=progress.get("denials", 0), calls=progress.get("calls", 0))
 
-    def _stop(self, reason: str, progress: Progress, instance: Instance, scope: Scope) -> Steps[Command[str]]:
+    def _stop(self, why: str | Spent, progress: Progress, instance: Instance, scope: Scope) -> Steps[Command[str]]:
         done = {"denials": progress.get("denials", 0), "calls": progress.get("calls", 0)}
-        text = yield from stop(self.engine, instance, scope, reason, **done)
+        text = yield from stop(self.engine, instance, scope, why, **done)
         told: list[AnyMessage] = [HumanMessage(text)] if text else []
         return Command(update={"messages": told, "progress": [("reset", None)]}, goto=self.state.name)
 

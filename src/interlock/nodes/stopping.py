@@ -5,6 +5,9 @@ from sqlalchemy.engine import Connection
 
 from ..checkpointing.store import AuditKind, Instance
 from ..checkpointing.store import audit as audit_rows
+from ..commands.budgets.spending import Spent
+from ..commands.budgets.standing import BudgetStanding
+from ..commands.running import needed
 from ..commands.running.access import why_not_run
 from ..commands.running.engine import Engine
 from ..commands.running.operations import InStore, Steps
@@ -29,13 +32,23 @@ def why_stopped(limits: Limits, *, denials: int, calls: int) -> str | None:
     return None
 
 
-def stop(engine: Engine, instance: Instance, scope: Scope, reason: str, *, denials: int, calls: int) -> Steps[str]:
+def stop(engine: Engine, instance: Instance, scope: Scope, why: str | Spent, *, denials: int, calls: int) -> Steps[str]:
     """Write down that a run stops, and wait until it is resumed.
+
+    Args:
+        engine: The workflow.
+        instance: The instance.
+        scope: Of the run.
+        why: Why it stops: a reason, or the budget that is spent.
+        denials: How many proposals in a row were denied or refused.
+        calls: How often the model was called in this turn.
 
     Returns:
         The text that it was resumed with, for the model; empty for any other answer.
     """
-    yield InStore(lambda connection: _record(engine, connection, instance.state, reason, scope))
+    reason, budget = (why.reason, why.standing) if isinstance(why, Spent) else (why, None)
+    yield InStore(lambda connection: _record(engine, connection, instance.state, reason, scope, budget))
+    about = {} if budget is None else {"budget": {**budget.to_json(), "requestedBy": instance.proposer.id}}
     answer = interrupt(
         {
             "type": "stopped",
@@ -47,8 +60,8 @@ def stop(engine: Engine, instance: Instance, scope: Scope, reason: str, *, denia
             "denials": denials,
             "calls": calls,
             "lastResult": instance.last_result,
-            "description": f"The run stopped in {instance.state}: {reason}. Nothing is lost. Resume with any answer to let the "
-            "model continue (it receives a text answer), or send a new message.",
+            "description": _description(instance.state, reason, budget),
+            **about,
         }
     )
     # Anyone who resumes a parent graph may resume it; words for the model are only theirs who may propose here.
@@ -56,7 +69,18 @@ def stop(engine: Engine, instance: Instance, scope: Scope, reason: str, *, denia
     return answer if heard else ""
 
 
-def _record(engine: Engine, connection: Connection, state: str, reason: str, scope: Scope) -> None:
+def _description(state: str, reason: str, budget: BudgetStanding | None) -> str:
+    stopped = f"The run stopped in {state}: {reason}. Nothing is lost."
+    if budget is None:
+        return f"{stopped} Resume with any answer to let the model continue (it receives a text answer), or send a new message."
+    if budget.raised_by is None:
+        return f"{stopped} Nobody can raise this budget."
+    return f"{stopped} Someone with the role {budget.raised_by!r} can raise the budget; then resume."
+
+
+def _record(  # noqa: PLR0917 -- one act
+    engine: Engine, connection: Connection, state: str, reason: str, scope: Scope, budget: BudgetStanding | None
+) -> None:
     # The node runs again when it is resumed, and would write the same thing again.
     audit_ref = AuditRef(derive("audit", "stopped", scope.workflow_id, scope.task_key))
     unit = engine.store.unit(connection, scope.workflow_id)
@@ -65,10 +89,12 @@ def _record(engine: Engine, connection: Connection, state: str, reason: str, sco
     unit.record(
         AuditKind.LIMIT,
         scope.principal,
-        {"reason": reason, "state": state},
+        {"reason": reason, "state": state, **({} if budget is None else {"budget": budget.to_json()})},
         code=ErrorCode.LIMIT_REACHED.value,
         audit_ref=audit_ref,
     )
+    if budget is not None and budget.raised_by is not None:
+        needed.budget_spent(engine, unit, budget.name, budget.raised_by, scope.principal, audit_ref)
     unit.flush()
 
 

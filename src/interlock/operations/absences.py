@@ -15,9 +15,9 @@ from ..commands.approvals.handing_on import reassign, remind
 from ..commands.running.engine import Engine
 from ..tools.approvals.deadlines import Fixed, check_within, due
 from ..tools.approvals.deciders import People
-from ..tools.errors import ContractError, InputError
+from ..tools.errors import ContractError, InputError, PrincipalError
 from ..tools.ids import mint
-from ..tools.principal import Principal, name_of
+from ..tools.principal import Principal, checked_name
 
 T = TypeVar("T")
 
@@ -44,14 +44,21 @@ class Absences:
         Raises:
             InputError: It names nobody, or the person themselves; or it ends before it begins, or has ended already.
         """
-        delegate = to.id if isinstance(to, Principal) else name_of(to)
-        if not by.is_known or not delegate or delegate == by.id:
+        try:
+            delegate = to.id if isinstance(to, Principal) else checked_name("The id of the delegate", to)
+        except PrincipalError as error:
+            raise InputError(f"{error.message}. Nothing was changed.") from error
+        if not by.is_known or delegate == by.id:
             raise InputError("A delegation is made by somebody in particular, for somebody else. Nothing was changed.")
         if isinstance(to, Principal) and to.tenant != by.tenant:
             raise InputError(f"{to.id} belongs to another tenant than {by.id}. Nothing was changed.")
         try:
-            check_within(since)
-            check_within(until)
+            for moment in (since, until):
+                check_within(moment)
+                if callable(moment):
+                    raise ContractError(
+                        f"{moment!r} is a function; a delegation begins and ends at a moment, or after a duration."
+                    )
         except ContractError as error:
             raise InputError(f"{error.message} Nothing was changed.") from error
         with self._engine.store.joined(None) as connection:

@@ -54,11 +54,13 @@ class Cancels(Door):
             by: The principal who looks. Without one, the application itself looks.
 
         Raises:
-            RunError: The tenant of `by` has no such instance.
+            RunError: There is no such instance, or not for the tenant of `by`.
             PrincipalError: The instance serves somebody other than `by`.
         """
         workflow_id = self.id_of(which)
-        if by is not None:
+        if by is None:
+            self._engine.store.get(workflow_id)  # an unknown instance is not one that nobody cancelled
+        else:
             looked_at(self._engine, {"workflow_id": workflow_id}, by)
         with self._engine.store.read() as connection:
             return looked_up(workflow_id, connection)

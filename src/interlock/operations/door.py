@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..checkpointing.identifiers import named
 from ..checkpointing.store import Instance
 from ..commands.approvals.payload import payload
 from ..commands.origins.capturing import is_kept, keep_words
@@ -17,6 +18,7 @@ from ..commands.running.scope import WORKFLOW_ID, workflow_id_of
 from ..commands.waits.settling import open_wait
 from ..tools.canonical import JsonObject
 from ..tools.contracts import ToolContract
+from ..tools.errors import InputError
 from ..tools.ids import TraceId, WorkflowId
 from ..tools.principal import Principal
 from ..tools.results import InstanceSnapshot, Result
@@ -33,8 +35,14 @@ class Door:
     def id_of(self, which: Which) -> str:
         """Return the workflow ID for a config."""
         if isinstance(which, str):
-            return which
-        return workflow_id_of(which.get("configurable", {}), self._engine.definition.name)
+            return named("workflow_id", which, 64)
+        configurable = which.get("configurable", {}) if isinstance(which, Mapping) else None
+        if not isinstance(configurable, Mapping):
+            raise InputError(
+                f"{which!r:.200} says no instance. Nothing was done; pass its workflow id, or the config of its thread.",
+                code="invalid_id",
+            )
+        return workflow_id_of(configurable, self._engine.definition.name)
 
     def start(
         self,

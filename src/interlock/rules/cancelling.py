@@ -9,7 +9,7 @@ from typing import Any
 
 from ..tools.approvals.deadlines import Within, check_within, seconds_of, within_to_json
 from ..tools.canonical import JsonObject
-from ..tools.contracts.yes_or_no import yes_or_no
+from ..tools.contracts.yes_or_no import why_no_rule, yes_or_no
 from ..tools.errors import ContractError, WorkflowDefinitionError
 from ..tools.ids import derive
 from ..tools.principal import Principal
@@ -135,8 +135,8 @@ def cancel_rule(
         check_within(after)
     except ContractError as error:
         raise WorkflowDefinitionError(f"cancellable(after={after!r}): {error.message}") from error
-    if when is not None and not callable(when):
-        raise WorkflowDefinitionError(f"cancellable(when={when!r}): give a function of the view.")
+    if when is not None and (problem := why_no_rule(when)) is not None:
+        raise WorkflowDefinitionError(f"cancellable(when={when!r:.200}), which {problem}.")
     if not names and not served and after is None:
         raise WorkflowDefinitionError(
             "cancellable() names nobody who may cancel. Give role='...', served=True for the person whom the instance serves, or after='30d' for a "

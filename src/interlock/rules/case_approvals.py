@@ -103,7 +103,7 @@ def _given(function: Callable[[Any], Any], view: GuardView, rule: str, read: Cal
     answer = asked(rule, lambda: function(view.apart()))
     try:
         return read(answer)
-    except ContractError as error:
+    except Exception as error:  # what it gave may have its own methods
         broken = odd_answer(rule, answer, f"it gives {wanted}")
         broken.__cause__ = error
         raise broken from error

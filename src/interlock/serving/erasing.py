@@ -3,6 +3,7 @@
 from typing import Literal
 
 from ..checkpointing import SQLCheckpointer
+from ..checkpointing.reasons import checked_reason
 from ..checkpointing.store import AuditKind
 from ..tools.errors import InputError
 from .access import operators_only, seen
@@ -34,7 +35,7 @@ def erase(service: Service, workflow_id: str, what: What, reason: str, caller: C
             "This workflow's conversation is not kept by Interlock's checkpointer. Nothing was erased; erase it where it is.",
             code="no_conversation",
         )
-    _record(found, reason, caller)
+    _record(found, checked_reason(reason, "The reason for erasing", otherwise="Nothing was erased."), caller)
     return saver.erase_conversation(thread)
 
 

@@ -46,7 +46,7 @@ class Principal:
 
     def __post_init__(self) -> None:
         for name in ("id", "tenant"):
-            object.__setattr__(self, name, _checked_name(name, getattr(self, name)))
+            object.__setattr__(self, name, checked_name(f"Principal.{name}", getattr(self, name)))
         if self.id.startswith(self._RESERVED):
             raise PrincipalError(
                 f"Principal.id is {self.id!r}; ids that begin with {' or '.join(map(repr, self._RESERVED))} are Interlock's own. Give another id."
@@ -159,10 +159,19 @@ def name_of(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-def _checked_name(name: str, value: object) -> str:
+def checked_name(what: str, value: object) -> str:
+    """The id of a person, or of a tenant, in its one spelling.
+
+    Args:
+        what: What it is in messages.
+        value: What was given.
+
+    Raises:
+        PrincipalError: It is not a text, is empty or too long, or has characters that nobody sees.
+    """
     spelled = name_of(value) if isinstance(value, str) else ""
     if not 0 < len(spelled) <= _LONGEST or not spelled.isprintable():
-        raise PrincipalError(f"Principal.{name} is {value!r}; give a printable string of 1 to {_LONGEST} characters")
+        raise PrincipalError(f"{what} is {value!r:.300}; give a printable string of 1 to {_LONGEST} characters")
     return spelled
 
 

@@ -221,7 +221,9 @@ def look_up(database: Database, workflow_id: str, key: str) -> ApprovalRequest |
 
 
 def load_by_id(connection: Connection, approval_id: str) -> ApprovalRequest | None:
-    """Read an approval by its own id."""
+    """Read an approval by its own id; None where there is none, as for what no id of ours looks like."""
+    if not isinstance(approval_id, str) or not (approval_id.isascii() and approval_id.isprintable()):
+        return None  # databases refuse some texts with errors of their own
     return _one(_by_id.first(connection, {"approval_id": approval_id}))
 
 

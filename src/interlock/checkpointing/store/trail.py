@@ -15,6 +15,7 @@ from ...tools.canonical import JsonObject, canonical_json
 from ...tools.errors import InputError
 from ...tools.principal import Principal
 from ...tools.storable import storable, storable_text
+from ..reasons import checked_reason
 from ..tables.workflow import audit, instances
 from .audit import GENESIS, AuditKind, AuditRecord, Broken, chain_hash, payload_digest
 from .unit import Unit
@@ -311,7 +312,11 @@ def erase(unit: Unit, by: Principal, *, reason: str, numbers: Iterable[int] | No
 
     Returns:
         The number of payloads that were erased.
+
+    Raises:
+        InputError: The reason cannot be recorded.
     """
+    reason = checked_reason(reason, "The reason for erasing", otherwise="Nothing was erased.")
     connection, workflow_id = unit.connection, unit.instance.workflow_id
     wanted = sa.and_(
         audit.c.workflow_id == workflow_id,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
+from ...tools.contracts.yes_or_no import is_deferred
 from ...tools.errors import InputError
 from ...tools.events import EventEnvelope, moment_of
 from ...tools.ids import EventId, TraceId, WorkflowId, derive
@@ -77,6 +78,11 @@ class WorkflowStore(Transactions):
             self.database.protect(encryption, encrypted_only=encrypted_only)
         self.lease_seconds = lease_seconds
         self._clock = clock
+        if delegates is not None and (not callable(delegates) or is_deferred(delegates)):
+            raise InputError(
+                f"WorkflowStore(delegates={delegates!r:.200}): give a plain function of the person and the time, neither async nor a generator.",
+                code="settings",
+            )
         self.delegates = delegates
         """Who decides for somebody who is away, by a rule of the application's."""
         self.when_due: WhenDue | None = None

@@ -20,6 +20,7 @@ from ...tools.sinks import logger_of
 from .. import clock
 from ..connecting.engines import Dialect
 from ..database import Database
+from ..reasons import checked_reason
 from ..store.sql.insert import insert_or_ignore
 from ..tables.recovery import recovery
 from ..tables.workflow import approvals, ledger, outbox, waits
@@ -133,7 +134,11 @@ class Recovery:
 
         Args:
             reason: What is said of it wherever work is refused.
+
+        Raises:
+            InputError: The reason is none that can be recorded.
         """
+        reason = checked_reason(reason, "The reason for holding a database", otherwise="Nothing was changed.")
         self.standing()
         return self._hold(reason)
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Unit
+from ...checkpointing.reasons import optional_reason
+from ...checkpointing.store import ApprovalRequest, ApprovalStatus, AuditKind, Instance, Unit
 from ...checkpointing.store import approvals as approval_rows
 from ...tools.approvals import Approval, DecisionKind
 from ...tools.approvals.deciders import People, RoleHolders, ids_of, named
 from ...tools.errors import ConflictError, ContractError, InputError, InterlockError, PrincipalError
 from ...tools.principal import Principal, RuntimeActor
-from ...tools.storable import storable_text, why_not_storable
+from ...tools.storable import storable_text
 from ..running import needed
 from ..running.engine import Engine
 from ..running.operations import InStore, Steps
@@ -38,14 +39,13 @@ def reassign(
     Raises:
         InputError: There is no such approval, nobody was named, or the reason cannot be kept.
     """
-    people = _people(to)
-    if (problem := why_not_storable(reason)) is not None:
-        raise InputError(f"The reason cannot be kept: {problem}. Nothing was changed.")
+    people = _people(to, by)
+    reason = optional_reason(reason, "The reason for giving a request to others", otherwise="Nothing was changed.")
     found = _open(engine, connection, approval_id, by)
     if isinstance(found, Declined):
         return found
     unit, approval = found
-    if (error := _why_not_give(unit, approval, by)) is not None:
+    if (error := why_not_reassign(unit.instance, approval, by)) is not None:
         return _refused(unit, approval, by, error)
     rule = approval.rule
     standing = approval_rows.standing(connection, approval)
@@ -68,7 +68,7 @@ def reassign(
             "approvalId": approval_id,
             "from": rule.who,
             "to": given.who,
-            "reason": None if reason is None else storable_text(reason),
+            "reason": reason,
             "rule": given.to_json(),
         },
         tool=approval.tool,
@@ -160,13 +160,20 @@ def _open(
     return (unit, approval) if problem is None else _refused(unit, approval, by, problem)
 
 
-def _why_not_give(unit: Unit, approval: ApprovalRequest, by: Principal) -> InterlockError | None:
+def why_not_reassign(instance: Instance, approval: ApprovalRequest, by: Principal) -> InterlockError | None:
+    """Why somebody may not give a request to others, or None when they may: they decide it themselves, or have the role for that.
+
+    Args:
+        instance: The instance.
+        approval: The request.
+        by: Who.
+    """
     rule = approval.rule
     if rule.confirmation:
         return InputError(
             f"{approval.tool} ({approval.approval_id}) is confirmed by the person served, and nobody else can. Nothing was changed."
         )
-    if by.id != approval.requester.id and (_decides_now(unit, approval, by) or _has(rule, by)):
+    if by.id != approval.requester.id and (_decides_now(instance, approval, by) or _has(rule, by)):
         return None
     who = "who proposed it" if by.id == approval.requester.id else by.id
     return PrincipalError(
@@ -176,9 +183,9 @@ def _why_not_give(unit: Unit, approval: ApprovalRequest, by: Principal) -> Inter
     )
 
 
-def _decides_now(unit: Unit, approval: ApprovalRequest, by: Principal) -> bool:
+def _decides_now(instance: Instance, approval: ApprovalRequest, by: Principal) -> bool:
     """Whether somebody may decide for themselves; a delegate decides, and does not give on."""
-    served = unit.instance.served
+    served = instance.served
     kind = DecisionKind.REJECT
     return by.is_known and approval.rule.why_not(requester=approval.requester, by=by, kind=kind, served=served) is None
 
@@ -187,9 +194,13 @@ def _has(rule: Approval, by: Principal) -> bool:
     return rule.reassign is not None and by.has_role(rule.reassign)
 
 
-def _people(to: People) -> frozenset[str] | RoleHolders:
+def _people(to: People, by: Principal) -> frozenset[str] | RoleHolders:
     try:
         who = named(to)
+        several = [to] if isinstance(to, str | Principal | RoleHolders) else to
+        foreign = [one.id for one in several if isinstance(one, Principal) and one.tenant != by.tenant]
+        if foreign:
+            raise ContractError(f"{', '.join(foreign)} belongs to another tenant than {by.id}.")
     except ContractError as error:
         raise InputError(f"{error.message} Nothing was changed.") from error
     return who if isinstance(who, RoleHolders) else ids_of(who)
@@ -218,4 +229,4 @@ def _refused(unit: Unit, approval: ApprovalRequest, by: Principal, error: Interl
     return Declined(error)
 
 
-__all__ = ["reassign", "remind", "remind_one"]
+__all__ = ["reassign", "remind", "remind_one", "why_not_reassign"]

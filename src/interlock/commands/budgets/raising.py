@@ -1,50 +1,22 @@
 """Raising a budget by somebody who may, and what of a budget is left."""
 
-from typing import Literal
-
-from pydantic import Field
 from sqlalchemy.engine import Connection
 
+from ...checkpointing.reasons import checked_reason
 from ...checkpointing.store import AuditKind, Instance
 from ...checkpointing.store import audit as audit_rows
 from ...checkpointing.store.spending import budgets as rows
-from ...events.envelopes import moment_text
-from ...rules.budgets.budget import MICRO, Budget, BudgetPer, Unit, counted_in
-from ...tools.canonical import JsonObject
+from ...rules.budgets.budget import Budget, BudgetPer, counted_in
 from ...tools.errors import ContractError, InputError, PrincipalError
 from ...tools.ids import AuditRef, derive
 from ...tools.principal import Principal
-from ...tools.results import WireModel
 from ...tools.storable import why_not_storable
 from ..running.engine import Engine
 from .spending import account_of
+from .standing import BudgetStanding, amount_text, standing_of
 
-LONGEST_REASON = 2000
-
-
-class BudgetStanding(WireModel):
-    """How much of one budget is used."""
-
-    schema_version: Literal[1] = 1
-    name: str
-    unit: Literal["tokens", "money"]
-    per: str
-    amount: str
-    """The bound, without what was added: tokens or money, as a decimal number."""
-    raised: str
-    """What people added."""
-    spent: str
-    """What was used, and is reserved for calls in progress."""
-    left: str
-    """What is left."""
-    reserve: str
-    """What one call may use; without so much left no model is asked."""
-    period_began: str | None = Field(default=None)
-    """As RFC 3339 in UTC; None where it has no periods."""
-
-    def to_json(self) -> JsonObject:
-        """Return it as JSON data, exactly as on the wire."""
-        return self.model_dump(mode="json", by_alias=True)
+LONGEST_KEY = 128
+"""Characters."""
 
 
 def raise_budget(  # noqa: PLR0917 -- one act
@@ -68,23 +40,20 @@ def raise_budget(  # noqa: PLR0917 -- one act
     instance = engine.owned(None if unit is None else unit.instance, by, workflow_id)
     assert unit is not None  # noqa: S101 -- `owned` has refused None
     budget = _named(engine, name)
-    _may(budget, instance, by)
+    _check_may(budget, instance, by)
     amount = _amount(budget, more)
-    text = reason.strip()
-    if not text or len(text) > LONGEST_REASON or why_not_storable(text) is not None or not key:
-        raise InputError(
-            f"A budget is raised with a reason of 1 to {LONGEST_REASON} characters and a key of the caller's own. Nothing was raised.",
-            code="no_reason",
-        )
+    text = checked_reason(reason, "The reason for raising a budget", otherwise="Nothing was raised.")
+    _check_key(key)
     account = account_of(budget, instance, instance.proposer, "", unit.now)
     audit_ref = AuditRef(derive("audit", "raised", workflow_id, budget.name, key))
     if not audit_rows.exists(connection, workflow_id, audit_ref):
-        rows.locked(connection, [account], unit.now)
+        (before,) = rows.locked(connection, [account], unit.now)
+        _check_sum(budget, before.raised + amount)
         rows.add(connection, account, raised=amount, now=unit.now)
         unit.record(
             AuditKind.BUDGET_RAISED,
             by,
-            {"budget": budget.name, "more": _shown(budget, amount), "unit": budget.unit.value, "reason": text},
+            {"budget": budget.name, "more": amount_text(budget, amount), "unit": budget.unit.value, "reason": text},
             audit_ref=audit_ref,
         )
         unit.flush()
@@ -104,6 +73,16 @@ def standings(engine: Engine, connection: Connection, instance: Instance) -> lis
     return [_standing(connection, one, instance, now) for one in counted]
 
 
+def _check_sum(budget: Budget, raised: int) -> None:
+    try:
+        counted_in(budget.unit, amount_text(budget, raised))
+    except ContractError as error:
+        raise InputError(
+            f"The budget {budget.name!r} would be raised to more than can be counted. Nothing was raised.",
+            code="no_amount",
+        ) from error
+
+
 def _amount(budget: Budget, more: object) -> int:
     try:
         amount = counted_in(budget.unit, more)
@@ -112,6 +91,15 @@ def _amount(budget: Budget, more: object) -> int:
     if amount <= 0:
         raise InputError("A budget is raised by a positive amount. Nothing was raised.", code="no_amount")
     return amount
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, str) or not 0 < len(key.strip()) <= LONGEST_KEY or why_not_storable(key) is not None:
+        raise InputError(
+            f"A budget is raised under a key of the caller's own, text of 1 to {LONGEST_KEY} characters: the same key raises it once. Nothing was "
+            "raised.",
+            code="no_key",
+        )
 
 
 def _named(engine: Engine, name: str) -> Budget:
@@ -125,48 +113,35 @@ def _named(engine: Engine, name: str) -> Budget:
     return found
 
 
-def _may(budget: Budget, instance: Instance, by: Principal) -> None:
-    """See that somebody may raise a budget: they have its role, and do not raise it for themselves.
+def why_not_raise(budget: Budget, instance: Instance, by: Principal) -> str | None:
+    """Why somebody may not raise a budget, or None when they may: they have its role, and do not raise it for themselves.
 
-    Raises:
-        PrincipalError: `by` is not allowed to.
+    Args:
+        budget: Which.
+        instance: Where it is counted.
+        by: Who.
     """
     if budget.raised_by is None:
-        reason = "nobody may raise it"
-    elif not by.has_role(budget.raised_by):
-        reason = f"it takes the role {budget.raised_by!r}"
-    elif by.id in {instance.proposer.id, instance.served}:
-        reason = "nobody raises a budget for themselves"
-    else:
-        return
-    raise PrincipalError(
-        f"{by.id} may not raise the budget {budget.name!r}: {reason}. Nothing was raised.",
-        code="not_entitled",
-        details={"workflowId": instance.workflow_id, "budget": budget.name, "reason": reason},
-    )
+        return "nobody may raise it"
+    if not by.has_role(budget.raised_by):
+        return f"it takes the role {budget.raised_by!r}"
+    if by.id in {instance.proposer.id, instance.served}:
+        return "nobody raises a budget for themselves"
+    return None
+
+
+def _check_may(budget: Budget, instance: Instance, by: Principal) -> None:
+    if (reason := why_not_raise(budget, instance, by)) is not None:
+        raise PrincipalError(
+            f"{by.id} may not raise the budget {budget.name!r}: {reason}. Nothing was raised.",
+            code="not_entitled",
+            details={"workflowId": instance.workflow_id, "budget": budget.name, "reason": reason},
+        )
 
 
 def _standing(connection: Connection, budget: Budget, instance: Instance, now: int) -> BudgetStanding:
     account = account_of(budget, instance, instance.proposer, "", now)
-    found = rows.balance(connection, account)
-    return BudgetStanding(
-        name=budget.name,
-        unit=budget.unit.value,
-        per=budget.per.value,
-        amount=_shown(budget, budget.amount),
-        raised=_shown(budget, found.raised),
-        spent=_shown(budget, found.spent),
-        left=_shown(budget, max(0, budget.amount + found.raised - found.spent)),
-        reserve=_shown(budget, budget.reserve),
-        period_began=None if budget.every is None else moment_text(account.began_at),
-    )
+    return standing_of(budget, account, rows.balance(connection, account))
 
 
-def _shown(budget: Budget, amount: int) -> str:
-    if budget.unit is Unit.TOKENS:
-        return str(amount)
-    whole, rest = divmod(amount, MICRO)
-    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
-
-
-__all__ = ["BudgetStanding", "Unit", "raise_budget", "standings"]
+__all__ = ["BudgetStanding", "raise_budget", "standings", "why_not_raise"]

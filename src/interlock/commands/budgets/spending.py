@@ -21,6 +21,7 @@ from ...tools.errors import CommitUnknown
 from ...tools.principal import Principal
 from ..running.engine import Engine, logger
 from ..running.operations import InStore, Steps
+from .standing import BudgetStanding, standing_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Spent:
     """A budget that has no room for one more call."""
 
     reason: str
+    standing: BudgetStanding
 
 
 def reserve(
@@ -123,9 +125,9 @@ def _reserve(
     now = engine.store.now(connection)
     parts = accounts(engine.definition.budgets, instance, requester, turn, now)
     balances = rows.locked(connection, [account for _, account in parts], now)
-    for (budget, _), balance in zip(parts, balances, strict=True):
+    for (budget, account), balance in zip(parts, balances, strict=True):
         if (reason := budget.why_spent(balance.spent, balance.raised)) is not None:
-            return Spent(reason)
+            return Spent(reason, standing_of(budget, account, balance))
     for budget, account in parts:
         rows.add(connection, account, spent=budget.reserve, now=now)
     return Reserved(tuple(parts))

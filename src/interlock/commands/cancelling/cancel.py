@@ -4,6 +4,7 @@ from functools import partial
 
 from sqlalchemy.engine import Connection
 
+from ...checkpointing.reasons import checked_reason
 from ...checkpointing.store import Instance, LedgerStatus
 from ...checkpointing.store import instances as instance_rows
 from ...checkpointing.store import ledger as ledger_rows
@@ -18,7 +19,7 @@ from ..running.access import note_denial
 from ..running.engine import Engine, logger
 from ..running.operations import InStore, Steps
 from .report import Cancellation, CancelledCall
-from .requesting import by_deadline, checked_reason, due, request, rule_of
+from .requesting import by_deadline, due, request, rule_of
 from .undoing import undo_all
 
 
@@ -33,7 +34,7 @@ def cancel(engine: Engine, workflow_id: str, reason: str, by: Principal) -> Step
         InProgress: A command of it is being carried out.
     """
     rule_of(engine)
-    reason = checked_reason(reason)
+    reason = checked_reason(reason, "The reason for a cancel", otherwise="Nothing was cancelled.")
     try:
         yield InStore(lambda connection: request(engine, connection, workflow_id, reason, by))
     except (PrincipalError, RuleError) as error:

@@ -9,7 +9,6 @@ from ...checkpointing.store.settled.cancellations import Became, CancellationRow
 from ...rules.cancelling import CANCELLING, RESERVED, CancelRule
 from ...tools.errors import InProgress, InputError, PrincipalError, RuleError, WorkflowFinished
 from ...tools.principal import Principal
-from ...tools.storable import why_not_storable
 from ..approvals.binding import void
 from ..execution.commands import Commands
 from ..execution.ledger_status import busy
@@ -18,9 +17,6 @@ from ..running.engine import Engine
 from ..running.scope import outside_scope
 from ..waits.settling import arrive
 from .planning import planned, record_left
-
-LONGEST_REASON = 2000
-"""Characters that a reason may have."""
 
 
 def by_deadline(tenant: str) -> Principal:
@@ -42,25 +38,6 @@ def rule_of(engine: Engine) -> CancelRule:
             code="not_cancellable",
         )
     return cancelling.rule
-
-
-def checked_reason(reason: object) -> str:
-    """A reason that can be kept.
-
-    Raises:
-        InputError: It is empty, too long, or cannot be stored.
-    """
-    text = reason.strip() if isinstance(reason, str) else ""
-    if not text or len(text) > LONGEST_REASON:
-        raise InputError(
-            f"A cancel takes a reason of 1 to {LONGEST_REASON} characters, which is recorded. Nothing was cancelled.",
-            code="no_reason",
-        )
-    if (problem := why_not_storable(text)) is not None:
-        raise InputError(
-            f"The reason of the cancel cannot be kept: {problem}. Nothing was cancelled.", code="no_reason"
-        )
-    return text
 
 
 def request(engine: Engine, connection: Connection, workflow_id: str, reason: str, by: Principal) -> None:
@@ -199,4 +176,4 @@ def _settle_what_runs(engine: Engine, unit: Unit) -> None:
     outcomes.unknown(unit, entry, by, "the attempt was interrupted, and the workflow is cancelled")
 
 
-__all__ = ["begin", "by_deadline", "checked_reason", "due", "may_cancel", "request", "rule_of"]
+__all__ = ["begin", "by_deadline", "due", "may_cancel", "request", "rule_of"]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy.engine import Connection
 
+from ...checkpointing.reasons import optional_reason
 from ...checkpointing.store import AuditKind, LedgerEntry, LedgerStatus, Unit
 from ...checkpointing.store import approvals as approval_rows
 from ...checkpointing.store import ledger as ledger_rows
@@ -23,7 +24,6 @@ from ...tools.errors import ConflictError, InProgress, InputError, InvalidOutput
 from ...tools.events import Event
 from ...tools.principal import Principal
 from ...tools.results import ErrorBody
-from ...tools.storable import why_not_storable
 from ..running.access import why_not_resolve
 from ..running.engine import Engine
 from ..running.scope import outside_scope
@@ -106,9 +106,8 @@ def resolve(
         InputError: There is no such command, or the output or data do not fit.
         ConflictError: It is running, was resolved already, or another attempt was made since.
     """
-    unkept = why_not_storable({"note": resolution.note})
-    if unkept is not None:
-        raise InputError(f"The note on the attempt cannot be kept: {unkept}. Nothing was resolved.")
+    note = optional_reason(resolution.note, "The note on an attempt", otherwise="Nothing was resolved.")
+    resolution = replace(resolution, note=note)
     commands = Commands(engine, outside_scope(workflow_id, by), node=None, head=None)
     unit = commands.unit(connection)
     if (refused := why_not_resolve(engine, unit.instance, by)) is not None:

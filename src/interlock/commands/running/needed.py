@@ -15,7 +15,7 @@ from ...tools.events import Event, moment_of
 from ...tools.principal import Principal
 from .engine import Engine
 
-Reason = Literal["approval", "escalated", "reassigned", "reminder", "unknown", "overdue", "left_over"]
+Reason = Literal["approval", "escalated", "reassigned", "reminder", "unknown", "overdue", "left_over", "budget"]
 _REPEATED = frozenset({"reassigned", "reminder"})
 """What can happen more than once to a request within one deadline."""
 
@@ -25,13 +25,16 @@ class SomebodyNeeded(Event, name="interlock.somebody.needed", version=1):
 
     reason: Reason
     """A decision is asked for (`approval`), others are asked now (`escalated`, `reassigned`), a decision still waits (`reminder`), an attempt
-    broke off (`unknown`), nobody decided, or nothing came, in time (`overdue`), or a cancel could not undo everything (`left_over`).
+    broke off (`unknown`), nobody decided, or nothing came, in time (`overdue`), a cancel could not undo everything (`left_over`), or a run stopped
+    at a spent budget that somebody may raise (`budget`).
     """
     state: str
     tool: str | None = None
     approval_id: str | None = None
     idempotency_key: str | None = None
     """Of the attempt whose outcome is not known."""
+    budget: str | None = None
+    """The budget that is spent."""
     role: str | None = None
     """Who is asked: a role; None where the person served confirms, or where the rule names nobody in particular."""
     people: tuple[str, ...] = ()
@@ -98,6 +101,23 @@ def left_over(engine: Engine, unit: Unit, by: Principal) -> None:
     _emit(engine, unit, SomebodyNeeded(reason="left_over", state=unit.instance.state), (), by)
 
 
+def budget_spent(  # noqa: PLR0917 -- one sentence
+    engine: Engine, unit: Unit, budget: str, role: str, by: Principal, stop: str
+) -> None:
+    """Say that a run stopped at a budget which somebody may raise.
+
+    Args:
+        engine: The workflow.
+        unit: The instance, in a write transaction.
+        budget: Its name.
+        role: Who may raise it.
+        by: Whose turn it is.
+        stop: The record of the stop, of which it is told once.
+    """
+    event = SomebodyNeeded(reason="budget", state=unit.instance.state, budget=budget, role=role, requested_by=by.id)
+    _emit(engine, unit, event, (stop,), by)
+
+
 def _emit(
     engine: Engine, unit: Unit, event: SomebodyNeeded, about: tuple[str | int | None, ...], by: Principal
 ) -> None:
@@ -111,4 +131,4 @@ def _moment(microseconds: int | None) -> dt.datetime | None:
     return None if microseconds is None else moment_of(microseconds)
 
 
-__all__ = ["Reason", "SomebodyNeeded", "asked", "broke_off", "left_over", "named_in", "timed_out"]
+__all__ = ["Reason", "SomebodyNeeded", "asked", "broke_off", "budget_spent", "left_over", "named_in", "timed_out"]

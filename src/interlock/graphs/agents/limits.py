@@ -8,7 +8,7 @@ from typing import Any
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, InvalidToolCall, ToolMessage
 
-from ...commands.budgets.spending import Reserved, reserve
+from ...commands.budgets.spending import Reserved, Spent, reserve
 from ...commands.execution.commands import Commands
 from ...commands.running.engine import Engine
 from ...commands.running.operations import InStore, Steps
@@ -67,15 +67,15 @@ def within_limits(
     messages = request.state.get("messages", [])
     turn = turn_of(messages, foreign)
     told: str | None = None
-    reason = why_stopped(engine.definition.limits, denials=turn.denials, calls=turn.calls)
+    why: str | Spent | None = why_stopped(engine.definition.limits, denials=turn.denials, calls=turn.calls)
     while True:
-        if reason is not None:
-            told = yield from stop(engine, offer.instance, scope, reason, denials=turn.denials, calls=turn.calls)
+        if why is not None:
+            told = yield from stop(engine, offer.instance, scope, why, denials=turn.denials, calls=turn.calls)
         reserved = yield from reserve(engine, offer.instance, offer.requester, messages)
         if isinstance(reserved, Reserved):
             offer.reserved = reserved
             return told
-        reason = reserved.reason
+        why = reserved
 
 
 def messages_of(response: Any) -> Sequence[Any]:

@@ -1,5 +1,6 @@
 """What models may use of tokens or money, over what it is counted, and what one call may use at most."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
@@ -7,11 +8,14 @@ from enum import StrEnum
 
 from ...tools.approvals.deadlines import duration
 from ...tools.canonical import JsonObject
-from ...tools.errors import ContractError
+from ...tools.errors import ContractError, PrincipalError
+from ...tools.principal import checked_name
 
 MICRO = 1_000_000
 """Money is counted in millionths, so that sums are exact on every database."""
 _MOST = 10**15
+_AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+"""An amount as text. `Decimal` reads more, such as "1_000", "1e3" and digits of other scripts, which people write by mistake."""
 
 
 class BudgetPer(StrEnum):
@@ -79,8 +83,11 @@ class Budget:
             raise ContractError(f"Budget(per={per!r}): give one of {', '.join(BudgetPer)}.") from None
         if counted is BudgetPer.TURN and every is not None:
             raise ContractError("Budget(per='turn', every=...): a turn has one budget; leave out every=.")
-        if raised_by is not None and not (isinstance(raised_by, str) and raised_by.strip()):
-            raise ContractError(f"Budget(raised_by={raised_by!r}): give the name of a role.")
+        try:
+            raised_by = None if raised_by is None else checked_name("Budget.raised_by", raised_by)
+            name = name and checked_name("Budget.name", name)
+        except PrincipalError as error:
+            raise ContractError(f"{error.message}.") from error
         amount, most = counted_in(unit, tokens if money is None else money), counted_in(unit, reserve)
         if not 0 < most <= amount:
             raise ContractError(
@@ -149,6 +156,10 @@ def counted_in(unit: Unit, value: object) -> int:
     """
     try:
         if isinstance(value, bool | float) or not isinstance(value, int | str | Decimal):
+            raise ValueError
+        if isinstance(value, str) and _AMOUNT.fullmatch(value) is None:
+            raise ValueError
+        if unit is Unit.TOKENS and Decimal(value) % 1:
             raise ValueError
         number = Decimal(value) * (1 if unit is Unit.TOKENS else MICRO)
         if not number.is_finite() or not 0 <= number <= _MOST:

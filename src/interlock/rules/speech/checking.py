@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage
 
 from ...tools.contracts.yes_or_no import asked, odd_answer
 from ...tools.errors import RuleError
+from ...tools.storable import why_not_storable
 from ..calls import MESSAGE_KEY
 from ..view import GuardView
 
@@ -58,10 +59,12 @@ def hear(speech: Speech, message: AIMessage, view: GuardView[Any], state: str) -
             return Heard(Said.PASSED, message, message)
         if answer is False:
             return Heard(Said.STOPPED, stopped(message), message)
-        if isinstance(answer, str) and answer.strip():
+        if isinstance(answer, str) and answer.strip() and why_not_storable(answer) is None:
             return Heard(Said.REPLACED, with_words(message, words, str(answer)), message)
         raise odd_answer(
-            rule, answer, "return True to let the words pass, a text to replace them, or False to stop them"
+            rule,
+            answer,
+            "return True to let the words pass, a text that can be kept to replace them, or False to stop them",
         )
     except RuleError as error:
         return Heard(Said.BROKEN, stopped(message), message, error)

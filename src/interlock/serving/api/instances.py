@@ -216,7 +216,7 @@ async def cancellation(workflow_id: WorkflowIdPath, serves: Serves, caller: Call
 @router.get("/instances/{workflow_id}/budgets", operation_id="listBudgets")
 async def budgets(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> BudgetList:
     """The use of each budget in which the next call of a model on an instance is counted, except budgets of a turn."""
-    found = await run_in_threadpool(seen, serves, workflow_id, caller)
+    found = await run_in_threadpool(serves.workflows.of_instance, workflow_id, caller)
     return BudgetList(budgets=tuple(await found.instances.abudgets(workflow_id, by=caller.looks_as)))
 
 

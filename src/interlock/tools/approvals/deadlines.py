@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..canonical import JsonObject
+from ..contracts.yes_or_no import is_deferred
 from ..errors import ContractError
 
 Fixed = str | dt.timedelta | dt.datetime | None
@@ -46,6 +47,10 @@ def check_within(within: Within) -> None:
     Raises:
         ContractError: It is no duration, or a moment without a zone.
     """
+    if callable(within) and is_deferred(within):
+        raise ContractError(
+            f"A deadline is given by {within!r:.200}, which is async or yields; give a plain function of the view, or a duration such as '24h'."
+        )
     if within is None or callable(within):
         return
     if not isinstance(within, dt.datetime):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..canonical import JSON
-from ..errors import ContractError
-from ..principal import Principal
+from ..errors import ContractError, PrincipalError
+from ..principal import Principal, checked_name
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,19 @@ def named(given: object) -> Named:
     if isinstance(given, RoleHolders):
         return given
     several: Iterable[object] = [given] if isinstance(given, str | Principal) else _listed(given)
-    ids = frozenset(one.id if isinstance(one, Principal) else one for one in several)
-    if not ids or not all(isinstance(one, str) and one.strip() for one in ids):
-        raise ContractError(
-            f"{given!r} names nobody who could decide; pass the id of a person, several ids, a Principal, or RoleHolders('role')."
-        )
-    return ids  # type: ignore[return-value]  # they are all text
+    try:
+        ids = frozenset(one.id if isinstance(one, Principal) else checked_name("A person's id", one) for one in several)
+    except PrincipalError as error:
+        raise _nobody(given, f" ({error.message})") from error
+    if not ids:
+        raise _nobody(given)
+    return ids
+
+
+def _nobody(given: object, why: str = "") -> ContractError:
+    return ContractError(
+        f"{given!r:.300} names nobody who could decide{why}; pass the id of a person, several ids, a Principal, or RoleHolders('role')."
+    )
 
 
 def check_role(role: object, where: str) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..canonical import JsonObject, is_same_json
+from ..contracts.yes_or_no import is_deferred
 from ..errors import ContractError, InputError
 from ..functions import Rule
 from ..principal import Principal
@@ -129,6 +130,10 @@ class Approval:
             check_role(self.reassign, "Approval.reassign")
         if self.remind is not None:
             duration(self.remind)
+        if callable(self.by) and is_deferred(self.by):
+            raise ContractError(
+                f"Approval(by={self.by!r:.200}): give a plain function of the view, neither async nor a generator."
+            )
         if self.by is not None and not callable(self.by):
             object.__setattr__(self, "by", named(self.by))
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:

@@ -56,6 +56,8 @@ def insert(connection: Connection, delegation: Delegation) -> None:
 
 def end(connection: Connection, delegation_id: str, *, tenant: str, person: str, now: int) -> bool:
     """End a delegation of a person before its time; False where they have none of this id that is not over."""
+    if not isinstance(delegation_id, str) or not (delegation_id.isascii() and delegation_id.isprintable()):
+        return False  # databases refuse some texts with errors of their own
     statement = (
         sa.update(delegations)
         .where(

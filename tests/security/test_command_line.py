@@ -47,11 +47,13 @@ OF_A_TENANT = {
 """Those that look, and what they are given beside a tenant and a database."""
 NAMING_ONE = {
     "cancel": ["{instance}", "--reason", "B-INJECT", "--as", "mallory"],
+    "budgets raise": ["{instance}", "case", "1000", "--reason", "B-INJECT", "--as", "mallory"],
     "audit": ["{instance}", "--erase", "B-INJECT", "--as", "mallory"],
     "audit-heads": ["{instance}", "--key", "{key}"],
 }
 """Those of a tenant that are told which instance."""
 OPERATORS = {
+    "budgets list": "the operator's, who has the database: shows counts",
     "approvals show": "the operator's, who has the database: shows a request whole",
     "demo": "a workflow of its own",
     "show": "about a definition",
@@ -146,7 +148,7 @@ class Place:
         given = [one.format(**ids, key=self.key) for one in arguments]
         app = (
             ["--app", self.app]
-            if name.startswith(("approvals", "resolve", "cancel")) and name != "approvals list"
+            if name.startswith(("approvals", "resolve", "cancel", "budgets")) and name != "approvals list"
             else []
         )
         result = run(*name.partition(" --")[0].split(), *given, *app, "--db", self.db, *who)

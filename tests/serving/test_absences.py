@@ -1,10 +1,12 @@
-"""Approvers who are away, over the API: a request is given on, those who are asked are reminded, a delegate is named."""
+"""Approvers who are away, over the API and in the console: a request is given on, those who are asked are reminded, a delegate is named."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
+from httpx import Response
 
 from interlock import Principal
 from tests.serving.desk import Served, served
@@ -62,3 +64,41 @@ def test_a_delegate_finds_what_waits_and_decides_it(at: Served) -> None:
     assert decided.json()["status"] == "approved"
     (decision,) = at.get(f"/v1/approvals/{approval_id}", "sue").json()["decisions"]
     assert (decision["by"], decision["onBehalfOf"]) == ("sue", "zoe")
+
+
+def _send(at: Served, page: str, action: str, who: str, **fields: str) -> Response:
+    """Send the form of a page that goes there, with what it hides."""
+    form = re.search(rf'<form[^>]*action="{re.escape(action)}"[^>]*>(.*?)</form>', at.get(page, who).text, re.DOTALL)
+    assert form is not None, f"no form goes to {action}"
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.group(1)))
+    return at.ask("POST", action, who, data={**hidden, **fields})
+
+
+def test_a_request_is_given_on_and_brought_to_mind_by_forms(at: Served) -> None:
+    page = f"/console/approvals/{_asked(at)}"
+    assert "/reassign" not in at.get(page, "kim").text, "who asked does not choose who decides"
+    assert _send(at, page, f"{page}/remind", "kim").headers["location"].endswith("?done=reminded")
+    nobody = _send(at, page, f"{page}/reassign", "sue", people=" , ")
+    assert nobody.status_code == 400
+    given = _send(at, page, f"{page}/reassign", "sue", people="zoe, <b>max</b>", reason="on leave")
+    assert given.headers["location"].endswith("?done=reassigned")
+    shown = at.get(given.headers["location"], "sue").text
+    assert "It is for others to decide now." in shown
+    assert "<b>max</b>" not in shown
+    assert at.graph.instances.approval(page.rsplit("/", 1)[-1])["rule"]["by"] == ["<b>max</b>", "zoe"]  # type: ignore[index,call-overload]
+
+
+def test_a_delegation_is_made_and_ended_by_forms(at: Served) -> None:
+    page = "/console/delegations"
+    made = _send(at, page, page, "sue", person="zoe", days="14")
+    assert made.headers["location"].endswith("?done=delegated")
+    (one,) = at.graph.instances.delegations()
+    assert (one.person, one.delegate) == ("sue", "zoe")
+    assert "zoe" not in at.get(page, "lee").text
+    assert "zoe" not in at.get(page, "foreign").text
+    assert "End it now" not in at.get(page, "olga").text, "an operator sees it, and the person alone ends it"
+    for wrong in ({"person": "sue"}, {"person": ""}, {"days": "0"}, {"days": "9999"}):
+        assert _send(at, page, page, "sue", **{"person": "zoe", "days": "1", **wrong}).status_code in {400, 422}
+    ended = _send(at, page, f"{page}/{one.delegation_id}/end", "sue")
+    assert ended.headers["location"].endswith("?done=undelegated")
+    assert at.graph.instances.delegations() == ()

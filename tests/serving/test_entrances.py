@@ -95,6 +95,10 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
         form={**FORM, "key": "k", "attempt": "1", "found": "retry"}, foreign={403}
     ),
     ("POST", "/console/instances/{workflow_id}/cancel"): Entrance(form={**FORM, "reason": "x"}, foreign={403}),
+    ("GET", "/console/instances/{workflow_id}/budgets"): Entrance(),
+    ("POST", "/console/instances/{workflow_id}/budgets"): Entrance(
+        form={**FORM, "budget": "case", "more": "1", "reason": "x", "key": "k"}, foreign={403}
+    ),
     ("POST", "/console/instances/{workflow_id}/fork"): Entrance(form=FORM, foreign={403}),
     ("POST", "/console/instances/{workflow_id}/erase"): Entrance(
         form={**FORM, "what": "payloads", "reason": "x"}, foreign={403}
@@ -103,6 +107,11 @@ ENTRANCES: dict[tuple[str, str], Entrance] = {
     ("POST", "/console/approvals"): Entrance(form=FORM, foreign={403}),
     ("GET", "/console/approvals/{approval_id}"): Entrance(),
     ("POST", "/console/approvals/{approval_id}/decide"): Entrance(form=FORM, foreign={403}),
+    ("POST", "/console/approvals/{approval_id}/reassign"): Entrance(form={**FORM, "people": "bob"}, foreign={403}),
+    ("POST", "/console/approvals/{approval_id}/remind"): Entrance(form=FORM, foreign={403}),
+    ("GET", "/console/delegations"): EVERYBODY,
+    ("POST", "/console/delegations"): Entrance(form={**FORM, "person": "bob"}, foreign={403}),
+    ("POST", "/console/delegations/{delegation_id}/end"): Entrance(form=FORM, foreign={403}),
     ("GET", "/console/events"): OPERATORS,
     ("POST", "/console/events/{event_id}/retry"): Entrance(form=FORM, foreign={403}),
     ("GET", "/console/events/deliver"): OPERATORS,

@@ -11,7 +11,6 @@ from .._version import __version__
 from . import (
     approvals,
     audit_heads,
-    cancelling,
     case,
     checking,
     databases,
@@ -29,6 +28,7 @@ from . import (
     stats,
     traces,
 )
+from .acting import budgets, cancelling
 from .support.output import InterlockGroup
 
 TOPICS = (
@@ -39,6 +39,7 @@ TOPICS = (
     case,
     audit_heads,
     approvals,
+    budgets,
     resolving,
     cancelling,
     deadlines,
@@ -56,7 +57,7 @@ TOPICS = (
 _PANELS = {
     "Begin here": ("demo", "show", "check", "access"),
     "Look": ("case", "instances", "audit", "audit-heads", "stats", "trace", "traces", "doctor"),
-    "Act": ("approvals", "resolve", "cancel", "resume", "tick", "feedback"),
+    "Act": ("approvals", "resolve", "cancel", "budgets", "resume", "tick", "feedback"),
 }
 """Which commands stand together in the help; the others follow after them."""
 _EPILOG = (

@@ -138,7 +138,7 @@ def approve(
 ) -> None:
     """Approve a call exactly as shown."""
     decision = Decision(DecisionKind.APPROVE, message=message, values=None if values is None else _object(values))
-    _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
+    _decide(app, db, approval, decision, by=principal_of(who, role, tenant), resume=resume, as_json=as_json)
 
 
 @topic.command()
@@ -159,7 +159,7 @@ def edit(
 ) -> None:
     """Approve a call with changed arguments."""
     changed = _object(arguments)
-    by = _principal(who, role, tenant)
+    by = principal_of(who, role, tenant)
     with opened(app, db) as graph:
         now = _shown(graph, approval, by)
         decision = Decision(DecisionKind.EDIT, arguments={**now, **changed}, message=message, seen=now)
@@ -181,7 +181,7 @@ def reject(
 ) -> None:
     """Reject a call."""
     decision = Decision(DecisionKind.REJECT, message=message)
-    _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
+    _decide(app, db, approval, decision, by=principal_of(who, role, tenant), resume=resume, as_json=as_json)
 
 
 @topic.command()
@@ -199,7 +199,7 @@ def respond(
 ) -> None:
     """Answer a call without running it: the model gets your message instead."""
     decision = Decision(DecisionKind.RESPOND, message=message)
-    _decide(app, db, approval, decision, by=_principal(who, role, tenant), resume=resume, as_json=as_json)
+    _decide(app, db, approval, decision, by=principal_of(who, role, tenant), resume=resume, as_json=as_json)
 
 
 @topic.command()
@@ -216,7 +216,7 @@ def reassign(
     as_json: AsJson = False,
 ) -> None:
     """Give an open request to other people: who may decide on it, or has the role of its rule's `reassign`, may do that."""
-    by = _principal(who, role, tenant)
+    by = principal_of(who, role, tenant)
     after = _changed(app, db, lambda on: on.reassign(approval, to, by=by, reason=reason), as_json=as_json)
     _told(after, f"{after.tool} ({approval}) is for {line(after.rule.who)} to decide.", as_json=as_json)
 
@@ -233,7 +233,7 @@ def remind(
     as_json: AsJson = False,
 ) -> None:
     """Remind those who are asked that a request waits."""
-    by = _principal(who, role, tenant)
+    by = principal_of(who, role, tenant)
     after = _changed(app, db, lambda on: on.remind(approval, by=by), as_json=as_json)
     _told(after, f"{line(after.rule.who)}: {after.tool} ({approval}) waits. The reminder is recorded.", as_json=as_json)
 
@@ -251,7 +251,7 @@ def delegate(
     as_json: AsJson = False,
 ) -> None:
     """Let somebody decide for you while you are away, wherever you are named."""
-    by, begins = _principal(who, None, tenant), None if since is None else _moment(since)
+    by, begins = principal_of(who, None, tenant), None if since is None else _moment(since)
     ends = until if until[-1:] in "smhdw" else _moment(until)
     with opened(app, db) as graph:
         made = graph.instances.delegate(to, by=by, until=ends, since=begins)
@@ -276,8 +276,8 @@ def delegations(
     """List who decides for whom, now or later; with `--as` those of one person, and `--end` ends one."""
     with opened(app, db) as graph:
         if end is not None:
-            graph.instances.end_delegation(end, by=_principal(who, None, tenant))
-        by = None if who is None else _principal(who, None, tenant)
+            graph.instances.end_delegation(end, by=principal_of(who, None, tenant))
+        by = None if who is None else principal_of(who, None, tenant)
         found = [one.to_json() for one in graph.instances.delegations(tenant=tenant, by=by)]
     if as_json:
         for one in found:
@@ -374,7 +374,8 @@ def _refusals(*, as_json: bool) -> Iterator[None]:
         raise typer.Exit(ExitCode.NO) from None
 
 
-def _principal(who: str | None, roles: list[str] | None, tenant: str) -> Principal:
+def principal_of(who: str | None, roles: list[str] | None, tenant: str) -> Principal:
+    """Who acts on the command line: as they say, or by their login name."""
     return Principal(who or getpass.getuser(), roles=frozenset(roles or ()), tenant=tenant)
 
 

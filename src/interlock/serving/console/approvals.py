@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ...checkpointing.store import ApprovalRequest, ApprovalStatus
+from ...commands.approvals.handing_on import why_not_reassign
 from ...graphs import WorkflowGraph
 from ...operations.instances import Instances
 from ...pictures.card_text import about, rows_of, then_of
@@ -204,6 +205,7 @@ def _values(
         "latest": LATEST,
         "decisions": shown["decisions"],
         "may_decide": asked.status is ApprovalStatus.REQUESTED and refused is None,
+        "may_reassign": why_not_reassign(instance, asked, caller.principal) is None,
         "why_not_decide": f"You cannot decide on this: {refused}." if refused else "",
         "decisions_allowed": allowed,
         "fields": _fields(graph, asked, given or {}, problems or {}),

@@ -116,6 +116,7 @@ def _values(service: Service, workflow_id: str, caller: Caller, verify: bool, be
         "open_items": [*map(_approval, explained.approvals), *(_wait(one, workflow_id) for one in explained.waits)],
         "attempts": _attempts(found),
         "cancellation": instances.cancellation(workflow_id),
+        "budgets": instances.budgets(workflow_id),
         "may_cancel": may_cancel(engine, instance, caller.principal),
         "may_resolve": why_not_resolve(engine, instance, caller.principal) is None,
         "claims": instances.claims(workflow_id),

@@ -15,7 +15,7 @@ from ...tools.errors import InputError, InterlockError
 from ...tools.sinks import logger_of
 from ..context import Calls
 from ..identity import Caller
-from . import approvals, attention, cases, delivering, events, fleet, instances, signing_in
+from . import absences, approvals, attention, budgets, cases, delivering, events, fleet, instances, signing_in
 from .pages import HEADERS, problem_page, root_of
 
 logger = logger_of("interlock.serving")
@@ -75,7 +75,7 @@ async def static(name: str) -> Response:
     return Response(text, media_type=_STATIC[name], headers={**HEADERS, "Cache-Control": "no-cache"})
 
 
-for topic in (signing_in, attention, instances, cases, approvals, delivering, events, fleet):
+for topic in (signing_in, attention, instances, cases, budgets, approvals, absences, delivering, events, fleet):
     topic.add(router)
 
 

@@ -31,7 +31,11 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_EVERYBODY = (("Needs attention", "/console/attention"), ("Instances", "/console/instances"))
+_EVERYBODY = (
+    ("Needs attention", "/console/attention"),
+    ("Instances", "/console/instances"),
+    ("Delegations", "/console/delegations"),
+)
 _OPERATORS = (("Events", "/console/events"), ("Fleet", "/console/fleet"), ("Learning", "/console/learning"))
 _SAID = {
     "approve": ("good", "Approved."),
@@ -47,6 +51,11 @@ _SAID = {
     "retried": ("good", "It is tried again."),
     "cancelled": ("good", "It is cancelled, and what was done is undone."),
     "cancelling": ("bad", "It is cancelled. Not everything could be undone yet; the page says what is left."),
+    "raised": ("good", "The budget is raised. A run that stopped at it can continue."),
+    "reassigned": ("good", "It is for others to decide now."),
+    "reminded": ("good", "They are reminded."),
+    "delegated": ("good", "From now on they decide for you as well."),
+    "undelegated": ("good", "It is ended."),
     "forked": ("good", "This is the new instance."),
 }
 """What a page says after an action: a code in the address, never a text of it."""

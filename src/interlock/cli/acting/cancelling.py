@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from ..commands.cancelling.report import Cancellation
-from ..tools.errors import ConflictError, InputError
-from ..tools.principal import Principal
-from ..tools.sinks import line
-from .support.loading import AppOption, DbOption, opened
-from .support.output import AsJson, ExitCode, print_error, print_json
-from .support.tables import print_lines, print_table
+from ...commands.cancelling.report import Cancellation
+from ...tools.errors import ConflictError, InputError
+from ...tools.principal import Principal
+from ...tools.sinks import line
+from ..support.loading import AppOption, DbOption, opened
+from ..support.output import AsJson, ExitCode, print_error, print_json
+from ..support.tables import print_lines, print_table
 
 
 def register(app: typer.Typer) -> None:

@@ -46,6 +46,21 @@ class InstanceCancelled(Event, name="interlock.instance.cancelled", version=1):
     """How many a person has to see to."""
 
 
+_MINUTE = 60_000_000
+_LONGEST_PAUSE = 60 * _MINUTE
+_PATIENCE = 24 * 60 * _MINUTE
+"""How long after the cancel an undo that is denied for now is tried again; then it is left to a person."""
+
+
+@dataclass(frozen=True)
+class Denied:
+    """Why the gate denied an undo."""
+
+    why: str
+    passes: bool = False
+    """Whether the same call may be allowed later, as the denial says."""
+
+
 @dataclass(frozen=True)
 class Next:
     """What is to be undone next."""
@@ -62,7 +77,7 @@ def undo_all(engine: Engine, workflow_id: str) -> Steps[None]:
         ConflictError: Somebody else is at it.
         StoreUnavailable: The database cannot be reached; a later tick continues.
     """
-    denied: dict[str, str] = {}
+    denied: dict[str, Denied] = {}
     while True:
         following: Next | None = yield InStore(partial(advance, engine, workflow_id, denied))
         if following is None:
@@ -76,10 +91,13 @@ def undo_all(engine: Engine, workflow_id: str) -> Steps[None]:
                 tell(outcome.result)
         if isinstance(outcome, Outcome) and not outcome.ok:
             answer = stored(outcome.result)
-            denied[proposal.key] = answer.error.message if isinstance(answer, ErrorResult) else "it was refused"
+            error = answer.error if isinstance(answer, ErrorResult) else None
+            denied[proposal.key] = (
+                Denied("it was refused") if error is None else Denied(error.message, passes=error.retryable)
+            )
 
 
-def advance(engine: Engine, workflow_id: str, denied: Mapping[str, str], connection: Connection) -> Next | None:
+def advance(engine: Engine, workflow_id: str, denied: Mapping[str, Denied], connection: Connection) -> Next | None:
     """Write down what became of the calls that were to be undone, in a write transaction.
 
     Args:
@@ -95,12 +113,12 @@ def advance(engine: Engine, workflow_id: str, denied: Mapping[str, str], connect
     row = None if unit is None else cancellations.load(connection, workflow_id)
     if unit is None or row is None or row.status is not CancelStatus.OPEN or unit.instance.state != CANCELLING:
         return None
-    by = row.requested_by or by_deadline(row.tenant)
+    by = _by(row)
     following: Next | None = None
     for call in row.calls:
         if call.became is not Became.TO_UNDO:
             continue
-        state = _look(engine, unit, call, by, denied)
+        state = _look(engine, unit, row, call, denied)
         if state is _Stands.SETTLED:
             continue
         if state is _Stands.TO_DO:
@@ -113,17 +131,21 @@ def advance(engine: Engine, workflow_id: str, denied: Mapping[str, str], connect
     return following
 
 
+def _by(row: CancellationRow) -> Principal:
+    return row.requested_by or by_deadline(row.tenant)
+
+
 class _Stands(StrEnum):
     """How far the undoing of one call is."""
 
     SETTLED = "settled"
     TO_DO = "to do"
     WAITS = "waits"
-    """Somebody is at it, or has to say what became of it."""
+    """Somebody is at it, has to say what became of it, or it was denied for now."""
 
 
-def _look(engine: Engine, unit: Unit, call: CallToUndo, by: Principal, denied: Mapping[str, str]) -> _Stands:
-    workflow_id = unit.instance.workflow_id
+def _look(engine: Engine, unit: Unit, row: CancellationRow, call: CallToUndo, denied: Mapping[str, Denied]) -> _Stands:
+    workflow_id, by = unit.instance.workflow_id, _by(row)
     done = ledger_rows.load(unit.connection, workflow_id, call.key)
     if done is None or done.status is LedgerStatus.FAILED:
         return _settle(unit, call, by, Became.NOTHING, "it did not happen")
@@ -135,10 +157,13 @@ def _look(engine: Engine, unit: Unit, call: CallToUndo, by: Principal, denied: M
             return _settle(unit, call, by, call.became, call.why)
     key = undo_key(workflow_id, call.key)
     entry = ledger_rows.load(unit.connection, workflow_id, key)
-    return _by_its_undo(unit, call, by, entry, denied.get(key))
+    return _by_its_undo(unit, row, call, entry, denied.get(key))
 
 
-def _by_its_undo(unit: Unit, call: CallToUndo, by: Principal, entry: LedgerEntry | None, denied: str | None) -> _Stands:
+def _by_its_undo(
+    unit: Unit, row: CancellationRow, call: CallToUndo, entry: LedgerEntry | None, denied: Denied | None
+) -> _Stands:
+    by = _by(row)
     match None if entry is None else entry.status:
         case LedgerStatus.COMPLETED:
             call.audit_ref = None if entry is None else entry.audit_ref
@@ -153,8 +178,12 @@ def _by_its_undo(unit: Unit, call: CallToUndo, by: Principal, entry: LedgerEntry
         case LedgerStatus.FAILED if entry is not None and entry.result is not None:
             return _settle(unit, call, by, Became.LEFT, _message(entry.result))
     if denied is not None:
-        return _settle(unit, call, by, Became.LEFT, denied)
-    return _Stands.TO_DO
+        until = (row.requested_at or unit.now) + _PATIENCE
+        if not denied.passes or unit.now >= until:
+            return _settle(unit, call, by, Became.LEFT, denied.why)
+        call.why, call.denials = denied.why, call.denials + 1
+        call.again_at = min(unit.now + min(_MINUTE << (call.denials - 1), _LONGEST_PAUSE), until)
+    return _Stands.TO_DO if call.again_at is None or unit.now >= call.again_at else _Stands.WAITS
 
 
 def _settle(unit: Unit, call: CallToUndo, by: Principal, became: Became, why: str | None) -> _Stands:

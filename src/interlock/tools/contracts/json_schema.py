@@ -4,7 +4,7 @@ import copy
 import datetime as dt
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, JsonValue, TypeAdapter
 from pydantic_core import to_jsonable_python
@@ -23,6 +23,7 @@ from .contract import ToolContract
 from .decorators import make_contract
 from .published_shape import ToolAnnotations
 from .retry import RetryPolicy
+from .undo import Undo
 
 WHOLE = "arguments"
 """The name under which a check or preview is given all arguments as one dict."""
@@ -118,6 +119,7 @@ def contract_from_schema(
     answers: Answers | AnswersName | None = None,
     check: Rule | None = None,
     preview: Rule | None = None,
+    undo: Undo | ToolContract | Literal[False] | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | dt.timedelta | None = None,
     sensitive: Iterable[str] = (),
@@ -146,6 +148,7 @@ def contract_from_schema(
         wire_name: The name that the model uses.
         check: As in `command`. It can take arguments by name, or all of them as ``arguments``.
         preview: As `check`.
+        undo: As in `command`. Arguments are by their names in the schema.
         retry: As in `command`.
         timeout: As in `command`.
         answers: As in `read`.
@@ -161,6 +164,8 @@ def contract_from_schema(
     place = f"the tool {name!r}"
     if kind is ToolKind.EVENT:
         raise ContractError(f"{place} cannot be an event tool: those return an Event; define it with @event")
+    if undo is not None and kind is ToolKind.READ:
+        raise ContractError(f"{place} is a read with undo=; a read changes nothing that could be undone. Leave it out.")
     canonical, own_wire = names_of(name, wire_name)
     given = SchemaInput(canonical, input_schema, place)
     output, result_schema = _output(output_schema, place)
@@ -185,6 +190,7 @@ def contract_from_schema(
         else described(canonical, given.schema().get("description"), inspect.getdoc(call)),
         check=check,
         preview=preview,
+        undo=undo,
         sensitive=sensitive,
         annotations=annotations,
         wire_name=own_wire,

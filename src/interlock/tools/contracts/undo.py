@@ -10,6 +10,7 @@ from ..kinds import ToolKind
 from ..redaction import MASK
 from ..wire import camel
 from .contract import ToolContract
+from .yes_or_no import is_deferred
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ def undo_of(given: object, place: str) -> Undoes:
     if not isinstance(found, Undo) or not isinstance(found.command, ToolContract):
         raise ContractError(
             f"{place} has undo={given!r}; give the command that undoes it, Undo(command, arguments), or False where nothing has to be undone."
+        )
+    if found.arguments is not None and (not callable(found.arguments) or is_deferred(found.arguments)):
+        raise ContractError(
+            f"{place} has undo=Undo({found.command.name}, {found.arguments!r}); give a plain function, neither async nor a generator, that takes "
+            "the call that was carried out and returns the arguments."
         )
     if found.command.kind is ToolKind.READ:
         raise ContractError(

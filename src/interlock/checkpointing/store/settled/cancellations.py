@@ -55,9 +55,13 @@ class CallToUndo:
     arguments: JsonObject | None = None
     """What that is called with, once it is known: it stays the same however often it is tried."""
     why: str | None = None
-    """Why a person has to see to it, or why there is nothing to do."""
+    """Why a person has to see to it, why there is nothing to do, or why it was denied for now."""
     audit_ref: str | None = None
     """The record of its undoing."""
+    denials: int = 0
+    """How often the undo was denied for now."""
+    again_at: int | None = None
+    """When it is tried again then."""
 
 
 @dataclass

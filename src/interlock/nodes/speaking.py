@@ -27,7 +27,9 @@ def quietly(state: State, config: RunnableConfig) -> RunnableConfig:
     """The config to ask a model with: where its words are checked, LangGraph's mode `messages` streams none before that."""
     if state.speech is None:
         return config
-    return cast("RunnableConfig", {**config, "tags": [*(config.get("tags") or ()), TAG_NOSTREAM]})
+    # What runs in a node under the node's own name counts as the node there, and what it returns would be streamed.
+    named = {} if state.node is None else {"run_name": f"{state.name}.node"}
+    return cast("RunnableConfig", {**config, **named, "tags": [*(config.get("tags") or ()), TAG_NOSTREAM]})
 
 
 def checked(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel
 
 from interlock import GuardView, ToolContext, Workflow, command
@@ -142,6 +143,65 @@ def _streamed(case: Case) -> list[str]:
 
 def test_no_stream_of_the_graph_has_words_before_the_check(file: Place) -> None:
     assert _streamed(file.open(flow(), [PROMISE])) == [CAREFUL]
+
+
+def proposing(**how: Any) -> Any:
+    """A workflow whose state's proposer is no model of its own."""
+
+    def made(model: ScriptedChatModel) -> Workflow:
+        given = {name: make(model) for name, make in how.items()}
+        workflow = Workflow("refunds", data=Desk)
+        workflow.add_state("open", speech=no_promise, **given)
+        workflow.add_edge("open", refund, "open")
+        return workflow
+
+    return made
+
+
+def inner_graph(model: ScriptedChatModel) -> Any:
+    """A graph of its own, which asks the model."""
+    graph = StateGraph(MessagesState)
+    graph.add_node("talk", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_edge(START, "talk")
+    return graph.compile()
+
+
+PROPOSERS: dict[str, Any] = {
+    "a function that gives a text": {"decide": lambda model: lambda view: PROMISE},
+    "a function that gives a message": {"decide": lambda model: lambda view: AIMessage(PROMISE)},
+    "a node": {"node": lambda model: lambda state: {"messages": [AIMessage(PROMISE)]}},
+    "a node that asks a model": {"node": lambda model: lambda state: {"messages": [model.invoke(state["messages"])]}},
+    "a graph": {"node": inner_graph},
+}
+
+
+@pytest.mark.parametrize("how", PROPOSERS.values(), ids=PROPOSERS)
+def test_the_words_of_whatever_proposes_are_checked_before_a_stream_has_them(how: Any, file: Place) -> None:
+    case = file.open(proposing(**how), [PROMISE])
+    assert _streamed(case)[-1:] == [CAREFUL]
+    assert words(case.graph.get_state(case.config).values) == [CAREFUL]
+    (record,) = records(case)
+    assert (record.payload["outcome"], record.payload["characters"]) == ("replaced", len(PROMISE))
+
+
+@pytest.mark.parametrize("how", ["decide", "node"])
+def test_words_of_a_function_or_a_node_that_are_stopped_take_their_calls_with_them(how: str, file: Place) -> None:
+    said = AIMessage("The secret is 81.", tool_calls=[{"name": "order_refund", "args": {"amount": 40}, "id": "1"}])
+    given: Any = {
+        "decide": {"decide": lambda model: lambda view: said.model_copy()},
+        "node": {"node": lambda model: lambda state: {"messages": [said.model_copy()]}},
+    }[how]
+    case = file.open(proposing(**given), [])
+    assert words(case.say()) == [WITHHELD]
+    assert case.row.data["done"] == 0
+    assert [record.payload["outcome"] for record in records(case)] == ["stopped"]
+
+
+def test_each_message_of_a_node_is_checked_alone(file: Place) -> None:
+    said = [AIMessage(PROMISE), AIMessage("Hello."), AIMessage("The secret is 81.")]
+    case = file.open(proposing(node=lambda model: lambda state: {"messages": said}), [])
+    assert words(case.say()) == [CAREFUL, "Hello.", WITHHELD]
+    assert [record.payload["outcome"] for record in records(case)] == ["replaced", "stopped"]
 
 
 async def test_nor_has_an_asynchronous_one(file: Place) -> None:

@@ -12,9 +12,10 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from typer.testing import CliRunner
 
-from interlock import Principal, WorkflowGraph
+from interlock import Budget, Principal, SQLCheckpointer, Workflow, WorkflowGraph, command
 from interlock.cli import app
 from interlock.mcp.server.approval_server import ApprovalServer
+from interlock.testing import ScriptedChatModel
 from tests.mcp.server.support import (
     ERAS,
     ISSUER,
@@ -84,6 +85,60 @@ async def test_a_supervisor_lists_looks_and_decides_and_the_proposal_is_carried_
     assert graph.instances.proposal(approval_id, by=ADA).ok is True
     decisions = [one.principal_id for one in graph.instances.audit(workflow_id) if one.kind.value == "decision"]
     assert decisions == ["sue"]
+
+
+METERED = Budget(tokens=20, reserve=10, raised_by="controller", name="case")
+
+
+@command("desk.close", effect="transactional")
+def close() -> str:
+    """Close the desk."""
+    return "closed"
+
+
+def metered(tmp_path: Path) -> WorkflowGraph:
+    """A desk whose model has used up a budget."""
+    flow = Workflow("desk", model=ScriptedChatModel(forever="Hello."))
+    flow.add_state("open").add_state("closed", final=True)
+    flow.add_edge("open", close, "closed")
+    flow.budgets(METERED)
+    graph = flow.compile(SQLCheckpointer(f"sqlite:///{tmp_path / 'desk.db'}"))
+    for _ in range(3):
+        graph.invoke({"messages": [("user", "hi")]}, {"configurable": {"thread_id": "t-1"}}, context=ADA)
+    return graph
+
+
+async def test_a_budget_is_shown_and_raised_once_for_what_was_shown(graph: WorkflowGraph, tmp_path: Path) -> None:
+    desk, tokens = metered(tmp_path), verifier(APPROVALS)
+    case = desk.instances.id_of({"configurable": {"thread_id": "t-1"}})
+    server = ApprovalServer({"desk": desk, "cases": graph}, tokens=tokens)
+    app = server.http_app(tokens=tokens, issuer=ISSUER, resource=APPROVALS)
+    given = {"workflowId": case, "budget": "case", "more": "10", "reason": "A long case."}
+    with listening(app) as found:
+        boss = token("mia", roles=["controller"], aud=APPROVALS)
+        async with over_http(f"{found}/mcp", bearer=boss) as client:
+            assert [one.name for one in (await client.list_tools()).tools][3:] == ["budgets_show", "budget_raise"]
+            seen = body(await client.call_tool("budgets_show", {"workflowId": case}))
+            assert (seen["budgets"][0]["isSpent"], seen["budgets"][0]["raisedBy"]) == (True, "controller")
+            unseen = body(await client.call_tool("budget_raise", {**given, "shownDigest": "sha256:none"}))
+            wrong = body(
+                await client.call_tool("budget_raise", {**given, "shownDigest": seen["shownDigest"], "more": "9e9"})
+            )
+            assert [one["ok"] for one in (unseen, wrong)] == [False, False]
+            assert desk.instances.budgets(case)[0].raised == "0"
+            raised = body(await client.call_tool("budget_raise", {**given, "shownDigest": seen["shownDigest"]}))
+            again = body(await client.call_tool("budget_raise", {**given, "shownDigest": seen["shownDigest"]}))
+            unknown = body(await client.call_tool("budgets_show", {"workflowId": "wf_nobody"}))
+        assert (raised["ok"], raised["left"], again["ok"], unknown["ok"]) == (True, "10", False, False)
+        async with over_http(f"{found}/mcp", bearer=token("ada", roles=["controller"], aud=APPROVALS)) as own:
+            mine = body(await own.call_tool("budgets_show", {"workflowId": case}))
+            refused = body(await own.call_tool("budget_raise", {**given, "shownDigest": mine["shownDigest"]}))
+        assert (refused["ok"], refused["error"]["code"]) == (False, "not_entitled")
+        async with over_http(f"{found}/mcp", bearer=supervisor()) as stranger:
+            assert body(await stranger.call_tool("budgets_show", {"workflowId": case}))["ok"] is False
+    assert desk.instances.budgets(case)[0].raised == "10"
+    (record,) = [one for one in desk.instances.audit(case) if one.kind.value == "budget_raised"]
+    assert (record.principal_id, record.payload["reason"]) == ("mia", "A long case.")  # type: ignore[index]
 
 
 async def test_an_edit_a_rejection_and_a_response_are_taken_as_said(graph: WorkflowGraph, url: str) -> None:

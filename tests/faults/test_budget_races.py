@@ -17,6 +17,7 @@ from .kills import PRELOAD
 from .test_races import at_once
 
 ANN = Principal("ann")
+BOSS = Principal("mia", roles=frozenset({"controller"}))
 BUDGET = Budget(tokens=1000, reserve=100, per="principal", name="ann's")
 
 
@@ -56,6 +57,25 @@ def test_threads_that_spend_at_once_never_overspend(prepared_url: str) -> None:
     # Each call used 60 of the 100 that were reserved: the rest is given back, and others may use it.
     assert went.count(None) * 60 == spent(prepared_url) <= 1000
     assert went.count(None) >= 10
+
+
+def test_those_who_raise_it_at_once_under_one_key_raise_it_once(prepared_url: str) -> None:
+    with SQLCheckpointer(prepared_url) as saver:
+        raised = Budget(tokens=1000, reserve=100, per="tenant", raised_by="controller", name="ours")
+        graph = desk(MeteredModel(used=[50]), raised).compile(saver)
+        graph.invoke(SAID, on("r-1"), context=ANN)
+        instances, keys = graph.instances, itertools.count()
+
+        def more(key: str) -> object:
+            return instances.raise_budget(on("r-1"), "ours", 10, by=BOSS, reason="More.", key=key)
+
+        works = [lambda: more("one")] * 6 + [lambda: more(f"other-{next(keys)}")] * 4
+        _, errors = at_once(works)
+        assert errors == []
+        (standing,) = instances.budgets(on("r-1"))
+        assert standing.raised == "50"
+        records = [one.kind.value for one in instances.audit(on("r-1"))]
+        assert records.count("budget_raised") == 5
 
 
 @pytest.mark.parametrize(("point", "counted"), [("commit.before", (0, 100)), ("commit.after", (100, 100))])

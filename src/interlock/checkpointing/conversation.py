@@ -224,9 +224,8 @@ class Conversations:
         erased = 0
         with database.write() as connection:
             if database.dialect is Dialect.SQLITE:
-                connection.exec_driver_sql(
-                    "PRAGMA secure_delete=ON"
-                )  # overwrite the text, and not only unlink its pages
+                # Overwrite the text, and not only unlink its pages.
+                connection.exec_driver_sql("PRAGMA secure_delete=ON")
             now = database.now(connection)
             found = sa.select(conversations.c.id).where(conversations.c.thread_id == thread_id).with_for_update()
             number = connection.scalar(found)

@@ -20,7 +20,7 @@ Which = Annotated[
     str, typer.Argument(metavar="ID|THREAD", help="The workflow id, from `interlock instances`, or the thread.")
 ]
 _WITHOUT_APP = {"audit", "events"}
-"""Commands that need the database alone."""
+"""Commands that need only the database."""
 
 
 def register(app: typer.Typer) -> None:
@@ -84,12 +84,12 @@ def found(graph: WorkflowGraph, which: str) -> str:
             code="other_workflow",
         )
     if not ours:
-        graph.engine.store.get(which)  # says that it is not there, and what to do
+        graph.engine.store.get(which)  # raises that it does not exist
     return ours[0].workflow_id
 
 
 def _options(context: typer.Context, app: str | None, db: str | None) -> dict[str, list[str]]:
-    """What says where application and database are, as far as it was said here and not by the environment."""
+    """The options for application and database that were given on the command line, not by the environment."""
 
     def said(name: str) -> bool:
         source = context.get_parameter_source(name)
@@ -178,7 +178,7 @@ def _tools(one: Explanation) -> None:
 
 
 def _by_reason(closed: Iterable[BlockedTool]) -> dict[tuple[str, str], list[str]]:
-    """Tools that may not be called for the same reason, together."""
+    """Group the blocked tools by reason."""
     found: dict[tuple[str, str], list[str]] = {}
     for one in closed:
         found.setdefault((one.why, one.reason), []).append(one.tool)
@@ -201,7 +201,7 @@ def _what(happened: Any) -> str:
 
 
 def _whole(command: str, options: Mapping[str, list[str]]) -> str:
-    """The command as it is called from here, with what was said of application and database."""
+    """The complete command line, with the options for application and database."""
     _, *words = shlex.split(command)
     more = [*([] if words[0] in _WITHOUT_APP else options["app"]), *options["db"]]
     return f"{program()} {shlex.join([*words, *more])}"

@@ -171,19 +171,19 @@ def _changes_json(changes: AccessChange, touched: list[tuple[Running, Touch]] | 
 
 
 def _definition(app: App) -> Definition:
-    """The definition without its claims proved: a claim that does not hold is what the command is to show."""
+    """The definition without proving its claims, because the command has to show broken claims."""
     return app.workflow.checked() if isinstance(app.workflow, Workflow) else app.workflow.engine.definition
 
 
 def _proofs(app: App, bound: int) -> list[Proof]:
-    """What came of proving the claims; a compiled graph holds those that were proved when it was compiled."""
+    """The proofs of the claims; a compiled graph contains those of its compilation."""
     return app.workflow.prove(bound=bound) if isinstance(app.workflow, Workflow) else []
 
 
 def _write(
     proofs: list[Proof], folder: Path | None, ending: str, made: Callable[[Proof], str | None]
 ) -> Iterator[Path]:
-    """Write a file for each claim that some path breaks, named by the claim's number."""
+    """Write a file for each broken claim, named by the claim's number."""
     if folder is None:
         return
     with writing(folder):

@@ -295,7 +295,7 @@ def _checkpointer(
 
 @contextmanager
 def _bar(what: str = "threads", *, shown: bool) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on standard error, so that what is printed at the end can be piped."""
+    """A progress bar on standard error, so that the final output can be piped."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = (

@@ -93,7 +93,7 @@ def list_instances(
 
 
 def _pages(connection: Connection, wanted: Wanted, limit: int, after: str | None) -> tuple[list[Listed], str | None]:
-    """As many instances as are wanted, and where those begin that come after them."""
+    """The requested number of instances, and the cursor of the next ones."""
     listed: list[Listed] = []
     while True:
         found = page(connection, wanted, limit=min(limit - len(listed), LARGEST), after=after)
@@ -104,7 +104,7 @@ def _pages(connection: Connection, wanted: Wanted, limit: int, after: str | None
 
 
 def _age(microseconds: int) -> str:
-    """How long ago, in the largest unit that fits."""
+    """The age in the largest suitable unit."""
     seconds = max(microseconds // 1_000_000, 0)
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
@@ -229,7 +229,7 @@ def _tell(count: int, broken: list[Broken], about: JsonObject, *, as_json: bool)
 
 
 def print_verdict(count: int, broken: list[Broken]) -> None:
-    """Say whether a trail is whole, and if not, where it is broken."""
+    """Print whether a trail is intact, and if not, where it is broken."""
     out = console()
     if not broken:
         out.print(Text(f"✓ The {count} records verify: none was changed, removed or moved.", style="green"))

@@ -196,7 +196,7 @@ def serve(
         webhooks=[] if webhook is None else [Webhook(webhook, webhook_secret or "")],
     )
     if development:
-        # Without a proof of who calls, a page whose name was made to lead here (DNS rebinding) would be as good as its reader.
+        # Without authentication, a page whose name resolves here (DNS rebinding) would have the rights of its reader.
         made.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK, "[::1]"])
     settings = uvicorn.Config(
         made,

@@ -89,7 +89,7 @@ def _head(state: DrawnState) -> Text:
 
 
 def _by(end: DrawnEnd) -> str:
-    """What ends a wait: an event, its deadline, or that too much failed."""
+    """The cause that ends a wait: an event, its deadline, or too many failures."""
     return f"{end.by} fails" if end.kind == "failure" else end.by
 
 

@@ -101,7 +101,7 @@ def traces(
         if as_json:
             print_json(run.fields)
         elif run.parent_id is None:
-            # What is below it was sent before it ended, or with it.
+            # Its child runs were sent before its end, or together with it.
             console().print(Text(sink.tree_of(run.trace_id)))
         sys.stdout.flush()
 

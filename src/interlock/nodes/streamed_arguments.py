@@ -63,9 +63,8 @@ def listening() -> Iterator[StreamedArguments]:
     try:
         yield heard
     finally:
-        _LISTENING.set(
-            before
-        )  # not `reset` with the token: a block of an asynchronous run may end in a copy of its context
+        # Not `reset` with the token: a block of an asynchronous run may end in a copy of its context.
+        _LISTENING.set(before)
 
 
 __all__ = ["StreamedArguments", "listening"]

@@ -248,9 +248,8 @@ def with_own_ids(message: AIMessage, taken: Collection[str], mint: Callable[[int
         taken: Ids of other calls.
         mint: Makes the id of the nth call, counted from 1.
     """
-    seen: set[str] = (
-        set()
-    )  # a separate set, because `taken` may hold the ids of a whole conversation: too much to copy for each message
+    # A separate set, because `taken` may hold the ids of a whole conversation: too much to copy for each message.
+    seen: set[str] = set()
     ids: list[str] = []
     for number, call in enumerate(all_calls(message), start=1):
         given: Any = call.get("id")

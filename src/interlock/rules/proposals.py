@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage
-from typing_extensions import (
-    TypedDict,
-)  # before Python 3.12, pydantic rejects typing.TypedDict
+from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from ..tools.canonical import JsonObject
 from ..tools.ids import derive

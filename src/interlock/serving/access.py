@@ -1,4 +1,4 @@
-"""What operators may see and do beyond what a workflow's own rules let everybody: every instance of their tenant."""
+"""The rights of operators beyond a workflow's own rules: every instance of their tenant."""
 
 from ..commands.running.access import looked_at
 from ..tools.errors import PrincipalError
@@ -8,10 +8,10 @@ from .workflows import Found
 
 
 def operators_only(caller: Caller, what: str) -> None:
-    """Refuse anyone who is not an operator.
+    """Refuse callers who are not operators.
 
     Raises:
-        PrincipalError: The caller is none.
+        PrincipalError: The caller is not an operator.
     """
     if not caller.is_operator:
         raise PrincipalError(
@@ -24,7 +24,7 @@ def seen(service: Service, workflow_id: str, caller: Caller) -> Found:
     """An instance that the caller may see; blocks.
 
     Raises:
-        RunError: There is none for their tenant.
+        RunError: Their tenant has no such instance.
         PrincipalError: It serves somebody else; that is recorded.
     """
     found = service.workflows.of_instance(workflow_id, caller)

@@ -1,15 +1,15 @@
-"""Names of others as parts of an address or of a header."""
+"""Escapes untrusted names for addresses and headers."""
 
 from urllib.parse import quote
 
 
 def part(name: str) -> str:
-    """One part of a path, whatever the name holds."""
+    """Escape a name as one part of a path."""
     return quote(name, safe="")
 
 
 def attachment(name: str) -> dict[str, str]:
-    """The header that saves an answer as a file of this name (RFC 6266)."""
+    """The header that makes browsers save an answer under this file name (RFC 6266)."""
     return {"Content-Disposition": f"attachment; filename*=UTF-8''{part(name)}"}
 
 

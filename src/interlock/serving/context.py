@@ -1,4 +1,4 @@
-"""What a handler of the service works with: its workflows, and who sends the request."""
+"""The context of a handler: the service and its workflows, and the caller."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, cast
@@ -15,36 +15,36 @@ from .workflows import Workflows
 
 @dataclass(frozen=True)
 class Service:
-    """One service: what it serves, to whom, and what it was told of itself."""
+    """One service: its workflows, its callers and its settings."""
 
     workflows: Workflows
     callers: Callers
     watch: Watch
     title: str
     links: dict[str, str]
-    """More for the console's navigation: a text and where it leads, such as a tracing tool."""
+    """Additional links of the console's navigation: text and address, such as a tracing tool."""
     trace_url: str | None = None
-    """Where a trace is checked, with `{trace_id}` in it."""
+    """The address of a trace, with `{trace_id}` in it."""
     planned: tuple[Definition, ...] = ()
-    """Definitions that are to come: the fleet says which instances they would strand."""
+    """Planned definitions: the fleet page shows the instances that they would strand."""
     figures: Figures = field(default_factory=Figures)
-    """Counted now and then."""
+    """Cached figures."""
 
     def trace_href(self, trace_id: str) -> str | None:
-        """Where an instance's trace is checked; None where nobody said."""
+        """The address of an instance's trace; None if not configured."""
         return None if self.trace_url is None else self.trace_url.replace("{trace_id}", quote(trace_id, safe=""))
 
 
 def service_of(request: Request) -> Service:
-    """The service that a request came to; it may be mounted in another application."""
+    """The service of a request, which may be mounted in another application."""
     return cast("Service", request.app.state.interlock)
 
 
 async def caller_of(request: Request) -> Caller:
-    """Who sends the request.
+    """The caller of a request.
 
     Raises:
-        Unauthenticated: Nobody who can be known.
+        Unauthenticated: The caller cannot be identified.
     """
     found: Caller | None = getattr(request.state, "interlock_caller", None)
     if found is None:

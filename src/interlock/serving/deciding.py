@@ -1,4 +1,4 @@
-"""A decision on an approval, and letting continue what it was asked for: the same for the API and the console."""
+"""Takes a decision on an approval, and continues its thread or proposal, for the API and the console."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ class Done:
 
     approval: ApprovalRequest
     resumed: bool
-    """Whether what it was asked for continued in this call."""
+    """Whether its thread or proposal continued in this call."""
     queued: bool = False
-    """Whether its run was handed to the queue, in the transaction of the decision."""
+    """Whether its run was enqueued, in the transaction of the decision."""
 
 
 async def decide(
     service: Service, approval_id: str, decision: Decision | Mapping[str, Any], caller: Caller, *, resume: bool
 ) -> Done:
-    """Take a decision, and let the thread or the proposal continue where nothing more is to be decided.
+    """Take a decision, and continue the thread or the proposal if no further decision is needed.
 
-    The decision is committed first. Where continuing then fails it stands, and the next tick takes it up. Where there is a queue of runs, its
+    The decision is committed first. If continuing fails, the decision stays, and the next tick retries. With a queue of runs, its
     workers resume the thread.
 
     Raises:
         PrincipalError: The caller may not decide.
-        ConflictError: It was decided already, its time is over, or it is not what was shown.
+        ConflictError: It was already decided, has expired, or differs from the shown request.
         InputError: There is no such approval, or the decision has an invalid shape.
     """
     graph = await run_in_threadpool(service.workflows.of_approval, approval_id, caller)

@@ -1,7 +1,7 @@
-"""Letting streams end as soon as the server is told to stop.
+"""Ends streams as soon as the server is asked to stop.
 
-Servers first wait for the connections that are open and only then end the application's lifespan. A stream would keep them waiting for as
-long as its reader stays.
+Servers first wait for open connections, and then end the application's lifespan. A stream would block the shutdown as long as its
+reader stays.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def told_to_stop(tell: Callable[[], object]) -> Iterator[None]:
-    """Call `tell` when the process is told to stop, before the server's own handler. Only the main thread hears signals."""
+    """Call `tell` at a stop signal, before the server's own handler. Only the main thread can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

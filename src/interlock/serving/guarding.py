@@ -20,7 +20,7 @@ SLOWEST_BODY = 60.0
 _HEADERS = {
     b"cache-control": b"no-store",
     b"x-content-type-options": b"nosniff",
-    # A picture or an export that is opened by itself is as much a document as a page.
+    # A picture or an export opened directly is a document too, so it needs the same headers.
     b"content-security-policy": b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     b"referrer-policy": b"same-origin",
 }
@@ -38,7 +38,7 @@ _ONCE = (
 
 
 class _Refused(HTTPException):
-    """FastAPI lets these through where it reads a body, and answers them as every other error."""
+    """An error that FastAPI passes through while it reads a body, and answers like any other error."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(int(status), detail, {"Connection": "close"})
@@ -105,7 +105,7 @@ class _Body:
         self._until: float | None = None
 
     async def __call__(self) -> Message:
-        if self._is_whole:  # what comes now is that the client left, however long that takes
+        if self._is_whole:  # after the body, only a disconnect can come, at any time
             return await self._receive()
         if self._is_too_long:
             raise _too_long(self._largest)

@@ -1,4 +1,4 @@
-"""The workflows of a service for MCP clients, at `/mcp`: the extra `mcp`, whose SDK is imported when the first client comes."""
+"""Serves the workflows of a service to MCP clients at `/mcp`: needs the extra `mcp`, whose SDK is imported at the first request."""
 
 import asyncio
 import importlib.util
@@ -23,14 +23,14 @@ PATH = "/mcp"
 
 
 class MCPEndpoint:
-    """Serves the workflows of a service to MCP clients; its gate, its callers, and nothing that decides.
+    """Serves the workflows of a service to MCP clients, with the service's callers, and without tools that decide.
 
     Args:
-        service: Whose workflows.
-        resource: The URL under which clients know the endpoint, which their tokens are for; None where the service knows callers otherwise.
+        service: The service.
+        resource: The public URL of the endpoint, for which tokens are issued; None if the service identifies callers otherwise.
 
     Raises:
-        InputError: The extra is not installed, or bearer tokens are verified and there is no URL for them to be for.
+        InputError: The extra is not installed, or bearer tokens are verified and there is no URL as their audience.
     """
 
     def __init__(self, service: Service, resource: str | None) -> None:
@@ -60,7 +60,7 @@ class MCPEndpoint:
         self._running: asyncio.Task[None] | None = None
 
     def routes(self) -> list[Route]:
-        """Where it is served: at its path, and where clients find out who issues tokens (RFC 9728)."""
+        """The routes: its path, and the metadata with the issuer of tokens (RFC 9728)."""
         paths = [PATH] if self._resource is None else [PATH, f"/.well-known/oauth-protected-resource{PATH}"]
         return [Route(path, self, include_in_schema=False) for path in paths]
 
@@ -68,7 +68,7 @@ class MCPEndpoint:
         """Answer a request.
 
         Raises:
-            Unauthenticated: Nobody who can be known sends it.
+            Unauthenticated: The caller cannot be identified.
         """
         if self._resource is None:
             await caller_of(Request(scope))
@@ -79,17 +79,17 @@ class MCPEndpoint:
         await app(scope, receive, send)
 
     async def close(self) -> None:
-        """Let it end, where anybody came."""
+        """Stop it, if any request came."""
         self._stop.set()
         if self._running is not None:
             await self._running
 
     async def _run(self, ready: "asyncio.Future[ASGIApp]") -> None:
-        """What has to run around the requests, in one task from its beginning to its end."""
+        """Run the context around the requests, in one task from start to end."""
         try:
             server, app = await asyncio.to_thread(self._made)
         except Exception as error:
-            self._ready = None  # the next request tries again
+            self._ready = None  # the next request retries
             ready.set_exception(error)
             return
         async with server.lifespan():
@@ -102,7 +102,7 @@ class MCPEndpoint:
         server = WorkflowServer(named(self._service.workflows.by_name), principal=self._who, name=self._service.title)
         tokens = self._service.callers.tokens
         if tokens is None or self._resource is None:
-            # Anyone who knows the callers knows the names, too; in development they are this machine's own.
+            # An application that identifies callers also checks host names; in development, only this machine's own are accepted.
             hosts = () if self._service.callers.development is not None else None
             return server, server.http_app(path=PATH, hosts=hosts)
         verifier = tokens.verifier(JWTVerifier, self._resource)
@@ -112,17 +112,17 @@ class MCPEndpoint:
         tokens = self._service.callers.tokens
         if tokens is not None:
             return tokens.current(caller.claims or {})
-        found: Principal = caller.request.state.interlock_caller.principal  # which `__call__` found
+        found: Principal = caller.request.state.interlock_caller.principal  # set by `__call__`
         return found
 
 
 def add_mcp(app: FastAPI, service: Service, mcp: bool | str) -> MCPEndpoint | None:
-    """Serve a service's workflows to MCP clients, where that is asked for.
+    """Serve a service's workflows to MCP clients, if configured.
 
     Args:
         app: The service's application.
         service: The service.
-        mcp: The endpoint's URL where clients have tokens; True where callers are known otherwise; False for none.
+        mcp: The endpoint's URL if clients have tokens; True if callers are identified otherwise; False for no endpoint.
 
     Raises:
         InputError: A setting cannot be used.
@@ -135,10 +135,10 @@ def add_mcp(app: FastAPI, service: Service, mcp: bool | str) -> MCPEndpoint | No
 
 
 def named(graphs: Mapping[str, WorkflowGraph]) -> WorkflowGraph | dict[str, WorkflowGraph]:
-    """The workflows by what their tools begin with: nothing where there is one, and else the name, as far as clients take it.
+    """The workflows by the prefix of their tools: empty for a single one, else the name, as far as clients accept it.
 
     Raises:
-        InputError: Two would begin alike.
+        InputError: Two would have the same prefix.
     """
     if len(graphs) == 1:
         return next(iter(graphs.values()))

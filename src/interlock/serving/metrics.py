@@ -1,4 +1,4 @@
-"""The metrics of this process in Prometheus' format: those of OpenTelemetry that workflows record, with the process's own."""
+"""The metrics of this process in Prometheus' format: OpenTelemetry metrics of workflows, and the process's own."""
 
 import functools
 
@@ -11,10 +11,10 @@ from ..tracing import telemetry
 
 @functools.cache
 def collect() -> None:
-    """Let the workflows' metrics be collected for `/metrics`, once in a process.
+    """Collect the workflows' metrics for `/metrics`, once per process.
 
-    For whoever owns the process, as `interlock serve` does: measuring costs every step of every workflow in it. Where there is a meter
-    provider already, that one is left alone: a Prometheus reader in it fills `/metrics` as well.
+    Only the owner of the process should call this, as `interlock serve` does, because measuring slows every step of every workflow. An
+    existing meter provider is kept: a Prometheus reader in it fills `/metrics` too.
     """
     if isinstance(metrics.get_meter_provider(), MeterProvider):
         return

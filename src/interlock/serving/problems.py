@@ -94,7 +94,7 @@ def status_of(error: InterlockError) -> HTTPStatus:
 
 
 def denied(result: ErrorResult, request: Request) -> JSONResponse:
-    """A denial as problem details, with the whole result beside the standard members."""
+    """A denial as problem details, with the whole result in addition to the standard members."""
     status = _BY_CODE.get(result.error.code, HTTPStatus.CONFLICT)
     body = result.error
     return _response(
@@ -157,7 +157,7 @@ def _response(
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Let the API's description hold the shape of problem details, which every operation refers to."""
+    """Add the schema of problem details, to which every operation refers, to the API's description."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:

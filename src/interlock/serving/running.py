@@ -1,4 +1,4 @@
-"""Background work for as long as the service runs."""
+"""The background work of a running service."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ class Background:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        if self._webhooks is not None:  # before anything is published
+        if self._webhooks is not None:  # before any event is published
             self._tasks.append(asyncio.create_task(self._webhooks.run(self._stop, self._bus)))
             await asyncio.sleep(0)
         if self._events is not None:

@@ -1,7 +1,7 @@
-"""What changed, for those who look on: one look at each database serves every stream that is open.
+"""Detects changes for streams: one poll of each database serves all open streams.
 
-A stream of an instance sends its audit records, whose numbers are its event ids, so that one that broke off continues where it was
-(`Last-Event-ID`). A stream of a queue says that something changed, and who reads it asks what.
+A stream of an instance sends its audit records, whose numbers are the event ids, so that an interrupted stream can continue
+(`Last-Event-ID`). A stream of a queue only reports that something changed, and its reader requests the content.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from ..tools.sinks import logger_of
 logger = logger_of("interlock.serving")
 _IN_ONE_STATEMENT = 500
 _LOOKED_AT = 1000
-"""How many of each kind are counted at each look: the page shows fewer."""
+"""The maximum count of each kind per poll; the page shows fewer."""
 
 
 @dataclass
 class _Looked:
-    """What the last look at one store saw."""
+    """The result of the last poll of one store."""
 
     counts: dict[str, int] = field(default_factory=dict)
     queues: dict[str, tuple[object, ...]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Watch:
         self._queues: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
         self.closing = asyncio.Event()
-        """Set when the service ends: every stream ends then."""
+        """Set when the service stops, which ends every stream."""
 
     @contextlib.asynccontextmanager
     async def instance(self, workflow_id: str) -> AsyncIterator[asyncio.Event]:
@@ -80,7 +80,7 @@ class Watch:
 
     @property
     def watchers(self) -> int:
-        """How many streams are open."""
+        """The number of open streams."""
         return sum(map(len, self._instances.values())) + sum(map(len, self._queues.values()))
 
     @contextlib.asynccontextmanager
@@ -142,7 +142,7 @@ def _seen(
 
 
 def _queue(connection: sa.Connection, tenant: str) -> tuple[object, ...]:
-    """A few figures that differ whenever what needs attention does. They are of the oldest of each kind, as the page is, and of the newest request."""
+    """Figures that change with the items that need attention: of the oldest of each kind, as on the page, and of the newest request."""
     asked = sa.and_(approvals.c.tenant == tenant, approvals.c.status == "requested")
     some = (
         sa.select(approvals.c.requested_at, approvals.c.revision)

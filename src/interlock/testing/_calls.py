@@ -1,4 +1,4 @@
-"""A tool call as a script writes it down."""
+"""A tool call in a script."""
 
 from __future__ import annotations
 

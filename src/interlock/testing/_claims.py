@@ -1,4 +1,4 @@
-"""Claims as tests: for pytest, or any other runner that takes an assertion."""
+"""Claims as tests, for pytest or any other runner with assertions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A check for an application's own tests: no event breaks those who listen."""
+"""A check for an application's own tests that no event breaks its consumers."""
 
 from __future__ import annotations
 

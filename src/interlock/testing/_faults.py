@@ -1,4 +1,4 @@
-"""Faults, put where a process may die: kill it, stop it, take its connection away, or let it wait."""
+"""Injects faults at fault points: kill or stop the process, drop its connection, or delay it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def injected(*faults: Fault) -> Iterator[Reached]:
         for fault in due:
             fault.action()
         if before is not None:
-            before(point)  # what was injected around this block still holds
+            before(point)  # faults of enclosing blocks stay active
 
     before = hang(None)
     hang(hook)

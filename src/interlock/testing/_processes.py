@@ -1,4 +1,4 @@
-"""Running a function in its own process, to be killed or stopped at a fault point."""
+"""Runs a function in a separate process, which can be killed or stopped at a fault point."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._faults import Fault, injected, kill, stop
 
 T = TypeVar("T")
 _PRELOADED = ("interlock.graphs", "interlock.checkpointing", "interlock.testing", "sqlalchemy.orm")
-"""`import interlock` imports lazily, so what a workflow takes is named."""
+"""The modules that a workflow needs, because `import interlock` imports lazily."""
 _ACTIONS: dict[str, Callable[[str | None, int], Fault]] = {"kill": kill, "stop": stop}
 
 
@@ -38,7 +38,7 @@ class Child(Generic[T]):
         stop_at: tuple[str | None, int] | None = None,
         preload: Iterable[str] = (),
     ) -> None:
-        # A process that is forked from one with threads may inherit a lock that nobody will release: fork from a clean one.
+        # A fork of a process with threads may inherit a lock that nobody releases, so fork from a clean process.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([*_PRELOADED, *preload])
         self._answer, theirs = context.Pipe(duplex=False)

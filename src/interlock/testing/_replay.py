@@ -1,4 +1,4 @@
-"""Going a path of a proof in the compiled workflow, step by step."""
+"""Replays a path of a proof in the compiled workflow, step by step."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class Replay:
         del include, exclude
         return {"image/svg+xml": self.picture.svg, "text/plain": str(self)}
 
-    # How it is done: what a replay at the door does otherwise stands first
+    # Implementation: first the methods that `DoorReplay` overrides
 
     def _begin(self) -> None:
         self._config = {"configurable": {"thread_id": "replay"}}
@@ -217,13 +217,13 @@ class Replay:
         return self._config
 
     def _start_call(self, edge: Edge) -> None:
-        """Have the call proposed."""
+        """Propose the call."""
         self._answers.proposed = edge.tool
         self.stepper = self.graph.stepper(self._config, context=self._caller)
         self.stepper.say(f"call {edge.tool.name}")
 
     def _go(self, granted: Sequence[Approval] = ()) -> None:
-        """Continue until the turn is over, or nobody in the path answers what is asked."""
+        """Continue until the turn is over, or the path has no answer to a request."""
         left = [*granted]
         for _ in range(_MOST_STEPS):
             asked = self.stepper.waits_for
@@ -239,7 +239,7 @@ class Replay:
     def _approve(self, approval_id: str, by: Principal) -> None:
         self.stepper.answer({approval_id: "approve"}, by=by)
 
-    # What both do
+    # Shared with `DoorReplay`
 
     def _now(self, connection: Connection) -> int:
         return clock.read(connection) + self._later
@@ -275,7 +275,7 @@ class Replay:
         return self._came_to(to, "deliver the event")
 
     def _decide(self, approval_id: str, stage: Approval, number: int) -> None:
-        """Have a stage granted; where the path has it decided by a role that it is escalated to, its time passes first."""
+        """Grant a stage; if the path decides it after an escalation, let its deadline pass first."""
         chosen = self._answers.chosen
         if chosen is not None and chosen.approval is not None:
             self._escalate(chosen.approval.stages[number], stage)
@@ -342,7 +342,7 @@ class DoorReplay(Replay):
     def _go(self, granted: Sequence[Approval] = ()) -> None:
         called, self._called = self._called, None
         if called is None:
-            return  # there is no graph to continue
+            return  # there is no graph to resume
         key = f"call-{self._steps}"
         with contextlib.suppress(*([OutcomeUnknown] if self._answers.breaks_off else [])):
             stood = self.graph.instances.propose(self._which, called.tool.name, {}, principal=self._caller, key=key)

@@ -136,7 +136,7 @@ class ScriptedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return self._generate(messages, stop, **kwargs)  # nothing here waits, so there is no need for a thread
+        return self._generate(messages, stop, **kwargs)  # nothing here blocks, so no thread is needed
 
     @override
     def _stream(

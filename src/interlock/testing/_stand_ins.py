@@ -1,4 +1,4 @@
-"""A workflow with stand-ins for all that an application decides by code of its own: what a replay of a path runs."""
+"""Replaces an application's own code in a workflow by stand-ins, for replays of paths."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from ..tools.events import Event
 from ..tools.kinds import Effect, ToolKind
 
 REPLAYED = "replayed"
-"""What every tool returns."""
+"""The output of every tool."""
 
 
 class Happened(Event, name="replay.happened"):
-    """Ends a wait."""
+    """The event that ends a wait."""
 
 
 class Failed(Event, name="replay.failed"):
-    """Says that what is waited for will not come."""
+    """The event that reports a failure."""
 
 
 @dataclass
 class Answers:
-    """What the stand-ins answer now."""
+    """The current answers of the stand-ins."""
 
     proposed: ToolContract[..., Any] | None = None
-    """What is proposed next."""
+    """The next proposal."""
     chosen: Edge | None = None
     """The edge that its call takes."""
     is_asked: bool = False
-    """Whether its approval asks."""
+    """Whether its approval requires a decision."""
     breaks_off: bool = False
-    """Whether the attempt breaks off."""
+    """Whether the attempt is interrupted."""
     sets: Mapping[str, Any] = field(default_factory=dict)
-    """The values of followed fields where the tool or the event decides them."""
+    """The values of followed fields that the tool or the event sets."""
 
     def guard(self, edge: Edge) -> bool:
-        """What the guard of an edge answers: an edge that would be tried before the chosen one is not open."""
+        """The answer of an edge's guard: False for edges that would be tried before the chosen one."""
         chosen = self.chosen
         is_rival = chosen is not None and (edge.source, edge.tool.name) == (chosen.source, chosen.tool.name)
         return not (chosen is not None and is_rival and edge.order < chosen.order)
@@ -63,9 +63,9 @@ def stood_in(definition: Definition, answers: Answers, *, begins_in: str, data: 
 
     Args:
         definition: The workflow.
-        answers: What the stand-ins answer.
-        begins_in: The state in which the instance begins.
-        data: The values that followed fields begin with.
+        answers: The answers of the stand-ins.
+        begins_in: The initial state of the instance.
+        data: The initial values of followed fields.
     """
     model = _data_model(definition, data)
     tools = {name: _tool(contract, answers, model) for name, contract in definition.contracts.items()}
@@ -83,7 +83,7 @@ def stood_in(definition: Definition, answers: Answers, *, begins_in: str, data: 
 
 
 def _data_model(definition: Definition, data: Mapping[str, Any]) -> type[BaseModel]:
-    """A model of the followed fields alone."""
+    """A model of only the followed fields."""
     fields: dict[str, Any] = {}
     for name in sorted(definition.followed):
         assert definition.data_model is not None  # noqa: S101 -- a definition that follows fields has data
@@ -101,7 +101,7 @@ def _change(model: type[BaseModel], data: Any, sets: Mapping[str, Any]) -> None:
 
 def _tool(contract: ToolContract[..., Any], answers: Answers, model: type[BaseModel]) -> ToolContract[..., Any]:
     def body(ctx: ToolContext[Any]) -> str:
-        """Are in for the tool."""
+        """The stand-in for the tool's body."""
         if answers.breaks_off:
             raise RuntimeError("the replayed path says that this attempt is interrupted")
         edge = answers.chosen
@@ -122,7 +122,7 @@ def _tool(contract: ToolContract[..., Any], answers: Answers, model: type[BaseMo
 
 
 def sets_of(edge: Edge, data: Any, decided: Mapping[str, Any]) -> dict[str, Any]:
-    """What a call of an edge sets followed fields to.
+    """The values of followed fields after a call of an edge.
 
     Args:
         edge: The edge.
@@ -194,7 +194,7 @@ def _edge(edge: Edge, tool: ToolContract[..., Any], answers: Answers) -> Edge:
 
 
 def _plain(rule: Approval) -> Approval:
-    """The rule without what the case gives: a path knows roles, and no people or moments."""
+    """The rule without functions of the view, because a path has roles but no people or moments."""
     expiry = rule.on_expiry
     if isinstance(expiry, Escalate):
         expiry = _plain_escalation(expiry)

@@ -1,4 +1,4 @@
-"""The steps of a script, and the message that each becomes."""
+"""The steps of a script, and their conversion to messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MintId: TypeAlias = Callable[[], str]
 
 
 def decide(step: Step, messages: list[BaseMessage], offered: list[str]) -> Answer:
-    """The answer of a step in this conversation."""
+    """Evaluate a step in this conversation."""
     if isinstance(step, (AIMessage, str, Call, Exception, Sequence)):
         return step
     if callable(step):
@@ -30,16 +30,16 @@ def decide(step: Step, messages: list[BaseMessage], offered: list[str]) -> Answe
 
 
 def to_message(answer: Answer, mint_id: MintId) -> AIMessage:
-    """The answer as its own message, with an id on every tool call.
+    """Convert an answer to a new message, with an id on every tool call.
 
     Raises:
-        InvalidStep: The answer is nothing that a model could send.
-        Exception: The answer is an exception; it is raised as it is.
+        InvalidStep: A model could not send the answer.
+        Exception: The answer is an exception, which is raised unchanged.
     """
     if isinstance(answer, Exception):
         raise answer
     if isinstance(answer, AIMessage):
-        return answer.model_copy(deep=True)  # a step may be used again, and LangChain writes into what it is given
+        return answer.model_copy(deep=True)  # copied, because a step may be used again, and LangChain modifies messages
     if isinstance(answer, str):
         return AIMessage(answer)
     if isinstance(answer, Call):
@@ -50,7 +50,7 @@ def to_message(answer: Answer, mint_id: MintId) -> AIMessage:
 
 
 def check(step: Step) -> Step:
-    """The step itself, if it can be one; found out when the script is written and not when it is run."""
+    """Validate a step when the script is created, not when it runs; returns the step."""
     if isinstance(step, (AIMessage, str, Call, Sequence)):
         to_message(step, lambda: "")
     elif not isinstance(step, Exception) and not callable(step):
@@ -59,7 +59,7 @@ def check(step: Step) -> Step:
 
 
 def describe(step: Step) -> str:
-    """The step in a few words, for messages about the script."""
+    """Describe a step in a few words, for error messages."""
     text = f"call({step.name!r})" if isinstance(step, Call) else repr(step)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

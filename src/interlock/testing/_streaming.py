@@ -1,4 +1,4 @@
-"""A whole message cut into the pieces in which a provider streams it."""
+"""Splits a message into chunks, as a provider streams it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PIECES = re.compile(r"[^,]*,|[^,]+")
 
 
 def chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
-    """The pieces of `message`, in the order of the wire; added up they are the message again.
+    """The chunks of `message` in streaming order; their sum is the message.
 
-    Text comes by words; each tool call comes as its name and id first and then its arguments bit by bit; what is known
-    only at the end (usage, why it ended) comes with the last piece.
+    Text is split by words; each tool call starts with its name and id, followed by parts of its arguments; the last chunk has the
+    usage and the finish reason.
     """
     if isinstance(message.content, str):
         for word in _WORDS.findall(message.content):

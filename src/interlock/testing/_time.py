@@ -1,4 +1,4 @@
-"""The time as a test sets it, and a view of an instance made by hand."""
+"""A clock and instance facts that tests set by hand."""
 
 from __future__ import annotations
 

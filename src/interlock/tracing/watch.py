@@ -104,10 +104,8 @@ class Watch:
         for run in runs_of(self.config):
             if known:
                 run.name = known
-            run.extra["metadata"] = {
-                **(run.extra.get("metadata") or {}),
-                **facts,
-            }  # copied, because runs share the dict
+            # Copied, because runs share the dict.
+            run.extra["metadata"] = {**(run.extra.get("metadata") or {}), **facts}
             if tags:
                 run.tags = [*(run.tags or ()), *tags]
             if shown is not None and isinstance(run.ls_client, GuardedClient):

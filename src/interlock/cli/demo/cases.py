@@ -1,6 +1,6 @@
-"""The cases of the demo: what the customers say, and a model without a provider that serves them.
+"""The cases of the demo: the customers' messages, and a model without a provider that serves them.
 
-The model decides from the conversation alone, so that a demo that was stopped continues in a new process where it stood.
+The model decides from the conversation alone, so that a stopped demo can continue in a new process.
 """
 
 import json
@@ -17,7 +17,7 @@ from ...workflows.retail import TRANSFER_NOTICE
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says after a call, depending on what came of it."""
+    """The model's text after a call, depending on the result."""
 
     done: str
     denied: str
@@ -25,7 +25,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Turn:
-    """Something that the customer says, and what the model does about it."""
+    """A message of the customer, and the model's reaction."""
 
     says: str
     steps: tuple[Answer | Reply, ...]
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def principal(self) -> Principal:
-        """The customer as the application that embeds the desk knows them: it, and not the model, says who they are."""
+        """The customer's principal, which the embedding application supplies, not the model."""
         return Principal(self.customer_id, roles=frozenset({"customer"}))
 
 
@@ -149,7 +149,7 @@ CASES = (
     ),
 )
 CLOSING = {"handed_over": TRANSFER_NOTICE}
-"""What the application says where no model speaks any more, by state."""
+"""The application's text in states without a model."""
 
 _TURNED_DOWN = {ErrorCode.APPROVAL_REJECTED, ErrorCode.APPROVAL_VOID, ErrorCode.APPROVAL_EXPIRED}
 
@@ -160,7 +160,7 @@ def demo_model() -> ScriptedChatModel:
 
 
 def next_step(messages: list[BaseMessage], offered: list[str]) -> Answer:
-    """What comes next in this conversation. What is offered is no concern of it: that is what the gate is for."""
+    """The next step in this conversation. It ignores the offered tools, because the gate checks them."""
     del offered
     spoken = [message.text for message in messages if isinstance(message, HumanMessage)]
     case = next(case for case in CASES if case.turns[0].says == spoken[0])

@@ -74,7 +74,7 @@ def _run(connection: Connection, *, fresh: bool) -> tuple[int, bool]:
         )
     if last is not None and not last.finished and not fresh:
         return last.number, False
-    # The shop is set back and the run is begun in one transaction; the records of earlier runs stay.
+    # One transaction resets the shop and starts the run; the records of earlier runs stay.
     for table in reversed(shop_tables.sorted_tables):
         connection.execute(sa.delete(table))
     load(connection, sample_shop())

@@ -1,7 +1,7 @@
-"""Playing a case: the customer's turns go in, what the graph does is printed, and what it asks is asked.
+"""Plays a case: sends the customer's turns, prints the graph's steps, and asks the graph's questions.
 
-Where a case stands is never remembered here. It is read off the graph, so that a process that was killed anywhere can be
-followed by another one.
+The position of a case is never stored here. It is read from the graph, so that another process can continue after a kill at any
+point.
 """
 
 from collections.abc import Iterator, Mapping
@@ -84,7 +84,7 @@ class Play:
                 if self.person is None:
                     return
                 self._go_on(self._answer([interrupt.value for interrupt in state.interrupts], self.person))
-            elif state.tasks:  # `next` leaves out a task that was done when the process died, before its step ended
+            elif state.tasks:  # `next` omits a task that was done when the process died before its step ended
                 self._go_on(None)
             else:
                 said = sum(isinstance(message, HumanMessage) for message in state.values.get("messages", []))
@@ -126,7 +126,7 @@ class Play:
             if request.get("type") not in {"approval", "confirmation"}:
                 raise RunError(str(request.get("description", request)), code=str(request.get("code", "stopped")))
             if request["approvalId"] not in waiting:
-                continue  # decided by a process that was killed before the graph could continue
+                continue  # decided by a process that was killed before the graph resumed
             self.teller.asked(request)
             answer = person.decide(request)
             self.teller.decided(request, answer, self.case.principal.id)

@@ -175,7 +175,7 @@ def _stopped_by(code: str) -> str:
 
 
 def _in_words(value: Any) -> str:
-    """A value without the braces of JSON, for one line."""
+    """A value on one line, without the braces of JSON."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_in_words(one)}" for name, one in value.items())
     if isinstance(value, list):
@@ -184,7 +184,7 @@ def _in_words(value: Any) -> str:
 
 
 def _in_brief(value: Any) -> str:
-    """The plain fields of an answer, and how many there are of what is listed in it."""
+    """The scalar fields of an answer, and the lengths of its lists."""
     if not isinstance(value, Mapping):
         return _in_words(value)
     found = []

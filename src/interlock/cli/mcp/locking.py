@@ -141,7 +141,7 @@ def verify(
 def _servers(
     before: LockFile, names: Iterable[str] | None, tools: Iterable[str] | None, file: Path, connect_timeout: float
 ) -> list[MCPTools]:
-    """The servers that are meant: those in the application's code, and the others as the lock file says how they are reached."""
+    """The requested servers: those in the application's code, and others with the targets in the lock file."""
     given: dict[str, MCPTools] = {}
     for spec in tools or ():
         one = load_object(spec, MCPTools, option="--tools")

@@ -105,7 +105,7 @@ def serve(  # noqa: PLR0917 -- the options of a command
     INTERLOCK_TENANT.
     """
     _one_of(stdio, http)
-    # The SDK takes seconds to import, which no other command should wait for.
+    # The import of the SDK takes seconds, for which no other command should wait.
     from ...mcp.server.identity import ClaimNames, from_environment  # noqa: PLC0415
     from ...mcp.server.limits import ServerLimits  # noqa: PLC0415
     from ...mcp.server.workflow_server import WorkflowServer  # noqa: PLC0415
@@ -157,7 +157,7 @@ def approve(  # noqa: PLR0917 -- the options of a command
                 f"Who decides is not known: {TOKEN} is not set. Nothing was served; set it to an access token of the person, for {resource}.",
                 code="no_token",
             )
-        tokens.claims(token)  # one that does not count is told of at once
+        tokens.claims(token)  # report an invalid token at once
     with _graphs(app, db) as graphs:
         server = ApprovalServer(_alone(graphs), tokens=tokens, claims=claims, token=token)
         _run(server, http, tokens, issuer=issuer, resource=resource, scopes=scope or (), hosts=host or (), path=path)
@@ -228,7 +228,7 @@ def _run(
     import uvicorn  # noqa: PLC0415
 
     class Told(uvicorn.Server):
-        """Says where it serves once it does."""
+        """Prints the address when the server is ready."""
 
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)

@@ -123,7 +123,7 @@ def work(
             service = EventService(runs.graphs, opened, relay=relay, tick=None, resume=False)
 
         async def all_of_it(stop: asyncio.Event) -> None:
-            await asyncio.to_thread(_tell, runs, connections + 7, as_json=as_json)  # SIGTERM is heard by now
+            await asyncio.to_thread(_tell, runs, connections + 7, as_json=as_json)  # SIGTERM is handled from here on
             async with served_health(worker, health):
                 await asyncio.gather(worker.run(stop), *([] if service is None else [service.run(stop)]))
 
@@ -140,7 +140,7 @@ def _root(given: str) -> tuple[str, AnyGraph]:
 
 
 def _tell(runs: Runs, connections: int, *, as_json: bool) -> None:
-    """Say what is worked on, and how much of the server this worker may take."""
+    """Print the workflows, and the worker's share of the server's connections."""
     try:
         with runs.database.read() as connection:
             limit = server_limit(connection)

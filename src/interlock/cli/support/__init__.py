@@ -1,1 +1,1 @@
-"""What several commands share: loading a workflow, asking a person, and printing."""
+"""Common parts of the commands: loading a workflow, asking a person, and printing."""

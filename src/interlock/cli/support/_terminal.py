@@ -11,7 +11,7 @@ from ...tools.sinks import terminal
 
 
 class SafeConsole(Console):
-    """A console on which a text is only ever shown: it is no markup, and what a terminal would obey is made visible.
+    """A console that escapes text: it interprets no markup, and makes control characters visible.
 
     Args:
         stderr: Whether it prints on standard error.
@@ -19,12 +19,12 @@ class SafeConsole(Console):
     """
 
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
-        # Neither brackets nor `:names:` in what a model wrote may become something else.
+        # Brackets and `:names:` in a model's text must not become markup or emoji.
         super().__init__(stderr=stderr, highlight=False, soft_wrap=False, markup=False, emoji=False, **options)
 
     @override
     def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich's, with every piece of text made visible; what rich itself says to the terminal is left alone."""
+        """As in rich, with every text escaped; rich's own control codes are unchanged."""
         for segment in super().render(renderable, options):
             if segment.control or (shown := terminal(segment.text)) == segment.text:
                 yield segment

@@ -20,7 +20,7 @@ Answer = JsonObject
 
 
 def show_request(request: Mapping[str, Any]) -> None:
-    """Show what a decision is asked on; nothing of it is left out or shortened."""
+    """Show a request completely, without omissions or abbreviations."""
     parts: list[Any] = [_pairs((name, _plain(value)) for name, value in request["arguments"].items())]
     if request.get("preview") is not None:
         parts += [Text(), Text("what changes", style="bold"), _pairs(_beside(request["arguments"], request["preview"]))]
@@ -35,7 +35,7 @@ def show_request(request: Mapping[str, Any]) -> None:
 
 
 def ask(request: Mapping[str, Any]) -> Answer:
-    """Ask for a decision, again and again until there is one.
+    """Ask for a decision until a valid one is given.
 
     Raises:
         EOFError: Nobody is there to answer.
@@ -61,7 +61,7 @@ def ask(request: Mapping[str, Any]) -> Answer:
 
 
 def _beside(arguments: Mapping[str, Any], preview: Any) -> Iterator[tuple[str, str]]:
-    """What a preview says, except for what merely repeats an argument."""
+    """The lines of a preview, except those that only repeat an argument."""
     same = {(name, _plain(value)) for name, value in arguments.items()}
     return (line for line in preview_lines(preview, write=_plain) if line not in same)
 
@@ -76,7 +76,7 @@ def _edited(arguments: Mapping[str, Any]) -> JsonObject:
 
 
 def _parsed(said: str, before: Any) -> Any:
-    """What was typed, as text where text stood, else as JSON where it is JSON."""
+    """Parse the input: as text if the old value is text, else as JSON if it is valid."""
     if isinstance(before, str):
         return said
     try:
@@ -94,7 +94,7 @@ def _pairs(lines: Any) -> Table:
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for name, value in lines:
-        # Lines of a text are told as such: none of them can pass for another row.
+        # Mark the lines of a text, so that none of them can pass for another row.
         table.add_row(Text(line(name)), Text(visible(value).replace("\n", "\n| ")))
     return table
 

@@ -1,4 +1,4 @@
-"""Finding what a command works on: a workflow in the application's code, and the database that it lives in."""
+"""Loads the workflow of a command from the application's code, and opens its database."""
 
 import importlib
 import os
@@ -230,7 +230,7 @@ def _import(module_name: str, spec: str) -> Any:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise  # the module is there, and something that it imports is not: its own traceback says most
+            raise  # the module exists, but one of its imports does not: its own traceback explains it best
         raise InputError(
             f"{spec!r}: there is no module {error.name!r}, neither in this folder ({here}) nor installed. "
             "Run the command where your package is, or install it.",
@@ -239,7 +239,7 @@ def _import(module_name: str, spec: str) -> Any:
 
 
 def _found(module_name: str, path: str, spec: str, kinds: tuple[type, ...]) -> Any:
-    """What is there, or what it makes where it is a function that makes one of these kinds."""
+    """The loaded object, or the result of a loaded function that makes one of these kinds."""
     found: Any = _import(module_name, spec)
     for part in path.split("."):
         try:

@@ -57,7 +57,7 @@ def print_table(
 
 
 def _widths(least: list[int], wanted: list[int], room: int) -> list[int]:
-    """How wide each column is: what it needs, and of what is left over a part of what it would like."""
+    """The width of each column: its minimum, and a share of the remaining space."""
     widths = list(least)
     while (left := room - sum(widths)) > 0:
         short = [number for number, width in enumerate(widths) if width < wanted[number]]

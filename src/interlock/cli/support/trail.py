@@ -1,4 +1,4 @@
-"""The audit trail of an instance as a person reads it."""
+"""Prints the audit trail of an instance for people."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ def moment(microseconds: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     try:
         return dt.datetime.fromtimestamp(microseconds / 1_000_000, dt.UTC).strftime(form)
     except (ValueError, TypeError, OverflowError, OSError):
-        return short(f"no time: {microseconds!r}", 30)  # somebody wrote into the row
+        return short(f"no time: {microseconds!r}", 30)  # the row was modified
 
 
 __all__ = ["moment", "print_trail"]

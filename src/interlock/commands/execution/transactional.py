@@ -47,9 +47,8 @@ class Transactional:
             and entry.status in {LedgerStatus.COMPLETED, LedgerStatus.FAILED}
             and entry.result is not None
         ):
-            return self._execution.replayed(
-                unit, entry
-            )  # everything was rolled back, because another transaction came first
+            # Everything was rolled back, because another transaction came first.
+            return self._execution.replayed(unit, entry)
         if not isinstance(error, Refused):
             logger.error(
                 "the tool %s failed in %s; if it means to say no, with a reason for the model, it raises interlock.Refused(reason)",

@@ -58,7 +58,7 @@ async def verify(workflow_id: WorkflowIdPath, serves: Serves, caller: Calls) -> 
 
 
 def verified(store: WorkflowStore, workflow_id: str) -> Verification:
-    """Verify a trail; blocks."""
+    """Verify a trail. Blocking."""
     broken, records = store.verify(workflow_id), store.audit(workflow_id)
     return Verification(
         is_whole=not broken,

@@ -1,4 +1,4 @@
-"""Events: delivered to the workflows that wait for them, looked through, and tried again."""
+"""Endpoints for events: deliver, list, retry."""
 
 from typing import Annotated, Literal
 
@@ -87,7 +87,7 @@ async def retry(
 
 
 async def tried_again(service: Service, event_id: str, caller: Caller) -> int:
-    """Try an event of the caller's tenant again; how many there were."""
+    """Retry an event of the caller's tenant; returns the number of retried events."""
     tenant, count = caller.principal.tenant, 0
     for store in service.workflows.stores:
         requeued, received = await run_in_threadpool(_requeue, store, event_id, tenant)
@@ -111,7 +111,7 @@ def _requeue(store: WorkflowStore, event_id: str, tenant: str) -> tuple[int, lis
 
 
 def listed(service: Service, caller: Caller, status: str | None, limit: int) -> list[EventRow]:
-    """Events of the caller's tenant, newest first; blocks."""
+    """Events of the caller's tenant, newest first. Blocking."""
     found: list[tuple[int, EventRow]] = []
     out = OutboxStatus(status) if status is not None and status in {*OutboxStatus} else None
     into = InboxStatus(status) if status is not None and status in {*InboxStatus} else None

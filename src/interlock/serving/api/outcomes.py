@@ -1,4 +1,4 @@
-"""Attempts whose outcome nobody knows, and saying what became of them."""
+"""Endpoints for attempts with an unknown outcome: list and resolve."""
 
 from typing import Annotated
 

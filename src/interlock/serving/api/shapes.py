@@ -1,4 +1,4 @@
-"""What the API answers with, beside the shapes that the library has on the wire already."""
+"""The API's own request and response models, in addition to the library's wire shapes."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from ...tools.results import WireModel
 from ...tools.wire import camel
 
 LARGEST = 2**53 - 1
-"""The largest number that a request may have: every client and every database can count so far."""
+"""The largest number in a request, which every client and database can represent."""
 
 
 class WorkflowSummary(WireModel):
@@ -319,5 +319,5 @@ class Statistics(WireModel):
 
 
 def rows(found: Any) -> tuple[JsonObject, ...]:
-    """Rows of a report as JSON objects with camelCase keys."""
+    """Convert the rows of a report to JSON objects with camelCase keys."""
     return tuple({camel(name): value for name, value in one.items()} for one in found)

@@ -1,4 +1,4 @@
-"""Server-sent events: what happens to an instance as it happens, and when a queue changes."""
+"""Server-sent events: the records of an instance, and changes of a queue."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ router = APIRouter(tags=["streams"])
 
 _KEEP_ALIVE_SECONDS = 15.0
 _AT_ONCE = 200
-"""Records that are read at once."""
+"""The number of records per query."""
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "Events, until the client leaves."}
 }
@@ -70,32 +70,32 @@ async def of_attention(serves: Serves, caller: Calls, request: Request) -> Strea
 
 @dataclass(frozen=True)
 class _Open:
-    """A stream that is open, and to whom."""
+    """An open stream and its reader."""
 
     service: Service
     request: Request
     still_sees: Callable[[Caller], None]
-    """Raises when a caller may no longer look on; blocks."""
+    """Raises if the caller may no longer read. Blocking."""
 
     @property
     def is_closing(self) -> bool:
         return self.service.watch.closing.is_set()
 
     async def may_go_on(self) -> bool:
-        """Whether its reader is there and may still look on: a token may have been revoked, or a role taken away, since it began."""
+        """Whether its reader is connected and still authorized: a token may have been revoked, or a role removed, since the start."""
         if self.is_closing or await self.request.is_disconnected():
             return False
         try:
             caller = await self.service.callers.find(self.request)
             await run_in_threadpool(self.still_sees, caller)
         except StoreUnavailable:
-            return True  # nothing can be sent either; the next look tells
+            return True  # the database is unreachable, so nothing can be sent; check again at the next poll
         except InterlockError:
             return False
         return True
 
     async def until(self, changed: asyncio.Event) -> AsyncIterator[str]:
-        """Wait for a change; comments keep proxies from closing the connection meanwhile."""
+        """Wait for a change, and send comments so that proxies keep the connection open."""
         while not changed.is_set() and not self.is_closing:
             try:
                 await asyncio.wait_for(changed.wait(), _KEEP_ALIVE_SECONDS)

@@ -1,4 +1,4 @@
-"""The workflows that are served: their definitions, contracts, diagrams and figures."""
+"""Endpoints for the served workflows: definitions, contracts, diagrams and statistics."""
 
 from typing import Annotated, Literal
 

@@ -1,6 +1,6 @@
 """The console: pages for people, rendered on the server. Open `pages.py` first.
 
-Every page works without its script, loads nothing from elsewhere, and shows nothing that the API would not tell the same person.
+Every page works without its script, loads nothing from other servers, and shows only data that the API shows to the same person.
 """
 
 from .console import add_console

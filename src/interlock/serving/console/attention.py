@@ -1,4 +1,4 @@
-"""What needs somebody: open approvals, unknown outcomes, overdue waits, dead events; and finding an instance."""
+"""The page of items that need a person: open approvals, unknown outcomes, overdue waits, dead events; with a search for instances."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ SHOWN = 50
 
 @dataclass(frozen=True)
 class Shown:
-    """One thing that needs somebody, and the page for it."""
+    """One item that needs a person, and its page."""
 
     item: Item
     href: str | None
@@ -30,7 +30,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Group:
-    """One kind of thing that needs somebody."""
+    """One kind of item."""
 
     name: str
     title: str
@@ -89,7 +89,7 @@ def _group(kind: Kind, title: str, nothing: str, items: Iterable[Item]) -> Group
 
 
 def _where(item: Item) -> str | None:
-    """The page that it is dealt with on."""
+    """The page on which an item is handled."""
     match item.kind:
         case "approval":
             return f"/console/approvals/{part(item.id)}"
@@ -100,7 +100,7 @@ def _where(item: Item) -> str | None:
 
 
 def _items(service: Service, caller: Caller, workflow: str | None, person: str | None) -> list[Item]:
-    """Everything for an operator; for others the approvals that they may see."""
+    """All items for an operator; for others the approvals that they may see."""
     asked = open_for(service, caller, limit=SHOWN + 1, workflow=workflow, person=person)
     items = [_item(one.request) for one in asked]
     for store in service.workflows.stores if caller.is_operator else ():

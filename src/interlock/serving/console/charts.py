@@ -1,4 +1,4 @@
-"""Bar charts as SVG: for a few rows with a name and one or several figures."""
+"""Bar charts as SVG, for a few rows with a name and one or several figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class Bar:
 
 
 def bars(title: str, series: Sequence[str], rows: Sequence[Bar]) -> Markup:
-    """A chart of horizontal bars, stacked where there are several series; its figures are also in its text.
+    """A chart of horizontal bars, stacked for several series; its text contains the figures.
 
     Args:
-        title: What it shows, for those who hear it.
+        title: The title, for screen readers.
         series: The name of each value of a row.
         rows: The rows.
     """
@@ -52,10 +52,10 @@ def bars(title: str, series: Sequence[str], rows: Sequence[Bar]) -> Markup:
 
 
 def columns(title: str, series: Sequence[str], rows: Sequence[Bar]) -> Markup:
-    """A chart of upright columns beside each other, one for each day, say; stacked where there are several series.
+    """A chart of vertical columns, for example one per day, stacked for several series.
 
     Args:
-        title: What it shows, for those who hear it; the figures themselves belong beside it.
+        title: The title, for screen readers; the page has to show the figures too.
         series: The name of each value of a row.
         rows: The rows, from left to right.
     """

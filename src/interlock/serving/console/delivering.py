@@ -1,4 +1,4 @@
-"""Delivering an event by hand: a form of its own fields, for a workflow that waits for what nobody sends."""
+"""The page to deliver an event by hand, with a form for its fields, if a workflow waits for an event that nobody sends."""
 
 import datetime as dt
 from http import HTTPStatus
@@ -37,14 +37,14 @@ async def show(
     event: Annotated[str, Query(max_length=255)] = "",
     instance: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
-    """Choose an event that some workflow waits for, and fill it in."""
+    """Show the form for an event that some workflow waits for."""
     operators_only(caller, "delivering events")
     given = {"event": event, "instance": instance, "eventId": mint("evt")}
     return _form(request, serves, caller, given)
 
 
 async def deliver(request: Request, serves: Serves, caller: Calls) -> Response:
-    """Deliver what was filled in. The form has the event's id, so that sending it twice delivers once."""
+    """Deliver the event of the form. The form contains the event's id, so that sending it twice delivers once."""
     form = await request.form()
     given = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     serves.callers.check_form(request, caller, given.get("form_token"))
@@ -93,7 +93,7 @@ def _form(
 
 
 def _known(service: Service) -> dict[str, tuple[type[Event], WaitRule]]:
-    """Every event that some wait expects, by its name."""
+    """The events that waits expect, by name."""
     found: dict[str, tuple[type[Event], WaitRule]] = {}
     for graph in service.workflows:
         for rule in graph.engine.definition.waits.values():

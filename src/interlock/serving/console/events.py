@@ -1,4 +1,4 @@
-"""Events of the outbox and the inbox, and trying them again."""
+"""The page of outbox and inbox events, with retries."""
 
 from typing import Annotated
 
@@ -36,7 +36,7 @@ async def show(
 async def retry(
     request: Request, event_id: str, serves: Serves, caller: Calls, form_token: Annotated[str, Form()] = ""
 ) -> Response:
-    """Try an event again."""
+    """Retry an event."""
     serves.callers.check_form(request, caller, form_token)
     operators_only(caller, "trying events again")
     await tried_again(serves, event_id, caller)

@@ -1,7 +1,7 @@
-"""A form for the arguments of a call, made of its input schema, and reading what was filled in.
+"""Makes a form from the input schema of a call, and reads the submitted form.
 
-Values of simple types have their own field; everything else is edited as JSON. What was filled in is judged by the contract, not
-here: a field only tells text from numbers.
+Values of simple types have their own field; others are edited as JSON. The contract validates the arguments; this module only
+distinguishes text from numbers.
 """
 
 import json
@@ -30,14 +30,14 @@ class Field:
     hint: str
     required: bool
     fixed: bool
-    """Whether it keeps its value: the rule lets it not be edited."""
+    """Whether it is read-only, because the rule does not allow edits."""
     original: Any
     choices: Sequence[str] = ()
     problem: str | None = None
 
     @property
     def html(self) -> Markup:
-        """The field with its label, and what was wrong with it."""
+        """The field with its label and problem."""
         identity = f"field-{self.name}"
         described = f"{identity}-hint" + (f" {identity}-problem" if self.problem else "")
         common = Markup(' id="{}" name="{}" aria-describedby="{}"').format(identity, PREFIX + self.name, described)
@@ -85,10 +85,10 @@ def fields_of(
 
     Args:
         schema: The input schema of the tool.
-        arguments: What is proposed.
-        editable: Which arguments may be edited, by their names on the wire; None for all.
-        given: What was filled in before, where something was wrong with it.
-        problems: What was wrong, by argument.
+        arguments: The proposed arguments.
+        editable: The wire names of the editable arguments; None for all.
+        given: The previously submitted values, if they had problems.
+        problems: The problems, by argument.
     """
     required = set(schema.get("required", ()))
     return [
@@ -106,10 +106,10 @@ def fields_of(
 
 
 def arguments_of(fields: Sequence[Field], given: Mapping[str, str]) -> JsonObject:
-    """The arguments that a form was filled in with.
+    """Read the arguments of a submitted form.
 
     Raises:
-        InvalidArguments: A number is none, or JSON cannot be read.
+        InvalidArguments: A number or JSON cannot be parsed.
     """
     arguments: JsonObject = {}
     wrong = []
@@ -191,7 +191,7 @@ def _kind(wanted: Mapping[str, Any], original: Any) -> tuple[str, tuple[str, ...
 
 
 def _types(wanted: Mapping[str, Any]) -> set[str]:
-    """The JSON types that a schema lets a value have, as far as it says them plainly."""
+    """The JSON types that a schema explicitly allows."""
     named = wanted.get("type", ())
     types = {named} if isinstance(named, str) else {*named}
     return types.union(*(_types(one) for one in wanted.get("anyOf", ()) if isinstance(one, Mapping)))

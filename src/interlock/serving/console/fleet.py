@@ -1,4 +1,4 @@
-"""The fleet: where the instances of each workflow stand and how its tools fare; and what became of proposals that people judged."""
+"""The fleet pages: the instances of each workflow by state, statistics of its tools, and the outcomes of judged proposals."""
 
 import json
 from collections import defaultdict
@@ -25,13 +25,13 @@ from .charts import Bar, bars, columns
 from .pages import page
 
 LATEST = 2000
-"""Of how many proposals of each tool is told what became of them, the newest."""
+"""The number of newest proposals per tool in the statistics."""
 _IN_WORDS = {origin.value: words for origin, words in IN_WORDS.items()}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the page shows."""
+    """The content of the page."""
 
     workflows: list[dict[str, Any]]
     boxes: list[tuple[str, str]]
@@ -46,7 +46,7 @@ def add(router: APIRouter) -> None:
 
 
 async def show(request: Request, serves: Serves, caller: Calls) -> Response:
-    """Where everything stands."""
+    """Show the fleet."""
     operators_only(caller, "figures of the whole tenant")
     tenant = caller.principal.tenant
     figures, at = await serves.figures.of(("fleet", tenant), lambda: _figures(serves, tenant))
@@ -62,7 +62,7 @@ async def show(request: Request, serves: Serves, caller: Calls) -> Response:
 
 
 async def learning(request: Request, serves: Serves, caller: Calls) -> Response:
-    """What became of proposals that people were asked about."""
+    """Show the outcomes of proposals that needed a decision."""
     operators_only(caller, "figures of the whole tenant")
     tenant = caller.principal.tenant
     learned, at = await serves.figures.of(("learning", tenant), lambda: _learned(serves, tenant))
@@ -164,7 +164,7 @@ def _date(day: Day) -> str:
 
 
 def _day(day: Day) -> dict[str, Any]:
-    """One day as figures, for those who cannot see the chart."""
+    """The figures of one day, for people who cannot see the chart."""
     denied, decided = day.denied.total(), day.decided.total()
     tried = day.carried_out + day.failed + denied
     return {
@@ -232,7 +232,7 @@ def _learned(service: Service, tenant: str) -> list[dict[str, Any]]:
 
 
 def _by_origin(graph: WorkflowGraph, tenant: str) -> dict[tuple[str, str], list[str]] | None:
-    """By tool and state, how often what was asked for an origin was accepted; None where nothing is traced."""
+    """The acceptance rate of proposals by tool, state and origin; None without tracing."""
     if not any(isinstance(policy, TrustedOrigins) for policy in graph.engine.definition.policies):
         return None
     found: dict[tuple[str, str], list[str]] = {}

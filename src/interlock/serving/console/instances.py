@@ -29,7 +29,7 @@ class Row:
 
 
 def row_of(one: Listed) -> Row:
-    """An instance as a list shows it."""
+    """Make the row of an instance."""
     instance = one.instance
     return Row(
         instance.workflow_id,

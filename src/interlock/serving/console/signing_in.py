@@ -1,4 +1,4 @@
-"""Signing in and out: a token in a cookie, or in development mode a choice."""
+"""Sign-in and sign-out: a token in a cookie, or a choice in development mode."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -20,7 +20,7 @@ def add(router: APIRouter) -> None:
 
 
 async def show(request: Request, serves: Serves) -> Response:
-    """Ask who it is."""
+    """Show the sign-in form."""
     return _form(request, serves)
 
 
@@ -30,8 +30,8 @@ async def sign_in(
     who: Annotated[str, Form(max_length=255)] = "",
     token: Annotated[str, Form(max_length=20_000)] = "",
 ) -> Response:
-    """Keep who it is for as long as the browser is open."""
-    refuse_other_origins(request)  # another page must not choose as whom somebody works here
+    """Sign in for the browser session."""
+    refuse_other_origins(request)  # a page of another origin must not choose the user
     callers = serves.callers
     if callers.development is not None:
         if callers.development.named(who) is None:
@@ -55,7 +55,7 @@ async def sign_in(
 async def sign_out(
     request: Request, serves: Serves, caller: Calls, form_token: Annotated[str, Form()] = ""
 ) -> Response:
-    """Forget who it was."""
+    """Sign out."""
     serves.callers.check_form(request, caller, form_token)
     answer = to(request, "/console/sign-in")
     answer.delete_cookie(SESSION_COOKIE, path=root_of(request) or "/")

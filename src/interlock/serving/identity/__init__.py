@@ -1,4 +1,4 @@
-"""Who sends a request: bearer tokens, a browser's session, a development mode, and which proxies are believed. Open `callers.py` first."""
+"""Identifies callers: bearer tokens, browser sessions, a development mode, and trusted proxies. Open `callers.py` first."""
 
 from .callers import Caller, Callers, PrincipalOf, Unauthenticated
 from .development import Development

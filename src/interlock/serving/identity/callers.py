@@ -1,4 +1,4 @@
-"""Who sends a request, decided in one place for the API, the console and the streams."""
+"""Identifies the caller of a request, for the API, the console and the streams."""
 
 import hashlib
 import hmac
@@ -17,7 +17,7 @@ from .development import Development
 from .tokens import Tokens
 
 PrincipalOf = Callable[[Request], Principal | Awaitable[Principal | None] | None]
-"""An application's own function: who sends this request; None for nobody. It may be asynchronous."""
+"""An application's own function from a request to its principal, or None. It may be asynchronous."""
 
 SESSION_COOKIE, BROWSER_COOKIE = "interlock_session", "interlock_browser"
 _SHORTEST_SECRET = 16
@@ -25,14 +25,14 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Unauthenticated(PrincipalError):  # noqa: N818 -- the name says what happened
-    """Nobody who can be known sends this request."""
+    """The caller of this request cannot be identified."""
 
     default_code = "unauthenticated"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request, and what they are to the service."""
+    """The caller of a request, with their rights in the service."""
 
     principal: Principal
     is_operator: bool
@@ -40,7 +40,7 @@ class Caller:
 
     @property
     def looks_as(self) -> Principal | None:
-        """For whom the library checks what is seen: nobody's instance in particular where an operator looks."""
+        """The principal for the library's access checks; None for an operator, who may see all instances of the tenant."""
         return None if self.is_operator else self.principal
 
 
@@ -87,7 +87,7 @@ class Callers:
 
     @property
     def keeps_sessions(self) -> bool:
-        """Whether the console signs people in itself; with an application's own function, that application does."""
+        """Whether the console has its own sign-in; with an application's own function, the application signs people in."""
         return self._principal is None
 
     async def find(self, request: Request) -> Caller:
@@ -133,15 +133,15 @@ class Callers:
             raise Unauthenticated(error.message, code=error.code) from None
 
     def form_token(self, caller: Caller, browser: str) -> str:
-        """What a form of the console carries, so that no page of somebody else can send it."""
+        """The token of a console form, which pages of other origins cannot know."""
         who = f"{caller.principal.tenant}\0{caller.principal.id}\0{browser}"
         return hmac.new(self._secret, who.encode(), hashlib.sha256).hexdigest()
 
     def check_form(self, request: Request, caller: Caller, token: str | None) -> None:
-        """Refuse a form that this console did not give to this browser.
+        """Refuse a form that this console did not serve to this browser.
 
         Raises:
-            PrincipalError: It did not.
+            PrincipalError: The form's token is missing or wrong.
         """
         browser = request.cookies.get(BROWSER_COOKIE, "")
         if not browser or not hmac.compare_digest(
@@ -159,10 +159,10 @@ def _bearer(request: Request) -> str | None:
 
 
 def refuse_other_origins(request: Request) -> None:
-    """Browsers say where a request comes from; one of another origin is refused, whatever cookies it carries.
+    """Refuse a request from another origin, as browsers report it, whatever its cookies.
 
     Raises:
-        PrincipalError: It comes from there.
+        PrincipalError: It comes from another origin.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     is_same = _host_of(origin) == request.headers.get("host") if origin else True

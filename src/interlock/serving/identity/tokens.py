@@ -1,4 +1,4 @@
-"""Bearer tokens, and the principals that they name."""
+"""Bearer tokens and their principals."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Figures of a whole tenant, which take a while to count: counted in the background, and shown as of when they were."""
+"""Figures of a whole tenant, which are slow to count: counted in the background, and shown with their time."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from ...tools.sinks import logger_of
 logger = logger_of("interlock.serving")
 _SECONDS = 15.0
 _SHARE = 20
-"""Counting may take one in so many seconds of the time."""
+"""Counting may use one in so many seconds."""
 _KEPT = 200
 
 
@@ -28,17 +28,17 @@ class _Remembered:
 
 
 class Figures:
-    """Remembers figures. Who asks for the first time waits; everybody else is given the last ones, and new ones are counted meanwhile."""
+    """Caches figures. The first request waits; later ones get the last figures, while new ones are counted."""
 
     def __init__(self) -> None:
         self._remembered: dict[tuple[str, ...], _Remembered] = {}
 
     async def of(self, key: tuple[str, ...], count: Callable[[], Any]) -> tuple[Any, float]:
-        """The figures of this name, and when they were counted, in seconds since 1970 UTC.
+        """The figures of a key, and the time of their count, in seconds since 1970 UTC.
 
         Args:
-            key: What they are called, by tenant and workflow.
-            count: Counts them; blocks.
+            key: Their name, tenant and workflow.
+            count: Counts them. Blocking.
         """
         found = self._remembered.get(key)
         if found is None:
@@ -48,7 +48,7 @@ class Figures:
         return found.figures, found.counted_at
 
     async def close(self) -> None:
-        """Wait for what is being counted."""
+        """Wait for running counts."""
         tasks = [one.counting for one in self._remembered.values() if one.counting is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""Finding instances by what somebody remembers of them: an id, a thread, a person, or a word of their data."""
+"""Searches instances by id, thread, person, or a word of their data."""
 
 import json
 
@@ -16,15 +16,15 @@ from ..identity import Caller
 
 SHOWN = 50
 LOOKED_AT = 2000
-"""The data of how many instances is looked through, the newest first. It may be encrypted in its rows, so no index finds it."""
+"""The number of newest instances whose data is searched. It may be encrypted, so there is no index."""
 SHORTEST = 3
-"""A shorter text than this is not looked for in data: it would be in too many."""
+"""Shorter texts are not searched in data, because they match too often."""
 
 
 def find(service: Service, caller: Caller, text: str) -> list[Listed]:
-    """Instances of this id, on this thread, that serve this person, or in whose data the text stands; blocks.
+    """Instances with this id, thread or person served, or with this text in their data. Blocking.
 
-    An operator finds those of their tenant, everybody else those that serve them. What a tool says is sensitive is not looked through.
+    An operator finds those of the tenant, everybody else those that serve them. Sensitive fields are not searched.
     """
     tenant, person = caller.principal.tenant, caller.principal.id
     found: dict[str, Listed] = {}
@@ -57,7 +57,7 @@ def _with_data(connection: sa.Connection, service: Service, caller: Caller, text
     if not caller.is_operator:
         statement = statement.where(columns.served == caller.principal.id)
     wanted, ids = text.casefold(), []
-    is_plain = json.dumps(wanted) == f'"{wanted}"'  # it is in JSON as it is
+    is_plain = json.dumps(wanted) == f'"{wanted}"'  # the text is the same in JSON
     for workflow_id, workflow, data in connection.execute(statement):
         if is_plain and wanted not in str(data).casefold():
             continue

@@ -1,19 +1,19 @@
-"""Instances of every store that is served, as one list."""
+"""Lists the instances of all served stores."""
 
 from ...checkpointing.reports.instance_listing import InstancePage, Listed, Wanted, page
 from ..context import Service
 
 LOOKED_AT = 10_000
-"""Through how many instances a page looks at most for those that are wanted: no filter makes a page slow."""
+"""The maximum number of instances that a page scans, so that no filter makes a page slow."""
 
 
 def listed(service: Service, wanted: Wanted, limit: int, after: str | None) -> InstancePage:
-    """A page of the instances of all workflows that are served, the newest first; blocks.
+    """A page of the instances of all served workflows, the newest first. Blocking.
 
-    A page looks through a bounded number of instances, so it may be short, or empty, and still have a `next`.
+    A page scans a bounded number of instances, so it may be short or empty and still have a `next`.
 
     Raises:
-        InputError: `after` is not what a page gave.
+        InputError: `after` is not the `next` of a page.
     """
     found: list[Listed] = []
     ends: list[tuple[int, str]] = []
@@ -25,7 +25,7 @@ def listed(service: Service, wanted: Wanted, limit: int, after: str | None) -> I
             at, _, workflow_id = got.next.partition(".")
             ends.append((int(at), workflow_id))
     found.sort(key=_place, reverse=True)
-    # Of what is older than the end of one store's page, that store may have more.
+    # A store may have more instances beyond the end of its page, so cut the merged page there.
     end = max(ends, default=None)
     known = found if end is None else [one for one in found if _place(one) >= end]
     shown = known[:limit]

@@ -1,4 +1,4 @@
-"""The open approvals that a caller may see, or may decide, whatever else waits within their tenant."""
+"""The open approvals that a caller may see or decide."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from ..identity import Caller
 from .sieve import Sieve
 
 LOOKED_AT = 1000
-"""Through how many open approvals of a database is looked for those of a caller, beside those of instances that serve them."""
+"""The maximum number of open approvals per database that are scanned for a caller, in addition to those of instances that serve them."""
 _AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class OpenApproval:
-    """A request that waits for a decision, and where it belongs."""
+    """An open request with its workflow."""
 
     graph: WorkflowGraph
     request: ApprovalRequest
@@ -85,7 +85,7 @@ def _open_in(
         if decides and why_not(graph.engine, connection, request, instance, caller) is not None:
             continue
         found.setdefault(request.approval_id, OpenApproval(graph, request, instance))
-        if len(found) == limit:  # before the next ones are read
+        if len(found) == limit:  # yield them before the next ones are read
             break
     return [*found.values()]
 
@@ -93,9 +93,9 @@ def _open_in(
 def _candidates(
     connection: Connection, sieve: Sieve, tenant: str, served: str | None, limit: int
 ) -> Iterator[tuple[ApprovalRequest, Instance]]:
-    """Those of instances that serve a person, where one is named, and then the oldest of the tenant.
+    """The requests of instances that serve a person, if one is named, and then the oldest of the tenant.
 
-    Of which workflow they are is checked afterwards: asked for in SQL, it lets SQLite sort all of them instead of walking the index.
+    The workflow is checked afterwards: with the condition in SQL, SQLite would sort all of them instead of walking the index.
     """
     columns = approvals.c
     statement = (
@@ -120,7 +120,7 @@ def _candidates(
 
 
 def _whole(connection: Connection, sieve: Sieve, rows: Sequence[Any]) -> Iterator[tuple[ApprovalRequest, Instance]]:
-    """Of these rows, those that the sieve lets through, read whole: what the approver is shown is much, and may be encrypted."""
+    """Read the complete rows that pass the sieve; only these, because the shown content is long and may be encrypted."""
     held = sa.select(instances.c.workflow_id, instances.c.served)
     ids = {row.workflow_id for row in rows}
     served = {one.workflow_id: one.served for one in connection.execute(held.where(instances.c.workflow_id.in_(ids)))}
@@ -153,7 +153,7 @@ def _with_instances(
 def why_not(
     engine: Engine, connection: Connection, request: ApprovalRequest, instance: Instance, caller: Caller
 ) -> str | None:
-    """Why the caller could not agree to a request that waits, or None when they could."""
+    """Why the caller may not agree to an open request, or None if they may."""
     return why_not_decide(engine, connection, request, instance, caller.principal)
 
 

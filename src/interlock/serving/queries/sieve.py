@@ -1,7 +1,7 @@
-"""Which of many open approvals a caller might see or decide, told from a few columns of their rows.
+"""Preselects the open approvals that a caller might see or decide, from a few columns of their rows.
 
-It lets through too many rather than too few: who is let through is checked again once the whole row is read. What is the same in many
-rows, such as the rule, is read once.
+It may pass too many rows, never too few: complete rows are checked again. Values that are equal in many rows, such as the rule, are
+parsed once.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from ..context import Service
 from ..identity import Caller
 
 PLACE = (approvals.c.approval_id, approvals.c.workflow_id, approvals.c.requested_at)
-"""What every look at an approval reads."""
+"""The columns that every check needs."""
 _T = TypeVar("_T")
 
 
 class _Read(Generic[_T]):
-    """Reads texts, each once."""
+    """Parses each distinct text once."""
 
     def __init__(self, read: Callable[[Any], _T]) -> None:
         self._read = read
@@ -38,15 +38,15 @@ class _Read(Generic[_T]):
 
 
 class Sieve:
-    """Lets through what a caller might be shown.
+    """Passes rows that a caller might see.
 
     Args:
         service: The service.
-        caller: Who looks.
-        workflow: Of which workflow; None for all that are served.
+        caller: The caller.
+        workflow: Only of this workflow; None for all served ones.
         person: Only those that this person asked for, or whose instance serves them; None for anybody's.
         decides: Only those that the caller could agree to now.
-        acts_for: Whose delegate the caller is now; None where it is not known before a request is read.
+        acts_for: The people whose delegate the caller is now; None if unknown before a request is read.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Sieve:
         self._service, self._caller, self._decides = service, caller, decides
         self._workflow, self._person, self._acts_for = workflow, person, acts_for
         self._rules, self._requesters = _Read(_rule), _Read(Principal.from_json)
-        self._may_see = not caller.is_operator and not decides  # anyone who may decide is shown it
+        self._may_see = not caller.is_operator and not decides  # everybody who may decide may see it
         self.columns: tuple[sa.ColumnElement[Any], ...] = (
             *PLACE,
             approvals.c.workflow,
@@ -70,7 +70,7 @@ class Sieve:
             approvals.c.requester,
             *((approvals.c.shown,) if self._may_see else ()),
         )
-        """What it looks at."""
+        """The columns that it reads."""
 
     def lets_through(self, row: Any, served: str | None) -> bool:
         """Whether the whole row is worth reading.
@@ -92,7 +92,7 @@ class Sieve:
         ownership = Ownership(by.tenant, served, graph.engine.definition.run_by)
         if ownership.why_not_run(by) is None:
             return True
-        # As `may_see` asks it: also whom an earlier stage asked, and a later one will ask.
+        # As in `may_see`: including the deciders of earlier and later stages.
         stored, rule = self._rules.of(row.rule)
         first = read_json(row.shown).get("rule")
         asked = rule.stages if first == stored else (rule, *Approval.from_json(first).stages)

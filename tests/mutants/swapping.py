@@ -6,6 +6,7 @@ changed function is exchanged in every function that has it, whoever holds that 
 
 from __future__ import annotations
 
+import ast
 import gc
 from collections.abc import Iterator
 from types import CodeType, FunctionType
@@ -48,6 +49,29 @@ def swap(holders: Holders, source: str, path: str, function: str, first_line: in
         if holder.__code__.co_freevars != new.co_freevars:
             raise CannotSwapError(f"{function} closes over other names")
         holder.__code__ = new
+
+
+def users(source: str, line: int) -> list[int]:
+    """The lines of functions that use what the statement of a module around a line makes, directly or by what else is made of it."""
+    module = ast.parse(source).body
+    made = next((one for one in module if one.lineno <= line <= (one.end_lineno or one.lineno)), None)
+    names = set() if made is None else _made(made)
+    found: set[int] = set()
+    for one in module:
+        loaded = [each for each in ast.walk(one) if isinstance(each, ast.Name) and each.id in names]
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found |= {each.lineno for each in loaded}
+        elif loaded:
+            names |= _made(one)
+    return sorted(found)
+
+
+def _made(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        return {
+            each.id for each in ast.walk(statement) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+        }
+    return set()
 
 
 def _find(code: CodeType, function: str, first_line: int) -> CodeType:

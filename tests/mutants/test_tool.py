@@ -11,7 +11,7 @@ import pytest
 from tests.mutants import targets
 from tests.mutants.by_hand import changes
 from tests.mutants.report import LISTED, Record, estimated, listed, report
-from tests.mutants.swapping import CannotSwapError, holders_in, swap
+from tests.mutants.swapping import CannotSwapError, holders_in, swap, users
 
 SOURCE = """
 def outer(limit):
@@ -49,6 +49,12 @@ def test_a_change_inside_an_inner_function_is_one_of_the_outer(module: Any) -> N
     swap(holders, SOURCE.replace("value < limit", "value <= limit"), "till.py", "outer", 2)
 
     assert names["outer"](3)(3) is True
+
+
+def test_a_constant_is_about_the_lines_that_use_it_or_what_is_made_of_it() -> None:
+    source = "A = 1\nB = (\n    A + 1\n)\nC = 3\n\ndef one():\n    return A\n\ndef two(x):\n    x = 1\n    return x + B\n\ndef three():\n    return C\n"
+
+    assert [users(source, line) for line in (1, 3, 5, 6)] == [[8, 12], [12], [15], []]
 
 
 def test_what_is_no_functions_body_cannot_be_exchanged(module: Any) -> None:

@@ -30,7 +30,7 @@ import pytest
 from tests.mutants import targets
 from tests.mutants.knowledge import Knowledge
 from tests.mutants.making import Mutant
-from tests.mutants.swapping import CannotSwapError, Holders, holders_in, swap
+from tests.mutants.swapping import CannotSwapError, Holders, holders_in, swap, users
 
 _CHEAP = 0.12
 """Seconds of processor time."""
@@ -271,11 +271,7 @@ class Warm:
             failing = self.knowledge.failing
             named = [node for node in self._items if node.startswith(mutant.tests) and node not in failing]
             return sorted(named, key=lambda node: -self._score(mutant, node))[:_NAMED]
-        covering = [
-            node
-            for node in self.knowledge.covering(mutant.file, mutant.line, bool(mutant.function))
-            if node in self._items
-        ]
+        covering = [node for node in self._covering(mutant) if node in self._items]
         covering.sort(key=lambda node: (-self._score(mutant, node), self.knowledge.seconds(node)))
         # Those that noticed something in the file, those that are about it, whole stories, and those of its room. Then one test of each other file, a
         # second one of each, and of those with parameters one before a second of it.
@@ -295,9 +291,17 @@ class Warm:
             if chosen and spent > self.plan.budget:
                 break
             chosen.append(node)
-            if not mutant.function and len(chosen) == 60:
+            if not mutant.function and len(chosen) == 40:
                 break
         return chosen
+
+    def _covering(self, mutant: Mutant) -> list[str]:
+        if mutant.function:
+            return self.knowledge.covering(mutant.file, mutant.line, exactly=True)
+        # What stands in a module or class is run by its import: those are asked that pass through a line which uses it.
+        lines = users((targets.PACKAGE / mutant.file).read_text(), mutant.line)
+        found = [node for line in lines for node in self.knowledge.covering(mutant.file, line, exactly=True)]
+        return [*dict.fromkeys(found)] or self.knowledge.covering(mutant.file, mutant.line, exactly=False)
 
     def _noticed(self, mutant: Mutant, node: str) -> int:
         return self.plan.kills[mutant.file, node] + self.plan.kills[mutant.function, node]

@@ -46,6 +46,18 @@ def test_an_input_after_another_run_went_on_is_a_conflict(saver: SQLCheckpointer
         put(saver, first, source="input")
 
 
+def test_an_input_of_a_subgraph_may_branch_off_where_its_parent_is_replayed_and_a_step_of_it_may_not(
+    saver: SQLCheckpointer,
+) -> None:
+    inside: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": "inner:1"}}
+    first = put(saver, inside, source="input")
+    put(saver, first)
+
+    assert put(saver, first, source="input")["configurable"]["checkpoint_ns"] == "inner:1"
+    with pytest.raises(ConflictError):
+        put(saver, first)
+
+
 def test_of_two_runs_that_begin_a_thread_one_is_a_conflict(saver: SQLCheckpointer) -> None:
     put(saver, config(), source="input")
 

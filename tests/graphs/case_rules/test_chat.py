@@ -57,6 +57,9 @@ def test_a_plain_yes_confirms_and_the_conversation_has_question_and_answer(text:
     kinds = [type(one).__name__ for one in output["messages"]]
     assert kinds[:5] == ["HumanMessage", "AIMessage", "ToolMessage", "AIMessage", "HumanMessage"]
     assert output["messages"][3].content.startswith("Before this I asked: Shall I do this: card.cancel")
+    assert output["messages"][3].content.endswith(
+        '}?\nWhat it would change: "the card that ends in 1234"\nPlease answer yes or no.'
+    )
     (row,) = case.engine.store.decisions(case.engine.store.approvals(status=None).approvals[0].approval_id)
     assert (row.principal.id, row.message) == ("ann", text)
 

@@ -63,7 +63,8 @@ class Principal:
         if not isinstance(self.attributes, Mapping):
             raise PrincipalError(f"Principal.attributes is {self.attributes!r}; give a mapping of strings to JSON data")
         try:
-            object.__setattr__(self, "attributes", to_json(self.attributes))
+            # Most have none, and every row and proposal that is read has a principal or two.
+            object.__setattr__(self, "attributes", to_json(self.attributes) if self.attributes else {})
         except NotJson as error:
             raise PrincipalError(f"Principal.attributes cannot be kept: {error.message}") from None
 
@@ -156,7 +157,8 @@ class RuntimeActor(Principal):
 
 def name_of(text: str) -> str:
     """The one spelling of an id, a tenant or a role: in Unicode's composed form (NFC), without spaces around it."""
-    return unicodedata.normalize("NFC", text).strip()
+    # ASCII is composed as it is.
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
 
 
 def checked_name(what: str, value: object) -> str:

@@ -57,11 +57,10 @@ def is_named(name: str, sensitive: Collection[str] = ()) -> bool:
     return _Redacting(frozenset(sensitive), None).is_named(name)
 
 
-def hidden_fields(value: JSON, sensitive: Collection[str] = ()) -> list[JSON]:
-    """What is in the fields that `redact` masks."""
+def redact_and_find(value: JSON, sensitive: Collection[str] = ()) -> tuple[JSON, list[JSON]]:
+    """As `redact`, with what is in the fields that it masks."""
     found: list[JSON] = []
-    _Redacting(frozenset(sensitive), found).form(value, ())
-    return found
+    return _Redacting(frozenset(sensitive), found).form(value, ()), found
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..canonical import JSON
-from ._fields import hidden_fields, redact
+from ._fields import redact_and_find
 from ._quoted import MASK
 
 SHORTEST_LEARNED = 6
@@ -55,13 +55,18 @@ class Secrets:
 
     def learn_from(self, value: JSON, sensitive: Collection[str] = ()) -> None:
         """Remember what is in the fields of some data that `redact` masks."""
-        for one in hidden_fields(value, sensitive):
-            self.learn(one)
+        self._redact(value, sensitive)
 
     def redacted(self, value: JSON, sensitive: Collection[str] = ()) -> JSON:
         """Data with its sensitive fields masked, and what is known, also of these fields, masked everywhere else in it."""
-        self.learn_from(value, sensitive)
-        masked: JSON = self.value(redact(value, sensitive))
+        masked: JSON = self.value(self._redact(value, sensitive))
+        return masked
+
+    def _redact(self, value: JSON, sensitive: Collection[str]) -> JSON:
+        """Data with its sensitive fields masked; what was in them is known from then on."""
+        masked, found = redact_and_find(value, sensitive)
+        for one in found:
+            self.learn(one)
         return masked
 
     def text(self, text: str) -> str:

@@ -44,6 +44,10 @@ notes = sa.Table(
 )
 
 
+_told = itertools.count()
+"""Makes the arguments of each call others, so that nothing gains from having seen them before."""
+
+
 class Note(BaseModel):
     """What the tools answer."""
 
@@ -88,7 +92,12 @@ class Model(BaseChatModel):
     def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **_: Any) -> ChatResult:
         answer = AIMessage("It is noted.")
         if not isinstance(messages[-1], ToolMessage):
-            call = {"name": "note_add", "args": {"text": "call back"}, "id": f"c{len(messages)}", "type": "tool_call"}
+            call = {
+                "name": "note_add",
+                "args": {"text": f"call back {next(_told)}"},
+                "id": f"c{len(messages)}",
+                "type": "tool_call",
+            }
             answer = AIMessage("", tool_calls=[call])
         return ChatResult(generations=[ChatGeneration(message=answer)])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
+import ormsgpack
 from pydantic import BaseModel, TypeAdapter
 from typing_extensions import ParamSpec, TypeVar
 
@@ -20,9 +21,10 @@ from ..schemas.from_application import SuppliedField, on_record
 from ..schemas.from_decision import DecisionField
 from ..schemas.input import Bound, Input
 from ..schemas.refill import as_given, refilled
-from ..schemas.sameness import differing_fields, is_same_data
+from ..schemas.sameness import differing_fields, packed_data
 from ..storable import LONGEST, why_not_storable
 from .digests import binding_digest
+from .known_calls import KnownCalls
 from .masking import masked_error
 from .members import OF_TOOLS, missing
 from .outputs import checked_output, checked_preview
@@ -91,6 +93,7 @@ class ToolContract(Generic[P, R]):
     _context_is_optional: bool = field(repr=False, default=False)
     _output_schema: JsonObject = field(repr=False)
     _predicates: dict[tuple[str, int], Predicate] = field(repr=False, default_factory=dict)
+    _known: KnownCalls = field(repr=False, init=False, default_factory=KnownCalls)
 
     def __post_init__(self) -> None:
         for attribute in ("__doc__", "__module__", "__qualname__", "__name__"):
@@ -203,10 +206,15 @@ class ToolContract(Generic[P, R]):
     def _bound(self, arguments: object) -> tuple[Any, Bound]:
         """The arguments as they were first read, which knows what was given, and what is used of them."""
         first = self._input.parse(arguments)
+        given = packed_data(arguments) if self._input.is_steady else None
+        if given is not None and (known := self._known.fingerprint_of(given)) is not None:
+            return first, Bound(first, ormsgpack.unpackb(given), known)
         canonical = self._written(first)
         # As they were given they are in full: they would be read and written again as they were.
-        if self._input.is_steady and is_same_data(canonical, arguments):
-            return first, Bound(first, canonical, self._fingerprint(first, canonical))
+        if given is not None and given == packed_data(canonical):
+            fingerprint = self._fingerprint(first, canonical)
+            self._known.remember(given, fingerprint)
+            return first, Bound(first, canonical, fingerprint)
         try:
             again = self._input.parse(canonical)
             differing = differing_fields(self._input, first, again)

@@ -86,9 +86,9 @@ def differing_fields(given: Input, first: Any, again: Any) -> list[str]:
         return [""]
 
 
-def is_same_data(one: object, other: object) -> bool:
-    """Whether two values are the same plain data, to the order of keys and the type of each number; False where one is none."""
+def packed_data(value: object) -> bytes | None:
+    """Plain data as bytes, which are equal where it is the same to the order of keys and the type of each number; None for anything else."""
     try:
-        return ormsgpack.packb(one, option=EXACT) == ormsgpack.packb(other, option=EXACT)
+        return ormsgpack.packb(value, option=EXACT)
     except (TypeError, ValueError, RecursionError):
-        return False
+        return None

@@ -16,6 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from ..checkpointing.statements import Prepared
+from ..checkpointing.store.approvals import asked_ref
 from ..checkpointing.store.audit import AuditEntry, AuditKind
 from ..checkpointing.store.workflow_store import WorkflowStore
 from ..checkpointing.tables.feedback import feedback
@@ -32,6 +34,11 @@ KEY = "approval"
 """What the feedback is called in LangSmith."""
 SCORES = {"approve": 1.0, "edit": 0.5, "reject": 0.0, "respond": 0.0}
 """Right as it was proposed, right once a person had changed it, or wrong."""
+_asked = Prepared(
+    sa.select(audit.c.payload).where(
+        audit.c.workflow_id == sa.bindparam("workflow_id"), audit.c.audit_ref == sa.bindparam("audit_ref")
+    )
+)
 _NAMESPACE = uuid.UUID("3f0a1e0e-6f0b-5a0e-8b1e-6a5f3c1d9b57")
 _LEASE = 60_000_000
 _LONGEST_PAUSE = 300.0
@@ -92,17 +99,11 @@ def queue(connection: Connection, workflow_id: str, entry: AuditEntry, now: int)
 
 def _judged(connection: Connection, workflow_id: str, approval_id: str) -> TraceReference | None:
     """The run whose proposal an approval is about; where that is not known, the run that asked."""
-    asked = (
-        sa.select(audit.c.payload)
-        .where(audit.c.workflow_id == workflow_id, audit.c.kind == AuditKind.APPROVAL.value)
-        .order_by(audit.c.number.desc())
-    )
-    for (payload,) in connection.execute(asked):
-        content = {} if payload is None else json.loads(payload)
-        if content.get("approvalId") == approval_id:
-            trace = content.get("trace") or {}
-            return TraceReference.from_json(trace.get("proposal")) or TraceReference.from_json(trace)
-    return None
+    found = _asked.first(connection, {"workflow_id": workflow_id, "audit_ref": asked_ref(approval_id)})
+    if found is None or found[0] is None:
+        return None
+    trace = json.loads(found[0]).get("trace") or {}
+    return TraceReference.from_json(trace.get("proposal")) or TraceReference.from_json(trace)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from ...tools.approvals import Approval, Decision, DecisionKind
 from ...tools.canonical import JsonObject
+from ...tools.ids import AuditRef, derive
 from ...tools.principal import Principal
 from ..database import Database
 from ..statements import Prepared, Row
@@ -207,6 +208,11 @@ _decisions = Prepared(
     .where(decisions.c.approval_id == sa.bindparam("approval_id"))
     .order_by(decisions.c.number)
 )
+
+
+def asked_ref(approval_id: str) -> AuditRef:
+    """The reference of the record of a request."""
+    return AuditRef(derive("audit", "asked", approval_id))
 
 
 def load(connection: Connection, workflow_id: str, key: str) -> ApprovalRequest | None:

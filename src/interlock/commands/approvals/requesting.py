@@ -17,7 +17,7 @@ from ...rules.proposals import Proposal
 from ...tools.approvals import Approval
 from ...tools.canonical import JsonObject
 from ...tools.codes import ErrorCode
-from ...tools.ids import AuditRef, derive
+from ...tools.ids import derive
 from ..execution.commands import Commands, Outcome
 from ..origins.explaining import origins_shown
 from ..running import needed
@@ -169,7 +169,7 @@ class Requests:
                 "policies": [*verdict.rulings],
             },
             tool=proposal.tool,
-            audit_ref=asked_ref(approval_id),
+            audit_ref=approval_rows.asked_ref(approval_id),
         )
         needed.asked(self._engine, unit, approval, "approval")
         unit.flush()
@@ -238,9 +238,4 @@ def turned_down(approval: ApprovalRequest, tool: str) -> Denial:
     )
 
 
-def asked_ref(approval_id: str) -> AuditRef:
-    """The reference of the record of a request."""
-    return AuditRef(derive("audit", "asked", approval_id))
-
-
-__all__ = ["Asked", "Overdue", "Requests", "Stands", "asked_ref", "lets_pass", "turned_down"]
+__all__ = ["Asked", "Overdue", "Requests", "Stands", "lets_pass", "turned_down"]

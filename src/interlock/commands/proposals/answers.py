@@ -1,6 +1,7 @@
 """What a proposal from outside the graph is answered with: what it came to, or who has to decide on it."""
 
 from ...checkpointing.store import ApprovalRequest, Instance
+from ...checkpointing.store import approvals as approval_rows
 from ...rules.denials import Denial
 from ...tools.canonical import JsonObject
 from ...tools.ids import AuditRef, WorkflowId
@@ -8,7 +9,7 @@ from ...tools.results import ErrorBody, ErrorResult, Pending, PendingDecision, R
 from ...tools.storable import storable
 from ..approvals.binding import closed_ref
 from ..approvals.payload import decided_by, moment
-from ..approvals.requesting import asked_ref, turned_down
+from ..approvals.requesting import turned_down
 from ..execution.attempts import Broken, Outcome, unresolved
 from ..running.engine import Engine
 
@@ -40,7 +41,7 @@ def pending(engine: Engine, instance: Instance, approval: ApprovalRequest) -> Pe
         current_state=instance.state,
         revision=instance.revision,
         next_allowed_tools=engine.offered_for(instance, approval.requester),
-        audit_ref=asked_ref(approval.approval_id),
+        audit_ref=approval_rows.asked_ref(approval.approval_id),
         pending=PendingDecision(
             proposal_id=approval.approval_id,
             kind="confirmation" if rule.confirmation else "approval",

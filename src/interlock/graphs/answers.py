@@ -248,6 +248,9 @@ class Answers:
     def _one(
         self, connection: Connection, approval_id: str, decision: Decision, shown: Any
     ) -> ApprovalRequest | Declined:
+        instance = self.entered.instance
+        # Nearly always it is about this instance: then it is read once, under the instance's lock.
+        unit = None if instance is None else self.graph.engine.store.unit(connection, instance.workflow_id)
         approval = approval_rows.load_by_id(connection, approval_id)
         if approval is None:
             return Declined(unknown_approval(approval_id))
@@ -256,7 +259,8 @@ class Answers:
             record_refused(self.graph.engine, connection, approval.workflow_id, by=self.principal, error=error)
             return Declined(error)
         scope = outside_scope(approval.workflow_id, self.principal)
-        return decide(self.graph.engine, connection, approval_id, decision, by=self.principal, scope=scope)
+        read = (unit, approval) if unit is not None and approval.workflow_id == unit.instance.workflow_id else None
+        return decide(self.graph.engine, connection, approval_id, decision, by=self.principal, scope=scope, read=read)
 
     def _is_asked(self) -> bool:
         """Whether one of the approvals that wait here asks whoever answers."""

@@ -61,7 +61,7 @@ class ApprovalNode(WorkflowNode):
         problem: str | None = None
         asked = 0
         while True:
-            if self.looks_first and (yield Look(partial(self._may_pass, proposal, scope))):
+            if self.looks_first and scope.is_resuming and (yield Look(partial(self._may_pass, proposal, scope))):
                 stands: Any = None
                 break
             looked = partial(self._looked_at, commands=commands, proposal=proposal, scope=scope)
@@ -102,7 +102,7 @@ class ApprovalNode(WorkflowNode):
         return Command(update={"progress": [("settle", proposal.key)]}, goto=self.edge.source)
 
     looks_first = True
-    """Whether a decision that was taken is seen by reading alone, which holds up nobody."""
+    """Whether a decision that was taken is seen by reading alone, which holds up nobody. A run that asks for the first time looks for none."""
 
     def _may_pass(self, proposal: Proposal, scope: Scope) -> bool:
         """Whether a decision was taken that lets the proposal pass; carrying it out checks again, under the instance's lock."""

@@ -71,7 +71,14 @@ def may_see(approval: ApprovalRequest, ownership: Ownership, by: Principal, *, a
 
 
 def decide(
-    engine: Engine, connection: Connection, approval_id: str, decision: Decision, *, by: Principal, scope: Scope
+    engine: Engine,
+    connection: Connection,
+    approval_id: str,
+    decision: Decision,
+    *,
+    by: Principal,
+    scope: Scope,
+    read: tuple[Unit, ApprovalRequest] | None = None,
 ) -> ApprovalRequest | Declined:
     """Take one person's decision on one approval.
 
@@ -82,12 +89,16 @@ def decide(
         decision: What they decide.
         by: Who decides, as the application knows them.
         scope: The instance.
+        read: The instance and the approval as this transaction read them, in this order: the first read locks the instance. By default they
+            are read here.
 
     Returns:
         The approval as it stands now, or why the decision was declined.
     """
-    unit = engine.store.unit(connection, scope.workflow_id)
-    approval = approval_rows.load_by_id(connection, approval_id)
+    unit, approval = read or (
+        engine.store.unit(connection, scope.workflow_id),
+        approval_rows.load_by_id(connection, approval_id),
+    )
     if unit is None or approval is None or approval.workflow_id != scope.workflow_id:
         return Declined(unknown_approval(approval_id))
     if approval.tenant != by.tenant:

@@ -92,6 +92,11 @@ class Scope:
     is_named: bool = True
     """Whether anybody was named who acts, if only as nobody in particular; otherwise it is the application."""
 
+    @property
+    def is_resuming(self) -> bool:
+        """Whether the run continues one that stood still, rather than beginning with an input."""
+        return bool(self.config.get("configurable", {}).get(RESUMING))
+
     def emit(self, event: Mapping[str, Any]) -> None:
         """Send a typed event to anyone who streams in the mode `custom`."""
         runtime = self.config.get("configurable", {}).get(RUNTIME)

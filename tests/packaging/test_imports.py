@@ -70,18 +70,28 @@ def test_all_that_the_door_shows_loads_no_extra() -> None:
     assert loaded_by(EVERYTHING) & set(EXTRAS) == set()
 
 
-def test_a_workflow_in_sql_loads_no_orm_before_a_tool_asks_for_its_session() -> None:
-    built = """
+A_RUN = """
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from interlock.testing import ScriptedChatModel, call
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+class Model(BaseChatModel):
+    _llm_type = "closing"
+
+    def bind_tools(self, tools, **options):
+        return self
+
+    def _generate(self, messages, stop=None, run_manager=None, **options):
+        call = {"name": "order_close", "args": {"orderId": "W1"}, "id": "c1"}
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("", tool_calls=[call]))])
 
 def close(order_id: str) -> str:
     "Close an order."
     return order_id
 
-model = ScriptedChatModel([call("order.close", orderId="W1")])
-desk = interlock.Workflow("desk", model=model)
+desk = interlock.Workflow("desk", model=Model())
 desk.add_state("open")
 desk.add_state("closed", final=True)
 desk.add_edge("open", interlock.command("order.close", effect="idempotent")(close), "closed")
@@ -89,7 +99,37 @@ with TemporaryDirectory() as folder, interlock.SQLCheckpointer(f"sqlite:///{Path
     here = {"configurable": {"thread_id": "t-1"}}
     assert desk.compile(saver).invoke({"messages": [("user", "close it")]}, here)["state"] == "closed"
 """
-    assert loaded_by(built) & {"sqlalchemy.orm", "sqlalchemy.ext.asyncio"} == set()
+"""A workflow in SQL, compiled and run."""
+
+
+def test_a_workflow_in_sql_loads_no_orm_before_a_tool_asks_for_its_session() -> None:
+    assert loaded_by(A_RUN) & {"sqlalchemy.orm", "sqlalchemy.ext.asyncio"} == set()
+
+
+def test_a_run_loads_neither_pictures_nor_the_operations_from_outside() -> None:
+    loaded = loaded_by(A_RUN)
+    rooms = {".".join(name.split(".")[:3]) for name in loaded if name.startswith("interlock.")}
+    assert not {name for name in rooms if name.startswith(("interlock.pictures", "interlock.events.relay"))}
+    assert not rooms & {
+        "interlock.checkpointing.removing",
+        "interlock.operations.deliveries",
+        "interlock.operations.event_service",
+        "interlock.operations.instances",
+        "interlock.operations.stepping",
+    }
+
+
+@pytest.mark.parametrize("package", ["checkpointing", "events", "mcp", "operations"])
+def test_the_public_names_of_a_package_are_those_that_type_checkers_see(package: str) -> None:
+    room = importlib.import_module(f"interlock.{package}")
+    assert room.__file__ is not None
+    tree = ast.parse(Path(room.__file__).with_suffix(".pyi").read_text("utf-8"))
+    lines = [line for line in tree.body if isinstance(line, ast.ImportFrom)]
+    for line in lines:
+        home = importlib.import_module(f"interlock.{package}.{line.module}")
+        for alias in line.names:
+            assert getattr(room, alias.name) is getattr(home, alias.name)
+    assert sorted(alias.name for line in lines for alias in line.names) == sorted(room.__all__)
 
 
 def test_every_table_is_known_as_soon_as_one_is() -> None:

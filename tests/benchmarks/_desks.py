@@ -111,11 +111,14 @@ class Thread:
     decision: Any
     """What answers an approval; None where there is none."""
 
-    def turn(self) -> None:
-        """Take one turn."""
-        output = self.graph.invoke(
-            {"messages": [("user", "Please note that I called.")]}, self.config, durability="sync"
-        )
+    def turn(self, messages: int = 1) -> None:
+        """Take one turn.
+
+        Args:
+            messages: How many messages of the person it begins with.
+        """
+        said = [("user", "Please note that I called.")] * messages
+        output = self.graph.invoke({"messages": said}, self.config, durability="sync")
         if self.decision is not None:
             assert "__interrupt__" in output
             output = self.graph.invoke(Command(resume=self.decision), self.config, durability="sync")

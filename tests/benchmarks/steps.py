@@ -1,14 +1,17 @@
 """What a step costs beside the same step of LangChain's `create_agent`, interleaved turn by turn, as a table of ratios.
 
-    python -m tests.benchmarks steps                                   the table; some six minutes on two quiet cores
+    python -m tests.benchmarks.steps                                   up to turn 200
+    python -m tests.benchmarks.steps --turns 1000 --leap               the whole table
     make bench-steps ARGS="--shapes plain --stores NORMAL --turns 4"   a part of it
-    make bench-steps ARGS="--turns 1000 --shapes plain"                the thousandth turn as well
 
 Each row is one way of working on one store. The columns are the turns of a conversation: 1 to 4, 10, 50, 200 and, where it is asked for,
 1,000. Each ratio is the median of pairs, ours by theirs: below 1, Interlock took less. Both wall time and the processor time of
 this process (all threads, without a database server's) are printed; on a busy machine only the second means much. Model, tool, store,
 `synchronous` and durability (`sync`) are the same on both sides; `_desks` has the set-up. Rows with "writes" have a tool that
 inserts a row: in the command's one transaction here, in a transaction of its own there.
+
+With `--leap`, the turns from 211 to 980 of a long conversation, which no column shows, are taken in ten steps: each is one turn that begins with as many messages
+as the turns that it stands for have. The thousandth turn has as many messages before it as otherwise, but not as many checkpoints.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ from ._desks import SHAPES, STORES, Side, Thread, desks
 
 COLUMNS = {"1-4": (1, 4), "10": (9, 12), "50": (46, 55), "200": (191, 210), "1000": (981, 1010)}
 """The turns that each column is the median of."""
+LEAP = (211, 980)
+"""The turns that no column shows, and that `--leap` takes in ten steps."""
+MESSAGES = 4
+"""Of one turn: the person's, the call, what the tool answered, and what the model says to it."""
 WRITING = ("plain", "approval")
 """The shapes that are measured once more with a tool that writes."""
 
@@ -45,25 +52,29 @@ def timed(thread: Thread) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def pairs_of(sides: tuple[Side, Side], turns: int) -> Iterator[Pair]:
+def pairs_of(sides: tuple[Side, Side], turns: int, *, leap: bool = False) -> Iterator[Pair]:
     """A conversation with each side, turn by turn, so that whatever else the machine does hits both alike."""
     threads = [side.thread() for side in sides]
     gc.collect()
-    for turn in range(1, turns + 1):
+    first, last = LEAP if leap and turns > LEAP[1] else (turns + 1, turns)
+    for turn in [*range(1, first), *range(last + 1, turns + 1)]:
+        if turn == last + 1:
+            for thread in (thread for thread in threads for _ in range(10)):
+                thread.turn(messages=(last + 1 - first) // 10 * MESSAGES - MESSAGES + 1)
         taken: dict[int, tuple[float, float]] = {}
         for index in (0, 1) if turn % 2 else (1, 0):
             taken[index] = timed(threads[index])
         yield Pair(turn, (taken[0][0], taken[1][0]), (taken[0][1], taken[1][1]))
 
 
-def row(shape: str, store: str, *, writes: bool, turns: int, rounds: int) -> list[Pair]:
+def row(shape: str, store: str, *, writes: bool, turns: int, rounds: int, leap: bool) -> list[Pair]:
     """All pairs of one row: short conversations, and one as long as the last column."""
     with desks(shape, store, writes=writes) as sides:
         for _ in range(2):
             [*pairs_of(sides, 4)]
         pairs = [pair for _ in range(rounds) for pair in pairs_of(sides, min(turns, COLUMNS["10"][1]))]
         if turns > COLUMNS["10"][1]:
-            pairs += pairs_of(sides, turns)
+            pairs += pairs_of(sides, turns, leap=leap)
     return pairs
 
 
@@ -87,6 +98,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
     parser.add_argument("--turns", type=int, default=200, help="the last column: 4, 10, 50, 200 or 1000")
     parser.add_argument("--rounds", type=int, default=8, help="short conversations of each row")
+    parser.add_argument("--leap", action="store_true", help="take the turns from 211 to 980 in ten steps")
     parser.add_argument("--no-writes", action="store_true", help="without the rows whose tool writes")
     chosen = parser.parse_args(arguments)
     began = time.monotonic()
@@ -99,7 +111,7 @@ def main(arguments: Sequence[str] = ()) -> int:
             for writes in (False, True):
                 if writes and (chosen.no_writes or shape not in WRITING or store == "memory"):
                     continue
-                pairs = row(shape, store, writes=writes, turns=turns, rounds=chosen.rounds)
+                pairs = row(shape, store, writes=writes, turns=turns, rounds=chosen.rounds, leap=chosen.leap)
                 name = f"{store} {shape}{' writes' if writes else ''}"
                 print(f"{name:<28}" + "".join(f"{cell(pairs, *span):<28}" for span in columns.values()), flush=True)
     print(f"{time.monotonic() - began:.0f} s")

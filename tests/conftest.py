@@ -1,7 +1,13 @@
 """Fixtures that every test may ask for, tables for empty databases at a lower cost, and which share of the large families is run."""
 
 from tests.support import fast_schema
-from tests.support.servers import mysql_database, mysql_worker_database, postgres_database, postgres_worker_database
+from tests.support.servers import (
+    mysql_database,
+    mysql_worker_database,
+    postgres_database,
+    postgres_tables,
+    postgres_worker_database,
+)
 from tests.support.shares import pytest_collection_modifyitems, pytest_report_collectionfinish
 
 fast_schema.begin()
@@ -10,6 +16,7 @@ __all__ = [
     "mysql_database",
     "mysql_worker_database",
     "postgres_database",
+    "postgres_tables",
     "postgres_worker_database",
     "pytest_collection_modifyitems",
     "pytest_report_collectionfinish",

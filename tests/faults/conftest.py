@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.servers import temporary_postgres_database
-
 from .outside import World, world
 from .workflows import prepare
 
@@ -28,9 +26,9 @@ def prepared_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iter
         prepare(url)
         yield url
         return
-    with temporary_postgres_database() as url:
-        prepare(url)
-        yield url
+    url = str(request.getfixturevalue("postgres_database"))
+    prepare(url)
+    yield url
 
 
 @pytest.fixture

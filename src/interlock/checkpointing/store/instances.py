@@ -16,6 +16,7 @@ from ..statements import Call, Prepared
 from ..tables.workflow import instances
 from ..vault import check_place, placed
 from .seal import Seal
+from .sql.insert import InsertNew
 from .sql.json_text import read_json, write_json
 from .sql.queries import rows_of
 
@@ -116,7 +117,7 @@ _select_on_thread = Prepared(
         instances.c.definition != ERASED,
     )
 )
-_insert = Prepared(sa.insert(instances))
+_insert = InsertNew(instances)
 _CHANGING = (
     "workflow_version", "definition", "state", "revision", "thread_id", "head_checkpoint", "running_key", "proposer_text", "last_result_text", "lease_owner",
     "lease_epoch", "lease_until", "audit_count", "audit_head",
@@ -167,12 +168,7 @@ def insert(connection: Connection, instance: Instance) -> bool:
     Returns:
         Whether it was written.
     """
-    try:
-        with connection.begin_nested():
-            _insert.execute(connection, _values(instance))
-    except sa.exc.IntegrityError:
-        return False
-    return True
+    return _insert.execute(connection, _values(instance))
 
 
 def revive(connection: Connection, instance: Instance) -> Instance | None:

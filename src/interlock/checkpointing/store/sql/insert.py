@@ -7,6 +7,38 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from ...statements import Prepared
+
+
+class InsertNew:
+    """An insert of whole rows that leaves a row alone whose key is there; compiled once.
+
+    Args:
+        table: Whose rows.
+    """
+
+    def __init__(self, table: sa.Table) -> None:
+        self._insert = Prepared(
+            lambda dialect: (sqlite if dialect == "sqlite" else postgresql).insert(table).on_conflict_do_nothing()
+        )
+        self._plain = Prepared(sa.insert(table))
+
+    def execute(self, connection: Connection, values: Mapping[str, Any]) -> bool:
+        """Insert a row.
+
+        Returns:
+            Whether it was inserted.
+        """
+        if connection.dialect.name in {"sqlite", "postgresql"}:
+            return self._insert.execute(connection, values) == 1
+        # MySQL's IGNORE would also shorten what is too long.
+        try:
+            with connection.begin_nested():
+                self._plain.execute(connection, values)
+        except sa.exc.IntegrityError:
+            return False
+        return True
+
 
 def insert_or_ignore(connection: Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
     """Insert a row, or leave the one that has its key as it is.

@@ -94,7 +94,7 @@ class Scope:
 
     @property
     def is_resuming(self) -> bool:
-        """Whether the run continues one that stood still, rather than beginning with an input."""
+        """Whether the run continues one that was interrupted; otherwise it begins with an input."""
         return bool(self.config.get("configurable", {}).get(RESUMING))
 
     def emit(self, event: Mapping[str, Any]) -> None:

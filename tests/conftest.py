@@ -2,6 +2,7 @@
 
 from tests.support import fast_schema
 from tests.support.servers import (
+    empty_postgres_database,
     mysql_database,
     mysql_worker_database,
     postgres_database,
@@ -13,6 +14,7 @@ from tests.support.shares import pytest_collection_modifyitems, pytest_report_co
 fast_schema.begin()
 
 __all__ = [
+    "empty_postgres_database",
     "mysql_database",
     "mysql_worker_database",
     "postgres_database",

@@ -34,10 +34,10 @@ def _source(path: pathlib.Path) -> SqliteSaver:
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_which_threads_a_postgres_saver_has_is_asked_without_reading_every_checkpoint(
-    tmp_path: pathlib.Path, postgres_database: str, monkeypatch: pytest.MonkeyPatch, pooled: bool
+    tmp_path: pathlib.Path, empty_postgres_database: str, monkeypatch: pytest.MonkeyPatch, pooled: bool
 ) -> None:
     options: Any = {"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0}
-    url = postgres_database.replace("+psycopg", "")
+    url = empty_postgres_database.replace("+psycopg", "")
     with (
         ConnectionPool(url, kwargs=options, min_size=1) as pool,
         psycopg.connect(url, **options) as connection,

@@ -108,9 +108,9 @@ def test_tables_of_a_release_that_is_too_old_are_refused(
         use(saver)
 
 
-def test_tables_may_be_in_a_schema_of_their_own(postgres_database: str) -> None:
+def test_tables_may_be_in_a_schema_of_their_own(empty_postgres_database: str) -> None:
     name = f"s_{uuid.uuid4().hex}"
-    with SQLCheckpointer(postgres_database, schema=name) as saver:
+    with SQLCheckpointer(empty_postgres_database, schema=name) as saver:
         saver.setup()
         saver.put_writes(_config("t", "1"), [("messages", ["text"])], "task")
         with saver.database.read() as connection:

@@ -227,6 +227,13 @@ def postgres_tables() -> Iterator[str]:
 
 
 @pytest.fixture
+def empty_postgres_database() -> Iterator[str]:
+    """An empty PostgreSQL database of this test's own."""
+    with temporary_postgres_database() as url:
+        yield url
+
+
+@pytest.fixture
 def postgres_database(postgres_tables: str) -> Iterator[str]:
     """A PostgreSQL database of this test's own, with empty tables."""
     with temporary_postgres_database(postgres_tables) as url:

@@ -93,9 +93,9 @@ def use(engine: Any, **options: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_async_tool_of_a_synchronous_run_leaves_the_pool_to_the_applications_loop(
-    kind: str, postgres_database: str
+    kind: str, empty_postgres_database: str
 ) -> None:
-    engine = make(kind, postgres_database)
+    engine = make(kind, empty_postgres_database)
     saver = SQLCheckpointer(engine)
     graph = sell(True).compile(saver)
     message = {"messages": [("user", "Sell")]}
@@ -106,9 +106,9 @@ def test_an_async_tool_of_a_synchronous_run_leaves_the_pool_to_the_applications_
 
 
 @pytest.fixture
-def shop(postgres_database: str) -> Iterator[Callable[[], set[tuple[str, str]]]]:
+def shop(empty_postgres_database: str) -> Iterator[Callable[[], set[tuple[str, str]]]]:
     """Gives where the tables are, and whose: the database has a schema `shop`."""
-    with psycopg.connect(postgres_database.replace("+psycopg", ""), autocommit=True) as server:
+    with psycopg.connect(empty_postgres_database.replace("+psycopg", ""), autocommit=True) as server:
         server.execute("CREATE SCHEMA shop")
         yield lambda: set(
             server.execute("SELECT schemaname, tableowner FROM pg_tables WHERE tablename LIKE 'workflow_%'").fetchall()
@@ -116,33 +116,33 @@ def shop(postgres_database: str) -> Iterator[Callable[[], set[tuple[str, str]]]]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_drivers_arguments_hold(kind: str, postgres_database: str, shop: Callable[[], Any]) -> None:
-    use(make(kind, postgres_database, connect_args=search_path(kind, "shop")))
+def test_the_drivers_arguments_hold(kind: str, empty_postgres_database: str, shop: Callable[[], Any]) -> None:
+    use(make(kind, empty_postgres_database, connect_args=search_path(kind, "shop")))
     assert {schema for schema, _ in shop()} == {"shop"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_translated_schema_holds_and_another_translation_stays(
-    kind: str, postgres_database: str, shop: Callable[[], Any]
+    kind: str, empty_postgres_database: str, shop: Callable[[], Any]
 ) -> None:
-    use(make(kind, postgres_database).execution_options(schema_translate_map={None: "shop"}))
+    use(make(kind, empty_postgres_database).execution_options(schema_translate_map={None: "shop"}))
     assert {schema for schema, _ in shop()} == {"shop"}
     with SQLCheckpointer(
-        make(kind, postgres_database).execution_options(schema_translate_map={"tenant": "t7"}), schema="shop"
+        make(kind, empty_postgres_database).execution_options(schema_translate_map={"tenant": "t7"}), schema="shop"
     ) as saver:
         assert saver.database.engine.get_execution_options()["schema_translate_map"] == {"tenant": "t7", None: "shop"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_credentials_that_are_made_for_each_connection_are_used(
-    kind: str, postgres_database: str, shop: Callable[[], Any]
+    kind: str, empty_postgres_database: str, shop: Callable[[], Any]
 ) -> None:
-    role = f"interlock_{sa.make_url(postgres_database).database}"[:60]
-    with psycopg.connect(postgres_database.replace("+psycopg", ""), autocommit=True) as server:
+    role = f"interlock_{sa.make_url(empty_postgres_database).database}"[:60]
+    with psycopg.connect(empty_postgres_database.replace("+psycopg", ""), autocommit=True) as server:
         server.execute(f"CREATE ROLE {role} LOGIN")
         server.execute(f"GRANT ALL ON SCHEMA public TO {role}")
         try:
-            engine = make(kind, sa.make_url(postgres_database).set(username="nobody").render_as_string(False))
+            engine = make(kind, sa.make_url(empty_postgres_database).set(username="nobody").render_as_string(False))
 
             @sa.event.listens_for(heard(engine), "do_connect")
             def token(_dialect: Any, _record: Any, _args: Any, arguments: dict[str, Any]) -> None:
@@ -156,8 +156,8 @@ def test_credentials_that_are_made_for_each_connection_are_used(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_listeners_hear_every_connection_transaction_and_statement(kind: str, postgres_database: str) -> None:
-    engine = make(kind, postgres_database)
+def test_listeners_hear_every_connection_transaction_and_statement(kind: str, empty_postgres_database: str) -> None:
+    engine = make(kind, empty_postgres_database)
     counted: dict[str, int] = dict.fromkeys(("connect", "begin", "commit", "before_cursor_execute"), 0)
     statements: list[str] = []
 
@@ -177,8 +177,8 @@ def test_listeners_hear_every_connection_transaction_and_statement(kind: str, po
         assert any(table in statement for statement in statements), table
 
 
-def test_a_listener_may_rewrite_statements_and_set_what_holds_for_a_transaction(postgres_database: str) -> None:
-    engine = sa.create_engine(postgres_database)
+def test_a_listener_may_rewrite_statements_and_set_what_holds_for_a_transaction(empty_postgres_database: str) -> None:
+    engine = sa.create_engine(empty_postgres_database)
     seen: list[Any] = []
 
     @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
@@ -228,9 +228,11 @@ def test_a_connection_that_the_application_makes_and_sets_up_is_the_one_that_is_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_driver_that_commits_every_statement_still_gives_transactions(kind: str, postgres_database: str) -> None:
+def test_a_driver_that_commits_every_statement_still_gives_transactions(
+    kind: str, empty_postgres_database: str
+) -> None:
     """Set in a listener, where SQLAlchemy does not know of it."""
-    engine = make(kind, postgres_database)
+    engine = make(kind, empty_postgres_database)
 
     @sa.event.listens_for(heard(engine), "connect")
     def connect(connection: Any, _record: Any) -> None:
@@ -256,8 +258,8 @@ def test_a_driver_that_commits_every_statement_still_gives_transactions(kind: st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pool_of_one_connection_is_enough(kind: str, postgres_database: str) -> None:
-    use(make(kind, postgres_database, pool_size=1, max_overflow=0, pool_timeout=5))
+def test_a_pool_of_one_connection_is_enough(kind: str, empty_postgres_database: str) -> None:
+    use(make(kind, empty_postgres_database, pool_size=1, max_overflow=0, pool_timeout=5))
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {

@@ -322,13 +322,13 @@ def test_sqlite_has_no_schemas(tmp_path: Path) -> None:
         SQLCheckpointer(f"sqlite:///{tmp_path / 'shop.db'}", schema="shop")
 
 
-def test_a_role_needs_no_right_to_create_schemas_where_the_schema_is_there(postgres_database: str) -> None:
+def test_a_role_needs_no_right_to_create_schemas_where_the_schema_is_there(empty_postgres_database: str) -> None:
     role = f"interlock_role_{os.getpid()}_{threading.get_ident()}"
-    with psycopg.connect(postgres_database.replace("+psycopg", ""), autocommit=True) as server:
+    with psycopg.connect(empty_postgres_database.replace("+psycopg", ""), autocommit=True) as server:
         server.execute(f"CREATE ROLE {role} LOGIN")
         try:
             server.execute(f"CREATE SCHEMA shop AUTHORIZATION {role}")
-            everything(SQLCheckpointer(sa.make_url(postgres_database).set(username=role), schema="shop"))
+            everything(SQLCheckpointer(sa.make_url(empty_postgres_database).set(username=role), schema="shop"))
         finally:
             server.execute(f"DROP OWNED BY {role} CASCADE")
             server.execute(f"DROP ROLE {role}")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-import ormsgpack
 from pydantic import BaseModel, TypeAdapter
 from typing_extensions import ParamSpec, TypeVar
 
@@ -207,14 +206,11 @@ class ToolContract(Generic[P, R]):
         """The arguments as they were first read, which knows what was given, and what is used of them."""
         first = self._input.parse(arguments)
         given = packed_data(arguments) if self._input.is_steady else None
-        if given is not None and (known := self._known.fingerprint_of(given)) is not None:
-            return first, Bound(first, ormsgpack.unpackb(given), known)
+        if (known := self._known.bound(first, given)) is not None:
+            return first, known
         canonical = self._written(first)
-        # As they were given they are in full: they would be read and written again as they were.
         if given is not None and given == packed_data(canonical):
-            fingerprint = self._fingerprint(first, canonical)
-            self._known.remember(given, fingerprint)
-            return first, Bound(first, canonical, fingerprint)
+            return first, self._known.keep(given, Bound(first, canonical, self._fingerprint(first, canonical)))
         try:
             again = self._input.parse(canonical)
             differing = differing_fields(self._input, first, again)
@@ -369,8 +365,6 @@ class ToolContract(Generic[P, R]):
     def redacted(self, value: JSON) -> JSON:
         """Return arguments or an output, as JSON data, with sensitive values masked."""
         return redact(value, self.sensitive)
-
-    # On the wire
 
     def input_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the arguments in its published form, without titles and redundant keywords."""

@@ -1,6 +1,11 @@
 """Which arguments a contract has read before, by their digests alone: a call is bound several times on its way to the record."""
 
 import hashlib
+from typing import Any
+
+import ormsgpack
+
+from ..schemas.input import Bound
 
 _MOST = 256
 """So many are remembered for each contract."""
@@ -12,15 +17,23 @@ class KnownCalls:
     def __init__(self) -> None:
         self._fingerprints: dict[bytes, str] = {}
 
-    def fingerprint_of(self, packed: bytes) -> str | None:
-        """The fingerprint of the call with these arguments; None where they were not read before, or were not in full."""
-        return self._fingerprints.get(_digest(packed))
+    def bound(self, parsed: Any, packed: bytes | None) -> Bound | None:
+        """The call with these arguments; None where they were not read before, or were not in full.
 
-    def remember(self, packed: bytes, fingerprint: str) -> None:
-        """Remember arguments that were read, and would be written down as they were given."""
+        Args:
+            parsed: What was read of them now.
+            packed: The arguments as bytes, where they are plain data.
+        """
+        if packed is None or (fingerprint := self._fingerprints.get(_digest(packed))) is None:
+            return None
+        return Bound(parsed, ormsgpack.unpackb(packed), fingerprint)
+
+    def keep(self, packed: bytes, bound: Bound) -> Bound:
+        """Remember a call whose arguments are in full as they were given: they would be read and written again as they were."""
         if len(self._fingerprints) >= _MOST:
             self._fingerprints.clear()
-        self._fingerprints[_digest(packed)] = fingerprint
+        self._fingerprints[_digest(packed)] = bound.fingerprint
+        return bound
 
 
 def _digest(packed: bytes) -> bytes:

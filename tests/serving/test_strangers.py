@@ -16,7 +16,7 @@ from interlock.events.webhooks import Webhook
 from interlock.mcp.client.targets import target_of
 from interlock.serving import Tokens
 from interlock.serving.identity import Callers
-from interlock.tools.errors import ContractError, InputError
+from interlock.tools.errors import CommitUnknown, ContractError, InputError, StoreError, StoreUnavailable
 from tests.cli.support import run
 from tests.serving.desk import Served, by_header, served
 
@@ -58,6 +58,49 @@ def test_a_header_that_says_one_thing_is_refused_when_it_comes_twice(at: Served,
     assert answer.headers["content-type"] == "application/problem+json"
     assert name.lower() in answer.json()["detail"]
     assert at.desk.ran == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/instances/%00",
+        "/v1/instances/a%00b/audit",
+        "/v1/instances?state=%00",
+        "/v1/approvals?cursor=1.%00",
+        "/console/instances?person=a%00",
+    ],
+)
+def test_an_address_with_a_nul_is_refused(at: Served, path: str) -> None:
+    answer = at.get(path, "olga")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+def test_a_delegate_with_a_nul_is_refused(at: Served) -> None:
+    answer = at.post("/v1/delegations", {"delegate": "a\0", "until": "2999-01-01T00:00:00Z"}, "sue")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (StoreError("The database postgresql://db.inside/x refused it."), 500),
+        (StoreUnavailable("The database postgresql://db.inside/x did not answer."), 503),
+        (CommitUnknown("The database postgresql://db.inside/x lost it."), 503),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/instances", "/console/instances"])
+def test_where_the_database_is_is_shown_to_no_caller(
+    at: Served, monkeypatch: pytest.MonkeyPatch, path: str, error: StoreError, status: int
+) -> None:
+    def read(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(type(at.graph.engine.store), "read", read)
+    at.client._transport.raise_server_exceptions = False  # type: ignore[attr-defined]
+    answer = at.get(path, "olga")
+    assert answer.status_code == status
+    assert "The database" in answer.text
+    assert "db.inside" not in answer.text
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "http://testserver@elsewhere", "//", "http://testserver:port"])

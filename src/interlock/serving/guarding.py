@@ -6,6 +6,7 @@ Headers that come slowly are the server's business, and those of a proxy before 
 
 import asyncio
 from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -79,6 +80,15 @@ class Guard:
                 has_ended, message = True, {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
+        if "\0" in scope["path"] or b"\0" in unquote_to_bytes(scope["query_string"]):
+            refused = problem(
+                Request(scope),
+                HTTPStatus.BAD_REQUEST,
+                "invalid_request",
+                "The address of the request has a NUL in it, which no name of anything has. Nothing was done.",
+            )
+            await refused(scope, receive, guarded)
+            return
         names = [name.lower() for name, _ in scope["headers"]]
         if twice := [name.decode() for name in _ONCE if names.count(name) > 1]:
             refused = problem(

@@ -14,6 +14,7 @@ from ..tools.canonical import JSON
 from ..tools.codes import ErrorCode
 from ..tools.errors import (
     BusUnavailable,
+    CommitUnknown,
     ConflictError,
     DefinitionChanged,
     IdempotencyError,
@@ -23,6 +24,7 @@ from ..tools.errors import (
     OutcomeUnknown,
     PrincipalError,
     StaleCheckpoint,
+    StoreError,
     StoreUnavailable,
     UnknownState,
     WorkflowFinished,
@@ -121,10 +123,23 @@ def of_error(request: Request, error: InterlockError, status: HTTPStatus | None 
         request,
         status_of(error) if status is None else status,
         str(error.code),
-        error.message,
+        message_of(error),
         retryable=error.retryable,
         details=error.details,
     )
+
+
+def message_of(error: InterlockError) -> str:
+    """What a caller is shown of an error. Where the database is, and what it said, is for the log alone."""
+    match error:
+        case CommitUnknown():
+            return "The database's answer to a commit was lost, so it is unknown whether this was done. Look where it stands before you send it again."
+        case StoreUnavailable():
+            return "The database did not answer, or was busy. Nothing of this step was kept; send it again."
+        case StoreError():
+            return "The database refused a statement. Nothing of this step was kept; the log of the service has the details."
+        case _:
+            return error.message
 
 
 def _response(
@@ -221,6 +236,7 @@ __all__ = [
     "add_handlers",
     "denied",
     "describe_problems",
+    "message_of",
     "of_error",
     "problem",
     "status_of",

@@ -155,7 +155,7 @@ class StillOpen(WireModel):
 class DelegationRequest(WireModel):
     """Who decides for the caller while they are away."""
 
-    delegate: str = Field(min_length=1, max_length=255)
+    delegate: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")
     until: AwareDatetime
     since: AwareDatetime | None = None
     """When it begins; now without one."""

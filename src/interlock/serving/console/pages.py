@@ -18,7 +18,7 @@ from ..context import service_of
 from ..identity import Caller, Unauthenticated
 from ..identity.callers import BROWSER_COOKIE, SESSION_COOKIE
 from ..moments import instant
-from ..problems import status_of
+from ..problems import message_of, status_of
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
@@ -178,7 +178,7 @@ def problem_page(request: Request, error: InterlockError, caller: Caller | None)
         caller,
         answered=status,
         heading=_HEADINGS.get(status, "This could not be done"),
-        detail=error.message,
+        detail=message_of(error),
         code=str(error.code),
     )
 
